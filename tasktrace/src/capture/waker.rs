@@ -1,0 +1,90 @@
+//! The waker that a task is handed while it is captured.
+//!
+//! It stands in for the real waker during one poll: its data pointer is to a value on the stack of
+//! that poll, and its `clone` returns a clone of the **real** waker. So a leaf future that keeps
+//! what it cloned keeps the real waker, and nothing can outlive the poll but real wakers.
+
+use std::mem::ManuallyDrop;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::Capture;
+use super::record::LeafKind;
+
+/// What the data pointer of a recording waker points to.
+struct Recording<'a> {
+    real: &'a Waker,
+    capture: &'a Capture<'a>,
+}
+
+/// One table for all recording wakers: its address is how they are recognised.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+
+fn recording(waker: &Waker) -> Option<&Recording<'_>> {
+    // SAFETY: only `with` makes wakers with this table, and their data pointer is to a `Recording`
+    // that outlives them: they are never owned by anyone but `with`, and a `&Waker` borrows it.
+    std::ptr::eq(waker.vtable(), &raw const VTABLE)
+        .then(|| unsafe { &*waker.data().cast::<Recording<'_>>() })
+}
+
+/// The waker behind `waker`, which is `waker` itself except in a capture.
+pub(crate) fn real(waker: &Waker) -> &Waker {
+    recording(waker).map_or(waker, |recording| recording.real)
+}
+
+/// The capture that `waker` records for.
+pub(super) fn capture_of(waker: &Waker) -> Option<&Capture<'_>> {
+    recording(waker).map(|recording| recording.capture)
+}
+
+/// Calls `poll` with a context whose waker stands for `waker` and records for `capture`.
+pub(super) fn with<T>(
+    capture: &Capture<'_>,
+    waker: &Waker,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let recording = Recording {
+        real: real(waker),
+        capture,
+    };
+    let data = std::ptr::from_ref(&recording).cast();
+    // SAFETY: the functions of the table uphold the contract of `RawWaker`; `clone` and
+    // `wake_by_ref` may be called from any thread while `recording` lives, which is longer than
+    // the waker, and they touch only what is shared between threads unless they run on the thread
+    // of the capture (`Capture::leaf`). The waker is not dropped; that would do nothing.
+    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
+    poll(&mut Context::from_waker(&waker))
+}
+
+/// # Safety
+///
+/// `data` is the data pointer of a recording waker.
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: as asserted by the caller.
+    let recording = unsafe { &*data.cast::<Recording<'_>>() };
+    recording.capture.leaf(LeafKind::Registered, None);
+    let waker = ManuallyDrop::new(recording.real.clone());
+    RawWaker::new(waker.data(), waker.vtable())
+}
+
+/// # Safety
+///
+/// `data` is the data pointer of a recording waker.
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: as asserted by the caller.
+    let recording = unsafe { &*data.cast::<Recording<'_>>() };
+    recording.capture.leaf(LeafKind::Woken, None);
+    recording.real.wake_by_ref();
+}
+
+/// Nobody owns a recording waker, so this is not called by sound code. If it is, it does no harm.
+///
+/// # Safety
+///
+/// `data` is the data pointer of a recording waker.
+unsafe fn wake(data: *const ()) {
+    // SAFETY: as asserted by the caller.
+    unsafe { wake_by_ref(data) }
+}
+
+/// A recording waker owns nothing.
+unsafe fn drop(_data: *const ()) {}

@@ -1,0 +1,144 @@
+//! Where tasks and frames come from, as far as it is known without symbols.
+
+use core::fmt;
+use core::panic::Location;
+
+/// What is known of a `#[traced]` function at compile time.
+#[derive(Debug)]
+pub struct FrameMeta {
+    name: Option<&'static str>,
+    path: fn() -> &'static str,
+    file: &'static str,
+    line: u32,
+    column: u32,
+}
+
+impl FrameMeta {
+    /// `path` returns [`path_of`] an item declared inside the function.
+    pub const fn new(
+        name: Option<&'static str>,
+        path: fn() -> &'static str,
+        file: &'static str,
+        line: u32,
+        column: u32,
+    ) -> Self {
+        Self {
+            name,
+            path,
+            file,
+            line,
+            column,
+        }
+    }
+}
+
+/// The full path of an item, as the compiler spells it.
+pub fn path_of<T>(_item: T) -> &'static str {
+    core::any::type_name::<T>()
+}
+
+/// The function or the call that made a task or a frame.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// An attribute on a function.
+    Function(&'static FrameMeta),
+    /// A call of [`traced`](crate::traced).
+    Call {
+        /// The type of the future: for an async fn its path.
+        future: &'static str,
+        location: &'static Location<'static>,
+    },
+}
+
+impl Origin {
+    /// Whether it is the same place in the source, and for a generic call the same future.
+    pub(crate) fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Function(one), Self::Function(other)) => core::ptr::eq(one, other),
+            (
+                Self::Call { future, location },
+                Self::Call {
+                    future: other_future,
+                    location: other_location,
+                },
+            ) => location == other_location && future == other_future,
+            _ => false,
+        }
+    }
+
+    /// What the user called it, or the path of the function.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Function(FrameMeta {
+                name: Some(name), ..
+            }) => name,
+            _ => self.path(),
+        }
+    }
+
+    /// The name that the user gave it.
+    pub(crate) fn given_name(self) -> Option<&'static str> {
+        match self {
+            Self::Function(meta) => meta.name,
+            Self::Call { .. } => None,
+        }
+    }
+
+    /// The path of the function whose body it is: `krate::module::function`.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            // The item is declared in the function, or in the body that an attribute made of it.
+            Self::Function(meta) => {
+                let path = (meta.path)();
+                trim_closures(
+                    path.rsplit_once("::")
+                        .map_or(path, |(function, _item)| function),
+                )
+            }
+            Self::Call { future, .. } => trim_closures(future),
+        }
+    }
+
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::Function(meta) => meta.file,
+            Self::Call { location, .. } => location.file(),
+        }
+    }
+
+    pub(crate) fn line(self) -> u32 {
+        match self {
+            Self::Function(meta) => meta.line,
+            Self::Call { location, .. } => location.line(),
+        }
+    }
+
+    pub(crate) fn column(self) -> u32 {
+        match self {
+            Self::Function(meta) => meta.column,
+            Self::Call { location, .. } => location.column(),
+        }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} at {}:{}:{}",
+            self.name(),
+            self.file(),
+            self.line(),
+            self.column()
+        )
+    }
+}
+
+/// `krate::function::{{closure}}` is the body of the async fn `krate::function`.
+fn trim_closures(path: &str) -> &str {
+    let mut path = path;
+    while let Some(shorter) = path.strip_suffix("::{{closure}}") {
+        path = shorter;
+    }
+    path
+}

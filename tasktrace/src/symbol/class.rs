@@ -1,0 +1,151 @@
+//! Whose code a function is.
+
+use super::path;
+
+/// Whose code a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The program's own, or a library's that does the program's work.
+    User,
+    /// Executors, synchronisation and combinators: what async programs wait on and wait with.
+    Runtime,
+    /// `core`, `alloc`, `std`.
+    Std,
+    /// The `poll` of [`std::future::PollFn`]: what it calls is a closure of the function that
+    /// awaits it.
+    PollFn,
+    /// The `poll` of the future that an attribute wraps around a body.
+    OurFrame,
+    /// Waiting for a trace.
+    OurLeaf,
+    /// Other functions of this crate.
+    Ours,
+}
+
+/// Crates whose functions are plumbing or resources, rather than anybody's program.
+///
+/// A name stands for all crates that start with it, such as `futures_util`.
+const RUNTIMES: &[&str] = &[
+    "async_channel",
+    "async_executor",
+    "async_global_executor",
+    "async_io",
+    "async_lock",
+    "async_net",
+    "async_process",
+    "async_signal",
+    "async_std",
+    "async_stream",
+    "async_task",
+    "atomic_waker",
+    "backtrace",
+    "blocking",
+    "concurrent_queue",
+    "event_listener",
+    "event_listener_strategy",
+    "flume",
+    "futures",
+    "futures_buffered",
+    "futures_channel",
+    "futures_concurrency",
+    "futures_core",
+    "futures_executor",
+    "futures_io",
+    "futures_lite",
+    "futures_micro",
+    "futures_sink",
+    "futures_task",
+    "futures_timer",
+    "futures_util",
+    "kanal",
+    "mio",
+    "parking_lot",
+    "parking_lot_core",
+    "piper",
+    "pin_project",
+    "pin_project_lite",
+    "polling",
+    "pollster",
+    "smol",
+    "tokio",
+    "tokio_stream",
+    "tokio_util",
+    "tracing",
+    "tracing_futures",
+];
+
+const STD: &[&str] = &[
+    "alloc",
+    "core",
+    "std",
+    "test",
+    "compiler_builtins",
+    "rustc_std_workspace_core",
+];
+
+/// The directory of this crate's sources, as the compiler writes it.
+const OUR_SOURCES: &str = {
+    // `file!()` is the path of this file: take off its name and that of its directory.
+    let path = file!().as_bytes();
+    let (start, _) = path.split_at(path.len() - "symbol/class.rs".len());
+    match std::str::from_utf8(start) {
+        Ok(start) => start,
+        Err(_) => panic!("the paths of source files are text"),
+    }
+};
+
+/// `function` is `name` without generics, `file` as it stands in the debug information.
+pub(super) fn of(name: &str, function: &str, file: Option<&str>) -> Class {
+    let krate = krate(function);
+    let in_our_sources = file.is_some_and(|file| file.contains(OUR_SOURCES));
+    if krate == Some(env!("CARGO_CRATE_NAME")) && !is_test(function) || in_our_sources {
+        return ours(name, function, file);
+    }
+    if is_poll_fn(name, function, file) {
+        return Class::PollFn;
+    }
+    // A macro's code is in a function of the user's, but in a file of the macro's crate.
+    if let Some(krate) = file.and_then(path::krate) {
+        if krate == path::STD {
+            return Class::Std;
+        }
+        if RUNTIMES.contains(&&*krate.replace('-', "_")) {
+            return Class::Runtime;
+        }
+    }
+    match krate {
+        Some(krate) if STD.contains(&krate) => Class::Std,
+        Some(krate) if RUNTIMES.contains(&krate) => Class::Runtime,
+        _ => Class::User,
+    }
+}
+
+/// Functions of this crate's own tests are users.
+fn is_test(function: &str) -> bool {
+    cfg!(test) && function.contains("::tests::")
+}
+
+fn ours(name: &str, function: &str, file: Option<&str>) -> Class {
+    let in_file = |of: &str| file.is_some_and(|file| file.ends_with(of));
+    let is_poll = function.ends_with("::poll") || name.starts_with("poll<");
+    if is_poll && (function.contains("FrameFuture") || in_file("task/framed.rs")) {
+        Class::OurFrame
+    } else if function.contains("TraceHandle::backtrace") || function.contains("handle::Backtrace")
+    {
+        Class::OurLeaf
+    } else {
+        Class::Ours
+    }
+}
+
+fn is_poll_fn(name: &str, function: &str, file: Option<&str>) -> bool {
+    // The functions `poll_fn` of futures and tokio make futures of the same kind.
+    function.ends_with("::PollFn::poll")
+        || (name.starts_with("poll<") && file.is_some_and(|file| file.ends_with("poll_fn.rs")))
+}
+
+/// The first segment of a path.
+fn krate(function: &str) -> Option<&str> {
+    let (krate, rest) = function.split_once("::")?;
+    (!rest.is_empty()).then_some(krate)
+}

@@ -1,0 +1,98 @@
+//! From addresses to names, files and lines.
+//!
+//! An address is resolved once for the process, when it is first printed or inspected, through
+//! the `backtrace` crate. What comes out is data for the reader: the raw name and path, and what
+//! [`name`], [`path`] and [`class`] make of them.
+#![forbid(unsafe_code)]
+
+mod class;
+mod name;
+mod path;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use class::Class;
+pub(crate) use name::split as split_name;
+pub(crate) use path::{Paths, learn_workspace};
+
+use crate::unwind::ReturnAddress;
+
+/// One function at an address. Where functions were inlined there are several at one address.
+#[derive(Debug)]
+pub(crate) struct Symbol {
+    /// As the compiler spells it, demangled, without its hash.
+    pub(crate) name: Arc<str>,
+    /// The path of the function, without generics and closures: `krate::Type::method`.
+    pub(crate) function: Arc<str>,
+    /// How many closures (or async blocks, or bodies of async fns) deep in the function it is.
+    pub(crate) closures: usize,
+    pub(crate) class: Class,
+    pub(crate) file: Option<Arc<str>>,
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u32>,
+}
+
+/// The functions at an address, the outermost first.
+pub(crate) type Symbols = Arc<[Symbol]>;
+
+/// What has been resolved so far. It grows with the number of call sites in the program.
+static RESOLVED: Mutex<Option<HashMap<ReturnAddress, Symbols>>> = Mutex::new(None);
+
+/// The functions at `address`. Empty if nothing is known about it.
+pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
+    let lock = || RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let known = lock().get_or_insert_default().get(&address).cloned();
+    known.unwrap_or_else(|| {
+        // Not under the lock: it takes long.
+        let symbols = look_up(address);
+        lock()
+            .get_or_insert_default()
+            .insert(address, Arc::clone(&symbols));
+        symbols
+    })
+}
+
+/// How many addresses have been resolved since the process started.
+pub(crate) fn resolved() -> usize {
+    let resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
+    resolved.as_ref().map_or(0, HashMap::len)
+}
+
+fn look_up(address: ReturnAddress) -> Symbols {
+    let mut symbols = Vec::new();
+    let ip = std::ptr::without_provenance_mut(address.0);
+    // Takes the address of the instruction after the call, as it is on the stack.
+    backtrace::resolve(ip, |symbol| {
+        let name = symbol.name().map(|name| format!("{name:#}"));
+        let file = symbol.filename().map(|file| file.to_string_lossy());
+        if name.is_none() && file.is_none() {
+            return;
+        }
+        symbols.push(Symbol::new(
+            name.as_deref().unwrap_or_default(),
+            file.as_deref(),
+            symbol.lineno(),
+            symbol.colno(),
+        ));
+    });
+    // They come with the innermost first.
+    symbols.reverse();
+    symbols.into()
+}
+
+impl Symbol {
+    fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
+        let split = name::split(name);
+        Self {
+            class: class::of(name, &split.function, file),
+            name: name.into(),
+            function: split.function.into(),
+            closures: split.closures,
+            file: file.map(Arc::from),
+            line,
+            column,
+        }
+    }
+}

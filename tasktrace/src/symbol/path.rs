@@ -1,0 +1,152 @@
+//! Paths of source files, as a reader wants them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What [`krate`] calls the standard library.
+pub(super) const STD: &str = "std";
+
+/// A dependency's file, from the name of its package on: `tokio-1.40.0/src/time/sleep.rs`.
+fn in_dependency(file: &str) -> Option<&str> {
+    // ~/.cargo/registry/src/<registry>/<package>-<version>/…
+    if let Some((_, rest)) = split_after(file, "/registry/src/") {
+        return rest.split_once('/').map(|(_registry, file)| file);
+    }
+    // ~/.cargo/git/checkouts/<repository>-<hash>/<revision>/…
+    if let Some((_, rest)) = split_after(file, "/git/checkouts/") {
+        return Some(rest);
+    }
+    None
+}
+
+/// A file of the standard library, from the name of its crate on: `core/src/future/ready.rs`.
+fn in_std(file: &str) -> Option<&str> {
+    let from_rustc = file.strip_prefix("/rustc/");
+    let (_, rest) = match from_rustc {
+        Some(rest) => split_after(rest, "/library/")?,
+        None => split_after(file, "/lib/rustlib/src/rust/library/")?,
+    };
+    Some(rest)
+}
+
+fn split_after<'a>(text: &'a str, part: &str) -> Option<(&'a str, &'a str)> {
+    text.split_once(part)
+}
+
+/// The package that a dependency's file is of, [`STD`] for the standard library, `None` for
+/// everything else.
+pub(super) fn krate(file: &str) -> Option<&str> {
+    if in_std(file).is_some() {
+        return Some(STD);
+    }
+    let package = in_dependency(file)?.split('/').next()?;
+    // `tokio-1.40.0`: the version starts at the first dash that a digit follows.
+    let version = package
+        .match_indices('-')
+        .find(|(at, _)| package[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    Some(version.map_or(package, |(at, _)| &package[..at]))
+}
+
+/// Directories that are known to be roots of workspaces.
+static WORKSPACES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+
+/// Tells the root of a workspace from two spellings of a path: the compiler writes the paths of
+/// the workspace it compiles relative to the root into the program (`file!()`), and absolute into
+/// the debug information.
+pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
+    if relative.starts_with('/') || in_std(absolute).is_some() || in_dependency(absolute).is_some()
+    {
+        return;
+    }
+    let Some(root) = absolute.strip_suffix(relative) else {
+        return;
+    };
+    if root.ends_with('/') {
+        let mut workspaces = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
+        if !workspaces.contains(root) {
+            workspaces.insert(root.into());
+        }
+    }
+}
+
+/// Shortens paths.
+pub(crate) struct Paths {
+    /// Those of workspaces before the current directory, which may be that of a package in one.
+    roots: Vec<Arc<str>>,
+}
+
+impl Paths {
+    pub(crate) fn new() -> Self {
+        let workspaces = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut roots: Vec<Arc<str>> = workspaces.iter().cloned().collect();
+        drop(workspaces);
+        roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
+        if let Ok(here) = std::env::current_dir() {
+            roots.push(format!("{}/", here.display()).into());
+        }
+        Self { roots }
+    }
+
+    /// Relative to the workspace, to the package of a dependency, or to the sources of the
+    /// standard library.
+    pub(crate) fn shorten<'a>(&self, file: &'a str) -> Cow<'a, str> {
+        if let Some(file) = in_std(file).or_else(|| in_dependency(file)) {
+            return file.into();
+        }
+        self.roots
+            .iter()
+            .find_map(|root| file.strip_prefix(&**root))
+            .unwrap_or(file)
+            .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKIO: &str =
+        "/home/me/.cargo/registry/src/registry-1949cf8c6b5b557f/tokio-1.40.0/src/lib.rs";
+    const GIT: &str =
+        "/home/me/.cargo/git/checkouts/tokio-0123456789abcdef/0123abc/tokio/src/lib.rs";
+    const CORE: &str =
+        "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/core/src/task/poll.rs";
+    const RUST_SRC: &str =
+        "/home/me/.rustup/toolchains/x/lib/rustlib/src/rust/library/std/src/rt.rs";
+
+    #[test]
+    fn packages() {
+        assert_eq!(krate(TOKIO), Some("tokio"));
+        assert_eq!(krate(CORE), Some(STD));
+        assert_eq!(krate(RUST_SRC), Some(STD));
+        assert_eq!(krate("/home/me/project/src/main.rs"), None);
+        let dashes = "/x/registry/src/r/futures-util-0.3.34/src/lib.rs";
+        assert_eq!(krate(dashes), Some("futures-util"));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_shown_from_its_package_on() {
+        let paths = Paths { roots: Vec::new() };
+        assert_eq!(paths.shorten(TOKIO), "tokio-1.40.0/src/lib.rs");
+        assert_eq!(
+            paths.shorten(GIT),
+            "tokio-0123456789abcdef/0123abc/tokio/src/lib.rs"
+        );
+        assert_eq!(paths.shorten(CORE), "core/src/task/poll.rs");
+        assert_eq!(paths.shorten(RUST_SRC), "std/src/rt.rs");
+    }
+
+    #[test]
+    fn workspaces_are_learnt() {
+        learn_workspace("app/src/main.rs", "/test/of/paths/app/src/main.rs");
+        learn_workspace("src/lib.rs", TOKIO);
+        learn_workspace("/absolute/src/lib.rs", "/absolute/src/lib.rs");
+        learn_workspace("rc/lib.rs", "/test/no/boundary/src/lib.rs");
+        let paths = Paths::new();
+        assert_eq!(paths.shorten("/test/of/paths/lib/src/x.rs"), "lib/src/x.rs");
+        assert_eq!(paths.shorten(TOKIO), "tokio-1.40.0/src/lib.rs");
+        let elsewhere = "/test/no/boundary/src/lib.rs";
+        assert_eq!(paths.shorten(elsewhere), elsewhere);
+    }
+}

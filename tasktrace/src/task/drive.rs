@@ -1,0 +1,131 @@
+//! One poll of a task.
+
+use std::cell::OnceCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::exchange::Request;
+use super::{Owner, Task};
+use crate::capture::{self, Scope, TaskSlot};
+use crate::origin::Origin;
+use crate::trace::Trace;
+
+/// Polls `future` as the body of a task.
+///
+/// `owner` is empty until the record of the task is needed; it is filled if that happens now.
+pub(super) fn poll<F: Future>(
+    owner: &mut Option<Owner>,
+    origin: Origin,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    match owner {
+        Some(owner) => poll_recorded(owner, origin, future, cx),
+        None => poll_unrecorded(owner, origin, future, cx),
+    }
+}
+
+/// Polls a task that has a record.
+pub(super) fn poll_recorded<F: Future>(
+    owner: &Owner,
+    origin: Origin,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    /// Answers whoever asked, when a poll panics.
+    struct OnPanic<'a>(&'a Task);
+
+    impl Drop for OnPanic<'_> {
+        fn drop(&mut self) {
+            self.0.exchange.panicked();
+        }
+    }
+
+    let task = &*owner.0;
+    // SAFETY: whoever has the owner of a task is its poller.
+    let request = unsafe { task.exchange.begin_poll(capture::real(cx.waker())) };
+    let on_panic = OnPanic(task);
+    let slot = TaskSlot::Recorded(&owner.0);
+    let result = match request {
+        Request::None => enter(slot, origin, |_| body(future, cx)),
+        Request::Capture => {
+            let (result, raw) = enter(slot, origin, |scope| {
+                capture::capture(scope, cx, |cx| body(future, cx))
+            });
+            if result.is_pending() {
+                task.exchange.answer(Trace::new(raw));
+            }
+            result
+        }
+    };
+    std::mem::forget(on_panic);
+    match result {
+        Poll::Pending => task.exchange.end_poll(),
+        Poll::Ready(_) => owner.finish(),
+    }
+    result
+}
+
+/// Polls a task that nobody has asked for yet, so it has no record.
+fn poll_unrecorded<F: Future>(
+    owner: &mut Option<Owner>,
+    origin: Origin,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    /// Keeps the record, if the poll made one, also when it panics.
+    struct Keep<'a> {
+        slot: OnceCell<Arc<Task>>,
+        owner: &'a mut Option<Owner>,
+        panicked: bool,
+    }
+
+    impl Drop for Keep<'_> {
+        fn drop(&mut self) {
+            *self.owner = self.slot.take().map(Owner);
+            if let (Some(owner), true) = (&self.owner, self.panicked) {
+                owner.0.exchange.panicked();
+            }
+        }
+    }
+
+    let mut keep = Keep {
+        slot: OnceCell::new(),
+        owner,
+        panicked: true,
+    };
+    let result = enter(TaskSlot::Unrecorded(&keep.slot), origin, |_| {
+        body(future, cx)
+    });
+    keep.panicked = false;
+    drop(keep);
+    if let Some(owner) = owner {
+        match result {
+            // SAFETY: whoever has the owner of a task is its poller.
+            Poll::Pending => unsafe {
+                owner.0.exchange.end_first_poll(capture::real(cx.waker()));
+            },
+            Poll::Ready(_) => owner.finish(),
+        }
+    }
+    result
+}
+
+/// Calls `run` in the scope of the task.
+///
+/// The scope is the mark at which walks end. Not inlined, so that the frame that holds it is a
+/// small one, with nothing of the user's in it.
+#[inline(never)]
+fn enter<R>(slot: TaskSlot<'_>, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -> R {
+    let scope = Scope::task_in(slot, origin);
+    scope.enter(|| run(&scope))
+}
+
+/// The root of the stacks of a task: the first function below the mark, into which as much of the
+/// user's code is inlined as the compiler likes.
+#[inline(never)]
+fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    future.poll(cx)
+}

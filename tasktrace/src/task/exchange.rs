@@ -1,0 +1,322 @@
+//! How a task is asked for a trace, and how it answers.
+//!
+//! Two sides share an [`Exchange`]:
+//!
+//! * the **poller**: whoever polls or drops the task. There is one at a time, because the future
+//!   is borrowed mutably, and each poll happens after the one before it;
+//! * **askers**: any number of threads, at any time.
+//!
+//! | field | written by | read by |
+//! |---|---|---|
+//! | `requested` | anyone, with the queue locked | poller, without |
+//! | `phase` | poller | anyone; it is a hint only, nothing is ordered by it |
+//! | `waker` | poller, with the queue locked | poller, without; askers, with the queue locked |
+//! | `queue` | with its lock | with its lock |
+//!
+//! # No request is lost
+//!
+//! An asker locks the queue, adds itself, sets `requested`, takes a reference to the waker,
+//! unlocks, and wakes. A poller that is handed a new waker stores it with the queue locked and
+//! then reads `requested`. So either the poller's lock came first, and the asker wakes the waker
+//! of this poll, which obliges the executor to poll again; or the asker's came first, and this
+//! poll sees `requested`. A poller that is handed the waker it has already stored need not lock:
+//! if it does not see `requested`, the asker is still going to wake that same waker.
+//!
+//! # Nobody else's code under the lock
+//!
+//! The waker is kept in an `Arc`, so an asker can take a reference to it without calling its
+//! `clone`. Wakers, answers and replaced wakers are woken, delivered and dropped after unlocking.
+//! (The last reference may be the asker's: then it is the asker that drops the waker.)
+//!
+//! # What the poller pays
+//!
+//! While nobody asks: a comparison of two wakers, two plain stores and one plain load.
+
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use crate::sync::{Arc, AtomicBool, AtomicU8, Condvar, Mutex, Ordering, UnsafeCell, lock};
+
+/// Why there is no answer, and never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The future has resolved, or was dropped.
+    Finished,
+    /// A poll of the future panicked while it was being asked.
+    Panicked,
+}
+
+/// What the poller is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    NeverPolled,
+    Polling,
+    Suspended,
+    Finished,
+}
+
+/// Whether this poll is to be captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Request {
+    None,
+    Capture,
+}
+
+pub(crate) struct Exchange<T> {
+    requested: AtomicBool,
+    phase: AtomicU8,
+    waker: UnsafeCell<Option<Arc<Waker>>>,
+    queue: Mutex<Queue<T>>,
+}
+
+// SAFETY: `waker` is written by the poller only, with the queue locked. It is read by the poller,
+// who cannot be writing it at the same time, and by askers with the queue locked, when nobody is.
+// There is one poller at a time: its methods are `unsafe` and demand it.
+unsafe impl<T: Send> Sync for Exchange<T> {}
+
+struct Queue<T> {
+    end: Option<End>,
+    waiting: Vec<Arc<Waiter<T>>>,
+}
+
+/// One question and the place for its answer.
+pub(crate) struct Waiter<T> {
+    answer: Mutex<Answer<T>>,
+    answered: Condvar,
+}
+
+enum Answer<T> {
+    Awaited(Option<Waker>),
+    Given(Result<T, End>),
+}
+
+impl<T: Clone> Exchange<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            requested: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::NeverPolled as u8),
+            waker: UnsafeCell::new(None),
+            queue: Mutex::new(Queue {
+                end: None,
+                waiting: Vec::new(),
+            }),
+        }
+    }
+
+    // The poller's side.
+
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    #[inline]
+    pub(crate) unsafe fn begin_poll(&self, waker: &Waker) -> Request {
+        self.phase.store(Phase::Polling as u8, Ordering::Relaxed);
+        // SAFETY: the caller is the poller.
+        unsafe { self.register(waker) };
+        self.request()
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    #[inline]
+    unsafe fn register(&self, waker: &Waker) {
+        let known = self.waker.with(|known| {
+            // SAFETY: only the poller writes, and that is who is reading.
+            unsafe { &*known }
+                .as_ref()
+                .is_some_and(|known| known.will_wake(waker))
+        });
+        if !known {
+            // SAFETY: the caller is the poller.
+            unsafe { self.set_waker(Some(waker)) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    #[cold]
+    unsafe fn set_waker(&self, waker: Option<&Waker>) {
+        let waker = waker.map(|waker| Arc::new(waker.clone()));
+        let queue = lock(&self.queue);
+        // SAFETY: written by the poller, with the queue locked.
+        let old = self
+            .waker
+            .with_mut(|known| std::mem::replace(unsafe { &mut *known }, waker));
+        drop(queue);
+        drop(old);
+    }
+
+    #[inline]
+    fn request(&self) -> Request {
+        // Acquire, although the lock or the wake has ordered it already where it matters: it is
+        // free on x86 and makes a request visible no later than it could be.
+        match self.requested.load(Ordering::Acquire) {
+            false => Request::None,
+            true => Request::Capture,
+        }
+    }
+
+    /// The poll returned `Pending`.
+    #[inline]
+    pub(crate) fn end_poll(&self) {
+        self.phase.store(Phase::Suspended as u8, Ordering::Relaxed);
+    }
+
+    /// The poll in which this exchange was made returned `Pending`.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    pub(crate) unsafe fn end_first_poll(&self, waker: &Waker) {
+        // SAFETY: the caller is the poller.
+        unsafe { self.register(waker) };
+        self.end_poll();
+        if self.request() == Request::Capture {
+            // Somebody asked when there was no waker to wake yet.
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Answers all that have asked.
+    pub(crate) fn answer(&self, answer: T) {
+        let waiting = self.take_waiting(None);
+        Waiter::give_all(waiting, &Ok(answer));
+    }
+
+    /// A poll panicked. The future may be polled again, but whoever asked has no answer.
+    pub(crate) fn panicked(&self) {
+        let waiting = self.take_waiting(None);
+        self.end_poll();
+        Waiter::give_all(waiting, &Err(End::Panicked));
+    }
+
+    /// The future has resolved or is gone.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    pub(crate) unsafe fn finish(&self) {
+        self.phase.store(Phase::Finished as u8, Ordering::Relaxed);
+        let waiting = self.take_waiting(Some(End::Finished));
+        // SAFETY: the caller is the poller.
+        unsafe { self.set_waker(None) };
+        Waiter::give_all(waiting, &Err(End::Finished));
+    }
+
+    fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
+        let mut queue = lock(&self.queue);
+        queue.end = queue.end.or(end);
+        self.requested.store(false, Ordering::Relaxed);
+        std::mem::take(&mut queue.waiting)
+    }
+
+    // The askers' side.
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::NeverPolled,
+            1 => Phase::Polling,
+            2 => Phase::Suspended,
+            _ => Phase::Finished,
+        }
+    }
+
+    /// Adds a question and wakes the task.
+    pub(crate) fn ask(&self) -> Result<Arc<Waiter<T>>, End> {
+        let waiter = Arc::new(Waiter {
+            answer: Mutex::new(Answer::Awaited(None)),
+            answered: Condvar::new(),
+        });
+        let mut queue = lock(&self.queue);
+        if let Some(end) = queue.end {
+            return Err(end);
+        }
+        queue.waiting.push(Arc::clone(&waiter));
+        self.requested.store(true, Ordering::Release);
+        // SAFETY: read with the queue locked.
+        let waker = self.waker.with(|waker| unsafe { &*waker }.clone());
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+        Ok(waiter)
+    }
+
+    /// Takes a question back, if it has not been answered.
+    pub(crate) fn withdraw(&self, waiter: &Arc<Waiter<T>>) {
+        let mut queue = lock(&self.queue);
+        let place = queue
+            .waiting
+            .iter()
+            .position(|other| Arc::ptr_eq(other, waiter));
+        let withdrawn = place.map(|place| queue.waiting.swap_remove(place));
+        if queue.waiting.is_empty() {
+            self.requested.store(false, Ordering::Relaxed);
+        }
+        drop(queue);
+        drop(withdrawn);
+    }
+}
+
+impl<T: Clone> Waiter<T> {
+    fn give_all(waiting: Vec<Arc<Self>>, answer: &Result<T, End>) {
+        for waiter in waiting {
+            waiter.give(answer.clone());
+        }
+    }
+
+    fn give(&self, answer: Result<T, End>) {
+        let mut place = lock(&self.answer);
+        let before = std::mem::replace(&mut *place, Answer::Given(answer));
+        drop(place);
+        self.answered.notify_all();
+        if let Answer::Awaited(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// The answer, or a promise to wake `waker` when there is one.
+    ///
+    /// The caller passes a clone, so that it is a leaf of the task that polls it.
+    pub(crate) fn poll(&self, waker: Waker) -> Poll<Result<T, End>> {
+        let mut place = lock(&self.answer);
+        match &mut *place {
+            Answer::Given(answer) => Poll::Ready(answer.clone()),
+            Answer::Awaited(known) => {
+                let old = known.replace(waker);
+                drop(place);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Blocks until there is an answer, or until `deadline`.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Result<T, End>> {
+        let mut place = lock(&self.answer);
+        loop {
+            if let Answer::Given(answer) = &*place {
+                return Some(answer.clone());
+            }
+            let unpoison = std::sync::PoisonError::into_inner;
+            place = match deadline {
+                None => self.answered.wait(place).unwrap_or_else(unpoison),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    let wait = self.answered.wait_timeout(place, left);
+                    wait.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+#[cfg(all(test, tasktrace_loom))]
+#[path = "exchange_loom.rs"]
+mod loom;

@@ -1,0 +1,162 @@
+//! A frame of a trace.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A function in a [`Trace`](crate::Trace), or the thing that it waits for.
+///
+/// ```
+/// # #[tasktrace::traced]
+/// # async fn serve() {
+/// let trace = tasktrace::Trace::here().unwrap();
+/// for frame in trace.leaves() {
+///     println!("{}:{}", frame.file().unwrap_or("?"), frame.line().unwrap_or(0));
+/// }
+/// # }
+/// # fn main() {}
+/// ```
+pub struct Frame {
+    pub(super) place: Place,
+    pub(super) wait: Option<Wait>,
+    pub(super) count: usize,
+    pub(super) children: Vec<Frame>,
+}
+
+/// What makes two frames the same. Frames are ordered by their place in the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    pub(super) file: Option<Arc<str>>,
+    pub(super) line: Option<u32>,
+    pub(super) column: Option<u32>,
+    pub(super) name: Arc<str>,
+    pub(super) label: Option<Arc<str>>,
+}
+
+/// How a leaf is waited for.
+///
+/// ```
+/// # #[tasktrace::traced]
+/// # async fn serve() {
+/// let trace = tasktrace::Trace::here().unwrap();
+/// for frame in trace.leaves() {
+///     match frame.wait() {
+///         Some(tasktrace::Wait::NoWaker) => println!("{} will never be woken", frame.name()),
+///         _ => println!("{}", frame.name()),
+///     }
+/// }
+/// # }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Wait {
+    /// It has registered a waker, and waits to be woken.
+    Registered,
+    /// It has woken its own task, which will be polled again at once.
+    Yielded,
+    /// It waits, but has no waker registered: nothing can wake it.
+    NoWaker,
+    /// It does not wait: it asked for its own stack with [`Trace::here`](crate::Trace::here).
+    Running,
+}
+
+impl Frame {
+    /// The path of the function, such as `app::http::serve`, or of what it waits for, such as
+    /// `tokio::time::sleep`. Empty if there is no symbol.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.place.name
+    }
+
+    /// The name given with `#[traced(name = "…")]`.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.place.label.as_deref()
+    }
+
+    /// The source file: relative to the workspace, or to the root of a dependency's package.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.place.file.as_deref()
+    }
+
+    /// The line that is being executed, which in an async function is that of an `.await`.
+    /// Counted from 1.
+    #[must_use]
+    pub fn line(&self) -> Option<u32> {
+        self.place.line
+    }
+
+    /// The column, counted from 1.
+    #[must_use]
+    pub fn column(&self) -> Option<u32> {
+        self.place.column
+    }
+
+    /// How it waits, if it is a leaf.
+    #[must_use]
+    pub fn wait(&self) -> Option<Wait> {
+        self.wait
+    }
+
+    /// How many leaves there are at this very place, all with the same way to them: 1 but for
+    /// loops over futures. 0 if the frame is no leaf.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The functions that this one has called, and is waiting for.
+    #[must_use]
+    pub fn children(&self) -> &[Frame] {
+        &self.children
+    }
+
+    /// Whether it is the same function at the same line.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+
+    /// Whether `path` is the path of this frame, its end, or its label.
+    pub(super) fn is(&self, path: &str) -> bool {
+        let rest = self.name().strip_suffix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("::")) && !path.is_empty()
+            || self.label() == Some(path)
+    }
+}
+
+impl fmt::Debug for Frame {
+    /// Without the children, of which there may be very many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("name", &self.name())
+            .field("label", &self.label())
+            .field("file", &self.file())
+            .field("line", &self.line())
+            .field("column", &self.column())
+            .field("wait", &self.wait)
+            .field("count", &self.count)
+            .field("children", &self.children.len())
+            .finish()
+    }
+}
+
+impl Drop for Frame {
+    /// Trees can be deeper than the stack: takes them apart instead of recursing.
+    fn drop(&mut self) {
+        let mut pending = std::mem::take(&mut self.children);
+        while let Some(mut frame) = pending.pop() {
+            pending.append(&mut frame.children);
+        }
+    }
+}
+
+/// All frames of a tree, each before its children.
+pub(super) fn walk(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+    let mut pending: Vec<&Frame> = frames.iter().rev().collect();
+    std::iter::from_fn(move || {
+        let frame = pending.pop()?;
+        pending.extend(frame.children.iter().rev());
+        Some(frame)
+    })
+}

@@ -1,0 +1,54 @@
+//! Everything that is on the stack, as it is.
+
+use std::sync::Arc;
+
+use super::Tree;
+use super::build::Builder;
+use super::frame::Place;
+use super::notes::Survey;
+use super::tidy::wait;
+use crate::capture::{Entry, RawTrace};
+use crate::symbol;
+
+pub(super) fn tree(raw: &RawTrace) -> Tree {
+    let mut builder = Builder::default();
+    let mut survey = Survey::default();
+    for stack in &raw.stacks {
+        let mut path = Vec::new();
+        for entry in raw.entries(*stack) {
+            match entry {
+                Entry::Ip(address) => {
+                    let symbols = symbol::resolve(*address);
+                    survey.see(&symbols);
+                    if symbols.is_empty() {
+                        path.push(Place {
+                            name: format!("{:#x}", address.0).into(),
+                            ..Place::default()
+                        });
+                    }
+                    path.extend(symbols.iter().map(|symbol| Place {
+                        file: symbol.file.clone(),
+                        line: symbol.line,
+                        column: symbol.column,
+                        name: Arc::clone(&symbol.name),
+                        label: None,
+                    }));
+                }
+                Entry::Cut => path.push(super::tidy::cut()),
+                Entry::Marker(_) => {}
+            }
+        }
+        if path.is_empty() {
+            // Nothing was polled that left a trace: say at least what the task is.
+            path.extend(raw.entries(*stack).iter().filter_map(|entry| match entry {
+                Entry::Marker(index) => raw.marker(*index).map(super::tidy::place_of),
+                _ => None,
+            }));
+        }
+        builder.add(path, Some(wait(stack.kind)), stack.count);
+    }
+    Tree {
+        frames: builder.finish(),
+        notes: survey.notes(raw),
+    }
+}

@@ -1,0 +1,229 @@
+//! Traces as plain data: addresses until somebody looks, then a tree of frames.
+//!
+//! * [`frame`]: the tree that users inspect.
+//! * [`build`]: merging stacks into a tree.
+//! * [`tidy`], [`full`]: the two ways to make frames of a stack.
+//! * [`resource`]: what to call the thing that a leaf waits for.
+#![forbid(unsafe_code)]
+
+mod build;
+mod frame;
+mod full;
+mod notes;
+mod resource;
+mod tidy;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+pub use frame::{Frame, Wait};
+
+use crate::capture::{self, RawTrace};
+use crate::render;
+pub(crate) use notes::{Missing, Notes};
+
+/// Where a task waits: a tree of the functions that lead from the task to everything that it has
+/// registered a waker with.
+///
+/// A trace is cheap to clone and to keep. It consists of addresses until it is printed or
+/// inspected for the first time, which is when symbols are looked up: do that outside of what must
+/// not be delayed.
+///
+/// * `{}` prints the functions of the program and what they wait for.
+/// * `{:#}` prints everything that is on the stack.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// async fn listen() {
+///     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+///     listener.accept().await.unwrap();
+/// }
+///
+/// let (future, handle) = tasktrace::traced(listen());
+/// tokio::spawn(future);
+/// # tokio::task::yield_now().await;
+/// let trace = handle.backtrace().await.unwrap();
+///
+/// println!("{trace}");
+/// assert!(trace.contains("listen"));
+/// for leaf in trace.leaves() {
+///     println!("waits for {}", leaf.name());
+/// }
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Trace {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raw: RawTrace,
+    tidy: OnceLock<Tree>,
+    full: OnceLock<Tree>,
+}
+
+/// A tree, and what is to be said about it.
+pub(crate) struct Tree {
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) notes: Notes,
+}
+
+impl Trace {
+    pub(crate) fn new(raw: RawTrace) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                raw,
+                tidy: OnceLock::new(),
+                full: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The stack of the caller, up to the task that is being polled: now, without another poll.
+    ///
+    /// `None` outside of any task. For log lines and panic hooks; it is never longer than the way
+    /// to here, because what else the task waits for cannot be seen from inside.
+    ///
+    /// ```
+    /// #[tasktrace::traced]
+    /// async fn serve() {
+    ///     let trace = tasktrace::Trace::here().expect("called in a task");
+    ///     assert!(trace.contains("serve"));
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert!(tasktrace::Trace::here().is_none());
+    /// serve().await;
+    /// # }
+    /// ```
+    #[must_use]
+    #[inline(never)]
+    pub fn here() -> Option<Self> {
+        capture::here().map(Self::new)
+    }
+
+    /// The functions of the program as a tree, the outermost first: what `{}` prints.
+    ///
+    /// ```
+    /// # #[tasktrace::traced]
+    /// # async fn serve() {
+    /// let trace = tasktrace::Trace::here().unwrap();
+    /// for frame in trace.frames() {
+    ///     println!("{} has {} children", frame.name(), frame.children().len());
+    /// }
+    /// # }
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.tidy().frames
+    }
+
+    /// Everything that is on the stack as a tree, the outermost first: what `{:#}` prints.
+    ///
+    /// ```
+    /// # #[tasktrace::traced]
+    /// # async fn serve() {
+    /// let trace = tasktrace::Trace::here().unwrap();
+    /// println!("{} roots", trace.all_frames().len());
+    /// # }
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn all_frames(&self) -> &[Frame] {
+        &self.full().frames
+    }
+
+    /// The waiting points: the frames of [`frames`](Self::frames) that have no children.
+    ///
+    /// ```
+    /// # #[tasktrace::traced]
+    /// # async fn serve() {
+    /// let trace = tasktrace::Trace::here().unwrap();
+    /// assert_eq!(trace.leaves().len(), 1);
+    /// # }
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn leaves(&self) -> Vec<&Frame> {
+        frame::walk(self.frames())
+            .filter(|frame| frame.children().is_empty())
+            .collect()
+    }
+
+    /// Whether the function with this path is in [`frames`](Self::frames): for assertions.
+    ///
+    /// The path may leave out segments at its start, and a method may be that of any type:
+    /// `serve` is in `app::http::serve`, as is `http::serve`. It also finds the names given to
+    /// `#[traced(name = "…")]`.
+    ///
+    /// ```
+    /// # mod http {
+    /// #[tasktrace::traced]
+    /// pub async fn serve() {
+    ///     let trace = tasktrace::Trace::here().unwrap();
+    ///     assert!(trace.contains("http::serve"));
+    ///     assert!(trace.contains("serve"));
+    ///     assert!(!trace.contains("erve"));
+    /// }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() { http::serve().await }
+    /// ```
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        frame::walk(self.frames()).any(|frame| frame.is(path))
+    }
+
+    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    ///
+    /// ```
+    /// # #[tasktrace::traced]
+    /// # async fn serve() {
+    /// let trace = tasktrace::Trace::here().unwrap();
+    /// println!("{}", trace.ansi());
+    /// # }
+    /// # fn main() {}
+    /// ```
+    pub fn ansi(&self) -> impl fmt::Display + '_ {
+        struct Ansi<'a>(&'a Trace);
+
+        impl fmt::Display for Ansi<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                render::text(self.0.tidy(), render::Style::Ansi, f)
+            }
+        }
+
+        Ansi(self)
+    }
+
+    fn tidy(&self) -> &Tree {
+        self.inner.tidy.get_or_init(|| tidy::tree(&self.inner.raw))
+    }
+
+    fn full(&self) -> &Tree {
+        self.inner.full.get_or_init(|| full::tree(&self.inner.raw))
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tree = if f.alternate() {
+            self.full()
+        } else {
+            self.tidy()
+        };
+        render::text(tree, render::Style::Plain, f)
+    }
+}
+
+impl fmt::Debug for Trace {
+    /// Does not look up symbols.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("stacks", &self.inner.raw.stacks.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! Walking the stack of the current thread, from the caller up to a known address.
+//!
+//! One place picks the backend: [`framehop`](fast) on Linux x86_64 and aarch64, the platform's own
+//! unwinder through the `backtrace` crate elsewhere, and whenever the first did not arrive at the
+//! address it was sent to. Nothing here knows of tasks, wakers or symbols.
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod fast;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod modules;
+mod portable;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod fast {
+    //! Where there is no fast walker, there is nothing to keep between walks.
+    use super::{Mark, PhysicalFrame, Reach};
+
+    #[derive(Default)]
+    pub(crate) struct FastWalker;
+
+    impl FastWalker {
+        pub(crate) fn refresh(&mut self) {}
+
+        pub(crate) fn walk(&mut self, _: Mark, _: usize, _: &mut Vec<PhysicalFrame>) -> Reach {
+            Reach::Lost
+        }
+    }
+}
+
+use std::sync::{Mutex, PoisonError};
+
+/// Where a caller will continue: the address that a call pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ReturnAddress(pub(crate) usize);
+
+/// The stack pointer of a frame while it is calling the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StackPointer(pub(crate) usize);
+
+/// One function on the stack (with everything inlined into it).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PhysicalFrame {
+    pub(crate) ip: ReturnAddress,
+    pub(crate) sp: StackPointer,
+}
+
+/// The address of a value on the stack of this thread: the end of a walk.
+///
+/// The frame that holds the value is not part of the walk, the frames that it called are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(usize);
+
+impl Mark {
+    pub(crate) fn of<T>(value: &T) -> Self {
+        Self(core::ptr::from_ref(value).expose_provenance())
+    }
+
+    /// Whether `frame` is below the marked value, which is where its callees are.
+    pub(crate) fn is_above(self, frame: PhysicalFrame) -> bool {
+        frame.sp.0 <= self.0
+    }
+
+    /// How far the marked value is above the stack pointer, where it is.
+    fn distance(self, sp: StackPointer) -> Option<usize> {
+        self.0.checked_sub(sp.0)
+    }
+}
+
+/// The frame that holds a mark is a small one of our own. A walk that ends further from the mark
+/// has lost its way.
+const LARGEST_MARKED_FRAME: usize = 4096;
+
+/// How far a walk came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Up to the mark: the frames are all there are.
+    Mark,
+    /// The limit on the number of frames was reached first: those nearest to the root are missing.
+    Limit,
+    /// The stack could not be followed up to the mark.
+    Lost,
+}
+
+/// Walks stacks; keeps what makes the next walk faster.
+pub(crate) struct Walker {
+    fast: Box<fast::FastWalker>,
+}
+
+/// Walkers that wait for the next capture. A walker is taken for the length of a capture, so the
+/// lock is held for a push or a pop only, and there are never more than there are captures at once.
+static IDLE: Mutex<Vec<Walker>> = Mutex::new(Vec::new());
+const MOST_IDLE: usize = 16;
+
+impl Walker {
+    pub(crate) fn acquire() -> Self {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut walker = idle.unwrap_or_else(|| Self {
+            fast: Box::default(),
+        });
+        walker.fast.refresh();
+        walker
+    }
+
+    pub(crate) fn release(self) {
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push(self);
+        }
+    }
+
+    /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
+    #[inline(never)]
+    pub(crate) fn walk(
+        &mut self,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
+        frames.clear();
+        match self.fast.walk(mark, limit, frames) {
+            Reach::Lost => portable::walk(mark, limit, frames),
+            reach => reach,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
