@@ -318,5 +318,4 @@ impl<T: Clone> Waiter<T> {
 }
 
 #[cfg(all(test, tasktrace_loom))]
-#[path = "exchange_loom.rs"]
-mod loom;
+mod model;

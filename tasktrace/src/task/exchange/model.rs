@@ -1,0 +1,210 @@
+//! The protocol of [`Exchange`], in all interleavings that loom can tell apart.
+//!
+//! A lost request or a lost wake shows as a deadlock, which loom reports; an access to the waker
+//! that is not exclusive when it must be, as a panic of loom's cell.
+
+use std::sync::Arc as StdArc;
+use std::task::{Wake, Waker};
+
+use loom::sync::Notify;
+use loom::sync::atomic::AtomicUsize;
+use loom::thread;
+
+use super::*;
+
+/// A waker that an executor of one task waits for.
+struct Signal(Notify);
+
+impl Signal {
+    fn new() -> StdArc<Self> {
+        StdArc::new(Self(Notify::new()))
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: StdArc<Self>) {
+        self.0.notify();
+    }
+
+    fn wake_by_ref(self: &StdArc<Self>) {
+        self.0.notify();
+    }
+}
+
+type Shared = Arc<Exchange<u32>>;
+
+fn shared() -> Shared {
+    Arc::new(Exchange::new())
+}
+
+/// One poll that returns `Pending`. Answers if it is asked to.
+fn poll(exchange: &Exchange<u32>, signal: &StdArc<Signal>) -> Request {
+    let waker = Waker::from(StdArc::clone(signal));
+    // SAFETY: each model has one thread that polls.
+    let request = unsafe { exchange.begin_poll(&waker) };
+    if request == Request::Capture {
+        exchange.answer(7);
+    }
+    exchange.end_poll();
+    request
+}
+
+/// Polls whenever it is woken, until it has been captured.
+fn run_until_captured(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
+    while poll(exchange, signal) == Request::None {
+        signal.0.wait();
+    }
+}
+
+fn ask(exchange: &Exchange<u32>) -> Result<u32, End> {
+    let waiter = exchange.ask()?;
+    waiter.wait(None).expect("there was no deadline")
+}
+
+fn finish(exchange: &Exchange<u32>) {
+    // SAFETY: each model has one thread that polls, and it is the one that calls this.
+    unsafe { exchange.finish() }
+}
+
+#[test]
+fn a_request_is_answered_whenever_it_comes() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || assert_eq!(ask(&exchange), Ok(7))
+        });
+        run_until_captured(&exchange, &Signal::new());
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_request_survives_a_change_of_wakers() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || assert_eq!(ask(&exchange), Ok(7))
+        });
+        // The task is polled once by an executor that will not look at its waker again.
+        if poll(&exchange, &Signal::new()) == Request::None {
+            run_until_captured(&exchange, &Signal::new());
+        }
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_request_survives_being_made_before_the_first_waker() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || assert_eq!(ask(&exchange), Ok(7))
+        });
+        let signal = Signal::new();
+        // SAFETY: this is the thread that polls.
+        unsafe { exchange.end_first_poll(&Waker::from(StdArc::clone(&signal))) };
+        signal.0.wait();
+        run_until_captured(&exchange, &signal);
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_asks_learns_of_the_end() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || {
+                let answer = ask(&exchange);
+                assert!(matches!(answer, Ok(7) | Err(End::Finished)), "{answer:?}");
+            }
+        });
+        let _ = poll(&exchange, &Signal::new());
+        finish(&exchange);
+        asker.join().unwrap();
+        assert_eq!(ask(&exchange), Err(End::Finished));
+    });
+}
+
+#[test]
+fn whoever_asks_learns_of_a_panic() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || {
+                let answer = ask(&exchange);
+                assert!(answer.is_err(), "{answer:?}");
+            }
+        });
+        exchange.panicked();
+        finish(&exchange);
+        asker.join().unwrap();
+    });
+}
+
+#[test]
+fn two_requests_at_once_are_both_answered() {
+    loom::model(|| {
+        let exchange = shared();
+        let answered = Arc::new(AtomicUsize::new(0));
+        let asker = || {
+            let (exchange, answered) = (exchange.clone(), answered.clone());
+            move || {
+                assert_eq!(ask(&exchange), Ok(7));
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let askers = [thread::spawn(asker()), thread::spawn(asker())];
+        let signal = Signal::new();
+        // The executor polls once for each time it is woken, and as often as it must.
+        run_until_captured(&exchange, &signal);
+        while answered.load(Ordering::SeqCst) < 2 {
+            let _ = poll(&exchange, &signal);
+            thread::yield_now();
+        }
+        for asker in askers {
+            asker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_request_can_be_taken_back_at_any_time() {
+    loom::model(|| {
+        let exchange = shared();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || {
+                if let Ok(waiter) = exchange.ask() {
+                    exchange.withdraw(&waiter);
+                }
+            }
+        });
+        let signal = Signal::new();
+        let _ = poll(&exchange, &signal);
+        asker.join().unwrap();
+        assert_eq!(poll(&exchange, &signal), Request::None);
+        finish(&exchange);
+    });
+}
+
+#[test]
+fn wakers_are_dropped_with_the_task() {
+    loom::model(|| {
+        let exchange = shared();
+        let signal = Signal::new();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || drop(exchange.ask())
+        });
+        let _ = poll(&exchange, &signal);
+        finish(&exchange);
+        asker.join().unwrap();
+        assert_eq!(StdArc::strong_count(&signal), 1);
+    });
+}
