@@ -1,0 +1,136 @@
+//! The crate and the module of a source file, from its place in its package.
+//!
+//! Knows the layout that Cargo finds by itself, and the targets of which the manifest states the
+//! path. The manifest is read line by line, for keys of the usual form only: `name = "…"`.
+
+use std::path::{Component, Path};
+
+/// The crate of `file` and the modules down to it.
+pub(super) fn module_of(file: &Path) -> Option<Vec<String>> {
+    let package = file
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.join("Cargo.toml").is_file())?;
+    let manifest = super::read(&package.join("Cargo.toml"))?;
+    let mut inside = Vec::new();
+    for component in file.strip_prefix(package).ok()?.components() {
+        match component {
+            Component::Normal(name) => inside.push(name.to_str()?),
+            _ => return None,
+        }
+    }
+    module_in(
+        &manifest,
+        &inside.join("/"),
+        package.join("src/lib.rs").is_file(),
+    )
+}
+
+/// As [`module_of`], for the path `inside` the package of `manifest`, which has a `src/lib.rs` or
+/// not.
+pub(super) fn module_in(manifest: &str, inside: &str, has_library: bool) -> Option<Vec<String>> {
+    let tables = tables(manifest);
+    let table = |title| tables.iter().find(|table| table.title == title);
+    let target = |path| {
+        tables
+            .iter()
+            .find(|table| table.is_target() && table.path == Some(path))
+    };
+    let package = table("package")?.name?;
+    if let Some(target) = target(inside) {
+        return Some(vec![crate_name(target.name.unwrap_or(package))]);
+    }
+
+    let library = table("lib");
+    let library_root = library
+        .and_then(|library| library.path)
+        .unwrap_or("src/lib.rs");
+    let library_dir = library_root.trim_end_matches(|char| char != '/');
+    let in_library = (library.is_some() || has_library) && inside.starts_with(library_dir);
+
+    let parts: Vec<&str> = inside.split('/').collect();
+    let (krate, modules) = match parts.as_slice() {
+        ["src", "bin", krate, modules @ ..] => (*krate, modules),
+        ["examples" | "tests" | "benches", krate, modules @ ..] => (*krate, modules),
+        ["src", "main.rs"] => (package, [].as_slice()),
+        modules if in_library => {
+            let name = library.and_then(|library| library.name).unwrap_or(package);
+            (name, &modules[library_dir.matches('/').count()..])
+        }
+        ["src", modules @ ..] => {
+            let name = target("src/main.rs")
+                .and_then(|main| main.name)
+                .unwrap_or(package);
+            (name, modules)
+        }
+        [.., dir, "main.rs"] => (*dir, [].as_slice()),
+        [.., file] => (*file, [].as_slice()),
+        [] => return None,
+    };
+    // The file of a module that has others below it, or of the crate, adds no name of its own.
+    let modules = match modules {
+        [above @ .., "mod.rs"] => above,
+        ["lib.rs" | "main.rs"] => &[],
+        all => all,
+    };
+    let mut path = vec![crate_name(stem(krate))];
+    path.extend(modules.iter().map(|module| stem(module).to_owned()));
+    Some(path)
+}
+
+fn stem(file: &str) -> &str {
+    file.strip_suffix(".rs").unwrap_or(file)
+}
+
+fn crate_name(target: &str) -> String {
+    target.replace('-', "_")
+}
+
+/// A table of a manifest: its title, and those of its values that we need.
+struct Table<'a> {
+    title: &'a str,
+    name: Option<&'a str>,
+    path: Option<&'a str>,
+}
+
+impl Table<'_> {
+    fn is_target(&self) -> bool {
+        matches!(self.title, "lib" | "bin" | "example" | "test" | "bench")
+    }
+}
+
+fn tables(manifest: &str) -> Vec<Table<'_>> {
+    let mut tables = Vec::new();
+    for line in manifest.lines().map(str::trim) {
+        if line.starts_with('[') {
+            let title = line
+                .trim_start_matches('[')
+                .split(']')
+                .next()
+                .unwrap_or_default();
+            tables.push(Table {
+                title: title.trim(),
+                name: None,
+                path: None,
+            });
+        } else if let Some((key, value)) = line.split_once('=')
+            && let Some(table) = tables.last_mut()
+        {
+            match key.trim() {
+                "name" => table.name = quoted(value),
+                "path" => table.path = quoted(value).map(|path| path.trim_start_matches("./")),
+                _ => {}
+            }
+        }
+    }
+    tables
+}
+
+fn quoted(value: &str) -> Option<&str> {
+    let value = value.trim_start();
+    let quote = value
+        .chars()
+        .next()
+        .filter(|char| matches!(char, '"' | '\''))?;
+    value[1..].split_once(quote).map(|(inside, _)| inside)
+}
