@@ -14,4 +14,5 @@ mod unwind;
 pub mod __private;
 
 pub use task::{NoAnswer, TaskId, TraceError, TraceHandle, TracedTask, current, traced};
+pub use tasktrace_macros::{main, test, traced};
 pub use trace::{Frame, Trace, Wait};

@@ -21,3 +21,8 @@ pub fn frame<F: Future>(meta: &'static FrameMeta, future: F) -> FrameFuture<F> {
 pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TaskFuture<F> {
     TaskFuture::new(meta, future)
 }
+
+/// Stands for what a `#[traced]` body returns, where only its type is wanted. Never called.
+pub fn output<T>() -> T {
+    unreachable!("only the type is wanted")
+}

@@ -1,0 +1,194 @@
+//! The grammar of the attributes' arguments.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt, quote};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Error, LitStr, Path, Result, Token};
+
+const ACCEPTED: &str = "`#[traced]` accepts the arguments `name = \"…\"` and `crate = path`";
+const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
+const EMPTY_NAME: &str = "`name` cannot be empty";
+const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
+const TASKTRACE: &str = "`tasktrace` takes the path of the `tasktrace` crate: `tasktrace = path`";
+const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future: \
+                        `block_on = path::to::fn`";
+const BESIDE_BLOCK_ON: &str = "`block_on` replaces tokio, and only `tasktrace = path` goes with it";
+
+/// Arguments of `#[traced]`.
+#[derive(Default)]
+pub(crate) struct TracedArgs {
+    pub(crate) name: Option<LitStr>,
+    /// The runtime crate, where it is renamed.
+    pub(crate) tasktrace: Option<Path>,
+}
+
+impl TracedArgs {
+    pub(crate) fn parse(args: TokenStream) -> Result<Self> {
+        let parser = |input: ParseStream<'_>| {
+            let mut args = Self::default();
+            while !input.is_empty() {
+                args.parse_one(input)?;
+                comma(input)?;
+            }
+            Ok(args)
+        };
+        parser.parse2(args)
+    }
+
+    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
+        match peek_key(input).as_deref() {
+            Some("name") => {
+                key(input, self.name.is_some(), NAME)?;
+                self.name = Some(name(input)?);
+            }
+            Some("crate") => {
+                key(input, self.tasktrace.is_some(), CRATE)?;
+                self.tasktrace = Some(path(input, CRATE)?);
+            }
+            _ => return Err(input.error(ACCEPTED)),
+        }
+        Ok(())
+    }
+}
+
+/// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
+#[derive(Default)]
+pub(crate) struct EntryArgs {
+    /// The runtime crate, where it is renamed.
+    pub(crate) tasktrace: Option<Path>,
+    pub(crate) executor: Executor,
+}
+
+/// What runs the function.
+pub(crate) enum Executor {
+    Tokio(TokioArgs),
+    BlockOn(Path),
+}
+
+/// The arguments that are tokio's own: passed on to its attribute as they were written, so that
+/// it is tokio that defines what they mean and what is wrong with them.
+#[derive(Default)]
+pub(crate) struct TokioArgs {
+    /// Tokio, where it is renamed.
+    pub(crate) krate: Option<Path>,
+    pub(crate) tokens: TokenStream,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self::Tokio(TokioArgs::default())
+    }
+}
+
+impl EntryArgs {
+    pub(crate) fn parse(args: TokenStream) -> Result<Self> {
+        let parser = |input: ParseStream<'_>| {
+            let mut tasktrace = None;
+            let mut block_on = None;
+            let mut tokio = TokioArgs::default();
+            while !input.is_empty() {
+                match peek_key(input).as_deref() {
+                    Some("tasktrace") => {
+                        key(input, tasktrace.is_some(), TASKTRACE)?;
+                        tasktrace = Some(path(input, TASKTRACE)?);
+                        comma(input)?;
+                    }
+                    Some("block_on") => {
+                        key(input, block_on.is_some(), BLOCK_ON)?;
+                        block_on = Some(path(input, BLOCK_ON)?);
+                        comma(input)?;
+                    }
+                    _ => tokio.parse_one(input)?,
+                }
+            }
+            let executor = match block_on {
+                None => Executor::Tokio(tokio),
+                Some(path) if tokio.tokens.is_empty() => Executor::BlockOn(path),
+                Some(_) => return Err(Error::new_spanned(tokio.tokens, BESIDE_BLOCK_ON)),
+            };
+            Ok(Self {
+                tasktrace,
+                executor,
+            })
+        };
+        parser.parse2(args)
+    }
+}
+
+impl TokioArgs {
+    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
+        if tokio_crate(&input.fork()).is_ok() {
+            let (path, tokens) = tokio_crate(input)?;
+            self.krate.get_or_insert(path);
+            self.tokens.append_all(tokens);
+        }
+        while !input.is_empty() && !input.peek(Token![,]) {
+            self.tokens.append(input.parse::<TokenTree>()?);
+        }
+        self.tokens.append_all(input.parse::<Option<Token![,]>>()?);
+        Ok(())
+    }
+}
+
+/// `crate = …`, and the same with the path in a string literal, which is the form tokio takes.
+fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
+    let key = input.parse::<Token![crate]>()?;
+    let eq = input.parse::<Token![=]>()?;
+    let (path, literal) = if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        (literal.parse_with(Path::parse_mod_style)?, literal)
+    } else {
+        let path = input.call(Path::parse_mod_style)?;
+        let text = path.to_token_stream().to_string().replace(' ', "");
+        let literal = LitStr::new(&text, path.span());
+        (path, literal)
+    };
+    Ok((path, quote!(#key #eq #literal)))
+}
+
+fn peek_key(input: ParseStream<'_>) -> Option<String> {
+    let key = input.fork().call(Ident::parse_any).ok()?;
+    Some(key.to_string())
+}
+
+/// The key and the `=` after it.
+fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<()> {
+    let key = input.call(Ident::parse_any)?;
+    if seen {
+        return Err(Error::new_spanned(&key, format!("`{key}` is given twice")));
+    }
+    match input.parse::<Token![=]>() {
+        Ok(_) if !input.is_empty() => Ok(()),
+        _ => Err(Error::new_spanned(&key, usage)),
+    }
+}
+
+fn name(input: ParseStream<'_>) -> Result<LitStr> {
+    let name: LitStr = input
+        .parse()
+        .map_err(|error| Error::new(error.span(), NAME))?;
+    if name.value().is_empty() {
+        return Err(Error::new_spanned(name, EMPTY_NAME));
+    }
+    Ok(name)
+}
+
+/// A path, or one in a string literal as tokio's attributes take it.
+fn path(input: ParseStream<'_>, usage: &str) -> Result<Path> {
+    let path = if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        literal.parse()
+    } else {
+        input.parse()
+    };
+    path.map_err(|error| Error::new(error.span(), usage))
+}
+
+fn comma(input: ParseStream<'_>) -> Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Lenient parsing of the function that an attribute stands on.
+//!
+//! The body stays a stream of tokens: it is passed on as it is, so that whatever the compiler
+//! accepts in it is accepted here, and half-written code in an editor still expands.
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Attribute, Error, Result, Signature, Token, Visibility};
+
+/// A function with a body.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    defaultness: Option<Ident>,
+    pub(crate) sig: Signature,
+    pub(crate) body: Body,
+}
+
+/// The braces of a function and what is in them.
+pub(crate) struct Body {
+    braces: Group,
+    /// Attributes at the top of the body. They apply to the function, so they stay at its top.
+    inner_attrs: Vec<Attribute>,
+    pub(crate) tokens: TokenStream,
+}
+
+/// What an attribute was put on, where it is not a function with a body.
+pub(crate) enum NotAFunction {
+    /// A function of a trait that has no default body.
+    NoBody(Token![fn]),
+    /// Another item, known by its keyword.
+    Other(Ident),
+    /// Not to be parsed.
+    Invalid(Error),
+}
+
+impl Function {
+    pub(crate) fn parse(item: TokenStream) -> std::result::Result<Self, NotAFunction> {
+        let mut tokens: Vec<TokenTree> = ungroup(item).into_iter().collect();
+        let last = tokens.pop();
+        let head: TokenStream = tokens.into_iter().collect();
+        let head = match Head::parse.parse2(head.clone()) {
+            Ok(head) => head,
+            Err(error) => {
+                return Err(match keyword.parse2(head) {
+                    Ok(keyword) => NotAFunction::Other(keyword),
+                    Err(_) => NotAFunction::Invalid(error),
+                });
+            }
+        };
+        let body = last.and_then(braces);
+        let Some(body) = body else {
+            return Err(NotAFunction::NoBody(head.sig.fn_token));
+        };
+        Ok(Self {
+            attrs: head.attrs,
+            vis: head.vis,
+            defaultness: head.defaultness,
+            sig: head.sig,
+            body: Body::parse(body).map_err(NotAFunction::Invalid)?,
+        })
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.attrs);
+        self.vis.to_tokens(tokens);
+        self.defaultness.to_tokens(tokens);
+        self.sig.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+impl Body {
+    fn parse(braces: Group) -> Result<Self> {
+        let parser = |input: ParseStream<'_>| Ok((Attribute::parse_inner(input)?, input.parse()?));
+        let (inner_attrs, tokens) = parser.parse2(braces.stream())?;
+        Ok(Self {
+            braces,
+            inner_attrs,
+            tokens,
+        })
+    }
+
+    /// The body between its braces, without the attributes at its top.
+    pub(crate) fn block(&self) -> Group {
+        with_content(&self.braces, self.tokens.clone())
+    }
+}
+
+impl ToTokens for Body {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let mut content = TokenStream::new();
+        content.append_all(&self.inner_attrs);
+        self.tokens.to_tokens(&mut content);
+        with_content(&self.braces, content).to_tokens(tokens);
+    }
+}
+
+/// Everything before the body.
+struct Head {
+    attrs: Vec<Attribute>,
+    vis: Visibility,
+    defaultness: Option<Ident>,
+    sig: Signature,
+}
+
+impl Parse for Head {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let defaultness = input
+            .peek(Token![default])
+            .then(|| input.call(Ident::parse_any))
+            .transpose()?;
+        Ok(Self {
+            attrs,
+            vis,
+            defaultness,
+            sig: input.parse()?,
+        })
+    }
+}
+
+/// The keyword that says what kind of item this is.
+fn keyword(input: ParseStream<'_>) -> Result<Ident> {
+    const KINDS: [&str; 12] = [
+        "const",
+        "enum",
+        "extern",
+        "impl",
+        "macro_rules",
+        "mod",
+        "static",
+        "struct",
+        "trait",
+        "type",
+        "union",
+        "use",
+    ];
+    input.call(Attribute::parse_outer)?;
+    input.parse::<Visibility>()?;
+    loop {
+        let ident = input.call(Ident::parse_any)?;
+        if KINDS.iter().any(|kind| ident == kind) {
+            // The rest is of no interest.
+            input.parse::<TokenStream>()?;
+            return Ok(ident);
+        }
+    }
+}
+
+/// A group like `group` around other tokens. Keeps the spans of the delimiters.
+pub(crate) fn with_content(group: &Group, content: TokenStream) -> Group {
+    let mut new = Group::new(group.delimiter(), content);
+    new.set_span(group.span());
+    new
+}
+
+/// Takes off the invisible delimiters that a `macro_rules!` macro puts around a fragment.
+fn ungroup(tokens: TokenStream) -> TokenStream {
+    let mut iter = tokens.clone().into_iter();
+    match (iter.next(), iter.next()) {
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
+            ungroup(group.stream())
+        }
+        _ => tokens,
+    }
+}
+
+fn braces(token: TokenTree) -> Option<Group> {
+    match ungroup(token.into()).into_iter().next() {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => Some(group),
+        _ => None,
+    }
+}

@@ -1,0 +1,96 @@
+//! What the attributes do not accept, said where it is written.
+
+use quote::ToTokens;
+use syn::{Attribute, Error, Result};
+
+use crate::item::{Function, NotAFunction};
+use crate::rewritten;
+
+/// The attribute that was used.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Macro {
+    Traced,
+    Main,
+    Test,
+}
+
+impl Macro {
+    fn error(self, at: impl ToTokens, complaint: &str) -> Error {
+        let name = match self {
+            Self::Traced => "traced",
+            Self::Main => "tasktrace::main",
+            Self::Test => "tasktrace::test",
+        };
+        Error::new_spanned(at, format!("`#[{name}]` {complaint}"))
+    }
+}
+
+pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
+    match item {
+        NotAFunction::NoBody(keyword) => attribute.error(
+            keyword,
+            "accepts an `async fn` with a body, and this one has none",
+        ),
+        NotAFunction::Other(keyword) => attribute.error(
+            &keyword,
+            &format!("accepts an `async fn` with a body, not a `{keyword}` item"),
+        ),
+        NotAFunction::Invalid(error) => error,
+    }
+}
+
+/// For a function that is not async, and whose body has no async block to trace.
+pub(crate) fn not_async(function: &Function) -> Error {
+    Macro::Traced.error(
+        function.sig.fn_token,
+        "accepts an `async fn`, or a `fn` that ends with an `async` block or with \
+         `Box::pin(async { … })`",
+    )
+}
+
+/// What `main` and `test` ask of their function.
+pub(crate) fn entry(attribute: Macro, function: &Function) -> Result<()> {
+    let sig = &function.sig;
+    if sig.asyncness.is_none() {
+        return Err(if rewritten::is_run(&function.body.tokens) {
+            attribute.error(
+                sig.fn_token,
+                "runs this function, and so does another attribute: keep one of them",
+            )
+        } else {
+            Error::new_spanned(
+                sig.fn_token,
+                "the `async` keyword is missing from the function declaration",
+            )
+        });
+    }
+    if attribute == Macro::Main && has_arguments_of_main(function) {
+        return Err(Error::new_spanned(
+            &sig.inputs,
+            "the main function cannot accept arguments",
+        ));
+    }
+    match function.attrs.iter().find(|attr| runs_too(attribute, attr)) {
+        Some(second) => Err(attribute.error(
+            second,
+            "runs this function, and so does this attribute: keep one of them",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether this is `main` with arguments, which the compiler does not accept either.
+pub(crate) fn has_arguments_of_main(function: &Function) -> bool {
+    function.sig.ident == "main" && !function.sig.inputs.is_empty()
+}
+
+/// `#[test]`, `#[tokio::test]`, … beside a `test`; likewise for a `main`.
+pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
+    let name = match attribute {
+        Macro::Traced => return false,
+        Macro::Main => "main",
+        Macro::Test => "test",
+    };
+    let path = &other.path().segments;
+    path.last().is_some_and(|last| last.ident == name)
+}
