@@ -260,11 +260,29 @@ impl Runtime {
     }
 
     /// The body as a future, with the type that the signature gives it.
+    ///
+    /// ```text
+    /// async move {
+    ///     HINT
+    ///     {
+    ///         const _: () = ();
+    ///         …
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// All braces are those of the function: errors and coverage go by them. The inner ones keep
+    /// the statement before them from being one that the body's own items follow, which Clippy
+    /// reports, and the constant in them keeps the compiler from calling them unnecessary.
     fn typed_future(&self, function: &Function) -> TokenStream {
         let own = self.own;
         let hint = self.hint(&function.sig);
-        let block = function.body.block();
-        quote_spanned!(own=> async move { #hint #block })
+        let tokens = &function.body.tokens;
+        let inner = function
+            .body
+            .braces(quote_spanned!(own=> const _: () = (); #tokens));
+        let block = function.body.braces(quote!(#hint #inner));
+        quote_spanned!(own=> async move #block)
     }
 
     /// Tells the compiler the type of an async block before it comes to the body, as the return

@@ -85,9 +85,9 @@ impl Body {
         })
     }
 
-    /// The body between its braces, without the attributes at its top.
-    pub(crate) fn block(&self) -> Group {
-        with_content(&self.braces, self.tokens.clone())
+    /// The braces of the body around other tokens.
+    pub(crate) fn braces(&self, content: TokenStream) -> Group {
+        with_content(&self.braces, content)
     }
 }
 
