@@ -8,6 +8,7 @@
 mod class;
 mod name;
 mod path;
+mod source;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,12 +85,20 @@ fn look_up(address: ReturnAddress) -> Symbols {
 
 impl Symbol {
     fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
-        let split = name::split(name);
+        let mut split = name::split(name);
+        let class = class::of(name, &split.function, file);
+        if class == Class::User && !split.function.contains("::") {
+            // The debug information has only lines: no paths, and no names for async fns.
+            let from_source = file.zip(line);
+            let from_source =
+                from_source.and_then(|(file, line)| source::function_at(file.as_ref(), line));
+            split.complete(from_source);
+        }
         Self {
-            class: class::of(name, &split.function, file),
             name: name.into(),
             function: split.function.into(),
             closures: split.closures,
+            class,
             file: file.map(Arc::from),
             line,
             column,

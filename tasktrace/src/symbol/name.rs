@@ -9,6 +9,21 @@ pub(crate) struct Name {
     pub(crate) closures: usize,
 }
 
+impl Name {
+    /// Completes a name that has no path by the path of the function that its line is in.
+    ///
+    /// Such a name says of a closure only that it is one, not how deep in the function. Bodies of
+    /// async fns are told apart from what is in them, which is all that matters to a reader.
+    pub(crate) fn complete(&mut self, path: Option<String>) {
+        match path {
+            Some(path) if self.function.is_empty() => self.function = path,
+            Some(path) if path.rsplit("::").next() == Some(&*self.function) => self.function = path,
+            _ if self.function.is_empty() => self.function.push_str("{async fn}"),
+            _ => {}
+        }
+    }
+}
+
 /// Takes a demangled name apart.
 ///
 /// ```text
@@ -23,6 +38,10 @@ pub(crate) fn split(name: &str) -> Name {
     for segment in path.split("::").filter(|segment| !segment.is_empty()) {
         if is_closure(segment) {
             closures += 1;
+            // Alone it stands for one that is in the body of an async fn.
+            if function.is_empty() && !segment.starts_with("{async_fn") {
+                closures += 1;
+            }
         } else if !segment.starts_with("{impl#") {
             // A function declared inside of a closure starts anew.
             closures = 0;
