@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
-pub(crate) use scope::{Scope, TaskSlot};
+pub(crate) use scope::Scope;
 pub(crate) use waker::real;
 
 use crate::unwind::Mark;
@@ -85,8 +85,8 @@ pub(crate) fn watch_for_silence<T>(
 pub(crate) fn here() -> Option<RawTrace> {
     Scope::with_current(|scope| {
         let mut recorder = Recorder::new();
-        recorder.walk(Mark::of(scope.task()));
-        recorder.record(Mark::of(scope.task()), LeafKind::Here, Some(scope));
+        recorder.walk(Mark::of(scope.of_task()));
+        recorder.record(Mark::of(scope.of_task()), LeafKind::Here, Some(scope));
         Some(recorder.finish())
     })
 }

@@ -4,30 +4,21 @@
 //! borrows nothing that a closure could outlive, and it cannot be leaked, because nobody but
 //! `enter` ever owns the guard that takes it off the list.
 
-use std::cell::{Cell, OnceCell};
+use std::any::Any;
+use std::cell::Cell;
 use std::ptr;
-use std::sync::Arc;
 
 use crate::origin::Origin;
-use crate::task::Task;
 
 /// One task or one frame that is being polled.
 pub(crate) struct Scope<'a> {
     origin: Origin,
-    /// Set for tasks, not for the frames in them.
-    task: Option<TaskSlot<'a>>,
+    /// Set for tasks, not for the frames in them. It is for those who make tasks to know what it
+    /// is.
+    task: Option<&'a dyn Any>,
     /// The scope that was the innermost when this one was made. It is further up on the same
     /// stack and outlives this one.
     parent: *const Scope<'static>,
-}
-
-/// Where the record of a task is.
-#[derive(Clone, Copy)]
-pub(crate) enum TaskSlot<'a> {
-    /// It has one.
-    Recorded(&'a Arc<Task>),
-    /// It is made when it is first needed.
-    Unrecorded(&'a OnceCell<Arc<Task>>),
 }
 
 thread_local! {
@@ -41,10 +32,10 @@ fn current() -> *const Scope<'static> {
 
 impl<'a> Scope<'a> {
     /// The scope of a poll of a task.
-    pub(crate) fn task_in(slot: TaskSlot<'a>, origin: Origin) -> Self {
+    pub(crate) fn task(task: &'a dyn Any, origin: Origin) -> Self {
         Self {
             origin,
-            task: Some(slot),
+            task: Some(task),
             parent: current(),
         }
     }
@@ -101,38 +92,14 @@ impl<'a> Scope<'a> {
     }
 
     /// The scope of the task that this one belongs to.
-    pub(crate) fn task(&self) -> &Self {
+    pub(crate) fn of_task(&self) -> &Self {
         self.outwards()
             .find(|scope| scope.task.is_some())
             .unwrap_or(self)
     }
 
-    /// The record of the task that this scope belongs to.
-    pub(crate) fn record(&self) -> Option<Arc<Task>> {
-        let scope = self.task();
-        Some(scope.task.as_ref()?.get_or_make(scope.origin))
-    }
-
-    /// Whether `task` is being polled in this scope or around it.
-    pub(crate) fn is_inside(&self, task: &Task) -> bool {
-        self.outwards()
-            .filter_map(|scope| scope.task.as_ref()?.get())
-            .any(|other| ptr::eq(other, task))
-    }
-}
-
-impl TaskSlot<'_> {
-    fn get(&self) -> Option<&Task> {
-        match self {
-            Self::Recorded(task) => Some(task),
-            Self::Unrecorded(slot) => slot.get().map(Arc::as_ref),
-        }
-    }
-
-    fn get_or_make(&self, origin: Origin) -> Arc<Task> {
-        match self {
-            Self::Recorded(task) => Arc::clone(task),
-            Self::Unrecorded(slot) => Arc::clone(slot.get_or_init(|| Task::new(origin))),
-        }
+    /// What it was made of, if it is the scope of a task.
+    pub(crate) fn as_task(&self) -> Option<&dyn Any> {
+        self.task
     }
 }

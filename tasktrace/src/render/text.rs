@@ -14,7 +14,7 @@ use crate::trace::{Frame, Missing, Notes, Tree, Wait};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(super) enum Style {
     Plain,
     Ansi,
 }
@@ -26,7 +26,7 @@ const DEEPEST_INDENT: usize = 40;
 const LONGEST_RUN: usize = 4;
 
 /// Writes a tree, one frame a line, without a line feed at its end.
-pub(crate) fn text(tree: &Tree, style: Style, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(super) fn write(tree: &Tree, style: Style, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut lines = Lines {
         style,
         empty: true,

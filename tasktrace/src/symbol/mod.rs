@@ -84,6 +84,16 @@ fn look_up(address: ReturnAddress) -> Symbols {
 }
 
 impl Symbol {
+    /// Whether it is where the recording of a stack begins: what it calls is of no interest.
+    pub(crate) fn is_recording(&self) -> bool {
+        const RECORDING: [&str; 3] = [
+            "tasktrace::capture::waker::clone",
+            "tasktrace::capture::waker::wake_by_ref",
+            "tasktrace::capture::here",
+        ];
+        RECORDING.contains(&&*self.function)
+    }
+
     fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
         let mut split = name::split(name);
         let class = class::of(name, &split.function, file);

@@ -1,5 +1,6 @@
 //! One poll of a task.
 
+use std::any::Any;
 use std::cell::OnceCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 
 use super::exchange::Request;
 use super::{Owner, Task};
-use crate::capture::{self, Scope, TaskSlot};
+use crate::capture::{self, Scope};
 use crate::origin::Origin;
 use crate::trace::Trace;
 
@@ -47,11 +48,10 @@ pub(super) fn poll_recorded<F: Future>(
     // SAFETY: whoever has the owner of a task is its poller.
     let request = unsafe { task.exchange.begin_poll(capture::real(cx.waker())) };
     let on_panic = OnPanic(task);
-    let slot = TaskSlot::Recorded(&owner.0);
     let result = match request {
-        Request::None => enter(slot, origin, |_| body(future, cx)),
+        Request::None => enter(&owner.0, origin, |_| body(future, cx)),
         Request::Capture => {
-            let (result, raw) = enter(slot, origin, |scope| {
+            let (result, raw) = enter(&owner.0, origin, |scope| {
                 capture::capture(scope, cx, |cx| body(future, cx))
             });
             if result.is_pending() {
@@ -96,9 +96,7 @@ fn poll_unrecorded<F: Future>(
         owner,
         panicked: true,
     };
-    let result = enter(TaskSlot::Unrecorded(&keep.slot), origin, |_| {
-        body(future, cx)
-    });
+    let result = enter(&keep.slot, origin, |_| body(future, cx));
     keep.panicked = false;
     drop(keep);
     if let Some(owner) = owner {
@@ -113,13 +111,33 @@ fn poll_unrecorded<F: Future>(
     result
 }
 
-/// Calls `run` in the scope of the task.
+/// The record of the task that `scope` belongs to, made if there is none yet.
+pub(super) fn record(scope: &Scope<'_>) -> Option<Arc<Task>> {
+    let scope = scope.of_task();
+    let task = scope.as_task()?;
+    let unrecorded = || {
+        let cell = task.downcast_ref::<OnceCell<Arc<Task>>>()?;
+        Some(cell.get_or_init(|| Task::new(scope.origin())))
+    };
+    task.downcast_ref().or_else(unrecorded).cloned()
+}
+
+/// Whether `task` is being polled in `scope` or around it.
+pub(super) fn is_inside(scope: &Scope<'_>, task: &Task) -> bool {
+    scope.outwards().filter_map(Scope::as_task).any(|other| {
+        let recorded = other.downcast_ref::<Arc<Task>>();
+        let other = recorded.or_else(|| other.downcast_ref::<OnceCell<_>>()?.get());
+        other.is_some_and(|other| std::ptr::eq(&**other, task))
+    })
+}
+
+/// Calls `run` in the scope of a task: `task` is either its record, or the cell for it.
 ///
 /// The scope is the mark at which walks end. Not inlined, so that the frame that holds it is a
 /// small one, with nothing of the user's in it.
 #[inline(never)]
-fn enter<R>(slot: TaskSlot<'_>, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -> R {
-    let scope = Scope::task_in(slot, origin);
+fn enter<R>(task: &dyn Any, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -> R {
+    let scope = Scope::task(task, origin);
     scope.enter(|| run(&scope))
 }
 

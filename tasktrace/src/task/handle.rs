@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{NoAnswer, TraceError};
 use super::exchange::{End, Phase, Waiter};
-use super::{Task, TaskId};
-use crate::capture::Scope;
+use super::{Task, TaskId, drive};
+use crate::capture::{self, Scope};
 use crate::sync;
 use crate::trace::Trace;
 
@@ -43,7 +43,7 @@ pub struct TraceHandle {
 /// ```
 #[must_use]
 pub fn current() -> Option<TraceHandle> {
-    Scope::with_current(|scope| scope.record()).map(TraceHandle::new)
+    Scope::with_current(drive::record).map(TraceHandle::new)
 }
 
 impl TraceHandle {
@@ -110,7 +110,7 @@ impl TraceHandle {
     /// ```
     pub fn backtrace_timeout(&self, timeout: Duration) -> Result<Trace, TraceError> {
         let exchange = &self.task.exchange;
-        let inside = Scope::with_current(|scope| scope.is_inside(&self.task).then_some(()));
+        let inside = Scope::with_current(|scope| drive::is_inside(scope, &self.task).then_some(()));
         if inside.is_some() {
             return Err(TraceError::InsideOwnPoll);
         }
@@ -181,6 +181,32 @@ impl fmt::Debug for TraceHandle {
             .field("name", &self.name())
             .field("state", &self.task.exchange.phase())
             .finish()
+    }
+}
+
+impl Trace {
+    /// The stack of the caller, up to the task that is being polled: now, without another poll.
+    ///
+    /// `None` outside of any task. For log lines and panic hooks; it is never longer than the way
+    /// to here, because what else the task waits for cannot be seen from inside.
+    ///
+    /// ```
+    /// #[tasktrace::traced]
+    /// async fn serve() {
+    ///     let trace = tasktrace::Trace::here().expect("called in a task");
+    ///     assert!(trace.contains("serve"));
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert!(tasktrace::Trace::here().is_none());
+    /// serve().await;
+    /// # }
+    /// ```
+    #[must_use]
+    #[inline(never)]
+    pub fn here() -> Option<Self> {
+        capture::here().map(Self::new)
     }
 }
 

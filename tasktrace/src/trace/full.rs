@@ -8,7 +8,17 @@ use super::frame::Place;
 use super::notes::Survey;
 use super::tidy::wait;
 use crate::capture::{Entry, RawTrace};
-use crate::symbol;
+use crate::symbol::{self, Symbol};
+
+fn place(symbol: &Symbol) -> Place {
+    Place {
+        file: symbol.file.clone(),
+        line: symbol.line,
+        column: symbol.column,
+        name: Arc::clone(&symbol.name),
+        label: None,
+    }
+}
 
 pub(super) fn tree(raw: &RawTrace) -> Tree {
     let mut builder = Builder::default();
@@ -26,13 +36,10 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
                             ..Place::default()
                         });
                     }
-                    path.extend(symbols.iter().map(|symbol| Place {
-                        file: symbol.file.clone(),
-                        line: symbol.line,
-                        column: symbol.column,
-                        name: Arc::clone(&symbol.name),
-                        label: None,
-                    }));
+                    path.extend(symbols.iter().map(place));
+                    if symbols.iter().any(Symbol::is_recording) {
+                        break;
+                    }
                 }
                 Entry::Cut => path.push(super::tidy::cut()),
                 Entry::Marker(_) => {}

@@ -18,8 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use frame::{Frame, Wait};
 
-use crate::capture::{self, RawTrace};
-use crate::render;
+use crate::capture::RawTrace;
 pub(crate) use notes::{Missing, Notes};
 
 /// Where a task waits: a tree of the functions that lead from the task to everything that it has
@@ -78,30 +77,6 @@ impl Trace {
                 full: OnceLock::new(),
             }),
         }
-    }
-
-    /// The stack of the caller, up to the task that is being polled: now, without another poll.
-    ///
-    /// `None` outside of any task. For log lines and panic hooks; it is never longer than the way
-    /// to here, because what else the task waits for cannot be seen from inside.
-    ///
-    /// ```
-    /// #[tasktrace::traced]
-    /// async fn serve() {
-    ///     let trace = tasktrace::Trace::here().expect("called in a task");
-    ///     assert!(trace.contains("serve"));
-    /// }
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// assert!(tasktrace::Trace::here().is_none());
-    /// serve().await;
-    /// # }
-    /// ```
-    #[must_use]
-    #[inline(never)]
-    pub fn here() -> Option<Self> {
-        capture::here().map(Self::new)
     }
 
     /// The functions of the program as a tree, the outermost first: what `{}` prints.
@@ -177,45 +152,14 @@ impl Trace {
         frame::walk(self.frames()).any(|frame| frame.is(path))
     }
 
-    /// As `{}`, coloured with ANSI escape sequences, for terminals.
-    ///
-    /// ```
-    /// # #[tasktrace::traced]
-    /// # async fn serve() {
-    /// let trace = tasktrace::Trace::here().unwrap();
-    /// println!("{}", trace.ansi());
-    /// # }
-    /// # fn main() {}
-    /// ```
-    pub fn ansi(&self) -> impl fmt::Display + '_ {
-        struct Ansi<'a>(&'a Trace);
-
-        impl fmt::Display for Ansi<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                render::text(self.0.tidy(), render::Style::Ansi, f)
-            }
-        }
-
-        Ansi(self)
-    }
-
-    fn tidy(&self) -> &Tree {
+    /// What `{}` prints.
+    pub(crate) fn tidy(&self) -> &Tree {
         self.inner.tidy.get_or_init(|| tidy::tree(&self.inner.raw))
     }
 
-    fn full(&self) -> &Tree {
+    /// What `{:#}` prints.
+    pub(crate) fn full(&self) -> &Tree {
         self.inner.full.get_or_init(|| full::tree(&self.inner.raw))
-    }
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tree = if f.alternate() {
-            self.full()
-        } else {
-            self.tidy()
-        };
-        render::text(tree, render::Style::Plain, f)
     }
 }
 
