@@ -1,1 +1,3 @@
 //! What the scenarios in `tests/` share.
+
+pub mod probe;

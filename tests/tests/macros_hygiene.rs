@@ -1,0 +1,178 @@
+//! The expansions mean the same wherever they stand, whatever the names around them mean.
+#![deny(warnings, clippy::all, clippy::pedantic)]
+#![expect(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "what shadows a name is there to be left alone"
+)]
+
+use futures::executor::block_on;
+use tasktrace_tests::probe::{self, Kind};
+
+/// Everything that an expansion could name is something else here.
+mod shadowed {
+    mod core {}
+    mod std {}
+    mod alloc {}
+    mod tasktrace {}
+    mod tokio {}
+    mod futures {}
+
+    struct Option;
+    struct Some;
+    struct None;
+    struct Result;
+    struct Ok;
+    struct Err;
+    struct Box;
+    struct Pin;
+    trait Future {}
+    trait IntoFuture {}
+    trait Fn {}
+    trait Send {}
+
+    const META: u32 = 1;
+    const fn here() -> u32 {
+        2
+    }
+    const fn frame() -> u32 {
+        4
+    }
+
+    macro_rules! line {
+        () => {
+            compile_error!("not this one")
+        };
+    }
+    use line as column;
+    use line as file;
+
+    #[::tasktrace::traced]
+    pub(crate) async fn traced(output: u32) -> u32 {
+        let _ = Some;
+        META + here() + frame() + output
+    }
+
+    #[::tasktrace::traced]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the attribute goes by what is written"
+    )]
+    pub(crate) fn block() -> impl ::core::future::Future<Output = u32> {
+        async { META + here() + frame() }
+    }
+
+    /// The names that the expansion of `main` and `test` gives its own variables.
+    #[::tasktrace::main(block_on = ::futures::executor::block_on)]
+    pub(crate) async fn entry(body: u32, block_on: u32, output: u32) -> u32 {
+        body + block_on + output + META + here()
+    }
+
+    #[::tasktrace::test(block_on = ::futures::executor::block_on)]
+    async fn test() {
+        assert!(META + here() == 3);
+    }
+}
+
+/// A module with no prelude at all.
+#[no_implicit_prelude]
+mod bare {
+    #[::tasktrace::traced]
+    pub(crate) async fn traced() -> u32 {
+        1
+    }
+
+    #[::tasktrace::main(block_on = ::futures::executor::block_on)]
+    pub(crate) async fn main() -> u32 {
+        traced().await
+    }
+}
+
+/// The runtime crate under another name, reached by a path of each kind.
+mod renamed {
+    pub(crate) mod re {
+        pub(crate) use tasktrace_tests::probe as export;
+    }
+    mod inner {
+        #[tasktrace::traced(crate = super::re::export)]
+        pub(crate) async fn relative() {}
+    }
+    pub(crate) use inner::relative;
+
+    #[tasktrace::traced(crate = re::export)]
+    pub(crate) async fn local() {}
+
+    #[tasktrace::traced(crate = crate::renamed::re::export)]
+    pub(crate) async fn from_root() {}
+
+    #[tasktrace::traced(crate = "re::export")]
+    pub(crate) async fn in_a_string() {}
+
+    macro_rules! exported {
+        () => {
+            #[tasktrace::traced(crate = $crate::renamed::re::export)]
+            pub(crate) async fn from_a_macro() {}
+        };
+    }
+    exported!();
+
+    #[tasktrace::main(tasktrace = re::export, block_on = futures::executor::block_on)]
+    pub(crate) async fn main() {}
+
+    #[tasktrace::main(tasktrace = "re::export", flavor = "current_thread")]
+    pub(crate) async fn main_of_tokio() {}
+}
+
+/// An argument can have the name of any item of the expansion.
+#[expect(non_snake_case, reason = "the name of an item")]
+#[tasktrace::traced]
+async fn arguments(META: u32, here: u32, frame: u32, output: u32) -> u32 {
+    META + here + frame + output
+}
+
+/// A body can define items of the same names.
+#[tasktrace::traced]
+async fn items() -> u32 {
+    const META: u32 = 1;
+    const fn here() -> u32 {
+        2
+    }
+    META + here()
+}
+
+#[test]
+fn shadowed_names() {
+    assert_eq!(block_on(shadowed::traced(8)), 15);
+    assert_eq!(block_on(shadowed::block()), 7);
+    assert_eq!(shadowed::entry(4, 8, 16), 31);
+    assert_eq!(bare::main(), 1);
+    assert_eq!(block_on(arguments(1, 2, 4, 8)), 15);
+    assert_eq!(block_on(items()), 3);
+}
+
+#[test]
+fn renamed_crate() {
+    block_on(async {
+        renamed::relative().await;
+        renamed::local().await;
+        renamed::from_root().await;
+        renamed::in_a_string().await;
+        renamed::from_a_macro().await;
+    });
+    let frame = |name: &str| (Kind::Frame, name.to_owned());
+    assert_eq!(
+        probe::names(),
+        [
+            frame("relative"),
+            frame("local"),
+            frame("from_root"),
+            frame("in_a_string"),
+            frame("from_a_macro"),
+        ]
+    );
+    renamed::main();
+    renamed::main_of_tokio();
+    let task = |name: &str| (Kind::Task, name.to_owned());
+    assert_eq!(probe::names(), [task("main"), task("main_of_tokio")]);
+}
