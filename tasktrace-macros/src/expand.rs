@@ -133,11 +133,12 @@ fn run(attribute: Macro, args: EntryArgs, mut function: Function) -> TokenStream
                     .push(syn::parse_quote!(#[::core::prelude::v1::test]));
             }
             function.sig.asyncness = None;
-            function.body.tokens = quote_spanned! {own=>
-                let body = async move { #task };
+            // A path that is not such a function is wrong where it is written.
+            let call = quote_spanned! {own.located_at(path.span())=>
                 let block_on = #path;
                 block_on(body)
             };
+            function.body.tokens = quote_spanned!(own=> let body = async move { #task }; #call);
             function.into_token_stream()
         }
     }

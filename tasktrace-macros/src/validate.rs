@@ -33,7 +33,7 @@ pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
         ),
         NotAFunction::Other(keyword) => attribute.error(
             &keyword,
-            &format!("accepts an `async fn` with a body, not a `{keyword}` item"),
+            &format!("accepts an `async fn` with a body, not this `{keyword}`"),
         ),
         NotAFunction::Invalid(error) => error,
     }

@@ -22,7 +22,9 @@ fn task(name: &str) -> (Kind, String) {
 /// The name of the `tracing` span that is entered after the task was suspended.
 async fn span_after_a_pause() -> Option<&'static str> {
     tokio::task::yield_now().await;
-    tracing::Span::current().metadata().map(tracing::Metadata::name)
+    tracing::Span::current()
+        .metadata()
+        .map(tracing::Metadata::name)
 }
 
 mod tokio_attributes {

@@ -1,0 +1,9 @@
+//! A `main` that fails where it is told to, for `tests/macros_main.rs`.
+
+#[tasktrace::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let argument = std::env::args().nth(1).ok_or("no argument")?;
+    tokio::task::yield_now().await;
+    let _: u32 = argument.parse()?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+use tasktrace::traced;
+
+#[traced("label")]
+async fn literal() {}
+
+#[traced(label = "label")]
+async fn unknown() {}
+
+#[traced(name)]
+async fn no_value() {}
+
+#[traced(name =)]
+async fn no_value_after_equals() {}
+
+#[traced(name("label"))]
+async fn parentheses() {}
+
+#[traced(name = 5)]
+async fn number() {}
+
+#[traced(name = concat!("a", "b"))]
+async fn expression() {}
+
+#[traced(name = "")]
+async fn empty() {}
+
+#[traced(name = "one", name = "two")]
+async fn twice() {}
+
+#[traced(crate = tasktrace, crate = tasktrace)]
+async fn crate_twice() {}
+
+#[traced(crate)]
+async fn no_path() {}
+
+#[traced(crate = 5)]
+async fn not_a_path() {}
+
+#[traced(crate = "not a path")]
+async fn not_a_path_in_a_string() {}
+
+#[traced(name = "label" crate = tasktrace)]
+async fn no_comma() {}
+
+#[traced(name = "label", skip(self))]
+async fn argument_of_another_attribute() {}
+
+/// All of the functions are still there, so none of this is an error.
+async fn use_all() {
+    literal().await;
+    unknown().await;
+    no_value().await;
+    no_value_after_equals().await;
+    parentheses().await;
+    number().await;
+    expression().await;
+    empty().await;
+    twice().await;
+    crate_twice().await;
+    no_path().await;
+    not_a_path().await;
+    not_a_path_in_a_string().await;
+    no_comma().await;
+    argument_of_another_attribute().await;
+}
+
+fn main() {
+    let _ = use_all();
+}
