@@ -35,19 +35,10 @@ pub(super) fn poll_recorded<F: Future>(
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    /// Answers whoever asked, when a poll panics.
-    struct OnPanic<'a>(&'a Task);
-
-    impl Drop for OnPanic<'_> {
-        fn drop(&mut self) {
-            self.0.exchange.panicked();
-        }
-    }
-
     let task = &*owner.0;
+    let on_panic = OnPanic(task);
     // SAFETY: whoever has the owner of a task is its poller.
     let request = unsafe { task.exchange.begin_poll(capture::real(cx.waker())) };
-    let on_panic = OnPanic(task);
     let result = match request {
         Request::None => enter(&owner.0, origin, |_| body(future, cx)),
         Request::Capture => {
@@ -60,12 +51,27 @@ pub(super) fn poll_recorded<F: Future>(
             result
         }
     };
-    std::mem::forget(on_panic);
     match result {
         Poll::Pending => task.exchange.end_poll(),
         Poll::Ready(_) => owner.finish(),
     }
+    on_panic.disarm();
     result
+}
+
+/// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed.
+struct OnPanic<'a>(&'a Task);
+
+impl OnPanic<'_> {
+    fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.exchange.panicked();
+    }
 }
 
 /// Polls a task that nobody has asked for yet, so it has no record.
@@ -100,6 +106,7 @@ fn poll_unrecorded<F: Future>(
     keep.panicked = false;
     drop(keep);
     if let Some(owner) = owner {
+        let on_panic = OnPanic(&owner.0);
         match result {
             // SAFETY: whoever has the owner of a task is its poller.
             Poll::Pending => unsafe {
@@ -107,6 +114,7 @@ fn poll_unrecorded<F: Future>(
             },
             Poll::Ready(_) => owner.finish(),
         }
+        on_panic.disarm();
     }
     result
 }

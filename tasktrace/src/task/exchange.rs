@@ -32,6 +32,7 @@
 //!
 //! While nobody asks: a comparison of two wakers, two plain stores and one plain load.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -201,9 +202,10 @@ impl<T: Clone> Exchange<T> {
     pub(crate) unsafe fn finish(&self) {
         self.phase.store(Phase::Finished as u8, Ordering::Relaxed);
         let waiting = self.take_waiting(Some(End::Finished));
+        Waiter::give_all(waiting, &Err(End::Finished));
+        // Last, because the destructor of a waker is somebody else's code, and may panic.
         // SAFETY: the caller is the poller.
         unsafe { self.set_waker(None) };
-        Waiter::give_all(waiting, &Err(End::Finished));
     }
 
     fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
@@ -264,7 +266,9 @@ impl<T: Clone> Exchange<T> {
 impl<T: Clone> Waiter<T> {
     fn give_all(waiting: Vec<Arc<Self>>, answer: &Result<T, End>) {
         for waiter in waiting {
-            waiter.give(answer.clone());
+            // It wakes the asker. Should that panic, then it is neither the task that did, nor the
+            // other askers, and the hook has reported it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waiter.give(answer.clone())));
         }
     }
 

@@ -2,6 +2,8 @@
 //! anybody waiting, or touch what is gone.
 
 mod nested;
+mod panics;
 mod polls;
 mod races;
 mod support;
+mod wakers;
