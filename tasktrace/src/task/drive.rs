@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::exchange::Request;
+use super::exchange::{Phase, Request};
 use super::{Owner, Task};
 use crate::capture::{self, Scope};
 use crate::origin::Origin;
@@ -36,6 +36,10 @@ pub(super) fn poll_recorded<F: Future>(
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
     let task = &*owner.0;
+    if task.exchange.phase() == Phase::Finished {
+        // Futures that are fused may be polled when they have resolved. The task stays finished.
+        return enter(&owner.0, origin, |_| body(future, cx));
+    }
     let on_panic = OnPanic(task);
     // SAFETY: whoever has the owner of a task is its poller.
     let request = unsafe { task.exchange.begin_poll(capture::real(cx.waker())) };

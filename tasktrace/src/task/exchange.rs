@@ -190,7 +190,9 @@ impl<T: Clone> Exchange<T> {
     /// A poll panicked. The future may be polled again, but whoever asked has no answer.
     pub(crate) fn panicked(&self) {
         let waiting = self.take_waiting(None);
-        self.end_poll();
+        if self.phase() != Phase::Finished {
+            self.end_poll();
+        }
         Waiter::give_all(waiting, &Err(End::Panicked));
     }
 

@@ -1,6 +1,7 @@
 //! What tracing must not do to a program: poll too often, lose a wake, swallow a panic, keep
 //! anybody waiting, or touch what is gone.
 
+mod asking;
 mod nested;
 mod panics;
 mod polls;
