@@ -102,8 +102,7 @@ impl Capture<'_> {
             }
             return;
         }
-        let outermost = captures().map(|capture| capture.mark).max();
-        let Some(outermost) = outermost else { return };
+        let outermost = captures().last().unwrap_or(self).mark;
         // The recorder is in use only while it records, and recording calls nobody's code. Should
         // it be in use all the same, a missing leaf is better than a panic.
         let Ok(mut recorder) = self.recorder.try_borrow_mut() else {

@@ -78,7 +78,7 @@ impl RawTrace {
 
     fn push(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, scopes: &[(Mark, Origin)]) {
         // Leaf first, as they were walked; those above the mark belong to the tasks around.
-        let frames = &walk.frames[..walk.frames.partition_point(|frame| mark.is_above(*frame))];
+        let frames = &walk.frames[..walk.below(mark)];
         let whole = walk.reach == Reach::Mark || frames.len() < walk.frames.len();
         if self.stacks.len() == MOST_STACKS || self.entries.len() + frames.len() > MOST_ENTRIES {
             self.dropped += 1;
@@ -95,9 +95,9 @@ impl RawTrace {
         if !whole {
             self.entries.push(Entry::Cut);
         }
-        for frame in frames.iter().rev() {
+        for (at, frame) in frames.iter().enumerate().rev() {
             self.entries.push(Entry::Ip(frame.ip));
-            while let Some((_, origin)) = scopes.next_if(|(at, _)| at.is_above(*frame)) {
+            while let Some((_, origin)) = scopes.next_if(|(mark, _)| walk.below(*mark) > at) {
                 let marker = self.mark(*origin);
                 self.entries.push(marker);
             }
@@ -129,7 +129,38 @@ impl RawTrace {
 struct Walk {
     /// Leaf first.
     frames: Vec<PhysicalFrame>,
+    /// Whether each frame is above its callee. It is not where the stack was switched: to a larger
+    /// one for deep recursion, to that of a coroutine.
+    ordered: bool,
     reach: Reach,
+}
+
+impl Walk {
+    fn new() -> Self {
+        Self {
+            frames: Vec::new(),
+            ordered: true,
+            reach: Reach::Lost,
+        }
+    }
+
+    /// How many frames, from the leaf on, are below the mark.
+    fn below(&self, mark: Mark) -> usize {
+        let frames = &self.frames;
+        if self.ordered {
+            return frames.partition_point(|frame| mark.is_above(*frame));
+        }
+        // The walk may have passed the address several times on its way from stack to stack. It
+        // was on the stack of the mark when it came closest.
+        let passes = |at: &usize| {
+            let above = frames.get(at + 1);
+            mark.is_above(frames[*at]) && above.is_none_or(|above| !mark.is_above(*above))
+        };
+        (0..frames.len())
+            .filter(passes)
+            .min_by_key(|at| mark.distance(frames[*at].sp))
+            .map_or(frames.len(), |at| at + 1)
+    }
 }
 
 /// A trace in the making.
@@ -144,10 +175,7 @@ impl Recorder {
     pub(super) fn new() -> Self {
         Self {
             walker: None,
-            walk: Walk {
-                frames: Vec::new(),
-                reach: Reach::Lost,
-            },
+            walk: Walk::new(),
             leaves: 0,
             trace: RawTrace::default(),
         }
@@ -164,6 +192,7 @@ impl Recorder {
         let room = MOST_ENTRIES - self.trace.entries.len().min(MOST_ENTRIES);
         let walker = self.walker.get_or_insert_with(Walker::acquire);
         self.walk.reach = walker.walk(mark, room, &mut self.walk.frames);
+        self.walk.ordered = self.walk.frames.is_sorted_by_key(|frame| frame.sp);
     }
 
     /// Records the stack that was walked last, from the task at `mark` on, for a leaf in `scope`.
@@ -188,8 +217,10 @@ impl Recorder {
 
     /// Records that the task in `scope` registered no waker at all.
     pub(super) fn record_silent_task(&mut self, scope: &Scope<'_>) {
-        self.walk.frames.clear();
-        self.walk.reach = Reach::Mark;
+        self.walk = Walk {
+            reach: Reach::Mark,
+            ..Walk::new()
+        };
         self.record(Mark::of(scope), LeafKind::NoWaker, Some(scope));
     }
 

@@ -16,13 +16,13 @@ pub(crate) struct Scope<'a> {
     /// Set for tasks, not for the frames in them. It is for those who make tasks to know what it
     /// is.
     task: Option<&'a dyn Any>,
-    /// The scope that was the innermost when this one was made. It is further up on the same
-    /// stack and outlives this one.
-    parent: *const Scope<'static>,
+    /// The scope that this one was entered in: the next on the list, while it is on the list.
+    parent: Cell<*const Scope<'static>>,
 }
 
 thread_local! {
-    /// The innermost scope. Invariant: null, or a scope whose `enter` has not returned.
+    /// The innermost scope. Invariant: the list that starts here holds scopes of this thread whose
+    /// `enter` has not returned, and no others.
     static CURRENT: Cell<*const Scope<'static>> = const { Cell::new(ptr::null()) };
 }
 
@@ -36,7 +36,7 @@ impl<'a> Scope<'a> {
         Self {
             origin,
             task: Some(task),
-            parent: current(),
+            parent: Cell::new(current()),
         }
     }
 
@@ -46,24 +46,51 @@ impl<'a> Scope<'a> {
         (!parent.is_null()).then_some(Self {
             origin,
             task: None,
-            parent,
+            parent: Cell::new(parent),
         })
     }
 
     /// Calls `run` with this scope as the innermost.
     pub(crate) fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
         /// Takes a scope off the list, also when `run` panics.
-        struct Leave(*const Scope<'static>);
+        struct Leave<'a>(&'a Scope<'a>);
 
-        impl Drop for Leave {
+        impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                let _ = CURRENT.try_with(|current| current.set(self.0));
+                let _ = CURRENT.try_with(|current| {
+                    if ptr::eq(current.get(), self.0.erased()) {
+                        current.set(self.0.parent.get());
+                    } else {
+                        self.0.unlink_from(current.get());
+                    }
+                });
             }
         }
 
-        let _leave = Leave(self.parent);
-        let _ = CURRENT.try_with(|current| current.set(ptr::from_ref(self).cast()));
+        let _leave = Leave(self);
+        let _ = CURRENT.try_with(|current| current.set(self.erased()));
         run()
+    }
+
+    fn erased(&self) -> *const Scope<'static> {
+        ptr::from_ref(self).cast()
+    }
+
+    /// Takes this scope out of the list that starts at `innermost`.
+    ///
+    /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
+    /// suspended in the middle of a poll need not.
+    #[cold]
+    fn unlink_from(&self, innermost: *const Scope<'static>) {
+        let mut next = innermost;
+        // SAFETY: `next` is on the list, so by the invariant of `CURRENT` it is null or alive.
+        while let Some(scope) = unsafe { next.as_ref() } {
+            next = scope.parent.get();
+            if ptr::eq(next, self.erased()) {
+                scope.parent.set(self.parent.get());
+                return;
+            }
+        }
     }
 
     /// Calls `run` with the innermost scope of this thread, if there is one.
@@ -80,10 +107,10 @@ impl<'a> Scope<'a> {
     }
 
     fn parent(&self) -> Option<&Self> {
-        // SAFETY: a scope is entered while its parent is on the list, and the parent cannot leave
-        // the list before it. So as long as `self` can be used inside `enter`, so can its parent.
-        // The parent's lifetime is longer than that of `self`.
-        unsafe { self.parent.cast::<Self>().as_ref() }
+        // SAFETY: a scope is used inside of its `enter`, while it is on the list. So is its parent,
+        // which by the invariant of `CURRENT` has not returned from its `enter` either, and cannot
+        // while the reference is in use: this thread is here.
+        unsafe { self.parent.get().cast::<Self>().as_ref() }
     }
 
     /// This scope and those around it, from the inside out.

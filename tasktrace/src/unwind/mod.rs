@@ -69,7 +69,7 @@ impl Mark {
     }
 
     /// How far the marked value is above the stack pointer, where it is.
-    fn distance(self, sp: StackPointer) -> Option<usize> {
+    pub(crate) fn distance(self, sp: StackPointer) -> Option<usize> {
         self.0.checked_sub(sp.0)
     }
 }

@@ -6,5 +6,6 @@ mod nested;
 mod panics;
 mod polls;
 mod races;
+mod stacks;
 mod support;
 mod wakers;
