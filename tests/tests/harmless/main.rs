@@ -8,4 +8,5 @@ mod polls;
 mod races;
 mod stacks;
 mod support;
+mod threads;
 mod wakers;
