@@ -54,7 +54,6 @@ impl TracedArgs {
 }
 
 /// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
-#[derive(Default)]
 pub(crate) struct EntryArgs {
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
@@ -74,12 +73,6 @@ pub(crate) struct TokioArgs {
     /// Tokio, where it is renamed.
     pub(crate) krate: Option<Path>,
     pub(crate) tokens: TokenStream,
-}
-
-impl Default for Executor {
-    fn default() -> Self {
-        Self::Tokio(TokioArgs::default())
-    }
 }
 
 impl EntryArgs {

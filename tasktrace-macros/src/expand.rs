@@ -168,15 +168,13 @@ fn not_run(attribute: Macro, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(None, &function.sig);
     let own = runtime.own;
     let body = if validate::has_arguments_of_main(&function) {
-        let (sig, body) = (&function.sig, &function.body);
+        let (sig, body) = (function.sig.clone(), &function.body);
+        function.sig.inputs.clear();
         quote!(#sig #body)
     } else {
         let future = runtime.typed_future(&function);
         quote_spanned!(own=> let _ = #future;)
     };
-    if validate::has_arguments_of_main(&function) {
-        function.sig.inputs.clear();
-    }
     function
         .attrs
         .retain(|attr| !validate::runs_too(attribute, attr));
@@ -334,4 +332,65 @@ impl VisitMut for Unnamed {
 fn with_error(item: TokenStream, error: &Error) -> TokenStream {
     let error = error.to_compile_error();
     quote!(#item #error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the runtime crate is renamed, nothing depends on the name it has.
+    #[test]
+    fn renamed() {
+        let item = quote!(
+            async fn f(argument: u32) -> Output {
+                body()
+            }
+        );
+        let krate = quote!(other::path);
+        let expansions = [
+            traced(quote!(crate = #krate), item.clone()),
+            entry(Macro::Main, quote!(tasktrace = #krate), item.clone()),
+            entry(Macro::Test, quote!(tasktrace = #krate, block_on = f), item),
+        ];
+        for tokens in expansions {
+            let text = tokens.to_string();
+            assert!(text.contains("other :: path :: __private ::"), "{text}");
+            assert!(!text.contains("tasktrace"), "{text}");
+        }
+    }
+
+    /// What tokio's attribute is given is what was written, without our own arguments.
+    #[test]
+    fn arguments_of_tokio() {
+        let attribute = |args| {
+            let expansion = entry(
+                Macro::Main,
+                args,
+                quote!(
+                    async fn f() {}
+                ),
+            );
+            let text = expansion.to_string();
+            let (attribute, _) = text.split_once(" async fn").expect("the function follows");
+            attribute.to_owned()
+        };
+        let expected = |tokens: TokenStream| tokens.to_string();
+        assert_eq!(attribute(quote!()), expected(quote!(#[::tokio::main()])));
+        assert_eq!(
+            attribute(quote!(a = 1, tasktrace = t, b(2), nonsense + 3)),
+            expected(quote!(#[::tokio::main(a = 1, b(2), nonsense + 3)])),
+        );
+        assert_eq!(
+            attribute(quote!(crate = a::b, c = 1,)),
+            expected(quote!(#[a::b::main(crate = "a::b", c = 1,)])),
+        );
+        assert_eq!(
+            attribute(quote!(c = 1, crate = "a::b")),
+            expected(quote!(#[a::b::main(c = 1, crate = "a::b")])),
+        );
+        assert_eq!(
+            attribute(quote!(crate = "a b")),
+            expected(quote!(#[::tokio::main(crate = "a b")])),
+        );
+    }
 }

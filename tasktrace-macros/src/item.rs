@@ -50,8 +50,7 @@ impl Function {
                 });
             }
         };
-        let body = last.and_then(braces);
-        let Some(body) = body else {
+        let Some(body) = last.and_then(braces) else {
             return Err(NotAFunction::NoBody(head.sig.fn_token));
         };
         Ok(Self {

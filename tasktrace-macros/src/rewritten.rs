@@ -45,12 +45,12 @@ fn replace_returned(tokens: &mut [TokenTree], content: Content<'_>) -> bool {
     let Some((TokenTree::Group(arguments), before)) = tokens.split_last_mut() else {
         return false;
     };
-    let Some(path) = strip_path(before, &["Box", "pin"]) else {
+    let Some(before) = strip_box_pin(before) else {
         return false;
     };
     let mut argument: Vec<TokenTree> = arguments.stream().into_iter().collect();
     let found = arguments.delimiter() == Delimiter::Parenthesis
-        && is_statement_start(path)
+        && is_statement_start(before)
         && replace_last(&mut argument, content);
     if found {
         *arguments = with_content(arguments, argument.into_iter().collect());
@@ -117,26 +117,13 @@ fn is_statement_start(before: &[TokenTree]) -> bool {
     }
 }
 
-/// What is before a path that ends in `segments`.
-fn strip_path<'a>(mut tokens: &'a [TokenTree], segments: &[&str]) -> Option<&'a [TokenTree]> {
-    for segment in segments.iter().rev() {
-        let (last, before) = tokens.split_last()?;
-        tokens = is_ident(last, segment).then_some(before)?;
-        tokens = strip_colons(tokens).unwrap_or(tokens);
-    }
-    while let [before @ .., TokenTree::Ident(_)] = tokens {
-        tokens = strip_colons(before).unwrap_or(before);
-    }
-    Some(tokens)
-}
-
-fn strip_colons(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
-    match tokens {
-        [before @ .., first, second] if is_punct(first, ':') && is_punct(second, ':') => {
-            Some(before)
-        }
-        _ => None,
-    }
+/// What is before a path to `Box::pin`, if that is what `tokens` ends with.
+fn strip_box_pin(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
+    let in_path = |token: &TokenTree| matches!(token, TokenTree::Ident(_)) || is_punct(token, ':');
+    let before = tokens.iter().rposition(|token| !in_path(token));
+    let (before, path) = tokens.split_at(before.map_or(0, |last| last + 1));
+    let path: String = path.iter().map(TokenTree::to_string).collect();
+    (path == "Box::pin" || path.ends_with("::Box::pin")).then_some(before)
 }
 
 fn mentions(tokens: &[TokenTree], name: &str) -> bool {
@@ -152,4 +139,90 @@ fn is_ident(token: &TokenTree, name: &str) -> bool {
 
 fn is_punct(token: &TokenTree, char: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == char)
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    /// Replaces the content of the block with `new`.
+    fn replaced(body: TokenStream) -> Option<String> {
+        let replaced = replace(&body, &|inner| {
+            let AsyncBlock { capture, block } = inner;
+            assert_eq!(block.stream().to_string(), "old");
+            quote!(new #capture)
+        });
+        replaced.map(|tokens| tokens.to_string())
+    }
+
+    fn assert_replaced(body: TokenStream, expected: TokenStream) {
+        assert_eq!(replaced(body), Some(expected.to_string()));
+    }
+
+    #[test]
+    fn returned() {
+        assert_replaced(quote!(async { old }), quote!(async { new }));
+        assert_replaced(
+            quote!(first(); async move { old }),
+            quote!(first(); async move { new move }),
+        );
+        assert_replaced(
+            quote!(if first {} async { old }),
+            quote!(if first {} async { new }),
+        );
+    }
+
+    #[test]
+    fn boxed() {
+        assert_replaced(
+            quote!(first(); Box::pin(async move { old })),
+            quote!(first(); Box::pin(async move { new move })),
+        );
+        assert_replaced(
+            quote!(::std::boxed::Box::pin(async { old })),
+            quote!(::std::boxed::Box::pin(async { new })),
+        );
+    }
+
+    #[test]
+    fn run() {
+        assert_replaced(
+            quote!(let body = async { old }; return runtime().block_on(body);),
+            quote!(let body = async { new }; return runtime().block_on(body);),
+        );
+        // As `#[tracing::instrument]` leaves it.
+        assert_replaced(
+            quote!(enter(); match (move || { let body = async { old }; block_on(body) })() {}),
+            quote!(enter(); match (move || { let body = async { new }; block_on(body) })() {}),
+        );
+    }
+
+    #[test]
+    fn something_else() {
+        let bodies = [
+            quote!(),
+            quote!({}),
+            quote!(1),
+            quote!(|| async { old }),
+            quote!(let _ = async { old };),
+            quote!(first(async { old })),
+            quote!(first(Box::pin(async { old }))),
+            quote!(NotBox::pin(async { old })),
+            quote!(Box::new(async { old })),
+            quote!(Box::pin(first, async { old })),
+            quote!(Box::pin[async { old }]),
+            quote!(async { old }.boxed()),
+            quote!(unsafe { old }),
+            quote!(async),
+            quote!(async move),
+            quote!(let body = async { old }; drop(body);),
+            quote!(let other = async { old }; block_on(other)),
+            quote!(let body = first(async { old }); block_on(body)),
+        ];
+        for body in bodies {
+            assert_eq!(replaced(body.clone()), None, "{body}");
+        }
+    }
 }

@@ -16,12 +16,16 @@ pub(crate) enum Macro {
 
 impl Macro {
     fn error(self, at: impl ToTokens, complaint: &str) -> Error {
+        Error::new_spanned(at, self.says(complaint))
+    }
+
+    fn says(self, complaint: &str) -> String {
         let name = match self {
             Self::Traced => "traced",
             Self::Main => "tasktrace::main",
             Self::Test => "tasktrace::test",
         };
-        Error::new_spanned(at, format!("`#[{name}]` {complaint}"))
+        format!("`#[{name}]` {complaint}")
     }
 }
 
@@ -35,7 +39,10 @@ pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
             &keyword,
             &format!("accepts an `async fn` with a body, not this `{keyword}`"),
         ),
-        NotAFunction::Invalid(error) => error,
+        NotAFunction::Invalid(error) => {
+            let accepted = format!("accepts an `async fn` with a body: {error}");
+            Error::new(error.span(), attribute.says(&accepted))
+        }
     }
 }
 

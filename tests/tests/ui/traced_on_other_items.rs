@@ -91,6 +91,9 @@ macro_rules! rules {
     };
 }
 
+#[traced]
+thread_local! {}
+
 /// All of the items are still there, so none of this is an error.
 async fn use_all() {
     let _: u32 = sync();
