@@ -1,0 +1,101 @@
+//! The attributes in a crate of the edition 2021.
+#![cfg(test)]
+#![deny(warnings, rust_2018_idioms, clippy::all, clippy::pedantic)]
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures::executor::block_on;
+use futures::FutureExt;
+use tasktrace::traced;
+
+#[traced]
+async fn never() -> ! {
+    loop {
+        futures::pending!();
+    }
+}
+
+#[traced]
+async fn question_mark(text: &str) -> Result<u32, Box<dyn std::error::Error>> {
+    let number = text.parse()?;
+    if number == 0 {
+        return Err("zero".into());
+    }
+    Ok(number)
+}
+
+#[traced]
+async fn opaque(text: &str) -> impl Iterator<Item = u8> + '_ {
+    text.bytes()
+}
+
+/// In this edition the body may do what is unsafe without an `unsafe` block.
+#[expect(unsafe_op_in_unsafe_fn, reason = "a lint of this workspace")]
+#[traced]
+async unsafe fn not_safe(value: &[u32], index: usize) -> u32 {
+    *value.get_unchecked(index)
+}
+
+#[traced]
+fn boxed(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
+    Box::pin(async move { *value })
+}
+
+#[async_trait::async_trait]
+trait Trait {
+    #[traced]
+    async fn provided(&self) -> u32 {
+        self.required().await
+    }
+
+    async fn required(&self) -> u32;
+}
+
+#[async_trait::async_trait]
+impl Trait for u32 {
+    #[traced]
+    async fn required(&self) -> u32 {
+        *self
+    }
+}
+
+#[tasktrace::main]
+async fn on_tokio() -> Result<u32, Box<dyn std::error::Error>> {
+    tokio::task::yield_now().await;
+    question_mark("1").await
+}
+
+#[tasktrace::main(block_on = block_on)]
+async fn on_futures(text: &str) -> Result<u32, Box<dyn std::error::Error>> {
+    question_mark(text).await
+}
+
+#[tasktrace::main]
+async fn does_not_return() -> ! {
+    panic!("the only way out")
+}
+
+#[tasktrace::test]
+async fn forms() {
+    assert_eq!(question_mark("1").await.ok(), Some(1));
+    assert_eq!(question_mark("0").await.unwrap_err().to_string(), "zero");
+    assert_eq!(opaque("ab").await.count(), 2);
+    // SAFETY: the index is within bounds.
+    assert_eq!(unsafe { not_safe(&[1, 2], 1) }.await, 2);
+    assert_eq!(boxed(&3).await, 3);
+    assert_eq!(4.provided().await, 4);
+    assert_eq!(never().now_or_never().map(|never| never), None);
+}
+
+#[test]
+fn entries() {
+    assert_eq!(on_tokio().ok(), Some(1));
+    assert_eq!(on_futures("2").ok(), Some(2));
+}
+
+#[test]
+#[should_panic(expected = "the only way out")]
+fn never_entry() {
+    does_not_return()
+}

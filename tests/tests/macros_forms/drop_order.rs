@@ -1,0 +1,66 @@
+//! When arguments are dropped.
+
+use std::cell::RefCell;
+
+use futures::FutureExt;
+use futures::executor::block_on;
+use tasktrace::traced;
+
+use crate::pause;
+
+thread_local! {
+    static DROPPED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Noisy(&'static str);
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        DROPPED.with_borrow_mut(|dropped| dropped.push(self.0));
+    }
+}
+
+async fn untraced(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
+    let _local = Noisy("local");
+    pause().await;
+    let _: (&Noisy, &Noisy) = (&second, &first);
+}
+
+#[traced]
+async fn traced(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
+    let _local = Noisy("local");
+    pause().await;
+    let _: (&Noisy, &Noisy) = (&second, &first);
+}
+
+macro_rules! call {
+    ($function:ident) => {
+        $function(Noisy("first"), Noisy("second"), Noisy("_"), Noisy("unused"))
+    };
+}
+
+/// Locals first and arguments after them, as ever. Among the arguments, those that the body
+/// names are dropped with it, in the order in which it names them, and the others follow.
+#[test]
+fn completed() {
+    block_on(call!(untraced));
+    assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
+    block_on(call!(traced));
+    assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
+}
+
+#[test]
+fn cancelled() {
+    assert!(call!(untraced).now_or_never().is_none());
+    assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
+    assert!(call!(traced).now_or_never().is_none());
+    assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
+}
+
+#[test]
+fn never_polled() {
+    drop(call!(untraced));
+    let untraced = DROPPED.take();
+    drop(call!(traced));
+    assert_eq!(DROPPED.take(), untraced);
+}

@@ -1,0 +1,82 @@
+//! What the expansion says of the function to the runtime.
+
+use futures::executor::block_on;
+use tasktrace::traced;
+use tasktrace_tests::probe;
+
+#[traced(crate = probe)]
+async fn plain() {}
+
+#[traced(name = "a label", crate = "tasktrace_tests::probe")]
+async fn labelled() {}
+
+#[traced(crate = ::tasktrace_tests::probe,)]
+async fn absolute() {}
+
+#[traced(crate = self::probe)]
+/// Between the attribute and the function.
+#[cfg_attr(test, doc = "An attribute with arguments.")]
+async fn far_below() {}
+
+struct Type;
+
+trait Trait {
+    async fn method(&self);
+}
+
+impl Trait for Type {
+    #[traced(crate = probe)]
+    async fn method(&self) {}
+}
+
+#[test]
+fn names() {
+    block_on(async {
+        plain().await;
+        labelled().await;
+        absolute().await;
+        Type.method().await;
+    });
+    let [plain, labelled, absolute, method] = probe::entered()[..] else {
+        panic!("four functions were called");
+    };
+    let module = module_path!();
+    assert_eq!(plain.kind, probe::Kind::Frame);
+    assert_eq!(plain.name, None);
+    assert_eq!(
+        plain.path,
+        format!("{module}::plain::{{{{closure}}}}::here")
+    );
+    assert_eq!(labelled.name, Some("a label"));
+    assert_eq!(
+        absolute.path,
+        format!("{module}::absolute::{{{{closure}}}}::here")
+    );
+    assert_eq!(
+        method.path,
+        format!("<{module}::Type as {module}::Trait>::method::{{{{closure}}}}::here"),
+    );
+}
+
+/// The place is that of the function, wherever the attribute is.
+#[test]
+fn places() {
+    #[rustfmt::skip]
+    let (function, line) = {
+        #[traced(crate = probe)]
+        // A comment.
+
+        #[must_use]
+        async fn function() -> u32 { 1 }
+        (function(), line!() - 1)
+    };
+    block_on(async {
+        assert_eq!(function.await, 1);
+        far_below().await;
+    });
+    let [function, far_below] = probe::entered()[..] else {
+        panic!("two functions were called");
+    };
+    assert_eq!(function.place, (file!(), line, 15));
+    assert!(far_below.place.1 < line);
+}
