@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use futures::FutureExt;
 use futures::executor::block_on;
-use tasktrace::traced;
 
 use crate::pause;
 
@@ -26,8 +25,8 @@ async fn untraced(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
     let _: (&Noisy, &Noisy) = (&second, &first);
 }
 
-#[traced]
-async fn traced(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
+#[tasktrace::traced]
+async fn with_attribute(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
     let _local = Noisy("local");
     pause().await;
     let _: (&Noisy, &Noisy) = (&second, &first);
@@ -45,7 +44,7 @@ macro_rules! call {
 fn completed() {
     block_on(call!(untraced));
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
-    block_on(call!(traced));
+    block_on(call!(with_attribute));
     assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
 }
 
@@ -53,7 +52,7 @@ fn completed() {
 fn cancelled() {
     assert!(call!(untraced).now_or_never().is_none());
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
-    assert!(call!(traced).now_or_never().is_none());
+    assert!(call!(with_attribute).now_or_never().is_none());
     assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
 }
 
@@ -61,6 +60,6 @@ fn cancelled() {
 fn never_polled() {
     drop(call!(untraced));
     let untraced = DROPPED.take();
-    drop(call!(traced));
+    drop(call!(with_attribute));
     assert_eq!(DROPPED.take(), untraced);
 }
