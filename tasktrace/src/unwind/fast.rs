@@ -2,12 +2,14 @@
 //!
 //! While it walks it allocates nothing and takes no lock.
 
+mod modules;
+
 use std::arch::asm;
 use std::cell::Cell;
 
 use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
 
-use super::modules::{Generation, Modules};
+use self::modules::{Generation, Modules};
 use super::{LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer};
 
 #[cfg(target_arch = "aarch64")]
@@ -38,7 +40,7 @@ impl FastWalker {
             .as_ref()
             .is_none_or(|(of, _)| *of != generation)
         {
-            self.modules = Some((generation, super::modules::loaded(generation)));
+            self.modules = Some((generation, modules::loaded(generation)));
         }
     }
 

@@ -2,38 +2,19 @@
 //!
 //! One place picks the backend: [`framehop`](fast) on Linux x86_64 and aarch64, the platform's own
 //! unwinder through the `backtrace` crate elsewhere, and whenever the first did not arrive at the
-//! address it was sent to. Nothing here knows of tasks, wakers or symbols.
+//! address it was sent to. With `--cfg tasktrace_portable` it is always the second, which is how
+//! that one is tested. Nothing here knows of tasks, wakers or symbols.
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        not(tasktrace_portable)
+    )),
+    path = "no_fast.rs"
+)]
 mod fast;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod modules;
 mod portable;
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
-mod fast {
-    //! Where there is no fast walker, there is nothing to keep between walks.
-    use super::{Mark, PhysicalFrame, Reach};
-
-    #[derive(Default)]
-    pub(crate) struct FastWalker;
-
-    impl FastWalker {
-        pub(crate) fn refresh(&mut self) {}
-
-        pub(crate) fn walk(&mut self, _: Mark, _: usize, _: &mut Vec<PhysicalFrame>) -> Reach {
-            Reach::Lost
-        }
-    }
-}
 
 use std::sync::{Mutex, PoisonError};
 
