@@ -119,6 +119,10 @@ impl Lines<'_, '_> {
                 self.f
                     .write_str(": no waker registered: nothing can wake this task")?;
             }
+            Some(Wait::OutOfBudget) => {
+                self.f
+                    .write_str(" (coop budget exhausted: polled again after other tasks)")?;
+            }
             Some(Wait::Yielded) => self.f.write_str(" (woken again at once)")?,
             _ => {}
         }

@@ -115,9 +115,16 @@ pub(super) fn of(name: &str, function: &str, file: Option<&str>) -> Class {
     }
     match krate {
         Some(krate) if STD.contains(&krate) => Class::Std,
+        // `__rust_try`, for one: what the compiler puts between a function and its callee.
+        None if function.starts_with("__rust") => Class::Std,
         Some(krate) if RUNTIMES.contains(&krate) => Class::Runtime,
         _ => Class::User,
     }
+}
+
+/// Whether a path is one of a crate that programs wait on and wait with.
+pub(crate) fn is_runtime(function: &str) -> bool {
+    krate(function).is_some_and(|krate| RUNTIMES.contains(&krate))
 }
 
 /// Functions of this crate's own tests are users.
@@ -130,7 +137,9 @@ fn ours(name: &str, function: &str, file: Option<&str>) -> Class {
     let is_poll = function.ends_with("::poll") || name.starts_with("poll<");
     if is_poll && (function.contains("FrameFuture") || in_file("task/framed.rs")) {
         Class::OurFrame
-    } else if function.contains("TraceHandle::backtrace") || function.contains("handle::Backtrace")
+    } else if function.contains("TraceHandle::backtrace")
+        || function.contains("handle::Backtrace")
+        || is_poll && in_file("task/handle.rs")
     {
         Class::OurLeaf
     } else {
@@ -140,7 +149,7 @@ fn ours(name: &str, function: &str, file: Option<&str>) -> Class {
 
 fn is_poll_fn(name: &str, function: &str, file: Option<&str>) -> bool {
     // The functions `poll_fn` of futures and tokio make futures of the same kind.
-    function.ends_with("::PollFn::poll")
+    function.contains("::PollFn::poll")
         || (name.starts_with("poll<") && file.is_some_and(|file| file.ends_with("poll_fn.rs")))
 }
 

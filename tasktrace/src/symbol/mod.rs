@@ -13,9 +13,9 @@ mod source;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use class::Class;
+pub(crate) use class::{Class, is_runtime};
 pub(crate) use name::split as split_name;
-pub(crate) use path::{Paths, learn_workspace};
+pub(crate) use path::{Paths, learn_workspace, module};
 
 use crate::unwind::ReturnAddress;
 
@@ -97,12 +97,15 @@ impl Symbol {
     fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
         let mut split = name::split(name);
         let class = class::of(name, &split.function, file);
-        if class == Class::User && !split.function.contains("::") {
+        if matches!(class, Class::User | Class::Runtime) && !split.function.contains("::") {
             // The debug information has only lines: no paths, and no names for async fns.
             let from_source = file.zip(line);
             let from_source =
                 from_source.and_then(|(file, line)| source::function_at(file.as_ref(), line));
-            split.complete(from_source);
+            // Of runtimes, the file alone tells something.
+            if class == Class::User || from_source.is_some() {
+                split.complete(from_source);
+            }
         }
         Self {
             name: name.into(),

@@ -70,8 +70,11 @@ fn elide(name: &str) -> String {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
         let (inside, after) = balanced(from);
-        // A qualified path stands at the start of a path, arguments behind a name.
-        if before.is_empty() && out.is_empty() {
+        if let Some(of) = inside.strip_prefix("impl ") {
+            // An `impl` in another module than its type; what comes before is that module.
+            out = implementer(of);
+        } else if before.is_empty() && out.is_empty() {
+            // A qualified path stands at the start of a path, arguments behind a name.
             out.push_str(&self_type(inside));
         }
         rest = after;
@@ -82,10 +85,21 @@ fn elide(name: &str) -> String {
 
 /// The type that `Type as Trait` is about, or the trait if the type has no name of its own.
 fn self_type(qualified: &str) -> String {
-    let (of, as_trait) = match top_level_as(qualified) {
-        Some((of, as_trait)) => (of, Some(as_trait)),
-        None => (qualified, None),
-    };
+    match split_top_level(qualified, " as ") {
+        Some((of, as_trait)) => type_or_trait(of, Some(as_trait)),
+        None => type_or_trait(qualified, None),
+    }
+}
+
+/// The same for `Trait for Type`.
+fn implementer(header: &str) -> String {
+    match split_top_level(header, " for ") {
+        Some((as_trait, of)) => type_or_trait(of, Some(as_trait)),
+        None => type_or_trait(header, None),
+    }
+}
+
+fn type_or_trait(of: &str, as_trait: Option<&str>) -> String {
     let of = of.trim_start_matches(|c: char| c == '&' || c == '*' || c == ' ');
     let of = of.strip_prefix("mut ").unwrap_or(of);
     let of = of.strip_prefix("dyn ").unwrap_or(of);
@@ -97,8 +111,8 @@ fn self_type(qualified: &str) -> String {
     }
 }
 
-/// Splits at the ` as ` that is in no bracket.
-fn top_level_as(text: &str) -> Option<(&str, &str)> {
+/// Splits at the separator, which starts with a space, that is in no bracket.
+fn split_top_level<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     let mut depth = 0_usize;
     let bytes = text.as_bytes();
     for (at, byte) in bytes.iter().enumerate() {
@@ -107,7 +121,7 @@ fn top_level_as(text: &str) -> Option<(&str, &str)> {
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' | b')' | b']' => depth = depth.saturating_sub(1),
             b' ' if depth == 0 => {
-                if let Some(rest) = text[at..].strip_prefix(" as ") {
+                if let Some(rest) = text[at..].strip_prefix(separator) {
                     return Some((&text[..at], rest));
                 }
             }
@@ -199,6 +213,21 @@ mod tests {
             0,
         );
         check("<fn() -> u8 as krate::Call>::call", "krate::Call::call", 0);
+        check(
+            "krate::sink::<impl krate::Sink<T> for krate::Sender<T>>::ready",
+            "krate::Sender::ready",
+            0,
+        );
+        check(
+            "krate::other::<impl krate::Sender<T>>::send::{{closure}}",
+            "krate::Sender::send",
+            1,
+        );
+        check(
+            "krate::num::<impl krate::Show for u8>::show",
+            "krate::Show::show",
+            0,
+        );
     }
 
     #[test]

@@ -48,6 +48,25 @@ pub(super) fn krate(file: &str) -> Option<&str> {
     Some(version.map_or(package, |(at, _)| &package[..at]))
 }
 
+/// The module that a dependency's file is, as far as it is usual: `tokio::sync::mutex` for
+/// `tokio-1.40.0/src/sync/mutex.rs`.
+pub(crate) fn module(file: &str) -> Option<String> {
+    let krate = krate(file).filter(|krate| *krate != STD)?;
+    let (_, path) = in_dependency(file)?.rsplit_once("/src/")?;
+    let path = path.strip_suffix(".rs")?;
+    let path = match path.rsplit_once('/') {
+        Some((directory, "mod")) => directory,
+        None if path == "lib" => "",
+        _ => path,
+    };
+    let mut module = krate.replace('-', "_");
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        module.push_str("::");
+        module.push_str(segment);
+    }
+    Some(module)
+}
+
 /// Directories that are known to be roots of workspaces.
 static WORKSPACES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
 
@@ -123,6 +142,19 @@ mod tests {
         assert_eq!(krate("/home/me/project/src/main.rs"), None);
         let dashes = "/x/registry/src/r/futures-util-0.3.34/src/lib.rs";
         assert_eq!(krate(dashes), Some("futures-util"));
+    }
+
+    #[test]
+    fn modules() {
+        let module = |file: &str| module(&format!("/x/registry/src/r/{file}"));
+        let is = |module: &str| Some(module.to_owned());
+        assert_eq!(module("tokio-1.40.0/src/lib.rs"), is("tokio"));
+        assert_eq!(module("tokio-1.40.0/src/fs/mod.rs"), is("tokio::fs"));
+        assert_eq!(module("a-b-1.0.0/src/x/y.rs"), is("a_b::x::y"));
+        assert_eq!(module("a-b-1.0.0/build.rs"), None);
+        assert_eq!(super::module(GIT), is("tokio"));
+        assert_eq!(super::module(CORE), None);
+        assert_eq!(super::module("/home/me/project/src/main.rs"), None);
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! linear in the size of what is added; nothing recurses.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::frame::{Frame, Place, Wait};
+use super::resource::Resource;
 
 /// A tree in the making.
 #[derive(Default)]
@@ -13,6 +16,11 @@ pub(super) struct Builder {
     nodes: Vec<Node>,
     /// Where in `nodes` the child of a node at a place is. The roots are the children of `None`.
     index: HashMap<(Option<usize>, Place), usize>,
+    /// The same for resources, which are known by their names: one of them can register its waker
+    /// in one place or another.
+    resources: HashMap<(Option<usize>, Arc<str>), usize>,
+    /// How often each way from a resource to where it registered its waker was seen.
+    ways: HashMap<(usize, u64), usize>,
 }
 
 struct Node {
@@ -23,40 +31,53 @@ struct Node {
 }
 
 impl Builder {
-    /// Adds the way from a root to a leaf.
+    /// Adds the way from a root to a leaf: to the last of the places, or if there is one to the
+    /// resource that it waits for.
     pub(super) fn add(
         &mut self,
         path: impl IntoIterator<Item = Place>,
-        wait: Option<Wait>,
+        resource: Option<Resource>,
+        wait: Wait,
         count: usize,
     ) {
         let mut at = None;
         for place in path {
             at = Some(self.child(at, place));
         }
-        if let Some(leaf) = at {
-            let leaf = &mut self.nodes[leaf];
-            leaf.count += count;
-            // What cannot be woken is the worse news, and comes last in the order.
-            leaf.wait = leaf.wait.max(wait);
+        if let Some(Resource { place, wait, way }) = resource {
+            let at = self.resource(at, place);
+            let seen = self.ways.entry((at, way)).or_default();
+            *seen += count;
+            // One that registers wakers in two places has two ways, and is counted once.
+            let count = self.nodes[at].count.max(*seen);
+            self.nodes[at].see(wait, count);
+        } else if let Some(at) = at {
+            let count = self.nodes[at].count + count;
+            self.nodes[at].see(wait, count);
         }
     }
 
     fn child(&mut self, parent: Option<usize>, place: Place) -> usize {
-        let next = self.nodes.len();
         let nodes = &mut self.nodes;
         *self
             .index
             .entry((parent, place))
-            .or_insert_with_key(|(parent, place)| {
-                nodes.push(Node {
-                    parent: *parent,
-                    place: place.clone(),
-                    wait: None,
-                    count: 0,
-                });
-                next
-            })
+            .or_insert_with_key(|(parent, place)| new(nodes, *parent, place.clone()))
+    }
+
+    fn resource(&mut self, parent: Option<usize>, place: Place) -> usize {
+        let nodes = &mut self.nodes;
+        let name = Arc::clone(&place.name);
+        match self.resources.entry((parent, name)) {
+            Entry::Vacant(entry) => *entry.insert(new(nodes, parent, place)),
+            Entry::Occupied(entry) => {
+                let known = &mut nodes[*entry.get()].place;
+                if place < *known {
+                    *known = place;
+                }
+                *entry.get()
+            }
+        }
     }
 
     /// The tree, with children in the order of their places in the source: the order in which
@@ -83,4 +104,23 @@ impl Builder {
         roots.sort_by(|one, other| one.place.cmp(&other.place));
         roots
     }
+}
+
+impl Node {
+    fn see(&mut self, wait: Wait, count: usize) {
+        self.count = count;
+        // What cannot be woken is the worse news, and comes last in the order.
+        self.wait = self.wait.max(Some(wait));
+    }
+}
+
+/// Adds a node, and tells where it is.
+fn new(nodes: &mut Vec<Node>, parent: Option<usize>, place: Place) -> usize {
+    nodes.push(Node {
+        parent,
+        place,
+        wait: None,
+        count: 0,
+    });
+    nodes.len() - 1
 }

@@ -54,6 +54,9 @@ pub enum Wait {
     Registered,
     /// It has woken its own task, which will be polled again at once.
     Yielded,
+    /// It has used up what tokio lets a task do before it is the turn of others
+    /// (`tokio::task::coop`), and will be polled again after them.
+    OutOfBudget,
     /// It waits, but has no waker registered: nothing can wake it.
     NoWaker,
     /// It does not wait: it asked for its own stack with [`Trace::here`](crate::Trace::here).

@@ -52,7 +52,7 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
                 _ => None,
             }));
         }
-        builder.add(path, Some(wait(stack.kind)), stack.count);
+        builder.add(path, None, wait(stack.kind), stack.count);
     }
     Tree {
         frames: builder.finish(),

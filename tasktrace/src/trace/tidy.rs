@@ -8,16 +8,18 @@
 //! * Below the last function of the program, one frame for the resource that it waits for.
 //! * The names and places that the attributes know, where there are no symbols.
 
+mod path;
+
 use std::sync::Arc;
 
+use self::path::Path;
 use super::Tree;
 use super::build::Builder;
 use super::frame::{Place, Wait};
 use super::notes::Survey;
-use super::resource;
 use crate::capture::{Entry, LeafKind, RawTrace, Stack};
 use crate::origin::Origin;
-use crate::symbol::{self, Class, Paths, Symbol, Symbols};
+use crate::symbol::{self, Paths, Symbols};
 
 pub(super) fn tree(raw: &RawTrace) -> Tree {
     let mut builder = Builder::default();
@@ -36,7 +38,8 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
         for part in parts {
             path.push(part);
         }
-        builder.add(path.finish(), Some(wait(stack.kind)), stack.count);
+        let (frames, resource) = path.finish();
+        builder.add(frames, resource, wait(stack.kind), stack.count);
     }
     Tree {
         frames: builder.finish(),
@@ -102,162 +105,5 @@ fn learn_workspaces(part: &Part, raw: &RawTrace) {
         for origin in raw.markers() {
             symbol::learn_workspace(origin.file(), file);
         }
-    }
-}
-
-/// The way from the root to a leaf, in the making.
-struct Path<'a> {
-    paths: &'a Paths,
-    kind: LeafKind,
-    frames: Vec<TidyFrame>,
-    /// Functions of runtimes since the last frame: plumbing if another frame follows, the resource
-    /// that is waited for if none does.
-    runtime: Vec<&'a Symbol>,
-    /// Markers whose place among the functions before them is still to be found.
-    markers: Vec<Origin>,
-    /// A closure that is called next is not an async block.
-    in_plain_call: bool,
-}
-
-struct TidyFrame {
-    place: Place,
-    /// How many closures deep in the function of that name.
-    closures: usize,
-    source: Source,
-}
-
-/// What a frame is known from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// Symbols.
-    Symbol,
-    /// An attribute: the place is that of the function, until a symbol says at which line it is.
-    Attribute,
-    /// The call of `traced`: as above, and not a frame at all if the symbols say otherwise.
-    Call,
-}
-
-impl<'a> Path<'a> {
-    fn new(paths: &'a Paths, kind: LeafKind) -> Self {
-        Self {
-            paths,
-            kind,
-            frames: Vec::new(),
-            runtime: Vec::new(),
-            markers: Vec::new(),
-            in_plain_call: false,
-        }
-    }
-
-    fn push(&mut self, part: &'a Part) {
-        match part {
-            Part::Functions(symbols) => {
-                self.flush_markers();
-                for symbol in symbols.iter() {
-                    self.push_symbol(symbol);
-                }
-            }
-            // Of the markers of a function with much inlined into it, each belongs where a poll
-            // of ours was inlined. They come after the function, but they were collected before.
-            Part::Marker(origin) => self.push_marker(*origin),
-            Part::Cut => self.frames.push(TidyFrame {
-                place: cut(),
-                closures: 0,
-                source: Source::Symbol,
-            }),
-        }
-    }
-
-    fn flush_markers(&mut self) {
-        for origin in std::mem::take(&mut self.markers) {
-            self.push_marker(origin);
-        }
-    }
-
-    fn push_marker(&mut self, origin: Origin) {
-        let place = place_of(origin);
-        let source = match origin {
-            Origin::Function(_) => Source::Attribute,
-            Origin::Call { .. } => Source::Call,
-        };
-        match self.frames.last_mut() {
-            // The async fn whose body the attribute has wrapped.
-            Some(last) if last.place.name == place.name && last.source == Source::Symbol => {
-                last.place.label = place.label;
-                last.source = Source::Attribute;
-            }
-            _ => self.frames.push(TidyFrame {
-                place,
-                closures: 0,
-                source,
-            }),
-        }
-    }
-
-    fn push_symbol(&mut self, symbol: &'a Symbol) {
-        match symbol.class {
-            Class::User => self.push_user(symbol),
-            Class::Runtime | Class::OurLeaf => self.runtime.push(symbol),
-            Class::PollFn => self.in_plain_call = true,
-            Class::Std if symbol.function.ends_with("::poll") => {}
-            Class::Std => self.in_plain_call = true,
-            Class::OurFrame | Class::Ours => {}
-        }
-    }
-
-    fn push_user(&mut self, symbol: &Symbol) {
-        self.runtime.clear();
-        let in_plain_call = std::mem::take(&mut self.in_plain_call);
-        let mut place = Place {
-            file: symbol
-                .file
-                .as_deref()
-                .map(|file| self.paths.shorten(file).into()),
-            line: symbol.line,
-            column: symbol.column,
-            name: Arc::clone(&symbol.function),
-            label: None,
-        };
-        match self.frames.last_mut() {
-            Some(last) if last.place.name == place.name && symbol.closures > last.closures => {
-                if last.source != Source::Symbol {
-                    // The body of the function that the attribute is on.
-                    last.source = Source::Symbol;
-                    last.closures = symbol.closures;
-                    if place.line.is_some() {
-                        place.label = last.place.label.take();
-                        last.place = place;
-                    }
-                    return;
-                }
-                if in_plain_call || last.closures == 0 {
-                    return;
-                }
-                place.name = format!("{}::{{async block}}", place.name).into();
-            }
-            // A future that was boxed before it was traced, for example.
-            Some(last) if last.source == Source::Call && last.place.name != place.name => {
-                self.frames.pop();
-            }
-            _ => {}
-        }
-        self.frames.push(TidyFrame {
-            place,
-            closures: symbol.closures,
-            source: Source::Symbol,
-        });
-    }
-
-    fn finish(mut self) -> Vec<Place> {
-        self.flush_markers();
-        let waits = matches!(self.kind, LeafKind::Registered | LeafKind::Woken);
-        let leaf = waits
-            .then(|| resource::place(&self.runtime, self.paths))
-            .flatten();
-        self.frames
-            .into_iter()
-            .map(|frame| frame.place)
-            .chain(leaf)
-            .collect()
     }
 }

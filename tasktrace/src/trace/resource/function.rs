@@ -1,0 +1,105 @@
+//! A function of a runtime, as the rules see it.
+
+use super::name;
+use super::rules::{self, Role, Rule};
+use crate::symbol::{self, Class, Symbol};
+
+/// A function of a runtime.
+pub(super) struct Function<'a> {
+    pub(super) symbol: &'a Symbol,
+    /// `krate::module::Type::method`, or without the type.
+    path: String,
+    known_by: KnownBy,
+    rule: Option<&'static Rule>,
+}
+
+/// Where the path of a function is from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KnownBy {
+    /// Its name.
+    Name,
+    /// Its file, which does not tell the type: what there is of debug information is lines.
+    File,
+}
+
+impl<'a> Function<'a> {
+    /// `None` if it is not a function of a runtime, but the program's part of a runtime's macro, or
+    /// of the standard library.
+    pub(super) fn of(symbol: &'a Symbol) -> Option<Self> {
+        let (path, known_by) = if symbol.class == Class::OurLeaf {
+            (
+                "tasktrace::TraceHandle::backtrace".to_owned(),
+                KnownBy::Name,
+            )
+        } else if symbol.function.contains("::") {
+            let is_runtime = symbol::is_runtime(&symbol.function);
+            is_runtime.then(|| (symbol.function.to_string(), KnownBy::Name))?
+        } else {
+            let module = symbol::module(symbol.file.as_deref()?)?;
+            match &*symbol.function {
+                "" => (module, KnownBy::File),
+                function => (format!("{module}::{function}"), KnownBy::File),
+            }
+        };
+        // The closure in which a timeout polls its own timer, in older versions of tokio.
+        let is_deadline = symbol.closures > 0 && path == "tokio::time::timeout::Timeout::poll";
+        let path = match is_deadline {
+            true => "tokio::time::timeout::poll_delay".to_owned(),
+            false => path,
+        };
+        Some(Self {
+            rule: rules::find(&path),
+            symbol,
+            path,
+            known_by,
+        })
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.rule.map_or(Role::Resource, |rule| rule.role)
+    }
+
+    /// Whether its source is in the crate that `other` is of.
+    pub(super) fn is_in_crate_of(&self, other: &Self) -> bool {
+        let module = self.symbol.file.as_deref().and_then(symbol::module);
+        let krate = other.path.split("::").next();
+        module.is_some_and(|module| module.split("::").next() == krate)
+    }
+
+    /// Whether it is where tokio turns away tasks that have done enough for one poll.
+    pub(super) fn is_out_of_budget(&self) -> bool {
+        [
+            "tokio::task::coop::poll_proceed",
+            "tokio::task::coop::register_waker",
+            "tokio::runtime::coop::poll_proceed",
+        ]
+        .contains(&&*self.path)
+    }
+
+    /// What users call it; `inner` are the functions that it has called.
+    pub(super) fn public_name(&self, inner: &[Self]) -> String {
+        let Some(rule) = self.rule else {
+            return name::public(&self.path);
+        };
+        let rest = &self.path[rule.path.len()..];
+        match self.known_by {
+            _ if rule.is_name => rule.public.to_owned(),
+            KnownBy::Name => name::public(&format!("{}{rest}", rule.public)),
+            KnownBy::File => {
+                let mut names = rule.by_file.iter();
+                let called = |path: &str| {
+                    let mut inner = inner.iter();
+                    path.is_empty() || inner.any(|inner| rules::is_in(&inner.path, path))
+                };
+                match names.find(|(path, _)| called(path)) {
+                    // A type: the function is one of its methods.
+                    Some((_, name)) if name::ends_with_type(name) => {
+                        name::public(&format!("{name}{rest}"))
+                    }
+                    Some((_, name)) => (*name).to_owned(),
+                    None => name::public(&format!("{}{rest}", rule.public)),
+                }
+            }
+        }
+    }
+}

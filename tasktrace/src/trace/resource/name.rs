@@ -1,0 +1,101 @@
+//! Paths of functions as users know them, where no rule says better.
+
+/// The path under which users know a function, as far as can be told from its path in the source.
+///
+/// ```text
+/// async_lock::once_cell::OnceCell::wait     async_lock::OnceCell::wait
+/// tokio::fs::read::read                     tokio::fs::read
+/// futures_timer::Delay::poll                futures_timer::Delay
+/// tokio::net::TcpStream::poll_read_priv     tokio::net::TcpStream::read
+/// ```
+pub(super) fn public(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split("::").filter(|segment| !segment.is_empty()) {
+        // Items are declared in a private module of their name. The crate's name stays.
+        if segments.len() > 1
+            && segments
+                .last()
+                .is_some_and(|last| is_named_after(last, segment))
+        {
+            segments.pop();
+        }
+        segments.push(segment);
+    }
+    if let [.., of, "poll"] = segments[..] {
+        if is_type(of) || segments.len() > 2 {
+            segments.pop();
+        }
+    }
+    if let Some(last) = segments.last_mut() {
+        *last = method(last);
+    }
+    segments.join("::")
+}
+
+/// Whether the last segment of a path is the name of a type.
+pub(super) fn ends_with_type(path: &str) -> bool {
+    path.rsplit("::").next().is_some_and(is_type)
+}
+
+fn is_type(segment: &str) -> bool {
+    segment.starts_with(char::is_uppercase)
+}
+
+/// The method that users call, and which calls this one.
+fn method(name: &str) -> &str {
+    let Some(name) = name.strip_prefix("poll_") else {
+        return name;
+    };
+    ["_priv", "_internal", "_inner", "_unpin"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(name)
+}
+
+/// Whether `module` is `item` in snake case.
+fn is_named_after(module: &str, item: &str) -> bool {
+    let module = module.chars().filter(|c| *c != '_');
+    let item = item.chars().filter(|c| *c != '_');
+    module.eq(item.flat_map(char::to_lowercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_that_are_named_after_their_item_are_left_out() {
+        assert_eq!(
+            public("async_lock::once_cell::OnceCell::wait"),
+            "async_lock::OnceCell::wait"
+        );
+        assert_eq!(public("tokio::fs::read::read"), "tokio::fs::read");
+        assert_eq!(public("flume::Flume"), "flume::Flume");
+        assert_eq!(
+            public("krate::sync::mpsc::Receiver::recv"),
+            "krate::sync::mpsc::Receiver::recv"
+        );
+    }
+
+    #[test]
+    fn methods_are_those_that_users_call() {
+        assert_eq!(public("futures_timer::Delay::poll"), "futures_timer::Delay");
+        assert_eq!(public("krate::poll"), "krate::poll");
+        assert_eq!(
+            public("tokio::net::TcpStream::poll_read_priv"),
+            "tokio::net::TcpStream::read"
+        );
+        assert_eq!(
+            public("krate::Table::read_inner"),
+            "krate::Table::read_inner"
+        );
+    }
+
+    #[test]
+    fn whatever_comes_is_survived() {
+        for path in ["", "::", "poll", "::poll", "poll_", "É::é::poll_ß"] {
+            public(path);
+            ends_with_type(path);
+        }
+    }
+}

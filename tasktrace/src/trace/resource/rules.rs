@@ -1,0 +1,316 @@
+//! What the functions of runtimes are, and under which paths users know them.
+//!
+//! A rule is for all paths that start with its own; the longest wins.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// What part a function plays between the program and the waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// What is waited for.
+    Resource,
+    /// Waits for whatever it was given by the program. Of its own accord it waits for nothing, or
+    /// for nothing that explains itself.
+    Wrapper,
+    /// What resources are made of.
+    Plumbing,
+}
+
+pub(super) struct Rule {
+    pub(super) path: &'static str,
+    pub(super) role: Role,
+    /// What stands for `path` in the names for users.
+    pub(super) public: &'static str,
+    /// Whether `public` is the whole name, whatever comes after `path`.
+    pub(super) is_name: bool,
+    /// Names for functions of which there is nothing but a line in a file: the first for which
+    /// there is a function in the given path further down. A type is followed by the name of the
+    /// function, everything else is the whole name.
+    pub(super) by_file: ByFile,
+}
+
+type ByFile = &'static [(&'static str, &'static str)];
+
+/// The rule for a function.
+pub(super) fn find(path: &str) -> Option<&'static Rule> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static Rule>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| RULES.iter().map(|rule| (rule.path, rule)).collect());
+    let mut path = path;
+    loop {
+        if let Some(rule) = index.get(path) {
+            return Some(rule);
+        }
+        path = path.rsplit_once("::")?.0;
+    }
+}
+
+/// Whether a path is another, or in it.
+pub(super) fn is_in(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Users know what is in `path` as `public`.
+const fn known_as(path: &'static str, public: &'static str, by_file: ByFile) -> Rule {
+    Rule {
+        path,
+        role: Role::Resource,
+        public,
+        is_name: false,
+        by_file,
+    }
+}
+
+/// Whatever is in `path` is called `name`.
+const fn named(path: &'static str, name: &'static str) -> Rule {
+    Rule {
+        path,
+        role: Role::Resource,
+        public: name,
+        is_name: true,
+        by_file: &[],
+    }
+}
+
+const fn wrapper(path: &'static str, public: &'static str) -> Rule {
+    Rule {
+        path,
+        role: Role::Wrapper,
+        public,
+        is_name: false,
+        by_file: &[],
+    }
+}
+
+const fn plumbing(path: &'static str) -> Rule {
+    Rule {
+        path,
+        role: Role::Plumbing,
+        public: path,
+        is_name: false,
+        by_file: &[],
+    }
+}
+
+/// Everything in one place, so that a glance tells what there is.
+#[rustfmt::skip]
+const RULES: &[Rule] = &[
+    // tokio: time
+    named("tokio::time::sleep", "tokio::time::sleep"),
+    known_as("tokio::time::interval", "tokio::time", &[("", "tokio::time::Interval::tick")]),
+    wrapper("tokio::time::timeout", "tokio::time"),
+    wrapper("tokio::time::timeout::Timeout", "tokio::time::timeout"),
+    named("tokio::time::timeout::poll_delay", "tokio::time::timeout"),
+
+    // tokio: net
+    known_as("tokio::net::tcp::listener", "tokio::net", &[("", "tokio::net::TcpListener::accept")]),
+    known_as("tokio::net::tcp::stream", "tokio::net", &[("", "tokio::net::TcpStream")]),
+    known_as("tokio::net::tcp::socket", "tokio::net", &[("", "tokio::net::TcpSocket::connect")]),
+    known_as("tokio::net::tcp::split", "tokio::net::tcp", &[]),
+    known_as("tokio::net::tcp::split_owned", "tokio::net::tcp", &[]),
+    known_as("tokio::net::udp", "tokio::net", &[("", "tokio::net::UdpSocket")]),
+    known_as("tokio::net::unix::listener", "tokio::net", &[("", "tokio::net::UnixListener::accept")]),
+    known_as("tokio::net::unix::stream", "tokio::net", &[("", "tokio::net::UnixStream")]),
+    known_as("tokio::net::unix::datagram::socket", "tokio::net", &[("", "tokio::net::UnixDatagram")]),
+    known_as("tokio::net::unix::split", "tokio::net::unix", &[]),
+    known_as("tokio::net::unix::split_owned", "tokio::net::unix", &[]),
+
+    // tokio: sync
+    known_as("tokio::sync::mpsc::bounded", "tokio::sync::mpsc", &[
+        ("tokio::sync::mpsc::chan::recv", "tokio::sync::mpsc::Receiver::recv"),
+        ("tokio::sync::mpsc::chan::recv_many", "tokio::sync::mpsc::Receiver::recv_many"),
+        ("tokio::sync::batch_semaphore", "tokio::sync::mpsc::Sender::send"),
+        ("tokio::sync::notify", "tokio::sync::mpsc::Sender::closed"),
+    ]),
+    known_as("tokio::sync::mpsc::unbounded", "tokio::sync::mpsc", &[
+        ("tokio::sync::notify", "tokio::sync::mpsc::UnboundedSender::closed"),
+        ("", "tokio::sync::mpsc::UnboundedReceiver::recv"),
+    ]),
+    known_as("tokio::sync::oneshot", "tokio::sync::oneshot", &[
+        ("tokio::sync::oneshot::poll_closed", "tokio::sync::oneshot::Sender::closed"),
+        ("", "tokio::sync::oneshot::Receiver"),
+    ]),
+    known_as("tokio::sync::broadcast", "tokio::sync::broadcast", &[
+        ("tokio::sync::notify", "tokio::sync::broadcast::Sender::closed"),
+        ("", "tokio::sync::broadcast::Receiver::recv"),
+    ]),
+    known_as("tokio::sync::mutex", "tokio::sync", &[("", "tokio::sync::Mutex::lock")]),
+    known_as("tokio::sync::rwlock", "tokio::sync", &[("", "tokio::sync::RwLock")]),
+    known_as("tokio::sync::semaphore", "tokio::sync", &[("", "tokio::sync::Semaphore::acquire")]),
+    known_as("tokio::sync::notify", "tokio::sync", &[("", "tokio::sync::Notify::notified")]),
+    named("tokio::sync::notify::Notified", "tokio::sync::Notify::notified"),
+    named("tokio::sync::notify::OwnedNotified", "tokio::sync::Notify::notified_owned"),
+    known_as("tokio::sync::barrier", "tokio::sync", &[("", "tokio::sync::Barrier::wait")]),
+    known_as("tokio::sync::once_cell", "tokio::sync", &[("", "tokio::sync::OnceCell::get_or_init")]),
+    known_as("tokio::sync::set_once", "tokio::sync", &[("", "tokio::sync::SetOnce::wait")]),
+
+    // tokio: task
+    named("tokio::runtime::task::join", "tokio::task::JoinHandle"),
+    known_as("tokio::task::join_set", "tokio::task", &[("", "tokio::task::JoinSet::join_next")]),
+    named("tokio::task::yield_now", "tokio::task::yield_now"),
+    named("tokio::task::coop::consume_budget", "tokio::task::coop::consume_budget"),
+    wrapper("tokio::task::local", "tokio::task"),
+    wrapper("tokio::task::local::RunUntil", "tokio::task::LocalSet::run_until"),
+    wrapper("tokio::task::task_local", "tokio::task"),
+    wrapper("tokio::task::unconstrained", "tokio::task"),
+    wrapper("tokio::task::coop::unconstrained", "tokio::task::coop"),
+    plumbing("tokio::task::coop"),
+
+    // tokio: the rest
+    named("tokio::signal::ctrl_c", "tokio::signal::ctrl_c"),
+    known_as("tokio::signal::unix", "tokio::signal::unix", &[("", "tokio::signal::unix::Signal::recv")]),
+    plumbing("tokio::signal::reusable_box"),
+    known_as("tokio::process", "tokio::process", &[
+        ("tokio::io::poll_evented::poll_read", "tokio::process::ChildStdout::read"),
+        ("tokio::io::poll_evented::poll_write", "tokio::process::ChildStdin::write"),
+        ("", "tokio::process::Child::wait"),
+    ]),
+    wrapper("tokio::process::Child::wait_with_output", "tokio::process::Child::wait_with_output"),
+    plumbing("tokio::process::imp"),
+    plumbing("tokio::process::unix"),
+    wrapper("tokio::io", "tokio::io"),
+    wrapper("tokio::io::util", "tokio::io"),
+    known_as("tokio::io::util::mem", "tokio::io", &[("", "tokio::io::DuplexStream")]),
+    known_as("tokio::io::stdin", "tokio::io", &[("", "tokio::io::Stdin::read")]),
+    known_as("tokio::io::stdout", "tokio::io", &[("", "tokio::io::Stdout::write")]),
+    known_as("tokio::io::stderr", "tokio::io", &[("", "tokio::io::Stderr::write")]),
+    known_as("tokio::io::async_fd", "tokio::io::unix", &[("", "tokio::io::unix::AsyncFd::readable")]),
+    plumbing("tokio::io::poll_evented"),
+    known_as("tokio::fs", "tokio::fs", &[]),
+    plumbing("tokio::fs::asyncify"),
+    wrapper("tokio::macros", "tokio"),
+    wrapper("tokio::future", "tokio"),
+    plumbing("tokio::sync::batch_semaphore"),
+    plumbing("tokio::sync::mpsc::chan"),
+    plumbing("tokio::sync::task"),
+    plumbing("tokio::loom"),
+    plumbing("tokio::runtime"),
+    plumbing("tokio::util"),
+
+    // tokio_util, tokio_stream
+    wrapper("tokio_stream", "tokio_stream"),
+    wrapper("tokio_util", "tokio_util"),
+    wrapper("tokio_util::sync", "tokio_util::sync"),
+    wrapper("tokio_util::task", "tokio_util::task"),
+    known_as("tokio_util::task::join_map", "tokio_util::task", &[("", "tokio_util::task::JoinMap::join_next")]),
+    named("tokio_util::sync::cancellation_token", "tokio_util::sync::CancellationToken::cancelled"),
+    named(
+        "tokio_util::sync::cancellation_token::WaitForCancellationFutureOwned",
+        "tokio_util::sync::CancellationToken::cancelled_owned",
+    ),
+    wrapper("tokio_util::sync::cancellation_token::CancellationToken", "tokio_util::sync::CancellationToken"),
+    wrapper(
+        "tokio_util::sync::cancellation_token::RunUntilCancelledFuture",
+        "tokio_util::sync::CancellationToken::run_until_cancelled",
+    ),
+    wrapper(
+        "tokio_util::sync::cancellation_token::RunUntilCancelledFutureOwned",
+        "tokio_util::sync::CancellationToken::run_until_cancelled_owned",
+    ),
+    named("tokio_util::task::task_tracker::TaskTrackerWaitFuture", "tokio_util::task::TaskTracker::wait"),
+    named("tokio_util::time::delay_queue", "tokio_util::time::DelayQueue"),
+
+    // futures
+    wrapper("futures", "futures"),
+    wrapper("futures_core", "futures"),
+    wrapper("futures_io", "futures::io"),
+    wrapper("futures_sink", "futures::sink"),
+    wrapper("futures_util", "futures"),
+    wrapper("futures_util::abortable", "futures::future"),
+    wrapper("futures_util::async_await", "futures"),
+    wrapper("futures_util::future::future", "futures::future"),
+    wrapper("futures_util::stream::stream", "futures::stream"),
+    wrapper("futures_util::stream::try_stream", "futures::stream"),
+    known_as("futures_util::future::future::shared", "futures::future", &[("", "futures::future::Shared")]),
+    known_as("futures_util::stream::futures_unordered", "futures::stream", &[
+        ("", "futures::stream::FuturesUnordered::next"),
+    ]),
+    named("futures_util::lock::mutex", "futures::lock::Mutex::lock"),
+    named("futures_util::lock::mutex::OwnedMutexLockFuture", "futures::lock::Mutex::lock_owned"),
+    named("futures_util::lock::bilock", "futures::lock::BiLock"),
+    plumbing("futures_core::task"),
+    plumbing("futures_task"),
+    plumbing("futures_util::task"),
+    known_as("futures_channel::mpsc", "futures::channel::mpsc", &[
+        ("futures_channel::mpsc::next_message", "futures::channel::mpsc::Receiver::next"),
+    ]),
+    wrapper("futures_channel::mpsc::Recv", "futures::channel::mpsc"),
+    named("futures_channel::mpsc::Sender::poll_ready", "futures::channel::mpsc::Sender::send"),
+    named("futures_channel::mpsc::Sender::poll_flush", "futures::channel::mpsc::Sender::flush"),
+    plumbing("futures_channel::mpsc::BoundedSenderInner"),
+    plumbing("futures_channel::mpsc::queue"),
+    known_as("futures_channel::oneshot", "futures::channel::oneshot", &[("", "futures::channel::oneshot::Receiver")]),
+    plumbing("futures_channel::lock"),
+    named("futures_timer", "futures_timer::Delay"),
+    plumbing("atomic_waker"),
+    plumbing("diatomic_waker"),
+
+    // smol and what it is made of
+    wrapper("event_listener_strategy", "event_listener_strategy"),
+    named("event_listener", "event_listener::EventListener"),
+    known_as("async_channel", "async_channel", &[]),
+    named("async_channel::Recv", "async_channel::Receiver::recv"),
+    named("async_channel::RecvInner", "async_channel::Receiver::recv"),
+    named("async_channel::Send", "async_channel::Sender::send"),
+    named("async_channel::SendInner", "async_channel::Sender::send"),
+    named("async_channel::Closed", "async_channel::Sender::closed"),
+    named("async_channel::ClosedInner", "async_channel::Sender::closed"),
+    plumbing("async_channel::Channel"),
+    known_as("async_lock::mutex", "async_lock", &[("", "async_lock::Mutex::lock")]),
+    named("async_lock::mutex::Lock", "async_lock::Mutex::lock"),
+    named("async_lock::mutex::LockArc", "async_lock::Mutex::lock_arc"),
+    named("async_lock::rwlock::futures::Read", "async_lock::RwLock::read"),
+    named("async_lock::rwlock::futures::ReadArc", "async_lock::RwLock::read_arc"),
+    named("async_lock::rwlock::futures::UpgradableRead", "async_lock::RwLock::upgradable_read"),
+    named("async_lock::rwlock::futures::UpgradableReadArc", "async_lock::RwLock::upgradable_read_arc"),
+    named("async_lock::rwlock::futures::Upgrade", "async_lock::RwLockUpgradableReadGuard::upgrade"),
+    named("async_lock::rwlock::futures::Write", "async_lock::RwLock::write"),
+    named("async_lock::rwlock::futures::WriteArc", "async_lock::RwLock::write_arc"),
+    named("async_lock::semaphore::Acquire", "async_lock::Semaphore::acquire"),
+    named("async_lock::semaphore::AcquireArc", "async_lock::Semaphore::acquire_arc"),
+    named("async_lock::barrier::BarrierWait", "async_lock::Barrier::wait"),
+    known_as("async_lock::rwlock", "async_lock", &[("", "async_lock::RwLock")]),
+    known_as("async_lock::semaphore", "async_lock", &[("", "async_lock::Semaphore::acquire")]),
+    known_as("async_lock::barrier", "async_lock", &[("", "async_lock::Barrier::wait")]),
+    wrapper("async_io", "async_io"),
+    named("async_io::Timer", "async_io::Timer"),
+    plumbing("async_io::reactor"),
+    named("async_io::reactor::Readable", "async_io::Async::readable"),
+    named("async_io::reactor::ReadableOwned", "async_io::Async::readable_owned"),
+    named("async_io::reactor::Writable", "async_io::Async::writable"),
+    named("async_io::reactor::WritableOwned", "async_io::Async::writable_owned"),
+    known_as("async_net::tcp", "async_net", &[
+        ("async_io::accept", "async_net::TcpListener::accept"),
+        ("", "async_net::TcpStream"),
+    ]),
+    known_as("async_net::udp", "async_net", &[("", "async_net::UdpSocket")]),
+    known_as("async_net::unix", "async_net::unix", &[]),
+    named("flume::async::RecvFut", "flume::Receiver::recv_async"),
+    named("flume::async::RecvStream", "flume::Receiver::stream"),
+    named("flume::async::SendFut", "flume::Sender::send_async"),
+    named("flume::async::SendSink", "flume::Sender::sink"),
+    wrapper("futures_lite", "futures_lite"),
+    named("futures_lite::future::YieldNow", "futures_lite::future::yield_now"),
+    named("async_task::task", "async_task::Task"),
+    wrapper("smol", "smol"),
+    plumbing("piper"),
+
+    // combinators
+    wrapper("async_stream", "async_stream"),
+    wrapper("futures_buffered", "futures_buffered"),
+    wrapper("futures_concurrency", "futures_concurrency"),
+    wrapper("futures_micro", "futures_micro"),
+    wrapper("pin_project", "pin_project"),
+    wrapper("pin_project_lite", "pin_project_lite"),
+    wrapper("tracing", "tracing"),
+    wrapper("tracing_futures", "tracing_futures"),
+
+    // what everything is made of
+    plumbing("backtrace"),
+    plumbing("concurrent_queue"),
+    plumbing("mio"),
+    plumbing("parking_lot"),
+    plumbing("parking_lot_core"),
+    plumbing("polling"),
+];

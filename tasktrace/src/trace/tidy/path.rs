@@ -1,0 +1,198 @@
+//! The way from the root of a task to one leaf.
+
+use std::sync::Arc;
+
+use super::{Part, cut, place_of, wait};
+use crate::capture::LeafKind;
+use crate::origin::Origin;
+use crate::symbol::{Class, Paths, Symbol};
+use crate::trace::frame::Place;
+use crate::trace::resource::{self, Resource};
+
+/// The frames on the way to a leaf, in the making.
+pub(super) struct Path<'a> {
+    paths: &'a Paths,
+    kind: LeafKind,
+    frames: Vec<TidyFrame>,
+    /// Functions of runtimes since the last frame: plumbing if another frame follows, the resource
+    /// that is waited for if none does.
+    runtime: Vec<&'a Symbol>,
+    caller: Caller,
+}
+
+struct TidyFrame {
+    /// The path of the function. Empty if it is not known.
+    function: Arc<str>,
+    /// How many closures deep in that function.
+    closures: usize,
+    place: Place,
+    source: Source,
+}
+
+/// What a frame is known from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Symbols.
+    Symbol,
+    /// An attribute: the place is that of the function, until a symbol says at which line it is.
+    Attribute,
+    /// The call of `traced`: as above, and not a frame at all if the symbols say otherwise.
+    Call,
+}
+
+/// What the next function was called by, which tells async blocks from other closures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// Something that polls futures.
+    Poll,
+    /// Something that calls functions.
+    Call,
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn new(paths: &'a Paths, kind: LeafKind) -> Self {
+        Self {
+            paths,
+            kind,
+            frames: Vec::new(),
+            runtime: Vec::new(),
+            caller: Caller::Poll,
+        }
+    }
+
+    pub(super) fn push(&mut self, part: &'a Part) {
+        match part {
+            Part::Functions(symbols) => {
+                for symbol in symbols.iter() {
+                    self.push_symbol(symbol);
+                }
+            }
+            Part::Marker(origin) => self.push_marker(*origin),
+            Part::Cut => self.frames.push(TidyFrame {
+                function: "".into(),
+                closures: 0,
+                place: cut(),
+                source: Source::Symbol,
+            }),
+        }
+    }
+
+    fn push_marker(&mut self, origin: Origin) {
+        let place = place_of(origin);
+        let source = match origin {
+            Origin::Function(_) => Source::Attribute,
+            Origin::Call { .. } => Source::Call,
+        };
+        match self.frames.last_mut() {
+            // The async fn whose body the attribute has wrapped.
+            Some(last) if last.function == place.name && last.source == Source::Symbol => {
+                last.place.label = place.label;
+                last.source = Source::Attribute;
+            }
+            _ => self.frames.push(TidyFrame {
+                function: Arc::clone(&place.name),
+                closures: 0,
+                place,
+                source,
+            }),
+        }
+        self.caller = Caller::Poll;
+    }
+
+    fn push_symbol(&mut self, symbol: &'a Symbol) {
+        match symbol.class {
+            Class::User => self.push_user(symbol),
+            Class::Runtime | Class::OurLeaf => self.runtime.push(symbol),
+            Class::PollFn | Class::Std | Class::OurFrame | Class::Ours => {}
+        }
+        self.caller = caller(symbol);
+    }
+
+    fn push_user(&mut self, symbol: &Symbol) {
+        self.runtime.clear();
+        let mut place = Place {
+            file: symbol
+                .file
+                .as_deref()
+                .map(|file| self.paths.shorten(file).into()),
+            line: symbol.line,
+            column: symbol.column,
+            name: Arc::clone(&symbol.function),
+            label: None,
+        };
+        match self.frames.last_mut() {
+            Some(last) if is_inside(symbol, last) => {
+                if last.source != Source::Symbol {
+                    // The body of the function that the attribute is on.
+                    last.source = Source::Symbol;
+                    last.closures = symbol.closures;
+                    if place.line.is_some() {
+                        place.label = last.place.label.take();
+                        last.place = place;
+                    }
+                    return;
+                }
+                if self.caller == Caller::Call || last.closures == 0 {
+                    return;
+                }
+            }
+            // A future that was boxed before it was traced, for example.
+            Some(last) if last.source == Source::Call && last.function != symbol.function => {
+                self.frames.pop();
+            }
+            _ => {}
+        }
+        // The closest, which in a recursion is the one whose body it is in.
+        let mut around = self.frames.iter().rev();
+        let around = around.find(|frame| frame.function == symbol.function);
+        if self.caller == Caller::Poll && around.is_some_and(|around| is_inside(symbol, around)) {
+            place.name = format!("{}::{{async block}}", place.name).into();
+        }
+        self.frames.push(TidyFrame {
+            function: Arc::clone(&symbol.function),
+            closures: symbol.closures,
+            place,
+            source: Source::Symbol,
+        });
+    }
+
+    /// The frames, and what the last of them waits for.
+    pub(super) fn finish(mut self) -> (Vec<Place>, Option<Resource>) {
+        let resource = match self.kind {
+            LeafKind::Registered | LeafKind::Woken => {
+                resource::find(&self.runtime, wait(self.kind), self.paths)
+            }
+            LeafKind::NoWaker | LeafKind::Here => None,
+        };
+        if self.frames.is_empty() && resource.is_none() {
+            // Nothing is known but that there is something.
+            self.frames.push(TidyFrame {
+                function: "".into(),
+                closures: 0,
+                place: Place::default(),
+                source: Source::Symbol,
+            });
+        }
+        let frames = self.frames.into_iter().map(|frame| frame.place);
+        (frames.collect(), resource)
+    }
+}
+
+/// Whether it is a closure in the function of the frame.
+fn is_inside(symbol: &Symbol, frame: &TidyFrame) -> bool {
+    !symbol.function.is_empty()
+        && symbol.function == frame.function
+        && symbol.closures > frame.closures
+}
+
+fn caller(symbol: &Symbol) -> Caller {
+    let name = symbol.function.rsplit("::").next().unwrap_or_default();
+    let polls = name.starts_with("poll") || name.starts_with("try_poll");
+    match symbol.class {
+        // It awaits.
+        Class::User | Class::Runtime if symbol.closures > 0 => Caller::Poll,
+        Class::User | Class::Std | Class::Runtime if !polls => Caller::Call,
+        Class::PollFn => Caller::Call,
+        _ => Caller::Poll,
+    }
+}
