@@ -32,7 +32,7 @@
 //!
 //! While nobody asks: a comparison of two wakers, two plain stores and one plain load.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -75,6 +75,9 @@ pub(crate) struct Exchange<T> {
 // who cannot be writing it at the same time, and by askers with the queue locked, when nobody is.
 // There is one poller at a time: its methods are `unsafe` and demand it.
 unsafe impl<T: Send> Sync for Exchange<T> {}
+
+// A panic in a poll is one of the things that may happen to a task, and is told to who asks.
+impl<T> RefUnwindSafe for Exchange<T> {}
 
 struct Queue<T> {
     end: Option<End>,
