@@ -54,6 +54,8 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let meta = runtime.meta(args.name.as_ref());
     if function.sig.asyncness.is_some() {
         let future = runtime.typed_future(&function);
+        // A function may return a future. Clippy suspects a mistake where a block does.
+        let future = quote!(#[allow(clippy::async_yields_async)] #future);
         function.body.tokens = runtime.frame(&meta, &future);
     } else {
         let replaced = rewritten::replace(&function.body.tokens, &|inner| {
@@ -263,24 +265,18 @@ impl Runtime {
     /// ```text
     /// async move {
     ///     HINT
-    ///     {
-    ///         const _: () = ();
-    ///         …
-    ///     }
+    ///     ({ … })
     /// }
     /// ```
     ///
     /// All braces are those of the function: errors and coverage go by them. The inner ones keep
-    /// the statement before them from being one that the body's own items follow, which Clippy
-    /// reports, and the constant in them keeps the compiler from calling them unnecessary.
+    /// Clippy from seeing a statement, the hint, before the body's own items. The parentheses keep
+    /// the compiler from calling these braces unnecessary.
     fn typed_future(&self, function: &Function) -> TokenStream {
         let own = self.own;
         let hint = self.hint(&function.sig);
-        let tokens = &function.body.tokens;
-        let inner = function
-            .body
-            .braces(quote_spanned!(own=> const _: () = (); #tokens));
-        let block = function.body.braces(quote!(#hint #inner));
+        let inner = function.body.braces(function.body.tokens.clone());
+        let block = function.body.braces(quote_spanned!(own=> #hint (#inner)));
         quote_spanned!(own=> async move #block)
     }
 
