@@ -1,5 +1,6 @@
 //! Whose code a function is.
 
+use super::name::Name;
 use super::path;
 
 /// Whose code a function is.
@@ -14,7 +15,8 @@ pub(crate) enum Class {
     /// The `poll` of [`std::future::PollFn`]: what it calls is a closure of the function that
     /// awaits it.
     PollFn,
-    /// The `poll` of the future that an attribute wraps around a body.
+    /// Where a scope lives: the `poll` of what an attribute wraps around a body, and that of a
+    /// task in a task.
     OurFrame,
     /// Waiting for a trace.
     OurLeaf,
@@ -38,7 +40,6 @@ const RUNTIMES: &[&str] = &[
     "async_stream",
     "async_task",
     "atomic_waker",
-    "backtrace",
     "blocking",
     "concurrent_queue",
     "event_listener",
@@ -94,12 +95,17 @@ const OUR_SOURCES: &str = {
     }
 };
 
-/// `function` is `name` without generics, `file` as it stands in the debug information.
-pub(super) fn of(name: &str, function: &str, file: Option<&str>) -> Class {
+/// `split` is `name` taken apart, `file` as it stands in the debug information.
+pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
+    let function = &*split.function;
     let krate = krate(function);
     let in_our_sources = file.is_some_and(|file| file.contains(OUR_SOURCES));
     if krate == Some(env!("CARGO_CRATE_NAME")) && !is_test(function) || in_our_sources {
-        return ours(name, function, file);
+        return ours(name, split, file);
+    }
+    // What walks the stack is on the stack.
+    if krate == Some("backtrace") || file.and_then(path::krate) == Some("backtrace") {
+        return Class::Ours;
     }
     if is_poll_fn(name, function, file) {
         return Class::PollFn;
@@ -132,10 +138,13 @@ fn is_test(function: &str) -> bool {
     cfg!(test) && function.contains("::tests::")
 }
 
-fn ours(name: &str, function: &str, file: Option<&str>) -> Class {
+fn ours(name: &str, split: &Name, file: Option<&str>) -> Class {
+    let Name { function, closures } = split;
     let in_file = |of: &str| file.is_some_and(|file| file.ends_with(of));
     let is_poll = function.ends_with("::poll") || name.starts_with("poll<");
-    if is_poll && (function.contains("FrameFuture") || in_file("task/framed.rs")) {
+    let is_enter = function.ends_with("drive::enter") || name.starts_with("enter<");
+    let is_frame = function.contains("FrameFuture") || in_file("task/framed.rs");
+    if *closures == 0 && (is_poll && is_frame || is_enter) {
         Class::OurFrame
     } else if function.contains("TraceHandle::backtrace")
         || function.contains("handle::Backtrace")

@@ -96,7 +96,7 @@ impl Symbol {
 
     fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
         let mut split = name::split(name);
-        let class = class::of(name, &split.function, file);
+        let class = class::of(name, &split, file);
         if matches!(class, Class::User | Class::Runtime) && !split.function.contains("::") {
             // The debug information has only lines: no paths, and no names for async fns.
             let from_source = file.zip(line);

@@ -77,28 +77,36 @@ pub(super) fn place_of(origin: Origin) -> Place {
 
 /// An entry of a stack, resolved.
 enum Part {
-    Functions(Symbols),
-    /// A task or a frame whose poll is in the functions before.
-    Marker(Origin),
+    /// The functions at an address, and the tasks and frames whose polls are among them.
+    Functions(Symbols, Vec<Origin>),
+    /// The task.
+    Root(Origin),
     Cut,
 }
 
 fn parts(raw: &RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part> {
-    let part = |entry: &Entry| match entry {
-        Entry::Ip(address) => {
-            let symbols = symbol::resolve(*address);
-            survey.see(&symbols);
-            Some(Part::Functions(symbols))
+    let mut parts = Vec::new();
+    for entry in raw.entries(stack) {
+        match entry {
+            Entry::Ip(address) => {
+                let symbols = symbol::resolve(*address);
+                survey.see(&symbols);
+                parts.push(Part::Functions(symbols, Vec::new()));
+            }
+            Entry::Marker(index) => match (raw.marker(*index), parts.last_mut()) {
+                (Some(origin), Some(Part::Functions(_, markers))) => markers.push(origin),
+                (Some(origin), _) => parts.push(Part::Root(origin)),
+                (None, _) => {}
+            },
+            Entry::Cut => parts.push(Part::Cut),
         }
-        Entry::Marker(index) => raw.marker(*index).map(Part::Marker),
-        Entry::Cut => Some(Part::Cut),
-    };
-    raw.entries(stack).iter().filter_map(part).collect()
+    }
+    parts
 }
 
 /// The attributes know paths relative to the workspace, the symbols know them whole.
 fn learn_workspaces(part: &Part, raw: &RawTrace) {
-    let Part::Functions(symbols) = part else {
+    let Part::Functions(symbols, _) = part else {
         return;
     };
     for file in symbols.iter().filter_map(|symbol| symbol.file.as_deref()) {

@@ -62,12 +62,23 @@ impl<'a> Path<'a> {
 
     pub(super) fn push(&mut self, part: &'a Part) {
         match part {
-            Part::Functions(symbols) => {
+            Part::Functions(symbols, markers) => {
+                // Each belongs where a poll of ours is. Several may have been inlined into the
+                // same function, and without debug information nothing says where.
+                let mut markers = markers.iter();
                 for symbol in symbols.iter() {
                     self.push_symbol(symbol);
+                    if symbol.class == Class::OurFrame
+                        && let Some(origin) = markers.next()
+                    {
+                        self.push_marker(*origin);
+                    }
+                }
+                for origin in markers {
+                    self.push_marker(*origin);
                 }
             }
-            Part::Marker(origin) => self.push_marker(*origin),
+            Part::Root(origin) => self.push_marker(*origin),
             Part::Cut => self.frames.push(TidyFrame {
                 function: "".into(),
                 closures: 0,
@@ -86,8 +97,9 @@ impl<'a> Path<'a> {
         match self.frames.last_mut() {
             // The async fn whose body the attribute has wrapped.
             Some(last) if last.function == place.name && last.source == Source::Symbol => {
-                last.place.label = place.label;
-                last.source = Source::Attribute;
+                // The symbol's line is that of the attribute.
+                last.place = place;
+                last.source = source;
             }
             _ => self.frames.push(TidyFrame {
                 function: Arc::clone(&place.name),

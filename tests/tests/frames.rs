@@ -1,0 +1,155 @@
+//! `#[traced]` functions in a tree: each once, and in the order of the calls, also where they were
+//! inlined into each other.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tasktrace::{Frame, Trace, traced};
+
+/// The names along the first branch.
+fn names(trace: &Trace) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut next = trace.frames().first();
+    while let Some(frame) = next {
+        names.push(frame.name().rsplit("::").next().unwrap());
+        next = frame.children().first();
+    }
+    names
+}
+
+fn find<'a>(trace: &'a Trace, name: &str) -> &'a Frame {
+    let mut pending: Vec<&Frame> = trace.frames().iter().collect();
+    while let Some(frame) = pending.pop() {
+        if frame.name().rsplit("::").next() == Some(name) {
+            return frame;
+        }
+        pending.extend(frame.children());
+    }
+    panic!("no {name} in\n{trace}");
+}
+
+/// Polls a future once, asked beforehand.
+fn trace_of<F: Future>(future: F) -> Trace {
+    let (task, handle) = tasktrace::traced(future);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            trace = handle.backtrace() => trace.unwrap(),
+            _ = task => unreachable!("it waits for ever"),
+        }
+    })
+}
+
+async fn wait() {
+    poll_fn(|cx| {
+        drop(cx.waker().clone());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[traced]
+async fn outer() {
+    middle().await;
+}
+
+#[traced(name = "the middle")]
+async fn middle() {
+    between().await;
+}
+
+async fn between() {
+    inner().await;
+}
+
+#[traced]
+async fn inner() {
+    wait().await;
+}
+
+#[test]
+fn in_the_order_of_the_calls() {
+    let trace = trace_of(outer());
+    assert_eq!(
+        names(&trace),
+        ["outer", "middle", "between", "inner", "wait"],
+        "{trace}"
+    );
+    assert_eq!(find(&trace, "middle").label(), Some("the middle"));
+    assert!(trace.contains("the middle"));
+}
+
+#[traced]
+async fn again(depth: u32) {
+    if depth > 0 {
+        Box::pin(again(depth - 1)).await;
+    } else {
+        wait().await;
+    }
+}
+
+#[test]
+fn each_call_of_a_recursion() {
+    let trace = trace_of(again(2));
+    assert_eq!(
+        names(&trace),
+        ["again", "again", "again", "wait"],
+        "{trace}"
+    );
+}
+
+#[test]
+fn a_task_in_a_task() {
+    let trace = trace_of(async { tasktrace::traced(outer()).0.await });
+    let names = names(&trace);
+    assert!(
+        names.ends_with(&["outer", "middle", "between", "inner", "wait"]),
+        "{trace}"
+    );
+    assert_eq!(names.iter().filter(|name| **name == "outer").count(), 1);
+}
+
+const LINE_OF_SILENT: u32 = line!() + 2;
+#[traced]
+async fn silent() {
+    std::future::pending::<()>().await;
+}
+
+async fn calls_silent() {
+    tokio::join!(silent(), wait());
+}
+
+#[test]
+fn without_a_waker_it_is_said_where() {
+    let trace = trace_of(calls_silent());
+    let frame = find(&trace, "silent");
+    let place = (frame.line(), frame.wait());
+    assert_eq!(
+        place,
+        (Some(LINE_OF_SILENT), Some(tasktrace::Wait::NoWaker)),
+        "{trace}"
+    );
+    let text = trace.to_string();
+    let line = text
+        .lines()
+        .find(|line| line.contains("::silent at"))
+        .unwrap();
+    assert!(
+        line.contains("no waker registered: nothing can wake"),
+        "{text}"
+    );
+    assert_eq!(text.matches("no waker").count(), 1, "{text}");
+}
+
+#[test]
+fn a_task_without_a_waker() {
+    let trace = trace_of(std::future::pending::<()>());
+    assert!(trace.to_string().contains("no waker registered"), "{trace}");
+    assert!(
+        format!("{trace:#}").contains("no waker registered"),
+        "{trace:#}"
+    );
+}
