@@ -45,7 +45,7 @@ pub(crate) fn capture<T>(
     cx: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> (Poll<T>, RawTrace) {
-    let mark = Mark::of(scope);
+    let mark = scope.mark();
     let capture = Capture {
         thread: this_thread(),
         mark,
@@ -85,8 +85,9 @@ pub(crate) fn watch_for_silence<T>(
 pub(crate) fn here() -> Option<RawTrace> {
     Scope::with_current(|scope| {
         let mut recorder = Recorder::new();
-        recorder.walk(Mark::of(scope.of_task()));
-        recorder.record(Mark::of(scope.of_task()), LeafKind::Here, Some(scope));
+        let mark = scope.of_task().mark();
+        recorder.walk(mark);
+        recorder.record(mark, LeafKind::Here, Some(scope));
         Some(recorder.finish())
     })
 }

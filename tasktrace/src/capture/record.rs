@@ -221,7 +221,7 @@ impl Recorder {
             reach: Reach::Mark,
             ..Walk::new()
         };
-        self.record(Mark::of(scope), LeafKind::NoWaker, Some(scope));
+        self.record(scope.mark(), LeafKind::NoWaker, Some(scope));
     }
 
     pub(super) fn finish(mut self) -> RawTrace {
@@ -238,8 +238,8 @@ fn scopes_up_to(mark: Mark, scope: Option<&Scope<'_>>) -> Vec<(Mark, Origin)> {
     let collect = |scope: &Scope<'_>| {
         let mut scopes = Vec::new();
         for scope in scope.outwards() {
-            scopes.push((Mark::of(scope), scope.origin()));
-            if Mark::of(scope) == mark {
+            scopes.push((scope.mark(), scope.origin()));
+            if scope.mark() == mark {
                 break;
             }
         }

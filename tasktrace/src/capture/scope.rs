@@ -9,10 +9,13 @@ use std::cell::Cell;
 use std::ptr;
 
 use crate::origin::Origin;
+use crate::unwind::Mark;
 
 /// One task or one frame that is being polled.
 pub(crate) struct Scope<'a> {
     origin: Origin,
+    /// Of the function that polls.
+    mark: Mark,
     /// Set for tasks, not for the frames in them. It is for those who make tasks to know what it
     /// is.
     task: Option<&'a dyn Any>,
@@ -31,20 +34,28 @@ fn current() -> *const Scope<'static> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a poll of a task.
+    /// The scope of a poll of a task, by the function into which this is inlined.
+    #[inline(always)]
     pub(crate) fn task(task: &'a dyn Any, origin: Origin) -> Self {
         Self {
             origin,
+            mark: Mark::here(),
             task: Some(task),
             parent: Cell::new(current()),
         }
     }
 
-    /// The scope of a poll of a frame inside of a task. `None` outside any task.
+    /// The scope of a poll of a frame inside of a task, by the function into which this is inlined.
+    /// `None` outside any task.
+    #[inline(always)]
     pub(crate) fn frame(origin: Origin) -> Option<Self> {
         let parent = current();
-        (!parent.is_null()).then_some(Self {
+        if parent.is_null() {
+            return None;
+        }
+        Some(Self {
             origin,
+            mark: Mark::here(),
             task: None,
             parent: Cell::new(parent),
         })
@@ -104,6 +115,11 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Where walks that are about this scope end.
+    pub(crate) fn mark(&self) -> Mark {
+        self.mark
     }
 
     fn parent(&self) -> Option<&Self> {

@@ -145,8 +145,8 @@ pub(super) fn is_inside(scope: &Scope<'_>, task: &Task) -> bool {
 
 /// Calls `run` in the scope of a task: `task` is either its record, or the cell for it.
 ///
-/// The scope is the mark at which walks end. Not inlined, so that the frame that holds it is a
-/// small one, with nothing of the user's in it.
+/// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
+/// it, because it is not part of the walk.
 #[inline(never)]
 fn enter<R>(task: &dyn Any, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -> R {
     let scope = Scope::task(task, origin);

@@ -68,8 +68,7 @@ impl FastWalker {
                 return Err(());
             }
             // SAFETY: the address is aligned and lies between the stack pointer of this function
-            // and a live local variable of one of its callers (`Mark`), so it is mapped stack of
-            // this thread. It is read as a plain integer, volatile, because it belongs to no
+            // and that of one of its callers (`Mark`), so it is mapped stack of this thread. It is read as a plain integer, volatile, because it belongs to no
             // object that the compiler knows.
             Ok(unsafe {
                 core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile()
@@ -103,6 +102,20 @@ impl FastWalker {
         }
         Reach::Limit
     }
+}
+
+/// The stack pointer of the function into which this is inlined.
+#[inline(always)]
+pub(super) fn stack_pointer() -> usize {
+    let sp: usize;
+    // SAFETY: copies a register into another.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
+    }
+    sp
 }
 
 /// The instruction pointer and the registers of the function into which this is inlined.

@@ -33,30 +33,34 @@ pub(crate) struct PhysicalFrame {
     pub(crate) sp: StackPointer,
 }
 
-/// The address of a value on the stack of this thread: the end of a walk.
+/// The stack pointer of a function on the stack of this thread: the end of a walk.
 ///
-/// The frame that holds the value is not part of the walk, the frames that it called are.
+/// Not the address of a local variable, because not all of them are on the stack: with
+/// AddressSanitizer they are elsewhere. The function itself is not part of the walk, but those that
+/// it called are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(usize);
 
 impl Mark {
-    pub(crate) fn of<T>(value: &T) -> Self {
-        Self(core::ptr::from_ref(value).expose_provenance())
+    /// Of the function into which this is inlined.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
+        Self(fast::stack_pointer())
     }
 
-    /// Whether `frame` is below the marked value, which is where its callees are.
+    /// Whether `frame` is that of the marked function, or of one that it has called.
     pub(crate) fn is_above(self, frame: PhysicalFrame) -> bool {
         frame.sp.0 <= self.0
     }
 
-    /// How far the marked value is above the stack pointer, where it is.
+    /// How far the mark is above the stack pointer, where it is.
     pub(crate) fn distance(self, sp: StackPointer) -> Option<usize> {
         self.0.checked_sub(sp.0)
     }
 }
 
-/// The frame that holds a mark is a small one of our own. A walk that ends further from the mark
-/// has lost its way.
+/// No marked function has a larger frame, so a walk that ends further from the mark has lost its
+/// way.
 const LARGEST_MARKED_FRAME: usize = 4096;
 
 /// How far a walk came.

@@ -2,6 +2,13 @@
 
 use super::{Mark, PhysicalFrame, Reach};
 
+/// About the stack pointer of the function into which this is inlined.
+#[inline(always)]
+pub(super) fn stack_pointer() -> usize {
+    let local = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&local)).addr()
+}
+
 #[derive(Default)]
 pub(crate) struct FastWalker;
 

@@ -13,9 +13,8 @@ fn descend(depth: usize, mark: Mark, walk: &mut dyn FnMut(Mark)) {
 
 #[inline(never)]
 fn descend_from_mark(depth: usize, walk: &mut dyn FnMut(Mark)) {
-    let value = std::hint::black_box(0_usize);
-    descend(depth, Mark::of(&value), walk);
-    std::hint::black_box(&value);
+    descend(depth, Mark::here(), walk);
+    std::hint::black_box(depth);
 }
 
 fn addresses(frames: &[PhysicalFrame]) -> Vec<usize> {
