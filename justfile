@@ -25,3 +25,12 @@ fmt:
 # The benchmarks. Compare the lines of one run with each other, not with those of another.
 bench:
     cargo bench -p tasktrace-tests
+
+# AddressSanitizer, with LeakSanitizer. The standard library itself is not checked.
+asan:
+    RUSTFLAGS="-Zsanitizer=address" cargo +nightly test -p tasktrace -p tasktrace-tests --tests --target x86_64-unknown-linux-gnu --target-dir target/asan
+
+# ThreadSanitizer. Needs the `rust-src` component of nightly: where the standard library is not
+# built with it too, its locks are not seen, and whatever they protect is reported as a race.
+tsan:
+    RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -Zbuild-std -p tasktrace -p tasktrace-tests --tests --target x86_64-unknown-linux-gnu --target-dir target/tsan

@@ -67,8 +67,8 @@ async fn it_works() {
     let full = format!("{trace:#}");
     for function in ["foo", "bar", "fiz", "buz", "baz", "pending"] {
         assert!(tidy.contains(&format!("compat::{function} ")), "{tidy}");
-        let closure = format!("compat::{function}::{{{{closure}}}}");
-        assert!(full.contains(&closure), "{full}");
+        // How the compiler spells it depends on its mangling: `{{closure}}` or `{closure#0}`.
+        assert!(full.contains(&format!("compat::{function}::{{")), "{full}");
     }
     assert!(full.lines().count() > tidy.lines().count());
     // As 0.1.1 did: the root first, one frame a line, and the last is the clone of the waker.
