@@ -134,7 +134,7 @@ impl<T: Clone> Exchange<T> {
         });
         if !known {
             // SAFETY: the caller is the poller.
-            unsafe { self.set_waker(Some(waker)) };
+            unsafe { self.set_waker(waker) };
         }
     }
 
@@ -142,8 +142,27 @@ impl<T: Clone> Exchange<T> {
     ///
     /// The caller is the poller.
     #[cold]
-    unsafe fn set_waker(&self, waker: Option<&Waker>) {
-        let waker = waker.map(|waker| Arc::new(waker.clone()));
+    unsafe fn set_waker(&self, waker: &Waker) {
+        let mut waker = waker.clone();
+        let queue = lock(&self.queue);
+        let replaced = self.waker.with_mut(|known| {
+            // SAFETY: written by the poller, with the queue locked.
+            let known = unsafe { &mut *known }.as_mut().and_then(Arc::get_mut);
+            known.map(|known| std::mem::swap(known, &mut waker))
+        });
+        drop(queue);
+        // There are executors whose wakers never compare equal, although they wake the same task.
+        // So there need be no allocation, unless an asker is using the one of before.
+        if replaced.is_none() {
+            // SAFETY: the caller is the poller.
+            unsafe { self.replace_waker(Some(Arc::new(waker))) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    unsafe fn replace_waker(&self, waker: Option<Arc<Waker>>) {
         let queue = lock(&self.queue);
         // SAFETY: written by the poller, with the queue locked.
         let old = self
@@ -210,7 +229,7 @@ impl<T: Clone> Exchange<T> {
         Waiter::give_all(waiting, &Err(End::Finished));
         // Last, because the destructor of a waker is somebody else's code, and may panic.
         // SAFETY: the caller is the poller.
-        unsafe { self.set_waker(None) };
+        unsafe { self.replace_waker(None) };
     }
 
     fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures::FutureExt as _;
 use tasktrace::{Trace, TraceError, current};
 
-use crate::support::{Driver, LONG, Leaf, ask, ask_from_thread, block_on, task};
+use crate::support::{Driver, LONG, Leaf, ask, ask_from_thread, block_on, is_captured, task};
 
 /// A payload that is told from all others.
 #[derive(Debug, PartialEq)]
@@ -212,7 +212,7 @@ fn a_panic_while_the_future_is_dropped() {
     // Dropped by the poll that is being captured.
     let mut bomb = Some(Bomb);
     let (mut polled, handle) = task(std::future::poll_fn(move |cx| {
-        if !cx.waker().clone().will_wake(cx.waker()) {
+        if is_captured(cx, &cx.waker().clone()) {
             drop(bomb.take());
         }
         Poll::<()>::Pending

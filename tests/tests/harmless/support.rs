@@ -125,9 +125,8 @@ impl Future for Leaf {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let seen = &self.0;
         seen.polls.fetch_add(1, Ordering::SeqCst);
-        // What a clone wakes is the task. Only in a capture is the waker itself another.
         let waker = cx.waker().clone();
-        if !waker.will_wake(cx.waker()) {
+        if is_captured(cx, &waker) {
             seen.captures.fetch_add(1, Ordering::SeqCst);
         }
         *seen.waker.lock().unwrap() = Some(waker);
@@ -136,6 +135,13 @@ impl Future for Leaf {
             _ => Poll::Ready(()),
         }
     }
+}
+
+/// Whether the poll is a capture: then the waker stands for another, of which a clone is made.
+///
+/// `Waker::will_wake` can be false for another reason: the compiler may copy a table.
+pub(crate) fn is_captured(cx: &Context<'_>, clone: &Waker) -> bool {
+    clone.data() != cx.waker().data()
 }
 
 /// Polls `future` on this thread until it resolves.
