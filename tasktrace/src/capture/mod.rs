@@ -129,10 +129,10 @@ impl Capture<'_> {
 
     /// Records that the task waits for nothing, if it does.
     fn note_silence(&self, scope: &Scope<'_>) {
-        if self.leaves() == 0 {
-            if let Ok(mut recorder) = self.recorder.try_borrow_mut() {
-                recorder.record_silent_task(scope);
-            }
+        if self.leaves() == 0
+            && let Ok(mut recorder) = self.recorder.try_borrow_mut()
+        {
+            recorder.record_silent_task(scope);
         }
     }
 }

@@ -85,9 +85,10 @@ impl Lines<'_, '_> {
         self.dim(true)?;
         if depth > DEEPEST_INDENT {
             // The depth stands where the lines would.
-            let width = 3 * DEEPEST_INDENT + 1;
-            write!(self.f, "{:>width$}", format_args!("(depth {depth})"))?;
-            write!(self.f, " {}", if last { "└╼ " } else { "├╼ " })?;
+            let number = format!("(depth {depth})");
+            let width = 3 * DEEPEST_INDENT;
+            let branch = if last { "└╼ " } else { "├╼ " };
+            write!(self.f, " {number:>width$} {branch}")?;
         } else {
             self.f.write_str(" ")?;
             for leads_on in &open[1..] {
