@@ -20,7 +20,7 @@ pub(super) enum Style {
 }
 
 /// From this depth on lines are not indented any further.
-const DEEPEST_INDENT: usize = 40;
+const DEEPEST_INDENT: usize = 24;
 
 /// A run of the same frame is shown in full up to this length.
 const LONGEST_RUN: usize = 4;
