@@ -129,7 +129,11 @@ pub(super) fn record(scope: &Scope<'_>) -> Option<Arc<Task>> {
     let task = scope.as_task()?;
     let unrecorded = || {
         let cell = task.downcast_ref::<OnceCell<Arc<Task>>>()?;
-        Some(cell.get_or_init(|| Task::new(scope.origin())))
+        Some(cell.get_or_init(|| {
+            let task = Task::new(scope.origin());
+            task.exchange.begin_first_poll();
+            task
+        }))
     };
     task.downcast_ref().or_else(unrecorded).cloned()
 }

@@ -121,6 +121,12 @@ impl<T: Clone> Exchange<T> {
         self.request()
     }
 
+    /// As `begin_poll`, for the poll in which this exchange was made: it has no waker until that
+    /// poll ends.
+    pub(crate) fn begin_first_poll(&self) {
+        self.phase.store(Phase::Polling as u8, Ordering::Relaxed);
+    }
+
     /// # Safety
     ///
     /// The caller is the poller.

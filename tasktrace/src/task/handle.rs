@@ -128,7 +128,8 @@ impl TraceHandle {
         let reason = match exchange.phase() {
             Phase::NeverPolled => return Err(TraceError::NeverPolled),
             Phase::Polling => NoAnswer::Running,
-            Phase::Suspended | Phase::Finished => NoAnswer::NotPolled,
+            Phase::Suspended => NoAnswer::NotPolled,
+            Phase::Finished => return Err(TraceError::Finished),
         };
         Err(TraceError::NoAnswer {
             waited: timeout,

@@ -2,6 +2,7 @@
 //! anybody waiting, or touch what is gone.
 
 mod asking;
+mod attributes;
 mod nested;
 mod panics;
 mod polls;

@@ -42,6 +42,11 @@ impl<F: Future> Driver<F> {
         }
     }
 
+    /// The future, as far as it has come.
+    pub(crate) fn into_future(self) -> Pin<Box<F>> {
+        self.future
+    }
+
     pub(crate) fn poll(&mut self) -> Poll<F::Output> {
         let waker = Waker::from(Arc::clone(&self.wakes));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
