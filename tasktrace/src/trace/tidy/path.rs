@@ -18,6 +18,8 @@ pub(super) struct Path<'a> {
     /// that is waited for if none does.
     runtime: Vec<&'a Symbol>,
     caller: Caller,
+    /// Whether the last frame is that of the caller, but for what polls on its behalf.
+    is_direct: bool,
 }
 
 struct TidyFrame {
@@ -49,6 +51,15 @@ enum Caller {
     Call,
 }
 
+/// What became of a function of the program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    /// The last frame is its.
+    Frame,
+    /// It is a closure that its function has called.
+    Nothing,
+}
+
 impl<'a> Path<'a> {
     pub(super) fn new(paths: &'a Paths, kind: LeafKind) -> Self {
         Self {
@@ -57,6 +68,7 @@ impl<'a> Path<'a> {
             frames: Vec::new(),
             runtime: Vec::new(),
             caller: Caller::Poll,
+            is_direct: true,
         }
     }
 
@@ -113,14 +125,19 @@ impl<'a> Path<'a> {
 
     fn push_symbol(&mut self, symbol: &'a Symbol) {
         match symbol.class {
-            Class::User => self.push_user(symbol),
-            Class::Runtime | Class::OurLeaf => self.runtime.push(symbol),
-            Class::PollFn | Class::Std | Class::OurFrame | Class::Ours => {}
+            Class::User => self.is_direct = self.push_user(symbol) == Pushed::Frame,
+            Class::Runtime | Class::OurLeaf => {
+                self.runtime.push(symbol);
+                self.is_direct &= symbol.function.starts_with("tracing");
+            }
+            Class::PollFn | Class::Std | Class::OurFrame | Class::Ours => {
+                self.is_direct &= caller(symbol) == Caller::Poll;
+            }
         }
         self.caller = caller(symbol);
     }
 
-    fn push_user(&mut self, symbol: &Symbol) {
+    fn push_user(&mut self, symbol: &Symbol) -> Pushed {
         self.runtime.clear();
         let mut place = Place {
             file: symbol
@@ -142,10 +159,23 @@ impl<'a> Path<'a> {
                         place.label = last.place.label.take();
                         last.place = place;
                     }
-                    return;
+                    return Pushed::Frame;
                 }
                 if self.caller == Caller::Call || last.closures == 0 {
-                    return;
+                    return Pushed::Nothing;
+                }
+                // A block stands before its `.await`, unless an attribute has put it around the
+                // body of the function.
+                let position = |place: &Place| (place.line, place.column);
+                if self.is_direct
+                    && place.file == last.place.file
+                    && position(&place) >= position(&last.place)
+                {
+                    last.closures = symbol.closures;
+                    place.label = last.place.label.take();
+                    place.name = Arc::clone(&last.place.name);
+                    last.place = place;
+                    return Pushed::Frame;
                 }
             }
             // A future that was boxed before it was traced, for example.
@@ -166,6 +196,7 @@ impl<'a> Path<'a> {
             place,
             source: Source::Symbol,
         });
+        Pushed::Frame
     }
 
     /// The frames, and what the last of them waits for.
@@ -208,3 +239,6 @@ fn caller(symbol: &Symbol) -> Caller {
         _ => Caller::Poll,
     }
 }
+
+#[cfg(test)]
+mod tests;
