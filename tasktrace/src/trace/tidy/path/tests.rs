@@ -23,7 +23,7 @@ fn check(functions: &[(Class, &str, usize, u32)], expected: &[(&str, u32)]) {
         .map(|(class, function, closures, line)| symbol(*class, function, *closures, *line))
         .collect();
     let paths = Paths::new();
-    let part = Part::Functions(symbols);
+    let part = Part::Functions(symbols, Vec::new());
     let mut path = Path::new(&paths, LeafKind::Registered);
     path.push(&part);
     let (frames, resource) = path.finish();
@@ -132,7 +132,7 @@ fn there_is_always_something() {
         assert!(resource.is_none());
     }
     let mut path = Path::new(&paths, LeafKind::Woken);
-    let part = Part::Functions(Symbols::from([symbol(Runtime, SLEEP, 0, 7)]));
+    let part = Part::Functions(Symbols::from([symbol(Runtime, SLEEP, 0, 7)]), Vec::new());
     path.push(&part);
     path.push(&Part::Cut);
     let (frames, resource) = path.finish();
