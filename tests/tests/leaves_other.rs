@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tasktrace_tests::{At, HOUR, waits_for_all};
+use tasktrace_tests::{At, HOUR, outline, trace_of, waits_for_all};
 
 /// A test of the name for what the body waits for.
 macro_rules! waits {
@@ -263,4 +263,21 @@ waits! {
         at.next(line!());
         let _ = stream.try_next().await;
     }
+}
+
+#[test]
+fn trace_of_another_task() {
+    async fn waits(at: At) {
+        let (_task, handle) = tasktrace::traced(std::future::pending::<()>());
+        at.next(line!());
+        handle.backtrace().await;
+    }
+
+    let (trace, line) = trace_of(waits);
+    let outline = outline(&trace);
+    let (function, resource) = outline.split_once('\n').unwrap_or_default();
+    let waits = format!("leaves_other::trace_of_another_task::waits:{line}");
+    assert_eq!(function, waits, "\n{trace:#}");
+    let name = "  tasktrace::TraceHandle::backtrace:";
+    assert!(resource.starts_with(name), "\n{trace}\n{trace:#}");
 }

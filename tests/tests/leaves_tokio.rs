@@ -421,17 +421,11 @@ waits! {
         let _ = child.wait().await;
     }
 
-    process_output("tokio::process::Child::wait", "tokio::process::ChildStdout::read") |at| {
-        let child = sleeping_child();
-        at.next(line!());
-        let _ = child.wait_with_output().await;
-    }
-
-    process_stdout("tokio::process::ChildStdout::read") |at| {
+    process_stdin("tokio::process::ChildStdin::write") |at| {
         let mut child = sleeping_child();
-        let mut stdout = child.stdout.take().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
         at.next(line!());
-        let _ = stdout.read(&mut [0]).await;
+        let _ = stdin.write_all(&[0; 1 << 24]).await;
     }
 
     io_duplex("tokio::io::DuplexStream::read") |at| {
@@ -560,7 +554,7 @@ impl Drop for RemoveOnDrop {
 fn sleeping_child() -> tokio::process::Child {
     tokio::process::Command::new("sleep")
         .arg("3600")
-        .stdout(std::process::Stdio::piped())
+        .stdin(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap()

@@ -25,9 +25,8 @@ pub(crate) enum Class {
 }
 
 /// Crates whose functions are plumbing or resources, rather than anybody's program.
-///
-/// A name stands for all crates that start with it, such as `futures_util`.
 const RUNTIMES: &[&str] = &[
+    "async_broadcast",
     "async_channel",
     "async_executor",
     "async_global_executor",
@@ -42,6 +41,7 @@ const RUNTIMES: &[&str] = &[
     "atomic_waker",
     "blocking",
     "concurrent_queue",
+    "diatomic_waker",
     "event_listener",
     "event_listener_strategy",
     "flume",
@@ -51,6 +51,7 @@ const RUNTIMES: &[&str] = &[
     "futures_concurrency",
     "futures_core",
     "futures_executor",
+    "futures_intrusive",
     "futures_io",
     "futures_lite",
     "futures_micro",
@@ -59,6 +60,7 @@ const RUNTIMES: &[&str] = &[
     "futures_timer",
     "futures_util",
     "kanal",
+    "maitake_sync",
     "mio",
     "parking_lot",
     "parking_lot_core",
@@ -68,6 +70,8 @@ const RUNTIMES: &[&str] = &[
     "polling",
     "pollster",
     "smol",
+    "tachyonix",
+    "thingbuf",
     "tokio",
     "tokio_stream",
     "tokio_util",

@@ -5,6 +5,7 @@
 //! [`name`], [`path`] and [`class`] make of them.
 #![forbid(unsafe_code)]
 
+mod callee;
 mod class;
 mod name;
 mod path;
@@ -53,6 +54,20 @@ pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
             .insert(address, Arc::clone(&symbols));
         symbols
     })
+}
+
+/// The function that was called at `address`, if it is not the one that `symbols`, the functions at
+/// the next address on the stack, are of: it has ended by calling that one.
+///
+/// The line is that of its start.
+pub(crate) fn tail_caller(address: ReturnAddress, symbols: &[Symbol]) -> Option<Symbols> {
+    let called = symbols.first()?;
+    // A return address is in the function, not at its start.
+    let start = callee::of_call_before(address)?.checked_add(1)?;
+    let callee = resolve(ReturnAddress(start));
+    let tail_caller = callee.first()?;
+    // Where functions of the same code were made one, names are no longer what they were.
+    (tail_caller.name != called.name && !tail_caller.name.is_empty()).then(|| Arc::clone(&callee))
 }
 
 /// How many addresses have been resolved since the process started.

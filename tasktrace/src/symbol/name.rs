@@ -56,10 +56,18 @@ pub(crate) fn split(name: &str) -> Name {
 
 /// Whether the compiler gave the name, for want of one in the source.
 fn is_closure(segment: &str) -> bool {
-    segment == "{{closure}}"
-        || ["{closure", "{async_", "{async ", "{coroutine"]
-            .iter()
-            .any(|start| segment.starts_with(start))
+    [
+        "{{closure}}",
+        // What an async closure returns if it is called by value.
+        "{{synthetic}}",
+        "{closure",
+        "{synthetic",
+        "{async_",
+        "{async ",
+        "{coroutine",
+    ]
+    .iter()
+    .any(|start| segment.starts_with(start))
 }
 
 /// Removes generic arguments, and replaces `<Type as Trait>` by `Type`.
@@ -100,7 +108,7 @@ fn implementer(header: &str) -> String {
 }
 
 fn type_or_trait(of: &str, as_trait: Option<&str>) -> String {
-    let of = of.trim_start_matches(|c: char| c == '&' || c == '*' || c == ' ');
+    let of = of.trim_start_matches(['&', '*', ' ']);
     let of = of.strip_prefix("mut ").unwrap_or(of);
     let of = of.strip_prefix("dyn ").unwrap_or(of);
     let elided = elide(of);
@@ -169,6 +177,11 @@ mod tests {
         check("krate::serve::{{closure}}::{{closure}}", "krate::serve", 2);
         check("krate::serve::{closure#0}", "krate::serve", 1);
         check("krate::serve::{async_fn#0}::{closure#1}", "krate::serve", 2);
+        check(
+            "krate::serve::{{closure}}::{{synthetic}}",
+            "krate::serve",
+            2,
+        );
         check("krate::serve::{{closure}}::inner", "krate::serve::inner", 0);
     }
 

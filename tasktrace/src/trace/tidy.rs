@@ -79,6 +79,8 @@ pub(super) fn place_of(origin: Origin) -> Place {
 enum Part {
     /// The functions at an address, and the tasks and frames whose polls are among them.
     Functions(Symbols, Vec<Origin>),
+    /// The first of these has given up its frame to the functions that follow.
+    TailCaller(Symbols),
     /// The task.
     Root(Origin),
     Cut,
@@ -86,11 +88,15 @@ enum Part {
 
 fn parts(raw: &RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part> {
     let mut parts = Vec::new();
+    let mut caller = None;
     for entry in raw.entries(stack) {
         match entry {
             Entry::Ip(address) => {
                 let symbols = symbol::resolve(*address);
                 survey.see(&symbols);
+                let caller = caller.replace(*address);
+                let between = caller.and_then(|caller| symbol::tail_caller(caller, &symbols));
+                parts.extend(between.map(Part::TailCaller));
                 parts.push(Part::Functions(symbols, Vec::new()));
             }
             Entry::Marker(index) => match (raw.marker(*index), parts.last_mut()) {

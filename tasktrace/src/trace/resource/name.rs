@@ -21,10 +21,9 @@ pub(super) fn public(path: &str) -> String {
         }
         segments.push(segment);
     }
-    if let [.., of, "poll"] = segments[..] {
-        if is_type(of) || segments.len() > 2 {
-            segments.pop();
-        }
+    // `krate::poll` may be a function of its own.
+    if segments.len() > 2 && segments.last() == Some(&"poll") {
+        segments.pop();
     }
     if let Some(last) = segments.last_mut() {
         *last = method(last);
@@ -34,11 +33,8 @@ pub(super) fn public(path: &str) -> String {
 
 /// Whether the last segment of a path is the name of a type.
 pub(super) fn ends_with_type(path: &str) -> bool {
-    path.rsplit("::").next().is_some_and(is_type)
-}
-
-fn is_type(segment: &str) -> bool {
-    segment.starts_with(char::is_uppercase)
+    let last = path.rsplit("::").next();
+    last.is_some_and(|last| last.starts_with(char::is_uppercase))
 }
 
 /// The method that users call, and which calls this one.

@@ -65,31 +65,31 @@ const fn known_as(path: &'static str, public: &'static str, by_file: ByFile) -> 
 /// Whatever is in `path` is called `name`.
 const fn named(path: &'static str, name: &'static str) -> Rule {
     Rule {
-        path,
-        role: Role::Resource,
-        public: name,
         is_name: true,
-        by_file: &[],
+        ..known_as(path, name, &[])
     }
 }
 
+/// A wrapper that users know as `public`.
 const fn wrapper(path: &'static str, public: &'static str) -> Rule {
     Rule {
-        path,
         role: Role::Wrapper,
-        public,
-        is_name: false,
-        by_file: &[],
+        ..known_as(path, public, &[])
+    }
+}
+
+/// As `named`, for a wrapper.
+const fn wrapper_named(path: &'static str, name: &'static str) -> Rule {
+    Rule {
+        role: Role::Wrapper,
+        ..named(path, name)
     }
 }
 
 const fn plumbing(path: &'static str) -> Rule {
     Rule {
-        path,
         role: Role::Plumbing,
-        public: path,
-        is_name: false,
-        by_file: &[],
+        ..known_as(path, path, &[])
     }
 }
 
@@ -171,6 +171,14 @@ const RULES: &[Rule] = &[
     plumbing("tokio::process::unix"),
     wrapper("tokio::io", "tokio::io"),
     wrapper("tokio::io::util", "tokio::io"),
+    wrapper_named("tokio::io::util::read", "tokio::io::AsyncReadExt::read"),
+    wrapper_named("tokio::io::util::read_buf", "tokio::io::AsyncReadExt::read_buf"),
+    wrapper_named("tokio::io::util::read_exact", "tokio::io::AsyncReadExt::read_exact"),
+    wrapper_named("tokio::io::util::read_to_end", "tokio::io::AsyncReadExt::read_to_end"),
+    wrapper_named("tokio::io::util::read_line", "tokio::io::AsyncBufReadExt::read_line"),
+    wrapper_named("tokio::io::util::write", "tokio::io::AsyncWriteExt::write"),
+    wrapper_named("tokio::io::util::write_all", "tokio::io::AsyncWriteExt::write_all"),
+    wrapper_named("tokio::io::util::flush", "tokio::io::AsyncWriteExt::flush"),
     known_as("tokio::io::util::mem", "tokio::io", &[("", "tokio::io::DuplexStream")]),
     known_as("tokio::io::stdin", "tokio::io", &[("", "tokio::io::Stdin::read")]),
     known_as("tokio::io::stdout", "tokio::io", &[("", "tokio::io::Stdout::write")]),

@@ -90,6 +90,11 @@ impl<'a> Path<'a> {
                     self.push_marker(*origin);
                 }
             }
+            Part::TailCaller(symbols) => {
+                if let Some(symbol) = symbols.first() {
+                    self.push_symbol(symbol);
+                }
+            }
             Part::Root(origin) => self.push_marker(*origin),
             Part::Cut => self.frames.push(TidyFrame {
                 function: "".into(),
