@@ -86,9 +86,14 @@ impl RawTrace {
         }
 
         let start = self.entries.len();
-        let mut scopes = scopes.iter().rev().peekable();
-        let root = scopes.next_if(|(at, _)| *at == mark);
-        if let Some((_, origin)) = root {
+        self.entries.reserve(frames.len() + scopes.len() + 1);
+        let mut scopes = scopes
+            .iter()
+            .rev()
+            .map(|(at, origin)| (*at, walk.below(*at), origin))
+            .peekable();
+        let root = scopes.next_if(|(at, ..)| *at == mark);
+        if let Some((.., origin)) = root {
             let marker = self.mark(*origin);
             self.entries.push(marker);
         }
@@ -97,12 +102,12 @@ impl RawTrace {
         }
         for (at, frame) in frames.iter().enumerate().rev() {
             self.entries.push(Entry::Ip(frame.ip));
-            while let Some((_, origin)) = scopes.next_if(|(mark, _)| walk.below(*mark) > at) {
+            while let Some((.., origin)) = scopes.next_if(|(_, below, _)| *below > at) {
                 let marker = self.mark(*origin);
                 self.entries.push(marker);
             }
         }
-        for (_, origin) in scopes {
+        for (.., origin) in scopes {
             let marker = self.mark(*origin);
             self.entries.push(marker);
         }
@@ -190,7 +195,11 @@ impl Recorder {
     #[inline(never)]
     pub(super) fn walk(&mut self, mark: Mark) {
         let room = MOST_ENTRIES - self.trace.entries.len().min(MOST_ENTRIES);
-        let walker = self.walker.get_or_insert_with(Walker::acquire);
+        let walker = self.walker.get_or_insert_with(|| {
+            let mut walker = Walker::acquire();
+            self.walk.frames = walker.take_buffer();
+            walker
+        });
         self.walk.reach = walker.walk(mark, room, &mut self.walk.frames);
         self.walk.ordered = self.walk.frames.is_sorted_by_key(|frame| frame.sp);
     }
@@ -226,7 +235,7 @@ impl Recorder {
 
     pub(super) fn finish(mut self) -> RawTrace {
         if let Some(walker) = self.walker.take() {
-            walker.release();
+            walker.release(self.walk.frames);
         }
         self.trace
     }

@@ -1,46 +1,52 @@
-//! Walking with `framehop` over the unwind tables that are mapped into this process.
+//! Walking over the unwind tables that are mapped into this process.
 //!
-//! While it walks it allocates nothing and takes no lock.
+//! * [`tables`]: finding them, and what they say of an address.
+//! * [`rule`]: as much of it as a walk needs, and the memory of it.
+//!
+//! While it walks it allocates nothing and takes no lock. It guesses nothing either: where the
+//! tables do not say how to go on, the walk is lost, and the platform's unwinder tries.
+//!
+//! *Measured,* a whole [`Trace::here`](crate::Trace::here) with 33 and with 200 different functions
+//! on the stack: 0.5 and 1.4 µs; with `framehop` in the place of this, 5.0 and 53 µs; with
+//! `backtrace::trace_unsynchronized`, which only walks, 9.3 and 57 µs. `framehop` keeps 509 rules,
+//! at the remainders of their addresses, so that functions that are on the stack together displace
+//! each other, and each has to be read from the tables again in every walk.
 
-mod modules;
+mod rule;
+mod tables;
 
 use std::arch::asm;
-use std::cell::Cell;
+use std::sync::Arc;
 
-use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
+use gimli::UnwindContext;
 
-use self::modules::{Generation, Modules};
+use self::rule::Rules;
+use self::tables::{Generation, Tables};
 use super::{LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer};
 
-#[cfg(target_arch = "aarch64")]
-use framehop::aarch64::{CacheAarch64 as Cache, UnwindRegsAarch64 as Registers};
-#[cfg(target_arch = "x86_64")]
-use framehop::x86_64::{CacheX86_64 as Cache, UnwindRegsX86_64 as Registers};
-
+#[derive(Default)]
 pub(crate) struct FastWalker {
-    modules: Option<(Generation, Modules)>,
-    cache: Cache<MustNotAllocateDuringUnwind>,
+    tables: Option<(Generation, Arc<Tables>)>,
+    rules: Rules,
+    /// Room for reading a table.
+    context: UnwindContext<usize>,
 }
 
-impl Default for FastWalker {
-    fn default() -> Self {
-        Self {
-            modules: None,
-            cache: Cache::new_in(),
-        }
-    }
+/// What is to be known of a function to find its caller.
+struct Registers {
+    stack_pointer: usize,
+    frame_pointer: usize,
+    /// The return address, where calls leave it in a register, until a function saves it.
+    link: Option<usize>,
 }
 
 impl FastWalker {
     /// Takes note of libraries that came or went since the last walk.
     pub(crate) fn refresh(&mut self) {
         let generation = Generation::now();
-        if self
-            .modules
-            .as_ref()
-            .is_none_or(|(of, _)| *of != generation)
-        {
-            self.modules = Some((generation, modules::loaded(generation)));
+        if self.tables.as_ref().is_none_or(|(of, _)| *of != generation) {
+            self.tables = Some((generation, tables::loaded(generation)));
+            self.rules = Rules::default();
         }
     }
 
@@ -52,53 +58,50 @@ impl FastWalker {
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
-        let Some((_, modules)) = &self.modules else {
+        let Some((_, tables)) = &self.tables else {
             return Reach::Lost;
         };
-        let (ip, mut registers) = here();
-        let lowest = registers.sp();
-        let end = mark.0 as u64;
-        let past_the_mark = Cell::new(false);
-        let mut read = |address: u64| {
-            if address.checked_add(8).is_none_or(|after| after > end) {
-                past_the_mark.set(true);
-                return Err(());
-            }
-            if address < lowest || address % 8 != 0 {
-                return Err(());
+        let (mut ip, mut registers) = here();
+        let lowest = registers.stack_pointer;
+        let read = |address: usize| {
+            let inside = lowest <= address && address.checked_add(size_of::<usize>())? <= mark.0;
+            if !inside || !address.is_multiple_of(align_of::<usize>()) {
+                return None;
             }
             // SAFETY: the address is aligned and lies between the stack pointer of this function
             // and that of one of its callers (`Mark`), so it is mapped stack of this thread. It is read as a plain integer, volatile, because it belongs to no
             // object that the compiler knows.
-            Ok(unsafe {
-                core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile()
-            })
+            Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
         };
 
-        let mut address = FrameAddress::from_instruction_pointer(ip);
-        let mut sp = StackPointer(lowest as usize);
+        // This function is here. Its callers are where they called, which is before they return
+        // to: that may be the start of the next function, if a call does not return.
+        let mut address = ip;
         for _ in 0..limit {
-            let caller = modules.unwind_frame(address, &mut registers, &mut self.cache, &mut read);
-            let caller = match caller {
-                Ok(Some(caller)) => FrameAddress::from_return_address(caller),
-                // The frame that holds the mark returns to an address above the mark.
-                Err(_) if past_the_mark.get() => {
-                    return match mark.distance(sp) {
-                        Some(distance) if distance <= LARGEST_MARKED_FRAME => Reach::Mark,
-                        _ => Reach::Lost,
-                    };
-                }
-                Ok(None) | Err(_) => None,
-            };
-            let above = StackPointer(registers.sp() as usize);
-            let Some(caller) = caller.filter(|_| above > sp) else {
+            let sp = registers.stack_pointer;
+            let rule = self
+                .rules
+                .get_or_insert(address, || tables.rule_at(address, &mut self.context));
+            let caller = rule.and_then(|rule| Some((rule, rule.caller(&registers)?)));
+            let Some((rule, above)) = caller.filter(|(_, above)| *above > sp) else {
                 return Reach::Lost;
             };
+            if above > mark.0 {
+                return match mark.distance(StackPointer(sp)) {
+                    Some(distance) if distance <= LARGEST_MARKED_FRAME => Reach::Mark,
+                    _ => Reach::Lost,
+                };
+            }
             frames.push(PhysicalFrame {
-                ip: ReturnAddress(address.address() as usize),
-                sp,
+                ip: ReturnAddress(ip),
+                sp: StackPointer(sp),
             });
-            (address, sp) = (caller, above);
+            let Some(return_address) = rule.unwind(above, &mut registers, &read) else {
+                frames.pop();
+                return Reach::Lost;
+            };
+            ip = return_address;
+            address = ip.wrapping_sub(1);
         }
         Reach::Limit
     }
@@ -121,8 +124,8 @@ pub(super) fn stack_pointer() -> usize {
 /// The instruction pointer and the registers of the function into which this is inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn here() -> (u64, Registers) {
-    let (ip, sp, bp): (u64, u64, u64);
+fn here() -> (usize, Registers) {
+    let (ip, stack_pointer, frame_pointer);
     // SAFETY: copies three registers into others.
     unsafe {
         asm!(
@@ -130,19 +133,24 @@ fn here() -> (u64, Registers) {
             "mov {sp}, rsp",
             "mov {bp}, rbp",
             ip = out(reg) ip,
-            sp = out(reg) sp,
-            bp = out(reg) bp,
+            sp = out(reg) stack_pointer,
+            bp = out(reg) frame_pointer,
             options(nomem, nostack, preserves_flags),
         );
     }
-    (ip, Registers::new(ip, sp, bp))
+    let registers = Registers {
+        stack_pointer,
+        frame_pointer,
+        link: None,
+    };
+    (ip, registers)
 }
 
 /// The instruction pointer and the registers of the function into which this is inlined.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn here() -> (u64, Registers) {
-    let (ip, sp, fp, lr): (u64, u64, u64, u64);
+fn here() -> (usize, Registers) {
+    let (ip, stack_pointer, frame_pointer, link);
     // SAFETY: copies four registers into others.
     unsafe {
         asm!(
@@ -151,11 +159,16 @@ fn here() -> (u64, Registers) {
             "mov {fp}, x29",
             "mov {lr}, x30",
             ip = out(reg) ip,
-            sp = out(reg) sp,
-            fp = out(reg) fp,
-            lr = out(reg) lr,
+            sp = out(reg) stack_pointer,
+            fp = out(reg) frame_pointer,
+            lr = out(reg) link,
             options(nomem, nostack, preserves_flags),
         );
     }
-    (ip, Registers::new(lr, sp, fp))
+    let registers = Registers {
+        stack_pointer,
+        frame_pointer,
+        link: Some(link),
+    };
+    (ip, registers)
 }

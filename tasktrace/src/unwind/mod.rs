@@ -1,8 +1,8 @@
 //! Walking the stack of the current thread, from the caller up to a known address.
 //!
-//! One place picks the backend: [`framehop`](fast) on Linux x86_64 and aarch64, the platform's own
-//! unwinder through the `backtrace` crate elsewhere, and whenever the first did not arrive at the
-//! address it was sent to. With `--cfg tasktrace_portable` it is always the second, which is how
+//! One place picks the backend: [a walk over the unwind tables](fast) on Linux x86_64 and aarch64,
+//! the platform's own unwinder through the `backtrace` crate elsewhere, and whenever the first did
+//! not arrive at the address it was sent to. With `--cfg tasktrace_portable` it is always the second, which is how
 //! that one is tested. Nothing here knows of tasks, wakers or symbols.
 
 #[cfg_attr(
@@ -77,6 +77,7 @@ pub(crate) enum Reach {
 /// Walks stacks; keeps what makes the next walk faster.
 pub(crate) struct Walker {
     fast: Box<fast::FastWalker>,
+    buffer: Vec<PhysicalFrame>,
 }
 
 /// Walkers that wait for the next capture. A walker is taken for the length of a capture, so the
@@ -84,17 +85,30 @@ pub(crate) struct Walker {
 static IDLE: Mutex<Vec<Walker>> = Mutex::new(Vec::new());
 const MOST_IDLE: usize = 16;
 
+/// How many frames there is room for in the buffer of a walker that waits: 64 KiB.
+const LARGEST_IDLE_BUFFER: usize = 1 << 12;
+
 impl Walker {
     pub(crate) fn acquire() -> Self {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut walker = idle.unwrap_or_else(|| Self {
             fast: Box::default(),
+            buffer: Vec::new(),
         });
         walker.fast.refresh();
         walker
     }
 
-    pub(crate) fn release(self) {
+    /// Room for the frames of a walk, from the walks before.
+    pub(crate) fn take_buffer(&mut self) -> Vec<PhysicalFrame> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes back the buffer as well.
+    pub(crate) fn release(mut self, mut buffer: Vec<PhysicalFrame>) {
+        buffer.clear();
+        buffer.shrink_to(LARGEST_IDLE_BUFFER);
+        self.buffer = buffer;
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
             idle.push(self);

@@ -1,0 +1,185 @@
+//! The unwind tables of the program and of its shared libraries, found with `dl_iterate_phdr`.
+
+use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gimli::{
+    BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, ParsedEhFrameHdr, UnwindContext,
+    UnwindSection as _,
+};
+
+use super::rule::Rule;
+
+/// A section of a module that is mapped into this process.
+type Section = EndianSlice<'static, NativeEndian>;
+
+/// The tables of all modules.
+pub(super) struct Tables {
+    modules: Vec<Module>,
+}
+
+/// The program or a shared library.
+struct Module {
+    /// From the first to the last of its addresses.
+    range: Range<usize>,
+    /// `.eh_frame_hdr`, where an address is looked up.
+    index: ParsedEhFrameHdr<Section>,
+    /// `.eh_frame`.
+    table: EhFrame<Section>,
+    /// Where the two are.
+    bases: BaseAddresses,
+}
+
+impl Tables {
+    /// How to find the caller of a function that is at `address`.
+    pub(super) fn rule_at(
+        &self,
+        address: usize,
+        context: &mut UnwindContext<usize>,
+    ) -> Option<Rule> {
+        let module = self
+            .modules
+            .iter()
+            .find(|module| module.range.contains(&address))?;
+        let row = module.index.table()?.unwind_info_for_address(
+            &module.table,
+            &module.bases,
+            context,
+            address as u64,
+            EhFrame::cie_from_offset,
+        );
+        Rule::of(row.ok()?)
+    }
+}
+
+/// How many modules the loader has ever added and removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Generation {
+    added: u64,
+    removed: u64,
+}
+
+impl Generation {
+    pub(super) fn now() -> Self {
+        let mut now = Self::default();
+        // The counters are the same with every module: look at the first only.
+        for_each_module(|info, size| {
+            now = Self::of(info, size);
+            false
+        });
+        now
+    }
+
+    fn of(info: &libc::dl_phdr_info, size: usize) -> Self {
+        // A C library older than the counters passes a shorter structure.
+        if size < size_of::<libc::dl_phdr_info>() {
+            return Self::default();
+        }
+        Self {
+            added: info.dlpi_adds,
+            removed: info.dlpi_subs,
+        }
+    }
+}
+
+/// The tables of `generation`. They are looked for once for all walkers.
+pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
+    static LOADED: Mutex<Option<(Generation, Arc<Tables>)>> = Mutex::new(None);
+    let lock = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let known = lock().clone();
+    match known {
+        Some((of, tables)) if of == generation => tables,
+        // Not under our lock: the loader holds a lock of its own while it calls us.
+        _ => {
+            let tables = Arc::new(find());
+            *lock() = Some((generation, Arc::clone(&tables)));
+            tables
+        }
+    }
+}
+
+fn find() -> Tables {
+    let mut modules = Vec::new();
+    for_each_module(|info, _| {
+        modules.extend(find_in(info));
+        true
+    });
+    Tables { modules }
+}
+
+fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
+    // SAFETY: the loader passes the address and the number of the program headers of a module
+    // that stays loaded while its callback runs.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+    let mapped = |header: &libc::Elf64_Phdr| {
+        let start = info.dlpi_addr.wrapping_add(header.p_vaddr) as usize;
+        start..start.wrapping_add(header.p_memsz as usize)
+    };
+    let segments = || {
+        let loaded = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD);
+        loaded.map(mapped)
+    };
+    let first = segments().map(|segment| segment.start).min()?;
+    let last = segments().map(|segment| segment.end).max()?;
+
+    let index = headers
+        .iter()
+        .find(|header| header.p_type == libc::PT_GNU_EH_FRAME)
+        .map(mapped)?;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(index.start as u64);
+    // SAFETY: the header says that these addresses of the module are mapped.
+    let index = unsafe { section(index) };
+    let index = EhFrameHdr::from(index);
+    let index = index.parse(&bases, size_of::<usize>() as u8).ok()?;
+
+    // The length of `.eh_frame` is written nowhere, but it ends with its segment at the latest.
+    let start = index.eh_frame_ptr().direct().ok()?;
+    let table = segments().find(|segment| segment.contains(&(start as usize)))?;
+    // SAFETY: the range lies in a loaded segment.
+    let table = unsafe { section(start as usize..table.end) };
+    Some(Module {
+        range: first..last,
+        index,
+        table: EhFrame::from(table),
+        bases: bases.set_eh_frame(start),
+    })
+}
+
+/// # Safety
+///
+/// The range must be mapped and readable while the module is loaded.
+unsafe fn section(range: Range<usize>) -> Section {
+    let start = std::ptr::with_exposed_provenance(range.start);
+    // SAFETY: mapped, as the caller asserts. It is not mapped for ever, but it is read only to
+    // unwind a frame whose code is in the same module, and code that is about to be returned to
+    // has not been unloaded. When a module is unloaded, the counters in `Generation` move, and the
+    // slice is dropped before the next walk.
+    let bytes = unsafe { std::slice::from_raw_parts(start, range.end - range.start) };
+    EndianSlice::new(bytes, NativeEndian)
+}
+
+/// Calls `visit` with each loaded module until it returns `false`.
+fn for_each_module<V>(mut visit: V)
+where
+    V: FnMut(&libc::dl_phdr_info, usize) -> bool,
+{
+    unsafe extern "C" fn call<V>(
+        info: *mut libc::dl_phdr_info,
+        size: libc::size_t,
+        visit: *mut c_void,
+    ) -> libc::c_int
+    where
+        V: FnMut(&libc::dl_phdr_info, usize) -> bool,
+    {
+        // SAFETY: `dl_iterate_phdr` passes on the pointer to `visit` that it was given, and a
+        // structure that is valid during the call.
+        let (visit, info) = unsafe { (&mut *visit.cast::<V>(), &*info) };
+        libc::c_int::from(!visit(info, size))
+    }
+    // SAFETY: `call` expects a pointer to a `V`.
+    unsafe { libc::dl_iterate_phdr(Some(call::<V>), (&raw mut visit).cast()) };
+}
