@@ -77,6 +77,20 @@ fn a_stack_that_is_switched() {
     check(|poll| on_stack(&low, poll));
 }
 
+/// A step of the walk that is as large as one from stack to stack.
+#[test]
+fn a_frame_that_is_large() {
+    #[inline(never)]
+    fn on_top_of(poll: &mut dyn FnMut()) {
+        let large = std::hint::black_box([1_u8; 3 * STACK]);
+        poll();
+        std::hint::black_box(large);
+    }
+    let thread = std::thread::Builder::new().stack_size(16 * STACK);
+    let checks = thread.spawn(|| check(on_top_of)).unwrap();
+    checks.join().unwrap();
+}
+
 /// A task in a task, each on a stack of its own: a leaf belongs to both.
 #[test]
 fn tasks_on_different_stacks() {
