@@ -26,3 +26,8 @@ pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TaskFuture<F> {
 pub fn output<T>() -> T {
     unreachable!("only the type is wanted")
 }
+
+/// How many times an address has been resolved, for the tests.
+pub fn resolved_addresses() -> usize {
+    crate::symbol::look_ups()
+}

@@ -12,6 +12,7 @@ mod path;
 mod source;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use class::{Class, is_runtime};
@@ -41,6 +42,9 @@ pub(crate) type Symbols = Arc<[Symbol]>;
 /// What has been resolved so far. It grows with the number of call sites in the program.
 static RESOLVED: Mutex<Option<HashMap<ReturnAddress, Symbols>>> = Mutex::new(None);
 
+/// For the test that this happens once an address.
+static LOOK_UPS: AtomicUsize = AtomicUsize::new(0);
+
 /// The functions at `address`. Empty if nothing is known about it.
 pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
     let lock = || RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,6 +60,7 @@ pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
     })
 }
 
+<<<<<<< HEAD
 /// The function that was called at `address`, if it is not the one that `symbols`, the functions at
 /// the next address on the stack, are of: it has ended by calling that one.
 ///
@@ -74,9 +79,15 @@ pub(crate) fn tail_caller(address: ReturnAddress, symbols: &[Symbol]) -> Option<
 pub(crate) fn resolved() -> usize {
     let resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
     resolved.as_ref().map_or(0, HashMap::len)
+=======
+/// How many times an address has been looked up since the process started.
+pub(crate) fn look_ups() -> usize {
+    LOOK_UPS.load(Ordering::Relaxed)
+>>>>>>> 64563b1 (Test that printing many traces resolves each address once)
 }
 
 fn look_up(address: ReturnAddress) -> Symbols {
+    LOOK_UPS.fetch_add(1, Ordering::Relaxed);
     let mut symbols = Vec::new();
     let ip = std::ptr::without_provenance_mut(address.0);
     // Takes the address of the instruction after the call, as it is on the stack.

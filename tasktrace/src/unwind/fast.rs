@@ -68,9 +68,10 @@ impl FastWalker {
             if !inside || !address.is_multiple_of(align_of::<usize>()) {
                 return None;
             }
-            // SAFETY: the address is aligned and lies between the stack pointer of this function
-            // and that of one of its callers (`Mark`), so it is mapped stack of this thread. It is read as a plain integer, volatile, because it belongs to no
-            // object that the compiler knows.
+            // SAFETY: the address is aligned, and the unwind tables say that a function that is
+            // running on this thread has saved a register there, so it is mapped stack. It is read
+            // as a plain integer, volatile, because it belongs to no object that the compiler
+            // knows.
             Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
         };
 

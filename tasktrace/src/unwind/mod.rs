@@ -2,8 +2,8 @@
 //!
 //! One place picks the backend: [a walk over the unwind tables](fast) on Linux x86_64 and aarch64,
 //! the platform's own unwinder through the `backtrace` crate elsewhere, and whenever the first did
-//! not arrive at the address it was sent to. With `--cfg tasktrace_portable` it is always the second, which is how
-//! that one is tested. Nothing here knows of tasks, wakers or symbols.
+//! not arrive at the address it was sent to. With `--cfg tasktrace_portable` it is always the
+//! second, which is how that one is tested. Nothing here knows of tasks, wakers or symbols.
 
 #[cfg_attr(
     not(all(
