@@ -60,7 +60,6 @@ pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
     })
 }
 
-<<<<<<< HEAD
 /// The function that was called at `address`, if it is not the one that `symbols`, the functions at
 /// the next address on the stack, are of: it has ended by calling that one.
 ///
@@ -75,15 +74,9 @@ pub(crate) fn tail_caller(address: ReturnAddress, symbols: &[Symbol]) -> Option<
     (tail_caller.name != called.name && !tail_caller.name.is_empty()).then(|| Arc::clone(&callee))
 }
 
-/// How many addresses have been resolved since the process started.
-pub(crate) fn resolved() -> usize {
-    let resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
-    resolved.as_ref().map_or(0, HashMap::len)
-=======
 /// How many times an address has been looked up since the process started.
 pub(crate) fn look_ups() -> usize {
     LOOK_UPS.load(Ordering::Relaxed)
->>>>>>> 64563b1 (Test that printing many traces resolves each address once)
 }
 
 fn look_up(address: ReturnAddress) -> Symbols {
