@@ -1,0 +1,249 @@
+//! What a trace costs, and what it costs not to ask for one.
+//!
+//! `cargo bench -p tasktrace-tests --bench capture`
+
+use std::fmt::Write as _;
+use std::future::{Future, pending, poll_fn};
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tasktrace::{Trace, traced};
+
+criterion_group!(benches, walk, print, poll, round_trip);
+criterion_main!(benches);
+
+/// The same frames, walked by us and by the platform's unwinder.
+///
+/// Ours is the whole of [`Trace::here`], which looks for the unwind tables, walks a few functions
+/// of its own first, and allocates what it returns. The other pushes addresses to a buffer that is
+/// there already.
+fn walk(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("walk");
+    for frames in [33, 200] {
+        group.throughput(Throughput::Elements(frames as u64));
+        group.bench_function(BenchmarkId::new("tasktrace", frames), |bencher| {
+            bencher.iter_custom(|iterations| {
+                at_depth(frames, || {
+                    repeat(iterations, || Trace::here().expect("in a task"))
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("backtrace", frames), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut addresses = Vec::with_capacity(frames);
+                at_depth(frames, || {
+                    repeat(iterations, || walk_with_backtrace(frames, &mut addresses))
+                })
+            });
+        });
+    }
+}
+
+fn walk_with_backtrace(frames: usize, addresses: &mut Vec<usize>) {
+    addresses.clear();
+    // SAFETY: this process has one thread that uses `backtrace`.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            addresses.push(frame.ip().addr());
+            addresses.len() < frames
+        });
+    }
+    assert_eq!(addresses.len(), frames);
+}
+
+/// A trace that is printed for the first time, when its addresses have been seen before.
+fn print(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("print");
+    for traces in [1, 1000] {
+        group.throughput(Throughput::Elements(traces as u64));
+        group.bench_function(BenchmarkId::from_parameter(traces), |bencher| {
+            let mut text = String::new();
+            bencher.iter_batched(
+                || at_depth(33, || Vec::from_iter((0..traces).map(|_| Trace::here()))),
+                |traces| {
+                    text.clear();
+                    for trace in traces.iter().flatten() {
+                        writeln!(text, "{trace}").expect("strings take any text");
+                    }
+                    // Dropped when the clock has stopped.
+                    traces
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+}
+
+/// A poll of a future that waits, when nobody asks where: bare, as a task, and as a task in which
+/// functions have the attribute.
+fn poll(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("poll");
+    group.bench_function("bare", |bencher| {
+        let mut future = pin!(wait());
+        bencher.iter(|| poll_once(future.as_mut()));
+    });
+    group.bench_function("traced()", |bencher| {
+        let (future, _handle) = traced(wait());
+        let mut future = pin!(future);
+        bencher.iter(|| poll_once(future.as_mut()));
+    });
+    group.bench_function("bare, 3 deep", |bencher| {
+        let mut future = pin!(bare::outer());
+        bencher.iter(|| poll_once(future.as_mut()));
+    });
+    group.bench_function("#[traced], 3 deep", |bencher| {
+        let mut future = pin!(attributed::outer());
+        bencher.iter(|| poll_once(future.as_mut()));
+    });
+    group.bench_function("#[traced], 3 deep, in traced()", |bencher| {
+        let (future, _handle) = traced(attributed::outer());
+        let mut future = pin!(future);
+        bencher.iter(|| poll_once(future.as_mut()));
+    });
+}
+
+mod bare {
+    pub(super) async fn outer() {
+        middle().await;
+    }
+
+    async fn middle() {
+        inner().await;
+    }
+
+    async fn inner() {
+        super::wait().await;
+    }
+}
+
+mod attributed {
+    #[tasktrace::traced]
+    pub(super) async fn outer() {
+        middle().await;
+    }
+
+    #[tasktrace::traced]
+    async fn middle() {
+        inner().await;
+    }
+
+    #[tasktrace::traced]
+    async fn inner() {
+        super::wait().await;
+    }
+}
+
+/// Waits for ever, and cannot be optimised away.
+fn wait() -> impl Future<Output = ()> {
+    poll_fn(|cx| {
+        black_box(cx.waker());
+        black_box(Poll::Pending)
+    })
+}
+
+fn poll_once(future: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// From the question to the answer, on the thread that also polls the task that is asked.
+fn round_trip(criterion: &mut Criterion) {
+    criterion.bench_function("round trip", |bencher| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime without drivers needs nothing");
+        bencher.iter_custom(|iterations| {
+            runtime.block_on(async {
+                let (future, handle) = traced(pending::<()>());
+                let task = tokio::spawn(future);
+                let start = Instant::now();
+                for _ in 0..iterations {
+                    black_box(handle.backtrace().await.expect("it is pending"));
+                }
+                let elapsed = start.elapsed();
+                task.abort();
+                elapsed
+            })
+        });
+    });
+}
+
+fn repeat<R>(iterations: u64, mut work: impl FnMut() -> R) -> Duration {
+    let start = Instant::now();
+    for _ in 0..iterations {
+        black_box(work());
+    }
+    start.elapsed()
+}
+
+/// Calls `work` in a task, where that many functions are on the stack of the task.
+fn at_depth<R>(frames: usize, work: impl FnOnce() -> R) -> R {
+    // The poll of the task, and what leads to `work`.
+    let least = descend_in_task(0, frames_below);
+    descend_in_task(frames - least, |_| work())
+}
+
+/// Passes on an address on the stack that is above everything that the task calls.
+fn descend_in_task<R>(depth: usize, work: impl FnOnce(usize) -> R) -> R {
+    let mut work = Some(work);
+    let mut result = None;
+    let (future, _handle) = traced(poll_fn(|_| {
+        let root = black_box(0_u8);
+        let root = (&raw const root).addr();
+        descend(depth, &mut || result = work.take().map(|work| work(root)));
+        Poll::Ready(())
+    }));
+    assert!(poll_once(pin!(future)).is_ready());
+    result.expect("polled once")
+}
+
+/// Calls `work` below `depth` functions. They are as many different ones as there are in a program:
+/// what a walker keeps of a function helps it only where the function is on the stack again.
+fn descend(depth: usize, work: &mut dyn FnMut()) {
+    match depth {
+        0 => work(),
+        _ => FUNCTIONS[depth % FUNCTIONS.len()](depth, work),
+    }
+}
+
+type Function = fn(usize, &mut dyn FnMut());
+
+/// No two of them are the same to the compiler, and their frames are of several sizes.
+#[inline(never)]
+fn function<const N: usize, const LOCALS: usize>(depth: usize, work: &mut dyn FnMut()) {
+    let locals = black_box([N; LOCALS]);
+    descend(depth - 1, work);
+    // Something to return to: no tail calls.
+    black_box(locals);
+}
+
+const FUNCTIONS: &[Function] = {
+    macro_rules! functions {
+        ($($tens:literal)*) => {
+            &[$(
+                function::<{ 10 * $tens }, 1>,
+                function::<{ 10 * $tens + 1 }, 8>,
+                function::<{ 10 * $tens + 2 }, 3>,
+                function::<{ 10 * $tens + 3 }, 5>,
+                function::<{ 10 * $tens + 4 }, 2>,
+                function::<{ 10 * $tens + 5 }, 17>,
+                function::<{ 10 * $tens + 6 }, 4>,
+                function::<{ 10 * $tens + 7 }, 9>,
+                function::<{ 10 * $tens + 8 }, 6>,
+                function::<{ 10 * $tens + 9 }, 33>,
+            )*]
+        };
+    }
+    functions!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19)
+};
+
+/// The number of functions on the stack from the caller on that are below `root`.
+fn frames_below(root: usize) -> usize {
+    let mut frames = 0;
+    backtrace::trace(|frame| {
+        frames += 1;
+        frame.sp().addr() < root
+    });
+    frames
+}
