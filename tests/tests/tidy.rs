@@ -133,6 +133,7 @@ fn functions_between() {
         between(leaf(at)).await;
     }
 
+    #[allow(clippy::manual_async_fn, reason = "it is no async fn that this is about")]
     fn between(future: impl Future<Output = ()>) -> impl Future<Output = ()> {
         async move {
             future.await;
@@ -328,6 +329,7 @@ fn methods_and_generics() {
     }
 
     impl<T> Server<T> {
+        #[allow(clippy::extra_unused_type_parameters, reason = "for the name")]
         async fn generic<U>(&self, at: At) {
             at.next(line!());
             sleep(HOUR).await;

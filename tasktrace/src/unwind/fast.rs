@@ -97,7 +97,7 @@ impl FastWalker {
                 ip: ReturnAddress(ip),
                 sp: StackPointer(sp),
             });
-            let Some(return_address) = rule.unwind(above, &mut registers, &read) else {
+            let Some(return_address) = rule.unwind(above, &mut registers, read) else {
                 frames.pop();
                 return Reach::Lost;
             };
