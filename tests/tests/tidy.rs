@@ -1,6 +1,9 @@
 //! What is between a task and its leaves: every function of the program once, with the line of its
 //! `.await`, and nothing else.
 
+// What is tested is how such functions are shown.
+#![allow(clippy::extra_unused_type_parameters, clippy::manual_async_fn)]
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -133,7 +136,6 @@ fn functions_between() {
         between(leaf(at)).await;
     }
 
-    #[allow(clippy::manual_async_fn, reason = "it is no async fn that this is about")]
     fn between(future: impl Future<Output = ()>) -> impl Future<Output = ()> {
         async move {
             future.await;
@@ -329,7 +331,6 @@ fn methods_and_generics() {
     }
 
     impl<T> Server<T> {
-        #[allow(clippy::extra_unused_type_parameters, reason = "for the name")]
         async fn generic<U>(&self, at: At) {
             at.next(line!());
             sleep(HOUR).await;
