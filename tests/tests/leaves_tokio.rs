@@ -4,6 +4,7 @@
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tasktrace_tests::{At, HOUR, waits_for, waits_for_all};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
@@ -424,8 +425,9 @@ waits! {
     process_stdin("tokio::process::ChildStdin::write") |at| {
         let mut child = sleeping_child();
         let mut stdin = child.stdin.take().unwrap();
+        while stdin.write(&[0; 65536]).now_or_never().is_some() {}
         at.next(line!());
-        let _ = stdin.write_all(&[0; 1 << 24]).await;
+        let _ = stdin.write(&[0]).await;
     }
 
     io_duplex("tokio::io::DuplexStream::read") |at| {
