@@ -26,11 +26,13 @@ fmt:
 bench:
     cargo bench -p tasktrace-tests
 
-# AddressSanitizer, with LeakSanitizer. The standard library itself is not checked.
+# The tests that are about memory and threads with AddressSanitizer and LeakSanitizer. The standard
+# library itself is not checked.
 asan:
-    RUSTFLAGS="-Zsanitizer=address" cargo +nightly test -p tasktrace -p tasktrace-tests --tests --target x86_64-unknown-linux-gnu --target-dir target/asan
+    RUSTFLAGS="-Zsanitizer=address" cargo +nightly test -p tasktrace-tests --test alloc --test compat --test deep_wide --test executors --test harmless --target x86_64-unknown-linux-gnu --target-dir target/asan
 
-# ThreadSanitizer. Needs the `rust-src` component of nightly: where the standard library is not
-# built with it too, its locks are not seen, and whatever they protect is reported as a race.
+# The same with ThreadSanitizer. Needs the `rust-src` component of nightly: where the standard
+# library is not built with it too, its locks are not seen, and whatever they protect is reported as
+# a race.
 tsan:
-    RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -Zbuild-std -p tasktrace -p tasktrace-tests --tests --target x86_64-unknown-linux-gnu --target-dir target/tsan
+    RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -Zbuild-std -p tasktrace-tests --test alloc --test compat --test deep_wide --test executors --test harmless --target x86_64-unknown-linux-gnu --target-dir target/tsan

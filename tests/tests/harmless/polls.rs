@@ -123,7 +123,10 @@ fn a_wake_during_the_capture_counts() {
         polls += 1;
         match polls {
             // The capture: the leaf is registered, and ready before the poll has returned.
-            2 => cx.waker().clone().wake(),
+            2 => {
+                let registered = cx.waker().clone();
+                registered.wake();
+            }
             3 => return Poll::Ready(()),
             _ => {}
         }

@@ -210,7 +210,7 @@ fn moved_between_threads() {
 #[test]
 fn many_tasks_on_a_runtime_that_steals() {
     let runtime = two_threads();
-    let tasks: Vec<_> = (0..50)
+    let tasks: Vec<_> = (0..20)
         .map(|_| {
             let (task, handle) = tasktrace::traced(async {
                 for _ in 0..100 {
@@ -227,8 +227,12 @@ fn many_tasks_on_a_runtime_that_steals() {
         .cloned()
         .map(|handle| {
             runtime.spawn(async move {
+                let mut last = None;
                 while let Some(trace) = handle.backtrace().await {
-                    assert!(!trace.to_string().is_empty());
+                    last = Some(trace);
+                }
+                if let Some(last) = last {
+                    assert!(!last.to_string().is_empty());
                 }
             })
         })

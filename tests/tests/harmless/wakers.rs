@@ -146,7 +146,8 @@ fn a_waker_of_a_capture_outlives_everything() {
         threads.spawn(|| drop(before));
         threads.spawn(|| {
             captured.wake_by_ref();
-            captured.clone().wake();
+            let clone = captured.clone();
+            clone.wake();
             captured.wake();
         });
     });
