@@ -44,9 +44,15 @@ pub(super) fn find(functions: &[&Symbol], wait: Wait, paths: &Paths) -> Option<R
             .iter()
             .position(|function| function.role() == role)
     };
+    // Without debug information, what was inlined has no name: then a wrapper that is left over says
+    // nothing of what is in it.
+    let inlined_too = functions
+        .iter()
+        .any(|function| function.symbol.line.is_some());
+    let else_first = |role| inlined_too.then(|| first(role)).flatten();
     let at = first(Role::Resource)
-        .or_else(|| first(Role::Wrapper))
-        .or_else(|| first(Role::Plumbing))?;
+        .or_else(|| else_first(Role::Wrapper))
+        .or_else(|| else_first(Role::Plumbing))?;
     // Where a macro of another crate wrote the function, it is the next that is at home.
     let mut from_there = functions[at..].iter();
     let at_home = from_there.find(|function| function.is_in_crate_of(&functions[at]));
