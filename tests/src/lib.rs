@@ -136,3 +136,8 @@ pub fn outline(trace: &Trace) -> String {
     frames(trace.frames(), 0, &mut out);
     out
 }
+
+/// The code in the README is tested like that in the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -29,6 +29,7 @@ thread_local! {
     static CURRENT: Cell<*const Scope<'static>> = const { Cell::new(ptr::null()) };
 }
 
+#[inline]
 fn current() -> *const Scope<'static> {
     CURRENT.try_with(Cell::get).unwrap_or(ptr::null())
 }
@@ -67,6 +68,7 @@ impl<'a> Scope<'a> {
         struct Leave<'a>(&'a Scope<'a>);
 
         impl Drop for Leave<'_> {
+            #[inline]
             fn drop(&mut self) {
                 let _ = CURRENT.try_with(|current| {
                     if ptr::eq(current.get(), self.0.erased()) {
@@ -83,6 +85,7 @@ impl<'a> Scope<'a> {
         run()
     }
 
+    #[inline]
     fn erased(&self) -> *const Scope<'static> {
         ptr::from_ref(self).cast()
     }

@@ -19,6 +19,7 @@ struct Recording<'a> {
 /// One table for all recording wakers: its address is how they are recognised.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
+#[inline]
 fn recording(waker: &Waker) -> Option<&Recording<'_>> {
     // SAFETY: only `with` makes wakers with this table, and their data pointer is to a `Recording`
     // that outlives them: they are never owned by anyone but `with`, and a `&Waker` borrows it.
@@ -27,11 +28,13 @@ fn recording(waker: &Waker) -> Option<&Recording<'_>> {
 }
 
 /// The waker behind `waker`, which is `waker` itself except in a capture.
+#[inline]
 pub(crate) fn real(waker: &Waker) -> &Waker {
     recording(waker).map_or(waker, |recording| recording.real)
 }
 
 /// The capture that `waker` records for.
+#[inline]
 pub(super) fn capture_of(waker: &Waker) -> Option<&Capture<'_>> {
     recording(waker).map(|recording| recording.capture)
 }
