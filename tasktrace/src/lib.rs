@@ -81,6 +81,8 @@
 //!   `JoinSet`, `LocalSet`, `join_all` past 30 futures), a trace ends at the combinator.
 //! * A leaf that waits without a waker leaves no stack. It is shown as far as there are tasks and
 //!   `#[traced]` functions around it.
+//! * A future that registers its waker at its first poll only, instead of at each, shows in no later
+//!   poll. It is reported as having no waker registered, although it has.
 //! * An executor that demands that wakers be its own, such as embassy's, cannot be captured.
 //! * A handle holds on to the waker of its task until the task ends. On executors that cancel a
 //!   task when nobody has a waker of it, a traced task is not cancelled that way.

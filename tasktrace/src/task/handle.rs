@@ -17,7 +17,8 @@ use crate::trace::Trace;
 /// Asks a task where it is waiting.
 ///
 /// A handle comes from [`traced`](crate::traced()) or from [`current`]. Clones ask the same task.
-/// It keeps a small record alive, not the future.
+/// It keeps a small record alive, not the future. Until the future is dropped, the record keeps a
+/// waker of the task.
 #[derive(Clone)]
 pub struct TraceHandle {
     task: Arc<Task>,
@@ -26,7 +27,8 @@ pub struct TraceHandle {
 /// The task that is being polled on this thread: the innermost, if tasks are nested.
 ///
 /// `None` outside of any. It is found in everything that a task calls or awaits, also in the
-/// branches of a `select!` or a `join!`, but not in the tasks that it spawns.
+/// branches of a `select!` or a `join!`, but not in the tasks that it spawns, unless it polls them
+/// itself, as with a `LocalSet` or a nested `block_on`.
 ///
 /// ```
 /// #[tasktrace::traced]

@@ -157,7 +157,9 @@ unsafe fn section(range: Range<usize>) -> Section {
     // SAFETY: mapped, as the caller asserts. It is not mapped for ever, but it is read only to
     // unwind a frame whose code is in the same module, and code that is about to be returned to
     // has not been unloaded. When a module is unloaded, the counters in `Generation` move, and the
-    // slice is dropped before the next walk.
+    // slice is dropped before the next capture. (Only if a library is unloaded in a poll that is
+    // being captured, and in the same poll another is loaded in its place and waits, would the
+    // table be read that was there before.)
     let bytes = unsafe { std::slice::from_raw_parts(start, range.end - range.start) };
     EndianSlice::new(bytes, NativeEndian)
 }
