@@ -1,4 +1,4 @@
-//! The attributes of [tasktrace](https://docs.rs/tasktrace). Use them through that crate.
+//! The attributes of `tasktrace`. Use them through that crate.
 //!
 //! An attribute is read (`args`, `item`), checked (`validate`) and expanded (`expand`), each in a
 //! module of its own. `rewritten` knows functions that another attribute has expanded before.
