@@ -29,9 +29,9 @@
 //! ```text
 //! ╼ app::main at src/main.rs:10:5
 //!  ├╼ app::listen at src/main.rs:15:23
-//!  │  └╼ tokio::net::TcpListener::accept at tokio-1.54.1/src/net/tcp/listener.rs:167:26
+//!  │  └╼ tokio::net::TcpListener::accept at tokio-1.54.1/src/net/tcp/listener.rs:167:14
 //!  └╼ app::tick at src/main.rs:19:51
-//!     └╼ tokio::time::sleep at tokio-1.54.1/src/time/sleep.rs:457:22
+//!     └╼ tokio::time::sleep at tokio-1.54.1/src/time/sleep.rs:457:27
 //! ```
 //!
 //! # The idea

@@ -425,6 +425,8 @@ waits! {
     process_stdin("tokio::process::ChildStdin::write") |at| {
         let mut child = sleeping_child();
         let mut stdin = child.stdin.take().unwrap();
+        // Until the first write, the pipe is not known to take any.
+        stdin.write_all(&[0]).await.unwrap();
         while stdin.write(&[0; 65536]).now_or_never().is_some() {}
         at.next(line!());
         let _ = stdin.write(&[0]).await;

@@ -3,7 +3,7 @@
 //! ```text
 //! ╼ app::serve at src/main.rs:10:5
 //!  ├╼ app::listen at src/main.rs:20:9
-//!  │  └╼ tokio::net::TcpListener::accept at tokio-1.40.0/src/net/tcp/listener.rs:167:38
+//!  │  └╼ tokio::net::TcpListener::accept at tokio-1.40.0/src/net/tcp/listener.rs:167:14
 //!  └╼ app::tick at src/main.rs:30:9
 //!     └╼ tokio::time::sleep at tokio-1.40.0/src/time/sleep.rs:447:22
 //! ```
