@@ -95,7 +95,7 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
-//! | `task` | records, the poll of a task, requests, handles | capture, origin, sync, trace |
+//! | `task` | records, the poll of a task, requests, handles | capture, origin, sync, trace, unwind |
 //! | `render` | traces to text; captures nothing | trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | unwind |
@@ -116,6 +116,7 @@
 //! 7. `unsafe` is in `unwind`, `capture` and `task` only.
 
 mod capture;
+mod dump;
 mod origin;
 mod render;
 mod symbol;
@@ -128,6 +129,10 @@ mod unwind;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use task::{NoAnswer, TaskId, TraceError, TraceHandle, TracedTask, current, traced};
+pub use dump::{Dump, Source, TaskDump, dump, dump_blocking, snapshot};
+pub use task::{
+    NoAnswer, Running, TaskId, TaskState, TraceError, TraceHandle, TracedExt, TracedFuture,
+    TracedTask, current, tasks, traced,
+};
 pub use tasktrace_macros::{main, test, traced};
 pub use trace::{Frame, Trace, Wait};

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::panic::Location;
+use std::sync::Arc;
 
 /// What is known of a `#[traced]` function at compile time.
 #[derive(Debug)]
@@ -50,22 +51,66 @@ pub(crate) enum Origin {
     },
 }
 
-impl Origin {
-    /// Whether it is the same place in the source, and for a generic call the same future.
-    pub(crate) fn is(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Function(one), Self::Function(other)) => core::ptr::eq(one, other),
-            (
-                Self::Call { future, location },
-                Self::Call {
-                    future: other_future,
-                    location: other_location,
-                },
-            ) => location == other_location && future == other_future,
-            _ => false,
+/// What a frame is known by.
+#[derive(Clone, Debug)]
+pub(crate) enum Identity {
+    /// The function it was made by, and nothing else: costs nothing.
+    Static(&'static FrameMeta),
+    /// Something that became known at run time.
+    Dynamic(Arc<Dynamic>),
+}
+
+/// What became known of a frame at run time.
+#[derive(Debug)]
+pub(crate) struct Dynamic {
+    pub(crate) origin: Origin,
+    pub(crate) label: Option<Arc<str>>,
+    /// The number of the task that it waits for.
+    pub(crate) awaits: Option<u64>,
+}
+
+impl Identity {
+    pub(crate) fn new(origin: Origin, label: Option<Arc<str>>, awaits: Option<u64>) -> Self {
+        match (origin, label, awaits) {
+            (Origin::Function(meta), None, None) => Self::Static(meta),
+            (origin, label, awaits) => Self::Dynamic(Arc::new(Dynamic {
+                origin,
+                label,
+                awaits,
+            })),
         }
     }
 
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Self::Static(meta) => Origin::Function(meta),
+            Self::Dynamic(dynamic) => dynamic.origin,
+        }
+    }
+
+    pub(crate) fn awaits(&self) -> Option<u64> {
+        match self {
+            Self::Static(_) => None,
+            Self::Dynamic(dynamic) => dynamic.awaits,
+        }
+    }
+
+    /// The label that it was given at run time.
+    pub(crate) fn own_label(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Static(_) => None,
+            Self::Dynamic(dynamic) => dynamic.label.clone(),
+        }
+    }
+
+    /// The label, or else the name that the attribute was given.
+    pub(crate) fn label(&self) -> Option<Arc<str>> {
+        self.own_label()
+            .or_else(|| self.origin().given_name().map(Arc::from))
+    }
+}
+
+impl Origin {
     /// What the user called it, or the path of the function.
     pub(crate) fn name(self) -> &'static str {
         match self {

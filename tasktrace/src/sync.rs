@@ -1,19 +1,27 @@
-//! The synchronisation that [`task::exchange`](crate::task) is built on: the standard library's,
-//! or loom's when the protocol is being model-checked.
+//! The synchronisation that the protocols of [`task`](crate::task) are built on: the standard
+//! library's, or loom's when they are being model-checked.
 
 #[cfg(tasktrace_loom)]
 pub(crate) use loom::{
     cell::UnsafeCell,
+    hint::spin_loop,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        },
     },
 };
 
 #[cfg(not(tasktrace_loom))]
-pub(crate) use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+pub(crate) use std::{
+    hint::spin_loop,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        },
+    },
 };
 
 #[cfg(not(tasktrace_loom))]

@@ -1,21 +1,22 @@
 //! Recording where wakers are cloned.
 //!
-//! * [`scope`]: which task and which frames are being polled on this thread.
 //! * [`waker`]: the waker that a task is handed while it is captured.
 //! * [`record`]: the buffer that the stacks go to.
+//! * [`live`]: what goes with the stacks: the live frames.
 //!
-//! What is recorded is addresses: this module knows neither symbols nor text.
+//! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
+//! tasks: what is being polled around a leaf it is told.
 
+mod live;
 mod record;
-mod scope;
 mod waker;
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+pub(crate) use live::{Around, Live, Marker, Surroundings};
 pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
-pub(crate) use scope::Scope;
 pub(crate) use waker::real;
 
 use crate::unwind::Mark;
@@ -25,116 +26,167 @@ use record::Recorder;
 ///
 /// It lives on the stack of that poll, as do the captures of the tasks around it that are being
 /// captured as well.
-struct Capture<'a> {
-    /// Identifies the thread that polls. Other threads can get hold of a `&Waker`, for example
-    /// through a scoped thread, but they have no stack that leads to the task.
-    thread: usize,
+pub(crate) struct Capture {
     mark: Mark,
+    surroundings: fn() -> Surroundings,
     recorder: RefCell<Recorder>,
     /// Wakers cloned on other threads.
-    elsewhere: AtomicUsize,
-    /// The capture of the task that is polling this one.
-    outer: Option<&'a Capture<'a>>,
+    elsewhere: Cell<usize>,
 }
 
-/// Polls with a waker that records, and returns what it recorded.
+/// Refers to a capture that may be over.
 ///
-/// `scope` is that of the task and must have been entered.
-pub(crate) fn capture<T>(
-    scope: &Scope<'_>,
-    cx: &mut Context<'_>,
-    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-) -> (Poll<T>, RawTrace) {
-    let mark = scope.mark();
-    let capture = Capture {
-        thread: this_thread(),
-        mark,
-        recorder: RefCell::new(Recorder::new()),
-        elsewhere: AtomicUsize::new(0),
-        outer: waker::capture_of(cx.waker()),
-    };
-    let result = waker::with(&capture, cx.waker(), |cx| poll(cx));
-    if result.is_pending() {
-        capture.note_silence(scope);
+/// Polls end in the reverse order of their beginnings, so what is polled inside of a capture ends
+/// before it does. But coroutines can be suspended in the middle of a poll, and go on after the one
+/// around it has ended. So a capture is looked for among those that are going on, each time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CaptureRef {
+    capture: NonNull<Capture>,
+    surroundings: fn() -> Surroundings,
+}
+
+impl PartialEq for CaptureRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.capture == other.capture
     }
-    let mut trace = capture.recorder.into_inner().finish();
-    trace.elsewhere = capture.elsewhere.into_inner();
-    (result, trace)
 }
 
-/// Polls the body of a `#[traced]` function. In a capture, a body that waits without having
-/// registered a waker is recorded as such.
-pub(crate) fn watch_for_silence<T>(
-    scope: &Scope<'_>,
-    cx: &mut Context<'_>,
-    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    let Some(capture) = waker::capture_of(cx.waker()) else {
-        return poll(cx);
-    };
-    let before = capture.leaves();
-    let result = poll(cx);
-    if result.is_pending() && capture.leaves() == before {
-        capture.leaf(LeafKind::NoWaker, Some(scope));
+impl Capture {
+    /// `mark` is of the function that polls the task.
+    pub(crate) fn new(mark: Mark, surroundings: fn() -> Surroundings) -> Self {
+        Self {
+            mark,
+            surroundings,
+            recorder: RefCell::new(Recorder::new()),
+            elsewhere: Cell::new(0),
+        }
     }
-    result
+
+    pub(crate) fn as_ref(&self) -> CaptureRef {
+        CaptureRef {
+            capture: NonNull::from(self),
+            surroundings: self.surroundings,
+        }
+    }
+
+    /// What was recorded.
+    pub(crate) fn finish(self) -> RawTrace {
+        let mut trace = self.recorder.into_inner().finish();
+        trace.elsewhere = self.elsewhere.into_inner();
+        trace
+    }
 }
 
-/// The stack from the caller up to the innermost task that is being polled on this thread.
-#[inline(never)]
-pub(crate) fn here() -> Option<RawTrace> {
-    Scope::with_current(|scope| {
-        let mut recorder = Recorder::new();
-        let mark = scope.of_task().mark();
-        recorder.walk(mark);
-        recorder.record(mark, LeafKind::Here, Some(scope));
-        Some(recorder.finish())
-    })
+thread_local! {
+    /// How many leaves have been recorded on this thread.
+    static LEAVES: Cell<usize> = const { Cell::new(0) };
 }
 
-impl Capture<'_> {
+fn count_leaf() {
+    let _ = LEAVES.try_with(|leaves| leaves.set(leaves.get().wrapping_add(1)));
+}
+
+/// How many leaves there have been: a number that changes with each that is seen in this poll.
+fn leaves(cx: &Context<'_>) -> (usize, usize) {
+    let here = LEAVES.try_with(Cell::get).unwrap_or(0);
+    (here, waker::elsewhere(cx.waker()))
+}
+
+impl CaptureRef {
+    /// Polls with a waker that records for this capture.
+    pub(crate) fn poll<T>(
+        self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if waker::records_for(cx.waker(), self) {
+            return poll(cx);
+        }
+        waker::with(self, cx.waker(), poll)
+    }
+
+    /// Polls a frame of the task.
+    ///
+    /// A frame that waits without having registered a waker is recorded as such. One that is polled
+    /// with another waker than the task's, because a combinator has made one for it, is polled with
+    /// one that records as well.
+    pub(crate) fn watch<T>(
+        self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.poll(cx, |cx| {
+            let before = leaves(cx);
+            let result = poll(cx);
+            if result.is_pending() && leaves(cx) == before {
+                self.leaf(LeafKind::NoWaker);
+            }
+            result
+        })
+    }
+
+    /// Calls `run` with the capture, if it is going on.
+    fn with<R>(self, surroundings: &[Around], run: impl FnOnce(&Capture) -> R) -> Option<R> {
+        let mut captures = surroundings.iter().filter_map(|around| around.capture);
+        let is_going_on = captures.any(|capture| capture == self);
+        // SAFETY: the surroundings are of now, and captures that are going on are on the stack of
+        // their poll. That one cannot end while `run` is running, because this thread is here.
+        is_going_on.then(|| run(unsafe { self.capture.as_ref() }))
+    }
+
     /// Records the stack of the caller, in this capture and in those around it.
     #[inline(never)]
-    fn leaf(&self, kind: LeafKind, scope: Option<&Scope<'_>>) {
-        let captures = || std::iter::successors(Some(self), |capture| capture.outer);
-        if self.thread != this_thread() {
-            for capture in captures() {
-                capture.elsewhere.fetch_add(1, Ordering::Relaxed);
-            }
-            return;
-        }
-        let outermost = captures().last().unwrap_or(self).mark;
-        // The recorder is in use only while it records, and recording calls nobody's code. Should
-        // it be in use all the same, a missing leaf is better than a panic.
-        let Ok(mut recorder) = self.recorder.try_borrow_mut() else {
+    fn leaf(self, kind: LeafKind) {
+        count_leaf();
+        let surroundings = (self.surroundings)();
+        let captures = surroundings.iter().filter_map(|around| around.capture);
+        let captures: Vec<Self> = captures.skip_while(|capture| *capture != self).collect();
+        let marks = captures.iter().map(|capture| {
+            let mark = capture.with(&surroundings, |capture| capture.mark);
+            mark.expect("it is of these surroundings")
+        });
+        let marks: Vec<Mark> = marks.collect();
+        let (Some(own), Some(outermost)) = (marks.first(), marks.last()) else {
             return;
         };
-        recorder.walk(outermost);
-        recorder.record(self.mark, kind, scope);
-        for capture in captures().skip(1) {
-            if let Ok(mut outer) = capture.recorder.try_borrow_mut() {
-                outer.record_walked_by(&recorder, capture.mark, kind, scope);
+        self.with(&surroundings, |capture| {
+            // The recorder is in use only while it records, and recording calls nobody's code.
+            // Should it be in use all the same, a missing leaf is better than a panic.
+            let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
+                return;
+            };
+            recorder.walk(*outermost);
+            recorder.record(*own, kind, &surroundings);
+            for (outer, mark) in captures.iter().zip(&marks).skip(1) {
+                outer.with(&surroundings, |outer| {
+                    if let Ok(mut outer) = outer.recorder.try_borrow_mut() {
+                        outer.record_walked_by(&recorder, *mark, kind, &surroundings);
+                    }
+                });
             }
-        }
+        });
     }
 
-    /// How many leaves have been seen so far.
-    fn leaves(&self) -> usize {
-        let recorded = self
-            .recorder
-            .try_borrow()
-            .map_or(0, |recorder| recorder.leaves());
-        recorded + self.elsewhere.load(Ordering::Relaxed)
-    }
-
-    /// Records that the task waits for nothing, if it does.
-    fn note_silence(&self, scope: &Scope<'_>) {
-        if self.leaves() == 0
-            && let Ok(mut recorder) = self.recorder.try_borrow_mut()
-        {
-            recorder.record_silent_task(scope);
+    /// Counts wakers that other threads have cloned.
+    fn note_elsewhere(self, count: usize) {
+        count_leaf();
+        let surroundings = (self.surroundings)();
+        let captures = surroundings.iter().filter_map(|around| around.capture);
+        for capture in captures.skip_while(|capture| *capture != self) {
+            capture.with(&surroundings, |capture| {
+                capture.elsewhere.set(capture.elsewhere.get() + count);
+            });
         }
     }
+}
+
+/// The stack from the caller up to the task of which `mark` is.
+#[inline(never)]
+pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
+    let mut recorder = Recorder::new();
+    recorder.walk(mark);
+    recorder.record(mark, LeafKind::Here, surroundings);
+    recorder.finish()
 }
 
 /// An address that no other living thread has.

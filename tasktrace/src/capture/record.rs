@@ -1,7 +1,8 @@
 //! The stacks of one capture, as return addresses.
 
-use super::scope::Scope;
-use crate::origin::Origin;
+use std::collections::{HashMap, HashSet};
+
+use super::live::{Around, Live, Marker};
 use crate::unwind::{Mark, PhysicalFrame, Reach, ReturnAddress, Walker};
 
 /// What was recorded, in the order in which it was.
@@ -11,7 +12,12 @@ pub(crate) struct RawTrace {
     /// All stacks one after the other, each from the root to the leaf.
     entries: Vec<Entry>,
     /// What [`Entry::Marker`] refers to.
-    markers: Vec<Origin>,
+    markers: Vec<Marker>,
+    /// The number of the task that this is of.
+    pub(crate) task: u64,
+    /// The frames of the task that were alive when the capture ended, or when the snapshot was
+    /// taken, if it is one: then there are no stacks.
+    pub(crate) live: Vec<Live>,
     /// Leaves that were not recorded for want of room.
     pub(crate) dropped: usize,
     /// Wakers that other threads cloned, of whom there is no stack.
@@ -59,70 +65,128 @@ impl RawTrace {
         &self.entries[stack.start..stack.end]
     }
 
-    pub(crate) fn marker(&self, index: u32) -> Option<Origin> {
-        self.markers.get(index as usize).copied()
+    /// A trace of live frames, of which nothing was polled.
+    pub(crate) fn snapshot(task: Marker, live: Vec<Live>) -> Self {
+        Self {
+            task: task.task,
+            markers: vec![task],
+            live,
+            ..Self::default()
+        }
     }
 
-    pub(crate) fn markers(&self) -> &[Origin] {
+    /// Completes a capture with the frames that are alive at its end.
+    ///
+    /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
+    /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
+    /// has run.
+    pub(crate) fn complete(&mut self, task: Marker, live: Vec<Live>) {
+        let alive: HashSet<u64> = live.iter().map(|live| live.key).collect();
+        let has_ended = |marker: &Marker| {
+            let key = marker
+                .key
+                .filter(|key| *key != 0 && marker.task == task.task);
+            key.is_some_and(|key| !alive.contains(&key))
+        };
+        let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
+        if ended.contains(&true) {
+            let entries = &self.entries;
+            self.stacks.retain(|stack| {
+                let mut entries = entries[stack.start..stack.end].iter();
+                !entries.any(|entry| matches!(entry, Entry::Marker(at) if ended[*at as usize]))
+            });
+        }
+        if self.stacks.is_empty() && self.dropped + self.elsewhere == 0 {
+            let (start, end) = (self.entries.len(), self.entries.len() + 1);
+            self.entries.push(Entry::Marker(
+                u32::try_from(self.markers.len()).unwrap_or(u32::MAX),
+            ));
+            self.markers.push(task.clone());
+            self.stacks.push(Stack {
+                start,
+                end,
+                kind: LeafKind::NoWaker,
+                count: 1,
+            });
+        }
+        self.task = task.task;
+        self.live = live;
+    }
+
+    pub(crate) fn marker(&self, index: u32) -> Option<&Marker> {
+        self.markers.get(index as usize)
+    }
+
+    pub(crate) fn markers(&self) -> &[Marker] {
         &self.markers
     }
+}
 
-    fn mark(&mut self, origin: Origin) -> Entry {
-        let index = self.markers.iter().position(|marker| marker.is(origin));
-        let index = index.unwrap_or_else(|| {
-            self.markers.push(origin);
-            self.markers.len() - 1
-        });
+impl Recorder {
+    fn mark(&mut self, marker: &Marker) -> Entry {
+        let markers = &mut self.trace.markers;
+        let next = markers.len();
+        let index = match marker.key {
+            Some(key) => *self.known.entry((marker.task, key)).or_insert(next),
+            None => next,
+        };
+        if index == next {
+            markers.push(marker.clone());
+        }
         Entry::Marker(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
-    fn push(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, scopes: &[(Mark, Origin)]) {
+    fn push(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, scopes: &[&Around]) {
         // Leaf first, as they were walked; those above the mark belong to the tasks around.
         let frames = &walk.frames[..walk.below(mark)];
         let whole = walk.reach == Reach::Mark || frames.len() < walk.frames.len();
-        if self.stacks.len() == MOST_STACKS || self.entries.len() + frames.len() > MOST_ENTRIES {
-            self.dropped += 1;
+        if self.trace.stacks.len() == MOST_STACKS
+            || self.trace.entries.len() + frames.len() > MOST_ENTRIES
+        {
+            self.trace.dropped += 1;
             return;
         }
 
-        let start = self.entries.len();
-        self.entries.reserve(frames.len() + scopes.len() + 1);
+        let start = self.trace.entries.len();
+        self.trace.entries.reserve(frames.len() + scopes.len() + 1);
         let mut scopes = scopes
             .iter()
             .rev()
-            .map(|(at, origin)| (*at, walk.below(*at), origin))
+            .map(|around| (around.mark, walk.below(around.mark), &around.marker))
             .peekable();
         let root = scopes.next_if(|(at, ..)| *at == mark);
-        if let Some((.., origin)) = root {
-            let marker = self.mark(*origin);
-            self.entries.push(marker);
+        if let Some((.., marker)) = root {
+            let marker = self.mark(marker);
+            self.trace.entries.push(marker);
         }
         if !whole {
-            self.entries.push(Entry::Cut);
+            self.trace.entries.push(Entry::Cut);
         }
         for (at, frame) in frames.iter().enumerate().rev() {
-            self.entries.push(Entry::Ip(frame.ip));
-            while let Some((.., origin)) = scopes.next_if(|(_, below, _)| *below > at) {
-                let marker = self.mark(*origin);
-                self.entries.push(marker);
+            self.trace.entries.push(Entry::Ip(frame.ip));
+            while let Some((.., marker)) = scopes.next_if(|(_, below, _)| *below > at) {
+                let marker = self.mark(marker);
+                self.trace.entries.push(marker);
             }
         }
-        for (.., origin) in scopes {
-            let marker = self.mark(*origin);
-            self.entries.push(marker);
+        for (.., marker) in scopes {
+            let marker = self.mark(marker);
+            self.trace.entries.push(marker);
         }
 
-        match self.stacks.last_mut() {
+        let RawTrace {
+            stacks, entries, ..
+        } = &mut self.trace;
+        match stacks.last_mut() {
             Some(last)
-                if last.kind == kind
-                    && self.entries[last.start..last.end] == self.entries[start..] =>
+                if last.kind == kind && entries[last.start..last.end] == entries[start..] =>
             {
                 last.count += 1;
-                self.entries.truncate(start);
+                entries.truncate(start);
             }
-            _ => self.stacks.push(Stack {
+            _ => stacks.push(Stack {
                 start,
-                end: self.entries.len(),
+                end: entries.len(),
                 kind,
                 count: 1,
             }),
@@ -172,8 +236,9 @@ impl Walk {
 pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
-    leaves: usize,
     trace: RawTrace,
+    /// Where in the markers of the trace that of a frame of a task is.
+    known: HashMap<(u64, u64), usize>,
 }
 
 impl Recorder {
@@ -181,14 +246,9 @@ impl Recorder {
         Self {
             walker: None,
             walk: Walk::new(),
-            leaves: 0,
             trace: RawTrace::default(),
+            known: HashMap::new(),
         }
-    }
-
-    /// How many leaves have been recorded, or would have been.
-    pub(super) fn leaves(&self) -> usize {
-        self.leaves
     }
 
     /// Walks from the caller up to `mark`.
@@ -204,11 +264,11 @@ impl Recorder {
         self.walk.ordered = self.walk.frames.is_sorted_by_key(|frame| frame.sp);
     }
 
-    /// Records the stack that was walked last, from the task at `mark` on, for a leaf in `scope`.
-    pub(super) fn record(&mut self, mark: Mark, kind: LeafKind, scope: Option<&Scope<'_>>) {
-        self.leaves += 1;
-        let scopes = scopes_up_to(mark, scope);
-        self.trace.push(&self.walk, mark, kind, &scopes);
+    /// Records the stack that was walked last, from the task at `mark` on.
+    pub(super) fn record(&mut self, mark: Mark, kind: LeafKind, surroundings: &[Around]) {
+        let walk = std::mem::replace(&mut self.walk, Walk::new());
+        self.record_walk(&walk, mark, kind, surroundings);
+        self.walk = walk;
     }
 
     /// As `record`, with the stack that `other` walked last.
@@ -217,20 +277,17 @@ impl Recorder {
         other: &Self,
         mark: Mark,
         kind: LeafKind,
-        scope: Option<&Scope<'_>>,
+        surroundings: &[Around],
     ) {
-        self.leaves += 1;
-        let scopes = scopes_up_to(mark, scope);
-        self.trace.push(&other.walk, mark, kind, &scopes);
+        // It is not on this stack, or not any more: see `CaptureRef`.
+        if other.walk.reach == Reach::Lost {
+            return;
+        }
+        self.record_walk(&other.walk, mark, kind, surroundings);
     }
 
-    /// Records that the task in `scope` registered no waker at all.
-    pub(super) fn record_silent_task(&mut self, scope: &Scope<'_>) {
-        self.walk = Walk {
-            reach: Reach::Mark,
-            ..Walk::new()
-        };
-        self.record(scope.mark(), LeafKind::NoWaker, Some(scope));
+    fn record_walk(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, surroundings: &[Around]) {
+        self.push(walk, mark, kind, &up_to(mark, surroundings));
     }
 
     pub(super) fn finish(mut self) -> RawTrace {
@@ -241,21 +298,10 @@ impl Recorder {
     }
 }
 
-/// The scopes from `scope` (the innermost of this thread, if not given) up to the one at `mark`,
-/// from the inside out.
-fn scopes_up_to(mark: Mark, scope: Option<&Scope<'_>>) -> Vec<(Mark, Origin)> {
-    let collect = |scope: &Scope<'_>| {
-        let mut scopes = Vec::new();
-        for scope in scope.outwards() {
-            scopes.push((scope.mark(), scope.origin()));
-            if scope.mark() == mark {
-                break;
-            }
-        }
-        scopes
-    };
-    match scope {
-        Some(scope) => collect(scope),
-        None => Scope::with_current(|scope| Some(collect(scope))).unwrap_or_default(),
-    }
+/// The part that belongs to the task at `mark`, from the inside out.
+fn up_to(mark: Mark, surroundings: &[Around]) -> Vec<&Around> {
+    let end = surroundings.iter().position(|around| around.mark == mark);
+    let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
+    let is_shown = |around: &&Around| around.mark == mark || !around.is_also_frame;
+    part.iter().filter(is_shown).collect()
 }

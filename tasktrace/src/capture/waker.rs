@@ -5,15 +5,32 @@
 //! what it cloned keeps the real waker, and nothing can outlive the poll but real wakers.
 
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::Capture;
 use super::record::LeafKind;
+use super::{CaptureRef, this_thread};
 
 /// What the data pointer of a recording waker points to.
 struct Recording<'a> {
     real: &'a Waker,
-    capture: &'a Capture<'a>,
+    capture: CaptureRef,
+    /// Identifies the thread that polls. Other threads can get hold of a `&Waker`, for example
+    /// through a scoped thread, but they have no stack that leads to the task.
+    thread: usize,
+    /// Wakers cloned on other threads.
+    elsewhere: AtomicUsize,
+}
+
+impl Recording<'_> {
+    #[inline(always)]
+    fn leaf(&self, kind: LeafKind) {
+        if self.thread == this_thread() {
+            self.capture.leaf(kind);
+        } else {
+            self.elsewhere.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One table for all recording wakers: its address is how they are recognised.
@@ -33,29 +50,42 @@ pub(crate) fn real(waker: &Waker) -> &Waker {
     recording(waker).map_or(waker, |recording| recording.real)
 }
 
-/// The capture that `waker` records for.
+/// Whether `waker` records for `capture`.
 #[inline]
-pub(super) fn capture_of(waker: &Waker) -> Option<&Capture<'_>> {
-    recording(waker).map(|recording| recording.capture)
+pub(super) fn records_for(waker: &Waker, capture: CaptureRef) -> bool {
+    recording(waker).is_some_and(|recording| recording.capture == capture)
+}
+
+/// How many clones of it other threads have made.
+pub(super) fn elsewhere(waker: &Waker) -> usize {
+    let recording = recording(waker);
+    recording.map_or(0, |recording| recording.elsewhere.load(Ordering::Relaxed))
 }
 
 /// Calls `poll` with a context whose waker stands for `waker` and records for `capture`.
 pub(super) fn with<T>(
-    capture: &Capture<'_>,
+    capture: CaptureRef,
     waker: &Waker,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     let recording = Recording {
         real: real(waker),
         capture,
+        thread: this_thread(),
+        elsewhere: AtomicUsize::new(0),
     };
     let data = std::ptr::from_ref(&recording).cast();
     // SAFETY: the functions of the table uphold the contract of `RawWaker`; `clone` and
     // `wake_by_ref` may be called from any thread while `recording` lives, which is longer than
     // the waker, and they touch only what is shared between threads unless they run on the thread
-    // of the capture (`Capture::leaf`). The waker is not dropped; that would do nothing.
+    // of the capture. The waker is not dropped; that would do nothing.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
-    poll(&mut Context::from_waker(&waker))
+    let result = poll(&mut Context::from_waker(&waker));
+    match recording.elsewhere.into_inner() {
+        0 => {}
+        elsewhere => capture.note_elsewhere(elsewhere),
+    }
+    result
 }
 
 /// # Safety
@@ -64,7 +94,7 @@ pub(super) fn with<T>(
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: as asserted by the caller.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.capture.leaf(LeafKind::Registered, None);
+    recording.leaf(LeafKind::Registered);
     let waker = ManuallyDrop::new(recording.real.clone());
     RawWaker::new(waker.data(), waker.vtable())
 }
@@ -75,7 +105,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as asserted by the caller.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.capture.leaf(LeafKind::Woken, None);
+    recording.leaf(LeafKind::Woken);
     recording.real.wake_by_ref();
 }
 

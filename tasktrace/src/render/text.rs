@@ -125,6 +125,9 @@ impl Lines<'_, '_> {
                     .write_str(" (coop budget exhausted: polled again after other tasks)")?;
             }
             Some(Wait::Yielded) => self.f.write_str(" (woken again at once)")?,
+            Some(Wait::NotPolled) => {
+                self.f.write_str(": held, but not polled by its task")?;
+            }
             _ => {}
         }
         if frame.count() > 1 {

@@ -147,7 +147,7 @@ fn ours(name: &str, split: &Name, file: Option<&str>) -> Class {
     let in_file = |of: &str| file.is_some_and(|file| file.ends_with(of));
     let is_poll = function.ends_with("::poll") || name.starts_with("poll<");
     let is_enter = function.ends_with("drive::enter") || name.starts_with("enter<");
-    let is_frame = function.contains("FrameFuture") || in_file("task/framed.rs");
+    let is_frame = function.contains("task::frame::poll") || in_file("task/frame.rs");
     if *closures == 0 && (is_poll && is_frame || is_enter) {
         Class::OurFrame
     } else if function.contains("TraceHandle::backtrace")

@@ -53,10 +53,9 @@ pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
     known.unwrap_or_else(|| {
         // Not under the lock: it takes long.
         let symbols = look_up(address);
-        lock()
-            .get_or_insert_default()
-            .insert(address, Arc::clone(&symbols));
-        symbols
+        let mut resolved = lock();
+        let resolved = resolved.get_or_insert_default();
+        Arc::clone(resolved.entry(address).or_insert(symbols))
     })
 }
 

@@ -1,70 +1,84 @@
 //! One poll of a task.
 
-use std::any::Any;
-use std::cell::OnceCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::exchange::{Phase, Request};
-use super::{Owner, Task};
-use crate::capture::{self, Scope};
-use crate::origin::Origin;
+use super::exchange::Request;
+use super::frames::{Copied, Key};
+use super::record::{Owner, Record};
+use super::scope::{self, Scope};
+use crate::capture::{self, Capture, Live, Marker, RawTrace};
+use crate::origin::Identity;
 use crate::trace::Trace;
 
-/// Polls `future` as the body of a task.
-///
-/// `owner` is empty until the record of the task is needed; it is filled if that happens now.
+/// Polls `future` as the body of a task. `is_also_frame`: it is polled as a frame of another task
+/// at the same time.
 pub(super) fn poll<F: Future>(
-    owner: &mut Option<Owner>,
-    origin: Origin,
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    match owner {
-        Some(owner) => poll_recorded(owner, origin, future, cx),
-        None => poll_unrecorded(owner, origin, future, cx),
-    }
-}
-
-/// Polls a task that has a record.
-pub(super) fn poll_recorded<F: Future>(
     owner: &Owner,
-    origin: Origin,
+    is_also_frame: bool,
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    let task = &*owner.0;
-    if task.exchange.phase() == Phase::Finished {
+    let record = &*owner.0;
+    if record.is_finished() {
         // Futures that are fused may be polled when they have resolved. The task stays finished.
-        return enter(&owner.0, origin, |_| body(future, cx));
+        return enter(record, is_also_frame, cx, |_, cx| body(future, cx));
     }
-    let on_panic = OnPanic(task);
+    let on_panic = OnPanic(record);
     // SAFETY: whoever has the owner of a task is its poller.
-    let request = unsafe { task.exchange.begin_poll(capture::real(cx.waker())) };
+    unsafe { record.frames.take_off_gone() };
+    let (before, frames_before) = (record.stamp(), record.frames.version());
+    record.note_poll();
+    // SAFETY: likewise.
+    let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
     let result = match request {
-        Request::None => enter(&owner.0, origin, |_| body(future, cx)),
+        Request::None => enter(record, is_also_frame, cx, |scope, cx| {
+            match scope.capture() {
+                None => body(future, cx),
+                // That of a task around this one.
+                Some(capture) => capture.poll(cx, |cx| body(future, cx)),
+            }
+        }),
         Request::Capture => {
-            let (result, raw) = enter(&owner.0, origin, |scope| {
-                capture::capture(scope, cx, |cx| body(future, cx))
+            wake_children(record);
+            let (result, mut raw) = enter(record, is_also_frame, cx, |scope, cx| {
+                let capture = Capture::new(scope.mark(), scope::surroundings);
+                let result = {
+                    let poll = || capture.as_ref().poll(cx, |cx| body(future, cx));
+                    scope.enter_capture(&capture, poll)
+                };
+                (result, capture.finish())
             });
             if result.is_pending() {
-                task.exchange.answer(Trace::new(raw));
+                raw.complete(marker(record), live(record));
+                if record.frames.version() == frames_before && record.polls() > 1 {
+                    record.note_idle_poll(before);
+                }
+                record.exchange.answer(Trace::new(raw));
             }
             result
         }
     };
     match result {
-        Poll::Pending => task.exchange.end_poll(),
+        Poll::Pending => record.exchange.end_poll(),
         Poll::Ready(_) => owner.finish(),
     }
     on_panic.disarm();
     result
 }
 
+/// Has the frames polled that only are when their own waker was woken: the combinators that made
+/// these wakers are about to be polled.
+fn wake_children(record: &Record) {
+    // SAFETY: the caller is the poller.
+    for waker in unsafe { record.frames.wakers() } {
+        waker.wake();
+    }
+}
+
 /// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed.
-struct OnPanic<'a>(&'a Task);
+struct OnPanic<'a>(&'a Record);
 
 impl OnPanic<'_> {
     fn disarm(self) {
@@ -78,83 +92,19 @@ impl Drop for OnPanic<'_> {
     }
 }
 
-/// Polls a task that nobody has asked for yet, so it has no record.
-fn poll_unrecorded<F: Future>(
-    owner: &mut Option<Owner>,
-    origin: Origin,
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    /// Keeps the record, if the poll made one, also when it panics.
-    struct Keep<'a> {
-        slot: OnceCell<Arc<Task>>,
-        owner: &'a mut Option<Owner>,
-        panicked: bool,
-    }
-
-    impl Drop for Keep<'_> {
-        fn drop(&mut self) {
-            *self.owner = self.slot.take().map(Owner);
-            if let (Some(owner), true) = (&self.owner, self.panicked) {
-                owner.0.exchange.panicked();
-            }
-        }
-    }
-
-    let mut keep = Keep {
-        slot: OnceCell::new(),
-        owner,
-        panicked: true,
-    };
-    let result = enter(&keep.slot, origin, |_| body(future, cx));
-    keep.panicked = false;
-    drop(keep);
-    if let Some(owner) = owner {
-        let on_panic = OnPanic(&owner.0);
-        match result {
-            // SAFETY: whoever has the owner of a task is its poller.
-            Poll::Pending => unsafe {
-                owner.0.exchange.end_first_poll(capture::real(cx.waker()));
-            },
-            Poll::Ready(_) => owner.finish(),
-        }
-        on_panic.disarm();
-    }
-    result
-}
-
-/// The record of the task that `scope` belongs to, made if there is none yet.
-pub(super) fn record(scope: &Scope<'_>) -> Option<Arc<Task>> {
-    let scope = scope.of_task();
-    let task = scope.as_task()?;
-    let unrecorded = || {
-        let cell = task.downcast_ref::<OnceCell<Arc<Task>>>()?;
-        Some(cell.get_or_init(|| {
-            let task = Task::new(scope.origin());
-            task.exchange.begin_first_poll();
-            task
-        }))
-    };
-    task.downcast_ref().or_else(unrecorded).cloned()
-}
-
-/// Whether `task` is being polled in `scope` or around it.
-pub(super) fn is_inside(scope: &Scope<'_>, task: &Task) -> bool {
-    scope.outwards().filter_map(Scope::as_task).any(|other| {
-        let recorded = other.downcast_ref::<Arc<Task>>();
-        let other = recorded.or_else(|| other.downcast_ref::<OnceCell<_>>()?.get());
-        other.is_some_and(|other| std::ptr::eq(&**other, task))
-    })
-}
-
-/// Calls `run` in the scope of a task: `task` is either its record, or the cell for it.
+/// Calls `run` in the scope of a task.
 ///
 /// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
 /// it, because it is not part of the walk.
 #[inline(never)]
-fn enter<R>(task: &dyn Any, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -> R {
-    let scope = Scope::task(task, origin);
-    scope.enter(|| run(&scope))
+fn enter<R>(
+    record: &Record,
+    is_also_frame: bool,
+    cx: &mut Context<'_>,
+    run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
+) -> R {
+    let scope = Scope::task(record, cx.waker(), is_also_frame);
+    scope.enter(|| run(&scope, cx))
 }
 
 /// The root of the stacks of a task: the first function below the mark, into which as much of the
@@ -162,4 +112,47 @@ fn enter<R>(task: &dyn Any, origin: Origin, run: impl FnOnce(&Scope<'_>) -> R) -
 #[inline(never)]
 fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     future.poll(cx)
+}
+
+/// Whether the task of `record` is being polled on this thread.
+pub(super) fn is_inside(record: &Record) -> bool {
+    let found = Scope::with_current(|scope| {
+        let mut records = scope.outwards().map(Scope::record);
+        records
+            .any(|other| std::ptr::eq(other, record))
+            .then_some(())
+    });
+    found.is_some()
+}
+
+/// The live frames of a task that is not being polled, or by the caller.
+pub(super) fn live(record: &Record) -> Vec<Live> {
+    let frames = record.frames.copy().unwrap_or_default();
+    let last = record.stamp();
+    let of = |frame: Copied| Live {
+        key: frame.key.to_bits(),
+        parent: frame.parent.to_bits(),
+        age: frame.since.elapsed(),
+        // What has a waker of its own is polled when that is woken, not in each poll.
+        not_polled_for: (!frame.stamp.is_same_poll(last) && !frame.own_waker)
+            .then(|| frame.stamp.tick().elapsed()),
+        identity: frame.identity,
+    };
+    frames.into_iter().map(of).collect()
+}
+
+/// The live frames of a task, without asking it.
+pub(super) fn snapshot(record: &Record) -> RawTrace {
+    RawTrace::snapshot(marker(record), live(record))
+}
+
+/// The task itself.
+fn marker(record: &Record) -> Marker {
+    let about = record.about();
+    Marker {
+        task: about.id.get(),
+        key: Some(Key::TASK.to_bits()),
+        identity: Identity::new(about.origin, about.label.clone(), None),
+        own_waker: false,
+    }
 }

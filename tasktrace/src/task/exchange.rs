@@ -121,12 +121,6 @@ impl<T: Clone> Exchange<T> {
         self.request()
     }
 
-    /// As `begin_poll`, for the poll in which this exchange was made: it has no waker until that
-    /// poll ends.
-    pub(crate) fn begin_first_poll(&self) {
-        self.phase.store(Phase::Polling as u8, Ordering::Relaxed);
-    }
-
     /// # Safety
     ///
     /// The caller is the poller.
@@ -194,21 +188,6 @@ impl<T: Clone> Exchange<T> {
         self.phase.store(Phase::Suspended as u8, Ordering::Relaxed);
     }
 
-    /// The poll in which this exchange was made returned `Pending`.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn end_first_poll(&self, waker: &Waker) {
-        // SAFETY: the caller is the poller.
-        unsafe { self.register(waker) };
-        self.end_poll();
-        if self.request() == Request::Capture {
-            // Somebody asked when there was no waker to wake yet.
-            waker.wake_by_ref();
-        }
-    }
-
     /// Answers all that have asked.
     pub(crate) fn answer(&self, answer: T) {
         let waiting = self.take_waiting(None);
@@ -238,6 +217,17 @@ impl<T: Clone> Exchange<T> {
         unsafe { self.replace_waker(None) };
     }
 
+    /// Makes it as if it were new.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses it, and the task is finished.
+    pub(crate) unsafe fn reset(&self) {
+        lock(&self.queue).end = None;
+        self.phase
+            .store(Phase::NeverPolled as u8, Ordering::Relaxed);
+    }
+
     fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
         let mut queue = lock(&self.queue);
         queue.end = queue.end.or(end);
@@ -256,12 +246,14 @@ impl<T: Clone> Exchange<T> {
         }
     }
 
+    /// Whether somebody waits for an answer.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
     /// Adds a question and wakes the task.
     pub(crate) fn ask(&self) -> Result<Arc<Waiter<T>>, End> {
-        let waiter = Arc::new(Waiter {
-            answer: Mutex::new(Answer::Awaited(None)),
-            answered: Condvar::new(),
-        });
+        let waiter = Arc::new(Waiter::new());
         let mut queue = lock(&self.queue);
         if let Some(end) = queue.end {
             return Err(end);
@@ -294,6 +286,13 @@ impl<T: Clone> Exchange<T> {
 }
 
 impl<T: Clone> Waiter<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            answer: Mutex::new(Answer::Awaited(None)),
+            answered: Condvar::new(),
+        }
+    }
+
     fn give_all(waiting: Vec<Arc<Self>>, answer: &Result<T, End>) {
         for waiter in waiting {
             // It wakes the asker. Should that panic, then it is neither the task that did, nor the
@@ -302,7 +301,7 @@ impl<T: Clone> Waiter<T> {
         }
     }
 
-    fn give(&self, answer: Result<T, End>) {
+    pub(crate) fn give(&self, answer: Result<T, End>) {
         let mut place = lock(&self.answer);
         let before = std::mem::replace(&mut *place, Answer::Given(answer));
         drop(place);

@@ -1,83 +1,93 @@
-//! The futures that the attributes wrap around the body of a function.
+//! A future with a frame of its own: what `#[traced]` makes of the body of a function, and
+//! [`TracedExt::traced`] of any future.
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::{Owner, drive};
-use crate::capture::{self, Scope};
-use crate::origin::{FrameMeta, Origin};
+use super::frame::{self, Head};
+use super::record::{About, Owner, RecordRef};
+use super::{drive, scope};
+use crate::origin::{Identity, Origin};
 
-pin_project! {
-    /// The body of a `#[traced]` function: a frame of the task that polls it, or a task of its own
-    /// where there is none.
+/// Names futures that are not functions of yours.
+pub trait TracedExt: Future + Sized {
+    /// Shows the future as a frame with this label, as [`#[traced]`](macro@crate::traced) shows a
+    /// function: inside of a task it is a frame of it, outside of any it is a task of its own.
     ///
-    /// As a task it has no record, and so costs no allocation, until somebody asks for a handle.
-    #[derive(Debug)]
-    pub struct FrameFuture<F> {
-        #[pin]
-        future: F,
-        meta: &'static FrameMeta,
-        // The last field: the task is finished when the future has been dropped.
-        owner: Option<Owner>,
+    /// The label and the frame cost an allocation each call.
+    ///
+    /// ```
+    /// use tasktrace::TracedExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (future, handle) = tasktrace::traced(async {
+    ///     std::future::pending::<()>().traced(format!("shard {}", 7)).await;
+    /// });
+    /// tokio::spawn(future);
+    /// # tokio::task::yield_now().await;
+    /// assert!(handle.snapshot().contains("shard 7"));
+    /// # }
+    /// ```
+    #[track_caller]
+    fn traced(self, label: impl Into<Cow<'static, str>>) -> TracedFuture<Self> {
+        let origin = Origin::Call {
+            future: std::any::type_name::<Self>(),
+            location: Location::caller(),
+        };
+        let label = label.into();
+        TracedFuture::new(Identity::new(origin, Some((*label).into()), None), self)
     }
 }
+
+impl<F: Future> TracedExt for F {}
 
 pin_project! {
-    /// The body of a `main` or a `test` function: always a task of its own.
+    /// A future that is a frame of the task that polls it, or a task of its own where there is
+    /// none: see [`TracedExt::traced`].
     #[derive(Debug)]
-    pub struct TaskFuture<F> {
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TracedFuture<F> {
         #[pin]
         future: F,
-        meta: &'static FrameMeta,
-        // The last field: the task is finished when the future has been dropped.
+        head: Head,
+        // Set if it is a task. The last field: the task is finished when the future has been
+        // dropped.
         owner: Option<Owner>,
     }
 }
 
-impl<F: Future> FrameFuture<F> {
-    pub(crate) fn new(meta: &'static FrameMeta, future: F) -> Self {
+impl<F: Future> TracedFuture<F> {
+    pub(crate) fn new(identity: Identity, future: F) -> Self {
         Self {
             future,
-            meta,
+            head: Head::new(identity),
             owner: None,
         }
     }
 }
 
-impl<F: Future> TaskFuture<F> {
-    pub(crate) fn new(meta: &'static FrameMeta, future: F) -> Self {
-        Self {
-            future,
-            meta,
-            owner: None,
-        }
-    }
-}
-
-impl<F: Future> Future for FrameFuture<F> {
+impl<F: Future> Future for TracedFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let origin = Origin::Function(this.meta);
         // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
-        match Scope::frame(origin) {
-            Some(scope) if this.owner.is_none() => {
-                scope.enter(|| capture::watch_for_silence(&scope, cx, |cx| this.future.poll(cx)))
-            }
-            _ => drive::poll(this.owner, origin, this.future, cx),
+        if this.owner.is_none() && scope::is_in_task() {
+            return frame::poll(this.head, this.future, cx);
         }
-    }
-}
-
-impl<F: Future> Future for TaskFuture<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        drive::poll(this.owner, Origin::Function(this.meta), this.future, cx)
+        let owner = this.owner.get_or_insert_with(|| {
+            let identity = this.head.identity();
+            Owner(RecordRef::new(About {
+                label: identity.own_label(),
+                ..About::of(identity.origin())
+            }))
+        });
+        drive::poll(owner, false, this.future, cx)
     }
 }

@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::error::{NoAnswer, TraceError};
 use super::exchange::{End, Phase, Waiter};
-use super::{Task, TaskId, drive};
-use crate::capture::{self, Scope};
+use super::record::{Record, RecordRef};
+use super::scope::{self, Scope};
+use super::state::TaskState;
+use super::{TaskId, drive, pool};
+use crate::capture;
 use crate::sync;
 use crate::trace::Trace;
 
@@ -21,7 +24,7 @@ use crate::trace::Trace;
 /// waker of the task.
 #[derive(Clone)]
 pub struct TraceHandle {
-    task: Arc<Task>,
+    task: RecordRef,
 }
 
 /// The task that is being polled on this thread: the innermost, if tasks are nested.
@@ -45,11 +48,26 @@ pub struct TraceHandle {
 /// ```
 #[must_use]
 pub fn current() -> Option<TraceHandle> {
-    Scope::with_current(drive::record).map(TraceHandle::new)
+    Scope::with_current(|scope| Some(TraceHandle::new(RecordRef::of(scope.record()))))
+}
+
+/// All tasks that have not finished, in the order of their numbers.
+///
+/// ```
+/// let (_future, handle) = tasktrace::traced(async {});
+/// assert!(tasktrace::tasks().any(|task| task.id() == handle.id()));
+/// ```
+pub fn tasks() -> impl Iterator<Item = TraceHandle> {
+    let mut tasks: Vec<TraceHandle> = pool::tasks()
+        .filter(|record| !record.is_finished())
+        .map(TraceHandle::new)
+        .collect();
+    tasks.sort_unstable_by_key(TraceHandle::id);
+    tasks.into_iter()
 }
 
 impl TraceHandle {
-    pub(crate) fn new(task: Arc<Task>) -> Self {
+    pub(crate) fn new(task: RecordRef) -> Self {
         Self { task }
     }
 
@@ -111,31 +129,20 @@ impl TraceHandle {
     /// }
     /// ```
     pub fn backtrace_timeout(&self, timeout: Duration) -> Result<Trace, TraceError> {
-        let exchange = &self.task.exchange;
-        let inside = Scope::with_current(|scope| drive::is_inside(scope, &self.task).then_some(()));
-        if inside.is_some() {
-            return Err(TraceError::InsideOwnPoll);
-        }
         // A time too far to be told is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        let waiter = exchange.ask()?;
-        if let Some(answer) = waiter.wait(deadline) {
-            return Ok(answer?);
+        self.ask()?.wait(deadline, timeout)
+    }
+
+    /// Asks, and does not wait for the answer.
+    pub(crate) fn ask(&self) -> Result<Asked<'_>, TraceError> {
+        if drive::is_inside(&self.task) {
+            return Err(TraceError::InsideOwnPoll);
         }
-        exchange.withdraw(&waiter);
-        // The answer may have been given while the question was being taken back.
-        if let Some(answer) = waiter.wait(Some(Instant::now())) {
-            return Ok(answer?);
-        }
-        let reason = match exchange.phase() {
-            Phase::NeverPolled => return Err(TraceError::NeverPolled),
-            Phase::Polling => NoAnswer::Running,
-            Phase::Suspended => NoAnswer::NotPolled,
-            Phase::Finished => return Err(TraceError::Finished),
-        };
-        Err(TraceError::NoAnswer {
-            waited: timeout,
-            reason,
+        let waiter = self.task.exchange.ask()?;
+        Ok(Asked {
+            task: &self.task,
+            waiter,
         })
     }
 
@@ -148,7 +155,7 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.task.id
+        self.task.about().id
     }
 
     /// The name given to the task, or else the path of its function.
@@ -160,7 +167,109 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn name(&self) -> &str {
-        self.task.origin.name()
+        self.task.about().origin.name()
+    }
+
+    /// The label of the task, if it was given one.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// assert_eq!(handle.label(), None);
+    /// ```
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let about = self.task.about();
+        about.label.as_deref().or_else(|| about.origin.given_name())
+    }
+
+    /// What the task is doing, without asking it.
+    ///
+    /// ```
+    /// use tasktrace::TaskState;
+    ///
+    /// let (future, handle) = tasktrace::traced(async {});
+    /// assert_eq!(handle.state(), TaskState::NeverPolled);
+    /// drop(future);
+    /// assert_eq!(handle.state(), TaskState::Finished);
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> TaskState {
+        self.task.state()
+    }
+
+    /// Where the task was made: the call of [`traced`](crate::traced()) or of a function that
+    /// spawns it. `None` for a task that its first poll has made, as it is for a `#[traced]`
+    /// function that is called outside of any task.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// assert!(handle.spawned_at().unwrap().line() > 0);
+    /// ```
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.task.about().spawned_at
+    }
+
+    /// The task in which this one was made, if it was in one.
+    ///
+    /// ```
+    /// #[tasktrace::traced]
+    /// async fn serve() {
+    ///     let (_future, handle) = tasktrace::traced(async {});
+    ///     assert_eq!(handle.parent(), tasktrace::current().map(|task| task.id()));
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() { serve().await }
+    /// ```
+    #[must_use]
+    pub fn parent(&self) -> Option<TaskId> {
+        self.task.about().parent
+    }
+
+    /// How long ago the task was made. Like all times here it is up to a hundredth of a second too
+    /// long, or more on a machine that is very busy, and not too short.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// assert!(handle.age() < std::time::Duration::from_secs(3600));
+    /// ```
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.task.about().made.elapsed()
+    }
+
+    /// How long ago the last poll of the task began. `None` if there was none.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// assert_eq!(handle.last_polled(), None);
+    /// ```
+    #[must_use]
+    pub fn last_polled(&self) -> Option<Duration> {
+        (self.polls() > 0).then(|| self.task.stamp().tick().elapsed())
+    }
+
+    /// How many polls of the task have begun.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// assert_eq!(handle.polls(), 0);
+    /// ```
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.task.polls()
+    }
+
+    /// Where the task is as far as its live frames tell: the tasks and the `#[traced]` functions
+    /// in it that have been suspended. Nothing is polled, so this works whatever the executor does.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// println!("{}", handle.snapshot());
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Trace {
+        Trace::new(drive::snapshot(&self.task))
     }
 
     /// Whether the future of the task has resolved or was dropped.
@@ -173,16 +282,16 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.task.exchange.phase() == Phase::Finished
+        self.task.is_finished()
     }
 }
 
 impl fmt::Debug for TraceHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TraceHandle")
-            .field("id", &self.task.id.get())
+            .field("id", &self.id().get())
             .field("name", &self.name())
-            .field("state", &self.task.exchange.phase())
+            .field("state", &self.state())
             .finish()
     }
 }
@@ -209,13 +318,54 @@ impl Trace {
     #[must_use]
     #[inline(never)]
     pub fn here() -> Option<Self> {
-        capture::here().map(Self::new)
+        let raw = Scope::with_current(|scope| {
+            Some(capture::here(
+                scope.of_task().mark(),
+                &scope::surroundings(),
+            ))
+        });
+        raw.map(Self::new)
+    }
+}
+
+/// A request that a thread can wait for.
+pub(crate) struct Asked<'a> {
+    task: &'a Record,
+    waiter: sync::Arc<Waiter<Trace>>,
+}
+
+impl Asked<'_> {
+    /// Blocks until there is an answer, or until `deadline`, which is after `timeout`.
+    pub(crate) fn wait(
+        self,
+        deadline: Option<Instant>,
+        timeout: Duration,
+    ) -> Result<Trace, TraceError> {
+        let Self { task, waiter } = self;
+        if let Some(answer) = waiter.wait(deadline) {
+            return Ok(answer?);
+        }
+        task.exchange.withdraw(&waiter);
+        // The answer may have been given while the question was being taken back.
+        if let Some(answer) = waiter.wait(Some(Instant::now())) {
+            return Ok(answer?);
+        }
+        let reason = match task.exchange.phase() {
+            Phase::NeverPolled => return Err(TraceError::NeverPolled),
+            Phase::Polling => NoAnswer::Running,
+            Phase::Suspended => NoAnswer::NotPolled,
+            Phase::Finished => return Err(TraceError::Finished),
+        };
+        Err(TraceError::NoAnswer {
+            waited: timeout,
+            reason,
+        })
     }
 }
 
 /// A request that is being waited for.
 struct Backtrace<'a> {
-    task: &'a Task,
+    task: &'a Record,
     asked: Option<sync::Arc<Waiter<Trace>>>,
 }
 

@@ -1,30 +1,41 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
+//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept.
 //! * [`exchange`]: the protocol between those who ask and the one who polls.
-//! * [`drive`]: one poll of a task.
+//! * [`frames`]: the live frames of a task, which one thread writes and any may read.
+//! * [`scope`]: what is being polled on this thread.
+//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame.
 //! * [`traced`], [`framed`]: the futures that users hold.
 //! * [`handle`]: what users ask with.
+//! * [`clock`], [`thread`]: when, and by whom.
 
+mod clock;
 mod drive;
 mod error;
 mod exchange;
+mod frame;
 mod framed;
+mod frames;
 mod handle;
+mod pool;
+mod record;
+mod refs;
+mod scope;
+mod state;
+mod thread;
 mod traced;
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use error::{NoAnswer, TraceError};
-pub use framed::{FrameFuture, TaskFuture};
-pub use handle::{TraceHandle, current};
+pub(crate) use exchange::{End, Waiter};
+pub use framed::{TracedExt, TracedFuture};
+pub use handle::{TraceHandle, current, tasks};
+pub(crate) use record::About;
+pub use state::{Running, TaskState};
 pub use traced::{TracedTask, traced};
-
-use crate::origin::Origin;
-use crate::trace::Trace;
-use exchange::Exchange;
 
 /// Identifies a task for the life of the process.
 ///
@@ -39,11 +50,19 @@ use exchange::Exchange;
 pub struct TaskId(NonZeroU64);
 
 impl TaskId {
+    /// Of no task.
+    const NONE: Self = Self(NonZeroU64::MAX);
+
     fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         // At one task a nanosecond, the counter wraps after 584 years.
         Self(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The task with this number, which is not 0.
+    pub(crate) fn from_number(number: u64) -> Self {
+        NonZeroU64::new(number).map_or(Self::NONE, Self)
     }
 
     /// The number of the task.
@@ -64,42 +83,9 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// What the future of a task and the handles to it share.
-pub(crate) struct Task {
-    id: TaskId,
-    origin: Origin,
-    exchange: Exchange<Trace>,
-}
-
-impl Task {
-    pub(crate) fn new(origin: Origin) -> Arc<Self> {
-        Arc::new(Self {
-            id: TaskId::next(),
-            origin,
-            exchange: Exchange::new(),
-        })
-    }
-}
-
-/// The poller's reference to the record. There is one for each task, it is owned by the future of
-/// the task, and the task is finished when it is dropped.
-struct Owner(Arc<Task>);
-
-impl Owner {
-    fn finish(&self) {
-        // SAFETY: whoever has the owner of a task is its poller.
-        unsafe { self.0.exchange.finish() };
-    }
-}
-
-impl fmt::Debug for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.0.id)
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.finish();
-    }
+/// How many records are in use, and how many frames are in them: for tests that nothing is left
+/// behind.
+pub(crate) fn live() -> (usize, usize) {
+    let frames = pool::tasks().map(|record| record.frames.len()).sum();
+    (pool::count(), frames)
 }

@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::frame::{self, Head};
 use super::handle::TraceHandle;
-use super::{Owner, Task, drive};
-use crate::origin::Origin;
+use super::record::{About, Owner, RecordRef};
+use super::{drive, scope};
+use crate::origin::{Identity, Origin};
 
 /// Makes a task of a future: returns a future to use in its place, and a handle to ask for traces
 /// of it.
@@ -40,17 +41,20 @@ use crate::origin::Origin;
 #[track_caller]
 #[must_use = "the future does nothing unless it is polled"]
 pub fn traced<F: Future>(future: F) -> (TracedTask<F>, TraceHandle) {
+    let location = Location::caller();
     let origin = Origin::Call {
         future: std::any::type_name::<F>(),
-        location: Location::caller(),
+        location,
     };
-    let task = Task::new(origin);
-    let handle = TraceHandle::new(Arc::clone(&task));
-    let task = TracedTask {
+    let task = TracedTask::new(
+        About {
+            spawned_at: Some(location),
+            parent: scope::current_task(),
+            ..About::of(origin)
+        },
         future,
-        origin,
-        owner: Owner(task),
-    };
+    );
+    let handle = task.handle();
     (task, handle)
 }
 
@@ -67,10 +71,37 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedTask<F> {
         #[pin]
+        body: Body<F>,
+        // What it is to a task that polls it, if one does.
+        head: Option<Head>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    struct Body<F> {
+        #[pin]
         future: F,
-        origin: Origin,
+        is_also_frame: bool,
         // The last field: the task is finished when the future has been dropped.
         owner: Owner,
+    }
+}
+
+impl<F: Future> TracedTask<F> {
+    pub(crate) fn new(about: About, future: F) -> Self {
+        Self {
+            body: Body {
+                future,
+                is_also_frame: false,
+                owner: Owner(RecordRef::new(about)),
+            },
+            head: None,
+        }
+    }
+
+    pub(crate) fn handle(&self) -> TraceHandle {
+        TraceHandle::new(self.body.owner.0.clone())
     }
 }
 
@@ -78,7 +109,26 @@ impl<F: Future> Future for TracedTask<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let body = this.body.as_mut().project();
+        *body.is_also_frame = scope::is_in_task();
+        if !*body.is_also_frame {
+            return this.body.poll(cx);
+        }
+        let head = this.head.get_or_insert_with(|| {
+            let about = body.owner.0.about();
+            let (label, id) = (about.label.clone(), about.id.get());
+            Head::new(Identity::new(about.origin, label, Some(id)))
+        });
+        frame::poll(head, this.body, cx)
+    }
+}
+
+impl<F: Future> Future for Body<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        drive::poll_recorded(this.owner, *this.origin, this.future, cx)
+        drive::poll(this.owner, *this.is_also_frame, this.future, cx)
     }
 }

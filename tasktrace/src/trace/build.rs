@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::frame::{Frame, Place, Wait};
+use super::frame::{Frame, Place, Times, Wait};
 use super::resource::Resource;
 
 /// A tree in the making.
@@ -21,6 +21,8 @@ pub(super) struct Builder {
     resources: HashMap<(Option<usize>, Arc<str>), usize>,
     /// How often each way from a resource to where it registered its waker was seen.
     ways: HashMap<(usize, u64), usize>,
+    /// Where the live frame with a key is.
+    keys: HashMap<u64, usize>,
 }
 
 struct Node {
@@ -28,6 +30,7 @@ struct Node {
     place: Place,
     wait: Option<Wait>,
     count: usize,
+    times: Times,
 }
 
 impl Builder {
@@ -35,14 +38,18 @@ impl Builder {
     /// resource that it waits for.
     pub(super) fn add(
         &mut self,
-        path: impl IntoIterator<Item = Place>,
+        path: impl IntoIterator<Item = (Place, Vec<u64>)>,
         resource: Option<Resource>,
         wait: Wait,
         count: usize,
     ) {
         let mut at = None;
-        for place in path {
-            at = Some(self.child(at, place));
+        for (place, keys) in path {
+            let child = self.child(at, place);
+            at = Some(child);
+            for key in keys {
+                self.keys.entry(key).or_insert(child);
+            }
         }
         if let Some(Resource { place, wait, way }) = resource {
             let at = self.resource(at, place);
@@ -55,6 +62,38 @@ impl Builder {
             let count = self.nodes[at].count + count;
             self.nodes[at].see(wait, count);
         }
+    }
+
+    /// Where the live frame with this key is, if there was a stack through it.
+    pub(super) fn find(&self, key: u64) -> Option<usize> {
+        self.keys.get(&key).copied()
+    }
+
+    /// Adds a live frame below another, and tells where it is.
+    pub(super) fn add_live(&mut self, parent: Option<usize>, place: Place, key: u64) -> usize {
+        let at = self.child(parent, place);
+        self.keys.insert(key, at);
+        at
+    }
+
+    /// Adds a live frame that is shown as one with the one that it is below.
+    pub(super) fn join_live(&mut self, at: usize, place: Place, key: u64) {
+        let label = self.nodes[at].place.label.take().or(place.label);
+        self.nodes[at].place = Place { label, ..place };
+        self.keys.insert(key, at);
+    }
+
+    /// Says how a live frame waits of which there is no stack.
+    pub(super) fn see(&mut self, at: usize, wait: Wait) {
+        let count = self.nodes[at].count + 1;
+        self.nodes[at].see(wait, count);
+    }
+
+    /// Notes times, the longest if several live frames are at the same place.
+    pub(super) fn note_times(&mut self, at: usize, times: Times) {
+        let known = &mut self.nodes[at].times;
+        known.age = known.age.max(times.age);
+        known.not_polled_for = known.not_polled_for.max(times.not_polled_for);
     }
 
     fn child(&mut self, parent: Option<usize>, place: Place) -> usize {
@@ -94,6 +133,7 @@ impl Builder {
                 place: node.place,
                 wait: node.wait,
                 count: node.count,
+                times: node.times,
                 children: own,
             };
             match node.parent {
@@ -121,6 +161,7 @@ fn new(nodes: &mut Vec<Node>, parent: Option<usize>, place: Place) -> usize {
         place,
         wait: None,
         count: 0,
+        times: Times::default(),
     });
     nodes.len() - 1
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A function in a [`Trace`](crate::Trace), or the thing that it waits for.
 ///
@@ -19,7 +20,15 @@ pub struct Frame {
     pub(super) place: Place,
     pub(super) wait: Option<Wait>,
     pub(super) count: usize,
+    pub(super) times: Times,
     pub(super) children: Vec<Frame>,
+}
+
+/// What is known of the times of a live frame. It tells no frame from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) age: Option<Duration>,
+    pub(super) not_polled_for: Option<Duration>,
 }
 
 /// What makes two frames the same. Frames are ordered by their place in the source.
@@ -59,6 +68,13 @@ pub enum Wait {
     OutOfBudget,
     /// It waits, but has no waker registered: nothing can wake it.
     NoWaker,
+    /// It is a live frame of which nothing more is known than that it has not finished: the trace is
+    /// a snapshot, for which nothing was polled.
+    Suspended,
+    /// It is alive, but its task does not poll it: the future is held, and nothing drives it. What
+    /// it holds in turn, such as a lock, stays held. See
+    /// [`Frame::not_polled_for`](crate::Frame::not_polled_for).
+    NotPolled,
     /// It does not wait: it asked for its own stack with [`Trace::here`](crate::Trace::here).
     Running,
 }
@@ -71,7 +87,7 @@ impl Frame {
         &self.place.name
     }
 
-    /// The name given with `#[traced(name = "…")]`.
+    /// The label given with `#[traced("…")]` or `#[traced(name = "…")]`.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.place.label.as_deref()
@@ -107,6 +123,19 @@ impl Frame {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// How long ago it was first suspended, if it is a `#[traced]` function.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.times.age
+    }
+
+    /// How long ago it was last polled, if its task has been polled since without polling it:
+    /// see [`Wait::NotPolled`].
+    #[must_use]
+    pub fn not_polled_for(&self) -> Option<Duration> {
+        self.times.not_polled_for
     }
 
     /// The functions that this one has called, and is waiting for.

@@ -47,12 +47,20 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
         }
         if path.is_empty() {
             // Nothing was polled that left a trace: say at least what the task is.
-            path.extend(raw.entries(*stack).iter().filter_map(|entry| match entry {
-                Entry::Marker(index) => raw.marker(*index).map(super::tidy::place_of),
-                _ => None,
+            path.extend(raw.entries(*stack).iter().filter_map(|entry| {
+                match entry {
+                    Entry::Marker(index) => raw
+                        .marker(*index)
+                        .map(|marker| super::tidy::place_of(&marker.identity)),
+                    _ => None,
+                }
             }));
         }
+        let path = path.into_iter().map(|place| (place, Vec::new()));
         builder.add(path, None, wait(stack.kind), stack.count);
+    }
+    if raw.stacks.is_empty() {
+        super::live::add(raw, &mut builder);
     }
     Tree {
         frames: builder.finish(),

@@ -3,12 +3,14 @@
 //! * [`frame`]: the tree that users inspect.
 //! * [`build`]: merging stacks into a tree.
 //! * [`tidy`], [`full`]: the two ways to make frames of a stack.
+//! * [`live`]: the frames that are known without a stack.
 //! * [`resource`]: what to call the thing that a leaf waits for.
 #![forbid(unsafe_code)]
 
 mod build;
 mod frame;
 mod full;
+mod live;
 mod notes;
 mod resource;
 mod tidy;
@@ -150,6 +152,15 @@ impl Trace {
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
         frame::walk(self.frames()).any(|frame| frame.is(path))
+    }
+
+    /// The numbers of the tasks whose handles are awaited, each once.
+    pub(crate) fn awaits(&self) -> Vec<u64> {
+        let live = self.inner.raw.live.iter();
+        let mut awaits: Vec<u64> = live.filter_map(|live| live.identity.awaits()).collect();
+        awaits.sort_unstable();
+        awaits.dedup();
+        awaits
     }
 
     /// What `{}` prints.

@@ -8,23 +8,23 @@
 //! * Below the last function of the program, one frame for the resource that it waits for.
 //! * The names and places that the attributes know, where there are no symbols.
 
+mod combinators;
 mod path;
-
-use std::sync::Arc;
 
 use self::path::Path;
 use super::Tree;
 use super::build::Builder;
 use super::frame::{Place, Wait};
+use super::live;
 use super::notes::Survey;
-use crate::capture::{Entry, LeafKind, RawTrace, Stack};
-use crate::origin::Origin;
+use crate::capture::{Entry, LeafKind, Marker, RawTrace, Stack};
+use crate::origin::Identity;
 use crate::symbol::{self, Paths, Symbols};
 
 pub(super) fn tree(raw: &RawTrace) -> Tree {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
-    let resolved: Vec<Vec<Part>> = raw
+    let resolved: Vec<Vec<Part<'_>>> = raw
         .stacks
         .iter()
         .map(|stack| parts(raw, *stack, &mut survey))
@@ -33,14 +33,19 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
         learn_workspaces(part, raw);
     }
     let paths = Paths::new();
-    for (stack, parts) in raw.stacks.iter().zip(&resolved) {
-        let mut path = Path::new(&paths, stack.kind);
+    let own = combinators::own_registrations(raw, &resolved);
+    for ((stack, parts), own) in raw.stacks.iter().zip(&resolved).zip(own) {
+        if own {
+            continue;
+        }
+        let mut path = Path::new(&paths, stack.kind, raw.task);
         for part in parts {
             path.push(part);
         }
         let (frames, resource) = path.finish();
         builder.add(frames, resource, wait(stack.kind), stack.count);
     }
+    live::add(raw, &mut builder);
     Tree {
         frames: builder.finish(),
         notes: survey.notes(raw),
@@ -65,28 +70,29 @@ pub(super) fn cut() -> Place {
 }
 
 /// What is known of a task or a frame without symbols.
-pub(super) fn place_of(origin: Origin) -> Place {
+pub(super) fn place_of(identity: &Identity) -> Place {
+    let origin = identity.origin();
     Place {
         file: Some(origin.file().into()),
         line: Some(origin.line()),
         column: Some(origin.column()),
         name: symbol::split_name(origin.path()).function.into(),
-        label: origin.given_name().map(Arc::from),
+        label: identity.label(),
     }
 }
 
 /// An entry of a stack, resolved.
-enum Part {
+enum Part<'a> {
     /// The functions at an address, and the tasks and frames whose polls are among them.
-    Functions(Symbols, Vec<Origin>),
+    Functions(Symbols, Vec<&'a Marker>),
     /// The first of these has given up its frame to the functions that follow.
     TailCaller(Symbols),
     /// The task.
-    Root(Origin),
+    Root(&'a Marker),
     Cut,
 }
 
-fn parts(raw: &RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part> {
+fn parts<'a>(raw: &'a RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut caller = None;
     for entry in raw.entries(stack) {
@@ -100,8 +106,8 @@ fn parts(raw: &RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part> {
                 parts.push(Part::Functions(symbols, Vec::new()));
             }
             Entry::Marker(index) => match (raw.marker(*index), parts.last_mut()) {
-                (Some(origin), Some(Part::Functions(_, markers))) => markers.push(origin),
-                (Some(origin), _) => parts.push(Part::Root(origin)),
+                (Some(marker), Some(Part::Functions(_, markers))) => markers.push(marker),
+                (Some(marker), _) => parts.push(Part::Root(marker)),
                 (None, _) => {}
             },
             Entry::Cut => parts.push(Part::Cut),
@@ -111,13 +117,13 @@ fn parts(raw: &RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part> {
 }
 
 /// The attributes know paths relative to the workspace, the symbols know them whole.
-fn learn_workspaces(part: &Part, raw: &RawTrace) {
+fn learn_workspaces(part: &Part<'_>, raw: &RawTrace) {
     let Part::Functions(symbols, _) = part else {
         return;
     };
     for file in symbols.iter().filter_map(|symbol| symbol.file.as_deref()) {
-        for origin in raw.markers() {
-            symbol::learn_workspace(origin.file(), file);
+        for marker in raw.markers() {
+            symbol::learn_workspace(marker.identity.origin().file(), file);
         }
     }
 }

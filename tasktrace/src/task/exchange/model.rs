@@ -96,23 +96,6 @@ fn a_request_survives_a_change_of_wakers() {
 }
 
 #[test]
-fn a_request_survives_being_made_before_the_first_waker() {
-    loom::model(|| {
-        let exchange = shared();
-        let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || assert_eq!(ask(&exchange), Ok(7))
-        });
-        let signal = Signal::new();
-        // SAFETY: this is the thread that polls.
-        unsafe { exchange.end_first_poll(&Waker::from(StdArc::clone(&signal))) };
-        signal.0.wait();
-        run_until_captured(&exchange, &signal);
-        asker.join().unwrap();
-    });
-}
-
-#[test]
 fn whoever_asks_learns_of_the_end() {
     loom::model(|| {
         let exchange = shared();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Part, cut, place_of, wait};
-use crate::capture::LeafKind;
+use crate::capture::{LeafKind, Marker};
 use crate::origin::Origin;
 use crate::symbol::{Class, Paths, Symbol};
 use crate::trace::frame::Place;
@@ -13,6 +13,8 @@ use crate::trace::resource::{self, Resource};
 pub(super) struct Path<'a> {
     paths: &'a Paths,
     kind: LeafKind,
+    /// The number of the task that the trace is of.
+    task: u64,
     frames: Vec<TidyFrame>,
     /// Functions of runtimes since the last frame: plumbing if another frame follows, the resource
     /// that is waited for if none does.
@@ -28,6 +30,8 @@ struct TidyFrame {
     /// How many closures deep in that function.
     closures: usize,
     place: Place,
+    /// The keys of the live frames that it is: it may be a task as well as a function.
+    keys: Vec<u64>,
     source: Source,
 }
 
@@ -61,10 +65,11 @@ enum Pushed {
 }
 
 impl<'a> Path<'a> {
-    pub(super) fn new(paths: &'a Paths, kind: LeafKind) -> Self {
+    pub(super) fn new(paths: &'a Paths, kind: LeafKind, task: u64) -> Self {
         Self {
             paths,
             kind,
+            task,
             frames: Vec::new(),
             runtime: Vec::new(),
             caller: Caller::Poll,
@@ -72,7 +77,7 @@ impl<'a> Path<'a> {
         }
     }
 
-    pub(super) fn push(&mut self, part: &'a Part) {
+    pub(super) fn push(&mut self, part: &'a Part<'_>) {
         match part {
             Part::Functions(symbols, markers) => {
                 // Each belongs where a poll of ours is. Several may have been inlined into the
@@ -81,13 +86,13 @@ impl<'a> Path<'a> {
                 for symbol in symbols.iter() {
                     self.push_symbol(symbol);
                     if symbol.class == Class::OurFrame
-                        && let Some(origin) = markers.next()
+                        && let Some(marker) = markers.next()
                     {
-                        self.push_marker(*origin);
+                        self.push_marker(marker);
                     }
                 }
-                for origin in markers {
-                    self.push_marker(*origin);
+                for marker in markers {
+                    self.push_marker(marker);
                 }
             }
             Part::TailCaller(symbols) => {
@@ -95,19 +100,21 @@ impl<'a> Path<'a> {
                     self.push_symbol(symbol);
                 }
             }
-            Part::Root(origin) => self.push_marker(*origin),
+            Part::Root(marker) => self.push_marker(marker),
             Part::Cut => self.frames.push(TidyFrame {
                 function: "".into(),
                 closures: 0,
                 place: cut(),
+                keys: Vec::new(),
                 source: Source::Symbol,
             }),
         }
     }
 
-    fn push_marker(&mut self, origin: Origin) {
-        let place = place_of(origin);
-        let source = match origin {
+    fn push_marker(&mut self, marker: &Marker) {
+        let place = place_of(&marker.identity);
+        let key = marker.key.filter(|_| marker.task == self.task);
+        let source = match marker.identity.origin() {
             Origin::Function(_) => Source::Attribute,
             Origin::Call { .. } => Source::Call,
         };
@@ -116,12 +123,14 @@ impl<'a> Path<'a> {
             Some(last) if last.function == place.name && last.source == Source::Symbol => {
                 // The symbol's line is that of the attribute.
                 last.place = place;
+                last.keys.extend(key);
                 last.source = source;
             }
             _ => self.frames.push(TidyFrame {
                 function: Arc::clone(&place.name),
                 closures: 0,
                 place,
+                keys: key.into_iter().collect(),
                 source,
             }),
         }
@@ -154,6 +163,7 @@ impl<'a> Path<'a> {
             name: Arc::clone(&symbol.function),
             label: None,
         };
+        let mut keys = Vec::new();
         match self.frames.last_mut() {
             Some(last) if is_inside(symbol, last) => {
                 if last.source != Source::Symbol {
@@ -185,6 +195,8 @@ impl<'a> Path<'a> {
             }
             // A future that was boxed before it was traced, for example.
             Some(last) if last.source == Source::Call && last.function != symbol.function => {
+                keys = std::mem::take(&mut last.keys);
+                place.label = last.place.label.take();
                 self.frames.pop();
             }
             _ => {}
@@ -199,13 +211,14 @@ impl<'a> Path<'a> {
             function: Arc::clone(&symbol.function),
             closures: symbol.closures,
             place,
+            keys,
             source: Source::Symbol,
         });
         Pushed::Frame
     }
 
     /// The frames, and what the last of them waits for.
-    pub(super) fn finish(mut self) -> (Vec<Place>, Option<Resource>) {
+    pub(super) fn finish(mut self) -> (Vec<(Place, Vec<u64>)>, Option<Resource>) {
         let resource = match self.kind {
             LeafKind::Registered | LeafKind::Woken => {
                 resource::find(&self.runtime, wait(self.kind), self.paths)
@@ -218,10 +231,14 @@ impl<'a> Path<'a> {
                 function: "".into(),
                 closures: 0,
                 place: Place::default(),
+                keys: Vec::new(),
                 source: Source::Symbol,
             });
         }
-        let frames = self.frames.into_iter().map(|frame| frame.place);
+        let frames = self
+            .frames
+            .into_iter()
+            .map(|frame| (frame.place, frame.keys));
         (frames.collect(), resource)
     }
 }

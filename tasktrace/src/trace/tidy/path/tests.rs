@@ -24,11 +24,12 @@ fn check(functions: &[(Class, &str, usize, u32)], expected: &[(&str, u32)]) {
         .collect();
     let paths = Paths::new();
     let part = Part::Functions(symbols, Vec::new());
-    let mut path = Path::new(&paths, LeafKind::Registered);
+    let mut path = Path::new(&paths, LeafKind::Registered, 1);
     path.push(&part);
     let (frames, resource) = path.finish();
     let places = frames
         .into_iter()
+        .map(|(place, _)| place)
         .chain(resource.map(|resource| resource.place));
     let found: Vec<(String, u32)> = places
         .map(|place| (place.name.to_string(), place.line.unwrap_or(0)))
@@ -127,11 +128,11 @@ fn there_is_always_something() {
     check(&[(Std, "core::task::Waker::clone", 0, 1)], &[("", 0)]);
     let paths = Paths::new();
     for kind in [LeafKind::NoWaker, LeafKind::Here, LeafKind::Woken] {
-        let (frames, resource) = Path::new(&paths, kind).finish();
+        let (frames, resource) = Path::new(&paths, kind, 1).finish();
         assert_eq!(frames.len(), 1);
         assert!(resource.is_none());
     }
-    let mut path = Path::new(&paths, LeafKind::Woken);
+    let mut path = Path::new(&paths, LeafKind::Woken, 1);
     let part = Part::Functions(Symbols::from([symbol(Runtime, SLEEP, 0, 7)]), Vec::new());
     path.push(&part);
     path.push(&Part::Cut);

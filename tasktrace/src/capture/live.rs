@@ -1,0 +1,48 @@
+//! The live frames of a task, as they go with its stacks: plain data.
+
+use std::time::Duration;
+
+use super::CaptureRef;
+use crate::origin::Identity;
+use crate::unwind::Mark;
+
+/// A task or a frame whose poll is on the stack.
+#[derive(Clone, Debug)]
+pub(crate) struct Marker {
+    /// The number of its task.
+    pub(crate) task: u64,
+    /// Which frame of that task: see [`Live::key`]. 0 is the task itself.
+    pub(crate) key: Option<u64>,
+    pub(crate) identity: Identity,
+    /// Whether it is polled with another waker than what is around it.
+    pub(crate) own_waker: bool,
+}
+
+/// One of the polls around a place.
+#[derive(Clone, Debug)]
+pub(crate) struct Around {
+    pub(crate) mark: Mark,
+    pub(crate) marker: Marker,
+    /// Whether it is a task that is a frame of another as well: that frame is the next around it.
+    pub(crate) is_also_frame: bool,
+    /// The capture that it is in the middle of, if it is a task.
+    pub(crate) capture: Option<CaptureRef>,
+}
+
+/// What is being polled around a place, from the inside out.
+pub(crate) type Surroundings = Vec<Around>;
+
+/// A live frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    /// Identifies it among the frames of the task.
+    pub(crate) key: u64,
+    /// The key of the frame that it is below. 0 is the task itself.
+    pub(crate) parent: u64,
+    pub(crate) identity: Identity,
+    /// How long ago it was first suspended.
+    pub(crate) age: Duration,
+    /// How long ago it was last polled, if its task has been polled since, and should have polled
+    /// it.
+    pub(crate) not_polled_for: Option<Duration>,
+}

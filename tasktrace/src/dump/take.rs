@@ -1,0 +1,153 @@
+//! Taking a dump.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Dump, Source, TaskDump};
+use crate::capture::RawTrace;
+use crate::sync;
+use crate::task::{End, TaskId, TaskState, TraceError, TraceHandle, Waiter, tasks};
+use crate::trace::Trace;
+
+/// How long [`dump`] waits for the tasks.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// Where all tasks are as far as their live frames tell: the tasks and the `#[traced]` functions in
+/// them that have been suspended.
+///
+/// Nothing is polled, nobody is woken, and nothing is waited for. So it works on any thread and at
+/// any time: when all threads of the executor are blocked, when it is gone, in a panic hook.
+///
+/// ```
+/// let (future, _handle) = tasktrace::traced(async {});
+/// println!("{}", tasktrace::snapshot());
+/// # drop(future);
+/// ```
+#[must_use]
+pub fn snapshot() -> Dump {
+    let tasks = tasks().map(|handle| TaskDump::of(&handle).with_snapshot(&handle, None));
+    Dump::of(tasks.collect())
+}
+
+/// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
+/// two seconds are shown as in a [`snapshot`].
+///
+/// It does not matter on which executor it is awaited: the waiting is done by a thread of its own.
+///
+/// # Cancel safety
+///
+/// The future can be dropped at any time. The thread ends when its two seconds are over, or before.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (future, _handle) = tasktrace::traced(std::future::pending::<()>());
+/// tokio::spawn(future);
+///
+/// println!("{}", tasktrace::dump().await);
+/// # }
+/// ```
+pub async fn dump() -> Dump {
+    let waiter = sync::Arc::new(Waiter::new());
+    let spawned = thread::Builder::new().name("tasktrace-dump".into()).spawn({
+        let waiter = sync::Arc::clone(&waiter);
+        move || waiter.give(Ok(dump_blocking(BUDGET)))
+    });
+    if spawned.is_err() {
+        // Without a thread there is nobody to wait.
+        return snapshot();
+    }
+    // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
+    let dumped = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
+    dumped.unwrap_or_else(|_: End| snapshot())
+}
+
+/// As [`dump`], and blocks the calling thread for at most `budget`.
+///
+/// For watchdogs, signal handling threads and tests. In async code use [`dump`]: a thread that an
+/// executor needs to poll the tasks must not be blocked.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let runtime = tokio::runtime::Runtime::new().unwrap();
+/// let (future, _handle) = tasktrace::traced(std::future::pending::<()>());
+/// runtime.spawn(future);
+///
+/// println!("{}", tasktrace::dump_blocking(Duration::from_secs(2)));
+/// ```
+#[must_use]
+pub fn dump_blocking(budget: Duration) -> Dump {
+    // A time too far to be told is no deadline.
+    let deadline = Instant::now().checked_add(budget);
+    let handles: Vec<TraceHandle> = tasks().collect();
+    // All are asked before any is waited for. What is to be said of a task is what was so before
+    // it was asked.
+    let asked: Vec<_> = handles
+        .iter()
+        .map(|handle| {
+            let task = TaskDump::of(handle);
+            let asked = match task.state {
+                // It may be polled tomorrow, or never.
+                TaskState::NeverPolled => Err(TraceError::NeverPolled),
+                _ => handle.ask(),
+            };
+            (handle, task, asked)
+        })
+        .collect();
+    let tasks = asked.into_iter().filter_map(|(handle, task, asked)| {
+        match asked.and_then(|asked| asked.wait(deadline, budget)) {
+            Ok(trace) => Some(task.with(trace, Source::Capture)),
+            Err(TraceError::Finished) => None,
+            Err(error) => Some(task.with_snapshot(handle, Some(error))),
+        }
+    });
+    Dump::of(tasks.collect())
+}
+
+impl Dump {
+    fn of(tasks: Vec<TaskDump>) -> Self {
+        Self {
+            tasks,
+            untraced: None,
+        }
+    }
+}
+
+impl TaskDump {
+    /// All but the trace.
+    fn of(handle: &TraceHandle) -> Self {
+        Self {
+            id: handle.id(),
+            name: handle.name().into(),
+            label: handle.label().map(Arc::from),
+            state: handle.state(),
+            age: handle.age(),
+            last_polled: handle.last_polled(),
+            polls: handle.polls(),
+            spawned_at: handle.spawned_at(),
+            parent: handle.parent(),
+            awaits: Vec::new(),
+            trace: Trace::new(RawTrace::default()),
+            source: Source::Snapshot { error: None },
+        }
+    }
+
+    fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {
+        self.with(handle.snapshot(), Source::Snapshot { error })
+    }
+
+    fn with(self, trace: Trace, source: Source) -> Self {
+        Self {
+            awaits: trace
+                .awaits()
+                .into_iter()
+                .map(TaskId::from_number)
+                .collect(),
+            trace,
+            source,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Time that costs a load to tell.
+//!
+//! A thread of its own keeps the time while there are tasks, in steps of ten milliseconds, so that
+//! a poll need not read a clock. What is told is never late: an event is filed under the step that
+//! began before it, and its age is reckoned to the very moment, so an age is up to a step (and what
+//! the scheduler adds) too long, but not too short.
+//!
+//! *Measured:* a load is 0.3 ns, `CLOCK_MONOTONIC_COARSE` 7.7 ns, `Instant::now` 19 ns.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::pool;
+
+/// The length of a step.
+const STEP: Duration = Duration::from_millis(10);
+
+/// How many steps there are between looking whether there are tasks still.
+const STEPS_BETWEEN_LOOKS: u32 = 100;
+
+/// The step that now is in. 0 while nobody keeps it.
+static NOW: AtomicU32 = AtomicU32::new(0);
+
+/// The thread that keeps the time, if there can be one.
+static KEEPER: OnceLock<Option<Thread>> = OnceLock::new();
+
+/// A step of time, counted from 1. It can be told for 497 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick(pub(crate) u32);
+
+impl Tick {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        match NOW.load(Ordering::Relaxed) {
+            0 => read_clock_and_wake_keeper(),
+            now => Self(now),
+        }
+    }
+
+    /// How long ago it was.
+    pub(crate) fn elapsed(self) -> Duration {
+        let since_start = STEP * self.0.saturating_sub(1);
+        start().elapsed().saturating_sub(since_start)
+    }
+}
+
+fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now)
+}
+
+fn read_clock() -> Tick {
+    let steps = start().elapsed().as_millis() / STEP.as_millis();
+    Tick(u32::try_from(steps + 1).unwrap_or(u32::MAX))
+}
+
+#[cold]
+fn read_clock_and_wake_keeper() -> Tick {
+    let keeper = KEEPER.get_or_init(|| {
+        let thread = thread::Builder::new().name("tasktrace-clock".into());
+        let spawned = thread.spawn(keep);
+        spawned.ok().map(|handle| handle.thread().clone())
+    });
+    if let Some(keeper) = keeper {
+        keeper.unpark();
+    }
+    read_clock()
+}
+
+fn keep() {
+    loop {
+        for _ in 0..STEPS_BETWEEN_LOOKS {
+            NOW.store(read_clock().0, Ordering::Relaxed);
+            thread::sleep(STEP);
+        }
+        if !pool::any() {
+            NOW.store(0, Ordering::Relaxed);
+            // Whoever finds no time unparks: also if that is between these two lines.
+            thread::park();
+        }
+    }
+}

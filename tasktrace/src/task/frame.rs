@@ -1,0 +1,183 @@
+//! A frame: what a future that is polled inside of a task adds to the live tree.
+//!
+//! Its [`Head`] is part of the future and is used by whoever polls or drops that, so by one thread
+//! at a time. It remembers where the frame is filed: in which record and under which key. A record
+//! is never freed and a key is never used twice, so what it remembers may be out of date, but does
+//! no harm.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll};
+
+use super::frames::Key;
+use super::record::Record;
+use super::scope::Scope;
+use crate::capture;
+use crate::origin::Identity;
+
+pub(super) struct Head {
+    identity: Identity,
+    /// The record that it is filed in, or was.
+    record: Cell<*const Record>,
+    key: Cell<Key>,
+}
+
+// SAFETY: the cells are accessed only by who has the future mutably, to poll or to drop it, and
+// inside of such a poll on the same thread, through a `Scope`. `Debug` does not access them.
+unsafe impl Send for Head {}
+// SAFETY: likewise.
+unsafe impl Sync for Head {}
+
+// Whatever happens in a poll, what is remembered may be out of date: see above.
+impl UnwindSafe for Head {}
+impl RefUnwindSafe for Head {}
+
+impl Head {
+    pub(super) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            record: Cell::new(ptr::null()),
+            key: Cell::new(Key::TASK),
+        }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The key that it has in this record.
+    #[inline]
+    pub(super) fn key_in(&self, record: &Record) -> Option<Key> {
+        ptr::eq(self.record.get(), record).then(|| self.key.get())
+    }
+
+    /// Files the frame in the record of the task that polls it, below the scope around it.
+    ///
+    /// `scope` is that of a poll of this frame.
+    #[cold]
+    fn file(&self, scope: &Scope<'_>) -> Option<Key> {
+        let record = scope.record();
+        let scopes: Vec<&Scope<'_>> = scope
+            .outwards()
+            .take_while(|scope| !scope.is_task())
+            .collect();
+        let mut parent = Key::TASK;
+        for scope in scopes.into_iter().rev() {
+            parent = scope.head()?.file_below(record, parent)?;
+        }
+        Some(parent)
+    }
+
+    /// Files the frame below one that is filed.
+    ///
+    /// The caller is in a poll of this frame, and of the task of the record.
+    pub(super) fn file_below(&self, record: &Record, parent: Key) -> Option<Key> {
+        if let Some(key) = self.key_in(record) {
+            // SAFETY: the caller is in a poll of the task.
+            if unsafe { record.frames.set_parent(key, parent) } {
+                return Some(key);
+            }
+        } else {
+            self.note_gone();
+        }
+        // SAFETY: likewise.
+        let key = unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
+        self.record.set(record);
+        self.key.set(key);
+        Some(key)
+    }
+
+    /// The poll has returned `Pending`.
+    #[inline]
+    fn suspended(&self, scope: &Scope<'_>) {
+        let record = scope.record();
+        let parent = scope.parent().and_then(Scope::key);
+        let filed = match (self.key_in(record), parent) {
+            (Some(key), Some(parent)) => record.frames.polled(key, parent, record.stamp()),
+            _ => false,
+        };
+        if !filed {
+            self.file(scope);
+        }
+        if scope.has_own_waker() {
+            self.keep_waker(scope);
+        }
+    }
+
+    #[cold]
+    fn keep_waker(&self, scope: &Scope<'_>) {
+        let record = scope.record();
+        if let Some(key) = self.key_in(record) {
+            // SAFETY: the caller is in a poll of the task.
+            drop(unsafe { record.frames.set_waker(key, capture::real(scope.waker())) });
+        }
+    }
+
+    /// The frame is no more, or no more where it was.
+    #[inline]
+    fn unfile(&self) {
+        let record = self.record.replace(ptr::null());
+        // SAFETY: null or a record, and those are never freed.
+        if let Some(record) = unsafe { record.as_ref() } {
+            self.unfile_from(record);
+        }
+    }
+
+    fn unfile_from(&self, record: &Record) {
+        let is_owner = Scope::with_current(|scope| ptr::eq(scope.record(), record).then_some(()));
+        if is_owner.is_some() {
+            // SAFETY: this is in a poll of the task.
+            drop(unsafe { record.frames.remove(self.key.get()) });
+        } else {
+            record.frames.note_gone(self.key.get());
+        }
+    }
+
+    /// It is polled by another task than the one it is filed with.
+    fn note_gone(&self) {
+        let record = self.record.replace(ptr::null());
+        // SAFETY: null or a record, and those are never freed.
+        if let Some(record) = unsafe { record.as_ref() } {
+            record.frames.note_gone(self.key.get());
+        }
+    }
+}
+
+impl Drop for Head {
+    #[inline]
+    fn drop(&mut self) {
+        self.unfile();
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.identity.origin().fmt(f)
+    }
+}
+
+/// Polls `future` as a frame of the task that is being polled. Gives it back if there is none.
+#[inline]
+pub(super) fn poll<F: Future>(
+    head: &Head,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let waker = cx.waker();
+    let Some(scope) = Scope::frame(head, waker) else {
+        return future.poll(cx);
+    };
+    let result = match scope.capture() {
+        None => scope.enter(|| future.poll(cx)),
+        Some(capture) => scope.enter(|| capture.watch(cx, |cx| future.poll(cx))),
+    };
+    match result {
+        Poll::Pending => head.suspended(&scope),
+        Poll::Ready(_) => head.unfile(),
+    }
+    result
+}

@@ -1,0 +1,649 @@
+//! The live frames of a task: a table in its record that one thread writes and any may read.
+//!
+//! | who | may |
+//! |---|---|
+//! | **owner**: the poller of the task | everything; it never waits for anybody, and executes no locked instruction unless a frame has a label |
+//! | **readers**: any thread that has a reference to the record | copy the table |
+//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | leave a note that the frame is gone |
+//!
+//! # The table
+//!
+//! A frame has a *slot* from the poll in which it is first suspended until it is finished, dropped,
+//! or polled by another task. Slots stay where they are for as long as the record has references.
+//! They are numbered from 1; the task itself counts as number 0. Each use of a slot has a *serial*
+//! number that no other use of a slot of this record has, so a [`Key`], which is both, never
+//! identifies another frame than the one it was made for: not when its slot is used again, and not
+//! when the record is used for another task.
+//!
+//! # Copying
+//!
+//! A sequence counter is odd while the owner changes which frames there are. A reader copies, and
+//! copies again if the counter was odd or has moved on; after a few times it gives up. All fields
+//! are atomic, so a copy that is thrown away was a waste of time, but no data race. What changes
+//! with every poll, the stamps, is not counted: a stamp is a word of its own.
+//!
+//! # Labels
+//!
+//! What a frame has beyond a static description is kept beside the table, under a lock, by key. A
+//! reader that has copied a key finds either what belongs to it, or nothing because the frame has
+//! ended since.
+//!
+//! # Frames that end elsewhere
+//!
+//! A frame can be moved out of its task and dropped anywhere, while the task is being polled on
+//! another thread. The dropper notes its key; the owner takes it off the table when it next has a
+//! look, and readers leave out what is noted. A note that comes too late, when the record belongs
+//! to another task, matches nothing.
+
+use std::collections::BTreeMap;
+use std::ptr;
+use std::sync::Arc as StdArc;
+use std::task::Waker;
+
+use super::clock::Tick;
+use crate::origin::{Dynamic, FrameMeta, Identity};
+use crate::sync::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell, fence, lock,
+    spin_loop,
+};
+
+/// Identifies a frame of a task: a slot and a serial number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    /// The task itself, as the parent of its outermost frames.
+    pub(crate) const TASK: Self = Self(0);
+
+    fn new(slot: u32, serial: u32) -> Self {
+        Self(u64::from(slot) << 32 | u64::from(serial))
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn slot(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    fn serial(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// When a frame or a task was last polled: in which poll of the task, and at which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    #[inline]
+    pub(crate) fn new(poll: u64, tick: Tick) -> Self {
+        // The lower half of the number tells polls apart that are not four billions apart.
+        Self(poll << 32 | u64::from(tick.0))
+    }
+
+    pub(crate) fn tick(self) -> Tick {
+        Tick(self.0 as u32)
+    }
+
+    /// Whether both are of the same poll.
+    pub(crate) fn is_same_poll(self, other: Self) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
+
+    /// The same poll at the time of the other.
+    pub(crate) fn at_time_of(self, other: Self) -> Self {
+        Self(self.0 >> 32 << 32 | u64::from(other.tick().0))
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+}
+
+struct Slot {
+    /// Null while there is no frame in it. [`DYNAMIC`] if there is more to it than this.
+    identity: AtomicPtr<FrameMeta>,
+    /// See [`Stamp`].
+    stamp: AtomicU64,
+    /// The key of the parent. While there is no frame in it, the number of the next free slot.
+    parent: AtomicU64,
+    serial: AtomicU32,
+    /// The tick in which it was first suspended, see [`Tick`].
+    since: AtomicU32,
+}
+
+/// Stands for an [`Identity::Dynamic`] in a slot.
+static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+
+/// The first chunk has so many slots, each other twice as many as the one before.
+const FIRST_CHUNK: u32 = 4;
+/// More frames than there are slots in so many chunks stay invisible.
+const CHUNKS: usize = 22;
+
+/// How often a reader tries to get a copy.
+const TRIES: usize = 32;
+
+type Chunk = AtomicPtr<Slot>;
+
+pub(crate) struct Frames {
+    sequence: AtomicU32,
+    /// How many slots have been in use.
+    used: AtomicU32,
+    /// The owner's: a slot that is not in use any more, and leads to the others.
+    free: AtomicU32,
+    /// The owner's: the last serial number. Never reset.
+    serial: AtomicU32,
+    first: Chunk,
+    others: AtomicPtr<[Chunk; CHUNKS - 1]>,
+    dynamic: Mutex<BTreeMap<Key, StdArc<Dynamic>>>,
+    /// The owner's: the wakers of frames that are polled with another than their task's.
+    wakers: UnsafeCell<BTreeMap<Key, Waker>>,
+    /// Frames that ended elsewhere.
+    gone: Mutex<Vec<Key>>,
+    any_gone: AtomicBool,
+}
+
+// SAFETY: `wakers` is accessed by the owner only, of whom there is one at a time: the methods that
+// do are `unsafe` and demand it. Everything else is synchronised.
+unsafe impl Sync for Frames {}
+// SAFETY: the slots that the pointers lead to are owned.
+unsafe impl Send for Frames {}
+
+/// A frame, as a reader has found it.
+#[derive(Clone, Debug)]
+pub(crate) struct Copied {
+    pub(crate) key: Key,
+    pub(crate) parent: Key,
+    pub(crate) identity: Identity,
+    pub(crate) since: Tick,
+    pub(crate) stamp: Stamp,
+    /// Whether it was polled with a waker that is not its task's.
+    pub(crate) own_waker: bool,
+}
+
+/// In the parent field of a slot: the frame has a waker of its own.
+const OWN_WAKER: u64 = 1 << 63;
+
+impl Frames {
+    pub(crate) fn new() -> Self {
+        Self {
+            sequence: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+            free: AtomicU32::new(0),
+            serial: AtomicU32::new(0),
+            first: AtomicPtr::new(ptr::null_mut()),
+            others: AtomicPtr::new(ptr::null_mut()),
+            dynamic: Mutex::new(BTreeMap::new()),
+            wakers: UnsafeCell::new(BTreeMap::new()),
+            gone: Mutex::new(Vec::new()),
+            any_gone: AtomicBool::new(false),
+        }
+    }
+
+    // The owner's side.
+
+    /// Adds a frame. `None` if there are too many.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn insert(
+        &self,
+        identity: &Identity,
+        parent: Key,
+        stamp: Stamp,
+    ) -> Option<Key> {
+        // SAFETY: the caller is the owner.
+        unsafe { self.take_off_gone() };
+        let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1);
+        self.serial.store(serial, Ordering::Relaxed);
+        let number = match self.free.load(Ordering::Relaxed) {
+            0 => self.unused_slot()?,
+            number => number,
+        };
+        let slot = self.slot(number)?;
+        let key = Key::new(number, serial);
+        let meta = match identity {
+            Identity::Static(meta) => ptr::from_ref(*meta),
+            Identity::Dynamic(dynamic) => {
+                lock(&self.dynamic).insert(key, StdArc::clone(dynamic));
+                &raw const DYNAMIC
+            }
+        };
+        self.change(|| {
+            if number > self.used.load(Ordering::Relaxed) {
+                self.used.store(number, Ordering::Relaxed);
+            } else {
+                let next = slot.parent.load(Ordering::Relaxed) as u32;
+                self.free.store(next, Ordering::Relaxed);
+            }
+            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+            slot.parent.store(parent.0, Ordering::Relaxed);
+            slot.serial.store(serial, Ordering::Relaxed);
+            slot.since.store(stamp.tick().0, Ordering::Relaxed);
+            slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
+        });
+        Some(key)
+    }
+
+    /// Takes a frame off, if it is there. Returns what is to be dropped after it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn remove(&self, key: Key) -> Option<Waker> {
+        let slot = self.find(key)?;
+        let meta: *const FrameMeta = slot.identity.load(Ordering::Relaxed);
+        let own_waker = slot.parent.load(Ordering::Relaxed) & OWN_WAKER != 0;
+        self.change(|| {
+            slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+            let next = self.free.load(Ordering::Relaxed);
+            slot.parent.store(u64::from(next), Ordering::Relaxed);
+            self.free.store(key.slot(), Ordering::Relaxed);
+        });
+        if ptr::eq(meta, &raw const DYNAMIC) {
+            let removed = lock(&self.dynamic).remove(&key);
+            drop(removed);
+        }
+        if !own_waker {
+            return None;
+        }
+        // SAFETY: the caller is the owner.
+        self.wakers
+            .with_mut(|wakers| unsafe { &mut *wakers }.remove(&key))
+    }
+
+    /// Notes that a frame has been polled. Whether it is there and below this parent.
+    ///
+    /// The caller is the owner; if it is not, a time is wrong.
+    #[inline]
+    pub(crate) fn polled(&self, key: Key, parent: Key, stamp: Stamp) -> bool {
+        let Some(slot) = self.find(key) else {
+            return false;
+        };
+        slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0
+    }
+
+    /// Puts a frame below another parent. Whether it is there.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn set_parent(&self, key: Key, parent: Key) -> bool {
+        let Some(slot) = self.find(key) else {
+            return false;
+        };
+        let before = slot.parent.load(Ordering::Relaxed);
+        if before & !OWN_WAKER != parent.0 {
+            let parent = parent.0 | before & OWN_WAKER;
+            self.change(|| slot.parent.store(parent, Ordering::Relaxed));
+        }
+        true
+    }
+
+    /// Keeps the waker of a frame that is polled with another than its task's. Returns what is to
+    /// be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn set_waker(&self, key: Key, waker: &Waker) -> Option<Waker> {
+        let slot = self.find(key)?;
+        // SAFETY: the caller is the owner, and `will_wake` calls nobody's code.
+        let known = self.wakers.with(|wakers| unsafe {
+            let known = (*wakers).get(&key);
+            known.is_some_and(|known| known.will_wake(waker))
+        });
+        if known {
+            return None;
+        }
+        let waker = waker.clone();
+        let parent = slot.parent.load(Ordering::Relaxed);
+        self.change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
+        // SAFETY: the caller is the owner.
+        self.wakers
+            .with_mut(|wakers| unsafe { &mut *wakers }.insert(key, waker))
+    }
+
+    /// The wakers of all frames that are polled with another than their task's.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn wakers(&self) -> Vec<Waker> {
+        // SAFETY: the caller is the owner. Cloning a waker is somebody else's code, but no poll of
+        // this task, which alone could change the map.
+        self.wakers
+            .with(|wakers| unsafe { &*wakers }.values().cloned().collect())
+    }
+
+    /// Takes off what has ended elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[inline]
+    pub(crate) unsafe fn take_off_gone(&self) {
+        if self.any_gone.load(Ordering::Relaxed) {
+            // SAFETY: the caller is the owner.
+            unsafe { self.take_off_all_gone() };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[cold]
+    unsafe fn take_off_all_gone(&self) {
+        let mut gone = lock(&self.gone);
+        self.any_gone.store(false, Ordering::Relaxed);
+        let noted = std::mem::take(&mut *gone);
+        // With the list locked: a reader that no longer finds a frame on it does not find it in the
+        // table either.
+        // SAFETY: the caller is the owner.
+        let wakers = noted.iter().filter_map(|key| unsafe { self.remove(*key) });
+        let wakers: Vec<Waker> = wakers.collect();
+        drop(gone);
+        drop((noted, wakers));
+    }
+
+    /// Takes all frames off. Returns what is to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    pub(crate) unsafe fn clear(&self) -> BTreeMap<Key, Waker> {
+        let used = self.used.load(Ordering::Relaxed);
+        if used == 0 {
+            return BTreeMap::new();
+        }
+        self.change(|| {
+            for slot in (1..=used).filter_map(|number| self.slot(number)) {
+                slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+            }
+            self.used.store(0, Ordering::Relaxed);
+            self.free.store(0, Ordering::Relaxed);
+        });
+        let dynamic = std::mem::take(&mut *lock(&self.dynamic));
+        drop(dynamic);
+        // SAFETY: the caller is the owner.
+        self.wakers
+            .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }))
+    }
+
+    /// Gives back memory that the next task is unlikely to need.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has a reference to the record, and it is empty.
+    pub(crate) unsafe fn shrink(&self) {
+        let others = self.others.swap(ptr::null_mut(), Ordering::Relaxed);
+        if others.is_null() {
+            return;
+        }
+        // SAFETY: it is from a box, and there is nobody who could be reading it.
+        let others = unsafe { Box::from_raw(others) };
+        for (chunk, length) in others.iter().zip(chunk_lengths().skip(1)) {
+            // SAFETY: likewise.
+            unsafe { free_chunk(chunk, length) };
+        }
+    }
+
+    /// Changes which frames there are, so that no reader takes what is half done for a whole.
+    #[inline]
+    fn change(&self, change: impl FnOnce()) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence
+            .store(sequence.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees any of the changes sees that the counter is odd, or has moved on.
+        fence(Ordering::Release);
+        change();
+        // A reader that sees the counter even again sees all of the changes.
+        self.sequence
+            .store(sequence.wrapping_add(2), Ordering::Release);
+    }
+
+    #[inline]
+    fn find(&self, key: Key) -> Option<&Slot> {
+        if key.slot() > self.used.load(Ordering::Relaxed) {
+            return None;
+        }
+        let slot = self.slot(key.slot())?;
+        let is_it = slot.serial.load(Ordering::Relaxed) == key.serial()
+            && !slot.identity.load(Ordering::Relaxed).is_null();
+        is_it.then_some(slot)
+    }
+
+    /// The number of a slot that has not been in use yet, and that there is room for.
+    fn unused_slot(&self) -> Option<u32> {
+        let number = self.used.load(Ordering::Relaxed) + 1;
+        let (chunk, _) = place(number)?;
+        let chunk = match chunk {
+            0 => &self.first,
+            _ => &self.others_or_insert()[chunk - 1],
+        };
+        if chunk.load(Ordering::Relaxed).is_null() {
+            let length = chunk_lengths().nth(place(number)?.0)?;
+            let slots: Box<[Slot]> = (0..length).map(|_| Slot::free()).collect();
+            let first = Box::into_raw(slots).cast::<Slot>();
+            // Release: whoever sees the pointer sees slots.
+            chunk.store(first, Ordering::Release);
+        }
+        Some(number)
+    }
+
+    fn others_or_insert(&self) -> &[Chunk; CHUNKS - 1] {
+        let mut others = self.others.load(Ordering::Relaxed);
+        if others.is_null() {
+            let new = std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
+            others = Box::into_raw(Box::new(new));
+            self.others.store(others, Ordering::Release);
+        }
+        // SAFETY: it is from a box that is freed when nobody has a reference to the record.
+        unsafe { &*others }
+    }
+
+    #[inline]
+    fn slot(&self, number: u32) -> Option<&Slot> {
+        let (chunk, index) = place(number)?;
+        let first = if chunk == 0 {
+            self.first.load(Ordering::Acquire)
+        } else {
+            // SAFETY: it is null, or from a box that is freed when nobody has a reference to the
+            // record. Acquire: the pointers in it were written before it was.
+            let others = unsafe { self.others.load(Ordering::Acquire).as_ref() }?;
+            others.get(chunk - 1)?.load(Ordering::Acquire)
+        };
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: the chunk has a slot of that index (`place`), and is freed together with the
+        // above.
+        Some(unsafe { &*first.add(index) })
+    }
+
+    /// A number that changes when a frame comes or goes.
+    ///
+    /// The caller is the owner.
+    pub(crate) fn version(&self) -> u32 {
+        self.sequence.load(Ordering::Relaxed)
+    }
+
+    // The readers' side.
+
+    /// A copy of the table. `None` if it was being changed all the time.
+    ///
+    /// The caller has a reference to the record.
+    pub(crate) fn copy(&self) -> Option<Vec<Copied>> {
+        let gone = self.gone();
+        let mut copy = Vec::new();
+        for _ in 0..TRIES {
+            if self.try_copy(&mut copy) {
+                return Some(self.complete(&copy, &gone));
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    /// What was noted before this, in order.
+    fn gone(&self) -> Vec<Key> {
+        if !self.any_gone.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut gone = lock(&self.gone).clone();
+        gone.sort_unstable();
+        gone
+    }
+
+    fn try_copy(&self, copy: &mut Vec<Words>) -> bool {
+        copy.clear();
+        // Acquire: sees all the changes that were made before the counter was this.
+        let before = self.sequence.load(Ordering::Acquire);
+        if !before.is_multiple_of(2) {
+            return false;
+        }
+        for number in 1..=self.used.load(Ordering::Relaxed) {
+            let Some(slot) = self.slot(number) else {
+                return false;
+            };
+            let meta = slot.identity.load(Ordering::Relaxed);
+            if meta.is_null() {
+                continue;
+            }
+            copy.push(Words {
+                key: Key::new(number, slot.serial.load(Ordering::Relaxed)),
+                meta,
+                stamp: slot.stamp.load(Ordering::Relaxed),
+                parent: slot.parent.load(Ordering::Relaxed),
+                since: slot.since.load(Ordering::Relaxed),
+            });
+        }
+        // If one of these loads saw a change, the next one sees that the counter was made odd.
+        fence(Ordering::Acquire);
+        self.sequence.load(Ordering::Relaxed) == before
+    }
+
+    /// Makes frames of the words, without those that are gone.
+    fn complete(&self, words: &[Words], gone: &[Key]) -> Vec<Copied> {
+        let is_dynamic = |words: &Words| ptr::eq(words.meta, &raw const DYNAMIC);
+        let dynamic = words.iter().any(is_dynamic).then(|| lock(&self.dynamic));
+        let live = words.iter().filter_map(|words| {
+            if gone.binary_search(&words.key).is_ok() {
+                return None;
+            }
+            let identity = if is_dynamic(words) {
+                Identity::Dynamic(StdArc::clone(dynamic.as_ref()?.get(&words.key)?))
+            } else {
+                // SAFETY: only pointers to what is static are stored in slots.
+                Identity::Static(unsafe { &*words.meta })
+            };
+            Some(Copied {
+                key: words.key,
+                parent: Key(words.parent & !OWN_WAKER),
+                identity,
+                since: Tick(words.since),
+                stamp: Stamp(words.stamp),
+                own_waker: words.parent & OWN_WAKER != 0,
+            })
+        });
+        live.collect()
+    }
+
+    /// How many frames there are, for tests.
+    pub(crate) fn len(&self) -> usize {
+        self.copy().map_or(0, |frames| frames.len())
+    }
+
+    // The droppers' side.
+
+    /// Notes that a frame has ended.
+    pub(crate) fn note_gone(&self, key: Key) {
+        let mut gone = lock(&self.gone);
+        gone.push(key);
+        self.any_gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets what was noted about frames that are gone.
+    pub(crate) fn forget_gone(&self) {
+        if self.any_gone.load(Ordering::Relaxed) {
+            let mut gone = lock(&self.gone);
+            self.any_gone.store(false, Ordering::Relaxed);
+            let gone = std::mem::take(&mut *gone);
+            drop(gone);
+        }
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        // SAFETY: there is no other reference. Records are never dropped, but those of models are.
+        unsafe {
+            self.shrink();
+            free_chunk(&self.first, FIRST_CHUNK);
+        }
+    }
+}
+
+/// A slot, copied word for word.
+struct Words {
+    key: Key,
+    meta: *const FrameMeta,
+    stamp: u64,
+    parent: u64,
+    since: u32,
+}
+
+impl Slot {
+    fn free() -> Self {
+        Self {
+            identity: AtomicPtr::new(ptr::null_mut()),
+            stamp: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            serial: AtomicU32::new(0),
+            since: AtomicU32::new(0),
+        }
+    }
+}
+
+/// The chunk that a slot is in, and its index there.
+#[inline]
+fn place(number: u32) -> Option<(usize, usize)> {
+    // As if there were a chunk before the first, of as many slots.
+    let position = number.checked_sub(1)?.checked_add(FIRST_CHUNK)?;
+    let chunk = position.ilog2() - FIRST_CHUNK.ilog2();
+    let index = position - (FIRST_CHUNK << chunk);
+    ((chunk as usize) < CHUNKS).then_some((chunk as usize, index as usize))
+}
+
+fn chunk_lengths() -> impl Iterator<Item = u32> {
+    (0..CHUNKS).map(|chunk| FIRST_CHUNK << chunk)
+}
+
+/// # Safety
+///
+/// Nobody else uses the chunk, which is null or has this length.
+unsafe fn free_chunk(chunk: &Chunk, length: u32) {
+    let first = chunk.load(Ordering::Relaxed);
+    if !first.is_null() {
+        let slots = ptr::slice_from_raw_parts_mut(first, length as usize);
+        // SAFETY: it is from a boxed slice of this length.
+        drop(unsafe { Box::from_raw(slots) });
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(all(test, tasktrace_loom))]
+mod model;

@@ -1,0 +1,174 @@
+//! [`Frames`] in all interleavings that loom can tell apart.
+//!
+//! Each frame has its parent for an identity: the two words are written one after the other, so a
+//! copy that mixes the fields of two frames shows. Each model lets the owner do one thing while a
+//! reader copies: loom tries all ways in which the steps of the two can be interleaved, and all
+//! values that a relaxed load may return.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::*;
+use crate::origin::FrameMeta;
+
+static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
+static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
+
+const FIRST: Stamp = Stamp(1 << 32 | 1);
+const SECOND: Stamp = Stamp(2 << 32 | 2);
+
+fn insert(frames: &Frames, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
+    // SAFETY: each model has one thread that is the owner.
+    unsafe { frames.insert(&Identity::Static(meta), parent, stamp) }.expect("there is room")
+}
+
+fn remove(frames: &Frames, key: Key) {
+    // SAFETY: each model has one thread that is the owner.
+    assert!(unsafe { frames.remove(key) }.is_none());
+}
+
+fn name(frame: &Copied) -> &'static str {
+    frame.identity.origin().name()
+}
+
+/// Lets the owner `change` what `prepare` has made, and hands what a reader sees to `check`.
+fn model<T: Send + 'static>(
+    prepare: impl Fn(&Frames) -> T + Send + Sync + 'static,
+    change: impl Fn(&Frames, T) + Send + Sync + 'static,
+    check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
+) {
+    loom::model(move || {
+        let frames = Arc::new(Frames::new());
+        let prepared = prepare(&frames);
+        let reader = {
+            let frames = frames.clone();
+            thread::spawn(move || {
+                let mut words = Vec::new();
+                let gone = frames.gone();
+                frames
+                    .try_copy(&mut words)
+                    .then(|| frames.complete(&words, &gone))
+            })
+        };
+        change(&frames, prepared);
+        if let Some(copy) = reader.join().unwrap() {
+            check(copy);
+        }
+    });
+}
+
+#[test]
+fn a_new_frame_is_seen_whole() {
+    model(
+        |_| (),
+        |frames, ()| {
+            let one = insert(frames, &ONE, Key::TASK, FIRST);
+            insert(frames, &TWO, one, FIRST);
+        },
+        |copy| {
+            for frame in &copy {
+                match name(frame) {
+                    "one" => assert_eq!(frame.parent, Key::TASK),
+                    _ => assert_eq!(frame.parent, copy[0].key, "its parent was there before it"),
+                }
+                assert_eq!(frame.since, Tick(1));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_slot_that_is_used_again_is_never_seen_half() {
+    model(
+        |frames| insert(frames, &ONE, Key::TASK, FIRST),
+        |frames, one| {
+            remove(frames, one);
+            let parent = Key::new(7, 7);
+            let two = insert(frames, &TWO, parent, SECOND);
+            assert_eq!(two.slot(), one.slot());
+            assert_ne!(two, one);
+        },
+        |copy| {
+            for frame in copy {
+                match name(&frame) {
+                    "one" => assert_eq!((frame.parent, frame.since), (Key::TASK, Tick(1))),
+                    _ => assert_eq!((frame.parent, frame.since), (Key::new(7, 7), Tick(2))),
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_frame_is_below_one_parent_or_the_other() {
+    model(
+        |frames| insert(frames, &ONE, Key::TASK, FIRST),
+        |frames, one| {
+            assert!(frames.polled(one, Key::TASK, SECOND));
+            // SAFETY: this is the owner.
+            assert!(unsafe { frames.set_parent(one, Key::new(7, 7)) });
+        },
+        |copy| {
+            let [one] = &copy[..] else {
+                panic!("it was there all the time");
+            };
+            assert!([Key::TASK, Key::new(7, 7)].contains(&one.parent));
+            assert!([FIRST, SECOND].contains(&one.stamp));
+        },
+    );
+}
+
+#[test]
+fn a_frame_that_ends_elsewhere_is_taken_off_once() {
+    loom::model(|| {
+        let frames = Arc::new(Frames::new());
+        let one = insert(&frames, &ONE, Key::TASK, FIRST);
+        let dropper = thread::spawn({
+            let frames = frames.clone();
+            move || {
+                frames.note_gone(one);
+                let copy = frames.copy().unwrap_or_default();
+                assert!(copy.iter().all(|frame| frame.key != one));
+            }
+        });
+        let two = insert(&frames, &TWO, Key::TASK, FIRST);
+        dropper.join().unwrap();
+        // SAFETY: this is the owner.
+        unsafe { frames.take_off_gone() };
+        assert!(frames.find(one).is_none());
+        assert!(frames.find(two).is_some());
+    });
+}
+
+#[test]
+fn a_label_is_that_of_its_frame() {
+    let label = |text: &str| {
+        Identity::Dynamic(StdArc::new(Dynamic {
+            origin: crate::origin::Origin::Function(&ONE),
+            label: Some(text.into()),
+            awaits: None,
+        }))
+    };
+    loom::model(move || {
+        let frames = Arc::new(Frames::new());
+        // SAFETY: this is the owner.
+        let one = unsafe { frames.insert(&label("one"), Key::TASK, FIRST) }.unwrap();
+        let reader = thread::spawn({
+            let frames = frames.clone();
+            move || {
+                let mut words = Vec::new();
+                let gone = frames.gone();
+                frames
+                    .try_copy(&mut words)
+                    .then(|| frames.complete(&words, &gone))
+            }
+        });
+        remove(&frames, one);
+        // SAFETY: likewise.
+        unsafe { frames.insert(&label("two"), Key::TASK, SECOND) }.unwrap();
+        for frame in reader.join().unwrap().unwrap_or_default() {
+            let expected = if frame.since == Tick(1) { "one" } else { "two" };
+            assert_eq!(frame.identity.label().as_deref(), Some(expected));
+        }
+    });
+}

@@ -1,0 +1,319 @@
+//! Which task and which frames are being polled on this thread: a list of values on its stack.
+//!
+//! A [`Scope`] is on the list exactly while the closure that [`Scope::enter`] was given runs. It
+//! borrows nothing that a closure could outlive, and it cannot be leaked, because nobody but
+//! `enter` ever owns the guard that takes it off the list.
+
+use std::cell::Cell;
+use std::ptr;
+use std::task::Waker;
+
+use super::frame::Head;
+use super::frames::Key;
+use super::record::Record;
+use crate::capture::{self, Around, Capture, CaptureRef, Marker, Surroundings};
+use crate::origin::Identity;
+use crate::unwind::Mark;
+
+/// One task or one frame that is being polled.
+pub(super) struct Scope<'a> {
+    /// Of the function that polls.
+    mark: Mark,
+    /// The task, or that of the frame.
+    record: &'a Record,
+    kind: Kind<'a>,
+    /// What it is polled with.
+    waker: &'a Waker,
+    /// The scope that this one was entered in: the next on the list, while it is on the list.
+    parent: Cell<*const Scope<'static>>,
+}
+
+enum Kind<'a> {
+    Task {
+        /// The capture that it is in the middle of.
+        capture: Cell<Option<CaptureRef>>,
+        /// Whether the scope around it is of the same future, as a frame of another task.
+        is_also_frame: bool,
+    },
+    Frame(&'a Head),
+}
+
+/// What a thread knows. No destructor, and initialised before the thread runs, so that access is
+/// free.
+struct Local {
+    /// The innermost scope. Invariant: the list that starts here holds scopes of this thread whose
+    /// `enter` has not returned, and no others.
+    innermost: Cell<*const Scope<'static>>,
+    /// How many captures are going on. There is no need to look for one while it is 0.
+    captures: Cell<usize>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local {
+            innermost: Cell::new(ptr::null()),
+            captures: Cell::new(0),
+        }
+    };
+}
+
+#[inline]
+fn innermost() -> *const Scope<'static> {
+    LOCAL
+        .try_with(|local| local.innermost.get())
+        .unwrap_or(ptr::null())
+}
+
+/// Whether a task is being polled on this thread.
+#[inline]
+pub(super) fn is_in_task() -> bool {
+    !innermost().is_null()
+}
+
+/// The task that is being polled on this thread: the innermost.
+pub(super) fn current_task() -> Option<super::TaskId> {
+    Scope::with_current(|scope| Some(scope.record.about().id))
+}
+
+impl<'a> Scope<'a> {
+    /// The scope of a poll of a task, by the function into which this is inlined.
+    #[inline(always)]
+    pub(super) fn task(record: &'a Record, waker: &'a Waker, is_also_frame: bool) -> Self {
+        Self {
+            mark: Mark::here(),
+            record,
+            kind: Kind::Task {
+                capture: Cell::new(None),
+                is_also_frame,
+            },
+            waker,
+            parent: Cell::new(innermost()),
+        }
+    }
+
+    /// The scope of a poll of a frame inside of a task, by the function into which this is inlined.
+    /// `None` outside any task.
+    #[inline(always)]
+    pub(super) fn frame(head: &'a Head, waker: &'a Waker) -> Option<Self> {
+        let parent = innermost();
+        // SAFETY: by the invariant of `Local::innermost`, it is null or has not returned from its
+        // `enter`; neither can it while this scope is in use, because that is on the stack below.
+        let record = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.record;
+        Some(Self {
+            mark: Mark::here(),
+            record,
+            kind: Kind::Frame(head),
+            waker,
+            parent: Cell::new(parent),
+        })
+    }
+
+    /// Calls `run` with this scope as the innermost.
+    #[inline]
+    pub(super) fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
+        /// Takes a scope off the list, also when `run` panics.
+        struct Leave<'a>(&'a Scope<'a>);
+
+        impl Drop for Leave<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                let _ = LOCAL.try_with(|local| {
+                    if ptr::eq(local.innermost.get(), self.0.erased()) {
+                        local.innermost.set(self.0.parent.get());
+                    } else {
+                        self.0.unlink_from(local.innermost.get());
+                    }
+                });
+            }
+        }
+
+        let _leave = Leave(self);
+        let _ = LOCAL.try_with(|local| local.innermost.set(self.erased()));
+        run()
+    }
+
+    /// Calls `run` with this scope, which is that of a task, as the one that is captured.
+    pub(super) fn enter_capture<R>(&self, capture: &Capture, run: impl FnOnce() -> R) -> R {
+        struct Leave<'a>(&'a Cell<Option<CaptureRef>>);
+
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+                let _ = LOCAL.try_with(|local| local.captures.set(local.captures.get() - 1));
+            }
+        }
+
+        let Kind::Task { capture: place, .. } = &self.kind else {
+            return run();
+        };
+        place.set(Some(capture.as_ref()));
+        let _ = LOCAL.try_with(|local| local.captures.set(local.captures.get() + 1));
+        let _leave = Leave(place);
+        run()
+    }
+
+    #[inline]
+    fn erased(&self) -> *const Scope<'static> {
+        ptr::from_ref(self).cast()
+    }
+
+    /// Takes this scope out of the list that starts at `innermost`.
+    ///
+    /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
+    /// suspended in the middle of a poll need not.
+    #[cold]
+    fn unlink_from(&self, innermost: *const Scope<'static>) {
+        let mut next = innermost;
+        // SAFETY: `next` is on the list, so by its invariant it is null or alive.
+        while let Some(scope) = unsafe { next.as_ref() } {
+            next = scope.parent.get();
+            if ptr::eq(next, self.erased()) {
+                scope.parent.set(self.parent.get());
+                return;
+            }
+        }
+    }
+
+    /// Calls `run` with the innermost scope of this thread, if there is one.
+    #[inline]
+    pub(super) fn with_current<R>(run: impl FnOnce(&Scope<'_>) -> Option<R>) -> Option<R> {
+        // SAFETY: by the invariant of the list, the pointer is null or to a scope that lives until
+        // its `enter` returns. `run` is called from inside of that call, and cannot keep the
+        // reference.
+        let scope = unsafe { innermost().as_ref() }?;
+        run(scope)
+    }
+
+    /// The task.
+    #[inline]
+    pub(super) fn record(&self) -> &Record {
+        self.record
+    }
+
+    /// What it is polled with.
+    #[inline]
+    pub(super) fn waker(&self) -> &Waker {
+        self.waker
+    }
+
+    /// Where walks that are about this scope end.
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    #[inline]
+    pub(super) fn parent(&self) -> Option<&Self> {
+        // SAFETY: a scope is used inside of its `enter`, while it is on the list, or before that on
+        // top of it. So is its parent, which by the invariant of the list has not returned from its
+        // `enter` either, and cannot while the reference is in use: this thread is here.
+        unsafe { self.parent.get().cast::<Self>().as_ref() }
+    }
+
+    /// This scope and those around it, from the inside out.
+    pub(super) fn outwards(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |scope| scope.parent())
+    }
+
+    /// The scope of the task that this one belongs to.
+    pub(super) fn of_task(&self) -> &Self {
+        self.outwards()
+            .find(|scope| scope.is_task())
+            .unwrap_or(self)
+    }
+
+    pub(super) fn head(&self) -> Option<&Head> {
+        match self.kind {
+            Kind::Task { .. } => None,
+            Kind::Frame(head) => Some(head),
+        }
+    }
+
+    pub(super) fn is_task(&self) -> bool {
+        matches!(self.kind, Kind::Task { .. })
+    }
+
+    /// The key of the frame, if it has one in the record. That of the task is always known.
+    #[inline]
+    pub(super) fn key(&self) -> Option<Key> {
+        match self.kind {
+            Kind::Task { .. } => Some(Key::TASK),
+            Kind::Frame(head) => head.key_in(self.record),
+        }
+    }
+
+    /// The capture of this task or one around it, the closest: the one that is to know of what
+    /// happens in this scope.
+    #[inline]
+    pub(super) fn capture(&self) -> Option<CaptureRef> {
+        match LOCAL.try_with(|local| local.captures.get()) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => self.outwards().find_map(Self::own_capture),
+        }
+    }
+
+    /// The capture of this task, if it is one.
+    fn own_capture(&self) -> Option<CaptureRef> {
+        match &self.kind {
+            Kind::Task { capture, .. } => capture.get(),
+            Kind::Frame(_) => None,
+        }
+    }
+
+    /// What is polled around a place in this scope, from the inside out.
+    fn surroundings(&self) -> Surroundings {
+        // From the outside in, because a frame is filed below its parent.
+        let scopes: Vec<&Self> = self.outwards().collect();
+        let mut surroundings = Vec::with_capacity(scopes.len());
+        let mut key = None;
+        for scope in scopes.into_iter().rev() {
+            key = match scope.kind {
+                Kind::Task { .. } => Some(Key::TASK),
+                Kind::Frame(head) => key.and_then(|parent| head.file_below(scope.record, parent)),
+            };
+            let identity = match scope.kind {
+                Kind::Task { .. } => {
+                    let about = scope.record.about();
+                    Identity::new(about.origin, about.label.clone(), None)
+                }
+                Kind::Frame(head) => head.identity().clone(),
+            };
+            let marker = Marker {
+                task: scope.record.about().id.get(),
+                key: key.map(Key::to_bits),
+                identity,
+                own_waker: scope.has_own_waker(),
+            };
+            let is_also_frame = match &scope.kind {
+                Kind::Task { is_also_frame, .. } => *is_also_frame,
+                Kind::Frame(_) => false,
+            };
+            surroundings.push(Around {
+                mark: scope.mark,
+                marker,
+                is_also_frame,
+                capture: scope.own_capture(),
+            });
+        }
+        surroundings.reverse();
+        surroundings
+    }
+
+    /// Whether it is polled with another waker than what is around it.
+    #[inline]
+    pub(super) fn has_own_waker(&self) -> bool {
+        self.parent().is_some_and(|parent| {
+            !ptr::eq(self.waker, parent.waker)
+                && !is_same(capture::real(self.waker), capture::real(parent.waker))
+        })
+    }
+}
+
+/// Without calling anybody's code.
+fn is_same(one: &Waker, other: &Waker) -> bool {
+    one.data() == other.data() && ptr::eq(one.vtable(), other.vtable())
+}
+
+/// What is polled around the caller, from the inside out.
+pub(super) fn surroundings() -> Surroundings {
+    Scope::with_current(|scope| Some(scope.surroundings())).unwrap_or_default()
+}

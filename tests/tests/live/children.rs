@@ -1,0 +1,176 @@
+//! Children that are polled with wakers of their own are shown whole, in one capture.
+
+use std::future::Future;
+
+use futures::future::{join_all, select_all};
+use futures::stream::{self, FuturesOrdered, FuturesUnordered};
+use futures::{FutureExt, StreamExt};
+use tasktrace::traced;
+use tokio::sync::Notify;
+
+use crate::support::{Driver, outline};
+
+/// Nobody notifies it.
+static NEVER: Notify = Notify::const_new();
+
+const LEAF: &str = "child(notified";
+
+#[traced]
+async fn child() {
+    inner().await;
+}
+
+async fn inner() {
+    NEVER.notified().await;
+}
+
+/// Captures several times, also when nothing has happened in between.
+#[track_caller]
+fn check<F: Future>(future: F, children: usize) {
+    let mut task = Driver::new(future);
+    task.suspend();
+    for _ in 0..3 {
+        let trace = task.capture();
+        let leaves = trace.leaves();
+        let shown = outline(&trace);
+        assert_eq!(leaves.len(), 1, "nothing beside the children: {trace}");
+        assert!(leaves[0].name().ends_with("Notify::notified"), "{trace}");
+        assert_eq!(leaves[0].count(), children, "{trace}");
+        assert!(shown.contains("child(inner(notified"), "{shown}");
+        assert!(!trace.to_string().contains("no waker"), "{trace}");
+    }
+    let snapshot = task.snapshot();
+    let expected = match children {
+        1 => "(child)".to_owned(),
+        n => format!("(child×{n})"),
+    };
+    assert!(snapshot.contains(&expected), "{snapshot}");
+}
+
+#[test]
+fn futures_unordered() {
+    check(
+        async {
+            let mut all: FuturesUnordered<_> = (0..3).map(|_| child()).collect();
+            all.next().await;
+        },
+        3,
+    );
+    check(
+        async {
+            let mut all: FuturesOrdered<_> = (0..3).map(|_| child()).collect();
+            all.next().await;
+        },
+        3,
+    );
+}
+
+#[test]
+fn buffers() {
+    let children = || stream::iter(0..5).map(|_| child());
+    check(async { children().buffer_unordered(3).next().await }, 3);
+    check(async { children().buffered(2).next().await }, 2);
+    check(stream::iter(0..5).for_each_concurrent(4, |_| child()), 4);
+}
+
+#[test]
+fn join_all_of_many() {
+    check(async { join_all((0..100).map(|_| child())).await }, 100);
+    check(async { join_all((0..3).map(|_| child())).await }, 3);
+}
+
+#[test]
+fn select_all_of_some() {
+    check(
+        async { select_all((0..3).map(|_| child().boxed_local())).await },
+        3,
+    );
+}
+
+#[test]
+fn shared() {
+    check(async { child().shared().await }, 1);
+}
+
+#[test]
+fn local_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _context = runtime.enter();
+    check(
+        async {
+            let set = tokio::task::LocalSet::new();
+            set.spawn_local(child());
+            set.spawn_local(child());
+            set.await;
+        },
+        2,
+    );
+}
+
+#[test]
+fn futures_concurrency() {
+    use futures_concurrency::prelude::*;
+    check(async { (child(), child()).join().await }, 2);
+    check(async { vec![child(), child(), child()].join().await }, 3);
+    check(async { [child(), child()].race().await }, 2);
+    check(
+        async {
+            let streams = [child(), child()].map(|child| Box::pin(stream::once(child)));
+            streams.merge().next().await
+        },
+        2,
+    );
+}
+
+#[test]
+fn one_in_the_other() {
+    #[traced]
+    async fn child_of_children() {
+        let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
+        all.next().await;
+    }
+    let mut task = Driver::new(async {
+        let mut all: FuturesUnordered<_> = (0..2).map(|_| child_of_children()).collect();
+        all.next().await;
+    });
+    task.suspend();
+    for _ in 0..3 {
+        let trace = task.capture();
+        assert_eq!(trace.leaves().len(), 1, "{trace}");
+        assert_eq!(trace.leaves()[0].count(), 4, "{trace}");
+    }
+}
+
+#[test]
+fn beside_what_they_are_waited_for_with() {
+    let mut task = Driver::new(async {
+        let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
+        tokio::select! {
+            _ = all.next() => {}
+            () = NEVER.notified() => {}
+        }
+    });
+    task.suspend();
+    let trace = task.capture();
+    assert_eq!(trace.leaves().len(), 2, "{trace}");
+    assert!(
+        outline(&trace).contains(LEAF.split('(').next().unwrap()),
+        "{trace}"
+    );
+}
+
+/// Where nothing in a combinator is traced, it is what is waited for.
+#[test]
+fn of_two_combinators_one_without_traced_children() {
+    let mut task = Driver::new(async {
+        let mut traced: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
+        let mut plain: FuturesUnordered<_> = (0..2).map(|_| inner()).collect();
+        futures::join!(traced.next(), plain.next())
+    });
+    task.suspend();
+    let trace = task.capture();
+    assert_eq!(trace.leaves().len(), 2, "{trace}");
+    assert!(trace.to_string().contains("FuturesUnordered"), "{trace}");
+}

@@ -1,0 +1,85 @@
+//! Labels with values.
+
+use tasktrace::{TracedExt, current, traced};
+
+use crate::support::{Driver, outline, wait_for_ever};
+
+//TMP#[traced("conn {peer} req={}", id + 1)]
+async fn serve(peer: &str, id: u32) {
+    wait_for_ever().await;
+    drop((peer, id));
+}
+
+#[test]
+fn of_frames() {
+    let mut task = Driver::new(async { futures::join!(serve("alice", 6), serve("bob", 7)) });
+    task.suspend();
+    let labels = "conn alice req=7 conn bob req=8";
+    assert!(
+        task.snapshot().ends_with(&format!("({labels})")),
+        "{}",
+        task.snapshot()
+    );
+    let trace = task.capture();
+    assert!(trace.contains("conn bob req=8"), "{trace}");
+    assert!(
+        trace
+            .to_string()
+            .contains(r#"serve "conn alice req=7" at "#),
+        "{trace}"
+    );
+    assert!(trace.contains("serve"));
+    // The frames come and go, and the labels with them.
+    for _ in 0..3 {
+        task.suspend();
+        assert!(task.snapshot().contains(labels));
+    }
+}
+
+#[test]
+fn of_tasks() {
+    //TMP#[traced("job {id}")]
+    async fn job(id: u32) -> Option<String> {
+        let _ = id;
+        current().unwrap().label().map(str::to_owned)
+    }
+    assert_eq!(
+        futures::executor::block_on(job(7)).as_deref(),
+        Some("job 7")
+    );
+}
+
+#[test]
+fn of_any_future() {
+    let mut task = Driver::new(async {
+        let block = async { wait_for_ever().await };
+        futures::join!(
+            wait_for_ever().traced("one"),
+            block.traced(format!("number {}", 2)),
+        )
+    });
+    task.suspend();
+    let snapshot = task.snapshot();
+    assert!(snapshot.ends_with("(one number 2)"), "{snapshot}");
+    let trace = task.capture();
+    assert!(
+        trace.contains("one") && trace.contains("number 2"),
+        "{trace}"
+    );
+
+    let outside = futures::executor::block_on(
+        async { current().unwrap().label().map(str::to_owned) }.traced("outside"),
+    );
+    assert_eq!(outside.as_deref(), Some("outside"));
+}
+
+#[test]
+fn of_a_task_in_a_task() {
+    let mut outer = Driver::new(async {
+        let (inner, _) = tasktrace::traced(serve("carol", 1));
+        inner.await;
+    });
+    outer.suspend();
+    let snapshot = outline(&outer.handle.snapshot());
+    assert!(snapshot.contains("serve"), "{snapshot}");
+}

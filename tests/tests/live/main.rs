@@ -1,0 +1,11 @@
+//! The live tree: what can be seen of tasks without polling them, and what is joined to a capture.
+
+mod awaiting;
+mod children;
+mod held;
+mod labels;
+mod load;
+mod snapshots;
+mod states;
+mod support;
+mod topology;

@@ -1,0 +1,111 @@
+//! Tasks that are polled by hand, and what is to be said of their trees.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tasktrace::{Frame, Trace, TraceHandle, TracedTask, Wait};
+
+/// A task that is polled only when it is told to, with a waker that does nothing.
+pub(crate) struct Driver<F: Future> {
+    future: Pin<Box<TracedTask<F>>>,
+    pub(crate) handle: TraceHandle,
+}
+
+impl<F: Future> Driver<F> {
+    pub(crate) fn new(future: F) -> Self {
+        let (future, handle) = tasktrace::traced(future);
+        Self {
+            future: Box::pin(future),
+            handle,
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Poll<F::Output> {
+        poll(self.future.as_mut())
+    }
+
+    #[track_caller]
+    pub(crate) fn suspend(&mut self) {
+        assert!(self.poll().is_pending());
+    }
+
+    /// The live frames, as [`outline`] shows them.
+    pub(crate) fn snapshot(&self) -> String {
+        outline(&self.handle.snapshot())
+    }
+
+    /// What a capture shows.
+    pub(crate) fn capture(&mut self) -> Trace {
+        let handle = self.handle.clone();
+        let mut asked = Box::pin(async move { handle.backtrace().await });
+        assert!(poll(asked.as_mut()).is_pending());
+        self.suspend();
+        match poll(asked.as_mut()) {
+            Poll::Ready(Some(trace)) => trace,
+            _ => panic!("it has been captured"),
+        }
+    }
+}
+
+pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// A leaf that never resolves, and registers its waker at each poll.
+pub(crate) async fn wait_for_ever() {
+    std::future::poll_fn(|cx| {
+        let _registered = cx.waker().clone();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// The last segments of the names, or the labels, as `task(a(b)c)`. What is held has a `!`.
+pub(crate) fn outline(trace: &Trace) -> String {
+    let mut text = String::new();
+    write(trace.frames(), &mut text);
+    text
+}
+
+fn write(frames: &[Frame], text: &mut String) {
+    // The tests have shallow trees.
+    let mut parts: Vec<String> = Vec::new();
+    for frame in frames {
+        let mut part = frame.label().map_or_else(
+            || {
+                frame
+                    .name()
+                    .rsplit("::")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            },
+            str::to_owned,
+        );
+        if frame.wait() == Some(Wait::NotPolled) {
+            part.push('!');
+        }
+        if frame.count() > 1 {
+            part.push_str(&format!("×{}", frame.count()));
+        }
+        if !frame.children().is_empty() {
+            part.push('(');
+            write(frame.children(), &mut part);
+            part.push(')');
+        }
+        parts.push(part);
+    }
+    text.push_str(&parts.join(" "));
+}
+
+/// All frames of a trace.
+pub(crate) fn frames(trace: &Trace) -> Vec<&Frame> {
+    let mut pending: Vec<&Frame> = trace.frames().iter().collect();
+    let mut all = Vec::new();
+    while let Some(frame) = pending.pop() {
+        pending.extend(frame.children());
+        all.push(frame);
+    }
+    all
+}
