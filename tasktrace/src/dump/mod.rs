@@ -1,55 +1,149 @@
 //! All tasks at one moment: plain data.
 //!
 //! * [`take`]: taking it.
+//! * [`task`]: what is known of one task.
+//! * [`forest`]: who waits for whom.
 #![forbid(unsafe_code)]
 
+mod forest;
 mod take;
+mod task;
 
-use std::panic::Location;
-use std::sync::Arc;
-use std::time::Duration;
-
+pub use forest::Forest;
 pub use take::{dump, dump_blocking, snapshot};
+pub use task::{Source, TaskDump};
 
-use crate::task::{TaskId, TaskState, TraceError};
-use crate::trace::Trace;
+use crate::task::TaskId;
 
 /// Where all tasks are, at one moment.
+///
+/// A dump is plain data, which does not change any more. It is cheap to take: like a
+/// [`Trace`](crate::Trace), it consists of addresses until it is printed or inspected.
+///
+/// * `{}` prints the counts, what looks wrong, and then the tasks: those that are in the same state
+///   at the same place as one group, with what makes them differ; the most urgent first.
+/// * `{:#}` prints each task on its own, with everything that is on its stacks.
+/// * [`by_awaiter`](Self::by_awaiter) prints them as a forest: who waits for whom.
+///
+/// ```
+/// # #[tasktrace::traced]
+/// # async fn serve() {
+/// let dump = tasktrace::snapshot();
+/// println!("{dump}");
+/// for task in &dump {
+///     println!("task {} has been polled {} times", task.id(), task.polls());
+/// }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() { serve().await }
+/// ```
+///
+/// With the feature `serde`, it is `Serialize`. The format has a version, and a
+/// [JSON Schema](https://github.com/petrosagg/tasktrace/blob/master/tasktrace/schema/tasktrace.schema.json).
 #[derive(Clone, Debug)]
 pub struct Dump {
-    pub(crate) tasks: Vec<TaskDump>,
-    /// Tasks of the runtime that are not traced, where that is known.
-    pub(crate) untraced: Option<usize>,
+    /// In the order of their numbers.
+    tasks: Vec<TaskDump>,
+    untraced: Option<usize>,
 }
 
-/// One task in a [`Dump`].
-#[derive(Clone, Debug)]
-pub struct TaskDump {
-    pub(crate) id: TaskId,
-    pub(crate) name: Arc<str>,
-    pub(crate) label: Option<Arc<str>>,
-    pub(crate) state: TaskState,
-    pub(crate) age: Duration,
-    /// Since the end of its last poll, or the beginning of the one that it is in.
-    pub(crate) last_polled: Option<Duration>,
-    pub(crate) polls: u64,
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
-    pub(crate) parent: Option<TaskId>,
-    /// The tasks whose handles it awaits.
-    pub(crate) awaits: Vec<TaskId>,
-    pub(crate) trace: Trace,
-    pub(crate) source: Source,
+impl Dump {
+    /// `untraced` are the tasks of the runtime that are not traced, where that is known.
+    pub(crate) fn new(mut tasks: Vec<TaskDump>, untraced: Option<usize>) -> Self {
+        tasks.sort_by_key(TaskDump::id);
+        Self { tasks, untraced }
+    }
+
+    /// The tasks, in the order in which they were made.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// let oldest = dump.tasks().next();
+    /// let most_polled = dump.tasks().max_by_key(|task| task.polls());
+    /// # assert_eq!(oldest.is_some(), most_polled.is_some());
+    /// ```
+    pub fn tasks(&self) -> std::slice::Iter<'_, TaskDump> {
+        self.tasks.iter()
+    }
+
+    /// The task with this number, if it was there.
+    ///
+    /// ```
+    /// let (_future, handle) = tasktrace::traced(async {});
+    /// let dump = tasktrace::snapshot();
+    /// if let Some(task) = dump.get(handle.id()) {
+    ///     println!("{}", task.state());
+    /// }
+    /// ```
+    #[must_use]
+    pub fn get(&self, id: TaskId) -> Option<&TaskDump> {
+        self.position(id).map(|at| &self.tasks[at])
+    }
+
+    /// How many tasks there are.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// assert_eq!(dump.len(), dump.tasks().count());
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there are no tasks.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// assert_eq!(dump.is_empty(), dump.len() == 0);
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// How many more tasks the runtime has, which are not traced and so not in this dump.
+    ///
+    /// `None` where there is no runtime that could tell.
+    ///
+    /// ```
+    /// if let Some(untraced) = tasktrace::snapshot().untraced() {
+    ///     println!("{untraced} tasks cannot be seen");
+    /// }
+    /// ```
+    #[must_use]
+    pub fn untraced(&self) -> Option<usize> {
+        self.untraced
+    }
+
+    /// The tasks as a forest: each below those that await it.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// let forest = dump.by_awaiter();
+    /// println!("{forest}");
+    /// assert!(forest.cycles().is_empty(), "a deadlock:\n{forest}");
+    /// ```
+    #[must_use]
+    pub fn by_awaiter(&self) -> Forest<'_> {
+        Forest::new(self)
+    }
+
+    fn position(&self, id: TaskId) -> Option<usize> {
+        self.tasks.binary_search_by_key(&id, TaskDump::id).ok()
+    }
 }
 
-/// Where a trace in a [`Dump`] is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Source {
-    /// The task was polled for it, so it leads to the lines and the resources waited for.
-    Capture,
-    /// Nothing was polled: it consists of the live frames.
-    Snapshot {
-        /// Why the task gave no answer, if it was asked.
-        error: Option<TraceError>,
-    },
+impl<'a> IntoIterator for &'a Dump {
+    type Item = &'a TaskDump;
+    type IntoIter = std::slice::Iter<'a, TaskDump>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tasks()
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn snapshot() -> Dump {
     let tasks = tasks().map(|handle| TaskDump::of(&handle).with_snapshot(&handle, None));
-    Dump::of(tasks.collect())
+    Dump::new(tasks.collect(), None)
 }
 
 /// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
@@ -103,16 +103,7 @@ pub fn dump_blocking(budget: Duration) -> Dump {
             Err(error) => Some(task.with_snapshot(handle, Some(error))),
         }
     });
-    Dump::of(tasks.collect())
-}
-
-impl Dump {
-    fn of(tasks: Vec<TaskDump>) -> Self {
-        Self {
-            tasks,
-            untraced: None,
-        }
-    }
+    Dump::new(tasks.collect(), None)
 }
 
 impl TaskDump {

@@ -13,6 +13,8 @@ mod full;
 mod live;
 mod notes;
 mod resource;
+#[cfg(test)]
+mod sample;
 mod tidy;
 
 use std::fmt;

@@ -1,0 +1,93 @@
+//! Dumps for tests, made up.
+
+use std::time::Duration;
+
+use super::{Dump, Source, TaskDump};
+use crate::task::{Running, TaskId, TaskState};
+use crate::trace::{Frame, Trace};
+
+pub(crate) fn id(number: u64) -> TaskId {
+    TaskId::from_number(number)
+}
+
+pub(crate) fn secs(secs: f64) -> Duration {
+    Duration::from_secs_f64(secs)
+}
+
+pub(crate) fn dump(tasks: impl IntoIterator<Item = TaskDump>) -> Dump {
+    Dump::new(tasks.into_iter().collect(), None)
+}
+
+/// A suspended task that was polled just now.
+pub(crate) fn task(number: u64, name: &str) -> TaskDump {
+    TaskDump {
+        id: id(number),
+        name: name.into(),
+        label: None,
+        state: TaskState::Suspended,
+        age: secs(15.0),
+        last_polled: Some(secs(0.5)),
+        polls: 41,
+        spawned_at: None,
+        parent: None,
+        awaits: Vec::new(),
+        trace: Trace::sample(Vec::new()),
+        source: Source::Capture,
+    }
+}
+
+impl TaskDump {
+    pub(crate) fn with_label(mut self, label: &str) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn suspended_for(mut self, time: f64) -> Self {
+        self.state = TaskState::Suspended;
+        self.last_polled = Some(secs(time));
+        self
+    }
+
+    pub(crate) fn running_for(mut self, time: f64) -> Self {
+        self.state = TaskState::Running(Running {
+            thread_name: Some("tokio-rt-worker".into()),
+            thread_id: 4711,
+            for_: secs(time),
+        });
+        self.last_polled = Some(secs(time));
+        self
+    }
+
+    pub(crate) fn woken(mut self) -> Self {
+        self.state = TaskState::Woken;
+        self
+    }
+
+    pub(crate) fn finished(mut self) -> Self {
+        self.state = TaskState::Finished;
+        self
+    }
+
+    pub(crate) fn never_polled(mut self) -> Self {
+        self.state = TaskState::NeverPolled;
+        self.last_polled = None;
+        self.polls = 0;
+        self.source = Source::Snapshot { error: None };
+        self
+    }
+
+    pub(crate) fn old(mut self, age: f64) -> Self {
+        self.age = secs(age);
+        self
+    }
+
+    pub(crate) fn awaiting<const N: usize>(mut self, awaited: [u64; N]) -> Self {
+        self.awaits = awaited.map(id).into();
+        self
+    }
+
+    pub(crate) fn at<const N: usize>(mut self, frames: [Frame; N]) -> Self {
+        self.trace = Trace::sample(frames.into());
+        self
+    }
+}

@@ -1,0 +1,100 @@
+//! Traces for tests, made up.
+
+use std::time::Duration;
+
+use super::frame::{Place, Times};
+use super::{Frame, Notes, Trace, Tree, Wait};
+use crate::capture::RawTrace;
+
+impl Trace {
+    /// With the same frames whether tidied or not.
+    pub(crate) fn sample(frames: Vec<Frame>) -> Self {
+        Self::sample_with_notes(frames, Notes::default())
+    }
+
+    pub(crate) fn sample_with_notes(frames: Vec<Frame>, notes: Notes) -> Self {
+        let trace = Self::new(RawTrace::default());
+        let full = Tree {
+            frames: copy(&frames),
+            notes: notes.clone(),
+        };
+        let is_new = trace.inner.full.set(full).is_ok();
+        assert!(is_new && trace.inner.tidy.set(Tree { frames, notes }).is_ok());
+        trace
+    }
+}
+
+impl Frame {
+    /// A leaf that is waited for, until it has children.
+    pub(crate) fn sample(name: &str, line: u32) -> Self {
+        Self {
+            place: Place {
+                file: Some("src/main.rs".into()),
+                line: Some(line),
+                column: Some(5),
+                name: name.into(),
+                label: None,
+            },
+            wait: Some(Wait::Registered),
+            count: 1,
+            times: Times::default(),
+            children: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_children<const N: usize>(mut self, children: [Frame; N]) -> Self {
+        self.wait = None;
+        self.count = 0;
+        self.children = children.into();
+        self
+    }
+
+    pub(crate) fn add_children(&mut self, children: impl Iterator<Item = Self>) {
+        self.children.extend(children);
+    }
+
+    pub(crate) fn with_label(mut self, label: &str) -> Self {
+        self.place.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn waiting(mut self, wait: Wait) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    pub(crate) fn times(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+
+    pub(crate) fn aged(mut self, age: f64) -> Self {
+        self.times.age = Some(Duration::from_secs_f64(age));
+        self
+    }
+
+    pub(crate) fn held(mut self, not_polled_for: f64) -> Self {
+        self.wait = Some(Wait::NotPolled);
+        self.times.not_polled_for = Some(Duration::from_secs_f64(not_polled_for));
+        self
+    }
+}
+
+fn copy(frames: &[Frame]) -> Vec<Frame> {
+    // The copies of children come before those of their parents.
+    let all: Vec<&Frame> = super::frame::walk(frames).collect();
+    let mut copies: Vec<Frame> = Vec::new();
+    for frame in all.into_iter().rev() {
+        let mut children = copies.split_off(copies.len() - frame.children.len());
+        children.reverse();
+        copies.push(Frame {
+            place: frame.place.clone(),
+            wait: frame.wait,
+            count: frame.count,
+            times: frame.times,
+            children,
+        });
+    }
+    copies.reverse();
+    copies
+}
