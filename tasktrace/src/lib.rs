@@ -96,7 +96,8 @@
 //! | module | job | uses |
 //! |---|---|---|
 //! | `task` | records, the poll of a task, requests, handles | capture, origin, sync, trace, unwind |
-//! | `render` | traces to text; captures nothing | trace |
+//! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
+//! | `dump` | all tasks at one moment: plain data | capture, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | unwind |
 //! | `capture` | scopes, the recording waker, the buffers; no symbols, no text | origin, unwind |
@@ -129,7 +130,7 @@ mod unwind;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use dump::{Dump, Source, TaskDump, dump, dump_blocking, snapshot};
+pub use dump::{Dump, Forest, Source, TaskDump, dump, dump_blocking, snapshot};
 pub use task::{
     NoAnswer, Running, TaskId, TaskState, TraceError, TraceHandle, TracedExt, TracedFuture,
     TracedTask, current, tasks, traced,

@@ -1,20 +1,48 @@
-//! Traces as text: data in, [`fmt::Write`](std::fmt::Write) out. Nothing is captured or looked up.
+//! Traces and dumps as text: data in, [`fmt::Write`](std::fmt::Write) out. Nothing is captured or
+//! looked up.
+//!
+//! * [`text`]: the tree of one trace, for traces and dumps alike.
+//! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
+//! * [`urgency`], [`summary`]: what looks wrong.
 #![forbid(unsafe_code)]
 
+mod dump;
+mod duration;
+mod forest;
+mod group;
+mod header;
+mod known;
+mod out;
+mod summary;
 mod text;
+mod urgency;
+mod walk;
 
 use std::fmt;
 
-use crate::trace::Trace;
-use text::Style;
+use crate::dump::{Dump, Forest};
+use crate::trace::{Trace, Tree};
+use out::{Detail, Out, Style};
+use text::Ages;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tree = match f.alternate() {
-            false => self.tidy(),
-            true => self.full(),
-        };
-        text::write(tree, Style::Plain, f)
+        let detail = Detail::of(f);
+        write_trace(self, detail, &mut Out::new(Style::Plain, f))
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = Detail::of(f);
+        dump::write(self, detail, &mut Out::new(Style::Plain, f))
+    }
+}
+
+impl fmt::Display for Forest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = Detail::of(f);
+        forest::write(self, detail, &mut Out::new(Style::Plain, f))
     }
 }
 
@@ -30,14 +58,46 @@ impl Trace {
     /// # fn main() {}
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        struct Ansi<'a>(&'a Trace);
-
-        impl fmt::Display for Ansi<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                text::write(self.0.tidy(), Style::Ansi, f)
-            }
-        }
-
-        Ansi(self)
+        Ansi(|out: &mut Out<'_, '_>| write_trace(self, Detail::Tidy, out))
     }
 }
+
+impl Dump {
+    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    ///
+    /// ```
+    /// println!("{}", tasktrace::snapshot().ansi());
+    /// ```
+    pub fn ansi(&self) -> impl fmt::Display + '_ {
+        Ansi(|out: &mut Out<'_, '_>| dump::write(self, Detail::Tidy, out))
+    }
+}
+
+/// Writes in colour.
+struct Ansi<F>(F);
+
+impl<F: Fn(&mut Out<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0(&mut Out::new(Style::Ansi, f))
+    }
+}
+
+fn write_trace(trace: &Trace, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+    let tree = tree(trace, detail);
+    text::frames(out, "", &tree.frames, Ages::Untold)?;
+    text::notes(out, "", &tree.notes)?;
+    match tree.notes.missing {
+        Some(missing) => text::missing(out, missing),
+        None => Ok(()),
+    }
+}
+
+fn tree(trace: &Trace, detail: Detail) -> &Tree {
+    match detail {
+        Detail::Tidy => trace.tidy(),
+        Detail::Full => trace.full(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,11 @@
 //!     └╼ tokio::time::sleep at tokio-1.40.0/src/time/sleep.rs:447:22
 //! ```
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use crate::trace::{Frame, Missing, Notes, Tree, Wait};
-
-/// Whether to colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    Plain,
-    Ansi,
-}
+use super::known::Known;
+use super::out::Out;
+use crate::trace::{Frame, Missing, Notes, Wait};
 
 /// From this depth on lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
@@ -25,21 +20,13 @@ const DEEPEST_INDENT: usize = 24;
 /// A run of the same frame is shown in full up to this length.
 const LONGEST_RUN: usize = 4;
 
-/// Writes a tree, one frame a line, without a line feed at its end.
-pub(super) fn write(tree: &Tree, style: Style, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut lines = Lines {
-        style,
-        empty: true,
-        f,
-    };
-    lines.frames(&tree.frames)?;
-    lines.notes(&tree.notes)
-}
-
-struct Lines<'a, 'b> {
-    style: Style,
-    empty: bool,
-    f: &'a mut fmt::Formatter<'b>,
+/// Whether to tell how old frames are.
+#[derive(Clone, Copy)]
+pub(super) enum Ages<'a> {
+    /// No: the same tree is the same text at any time, but for what is held.
+    Untold,
+    /// Yes, with what is known of each frame, in the order of [`walk`](super::walk::walk).
+    Told(&'a [Known]),
 }
 
 /// A frame that is still to be written.
@@ -49,150 +36,160 @@ struct Pending<'a> {
     last: bool,
 }
 
-impl Lines<'_, '_> {
-    fn frames(&mut self, roots: &[Frame]) -> fmt::Result {
-        let mut pending: Vec<Pending<'_>> = Vec::new();
-        extend(&mut pending, roots, 0);
-        // For each depth, whether a line leads down to another sibling.
-        let mut open = Vec::new();
-        while let Some(Pending { frame, depth, last }) = pending.pop() {
-            open.truncate(depth);
-            self.start(&open, depth, last)?;
-            self.frame(frame)?;
-            open.push(!last);
+/// Writes a tree, one frame a line, each behind `indent`.
+pub(super) fn frames(
+    out: &mut Out<'_, '_>,
+    indent: &str,
+    roots: &[Frame],
+    ages: Ages<'_>,
+) -> fmt::Result {
+    let mut pending: Vec<Pending<'_>> = Vec::new();
+    extend(&mut pending, roots, 0);
+    // For each depth, whether a line leads down to another sibling.
+    let mut open = Vec::new();
+    let mut at = 0;
+    while let Some(Pending { frame, depth, last }) = pending.pop() {
+        open.truncate(depth);
+        start(out, indent, &open, depth, last)?;
+        write_frame(out, frame, ages, at)?;
+        open.push(!last);
 
-            let (skipped, frame) = end_of_run(frame);
-            if skipped > 0 {
-                open.push(false);
-                self.start(&open[..depth + 1], depth + 1, true)?;
-                write!(
-                    self.f,
-                    "… {skipped} more calls of the same function, one in the other"
-                )?;
-            }
-            let depth = depth + usize::from(skipped > 0);
-            extend(&mut pending, frame.children(), depth + 1);
-        }
-        Ok(())
-    }
-
-    /// Begins a line, up to where the frame is.
-    fn start(&mut self, open: &[bool], depth: usize, last: bool) -> fmt::Result {
-        self.line()?;
-        if depth == 0 {
-            return self.f.write_str("╼ ");
-        }
-        self.dim(true)?;
-        if depth > DEEPEST_INDENT {
-            // The depth stands where the lines would.
-            let number = format!("(depth {depth})");
-            let width = 3 * DEEPEST_INDENT;
-            let branch = if last { "└╼ " } else { "├╼ " };
-            write!(self.f, " {number:>width$} {branch}")?;
-        } else {
-            self.f.write_str(" ")?;
-            for leads_on in &open[1..] {
-                self.f.write_str(if *leads_on { "│  " } else { "   " })?;
-            }
-            self.f.write_str(if last { "└╼ " } else { "├╼ " })?;
-        }
-        self.dim(false)
-    }
-
-    fn frame(&mut self, frame: &Frame) -> fmt::Result {
-        self.bold(true)?;
-        match frame.name() {
-            "" => self.f.write_str("(unknown function)")?,
-            name => self.f.write_str(name)?,
-        }
-        if let Some(label) = frame.label() {
-            write!(self.f, " {label:?}")?;
-        }
-        self.bold(false)?;
-        if let Some(file) = frame.file() {
-            write!(self.f, " at {file}")?;
-            for number in [frame.line(), frame.column()].into_iter().flatten() {
-                write!(self.f, ":{number}")?;
-            }
-        }
-        match frame.wait() {
-            Some(Wait::NoWaker) => {
-                self.f
-                    .write_str(": no waker registered: nothing can wake this task")?;
-            }
-            Some(Wait::OutOfBudget) => {
-                self.f
-                    .write_str(" (coop budget exhausted: polled again after other tasks)")?;
-            }
-            Some(Wait::Yielded) => self.f.write_str(" (woken again at once)")?,
-            Some(Wait::NotPolled) => {
-                self.f.write_str(": held, but not polled by its task")?;
-            }
-            _ => {}
-        }
-        if frame.count() > 1 {
-            write!(self.f, " (×{})", frame.count())?;
-        }
-        Ok(())
-    }
-
-    fn notes(&mut self, notes: &Notes) -> fmt::Result {
-        if notes.dropped > 0 {
-            let dropped = notes.dropped;
-            self.line()?;
+        let (skipped, frame) = end_of_run(frame);
+        if skipped > 0 {
+            open.push(false);
+            start(out, indent, &open[..depth + 1], depth + 1, true)?;
             write!(
-                self.f,
-                "note: {dropped} more leaves were not recorded: the trace is too large"
+                out,
+                "… {skipped} more calls of the same function, one in the other"
             )?;
         }
-        if notes.elsewhere > 0 {
-            let elsewhere = notes.elsewhere;
-            self.line()?;
-            write!(
-                self.f,
-                "note: {elsewhere} wakers were registered by other threads, of whom there is no stack"
-            )?;
+        at += 1 + skipped;
+        let depth = depth + usize::from(skipped > 0);
+        extend(&mut pending, frame.children(), depth + 1);
+    }
+    Ok(())
+}
+
+/// Begins a line, up to where the frame is.
+fn start(
+    out: &mut Out<'_, '_>,
+    indent: &str,
+    open: &[bool],
+    depth: usize,
+    last: bool,
+) -> fmt::Result {
+    out.line(indent)?;
+    if depth == 0 {
+        return out.write_str("╼ ");
+    }
+    out.dim()?;
+    if depth > DEEPEST_INDENT {
+        // The depth stands where the lines would.
+        let number = format!("(depth {depth})");
+        let width = 3 * DEEPEST_INDENT;
+        let branch = if last { "└╼ " } else { "├╼ " };
+        write!(out, " {number:>width$} {branch}")?;
+    } else {
+        out.write_str(" ")?;
+        for leads_on in &open[1..] {
+            out.write_str(if *leads_on { "│  " } else { "   " })?;
         }
-        match notes.missing {
-            None => Ok(()),
-            Some(Missing::DebugInfo) => {
-                self.line()?;
-                self.f.write_str(
-                    "note: built without debug information, so inlined functions and lines are \
-                     missing: set `debug = \"line-tables-only\"` in the profile",
-                )
+        out.write_str(if last { "└╼ " } else { "├╼ " })?;
+    }
+    out.normal()
+}
+
+fn write_frame(out: &mut Out<'_, '_>, frame: &Frame, ages: Ages<'_>, at: usize) -> fmt::Result {
+    let known = match ages {
+        Ages::Told(known) => known.get(at).copied().unwrap_or_default(),
+        Ages::Untold => Known {
+            age: None,
+            ..Known::of_one(frame)
+        },
+    };
+    out.bold()?;
+    match frame.name() {
+        "" => out.write_str("(unknown function)")?,
+        name => out.write_str(name)?,
+    }
+    if let Some(label) = frame.label() {
+        write!(out, " {label:?}")?;
+        if known.labels_differ {
+            out.write_str(" and others")?;
+        }
+    }
+    out.normal()?;
+    if let Some(file) = frame.file() {
+        write!(out, " at {file}")?;
+        for number in [frame.line(), frame.column()].into_iter().flatten() {
+            write!(out, ":{number}")?;
+        }
+    }
+    if let Some(age) = known.age {
+        write!(out, " ({age})")?;
+    }
+    write_wait(out, frame, known)?;
+    if frame.count() > 1 {
+        write!(out, " (×{})", frame.count())?;
+    }
+    Ok(())
+}
+
+fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known) -> fmt::Result {
+    match frame.wait() {
+        Some(Wait::NoWaker) => out.write_str(": no waker registered: nothing can wake this task"),
+        Some(Wait::OutOfBudget) => {
+            out.write_str(" (coop budget exhausted: polled again after other tasks)")
+        }
+        Some(Wait::Yielded) => out.write_str(" (woken again at once)"),
+        Some(Wait::NotPolled) => {
+            out.write_str(": ")?;
+            out.red()?;
+            out.write_str("held, but not polled")?;
+            if let Some(time) = known.not_polled_for {
+                write!(out, " for {time}")?;
             }
-            Some(Missing::Symbols) => {
-                self.line()?;
-                self.f.write_str(
-                    "note: built without symbols, so only traced functions have names: set \
-                     `debug = \"line-tables-only\"` and `strip = \"none\"` in the profile",
-                )
-            }
+            out.normal()?;
+            out.write_str(": its task polls something else")
         }
+        Some(Wait::Registered | Wait::Suspended | Wait::Running) | None => Ok(()),
     }
+}
 
-    fn line(&mut self) -> fmt::Result {
-        if std::mem::take(&mut self.empty) {
-            return Ok(());
+/// Writes what is to be said of one trace, apart from what its program lacks.
+pub(super) fn notes(out: &mut Out<'_, '_>, indent: &str, notes: &Notes) -> fmt::Result {
+    if notes.dropped > 0 {
+        let dropped = notes.dropped;
+        out.line(indent)?;
+        write!(
+            out,
+            "note: {dropped} more leaves were not recorded: the trace is too large"
+        )?;
+    }
+    if notes.elsewhere > 0 {
+        let elsewhere = notes.elsewhere;
+        out.line(indent)?;
+        write!(
+            out,
+            "note: {elsewhere} wakers were registered by other threads, of whom there is no stack"
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes what the program lacks.
+pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
+    out.line("")?;
+    out.write_str(match missing {
+        Missing::DebugInfo => {
+            "note: built without debug information, so inlined functions and lines are \
+             missing: set `debug = \"line-tables-only\"` in the profile"
         }
-        self.f.write_str("\n")
-    }
-
-    fn bold(&mut self, on: bool) -> fmt::Result {
-        self.escape(if on { "\x1b[1m" } else { "\x1b[0m" })
-    }
-
-    fn dim(&mut self, on: bool) -> fmt::Result {
-        self.escape(if on { "\x1b[2m" } else { "\x1b[0m" })
-    }
-
-    fn escape(&mut self, sequence: &str) -> fmt::Result {
-        match self.style {
-            Style::Plain => Ok(()),
-            Style::Ansi => self.f.write_str(sequence),
+        Missing::Symbols => {
+            "note: built without symbols, so only traced functions have names: set \
+             `debug = \"line-tables-only\"` and `strip = \"none\"` in the profile"
         }
-    }
+    })
 }
 
 /// Adds siblings, so that the first is taken first.

@@ -1,0 +1,121 @@
+//! All tasks of a dump.
+//!
+//! ```text
+//! 3 tasks: 3 suspended
+//!
+//! task 1 app::main, suspended 1.5s, 3 polls, age 2.0s
+//!   ╼ app::main at src/main.rs:10:5 (2.0s)
+//!    └╼ tokio::time::sleep at tokio-1.40.0/src/time/sleep.rs:447:22
+//!
+//! 2 tasks app::worker, …
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
+use super::group::{self, Group, Member};
+use super::header::{self, FEW, INDENT};
+use super::known::Known;
+use super::out::{Detail, Out};
+use super::summary;
+use super::text::{self, Ages};
+use crate::dump::Dump;
+use crate::symbol::Paths;
+
+pub(super) fn write(dump: &Dump, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+    let forest = dump.by_awaiter();
+    let members = group::members(&forest, detail);
+    summary::write(out, &forest, &members)?;
+
+    groups(out, dump, members.clone(), detail)?;
+    missing(out, &members)
+}
+
+/// Writes tasks, those together that are alike, the most urgent first.
+pub(super) fn groups(
+    out: &mut Out<'_, '_>,
+    dump: &Dump,
+    members: Vec<Member<'_>>,
+    detail: Detail,
+) -> fmt::Result {
+    let paths = Paths::new();
+    for group in group::groups(members, detail) {
+        out.line("")?;
+        out.line("")?;
+        header::mark(out, group.urgency)?;
+        match &group.members[..] {
+            [member] => {
+                header::task(out, member, &paths)?;
+                tree(out, INDENT, member, &Known::of(&member.tree.frames))?;
+                awaited(out, dump, member)?;
+            }
+            _ => {
+                header::group(out, &group, &paths)?;
+                tree(out, INDENT, group.first(), &group.known())?;
+                awaited_by_many(out, &group)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes where a task waits.
+pub(super) fn tree(
+    out: &mut Out<'_, '_>,
+    indent: &str,
+    member: &Member<'_>,
+    known: &[Known],
+) -> fmt::Result {
+    text::frames(out, indent, &member.tree.frames, Ages::Told(known))?;
+    text::notes(out, indent, &member.tree.notes)
+}
+
+/// Writes what the program lacks, once for all traces.
+pub(super) fn missing(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
+    let missing = members.iter().find_map(|member| member.tree.notes.missing);
+    match missing {
+        None => Ok(()),
+        Some(missing) => {
+            out.line("")?;
+            text::missing(out, missing)
+        }
+    }
+}
+
+/// Writes the tasks that a task awaits: where to look next.
+fn awaited(out: &mut Out<'_, '_>, dump: &Dump, member: &Member<'_>) -> fmt::Result {
+    let awaited = member.task.awaits();
+    for id in awaited.iter().take(FEW) {
+        out.line(INDENT)?;
+        write!(out, "awaits task {id}")?;
+        match dump.get(*id) {
+            Some(task) => {
+                write!(out, " {}, ", task.name())?;
+                header::short_state(out, task)?;
+            }
+            None => out.write_str(", which is not in this dump")?,
+        }
+    }
+    match awaited.len().saturating_sub(FEW) {
+        0 => Ok(()),
+        more => {
+            out.line(INDENT)?;
+            write!(out, "awaits {more} more tasks")
+        }
+    }
+}
+
+/// The same for tasks that wait at the same place, each perhaps for another.
+fn awaited_by_many(out: &mut Out<'_, '_>, group: &Group<'_>) -> fmt::Result {
+    let awaited = group.members.iter().flat_map(|member| member.task.awaits());
+    let awaited: BTreeSet<_> = awaited.collect();
+    if awaited.is_empty() {
+        return Ok(());
+    }
+    out.line(INDENT)?;
+    out.write_str(match awaited.len() {
+        1 => "all await task ",
+        _ => "they await tasks ",
+    })?;
+    header::list(out, awaited.into_iter())
+}

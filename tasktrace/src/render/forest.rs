@@ -1,0 +1,148 @@
+//! The tasks of a dump, each below those that await it.
+//!
+//! ```text
+//! task 1 app::main, suspended 1.5s, 3 polls, age 2.0s
+//! │  ╼ app::main at src/main.rs:10:5 (2.0s)
+//! ├─ awaits task 2 app::worker, suspended 1.5s, 1 poll, age 2.0s
+//! │     ╼ app::worker at src/main.rs:20:5 (2.0s)
+//! └─ awaits task 3 app::worker, suspended 1.5s, 1 poll, age 2.0s
+//!       ╼ app::worker at src/main.rs:20:5 (2.0s)
+//! ```
+
+use std::fmt::{self, Write};
+
+use super::group::{self, Member};
+use super::known::Known;
+use super::out::{Detail, Out};
+use super::{dump, header, summary};
+use crate::dump::Forest;
+use crate::symbol::Paths;
+use crate::task::TaskId;
+
+/// From this depth on lines are not indented any further.
+const DEEPEST_INDENT: usize = 24;
+
+/// A task that is still to be written.
+struct Pending {
+    id: TaskId,
+    depth: usize,
+    last: bool,
+}
+
+pub(super) fn write(forest: &Forest<'_>, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+    let members = group::members(forest, detail);
+    summary::write(out, forest, &members)?;
+    let mut writer = Writer {
+        forest,
+        members: &members,
+        paths: Paths::new(),
+        is_written: vec![false; members.len()],
+        is_above: vec![false; members.len()],
+    };
+    let (awaiting, alone): (Vec<usize>, Vec<usize>) = forest
+        .root_positions()
+        .iter()
+        .partition(|root| !forest.task(**root).awaits().is_empty());
+    for root in awaiting {
+        out.line("")?;
+        writer.write(out, root)?;
+    }
+    let alone = alone.into_iter().map(|at| members[at]).collect();
+    dump::groups(out, forest.dump(), alone, detail)?;
+    dump::missing(out, &members)
+}
+
+struct Writer<'a> {
+    forest: &'a Forest<'a>,
+    members: &'a [Member<'a>],
+    paths: Paths,
+    is_written: Vec<bool>,
+    /// Whether a task is on the way from the root to where we are.
+    is_above: Vec<bool>,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, out: &mut Out<'_, '_>, root: usize) -> fmt::Result {
+        let mut pending = vec![Pending {
+            id: self.forest.task(root).id(),
+            depth: 0,
+            last: true,
+        }];
+        // For each depth, whether a line leads down to another sibling, and which task is there.
+        let mut open: Vec<(bool, usize)> = Vec::new();
+        while let Some(Pending { id, depth, last }) = pending.pop() {
+            for (_, at) in open.drain(depth..) {
+                self.is_above[at] = false;
+            }
+            let at = self.forest.position(id);
+            self.start(out, &open, depth, last, at)?;
+            let Some(at) = at else {
+                write!(out, "task {id}, which is not in this dump")?;
+                continue;
+            };
+            let member = &self.members[at];
+            if self.is_written[at] {
+                write!(out, "task {id} {}, ", member.task.name())?;
+                out.write_str(match self.is_above[at] {
+                    true => "shown above: a cycle",
+                    false => "shown above",
+                })?;
+                continue;
+            }
+            header::task(out, member, &self.paths)?;
+            self.is_written[at] = true;
+            self.is_above[at] = true;
+            open.push((!last, at));
+
+            let awaited = member.task.awaits();
+            let mut indent = lines(&open);
+            indent.push_str(if awaited.is_empty() { "   " } else { "│  " });
+            dump::tree(out, &indent, member, &Known::of(&member.tree.frames))?;
+            let last = awaited.len().saturating_sub(1);
+            pending.extend(awaited.iter().enumerate().rev().map(|(at, id)| Pending {
+                id: *id,
+                depth: depth + 1,
+                last: at == last,
+            }));
+        }
+        for (_, at) in open {
+            self.is_above[at] = false;
+        }
+        Ok(())
+    }
+
+    /// Begins a line, up to where the task is.
+    fn start(
+        &self,
+        out: &mut Out<'_, '_>,
+        open: &[(bool, usize)],
+        depth: usize,
+        last: bool,
+        at: Option<usize>,
+    ) -> fmt::Result {
+        out.line(&lines(open))?;
+        if depth > 0 {
+            out.write_str(if last { "└─ " } else { "├─ " })?;
+        }
+        if depth > DEEPEST_INDENT {
+            write!(out, "(depth {depth}) ")?;
+        }
+        if let Some(at) = at
+            && !self.is_written[at]
+        {
+            header::mark(out, self.members[at].urgency)?;
+        }
+        match depth {
+            0 => Ok(()),
+            _ => out.write_str("awaits "),
+        }
+    }
+}
+
+/// What leads down past a line to the siblings of those above it.
+fn lines(open: &[(bool, usize)]) -> String {
+    let below_root = open.iter().skip(1).take(DEEPEST_INDENT);
+    below_root
+        .map(|(leads_on, _)| if *leads_on { "│  " } else { "   " })
+        .collect()
+}
