@@ -39,7 +39,15 @@ use crate::task::TaskId;
 /// ```
 ///
 /// With the feature `serde`, it is `Serialize`. The format has a version, and a
-/// [JSON Schema](https://github.com/petrosagg/tasktrace/blob/master/tasktrace/schema/tasktrace.schema.json).
+/// [JSON Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json):
+///
+/// ```
+/// # #[cfg(feature = "serde")]
+/// # {
+/// let dump = serde_json::to_value(tasktrace::snapshot()).unwrap();
+/// assert_eq!(dump["schema"], "tasktrace.dump/1");
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dump {
     /// In the order of their numbers.

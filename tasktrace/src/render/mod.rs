@@ -4,6 +4,7 @@
 //! * [`text`]: the tree of one trace, for traces and dumps alike.
 //! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
 //! * [`urgency`], [`summary`]: what looks wrong.
+//! * `serial`: the same data for machines.
 #![forbid(unsafe_code)]
 
 mod dump;
@@ -13,6 +14,8 @@ mod group;
 mod header;
 mod known;
 mod out;
+#[cfg(feature = "serde")]
+mod serial;
 mod summary;
 mod text;
 mod urgency;

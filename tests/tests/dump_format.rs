@@ -1,0 +1,204 @@
+//! What dumps and traces look like to machines: as `schema/tasktrace.schema.json` says.
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use tasktrace_tests::{HOUR, trace_of};
+use tokio::time::sleep;
+
+fn read(file: &str) -> Value {
+    let path = format!("{}/../tasktrace/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The schema as it is published, which lets later versions add fields.
+fn published() -> Validator {
+    jsonschema::draft202012::new(&read("tasktrace.schema.json")).expect("it is a schema")
+}
+
+/// The schema that allows no field that it does not describe.
+fn strict() -> Validator {
+    fn close(schema: &mut Value) {
+        match schema {
+            Value::Object(members) => {
+                members.values_mut().for_each(close);
+                if members.get("type") == Some(&json!("object")) {
+                    members.insert("additionalProperties".to_owned(), json!(false));
+                }
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    let mut schema = read("tasktrace.schema.json");
+    close(&mut schema);
+    jsonschema::draft202012::new(&schema).expect("it is a schema")
+}
+
+#[track_caller]
+fn assert_valid(document: &Value) {
+    for schema in [published(), strict()] {
+        let errors: Vec<String> = schema
+            .iter_errors(document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
+    }
+    for frames in frame_lists(document) {
+        for (at, frame) in frames.iter().enumerate() {
+            if let Some(parent) = frame["parent"].as_u64() {
+                assert!(parent < at as u64, "{frames:#?}");
+            }
+        }
+    }
+}
+
+/// The lists of frames in a document.
+fn frame_lists(document: &Value) -> Vec<&Vec<Value>> {
+    let tasks = document["tasks"].as_array().into_iter().flatten();
+    let traces = tasks.map(|task| &task["trace"]).chain([document]);
+    traces
+        .filter_map(|trace| trace["frames"].as_array())
+        .collect()
+}
+
+#[test]
+fn the_schema_is_one() {
+    let schema = read("tasktrace.schema.json");
+    assert!(jsonschema::meta::is_valid(&schema));
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+}
+
+/// A unit test compares the example with what is serialised.
+#[test]
+fn the_example_is_valid() {
+    let example = read("example.dump.json");
+    assert_eq!(example["schema"], "tasktrace.dump/1");
+    assert_valid(&example);
+}
+
+/// Whatever the schema offers to choose from is in the example, so that it is tested.
+#[test]
+fn the_example_has_one_of_everything() {
+    fn words(schema: &Value, out: &mut Vec<String>) {
+        match schema {
+            Value::Object(members) => {
+                let choices = members.get("enum").and_then(Value::as_array);
+                let choices = choices.into_iter().flatten().chain(members.get("const"));
+                out.extend(choices.filter_map(Value::as_str).map(str::to_owned));
+                members.values().for_each(|member| words(member, out));
+            }
+            Value::Array(elements) => elements.iter().for_each(|element| words(element, out)),
+            _ => {}
+        }
+    }
+    let mut offered = Vec::new();
+    words(&read("tasktrace.schema.json"), &mut offered);
+    let example = read("example.dump.json").to_string();
+    offered.retain(|word| !example.contains(&format!("\"{word}\"")));
+    // A program lacks one of these at a time, and a trace is no dump.
+    assert_eq!(offered, ["symbols", "tasktrace.trace/1"]);
+}
+
+#[test]
+fn a_trace_is_valid() {
+    async fn waits(at: tasktrace_tests::At) {
+        at.next(line!());
+        tokio::join!(sleep(HOUR), std::future::pending::<()>());
+    }
+    let (trace, line) = trace_of(waits);
+    let document = serde_json::to_value(&trace).expect("it is serialised");
+    assert_valid(&document);
+
+    assert_eq!(document["schema"], "tasktrace.trace/1");
+    let frames = document["frames"].as_array().expect("there are frames");
+    assert_eq!(
+        frames[0]["name"], "dump_format::a_trace_is_valid::waits",
+        "{document:#}"
+    );
+    assert_eq!(frames[0]["parent"], Value::Null, "{document:#}");
+    assert_eq!(frames[0]["line"], line, "{document:#}");
+    let sleep = frames
+        .iter()
+        .find(|frame| frame["name"] == "tokio::time::sleep");
+    let sleep = sleep.unwrap_or_else(|| panic!("it sleeps: {document:#}"));
+    assert_eq!(sleep["parent"], 0);
+    assert_eq!(sleep["wait"], "registered");
+}
+
+/// Whatever tasks there are when it is taken.
+#[test]
+fn a_dump_is_valid() {
+    let (future, handle) = tasktrace::traced(std::future::pending::<()>());
+    let dump = tasktrace::snapshot();
+    let document = serde_json::to_value(&dump).expect("it is serialised");
+    assert_valid(&document);
+    assert_eq!(document["schema"], "tasktrace.dump/1");
+    let ids: Vec<u64> = dump.tasks().map(|task| task.id().get()).collect();
+    let tasks = document["tasks"].as_array().expect("there is a list");
+    let serialised = tasks
+        .iter()
+        .map(|task| task["id"].as_u64().expect("a number"));
+    assert!(serialised.eq(ids), "{document:#}");
+    drop((future, handle));
+}
+
+#[test]
+fn what_is_wrong_is_rejected() {
+    let schema = published();
+    let rejects = |what: &str, spoil: &dyn Fn(&mut Value)| {
+        let mut document = read("example.dump.json");
+        spoil(&mut document);
+        assert!(!schema.is_valid(&document), "{what}");
+    };
+    rejects("another version", &|it| {
+        it["schema"] = json!("tasktrace.dump/2")
+    });
+    rejects("a dump as a trace", &|it| {
+        it["schema"] = json!("tasktrace.trace/1")
+    });
+    rejects("no tasks", &|it| it["tasks"] = Value::Null);
+    rejects("a negative count", &|it| it["untraced"] = json!(-1));
+    rejects("a task 0", &|it| it["tasks"][0]["id"] = json!(0));
+    rejects("seconds", &|it| it["tasks"][0]["age_ns"] = json!(1.5));
+    rejects("an unknown state", &|it| {
+        it["tasks"][0]["state"]["kind"] = json!("asleep")
+    });
+    rejects("running on no thread", &|it| {
+        it["tasks"][0]["state"]["kind"] = json!("running")
+    });
+    rejects("an unknown source", &|it| {
+        it["tasks"][0]["source"]["kind"] = json!("guess")
+    });
+    rejects("an error that is text", &|it| {
+        it["tasks"][1]["source"]["error"] = json!("no")
+    });
+    rejects("a place without a line", &|it| {
+        it["tasks"][0]["spawned_at"] = json!({ "file": "a" })
+    });
+    rejects("nested frames", &|it| {
+        it["tasks"][0]["trace"]["frames"][0]["parent"] = json!({ "name": "f" });
+    });
+    rejects("an unknown way to wait", &|it| {
+        it["tasks"][0]["trace"]["frames"][0]["wait"] = json!("somehow");
+    });
+    for field in ["state", "label", "trace", "awaits"] {
+        rejects(field, &|it| {
+            let task = it["tasks"][0].as_object_mut().expect("a task is an object");
+            assert!(task.remove(field).is_some());
+        });
+    }
+    assert!(!schema.is_valid(&json!({})));
+    assert!(!schema.is_valid(&json!([])));
+}
+
+#[test]
+fn fields_may_be_added() {
+    let mut document = read("example.dump.json");
+    document["tasks"][0]["colour"] = json!("blue");
+    assert!(published().is_valid(&document));
+    assert!(!strict().is_valid(&document));
+}
