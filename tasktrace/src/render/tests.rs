@@ -367,6 +367,83 @@ mod groups {
     }
 
     #[test]
+    fn of_each_state() {
+        let two = |like: fn(TaskDump) -> TaskDump| {
+            let text = dump([like(task(1, "w")), like(task(2, "w"))]).to_string();
+            let group: Vec<String> = text.lines().map(str::to_owned).skip(1).collect();
+            group
+        };
+        assert_eq!(
+            two(TaskDump::finished),
+            [
+                "",
+                "2 tasks w, finished, 41 polls, age 15.0s",
+                "  task 1, task 2"
+            ]
+        );
+        assert_eq!(
+            two(|task| task.never_polled().old(0.5)),
+            [
+                "",
+                "2 tasks w, never polled, age 500ms",
+                "  the longest: task 1 500ms, task 2 500ms"
+            ]
+        );
+        assert_eq!(
+            two(|task| TaskDump {
+                polls: 1,
+                last_polled: None,
+                ..task.woken()
+            }),
+            [
+                "",
+                "2 tasks w, woken, but not polled yet, 1 poll, age 15.0s",
+                "  task 1, task 2"
+            ]
+        );
+        assert_eq!(
+            two(|task| task.running_for(0.1)),
+            [
+                "",
+                "2 tasks w, running 100ms, 41 polls, age 15.0s",
+                "  the longest: task 1 100ms on tokio-rt-worker (thread 4711), task 2 100ms on tokio-rt-worker (thread 4711)",
+            ]
+        );
+    }
+
+    #[test]
+    fn tell_what_their_members_await() {
+        let text = |awaited: [u64; 7]| {
+            let tasks = (1..).zip(awaited);
+            let dump = dump(tasks.map(|(number, awaited)| task(number, "w").awaiting([awaited])));
+            dump.to_string().lines().last().map(str::to_owned)
+        };
+        let different = text([11, 12, 13, 14, 15, 16, 17]);
+        let line = "  they await tasks 11, 12, 13, 14, 15 and 2 more";
+        assert_eq!(different.as_deref(), Some(line));
+        assert_eq!(text([9; 7]).as_deref(), Some("  all await task 9"));
+    }
+
+    #[test]
+    fn are_of_those_that_gave_no_answer_for_the_same_reason() {
+        let asked = |number, waited, reason| {
+            let waited = secs(waited);
+            let error = Some(TraceError::NoAnswer { waited, reason });
+            TaskDump {
+                source: Source::Snapshot { error },
+                ..task(number, "w")
+            }
+        };
+        let dump = dump([
+            asked(1, 2.0, NoAnswer::Running),
+            asked(2, 1.9, NoAnswer::Running),
+            asked(3, 2.0, NoAnswer::NotPolled),
+            task(4, "w"),
+        ]);
+        assert_eq!(headers(&dump), ["2 tasks w", "task 3 w", "task 4 w"]);
+    }
+
+    #[test]
     fn in_detail_there_are_none() {
         let text = format!("{:#}", dump([conn(1, 1.0), conn(2, 2.0)]));
         check(
