@@ -54,11 +54,14 @@ pub(super) fn group(out: &mut Out<'_, '_>, group: &Group<'_>, paths: &Paths) -> 
     stands_out(out, group.urgency, |out| {
         state(out, first.state(), span(members, TaskDump::in_state))
     })?;
-    if let Some(limit) = group.urgency.limit() {
+    // For how long a future has been held is said at its frame.
+    if group.urgency != Urgency::Holding
+        && let Some(limit) = group.urgency.limit()
+    {
         let is_urgent = |member: &&Member<'_>| member.urgency == group.urgency;
         let urgent = members.iter().filter(is_urgent).count();
         if urgent < members.len() {
-            write!(out, " ({urgent} of them for {limit} or longer)")?;
+            write!(out, " ({urgent} of them {limit})")?;
         }
     }
     if *first.state() != TaskState::NeverPolled

@@ -35,8 +35,12 @@ pub(super) fn write(
         };
         out.line("")?;
         header::mark(out, urgency)?;
+        out.write_str(complaint)?;
+        if let Some(limit) = urgency.limit() {
+            write!(out, " {limit}")?;
+        }
         let tasks = if members.len() == 1 { "task" } else { "tasks" };
-        write!(out, "{complaint}: {tasks} ")?;
+        write!(out, ": {tasks} ")?;
         group::longest_first(&mut members);
         header::list(out, members.iter().map(|member| member.task.id()))?;
     }

@@ -203,7 +203,7 @@ mod trees {
             dump([task(1, "app::serve").at(futurelock())]),
             &[
                 "1 task: 1 suspended",
-                "! holding a future that they have not polled for 1s or longer: task 1",
+                "! holding a future without polling it for 1s or longer: task 1",
                 "",
                 "! task 1 app::serve, suspended 500ms, 41 polls, age 15.0s",
                 "  ╼ app::serve at src/main.rs:10:5 (9.0s)",

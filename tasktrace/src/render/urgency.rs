@@ -1,5 +1,6 @@
 //! What deserves to be looked at first.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::walk::walk;
@@ -64,23 +65,23 @@ impl Urgency {
         self == Self::InCycle || self.complaint().is_some()
     }
 
-    /// What may be wrong, apart from cycles: there is more to say of them.
+    /// What may be wrong, and goes on for [`limit`](Self::limit). Of cycles there is more to say.
     pub(super) fn complaint(self) -> Option<&'static str> {
         match self {
-            Self::Blocking => Some("blocking a thread for 1s or longer, in a single poll"),
-            Self::NoWaker => Some("waiting without a waker, so that nothing can wake them"),
-            Self::Holding => Some("holding a future that they have not polled for 1s or longer"),
-            Self::Starved => Some("ready, but not polled by their executor for 1s or longer"),
-            Self::Long => Some("suspended for 10s or longer"),
+            Self::Blocking => Some("blocking a thread, in a single poll,"),
+            Self::NoWaker => Some("waiting with no waker registered, which nothing can end"),
+            Self::Holding => Some("holding a future without polling it"),
+            Self::Starved => Some("ready, but not polled by the executor"),
+            Self::Long => Some("suspended"),
             Self::InCycle | Self::Running | Self::Ready | Self::Suspended | Self::Finished => None,
         }
     }
 
-    /// For how long it takes to be that urgent.
-    pub(super) fn limit(self) -> Option<&'static str> {
+    /// How long it takes to be that urgent.
+    pub(super) fn limit(self) -> Option<AtLeast> {
         match self {
-            Self::Blocking | Self::Starved => Some("1s"),
-            Self::Long => Some("10s"),
+            Self::Blocking | Self::Starved | Self::Holding => Some(AtLeast(LONG_FOR_A_POLL)),
+            Self::Long => Some(AtLeast(LONG)),
             _ => None,
         }
     }
@@ -91,6 +92,15 @@ impl Urgency {
             Self::Long => Self::Suspended,
             other => other,
         }
+    }
+}
+
+/// `for 10s or longer`.
+pub(super) struct AtLeast(Duration);
+
+impl fmt::Display for AtLeast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "for {}s or longer", self.0.as_secs())
     }
 }
 
