@@ -21,7 +21,8 @@ use crate::task::TaskId;
 /// [`Trace`](crate::Trace), it consists of addresses until it is printed or inspected.
 ///
 /// * `{}` prints the counts, what looks wrong, and then the tasks: those that are in the same state
-///   at the same place as one group, with what makes them differ; the most urgent first.
+///   at the same place as one group, with what makes them differ; the most urgent first. So are
+///   many frames in a task that are at the same place, and differ by their labels.
 /// * `{:#}` prints each task on its own, with everything that is on its stacks.
 /// * [`by_awaiter`](Self::by_awaiter) prints them as a forest: who waits for whom.
 ///

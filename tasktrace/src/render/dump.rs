@@ -13,12 +13,12 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
+use super::fold::Telling;
 use super::group::{self, Group, Member};
 use super::header::{self, FEW, INDENT};
-use super::known::Known;
 use super::out::{Detail, Out};
 use super::summary;
-use super::text::{self, Ages};
+use super::text;
 use crate::dump::Dump;
 use crate::symbol::Paths;
 
@@ -46,12 +46,12 @@ pub(super) fn groups(
         match &group.members[..] {
             [member] => {
                 header::task(out, member, &paths)?;
-                tree(out, INDENT, member, &Known::of(&member.tree.frames))?;
+                tree(out, INDENT, &group, detail)?;
                 awaited(out, dump, member)?;
             }
             _ => {
                 header::group(out, &group, &paths)?;
-                tree(out, INDENT, group.first(), &group.known())?;
+                tree(out, INDENT, &group, detail)?;
                 awaited_by_many(out, &group)?;
             }
         }
@@ -59,15 +59,17 @@ pub(super) fn groups(
     Ok(())
 }
 
-/// Writes where a task waits.
+/// Writes where the tasks of a group wait.
 pub(super) fn tree(
     out: &mut Out<'_, '_>,
     indent: &str,
-    member: &Member<'_>,
-    known: &[Known],
+    group: &Group<'_>,
+    detail: Detail,
 ) -> fmt::Result {
-    text::frames(out, indent, &member.tree.frames, Ages::Told(known))?;
-    text::notes(out, indent, &member.tree.notes)
+    let tree = group.first().tree;
+    let telling = Telling::new(&tree.frames, group.known(), detail);
+    text::frames(out, indent, &tree.frames, telling)?;
+    text::notes(out, indent, &tree.notes)
 }
 
 /// Writes what the program lacks, once for all traces.

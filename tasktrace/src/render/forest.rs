@@ -11,8 +11,7 @@
 
 use std::fmt::{self, Write};
 
-use super::group::{self, Member};
-use super::known::Known;
+use super::group::{self, Group, Member};
 use super::out::{Detail, Out};
 use super::{dump, header, summary};
 use crate::dump::Forest;
@@ -34,6 +33,7 @@ pub(super) fn write(forest: &Forest<'_>, detail: Detail, out: &mut Out<'_, '_>) 
     summary::write(out, forest, &members)?;
     let mut writer = Writer {
         forest,
+        detail,
         members: &members,
         paths: Paths::new(),
         is_written: vec![false; members.len()],
@@ -54,6 +54,7 @@ pub(super) fn write(forest: &Forest<'_>, detail: Detail, out: &mut Out<'_, '_>) 
 
 struct Writer<'a> {
     forest: &'a Forest<'a>,
+    detail: Detail,
     members: &'a [Member<'a>],
     paths: Paths,
     is_written: Vec<bool>,
@@ -97,7 +98,7 @@ impl Writer<'_> {
             let awaited = member.task.awaits();
             let mut indent = lines(&open);
             indent.push_str(if awaited.is_empty() { "   " } else { "│  " });
-            dump::tree(out, &indent, member, &Known::of(&member.tree.frames))?;
+            dump::tree(out, &indent, &Group::new(vec![*member]), self.detail)?;
             let last = awaited.len().saturating_sub(1);
             pending.extend(awaited.iter().enumerate().rev().map(|(at, id)| Pending {
                 id: *id,

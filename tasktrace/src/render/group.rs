@@ -6,8 +6,8 @@ use std::mem::discriminant;
 
 use super::known::Known;
 use super::out::Detail;
+use super::shape;
 use super::urgency::Urgency;
-use super::walk::{Step, walk};
 use crate::dump::{Forest, Source, TaskDump};
 use crate::task::TraceError;
 use crate::trace::Tree;
@@ -47,7 +47,7 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(mut members: Vec<Member<'a>>) -> Self {
+    pub(super) fn new(mut members: Vec<Member<'a>>) -> Self {
         let urgency = members.iter().map(|member| member.urgency).min();
         longest_first(&mut members);
         Self {
@@ -61,8 +61,9 @@ impl<'a> Group<'a> {
     }
 
     /// What is known of each frame of the first member's tree, and of those like it in the others.
-    pub(super) fn known(&self) -> Vec<Known> {
-        Known::of_all(self.members.iter().map(|member| &member.tree.frames[..]))
+    pub(super) fn known(&self) -> Vec<Known<'a>> {
+        let trees = self.members.iter().map(|member| member.tree);
+        Known::of_all(trees.map(|tree| &tree.frames[..]))
     }
 }
 
@@ -110,9 +111,7 @@ fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
 fn hash(member: &Member<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     member.task.name().hash(&mut hasher);
-    for step in walk(&member.tree.frames) {
-        part_of(&step).hash(&mut hasher);
-    }
+    shape::hash_of(&member.tree.frames, &mut hasher);
     hasher.finish()
 }
 
@@ -122,21 +121,7 @@ fn are_alike(one: &Member<'_>, other: &Member<'_>) -> bool {
         && discriminant(one.task.state()) == discriminant(other.task.state())
         && is_same_source(one.task.source(), other.task.source())
         && cut(one) == cut(other)
-        && walk(&one.tree.frames)
-            .map(|step| part_of(&step))
-            .eq(walk(&other.tree.frames).map(|step| part_of(&step)))
-}
-
-/// All that tells a frame from another but its label and its times.
-fn part_of<'a>(step: &Step<'a>) -> impl Hash + PartialEq + use<'a> {
-    let frame = step.frame;
-    (
-        step.parent,
-        frame.name(),
-        (frame.file(), frame.line(), frame.column()),
-        frame.wait(),
-        frame.count(),
-    )
+        && shape::alike(&one.tree.frames, &other.tree.frames)
 }
 
 /// Whether there is the same to say of it, but for times.

@@ -1,7 +1,6 @@
-//! Traces and dumps as text: data in, [`fmt::Write`](std::fmt::Write) out. Nothing is captured or
-//! looked up.
+//! Traces and dumps as text: data in, [`fmt::Write`] out. Nothing is captured or looked up.
 //!
-//! * [`text`]: the tree of one trace, for traces and dumps alike.
+//! * [`text`]: the tree of one trace, for traces and dumps alike, [`fold`]ed in the latter.
 //! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
 //! * [`urgency`], [`summary`]: what looks wrong.
 //! * `serial`: the same data for machines.
@@ -9,6 +8,7 @@
 
 mod dump;
 mod duration;
+mod fold;
 mod forest;
 mod group;
 mod header;
@@ -16,6 +16,7 @@ mod known;
 mod out;
 #[cfg(feature = "serde")]
 mod serial;
+mod shape;
 mod summary;
 mod text;
 mod urgency;
@@ -25,8 +26,8 @@ use std::fmt;
 
 use crate::dump::{Dump, Forest};
 use crate::trace::{Trace, Tree};
+use fold::Telling;
 use out::{Detail, Out, Style};
-use text::Ages;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +88,7 @@ impl<F: Fn(&mut Out<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
 
 fn write_trace(trace: &Trace, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
     let tree = tree(trace, detail);
-    text::frames(out, "", &tree.frames, Ages::Untold)?;
+    text::frames(out, "", &tree.frames, Telling::without_times(&tree.frames))?;
     text::notes(out, "", &tree.notes)?;
     match tree.notes.missing {
         Some(missing) => text::missing(out, missing),

@@ -10,6 +10,7 @@
 
 use std::fmt::{self, Write};
 
+use super::fold::{Folded, Telling};
 use super::known::Known;
 use super::out::Out;
 use crate::trace::{Frame, Missing, Notes, Wait};
@@ -20,18 +21,9 @@ const DEEPEST_INDENT: usize = 24;
 /// A run of the same frame is shown in full up to this length.
 const LONGEST_RUN: usize = 4;
 
-/// Whether to tell how old frames are.
-#[derive(Clone, Copy)]
-pub(super) enum Ages<'a> {
-    /// No: the same tree is the same text at any time, but for what is held.
-    Untold,
-    /// Yes, with what is known of each frame, in the order of [`walk`](super::walk::walk).
-    Told(&'a [Known]),
-}
-
 /// A frame that is still to be written.
 struct Pending<'a> {
-    frame: &'a Frame,
+    folded: Folded<'a>,
     depth: usize,
     last: bool,
 }
@@ -41,20 +33,24 @@ pub(super) fn frames(
     out: &mut Out<'_, '_>,
     indent: &str,
     roots: &[Frame],
-    ages: Ages<'_>,
+    mut telling: Telling<'_>,
 ) -> fmt::Result {
     let mut pending: Vec<Pending<'_>> = Vec::new();
-    extend(&mut pending, roots, 0);
+    extend(&mut pending, telling.siblings(roots, 0), 0);
     // For each depth, whether a line leads down to another sibling.
     let mut open = Vec::new();
-    let mut at = 0;
-    while let Some(Pending { frame, depth, last }) = pending.pop() {
+    while let Some(Pending {
+        folded,
+        depth,
+        last,
+    }) = pending.pop()
+    {
         open.truncate(depth);
         start(out, indent, &open, depth, last)?;
-        write_frame(out, frame, ages, at)?;
+        write_frame(out, &folded, telling.known(&folded))?;
         open.push(!last);
 
-        let (skipped, frame) = end_of_run(frame);
+        let (skipped, frame) = end_of_run(folded.frame);
         if skipped > 0 {
             open.push(false);
             start(out, indent, &open[..depth + 1], depth + 1, true)?;
@@ -63,9 +59,9 @@ pub(super) fn frames(
                 "… {skipped} more calls of the same function, one in the other"
             )?;
         }
-        at += 1 + skipped;
         let depth = depth + usize::from(skipped > 0);
-        extend(&mut pending, frame.children(), depth + 1);
+        let children = telling.siblings(frame.children(), folded.at + skipped + 1);
+        extend(&mut pending, children, depth + 1);
     }
     Ok(())
 }
@@ -99,25 +95,14 @@ fn start(
     out.normal()
 }
 
-fn write_frame(out: &mut Out<'_, '_>, frame: &Frame, ages: Ages<'_>, at: usize) -> fmt::Result {
-    let known = match ages {
-        Ages::Told(known) => known.get(at).copied().unwrap_or_default(),
-        Ages::Untold => Known {
-            age: None,
-            ..Known::of_one(frame)
-        },
-    };
+fn write_frame(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> fmt::Result {
+    let frame = folded.frame;
     out.bold()?;
     match frame.name() {
         "" => out.write_str("(unknown function)")?,
         name => out.write_str(name)?,
     }
-    if let Some(label) = frame.label() {
-        write!(out, " {label:?}")?;
-        if known.labels_differ {
-            out.write_str(" and others")?;
-        }
-    }
+    write_labels(out, folded, known)?;
     out.normal()?;
     if let Some(file) = frame.file() {
         write!(out, " at {file}")?;
@@ -129,13 +114,35 @@ fn write_frame(out: &mut Out<'_, '_>, frame: &Frame, ages: Ages<'_>, at: usize) 
         write!(out, " ({age})")?;
     }
     write_wait(out, frame, known)?;
-    if frame.count() > 1 {
-        write!(out, " (×{})", frame.count())?;
+    // What is no leaf has no count.
+    let count = frame.count().max(1) * folded.count;
+    if count > 1 {
+        write!(out, " (×{count})")?;
     }
     Ok(())
 }
 
-fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known) -> fmt::Result {
+/// `"one"`, `"one" and others`, or `"one", "two", "three" and 4 more`.
+fn write_labels(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> fmt::Result {
+    if folded.count > 1 {
+        let mut before = " ";
+        for label in &folded.labels {
+            write!(out, "{before}{label:?}")?;
+            before = ", ";
+        }
+        return match folded.count - folded.labels.len() {
+            more if more > 0 && !folded.labels.is_empty() => write!(out, " and {more} more"),
+            _ => Ok(()),
+        };
+    }
+    match folded.frame.label() {
+        Some(label) if known.labels_differ => write!(out, " {label:?} and others"),
+        Some(label) => write!(out, " {label:?}"),
+        None => Ok(()),
+    }
+}
+
+fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known<'_>) -> fmt::Result {
     match frame.wait() {
         Some(Wait::NoWaker) => out.write_str(": no waker registered: nothing can wake this task"),
         Some(Wait::OutOfBudget) => {
@@ -193,10 +200,11 @@ pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
 }
 
 /// Adds siblings, so that the first is taken first.
-fn extend<'a>(pending: &mut Vec<Pending<'a>>, frames: &'a [Frame], depth: usize) {
-    let last = frames.len().saturating_sub(1);
-    pending.extend(frames.iter().enumerate().rev().map(|(at, frame)| Pending {
-        frame,
+fn extend<'a>(pending: &mut Vec<Pending<'a>>, siblings: Vec<Folded<'a>>, depth: usize) {
+    let last = siblings.len().saturating_sub(1);
+    let siblings = siblings.into_iter().enumerate().rev();
+    pending.extend(siblings.map(|(at, folded)| Pending {
+        folded,
         depth,
         last: at == last,
     }));
