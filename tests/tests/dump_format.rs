@@ -137,6 +137,7 @@ fn a_dump_is_valid() {
     let document = serde_json::to_value(&dump).expect("it is serialised");
     assert_valid(&document);
     assert_eq!(document["schema"], "tasktrace.dump/1");
+    assert!(dump.get(handle.id()).is_some(), "{dump}");
     let ids: Vec<u64> = dump.tasks().map(|task| task.id().get()).collect();
     let tasks = document["tasks"].as_array().expect("there is a list");
     let serialised = tasks
