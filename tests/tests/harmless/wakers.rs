@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
-use tasktrace::{NoAnswer, TraceError, current};
+use tasktrace::{NoAnswer, TaskState, TraceError, current};
 
 use crate::support::{LONG, Leaf, ask, ask_from_thread, task, wait_until};
 
@@ -390,7 +390,7 @@ fn asked_while_it_is_polled() {
         assert!(task.poll().is_pending());
         task
     });
-    wait_until(|| format!("{handle:?}").contains("Polling"));
+    wait_until(|| matches!(handle.state(), TaskState::Running(_)));
     let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
     assert!(
         matches!(

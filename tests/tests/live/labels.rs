@@ -4,7 +4,7 @@ use tasktrace::{TracedExt, current, traced};
 
 use crate::support::{Driver, outline, wait_for_ever};
 
-//TMP#[traced("conn {peer} req={}", id + 1)]
+#[traced("conn {peer} req={}", id + 1)]
 async fn serve(peer: &str, id: u32) {
     wait_for_ever().await;
     drop((peer, id));
@@ -38,7 +38,7 @@ fn of_frames() {
 
 #[test]
 fn of_tasks() {
-    //TMP#[traced("job {id}")]
+    #[traced("job {id}")]
     async fn job(id: u32) -> Option<String> {
         let _ = id;
         current().unwrap().label().map(str::to_owned)

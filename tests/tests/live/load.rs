@@ -9,7 +9,7 @@ use tasktrace::traced;
 const TASKS: usize = 10_000;
 const STEPS: usize = 8;
 
-//TMP#[traced("task {number}")]
+#[traced("task {number}")]
 async fn work(number: usize, done: Arc<AtomicUsize>) {
     for step in 0..STEPS {
         step_of(number, step).await;
@@ -22,7 +22,7 @@ async fn step_of(number: usize, step: usize) {
     futures::join!(left(number, step), right());
 }
 
-//TMP#[traced("left {number} {step}")]
+#[traced("left {number} {step}")]
 async fn left(number: usize, step: usize) {
     tokio::task::yield_now().await;
     let _ = (number, step);
