@@ -1,57 +1,17 @@
-//! The grammar of the attributes' arguments.
+//! Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
-use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path, Result, Token};
 
-const ACCEPTED: &str = "`#[traced]` accepts the arguments `name = \"…\"` and `crate = path`";
-const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
-const EMPTY_NAME: &str = "`name` cannot be empty";
-const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
+use super::{comma, key, path, peek_key};
+
 const TASKTRACE: &str = "`tasktrace` takes the path of the `tasktrace` crate: `tasktrace = path`";
 const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future: \
                         `block_on = path::to::fn`";
 const BESIDE_BLOCK_ON: &str = "`block_on` replaces tokio, and only `tasktrace = path` goes with it";
-
-/// Arguments of `#[traced]`.
-#[derive(Default)]
-pub(crate) struct TracedArgs {
-    pub(crate) name: Option<LitStr>,
-    /// The runtime crate, where it is renamed.
-    pub(crate) tasktrace: Option<Path>,
-}
-
-impl TracedArgs {
-    pub(crate) fn parse(args: TokenStream) -> Result<Self> {
-        let parser = |input: ParseStream<'_>| {
-            let mut args = Self::default();
-            while !input.is_empty() {
-                args.parse_one(input)?;
-                comma(input)?;
-            }
-            Ok(args)
-        };
-        parser.parse2(args)
-    }
-
-    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
-        match peek_key(input).as_deref() {
-            Some("name") => {
-                key(input, self.name.is_some(), NAME)?;
-                self.name = Some(name(input)?);
-            }
-            Some("crate") => {
-                key(input, self.tasktrace.is_some(), CRATE)?;
-                self.tasktrace = Some(path(input, CRATE)?);
-            }
-            _ => return Err(input.error(ACCEPTED)),
-        }
-        Ok(())
-    }
-}
 
 /// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 pub(crate) struct EntryArgs {
@@ -139,49 +99,4 @@ fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
         (path, literal)
     };
     Ok((path, quote!(#key #eq #literal)))
-}
-
-fn peek_key(input: ParseStream<'_>) -> Option<String> {
-    let key = input.fork().call(Ident::parse_any).ok()?;
-    Some(key.to_string())
-}
-
-/// The key and the `=` after it.
-fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<()> {
-    let key = input.call(Ident::parse_any)?;
-    if seen {
-        return Err(Error::new_spanned(&key, format!("`{key}` is given twice")));
-    }
-    match input.parse::<Token![=]>() {
-        Ok(_) if !input.is_empty() => Ok(()),
-        _ => Err(Error::new_spanned(&key, usage)),
-    }
-}
-
-fn name(input: ParseStream<'_>) -> Result<LitStr> {
-    let name: LitStr = input
-        .parse()
-        .map_err(|error| Error::new(error.span(), NAME))?;
-    if name.value().is_empty() {
-        return Err(Error::new_spanned(name, EMPTY_NAME));
-    }
-    Ok(name)
-}
-
-/// A path, or one in a string literal as tokio's attributes take it.
-fn path(input: ParseStream<'_>, usage: &str) -> Result<Path> {
-    let path = if input.peek(LitStr) {
-        let literal: LitStr = input.parse()?;
-        literal.parse()
-    } else {
-        input.parse()
-    };
-    path.map_err(|error| Error::new(error.span(), usage))
-}
-
-fn comma(input: ParseStream<'_>) -> Result<()> {
-    if !input.is_empty() {
-        input.parse::<Token![,]>()?;
-    }
-    Ok(())
 }

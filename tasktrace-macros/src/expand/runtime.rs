@@ -1,0 +1,149 @@
+//! The tokens that name the runtime crate.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{LitStr, Path, ReturnType, Signature, Type};
+
+use crate::item::Function;
+
+/// The private items of the runtime crate, and the function they are named for.
+pub(super) struct Runtime {
+    private: TokenStream,
+    /// For our own tokens: on the `fn` keyword, and marked as ours.
+    pub(super) own: Span,
+    /// The `fn` keyword.
+    keyword: Span,
+}
+
+impl Runtime {
+    pub(super) fn new(krate: Option<Path>, sig: &Signature) -> Self {
+        let keyword = sig.fn_token.span;
+        let own = Span::mixed_site().located_at(keyword);
+        let krate = match krate {
+            Some(path) => path.into_token_stream(),
+            None => quote_spanned!(own=> ::tasktrace),
+        };
+        Self {
+            private: quote_spanned!(own=> #krate::__private),
+            own,
+            keyword,
+        }
+    }
+
+    /// A block of its own, so that nothing in it is in scope of the body:
+    ///
+    /// ```text
+    /// {
+    ///     const fn here() {}
+    ///     static META: ::tasktrace::__private::FrameMeta = ::tasktrace::__private::FrameMeta::new(
+    ///         ::core::option::Option::None,
+    ///         || ::tasktrace::__private::path_of(here),
+    ///         ::core::file!(),
+    ///         ::core::line!(),
+    ///         ::core::column!(),
+    ///     );
+    ///     &META
+    /// }
+    /// ```
+    pub(super) fn meta(&self, name: Option<&LitStr>) -> TokenStream {
+        let Self {
+            private,
+            own,
+            keyword,
+        } = self;
+        let name = match name {
+            Some(name) => quote_spanned!(*own=> ::core::option::Option::Some(#name)),
+            None => quote_spanned!(*own=> ::core::option::Option::None),
+        };
+        // These report the place of the user's code that they come from, which is the attribute
+        // for tokens of ours.
+        let place = quote_spanned!(*keyword=> ::core::file!(), ::core::line!(), ::core::column!());
+        quote_spanned! {*own=>
+            {
+                const fn here() {}
+                static META: #private::FrameMeta = #private::FrameMeta::new(
+                    #name,
+                    || #private::path_of(here),
+                    #place
+                );
+                &META
+            }
+        }
+    }
+
+    pub(super) fn frame(&self, meta: &TokenStream, future: &TokenStream) -> TokenStream {
+        let Self { private, own, .. } = self;
+        quote_spanned!(*own=> #private::frame(#meta, #future).await)
+    }
+
+    pub(super) fn task(&self, meta: &TokenStream, future: &TokenStream) -> TokenStream {
+        let Self { private, own, .. } = self;
+        quote_spanned!(*own=> #private::task(#meta, #future).await)
+    }
+
+    /// The body as a future, with the type that the signature gives it.
+    ///
+    /// ```text
+    /// async move {
+    ///     HINT
+    ///     ({ … })
+    /// }
+    /// ```
+    ///
+    /// All braces are those of the function: errors and coverage go by them. The inner ones keep
+    /// Clippy from seeing a statement, the hint, before the body's own items. The parentheses keep
+    /// the compiler from calling these braces unnecessary.
+    pub(super) fn typed_future(&self, function: &Function) -> TokenStream {
+        let own = self.own;
+        let hint = self.hint(&function.sig);
+        let inner = function.body.braces(function.body.tokens.clone());
+        let block = function.body.braces(quote_spanned!(own=> #hint (#inner)));
+        quote_spanned!(own=> async move #block)
+    }
+
+    /// Tells the compiler the type of an async block before it comes to the body, as the return
+    /// type of a function does: what the body returns is coerced to it, and a mismatch is
+    /// reported in the body.
+    ///
+    /// ```text
+    /// if false {
+    ///     return {
+    ///         let output: Output = ::tasktrace::__private::output();
+    ///         output
+    ///     };
+    /// }
+    /// ```
+    ///
+    /// The inner braces lie on the return type: there the compiler says where the type is from.
+    fn hint(&self, sig: &Signature) -> TokenStream {
+        let Self { private, own, .. } = self;
+        let (mut output, span) = match &sig.output {
+            ReturnType::Default => (syn::parse_quote!(()), sig.ident.span()),
+            ReturnType::Type(_, ty) => (Type::clone(ty), ty.span()),
+        };
+        Unnamed.visit_type_mut(&mut output);
+        if matches!(output, Type::Infer(_) | Type::Never(_)) {
+            return TokenStream::new();
+        }
+        let returned = quote_spanned!(*own=> let output: #output = #private::output(); output);
+        let mut returned = Group::new(Delimiter::Brace, returned);
+        returned.set_span(span);
+        quote_spanned!(*own=> if false { return #returned; })
+    }
+}
+
+/// Leaves to inference what cannot be named in a body: `impl Trait`, and macros, which may expand
+/// to it.
+struct Unnamed;
+
+impl VisitMut for Unnamed {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if matches!(ty, Type::ImplTrait(_) | Type::Macro(_)) {
+            *ty = syn::parse_quote!(_);
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+}
