@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 thread_local! {
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static LABELS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What polls the body of a function.
@@ -21,7 +22,7 @@ pub enum Kind {
 pub struct Entered {
     /// By which attribute.
     pub kind: Kind,
-    /// The label that was given.
+    /// The name that was given.
     pub name: Option<&'static str>,
     /// The path of an item in the function.
     pub path: &'static str,
@@ -34,7 +35,12 @@ pub fn entered() -> Vec<Entered> {
     ENTERED.take()
 }
 
-/// The same, as kinds and names of functions.
+/// The labels of the functions entered on this thread since the last call, as far as they have one.
+pub fn labels() -> Vec<String> {
+    LABELS.take()
+}
+
+/// The same as [`entered`], as kinds and names of functions.
 pub fn names() -> Vec<(Kind, String)> {
     let name = |entered: Entered| {
         let path = entered.path.replace("::{{closure}}", "");
@@ -51,7 +57,9 @@ pub fn names() -> Vec<(Kind, String)> {
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod __private {
-    use super::{ENTERED, Entered, Kind};
+    use super::{ENTERED, Entered, Kind, LABELS};
+
+    pub use std::format;
 
     #[derive(Debug)]
     pub struct FrameMeta {
@@ -84,6 +92,11 @@ pub mod __private {
     pub fn frame<F: Future>(meta: &'static FrameMeta, future: F) -> F {
         enter(Kind::Frame, meta);
         future
+    }
+
+    pub fn labelled<F: Future>(meta: &'static FrameMeta, label: String, future: F) -> F {
+        LABELS.with_borrow_mut(|all| all.push(label));
+        frame(meta, future)
     }
 
     pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> F {

@@ -9,7 +9,7 @@ use syn::parse::ParseStream;
 use syn::{Error, LitStr, Path, Result, Token};
 
 pub(crate) use entry::{EntryArgs, Executor};
-pub(crate) use traced::TracedArgs;
+pub(crate) use traced::{Label, TracedArgs};
 
 fn peek_key(input: ParseStream<'_>) -> Option<String> {
     let key = input.fork().call(Ident::parse_any).ok()?;

@@ -1,40 +1,91 @@
-//! Arguments of `#[traced]`.
+//! Arguments of `#[traced]`:
+//!
+//! ```text
+//! arguments = [option {, option} ,] [label [, option {, option}]]
+//! label     = "…" {, format argument}
+//! option    = name = "…" | crate = path
+//! ```
+//!
+//! The arguments of a label's format are tokens that only `format!` has to understand, so that what
+//! is wrong with them is said by the compiler, where they are.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt};
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, LitStr, Path, Result};
+use syn::{Error, LitStr, Path, Result, Token};
 
 use super::{comma, key, path, peek_key};
 
-const ACCEPTED: &str = "`#[traced]` accepts the arguments `name = \"…\"` and `crate = path`";
+const ACCEPTED: &str = "`#[traced]` accepts a label (`\"…\"`, and what `format!` accepts \
+                        after it), `name = \"…\"` and `crate = path`";
 const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
 const EMPTY_NAME: &str = "`name` cannot be empty";
+const EMPTY_LABEL: &str = "a label cannot be empty";
 const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
+const NAME_AND_LABEL: &str = "a label stands in the place of the name: give one of them";
+const TWO_LABELS: &str = "a label is given already, and its arguments end where `crate` begins";
 
 /// Arguments of `#[traced]`.
 #[derive(Default)]
 pub(crate) struct TracedArgs {
-    pub(crate) name: Option<LitStr>,
+    pub(crate) label: Option<Label>,
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
+}
+
+/// What is shown with the function.
+pub(crate) enum Label {
+    /// The same for all calls: `name = "…"`, or a label that has nothing to format.
+    Name(LitStr),
+    /// What `format!` is to be given.
+    Format(TokenStream),
+}
+
+impl ToTokens for Label {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Name(name) => name.to_tokens(tokens),
+            Self::Format(format) => format.to_tokens(tokens),
+        }
+    }
 }
 
 impl TracedArgs {
     pub(crate) fn parse(args: TokenStream) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
-            let mut args = Self::default();
+            let mut written = Written::default();
             while !input.is_empty() {
-                args.parse_one(input)?;
+                written.parse_one(input)?;
                 comma(input)?;
             }
-            Ok(args)
+            written.check()
         };
         parser.parse2(args)
     }
+}
 
+/// The arguments one by one.
+#[derive(Default)]
+struct Written {
+    name: Option<LitStr>,
+    label: Option<Label>,
+    tasktrace: Option<Path>,
+}
+
+impl Written {
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
+        if input.peek(LitStr) {
+            if self.label.is_some() {
+                return Err(input.error(TWO_LABELS));
+            }
+            self.label = Some(label(input)?);
+            return Ok(());
+        }
         match peek_key(input).as_deref() {
             Some("name") => {
+                if self.label.is_some() {
+                    return Err(input.error(NAME_AND_LABEL));
+                }
                 key(input, self.name.is_some(), NAME)?;
                 self.name = Some(name(input)?);
             }
@@ -46,6 +97,19 @@ impl TracedArgs {
         }
         Ok(())
     }
+
+    fn check(self) -> Result<TracedArgs> {
+        let Self {
+            name,
+            label,
+            tasktrace,
+        } = self;
+        let label = match (name, label) {
+            (Some(_), Some(label)) => return Err(Error::new_spanned(label, NAME_AND_LABEL)),
+            (name, label) => name.map(Label::Name).or(label),
+        };
+        Ok(TracedArgs { label, tasktrace })
+    }
 }
 
 fn name(input: ParseStream<'_>) -> Result<LitStr> {
@@ -56,4 +120,131 @@ fn name(input: ParseStream<'_>) -> Result<LitStr> {
         return Err(Error::new_spanned(name, EMPTY_NAME));
     }
     Ok(name)
+}
+
+/// A literal and the arguments of its format.
+fn label(input: ParseStream<'_>) -> Result<Label> {
+    let literal: LitStr = input.parse()?;
+    if literal.value().is_empty() {
+        return Err(Error::new_spanned(literal, EMPTY_LABEL));
+    }
+    let args = format_args(input)?;
+    if args.is_empty()
+        && let Some(text) = unformatted(&literal.value())
+    {
+        let changed = text != literal.value();
+        return Ok(Label::Name(if changed {
+            LitStr::new(&text, literal.span())
+        } else {
+            literal
+        }));
+    }
+    let mut format = literal.into_token_stream();
+    format.append_all(args);
+    Ok(Label::Format(format))
+}
+
+/// `, argument` as often as it follows. An option ends them: neither `crate = …` nor a `name` that
+/// is a literal makes sense as an argument.
+fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut args = TokenStream::new();
+    while input.peek(Token![,]) {
+        let ahead = input.fork();
+        ahead.parse::<Token![,]>()?;
+        let is_crate = ahead.peek(Token![crate]) && ahead.peek2(Token![=]);
+        if ahead.is_empty() || is_crate || is_static_name(&ahead.fork()) {
+            break;
+        }
+        args.append(input.parse::<TokenTree>()?);
+        while !input.is_empty() && !input.peek(Token![,]) {
+            args.append(input.parse::<TokenTree>()?);
+        }
+    }
+    Ok(args)
+}
+
+/// `name = "…"`
+fn is_static_name(input: ParseStream<'_>) -> bool {
+    peek_key(input).as_deref() == Some("name")
+        && key(input, false, NAME).is_ok()
+        && is_last_token(input)
+        && input.peek(LitStr)
+}
+
+/// Whether an argument is over after the next token.
+fn is_last_token(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.parse::<TokenTree>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,]))
+}
+
+/// The text of a format in which there is nothing to format: `{{` is a brace. What is no format at
+/// all is left to `format!` as well.
+fn unformatted(format: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut chars = format.chars();
+    while let Some(char) = chars.next() {
+        if matches!(char, '{' | '}') && chars.next() != Some(char) {
+            return None;
+        }
+        text.push(char);
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    /// The name, the format and the crate.
+    fn parsed(args: TokenStream) -> [Option<String>; 3] {
+        let TracedArgs { label, tasktrace } = TracedArgs::parse(args).expect("they are accepted");
+        let (name, format) = match label {
+            Some(Label::Name(name)) => (Some(name.value()), None),
+            Some(Label::Format(format)) => (None, Some(format.to_string())),
+            None => (None, None),
+        };
+        let tasktrace = tasktrace.map(|path| path.into_token_stream().to_string());
+        [name, format, tasktrace]
+    }
+
+    fn some(tokens: TokenStream) -> Option<String> {
+        Some(tokens.to_string())
+    }
+
+    #[test]
+    fn nothing_to_format() {
+        let name = |name: &str| [Some(name.to_owned()), None, None];
+        assert_eq!(parsed(quote!("a")), name("a"));
+        assert_eq!(parsed(quote!("a",)), name("a"));
+        assert_eq!(parsed(quote!(name = "{a}")), name("{a}"));
+        assert_eq!(parsed(quote!("{{a}} {{{{")), name("{a} {{"));
+    }
+
+    #[test]
+    fn formats() {
+        for format in [
+            quote!("{a}"),
+            quote!("{{{a}}}"),
+            quote!("}"),
+            quote!("a", b),
+            quote!("{}", f::<A, B>(), c = |d, e| crate::g),
+            quote!("{} {name}", crate::A, name = a.name),
+            quote!("{crate_name}", crate_name = "a"),
+        ] {
+            let expected = some(format.clone());
+            assert_eq!(parsed(format), [None, expected, None]);
+        }
+    }
+
+    #[test]
+    fn options_first_or_last() {
+        let expected = [None, some(quote!("{}", a)), some(quote!(b::c))];
+        assert_eq!(parsed(quote!("{}", a, crate = b::c)), expected);
+        assert_eq!(parsed(quote!(crate = b::c, "{}", a,)), expected);
+        let expected = [Some("a".to_owned()), None, some(quote!(crate::b))];
+        assert_eq!(parsed(quote!("a", crate = crate::b,)), expected);
+        assert_eq!(parsed(quote!(crate = crate::b, name = "a")), expected);
+    }
 }

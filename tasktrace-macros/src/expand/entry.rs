@@ -51,10 +51,9 @@ pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> T
 }
 
 fn run(attribute: Macro, args: EntryArgs, mut function: Function) -> TokenStream {
-    let runtime = Runtime::new(args.tasktrace, &function.sig);
-    let meta = runtime.meta(None);
+    let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let future = runtime.typed_future(&function);
-    let task = runtime.task(&meta, &future);
+    let task = runtime.polled(&runtime.task(&future));
     match args.executor {
         Executor::Tokio(tokio) => {
             let krate = tokio

@@ -35,6 +35,7 @@ mod tests {
         let krate = quote!(other::path);
         let expansions = [
             traced(quote!(crate = #krate), item.clone()),
+            traced(quote!("{argument}", crate = #krate), item.clone()),
             entry(Macro::Main, quote!(tasktrace = #krate), item.clone()),
             entry(Macro::Test, quote!(tasktrace = #krate, block_on = f), item),
         ];

@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{LitStr, Path, ReturnType, Signature, Type};
 
+use crate::args::Label;
 use crate::item::Function;
 
 /// The private items of the runtime crate, and the function they are named for.
@@ -18,7 +19,7 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn new(krate: Option<Path>, sig: &Signature) -> Self {
+    pub(super) fn new(krate: Option<&Path>, sig: &Signature) -> Self {
         let keyword = sig.fn_token.span;
         let own = Span::mixed_site().located_at(keyword);
         let krate = match krate {
@@ -47,7 +48,7 @@ impl Runtime {
     ///     &META
     /// }
     /// ```
-    pub(super) fn meta(&self, name: Option<&LitStr>) -> TokenStream {
+    fn meta(&self, name: Option<&LitStr>) -> TokenStream {
         let Self {
             private,
             own,
@@ -73,14 +74,40 @@ impl Runtime {
         }
     }
 
-    pub(super) fn frame(&self, meta: &TokenStream, future: &TokenStream) -> TokenStream {
+    /// The future of a `#[traced]` function. Without a label to format, nothing is allocated:
+    ///
+    /// ```text
+    /// ::tasktrace::__private::frame(META, future)
+    /// ::tasktrace::__private::labelled(META, ::tasktrace::__private::format!("…", …), future)
+    /// ```
+    ///
+    /// The label comes first, for the future may take what it names.
+    pub(super) fn frame(&self, label: Option<&Label>, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
-        quote_spanned!(*own=> #private::frame(#meta, #future).await)
+        let name = match label {
+            Some(Label::Name(name)) => Some(name),
+            Some(Label::Format(_)) | None => None,
+        };
+        let meta = self.meta(name);
+        match label {
+            Some(Label::Format(format)) => {
+                let label = quote_spanned!(*own=> #private::format!(#format));
+                quote_spanned!(*own=> #private::labelled(#meta, #label, #future))
+            }
+            Some(Label::Name(_)) | None => quote_spanned!(*own=> #private::frame(#meta, #future)),
+        }
     }
 
-    pub(super) fn task(&self, meta: &TokenStream, future: &TokenStream) -> TokenStream {
+    /// The future of `main` or of a test.
+    pub(super) fn task(&self, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
-        quote_spanned!(*own=> #private::task(#meta, #future).await)
+        let meta = self.meta(None);
+        quote_spanned!(*own=> #private::task(#meta, #future))
+    }
+
+    /// What the future resolves to, where it can be awaited.
+    pub(super) fn polled(&self, future: &TokenStream) -> TokenStream {
+        quote_spanned!(self.own=> #future.await)
     }
 
     /// The body as a future, with the type that the signature gives it.
@@ -97,15 +124,27 @@ impl Runtime {
     /// the compiler from calling these braces unnecessary.
     pub(super) fn typed_future(&self, function: &Function) -> TokenStream {
         let own = self.own;
-        let hint = self.hint(&function.sig);
-        let inner = function.body.braces(function.body.tokens.clone());
-        let block = function.body.braces(quote_spanned!(own=> #hint (#inner)));
+        let hint = self.hint(&function.sig, &quote_spanned!(own=> return));
+        let block = self.block(function, &hint, function.body.tokens.clone());
         quote_spanned!(own=> async move #block)
     }
 
-    /// Tells the compiler the type of an async block before it comes to the body, as the return
-    /// type of a function does: what the body returns is coerced to it, and a mismatch is
-    /// reported in the body.
+    /// The braces of the function around a hint and these tokens in its place.
+    pub(super) fn block(
+        &self,
+        function: &Function,
+        hint: &TokenStream,
+        body: TokenStream,
+    ) -> Group {
+        let inner = function.body.braces(body);
+        function
+            .body
+            .braces(quote_spanned!(self.own=> #hint (#inner)))
+    }
+
+    /// Tells the compiler the type of a block before it comes to the body, as the return type of a
+    /// function does: what the body returns is coerced to it, and a mismatch is reported in the
+    /// body. Nor does what follows the block become unreachable where the body never ends.
     ///
     /// ```text
     /// if false {
@@ -117,7 +156,9 @@ impl Runtime {
     /// ```
     ///
     /// The inner braces lie on the return type: there the compiler says where the type is from.
-    fn hint(&self, sig: &Signature) -> TokenStream {
+    ///
+    /// `exit` is what leaves the block: `return`, or a `break`.
+    pub(super) fn hint(&self, sig: &Signature, exit: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
         let (mut output, span) = match &sig.output {
             ReturnType::Default => (syn::parse_quote!(()), sig.ident.span()),
@@ -130,7 +171,7 @@ impl Runtime {
         let returned = quote_spanned!(*own=> let output: #output = #private::output(); output);
         let mut returned = Group::new(Delimiter::Brace, returned);
         returned.set_span(span);
-        quote_spanned!(*own=> if false { return #returned; })
+        quote_spanned!(*own=> if false { #exit #returned; })
     }
 }
 

@@ -47,18 +47,19 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let mut function =
         Function::parse(item).map_err(|other| validate::not_a_function(Macro::Traced, other))?;
     let args = TracedArgs::parse(args)?;
-    let runtime = Runtime::new(args.tasktrace, &function.sig);
-    let meta = runtime.meta(args.name.as_ref());
+    let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
+    let label = args.label.as_ref();
     if function.sig.asyncness.is_some() {
         let future = runtime.typed_future(&function);
         // A function may return a future. Clippy suspects a mistake where a block does.
         let future = quote!(#[allow(clippy::async_yields_async)] #future);
-        function.body.tokens = runtime.frame(&meta, &future);
+        function.body.tokens = runtime.polled(&runtime.frame(label, &future));
     } else {
         let replaced = rewritten::replace(&function.body.tokens, &|inner| {
             let rewritten::AsyncBlock { capture, block } = inner;
             let own = runtime.own;
-            runtime.frame(&meta, &quote_spanned!(own=> async #capture #block))
+            let future = quote_spanned!(own=> async #capture #block);
+            runtime.polled(&runtime.frame(label, &future))
         });
         function.body.tokens = replaced.ok_or_else(|| validate::not_async(&function))?;
     }

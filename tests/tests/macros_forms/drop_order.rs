@@ -32,6 +32,14 @@ async fn with_attribute(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
     let _: (&Noisy, &Noisy) = (&second, &first);
 }
 
+/// The label names an argument that the body does not.
+#[tasktrace::traced("{} {}", unused.0, first.0)]
+async fn with_label(first: Noisy, second: Noisy, _: Noisy, unused: Noisy) {
+    let _local = Noisy("local");
+    pause().await;
+    let _: (&Noisy, &Noisy) = (&second, &first);
+}
+
 macro_rules! call {
     ($function:ident) => {
         $function(Noisy("first"), Noisy("second"), Noisy("_"), Noisy("unused"))
@@ -46,6 +54,8 @@ fn completed() {
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
     block_on(call!(with_attribute));
     assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
+    block_on(call!(with_label));
+    assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
 }
 
 #[test]
@@ -54,6 +64,8 @@ fn cancelled() {
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
     assert!(call!(with_attribute).now_or_never().is_none());
     assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
+    assert!(call!(with_label).now_or_never().is_none());
+    assert_eq!(DROPPED.take(), ["local", "second", "first", "unused", "_"]);
 }
 
 #[test]
@@ -61,5 +73,7 @@ fn never_polled() {
     drop(call!(untraced));
     let untraced = DROPPED.take();
     drop(call!(with_attribute));
+    assert_eq!(DROPPED.take(), untraced);
+    drop(call!(with_label));
     assert_eq!(DROPPED.take(), untraced);
 }

@@ -19,6 +19,7 @@ mod cost;
 mod drop_order;
 mod functions;
 mod inference;
+mod labels;
 mod lints;
 mod macros;
 mod metadata;

@@ -1,7 +1,31 @@
 use tasktrace::traced;
 
-#[traced("label")]
+#[traced(5)]
 async fn literal() {}
+
+#[traced(concat!("a", "b"))]
+async fn macro_() {}
+
+#[traced("")]
+async fn empty_label() {}
+
+#[traced("label", name = "name")]
+async fn label_and_name() {}
+
+#[traced(name = "name", "label {}", 1)]
+async fn name_and_label() {}
+
+#[traced("label", crate = tasktrace, name = "name")]
+async fn label_crate_and_name() {}
+
+#[traced("label {}", crate = tasktrace, "argument")]
+async fn literal_after_crate() {}
+
+#[traced("label {}", crate = tasktrace, 1 + 1)]
+async fn argument_after_crate() {}
+
+#[traced("label" "argument")]
+async fn no_comma_after_label() {}
 
 #[traced(label = "label")]
 async fn unknown() {}
@@ -48,6 +72,14 @@ async fn argument_of_another_attribute() {}
 /// All of the functions are still there, so none of this is an error.
 async fn use_all() {
     literal().await;
+    macro_().await;
+    empty_label().await;
+    label_and_name().await;
+    name_and_label().await;
+    label_crate_and_name().await;
+    literal_after_crate().await;
+    argument_after_crate().await;
+    no_comma_after_label().await;
     unknown().await;
     no_value().await;
     no_value_after_equals().await;
