@@ -3,11 +3,13 @@
 //! The body stays a stream of tokens: it is passed on as it is, so that whatever the compiler
 //! accepts in it is accepted here, and half-written code in an editor still expands.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Error, Result, Signature, Token, Visibility};
+
+use crate::tokens::{braces, ungroup, with_content};
 
 /// A function with a body.
 pub(crate) struct Function {
@@ -149,30 +151,5 @@ fn keyword(input: ParseStream<'_>) -> Result<Ident> {
             input.parse::<TokenStream>()?;
             return Ok(ident);
         }
-    }
-}
-
-/// A group like `group` around other tokens. Keeps the spans of the delimiters.
-pub(crate) fn with_content(group: &Group, content: TokenStream) -> Group {
-    let mut new = Group::new(group.delimiter(), content);
-    new.set_span(group.span());
-    new
-}
-
-/// Takes off the invisible delimiters that a `macro_rules!` macro puts around a fragment.
-fn ungroup(tokens: TokenStream) -> TokenStream {
-    let mut iter = tokens.clone().into_iter();
-    match (iter.next(), iter.next()) {
-        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
-            ungroup(group.stream())
-        }
-        _ => tokens,
-    }
-}
-
-fn braces(token: TokenTree) -> Option<Group> {
-    match ungroup(token.into()).into_iter().next() {
-        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => Some(group),
-        _ => None,
     }
 }

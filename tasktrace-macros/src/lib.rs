@@ -7,6 +7,7 @@ mod args;
 mod expand;
 mod item;
 mod rewritten;
+mod tokens;
 mod validate;
 
 use proc_macro::TokenStream;

@@ -14,7 +14,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
-use crate::item::with_content;
+use crate::tokens::{is_ident, is_punct, mentions, with_content};
 
 /// `async { … }` or `async move { … }`.
 pub(crate) struct AsyncBlock {
@@ -65,7 +65,7 @@ fn replace_run(tokens: &mut [TokenTree], content: Content<'_>) -> bool {
         && is_ident(second, "body")
         && is_punct(third, '=')
         && let Some(end) = rest.iter().position(|token| is_punct(token, ';'))
-        && mentions(&rest[end..], "block_on")
+        && mentions(rest[end..].iter().cloned(), "block_on")
         && replace_last(&mut rest[..end], content)
     {
         return true;
@@ -124,21 +124,6 @@ fn strip_box_pin(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
     let (before, path) = tokens.split_at(before.map_or(0, |last| last + 1));
     let path: String = path.iter().map(TokenTree::to_string).collect();
     (path == "Box::pin" || path.ends_with("::Box::pin")).then_some(before)
-}
-
-fn mentions(tokens: &[TokenTree], name: &str) -> bool {
-    tokens.iter().any(|token| match token {
-        TokenTree::Group(group) => mentions(&group.stream().into_iter().collect::<Vec<_>>(), name),
-        token => is_ident(token, name),
-    })
-}
-
-fn is_ident(token: &TokenTree, name: &str) -> bool {
-    matches!(token, TokenTree::Ident(ident) if ident == name)
-}
-
-fn is_punct(token: &TokenTree, char: char) -> bool {
-    matches!(token, TokenTree::Punct(punct) if punct.as_char() == char)
 }
 
 #[cfg(test)]

@@ -46,12 +46,13 @@ pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
     }
 }
 
-/// For a function that is not async, and whose body has no async block to trace.
+/// For a function that is not async, does not end with an async block, and does not return what is
+/// known to be a future.
 pub(crate) fn not_async(function: &Function) -> Error {
     Macro::Traced.error(
         function.sig.fn_token,
-        "accepts an `async fn`, or a `fn` that ends with an `async` block or with \
-         `Box::pin(async { … })`",
+        "accepts an `async fn`, a `fn` that ends with an `async` block, and one that returns \
+         `impl Future` or `Pin<Box<dyn Future>>`",
     )
 }
 

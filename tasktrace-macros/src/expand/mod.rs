@@ -4,6 +4,7 @@
 //! `fn` keyword. They are marked as a macro's own, so that lints stay away from them.
 
 mod entry;
+mod returning;
 mod runtime;
 mod traced;
 
@@ -36,6 +37,14 @@ mod tests {
         let expansions = [
             traced(quote!(crate = #krate), item.clone()),
             traced(quote!("{argument}", crate = #krate), item.clone()),
+            traced(
+                quote!(crate = #krate),
+                quote!(
+                    fn f() -> impl Future {
+                        other()
+                    }
+                ),
+            ),
             entry(Macro::Main, quote!(tasktrace = #krate), item.clone()),
             entry(Macro::Test, quote!(tasktrace = #krate, block_on = f), item),
         ];

@@ -1,17 +1,28 @@
-//! `#[traced]`.
+//! `#[traced]`, and what it makes of a function.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Result;
 
 use super::runtime::Runtime;
-use super::with_error;
-use crate::args::TracedArgs;
+use super::{returning, with_error};
+use crate::args::{Label, TracedArgs};
 use crate::item::Function;
 use crate::rewritten;
 use crate::validate::{self, Macro};
 
-/// `#[traced]`. On an `async fn`:
+/// `#[traced]`. What it stands on decides which of the expansions it is.
+pub(crate) fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
+    try_traced(args, item.clone()).unwrap_or_else(|error| with_error(item, &error))
+}
+
+fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function =
+        Function::parse(item).map_err(|other| validate::not_a_function(Macro::Traced, other))?;
+    on_function(&TracedArgs::parse(args)?, function)
+}
+
+/// On an `async fn`:
 ///
 /// ```text
 /// async fn f(…) -> Output {
@@ -39,29 +50,37 @@ use crate::validate::{self, Macro};
 ///     })
 /// }
 /// ```
-pub(crate) fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
-    try_traced(args, item.clone()).unwrap_or_else(|error| with_error(item, &error))
-}
-
-fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let mut function =
-        Function::parse(item).map_err(|other| validate::not_a_function(Macro::Traced, other))?;
-    let args = TracedArgs::parse(args)?;
+///
+/// Any other function that returns a future is in [`returning`].
+fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let label = args.label.as_ref();
-    if function.sig.asyncness.is_some() {
+    function.body.tokens = if function.sig.asyncness.is_some() {
         let future = runtime.typed_future(&function);
         // A function may return a future. Clippy suspects a mistake where a block does.
         let future = quote!(#[allow(clippy::async_yields_async)] #future);
-        function.body.tokens = runtime.polled(&runtime.frame(label, &future));
+        runtime.polled(&runtime.frame(label, &future))
     } else {
-        let replaced = rewritten::replace(&function.body.tokens, &|inner| {
-            let rewritten::AsyncBlock { capture, block } = inner;
-            let own = runtime.own;
-            let future = quote_spanned!(own=> async #capture #block);
-            runtime.polled(&runtime.frame(label, &future))
-        });
-        function.body.tokens = replaced.ok_or_else(|| validate::not_async(&function))?;
-    }
+        not_async(&runtime, label, &function)?
+    };
     Ok(function.into_token_stream())
+}
+
+/// The new body of a function that is not async.
+fn not_async(runtime: &Runtime, label: Option<&Label>, function: &Function) -> Result<TokenStream> {
+    let own = runtime.own;
+    let body = &function.body.tokens;
+    let in_block = rewritten::replace(body, &|inner| {
+        let rewritten::AsyncBlock { capture, block } = inner;
+        let future = quote_spanned!(own=> async #capture #block);
+        runtime.polled(&runtime.frame(label, &future))
+    });
+    let around_block = rewritten::replace(body, &|_| TokenStream::new());
+    match (in_block, returning::Returned::of(&function.sig)) {
+        (Some(body), None) => Ok(body),
+        // It is also to be traced where it does not come to the block.
+        (Some(body), Some(_)) if !around_block.is_some_and(returning::returns_early) => Ok(body),
+        (_, Some(returned)) => returning::wrapped(returned, runtime, label, function),
+        (None, None) => Err(validate::not_async(function)),
+    }
 }

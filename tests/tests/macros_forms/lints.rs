@@ -2,7 +2,9 @@
 
 use std::future::{Ready, ready};
 
+use futures::FutureExt;
 use futures::executor::block_on;
+use futures::future::BoxFuture;
 use tasktrace::traced;
 
 use crate::pause;
@@ -74,6 +76,36 @@ async fn diverges(text: &str) -> u32 {
     panic!("{text}")
 }
 
+/// For `uninlined_format_args`, `useless_format` and `to_string_in_format_args`, of what the user
+/// did not write as a call of `format!`.
+#[traced("{}", text)]
+async fn shown(text: String) -> usize {
+    pause().await;
+    text.len()
+}
+
+/// For `needless_return` and `unused_labels`.
+#[traced]
+fn only_returned() -> BoxFuture<'static, u32> {
+    returns_soon(false).boxed()
+}
+
+/// For `redundant_else`, `needless_return` and `large_futures`.
+#[traced("{early}")]
+fn returns_soon(early: bool) -> impl Future<Output = u32> {
+    if early {
+        return ready(1);
+    }
+    let value = 2;
+    ready(value)
+}
+
+/// For `unused_braces` and `let_and_return`.
+#[traced]
+fn forwards(text: &str) -> impl Future<Output = usize> + use<> {
+    by_value(text.to_owned())
+}
+
 /// For `used_underscore_binding` and `shadow_same`.
 #[traced]
 async fn underscore(_unused: u32, shadowed: u32) -> u32 {
@@ -96,6 +128,10 @@ fn run() {
         assert_eq!(returns_early(false).await, Some(1));
         assert_eq!(waits_for_nothing().await, 1);
         assert_eq!(underscore(1, 2).await, 2);
+        assert_eq!(shown("abc".to_owned()).await, 3);
+        assert_eq!(only_returned().await, 2);
+        assert_eq!(returns_soon(true).await, 1);
+        assert_eq!(forwards("abc").await, 3);
     });
 }
 

@@ -24,6 +24,7 @@ mod lints;
 mod macros;
 mod metadata;
 mod methods;
+mod returning;
 mod traits;
 
 /// Returns `Pending` once.

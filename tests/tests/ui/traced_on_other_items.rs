@@ -16,6 +16,21 @@ fn closure() -> impl Fn() -> std::future::Ready<u32> {
 }
 
 #[traced]
+fn named_future() -> std::future::Ready<u32> {
+    std::future::ready(1)
+}
+
+#[traced]
+fn no_future() -> std::pin::Pin<Box<dyn Fn() -> u32>> {
+    Box::pin(|| 1)
+}
+
+#[traced]
+fn other_pointer() -> Box<dyn Future<Output = u32> + Unpin> {
+    Box::new(std::future::ready(1))
+}
+
+#[traced]
 fn returns_closure() -> impl AsyncFn() {
     || async move {}
 }
@@ -100,6 +115,9 @@ async fn use_all() {
     unsafe { constant() };
     let _: u32 = closure()().await;
     returns_closure()().await;
+    named_future().await;
+    no_future()();
+    other_pointer().await;
     Unit.no_body().await;
     Trait::sync(&Unit);
     let _ = <Unit as Trait>::CONST;
