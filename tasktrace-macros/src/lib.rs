@@ -1,11 +1,12 @@
 //! The attributes of `tasktrace`. Use them through that crate.
 //!
-//! An attribute is read (`args`, `item`), checked (`validate`) and expanded (`expand`), each in a
-//! module of its own. `rewritten` knows functions that another attribute has expanded before.
+//! An attribute is read (`args`, `item`, `items`), checked (`validate`) and expanded (`expand`), each
+//! in a module of its own. `rewritten` knows functions that another attribute has expanded before.
 
 mod args;
 mod expand;
 mod item;
+mod items;
 mod rewritten;
 mod tokens;
 mod validate;

@@ -3,7 +3,9 @@
 use quote::ToTokens;
 use syn::{Attribute, Error, Result};
 
+use crate::args::TracedArgs;
 use crate::item::{Function, NotAFunction};
+use crate::items::{Item, Kind};
 use crate::rewritten;
 
 /// The attribute that was used.
@@ -30,18 +32,23 @@ impl Macro {
 }
 
 pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
+    let accepts = match attribute {
+        Macro::Traced => {
+            "accepts functions that return futures, and `impl` blocks, traits and modules of them"
+        }
+        Macro::Main | Macro::Test => "accepts an `async fn` with a body",
+    };
     match item {
         NotAFunction::NoBody(keyword) => attribute.error(
             keyword,
             "accepts an `async fn` with a body, and this one has none",
         ),
-        NotAFunction::Other(keyword) => attribute.error(
-            &keyword,
-            &format!("accepts an `async fn` with a body, not this `{keyword}`"),
-        ),
+        NotAFunction::Other(keyword) => {
+            attribute.error(&keyword, &format!("{accepts}, not this `{keyword}`"))
+        }
         NotAFunction::Invalid(error) => {
-            let accepted = format!("accepts an `async fn` with a body: {error}");
-            Error::new(error.span(), attribute.says(&accepted))
+            let complaint = format!("{accepts}: {error}");
+            Error::new(error.span(), attribute.says(&complaint))
         }
     }
 }
@@ -54,6 +61,27 @@ pub(crate) fn not_async(function: &Function) -> Error {
         "accepts an `async fn`, a `fn` that ends with an `async` block, and one that returns \
          `impl Future` or `Pin<Box<dyn Future>>`",
     )
+}
+
+/// What `traced` asks of an `impl` block, a trait or a module.
+pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
+    let Kind::Container(keyword) = &container.kind else {
+        return Ok(());
+    };
+    if let Some(label) = &args.label {
+        return Err(Error::new_spanned(
+            label,
+            format!("a label is that of a function, not of this `{keyword}`"),
+        ));
+    }
+    if container.has_content() {
+        return Ok(());
+    }
+    Err(Macro::Traced.error(
+        keyword,
+        "traces what is between the braces, and here are none: a module in a file of its own \
+         cannot be seen",
+    ))
 }
 
 /// What `main` and `test` ask of their function.

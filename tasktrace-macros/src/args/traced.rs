@@ -1,7 +1,7 @@
 //! Arguments of `#[traced]`:
 //!
 //! ```text
-//! arguments = [option {, option} ,] [label [, option {, option}]]
+//! arguments = skip | [option {, option} ,] [label [, option {, option}]]
 //! label     = "…" {, format argument}
 //! option    = name = "…" | crate = path
 //! ```
@@ -9,21 +9,23 @@
 //! The arguments of a label's format are tokens that only `format!` has to understand, so that what
 //! is wrong with them is said by the compiler, where they are.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, LitStr, Path, Result, Token};
 
 use super::{comma, key, path, peek_key};
 
 const ACCEPTED: &str = "`#[traced]` accepts a label (`\"…\"`, and what `format!` accepts \
-                        after it), `name = \"…\"` and `crate = path`";
+                        after it), `name = \"…\"`, `crate = path` and `skip`";
 const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
 const EMPTY_NAME: &str = "`name` cannot be empty";
 const EMPTY_LABEL: &str = "a label cannot be empty";
 const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
 const NAME_AND_LABEL: &str = "a label stands in the place of the name: give one of them";
 const TWO_LABELS: &str = "a label is given already, and its arguments end where `crate` begins";
+const SKIP: &str = "`skip` leaves everything as it is, so no other argument goes with it";
 
 /// Arguments of `#[traced]`.
 #[derive(Default)]
@@ -31,6 +33,8 @@ pub(crate) struct TracedArgs {
     pub(crate) label: Option<Label>,
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
+    /// Not to be traced.
+    pub(crate) skip: Option<Ident>,
 }
 
 /// What is shown with the function.
@@ -51,6 +55,14 @@ impl ToTokens for Label {
 }
 
 impl TracedArgs {
+    /// Without any argument but `crate = path`.
+    pub(crate) fn of_crate(tasktrace: Option<Path>) -> Self {
+        Self {
+            tasktrace,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn parse(args: TokenStream) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
             let mut written = Written::default();
@@ -70,6 +82,7 @@ struct Written {
     name: Option<LitStr>,
     label: Option<Label>,
     tasktrace: Option<Path>,
+    skip: Option<Ident>,
 }
 
 impl Written {
@@ -93,6 +106,9 @@ impl Written {
                 key(input, self.tasktrace.is_some(), CRATE)?;
                 self.tasktrace = Some(path(input, CRATE)?);
             }
+            Some("skip") if is_last_token(&input.fork()) => {
+                self.skip = Some(input.call(Ident::parse_any)?);
+            }
             _ => return Err(input.error(ACCEPTED)),
         }
         Ok(())
@@ -103,12 +119,22 @@ impl Written {
             name,
             label,
             tasktrace,
+            skip,
         } = self;
         let label = match (name, label) {
             (Some(_), Some(label)) => return Err(Error::new_spanned(label, NAME_AND_LABEL)),
             (name, label) => name.map(Label::Name).or(label),
         };
-        Ok(TracedArgs { label, tasktrace })
+        match skip {
+            Some(skip) if label.is_some() || tasktrace.is_some() => {
+                Err(Error::new_spanned(skip, SKIP))
+            }
+            skip => Ok(TracedArgs {
+                label,
+                tasktrace,
+                skip,
+            }),
+        }
     }
 }
 
@@ -199,7 +225,12 @@ mod tests {
 
     /// The name, the format and the crate.
     fn parsed(args: TokenStream) -> [Option<String>; 3] {
-        let TracedArgs { label, tasktrace } = TracedArgs::parse(args).expect("they are accepted");
+        let TracedArgs {
+            label,
+            tasktrace,
+            skip,
+        } = TracedArgs::parse(args).expect("they are accepted");
+        assert_eq!(skip, None);
         let (name, format) = match label {
             Some(Label::Name(name)) => (Some(name.value()), None),
             Some(Label::Format(format)) => (None, Some(format.to_string())),

@@ -3,6 +3,7 @@
 //! Of the tokens made here, those that an editor or an error message might point to lie on the
 //! `fn` keyword. They are marked as a macro's own, so that lints stay away from them.
 
+mod container;
 mod entry;
 mod returning;
 mod runtime;
@@ -37,6 +38,11 @@ mod tests {
         let expansions = [
             traced(quote!(crate = #krate), item.clone()),
             traced(quote!("{argument}", crate = #krate), item.clone()),
+            traced(quote!(crate = #krate), quote!(mod m { trait T { #item } })),
+            traced(
+                quote!(crate = #krate),
+                quote!(impl T { #[traced("label")] #item }),
+            ),
             traced(
                 quote!(crate = #krate),
                 quote!(
@@ -50,7 +56,7 @@ mod tests {
         ];
         for tokens in expansions {
             let text = tokens.to_string();
-            assert!(text.contains("other :: path :: __private ::"), "{text}");
+            assert!(text.contains("other :: path"), "{text}");
             assert!(!text.contains("tasktrace"), "{text}");
         }
     }

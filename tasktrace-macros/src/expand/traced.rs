@@ -5,9 +5,10 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Result;
 
 use super::runtime::Runtime;
-use super::{returning, with_error};
+use super::{container, returning, with_error};
 use crate::args::{Label, TracedArgs};
 use crate::item::Function;
+use crate::items::{Items, Kind};
 use crate::rewritten;
 use crate::validate::{self, Macro};
 
@@ -17,9 +18,19 @@ pub(crate) fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let args = TracedArgs::parse(args);
+    if args.as_ref().is_ok_and(|args| args.skip.is_some()) {
+        return Ok(item);
+    }
+    let mut items = Items::new(item.clone());
+    if let (Some(container), None) = (items.next(), items.next())
+        && matches!(container.kind, Kind::Container(_))
+    {
+        return container::traced(&args?, container);
+    }
     let function =
         Function::parse(item).map_err(|other| validate::not_a_function(Macro::Traced, other))?;
-    on_function(&TracedArgs::parse(args)?, function)
+    on_function(&args?, function)
 }
 
 /// On an `async fn`:
@@ -52,7 +63,7 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// ```
 ///
 /// Any other function that returns a future is in [`returning`].
-fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
+pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let label = args.label.as_ref();
     function.body.tokens = if function.sig.asyncness.is_some() {

@@ -106,6 +106,18 @@ fn forwards(text: &str) -> impl Future<Output = usize> + use<> {
     by_value(text.to_owned())
 }
 
+/// For `missing_const_for_fn`, `unused_self` and `unused_async` in what is traced as a whole.
+#[traced]
+mod module {
+    pub(super) struct Type;
+
+    impl Type {
+        pub(super) async fn method(&self, _unused: u32) -> u32 {
+            1
+        }
+    }
+}
+
 /// For `used_underscore_binding` and `shadow_same`.
 #[traced]
 async fn underscore(_unused: u32, shadowed: u32) -> u32 {
@@ -132,6 +144,7 @@ fn run() {
         assert_eq!(only_returned().await, 2);
         assert_eq!(returns_soon(true).await, 1);
         assert_eq!(forwards("abc").await, 3);
+        assert_eq!(module::Type.method(1).await, 1);
     });
 }
 

@@ -15,6 +15,7 @@
 
 mod auto_traits;
 mod blocks;
+mod containers;
 mod cost;
 mod drop_order;
 mod functions;

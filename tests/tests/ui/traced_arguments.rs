@@ -27,6 +27,15 @@ async fn argument_after_crate() {}
 #[traced("label" "argument")]
 async fn no_comma_after_label() {}
 
+#[traced(skip, crate = tasktrace)]
+async fn skip_and_crate() {}
+
+#[traced("label", crate = tasktrace, skip)]
+async fn label_and_skip() {}
+
+#[traced(skip = true)]
+async fn skip_with_value() {}
+
 #[traced(label = "label")]
 async fn unknown() {}
 
@@ -80,6 +89,9 @@ async fn use_all() {
     literal_after_crate().await;
     argument_after_crate().await;
     no_comma_after_label().await;
+    skip_and_crate().await;
+    label_and_skip().await;
+    skip_with_value().await;
     unknown().await;
     no_value().await;
     no_value_after_equals().await;

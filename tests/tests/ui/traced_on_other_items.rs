@@ -66,22 +66,10 @@ union Union {
     field: u32,
 }
 
-#[traced]
-pub unsafe trait Marker {}
-
-#[traced]
-unsafe impl Marker for Unit {}
-
-#[traced]
 impl Trait for Unit {
     async fn no_body(&self) {}
 
     type Type = Struct;
-}
-
-#[traced]
-mod module {
-    pub async fn function() {}
 }
 
 #[traced]
@@ -124,7 +112,6 @@ async fn use_all() {
     let _ = Struct { field: 1 }.field;
     let _: Option<Enum> = None;
     let _ = Union { field: 1 };
-    module::function().await;
     fn debug(_: impl Debug) {}
     debug(STATIC);
     CONST();

@@ -1,0 +1,123 @@
+//! `#[traced]` on an `impl` block, a trait or a module.
+//!
+//! Every async function in it that has a body is expanded as if the attribute stood on it, with the
+//! same `crate = path`. A function that has the attribute itself is left to it. It is only told
+//! where the runtime crate is:
+//!
+//! ```text
+//! #[traced(crate = path)]          impl Type {
+//! impl Type {                          async fn f() { ::path::__private::frame(…).await }
+//!     async fn f() { … }           →
+//!     #[traced("label")]               #[traced(crate = path, "label")]
+//!     async fn g() { … }               async fn g() { … }
+//! }                                }
+//! ```
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, TokenStreamExt, quote};
+use syn::{Attribute, Meta, Path, Result, Signature};
+
+use super::traced::on_function;
+use crate::args::TracedArgs;
+use crate::item::Function;
+use crate::items::{Item, Items, Kind};
+use crate::tokens::mentions;
+use crate::validate;
+
+pub(super) fn traced(args: &TracedArgs, mut container: Item) -> Result<TokenStream> {
+    validate::container(args, &container)?;
+    let krate = args.tasktrace.as_ref();
+    container.replace_content(|content| content_of(content, krate));
+    Ok(container.into_token_stream())
+}
+
+fn content_of(content: TokenStream, krate: Option<&Path>) -> TokenStream {
+    let mut expanded = TokenStream::new();
+    for item in Items::new(content) {
+        expanded.append_all(expanded_item(item, krate));
+    }
+    expanded
+}
+
+fn expanded_item(mut item: Item, krate: Option<&Path>) -> TokenStream {
+    if let Some(at) = item.attrs.iter().position(is_traced) {
+        if is_skip(&item.attrs[at]) {
+            item.attrs.remove(at);
+        } else if let Some(krate) = krate {
+            pass_crate(&mut item.attrs[at], krate);
+        }
+        return item.into_token_stream();
+    }
+    match item.kind {
+        Kind::Function => traced_function(&item, krate).unwrap_or_else(|| item.into_token_stream()),
+        Kind::Container(_) => {
+            item.replace_content(|content| content_of(content, krate));
+            item.into_token_stream()
+        }
+        Kind::Statement | Kind::Other => item.into_token_stream(),
+    }
+}
+
+/// `None` where there is nothing to trace. What is wrong with the function, the compiler says.
+fn traced_function(item: &Item, krate: Option<&Path>) -> Option<TokenStream> {
+    let parsed = Function::parse(item.to_token_stream()).ok()?;
+    let is_async = parsed.sig.asyncness.is_some() || was_async(&parsed.sig);
+    if !is_async || parsed.attrs.iter().any(|attr| is_entry(attr, krate)) {
+        return None;
+    }
+    on_function(&TracedArgs::of_crate(krate.cloned()), parsed).ok()
+}
+
+/// Whether `#[async_trait]` was expanded before: it made an async fn into one that returns
+/// `Pin<Box<dyn Future + 'async_trait>>`.
+fn was_async(sig: &Signature) -> bool {
+    mentions(sig.output.to_token_stream(), "async_trait")
+}
+
+/// `#[traced]` by any path. Under a condition it counts too: which way that goes is not known here.
+fn is_traced(attr: &Attribute) -> bool {
+    let path = attr.path();
+    if path.is_ident("cfg_attr") {
+        return mentions(attr.meta.to_token_stream(), "traced");
+    }
+    path.segments
+        .last()
+        .is_some_and(|last| last.ident == "traced")
+}
+
+fn is_skip(attr: &Attribute) -> bool {
+    let Meta::List(list) = &attr.meta else {
+        return false;
+    };
+    TracedArgs::parse(list.tokens.clone()).is_ok_and(|args| args.skip.is_some())
+}
+
+/// Adds `crate = path` to an attribute that does not say where the runtime crate is.
+fn pass_crate(attr: &mut Attribute, krate: &Path) {
+    let args = match &attr.meta {
+        Meta::Path(_) => TokenStream::new(),
+        Meta::List(list) => list.tokens.clone(),
+        Meta::NameValue(_) => return,
+    };
+    // An error is reported where the attribute is expanded.
+    if TracedArgs::parse(args.clone()).is_ok_and(|args| args.tasktrace.is_none()) {
+        let path = attr.path();
+        let args = if args.is_empty() {
+            quote!(crate = #krate)
+        } else {
+            quote!(crate = #krate, #args)
+        };
+        attr.meta = Meta::List(syn::parse_quote!(#path(#args)));
+    }
+}
+
+/// `#[tasktrace::main]` or `#[tasktrace::test]`: the function is a task already.
+fn is_entry(attr: &Attribute, krate: Option<&Path>) -> bool {
+    let mut segments = attr.path().segments.iter().rev();
+    let (Some(name), Some(of)) = (segments.next(), segments.next()) else {
+        return false;
+    };
+    let renamed = krate.and_then(|path| path.segments.last());
+    (name.ident == "main" || name.ident == "test")
+        && (of.ident == "tasktrace" || renamed.is_some_and(|renamed| renamed.ident == of.ident))
+}
