@@ -268,6 +268,272 @@ mod async_traits {
     }
 }
 
+/// Labels that name arguments which the other attribute moves.
+mod labels {
+    use super::*;
+
+    /// Neither copied nor borrowed.
+    struct Peer(String);
+
+    #[traced("{} {id}", peer.0, crate = probe)]
+    #[tokio::main]
+    async fn tokio_above(peer: Peer, id: u32) -> Peer {
+        tokio::task::yield_now().await;
+        let _: u32 = id;
+        peer
+    }
+
+    #[tokio::main]
+    #[traced("{} {id}", peer.0, crate = probe)]
+    async fn tokio_below(peer: Peer, id: u32) -> Peer {
+        tokio::task::yield_now().await;
+        let _: u32 = id;
+        peer
+    }
+
+    #[instrument(skip(peer))]
+    #[traced("{} {id}", peer.0, crate = probe)]
+    async fn instrument_above(peer: Peer, id: u32) -> Option<&'static str> {
+        drop(peer);
+        span_after_a_pause().await
+    }
+
+    #[traced("{} {id}", peer.0, crate = probe)]
+    #[instrument(skip(peer))]
+    async fn instrument_below(peer: Peer, id: u32) -> Option<&'static str> {
+        drop(peer);
+        span_after_a_pause().await
+    }
+
+    #[traced("{} {id}", peer.0, crate = probe)]
+    #[tasktrace::main(block_on = futures::executor::block_on)]
+    async fn main_below(peer: Peer, id: u32) -> usize {
+        peer.0.len() + usize::try_from(id).unwrap_or_default()
+    }
+
+    #[tasktrace::main]
+    #[traced("{} {id}", peer.0, crate = probe)]
+    async fn main_above(peer: Peer, id: u32) -> usize {
+        peer.0.len() + usize::try_from(id).unwrap_or_default()
+    }
+
+    fn peer() -> Peer {
+        Peer("::1".to_owned())
+    }
+
+    #[test]
+    fn functions() {
+        assert_eq!(tokio_above(peer(), 1).0, "::1");
+        assert_eq!(tokio_below(peer(), 2).0, "::1");
+        let _guard = tracing::subscriber::set_default(Registry::default());
+        futures::executor::block_on(async {
+            assert_eq!(instrument_above(peer(), 3).await, Some("instrument_above"));
+            assert_eq!(instrument_below(peer(), 4).await, Some("instrument_below"));
+        });
+        assert_eq!(main_below(peer(), 5), 8);
+        assert_eq!(main_above(peer(), 6), 9);
+        assert_eq!(
+            probe::labels(),
+            ["::1 1", "::1 2", "::1 3", "::1 4", "::1 5", "::1 6"]
+        );
+    }
+
+    #[async_trait]
+    trait Service {
+        async fn by_ref(&self, text: &str) -> Option<&'static str>;
+        async fn by_mut(&mut self, text: String) -> usize;
+        async fn by_value(self, mut items: Vec<u32>) -> Vec<u32>;
+
+        #[traced("{value} in {}", std::any::type_name::<Self>(), crate = probe)]
+        async fn provided(value: u32) -> u32 {
+            tokio::task::yield_now().await;
+            value
+        }
+    }
+
+    #[async_trait]
+    impl Service for Peer {
+        #[instrument(skip_all)]
+        #[traced("{} {text}", self.0, crate = probe)]
+        async fn by_ref(&self, text: &str) -> Option<&'static str> {
+            span_after_a_pause().await
+        }
+
+        #[traced("{0} {text}", self.0, crate = probe)]
+        #[instrument(skip_all)]
+        async fn by_mut(&mut self, text: String) -> usize {
+            tokio::task::yield_now().await;
+            self.0 = text;
+            self.0.len()
+        }
+
+        #[traced("{} {items:?}", self.0, crate = probe)]
+        async fn by_value(self, mut items: Vec<u32>) -> Vec<u32> {
+            tokio::task::yield_now().await;
+            items.push(1);
+            items
+        }
+    }
+
+    #[test]
+    fn async_traits() {
+        let _guard = tracing::subscriber::set_default(Registry::default());
+        futures::executor::block_on(async {
+            assert_eq!(peer().by_ref("a").await, Some("by_ref"));
+            assert_eq!(peer().by_mut("b".to_owned()).await, 1);
+            assert_eq!(peer().by_value(vec![0]).await, [0, 1]);
+            assert_eq!(<Peer as Service>::provided(2).await, 2);
+        });
+        let provided = format!("2 in {}", std::any::type_name::<Peer>());
+        assert_eq!(
+            probe::labels(),
+            ["::1 a", "::1 b", "::1 [0]", provided.as_str()]
+        );
+    }
+}
+
+/// Containers, beside attributes on them and on what is in them.
+mod containers {
+    use super::*;
+
+    #[async_trait]
+    #[traced(crate = probe)]
+    trait AboveTrait: Sync {
+        async fn required(&self) -> u32;
+
+        async fn provided(&self) -> u32 {
+            tokio::task::yield_now().await;
+            self.required().await
+        }
+
+        #[traced(skip)]
+        async fn skipped(&self) -> u32 {
+            self.required().await
+        }
+
+        /// Looks like an async fn that was expanded, and is not one.
+        fn boxed(&self) -> futures::future::BoxFuture<'_, u32> {
+            Box::pin(async move { self.required().await })
+        }
+    }
+
+    #[traced(crate = probe)]
+    #[async_trait]
+    trait BelowTrait: Sync {
+        async fn provided(&mut self, text: &str) -> Option<&'static str>
+        where
+            Self: Send,
+        {
+            let _: usize = text.len();
+            span_after_a_pause().await
+        }
+
+        #[traced("{text}")]
+        async fn labelled(&self, text: &str) -> Result<u32, std::num::ParseIntError> {
+            let number = text.parse()?;
+            tokio::task::yield_now().await;
+            Ok(number)
+        }
+    }
+
+    struct Type(u32);
+
+    #[traced(crate = probe)]
+    #[async_trait]
+    impl AboveTrait for Type {
+        async fn required(&self) -> u32 {
+            tokio::task::yield_now().await;
+            self.0
+        }
+    }
+
+    #[async_trait]
+    #[traced(crate = probe)]
+    impl BelowTrait for Type {
+        #[instrument(skip_all)]
+        async fn provided(&mut self, _text: &str) -> Option<&'static str>
+        where
+            Self: Send,
+        {
+            span_after_a_pause().await
+        }
+    }
+
+    struct Provided;
+
+    impl BelowTrait for Provided {}
+
+    #[traced(crate = probe)]
+    impl Type {
+        #[instrument(skip_all)]
+        async fn instrumented(&self) -> Option<&'static str> {
+            span_after_a_pause().await
+        }
+    }
+
+    #[test]
+    fn names() {
+        let _guard = tracing::subscriber::set_default(Registry::default());
+        futures::executor::block_on(async {
+            let mut value = Type(1);
+            assert_eq!(AboveTrait::provided(&value).await, 1);
+            assert_eq!(value.skipped().await + value.boxed().await, 2);
+            assert_eq!(
+                BelowTrait::provided(&mut value, "a").await,
+                Some("provided")
+            );
+            assert_eq!(BelowTrait::provided(&mut Provided, "a").await, None);
+            assert_eq!(value.labelled("2").await, Ok(2));
+            assert_eq!(value.instrumented().await, Some("instrumented"));
+        });
+        assert_eq!(
+            probe::names(),
+            [
+                frame("provided"),
+                frame("required"),
+                frame("required"),
+                frame("required"),
+                frame("provided"),
+                frame("provided"),
+                frame("labelled"),
+                frame("instrumented"),
+            ]
+        );
+        assert_eq!(probe::labels(), ["2"]);
+    }
+}
+
+/// Functions that return a future, and are instrumented.
+mod returning {
+    use super::*;
+    use futures::future::BoxFuture;
+
+    #[instrument]
+    #[traced("{value}", crate = probe)]
+    fn above(value: u32) -> BoxFuture<'static, u32> {
+        if value == 0 {
+            return Box::pin(std::future::ready(0));
+        }
+        Box::pin(async move { value })
+    }
+
+    #[traced("{value}", crate = probe)]
+    #[instrument]
+    fn below(value: u32) -> impl Future<Output = u32> {
+        std::future::ready(value)
+    }
+
+    #[test]
+    fn either_order() {
+        let _guard = tracing::subscriber::set_default(Registry::default());
+        futures::executor::block_on(async {
+            assert_eq!((above(0).await, above(1).await), (0, 1));
+            assert_eq!(below(2).await, 2);
+        });
+        assert_eq!(probe::labels(), ["0", "1", "2"]);
+    }
+}
+
 /// `#[tasktrace::main]` and `#[tasktrace::test]` on tokio.
 mod on_tokio {
     use super::*;

@@ -47,6 +47,9 @@ mod shadowed {
     }
     use line as column;
     use line as file;
+    use line as format;
+    use line as format_args;
+    struct String;
 
     #[::tasktrace::traced]
     pub(crate) async fn traced(output: u32) -> u32 {
@@ -61,6 +64,46 @@ mod shadowed {
     )]
     pub(crate) fn block() -> impl ::core::future::Future<Output = u32> {
         async { META + here() + frame() }
+    }
+
+    #[::tasktrace::traced("{output} {}", META, crate = ::tasktrace_tests::probe)]
+    pub(crate) async fn labelled(output: u32) -> u32 {
+        META + output
+    }
+
+    #[::tasktrace::traced("{output}")]
+    pub(crate) fn returned(
+        output: u32,
+    ) -> ::core::pin::Pin<
+        ::std::boxed::Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send>,
+    > {
+        'end: {
+            if output == 0 {
+                break 'end;
+            }
+            return ::std::boxed::Box::pin(::core::future::ready(META + output));
+        }
+        ::std::boxed::Box::pin(::core::future::ready(META))
+    }
+
+    #[::tasktrace::traced]
+    pub(crate) fn opaque(output: u32) -> impl ::core::future::Future<Output = u32> {
+        if output == 0 {
+            return ::core::future::ready(META);
+        }
+        ::core::future::ready(output)
+    }
+
+    pub(crate) struct Type;
+
+    #[::tasktrace::traced(crate = ::tasktrace_tests::probe)]
+    impl Type {
+        pub(crate) async fn method(&self, output: u32) -> u32 {
+            META + output
+        }
+
+        #[::tasktrace::traced("{self_}", self_ = 1)]
+        pub(crate) async fn labelled(&self) {}
     }
 
     /// The names that the expansion of `main` and `test` gives its own variables.
@@ -86,6 +129,19 @@ mod bare {
     #[::tasktrace::main(block_on = ::futures::executor::block_on)]
     pub(crate) async fn main() -> u32 {
         traced().await
+    }
+
+    #[::tasktrace::traced("{number}")]
+    pub(crate) fn returned(number: u32) -> impl ::core::future::Future<Output = u32> {
+        if number == 0 {
+            return ::core::future::ready(1);
+        }
+        ::core::future::ready(number)
+    }
+
+    #[::tasktrace::traced]
+    pub(crate) mod inner {
+        pub(crate) async fn function() {}
     }
 }
 
@@ -113,6 +169,13 @@ mod renamed {
         () => {
             #[tasktrace::traced(crate = $crate::renamed::re::export)]
             pub(crate) async fn from_a_macro() {}
+
+            #[tasktrace::traced(crate = $crate::renamed::re::export)]
+            pub(crate) mod module_from_a_macro {
+                pub(crate) mod inner {
+                    pub(crate) async fn in_a_module() {}
+                }
+            }
         };
     }
     exported!();
@@ -146,7 +209,17 @@ fn shadowed_names() {
     assert_eq!(block_on(shadowed::traced(8)), 15);
     assert_eq!(block_on(shadowed::block()), 7);
     assert_eq!(shadowed::entry(4, 8, 16), 31);
+    assert_eq!(block_on(shadowed::labelled(2)), 3);
+    assert_eq!(block_on(shadowed::returned(0)), 1);
+    assert_eq!(block_on(shadowed::returned(2)), 3);
+    assert_eq!(block_on(shadowed::opaque(0)), 1);
+    assert_eq!(block_on(shadowed::Type.method(2)), 3);
+    block_on(shadowed::Type.labelled());
+    assert_eq!(probe::labels(), ["2 1", "1"]);
+    assert_eq!(probe::names().len(), 3);
     assert_eq!(bare::main(), 1);
+    assert_eq!(block_on(bare::returned(0)), 1);
+    block_on(bare::inner::function());
     assert_eq!(block_on(arguments(1, 2, 4, 8)), 15);
     assert_eq!(block_on(items()), 3);
 }
@@ -159,6 +232,7 @@ fn renamed_crate() {
         renamed::from_root().await;
         renamed::in_a_string().await;
         renamed::from_a_macro().await;
+        renamed::module_from_a_macro::inner::in_a_module().await;
     });
     let frame = |name: &str| (Kind::Frame, name.to_owned());
     assert_eq!(
@@ -169,6 +243,7 @@ fn renamed_crate() {
             frame("from_root"),
             frame("in_a_string"),
             frame("from_a_macro"),
+            frame("in_a_module"),
         ]
     );
     renamed::main();

@@ -42,6 +42,51 @@ fn boxed(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
     Box::pin(async move { *value })
 }
 
+#[traced("{} and {number}", text.trim())]
+async fn labelled(text: &str, number: u32) -> usize {
+    text.len() + number as usize
+}
+
+#[traced("{}", value)]
+fn returned(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
+    if *value == 0 {
+        return Box::pin(async { 1 });
+    }
+    Box::pin(std::future::ready(*value))
+}
+
+#[traced]
+fn opaque_returned(value: &u32) -> impl Future<Output = u32> + '_ {
+    if *value == 0 {
+        return std::future::ready(1);
+    }
+    std::future::ready(*value)
+}
+
+#[traced]
+mod module {
+    pub(crate) struct Type(pub(crate) u32);
+
+    impl Type {
+        pub(crate) async fn method(&self) -> u32 {
+            self.0
+        }
+
+        #[tasktrace::traced("{}", self.0)]
+        pub(crate) async fn labelled(&mut self) -> u32 {
+            self.0 += 1;
+            self.0
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl super::Trait for Type {
+        async fn required(&self) -> u32 {
+            self.method().await
+        }
+    }
+}
+
 #[async_trait::async_trait]
 trait Trait {
     #[traced]
@@ -85,6 +130,13 @@ async fn forms() {
     assert_eq!(unsafe { not_safe(&[1, 2], 1) }.await, 2);
     assert_eq!(boxed(&3).await, 3);
     assert_eq!(4.provided().await, 4);
+    assert_eq!(labelled("ab ", 1).await, 4);
+    assert_eq!(returned(&0).await + returned(&2).await, 3);
+    assert_eq!(opaque_returned(&0).await, 1);
+    assert_eq!(opaque_returned(&2).await, 2);
+    let mut value = module::Type(5);
+    assert_eq!(value.provided().await, 5);
+    assert_eq!(value.labelled().await, 6);
     assert_eq!(never().now_or_never().map(|never| never), None);
 }
 

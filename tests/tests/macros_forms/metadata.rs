@@ -29,6 +29,16 @@ impl Trait for Type {
     async fn method(&self) {}
 }
 
+#[traced(crate = probe)]
+fn returned() -> impl Future<Output = ()> {
+    std::future::ready(())
+}
+
+#[traced(crate = probe)]
+impl Type {
+    async fn in_a_block(&self) {}
+}
+
 #[test]
 fn names() {
     block_on(async {
@@ -36,9 +46,11 @@ fn names() {
         labelled().await;
         absolute().await;
         Type.method().await;
+        returned().await;
+        Type.in_a_block().await;
     });
-    let [plain, labelled, absolute, method] = probe::entered()[..] else {
-        panic!("four functions were called");
+    let [plain, labelled, absolute, method, returned, in_a_block] = probe::entered()[..] else {
+        panic!("six functions were called");
     };
     let module = module_path!();
     assert_eq!(plain.kind, probe::Kind::Frame);
@@ -55,6 +67,11 @@ fn names() {
     assert_eq!(
         method.path,
         format!("<{module}::Type as {module}::Trait>::method::{{{{closure}}}}::here"),
+    );
+    assert_eq!(returned.path, format!("{module}::returned::here"));
+    assert_eq!(
+        in_a_block.path,
+        format!("{module}::Type::in_a_block::{{{{closure}}}}::here")
     );
 }
 
@@ -73,10 +90,12 @@ fn places() {
     block_on(async {
         assert_eq!(function.await, 1);
         far_below().await;
+        Type.in_a_block().await;
     });
-    let [function, far_below] = probe::entered()[..] else {
-        panic!("two functions were called");
+    let [function, far_below, in_a_block] = probe::entered()[..] else {
+        panic!("three functions were called");
     };
     assert_eq!(function.place, (file!(), line, 15));
     assert!(far_below.place.1 < line);
+    assert_eq!(in_a_block.place.2, 11);
 }
