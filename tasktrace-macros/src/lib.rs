@@ -21,32 +21,176 @@ use crate::validate::Macro;
 /// use tasktrace::traced;
 ///
 /// #[traced]
-/// async fn fetch(key: &str) -> Option<String> {
-///     lookup(key).await
+/// async fn serve(peer: &str) {
+///     for id in 0..3 {
+///         request(peer, id).await;
+///     }
 /// }
 ///
-/// #[traced(name = "the lookup")]
-/// async fn lookup(key: &str) -> Option<String> {
-///     # let _ = key;
-///     std::future::ready(None).await
+/// #[traced("request {id} of {peer}")]
+/// async fn request(peer: &str, id: u32) {
+///     # let _ = (peer, id);
+///     tokio::task::yield_now().await;
 /// }
-/// # futures::executor::block_on(fetch("key"));
+/// # futures::executor::block_on(serve("::1"));
 /// ```
 ///
 /// A task's trace marks the call with the function's path and place, although symbols may have
 /// been stripped or the function inlined. Called where there is no task, the function is a task of
 /// its own.
 ///
+/// # Labels
+///
+/// A label tells one call from another. It takes what [`format!`] takes: a literal, in which
+/// arguments of the function can be named, and then arguments of the format.
+///
+/// ```
+/// use tasktrace::traced;
+///
+/// struct Session {
+///     id: u32,
+/// }
+///
+/// impl Session {
+///     #[traced("session {}: {} bytes for {peer:?}", self.id, data.len())]
+///     async fn send(&mut self, peer: &str, data: Vec<u8>) {
+///         self.id += 1;
+///         # let _ = peer;
+///         drop(data);
+///         tokio::task::yield_now().await;
+///     }
+///
+///     // Braces are doubled, as in any format. With nothing to format, this is `name = "close {}"`.
+///     #[traced("close {{}}")]
+///     async fn close(self) {}
+/// }
+/// # let mut session = Session { id: 1 };
+/// # futures::executor::block_on(async {
+/// #     session.send("::1", vec![1, 2]).await;
+/// #     session.close().await;
+/// # });
+/// ```
+///
+/// It is formatted once for each call, when the body is first polled, right before the body begins.
+/// From then on it borrows nothing: the body may move and change what the label names. Of the
+/// arguments it asks what the format asks of them. A label that has something to format costs that,
+/// with its allocation; without one, and with a `name`, nothing is allocated.
+///
 /// # Arguments
 ///
-/// - `name = "…"`: a label to show with the function.
-/// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. A macro that writes
-///   the attribute for its users passes `crate = $crate::…`.
+/// - `"…", arguments…`: a label, as above.
+/// - `name = "…"`: a name to show with the function, the same for all of its calls.
+/// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. It stands before a
+///   label or after all of its arguments. A macro that writes the attribute for its users passes
+///   `crate = $crate::…`.
+/// - `skip`, alone: leaves everything as it is.
 ///
-/// # Where it can stand
+/// # On everything in a block, a trait or a module
 ///
-/// On an `async fn` with a body: a function or a method of any form, in an `impl` or a `trait`,
-/// including one under `#[async_trait]`:
+/// On an `impl` block, a `trait` or a `mod name { … }`, the attribute traces each `async fn` in it
+/// that has a body, and so on inwards. `#[traced(skip)]` opts out. A function with an attribute of
+/// its own, also one in a `cfg_attr`, is left to that, and is not traced twice.
+///
+/// ```
+/// use tasktrace::traced;
+///
+/// struct Store;
+///
+/// #[traced]
+/// impl Store {
+///     async fn get(&self, key: &str) -> Option<String> {
+///         self.lookup(key).await.or(Some(String::new()))
+///     }
+///
+///     #[traced("lookup of {key}")]
+///     async fn lookup(&self, key: &str) -> Option<String> {
+///         # let _ = key;
+///         self.is_open().await.then(String::new)
+///     }
+///
+///     // Too small to be of interest.
+///     #[traced(skip)]
+///     async fn is_open(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// #[traced]
+/// mod jobs {
+///     pub trait Job {
+///         async fn run(&self);
+///
+///         async fn run_twice(&self) {
+///             self.run().await;
+///             self.run().await;
+///         }
+///     }
+///
+///     pub async fn all(jobs: &[impl Job]) {
+///         for job in jobs {
+///             job.run_twice().await;
+///         }
+///     }
+/// }
+/// # impl jobs::Job for Store {
+/// #     async fn run(&self) {
+/// #         self.get("job").await;
+/// #     }
+/// # }
+/// # futures::executor::block_on(jobs::all(&[Store]));
+/// ```
+///
+/// What is not async is left alone, also if it returns a future, and so are the functions inside of
+/// functions and those that macros write. Functions with `#[tasktrace::main]` or
+/// `#[tasktrace::test]` are tasks already. A `crate = path` applies to all of it; a path that begins
+/// with `::` or `crate` means the same in inner modules.
+///
+/// # Functions that return futures
+///
+/// Besides the `async fn`, the attribute accepts
+///
+/// - a `fn` whose last expression is `async { … }` or `Box::pin(async { … })`: the block is traced
+///   as the body of an `async fn` is, and a label in it can name what is in scope of the block;
+/// - a `fn` that returns `impl Future` or `Pin<Box<dyn Future>>` (or `BoxFuture`, or
+///   `LocalBoxFuture`), however it comes by the future: whatever it returns is traced. A label is
+///   formatted at the call, before the body.
+///
+/// ```
+/// use std::pin::Pin;
+/// use tasktrace::traced;
+///
+/// #[traced("{key}")]
+/// fn lookup(key: &str) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+///     if key.is_empty() {
+///         return Box::pin(std::future::ready(None));
+///     }
+///     remote(key)
+/// }
+///
+/// # fn remote(key: &str) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+/// #     Box::pin(std::future::ready(Some(key.to_owned())))
+/// # }
+/// #[traced]
+/// fn length(key: &str) -> impl Future<Output = usize> + use<> {
+///     std::future::ready(key.len())
+/// }
+/// # futures::executor::block_on(async {
+/// #     assert_eq!(lookup("key").await.as_deref(), Some("key"));
+/// #     assert_eq!(length("key").await, 3);
+/// # });
+/// ```
+///
+/// A boxed future that is not made of an async block at the end of the function is boxed once more,
+/// which is an allocation for each call. So is that of a function which also returns early.
+///
+/// The return type is known by its name. Under another one, an early return before a final
+/// async block is not traced. Nor is the `return` of a macro, which cannot be seen; where the
+/// function returns `impl Future`, such a macro is an error.
+///
+/// # Beside other attributes
+///
+/// It stands above or below `#[tokio::main]`, `#[tokio::test]` and `#[tracing::instrument]`, as you
+/// like; on methods of what has an `#[async_trait]`, and above or below it:
 ///
 /// ```
 /// use tasktrace::traced;
@@ -56,29 +200,30 @@ use crate::validate::Macro;
 ///     async fn get(&self, key: &str) -> Option<String>;
 /// }
 ///
-/// struct Memory;
+/// struct Memory {
+///     name: &'static str,
+/// }
 ///
 /// #[async_trait::async_trait]
 /// impl Store for Memory {
-///     #[traced]
+///     #[traced("{key} of {}", self.name)]
 ///     async fn get(&self, key: &str) -> Option<String> {
 ///         # let _ = key;
 ///         std::future::ready(None).await
 ///     }
 /// }
+/// # let store = Memory { name: "store" };
+/// # assert_eq!(futures::executor::block_on(store.get("key")), None);
 /// ```
 ///
-/// Also on a `fn` whose last expression is the future: `async { … }`, or
-/// `Box::pin(async { … })`.
-///
-/// It stands above or below `#[tokio::main]`, `#[tokio::test]` and `#[tracing::instrument]`, as you
-/// like.
+/// Under `#[async_trait]`, a label cannot name what a pattern among the parameters binds, such as
+/// `(a, b): (u32, u32)`: there it is bound after the label.
 ///
 /// # What it changes
 ///
-/// The body becomes a future in the function's own, and is polled through a frame. Nothing is
-/// allocated for it here, nothing is required of the arguments, and the future is [`Send`] where it
-/// would be without the attribute. What can be observed is this:
+/// The body becomes a future in the function's own, and is polled through a frame. Without a label
+/// nothing is allocated for it here, nothing is required of the arguments, and the future is
+/// [`Send`] where it would be without the attribute. What can be observed is this:
 ///
 /// - Arguments are dropped after the body's variables, as ever. Among the arguments, those that
 ///   the body names are dropped first, in the order in which it names them; then the others.
@@ -86,7 +231,9 @@ use crate::validate::Macro;
 ///
 /// # Errors
 ///
-/// Anything else under the attribute, and any other argument, is an error at compile time.
+/// Anything else under the attribute, and any other argument, is an error at compile time, and so
+/// are a label together with a `name`, either of them on what is not a function, and a module in a
+/// file of its own, whose content the attribute cannot see.
 #[proc_macro_attribute]
 pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(args.into(), item.into()).into()
