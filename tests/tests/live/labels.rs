@@ -7,7 +7,7 @@ use crate::support::{Driver, outline, wait_for_ever};
 #[traced("conn {peer} req={}", id + 1)]
 async fn serve(peer: &str, id: u32) {
     wait_for_ever().await;
-    drop((peer, id));
+    let _ = (peer, id);
 }
 
 #[test]
