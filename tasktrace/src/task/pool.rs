@@ -154,13 +154,9 @@ fn records() -> impl Iterator<Item = &'static Record> {
 
 /// All tasks whose records are in use: that are not finished, or have handles.
 pub(crate) fn tasks() -> impl Iterator<Item = RecordRef> {
-    records().filter_map(|record| {
-        record
-            .refs
-            .try_retain()
-            // SAFETY: it has just been retained.
-            .then(|| unsafe { RecordRef::from_retained(record) })
-    })
+    let in_use = records().filter(|record| record.refs.try_retain());
+    // SAFETY: it has just been retained.
+    in_use.map(|record| unsafe { RecordRef::from_retained(record) })
 }
 
 /// Whether there are any.
