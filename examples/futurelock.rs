@@ -15,7 +15,7 @@ use tokio::time::sleep;
 #[tasktrace::main(flavor = "current_thread")]
 async fn main() {
     let worker = tokio::spawn(work(Arc::new(Mutex::new(()))));
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_secs(2)).await;
 
     println!("{}", tasktrace::dump().await);
     worker.abort();

@@ -152,6 +152,7 @@ fn ours(name: &str, split: &Name, file: Option<&str>) -> Class {
         Class::OurFrame
     } else if function.contains("TraceHandle::backtrace")
         || function.contains("handle::Backtrace")
+        || function.contains("dump::take::dump")
         || is_poll && in_file("task/handle.rs")
     {
         Class::OurLeaf

@@ -24,44 +24,54 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     for stack in &raw.stacks {
-        let mut path = Vec::new();
+        let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
+        // The keys of what is polled in a function that is still to come.
+        let mut keys = Vec::new();
         for entry in raw.entries(*stack) {
+            let before = path.len();
             match entry {
                 Entry::Ip(address) => {
                     let symbols = symbol::resolve(*address);
                     survey.see(&symbols);
                     if symbols.is_empty() {
-                        path.push(Place {
+                        let place = Place {
                             name: format!("{:#x}", address.0).into(),
                             ..Place::default()
-                        });
+                        };
+                        path.push((place, Vec::new()));
                     }
-                    path.extend(symbols.iter().map(place));
+                    path.extend(symbols.iter().map(|symbol| (place(symbol), Vec::new())));
                     if symbols.iter().any(Symbol::is_recording) {
                         break;
                     }
                 }
-                Entry::Cut => path.push(super::tidy::cut()),
-                Entry::Marker(_) => {}
+                Entry::Cut => path.push((super::tidy::cut(), Vec::new())),
+                Entry::Marker(index) => {
+                    let marker = raw.marker(*index);
+                    let marker = marker.filter(|marker| marker.task == raw.task);
+                    keys.extend(marker.and_then(|marker| marker.key));
+                }
+            }
+            // Of the functions at an address, the first is the one that was called.
+            let at = before.min(path.len().saturating_sub(1));
+            if let Some((_, known)) = path.get_mut(at) {
+                known.append(&mut keys);
             }
         }
         if path.is_empty() {
             // Nothing was polled that left a trace: say at least what the task is.
-            path.extend(raw.entries(*stack).iter().filter_map(|entry| {
-                match entry {
-                    Entry::Marker(index) => raw
-                        .marker(*index)
-                        .map(|marker| super::tidy::place_of(&marker.identity)),
-                    _ => None,
+            path.extend(raw.entries(*stack).iter().filter_map(|entry| match entry {
+                Entry::Marker(index) => {
+                    let marker = raw.marker(*index)?;
+                    let keys = marker.key.into_iter().collect();
+                    Some((super::tidy::place_of(&marker.identity), keys))
                 }
+                _ => None,
             }));
         }
-        let path = path.into_iter().map(|place| (place, Vec::new()));
         builder.add(path, None, wait(stack.kind), stack.count);
     }
-    if raw.stacks.is_empty() {
-        super::live::add(raw, &mut builder);
-    }
+    super::live::add(raw, &mut builder);
     Tree {
         frames: builder.finish(),
         notes: survey.notes(raw),

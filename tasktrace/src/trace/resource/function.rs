@@ -27,10 +27,12 @@ impl<'a> Function<'a> {
     /// of the standard library.
     pub(super) fn of(symbol: &'a Symbol) -> Option<Self> {
         let (path, known_by) = if symbol.class == Class::OurLeaf {
-            (
-                "tasktrace::TraceHandle::backtrace".to_owned(),
-                KnownBy::Name,
-            )
+            let is_dump = symbol.function.contains("dump::take");
+            let name = match is_dump {
+                true => "tasktrace::dump",
+                false => "tasktrace::TraceHandle::backtrace",
+            };
+            (name.to_owned(), KnownBy::Name)
         } else if symbol.function.contains("::") {
             let is_runtime = symbol::is_runtime(&symbol.function);
             is_runtime.then(|| (symbol.function.to_string(), KnownBy::Name))?
