@@ -117,10 +117,9 @@ fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output>
 /// Whether the task of `record` is being polled on this thread.
 pub(super) fn is_inside(record: &Record) -> bool {
     let found = Scope::with_current(|scope| {
-        let mut records = scope.outwards().map(Scope::record);
-        records
-            .any(|other| std::ptr::eq(other, record))
-            .then_some(())
+        let mut tasks = scope.outwards().filter(|scope| scope.is_task());
+        let is_it = |task: &Scope<'_>| task.record().is_some_and(|it| std::ptr::eq(it, record));
+        tasks.any(is_it).then_some(())
     });
     found.is_some()
 }

@@ -59,8 +59,7 @@ impl Head {
     ///
     /// `scope` is that of a poll of this frame.
     #[cold]
-    fn file(&self, scope: &Scope<'_>) -> Option<Key> {
-        let record = scope.record();
+    fn file(&self, scope: &Scope<'_>, record: &Record) -> Option<Key> {
         let scopes: Vec<&Scope<'_>> = scope
             .outwards()
             .take_while(|scope| !scope.is_task())
@@ -94,23 +93,24 @@ impl Head {
     /// The poll has returned `Pending`.
     #[inline]
     fn suspended(&self, scope: &Scope<'_>) {
-        let record = scope.record();
+        let Some(record) = scope.record() else {
+            return;
+        };
         let parent = scope.parent().and_then(Scope::key);
         let filed = match (self.key_in(record), parent) {
             (Some(key), Some(parent)) => record.frames.polled(key, parent, record.stamp()),
             _ => false,
         };
         if !filed {
-            self.file(scope);
+            self.file(scope, record);
         }
         if scope.has_own_waker() {
-            self.keep_waker(scope);
+            self.keep_waker(scope, record);
         }
     }
 
     #[cold]
-    fn keep_waker(&self, scope: &Scope<'_>) {
-        let record = scope.record();
+    fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
             drop(unsafe { record.frames.set_waker(key, capture::real(scope.waker())) });
@@ -128,8 +128,8 @@ impl Head {
     }
 
     fn unfile_from(&self, record: &Record) {
-        let is_owner = Scope::with_current(|scope| ptr::eq(scope.record(), record).then_some(()));
-        if is_owner.is_some() {
+        let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
+        if polled.is_some_and(|polled| ptr::eq(polled, record)) {
             // SAFETY: this is in a poll of the task.
             drop(unsafe { record.frames.remove(self.key.get()) });
         } else {

@@ -48,7 +48,10 @@ pub struct TraceHandle {
 /// ```
 #[must_use]
 pub fn current() -> Option<TraceHandle> {
-    Scope::with_current(|scope| Some(TraceHandle::new(RecordRef::of(scope.record()))))
+    Scope::with_current(|scope| {
+        let record = scope.of_task()?.record()?;
+        Some(TraceHandle::new(RecordRef::of(record)))
+    })
 }
 
 /// All tasks that have not finished, in the order of their numbers.
@@ -320,7 +323,7 @@ impl Trace {
     pub fn here() -> Option<Self> {
         let raw = Scope::with_current(|scope| {
             Some(capture::here(
-                scope.of_task().mark(),
+                scope.of_task()?.mark(),
                 &scope::surroundings(),
             ))
         });

@@ -46,6 +46,9 @@ struct Local {
     innermost: Cell<*const Scope<'static>>,
     /// How many captures are going on. There is no need to look for one while it is 0.
     captures: Cell<usize>,
+    /// Whether a poll has ever ended before one that began in it, so that the task of a frame may
+    /// not be polled any more: see [`Scope::record`].
+    is_tangled: Cell<bool>,
 }
 
 thread_local! {
@@ -53,6 +56,7 @@ thread_local! {
         Local {
             innermost: Cell::new(ptr::null()),
             captures: Cell::new(0),
+            is_tangled: Cell::new(false),
         }
     };
 }
@@ -72,7 +76,7 @@ pub(super) fn is_in_task() -> bool {
 
 /// The task that is being polled on this thread: the innermost.
 pub(super) fn current_task() -> Option<super::TaskId> {
-    Scope::with_current(|scope| Some(scope.record.about().id))
+    Scope::with_current(|scope| Some(scope.of_task()?.record.about().id))
 }
 
 impl<'a> Scope<'a> {
@@ -121,6 +125,7 @@ impl<'a> Scope<'a> {
                     if ptr::eq(local.innermost.get(), self.0.erased()) {
                         local.innermost.set(self.0.parent.get());
                     } else {
+                        local.is_tangled.set(true);
                         self.0.unlink_from(local.innermost.get());
                     }
                 });
@@ -184,10 +189,23 @@ impl<'a> Scope<'a> {
         run(scope)
     }
 
-    /// The task.
+    /// The record of the task, if that is being polled on this thread: so whoever is in this scope
+    /// is the poller.
+    ///
+    /// It is, unless a coroutine was suspended in the middle of a poll, and goes on after the poll
+    /// around it has ended.
     #[inline]
-    pub(super) fn record(&self) -> &Record {
-        self.record
+    pub(super) fn record(&self) -> Option<&'a Record> {
+        match LOCAL.try_with(|local| local.is_tangled.get()) {
+            Ok(false) => Some(self.record),
+            _ => self.find_record(),
+        }
+    }
+
+    #[cold]
+    fn find_record(&self) -> Option<&'a Record> {
+        let is_polled = |scope: &Self| scope.is_task() && ptr::eq(scope.record, self.record);
+        self.outwards().any(is_polled).then_some(self.record)
     }
 
     /// What it is polled with.
@@ -214,11 +232,10 @@ impl<'a> Scope<'a> {
         std::iter::successors(Some(self), |scope| scope.parent())
     }
 
-    /// The scope of the task that this one belongs to.
-    pub(super) fn of_task(&self) -> &Self {
-        self.outwards()
-            .find(|scope| scope.is_task())
-            .unwrap_or(self)
+    /// The scope of the task that this one belongs to, or if that has ended (see
+    /// [`record`](Self::record)) one around it.
+    pub(super) fn of_task(&self) -> Option<&Self> {
+        self.outwards().find(|scope| scope.is_task())
     }
 
     pub(super) fn head(&self) -> Option<&Head> {
@@ -268,7 +285,9 @@ impl<'a> Scope<'a> {
         for scope in scopes.into_iter().rev() {
             key = match scope.kind {
                 Kind::Task { .. } => Some(Key::TASK),
-                Kind::Frame(head) => key.and_then(|parent| head.file_below(scope.record, parent)),
+                Kind::Frame(head) => key
+                    .zip(scope.record())
+                    .and_then(|(parent, record)| head.file_below(record, parent)),
             };
             let identity = match scope.kind {
                 Kind::Task { .. } => {

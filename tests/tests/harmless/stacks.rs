@@ -199,3 +199,51 @@ fn a_result_that_is_large() {
     assert!(root.name().ends_with("large"), "{trace}");
     assert!(trace.contains("deep_inside"), "{trace:#}");
 }
+
+/// As above, with a frame that is still being polled when the poll of the task that it began in
+/// has ended.
+#[test]
+fn a_frame_that_is_polled_for_longer_than_its_task() {
+    #[tasktrace::traced]
+    async fn frame() {
+        Leaf::new().0.await;
+    }
+
+    for asked in [false, true] {
+        let inner = std::cell::Cell::new(None::<Coroutine<(), (), ()>>);
+        let (mut task, handle) = task(std::future::poll_fn(|_| {
+            // A coroutine that is suspended while it polls a frame.
+            let mut coroutine = Coroutine::<(), (), ()>::new(|suspend, ()| {
+                let mut frame = Box::pin(async {
+                    let mut inside = std::pin::pin!(frame());
+                    std::future::poll_fn(|cx| {
+                        assert!(inside.as_mut().poll(cx).is_pending());
+                        suspend.suspend(());
+                        assert!(inside.as_mut().poll(cx).is_pending());
+                        let _ = (current(), Trace::here());
+                        Poll::<()>::Pending
+                    })
+                    .await;
+                });
+                let mut traced = Box::pin(tasktrace::TracedExt::traced(frame.as_mut(), "outer"));
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(traced.as_mut().poll(&mut cx).is_pending());
+            });
+            assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+            inner.set(Some(coroutine));
+            Poll::Ready(())
+        }));
+        let asker = asked.then(|| ask(&handle));
+        assert!(task.poll().is_ready());
+        drop((task, asker, handle));
+        // Its record belongs to another task now.
+        let (mut other, other_handle) = crate::support::task(async { Leaf::new().0.await });
+        assert!(other.poll().is_pending());
+        let mut coroutine = inner.take().unwrap();
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
+        drop(coroutine);
+        assert!(current().is_none());
+        assert!(!other_handle.snapshot().contains("outer"));
+        drop(other);
+    }
+}
