@@ -95,14 +95,15 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
-//! | `task` | records, the poll of a task, requests, handles | capture, origin, sync, trace, unwind |
+//! | `task` | records, the poll of a task, requests, handles | capture, host, origin, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
-//! | `dump` | all tasks at one moment: plain data | capture, sync, task, trace |
+//! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | unwind |
 //! | `capture` | scopes, the recording waker, the buffers; no symbols, no text | origin, unwind |
 //! | `unwind` | walks the stack; no tasks | |
 //! | `origin` | what is known at compile time | |
+//! | `host` | what is known of the executor | |
 //! | `sync` | std's synchronisation, or loom's | |
 //!
 //! What always holds:
@@ -118,6 +119,7 @@
 
 mod capture;
 mod dump;
+mod host;
 mod origin;
 mod render;
 mod symbol;

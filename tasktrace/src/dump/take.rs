@@ -1,11 +1,13 @@
 //! Taking a dump.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Dump, Source, TaskDump};
 use crate::capture::RawTrace;
+use crate::host::Host;
 use crate::sync;
 use crate::task::{End, TaskId, TaskState, TraceError, TraceHandle, Waiter, tasks};
 use crate::trace::Trace;
@@ -26,8 +28,27 @@ const BUDGET: Duration = Duration::from_secs(2);
 /// ```
 #[must_use]
 pub fn snapshot() -> Dump {
-    let tasks = tasks().map(|handle| TaskDump::of(&handle).with_snapshot(&handle, None));
-    Dump::new(tasks.collect(), None)
+    snapshot_in(Host::current().as_ref())
+}
+
+fn snapshot_in(host: Option<&Host>) -> Dump {
+    let handles: Vec<TraceHandle> = tasks().collect();
+    let tasks = handles
+        .iter()
+        .map(|handle| TaskDump::of(handle).with_snapshot(handle, None));
+    let untraced = host.map(|host| untraced(host, &handles));
+    Dump::new(tasks.collect(), untraced)
+}
+
+/// How many tasks of the executor are not traced.
+///
+/// Tasks come and go between this count and that, so it may be off by some. One that has been
+/// spawned by other means than ours is known to be traced from its first poll on.
+fn untraced(host: &Host, handles: &[TraceHandle]) -> usize {
+    let jobs = handles.iter().filter_map(TraceHandle::job);
+    // Several may be in the same.
+    let traced: HashSet<_> = jobs.filter(|job| host.has(*job)).collect();
+    host.jobs().saturating_sub(traced.len())
 }
 
 /// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
@@ -49,18 +70,21 @@ pub fn snapshot() -> Dump {
 /// # }
 /// ```
 pub async fn dump() -> Dump {
+    // The thread is in no runtime.
+    let host = Host::current();
     let waiter = sync::Arc::new(Waiter::new());
     let spawned = thread::Builder::new().name("tasktrace-dump".into()).spawn({
         let waiter = sync::Arc::clone(&waiter);
-        move || waiter.give(Ok(dump_blocking(BUDGET)))
+        let host = host.clone();
+        move || waiter.give(Ok(dump_in(host.as_ref(), BUDGET)))
     });
     if spawned.is_err() {
         // Without a thread there is nobody to wait.
-        return snapshot();
+        return snapshot_in(host.as_ref());
     }
     // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
     let dumped = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
-    dumped.unwrap_or_else(|_: End| snapshot())
+    dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
 }
 
 /// As [`dump`], and blocks the calling thread for at most `budget`.
@@ -79,9 +103,14 @@ pub async fn dump() -> Dump {
 /// ```
 #[must_use]
 pub fn dump_blocking(budget: Duration) -> Dump {
+    dump_in(Host::current().as_ref(), budget)
+}
+
+fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     // A time too far to be told is no deadline.
     let deadline = Instant::now().checked_add(budget);
     let handles: Vec<TraceHandle> = tasks().collect();
+    let untraced = host.map(|host| untraced(host, &handles));
     // All are asked before any is waited for. What is to be said of a task is what was so before
     // it was asked.
     let asked: Vec<_> = handles
@@ -103,7 +132,7 @@ pub fn dump_blocking(budget: Duration) -> Dump {
             Err(error) => Some(task.with_snapshot(handle, Some(error))),
         }
     });
-    Dump::new(tasks.collect(), None)
+    Dump::new(tasks.collect(), untraced)
 }
 
 impl TaskDump {

@@ -30,6 +30,9 @@ pub(super) fn poll<F: Future>(
     unsafe { record.frames.take_off_gone() };
     let (before, frames_before) = (record.stamp(), record.frames.version());
     record.note_poll();
+    if !is_also_frame {
+        record.note_job();
+    }
     // SAFETY: likewise.
     let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
     let result = match request {

@@ -14,6 +14,7 @@ use super::scope::{self, Scope};
 use super::state::TaskState;
 use super::{TaskId, drive, pool};
 use crate::capture;
+use crate::host::Job;
 use crate::sync;
 use crate::trace::Trace;
 
@@ -147,6 +148,12 @@ impl TraceHandle {
             task: &self.task,
             waiter,
         })
+    }
+
+    /// The task of the executor that it is in. `None` if that is not known, or if it is in one that
+    /// is traced itself, or in none.
+    pub(crate) fn job(&self) -> Option<Job> {
+        self.task.about().job.get().copied().flatten()
     }
 
     /// The number of the task.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::TaskId;
 use super::clock::Tick;
@@ -22,6 +22,7 @@ use super::pool;
 use super::refs::Refs;
 use super::state::{Running, TaskState};
 use super::thread::Token;
+use crate::host::Job;
 use crate::origin::Origin;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::trace::Trace;
@@ -53,6 +54,8 @@ pub(crate) struct About {
     /// The task in whose poll it was made.
     pub(crate) parent: Option<TaskId>,
     pub(crate) made: Tick,
+    /// The task of the executor that it is in, once that is known: `None` inside if it is in none.
+    pub(crate) job: OnceLock<Option<Job>>,
 }
 
 impl About {
@@ -65,6 +68,7 @@ impl About {
             spawned_at: None,
             parent: None,
             made: Tick::now(),
+            job: OnceLock::new(),
         }
     }
 }
@@ -148,6 +152,14 @@ impl Record {
         self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
     }
 
+    /// Notes in which task of the executor it is polled. The first to know is right.
+    #[inline]
+    pub(super) fn note_job(&self) {
+        if Job::ARE_KNOWN {
+            self.about().job.get_or_init(Job::current);
+        }
+    }
+
     pub(super) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }
@@ -186,6 +198,7 @@ static NOBODY: About = About {
     spawned_at: None,
     parent: None,
     made: Tick(0),
+    job: OnceLock::new(),
 };
 
 /// A reference to a record with a task in it.

@@ -1,0 +1,32 @@
+//! Executors of which nothing is known.
+
+/// An executor.
+#[derive(Clone, Debug)]
+pub(crate) enum Host {}
+
+/// A task, as the executor knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Job {}
+
+impl Host {
+    pub(crate) fn current() -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn jobs(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn has(&self, _job: Job) -> bool {
+        match *self {}
+    }
+}
+
+impl Job {
+    /// Whether there is ever one to be known.
+    pub(crate) const ARE_KNOWN: bool = false;
+
+    pub(crate) fn current() -> Option<Self> {
+        None
+    }
+}
