@@ -55,7 +55,9 @@
 //!   [`#[tasktrace::test]`](macro@test);
 //! * an async fn with [`#[traced]`](macro@traced), called outside of any task, for example as
 //!   `tokio::spawn(serve())`;
-//! * any future, through the function [`traced`](traced()).
+//! * any future, through the function [`traced`](traced());
+//! * with the feature `tokio`, what `tasktrace::spawn` and `tasktrace::JoinSet` spawn: such a task
+//!   knows where it was spawned and by which task, and who awaits it is known to.
 //!
 //! Inside of a task, a `#[traced]` function is a **frame**: the tree names it, also in a program
 //! that was stripped of all symbols, and says so if it waits without having a waker registered.
@@ -95,6 +97,7 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
+//! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
@@ -122,6 +125,8 @@ mod dump;
 mod host;
 mod origin;
 mod render;
+#[cfg(feature = "tokio")]
+mod rt;
 mod symbol;
 mod sync;
 mod task;
@@ -133,6 +138,11 @@ mod unwind;
 pub mod __private;
 
 pub use dump::{Dump, Forest, Source, TaskDump, dump, dump_blocking, snapshot};
+#[cfg(feature = "tokio")]
+pub use rt::{
+    JoinHandle, JoinSet, JoinSetTaskBuilder, TaskBuilder, spawn, spawn_local, spawn_local_on,
+    spawn_on,
+};
 pub use task::{
     NoAnswer, Running, TaskId, TaskState, TraceError, TraceHandle, TracedExt, TracedFuture,
     TracedTask, current, tasks, traced,

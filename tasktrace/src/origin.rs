@@ -49,6 +49,17 @@ pub(crate) enum Origin {
         future: &'static str,
         location: &'static Location<'static>,
     },
+    /// A future of ours that waits for other tasks, and does nothing else.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "only tokio has such")
+    )]
+    Wait {
+        /// The path of its type or its function.
+        what: &'static str,
+        /// Where the tasks were spawned.
+        location: &'static Location<'static>,
+    },
 }
 
 /// What a frame is known by.
@@ -65,8 +76,27 @@ pub(crate) enum Identity {
 pub(crate) struct Dynamic {
     pub(crate) origin: Origin,
     pub(crate) label: Option<Arc<str>>,
-    /// The number of the task that it waits for.
-    pub(crate) awaits: Option<u64>,
+    pub(crate) awaits: Awaits,
+}
+
+/// The tasks that a frame waits for, by their numbers.
+#[derive(Clone, Debug)]
+pub(crate) enum Awaits {
+    Nothing,
+    Task(u64),
+    Tasks(Vec<u64>),
+    /// Those that are in a set at the time of asking.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "only tokio has such sets")
+    )]
+    Set(Arc<dyn TaskSet>),
+}
+
+/// Tasks that come and go, and are awaited together.
+pub(crate) trait TaskSet: fmt::Debug + Send + Sync {
+    /// The numbers of those that have not finished, in ascending order.
+    fn unfinished(&self) -> Vec<u64>;
 }
 
 impl Identity {
@@ -76,9 +106,35 @@ impl Identity {
             (origin, label, awaits) => Self::Dynamic(Arc::new(Dynamic {
                 origin,
                 label,
-                awaits,
+                awaits: awaits.map_or(Awaits::Nothing, Awaits::Task),
             })),
         }
+    }
+
+    /// Of a frame that waits for all tasks in a set.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn awaiting_set(origin: Origin, set: Arc<dyn TaskSet>) -> Self {
+        Self::Dynamic(Arc::new(Dynamic {
+            origin,
+            label: None,
+            awaits: Awaits::Set(set),
+        }))
+    }
+
+    /// What it is now: does not change when a set of tasks does.
+    pub(crate) fn now(self) -> Self {
+        let Self::Dynamic(dynamic) = &self else {
+            return self;
+        };
+        let Awaits::Set(set) = &dynamic.awaits else {
+            return self;
+        };
+        let tasks = set.unfinished();
+        Self::Dynamic(Arc::new(Dynamic {
+            origin: dynamic.origin,
+            label: Some(list(&tasks).into()),
+            awaits: Awaits::Tasks(tasks),
+        }))
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -88,10 +144,16 @@ impl Identity {
         }
     }
 
-    pub(crate) fn awaits(&self) -> Option<u64> {
-        match self {
-            Self::Static(_) => None,
-            Self::Dynamic(dynamic) => dynamic.awaits,
+    /// The numbers of the tasks that it waits for.
+    pub(crate) fn awaits(&self) -> Vec<u64> {
+        let Self::Dynamic(dynamic) = self else {
+            return Vec::new();
+        };
+        match &dynamic.awaits {
+            Awaits::Nothing => Vec::new(),
+            Awaits::Task(task) => vec![*task],
+            Awaits::Tasks(tasks) => tasks.clone(),
+            Awaits::Set(set) => set.unfinished(),
         }
     }
 
@@ -125,7 +187,7 @@ impl Origin {
     pub(crate) fn given_name(self) -> Option<&'static str> {
         match self {
             Self::Function(meta) => meta.name,
-            Self::Call { .. } => None,
+            Self::Call { .. } | Self::Wait { .. } => None,
         }
     }
 
@@ -141,27 +203,28 @@ impl Origin {
                 )
             }
             Self::Call { future, .. } => trim_closures(future),
+            Self::Wait { what, .. } => what,
         }
     }
 
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Function(meta) => meta.file,
-            Self::Call { location, .. } => location.file(),
+            Self::Call { location, .. } | Self::Wait { location, .. } => location.file(),
         }
     }
 
     pub(crate) fn line(self) -> u32 {
         match self {
             Self::Function(meta) => meta.line,
-            Self::Call { location, .. } => location.line(),
+            Self::Call { location, .. } | Self::Wait { location, .. } => location.line(),
         }
     }
 
     pub(crate) fn column(self) -> u32 {
         match self {
             Self::Function(meta) => meta.column,
-            Self::Call { location, .. } => location.column(),
+            Self::Call { location, .. } | Self::Wait { location, .. } => location.column(),
         }
     }
 }
@@ -176,6 +239,21 @@ impl fmt::Debug for Origin {
             self.line(),
             self.column()
         )
+    }
+}
+
+/// `tasks 7, 8, 9 and 5 more`.
+fn list(tasks: &[u64]) -> String {
+    /// So many are named.
+    const NAMED: usize = 3;
+
+    let named: Vec<String> = tasks.iter().take(NAMED).map(u64::to_string).collect();
+    let named = named.join(", ");
+    match tasks.len() {
+        0 => "no task".to_owned(),
+        1 => format!("task {named}"),
+        2..=NAMED => format!("tasks {named}"),
+        length => format!("tasks {named} and {} more", length - NAMED),
     }
 }
 

@@ -44,4 +44,11 @@ impl Job {
         let runtime = Handle::try_current().ok()?.id();
         Some(Self { runtime, task })
     }
+
+    pub(crate) fn new(runtime: &Handle, task: task::Id) -> Self {
+        Self {
+            runtime: runtime.id(),
+            task,
+        }
+    }
 }

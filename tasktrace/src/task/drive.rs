@@ -138,7 +138,7 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
         // What has a waker of its own is polled when that is woken, not in each poll.
         not_polled_for: (!frame.stamp.is_same_poll(last) && !frame.own_waker)
             .then(|| frame.stamp.tick().elapsed()),
-        identity: frame.identity,
+        identity: frame.identity.now(),
     };
     frames.into_iter().map(of).collect()
 }

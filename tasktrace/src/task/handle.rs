@@ -156,6 +156,12 @@ impl TraceHandle {
         self.task.about().job.get().copied().flatten()
     }
 
+    /// Says in which task of the executor it is, unless that is known.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn note_job(&self, job: Option<Job>) {
+        self.task.about().job.get_or_init(|| job);
+    }
+
     /// The number of the task.
     ///
     /// ```

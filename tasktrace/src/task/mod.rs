@@ -5,10 +5,13 @@
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read.
 //! * [`scope`]: what is being polled on this thread.
 //! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame.
-//! * [`traced`], [`framed`]: the futures that users hold.
+//! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
+//!   tasks.
 //! * [`handle`]: what users ask with.
 //! * [`clock`], [`thread`]: when, and by whom.
 
+#[cfg(feature = "tokio")]
+mod awaiting;
 mod clock;
 mod drive;
 mod error;
@@ -29,6 +32,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "tokio")]
+pub(crate) use awaiting::Awaiting;
 pub use error::{NoAnswer, TraceError};
 pub(crate) use exchange::{End, Waiter};
 pub use framed::{TracedExt, TracedFuture};

@@ -294,7 +294,7 @@ impl<'a> Scope<'a> {
                     let about = scope.record.about();
                     Identity::new(about.origin, about.label.clone(), None)
                 }
-                Kind::Frame(head) => head.identity().clone(),
+                Kind::Frame(head) => head.identity().clone().now(),
             };
             let marker = Marker {
                 task: scope.record.about().id.get(),

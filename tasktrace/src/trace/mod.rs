@@ -159,7 +159,7 @@ impl Trace {
     /// The numbers of the tasks whose handles are awaited, each once.
     pub(crate) fn awaits(&self) -> Vec<u64> {
         let live = self.inner.raw.live.iter();
-        let mut awaits: Vec<u64> = live.filter_map(|live| live.identity.awaits()).collect();
+        let mut awaits: Vec<u64> = live.flat_map(|live| live.identity.awaits()).collect();
         awaits.sort_unstable();
         awaits.dedup();
         awaits

@@ -106,7 +106,7 @@ fn labels_go_with_their_frames() {
     let key = unsafe { frames.insert(&identity, Key::TASK, STAMP) }.unwrap();
     let copy = frames.copy().unwrap();
     assert_eq!(copy[0].identity.label(), Some(label.clone()));
-    assert_eq!(copy[0].identity.awaits(), Some(7));
+    assert_eq!(copy[0].identity.awaits(), [7]);
     drop((copy, identity));
     remove(&frames, key);
     assert_eq!(Arc::strong_count(&label), 1);

@@ -44,6 +44,8 @@ enum Source {
     Attribute,
     /// The call of `traced`: as above, and not a frame at all if the symbols say otherwise.
     Call,
+    /// A wait for other tasks: there is nothing to be known about it from symbols.
+    Wait,
 }
 
 /// What the next function was called by, which tells async blocks from other closures.
@@ -112,15 +114,18 @@ impl<'a> Path<'a> {
     }
 
     fn push_marker(&mut self, marker: &Marker) {
-        let place = place_of(&marker.identity);
+        let mut place = place_of(&marker.identity);
         let key = marker.key.filter(|_| marker.task == self.task);
         let source = match marker.identity.origin() {
             Origin::Function(_) => Source::Attribute,
             Origin::Call { .. } => Source::Call,
+            Origin::Wait { .. } => Source::Wait,
         };
         match self.frames.last_mut() {
             // The async fn whose body the attribute has wrapped.
             Some(last) if last.function == place.name && last.source == Source::Symbol => {
+                // That of the task, if this is the function that it runs.
+                place.label = last.place.label.take().or(place.label);
                 // The symbol's line is that of the attribute.
                 last.place = place;
                 last.keys.extend(key);
@@ -225,6 +230,9 @@ impl<'a> Path<'a> {
             }
             LeafKind::NoWaker | LeafKind::Here => None,
         };
+        // How another task is waited for is not of interest.
+        let waits_for_tasks = (self.frames.last()).is_some_and(|last| last.source == Source::Wait);
+        let resource = resource.filter(|_| !waits_for_tasks);
         if self.frames.is_empty() && resource.is_none() {
             // Nothing is known but that there is something.
             self.frames.push(TidyFrame {

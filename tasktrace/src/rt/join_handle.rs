@@ -1,0 +1,130 @@
+//! The handle to a task that was spawned.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::task::{self, JoinError};
+
+use crate::origin::{Identity, Origin};
+use crate::task::{Awaiting, TraceHandle};
+
+/// Awaits a task that was [spawned](crate::spawn): tokio's [`JoinHandle`](task::JoinHandle), which
+/// it derefs to, and a [`TraceHandle`].
+///
+/// A task that awaits it is known to await the other one: the trace says so, and dumps tell who
+/// waits for whom.
+///
+/// Dropping it detaches the task.
+///
+/// # Cancel safety
+///
+/// That of tokio's: if it is polled by reference, as in a `select!`, and something else comes
+/// first, it can be awaited again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let answer: tasktrace::JoinHandle<u32> = tasktrace::spawn(async { 42 });
+/// assert_eq!(answer.await.unwrap(), 42);
+///
+/// let forever = tasktrace::spawn(std::future::pending::<()>());
+/// println!("{}", forever.trace_handle().backtrace().await.unwrap());
+/// forever.abort();
+/// assert!(forever.await.unwrap_err().is_cancelled());
+/// # }
+/// ```
+pub struct JoinHandle<T> {
+    inner: task::JoinHandle<T>,
+    awaiting: Awaiting,
+    trace: TraceHandle,
+    spawned_at: &'static Location<'static>,
+}
+
+impl<T> JoinHandle<T> {
+    #[track_caller]
+    pub(super) fn new(inner: task::JoinHandle<T>, trace: TraceHandle) -> Self {
+        Self {
+            inner,
+            awaiting: Awaiting::new(),
+            trace,
+            spawned_at: Location::caller(),
+        }
+    }
+
+    /// The handle to ask for traces of the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let task = tasktrace::spawn(std::future::pending::<()>());
+    /// let handle = task.trace_handle().clone();
+    /// println!("task {} was spawned at {}", handle.id(), handle.spawned_at().unwrap());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn trace_handle(&self) -> &TraceHandle {
+        &self.trace
+    }
+
+    /// tokio's handle. Whoever awaits that is not known to await this task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let task: tokio::task::JoinHandle<()> = tasktrace::spawn(async {}).into_inner();
+    /// task.await.unwrap();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn into_inner(self) -> task::JoinHandle<T> {
+        self.inner
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let identity = || identity(&this.trace, this.spawned_at);
+        this.awaiting.poll(identity, Pin::new(&mut this.inner), cx)
+    }
+}
+
+/// That of a frame that awaits the task.
+fn identity(task: &TraceHandle, spawned_at: &'static Location<'static>) -> Identity {
+    let origin = Origin::Wait {
+        what: "tasktrace::JoinHandle",
+        location: spawned_at,
+    };
+    let name = task.label().unwrap_or_else(|| task.name());
+    let label = format!("task {} {name}", task.id());
+    Identity::new(origin, Some(label.into()), Some(task.id().get()))
+}
+
+impl<T> Deref for JoinHandle<T> {
+    type Target = task::JoinHandle<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for JoinHandle<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.inner.id())
+            .field("trace", &self.trace)
+            .finish()
+    }
+}

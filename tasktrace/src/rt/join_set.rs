@@ -1,0 +1,695 @@
+//! A set of tasks that are awaited together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{self, Location};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+use tokio::task::{self, AbortHandle, Id, JoinError, LocalSet};
+
+use super::TaskBuilder;
+use super::spawn::note_spawned_on;
+use crate::origin::{Identity, Origin, TaskSet};
+use crate::task::{Awaiting, TraceHandle};
+
+/// tokio's [`JoinSet`](task::JoinSet), whose tasks are traced.
+///
+/// A task that awaits the set is known to await all tasks in it that have not finished.
+///
+/// When the set is dropped, all tasks in it are aborted.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut set = tasktrace::JoinSet::new();
+/// for number in 0..3 {
+///     set.spawn(async move { number });
+/// }
+/// let mut sum = 0;
+/// while let Some(number) = set.join_next().await {
+///     sum += number.unwrap();
+/// }
+/// assert_eq!(sum, 3);
+/// # }
+/// ```
+pub struct JoinSet<T> {
+    inner: task::JoinSet<T>,
+    members: Arc<Members>,
+    made_at: &'static Location<'static>,
+}
+
+/// The tasks that have been spawned into a set and not yet been joined.
+#[derive(Default)]
+struct Members(Mutex<HashMap<Id, TraceHandle>>);
+
+impl Members {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, TraceHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, id: Id, task: TraceHandle) {
+        self.lock().insert(id, task);
+    }
+
+    fn remove(&self, id: Id) {
+        let removed = self.lock().remove(&id);
+        drop(removed);
+    }
+
+    fn clear(&self) {
+        let removed = std::mem::take(&mut *self.lock());
+        drop(removed);
+    }
+
+    fn handles(&self) -> Vec<TraceHandle> {
+        let mut handles: Vec<TraceHandle> = self.lock().values().cloned().collect();
+        handles.sort_unstable_by_key(TraceHandle::id);
+        handles
+    }
+}
+
+impl TaskSet for Members {
+    fn unfinished(&self) -> Vec<u64> {
+        let handles = self.handles().into_iter();
+        let unfinished = handles.filter(|task| !task.is_finished());
+        unfinished.map(|task| task.id().get()).collect()
+    }
+}
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tasks", self.lock().len())
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// An empty set.
+    ///
+    /// ```
+    /// let set = tasktrace::JoinSet::<u32>::new();
+    /// assert!(set.is_empty());
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn new() -> Self {
+        Self {
+            inner: task::JoinSet::new(),
+            members: Arc::default(),
+            made_at: Location::caller(),
+        }
+    }
+
+    /// How many tasks are in the set: spawned, but not joined yet.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async {});
+    /// assert_eq!(set.len(), 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether there are none.
+    ///
+    /// ```
+    /// assert!(tasktrace::JoinSet::<u32>::new().is_empty());
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// The handles to ask for traces of the tasks in the set, in the order in which they were
+    /// spawned.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// for task in set.trace_handles() {
+    ///     println!("{}", task.backtrace().await.unwrap());
+    /// }
+    /// # }
+    /// ```
+    pub fn trace_handles(&self) -> impl Iterator<Item = TraceHandle> + use<T> {
+        self.members.handles().into_iter()
+    }
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// For a task that has a name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.build_task().name("answer").spawn(async { 42 });
+    /// assert_eq!(set.trace_handles().next().unwrap().label(), Some("answer"));
+    /// # }
+    /// ```
+    pub fn build_task(&mut self) -> JoinSetTaskBuilder<'_, T> {
+        JoinSetTaskBuilder {
+            set: self,
+            builder: TaskBuilder::new(),
+        }
+    }
+
+    /// Spawns a task into the set: see [`spawn`](crate::spawn).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        self.build_task().spawn(future)
+    }
+
+    /// Spawns a task on a runtime into the set: see [`spawn_on`](crate::spawn_on).
+    ///
+    /// ```
+    /// let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn_on(async { 42 }, runtime.handle());
+    /// assert_eq!(runtime.block_on(set.join_next()).unwrap().unwrap(), 42);
+    /// ```
+    #[track_caller]
+    pub fn spawn_on<F>(&mut self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        self.build_task().spawn_on(future, runtime)
+    }
+
+    /// Spawns a task on the `LocalSet` that the caller is in into the set: see
+    /// [`spawn_local`](crate::spawn_local).
+    ///
+    /// # Panics
+    ///
+    /// Where [`tokio::task::spawn_local`] does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let local = tokio::task::LocalSet::new();
+    /// let output = local.run_until(async {
+    ///     let mut set = tasktrace::JoinSet::new();
+    ///     set.spawn_local(async { 42 });
+    ///     set.join_next().await
+    /// });
+    /// assert_eq!(output.await.unwrap().unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.build_task().spawn_local(future)
+    }
+
+    /// Spawns a task on a `LocalSet` into the set: see [`spawn_local_on`](crate::spawn_local_on).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let local = tokio::task::LocalSet::new();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn_local_on(async { 42 }, &local);
+    /// assert_eq!(local.run_until(set.join_next()).await.unwrap().unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local_on<F>(&mut self, future: F, local: &LocalSet) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.build_task().spawn_local_on(future, local)
+    }
+
+    /// Runs a closure on a thread where it may block, and puts it into the set. It is no task, so
+    /// there is no trace of it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn_blocking(|| 42);
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_blocking<F>(&mut self, closure: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        self.inner.spawn_blocking(closure)
+    }
+
+    /// As [`spawn_blocking`](Self::spawn_blocking), on a runtime.
+    ///
+    /// ```
+    /// let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn_blocking_on(|| 42, runtime.handle());
+    /// assert_eq!(runtime.block_on(set.join_next()).unwrap().unwrap(), 42);
+    /// ```
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(&mut self, closure: F, runtime: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        self.inner.spawn_blocking_on(closure, runtime)
+    }
+
+    /// Waits until one of the tasks has finished, and takes it out of the set. `None` if the set
+    /// is empty.
+    ///
+    /// # Errors
+    ///
+    /// If the task has panicked or was aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it resolves, no task has been taken out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), 42);
+    /// assert!(set.join_next().await.is_none());
+    /// # }
+    /// ```
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let joined = self.join_next_with_id().await?;
+        Some(joined.map(|(_, output)| output))
+    }
+
+    /// As [`join_next`](Self::join_next), with the number that tokio gave the task.
+    ///
+    /// # Errors
+    ///
+    /// If the task has panicked or was aborted. The error has the number.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it resolves, no task has been taken out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// let task = set.spawn(async { 42 });
+    /// let (id, output) = set.join_next_with_id().await.unwrap().unwrap();
+    /// assert_eq!((id, output), (task.id(), 42));
+    /// # }
+    /// ```
+    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        JoinNext {
+            set: self,
+            awaiting: Awaiting::new(),
+        }
+        .await
+    }
+
+    /// Takes a task that has finished out of the set, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the task has panicked or was aborted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// assert!(set.try_join_next().is_none(), "it has not been polled yet");
+    /// # }
+    /// ```
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let joined = self.try_join_next_with_id()?;
+        Some(joined.map(|(_, output)| output))
+    }
+
+    /// As [`try_join_next`](Self::try_join_next), with the number that tokio gave the task.
+    ///
+    /// # Errors
+    ///
+    /// If the task has panicked or was aborted. The error has the number.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// assert!(set.try_join_next_with_id().is_none(), "it has not been polled yet");
+    /// # }
+    /// ```
+    pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        let joined = self.inner.try_join_next_with_id();
+        self.forget(joined.as_ref());
+        joined
+    }
+
+    /// Waits until all tasks have finished, and returns what they did, in the order in which they
+    /// finished.
+    ///
+    /// # Panics
+    ///
+    /// If one of the tasks panics, with the same payload, or was aborted. The others are aborted
+    /// then.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let set: tasktrace::JoinSet<u32> = (1..=3).map(std::future::ready).collect();
+    /// let outputs = set.join_all().await;
+    /// assert_eq!(outputs.iter().sum::<u32>(), 6);
+    /// # }
+    /// ```
+    pub async fn join_all(mut self) -> Vec<T> {
+        let mut outputs = Vec::with_capacity(self.len());
+        while let Some(joined) = self.join_next().await {
+            match joined {
+                Ok(output) => outputs.push(output),
+                Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        outputs
+    }
+
+    /// Aborts all tasks, and waits until they have ended.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.shutdown().await;
+    /// assert!(set.is_empty());
+    /// # }
+    /// ```
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
+    }
+
+    /// Aborts all tasks. They stay in the set until they are joined.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.abort_all();
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # }
+    /// ```
+    pub fn abort_all(&mut self) {
+        self.inner.abort_all();
+    }
+
+    /// Takes all tasks out of the set without aborting them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.detach_all();
+    /// assert!(set.is_empty());
+    /// # }
+    /// ```
+    pub fn detach_all(&mut self) {
+        self.inner.detach_all();
+        self.members.clear();
+    }
+
+    /// Polls for a task that has finished: see [`join_next`](Self::join_next), which unlike this
+    /// makes known that the tasks are awaited.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// let joined = std::future::poll_fn(|cx| set.poll_join_next(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), 42);
+    /// # }
+    /// ```
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        let joined = self.poll_join_next_with_id(cx);
+        joined.map(|joined| joined.map(|joined| joined.map(|(_, output)| output)))
+    }
+
+    /// As [`poll_join_next`](Self::poll_join_next), with the number that tokio gave the task.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// let task = set.spawn(async { 42 });
+    /// let joined = std::future::poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), (task.id(), 42));
+    /// # }
+    /// ```
+    pub fn poll_join_next_with_id(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        let joined = self.inner.poll_join_next_with_id(cx);
+        if let Poll::Ready(joined) = &joined {
+            self.forget(joined.as_ref());
+        }
+        joined
+    }
+
+    /// Forgets a task that has been taken out of the set.
+    fn forget(&self, joined: Option<&Result<(Id, T), JoinError>>) {
+        match joined {
+            Some(Ok((id, _))) => self.members.remove(*id),
+            Some(Err(error)) => self.members.remove(error.id()),
+            None => {}
+        }
+    }
+}
+
+/// That of a frame that awaits a set.
+fn identity(members: Arc<Members>, made_at: &'static Location<'static>) -> Identity {
+    let origin = Origin::Wait {
+        what: "tasktrace::JoinSet::join_next",
+        location: made_at,
+    };
+    Identity::awaiting_set(origin, members)
+}
+
+/// The future that waits for a task of the set. While it is being awaited, it is a frame.
+struct JoinNext<'a, T> {
+    set: &'a mut JoinSet<T>,
+    awaiting: Awaiting,
+}
+
+impl<T: 'static> Future for JoinNext<'_, T> {
+    type Output = Option<Result<(Id, T), JoinError>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { set, awaiting } = &mut *self;
+        let (members, made_at) = (Arc::clone(&set.members), set.made_at);
+        let next = pin!(poll_fn(|cx| set.poll_join_next_with_id(cx)));
+        awaiting.poll(|| identity(members, made_at), next, cx)
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
+
+impl<T, F> FromIterator<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
+        let mut set = Self::new();
+        for future in futures {
+            set.spawn(future);
+        }
+        set
+    }
+}
+
+impl<T, F> Extend<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
+        for future in futures {
+            self.spawn(future);
+        }
+    }
+}
+
+/// Spawns a task that has a name into a [`JoinSet`]: see [`JoinSet::build_task`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut set = tasktrace::JoinSet::new();
+/// set.build_task().name("answer").spawn(async { 42 });
+/// assert_eq!(set.join_all().await, [42]);
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing unless it spawns a task"]
+pub struct JoinSetTaskBuilder<'a, T> {
+    set: &'a mut JoinSet<T>,
+    builder: TaskBuilder,
+}
+
+impl<T: 'static> JoinSetTaskBuilder<'_, T> {
+    /// See [`TaskBuilder::name`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.build_task().name("answer").spawn(async { 42 });
+    /// # }
+    /// ```
+    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            builder: self.builder.name(name),
+            ..self
+        }
+    }
+
+    /// See [`JoinSet::spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.build_task().name("answer").spawn(async { 42 });
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        self.spawn_on(future, &Handle::current())
+    }
+
+    /// See [`JoinSet::spawn_on`].
+    ///
+    /// ```
+    /// let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.build_task().name("answer").spawn_on(async { 42 }, runtime.handle());
+    /// ```
+    #[track_caller]
+    pub fn spawn_on<F>(self, future: F, runtime: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        let (task, trace) = self.builder.make(future);
+        let spawned = self.set.inner.spawn_on(task, runtime);
+        note_spawned_on(runtime, spawned.id(), &trace);
+        self.set.members.insert(spawned.id(), trace);
+        spawned
+    }
+
+    /// See [`JoinSet::spawn_local`].
+    ///
+    /// # Panics
+    ///
+    /// Where [`tokio::task::spawn_local`] does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let local = tokio::task::LocalSet::new();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// let _guard = local.enter();
+    /// set.build_task().name("answer").spawn_local(async { 42 });
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F>(self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let (task, trace) = self.builder.make_local(future);
+        let spawned = self.set.inner.spawn_local(task);
+        self.set.members.insert(spawned.id(), trace);
+        spawned
+    }
+
+    /// See [`JoinSet::spawn_local_on`].
+    ///
+    /// ```
+    /// let local = tokio::task::LocalSet::new();
+    /// let mut set = tasktrace::JoinSet::new();
+    /// set.build_task().name("answer").spawn_local_on(async { 42 }, &local);
+    /// ```
+    #[track_caller]
+    pub fn spawn_local_on<F>(self, future: F, local: &LocalSet) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let (task, trace) = self.builder.make_local(future);
+        let spawned = self.set.inner.spawn_local_on(task, local);
+        self.set.members.insert(spawned.id(), trace);
+        spawned
+    }
+}

@@ -1,0 +1,318 @@
+//! The functions that spawn, and the builder behind them.
+
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::{self, LocalSet};
+
+use super::JoinHandle;
+use crate::host::Job;
+use crate::origin::Origin;
+use crate::task::{About, TraceHandle, TracedTask, current};
+
+/// Spawns a future as a traced task: as [`tokio::spawn`], and the task knows where
+/// it was spawned and by which task.
+///
+/// If the future is that of a `#[traced]` function, that is the first frame of the task.
+///
+/// See [`TaskBuilder`] to give the task a name.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// async fn work() -> u32 {
+///     tokio::task::yield_now().await;
+///     42
+/// }
+///
+/// let task = tasktrace::spawn(work());
+/// println!("{:?}", task.trace_handle());
+/// assert_eq!(task.await.unwrap(), 42);
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    TaskBuilder::new().spawn(future)
+}
+
+/// As [`spawn`], on the runtime of a handle: as
+/// [`Handle::spawn`].
+///
+/// ```
+/// let runtime = tokio::runtime::Runtime::new().unwrap();
+/// let task = tasktrace::spawn_on(async { 42 }, runtime.handle());
+/// assert_eq!(runtime.block_on(task).unwrap(), 42);
+/// ```
+#[track_caller]
+pub fn spawn_on<F>(future: F, runtime: &Handle) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    TaskBuilder::new().spawn_on(future, runtime)
+}
+
+/// As [`spawn`], for a future that is not `Send`, on the `LocalSet` that the caller is in: as
+/// [`tokio::task::spawn_local`].
+///
+/// If the task that polls the `LocalSet` is traced, it shows this one, and awaits it.
+///
+/// # Panics
+///
+/// Where [`tokio::task::spawn_local`] does: outside of a `LocalSet`, or
+/// another place that runs such futures.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::rc::Rc;
+///
+/// let local = tokio::task::LocalSet::new();
+/// let output = local.run_until(async {
+///     let here = Rc::new(42);
+///     tasktrace::spawn_local(async move { *here }).await
+/// });
+/// assert_eq!(output.await.unwrap(), 42);
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    TaskBuilder::new().spawn_local(future)
+}
+
+/// As [`spawn_local`], on a `LocalSet` that the caller need not be in: as
+/// [`LocalSet::spawn_local`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let local = tokio::task::LocalSet::new();
+/// let task = tasktrace::spawn_local_on(async { 42 }, &local);
+/// assert_eq!(local.run_until(task).await.unwrap(), 42);
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_local_on<F>(future: F, local: &LocalSet) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    TaskBuilder::new().spawn_local_on(future, local)
+}
+
+/// Spawns tasks that have names.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use tasktrace::TaskBuilder;
+///
+/// for number in 1..=3 {
+///     let name = format!("worker {number}");
+///     TaskBuilder::new().name(name).spawn(std::future::pending::<()>());
+/// }
+/// let labels: Vec<_> = tasktrace::tasks().map(|task| task.label().map(str::to_owned)).collect();
+/// assert!(labels.contains(&Some("worker 2".to_owned())));
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing unless it spawns a task"]
+pub struct TaskBuilder {
+    name: Option<Arc<str>>,
+}
+
+impl TaskBuilder {
+    /// For a task without a name, until it is given one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let task = tasktrace::TaskBuilder::new().spawn(async { 42 });
+    /// assert_eq!(task.await.unwrap(), 42);
+    /// # }
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the task is to be called. It becomes its [label](TraceHandle::label).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let task = tasktrace::TaskBuilder::new().name("answer").spawn(async { 42 });
+    /// assert_eq!(task.trace_handle().label(), Some("answer"));
+    /// # }
+    /// ```
+    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: Some(name.into()),
+        }
+    }
+
+    /// See [`spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let task = tasktrace::TaskBuilder::new().name("answer").spawn(async { 42 });
+    /// assert_eq!(task.await.unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_on(future, &Handle::current())
+    }
+
+    /// See [`spawn_on`].
+    ///
+    /// ```
+    /// let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// let task = tasktrace::TaskBuilder::new().name("answer").spawn_on(async { 42 }, runtime.handle());
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
+    #[track_caller]
+    pub fn spawn_on<F>(self, future: F, runtime: &Handle) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, trace) = self.make(future);
+        let spawned = runtime.spawn(task);
+        note_spawned_on(runtime, spawned.id(), &trace);
+        JoinHandle::new(spawned, trace)
+    }
+
+    /// See [`spawn_local`].
+    ///
+    /// # Panics
+    ///
+    /// Where [`tokio::task::spawn_local`] does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let local = tokio::task::LocalSet::new();
+    /// let output = local.run_until(async {
+    ///     tasktrace::TaskBuilder::new().name("answer").spawn_local(async { 42 }).await
+    /// });
+    /// assert_eq!(output.await.unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (task, trace) = self.make_local(future);
+        JoinHandle::new(task::spawn_local(task), trace)
+    }
+
+    /// See [`spawn_local_on`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let local = tokio::task::LocalSet::new();
+    /// let task = tasktrace::TaskBuilder::new().name("answer").spawn_local_on(async { 42 }, &local);
+    /// assert_eq!(local.run_until(task).await.unwrap(), 42);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_local_on<F>(self, future: F, local: &LocalSet) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (task, trace) = self.make_local(future);
+        JoinHandle::new(local.spawn_local(task), trace)
+    }
+
+    #[track_caller]
+    pub(super) fn make<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
+        let location = Location::caller();
+        let origin = Origin::Call {
+            future: std::any::type_name::<F>(),
+            location,
+        };
+        let about = About {
+            label: self.name,
+            spawned_at: Some(location),
+            parent: current().map(|task| task.id()),
+            ..About::of(origin)
+        };
+        let task = TracedTask::new(about, future);
+        let trace = task.handle();
+        (task, trace)
+    }
+    /// For a `LocalSet`.
+    #[track_caller]
+    pub(super) fn make_local<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
+        let (task, trace) = self.make(future);
+        // The runtime does not count it among its own.
+        trace.note_job(None);
+        (task, trace)
+    }
+}
+
+/// Says which task of the runtime it is. If its first poll came first, then that has.
+pub(super) fn note_spawned_on(runtime: &Handle, id: task::Id, task: &TraceHandle) {
+    task.note_job(Some(Job::new(runtime, id)));
+}
+
+/// What may be spawned is what tokio lets be spawned.
+///
+/// ```compile_fail,E0277
+/// let not_send = std::rc::Rc::new(0);
+/// tasktrace::spawn(async move {
+///     std::future::ready(()).await;
+///     drop(not_send);
+/// });
+/// ```
+///
+/// ```compile_fail,E0277
+/// tasktrace::spawn(async { std::rc::Rc::new(0) });
+/// ```
+///
+/// ```compile_fail,E0277
+/// let mut set = tasktrace::JoinSet::new();
+/// set.spawn(async { std::rc::Rc::new(0) });
+/// ```
+///
+/// ```compile_fail,E0597
+/// let local = 0;
+/// let borrowed = &local;
+/// tasktrace::spawn(async move { *borrowed });
+/// ```
+///
+/// A handle is `Send` if the output is:
+///
+/// ```compile_fail,E0277
+/// fn is_send<T: Send>() {}
+/// is_send::<tasktrace::JoinHandle<std::rc::Rc<u32>>>();
+/// ```
+#[cfg(doctest)]
+struct Bounds;

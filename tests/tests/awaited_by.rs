@@ -1,0 +1,397 @@
+//! Who waits for whom.
+
+use std::future::{pending, poll_fn};
+use std::task::Poll;
+
+use tasktrace::{Dump, Frame, JoinHandle, JoinSet, TaskId, Trace, TraceHandle, traced};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+fn current_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+fn multi_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs it on every kind of runtime.
+fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    current_thread().block_on(test());
+    multi_thread().block_on(test());
+    current_thread().block_on(LocalSet::new().run_until(test()));
+}
+
+async fn forever() {
+    oneshot::channel::<()>().1.await.ok();
+    pending::<()>().await;
+}
+
+/// The tasks that a task awaits, according to a snapshot.
+fn awaits(task: &TraceHandle) -> Vec<TaskId> {
+    awaits_in(&tasktrace::snapshot(), task)
+}
+
+fn awaits_in(dump: &Dump, task: &TraceHandle) -> Vec<TaskId> {
+    let mut tasks = dump.tasks();
+    let task = tasks.find(|dumped| dumped.id() == task.id());
+    task.expect("it is alive").awaits().to_vec()
+}
+
+/// The frame with this name, which is there once.
+fn find<'a>(trace: &'a Trace, name: &str) -> &'a Frame {
+    let found = find_all(trace, name);
+    let [frame] = found[..] else {
+        panic!("{} times {name} in\n{trace}", found.len());
+    };
+    frame
+}
+
+fn find_all<'a>(trace: &'a Trace, name: &str) -> Vec<&'a Frame> {
+    let mut found = Vec::new();
+    let mut pending: Vec<&Frame> = trace.frames().iter().collect();
+    while let Some(frame) = pending.pop() {
+        found.extend((frame.name() == name).then_some(frame));
+        pending.extend(frame.children());
+    }
+    found
+}
+
+/// Returns when the task has been suspended.
+async fn suspended(task: &TraceHandle) -> Trace {
+    task.backtrace().await.expect("it is alive")
+}
+
+#[test]
+fn a_handle() {
+    on_each(|| async {
+        let line = line!() + 1;
+        let awaited = tasktrace::spawn(forever());
+        let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
+        let waiting = tasktrace::spawn(async move { awaited.await.unwrap_err() });
+        let handle = waiting.trace_handle();
+        let captured = suspended(handle).await;
+
+        assert_eq!(awaits(handle), [id]);
+        assert_eq!(awaits_in(&tasktrace::dump().await, handle), [id]);
+        for trace in [captured, handle.snapshot()] {
+            let frame = find(&trace, "tasktrace::JoinHandle");
+            let place = (frame.file(), frame.line());
+            assert_eq!(
+                place,
+                (Some("tests/tests/awaited_by.rs"), Some(line)),
+                "{trace}"
+            );
+            let label = format!("task {id} awaited_by::forever");
+            assert_eq!(frame.label(), Some(&*label), "{trace}");
+            assert!(frame.children().is_empty(), "{trace}");
+            assert_eq!(trace.leaves().len(), 1, "{trace}");
+        }
+        abort.abort();
+        assert!(waiting.await.unwrap().is_cancelled());
+    });
+}
+
+#[test]
+fn a_handle_of_a_task_that_has_a_name() {
+    on_each(|| async {
+        let awaited = tasktrace::TaskBuilder::new()
+            .name("crawler")
+            .spawn(forever());
+        let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
+        let waiting = tasktrace::spawn(awaited);
+        let trace = suspended(waiting.trace_handle()).await;
+        let label = format!("task {id} crawler");
+        assert_eq!(find(&trace, "tasktrace::JoinHandle").label(), Some(&*label));
+        abort.abort();
+    });
+}
+
+#[test]
+fn no_more_when_it_has_come() {
+    on_each(|| async {
+        let waiting = tasktrace::spawn(async {
+            tasktrace::spawn(tokio::task::yield_now()).await.unwrap();
+            forever().await;
+        });
+        let handle = waiting.trace_handle();
+        // A task is finished before those that await it are woken.
+        while !suspended(handle).await.contains("forever") {}
+        assert_eq!(awaits(handle), []);
+        waiting.abort();
+    });
+}
+
+#[test]
+fn outside_of_tasks_it_is_just_awaited() {
+    on_each(|| async {
+        assert_eq!(tasktrace::spawn(async { 42 }).await.unwrap(), 42);
+    });
+}
+
+#[traced]
+async fn first() {
+    tasktrace::spawn(second()).await.unwrap();
+}
+
+#[traced]
+async fn second() {
+    tasktrace::spawn(third()).await.unwrap();
+}
+
+#[traced]
+async fn third() {
+    forever().await;
+}
+
+#[test]
+fn a_chain() {
+    on_each(|| async {
+        let first = tasktrace::spawn(first());
+        let mut chain = vec![first.trace_handle().clone()];
+        while let Some(handle) = chain.last() {
+            suspended(handle).await;
+            let next = awaits(handle);
+            chain.extend(tasktrace::tasks().filter(|task| next.contains(&task.id())));
+            if next.is_empty() {
+                break;
+            }
+        }
+        let names: Vec<&str> = chain.iter().map(TraceHandle::name).collect();
+        assert_eq!(
+            names,
+            [
+                "awaited_by::first",
+                "awaited_by::second",
+                "awaited_by::third"
+            ]
+        );
+        let parents: Vec<_> = chain.iter().map(TraceHandle::parent).collect();
+        assert_eq!(parents, [None, Some(chain[0].id()), Some(chain[1].id())]);
+        first.abort();
+    });
+}
+
+#[test]
+fn a_cycle() {
+    on_each(|| async {
+        let (give_one, one) = oneshot::channel::<JoinHandle<()>>();
+        let (give_other, other) = oneshot::channel::<JoinHandle<()>>();
+        let first = tasktrace::spawn(async move {
+            other.await.unwrap().await.unwrap_err();
+        });
+        let second = tasktrace::spawn(async move {
+            one.await.unwrap().await.unwrap_err();
+        });
+        let handles = [first.trace_handle().clone(), second.trace_handle().clone()];
+        let abort = first.abort_handle();
+        give_one.send(first).unwrap();
+        give_other.send(second).unwrap();
+        for handle in &handles {
+            while find_all(&suspended(handle).await, "tasktrace::JoinHandle").is_empty() {}
+        }
+        assert_eq!(awaits(&handles[0]), [handles[1].id()]);
+        assert_eq!(awaits(&handles[1]), [handles[0].id()]);
+        abort.abort();
+    });
+}
+
+#[test]
+fn a_handle_that_moves() {
+    on_each(|| async {
+        let awaited = tasktrace::spawn(forever());
+        let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
+        let (give, given) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel::<()>();
+        let first = tasktrace::spawn(async move {
+            let mut awaited = awaited;
+            tokio::select! {
+                _ = &mut awaited => unreachable!("it waits for ever"),
+                _ = may_go_on => {}
+            }
+            give.send(awaited).ok();
+            forever().await;
+        });
+        let second = tasktrace::spawn(async move { given.await.unwrap().await.unwrap_err() });
+        suspended(first.trace_handle()).await;
+        suspended(second.trace_handle()).await;
+        assert_eq!(awaits(first.trace_handle()), [id]);
+        assert_eq!(awaits(second.trace_handle()), []);
+
+        go_on.send(()).unwrap();
+        while !suspended(first.trace_handle()).await.contains("forever") {}
+        while awaits(second.trace_handle()).is_empty() {
+            suspended(second.trace_handle()).await;
+        }
+        assert_eq!(awaits(first.trace_handle()), []);
+        assert_eq!(awaits(second.trace_handle()), [id]);
+        abort.abort();
+        second.await.unwrap();
+        first.abort();
+    });
+}
+
+#[test]
+fn many_handles() {
+    on_each(|| async {
+        // More than `join_all` polls itself: it gives them wakers of their own.
+        let tasks: Vec<_> = (0..40).map(|_| tasktrace::spawn(forever())).collect();
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.trace_handle().id()).collect();
+        let aborts: Vec<_> = tasks.iter().map(|task| task.abort_handle()).collect();
+        let waiting = tasktrace::spawn(futures::future::join_all(tasks));
+        for _ in 0..2 {
+            let trace = suspended(waiting.trace_handle()).await;
+            assert_eq!(
+                find_all(&trace, "tasktrace::JoinHandle").len(),
+                40,
+                "{trace}"
+            );
+            assert_eq!(trace.leaves().len(), 40, "{trace}");
+        }
+        assert_eq!(awaits(waiting.trace_handle()), ids);
+        aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        assert_eq!(waiting.await.unwrap().len(), 40);
+    });
+}
+
+#[test]
+fn a_set() {
+    on_each(|| async {
+        let (end, ended) = oneshot::channel::<()>();
+        let (give_ids, ids) = oneshot::channel();
+        let waiting = tasktrace::spawn(async move {
+            let mut set = JoinSet::new();
+            set.spawn(async { ended.await.unwrap() });
+            set.spawn(forever());
+            set.spawn(forever());
+            let ids: Vec<TaskId> = set.trace_handles().map(|task| task.id()).collect();
+            give_ids.send(ids).unwrap();
+            while set.join_next().await.is_some() {}
+        });
+        let ids = ids.await.unwrap();
+        let handle = waiting.trace_handle();
+        let captured = suspended(handle).await;
+        assert_eq!(awaits(handle), ids);
+        let label = format!("tasks {}, {}, {}", ids[0], ids[1], ids[2]);
+        for trace in [&captured, &handle.snapshot()] {
+            let frame = find(trace, "tasktrace::JoinSet::join_next");
+            assert_eq!(frame.label(), Some(&*label), "{trace}");
+            assert_eq!(trace.leaves().len(), 1, "{trace}");
+        }
+
+        end.send(()).unwrap();
+        while awaits(handle) != ids[1..] {
+            suspended(handle).await;
+        }
+        let trace = suspended(handle).await;
+        let frame = find(&trace, "tasktrace::JoinSet::join_next");
+        assert_eq!(
+            frame.label(),
+            Some(&*format!("tasks {}, {}", ids[1], ids[2])),
+            "{trace}"
+        );
+        // What was captured before is what was so then.
+        let frame = find(&captured, "tasktrace::JoinSet::join_next");
+        assert_eq!(frame.label(), Some(&*label), "{captured}");
+        waiting.abort();
+    });
+}
+
+#[test]
+fn a_set_that_is_not_awaited_any_more() {
+    on_each(|| async {
+        let waiting = tasktrace::spawn(async {
+            let mut set = JoinSet::new();
+            set.spawn(forever());
+            tokio::select! {
+                biased;
+                _ = set.join_next() => unreachable!("it waits for ever"),
+                () = tokio::task::yield_now() => {}
+            }
+            forever().await;
+            drop(set);
+        });
+        let handle = waiting.trace_handle();
+        while !suspended(handle).await.contains("forever") {}
+        assert_eq!(awaits(handle), []);
+        let snapshot = handle.snapshot();
+        assert_eq!(
+            find_all(&snapshot, "tasktrace::JoinSet::join_next").len(),
+            0,
+            "{snapshot}"
+        );
+        waiting.abort();
+    });
+}
+
+#[test]
+fn a_large_set_is_one_frame() {
+    const MANY: usize = 10_000;
+
+    on_each(|| async {
+        let set: JoinSet<()> = (0..MANY).map(|_| forever()).collect();
+        let waiting = tasktrace::spawn(set.join_all());
+        let trace = suspended(waiting.trace_handle()).await;
+        let frame = find(&trace, "tasktrace::JoinSet::join_next");
+        assert!(frame.label().unwrap().ends_with("and 9997 more"), "{trace}");
+        assert_eq!(awaits(waiting.trace_handle()).len(), MANY);
+        waiting.abort();
+    });
+}
+
+#[test]
+fn tasks_of_a_local_set() {
+    current_thread().block_on(LocalSet::new().run_until(async {
+        let waiting = tasktrace::spawn_local(async {
+            let local = LocalSet::new();
+            tasktrace::spawn_local_on(third(), &local);
+            tasktrace::spawn_local_on(third(), &local);
+            local.await;
+        });
+        let handle = waiting.trace_handle();
+        let trace = suspended(handle).await;
+        // Both are at the same place.
+        find(&trace, "awaited_by::third");
+        let leaves: Vec<_> = trace.leaves().iter().map(|leaf| leaf.count()).collect();
+        assert_eq!(leaves, [2], "{trace}");
+        let snapshot = handle.snapshot();
+        assert_eq!(
+            find_all(&snapshot, "awaited_by::third").len(),
+            2,
+            "{snapshot}"
+        );
+        let awaits = awaits(handle);
+        let named: Vec<_> = tasktrace::tasks()
+            .filter(|task| awaits.contains(&task.id()))
+            .map(|task| (task.name().to_owned(), task.parent()))
+            .collect();
+        let expected = ("awaited_by::third".to_owned(), Some(handle.id()));
+        assert_eq!(named, [expected.clone(), expected]);
+        waiting.abort();
+    }));
+}
+
+#[test]
+fn a_poll_by_hand() {
+    on_each(|| async {
+        let waiting = tasktrace::spawn(async {
+            let mut set = JoinSet::new();
+            set.spawn(async { 42 });
+            let joined = poll_fn(|cx| set.poll_join_next(cx)).await;
+            assert_eq!(joined.unwrap().unwrap(), 42);
+            let mut task = tasktrace::spawn(forever());
+            poll_fn(|cx| {
+                assert!(std::pin::Pin::new(&mut task).poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            forever().await;
+            drop(task);
+        });
+        suspended(waiting.trace_handle()).await;
+        waiting.abort();
+    });
+}
