@@ -26,6 +26,11 @@ fmt:
 bench:
     cargo bench -p tasktrace-tests
 
+# What annotated functions cost, in time and in throughput, next to async-backtrace and await-tree.
+# A workspace of its own, because of what the two depend on.
+bench-peers:
+    cargo bench --manifest-path benches/Cargo.toml
+
 # The tests that are about memory and threads with AddressSanitizer and LeakSanitizer. The standard
 # library itself is not checked.
 asan:

@@ -1,0 +1,204 @@
+//! Ten thousand tasks that are spawned, polled and finished on all cores, while nobody asks, or
+//! somebody asks all the time.
+
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use await_tree::{Config, InstrumentAwait, Registry};
+use tasktrace_benches::{Case, Way, compare, header};
+use tokio::runtime::Runtime;
+
+const TASKS: usize = 10_000;
+
+/// Gives way to others once, by way of the scheduler.
+async fn give_way() {
+    let mut first = true;
+    poll_fn(|cx| match std::mem::take(&mut first) {
+        true => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// For those that have an attribute, or nothing: what is called is left alone.
+trait Unmarked: Future + Sized {
+    fn marked(self, _: &'static str) -> Self {
+        self
+    }
+}
+impl<F: Future> Unmarked for F {}
+
+/// For await-tree, which marks the calls.
+trait Marked: Future + Sized {
+    fn marked(self, name: &'static str) -> await_tree::Instrumented<Self> {
+        self.instrument_await(name)
+    }
+}
+impl<F: Future> Marked for F {}
+
+/// The work of one task: two levels, each branch of which is suspended.
+macro_rules! work {
+    ($name:ident, $marks:ident $(, #[$attribute:meta])?) => {
+        mod $name {
+            use super::{$marks as _, give_way};
+
+            $(#[$attribute])?
+            pub(super) async fn work() {
+                for _ in 0..8 {
+                    step().marked("step").await;
+                }
+            }
+
+            $(#[$attribute])?
+            async fn step() {
+                futures::join!(left().marked("left"), right().marked("right"));
+            }
+
+            $(#[$attribute])?
+            async fn left() {
+                give_way().await;
+            }
+
+            $(#[$attribute])?
+            async fn right() {
+                give_way().await;
+                give_way().await;
+            }
+        }
+    };
+}
+
+work!(plain, Unmarked);
+work!(tasktrace_, Unmarked, #[tasktrace::traced]);
+work!(async_backtrace_, Unmarked, #[async_backtrace::framed]);
+work!(await_tree_, Marked);
+
+fn main() {
+    let runtime = Runtime::new().expect("a runtime needs threads only");
+    let runtime = &runtime;
+    let registry = &Registry::new(Config::default());
+    let instrumented = move || {
+        let root = registry.register_anonymous("work");
+        root.instrument(await_tree_::work())
+    };
+
+    let bare = || all(runtime, plain::work);
+    let annotated = || all(runtime, tasktrace_::work);
+    let snapshot = || drop(black_box(tasktrace::snapshot()));
+    let dump = || drop(black_box(tasktrace::dump_blocking(Duration::from_secs(2))));
+    let second = Duration::from_secs(1);
+
+    header("10,000 tasks, from the first spawn to the last end");
+    let ways: Vec<(&str, Way<'_>)> = vec![
+        ("not annotated", bare()),
+        (
+            "not annotated, in `traced()`",
+            all(runtime, || tasktrace::traced(plain::work()).0),
+        ),
+        ("tasktrace", annotated()),
+        ("async-backtrace", all(runtime, async_backtrace_::work)),
+        ("await-tree", all(runtime, instrumented)),
+    ];
+    compare(
+        Case {
+            name: "nobody asks",
+            ways,
+        },
+        1,
+    );
+
+    // The first row of each asks too: a thread that is busy takes its core from the tasks.
+    let busy = || drop(black_box(tasktrace::TaskState::Suspended));
+    let ways: Vec<(&str, Way<'_>)> = vec![
+        (
+            "not annotated, a thread spins",
+            while_asked(busy, Duration::ZERO, bare()),
+        ),
+        (
+            "tasktrace",
+            while_asked(snapshot, Duration::ZERO, annotated()),
+        ),
+        (
+            "async-backtrace",
+            while_asked(
+                || drop(black_box(async_backtrace::taskdump_tree(true))),
+                Duration::ZERO,
+                all(runtime, async_backtrace_::work),
+            ),
+        ),
+        (
+            "await-tree",
+            while_asked(
+                || drop(black_box(registry.collect_all())),
+                Duration::ZERO,
+                all(runtime, instrumented),
+            ),
+        ),
+    ];
+    compare(
+        Case {
+            name: "snapshots without pause",
+            ways,
+        },
+        1,
+    );
+
+    let ways: Vec<(&str, Way<'_>)> = vec![
+        ("not annotated", bare()),
+        ("tasktrace", while_asked(dump, second, annotated())),
+    ];
+    compare(
+        Case {
+            name: "`dump_blocking` once a second",
+            ways,
+        },
+        // Several seconds, so that there are several dumps.
+        20,
+    );
+}
+
+/// Spawns all tasks, and waits for them, that often.
+fn all<'a, F>(runtime: &'a Runtime, make: impl Fn() -> F + Copy + Send + 'a) -> Way<'a>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    Box::new(move |times| {
+        let start = Instant::now();
+        for _ in 0..times {
+            let tasks: Vec<_> = (0..TASKS).map(|_| runtime.spawn(make())).collect();
+            runtime.block_on(async {
+                for task in tasks {
+                    task.await.expect("it does not panic");
+                }
+            });
+        }
+        start.elapsed()
+    })
+}
+
+/// Does it while a thread asks, with a pause after each answer.
+fn while_asked<'a>(ask: impl Fn() + Sync + 'a, pause: Duration, mut way: Way<'a>) -> Way<'a> {
+    Box::new(move |times| {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let asker = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    ask();
+                    if !pause.is_zero() {
+                        std::thread::park_timeout(pause);
+                    }
+                }
+            });
+            let elapsed = way(times);
+            over.store(true, Ordering::Relaxed);
+            asker.thread().unpark();
+            elapsed
+        })
+    })
+}
