@@ -1,0 +1,512 @@
+//! The documentation, examples and tests of async-backtrace 0.2.7.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use tasktrace::{TaskState, Trace, TracedExt, current, snapshot, traced};
+use tokio::sync::oneshot;
+
+use crate::support::{Driver, frames, outline, poll, wait_for_ever};
+use crate::{outlines, suspended, tasks_of};
+
+/// The README, and `examples/taskdump.rs`: a dump of all tasks, taken by one of them.
+mod taskdump {
+    use super::*;
+
+    #[traced]
+    async fn idle() {
+        wait_for_ever().await;
+    }
+
+    #[traced]
+    async fn serve() -> Vec<String> {
+        handle().await
+    }
+
+    #[traced]
+    async fn handle() -> Vec<String> {
+        let (done, told) = oneshot::channel();
+        futures::join!(flush(told), report(done)).1
+    }
+
+    #[traced]
+    async fn flush(told: oneshot::Receiver<()>) {
+        told.await.unwrap();
+    }
+
+    #[traced]
+    async fn report(done: oneshot::Sender<()>) -> Vec<String> {
+        let dump = tasktrace::dump().await;
+        done.send(()).unwrap();
+        outlines(&dump, module_path!())
+    }
+
+    #[tokio::test]
+    async fn shows_the_tree_of_each() {
+        let idle = tokio::spawn(idle());
+        tokio::task::yield_now().await;
+        let trees = serve().await;
+        idle.abort();
+        // What is waited for has its own frames, which theirs does not show.
+        let [first, second] = &trees[..] else {
+            panic!("{trees:?}");
+        };
+        assert!(first.starts_with("idle"), "{first}");
+        assert!(second.starts_with("serve(handle("), "{second}");
+        let (flush, report) = (second.find("flush("), second.find("report"));
+        assert!(flush.is_some() && flush < report, "{second}");
+    }
+}
+
+/// `frame!(…)` and `location!().frame(…)`: a block that is a frame, or a task.
+mod a_block {
+    use super::*;
+
+    #[traced]
+    async fn step() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn is_a_frame_in_a_task_and_a_task_outside() {
+        let block = || async { step().await }.traced("a block");
+        let mut task = Driver::new(async { block().await });
+        task.suspend();
+        assert!(task.snapshot().ends_with("(a block(step))"));
+
+        let mut block = Box::pin(block());
+        assert!(poll(block.as_mut()).is_pending());
+        let trees = outlines(&snapshot(), module_path!());
+        assert!(trees.contains(&"a block(step)".to_owned()), "{trees:?}");
+    }
+}
+
+/// `location!()`, and the fields of a `Location`.
+mod location {
+    use super::*;
+
+    const LINE: u32 = line!() + 1;
+    #[traced]
+    async fn here() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn of_a_frame() {
+        let mut task = Driver::new(here());
+        task.suspend();
+        let trace = task.handle.snapshot();
+        let frames = frames(&trace);
+        let here = frames.iter().find(|frame| frame.name().ends_with("here"));
+        let here = here.expect("it is suspended");
+        assert!(here.name().ends_with("location::here"));
+        assert_eq!(here.file(), Some(file!()));
+        // That of the attribute, or of the function below it.
+        assert!((LINE..=LINE + 1).contains(&here.line().unwrap()));
+        assert!(here.column().is_some());
+    }
+
+    #[test]
+    fn of_a_task() {
+        let line = line!() + 1;
+        let (_future, handle) = tasktrace::traced(here());
+        assert_eq!(handle.spawned_at().unwrap().line(), line);
+    }
+}
+
+/// `backtrace()`: the way from the task to the caller.
+mod backtrace {
+    use super::*;
+
+    #[traced]
+    async fn outer() -> Trace {
+        middle().await
+    }
+
+    #[traced]
+    async fn middle() -> Trace {
+        inner().await
+    }
+
+    #[traced]
+    async fn inner() -> Trace {
+        Trace::here().expect("called in a task")
+    }
+
+    #[test]
+    fn of_the_caller() {
+        assert!(Trace::here().is_none());
+        let trace = futures::executor::block_on(outer());
+        assert_eq!(outline(&trace), "outer(middle(inner))");
+    }
+}
+
+/// `examples/join.rs` and `examples/select.rs`: branches make a tree.
+mod branches {
+    use super::*;
+
+    #[traced]
+    async fn joining() {
+        futures::join!(one(), other());
+    }
+
+    #[traced]
+    async fn selecting() {
+        tokio::select! {
+            biased;
+            () = one() => {}
+            () = other() => {}
+        }
+    }
+
+    #[traced]
+    async fn one() {
+        wait_for_ever().await;
+    }
+
+    #[traced]
+    async fn other() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn of_join() {
+        let mut task = Driver::new(joining());
+        task.suspend();
+        assert!(task.snapshot().ends_with("joining(one other)"));
+        // A capture leads on, to what they wait for.
+        assert!(outline(&task.capture()).contains("joining(one("));
+    }
+
+    #[test]
+    fn of_select() {
+        let mut task = Driver::new(selecting());
+        task.suspend();
+        assert!(task.snapshot().ends_with("selecting(one other)"));
+    }
+}
+
+/// `examples/missing.rs`: a function without the attribute.
+mod missing {
+    use super::*;
+
+    #[traced]
+    async fn outer() {
+        bare().await;
+    }
+
+    async fn bare() {
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn is_in_a_capture_only() {
+        let mut task = Driver::new(outer());
+        task.suspend();
+        assert!(task.snapshot().ends_with("outer(inner)"));
+        let trace = task.capture();
+        assert!(trace.contains("missing::bare"), "{trace}");
+    }
+}
+
+/// `examples/malformed.rs`: where the root has no attribute, its children are tasks of their own.
+mod malformed {
+    use super::*;
+
+    async fn selecting() {
+        tokio::select! {
+            biased;
+            () = one() => {}
+            () = other() => {}
+        }
+    }
+
+    #[traced]
+    async fn one() {
+        wait_for_ever().await;
+    }
+
+    #[traced]
+    async fn other() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn children_are_tasks() {
+        let mut bare = Box::pin(selecting());
+        assert!(poll(bare.as_mut()).is_pending());
+        assert_eq!(outlines(&snapshot(), module_path!()), ["one", "other"]);
+        drop(bare);
+
+        let mut task = Driver::new(selecting());
+        task.suspend();
+        assert_eq!(
+            outlines(&snapshot(), module_path!()),
+            ["selecting(one other)"]
+        );
+    }
+}
+
+/// `examples/multiple.rs`: several tasks that are at the same place.
+mod multiple {
+    use super::*;
+
+    #[traced]
+    async fn outer() {
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        wait_for_ever().await;
+    }
+
+    #[tokio::test]
+    async fn are_listed_one_by_one_and_printed_as_one() {
+        let tasks = [tasktrace::spawn(outer()), tasktrace::spawn(outer())];
+        for task in &tasks {
+            suspended(task.trace_handle()).await;
+        }
+        let dump = snapshot();
+        assert_eq!(
+            outlines(&dump, module_path!()),
+            ["outer(inner)", "outer(inner)"]
+        );
+        let text = dump.to_string();
+        assert!(text.contains("2 tasks "), "{text}");
+        for task in tasks {
+            task.abort();
+        }
+    }
+}
+
+/// `tests/consolidate.rs`: branches that are alike.
+mod consolidate {
+    use super::*;
+
+    #[traced]
+    async fn selecting() {
+        tokio::select! {
+            biased;
+            () = outer() => {}
+            () = outer() => {}
+            () = other() => {}
+        }
+    }
+
+    #[traced]
+    async fn outer() {
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        wait_for_ever().await;
+    }
+
+    #[traced]
+    async fn other() {
+        wait_for_ever().await;
+    }
+
+    #[test]
+    fn are_told_once() {
+        let mut task = Driver::new(selecting());
+        task.suspend();
+        assert!(
+            task.snapshot().ends_with("selecting(outer(inner×2) other)"),
+            "{}",
+            task.snapshot()
+        );
+        let text = task.handle.snapshot().to_string();
+        assert_eq!(text.matches("consolidate::inner").count(), 1, "{text}");
+    }
+}
+
+/// `tests/contention.rs`: a task and a thread that ask at the same time.
+mod contention {
+    use super::*;
+
+    #[traced]
+    async fn work() {
+        let _own = snapshot();
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        let _own = snapshot();
+        tokio::task::yield_now().await;
+        let _own = Trace::here();
+    }
+
+    #[test]
+    fn does_no_harm() {
+        let asker = std::thread::spawn(|| {
+            for _ in 0..1000 {
+                for tree in outlines(&snapshot(), module_path!()) {
+                    // Whether it is held is another question.
+                    let tree = tree.replace('!', "");
+                    assert!(["work", "work(inner)"].contains(&&*tree), "{tree}");
+                }
+            }
+        });
+        for _ in 0..1000 {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(work());
+        }
+        asker.join().unwrap();
+    }
+}
+
+/// `tests/deadlockless.rs`: a thread asks for a task that waits for the thread.
+mod deadlockless {
+    use super::*;
+
+    #[traced]
+    async fn outer() {
+        seen_by_a_thread();
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        // Of a frame that has not been suspended yet, only its own thread knows.
+        seen_by_a_thread();
+        let here = Trace::here().unwrap();
+        assert_eq!(outline(&here), "outer(inner)");
+    }
+
+    fn seen_by_a_thread() {
+        let seen = std::thread::spawn(|| {
+            let dump = snapshot();
+            let [task] = tasks_of(&dump, module_path!())[..] else {
+                panic!("{dump}");
+            };
+            assert!(matches!(task.state(), TaskState::Running(_)), "{dump}");
+            assert_eq!(outline(task.trace()), "outer");
+        });
+        seen.join().unwrap();
+    }
+
+    #[test]
+    fn running_is_said_at_once() {
+        futures::executor::block_on(outer());
+    }
+}
+
+/// `tests/poll-in-drop.rs`: a future that is polled to its end in a `drop`.
+mod poll_in_drop {
+    use super::*;
+
+    struct OnDrop(Arc<Mutex<String>>);
+
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let Poll::Ready(trace) = poll(Box::pin(inner()).as_mut()) else {
+                panic!("it does not wait");
+            };
+            *self.0.lock().unwrap() = trace;
+        }
+    }
+
+    #[traced]
+    async fn outer(on_drop: OnDrop) {
+        drop(on_drop);
+    }
+
+    #[traced]
+    async fn inner() -> String {
+        outline(&Trace::here().unwrap())
+    }
+
+    #[test]
+    fn is_a_frame_of_the_task_that_drops() {
+        let seen = Arc::new(Mutex::new(String::new()));
+        futures::executor::block_on(outer(OnDrop(seen.clone())));
+        let seen = seen.lock().unwrap();
+        assert!(
+            seen.starts_with("outer(") && seen.contains("inner"),
+            "{seen}"
+        );
+    }
+}
+
+/// `tests/reentrant.rs`: a task asks about itself, in the middle of a poll.
+mod reentrant {
+    use super::*;
+
+    #[traced]
+    async fn outer() {
+        is_running("outer(is_running)");
+        inner().await;
+    }
+
+    #[traced]
+    async fn inner() {
+        is_running("outer(inner(is_running))");
+    }
+
+    fn is_running(here: &str) {
+        // All tasks, of which this is one.
+        let dump = snapshot();
+        let me = dump.get(current().unwrap().id()).unwrap();
+        assert!(matches!(me.state(), TaskState::Running(_)));
+        assert_eq!(outline(me.trace()), "outer");
+        // Its own way to here.
+        assert_eq!(outline(&Trace::here().unwrap()), here);
+        // A question that it cannot answer is refused, and does not deadlock.
+        let answer = current()
+            .unwrap()
+            .backtrace_timeout(std::time::Duration::MAX);
+        assert!(matches!(answer, Err(tasktrace::TraceError::InsideOwnPoll)));
+    }
+
+    #[test]
+    fn of_itself() {
+        futures::executor::block_on(outer());
+    }
+}
+
+/// What async-backtrace does not follow, as its peer says: a frame with another parent than before.
+mod another_parent {
+    use super::*;
+
+    #[traced]
+    async fn moved() {
+        wait_for_ever().await;
+    }
+
+    #[traced]
+    async fn first(future: &mut (impl Future<Output = ()> + Unpin)) {
+        let polled =
+            std::future::poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx)));
+        assert!(polled.await.is_pending());
+    }
+
+    #[traced]
+    async fn second(future: impl Future<Output = ()>) {
+        future.await;
+    }
+
+    #[test]
+    fn is_followed() {
+        let mut task = Driver::new(async {
+            let mut future = Box::pin(moved());
+            first(&mut future).await;
+            second(future).await;
+        });
+        task.suspend();
+        assert!(
+            task.snapshot().ends_with("(second(moved))"),
+            "{}",
+            task.snapshot()
+        );
+    }
+}
