@@ -91,6 +91,10 @@
 //! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, other platforms that of
 //!   the `backtrace` crate; they compile by construction, but have not been run.
 //!
+//! # Coming from async-backtrace or await-tree
+//!
+#![cfg_attr(doc, doc = "See [`coming_from`]: what is called how, and what has no counterpart.")]
+//!
 //! # Inside
 //!
 //! Each module has one job, and uses only those below it:
@@ -136,6 +140,10 @@ mod unwind;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/coming_from.md")]
+pub mod coming_from {}
 
 pub use dump::{Dump, Forest, Source, TaskDump, dump, dump_blocking, snapshot};
 #[cfg(feature = "tokio")]
