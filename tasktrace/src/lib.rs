@@ -55,17 +55,78 @@
 //!   [`#[tasktrace::test]`](macro@test);
 //! * an async fn with [`#[traced]`](macro@traced), called outside of any task, for example as
 //!   `tokio::spawn(serve())`;
-//! * any future, through the function [`traced`](traced());
-//! * with the feature `tokio`, what `tasktrace::spawn` and `tasktrace::JoinSet` spawn: such a task
-//!   knows where it was spawned and by which task, and who awaits it is known to.
+//! * any future, through the function [`traced`](traced()), or with the feature `tokio` through
+//!   `tasktrace::spawn`.
 //!
-//! Inside of a task, a `#[traced]` function is a **frame**: the tree names it, also in a program
-//! that was stripped of all symbols, and says so if it waits without having a waker registered.
+//! Inside of a task, a `#[traced]` function is a **frame**, and so is any future with
+//! [`.traced("label")`](TracedExt::traced). A frame is *live*: from the moment when it is first
+//! suspended until it ends, it stands in the record of its task, where any thread can read it,
+//! whatever the executor does, with its label and its age, and without symbols.
 //!
-//! Ask with a [`TraceHandle`], which [`traced`](traced()) and [`current`] return:
-//! [`backtrace`](TraceHandle::backtrace) in async code,
-//! [`backtrace_timeout`](TraceHandle::backtrace_timeout) from a plain thread.
+//! # Asking
+//!
+//! One task, with a [`TraceHandle`], which [`traced`](traced()), [`current`] and [`tasks`] return:
+//!
+//! * [`backtrace`](TraceHandle::backtrace) in async code and
+//!   [`backtrace_timeout`](TraceHandle::backtrace_timeout) from a plain thread have it polled once,
+//!   and show everything, down to what it waits for;
+//! * [`snapshot`](TraceHandle::snapshot) shows the live frames, without a poll;
+//! * [`state`](TraceHandle::state), [`age`](TraceHandle::age), [`polls`](TraceHandle::polls) and
+//!   others tell what it is doing.
+//!
+//! All tasks, with [`dump`](dump()) in async code and [`dump_blocking`] from a plain thread, which
+//! ask, and show the live frames of those that do not answer in time, or with [`snapshot`], which
+//! asks nobody. A [`Dump`] is printed in groups of tasks that wait at the same place, with what may
+//! be wrong first, or [by who waits for whom](Dump::by_awaiter).
+//!
 //! [`Trace::here`] shows the way to the line that calls it, for logs and panic hooks.
+//!
+//! ```
+//! use tasktrace::traced;
+//!
+//! #[traced("conn {peer}")]
+//! async fn serve(peer: u32) {
+//!     # let _ = peer;
+//!     std::future::pending().await
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! tokio::spawn(serve(1));
+//! tokio::spawn(serve(2));
+//! # tokio::task::yield_now().await;
+//! let dump = tasktrace::snapshot();
+//! assert_eq!(dump.len(), 2);
+//! println!("{dump}");
+//! # }
+//! ```
+//!
+//! ```text
+//! 2 tasks: 2 suspended
+//!
+//! 2 tasks app::serve, suspended 3.1s, 1 poll, age 3.1s
+//!   the longest: task 1 "conn 1" 3.1s, task 2 "conn 2" 3.1s
+//!   ╼ app::serve "conn 1" and others at src/main.rs:3:1
+//! ```
+//!
+//! # Children with wakers of their own
+//!
+//! `FuturesUnordered`, `buffer_unordered`, `join_all` past 30 futures, `Shared`, `LocalSet` and
+//! others poll a child only when its own waker was woken. A frame remembers its waker if it is not
+//! its task's, and a capture begins with waking those: so the children are polled in that poll, and
+//! are shown whole. What is no frame is not, and then the trace ends at the combinator.
+//!
+//! # Held, but not polled
+//!
+//! A frame that is alive but was left out of the last poll of its task, such as a `&mut future` that
+//! a `select!` has stopped polling, is marked, with the time since its last poll: nothing drives it,
+//! and what it holds, such as a lock, stays held.
+//!
+//! # Features
+//!
+//! * `tokio`: `spawn` and others, `JoinHandle` and `JoinSet`: tasks that know where and by whom they
+//!   were spawned, and show who awaits them; and the number of tokio's tasks that are not traced.
+//! * `serde`: `Serialize` for dumps and traces.
 //!
 //! # What a program needs
 //!
@@ -78,22 +139,31 @@
 //! # Limits
 //!
 //! * A task answers at its next poll, so one that is being polled all the time, or that nobody
-//!   polls, does not: [`TraceError`] says which.
-//! * Where a combinator hands its children wakers of its own (`FuturesUnordered`, `Shared`,
-//!   `JoinSet`, `LocalSet`, `join_all` past 30 futures), a trace ends at the combinator.
+//!   polls, does not: [`TraceError`] says which. Its live frames can be seen all the same.
+//! * Of a poll that has not ended, it is known that the task is running, on which thread and since
+//!   when; a function that has not been suspended yet is no live frame.
+//! * Where a combinator hands its children wakers of its own, those that are no frames are not seen.
 //! * A leaf that waits without a waker leaves no stack. It is shown as far as there are tasks and
 //!   `#[traced]` functions around it.
 //! * A future that registers its waker at its first poll only, instead of at each, shows in no later
 //!   poll. It is reported as having no waker registered, although it has.
+//! * A wake goes to the executor directly: a task that was woken by others, and not polled since,
+//!   is not told from one that is suspended.
 //! * An executor that demands that wakers be its own, such as embassy's, cannot be captured.
 //! * A handle holds on to the waker of its task until the task ends. On executors that cancel a
 //!   task when nobody has a waker of it, a traced task is not cancelled that way.
+//! * The time is kept by a thread, in steps of ten milliseconds, while there are tasks. Times are up
+//!   to a step too long, or more if the thread has to wait for a processor, and not too short.
+//! * The memory of a record is used again for another task, and not given back.
 //! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, other platforms that of
 //!   the `backtrace` crate; they compile by construction, but have not been run.
 //!
 //! # Coming from async-backtrace or await-tree
 //!
-#![cfg_attr(doc, doc = "See [`coming_from`]: what is called how, and what has no counterpart.")]
+#![cfg_attr(
+    doc,
+    doc = "See [`coming_from`]: what is called how, and what has no counterpart."
+)]
 //!
 //! # Inside
 //!
@@ -109,15 +179,17 @@
 //! | `symbol` | addresses to names and lines | unwind |
 //! | `capture` | scopes, the recording waker, the buffers; no symbols, no text | origin, unwind |
 //! | `unwind` | walks the stack; no tasks | |
-//! | `origin` | what is known at compile time | |
+//! | `origin` | what tasks and frames are known by, without symbols | |
 //! | `host` | what is known of the executor | |
 //! | `sync` | std's synchronisation, or loom's | |
 //!
 //! What always holds:
 //!
 //! 1. The leaf registers the real waker. There is no false `Pending`, and no lost wake.
-//! 2. A capture costs a task at most one poll more, by its own executor.
-//! 3. No lock is held while anybody else's code runs.
+//! 2. A capture costs a task at most one poll more, two where children were woken, by its own
+//!    executor.
+//! 3. No lock is held while anybody else's code runs. A poll waits for no reader, but for as long as
+//!    one copies the labels of a task.
 //! 4. A panic in a poll passes through unchanged, and what was set up for the poll is taken down.
 //! 5. A capture is bounded in frames and leaves; what was cut is said. Merging and printing do not
 //!    recurse.
