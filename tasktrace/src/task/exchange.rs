@@ -311,6 +311,11 @@ impl<T: Clone> Waiter<T> {
         }
     }
 
+    /// Whether there is an answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(&*lock(&self.answer), Answer::Given(_))
+    }
+
     /// The answer, or a promise to wake `waker` when there is one.
     ///
     /// The caller passes a clone, so that it is a leaf of the task that polls it.

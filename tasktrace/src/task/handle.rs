@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::awaited::Awaited;
 use super::error::{NoAnswer, TraceError};
 use super::exchange::{End, Phase, Waiter};
 use super::record::{Record, RecordRef};
@@ -75,11 +76,18 @@ impl TraceHandle {
         Self { task }
     }
 
+    pub(super) fn record(&self) -> &Record {
+        &self.task
+    }
+
     /// Where the task waits at its next poll, for which it is woken.
     ///
     /// `None` if the future has resolved or was dropped, also if that happens while it is asked.
     /// Waits for as long as the task is not polled: see
     /// [`backtrace_timeout`](Self::backtrace_timeout) where that could be for ever.
+    ///
+    /// The tasks that it awaits by their handles (`tasktrace::spawn`, `tasktrace::JoinSet`) are asked
+    /// as well, if they are not very many, and shown below.
     ///
     /// All that ask at the same time are served by a single poll. A task may ask for its own
     /// trace. The request is made when the future returned is first polled.
@@ -100,12 +108,13 @@ impl TraceHandle {
     /// # }
     /// ```
     pub async fn backtrace(&self) -> Option<Trace> {
-        Backtrace {
+        let awaited = Awaited::ask(&self.task);
+        let asked = Backtrace {
             task: &self.task,
             asked: None,
-        }
-        .await
-        .ok()
+        };
+        let trace = asked.await.ok()?;
+        Some(trace.with_awaited(awaited.wait_elsewhere().await))
     }
 
     /// Where the task waits at its next poll, for which it is woken. Blocks the calling thread for
@@ -135,7 +144,9 @@ impl TraceHandle {
     pub fn backtrace_timeout(&self, timeout: Duration) -> Result<Trace, TraceError> {
         // A time too far to be told is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        self.ask()?.wait(deadline, timeout)
+        let awaited = Awaited::ask(&self.task);
+        let trace = self.ask()?.wait(deadline, timeout)?;
+        Ok(trace.with_awaited(awaited.wait()))
     }
 
     /// Asks, and does not wait for the answer.

@@ -7,9 +7,10 @@
 //! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame.
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
-//! * [`handle`]: what users ask with.
+//! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
 //! * [`clock`], [`thread`]: when, and by whom.
 
+mod awaited;
 #[cfg(feature = "tokio")]
 mod awaiting;
 mod clock;

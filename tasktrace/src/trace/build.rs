@@ -83,6 +83,20 @@ impl Builder {
         self.keys.insert(key, at);
     }
 
+    /// Adds what another trace shows below a frame.
+    pub(super) fn graft(&mut self, at: usize, frames: &[Frame]) {
+        let mut pending: Vec<(usize, &Frame)> = frames.iter().map(|frame| (at, frame)).collect();
+        while let Some((parent, frame)) = pending.pop() {
+            let at = self.child(Some(parent), frame.place.clone());
+            if let Some(wait) = frame.wait {
+                let count = self.nodes[at].count + frame.count;
+                self.nodes[at].see(wait, count);
+            }
+            self.note_times(at, frame.times);
+            pending.extend(frame.children.iter().map(|child| (at, child)));
+        }
+    }
+
     /// Says how a live frame waits of which there is no stack.
     pub(super) fn see(&mut self, at: usize, wait: Wait) {
         let count = self.nodes[at].count + 1;

@@ -20,7 +20,7 @@ fn place(symbol: &Symbol) -> Place {
     }
 }
 
-pub(super) fn tree(raw: &RawTrace) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     for stack in &raw.stacks {
@@ -71,7 +71,7 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
         }
         builder.add(path, None, wait(stack.kind), stack.count);
     }
-    super::live::add(raw, &mut builder);
+    super::live::add(raw, awaited, &mut builder);
     Tree {
         frames: builder.finish(),
         notes: survey.notes(raw),

@@ -5,13 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Tree;
 use super::build::Builder;
 use super::frame::{Times, Wait};
 use super::tidy::place_of;
 use crate::capture::{Live, RawTrace};
 use crate::origin::{Identity, Origin};
 
-pub(super) fn add(raw: &RawTrace, builder: &mut Builder) {
+pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builder) {
     let root = match (raw.stacks.first(), raw.markers()) {
         // It is in the tree with the stacks.
         (Some(_), _) | (None, []) => None,
@@ -62,6 +63,15 @@ pub(super) fn add(raw: &RawTrace, builder: &mut Builder) {
                 },
             );
             frames.add_below(live.key, parent);
+        }
+    }
+    for live in &raw.live {
+        let at = builder.find(live.key);
+        if let (Some(at), Origin::Wait { .. }) = (at, live.identity.origin()) {
+            for number in live.identity.awaits() {
+                let trees = awaited.iter().filter(|(task, _)| *task == number);
+                trees.for_each(|(_, tree)| builder.graft(at, &tree.frames));
+            }
         }
     }
 }

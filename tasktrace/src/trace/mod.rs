@@ -61,7 +61,9 @@ pub struct Trace {
 }
 
 struct Inner {
-    raw: RawTrace,
+    raw: Arc<RawTrace>,
+    /// The tasks that are awaited by their handles, by their numbers.
+    awaited: Vec<(u64, Trace)>,
     tidy: OnceLock<Tree>,
     full: OnceLock<Tree>,
 }
@@ -74,9 +76,22 @@ pub(crate) struct Tree {
 
 impl Trace {
     pub(crate) fn new(raw: RawTrace) -> Self {
+        Self::of(Arc::new(raw), Vec::new())
+    }
+
+    /// The same, with the traces of tasks that are awaited by their handles.
+    pub(crate) fn with_awaited(self, awaited: Vec<(u64, Trace)>) -> Self {
+        match awaited.is_empty() {
+            true => self,
+            false => Self::of(Arc::clone(&self.inner.raw), awaited),
+        }
+    }
+
+    fn of(raw: Arc<RawTrace>, awaited: Vec<(u64, Trace)>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 raw,
+                awaited,
                 tidy: OnceLock::new(),
                 full: OnceLock::new(),
             }),
@@ -165,14 +180,25 @@ impl Trace {
         awaits
     }
 
+    fn awaited_trees(&self, tree: fn(&Self) -> &Tree) -> Vec<(u64, &Tree)> {
+        let awaited = self.inner.awaited.iter();
+        awaited.map(|(task, trace)| (*task, tree(trace))).collect()
+    }
+
     /// What `{}` prints.
     pub(crate) fn tidy(&self) -> &Tree {
-        self.inner.tidy.get_or_init(|| tidy::tree(&self.inner.raw))
+        self.inner.tidy.get_or_init(|| {
+            let awaited = self.awaited_trees(Self::tidy);
+            tidy::tree(&self.inner.raw, &awaited)
+        })
     }
 
     /// What `{:#}` prints.
     pub(crate) fn full(&self) -> &Tree {
-        self.inner.full.get_or_init(|| full::tree(&self.inner.raw))
+        self.inner.full.get_or_init(|| {
+            let awaited = self.awaited_trees(Self::full);
+            full::tree(&self.inner.raw, &awaited)
+        })
     }
 }
 

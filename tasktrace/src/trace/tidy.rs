@@ -21,7 +21,7 @@ use crate::capture::{Entry, LeafKind, Marker, RawTrace, Stack};
 use crate::origin::Identity;
 use crate::symbol::{self, Paths, Symbols};
 
-pub(super) fn tree(raw: &RawTrace) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     let resolved: Vec<Vec<Part<'_>>> = raw
@@ -45,7 +45,7 @@ pub(super) fn tree(raw: &RawTrace) -> Tree {
         let (frames, resource) = path.finish();
         builder.add(frames, resource, wait(stack.kind), stack.count);
     }
-    live::add(raw, &mut builder);
+    live::add(raw, awaited, &mut builder);
     Tree {
         frames: builder.finish(),
         notes: survey.notes(raw),

@@ -110,6 +110,32 @@ fn local_set() {
 }
 
 #[test]
+fn join_set_in_a_local_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _context = runtime.enter();
+    let mut task = Driver::new(async {
+        let local = tokio::task::LocalSet::new();
+        let joins = async {
+            let mut set = tokio::task::JoinSet::new();
+            set.spawn_local(child());
+            set.spawn_local(child());
+            set.join_next().await
+        };
+        local.run_until(joins).await
+    });
+    task.suspend();
+    for _ in 0..3 {
+        let trace = task.capture();
+        let mut waits: Vec<_> = trace.leaves().iter().map(|leaf| leaf.count()).collect();
+        waits.sort_unstable();
+        assert_eq!(waits, [1, 2], "the set, and the children: {trace}");
+        assert!(outline(&trace).contains("child(inner(notified"), "{trace}");
+    }
+}
+
+#[test]
 fn futures_concurrency() {
     use futures_concurrency::prelude::*;
     check(async { (child(), child()).join().await }, 2);
