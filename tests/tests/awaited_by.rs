@@ -3,7 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::task::Poll;
 
-use tasktrace::{Dump, Frame, JoinHandle, JoinSet, TaskId, Trace, TraceHandle, traced};
+use tasktrace::{Dump, Frame, JoinHandle, JoinSet, TaskId, Trace, TraceHandle, Wait, traced};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
@@ -231,6 +231,36 @@ fn a_handle_that_moves() {
         abort.abort();
         second.await.unwrap();
         first.abort();
+    });
+}
+
+#[test]
+fn a_handle_that_is_kept_and_not_awaited() {
+    on_each(|| async {
+        let waiting = tasktrace::spawn(async {
+            let mut task = tasktrace::spawn(forever());
+            let mut set = JoinSet::new();
+            set.spawn(forever());
+            let mut next = Box::pin(set.join_next());
+            tokio::select! {
+                biased;
+                _ = &mut task => unreachable!("it waits for ever"),
+                _ = &mut next => unreachable!("likewise"),
+                () = std::future::ready(()) => {}
+            }
+            forever().await;
+            drop(next);
+            task.abort();
+        });
+        // The first poll was of all of them.
+        suspended(waiting.trace_handle()).await;
+        let trace = suspended(waiting.trace_handle()).await;
+        assert_eq!(awaits(waiting.trace_handle()), []);
+        for trace in [trace, waiting.trace_handle().snapshot()] {
+            assert_eq!(trace.leaves().len(), 1, "{trace}");
+            assert_ne!(trace.leaves()[0].wait(), Some(Wait::NotPolled), "{trace}");
+        }
+        waiting.abort();
     });
 }
 

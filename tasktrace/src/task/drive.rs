@@ -9,7 +9,7 @@ use super::frames::{Copied, Key};
 use super::record::{Owner, Record};
 use super::scope::{self, Scope};
 use crate::capture::{self, Capture, Live, Marker, RawTrace};
-use crate::origin::Identity;
+use crate::origin::{Identity, Origin};
 use crate::trace::Trace;
 
 /// Polls `future` as the body of a task. `is_also_frame`: it is polled as a frame of another task
@@ -140,7 +140,13 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
             .then(|| frame.stamp.tick().elapsed()),
         identity: frame.identity.now(),
     };
-    frames.into_iter().map(of).collect()
+    // A task that is not polled for is not awaited. It does not need to be: unlike other futures that
+    // are held, it is driven by its executor.
+    let is_awaited = |live: &Live| {
+        let is_wait = matches!(live.identity.origin(), Origin::Wait { .. });
+        !is_wait || live.not_polled_for.is_none()
+    };
+    frames.into_iter().map(of).filter(is_awaited).collect()
 }
 
 /// The live frames of a task, without asking it.
