@@ -1,0 +1,68 @@
+//! Nothing is left behind by tasks that were spawned, and by who awaited them. A process of its
+//! own, because it counts.
+
+use std::future::pending;
+
+use tasktrace::__private::live;
+use tasktrace::{JoinSet, traced};
+use tokio::task::yield_now;
+
+#[traced]
+async fn short() {
+    yield_now().await;
+}
+
+/// Awaits handles and sets in all the ways that there are.
+async fn awaits() {
+    tasktrace::spawn(short()).await.unwrap();
+    drop(tasktrace::spawn(short()));
+    drop(tasktrace::spawn(short()).into_inner());
+    let forever = tasktrace::spawn(pending::<()>());
+    forever.abort();
+    forever.await.unwrap_err();
+
+    let mut set: JoinSet<()> = (0..10).map(|_| short()).collect();
+    set.join_next().await.unwrap().unwrap();
+    let mut half_way = Box::pin(set.join_next());
+    tokio::select! {
+        biased;
+        _ = &mut half_way => {}
+        () = yield_now() => {}
+    }
+    drop(half_way);
+    set.join_all().await;
+
+    let mut set = JoinSet::new();
+    set.spawn(pending::<()>());
+    set.spawn(pending::<()>());
+    tokio::select! {
+        biased;
+        _ = set.join_next() => unreachable!("they wait for ever"),
+        () = yield_now() => {}
+    }
+    set.shutdown().await;
+    set.spawn(short());
+    set.detach_all();
+    set.spawn(pending::<()>());
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let current_thread = tokio::runtime::Builder::new_current_thread().build();
+    let multi_thread = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build();
+    for runtime in [current_thread, multi_thread] {
+        let runtime = runtime.unwrap();
+        runtime.block_on(async {
+            for _ in 0..100 {
+                tasktrace::spawn(awaits()).await.unwrap();
+            }
+            tasktrace::traced(awaits()).0.await;
+            awaits().await;
+        });
+        // What is detached may still run.
+        drop(runtime);
+        assert_eq!(live(), (0, 0));
+    }
+}
