@@ -126,6 +126,7 @@
 //!
 //! * `tokio`: `spawn` and others, `JoinHandle` and `JoinSet`: tasks that know where and by whom they
 //!   were spawned, and show who awaits them; and the number of tokio's tasks that are not traced.
+//!   Whoever awaits them is traced down to what they wait for.
 //! * `serde`: `Serialize` for dumps and traces.
 //!
 //! # What a program needs

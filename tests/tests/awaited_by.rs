@@ -309,7 +309,11 @@ fn a_set() {
         for trace in [&captured, &handle.snapshot()] {
             let frame = find(trace, "tasktrace::JoinSet::join_next");
             assert_eq!(frame.label(), Some(&*label), "{trace}");
-            assert_eq!(trace.leaves().len(), 1, "{trace}");
+            // Nothing of how tokio waits: only the tasks themselves.
+            assert!(
+                !trace.contains("tokio::task::JoinSet::join_next"),
+                "{trace}"
+            );
         }
 
         end.send(()).unwrap();
@@ -424,4 +428,37 @@ fn a_poll_by_hand() {
         suspended(waiting.trace_handle()).await;
         waiting.abort();
     });
+}
+
+/// A trace leads to what the awaited tasks wait for, also where other threads poll these.
+#[test]
+fn a_trace_shows_the_tasks_that_are_awaited() {
+    on_each(|| async {
+        let gathers = tasktrace::spawn(async {
+            let mut set = JoinSet::new();
+            for _ in 0..3 {
+                set.spawn(member());
+            }
+            set.join_next().await;
+        });
+        let handle = gathers.trace_handle().clone();
+        while awaits(&handle).len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        let trace = handle.backtrace().await.unwrap();
+        let members = find(&trace, "awaited_by::member");
+        let [waits] = members.children() else {
+            panic!("{trace}");
+        };
+        assert_eq!(waits.count(), 3, "{trace}");
+        assert!(trace.contains("oneshot::Receiver"), "{trace}");
+        assert!(format!("{trace:#}").contains("oneshot"), "{trace:#}");
+        gathers.abort();
+    });
+}
+
+#[traced]
+async fn member() {
+    let (_sender, receiver) = oneshot::channel::<()>();
+    receiver.await.ok();
 }
