@@ -1,7 +1,7 @@
 //! Where tasks and frames come from, as far as it is known without symbols.
 
 use core::fmt;
-use core::panic::Location;
+use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// What is known of a `#[traced]` function at compile time.
@@ -94,7 +94,7 @@ pub(crate) enum Awaits {
 }
 
 /// Tasks that come and go, and are awaited together.
-pub(crate) trait TaskSet: fmt::Debug + Send + Sync {
+pub(crate) trait TaskSet: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The numbers of those that have not finished, in ascending order.
     fn unfinished(&self) -> Vec<u64>;
 }
