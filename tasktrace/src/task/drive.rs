@@ -54,7 +54,7 @@ pub(super) fn poll<F: Future>(
                 (result, capture.finish())
             });
             if result.is_pending() {
-                raw.complete(marker(record), live(record));
+                raw.complete(marker(record), live_after(record, record.polls()));
                 if record.frames.version() == frames_before && record.polls() > 1 {
                     record.note_idle_poll(before);
                 }
@@ -64,7 +64,10 @@ pub(super) fn poll<F: Future>(
         }
     };
     match result {
-        Poll::Pending => record.exchange.end_poll(),
+        Poll::Pending => {
+            record.note_settled();
+            record.exchange.end_poll();
+        }
         Poll::Ready(_) => owner.finish(),
     }
     on_panic.disarm();
@@ -127,16 +130,24 @@ pub(super) fn is_inside(record: &Record) -> bool {
     found.is_some()
 }
 
-/// The live frames of a task that is not being polled, or by the caller.
+/// The live frames of a task, without asking it.
 pub(super) fn live(record: &Record) -> Vec<Live> {
+    // Read before the frames are, which may be of a later poll: one that has not ended yet will
+    // come to what it has not polled.
+    let settled = record.settled();
+    live_after(record, settled)
+}
+
+/// The live frames of a task. The poll of that number has been to all that it was going to: a frame
+/// that was not polled in it, nor later, is held.
+fn live_after(record: &Record, settled: u64) -> Vec<Live> {
     let frames = record.frames.copy().unwrap_or_default();
-    let last = record.stamp();
     let of = |frame: Copied| Live {
         key: frame.key.to_bits(),
         parent: frame.parent.to_bits(),
         age: frame.since.elapsed(),
         // What has a waker of its own is polled when that is woken, not in each poll.
-        not_polled_for: (!frame.stamp.is_same_poll(last) && !frame.own_waker)
+        not_polled_for: (frame.stamp.is_before(settled) && !frame.own_waker)
             .then(|| frame.stamp.tick().elapsed()),
         identity: frame.identity.now(),
     };
@@ -149,7 +160,7 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
     frames.into_iter().map(of).filter(is_awaited).collect()
 }
 
-/// The live frames of a task, without asking it.
+/// Where a task is, without asking it.
 pub(super) fn snapshot(record: &Record) -> RawTrace {
     RawTrace::snapshot(marker(record), live(record))
 }

@@ -89,9 +89,11 @@ impl Stamp {
         Tick(self.0 as u32)
     }
 
-    /// Whether both are of the same poll.
-    pub(crate) fn is_same_poll(self, other: Self) -> bool {
-        self.0 >> 32 == other.0 >> 32
+    /// Whether it is of an earlier poll than this one.
+    pub(crate) fn is_before(self, poll: u64) -> bool {
+        let since = (poll as u32).wrapping_sub((self.0 >> 32) as u32);
+        // A poll that is not earlier is this one, or one of the next two billions.
+        since.cast_signed() > 0
     }
 
     /// The same poll at the time of the other.

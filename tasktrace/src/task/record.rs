@@ -34,8 +34,10 @@ pub(crate) struct Record {
     about: UnsafeCell<Option<About>>,
     pub(super) exchange: Exchange<Trace>,
     pub(super) frames: Frames,
-    /// How many polls have begun. The poller's to write, as are the next two.
+    /// How many polls have begun. The poller's to write, as are the next three.
     polls: AtomicU64,
+    /// Which of them was the last that has ended and left the task suspended.
+    settled: AtomicU64,
     /// The [`Stamp`] of the last poll that has begun.
     stamp: AtomicU64,
     /// The [`Token`] of the thread that has begun the last poll.
@@ -87,6 +89,7 @@ impl Record {
             exchange: Exchange::new(),
             frames: Frames::new(),
             polls: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             thread: AtomicU32::new(0),
             next_free: AtomicPtr::new(std::ptr::null_mut()),
@@ -98,6 +101,7 @@ impl Record {
     /// The caller has the record to himself: it is not in use, and not in the pool.
     pub(super) unsafe fn prepare(&self, about: About) {
         self.polls.store(0, Ordering::Relaxed);
+        self.settled.store(0, Ordering::Relaxed);
         self.stamp
             .store(Stamp::new(0, about.made).to_bits(), Ordering::Relaxed);
         self.thread.store(0, Ordering::Relaxed);
@@ -141,6 +145,21 @@ impl Record {
     #[inline]
     pub(super) fn stamp(&self) -> Stamp {
         Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
+    }
+
+    /// The end of a poll that has left the task suspended.
+    ///
+    /// The caller is the poller.
+    #[inline]
+    pub(super) fn note_settled(&self) {
+        let polls = self.polls.load(Ordering::Relaxed);
+        // Whoever reads it finds the frames as that poll has left them, or later.
+        self.settled.store(polls, Ordering::Release);
+    }
+
+    /// The last poll that has ended and left the task suspended.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
     }
 
     /// Notes that the last poll was for the sake of a trace, and that the task has not gone on in

@@ -351,8 +351,6 @@ mod contention {
         let asker = std::thread::spawn(|| {
             for _ in 0..1000 {
                 for tree in outlines(&snapshot(), module_path!()) {
-                    // Whether it is held is another question.
-                    let tree = tree.replace('!', "");
                     assert!(["work", "work(inner)"].contains(&&*tree), "{tree}");
                 }
             }

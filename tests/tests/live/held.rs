@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use tasktrace::{Wait, traced};
+use tasktrace::{Wait, current, traced};
 
 use crate::support::{Driver, frames, outline, wait_for_ever};
 
@@ -97,4 +97,26 @@ fn not_of_what_is_forgotten_with_its_task() {
     task.suspend();
     // Nobody will ever drop it, so it is alive, and it is not polled: that is the truth.
     assert!(task.snapshot().contains("other!"), "{}", task.snapshot());
+}
+
+#[test]
+fn not_of_what_a_poll_has_yet_to_come_to() {
+    let mut seen = Vec::new();
+    let mut task = Driver::new(async {
+        let mut other = pin!(other());
+        std::future::poll_fn(|cx| {
+            seen.push(current().unwrap().snapshot());
+            other.as_mut().poll(cx)
+        })
+        .await;
+    });
+    task.suspend();
+    task.suspend();
+    task.capture();
+    drop(task);
+    assert_eq!(seen.len(), 3);
+    for snapshot in &seen {
+        assert!(!outline(snapshot).contains('!'), "{snapshot}");
+    }
+    assert!(seen[2].contains("other"));
 }
