@@ -162,7 +162,7 @@
 //! # Coming from async-backtrace or await-tree
 //!
 #![cfg_attr(
-    doc,
+    all(doc, feature = "tokio"),
     doc = "See [`coming_from`]: what is called how, and what has no counterpart."
 )]
 //!
@@ -214,7 +214,8 @@ mod unwind;
 #[path = "private.rs"]
 pub mod __private;
 
-#[cfg(doc)]
+// It links to what that feature adds.
+#[cfg(all(doc, feature = "tokio"))]
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 

@@ -378,7 +378,7 @@ mod functionality {
         let (end_last, last) = step("last");
         let mut task = Driver::new(async {
             let all = async {
-                futures::join!(first, async { second.await }.traced("nested"));
+                futures::join!(first, second.traced("nested"));
                 futures::future::select(Box::pin(winner), Box::pin(loser)).await;
                 last.await;
                 wait_for_ever().await;
