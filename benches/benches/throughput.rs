@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -113,32 +113,20 @@ fn main() {
         1,
     );
 
-    // The first row of each asks too: a thread that is busy takes its core from the tasks.
-    let busy = || drop(black_box(tasktrace::TaskState::Suspended));
+    // In the first row, the thread that would ask is just as busy: it takes its core from the tasks.
+    let spin = || std::hint::spin_loop();
+    let taskdump = || drop(black_box(async_backtrace::taskdump_tree(true)));
+    let collect = || drop(black_box(registry.collect_all()));
+    let framed = all(runtime, async_backtrace_::work);
     let ways: Vec<(&str, Way<'_>)> = vec![
-        (
-            "not annotated, a thread spins",
-            while_asked(busy, Duration::ZERO, bare()),
-        ),
-        (
-            "tasktrace",
-            while_asked(snapshot, Duration::ZERO, annotated()),
-        ),
-        (
-            "async-backtrace",
-            while_asked(
-                || drop(black_box(async_backtrace::taskdump_tree(true))),
-                Duration::ZERO,
-                all(runtime, async_backtrace_::work),
-            ),
-        ),
-        (
+        while_asked("not annotated", spin, Duration::ZERO, bare()),
+        while_asked("tasktrace", snapshot, Duration::ZERO, annotated()),
+        while_asked("async-backtrace", taskdump, Duration::ZERO, framed),
+        while_asked(
             "await-tree",
-            while_asked(
-                || drop(black_box(registry.collect_all())),
-                Duration::ZERO,
-                all(runtime, instrumented),
-            ),
+            collect,
+            Duration::ZERO,
+            all(runtime, instrumented),
         ),
     ];
     compare(
@@ -151,14 +139,14 @@ fn main() {
 
     let ways: Vec<(&str, Way<'_>)> = vec![
         ("not annotated", bare()),
-        ("tasktrace", while_asked(dump, second, annotated())),
+        while_asked("tasktrace", dump, second, annotated()),
     ];
     compare(
         Case {
             name: "`dump_blocking` once a second",
             ways,
         },
-        // Several seconds, so that there are several dumps.
+        // Most of a second, so that most rounds have a dump.
         20,
     );
 }
@@ -183,13 +171,24 @@ where
 }
 
 /// Does it while a thread asks, with a pause after each answer.
-fn while_asked<'a>(ask: impl Fn() + Sync + 'a, pause: Duration, mut way: Way<'a>) -> Way<'a> {
-    Box::new(move |times| {
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
+fn while_asked<'a>(
+    name: &'static str,
+    ask: impl Fn() + Sync + 'a,
+    pause: Duration,
+    mut way: Way<'a>,
+) -> (&'a str, Way<'a>) {
+    let mut told = Told {
+        name,
+        answers: 0,
+        elapsed: Duration::ZERO,
+    };
+    let asked = move |times| {
+        let (over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+        let elapsed = std::thread::scope(|scope| {
             let asker = scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     ask();
+                    answers.fetch_add(1, Ordering::Relaxed);
                     if !pause.is_zero() {
                         std::thread::park_timeout(pause);
                     }
@@ -199,6 +198,33 @@ fn while_asked<'a>(ask: impl Fn() + Sync + 'a, pause: Duration, mut way: Way<'a>
             over.store(true, Ordering::Relaxed);
             asker.thread().unpark();
             elapsed
-        })
-    })
+        });
+        told.add(answers.into_inner(), elapsed);
+        elapsed
+    };
+    (name, Box::new(asked))
+}
+
+/// How often it was asked, of which it tells when the measurement is over.
+struct Told {
+    name: &'static str,
+    answers: u64,
+    elapsed: Duration,
+}
+
+impl Told {
+    fn add(&mut self, answers: u64, elapsed: Duration) {
+        self.answers += answers;
+        self.elapsed += elapsed;
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let rate = self.answers as f64 / self.elapsed.as_secs_f64();
+        println!(
+            "| | {}: asked {rate:.1} times a second | | | | |",
+            self.name
+        );
+    }
 }
