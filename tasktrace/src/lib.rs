@@ -177,12 +177,12 @@
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
-//! | `symbol` | addresses to names and lines | unwind |
+//! | `symbol` | addresses to names and lines | sync, unwind |
 //! | `capture` | scopes, the recording waker, the buffers; no symbols, no text | origin, unwind |
-//! | `unwind` | walks the stack; no tasks | |
+//! | `unwind` | walks the stack; no tasks | sync |
 //! | `origin` | what tasks and frames are known by, without symbols | |
 //! | `host` | what is known of the executor | |
-//! | `sync` | std's synchronisation, or loom's | |
+//! | `sync` | std's synchronisation, or what checks how it is used | |
 //!
 //! What always holds:
 //!

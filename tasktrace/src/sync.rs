@@ -1,5 +1,9 @@
 //! The synchronisation that the protocols of [`task`](crate::task) are built on: the standard
-//! library's, or loom's when they are being model-checked.
+//! library's, or
+//!
+//! * with `--cfg tasktrace_loom`, loom's, when they are being model-checked;
+//! * with `--cfg tasktrace_tsan`, locks that ThreadSanitizer sees through ([`tsan`]), for it to
+//!   report what is a race and nothing else.
 
 #[cfg(tasktrace_loom)]
 pub(crate) use loom::{
@@ -17,12 +21,28 @@ pub(crate) use loom::{
 pub(crate) use std::{
     hint::spin_loop,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc,
         atomic::{
             AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
         },
     },
 };
+
+#[cfg(not(any(tasktrace_loom, tasktrace_tsan)))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(all(tasktrace_tsan, not(tasktrace_loom)))]
+pub(crate) use tsan::{Condvar, Mutex, MutexGuard};
+
+/// For what is static, and so no part of a model.
+#[cfg(not(tasktrace_tsan))]
+pub(crate) use std::sync::{Mutex as StaticMutex, MutexGuard as StaticMutexGuard};
+
+#[cfg(tasktrace_tsan)]
+pub(crate) use tsan::{Mutex as StaticMutex, MutexGuard as StaticMutexGuard};
+
+#[cfg(tasktrace_tsan)]
+mod tsan;
 
 #[cfg(not(tasktrace_loom))]
 pub(crate) use cell::UnsafeCell;

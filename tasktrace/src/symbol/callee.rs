@@ -5,8 +5,9 @@
 //! that it was `b`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sync::StaticMutex as Mutex;
 use crate::unwind::ReturnAddress;
 
 /// What is known of each call so far.

@@ -13,12 +13,13 @@ mod source;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 pub(crate) use class::{Class, is_runtime};
 pub(crate) use name::split as split_name;
 pub(crate) use path::{Paths, learn_workspace, module};
 
+use crate::sync::StaticMutex as Mutex;
 use crate::unwind::ReturnAddress;
 
 /// One function at an address. Where functions were inlined there are several at one address.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+use crate::sync::StaticMutex as Mutex;
 
 /// What [`krate`] calls the standard library.
 pub(super) const STD: &str = "std";

@@ -24,9 +24,10 @@ use std::iter::Peekable;
 use std::mem;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use self::tokens::{Token, Tokens};
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// Nobody writes a longer file by hand.
 const MAX_BYTES: u64 = 2 << 20;

@@ -7,10 +7,11 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::{About, Record, RecordRef};
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 const FIRST_CHUNK: usize = 64;
 const CHUNKS: usize = 40;

@@ -16,7 +16,9 @@
 mod fast;
 mod portable;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::StaticMutex as Mutex;
 
 /// Where a caller will continue: the address that a call pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

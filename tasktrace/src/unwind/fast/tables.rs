@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use gimli::{
     BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, ParsedEhFrameHdr, UnwindContext,
@@ -10,6 +10,7 @@ use gimli::{
 };
 
 use super::rule::Rule;
+use crate::sync::StaticMutex as Mutex;
 
 /// A section of a module that is mapped into this process.
 type Section = EndianSlice<'static, NativeEndian>;
