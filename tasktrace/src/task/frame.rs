@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
 
-use super::frames::Key;
+use super::frames::{Gone, Key};
 use super::record::Record;
 use super::scope::Scope;
 use crate::capture;
@@ -64,6 +64,8 @@ impl Head {
             .outwards()
             .take_while(|scope| !scope.is_task())
             .collect();
+        // From the inside out, so that nobody sees what is inside without what is around it.
+        scopes.iter().for_each(|scope| scope.leave_others());
         let mut parent = Key::TASK;
         for scope in scopes.into_iter().rev() {
             parent = scope.head()?.file_below(record, parent)?;
@@ -75,13 +77,12 @@ impl Head {
     ///
     /// The caller is in a poll of this frame, and of the task of the record.
     pub(super) fn file_below(&self, record: &Record, parent: Key) -> Option<Key> {
+        self.leave_others(record);
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
             if unsafe { record.frames.set_parent(key, parent) } {
                 return Some(key);
             }
-        } else {
-            self.note_gone();
         }
         // SAFETY: likewise.
         let key = unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
@@ -133,16 +134,19 @@ impl Head {
             // SAFETY: this is in a poll of the task.
             drop(unsafe { record.frames.remove(self.key.get()) });
         } else {
-            record.frames.note_gone(self.key.get());
+            record.frames.note_gone(self.key.get(), Gone::Ended);
         }
     }
 
-    /// It is polled by another task than the one it is filed with.
-    fn note_gone(&self) {
-        let record = self.record.replace(ptr::null());
+    /// It is being polled by the task of this record: it is no longer part of another.
+    pub(super) fn leave_others(&self, record: &Record) {
+        if self.key_in(record).is_some() {
+            return;
+        }
+        let other = self.record.replace(ptr::null());
         // SAFETY: null or a record, and those are never freed.
-        if let Some(record) = unsafe { record.as_ref() } {
-            record.frames.note_gone(self.key.get());
+        if let Some(other) = unsafe { other.as_ref() } {
+            other.frames.note_gone(self.key.get(), Gone::Moved);
         }
     }
 }

@@ -26,7 +26,7 @@
 //!
 //! What a frame has beyond a static description is kept beside the table, under a lock, by key. A
 //! reader that has copied a key finds either what belongs to it, or nothing because the frame has
-//! ended since.
+//! ended since: then it copies again.
 //!
 //! # Frames that end elsewhere
 //!
@@ -34,8 +34,11 @@
 //! another thread. The dropper notes its key; the owner takes it off the table when it next has a
 //! look, and readers leave out what is noted. A note that comes too late, when the record belongs
 //! to another task, matches nothing.
+//!
+//! So it is with a frame that another task has begun to poll. What was below it has moved with it,
+//! and goes as well, although its own frames may not have been polled over there yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr;
 use std::sync::Arc as StdArc;
 use std::task::Waker;
@@ -149,8 +152,9 @@ pub(crate) struct Frames {
     dynamic: Mutex<BTreeMap<Key, StdArc<Dynamic>>>,
     /// The owner's: the wakers of frames that are polled with another than their task's.
     wakers: UnsafeCell<BTreeMap<Key, Waker>>,
-    /// Frames that ended elsewhere.
-    gone: Mutex<Vec<Key>>,
+    /// Frames that ended elsewhere, or went on there.
+    gone: Mutex<Vec<(Key, Gone)>>,
+    /// Whether there are any on the list. Set with the list locked.
     any_gone: AtomicBool,
 }
 
@@ -170,6 +174,23 @@ pub(crate) struct Copied {
     pub(crate) stamp: Stamp,
     /// Whether it was polled with a waker that is not its task's.
     pub(crate) own_waker: bool,
+}
+
+/// Why a frame is not to be seen any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It has ended. What was below it and is still there has left it before.
+    Ended,
+    /// It is polled by another task now, together with all that is below it.
+    Moved,
+}
+
+/// A frame that is to be taken off the table.
+struct Found<'a> {
+    key: Key,
+    slot: &'a Slot,
+    is_dynamic: bool,
+    own_waker: bool,
 }
 
 /// In the parent field of a slot: the frame has a waker of its own.
@@ -243,25 +264,48 @@ impl Frames {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn remove(&self, key: Key) -> Option<Waker> {
+        let found = self.found(key)?;
+        self.change(|| self.take_off(&found));
+        // SAFETY: the caller is the owner.
+        unsafe { self.forget(&found) }
+    }
+
+    fn found(&self, key: Key) -> Option<Found<'_>> {
         let slot = self.find(key)?;
-        let meta: *const FrameMeta = slot.identity.load(Ordering::Relaxed);
-        let own_waker = slot.parent.load(Ordering::Relaxed) & OWN_WAKER != 0;
-        self.change(|| {
-            slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
-            let next = self.free.load(Ordering::Relaxed);
-            slot.parent.store(u64::from(next), Ordering::Relaxed);
-            self.free.store(key.slot(), Ordering::Relaxed);
-        });
-        if ptr::eq(meta, &raw const DYNAMIC) {
-            let removed = lock(&self.dynamic).remove(&key);
+        Some(Found {
+            key,
+            slot,
+            is_dynamic: ptr::eq(slot.identity.load(Ordering::Relaxed), &raw const DYNAMIC),
+            own_waker: slot.parent.load(Ordering::Relaxed) & OWN_WAKER != 0,
+        })
+    }
+
+    /// The caller is the owner, and in the middle of a change.
+    fn take_off(&self, found: &Found<'_>) {
+        let Found { key, slot, .. } = found;
+        slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+        let next = self.free.load(Ordering::Relaxed);
+        slot.parent.store(u64::from(next), Ordering::Relaxed);
+        self.free.store(key.slot(), Ordering::Relaxed);
+    }
+
+    /// Removes what is kept beside the table of a frame that has been taken off. Returns what is to
+    /// be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    unsafe fn forget(&self, found: &Found<'_>) -> Option<Waker> {
+        if found.is_dynamic {
+            let removed = lock(&self.dynamic).remove(&found.key);
             drop(removed);
         }
-        if !own_waker {
+        if !found.own_waker {
             return None;
         }
         // SAFETY: the caller is the owner.
         self.wakers
-            .with_mut(|wakers| unsafe { &mut *wakers }.remove(&key))
+            .with_mut(|wakers| unsafe { &mut *wakers }.remove(&found.key))
     }
 
     /// Notes that a frame has been polled. Whether it is there and below this parent.
@@ -348,13 +392,28 @@ impl Frames {
     #[cold]
     unsafe fn take_off_all_gone(&self) {
         let mut gone = lock(&self.gone);
-        self.any_gone.store(false, Ordering::Relaxed);
         let noted = std::mem::take(&mut *gone);
-        // With the list locked: a reader that no longer finds a frame on it does not find it in the
-        // table either.
+        let used = 1..=self.used.load(Ordering::Relaxed);
+        let in_use = used.filter_map(|number| Some((number, self.slot(number)?)));
+        let parents = in_use.map(|(number, slot)| {
+            let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
+            (
+                Key::new(number, slot.serial.load(Ordering::Relaxed)),
+                Key(parent),
+            )
+        });
+        let gone_now: Vec<Found<'_>> = all_gone(&noted, parents)
+            .into_iter()
+            .filter_map(|key| self.found(key))
+            .collect();
+        // In one change: nobody sees what is inside of a frame without that.
+        self.change(|| gone_now.iter().for_each(|found| self.take_off(found)));
         // SAFETY: the caller is the owner.
-        let wakers = noted.iter().filter_map(|key| unsafe { self.remove(*key) });
-        let wakers: Vec<Waker> = wakers.collect();
+        let forget = |found| unsafe { self.forget(found) };
+        let wakers: Vec<Waker> = gone_now.iter().filter_map(forget).collect();
+        // With the list locked, and Release: a reader that no longer finds a frame on it does not
+        // find it in the table either, and neither does one that finds that there is no list.
+        self.any_gone.store(false, Ordering::Release);
         drop(gone);
         drop((noted, wakers));
     }
@@ -490,22 +549,23 @@ impl Frames {
         let gone = self.gone();
         let mut copy = Vec::new();
         for _ in 0..TRIES {
-            if self.try_copy(&mut copy) {
-                return Some(self.complete(&copy, &gone));
+            if self.try_copy(&mut copy)
+                && let Some(complete) = self.complete(&copy, &gone)
+            {
+                return Some(complete);
             }
             spin_loop();
         }
         None
     }
 
-    /// What was noted before this, in order.
-    fn gone(&self) -> Vec<Key> {
-        if !self.any_gone.load(Ordering::Relaxed) {
+    /// What was noted before this.
+    fn gone(&self) -> Vec<(Key, Gone)> {
+        // Acquire: what was noted and is not any more is seen to be off the table.
+        if !self.any_gone.load(Ordering::Acquire) {
             return Vec::new();
         }
-        let mut gone = lock(&self.gone).clone();
-        gone.sort_unstable();
-        gone
+        lock(&self.gone).clone()
     }
 
     fn try_copy(&self, copy: &mut Vec<Words>) -> bool {
@@ -536,14 +596,15 @@ impl Frames {
         self.sequence.load(Ordering::Relaxed) == before
     }
 
-    /// Makes frames of the words, without those that are gone.
-    fn complete(&self, words: &[Words], gone: &[Key]) -> Vec<Copied> {
+    /// Makes frames of the words, without those that are gone. `None` if one has ended since that
+    /// has something beside the table: what is left would be half of a tree.
+    fn complete(&self, words: &[Words], gone: &[(Key, Gone)]) -> Option<Vec<Copied>> {
+        let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
+        let gone = all_gone(gone, words.iter().map(|words| (words.key, parent(words))));
         let is_dynamic = |words: &Words| ptr::eq(words.meta, &raw const DYNAMIC);
         let dynamic = words.iter().any(is_dynamic).then(|| lock(&self.dynamic));
-        let live = words.iter().filter_map(|words| {
-            if gone.binary_search(&words.key).is_ok() {
-                return None;
-            }
+        let live = words.iter().filter(|words| !gone.contains(&words.key));
+        let copied = live.map(|words| {
             let identity = if is_dynamic(words) {
                 Identity::Dynamic(StdArc::clone(dynamic.as_ref()?.get(&words.key)?))
             } else {
@@ -552,14 +613,14 @@ impl Frames {
             };
             Some(Copied {
                 key: words.key,
-                parent: Key(words.parent & !OWN_WAKER),
+                parent: parent(words),
                 identity,
                 since: Tick(words.since),
                 stamp: Stamp(words.stamp),
                 own_waker: words.parent & OWN_WAKER != 0,
             })
         });
-        live.collect()
+        copied.collect()
     }
 
     /// How many frames there are, for tests.
@@ -569,10 +630,10 @@ impl Frames {
 
     // The droppers' side.
 
-    /// Notes that a frame has ended.
-    pub(crate) fn note_gone(&self, key: Key) {
+    /// Notes that a frame is not to be seen any more.
+    pub(crate) fn note_gone(&self, key: Key, why: Gone) {
         let mut gone = lock(&self.gone);
-        gone.push(key);
+        gone.push((key, why));
         self.any_gone.store(true, Ordering::Relaxed);
     }
 
@@ -616,6 +677,27 @@ impl Slot {
             since: AtomicU32::new(0),
         }
     }
+}
+
+/// The frames that are noted, and those below one that has moved. `parents` are all frames, each
+/// with its parent.
+fn all_gone(noted: &[(Key, Gone)], parents: impl Iterator<Item = (Key, Key)>) -> BTreeSet<Key> {
+    let mut gone: BTreeSet<Key> = noted.iter().map(|(key, _)| *key).collect();
+    let moved = noted.iter().filter(|(_, why)| *why == Gone::Moved);
+    let mut moved: Vec<Key> = moved.map(|(key, _)| *key).collect();
+    if moved.is_empty() {
+        return gone;
+    }
+    let below: BTreeSet<(Key, Key)> = parents.map(|(key, parent)| (parent, key)).collect();
+    while let Some(parent) = moved.pop() {
+        let children = below.range((parent, Key(0))..=(parent, Key(u64::MAX)));
+        moved.extend(
+            children
+                .map(|(_, child)| *child)
+                .filter(|child| gone.insert(*child)),
+        );
+    }
+    gone
 }
 
 /// The chunk that a slot is in, and its index there.

@@ -258,6 +258,13 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Takes the frame off from where it was filed, if that was with another task.
+    pub(super) fn leave_others(&self) {
+        if let Kind::Frame(head) = self.kind {
+            head.leave_others(self.record);
+        }
+    }
+
     /// The capture of this task or one around it, the closest: the one that is to know of what
     /// happens in this scope.
     #[inline]
@@ -278,8 +285,9 @@ impl<'a> Scope<'a> {
 
     /// What is polled around a place in this scope, from the inside out.
     fn surroundings(&self) -> Surroundings {
-        // From the outside in, because a frame is filed below its parent.
         let scopes: Vec<&Self> = self.outwards().collect();
+        scopes.iter().for_each(|scope| scope.leave_others());
+        // From the outside in, because a frame is filed below its parent.
         let mut surroundings = Vec::with_capacity(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {

@@ -45,9 +45,8 @@ fn model<T: Send + 'static>(
             thread::spawn(move || {
                 let mut words = Vec::new();
                 let gone = frames.gone();
-                frames
-                    .try_copy(&mut words)
-                    .then(|| frames.complete(&words, &gone))
+                let is_copied = frames.try_copy(&mut words);
+                is_copied.then(|| frames.complete(&words, &gone)).flatten()
             })
         };
         change(&frames, prepared);
@@ -126,7 +125,7 @@ fn a_frame_that_ends_elsewhere_is_taken_off_once() {
         let dropper = thread::spawn({
             let frames = frames.clone();
             move || {
-                frames.note_gone(one);
+                frames.note_gone(one, Gone::Ended);
                 let copy = frames.copy().unwrap_or_default();
                 assert!(copy.iter().all(|frame| frame.key != one));
             }
@@ -138,6 +137,26 @@ fn a_frame_that_ends_elsewhere_is_taken_off_once() {
         assert!(frames.find(one).is_none());
         assert!(frames.find(two).is_some());
     });
+}
+
+#[test]
+fn nothing_is_seen_without_what_has_moved_from_around_it() {
+    model(
+        |frames| {
+            let one = insert(frames, &ONE, Key::TASK, FIRST);
+            insert(frames, &TWO, one, FIRST);
+            one
+        },
+        |frames, one| {
+            frames.note_gone(one, Gone::Moved);
+            // SAFETY: this is the owner.
+            unsafe { frames.take_off_gone() };
+        },
+        |copy| {
+            let names: Vec<_> = copy.iter().map(name).collect();
+            assert!(names != ["two"]);
+        },
+    );
 }
 
 #[test]
@@ -158,9 +177,8 @@ fn a_label_is_that_of_its_frame() {
             move || {
                 let mut words = Vec::new();
                 let gone = frames.gone();
-                frames
-                    .try_copy(&mut words)
-                    .then(|| frames.complete(&words, &gone))
+                let is_copied = frames.try_copy(&mut words);
+                is_copied.then(|| frames.complete(&words, &gone)).flatten()
             }
         });
         remove(&frames, one);

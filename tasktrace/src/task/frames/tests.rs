@@ -68,7 +68,7 @@ fn a_key_that_is_out_of_date_is_no_key() {
 
     assert!(!frames.polled(old, Key::TASK, STAMP));
     remove(&frames, old);
-    frames.note_gone(old);
+    frames.note_gone(old, Gone::Ended);
     // SAFETY: a test is the owner of its frames.
     unsafe {
         frames.take_off_gone();
@@ -90,11 +90,33 @@ fn a_key_that_is_out_of_date_is_no_key() {
 fn what_is_noted_as_gone_is_not_seen() {
     let frames = Frames::new();
     let [one, two] = [(); 2].map(|()| insert(&frames, Key::TASK));
-    frames.note_gone(one);
+    frames.note_gone(one, Gone::Ended);
     assert_eq!(keys(&frames), [two]);
     // SAFETY: a test is the owner of its frames.
     unsafe { frames.take_off_gone() };
     assert_eq!(keys(&frames), [two]);
+}
+
+#[test]
+fn what_is_below_a_frame_that_moves_goes_with_it() {
+    let frames = Frames::new();
+    let [moves, stays] = [(); 2].map(|()| insert(&frames, Key::TASK));
+    let child = insert(&frames, moves);
+    insert(&frames, child);
+    let other = insert(&frames, stays);
+    frames.note_gone(moves, Gone::Moved);
+    assert_eq!(keys(&frames), [stays, other]);
+    // SAFETY: a test is the owner of its frames.
+    unsafe { frames.take_off_gone() };
+    assert_eq!(keys(&frames), [stays, other]);
+    assert!(!frames.polled(child, moves, STAMP));
+
+    // But what has ended may leave something behind.
+    frames.note_gone(stays, Gone::Ended);
+    assert_eq!(keys(&frames), [other]);
+    // SAFETY: likewise.
+    unsafe { frames.take_off_gone() };
+    assert_eq!(keys(&frames), [other]);
 }
 
 #[test]
