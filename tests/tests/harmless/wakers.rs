@@ -162,12 +162,16 @@ fn a_waker_is_cloned_by_another_thread_while_it_is_captured() {
     let (mut task, handle) = task(std::future::poll_fn(move |cx| {
         let waker = cx.waker();
         std::thread::scope(|threads| {
-            for _ in 0..4 {
+            let threads = [(); 4].map(|()| {
                 threads.spawn(|| {
                     assert!(current().is_none(), "this thread polls nothing");
                     waker.wake_by_ref();
                     hoard.lock().unwrap().push(waker.clone());
-                });
+                })
+            });
+            // ThreadSanitizer sees that a thread is joined, but not that a scope is over.
+            for thread in threads {
+                thread.join().unwrap();
             }
         });
         Poll::<()>::Pending
@@ -195,8 +199,9 @@ fn threads_clone_while_the_poller_does() {
     let (mut task, handle) = task(std::future::poll_fn(|cx| {
         let waker = cx.waker();
         std::thread::scope(|threads| {
-            threads.spawn(|| (0..1000).for_each(|_| drop(waker.clone())));
+            let other = threads.spawn(|| (0..1000).for_each(|_| drop(waker.clone())));
             (0..1000).for_each(|_| drop(waker.clone()));
+            other.join().unwrap();
         });
         Poll::<()>::Pending
     }));
