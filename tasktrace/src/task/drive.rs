@@ -162,6 +162,10 @@ fn live_after(record: &Record, settled: u64) -> Vec<Live> {
 
 /// Where a task is, without asking it.
 pub(super) fn snapshot(record: &Record) -> RawTrace {
+    // The frames that the caller is in may not have been suspended yet.
+    if is_inside(record) {
+        scope::surroundings();
+    }
     RawTrace::snapshot(marker(record), live(record))
 }
 

@@ -76,6 +76,10 @@ impl Builder {
         at
     }
 
+    pub(super) fn is_labelled(&self, at: usize) -> bool {
+        self.nodes[at].place.label.is_some()
+    }
+
     /// Adds a live frame that is shown as one with the one that it is below.
     pub(super) fn join_live(&mut self, at: usize, place: Place, key: u64) {
         let label = self.nodes[at].place.label.take().or(place.label);

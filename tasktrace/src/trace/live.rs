@@ -132,7 +132,8 @@ impl<'a> Frames<'a, '_> {
         match (parent.at, parent.origin, live.identity.origin()) {
             // A task, or a frame, that was made of the future of this function, whose name it has.
             (Some(at), Some(call @ Origin::Call { .. }), function @ Origin::Function(_))
-                if call.path() == function.path() =>
+                if call.path() == function.path()
+                    && !(self.builder.is_labelled(at) && place.label.is_some()) =>
             {
                 self.builder.join_live(at, place, live.key);
                 at

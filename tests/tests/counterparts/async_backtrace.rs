@@ -442,21 +442,21 @@ mod reentrant {
 
     #[traced]
     async fn outer() {
-        is_running("outer(is_running)");
+        is_running("outer", "outer(is_running)");
         inner().await;
     }
 
     #[traced]
     async fn inner() {
-        is_running("outer(inner(is_running))");
+        is_running("outer(inner)", "outer(inner(is_running))");
     }
 
-    fn is_running(here: &str) {
+    fn is_running(frames: &str, here: &str) {
         // All tasks, of which this is one.
         let dump = snapshot();
         let me = dump.get(current().unwrap().id()).unwrap();
         assert!(matches!(me.state(), TaskState::Running(_)));
-        assert_eq!(outline(me.trace()), "outer");
+        assert_eq!(outline(me.trace()), frames);
         // Its own way to here.
         assert_eq!(outline(&Trace::here().unwrap()), here);
         // A question that it cannot answer is refused, and does not deadlock.

@@ -354,8 +354,8 @@ mod current_tree {
             asked
         });
         let (tree, here) = asks.await.unwrap();
-        // A frame joins the tree when it is first suspended. The way to the caller is complete.
-        assert_eq!(tree, "root");
+        // What the caller is in is there, although it has not been suspended yet.
+        assert_eq!(tree, "root(asks)");
         assert!(here.starts_with("root(") && here.contains("asks"), "{here}");
     }
 }

@@ -83,3 +83,13 @@ fn of_a_task_in_a_task() {
     let snapshot = outline(&outer.handle.snapshot());
     assert!(snapshot.contains("serve"), "{snapshot}");
 }
+
+#[test]
+fn of_a_task_and_of_its_function() {
+    let future = tasktrace::TracedExt::traced(serve("dave", 1), "the task");
+    let mut future = Box::pin(future);
+    assert!(crate::support::poll(future.as_mut()).is_pending());
+    let task = tasktrace::tasks().find(|task| task.label() == Some("the task"));
+    let snapshot = outline(&task.unwrap().snapshot());
+    assert_eq!(snapshot, "the task(conn dave req=2)");
+}

@@ -126,3 +126,16 @@ fn of_a_frame_that_is_deep() {
         });
     });
 }
+
+#[test]
+fn of_what_the_caller_is_in() {
+    #[traced]
+    async fn outer() -> String {
+        inner().await
+    }
+    #[traced]
+    async fn inner() -> String {
+        outline(&current().unwrap().snapshot())
+    }
+    assert_eq!(futures::executor::block_on(outer()), "outer(inner)");
+}
