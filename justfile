@@ -29,7 +29,7 @@ bench:
 # What annotated functions cost, in time and in throughput, next to async-backtrace and await-tree.
 # A workspace of its own, because of what the two depend on.
 bench-peers:
-    cargo bench --manifest-path benches/Cargo.toml
+    cargo bench --manifest-path tests/peers/Cargo.toml
 
 # The tests that are about memory and threads with AddressSanitizer and LeakSanitizer. The standard
 # library itself is not checked.
