@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, yield_now};
 use crate::reading::Readers;
 use crate::support::{AS_IT_HAS_TO_BE, Random, scenario};
 
-const TASKS: u64 = 300;
+const TASKS: u64 = 1000;
 
 static NUMBERS: AtomicUsize = AtomicUsize::new(0);
 

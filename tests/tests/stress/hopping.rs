@@ -19,7 +19,7 @@ type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Pool = Arc<Mutex<Vec<Boxed>>>;
 
 const THREADS: u64 = 3;
-const ROUNDS: usize = 400;
+const ROUNDS: usize = 1500;
 const TASKS: usize = 6;
 
 /// What hops.
