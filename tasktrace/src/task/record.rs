@@ -287,13 +287,13 @@ pub(super) struct Owner(pub(super) RecordRef);
 
 impl Owner {
     pub(super) fn finish(&self) {
-        if self.0.is_finished() {
-            return;
-        }
+        // Also those of a task that has resolved, and has been polled again.
         // SAFETY: whoever has the owner of a task is its poller.
         let wakers = unsafe { self.0.frames.clear() };
-        // SAFETY: likewise.
-        unsafe { self.0.exchange.finish() };
+        if !self.0.is_finished() {
+            // SAFETY: likewise.
+            unsafe { self.0.exchange.finish() };
+        }
         // Last, because the destructor of a waker is somebody else's code, and may panic.
         drop(wakers);
     }

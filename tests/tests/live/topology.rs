@@ -169,6 +169,25 @@ fn what_it_was_in_has_ended() {
 }
 
 #[test]
+fn polled_again_when_its_task_is_over() {
+    let mut moved: Boxed = Box::pin(moved());
+    let mut is_over = false;
+    let mut task = Driver::new(std::future::poll_fn(move |cx| {
+        match std::mem::replace(&mut is_over, true) {
+            false => Poll::Ready(()),
+            true => moved.as_mut().poll(cx),
+        }
+    }));
+    assert!(task.poll().is_ready());
+    task.suspend();
+    drop(task);
+    // The record is used again for this one.
+    let mut next = Driver::new(wait_for_ever());
+    next.suspend();
+    assert_eq!(next.snapshot(), "wait_for_ever");
+}
+
+#[test]
 fn polled_in_a_drop() {
     struct PollsInDrop(Option<Boxed>);
     impl Drop for PollsInDrop {
