@@ -165,7 +165,7 @@ fn a_label_is_that_of_its_frame() {
         Identity::Dynamic(StdArc::new(Dynamic {
             origin: crate::origin::Origin::Function(&ONE),
             label: Some(text.into()),
-            awaits: None,
+            awaits: crate::origin::Awaits::Nothing,
         }))
     };
     loom::model(move || {
