@@ -180,6 +180,32 @@ fn polls_that_are_interleaved() {
     assert!(current().is_none());
 }
 
+/// A coroutine that is suspended in the poll of a frame can outlive the task.
+#[test]
+fn a_frame_outlives_the_task_that_polls_it() {
+    #[tasktrace::traced]
+    async fn inside(suspends: impl Fn()) {
+        suspends();
+        drop(current());
+        Leaf::new().0.await;
+    }
+    let mut coroutine = Coroutine::<(), (), ()>::new(|suspend, ()| {
+        let mut inside = Box::pin(inside(|| suspend.suspend(())));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(inside.as_mut().poll(&mut cx).is_pending());
+    });
+    let (mut first, handle) = task(std::future::poll_fn(|_| {
+        let _suspended = coroutine.resume(());
+        Poll::<()>::Pending
+    }));
+    assert!(first.poll().is_pending());
+    drop((first, handle));
+    assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
+    let [(_one, one), (_two, two)] = [(); 2].map(|()| task(std::future::pending::<()>()));
+    assert_ne!(one.id(), two.id());
+    assert!(current().is_none());
+}
+
 /// What the future resolves to is in the frames through which it is passed.
 #[test]
 fn a_result_that_is_large() {
