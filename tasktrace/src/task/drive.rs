@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::exchange::Request;
 use super::frames::{Copied, Key};
 use super::record::{Owner, Record};
 use super::scope::{self, Scope};
 use crate::capture::{self, Capture, Live, Marker, RawTrace};
-use crate::origin::{Identity, Origin};
+use crate::origin::{FrameMeta, Identity, Origin};
 use crate::trace::Trace;
 
 /// Polls `future` as the body of a task. `is_also_frame`: it is polled as a frame of another task
@@ -141,7 +142,9 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
 /// The live frames of a task. The poll of that number has been to all that it was going to: a frame
 /// that was not polled in it, nor later, is held.
 fn live_after(record: &Record, settled: u64) -> Vec<Live> {
-    let frames = record.frames.copy().unwrap_or_default();
+    let Some(frames) = record.frames.copy() else {
+        return vec![unread()];
+    };
     let of = |frame: Copied| Live {
         key: frame.key.to_bits(),
         parent: frame.parent.to_bits(),
@@ -158,6 +161,24 @@ fn live_after(record: &Record, settled: u64) -> Vec<Live> {
         !is_wait || live.not_polled_for.is_none()
     };
     frames.into_iter().map(of).filter(is_awaited).collect()
+}
+
+/// Says that there are frames, but that nobody could read them.
+fn unread() -> Live {
+    static UNREAD: FrameMeta = FrameMeta::new(
+        None,
+        || "(its frames were changing all the time: ask again)::",
+        file!(),
+        line!(),
+        column!(),
+    );
+    Live {
+        key: u64::MAX,
+        parent: Key::TASK.to_bits(),
+        identity: Identity::Static(&UNREAD),
+        age: Duration::ZERO,
+        not_polled_for: None,
+    }
 }
 
 /// Where a task is, without asking it.

@@ -135,7 +135,10 @@ const FIRST_CHUNK: u32 = 4;
 const CHUNKS: usize = 22;
 
 /// How often a reader tries to get a copy.
-const TRIES: usize = 32;
+const TRIES: usize = 256;
+/// How often without letting other threads run. The owner may be waiting for a processor, in the
+/// middle of a change.
+const TRIES_AT_ONCE: usize = 32;
 
 type Chunk = AtomicPtr<Slot>;
 
@@ -548,13 +551,16 @@ impl Frames {
     pub(crate) fn copy(&self) -> Option<Vec<Copied>> {
         let gone = self.gone();
         let mut copy = Vec::new();
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             if self.try_copy(&mut copy)
                 && let Some(complete) = self.complete(&copy, &gone)
             {
                 return Some(complete);
             }
-            spin_loop();
+            match attempt {
+                0..TRIES_AT_ONCE => spin_loop(),
+                _ => std::thread::yield_now(),
+            }
         }
         None
     }

@@ -101,7 +101,7 @@ impl<'a> Scope<'a> {
     pub(super) fn frame(head: &'a Head, waker: &'a Waker) -> Option<Self> {
         let parent = innermost();
         // SAFETY: by the invariant of `Local::innermost`, it is null or has not returned from its
-        // `enter`; neither can it while this scope is in use, because that is on the stack below.
+        // `enter`, so the record is there; and records are never freed.
         let record = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.record;
         Some(Self {
             mark: Mark::here(),

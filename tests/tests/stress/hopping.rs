@@ -56,7 +56,7 @@ async fn pending(polls: usize) {
         left -= 1;
         match left % 3 {
             0 => cx.waker().wake_by_ref(),
-            1 => cx.waker().clone().wake(),
+            1 => cx.waker().wake_by_ref(),
             _ => drop(cx.waker().clone()),
         }
         Poll::Pending
