@@ -36,38 +36,40 @@ pub(super) fn poll<F: Future>(
     }
     // SAFETY: likewise.
     let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
-    let result = match request {
-        Request::None => enter(record, is_also_frame, cx, |scope, cx| {
-            match scope.capture() {
-                None => body(future, cx),
-                // That of a task around this one.
-                Some(capture) => capture.poll(cx, |cx| body(future, cx)),
-            }
-        }),
+    let (result, captured) = match request {
+        Request::None => {
+            let result = enter(record, is_also_frame, cx, |scope, cx| {
+                match scope.capture() {
+                    None => body(future, cx),
+                    // That of a task around this one.
+                    Some(capture) => capture.poll(cx, |cx| body(future, cx)),
+                }
+            });
+            (result, None)
+        }
         Request::Capture => {
             wake_children(record);
-            let (result, mut raw) = enter(record, is_also_frame, cx, |scope, cx| {
+            let (result, raw) = enter(record, is_also_frame, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
-                let result = {
-                    let poll = || capture.as_ref().poll(cx, |cx| body(future, cx));
-                    scope.enter_capture(&capture, poll)
-                };
+                let poll = || capture.as_ref().poll(cx, |cx| body(future, cx));
+                let result = scope.enter_capture(&capture, poll);
                 (result, capture.finish())
             });
-            if result.is_pending() {
-                raw.complete(marker(record), live_after(record, record.polls()));
+            (result, Some(raw))
+        }
+    };
+    match result {
+        Poll::Pending => {
+            // Before the answer is given: whoever has it finds the task as it left it.
+            record.note_settled();
+            record.exchange.end_poll();
+            if let Some(mut raw) = captured {
+                raw.complete(marker(record), live(record));
                 if record.frames.version() == frames_before && record.polls() > 1 {
                     record.note_idle_poll(before);
                 }
                 record.exchange.answer(Trace::new(raw));
             }
-            result
-        }
-    };
-    match result {
-        Poll::Pending => {
-            record.note_settled();
-            record.exchange.end_poll();
         }
         Poll::Ready(_) => owner.finish(),
     }
@@ -136,12 +138,6 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
     // Read before the frames are, which may be of a later poll: one that has not ended yet will
     // come to what it has not polled.
     let settled = record.settled();
-    live_after(record, settled)
-}
-
-/// The live frames of a task. The poll of that number has been to all that it was going to: a frame
-/// that was not polled in it, nor later, is held.
-fn live_after(record: &Record, settled: u64) -> Vec<Live> {
     let Some(frames) = record.frames.copy() else {
         return vec![unread()];
     };
@@ -149,6 +145,7 @@ fn live_after(record: &Record, settled: u64) -> Vec<Live> {
         key: frame.key.to_bits(),
         parent: frame.parent.to_bits(),
         age: frame.since.elapsed(),
+        // The last poll that has ended was everywhere where it was going to.
         // What has a waker of its own is polled when that is woken, not in each poll.
         not_polled_for: (frame.stamp.is_before(settled) && !frame.own_waker)
             .then(|| frame.stamp.tick().elapsed()),

@@ -42,10 +42,10 @@ fn poll(exchange: &Exchange<u32>, signal: &StdArc<Signal>) -> Request {
     let waker = Waker::from(StdArc::clone(signal));
     // SAFETY: each model has one thread that polls.
     let request = unsafe { exchange.begin_poll(&waker) };
+    exchange.end_poll();
     if request == Request::Capture {
         exchange.answer(7);
     }
-    exchange.end_poll();
     request
 }
 
