@@ -1,6 +1,6 @@
 //! The stacks of one capture, as return addresses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::live::{Around, Live, Marker};
 use crate::unwind::{Mark, PhysicalFrame, Reach, ReturnAddress, Walker};
@@ -55,6 +55,9 @@ pub(crate) enum Entry {
     /// Here frames are missing: the stack was deeper than the limit.
     Cut,
 }
+
+/// So many markers are found without a map.
+const FEW: usize = 16;
 
 /// The limits of one capture: 16 MiB of addresses, and as many leaves as a reader could want.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -126,9 +129,19 @@ impl Recorder {
     fn mark(&mut self, marker: &Marker) -> Entry {
         let markers = &mut self.trace.markers;
         let next = markers.len();
+        let same = |known: &Marker| known.key == marker.key && known.task == marker.task;
         let index = match marker.key {
-            Some(key) => *self.known.entry((marker.task, key)).or_insert(next),
             None => next,
+            // Most traces have few, and for these a map costs more than it saves.
+            Some(_) if next < FEW => markers.iter().position(same).unwrap_or(next),
+            Some(key) => {
+                if self.known.is_empty() {
+                    let keys = markers.iter().enumerate();
+                    let keys = keys.filter_map(|(at, known)| Some(((known.task, known.key?), at)));
+                    self.known = keys.collect();
+                }
+                *self.known.entry((marker.task, key)).or_insert(next)
+            }
         };
         if index == next {
             markers.push(marker.clone());
@@ -238,7 +251,8 @@ pub(super) struct Recorder {
     walk: Walk,
     trace: RawTrace,
     /// Where in the markers of the trace that of a frame of a task is.
-    known: HashMap<(u64, u64), usize>,
+    /// Empty while there are few.
+    known: BTreeMap<(u64, u64), usize>,
 }
 
 impl Recorder {
@@ -247,7 +261,7 @@ impl Recorder {
             walker: None,
             walk: Walk::new(),
             trace: RawTrace::default(),
-            known: HashMap::new(),
+            known: BTreeMap::new(),
         }
     }
 
