@@ -8,10 +8,42 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tasktrace::{Frame, Trace};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
+use tokio::task::LocalSet;
 
 /// Longer than any test takes.
 pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// A runtime with one thread.
+///
+/// # Panics
+///
+/// If the system refuses it.
+#[must_use]
+pub fn current_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("it can be built")
+}
+
+/// A runtime with two threads.
+///
+/// # Panics
+///
+/// If the system refuses it.
+#[must_use]
+pub fn multi_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.worker_threads(2).enable_all();
+    builder.build().expect("it can be built")
+}
+
+/// Runs it on every kind of runtime.
+pub fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    current_thread().block_on(test());
+    multi_thread().block_on(test());
+    current_thread().block_on(LocalSet::new().run_until(test()));
+}
 
 /// Where a future is about to wait.
 ///

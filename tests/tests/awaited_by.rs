@@ -4,26 +4,9 @@ use std::future::{pending, poll_fn};
 use std::task::Poll;
 
 use tasktrace::{Dump, Frame, JoinHandle, JoinSet, TaskId, Trace, TraceHandle, Wait, traced};
-use tokio::runtime::Runtime;
+use tasktrace_tests::{current_thread, on_each};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-
-fn current_thread() -> Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap()
-}
-
-fn multi_thread() -> Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all().build().unwrap()
-}
-
-/// Runs it on every kind of runtime.
-fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
-    current_thread().block_on(test());
-    multi_thread().block_on(test());
-    current_thread().block_on(LocalSet::new().run_until(test()));
-}
 
 async fn forever() {
     oneshot::channel::<()>().1.await.ok();

@@ -4,19 +4,9 @@ use std::future::pending;
 use std::time::Duration;
 
 use tasktrace::traced;
-use tokio::runtime::Runtime;
+use tasktrace_tests::{current_thread, multi_thread};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
-
-fn current_thread() -> Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap()
-}
-
-fn multi_thread() -> Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all().build().unwrap()
-}
 
 /// Told by each task when it is polled first.
 type Polled = mpsc::UnboundedSender<()>;

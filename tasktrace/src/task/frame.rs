@@ -164,7 +164,7 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Polls `future` as a frame of the task that is being polled. Gives it back if there is none.
+/// Polls `future` as a frame of the task that is being polled, or just so if there is none.
 #[inline]
 pub(super) fn poll<F: Future>(
     head: &Head,

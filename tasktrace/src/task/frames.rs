@@ -13,7 +13,8 @@
 //! They are numbered from 1; the task itself counts as number 0. Each use of a slot has a *serial*
 //! number that no other use of a slot of this record has, so a [`Key`], which is both, never
 //! identifies another frame than the one it was made for: not when its slot is used again, and not
-//! when the record is used for another task.
+//! when the record is used for another task. (After four billions of frames in one record the numbers
+//! begin again. Should a frame from before still be there, a tree would be wrong, and nothing else.)
 //!
 //! # Copying
 //!

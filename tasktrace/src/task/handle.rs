@@ -185,7 +185,8 @@ impl TraceHandle {
         self.task.about().id
     }
 
-    /// The name given to the task, or else the path of its function.
+    /// The name that its `#[traced(name = "…")]` gives, or else the path of its function. What a task
+    /// is called at run time is its [`label`](Self::label).
     ///
     /// ```
     /// async fn serve() {}
