@@ -369,7 +369,8 @@ fn what_happens_to_tasks_in_a_set() {
         set.spawn(registers_and_waits());
         let aborted = set.trace_handles().next().unwrap();
         drop(set);
-        assert!(aborted.backtrace().await.is_none());
+        // A worker may be in the middle of a poll of it, which is the last.
+        while aborted.backtrace().await.is_some() {}
 
         let mut set = JoinSet::new();
         let task = set.spawn(registers_and_waits());
