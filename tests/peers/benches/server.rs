@@ -1,0 +1,230 @@
+//! How much of its throughput a server loses when all of its functions are annotated: nobody asks, or
+//! there is a dump each second.
+//!
+//! The server keeps values for names, as Redis does, and its clients each send a request when they
+//! have the answer to the one before. Both are on this machine, and take all of it.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tasktrace_benches::goals::{self, Figure};
+use tasktrace_benches::stopwatch;
+use tasktrace_benches::{Case, Measured, OURS, Way, compare_in_rounds, header, is_bench};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Mutex;
+
+const CONNECTIONS: usize = 256;
+const ROUNDS: usize = 31;
+
+type Store = Arc<Mutex<HashMap<String, String>>>;
+
+enum Request {
+    Get(String),
+    Set(String, String),
+}
+
+/// A server in a module of this name, with an attribute on its functions or without.
+macro_rules! server {
+    ($name:ident $(, #[$attribute:meta])?) => {
+        mod $name {
+            use super::*;
+
+            $(#[$attribute])?
+            pub(super) async fn serve(listener: TcpListener) {
+                let store = Store::default();
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(session(stream, Arc::clone(&store)));
+                }
+            }
+
+            $(#[$attribute])?
+            async fn session(stream: TcpStream, store: Store) -> io::Result<()> {
+                stream.set_nodelay(true)?;
+                let mut stream = BufStream::new(stream);
+                while let Some(request) = read_request(&mut stream).await? {
+                    let reply = execute(&store, request).await;
+                    write_reply(&mut stream, &reply).await?;
+                }
+                Ok(())
+            }
+
+            $(#[$attribute])?
+            async fn read_request(stream: &mut BufStream<TcpStream>) -> io::Result<Option<Request>> {
+                let mut line = String::new();
+                stream.read_line(&mut line).await?;
+                Ok(parse(&line))
+            }
+
+            $(#[$attribute])?
+            async fn execute(store: &Store, request: Request) -> String {
+                match request {
+                    Request::Get(key) => get(store, &key).await,
+                    Request::Set(key, value) => set(store, key, value).await,
+                }
+            }
+
+            $(#[$attribute])?
+            async fn get(store: &Store, key: &str) -> String {
+                let value = store.lock().await.get(key).cloned();
+                value.unwrap_or_default()
+            }
+
+            $(#[$attribute])?
+            async fn set(store: &Store, key: String, value: String) -> String {
+                let old = store.lock().await.insert(key, value);
+                old.unwrap_or_default()
+            }
+
+            $(#[$attribute])?
+            async fn write_reply(stream: &mut BufStream<TcpStream>, reply: &str) -> io::Result<()> {
+                stream.write_all(reply.as_bytes()).await?;
+                stream.write_all(b"\n").await?;
+                stream.flush().await
+            }
+        }
+    };
+}
+
+server!(plain);
+server!(tasktrace_, #[tasktrace::traced]);
+server!(async_backtrace_, #[async_backtrace::framed]);
+
+fn parse(line: &str) -> Option<Request> {
+    let mut words = line.split_ascii_whitespace().map(str::to_owned);
+    match (words.next()?.as_str(), words.next()?, words.next()) {
+        ("get", key, None) => Some(Request::Get(key)),
+        ("set", key, Some(value)) => Some(Request::Set(key, value)),
+        _ => None,
+    }
+}
+
+fn main() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_io()
+        .build();
+    let runtime = runtime.expect("there can be two threads");
+    let plain = Clients::of(&runtime, plain::serve);
+    let annotated = Clients::of(&runtime, tasktrace_::serve);
+    let framed = Clients::of(&runtime, async_backtrace_::serve);
+
+    header("A server, per request");
+    let ways: Vec<(&str, Way<'_>)> = vec![
+        ("not annotated", served(&plain, || ())),
+        (OURS, served(&annotated, || ())),
+        ("tasktrace, a dump each second", served(&annotated, dump)),
+        ("async-backtrace", served(&framed, || ())),
+    ];
+    let name = "a request";
+    let measured = compare_in_rounds(ROUNDS, Case { name, ways }, 1000);
+
+    println!("\nthroughput lost");
+    let peer = lost(&measured, "async-backtrace");
+    for (goal, way) in [
+        ("server", OURS),
+        ("server-dump", "tasktrace, a dump each second"),
+    ] {
+        let figure = Figure {
+            ours: lost(&measured, way),
+            best_peer: (goal == "server").then(|| ("async-backtrace".to_owned(), peer)),
+            ratio: None,
+        };
+        goals::note(goal, &figure);
+    }
+}
+
+fn lost(measured: &Measured<'_>, way: &str) -> f64 {
+    let ratios = measured.ratios("not annotated", way, [2, 3, 1]);
+    let [lost, from, to] = ratios.map(|ratio| 1.0 - ratio);
+    println!(
+        "{way}: {:.2} %, and from {:.2} % to {:.2} % in half of the rounds",
+        lost * 100.0,
+        from * 100.0,
+        to * 100.0,
+    );
+    lost
+}
+
+fn dump() {
+    black_box(tasktrace::dump_blocking(Duration::from_secs(2)).to_string());
+}
+
+/// The clients of a server: one thread, that does as little as possible.
+struct Clients(std::cell::RefCell<Vec<std::net::TcpStream>>);
+
+impl Clients {
+    fn of<F>(runtime: &Runtime, serve: fn(TcpListener) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = runtime.block_on(TcpListener::bind(any_port));
+        let listener = listener.expect("there are free ports");
+        let address = listener.local_addr().expect("it is bound");
+        runtime.spawn(serve(listener));
+        let connect = |_| -> io::Result<std::net::TcpStream> {
+            let stream = std::net::TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        let streams: io::Result<_> = (0..CONNECTIONS).map(connect).collect();
+        Self(std::cell::RefCell::new(
+            streams.expect("the server listens"),
+        ))
+    }
+
+    /// Sends a request on each connection, and receives the replies.
+    fn turn(&self, turn: usize) -> io::Result<()> {
+        let mut streams = self.0.borrow_mut();
+        for (at, stream) in streams.iter_mut().enumerate() {
+            let key = (at * 7 + turn) % 1000;
+            match (at + turn) % 4 {
+                0 => stream.write_all(format!("set key:{key} value:{turn}\n").as_bytes())?,
+                _ => stream.write_all(format!("get key:{key}\n").as_bytes())?,
+            }
+        }
+        for stream in streams.iter_mut() {
+            let mut reply = [0; 64];
+            let mut length = 0;
+            while !reply[..length].ends_with(b"\n") {
+                match stream.read(&mut reply[length..])? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    read => length += read,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Requests for a second, in the middle of which `event` happens on another thread.
+///
+/// What is measured is for how long the process is running, for a request: with server and clients the
+/// machine is busy all of the time, so that is what decides how many requests there can be. Unlike
+/// their number, it does not depend on what else is running.
+fn served<'a>(clients: &'a Clients, event: fn()) -> Way<'a> {
+    let length = Duration::from_millis(if is_bench() { 1000 } else { 20 });
+    Box::new(move |times| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(length / 2);
+                event();
+            });
+            let (start, before) = (Instant::now(), stopwatch::busy());
+            let mut turns = 0;
+            while start.elapsed() < length {
+                clients.turn(turns).expect("the server answers");
+                turns += 1;
+            }
+            let requests = (turns * CONNECTIONS) as f64;
+            (stopwatch::busy() - before).mul_f64(f64::from(times) / requests)
+        })
+    })
+}

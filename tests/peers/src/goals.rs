@@ -1,0 +1,263 @@
+//! What tasktrace is to cost, and the file in which the benchmarks note what it does cost.
+//!
+//! The benchmarks are programs of their own. Each notes its figures in the file that the environment
+//! variable [`FIGURES`] names, if there is one, and `report` makes a table of them.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+/// The environment variable that names the file.
+pub const FIGURES: &str = "PEERS_FIGURES";
+
+/// One row of the table.
+pub struct Goal {
+    /// What benchmarks call it.
+    pub id: &'static str,
+    /// What is measured.
+    pub what: &'static str,
+    /// What the measure is in.
+    pub unit: Unit,
+    /// What it may be.
+    pub bound: Bound,
+}
+
+/// What a figure is in.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    /// Seconds.
+    Time,
+    /// Bytes.
+    Bytes,
+    /// A part of the whole, from 0 to 1.
+    Part,
+    /// A multiple.
+    Times,
+}
+
+/// What a figure may be.
+#[derive(Clone, Copy)]
+pub enum Bound {
+    /// So many times that of the best peer.
+    OfBestPeer(f64),
+    /// Less than that of the best peer.
+    LessThanBestPeer,
+    /// So much.
+    Absolute(f64),
+}
+
+/// What was measured for a goal.
+pub struct Figure {
+    /// That of tasktrace.
+    pub ours: f64,
+    /// That of the best peer, if there are peers that do such a thing, and its name.
+    pub best_peer: Option<(String, f64)>,
+    /// Ours in relation to the best peer's.
+    pub ratio: Option<f64>,
+}
+
+const fn goal(id: &'static str, what: &'static str, unit: Unit, bound: Bound) -> Goal {
+    Goal {
+        id,
+        what,
+        unit,
+        bound,
+    }
+}
+
+/// All goals, in the order of the table.
+pub const GOALS: &[Goal] = &[
+    goal(
+        "root-poll",
+        "root: a poll",
+        Unit::Time,
+        Bound::OfBestPeer(0.4),
+    ),
+    goal(
+        "nested-poll",
+        "nested: a poll",
+        Unit::Time,
+        Bound::OfBestPeer(0.4),
+    ),
+    goal(
+        "root-ready",
+        "root: create, ready poll, drop",
+        Unit::Time,
+        Bound::OfBestPeer(0.4),
+    ),
+    goal(
+        "nested-ready",
+        "nested: create, ready poll, drop",
+        Unit::Time,
+        Bound::OfBestPeer(0.4),
+    ),
+    goal(
+        "root-life",
+        "root: create, pending, ready poll, drop",
+        Unit::Time,
+        Bound::OfBestPeer(0.7),
+    ),
+    goal(
+        "nested-life",
+        "nested: create, pending, ready poll, drop",
+        Unit::Time,
+        Bound::OfBestPeer(0.7),
+    ),
+    goal(
+        "capture",
+        "capture of 10,000 tasks ten frames deep, per task, time of the executor",
+        Unit::Time,
+        Bound::OfBestPeer(0.1),
+    ),
+    goal(
+        "snapshot",
+        "snapshot of 1,000,000 suspended tasks",
+        Unit::Time,
+        Bound::Absolute(0.5),
+    ),
+    goal(
+        "dump",
+        "dump of 10,000 tasks in 20 shapes, printed",
+        Unit::Time,
+        Bound::OfBestPeer(0.01),
+    ),
+    goal(
+        "cold",
+        "first print in a process",
+        Unit::Time,
+        Bound::OfBestPeer(1.1),
+    ),
+    goal(
+        "root-bytes",
+        "bytes added by a suspended root",
+        Unit::Bytes,
+        Bound::OfBestPeer(1.0),
+    ),
+    goal(
+        "nested-bytes",
+        "bytes added by a suspended call, the only one of its task",
+        Unit::Bytes,
+        Bound::OfBestPeer(1.0),
+    ),
+    goal(
+        "nested-bytes-deep",
+        "bytes added by a suspended call, one of ten",
+        Unit::Bytes,
+        Bound::OfBestPeer(1.0),
+    ),
+    goal(
+        "ready-bytes",
+        "bytes allocated by a call that is never suspended",
+        Unit::Bytes,
+        Bound::Absolute(0.0),
+    ),
+    goal(
+        "server",
+        "throughput that a server loses, nobody asks",
+        Unit::Part,
+        Bound::Absolute(0.01),
+    ),
+    goal(
+        "server-dump",
+        "throughput that a server loses, a dump each second",
+        Unit::Part,
+        Bound::Absolute(0.03),
+    ),
+    goal(
+        "scale",
+        "create, suspend, drop: the slowest of 1,000 or 1,000,000 live tasks, 1 or 2 threads, to the fastest",
+        Unit::Times,
+        Bound::Absolute(1.5),
+    ),
+    goal(
+        "compile-dev",
+        "time to compile, per attribute, `dev`",
+        Unit::Time,
+        Bound::LessThanBestPeer,
+    ),
+    goal(
+        "compile-release",
+        "time to compile, per attribute, `release`",
+        Unit::Time,
+        Bound::LessThanBestPeer,
+    ),
+    goal(
+        "text",
+        "`.text` added per attribute, `release`",
+        Unit::Bytes,
+        Bound::LessThanBestPeer,
+    ),
+];
+
+impl Unit {
+    /// Spells out an amount.
+    pub fn show(self, amount: f64) -> String {
+        match self {
+            Self::Time => crate::time(amount),
+            // Differences of means need not be whole.
+            Self::Bytes if amount.fract() == 0.0 => format!("{amount:.0} B"),
+            Self::Bytes => format!("{amount:.1} B"),
+            Self::Part => format!("{:.1} %", amount * 100.0),
+            Self::Times => format!("{amount:.2} ×"),
+        }
+    }
+}
+
+impl Goal {
+    /// Spells out the bound.
+    pub fn bound(&self) -> String {
+        match self.bound {
+            Bound::OfBestPeer(times) => format!("≤ {times} × peer"),
+            Bound::LessThanBestPeer => "< peer".to_owned(),
+            Bound::Absolute(most) => format!("≤ {}", self.unit.show(most)),
+        }
+    }
+
+    /// Whether this is good enough. `None` if there was no peer to compare with.
+    pub fn is_met(&self, figure: &Figure) -> Option<bool> {
+        match self.bound {
+            Bound::OfBestPeer(times) => Some(figure.ratio? <= times),
+            Bound::LessThanBestPeer => Some(figure.ratio? < 1.0),
+            Bound::Absolute(most) => Some(figure.ours <= most),
+        }
+    }
+}
+
+/// Notes what was measured for a goal.
+///
+/// # Panics
+///
+/// If there is no such goal, or the file cannot be written.
+pub fn note(id: &str, figure: &Figure) {
+    assert!(GOALS.iter().any(|goal| goal.id == id), "no goal `{id}`");
+    let Some(path) = std::env::var_os(FIGURES) else {
+        return;
+    };
+    let (peer, best) = match &figure.best_peer {
+        Some((peer, best)) => (peer.as_str(), best.to_string()),
+        None => ("", String::new()),
+    };
+    let ratio = figure.ratio.map_or_else(String::new, |it| it.to_string());
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| writeln!(file, "{id}\t{}\t{peer}\t{best}\t{ratio}", figure.ours))
+        .expect("the file of figures can be written");
+}
+
+/// What was noted for a goal last.
+///
+/// # Panics
+///
+/// If the file cannot be read, or is none of figures.
+pub fn noted(path: &str, goal: &Goal) -> Option<Figure> {
+    let text = fs::read_to_string(path).expect("the file of figures can be read");
+    let of_goal = |line: &&str| line.split('\t').next() == Some(goal.id);
+    let line = text.lines().rev().find(of_goal)?;
+    let fields: Vec<&str> = line.split('\t').collect();
+    let [_, ours, peer, best, ratio] = fields[..] else {
+        panic!("not a figure: {line}");
+    };
+    Some(Figure {
+        ours: ours.parse().expect("a figure is a number"),
+        best_peer: best.parse().ok().map(|best| (peer.to_owned(), best)),
+        ratio: ratio.parse().ok(),
+    })
+}
