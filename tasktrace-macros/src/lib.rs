@@ -80,10 +80,44 @@ use crate::validate::Macro;
 ///
 /// - `"…", arguments…`: a label, as above.
 /// - `name = "…"`: a name to show with the function, the same for all of its calls.
-/// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. It stands before a
-///   label or after all of its arguments. A macro that writes the attribute for its users passes
+/// - `stalled_after = "5s"`: how long a call may wait before it counts as stalled. See
+///   [below](#limits).
+/// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. A macro that writes the attribute for its users passes
 ///   `crate = $crate::…`.
 /// - `skip`, alone: leaves everything as it is.
+///
+/// With a label, the others stand before it or after all of its arguments.
+///
+/// # Limits
+///
+/// `stalled_after` is the limit of one function, where that of the whole program does not fit: a
+/// call of it that waits for longer than this counts as stalled.
+///
+/// ```
+/// use tasktrace::traced;
+///
+/// // Waits for the next message, which may be hours away.
+/// #[traced("{peer}", stalled_after = "1d")]
+/// async fn receive(peer: &str) {
+///     # let _ = peer;
+///     tokio::task::yield_now().await;
+/// }
+///
+/// // Is told at once that it is done.
+/// #[traced(stalled_after = "500ms")]
+/// async fn acknowledge() {
+///     tokio::task::yield_now().await;
+/// }
+/// # futures::executor::block_on(async {
+/// #     receive("::1").await;
+/// #     acknowledge().await;
+/// # });
+/// ```
+///
+/// # Durations
+///
+/// A duration is a number with a unit, or several of them: `"30s"`, `"1.5s"`, `"1m30s"`. The units
+/// are `ns`, `us` or `µs`, `ms`, `s`, `m` or `min`, `h` and `d`. A duration of zero is an error.
 ///
 /// # On everything in a block, a trait or a module
 ///
@@ -232,8 +266,8 @@ use crate::validate::Macro;
 /// # Errors
 ///
 /// Anything else under the attribute, and any other argument, is an error at compile time, and so
-/// are a label together with a `name`, either of them on what is not a function, and a module in a
-/// file of its own, whose content the attribute cannot see.
+/// are a label together with a `name`, either of them or `stalled_after` on what is not a function,
+/// and a module in a file of its own, whose content the attribute cannot see.
 #[proc_macro_attribute]
 pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(args.into(), item.into()).into()
@@ -266,10 +300,12 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// And two more:
+/// And three more, in any place among those:
 ///
 /// - `block_on = path::to::fn`: runs the task with this function, which takes a future and returns
 ///   its output, and without tokio. It excludes the arguments of tokio.
+/// - `dump_on_signal`: has the process dump its tasks when it is sent a signal. See
+///   [below](#signals).
 /// - `tasktrace = path`: where the `tasktrace` crate is, if not at `::tasktrace`.
 ///
 /// ```
@@ -278,6 +314,32 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     std::future::ready(()).await;
 /// }
 /// ```
+///
+/// # Signals
+///
+/// `dump_on_signal` names the signal, or leaves it to `tasktrace` which one it is:
+///
+/// ```
+/// #[tasktrace::main(flavor = "current_thread", dump_on_signal = "SIGUSR2")]
+/// async fn main() {
+///     tokio::task::yield_now().await;
+/// }
+///
+/// # mod another {
+/// #[tasktrace::main(dump_on_signal)]
+/// async fn main() {
+///     tokio::task::yield_now().await;
+/// }
+/// # }
+/// ```
+///
+/// A name is one of `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGUSR1`, `SIGUSR2`, `SIGALRM`, `SIGTERM`,
+/// `SIGURG`, `SIGXCPU`, `SIGVTALRM`, `SIGPROF`, `SIGWINCH`, `SIGIO` and `SIGINFO`, with or without
+/// `SIG`, in capital letters or not. It is checked at compile time. Whether there is such a signal
+/// is up to the system.
+///
+/// It begins before the task does: in a `main` on tokio when the runtime has been built, in a test
+/// before that.
 ///
 /// # Errors
 ///
@@ -310,14 +372,45 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// This is `#[tokio::test]` with the body as a task named after the function. The arguments are
-/// those of [`macro@main`], with the defaults of `#[tokio::test]`.
+/// This is `#[tokio::test]` with the body as a task named after the function.
+///
+/// # Arguments
+///
+/// Those of [`macro@main`], with the defaults of `#[tokio::test]`, and one more:
+///
+/// - `timeout = "30s"`: how long the test may take. One that takes longer fails, and says where its
+///   tasks wait. It is a [duration](macro@traced#durations), or `"none"` for as long as it likes.
+///
+/// ```
+/// #[tasktrace::test(timeout = "30s")]
+/// async fn answers() {
+///     # async fn answer() -> u32 { 42 }
+///     assert_eq!(answer().await, 42);
+/// }
+///
+/// #[tasktrace::test(flavor = "multi_thread", timeout = "none")]
+/// async fn soaks() {
+///     tokio::task::yield_now().await;
+/// }
+/// ```
+///
+/// The time is that of the whole function: the runtime is built in it, and shut down. What an
+/// attribute between this one and the function adds, such as to wait for other tests, is not a part
+/// of it.
 ///
 /// # Errors
 ///
-/// Anything but an `async fn`, and a second attribute that makes a test of the function, is an
-/// error at compile time.
+/// Anything but an `async fn`, a second attribute that makes a test of the function, and what is not
+/// a duration, is an error at compile time.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::entry(Macro::Test, args.into(), item.into()).into()
+}
+
+/// Puts what it is given before the body of a function. `test` leaves it to be expanded after
+/// tokio's attribute.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn around_test(statements: TokenStream, item: TokenStream) -> TokenStream {
+    expand::around_test(&statements.into(), item.into()).into()
 }

@@ -182,6 +182,11 @@ mod tests {
             quote!(enter(); match (move || { let body = async { old }; block_on(body) })() {}),
             quote!(enter(); match (move || { let body = async { new }; block_on(body) })() {}),
         );
+        // As `#[tasktrace::test]` leaves it.
+        assert_replaced(
+            quote!(let _a = { &B }; ({ let body = async { old }; block_on(body) })),
+            quote!(let _a = { &B }; ({ let body = async { new }; block_on(body) })),
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What the attributes do not accept, said where it is written.
 
 use quote::ToTokens;
-use syn::{Attribute, Error, Result};
+use syn::{Attribute, Error, Meta, Result};
 
-use crate::args::TracedArgs;
+use crate::args::{EntryArgs, TracedArgs};
 use crate::item::{Function, NotAFunction};
 use crate::items::{Item, Kind};
 use crate::rewritten;
@@ -74,6 +74,12 @@ pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
             format!("a label is that of a function, not of this `{keyword}`"),
         ));
     }
+    if let Some(duration) = &args.stalled_after {
+        return Err(Error::new_spanned(
+            duration,
+            format!("`stalled_after` is for a function, not for this `{keyword}`"),
+        ));
+    }
     if container.has_content() {
         return Ok(());
     }
@@ -115,6 +121,17 @@ pub(crate) fn entry(attribute: Macro, function: &Function) -> Result<()> {
     }
 }
 
+/// What `main` asks of its arguments, other than their grammar.
+pub(crate) fn entry_args(attribute: Macro, args: &EntryArgs) -> Result<()> {
+    match &args.timeout {
+        Some(timeout) if attribute == Macro::Main => Err(attribute.error(
+            &timeout.key,
+            "takes no `timeout`, which is an argument of `#[tasktrace::test]`",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this is `main` with arguments, which the compiler does not accept either.
 pub(crate) fn has_arguments_of_main(function: &Function) -> bool {
     function.sig.ident == "main" && !function.sig.inputs.is_empty()
@@ -129,4 +146,10 @@ pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
     };
     let path = &other.path().segments;
     path.last().is_some_and(|last| last.ident == name)
+}
+
+/// Whether it has a `#[should_panic]` that does not say what is expected.
+pub(crate) fn passes_by_any_panic(function: &Function) -> bool {
+    let mut attrs = function.attrs.iter();
+    attrs.any(|attr| matches!(&attr.meta, Meta::Path(path) if path.is_ident("should_panic")))
 }

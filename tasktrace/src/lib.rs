@@ -79,6 +79,8 @@
 //! asks nobody. A [`Dump`] is printed in groups of tasks that wait at the same place, with what may
 //! be wrong first, or [by who waits for whom](Dump::by_awaiter).
 //!
+//! From outside, with a signal: [`dump_on_signal`].
+//!
 //! [`Trace::here`] shows the way to the line that calls it, for logs and panic hooks.
 //!
 //! ```
@@ -122,12 +124,35 @@
 //! a `select!` has stopped polling, is marked, with the time since its last poll: nothing drives it,
 //! and what it holds, such as a lock, stays held.
 //!
+//! # Running tasks
+//!
+//! A task that is in the middle of a poll cannot be asked: it computes, or it blocks its thread. A dump
+//! interrupts that thread by a signal, and shows what it is doing ([`Source::Sample`]): the functions of
+//! the task, and the call that blocks it, such as `std::thread::sleep`. The handler copies the
+//! registers, the stack up to the task and the list of frames that are being polled, which takes some
+//! ten microseconds, and does nothing else. Nothing is installed until there is a task to be shown that way.
+//! This is so on Linux, x86_64 and aarch64; elsewhere the state of the task, its thread and the time
+//! are shown. See [`set_sample_signal`] for which signal it is, and [`NoSample`] for what can be in the
+//! way.
+//!
+//! # What tells on its own
+//!
+//! * A [`#[tasktrace::test]`](macro@test) that takes too long fails with a verdict, its own tasks, and a
+//!   file for machines. The time is kept by a plain thread, whatever the runtime or its clock do.
+//!   `timeout = "30s"` sets the limit, and the environment variable `TASKTRACE_TEST_TIMEOUT` overrides
+//!   it. A panic in it tells the async stack.
+//! * [`watchdog`] reports polls that do not end, tasks that are not polled although they should be, and
+//!   functions that wait for longer than [`#[traced(stalled_after = "5s")]`](macro@traced) allows.
+//! * [`dump_on_signal`] writes a dump when the process gets a signal, from a thread of its own.
+//! * [`panic_hook`] adds the async stack to the message of a panic.
+//!
 //! # Features
 //!
 //! * `tokio`: `spawn` and others, `JoinHandle` and `JoinSet`: tasks that know where and by whom they
 //!   were spawned, and show who awaits them; and the number of tokio's tasks that are not traced.
 //!   Whoever awaits them is traced down to what they wait for.
-//! * `serde`: `Serialize` for dumps and traces.
+//! * `serde`: `Serialize` for dumps and traces. (As JSON they can be written without.)
+//! * `tracing`: what a watchdog reports, as events.
 //!
 //! # What a program needs
 //!
@@ -139,17 +164,22 @@
 //!
 //! # Limits
 //!
-//! * A task answers at its next poll, so one that is being polled all the time, or that nobody
-//!   polls, does not: [`TraceError`] says which. Its live frames can be seen all the same.
-//! * Of a poll that has not ended, it is known that the task is running, on which thread and since
-//!   when; a function that has not been suspended yet is no live frame.
+//! * A task answers at its next poll, so one that nobody polls does not: [`TraceError`] says so. Its live
+//!   frames can be seen all the same.
+//! * The stack of a poll that has not ended is had on Linux only, and not where its thread blocks the
+//!   signal, or where the system forbids `process_vm_readv`. Of a stack of more than 512 KiB the part
+//!   that is nearer to the root is missing. Where a poll switches to another stack, what is below the
+//!   switch is shown.
+//! * Which tasks are those of a test is known by the runtime with the feature `tokio`, otherwise by who
+//!   has spawned them and by which thread polls them.
 //! * Where a combinator hands its children wakers of its own, those that are no frames are not seen.
 //! * A leaf that waits without a waker leaves no stack. It is shown as far as there are tasks and
 //!   `#[traced]` functions around it.
 //! * A future that registers its waker at its first poll only, instead of at each, shows in no later
 //!   poll. It is reported as having no waker registered, although it has.
 //! * A wake goes to the executor directly: a task that was woken by others, and not polled since,
-//!   is not told from one that is suspended.
+//!   is not told from one that is suspended. A [`watchdog`](watchdog()) finds executors that do not
+//!   poll what is woken, by waking one of their tasks at each look.
 //! * An executor that demands that wakers be its own, such as embassy's, cannot be captured.
 //! * A handle holds on to the waker of its task until the task ends. On executors that cancel a
 //!   task when nobody has a waker of it, a traced task is not cancelled that way.
@@ -172,35 +202,38 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
+//! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
-//! | `task` | records, the poll of a task, requests, handles | capture, host, origin, sync, trace, unwind |
+//! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | sync, unwind |
-//! | `capture` | scopes, the recording waker, the buffers; no symbols, no text | origin, unwind |
+//! | `capture` | scopes, the recording waker, the buffers, signals; no symbols, no text | origin, os, sync, unwind |
 //! | `unwind` | walks the stack; no tasks | sync |
 //! | `origin` | what tasks and frames are known by, without symbols | |
 //! | `host` | what is known of the executor | |
+//! | `os` | what the operating system is asked for | |
 //! | `sync` | std's synchronisation, or what checks how it is used | |
 //!
 //! What always holds:
 //!
 //! 1. The leaf registers the real waker. There is no false `Pending`, and no lost wake.
 //! 2. A capture costs a task at most one poll more, two where children were woken, by its own
-//!    executor.
+//!    executor. To be woken by a watchdog costs one.
 //! 3. No lock is held while anybody else's code runs. A poll waits for no reader, but for as long as
 //!    one copies the labels of a task.
 //! 4. A panic in a poll passes through unchanged, and what was set up for the poll is taken down.
 //! 5. A capture is bounded in frames and leaves; what was cut is said. Merging and printing do not
 //!    recurse.
 //! 6. A trace is never blank.
-//! 7. `unsafe` is in `unwind`, `capture` and `task` only.
+//! 7. `unsafe` is in `unwind`, `capture`, `task` and `os` only.
 
 mod capture;
 mod dump;
 mod host;
 mod origin;
+mod os;
 mod render;
 #[cfg(feature = "tokio")]
 mod rt;
@@ -209,6 +242,7 @@ mod sync;
 mod task;
 mod trace;
 mod unwind;
+mod watch;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -219,15 +253,21 @@ pub mod __private;
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 
-pub use dump::{Dump, Forest, Source, TaskDump, dump, dump_blocking, snapshot};
+pub use capture::set_sample_signal;
+pub use dump::{
+    Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,
+};
 #[cfg(feature = "tokio")]
 pub use rt::{
     JoinHandle, JoinSet, JoinSetTaskBuilder, TaskBuilder, spawn, spawn_local, spawn_local_on,
     spawn_on,
 };
 pub use task::{
-    NoAnswer, Running, TaskId, TaskState, TraceError, TraceHandle, TracedExt, TracedFuture,
-    TracedTask, current, tasks, traced,
+    NoAnswer, NoSample, Running, TaskId, TaskState, TraceError, TraceHandle, TracedExt,
+    TracedFuture, TracedTask, current, tasks, traced,
 };
 pub use tasktrace_macros::{main, test, traced};
 pub use trace::{Frame, Trace, Wait};
+pub use watch::panic::panic_hook;
+pub use watch::signal::{DumpOnSignal, DumpOnSignalError, dump_on_signal};
+pub use watch::watchdog::{Watchdog, WatchdogBuilder, watchdog};

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What is known of a `#[traced]` function at compile time.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub struct FrameMeta {
     file: &'static str,
     line: u32,
     column: u32,
+    /// In nanoseconds.
+    stalled_after: Option<u64>,
 }
 
 impl FrameMeta {
@@ -29,7 +33,30 @@ impl FrameMeta {
             file,
             line,
             column,
+            stalled_after: None,
         }
+    }
+
+    /// A call that waits for so many nanoseconds is stalled.
+    #[must_use]
+    pub const fn stalled_after(mut self, nanos: u64) -> Self {
+        self.stalled_after = Some(nanos);
+        self
+    }
+}
+
+/// Whether a function with a limit of its own was ever called. Until then nobody need look for one.
+static ANY_LIMITS: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn any_limits() -> bool {
+    ANY_LIMITS.load(Ordering::Relaxed)
+}
+
+/// A function with a limit is called.
+pub(crate) fn set_any_limits() {
+    // Written once, so that the threads which call such functions only ever read it.
+    if !any_limits() {
+        ANY_LIMITS.store(true, Ordering::Relaxed);
     }
 }
 
@@ -144,6 +171,15 @@ impl Identity {
         }
     }
 
+    /// For how long the frame may be suspended, if there is a limit to that. What is also a task
+    /// has it there.
+    pub(crate) fn stalled_after(&self) -> Option<Duration> {
+        match self {
+            Self::Dynamic(dynamic) if !matches!(dynamic.awaits, Awaits::Nothing) => None,
+            _ => self.origin().stalled_after(),
+        }
+    }
+
     /// The numbers of the tasks that it waits for.
     pub(crate) fn awaits(&self) -> Vec<u64> {
         let Self::Dynamic(dynamic) = self else {
@@ -187,6 +223,14 @@ impl Origin {
     pub(crate) fn given_name(self) -> Option<&'static str> {
         match self {
             Self::Function(meta) => meta.name,
+            Self::Call { .. } | Self::Wait { .. } => None,
+        }
+    }
+
+    /// How long a call may wait before it is stalled, where the function says so.
+    pub(crate) fn stalled_after(self) -> Option<Duration> {
+        match self {
+            Self::Function(meta) => meta.stalled_after.map(Duration::from_nanos),
             Self::Call { .. } | Self::Wait { .. } => None,
         }
     }
@@ -264,4 +308,26 @@ fn trim_closures(path: &str) -> &str {
         path = shorter;
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static UNLIMITED: FrameMeta = FrameMeta::new(None, || "path", "file", 1, 2);
+    static LIMITED: FrameMeta =
+        FrameMeta::new(None, || "path", "file", 1, 2).stalled_after(1_500_000_000);
+
+    #[test]
+    fn limits_of_functions() {
+        let limit = |meta| Origin::Function(meta).stalled_after();
+        assert_eq!(limit(&UNLIMITED), None);
+        assert_eq!(limit(&LIMITED), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn whether_there_are_limits() {
+        set_any_limits();
+        assert!(any_limits());
+    }
 }

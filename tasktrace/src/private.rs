@@ -6,8 +6,9 @@ use core::future::Future;
 
 pub use core::{column, file, line};
 pub use std::format;
+pub use tasktrace_macros::around_test;
 
-use crate::origin::{Identity, Origin};
+use crate::origin::{Identity, Origin, set_any_limits};
 use crate::task::About;
 
 pub use crate::origin::{FrameMeta, path_of};
@@ -26,10 +27,34 @@ pub fn labelled<F: Future>(meta: &'static FrameMeta, label: String, future: F) -
     TracedFuture::new(identity, future)
 }
 
-/// Wraps the body of a `main` or `test` function: always a task of its own.
+/// Passes on what is known of a function that has a limit, and notes that there is one.
+#[inline]
+pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
+    set_any_limits();
+    meta
+}
+
+/// Wraps the body of a `main` function: always a task of its own.
 #[inline]
 pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TracedTask<F> {
     TracedTask::new(About::of(Origin::Function(meta)), future)
+}
+
+/// What `main` does first. `dump_on_signal` is what its argument says: `""` if it has no value. So
+/// may what a `test` does: there is nothing to be done after the first time.
+pub fn start(dump_on_signal: Option<&str>) {
+    crate::watch::signal::start(dump_on_signal);
+}
+
+/// A `test` function: how long it may take, that it runs, and its body.
+pub use crate::watch::test::{
+    Current as CurrentTest, Limit, Running as RunningTest, TestBody, body as test,
+};
+
+/// Panics with what a test is told, at the place of the call.
+#[track_caller]
+pub fn fail(message: String) -> ! {
+    panic!("{message}")
 }
 
 /// Stands for what a `#[traced]` body returns, where only its type is wanted. Never called.
@@ -40,6 +65,11 @@ pub fn output<T>() -> T {
 /// How many records and how many frames there are, for the tests.
 pub fn live() -> (usize, usize) {
     crate::task::live()
+}
+
+/// Looks at all tasks as a watchdog does, each time it is called, for the benchmarks.
+pub fn looks() -> impl FnMut() -> usize {
+    crate::watch::watchdog::looks()
 }
 
 /// How many times an address has been resolved, for the tests.

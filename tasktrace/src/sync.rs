@@ -36,10 +36,14 @@ pub(crate) use tsan::{Condvar, Mutex, MutexGuard};
 
 /// For what is static, and so no part of a model.
 #[cfg(not(tasktrace_tsan))]
-pub(crate) use std::sync::{Mutex as StaticMutex, MutexGuard as StaticMutexGuard};
+pub(crate) use std::sync::{
+    Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
+};
 
 #[cfg(tasktrace_tsan)]
-pub(crate) use tsan::{Mutex as StaticMutex, MutexGuard as StaticMutexGuard};
+pub(crate) use tsan::{
+    Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
+};
 
 #[cfg(tasktrace_tsan)]
 mod tsan;

@@ -1,6 +1,7 @@
 //! What the scenarios in `tests/` share.
 
 pub mod probe;
+pub mod sampled;
 
 use std::cell::Cell;
 use std::future::Future;

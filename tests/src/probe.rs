@@ -1,11 +1,16 @@
 //! Takes the place of the runtime crate: what is written `#[traced(crate = tasktrace_tests::probe)]`
 //! reports here what the expansion says of the function, and runs untouched.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 thread_local! {
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
     static LABELS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static LIMITS: RefCell<Vec<Duration>> = const { RefCell::new(Vec::new()) };
+    static STEPS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static FAILURE: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
 /// What polls the body of a function.
@@ -40,32 +45,56 @@ pub fn labels() -> Vec<String> {
     LABELS.take()
 }
 
+/// After how long the functions entered on this thread since the last call are stalled, as far as
+/// they say so.
+pub fn limits() -> Vec<Duration> {
+    LIMITS.take()
+}
+
+/// What `main` and `test` did on this thread since the last call, beside running a task.
+pub fn steps() -> Vec<String> {
+    STEPS.take()
+}
+
+/// Adds to [`steps`].
+pub fn step(step: impl Into<String>) {
+    STEPS.with_borrow_mut(|all| all.push(step.into()));
+}
+
+/// Has the next test on this thread fail, with this message, where its body would begin.
+pub fn fail(message: &'static str) {
+    FAILURE.set(Some(message));
+}
+
 /// The same as [`entered`], as kinds and names of functions.
 pub fn names() -> Vec<(Kind, String)> {
-    let name = |entered: Entered| {
-        let path = entered.path.replace("::{{closure}}", "");
-        let mut segments = path.rsplit("::");
-        let function = segments.nth(1).map(String::from);
-        (
-            entered.kind,
-            function.expect("an item lies in the function"),
-        )
-    };
+    let name = |entered: Entered| (entered.kind, function(entered.path).to_owned());
     entered().into_iter().map(name).collect()
+}
+
+/// The name of the function that an item lies in.
+fn function(path: &'static str) -> &'static str {
+    let mut segments = path.rsplit("::").skip(1);
+    let function = segments.find(|segment| *segment != "{{closure}}");
+    function.expect("an item lies in the function")
 }
 
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod __private {
-    use super::{ENTERED, Entered, Kind, LABELS};
+    use std::time::Duration;
+
+    use super::{ENTERED, Entered, FAILURE, Kind, LABELS, LIMITS, RUNNING, function, step};
 
     pub use std::format;
+    pub use tasktrace::__private::{Limit, around_test, fail};
 
     #[derive(Debug)]
     pub struct FrameMeta {
         name: Option<&'static str>,
         path: fn() -> &'static str,
         place: (&'static str, u32, u32),
+        stalled_after: Option<u64>,
     }
 
     impl FrameMeta {
@@ -81,12 +110,25 @@ pub mod __private {
                 name,
                 path,
                 place: (file, line, column),
+                stalled_after: None,
             }
+        }
+
+        #[must_use]
+        pub const fn stalled_after(mut self, nanos: u64) -> Self {
+            self.stalled_after = Some(nanos);
+            self
         }
     }
 
     pub fn path_of<T>(_item: T) -> &'static str {
         std::any::type_name::<T>()
+    }
+
+    pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
+        let nanos = meta.stalled_after.expect("it has a limit");
+        LIMITS.with_borrow_mut(|all| all.push(Duration::from_nanos(nanos)));
+        meta
     }
 
     pub fn frame<F: Future>(meta: &'static FrameMeta, future: F) -> F {
@@ -100,6 +142,61 @@ pub mod __private {
     }
 
     pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> F {
+        enter(Kind::Task, meta);
+        future
+    }
+
+    pub fn start(dump_on_signal: Option<&str>) {
+        step(format!("start {dump_on_signal:?}"));
+    }
+
+    /// Notes when it begins and ends.
+    #[derive(Debug)]
+    pub struct RunningTest(&'static str);
+
+    impl RunningTest {
+        #[must_use]
+        pub fn new(meta: &'static FrameMeta, limit: Limit) -> Self {
+            let name = function((meta.path)());
+            step(format!("begin {name} {limit:?}"));
+            RUNNING.set(Some(name));
+            Self(name)
+        }
+
+        #[must_use]
+        pub fn panicking(meta: &'static FrameMeta, limit: Limit) -> Self {
+            step("to panic".to_owned());
+            Self::new(meta, limit)
+        }
+    }
+
+    impl Drop for RunningTest {
+        fn drop(&mut self) {
+            RUNNING.set(None);
+            step(format!("end {}", self.0));
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    pub struct CurrentTest(Option<&'static str>);
+
+    impl CurrentTest {
+        #[must_use]
+        pub fn get() -> Self {
+            Self(RUNNING.get())
+        }
+    }
+
+    pub fn test<F: Future>(
+        meta: &'static FrameMeta,
+        test: CurrentTest,
+        panic: fn(String) -> !,
+        future: F,
+    ) -> F {
+        assert_eq!(test.0, Some(function((meta.path)())));
+        if let Some(message) = FAILURE.take() {
+            panic(message.to_owned());
+        }
         enter(Kind::Task, meta);
         future
     }

@@ -80,6 +80,14 @@ fn the_example_is_valid() {
     assert_valid(&example);
 }
 
+#[test]
+fn the_report_of_a_test_is_valid() {
+    let report = read("example.hang.json");
+    assert_eq!(report["schema"], "tasktrace.hang/1");
+    assert_valid(&report);
+    assert_valid(&report["dump"]);
+}
+
 /// Whatever the schema offers to choose from is in the example, so that it is tested.
 #[test]
 fn the_example_has_one_of_everything() {
@@ -97,10 +105,13 @@ fn the_example_has_one_of_everything() {
     }
     let mut offered = Vec::new();
     words(&read("tasktrace.schema.json"), &mut offered);
-    let example = read("example.dump.json").to_string();
-    offered.retain(|word| !example.contains(&format!("\"{word}\"")));
-    // A program lacks one of these at a time, and a trace is no dump.
-    assert_eq!(offered, ["symbols", "tasktrace.trace/1"]);
+    let examples = ["example.dump.json", "example.hang.json"];
+    let examples = examples.map(|file| read(file).to_string()).concat();
+    offered.retain(|word| !examples.contains(&format!("\"{word}\"")));
+    // A program lacks one of these at a time, a test is at one stage, and a trace is no dump.
+    let others = ["beginning", "end", "symbols", "tasktrace.trace/1"];
+    offered.sort_unstable();
+    assert_eq!(offered, others);
 }
 
 #[test]
@@ -137,6 +148,8 @@ fn a_dump_is_valid() {
     let document = serde_json::to_value(&dump).expect("it is serialised");
     assert_valid(&document);
     assert_eq!(document["schema"], "tasktrace.dump/1");
+    let written: Value = serde_json::from_str(&dump.json().to_string()).expect("it is JSON");
+    assert_eq!(written, document);
     assert!(dump.get(handle.id()).is_some(), "{dump}");
     let ids: Vec<u64> = dump.tasks().map(|task| task.id().get()).collect();
     let tasks = document["tasks"].as_array().expect("there is a list");

@@ -275,7 +275,7 @@ mod labels {
     /// Neither copied nor borrowed.
     struct Peer(String);
 
-    #[traced("{} {id}", peer.0, crate = probe)]
+    #[traced("{} {id}", peer.0, stalled_after = "1s", crate = probe)]
     #[tokio::main]
     async fn tokio_above(peer: Peer, id: u32) -> Peer {
         tokio::task::yield_now().await;
@@ -298,7 +298,7 @@ mod labels {
         span_after_a_pause().await
     }
 
-    #[traced("{} {id}", peer.0, crate = probe)]
+    #[traced("{} {id}", peer.0, crate = probe, stalled_after = "2s")]
     #[instrument(skip(peer))]
     async fn instrument_below(peer: Peer, id: u32) -> Option<&'static str> {
         drop(peer);
@@ -336,6 +336,10 @@ mod labels {
             probe::labels(),
             ["::1 1", "::1 2", "::1 3", "::1 4", "::1 5", "::1 6"]
         );
+        assert_eq!(
+            probe::limits(),
+            [Duration::from_secs(1), Duration::from_secs(2)]
+        );
     }
 
     #[async_trait]
@@ -344,7 +348,7 @@ mod labels {
         async fn by_mut(&mut self, text: String) -> usize;
         async fn by_value(self, mut items: Vec<u32>) -> Vec<u32>;
 
-        #[traced("{value} in {}", std::any::type_name::<Self>(), crate = probe)]
+        #[traced("{value} in {}", std::any::type_name::<Self>(), crate = probe, stalled_after = "3s")]
         async fn provided(value: u32) -> u32 {
             tokio::task::yield_now().await;
             value
@@ -389,6 +393,7 @@ mod labels {
             probe::labels(),
             ["::1 a", "::1 b", "::1 [0]", provided.as_str()]
         );
+        assert_eq!(probe::limits(), [Duration::from_secs(3)]);
     }
 }
 

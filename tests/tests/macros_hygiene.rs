@@ -7,6 +7,8 @@
     reason = "what shadows a name is there to be left alone"
 )]
 
+use std::time::Duration;
+
 use futures::executor::block_on;
 use tasktrace_tests::probe::{self, Kind};
 
@@ -71,6 +73,11 @@ mod shadowed {
         META + output
     }
 
+    #[::tasktrace::traced(stalled_after = "5s")]
+    pub(crate) async fn limited(output: u32) -> u32 {
+        META + here() + output
+    }
+
     #[::tasktrace::traced("{output}")]
     pub(crate) fn returned(
         output: u32,
@@ -112,8 +119,18 @@ mod shadowed {
         body + block_on + output + META + here()
     }
 
-    #[::tasktrace::test(block_on = ::futures::executor::block_on)]
+    #[::tasktrace::main(crate = ::tokio, flavor = "current_thread", dump_on_signal)]
+    pub(crate) async fn entry_of_tokio(body: u32, output: u32) -> u32 {
+        body + output + META + here()
+    }
+
+    #[::tasktrace::test(block_on = ::futures::executor::block_on, timeout = "5s")]
     async fn test() {
+        assert!(META + here() == 3);
+    }
+
+    #[::tasktrace::test(crate = ::tokio, dump_on_signal = "USR1", timeout = "none")]
+    async fn test_of_tokio() {
         assert!(META + here() == 3);
     }
 }
@@ -131,7 +148,17 @@ mod bare {
         traced().await
     }
 
-    #[::tasktrace::traced("{number}")]
+    #[::tasktrace::test(block_on = ::futures::executor::block_on, timeout = "5s")]
+    async fn test() {
+        ::std::assert!(traced().await == 1);
+    }
+
+    #[::tasktrace::test(crate = ::tokio, dump_on_signal, timeout = "5s")]
+    async fn test_of_tokio() {
+        ::std::assert!(traced().await == 1);
+    }
+
+    #[::tasktrace::traced("{number}", stalled_after = "1h")]
     pub(crate) fn returned(number: u32) -> impl ::core::future::Future<Output = u32> {
         if number == 0 {
             return ::core::future::ready(1);
@@ -159,7 +186,7 @@ mod renamed {
     #[tasktrace::traced(crate = re::export)]
     pub(crate) async fn local() {}
 
-    #[tasktrace::traced(crate = crate::renamed::re::export)]
+    #[tasktrace::traced(crate = crate::renamed::re::export, stalled_after = "5s")]
     pub(crate) async fn from_root() {}
 
     #[tasktrace::traced(crate = "re::export")]
@@ -167,7 +194,7 @@ mod renamed {
 
     macro_rules! exported {
         () => {
-            #[tasktrace::traced(crate = $crate::renamed::re::export)]
+            #[tasktrace::traced(crate = $crate::renamed::re::export, stalled_after = "5s")]
             pub(crate) async fn from_a_macro() {}
 
             #[tasktrace::traced(crate = $crate::renamed::re::export)]
@@ -185,6 +212,21 @@ mod renamed {
 
     #[tasktrace::main(tasktrace = "re::export", flavor = "current_thread")]
     pub(crate) async fn main_of_tokio() {}
+
+    #[tasktrace::test(tasktrace = re::export, timeout = "1s")]
+    async fn test() {
+        assert_eq!(super::probe::steps(), ["begin test Nanos(1000000000)"]);
+    }
+
+    mod tests {
+        #[tasktrace::test(tasktrace = super::re::export, timeout = "none", dump_on_signal)]
+        async fn relative() {
+            let begin = "begin relative None";
+            assert_eq!(probe::steps(), ["start Some(\"\")", begin]);
+        }
+
+        use tasktrace_tests::probe;
+    }
 }
 
 /// An argument can have the name of any item of the expansion.
@@ -209,7 +251,9 @@ fn shadowed_names() {
     assert_eq!(block_on(shadowed::traced(8)), 15);
     assert_eq!(block_on(shadowed::block()), 7);
     assert_eq!(shadowed::entry(4, 8, 16), 31);
+    assert_eq!(shadowed::entry_of_tokio(4, 8), 15);
     assert_eq!(block_on(shadowed::labelled(2)), 3);
+    assert_eq!(block_on(shadowed::limited(4)), 7);
     assert_eq!(block_on(shadowed::returned(0)), 1);
     assert_eq!(block_on(shadowed::returned(2)), 3);
     assert_eq!(block_on(shadowed::opaque(0)), 1);
@@ -246,6 +290,7 @@ fn renamed_crate() {
             frame("in_a_module"),
         ]
     );
+    assert_eq!(probe::limits(), [Duration::from_secs(5); 2]);
     renamed::main();
     renamed::main_of_tokio();
     let task = |name: &str| (Kind::Task, name.to_owned());

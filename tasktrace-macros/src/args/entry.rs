@@ -1,23 +1,39 @@
 //! Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path, Result, Token};
 
-use super::{comma, key, path, peek_key};
+use super::{Duration, comma, is_last_token, key, path, peek_key, signal, string};
 
 const TASKTRACE: &str = "`tasktrace` takes the path of the `tasktrace` crate: `tasktrace = path`";
 const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future: \
                         `block_on = path::to::fn`";
-const BESIDE_BLOCK_ON: &str = "`block_on` replaces tokio, and only `tasktrace = path` goes with it";
+const BESIDE_BLOCK_ON: &str =
+    "`block_on` replaces tokio, and arguments of tokio's do not go with it";
+const TIMEOUT: &str = "`timeout` takes a duration in a string literal, or `\"none\"`: \
+                       `timeout = \"30s\"`";
+const DUMP_ON_SIGNAL: &str = "`dump_on_signal` stands alone, or takes the name of a signal in a \
+                              string literal: `dump_on_signal = \"SIGUSR1\"`";
 
 /// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 pub(crate) struct EntryArgs {
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
     pub(crate) executor: Executor,
+    pub(crate) timeout: Option<Timeout>,
+    /// The signal that asks for a dump. Empty where it is not named.
+    pub(crate) dump_on_signal: Option<LitStr>,
+}
+
+/// How long a test may take.
+pub(crate) struct Timeout {
+    pub(crate) key: Ident,
+    /// `None` for as long as it likes.
+    pub(crate) nanos: Option<u64>,
 }
 
 /// What runs the function.
@@ -38,36 +54,89 @@ pub(crate) struct TokioArgs {
 impl EntryArgs {
     pub(crate) fn parse(args: TokenStream) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
-            let mut tasktrace = None;
-            let mut block_on = None;
-            let mut tokio = TokioArgs::default();
+            let mut written = Written::default();
             while !input.is_empty() {
-                match peek_key(input).as_deref() {
-                    Some("tasktrace") => {
-                        key(input, tasktrace.is_some(), TASKTRACE)?;
-                        tasktrace = Some(path(input, TASKTRACE)?);
-                        comma(input)?;
-                    }
-                    Some("block_on") => {
-                        key(input, block_on.is_some(), BLOCK_ON)?;
-                        block_on = Some(path(input, BLOCK_ON)?);
-                        comma(input)?;
-                    }
-                    _ => tokio.parse_one(input)?,
-                }
+                written.parse_one(input)?;
             }
-            let executor = match block_on {
-                None => Executor::Tokio(tokio),
-                Some(path) if tokio.tokens.is_empty() => Executor::BlockOn(path),
-                Some(_) => return Err(Error::new_spanned(tokio.tokens, BESIDE_BLOCK_ON)),
-            };
-            Ok(Self {
-                tasktrace,
-                executor,
-            })
+            written.check()
         };
         parser.parse2(args)
     }
+}
+
+/// The arguments one by one.
+#[derive(Default)]
+struct Written {
+    tasktrace: Option<Path>,
+    block_on: Option<Path>,
+    timeout: Option<Timeout>,
+    dump_on_signal: Option<LitStr>,
+    tokio: TokioArgs,
+}
+
+impl Written {
+    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
+        match peek_key(input).as_deref() {
+            Some("tasktrace") => {
+                key(input, self.tasktrace.is_some(), TASKTRACE)?;
+                self.tasktrace = Some(path(input, TASKTRACE)?);
+            }
+            Some("block_on") => {
+                key(input, self.block_on.is_some(), BLOCK_ON)?;
+                self.block_on = Some(path(input, BLOCK_ON)?);
+            }
+            Some("timeout") => {
+                let key = key(input, self.timeout.is_some(), TIMEOUT)?;
+                let nanos = nanos(input)?;
+                self.timeout = Some(Timeout { key, nanos });
+            }
+            Some("dump_on_signal") => {
+                let signal = dump_on_signal(input, self.dump_on_signal.is_some())?;
+                self.dump_on_signal = Some(signal);
+            }
+            _ => return self.tokio.parse_one(input),
+        }
+        comma(input)
+    }
+
+    fn check(self) -> Result<EntryArgs> {
+        let executor = match self.block_on {
+            None => Executor::Tokio(self.tokio),
+            Some(path) if self.tokio.tokens.is_empty() => Executor::BlockOn(path),
+            Some(_) => return Err(Error::new_spanned(self.tokio.tokens, BESIDE_BLOCK_ON)),
+        };
+        Ok(EntryArgs {
+            tasktrace: self.tasktrace,
+            executor,
+            timeout: self.timeout,
+            dump_on_signal: self.dump_on_signal,
+        })
+    }
+}
+
+/// The value of `timeout`.
+fn nanos(input: ParseStream<'_>) -> Result<Option<u64>> {
+    let literal = string(input, TIMEOUT)?;
+    if literal.value() == "none" {
+        return Ok(None);
+    }
+    match Duration::parse(literal) {
+        Ok(duration) => Ok(Some(duration.nanos)),
+        Err(error) => Err(Error::new(
+            error.span(),
+            format!("{error}, and no limit at all as `none`"),
+        )),
+    }
+}
+
+/// `dump_on_signal`, or the same with a name.
+fn dump_on_signal(input: ParseStream<'_>, seen: bool) -> Result<LitStr> {
+    if is_last_token(input) && !seen {
+        let key = input.call(Ident::parse_any)?;
+        return Ok(LitStr::new("", key.span()));
+    }
+    key(input, seen, DUMP_ON_SIGNAL)?;
+    signal::parse(string(input, DUMP_ON_SIGNAL)?)
 }
 
 impl TokioArgs {
@@ -99,4 +168,54 @@ fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
         (path, literal)
     };
     Ok((path, quote!(#key #eq #literal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The timeout, the signal and what is tokio's.
+    fn parsed(args: TokenStream) -> (Option<Option<u64>>, Option<String>, String) {
+        let args = EntryArgs::parse(args).expect("they are accepted");
+        let Executor::Tokio(tokio) = args.executor else {
+            panic!("nothing else is named");
+        };
+        (
+            args.timeout.map(|timeout| timeout.nanos),
+            args.dump_on_signal.map(|signal| signal.value()),
+            tokio.tokens.to_string(),
+        )
+    }
+
+    #[test]
+    fn timeouts() {
+        let timeout = |args| parsed(args).0;
+        assert_eq!(timeout(quote!()), None);
+        assert_eq!(timeout(quote!(timeout = "none")), Some(None));
+        assert_eq!(timeout(quote!(timeout = "5ns",)), Some(Some(5)));
+    }
+
+    #[test]
+    fn signals() {
+        let signal = |args| parsed(args).1;
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(signal(quote!()), None);
+        assert_eq!(signal(quote!(dump_on_signal)), some(""));
+        assert_eq!(signal(quote!(dump_on_signal,)), some(""));
+        assert_eq!(signal(quote!(dump_on_signal = "usr2")), some("SIGUSR2"));
+    }
+
+    #[test]
+    fn among_those_of_tokio() {
+        let args = quote!(
+            a = 1,
+            timeout = "1us",
+            b,
+            dump_on_signal,
+            c = "2",
+            tasktrace = d
+        );
+        let tokio = quote!(a = 1, b, c = "2",).to_string();
+        assert_eq!(parsed(args), (Some(Some(1000)), Some(String::new()), tokio));
+    }
 }

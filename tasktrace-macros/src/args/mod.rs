@@ -1,14 +1,17 @@
 //! The grammar of the attributes' arguments.
 
+mod duration;
 mod entry;
+mod signal;
 mod traced;
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{Error, LitStr, Path, Result, Token};
 
-pub(crate) use entry::{EntryArgs, Executor};
+pub(crate) use duration::Duration;
+pub(crate) use entry::{EntryArgs, Executor, Timeout, TokioArgs};
 pub(crate) use traced::{Label, TracedArgs};
 
 fn peek_key(input: ParseStream<'_>) -> Option<String> {
@@ -16,14 +19,14 @@ fn peek_key(input: ParseStream<'_>) -> Option<String> {
     Some(key.to_string())
 }
 
-/// The key and the `=` after it.
-fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<()> {
+/// The key, and the `=` that must follow.
+fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<Ident> {
     let key = input.call(Ident::parse_any)?;
     if seen {
         return Err(Error::new_spanned(&key, format!("`{key}` is given twice")));
     }
     match input.parse::<Token![=]>() {
-        Ok(_) if !input.is_empty() => Ok(()),
+        Ok(_) if !input.is_empty() => Ok(key),
         _ => Err(Error::new_spanned(&key, usage)),
     }
 }
@@ -37,6 +40,18 @@ fn path(input: ParseStream<'_>, usage: &str) -> Result<Path> {
         input.parse()
     };
     path.map_err(|error| Error::new(error.span(), usage))
+}
+
+fn string(input: ParseStream<'_>, usage: &str) -> Result<LitStr> {
+    input
+        .parse()
+        .map_err(|error: Error| Error::new(error.span(), usage))
+}
+
+/// Whether an argument is over after the next token.
+fn is_last_token(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.parse::<TokenTree>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,]))
 }
 
 fn comma(input: ParseStream<'_>) -> Result<()> {

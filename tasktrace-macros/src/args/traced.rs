@@ -3,7 +3,7 @@
 //! ```text
 //! arguments = skip | [option {, option} ,] [label [, option {, option}]]
 //! label     = "…" {, format argument}
-//! option    = name = "…" | crate = path
+//! option    = name = "…" | stalled_after = "duration" | crate = path
 //! ```
 //!
 //! The arguments of a label's format are tokens that only `format!` has to understand, so that what
@@ -15,22 +15,27 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, LitStr, Path, Result, Token};
 
-use super::{comma, key, path, peek_key};
+use super::{Duration, comma, is_last_token, key, path, peek_key, string};
 
 const ACCEPTED: &str = "`#[traced]` accepts a label (`\"…\"`, and what `format!` accepts \
-                        after it), `name = \"…\"`, `crate = path` and `skip`";
+                        after it), `name = \"…\"`, `stalled_after = \"…\"`, \
+                        `crate = path` and `skip`";
 const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
 const EMPTY_NAME: &str = "`name` cannot be empty";
 const EMPTY_LABEL: &str = "a label cannot be empty";
+const STALLED_AFTER: &str = "`stalled_after` takes a duration in a string literal: \
+                             `stalled_after = \"5s\"`";
 const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
 const NAME_AND_LABEL: &str = "a label stands in the place of the name: give one of them";
-const TWO_LABELS: &str = "a label is given already, and its arguments end where `crate` begins";
+const TWO_LABELS: &str = "a label is given already, and its arguments end where an option begins";
 const SKIP: &str = "`skip` leaves everything as it is, so no other argument goes with it";
 
 /// Arguments of `#[traced]`.
 #[derive(Default)]
 pub(crate) struct TracedArgs {
     pub(crate) label: Option<Label>,
+    /// How long a call may wait before it counts as stalled.
+    pub(crate) stalled_after: Option<Duration>,
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
     /// Not to be traced.
@@ -81,6 +86,7 @@ impl TracedArgs {
 struct Written {
     name: Option<LitStr>,
     label: Option<Label>,
+    stalled_after: Option<Duration>,
     tasktrace: Option<Path>,
     skip: Option<Ident>,
 }
@@ -102,11 +108,16 @@ impl Written {
                 key(input, self.name.is_some(), NAME)?;
                 self.name = Some(name(input)?);
             }
+            Some("stalled_after") => {
+                key(input, self.stalled_after.is_some(), STALLED_AFTER)?;
+                let duration = string(input, STALLED_AFTER)?;
+                self.stalled_after = Some(Duration::parse(duration)?);
+            }
             Some("crate") => {
                 key(input, self.tasktrace.is_some(), CRATE)?;
                 self.tasktrace = Some(path(input, CRATE)?);
             }
-            Some("skip") if is_last_token(&input.fork()) => {
+            Some("skip") if is_last_token(input) => {
                 self.skip = Some(input.call(Ident::parse_any)?);
             }
             _ => return Err(input.error(ACCEPTED)),
@@ -118,6 +129,7 @@ impl Written {
         let Self {
             name,
             label,
+            stalled_after,
             tasktrace,
             skip,
         } = self;
@@ -125,12 +137,12 @@ impl Written {
             (Some(_), Some(label)) => return Err(Error::new_spanned(label, NAME_AND_LABEL)),
             (name, label) => name.map(Label::Name).or(label),
         };
+        let any_other = label.is_some() || stalled_after.is_some() || tasktrace.is_some();
         match skip {
-            Some(skip) if label.is_some() || tasktrace.is_some() => {
-                Err(Error::new_spanned(skip, SKIP))
-            }
+            Some(skip) if any_other => Err(Error::new_spanned(skip, SKIP)),
             skip => Ok(TracedArgs {
                 label,
+                stalled_after,
                 tasktrace,
                 skip,
             }),
@@ -139,9 +151,7 @@ impl Written {
 }
 
 fn name(input: ParseStream<'_>) -> Result<LitStr> {
-    let name: LitStr = input
-        .parse()
-        .map_err(|error| Error::new(error.span(), NAME))?;
+    let name = string(input, NAME)?;
     if name.value().is_empty() {
         return Err(Error::new_spanned(name, EMPTY_NAME));
     }
@@ -170,15 +180,14 @@ fn label(input: ParseStream<'_>) -> Result<Label> {
     Ok(Label::Format(format))
 }
 
-/// `, argument` as often as it follows. An option ends them: neither `crate = …` nor a `name` that
-/// is a literal makes sense as an argument.
+/// `, argument` as often as it follows. An option ends them. A `name` is an option where it is a
+/// literal, which makes no sense as an argument.
 fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut args = TokenStream::new();
     while input.peek(Token![,]) {
         let ahead = input.fork();
         ahead.parse::<Token![,]>()?;
-        let is_crate = ahead.peek(Token![crate]) && ahead.peek2(Token![=]);
-        if ahead.is_empty() || is_crate || is_static_name(&ahead.fork()) {
+        if ahead.is_empty() || is_option(&ahead) {
             break;
         }
         args.append(input.parse::<TokenTree>()?);
@@ -189,18 +198,20 @@ fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
     Ok(args)
 }
 
+fn is_option(input: ParseStream<'_>) -> bool {
+    match peek_key(input).as_deref() {
+        Some("crate" | "stalled_after") => input.peek2(Token![=]),
+        Some("name") => is_static_name(&input.fork()),
+        _ => false,
+    }
+}
+
 /// `name = "…"`
 fn is_static_name(input: ParseStream<'_>) -> bool {
     peek_key(input).as_deref() == Some("name")
         && key(input, false, NAME).is_ok()
         && is_last_token(input)
         && input.peek(LitStr)
-}
-
-/// Whether an argument is over after the next token.
-fn is_last_token(input: ParseStream<'_>) -> bool {
-    let ahead = input.fork();
-    ahead.parse::<TokenTree>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,]))
 }
 
 /// The text of a format in which there is nothing to format: `{{` is a brace. What is no format at
@@ -227,6 +238,7 @@ mod tests {
     fn parsed(args: TokenStream) -> [Option<String>; 3] {
         let TracedArgs {
             label,
+            stalled_after: _,
             tasktrace,
             skip,
         } = TracedArgs::parse(args).expect("they are accepted");
@@ -277,5 +289,26 @@ mod tests {
         let expected = [Some("a".to_owned()), None, some(quote!(crate::b))];
         assert_eq!(parsed(quote!("a", crate = crate::b,)), expected);
         assert_eq!(parsed(quote!(crate = crate::b, name = "a")), expected);
+    }
+
+    #[test]
+    fn stalled_after() {
+        let nanos = |args| {
+            let args = TracedArgs::parse(args).expect("they are accepted");
+            args.stalled_after.map(|duration| duration.nanos)
+        };
+        assert_eq!(nanos(quote!()), None);
+        for args in [
+            quote!(stalled_after = "5ns"),
+            quote!(stalled_after = "5ns", "{}", a, crate = b::c),
+            quote!("{}", a, stalled_after = "5ns",),
+            quote!("{}", a, crate = b, stalled_after = "5ns"),
+            quote!(name = "a", stalled_after = "5ns"),
+        ] {
+            assert_eq!(nanos(args.clone()), Some(5), "{args}");
+        }
+        let expected = [None, some(quote!("{}", a)), some(quote!(b))];
+        let args = quote!("{}", a, stalled_after = "5ns", crate = b);
+        assert_eq!(parsed(args), expected);
     }
 }

@@ -2,19 +2,36 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Path;
 use syn::spanned::Spanned;
 
 use super::runtime::Runtime;
-use super::with_error;
-use crate::args::{EntryArgs, Executor};
+use super::{test, with_error};
+use crate::args::{EntryArgs, Executor, TokioArgs};
 use crate::item::Function;
 use crate::validate::{self, Macro};
 
-/// They hand over to tokio's attribute, with the arguments that were given:
+pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> TokenStream {
+    let function = match Function::parse(item.clone()) {
+        Ok(function) => function,
+        Err(other) => return with_error(item, &validate::not_a_function(attribute, other)),
+    };
+    let checked = validate::entry(attribute, &function)
+        .and_then(|()| EntryArgs::parse(args))
+        .and_then(|args| validate::entry_args(attribute, &args).map(|()| args));
+    match checked {
+        Ok(args) if attribute == Macro::Test => test::test(args, function),
+        Ok(args) => main(args, function),
+        Err(error) => with_error(not_run(attribute, function), &error),
+    }
+}
+
+/// Hands over to tokio's attribute, with the arguments that were given:
 ///
 /// ```text
 /// #[::tokio::main(…)]
 /// async fn main() -> Output {
+///     ::tasktrace::__private::start(…);
 ///     ::tasktrace::__private::task(
 ///         META,
 ///         async move {
@@ -26,64 +43,58 @@ use crate::validate::{self, Macro};
 /// }
 /// ```
 ///
-/// With `block_on = path::to::fn`, and `#[::core::prelude::v1::test]` above a test:
+/// With `block_on = path::to::fn`:
 ///
 /// ```text
 /// fn main() -> Output {
 ///     let body = async move { ::tasktrace::__private::task(…).await };
+///     ::tasktrace::__private::start(…);
 ///     let block_on = path::to::fn;
 ///     block_on(body)
 /// }
 /// ```
-///
-/// This is close enough to what tokio's attributes expand to for `#[traced]` to know it when it
-/// is expanded afterwards.
-pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> TokenStream {
-    let function = match Function::parse(item.clone()) {
-        Ok(function) => function,
-        Err(other) => return with_error(item, &validate::not_a_function(attribute, other)),
-    };
-    let checked = validate::entry(attribute, &function).and_then(|()| EntryArgs::parse(args));
-    match checked {
-        Ok(args) => run(attribute, args, function),
-        Err(error) => with_error(not_run(attribute, function), &error),
-    }
-}
-
-fn run(attribute: Macro, args: EntryArgs, mut function: Function) -> TokenStream {
+fn main(args: EntryArgs, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
-    let future = runtime.typed_future(&function);
-    let task = runtime.polled(&runtime.task(&future));
+    let start = runtime.start(args.dump_on_signal.as_ref());
+    let task = runtime.polled(&runtime.task(&runtime.typed_future(&function)));
     match args.executor {
         Executor::Tokio(tokio) => {
-            let krate = tokio
-                .krate
-                .map_or_else(|| quote!(::tokio), |path| quote!(#path));
-            let name = match attribute {
-                Macro::Test => quote!(test),
-                Macro::Main | Macro::Traced => quote!(main),
-            };
-            let args = tokio.tokens;
-            function.body.tokens = task;
-            quote!(#[#krate::#name(#args)] #function)
+            let attribute = tokio_attribute(&quote!(main), tokio);
+            function.body.tokens = quote!(#start #task);
+            quote!(#attribute #function)
         }
         Executor::BlockOn(path) => {
-            let own = runtime.own;
-            if attribute == Macro::Test {
-                function
-                    .attrs
-                    .push(syn::parse_quote!(#[::core::prelude::v1::test]));
-            }
             function.sig.asyncness = None;
-            // A path that is not such a function is wrong where it is written.
-            let call = quote_spanned! {own.located_at(path.span())=>
-                let block_on = #path;
-                block_on(body)
-            };
-            function.body.tokens = quote_spanned!(own=> let body = async move { #task }; #call);
+            function.body.tokens = blocking(&runtime, &task, &start, &path);
             function.into_token_stream()
         }
     }
+}
+
+/// `#[::tokio::main(…)]`
+pub(super) fn tokio_attribute(name: &TokenStream, tokio: TokioArgs) -> TokenStream {
+    let TokioArgs { krate, tokens } = tokio;
+    let krate = krate.map_or_else(|| quote!(::tokio), |path| quote!(#path));
+    quote!(#[#krate::#name(#tokens)])
+}
+
+/// The body of a function that runs a task with the function at `path`.
+///
+/// This is close enough to what tokio's attributes expand to for `#[traced]` to know it when it
+/// is expanded afterwards.
+pub(super) fn blocking(
+    runtime: &Runtime,
+    task: &TokenStream,
+    before: &TokenStream,
+    path: &Path,
+) -> TokenStream {
+    let own = runtime.own;
+    // A path that is not such a function is wrong where it is written.
+    let call = quote_spanned! {own.located_at(path.span())=>
+        let block_on = #path;
+        block_on(body)
+    };
+    quote_spanned!(own=> let body = async move { #task }; #before #call)
 }
 
 /// The function after an error: not run, but checked by the compiler without a second error.

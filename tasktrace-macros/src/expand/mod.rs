@@ -7,6 +7,7 @@ mod container;
 mod entry;
 mod returning;
 mod runtime;
+mod test;
 mod traced;
 
 use proc_macro2::TokenStream;
@@ -14,6 +15,7 @@ use quote::quote;
 use syn::Error;
 
 pub(crate) use entry::entry;
+pub(crate) use test::around_test;
 pub(crate) use traced::traced;
 
 fn with_error(item: TokenStream, error: &Error) -> TokenStream {
@@ -38,6 +40,7 @@ mod tests {
         let expansions = [
             traced(quote!(crate = #krate), item.clone()),
             traced(quote!("{argument}", crate = #krate), item.clone()),
+            traced(quote!(stalled_after = "5s", crate = #krate), item.clone()),
             traced(quote!(crate = #krate), quote!(mod m { trait T { #item } })),
             traced(
                 quote!(crate = #krate),
@@ -52,7 +55,21 @@ mod tests {
                 ),
             ),
             entry(Macro::Main, quote!(tasktrace = #krate), item.clone()),
-            entry(Macro::Test, quote!(tasktrace = #krate, block_on = f), item),
+            entry(
+                Macro::Main,
+                quote!(tasktrace = #krate, dump_on_signal, block_on = f),
+                item.clone(),
+            ),
+            entry(
+                Macro::Test,
+                quote!(tasktrace = #krate, timeout = "5s", dump_on_signal = "USR1"),
+                item.clone(),
+            ),
+            entry(
+                Macro::Test,
+                quote!(tasktrace = #krate, timeout = "none", block_on = f),
+                item,
+            ),
         ];
         for tokens in expansions {
             let text = tokens.to_string();

@@ -30,7 +30,7 @@ use syn::{
 };
 
 use super::runtime::Runtime;
-use crate::args::Label;
+use crate::args::TracedArgs;
 use crate::item::Function;
 use crate::tokens::mentions;
 
@@ -58,7 +58,7 @@ impl Returned {
 pub(super) fn wrapped(
     returned: Returned,
     runtime: &Runtime,
-    label: Option<&Label>,
+    args: &TracedArgs,
     function: &Function,
 ) -> Result<TokenStream> {
     let own = runtime.own;
@@ -73,7 +73,7 @@ pub(super) fn wrapped(
     } else {
         block.into_token_stream()
     };
-    let frame = runtime.frame(label, &block);
+    let frame = runtime.frame(args, &block);
     Ok(match returned {
         Returned::Opaque => frame,
         Returned::Boxed => quote_spanned!(own=> ::std::boxed::Box::pin(#frame)),

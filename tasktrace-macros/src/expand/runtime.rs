@@ -1,13 +1,14 @@
 //! The tokens that name the runtime crate.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{LitStr, Path, ReturnType, Signature, Type};
 
-use crate::args::Label;
+use crate::args::{Duration, Label, Timeout, TracedArgs};
 use crate::item::Function;
+use crate::validate;
 
 /// The private items of the runtime crate, and the function they are named for.
 pub(super) struct Runtime {
@@ -48,19 +49,33 @@ impl Runtime {
     ///     &META
     /// }
     /// ```
-    fn meta(&self, name: Option<&LitStr>) -> TokenStream {
+    ///
+    /// With `stalled_after`, the runtime is told that there are such functions at all:
+    ///
+    /// ```text
+    ///     static META: … = ….stalled_after(5000000000);
+    ///     ::tasktrace::__private::limited(&META)
+    /// ```
+    fn meta(&self, name: Option<&LitStr>, stalled_after: Option<&Duration>) -> TokenStream {
         let Self {
             private,
             own,
             keyword,
         } = self;
-        let name = match name {
-            Some(name) => quote_spanned!(*own=> ::core::option::Option::Some(#name)),
-            None => quote_spanned!(*own=> ::core::option::Option::None),
-        };
+        let name = self.option(name);
         // These report the place of the user's code that they come from, which is the attribute
         // for tokens of ours.
         let place = quote_spanned!(*keyword=> ::core::file!(), ::core::line!(), ::core::column!());
+        let (limit, meta) = match stalled_after {
+            Some(Duration { nanos, .. }) => {
+                let nanos = Literal::u64_unsuffixed(*nanos);
+                (
+                    quote_spanned!(*own=> .stalled_after(#nanos)),
+                    quote_spanned!(*own=> #private::limited(&META)),
+                )
+            }
+            None => (TokenStream::new(), quote_spanned!(*own=> &META)),
+        };
         quote_spanned! {*own=>
             {
                 const fn here() {}
@@ -68,8 +83,8 @@ impl Runtime {
                     #name,
                     || #private::path_of(here),
                     #place
-                );
-                &META
+                )#limit;
+                #meta
             }
         }
     }
@@ -82,14 +97,14 @@ impl Runtime {
     /// ```
     ///
     /// The label comes first, for the future may take what it names.
-    pub(super) fn frame(&self, label: Option<&Label>, future: &TokenStream) -> TokenStream {
+    pub(super) fn frame(&self, args: &TracedArgs, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
-        let name = match label {
+        let name = match &args.label {
             Some(Label::Name(name)) => Some(name),
             Some(Label::Format(_)) | None => None,
         };
-        let meta = self.meta(name);
-        match label {
+        let meta = self.meta(name, args.stalled_after.as_ref());
+        match &args.label {
             Some(Label::Format(format)) => {
                 let label = quote_spanned!(*own=> #private::format!(#format));
                 quote_spanned!(*own=> #private::labelled(#meta, #label, #future))
@@ -98,11 +113,108 @@ impl Runtime {
         }
     }
 
-    /// The future of `main` or of a test.
+    /// What a program does before anything else: the environment and a signal may ask for dumps.
+    ///
+    /// ```text
+    /// ::tasktrace::__private::start(::core::option::Option::Some("SIGUSR1"));
+    /// ```
+    pub(super) fn start(&self, dump_on_signal: Option<&LitStr>) -> TokenStream {
+        let Self { private, own, .. } = self;
+        let signal = self.option(dump_on_signal);
+        quote_spanned!(*own=> #private::start(#signal);)
+    }
+
+    /// The future of `main`.
     pub(super) fn task(&self, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
-        let meta = self.meta(None);
+        let meta = self.meta(None, None);
         quote_spanned!(*own=> #private::task(#meta, #future))
+    }
+
+    /// The future of a test:
+    ///
+    /// ```text
+    /// ::tasktrace::__private::test(
+    ///     META,
+    ///     current,
+    ///     |message| { (::tasktrace::__private::fail)(message) },
+    ///     future,
+    /// )
+    /// ```
+    ///
+    /// `fail` panics where it is called, which is to be at the `fn` keyword: the call lies there,
+    /// with all that delimits it. The macro `panic!` would have the lints on it that look for one.
+    pub(super) fn test(&self, current: &TokenStream, future: &TokenStream) -> TokenStream {
+        let Self {
+            private,
+            own,
+            keyword,
+        } = self;
+        let meta = self.meta(None, None);
+        let parentheses = |content| {
+            let mut group = Group::new(Delimiter::Parenthesis, content);
+            group.set_span(*keyword);
+            group
+        };
+        let fail = parentheses(quote_spanned!(*own=> #private::fail));
+        let message = parentheses(quote_spanned!(*own=> message));
+        quote_spanned! {*own=>
+            #private::test(#meta, #current, |message| { #fail #message }, #future)
+        }
+    }
+
+    /// The test that runs on the thread that asks.
+    pub(super) fn current_test(&self) -> TokenStream {
+        let Self { private, own, .. } = self;
+        quote_spanned!(*own=> #private::CurrentTest::get())
+    }
+
+    /// What is there from the beginning of a test to its end:
+    ///
+    /// ```text
+    /// let _running = ::tasktrace::__private::RunningTest::new(
+    ///     META,
+    ///     ::tasktrace::__private::Limit::Nanos(30000000000),
+    /// );
+    /// ```
+    ///
+    /// Of a test that passes if it panics, whatever the message, it says so (`panicking`): it cannot be
+    /// made to fail by a panic.
+    pub(super) fn running_test(
+        &self,
+        timeout: Option<&Timeout>,
+        function: &Function,
+    ) -> TokenStream {
+        let Self { private, own, .. } = self;
+        let new = match validate::passes_by_any_panic(function) {
+            true => quote_spanned!(*own=> panicking),
+            false => quote_spanned!(*own=> new),
+        };
+        let meta = self.meta(None, None);
+        let limit = match timeout.map(|timeout| timeout.nanos) {
+            None => quote_spanned!(*own=> Default),
+            Some(None) => quote_spanned!(*own=> None),
+            Some(Some(nanos)) => {
+                let nanos = Literal::u64_unsuffixed(nanos);
+                quote_spanned!(*own=> Nanos(#nanos))
+            }
+        };
+        quote_spanned! {*own=>
+            let _running = #private::RunningTest::#new(#meta, #private::Limit::#limit);
+        }
+    }
+
+    /// The attribute that puts statements around a function that another one expands first.
+    pub(super) fn around_test(&self, statements: &TokenStream) -> TokenStream {
+        let Self { private, own, .. } = self;
+        quote_spanned!(*own=> #[#private::around_test(#statements)])
+    }
+
+    fn option(&self, value: Option<&LitStr>) -> TokenStream {
+        match value {
+            Some(value) => quote_spanned!(self.own=> ::core::option::Option::Some(#value)),
+            None => quote_spanned!(self.own=> ::core::option::Option::None),
+        }
     }
 
     /// What the future resolves to, where it can be awaited.

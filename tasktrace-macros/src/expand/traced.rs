@@ -6,7 +6,7 @@ use syn::Result;
 
 use super::runtime::Runtime;
 use super::{container, returning, with_error};
-use crate::args::{Label, TracedArgs};
+use crate::args::TracedArgs;
 use crate::item::Function;
 use crate::items::{Items, Kind};
 use crate::rewritten;
@@ -65,33 +65,32 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// Any other function that returns a future is in [`returning`].
 pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
-    let label = args.label.as_ref();
     function.body.tokens = if function.sig.asyncness.is_some() {
         let future = runtime.typed_future(&function);
         // A function may return a future. Clippy suspects a mistake where a block does.
         let future = quote!(#[allow(clippy::async_yields_async)] #future);
-        runtime.polled(&runtime.frame(label, &future))
+        runtime.polled(&runtime.frame(args, &future))
     } else {
-        not_async(&runtime, label, &function)?
+        not_async(&runtime, args, &function)?
     };
     Ok(function.into_token_stream())
 }
 
 /// The new body of a function that is not async.
-fn not_async(runtime: &Runtime, label: Option<&Label>, function: &Function) -> Result<TokenStream> {
+fn not_async(runtime: &Runtime, args: &TracedArgs, function: &Function) -> Result<TokenStream> {
     let own = runtime.own;
     let body = &function.body.tokens;
     let in_block = rewritten::replace(body, &|inner| {
         let rewritten::AsyncBlock { capture, block } = inner;
         let future = quote_spanned!(own=> async #capture #block);
-        runtime.polled(&runtime.frame(label, &future))
+        runtime.polled(&runtime.frame(args, &future))
     });
     let around_block = rewritten::replace(body, &|_| TokenStream::new());
     match (in_block, returning::Returned::of(&function.sig)) {
         (Some(body), None) => Ok(body),
         // It is also to be traced where it does not come to the block.
         (Some(body), Some(_)) if !around_block.is_some_and(returning::returns_early) => Ok(body),
-        (_, Some(returned)) => returning::wrapped(returned, runtime, label, function),
+        (_, Some(returned)) => returning::wrapped(returned, runtime, args, function),
         (None, None) => Err(validate::not_async(function)),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`waker`]: the waker that a task is handed while it is captured.
 //! * [`record`]: the buffer that the stacks go to.
+//! * [`sample`]: the stack of a thread that is interrupted.
 //! * [`live`]: what goes with the stacks: the live frames.
 //!
 //! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
@@ -9,6 +10,7 @@
 
 mod live;
 mod record;
+mod sample;
 mod waker;
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +19,8 @@ use std::task::{Context, Poll};
 
 pub(crate) use live::{Around, Live, Marker, Surroundings};
 pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
+pub use sample::{NoSample, set_sample_signal};
+pub(crate) use sample::{Scopes, Seen, sample};
 pub(crate) use waker::real;
 
 use crate::unwind::Mark;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::live::{Around, Live, Marker};
-use crate::unwind::{Mark, PhysicalFrame, Reach, ReturnAddress, Walker};
+use crate::unwind::{
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Walker,
+};
 
 /// What was recorded, in the order in which it was.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub(crate) enum LeafKind {
     NoWaker,
     /// Somebody asked from here.
     Here,
+    /// The thread was interrupted here.
+    Sampled,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +58,8 @@ pub(crate) enum Entry {
     Marker(u32),
     /// Here frames are missing: the stack was deeper than the limit.
     Cut,
+    /// Here frames are missing: the stack could not be followed.
+    Lost,
 }
 
 /// So many markers are found without a map.
@@ -116,6 +122,12 @@ impl RawTrace {
         self.live = live;
     }
 
+    /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
+    /// stack may not be among them: they go on.
+    pub(crate) fn with_live(self, task: u64, live: Vec<Live>) -> Self {
+        Self { task, live, ..self }
+    }
+
     pub(crate) fn marker(&self, index: u32) -> Option<&Marker> {
         self.markers.get(index as usize)
     }
@@ -152,7 +164,12 @@ impl Recorder {
     fn push(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, scopes: &[&Around]) {
         // Leaf first, as they were walked; those above the mark belong to the tasks around.
         let frames = &walk.frames[..walk.below(mark)];
-        let whole = walk.reach == Reach::Mark || frames.len() < walk.frames.len();
+        let missing = match walk.reach {
+            _ if frames.len() < walk.frames.len() => None,
+            Reach::Mark => None,
+            Reach::End | Reach::Lost if kind == LeafKind::Sampled => Some(Entry::Lost),
+            Reach::Limit | Reach::End | Reach::Lost => Some(Entry::Cut),
+        };
         if self.trace.stacks.len() == MOST_STACKS
             || self.trace.entries.len() + frames.len() > MOST_ENTRIES
         {
@@ -172,9 +189,14 @@ impl Recorder {
             let marker = self.mark(marker);
             self.trace.entries.push(marker);
         }
-        if !whole {
-            self.trace.entries.push(Entry::Cut);
+        if missing.is_some() {
+            // Those whose functions are among the frames that are missing.
+            while let Some((.., marker)) = scopes.next_if(|(at, ..)| !walk.passes(*at)) {
+                let marker = self.mark(marker);
+                self.trace.entries.push(marker);
+            }
         }
+        self.trace.entries.extend(missing);
         for (at, frame) in frames.iter().enumerate().rev() {
             self.trace.entries.push(Entry::Ip(frame.ip));
             while let Some((.., marker)) = scopes.next_if(|(_, below, _)| *below > at) {
@@ -209,6 +231,8 @@ impl Recorder {
 
 /// The result of the last walk.
 struct Walk {
+    /// To where it was to go.
+    mark: Mark,
     /// Leaf first.
     frames: Vec<PhysicalFrame>,
     /// Whether each frame is above its callee. It is not where the stack was switched: to a larger
@@ -220,14 +244,33 @@ struct Walk {
 impl Walk {
     fn new() -> Self {
         Self {
+            mark: Mark::NOWHERE,
             frames: Vec::new(),
             ordered: true,
             reach: Reach::Lost,
         }
     }
 
-    /// How many frames, from the leaf on, are below the mark.
+    /// Whether the marked function is on the stack, as far as that is known.
+    fn passes(&self, mark: Mark) -> bool {
+        if mark == self.mark {
+            return self.reach == Reach::Mark;
+        }
+        let last = self.closest(mark).checked_sub(1);
+        let distance = last.and_then(|last| mark.distance(self.frames[last].sp));
+        distance.is_some_and(|distance| distance <= LARGEST_MARKED_FRAME)
+    }
+
+    /// How many frames, from the leaf on, are below the mark. All that are known, if the marked function
+    /// is among those that are missing.
     fn below(&self, mark: Mark) -> usize {
+        match self.reach {
+            Reach::Limit | Reach::End | Reach::Lost if !self.passes(mark) => self.frames.len(),
+            _ => self.closest(mark),
+        }
+    }
+
+    fn closest(&self, mark: Mark) -> usize {
         let frames = &self.frames;
         if self.ordered {
             return frames.partition_point(|frame| mark.is_above(*frame));
@@ -274,8 +317,52 @@ impl Recorder {
             self.walk.frames = walker.take_buffer();
             walker
         });
+        self.walk.mark = mark;
         self.walk.reach = walker.walk(mark, room, &mut self.walk.frames);
         self.walk.ordered = self.walk.frames.is_sorted_by_key(|frame| frame.sp);
+    }
+
+    /// Walks the stack of a thread that was interrupted, up to `mark` or as far as it can be
+    /// followed.
+    pub(super) fn walk_interrupted(&mut self, thread: &Interrupted<'_>, mark: Mark) {
+        let mut walker = Walker::acquire();
+        let frames = &mut self.walk.frames;
+        self.walk.mark = mark;
+        self.walk.reach = walker.walk_interrupted(thread, mark, MOST_ENTRIES, frames);
+        self.walk.ordered = frames.is_sorted_by_key(|frame| frame.sp);
+        // It is not walked again for this trace, and others can use what the walker knows now.
+        walker.release(Vec::new());
+    }
+
+    /// Of polls on the thread that was walked, those that are on its stack, as far as that is known.
+    /// From the inside out.
+    ///
+    /// Others are not where a coroutine was suspended in the middle of a poll.
+    pub(super) fn retain_walked<T>(&self, polls: &mut Vec<T>, mark: impl Fn(&T) -> Mark) {
+        let is_complete = matches!(self.walk.reach, Reach::Mark | Reach::End);
+        let passed = polls.iter().rposition(|poll| self.walk.passes(mark(poll)));
+        // Where frames are missing, those that are further out may be among them.
+        let known = match passed {
+            Some(outermost) => outermost + 1,
+            None => 0,
+        };
+        let mut at = 0;
+        polls.retain(|poll| {
+            at += 1;
+            self.walk.passes(mark(poll)) || at > known && !is_complete
+        });
+    }
+
+    /// As `record`, as a trace of its own.
+    pub(super) fn record_alone(
+        &mut self,
+        mark: Mark,
+        kind: LeafKind,
+        surroundings: &[Around],
+    ) -> RawTrace {
+        self.record(mark, kind, surroundings);
+        self.known.clear();
+        std::mem::take(&mut self.trace)
     }
 
     /// Records the stack that was walked last, from the task at `mark` on.

@@ -1,15 +1,26 @@
 //! All tasks at one moment: plain data.
 //!
-//! * [`take`]: taking it.
+//! * [`take`]: taking it; [`ask`]: asking the tasks for it.
 //! * [`task`]: what is known of one task.
 //! * [`forest`]: who waits for whom.
+//! * [`hang`]: a test that does not end.
+//! * [`stall`]: one task that does not go on.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod forest;
+mod hang;
+mod stall;
 mod take;
 mod task;
 
+pub(crate) use ask::look_at;
 pub use forest::Forest;
+pub(crate) use hang::{Hang, Stage, Why};
+pub(crate) use stall::StalledFunction;
+pub use stall::{Stall, StallPhase, StallReport};
+pub(crate) use take::asked;
+pub(crate) use take::dump_of;
 pub use take::{dump, dump_blocking, snapshot};
 pub use task::{Source, TaskDump};
 
@@ -25,6 +36,7 @@ use crate::task::TaskId;
 ///   many frames in a task that are at the same place, and differ by their labels.
 /// * `{:#}` prints each task on its own, with everything that is on its stacks.
 /// * [`by_awaiter`](Self::by_awaiter) prints them as a forest: who waits for whom.
+/// * [`json`](Self::json) is for machines.
 ///
 /// ```
 /// # #[tasktrace::traced]
@@ -39,8 +51,8 @@ use crate::task::TaskId;
 /// # async fn main() { serve().await }
 /// ```
 ///
-/// With the feature `serde`, it is `Serialize`. The format has a version, and a
-/// [JSON Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json):
+/// With the feature `serde`, it is `Serialize`. The format, which is that of the JSON, has a version,
+/// and a [JSON Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json):
 ///
 /// ```
 /// # #[cfg(feature = "serde")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Dump, Source, TaskDump};
+use super::{Dump, Source, Stall, StallPhase, StallReport, StalledFunction, TaskDump};
 use crate::task::{Running, TaskId, TaskState};
 use crate::trace::{Frame, Trace};
 
@@ -88,6 +88,48 @@ impl TaskDump {
 
     pub(crate) fn at<const N: usize>(mut self, frames: [Frame; N]) -> Self {
         self.trace = Trace::sample(frames.into());
+        self
+    }
+}
+
+/// What has just begun.
+pub(crate) fn stall(kind: Stall, duration: f64, limit: f64, task: TaskDump) -> StallReport {
+    StallReport {
+        kind,
+        phase: StallPhase::Began,
+        duration: secs(duration),
+        limit: secs(limit),
+        task,
+        function: None,
+        blocked_by: None,
+    }
+}
+
+impl StallReport {
+    pub(crate) fn ended(mut self, duration: f64) -> Self {
+        self.phase = StallPhase::Ended;
+        self.duration = secs(duration);
+        self
+    }
+
+    /// Of a function in its task.
+    pub(crate) fn of(mut self, name: &'static str, label: Option<&str>) -> Self {
+        self.function = Some(StalledFunction {
+            name,
+            label: label.map(Into::into),
+            file: "src/fetch.rs",
+            line: 3,
+            column: 1,
+            is_task: false,
+        });
+        self
+    }
+
+    /// The function is all that its task consists of.
+    pub(crate) fn of_task(mut self) -> Self {
+        if let Some(function) = &mut self.function {
+            function.is_task = true;
+        }
         self
     }
 }

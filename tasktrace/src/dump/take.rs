@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::ask::ask;
 use super::{Dump, Source, TaskDump};
 use crate::capture::RawTrace;
 use crate::host::Host;
 use crate::sync;
-use crate::task::{End, TaskId, TaskState, TraceError, TraceHandle, Waiter, tasks};
+use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, tasks};
 use crate::trace::Trace;
 
 /// How long [`dump`] waits for the tasks.
@@ -106,38 +107,27 @@ pub fn dump_blocking(budget: Duration) -> Dump {
     dump_in(Host::current().as_ref(), budget)
 }
 
+/// Where these tasks are, within a time. They are in the order of their numbers.
+pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
+    Dump::new(ask(&tasks, budget), None)
+}
+
 fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
-    // A time too far to be told is no deadline.
-    let deadline = Instant::now().checked_add(budget);
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = host.map(|host| untraced(host, &handles));
-    // All are asked before any is waited for. What is to be said of a task is what was so before
-    // it was asked.
-    let asked: Vec<_> = handles
-        .iter()
-        .map(|handle| {
-            let task = TaskDump::of(handle);
-            let asked = match task.state {
-                // It may be polled tomorrow, or never.
-                TaskState::NeverPolled => Err(TraceError::NeverPolled),
-                _ => handle.ask(),
-            };
-            (handle, task, asked)
-        })
-        .collect();
-    let tasks = asked.into_iter().filter_map(|(handle, task, asked)| {
-        match asked.and_then(|asked| asked.wait(deadline, budget)) {
-            Ok(trace) => Some(task.with(trace, Source::Capture)),
-            Err(TraceError::Finished) => None,
-            Err(error) => Some(task.with_snapshot(handle, Some(error))),
-        }
-    });
-    Dump::new(tasks.collect(), untraced)
+    Dump::new(ask(&handles, budget), untraced)
+}
+
+/// One task, which is polled for it, unless it does not answer within `budget`.
+pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
+    let answer = ask(std::slice::from_ref(handle), budget).pop();
+    // It has finished.
+    answer.unwrap_or_else(|| TaskDump::of(handle).with_snapshot(handle, None))
 }
 
 impl TaskDump {
     /// All but the trace.
-    fn of(handle: &TraceHandle) -> Self {
+    pub(super) fn of(handle: &TraceHandle) -> Self {
         Self {
             id: handle.id(),
             name: handle.name().into(),
@@ -154,11 +144,11 @@ impl TaskDump {
         }
     }
 
-    fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {
+    pub(super) fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {
         self.with(handle.snapshot(), Source::Snapshot { error })
     }
 
-    fn with(self, trace: Trace, source: Source) -> Self {
+    pub(super) fn with(self, trace: Trace, source: Source) -> Self {
         Self {
             awaits: trace
                 .awaits()

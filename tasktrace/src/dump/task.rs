@@ -49,6 +49,9 @@ pub struct TaskDump {
 pub enum Source {
     /// The task was polled for it, so it leads to the lines and the resources waited for.
     Capture,
+    /// The task was in the middle of a poll. Its thread was interrupted for it, so it leads to what
+    /// that was doing.
+    Sample,
     /// Nothing was polled: it consists of the live frames.
     Snapshot {
         /// Why the task gave no answer, if it was asked.

@@ -9,6 +9,6 @@ mod tokio;
 mod unknown;
 
 #[cfg(feature = "tokio")]
-pub(crate) use self::tokio::{Host, Job};
+pub(crate) use self::tokio::{Host, Job, Runtime};
 #[cfg(not(feature = "tokio"))]
-pub(crate) use self::unknown::{Host, Job};
+pub(crate) use self::unknown::{Host, Job, Runtime};

@@ -1,5 +1,7 @@
 //! tokio's runtimes, as far as their stable interface goes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use tokio::runtime::{self, Handle};
 use tokio::task;
 
@@ -7,11 +9,15 @@ use tokio::task;
 #[derive(Clone, Debug)]
 pub(crate) struct Host(Handle);
 
-/// A task, as the runtime knows it.
+/// What a runtime is known by.
+pub(crate) type Runtime = runtime::Id;
+
+/// What a task is to its executor: what it is known by there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
-    runtime: runtime::Id,
-    task: task::Id,
+    runtime: Runtime,
+    /// `None` if it is polled by `block_on`.
+    task: Option<task::Id>,
 }
 
 impl Host {
@@ -27,7 +33,12 @@ impl Host {
 
     /// Whether it is one of its tasks.
     pub(crate) fn has(&self, job: Job) -> bool {
-        job.runtime == self.0.id()
+        job.runtime == self.0.id() && job.task.is_some()
+    }
+
+    /// What it is known by.
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.0.id()
     }
 }
 
@@ -35,20 +46,33 @@ impl Job {
     /// Whether there is ever one to be known.
     pub(crate) const ARE_KNOWN: bool = true;
 
-    /// The task in whose poll this is called.
+    /// What is being polled when this is called.
     ///
-    /// `None` in `block_on`. A task of a `LocalSet`, and the closure of `spawn_blocking`, cannot be
-    /// told from a task of the runtime.
+    /// A task of a `LocalSet`, and the closure of `spawn_blocking`, cannot be told from a task of the
+    /// runtime.
     pub(crate) fn current() -> Option<Self> {
-        let task = task::try_id()?;
         let runtime = Handle::try_current().ok()?.id();
+        let task = task::try_id();
         Some(Self { runtime, task })
+    }
+
+    /// A number that tells its runtime from others. Not 0.
+    pub(crate) fn runtime_number(self) -> u64 {
+        // The number of a runtime is not to be had, but for this.
+        let mut hasher = DefaultHasher::new();
+        self.runtime.hash(&mut hasher);
+        hasher.finish().max(1)
     }
 
     pub(crate) fn new(runtime: &Handle, task: task::Id) -> Self {
         Self {
             runtime: runtime.id(),
-            task,
+            task: Some(task),
         }
+    }
+
+    /// Whether it is polled in this runtime.
+    pub(crate) fn is_in(self, runtime: Runtime) -> bool {
+        self.runtime == runtime
     }
 }

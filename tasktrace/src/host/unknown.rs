@@ -4,6 +4,10 @@
 #[derive(Clone, Debug)]
 pub(crate) enum Host {}
 
+/// What a runtime is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Runtime {}
+
 /// A task, as the executor knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Job {}
@@ -20,6 +24,10 @@ impl Host {
     pub(crate) fn has(&self, _job: Job) -> bool {
         match *self {}
     }
+
+    pub(crate) fn runtime(&self) -> Runtime {
+        match *self {}
+    }
 }
 
 impl Job {
@@ -28,5 +36,14 @@ impl Job {
 
     pub(crate) fn current() -> Option<Self> {
         None
+    }
+
+    pub(crate) fn is_in(self, _runtime: Runtime) -> bool {
+        match self {}
+    }
+
+    /// A number that tells its runtime from others.
+    pub(crate) fn runtime_number(self) -> u64 {
+        match self {}
     }
 }

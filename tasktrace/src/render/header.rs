@@ -14,7 +14,7 @@ use super::out::Out;
 use super::urgency::Urgency;
 use crate::dump::{Source, TaskDump};
 use crate::symbol::Paths;
-use crate::task::{NoAnswer, TaskState, TraceError};
+use crate::task::{NoAnswer, Running, TaskState, TraceError};
 
 /// So many members of a group, or tasks in a list, are told by number.
 pub(super) const FEW: usize = 5;
@@ -22,12 +22,7 @@ pub(super) const FEW: usize = 5;
 /// Writes the header of a task, without a mark.
 pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) -> fmt::Result {
     let task = member.task;
-    out.bold()?;
-    write!(out, "task {} {}", task.id(), task.name())?;
-    if let Some(label) = task.label() {
-        write!(out, " {label:?}")?;
-    }
-    out.normal()?;
+    name(out, task)?;
     out.write_str(", ")?;
     stands_out(out, member.urgency, |out| short_state(out, task))?;
     if *task.state() != TaskState::NeverPolled {
@@ -41,6 +36,16 @@ pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) ->
     write!(out, ", age {}", Human(task.age()))?;
     spawned(out, &[*member], paths)?;
     source(out, task)
+}
+
+/// `task 7 app::worker "conn 10.0.0.1"`.
+pub(super) fn name(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
+    out.bold()?;
+    write!(out, "task {} {}", task.id(), task.name())?;
+    if let Some(label) = task.label() {
+        write!(out, " {label:?}")?;
+    }
+    out.normal()
 }
 
 /// Writes the header of several tasks, without a mark, and in a second line which they are.
@@ -150,11 +155,19 @@ fn state(out: &mut impl Write, state: &TaskState, time: Option<impl Display>) ->
 
 fn thread(out: &mut impl Write, task: &TaskDump) -> fmt::Result {
     match task.state() {
-        TaskState::Running(running) => match running.thread_name() {
-            Some(name) => write!(out, " on {name} (thread {})", running.thread_id()),
-            None => write!(out, " on thread {}", running.thread_id()),
-        },
+        TaskState::Running(running) => {
+            out.write_str(" on ")?;
+            thread_of(out, running)
+        }
         _ => Ok(()),
+    }
+}
+
+/// `tokio-rt-worker (thread 4711)`.
+pub(super) fn thread_of(out: &mut impl Write, running: &Running) -> fmt::Result {
+    match running.thread_name() {
+        Some(name) => write!(out, "{name} (thread {})", running.thread_id()),
+        None => write!(out, "thread {}", running.thread_id()),
     }
 }
 
@@ -200,6 +213,7 @@ fn source(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
         TraceError::NeverPolled => Ok(()),
         TraceError::Finished => out.write_str(", finished when it was asked"),
         TraceError::Panicked => out.write_str(", panicked when it was asked"),
+        TraceError::NoSample(reason) => write!(out, ", stack not known: {reason}"),
         TraceError::InsideOwnPoll => out.write_str(", not asked: it has taken this dump"),
     }
 }

@@ -3,7 +3,8 @@
 //! * [`text`]: the tree of one trace, for traces and dumps alike, [`fold`]ed in the latter.
 //! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
 //! * [`urgency`], [`summary`]: what looks wrong.
-//! * `serial`: the same data for machines.
+//! * [`serial`]: the same data for machines.
+//! * [`stall`]: what a watchdog has found.
 #![forbid(unsafe_code)]
 
 mod dump;
@@ -11,20 +12,22 @@ mod duration;
 mod fold;
 mod forest;
 mod group;
+mod hang;
 mod header;
 mod known;
 mod out;
-#[cfg(feature = "serde")]
 mod serial;
 mod shape;
+mod stall;
 mod summary;
 mod text;
 mod urgency;
+mod verdict;
 mod walk;
 
 use std::fmt;
 
-use crate::dump::{Dump, Forest};
+use crate::dump::{Dump, Forest, StallReport};
 use crate::trace::{Trace, Tree};
 use fold::Telling;
 use out::{Detail, Out, Style};
@@ -47,6 +50,13 @@ impl fmt::Display for Forest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = Detail::of(f);
         forest::write(self, detail, &mut Out::new(Style::Plain, f))
+    }
+}
+
+impl fmt::Display for StallReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = Detail::of(f);
+        stall::write(self, detail, &mut Out::new(Style::Plain, f))
     }
 }
 

@@ -1,4 +1,9 @@
-//! Dumps and traces for machines: `serde::Serialize`, with the feature `serde`.
+//! Dumps and traces for machines.
+//!
+//! Here is what is in a document, and [`value`] is what it is made of. It becomes
+//!
+//! * text in [`json`];
+//! * whatever one likes with the feature `serde`, in `serialize`.
 //!
 //! The format is that of `schema/tasktrace.schema.json`. What is different from the types:
 //!
@@ -9,20 +14,20 @@
 //!   that it is a child of. A tree of 10,000 frames, one in the other, is too deep for the readers
 //!   of many languages, and for a writer that recurses.
 //! * A field without a value is `null`, so that all objects of a kind have the same fields.
-//!
-//! The implementations are written out: there are few, and a derive macro would be compiled by
-//! everybody who wants the feature.
+
+mod json;
+#[cfg(feature = "serde")]
+mod serialize;
+mod value;
 
 use std::panic::Location;
-use std::time::Duration;
-
-use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::walk::{Step, walk};
-use crate::dump::{Dump, Source, TaskDump};
+use crate::dump::{Dump, Hang, Source, Stage, TaskDump, Why};
 use crate::symbol::Paths;
-use crate::task::{NoAnswer, Running, TaskId, TaskState, TraceError};
+use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
+use value::{List, Object, Value};
 
 /// The format of a [`Dump`].
 const DUMP: &str = "tasktrace.dump/1";
@@ -30,251 +35,264 @@ const DUMP: &str = "tasktrace.dump/1";
 /// The format of a [`Trace`] by itself.
 const TRACE: &str = "tasktrace.trace/1";
 
-/// Serialises an object with these fields.
+/// The format of a report of a test that hangs.
+const HANG: &str = "tasktrace.hang/1";
+
+/// An object of this type with these fields.
 macro_rules! object {
-    ($serializer:expr, $name:literal, { $($field:literal: $value:expr,)* }) => {{
-        let mut object = $serializer.serialize_struct($name, [$($field),*].len())?;
-        $(object.serialize_field($field, &$value)?;)*
-        object.end()
-    }};
+    ($name:literal, { $($field:literal: $value:expr,)* }) => {
+        Value::Object(Object {
+            name: $name,
+            fields: vec![$(($field, Value::from($value))),*],
+        })
+    };
 }
 
-/// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
-impl Serialize for Dump {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        object!(serializer, "Dump", {
+impl<'a> From<&'a Dump> for Value<'a> {
+    fn from(dump: &'a Dump) -> Self {
+        let tasks = List::new(dump.len(), move || {
+            let paths = Paths::new();
+            dump.tasks().map(move |it| task(it, &paths))
+        });
+        object!("Dump", {
             "schema": DUMP,
-            "untraced": self.untraced(),
-            "tasks": Tasks(self),
+            "untraced": dump.untraced(),
+            "tasks": tasks,
         })
     }
 }
 
-struct Tasks<'a>(&'a Dump);
-
-impl Serialize for Tasks<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let paths = Paths::new();
-        let tasks = self.0.tasks();
-        serializer.collect_seq(tasks.map(|task| Task(task, &paths)))
-    }
-}
-
-/// The feature `serde`: an element of the `tasks` of a dump.
-impl Serialize for TaskDump {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Task(self, &Paths::new()).serialize(serializer)
-    }
-}
-
-struct Task<'a>(&'a TaskDump, &'a Paths);
-
-impl Serialize for Task<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(task, paths) = self;
-        object!(serializer, "TaskDump", {
-            "id": task.id(),
-            "name": task.name(),
-            "label": task.label(),
-            "state": task.state(),
-            "age_ns": nanos(task.age()),
-            "last_polled_ns": task.last_polled().map(nanos),
-            "polls": task.polls(),
-            "spawned_at": task.spawned_at().map(|place| Place(place, paths)),
-            "parent": task.parent(),
-            "awaits": task.awaits(),
-            "source": task.source(),
-            "trace": Body(task.trace().tidy()),
-        })
-    }
-}
-
-struct Place<'a>(&'static Location<'static>, &'a Paths);
-
-impl Serialize for Place<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(place, paths) = self;
-        object!(serializer, "Location", {
-            "file": paths.shorten(place.file()),
-            "line": place.line(),
-            "column": place.column(),
-        })
-    }
-}
-
-/// The feature `serde`: the number.
-impl Serialize for TaskId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.get())
-    }
-}
-
-/// The feature `serde`: an object with its `kind`, such as `"suspended"`.
-impl Serialize for TaskState {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let kind = match self {
-            Self::Running(running) => return running.serialize(serializer),
-            Self::NeverPolled => "never_polled",
-            Self::Suspended => "suspended",
-            Self::Woken => "woken",
-            Self::Finished => "finished",
+impl<'a> From<&'a Hang> for Value<'a> {
+    fn from(hang: &'a Hang) -> Self {
+        let (stage, body) = match hang.stage {
+            Stage::Beginning => ("beginning", None),
+            Stage::Body(id) => ("body", Some(id.get())),
+            Stage::End => ("end", None),
         };
-        object!(serializer, "TaskState", { "kind": kind, })
-    }
-}
-
-/// The feature `serde`: an object of the kind `"running"`.
-impl Serialize for Running {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        object!(serializer, "Running", {
-            "kind": "running",
-            "thread_name": self.thread_name(),
-            "thread_id": self.thread_id(),
-            "duration_ns": nanos(self.duration()),
+        let signal = match &hang.why {
+            Why::Timeout => None,
+            Why::Signal(signal) => Some(signal.as_str()),
+        };
+        object!("Hang", {
+            "schema": HANG,
+            "test": hang.name.as_str(),
+            "file": hang.file,
+            "line": hang.line,
+            "verdict": hang.verdict(),
+            "after_ns": hang.after,
+            "signal": signal,
+            "stage": stage,
+            "body": body,
+            "thread_id": hang.thread,
+            "unknown": hang.unknown,
+            "dump": &hang.dump,
         })
     }
 }
 
-/// The feature `serde`: an object of the kind `"capture"` or `"snapshot"`.
-impl Serialize for Source {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Capture => object!(serializer, "Source", { "kind": "capture", }),
-            Self::Snapshot { error } => object!(serializer, "Source", {
+impl<'a> From<&'a TaskDump> for Value<'a> {
+    fn from(it: &'a TaskDump) -> Self {
+        task(it, &Paths::new())
+    }
+}
+
+fn task<'a>(task: &'a TaskDump, paths: &Paths) -> Value<'a> {
+    let awaits = task.awaits();
+    object!("TaskDump", {
+        "id": &task.id(),
+        "name": task.name(),
+        "label": task.label(),
+        "state": task.state(),
+        "age_ns": task.age(),
+        "last_polled_ns": task.last_polled(),
+        "polls": task.polls(),
+        "spawned_at": task.spawned_at().map(|it| place(it, paths)),
+        "parent": task.parent().as_ref(),
+        "awaits": List::new(awaits.len(), move || awaits.iter()),
+        "source": task.source(),
+        "trace": tree(task.trace().tidy()),
+    })
+}
+
+fn place<'a>(place: &'static Location<'static>, paths: &Paths) -> Value<'a> {
+    object!("Location", {
+        "file": paths.shorten(place.file()),
+        "line": place.line(),
+        "column": place.column(),
+    })
+}
+
+impl From<&TaskId> for Value<'_> {
+    fn from(id: &TaskId) -> Self {
+        id.get().into()
+    }
+}
+
+impl<'a> From<&'a TaskState> for Value<'a> {
+    fn from(state: &'a TaskState) -> Self {
+        let kind = match state {
+            TaskState::Running(running) => return running.into(),
+            TaskState::NeverPolled => "never_polled",
+            TaskState::Suspended => "suspended",
+            TaskState::Woken => "woken",
+            TaskState::Finished => "finished",
+        };
+        object!("TaskState", { "kind": kind, })
+    }
+}
+
+impl<'a> From<&'a Running> for Value<'a> {
+    fn from(running: &'a Running) -> Self {
+        object!("Running", {
+            "kind": "running",
+            "thread_name": running.thread_name(),
+            "thread_id": running.thread_id(),
+            "duration_ns": running.duration(),
+        })
+    }
+}
+
+impl<'a> From<&'a Source> for Value<'a> {
+    fn from(source: &'a Source) -> Self {
+        match source {
+            Source::Capture => object!("Source", { "kind": "capture", }),
+            Source::Sample => object!("Source", { "kind": "sample", }),
+            Source::Snapshot { error } => object!("Source", {
                 "kind": "snapshot",
-                "error": error,
+                "error": error.as_ref(),
             }),
         }
     }
 }
 
-/// The feature `serde`: an object with its `kind`, such as `"no_answer"`, and a `message`.
-impl Serialize for TraceError {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let message = self.to_string();
-        let kind = match self {
-            Self::NoAnswer { waited, reason } => {
-                return object!(serializer, "TraceError", {
+impl From<&TraceError> for Value<'_> {
+    fn from(error: &TraceError) -> Self {
+        let message = error.to_string();
+        let kind = match error {
+            TraceError::NoAnswer { waited, reason } => {
+                return object!("TraceError", {
                     "kind": "no_answer",
                     "message": message,
-                    "waited_ns": nanos(*waited),
+                    "waited_ns": *waited,
                     "reason": reason,
                 });
             }
-            Self::Finished => "finished",
-            Self::Panicked => "panicked",
-            Self::NeverPolled => "never_polled",
-            Self::InsideOwnPoll => "inside_own_poll",
+            TraceError::Finished => "finished",
+            TraceError::Panicked => "panicked",
+            TraceError::NeverPolled => "never_polled",
+            TraceError::InsideOwnPoll => "inside_own_poll",
+            TraceError::NoSample(reason) => {
+                return object!("TraceError", {
+                    "kind": "no_sample",
+                    "message": message,
+                    "reason": reason,
+                });
+            }
         };
-        object!(serializer, "TraceError", { "kind": kind, "message": message, })
+        object!("TraceError", { "kind": kind, "message": message, })
     }
 }
 
-/// The feature `serde`: `"running"` or `"not_polled"`.
-impl Serialize for NoAnswer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::Running => "running",
-            Self::NotPolled => "not_polled",
-        })
+impl From<&NoSample> for Value<'_> {
+    fn from(reason: &NoSample) -> Self {
+        match reason {
+            NoSample::Unsupported => "unsupported",
+            NoSample::NoSignal => "no_signal",
+            NoSample::SignalBlocked => "signal_blocked",
+            NoSample::NoResponse(_) => "no_response",
+            NoSample::Busy => "busy",
+            NoSample::OtherStack => "other_stack",
+            NoSample::Over => "over",
+            NoSample::Refused => "refused",
+        }
+        .into()
     }
 }
 
-/// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
-///
-/// The frames are those of [`frames`](Trace::frames), which are looked up if they have not been.
-impl Serialize for Trace {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tree = self.tidy();
-        object!(serializer, "Trace", {
+impl From<&NoAnswer> for Value<'_> {
+    fn from(reason: &NoAnswer) -> Self {
+        let word = match reason {
+            NoAnswer::Running => "running",
+            NoAnswer::NotPolled => "not_polled",
+        };
+        word.into()
+    }
+}
+
+impl<'a> From<&'a Trace> for Value<'a> {
+    fn from(trace: &'a Trace) -> Self {
+        let tree = trace.tidy();
+        object!("Trace", {
             "schema": TRACE,
-            "frames": Frames(&tree.frames),
-            "notes": tree.notes,
+            "frames": frames(&tree.frames),
+            "notes": &tree.notes,
         })
     }
 }
 
 /// A trace in a dump, which has said which format it is.
-struct Body<'a>(&'a Tree);
+fn tree(tree: &Tree) -> Value<'_> {
+    object!("Trace", {
+        "frames": frames(&tree.frames),
+        "notes": &tree.notes,
+    })
+}
 
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        object!(serializer, "Trace", {
-            "frames": Frames(&self.0.frames),
-            "notes": self.0.notes,
-        })
+#[cfg(feature = "serde")]
+impl<'a> From<&'a Frame> for Value<'a> {
+    fn from(frame: &'a Frame) -> Self {
+        frames(std::slice::from_ref(frame)).into()
     }
 }
 
-/// The feature `serde`: the list of this frame and all below it, as in a trace.
-impl Serialize for Frame {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Frames(std::slice::from_ref(self)).serialize(serializer)
-    }
+fn frames(frames: &[Frame]) -> List<'_> {
+    List::new(walk(frames).count(), move || walk(frames))
 }
 
-struct Frames<'a>(&'a [Frame]);
-
-impl Serialize for Frames<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut frames = serializer.serialize_seq(Some(walk(self.0).count()))?;
-        for step in walk(self.0) {
-            frames.serialize_element(&step)?;
-        }
-        frames.end()
-    }
-}
-
-impl Serialize for Step<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let frame = self.frame;
-        object!(serializer, "Frame", {
-            "parent": self.parent,
+impl<'a> From<Step<'a>> for Value<'a> {
+    fn from(Step { parent, frame }: Step<'a>) -> Self {
+        object!("Frame", {
+            "parent": parent,
             "name": frame.name(),
             "label": frame.label(),
             "file": frame.file(),
             "line": frame.line(),
             "column": frame.column(),
-            "wait": frame.wait(),
+            "wait": frame.wait().as_ref(),
             "count": frame.count(),
-            "age_ns": frame.age().map(nanos),
-            "not_polled_for_ns": frame.not_polled_for().map(nanos),
+            "age_ns": frame.age(),
+            "not_polled_for_ns": frame.not_polled_for(),
         })
     }
 }
 
-/// The feature `serde`: a word, such as `"registered"`.
-impl Serialize for Wait {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::Registered => "registered",
-            Self::Yielded => "yielded",
-            Self::OutOfBudget => "out_of_budget",
-            Self::NoWaker => "no_waker",
-            Self::Suspended => "suspended",
-            Self::NotPolled => "not_polled",
-            Self::Running => "running",
-        })
+impl From<&Wait> for Value<'_> {
+    fn from(wait: &Wait) -> Self {
+        let word = match wait {
+            Wait::Registered => "registered",
+            Wait::Yielded => "yielded",
+            Wait::OutOfBudget => "out_of_budget",
+            Wait::NoWaker => "no_waker",
+            Wait::Suspended => "suspended",
+            Wait::NotPolled => "not_polled",
+            Wait::Running => "running",
+        };
+        word.into()
     }
 }
 
-impl Serialize for Notes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let missing = self.missing.map(|missing| match missing {
+impl From<&Notes> for Value<'_> {
+    fn from(notes: &Notes) -> Self {
+        let missing = notes.missing.map(|missing| match missing {
             Missing::Symbols => "symbols",
             Missing::DebugInfo => "debug_info",
         });
-        object!(serializer, "Notes", {
+        object!("Notes", {
             "missing": missing,
-            "leaves_not_recorded": self.dropped,
-            "wakers_of_other_threads": self.elsewhere,
+            "leaves_not_recorded": notes.dropped,
+            "wakers_of_other_threads": notes.elsewhere,
         })
     }
-}
-
-/// In 584 years it does not fit any more.
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

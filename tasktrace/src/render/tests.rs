@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::dump::sample::{dump, id, secs, task};
-use crate::dump::{Dump, Source, TaskDump};
+use crate::dump::sample::{dump, id, secs, stall, task};
+use crate::dump::{Dump, Source, Stall, TaskDump};
 use crate::task::{NoAnswer, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Wait};
 
@@ -840,4 +840,105 @@ fn deep_and_wide_trees() {
         assert_eq!(format!("{dump:#}"), text);
         assert_eq!(dump.by_awaiter().to_string(), text);
     });
+}
+
+mod stalls {
+    use super::*;
+
+    fn frames() -> [Frame; 1] {
+        [Frame::sample("app::worker", 20)
+            .aged(3.0)
+            .with_children([Frame::sample("app::parse", 10)])]
+    }
+
+    fn worker() -> TaskDump {
+        task(7, "app::worker").with_label("conn 1").at(frames())
+    }
+
+    const TREE: [&str; 2] = [
+        "  ╼ app::worker at src/main.rs:20:5 (3.0s)",
+        "   └╼ app::parse at src/main.rs:10:5",
+    ];
+
+    #[track_caller]
+    fn check(report: impl ToString, verdict: &str) {
+        super::check(report, &[verdict, TREE[0], TREE[1]]);
+    }
+
+    #[test]
+    fn a_poll_that_does_not_end() {
+        let blocked = stall(Stall::Blocked, 1.25, 1.0, worker().running_for(1.25));
+        check(
+            &blocked,
+            "task 7 app::worker \"conn 1\" has blocked tokio-rt-worker (thread 4711) for 1.2s, in a single poll: app::parse at src/main.rs:10:5",
+        );
+        check(
+            blocked.ended(3.4),
+            "task 7 app::worker \"conn 1\" no longer blocks tokio-rt-worker (thread 4711): it did for 3.4s",
+        );
+    }
+
+    #[test]
+    fn where_a_poll_is_that_has_only_been_seen_from_outside() {
+        let mut worker = worker().running_for(1.25);
+        worker.source = Source::Snapshot { error: None };
+        check(
+            stall(Stall::Blocked, 1.25, 1.0, worker),
+            "task 7 app::worker \"conn 1\" has blocked tokio-rt-worker (thread 4711) for 1.2s, in a single poll: app::worker at src/main.rs:20:5",
+        );
+    }
+
+    #[test]
+    fn a_poll_that_has_ended_when_it_was_looked_at() {
+        check(
+            stall(Stall::Blocked, 1.25, 1.0, worker()),
+            "task 7 app::worker \"conn 1\" has blocked its thread for 1.2s, in a single poll: app::parse at src/main.rs:10:5",
+        );
+    }
+
+    #[test]
+    fn an_executor_that_does_not_poll() {
+        let mut starved = stall(Stall::Starved, 5.0, 5.0, worker().woken());
+        check(
+            &starved,
+            "task 7 app::worker \"conn 1\" is ready, but its executor has not polled it for 5.0s",
+        );
+        check(
+            starved.clone().ended(7.1),
+            "task 7 app::worker \"conn 1\" no longer waits to be polled: it did for 7.1s",
+        );
+        starved.blocked_by = Some(id(3));
+        check(
+            starved,
+            "task 7 app::worker \"conn 1\" is ready, but its executor has not polled it for 5.0s: task 3 blocks the thread that polled it last",
+        );
+        check(
+            stall(Stall::Starved, 5.0, 5.0, worker().never_polled()),
+            "task 7 app::worker \"conn 1\" was made 5.0s ago, but has never been polled",
+        );
+    }
+
+    #[test]
+    fn a_function_that_is_overdue() {
+        let overdue = stall(Stall::Overdue, 6.0, 5.0, worker());
+        let fetch = overdue.clone().of("app::fetch", Some("key"));
+        check(
+            &fetch,
+            "a function of task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::fetch \"key\" at src/fetch.rs:3:1",
+        );
+        check(
+            fetch.ended(8.0),
+            "a function of task 7 app::worker \"conn 1\" is no longer suspended: it was for 8.0s: app::fetch \"key\" at src/fetch.rs:3:1",
+        );
+        check(
+            overdue.of("app::worker", Some("conn 1")).of_task(),
+            "task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::worker at src/fetch.rs:3:1",
+        );
+    }
+
+    #[test]
+    fn limits_are_written_as_they_are_given() {
+        let text = stall(Stall::Overdue, 0.2, 0.15, worker()).to_string();
+        assert!(text.contains("longer than its limit of 150ms\n"), "{text}");
+    }
 }

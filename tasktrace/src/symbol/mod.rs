@@ -113,6 +113,14 @@ impl Symbol {
         RECORDING.contains(&&*self.function)
     }
 
+    /// Whether it is a function of another language, such as one of the C library.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let in_rust = |file: &str| file.ends_with(".rs");
+        self.class == Class::User
+            && !self.function.contains("::")
+            && !self.file.as_deref().is_some_and(in_rust)
+    }
+
     fn new(name: &str, file: Option<&str>, line: Option<u32>, column: Option<u32>) -> Self {
         let mut split = name::split(name);
         let class = class::of(name, &split, file);

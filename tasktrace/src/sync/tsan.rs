@@ -26,6 +26,12 @@ pub(crate) struct MutexGuard<'a, T> {
     edge: &'a Edge,
 }
 
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
@@ -85,8 +91,12 @@ impl<T> Drop for MutexGuard<'_, T> {
 pub(crate) struct Condvar(real::Condvar);
 
 impl Condvar {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(real::Condvar::new())
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {

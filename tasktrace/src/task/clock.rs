@@ -27,7 +27,7 @@ static NOW: AtomicU32 = AtomicU32::new(0);
 static KEEPER: OnceLock<Option<Thread>> = OnceLock::new();
 
 /// A step of time, counted from 1. It can be told for 497 days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(pub(crate) u32);
 
 impl Tick {
@@ -39,11 +39,26 @@ impl Tick {
         }
     }
 
+    /// The same, from the clock itself: for who looks at many tasks, once for all of them.
+    pub(crate) fn read() -> Self {
+        read_clock()
+    }
+
+    /// How long after `earlier` it is: in whole steps, so up to a step too long or too short.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        STEP * self.0.saturating_sub(earlier.0)
+    }
+
     /// How long ago it was.
     pub(crate) fn elapsed(self) -> Duration {
         let since_start = STEP * self.0.saturating_sub(1);
         start().elapsed().saturating_sub(since_start)
     }
+}
+
+/// So many steps take at least as long.
+pub(crate) fn steps_in(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos().div_ceil(STEP.as_nanos())).unwrap_or(u32::MAX)
 }
 
 fn start() -> Instant {

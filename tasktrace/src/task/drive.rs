@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::exchange::Request;
-use super::frames::{Copied, Key};
+use super::frames::{Copied, Key, Stamp, Times};
 use super::record::{Owner, Record};
-use super::scope::{self, Scope};
+use super::scope::{self, Kind, Scope};
 use crate::capture::{self, Capture, Live, Marker, RawTrace};
-use crate::origin::{FrameMeta, Identity, Origin};
+use crate::host::Job;
+use crate::origin::{self, FrameMeta, Identity, Origin};
 use crate::trace::Trace;
 
 /// Polls `future` as the body of a task. `is_also_frame`: it is polled as a frame of another task
@@ -24,21 +25,27 @@ pub(super) fn poll<F: Future>(
     let record = &*owner.0;
     if record.is_finished() {
         // Futures that are fused may be polled when they have resolved. The task stays finished.
-        return enter(record, is_also_frame, cx, |_, cx| body(future, cx));
+        let kind = Kind::task(is_also_frame, false);
+        return enter(record, kind, cx, |_, cx| body(future, cx));
     }
     let on_panic = OnPanic(record);
     // SAFETY: whoever has the owner of a task is its poller.
     unsafe { record.frames.take_off_gone() };
     let (before, frames_before) = (record.stamp(), record.frames.version());
-    record.note_poll();
+    let is_nested = scope::is_in_task();
+    record.note_poll(is_nested);
     if !is_also_frame {
-        record.note_job();
+        record.note_job(Job::current);
     }
     // SAFETY: likewise.
     let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
+    // What is polled by a task whose poll was asked for is polled for that, unless it was woken.
+    let is_asked = request != Request::None || is_nested && scope::is_asked(cx.waker());
+    let asked = is_asked.then(|| Asked::new(record, before, frames_before));
+    let kind = Kind::task(is_also_frame, is_asked);
     let (result, captured) = match request {
-        Request::None => {
-            let result = enter(record, is_also_frame, cx, |scope, cx| {
+        Request::None | Request::Probe => {
+            let result = enter(record, kind, cx, |scope, cx| {
                 match scope.capture() {
                     None => body(future, cx),
                     // That of a task around this one.
@@ -49,7 +56,7 @@ pub(super) fn poll<F: Future>(
         }
         Request::Capture => {
             wake_children(record);
-            let (result, raw) = enter(record, is_also_frame, cx, |scope, cx| {
+            let (result, raw) = enter(record, kind, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, |cx| body(future, cx));
                 let result = scope.enter_capture(&capture, poll);
@@ -61,13 +68,15 @@ pub(super) fn poll<F: Future>(
     match result {
         Poll::Pending => {
             // Before the answer is given: whoever has it finds the task as it left it.
-            record.note_settled();
+            match asked {
+                Some(asked) if asked.was_for_nothing_else(record) => {
+                    record.note_settled_idle(asked.stamp, asked.times.as_ref());
+                }
+                _ => record.note_settled(),
+            }
             record.exchange.end_poll();
             if let Some(mut raw) = captured {
                 raw.complete(marker(record), live(record));
-                if record.frames.version() == frames_before && record.polls() > 1 {
-                    record.note_idle_poll(before);
-                }
                 record.exchange.answer(Trace::new(raw));
             }
         }
@@ -75,6 +84,30 @@ pub(super) fn poll<F: Future>(
     }
     on_panic.disarm();
     result
+}
+
+/// How a task was before a poll that somebody has asked for.
+struct Asked {
+    stamp: Stamp,
+    version: u32,
+    /// When the frames were last polled. Nobody wants to know unless there are limits.
+    times: Option<Times>,
+}
+
+impl Asked {
+    fn new(record: &Record, stamp: Stamp, version: u32) -> Self {
+        Self {
+            stamp,
+            version,
+            times: origin::any_limits().then(|| record.frames.times()),
+        }
+    }
+
+    /// Whether the task has not gone on in this poll, as far as can be seen: then it is taken to
+    /// have been waiting all along.
+    fn was_for_nothing_else(&self, record: &Record) -> bool {
+        record.frames.version() == self.version && record.polls() > 1
+    }
 }
 
 /// Has the frames polled that only are when their own waker was woken: the combinators that made
@@ -108,11 +141,11 @@ impl Drop for OnPanic<'_> {
 #[inline(never)]
 fn enter<R>(
     record: &Record,
-    is_also_frame: bool,
+    kind: Kind<'_>,
     cx: &mut Context<'_>,
     run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
 ) -> R {
-    let scope = Scope::task(record, cx.waker(), is_also_frame);
+    let scope = Scope::task(record, cx.waker(), kind);
     scope.enter(|| run(&scope, cx))
 }
 
@@ -188,7 +221,7 @@ pub(super) fn snapshot(record: &Record) -> RawTrace {
 }
 
 /// The task itself.
-fn marker(record: &Record) -> Marker {
+pub(super) fn marker(record: &Record) -> Marker {
     let about = record.about();
     Marker {
         task: about.id.get(),

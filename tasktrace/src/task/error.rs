@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::exchange::End;
+use crate::capture::NoSample;
 
 /// Why [`TraceHandle::backtrace_timeout`](crate::TraceHandle::backtrace_timeout) has no trace to
 /// give.
@@ -38,6 +39,8 @@ pub enum TraceError {
         /// Why it did not answer.
         reason: NoAnswer,
     },
+    /// It is in the middle of a poll, and the stack of its thread could not be taken.
+    NoSample(NoSample),
     /// The question came from inside a poll of the task itself, so waiting for the next one would
     /// have been in vain. Use [`Trace::here`](crate::Trace::here), or await
     /// [`backtrace`](crate::TraceHandle::backtrace).
@@ -77,6 +80,10 @@ impl fmt::Display for TraceError {
             Self::NoAnswer { waited, reason } => {
                 write!(f, "the task gave no answer within {waited:?}: {reason}")
             }
+            Self::NoSample(reason) => write!(
+                f,
+                "the task is in the middle of a poll, and its stack is not known: {reason}"
+            ),
             Self::InsideOwnPoll => f.write_str(
                 "a task cannot block for its own trace: use `Trace::here()`, or `backtrace().await`",
             ),

@@ -4,12 +4,13 @@
 //!
 //! * the **poller**: whoever polls or drops the task. There is one at a time, because the future
 //!   is borrowed mutably, and each poll happens after the one before it;
-//! * **askers**: any number of threads, at any time.
+//! * **askers**: any number of threads, at any time. Some want a trace; some only want to know
+//!   whether the task is polled, and *probe* it.
 //!
 //! | field | written by | read by |
 //! |---|---|---|
-//! | `requested` | anyone, with the queue locked | poller, without |
-//! | `phase` | poller | anyone; it is a hint only, nothing is ordered by it |
+//! | `requested` | askers, with the queue locked; poller, bit by bit | poller, without |
+//! | `phase` | poller | anyone, who then sees what the poller has noted in the record before |
 //! | `waker` | poller, with the queue locked | poller, without; askers, with the queue locked |
 //! | `queue` | with its lock | with its lock |
 //!
@@ -22,6 +23,15 @@
 //! poll sees `requested`. A poller that is handed the waker it has already stored need not lock:
 //! if it does not see `requested`, the asker is still going to wake that same waker.
 //!
+//! # Probes
+//!
+//! A probe is a wake like any other, and what comes of it is for the prober to see in the count of
+//! polls. It goes the way of a request so that the poll that it causes knows what it is for: a poll
+//! that was made to find out whether there is one does not count as progress (see
+//! [`drive`](super::drive)). The bit is taken by the first poll that sees it, so by the one that the
+//! wake obliges the executor to make or by one before that; in the latter case the other is taken
+//! for an ordinary poll, and a time is less than it could be.
+//!
 //! # Nobody else's code under the lock
 //!
 //! The waker is kept in an `Arc`, so an asker can take a reference to it without calling its
@@ -30,13 +40,13 @@
 //!
 //! # What the poller pays
 //!
-//! While nobody asks: a comparison of two wakers, two plain stores and one plain load.
+//! While nobody asks: a comparison of two wakers, two stores and one load, none of them locked.
 
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use crate::sync::{Arc, AtomicBool, AtomicU8, Condvar, Mutex, Ordering, UnsafeCell, lock};
+use crate::sync::{Arc, AtomicU8, Condvar, Mutex, MutexGuard, Ordering, UnsafeCell, lock};
 
 /// Why there is no answer, and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +66,27 @@ pub(crate) enum Phase {
     Finished,
 }
 
-/// Whether this poll is to be captured.
+/// What this poll is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Request {
+    /// For the task itself.
     None,
+    /// For somebody who wants to see that it is made.
+    Probe,
+    /// To be captured.
     Capture,
 }
 
+/// In `requested`: somebody waits for a trace.
+const CAPTURE: u8 = 1;
+/// In `requested`: somebody has woken the task to see whether it is polled.
+const PROBE: u8 = 2;
+
+/// The layout is as written: see [`Record`](super::record::Record).
+#[repr(C)]
 pub(crate) struct Exchange<T> {
-    requested: AtomicBool,
+    requested: AtomicU8,
     phase: AtomicU8,
     waker: UnsafeCell<Option<Arc<Waker>>>,
     queue: Mutex<Queue<T>>,
@@ -98,7 +119,7 @@ enum Answer<T> {
 impl<T: Clone> Exchange<T> {
     pub(crate) fn new() -> Self {
         Self {
-            requested: AtomicBool::new(false),
+            requested: AtomicU8::new(0),
             phase: AtomicU8::new(Phase::NeverPolled as u8),
             waker: UnsafeCell::new(None),
             queue: Mutex::new(Queue {
@@ -115,7 +136,8 @@ impl<T: Clone> Exchange<T> {
     /// The caller is the poller.
     #[inline]
     pub(crate) unsafe fn begin_poll(&self, waker: &Waker) -> Request {
-        self.phase.store(Phase::Polling as u8, Ordering::Relaxed);
+        // Release: whoever sees it sees which poll it is, and when it began.
+        self.phase.store(Phase::Polling as u8, Ordering::Release);
         // SAFETY: the caller is the poller.
         unsafe { self.register(waker) };
         self.request()
@@ -177,15 +199,28 @@ impl<T: Clone> Exchange<T> {
         // Acquire, although the lock or the wake has ordered it already where it matters: it is
         // free on x86 and makes a request visible no later than it could be.
         match self.requested.load(Ordering::Acquire) {
-            false => Request::None,
-            true => Request::Capture,
+            0 => Request::None,
+            requested => self.take_probe(requested),
+        }
+    }
+
+    #[cold]
+    fn take_probe(&self, requested: u8) -> Request {
+        if requested & PROBE != 0 {
+            self.requested.fetch_and(!PROBE, Ordering::Relaxed);
+        }
+        // What has been asked for is taken back by the answer.
+        match requested & CAPTURE {
+            0 => Request::Probe,
+            _ => Request::Capture,
         }
     }
 
     /// The poll returned `Pending`.
     #[inline]
     pub(crate) fn end_poll(&self) {
-        self.phase.store(Phase::Suspended as u8, Ordering::Relaxed);
+        // Release: whoever sees it sees what the poll has left.
+        self.phase.store(Phase::Suspended as u8, Ordering::Release);
     }
 
     /// Answers all that have asked.
@@ -224,6 +259,7 @@ impl<T: Clone> Exchange<T> {
     /// Nobody else uses it, and the task is finished.
     pub(crate) unsafe fn reset(&self) {
         lock(&self.queue).end = None;
+        self.requested.store(0, Ordering::Relaxed);
         self.phase
             .store(Phase::NeverPolled as u8, Ordering::Relaxed);
     }
@@ -231,14 +267,14 @@ impl<T: Clone> Exchange<T> {
     fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
         let mut queue = lock(&self.queue);
         queue.end = queue.end.or(end);
-        self.requested.store(false, Ordering::Relaxed);
+        self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
         std::mem::take(&mut queue.waiting)
     }
 
     // The askers' side.
 
     pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::NeverPolled,
             1 => Phase::Polling,
             2 => Phase::Suspended,
@@ -248,7 +284,7 @@ impl<T: Clone> Exchange<T> {
 
     /// Whether somebody waits for an answer.
     pub(crate) fn is_asked(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        self.requested.load(Ordering::Relaxed) & CAPTURE != 0
     }
 
     /// Adds a question and wakes the task.
@@ -259,14 +295,27 @@ impl<T: Clone> Exchange<T> {
             return Err(end);
         }
         queue.waiting.push(Arc::clone(&waiter));
-        self.requested.store(true, Ordering::Release);
+        self.request_and_wake(CAPTURE, queue);
+        Ok(waiter)
+    }
+
+    /// Wakes the task to see whether it is polled. Does nothing if it has ended, or has not been
+    /// polled yet, when there is nothing to wake it with.
+    pub(crate) fn probe(&self) {
+        let queue = lock(&self.queue);
+        if queue.end.is_none() && self.phase() != Phase::NeverPolled {
+            self.request_and_wake(PROBE, queue);
+        }
+    }
+
+    fn request_and_wake(&self, what: u8, queue: MutexGuard<'_, Queue<T>>) {
+        self.requested.fetch_or(what, Ordering::Release);
         // SAFETY: read with the queue locked.
         let waker = self.waker.with(|waker| unsafe { &*waker }.clone());
         drop(queue);
         if let Some(waker) = waker {
             waker.wake_by_ref();
         }
-        Ok(waiter)
     }
 
     /// Takes a question back, if it has not been answered.
@@ -278,7 +327,7 @@ impl<T: Clone> Exchange<T> {
             .position(|other| Arc::ptr_eq(other, waiter));
         let withdrawn = place.map(|place| queue.waiting.swap_remove(place));
         if queue.waiting.is_empty() {
-            self.requested.store(false, Ordering::Relaxed);
+            self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
         }
         drop(queue);
         drop(withdrawn);

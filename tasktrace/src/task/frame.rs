@@ -11,6 +11,7 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr;
+use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::{Context, Poll};
 
 use super::frames::{Gone, Key};
@@ -86,8 +87,10 @@ impl Head {
         }
         // SAFETY: likewise.
         let key = unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
-        self.record.set(record);
         self.key.set(key);
+        // In this order also for a signal handler, which reads the key where the record is right.
+        compiler_fence(Ordering::SeqCst);
+        self.record.set(record);
         Some(key)
     }
 

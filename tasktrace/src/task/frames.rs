@@ -29,6 +29,11 @@
 //! reader that has copied a key finds either what belongs to it, or nothing because the frame has
 //! ended since: then it copies again.
 //!
+//! # Limits
+//!
+//! A slot also has for how long its frame may be suspended, for those who look at all tasks without
+//! a reference to any: see [`Frames::may_be_overdue`].
+//!
 //! # Frames that end elsewhere
 //!
 //! A frame can be moved out of its task and dropped anywhere, while the task is being polled on
@@ -44,8 +49,8 @@ use std::ptr;
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
-use super::clock::Tick;
-use crate::origin::{Dynamic, FrameMeta, Identity};
+use super::clock::{self, Tick};
+use crate::origin::{self, Dynamic, FrameMeta, Identity};
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell, fence, lock,
     spin_loop,
@@ -93,9 +98,20 @@ impl Stamp {
         Tick(self.0 as u32)
     }
 
+    /// Which poll it is of, as far as the number goes.
+    #[inline]
+    pub(crate) fn poll(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether it is of a later poll than this one.
+    pub(crate) fn is_after(self, poll: u64) -> bool {
+        self.poll().wrapping_sub(poll as u32).cast_signed() > 0
+    }
+
     /// Whether it is of an earlier poll than this one.
     pub(crate) fn is_before(self, poll: u64) -> bool {
-        let since = (poll as u32).wrapping_sub((self.0 >> 32) as u32);
+        let since = (poll as u32).wrapping_sub(self.poll());
         // A poll that is not earlier is this one, or one of the next two billions.
         since.cast_signed() > 0
     }
@@ -125,6 +141,8 @@ struct Slot {
     serial: AtomicU32,
     /// The tick in which it was first suspended, see [`Tick`].
     since: AtomicU32,
+    /// For how many ticks it may be suspended. 0 if for ever.
+    limit: AtomicU32,
 }
 
 /// Stands for an [`Identity::Dynamic`] in a slot.
@@ -151,6 +169,8 @@ pub(crate) struct Frames {
     free: AtomicU32,
     /// The owner's: the last serial number. Never reset.
     serial: AtomicU32,
+    /// How many of the frames have a limit.
+    limited: AtomicU32,
     first: Chunk,
     others: AtomicPtr<[Chunk; CHUNKS - 1]>,
     dynamic: Mutex<BTreeMap<Key, StdArc<Dynamic>>>,
@@ -207,6 +227,7 @@ impl Frames {
             used: AtomicU32::new(0),
             free: AtomicU32::new(0),
             serial: AtomicU32::new(0),
+            limited: AtomicU32::new(0),
             first: AtomicPtr::new(ptr::null_mut()),
             others: AtomicPtr::new(ptr::null_mut()),
             dynamic: Mutex::new(BTreeMap::new()),
@@ -246,6 +267,7 @@ impl Frames {
                 &raw const DYNAMIC
             }
         };
+        let limit = limit_of(identity);
         self.change(|| {
             if number > self.used.load(Ordering::Relaxed) {
                 self.used.store(number, Ordering::Relaxed);
@@ -257,6 +279,8 @@ impl Frames {
             slot.parent.store(parent.0, Ordering::Relaxed);
             slot.serial.store(serial, Ordering::Relaxed);
             slot.since.store(stamp.tick().0, Ordering::Relaxed);
+            slot.limit.store(limit, Ordering::Relaxed);
+            self.count_limit(limit, 1);
             slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
         });
         Some(key)
@@ -288,9 +312,20 @@ impl Frames {
     fn take_off(&self, found: &Found<'_>) {
         let Found { key, slot, .. } = found;
         slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+        self.count_limit(slot.limit.load(Ordering::Relaxed), -1);
         let next = self.free.load(Ordering::Relaxed);
         slot.parent.store(u64::from(next), Ordering::Relaxed);
         self.free.store(key.slot(), Ordering::Relaxed);
+    }
+
+    /// The caller is the owner.
+    #[inline]
+    fn count_limit(&self, limit: u32, more: i32) {
+        if limit > 0 {
+            let limited = self.limited.load(Ordering::Relaxed);
+            let limited = limited.wrapping_add_signed(more);
+            self.limited.store(limited, Ordering::Relaxed);
+        }
     }
 
     /// Removes what is kept beside the table of a frame that has been taken off. Returns what is to
@@ -438,6 +473,7 @@ impl Frames {
             }
             self.used.store(0, Ordering::Relaxed);
             self.free.store(0, Ordering::Relaxed);
+            self.limited.store(0, Ordering::Relaxed);
         });
         let dynamic = std::mem::take(&mut *lock(&self.dynamic));
         drop(dynamic);
@@ -446,7 +482,8 @@ impl Frames {
             .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }))
     }
 
-    /// Gives back memory that the next task is unlikely to need.
+    /// Gives back memory that the next task is unlikely to need. The first chunk stays, because it is
+    /// [looked at](Self::may_be_overdue) without a reference.
     ///
     /// # Safety
     ///
@@ -542,6 +579,58 @@ impl Frames {
     /// The caller is the owner.
     pub(crate) fn version(&self) -> u32 {
         self.sequence.load(Ordering::Relaxed)
+    }
+
+    /// When the frames were last polled.
+    ///
+    /// The caller is the owner.
+    pub(crate) fn times(&self) -> Times {
+        let used = 1..=self.used.load(Ordering::Relaxed);
+        let stamp = |number| {
+            let slot = self.slot(number);
+            slot.map_or(0, |slot| slot.stamp.load(Ordering::Relaxed))
+        };
+        Times(used.map(stamp).map(Stamp).collect())
+    }
+
+    /// Puts the frames back to these times, all in all as if the polls since then had not been. No
+    /// frame has come or gone in them.
+    ///
+    /// The caller is the owner.
+    pub(crate) fn set_times(&self, times: &Times) {
+        for (number, before) in (1..).zip(&times.0) {
+            if let Some(slot) = self.slot(number) {
+                let stamp = Stamp(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
+                slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    // Who has no reference.
+
+    /// Whether one of the frames has a limit and may have come to it, as far as can be said at a
+    /// glance. The caller need not have a reference to the record: only the first chunk is looked
+    /// at, which stays where it is for as long as the record does. If there are limits elsewhere,
+    /// they may have been come to.
+    pub(crate) fn may_be_overdue(&self, now: Tick) -> bool {
+        let limited = self.limited.load(Ordering::Relaxed);
+        if limited == 0 {
+            return false;
+        }
+        let used = 1..=self.used.load(Ordering::Relaxed).min(FIRST_CHUNK);
+        let mut seen = 0;
+        for slot in used.filter_map(|number| self.slot(number)) {
+            let limit = slot.limit.load(Ordering::Relaxed);
+            if limit == 0 || slot.identity.load(Ordering::Relaxed).is_null() {
+                continue;
+            }
+            seen += 1;
+            let polled = Stamp(slot.stamp.load(Ordering::Relaxed)).tick();
+            if now.0.saturating_sub(polled.0) >= limit {
+                return true;
+            }
+        }
+        seen < limited
     }
 
     // The readers' side.
@@ -665,6 +754,9 @@ impl Drop for Frames {
     }
 }
 
+/// When each frame was last polled, by slots.
+pub(crate) struct Times(Vec<Stamp>);
+
 /// A slot, copied word for word.
 struct Words {
     key: Key,
@@ -682,8 +774,19 @@ impl Slot {
             parent: AtomicU64::new(0),
             serial: AtomicU32::new(0),
             since: AtomicU32::new(0),
+            limit: AtomicU32::new(0),
         }
     }
+}
+
+/// For how many ticks a frame may be suspended, 0 if for ever. One that is also a task has its limit
+/// there.
+fn limit_of(identity: &Identity) -> u32 {
+    if !origin::any_limits() {
+        return 0;
+    }
+    let limit = identity.stalled_after();
+    limit.map_or(0, clock::steps_in)
 }
 
 /// The frames that are noted, and those below one that has moved. `parents` are all frames, each

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use super::awaited::Awaited;
 use super::error::{NoAnswer, TraceError};
 use super::exchange::{End, Phase, Waiter};
+use super::limited::{self, Limited};
 use super::record::{Record, RecordRef};
 use super::scope::{self, Scope};
+use super::sight::{Executor, Sight};
 use super::state::TaskState;
 use super::{TaskId, drive, pool};
 use crate::capture;
@@ -161,6 +163,11 @@ impl TraceHandle {
         })
     }
 
+    /// The number, of ours, of the thread that has polled it last. 0 if none has.
+    pub(crate) fn last_thread(&self) -> u32 {
+        self.task.last_thread()
+    }
+
     /// The task of the executor that it is in. `None` if that is not known, or if it is in one that
     /// is traced itself, or in none.
     pub(crate) fn job(&self) -> Option<Job> {
@@ -170,7 +177,40 @@ impl TraceHandle {
     /// Says in which task of the executor it is, unless that is known.
     #[cfg(feature = "tokio")]
     pub(crate) fn note_job(&self, job: Option<Job>) {
-        self.task.about().job.get_or_init(|| job);
+        self.task.note_job(|| job);
+    }
+
+    /// What the task is doing, and since when.
+    pub(crate) fn sight(&self) -> Sight {
+        self.task.sight()
+    }
+
+    /// What polls it, as far as it is known.
+    pub(crate) fn executor(&self) -> Executor {
+        self.task.executor()
+    }
+
+    /// Whether it was last polled by another task.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.task.is_nested()
+    }
+
+    /// As [`Glance::address`](super::sight::Glance::address).
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref::<Record>(&self.task).addr()
+    }
+
+    /// Wakes the task, for nothing but to see whether its executor polls it: then the count of polls
+    /// goes up. Whatever the waker does, the caller goes on.
+    pub(crate) fn probe(&self) {
+        // Of a panic of somebody else's waker, the hook tells.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.task.exchange.probe()));
+    }
+
+    /// The functions in it that may not be suspended for as long as they like, the task itself among
+    /// them. `None` if it is being polled, and so cannot be told now.
+    pub(crate) fn limited(&self) -> Option<Vec<Limited>> {
+        limited::of(&self.task)
     }
 
     /// The number of the task.
@@ -363,6 +403,15 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    pub(crate) fn is_answered(&self) -> bool {
+        self.waiter.is_answered()
+    }
+
+    /// Blocks until there is an answer, or until `deadline`.
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>) {
+        let _ = self.waiter.wait(deadline);
+    }
+
     /// Blocks until there is an answer, or until `deadline`, which is after `timeout`.
     pub(crate) fn wait(
         self,

@@ -8,6 +8,8 @@
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
 //! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
+//! * [`sample`]: what is done about those that cannot answer.
+//! * [`sight`], [`limited`]: what the watchdog looks at.
 //! * [`clock`], [`thread`]: when, and by whom.
 
 mod awaited;
@@ -21,10 +23,13 @@ mod frame;
 mod framed;
 mod frames;
 mod handle;
+mod limited;
 mod pool;
 mod record;
 mod refs;
+mod sample;
 mod scope;
+mod sight;
 mod state;
 mod thread;
 mod traced;
@@ -33,14 +38,22 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::capture::NoSample;
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
+pub(crate) use clock::Tick;
 pub use error::{NoAnswer, TraceError};
 pub(crate) use exchange::{End, Waiter};
 pub use framed::{TracedExt, TracedFuture};
+pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};
+pub(crate) use limited::Limited;
+pub(crate) use pool::glances;
 pub(crate) use record::About;
+pub(crate) use sample::sample;
+pub(crate) use sight::{Executor, Glance, Sight};
 pub use state::{Running, TaskState};
+pub(crate) use thread::Token;
 pub use traced::{TracedTask, traced};
 
 /// Identifies a task for the life of the process.

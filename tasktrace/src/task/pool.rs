@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::record::{About, Record, RecordRef};
+use super::sight::Glance;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 const FIRST_CHUNK: usize = 64;
@@ -158,6 +159,12 @@ pub(crate) fn tasks() -> impl Iterator<Item = RecordRef> {
     let in_use = records().filter(|record| record.refs.try_retain());
     // SAFETY: it has just been retained.
     in_use.map(|record| unsafe { RecordRef::from_retained(record) })
+}
+
+/// All tasks whose records are in use, at a glance: no reference is taken.
+pub(crate) fn glances() -> impl Iterator<Item = Glance> {
+    let in_use = records().filter(|record| record.refs.any());
+    in_use.map(Glance::of)
 }
 
 /// Whether there are any.

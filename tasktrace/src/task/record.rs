@@ -7,6 +7,9 @@
 //!   owner's or the poller's in [`exchange`](super::exchange) and [`frames`](super::frames) is done
 //!   through it only;
 //! * any number of [`RecordRef`]s: readers and askers.
+//!
+//! Whoever looks at all records does so without a reference, because to count it costs more than
+//! to look, and disturbs the poller. What may be read so is in [`sight`](super::sight).
 
 use std::fmt;
 use std::ops::Deref;
@@ -15,11 +18,12 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use super::TaskId;
-use super::clock::Tick;
+use super::clock::{self, Tick};
 use super::exchange::{Exchange, Phase};
-use super::frames::{Frames, Stamp};
+use super::frames::{Frames, Stamp, Times};
 use super::pool;
 use super::refs::Refs;
+use super::sight::{Executor, Sight};
 use super::state::{Running, TaskState};
 use super::thread::Token;
 use crate::host::Job;
@@ -27,21 +31,27 @@ use crate::origin::Origin;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::trace::Trace;
 
+/// The layout is as written: first what is looked at when all records are, in one or two cache lines.
+#[repr(C)]
 pub(crate) struct Record {
     pub(super) refs: Refs,
-    /// Set while there is a task in the record. Written by whoever has it to himself: see
-    /// [`Refs`].
-    about: UnsafeCell<Option<About>>,
-    pub(super) exchange: Exchange<Trace>,
-    pub(super) frames: Frames,
     /// How many polls have begun. The poller's to write, as are the next three.
     polls: AtomicU64,
     /// Which of them was the last that has ended and left the task suspended.
     settled: AtomicU64,
     /// The [`Stamp`] of the last poll that has begun.
     stamp: AtomicU64,
-    /// The [`Token`] of the thread that has begun the last poll.
+    /// The [`Token`] of the thread that has begun the last poll, and whether it was [`NESTED`].
     thread: AtomicU32,
+    /// For how many steps of time the function of the task may be suspended. 0 if for ever.
+    limit: AtomicU32,
+    /// Tells the runtime whose task it is in from others. 0 if that is not known.
+    runtime: AtomicU64,
+    pub(super) exchange: Exchange<Trace>,
+    pub(super) frames: Frames,
+    /// Set while there is a task in the record. Written by whoever has it to himself: see
+    /// [`Refs`].
+    about: UnsafeCell<Option<About>>,
     /// The pool's.
     pub(super) next_free: AtomicPtr<Record>,
 }
@@ -75,6 +85,9 @@ impl About {
     }
 }
 
+/// In the number of the thread: the poll was in one of another task.
+const NESTED: u32 = 1 << 31;
+
 // SAFETY: `about` is written only while nobody has a reference to the record, or is able to get
 // one, and read by those who have one: see `Refs`. The rest is synchronised.
 unsafe impl Sync for Record {}
@@ -92,6 +105,8 @@ impl Record {
             settled: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             thread: AtomicU32::new(0),
+            runtime: AtomicU64::new(0),
+            limit: AtomicU32::new(0),
             next_free: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
@@ -105,6 +120,9 @@ impl Record {
         self.stamp
             .store(Stamp::new(0, about.made).to_bits(), Ordering::Relaxed);
         self.thread.store(0, Ordering::Relaxed);
+        self.runtime.store(0, Ordering::Relaxed);
+        let limit = about.origin.stalled_after().map_or(0, clock::steps_in);
+        self.limit.store(limit, Ordering::Relaxed);
         // SAFETY: as asserted by the caller.
         self.about.with_mut(|place| unsafe { *place = Some(about) });
         self.refs.publish();
@@ -124,22 +142,29 @@ impl Record {
     }
 
     pub(crate) fn about(&self) -> &About {
-        // SAFETY: whoever has a `&Record` has a reference to it, so nobody writes.
+        // SAFETY: whoever has a `&Record` has a reference to it, so nobody writes. A `Glance` has
+        // none, and does not call this.
         let about = self.about.with(|about| unsafe { &*about }.as_ref());
         about.unwrap_or(&NOBODY)
     }
 
-    /// The beginning of a poll.
+    /// The beginning of a poll, in one of another task or not.
     ///
     /// The caller is the poller.
     #[inline]
-    pub(super) fn note_poll(&self) {
+    pub(super) fn note_poll(&self, is_nested: bool) {
+        self.note_poll_at(Tick::now());
+        let thread = Token::current().map_or(0, |token| token.0);
+        let nested = if is_nested { NESTED } else { 0 };
+        self.thread.store(thread | nested, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn note_poll_at(&self, now: Tick) {
         let polls = self.polls.load(Ordering::Relaxed) + 1;
         self.polls.store(polls, Ordering::Relaxed);
-        let stamp = Stamp::new(polls, Tick::now());
+        let stamp = Stamp::new(polls, now);
         self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-        let thread = Token::current().map_or(0, |token| token.0);
-        self.thread.store(thread, Ordering::Relaxed);
     }
 
     #[inline]
@@ -162,25 +187,99 @@ impl Record {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// Notes that the last poll was for the sake of a trace, and that the task has not gone on in
-    /// it: it has been waiting since `before`.
+    /// As [`note_settled`](Self::note_settled), of a poll that was for the sake of somebody who
+    /// asks, and in which the task has not gone on: it has been waiting since `before`, and the
+    /// frames in it as `times` has it.
     ///
     /// The caller is the poller.
-    pub(super) fn note_idle_poll(&self, before: Stamp) {
+    pub(super) fn note_settled_idle(&self, before: Stamp, times: Option<&Times>) {
+        self.note_settled();
+        // Whoever finds the task suspended, which is said after this, finds these times.
+        if let Some(times) = times {
+            self.frames.set_times(times);
+        }
         let stamp = self.stamp().at_time_of(before);
-        self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        // Release: whoever sees it sees that the poll has ended, and does not take it for the
+        // time at which it began.
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 
     /// Notes in which task of the executor it is polled. The first to know is right.
     #[inline]
-    pub(super) fn note_job(&self) {
+    pub(super) fn note_job(&self, job: impl FnOnce() -> Option<Job>) {
         if Job::ARE_KNOWN {
-            self.about().job.get_or_init(Job::current);
+            self.about().job.get_or_init(|| {
+                let job = job();
+                let runtime = job.map_or(0, Job::runtime_number);
+                self.runtime.store(runtime, Ordering::Relaxed);
+                job
+            });
         }
+    }
+
+    /// The [`Token`] of the thread that has begun the last poll.
+    pub(super) fn last_thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
     }
 
     pub(super) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has ended, is being polled or waits to be, and since when.
+    ///
+    /// Also without a reference to the record: then it may be of a task that is not there any more,
+    /// or of two.
+    pub(super) fn sight(&self) -> Sight {
+        let settled = self.settled();
+        match self.exchange.phase() {
+            Phase::Finished => Sight::Finished,
+            Phase::NeverPolled => Sight::New {
+                made: self.stamp().tick(),
+            },
+            Phase::Polling => {
+                // Of this poll or a later one, because of the phase. Acquire: if it is not the time
+                // at which the poll began, then that has ended, and it is seen that it has.
+                let stamp = Stamp::from_bits(self.stamp.load(Ordering::Acquire));
+                match stamp.is_after(self.settled()) {
+                    true => Sight::Running {
+                        poll: stamp.poll(),
+                        since: stamp.tick(),
+                    },
+                    false => Sight::Moving,
+                }
+            }
+            Phase::Suspended => {
+                // If it is of the poll that was settled, then it is that poll that has left the task
+                // suspended, or a later one, and all that it has noted is seen.
+                let stamp = self.stamp();
+                match stamp.poll() == settled as u32 {
+                    true => Sight::Resting {
+                        poll: settled,
+                        since: stamp.tick(),
+                    },
+                    false => Sight::Moving,
+                }
+            }
+        }
+    }
+
+    /// What polls it, as far as it is known.
+    pub(super) fn executor(&self) -> Executor {
+        Executor {
+            runtime: self.runtime.load(Ordering::Relaxed),
+            thread: self.thread.load(Ordering::Relaxed) & !NESTED,
+        }
+    }
+
+    /// Whether the last poll was in one of another task.
+    pub(super) fn is_nested(&self) -> bool {
+        self.thread.load(Ordering::Relaxed) & NESTED != 0
+    }
+
+    /// For how many steps of time the function of the task may be suspended. 0 if for ever.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -192,7 +291,7 @@ impl Record {
             Phase::Finished => TaskState::Finished,
             Phase::NeverPolled => TaskState::NeverPolled,
             Phase::Polling => {
-                let token = self.thread.load(Ordering::Relaxed);
+                let token = self.executor().thread;
                 let info = Token(token).info();
                 TaskState::Running(Running {
                     thread_id: info.as_ref().map_or(0, |info| info.id),
@@ -310,3 +409,6 @@ impl Drop for Owner {
         self.finish();
     }
 }
+
+#[cfg(all(test, tasktrace_loom))]
+mod model;

@@ -3,15 +3,20 @@
 //! A [`Scope`] is on the list exactly while the closure that [`Scope::enter`] was given runs. It
 //! borrows nothing that a closure could outlive, and it cannot be leaked, because nobody but
 //! `enter` ever owns the guard that takes it off the list.
+//!
+//! The list is also read by a signal handler, which may interrupt its thread between any two
+//! instructions: so a scope is complete before it is put on the list, and taken off before its place is
+//! used for something else. The fences that say so are for the compiler, and cost nothing.
 
 use std::cell::Cell;
 use std::ptr;
+use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::Waker;
 
 use super::frame::Head;
 use super::frames::Key;
 use super::record::Record;
-use crate::capture::{self, Around, Capture, CaptureRef, Marker, Surroundings};
+use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
 use crate::origin::Identity;
 use crate::unwind::Mark;
 
@@ -28,14 +33,26 @@ pub(super) struct Scope<'a> {
     parent: Cell<*const Scope<'static>>,
 }
 
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     Task {
         /// The capture that it is in the middle of.
         capture: Cell<Option<CaptureRef>>,
         /// Whether the scope around it is of the same future, as a frame of another task.
         is_also_frame: bool,
+        /// Whether this poll is for the sake of somebody who asks.
+        is_asked: bool,
     },
     Frame(&'a Head),
+}
+
+impl Kind<'_> {
+    pub(super) fn task(is_also_frame: bool, is_asked: bool) -> Self {
+        Self::Task {
+            capture: Cell::new(None),
+            is_also_frame,
+            is_asked,
+        }
+    }
 }
 
 /// What a thread knows. No destructor, and initialised before the thread runs, so that access is
@@ -82,14 +99,11 @@ pub(super) fn current_task() -> Option<super::TaskId> {
 impl<'a> Scope<'a> {
     /// The scope of a poll of a task, by the function into which this is inlined.
     #[inline(always)]
-    pub(super) fn task(record: &'a Record, waker: &'a Waker, is_also_frame: bool) -> Self {
+    pub(super) fn task(record: &'a Record, waker: &'a Waker, kind: Kind<'a>) -> Self {
         Self {
             mark: Mark::here(),
             record,
-            kind: Kind::Task {
-                capture: Cell::new(None),
-                is_also_frame,
-            },
+            kind,
             waker,
             parent: Cell::new(innermost()),
         }
@@ -129,10 +143,12 @@ impl<'a> Scope<'a> {
                         self.0.unlink_from(local.innermost.get());
                     }
                 });
+                compiler_fence(Ordering::SeqCst);
             }
         }
 
         let _leave = Leave(self);
+        compiler_fence(Ordering::SeqCst);
         let _ = LOCAL.try_with(|local| local.innermost.set(self.erased()));
         run()
     }
@@ -200,6 +216,11 @@ impl<'a> Scope<'a> {
             Ok(false) => Some(self.record),
             _ => self.find_record(),
         }
+    }
+
+    /// The number of the task, if that has not ended.
+    fn task_number(&self) -> Option<u64> {
+        Some(self.record()?.about().id.get())
     }
 
     #[cold]
@@ -305,7 +326,7 @@ impl<'a> Scope<'a> {
                 Kind::Frame(head) => head.identity().clone().now(),
             };
             let marker = Marker {
-                task: scope.record.about().id.get(),
+                task: scope.task_number().unwrap_or_default(),
                 key: key.map(Key::to_bits),
                 identity,
                 own_waker: scope.has_own_waker(),
@@ -340,7 +361,46 @@ fn is_same(one: &Waker, other: &Waker) -> bool {
     one.data() == other.data() && ptr::eq(one.vtable(), other.vtable())
 }
 
+/// Whether a task is being polled on this thread, with this waker, for the sake of somebody who asks.
+pub(super) fn is_asked(waker: &Waker) -> bool {
+    let found = Scope::with_current(|scope| {
+        let task = scope.of_task()?;
+        let is_asked = matches!(task.kind, Kind::Task { is_asked: true, .. });
+        (is_asked && is_same(capture::real(waker), capture::real(task.waker))).then_some(())
+    });
+    found.is_some()
+}
+
 /// What is polled around the caller, from the inside out.
 pub(super) fn surroundings() -> Surroundings {
     Scope::with_current(|scope| Some(scope.surroundings())).unwrap_or_default()
+}
+
+/// Tells what is polled on this thread. Called in a signal handler: it allocates nothing, and files
+/// nothing.
+pub(super) fn collect(scopes: &mut Scopes) {
+    Scope::with_current(|innermost| {
+        for scope in innermost.outwards() {
+            scopes.push(scope.is_task(), || scope.seen());
+        }
+        Some(())
+    });
+}
+
+impl Scope<'_> {
+    /// `None` if its task has ended.
+    fn seen(&self) -> Option<Seen> {
+        let (identity, is_also_frame) = match &self.kind {
+            Kind::Task { is_also_frame, .. } => (None, *is_also_frame),
+            Kind::Frame(head) => (Some(head.identity().clone()), false),
+        };
+        Some(Seen {
+            mark: self.mark,
+            task: self.task_number()?,
+            key: self.key().map(Key::to_bits),
+            identity,
+            own_waker: self.has_own_waker(),
+            is_also_frame,
+        })
+    }
 }

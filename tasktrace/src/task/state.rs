@@ -14,8 +14,8 @@ pub enum TaskState {
     Running(Running),
     /// It has returned `Pending`, and waits to be woken.
     Suspended,
-    /// It has been woken to answer a question, but its executor has not polled it since. (Wakes by
-    /// others are not seen: they go to the executor directly.)
+    /// It has been woken to answer a question, or by the watchdog that reports it, but its executor
+    /// has not polled it since. (Wakes by others are not seen: they go to the executor directly.)
     Woken,
     /// It has resolved, or was dropped before it could.
     Finished,
@@ -41,6 +41,11 @@ impl Running {
     #[must_use]
     pub fn thread_id(&self) -> u64 {
         self.thread_id
+    }
+
+    /// `None` for a thread that is being taken down.
+    pub(crate) fn known_thread(&self) -> Option<u64> {
+        (self.thread_id != 0).then_some(self.thread_id)
     }
 
     /// For how long it has been in this poll.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use crate::os;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// Identifies a thread that has polled a task, for the life of the process. Not 0.
@@ -70,19 +71,8 @@ fn register() -> Registered {
     let token = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
     let info = Info {
         name: std::thread::current().name().map(Arc::from),
-        id: os_id().unwrap_or(u64::from(token)),
+        id: os::thread::id().unwrap_or(u64::from(token)),
     };
     threads().insert(token, info);
     Registered(token)
-}
-
-#[cfg(target_os = "linux")]
-fn os_id() -> Option<u64> {
-    // SAFETY: it takes nothing and always succeeds.
-    u64::try_from(unsafe { libc::gettid() }).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn os_id() -> Option<u64> {
-    None
 }

@@ -30,6 +30,7 @@ struct Node {
     place: Place,
     wait: Option<Wait>,
     count: usize,
+    is_resource: bool,
     times: Times,
 }
 
@@ -53,6 +54,7 @@ impl Builder {
         }
         if let Some(Resource { place, wait, way }) = resource {
             let at = self.resource(at, place);
+            self.nodes[at].is_resource = true;
             let seen = self.ways.entry((at, way)).or_default();
             *seen += count;
             // One that registers wakers in two places has two ways, and is counted once.
@@ -92,6 +94,7 @@ impl Builder {
         let mut pending: Vec<(usize, &Frame)> = frames.iter().map(|frame| (at, frame)).collect();
         while let Some((parent, frame)) = pending.pop() {
             let at = self.child(Some(parent), frame.place.clone());
+            self.nodes[at].is_resource = frame.is_resource;
             if let Some(wait) = frame.wait {
                 let count = self.nodes[at].count + frame.count;
                 self.nodes[at].see(wait, count);
@@ -151,6 +154,7 @@ impl Builder {
                 place: node.place,
                 wait: node.wait,
                 count: node.count,
+                is_resource: node.is_resource,
                 times: node.times,
                 children: own,
             };
@@ -179,6 +183,7 @@ fn new(nodes: &mut Vec<Node>, parent: Option<usize>, place: Place) -> usize {
         place,
         wait: None,
         count: 0,
+        is_resource: false,
         times: Times::default(),
     });
     nodes.len() - 1

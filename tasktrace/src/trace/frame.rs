@@ -20,6 +20,8 @@ pub struct Frame {
     pub(super) place: Place,
     pub(super) wait: Option<Wait>,
     pub(super) count: usize,
+    /// Whether it is what the function that it is below waits for, not one that this has called.
+    pub(super) is_resource: bool,
     pub(super) times: Times,
     pub(super) children: Vec<Frame>,
 }
@@ -142,6 +144,11 @@ impl Frame {
     #[must_use]
     pub fn children(&self) -> &[Frame] {
         &self.children
+    }
+
+    /// Whether it is what the function that it is below waits for, or is blocked in.
+    pub(crate) fn is_resource(&self) -> bool {
+        self.is_resource
     }
 
     /// Whether it is the same function at the same line.

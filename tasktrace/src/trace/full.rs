@@ -46,6 +46,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
                     }
                 }
                 Entry::Cut => path.push((super::tidy::cut(), Vec::new())),
+                Entry::Lost => path.push((super::tidy::lost(), Vec::new())),
                 Entry::Marker(index) => {
                     let marker = raw.marker(*index);
                     let marker = marker.filter(|marker| marker.task == raw.task);

@@ -37,6 +37,7 @@ impl Frame {
             },
             wait: Some(Wait::Registered),
             count: 1,
+            is_resource: false,
             times: Times::default(),
             children: Vec::new(),
         }
@@ -55,6 +56,11 @@ impl Frame {
 
     pub(crate) fn with_label(mut self, label: &str) -> Self {
         self.place.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn into_resource(mut self) -> Self {
+        self.is_resource = true;
         self
     }
 
@@ -91,6 +97,7 @@ fn copy(frames: &[Frame]) -> Vec<Frame> {
             place: frame.place.clone(),
             wait: frame.wait,
             count: frame.count,
+            is_resource: frame.is_resource,
             times: frame.times,
             children,
         });

@@ -57,7 +57,7 @@ pub(super) fn wait(kind: LeafKind) -> Wait {
         LeafKind::Registered => Wait::Registered,
         LeafKind::Woken => Wait::Yielded,
         LeafKind::NoWaker => Wait::NoWaker,
-        LeafKind::Here => Wait::Running,
+        LeafKind::Here | LeafKind::Sampled => Wait::Running,
     }
 }
 
@@ -65,6 +65,14 @@ pub(super) fn wait(kind: LeafKind) -> Wait {
 pub(super) fn cut() -> Place {
     Place {
         name: "(frames nearer to the root were not recorded: the stack is too deep)".into(),
+        ..Place::default()
+    }
+}
+
+/// Stands for frames of which nothing is known.
+pub(super) fn lost() -> Place {
+    Place {
+        name: "(frames nearer to the root are not known: the stack could not be followed)".into(),
         ..Place::default()
     }
 }
@@ -89,7 +97,8 @@ enum Part<'a> {
     TailCaller(Symbols),
     /// The task.
     Root(&'a Marker),
-    Cut,
+    /// Stands for frames that are missing.
+    Missing(Place),
 }
 
 fn parts<'a>(raw: &'a RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part<'a>> {
@@ -110,7 +119,8 @@ fn parts<'a>(raw: &'a RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part<'
                 (Some(marker), _) => parts.push(Part::Root(marker)),
                 (None, _) => {}
             },
-            Entry::Cut => parts.push(Part::Cut),
+            Entry::Cut => parts.push(Part::Missing(cut())),
+            Entry::Lost => parts.push(Part::Missing(lost())),
         }
     }
     parts

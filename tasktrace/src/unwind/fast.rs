@@ -16,13 +16,16 @@ mod rule;
 mod tables;
 
 use std::arch::asm;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use gimli::UnwindContext;
 
 use self::rule::Rules;
 use self::tables::{Generation, Tables};
-use super::{LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer};
+use super::{
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
+};
 
 #[derive(Default)]
 pub(crate) struct FastWalker {
@@ -58,10 +61,7 @@ impl FastWalker {
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
-        let Some((_, tables)) = &self.tables else {
-            return Reach::Lost;
-        };
-        let (mut ip, mut registers) = here();
+        let (ip, registers) = here();
         let lowest = registers.stack_pointer;
         let read = |address: usize| {
             let inside = lowest <= address && address.checked_add(size_of::<usize>())? <= mark.0;
@@ -74,20 +74,137 @@ impl FastWalker {
             // knows.
             Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
         };
+        self.walk_from(ip, registers, mark, limit, frames, read)
+    }
 
-        // This function is here. Its callers are where they called, which is before they return
-        // to: that may be the start of the next function, if a call does not return.
-        let mut address = ip;
-        for _ in 0..limit {
+    /// As `walk`, from where another thread was interrupted.
+    ///
+    /// As far as it came: if it is lost on the way, the frames up to there are right.
+    pub(crate) fn walk_interrupted(
+        &mut self,
+        thread: &Interrupted<'_>,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
+        // The thread has gone on, and its code need not be there any more: while a visitor runs, the
+        // loader removes none.
+        let reach = tables::while_loaded(|| {
+            self.refresh();
+            self.walk_loaded(thread, mark, limit, frames)
+        });
+        // A return address is behind the instruction that is meant, and this one was at it.
+        if let Some(leaf) = frames.first_mut() {
+            leaf.ip.0 = leaf.ip.0.wrapping_add(1);
+        }
+        reach.unwrap_or(Reach::Lost)
+    }
+
+    fn walk_loaded(
+        &mut self,
+        thread: &Interrupted<'_>,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
+        let is_beyond = Cell::new(false);
+        let read = |address: usize| {
+            is_beyond.set(thread.is_beyond(address));
+            thread.read(address)
+        };
+        let registers = Registers {
+            stack_pointer: thread.stack_pointer,
+            frame_pointer: thread.frame_pointer,
+            link: thread.link,
+        };
+        let reach = self.walk_from(thread.ip, registers, mark, limit, frames, read);
+        match reach {
+            Reach::Lost if is_beyond.get() => Reach::Limit,
+            Reach::Lost if self.is_end(frames) => Reach::End,
+            Reach::Lost if frames.len() <= 1 => self.walk_from_stub(thread, mark, limit, frames),
+            reach => reach,
+        }
+    }
+
+    /// Whether the tables say that the last of the frames has no caller.
+    fn is_end(&mut self, frames: &[PhysicalFrame]) -> bool {
+        let (Some((_, tables)), [_, .., last]) = (&self.tables, frames) else {
+            return false;
+        };
+        let address = last.ip.0.wrapping_sub(1);
+        tables.is_outermost(address, &mut self.context)
+    }
+
+    /// As `walk_loaded`, where the tables say nothing of the leaf.
+    ///
+    /// So it is with the stubs through which a library calls another. They have no frame: it may be so
+    /// that the return address is where it was pushed. It is if that leads to the mark.
+    fn walk_from_stub(
+        &mut self,
+        thread: &Interrupted<'_>,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
+        let leaf = PhysicalFrame {
+            ip: ReturnAddress(thread.ip),
+            sp: StackPointer(thread.stack_pointer),
+        };
+        frames.clear();
+        frames.push(leaf);
+        let (return_address, pushed) = match thread.link {
+            Some(link) => (Some(link), 0),
+            None => (thread.read(thread.stack_pointer), size_of::<usize>()),
+        };
+        if let Some(ip) = return_address {
+            let registers = Registers {
+                stack_pointer: thread.stack_pointer.wrapping_add(pushed),
+                frame_pointer: thread.frame_pointer,
+                link: None,
+            };
+            let read = |address: usize| thread.read(address);
+            if self.walk_from(ip, registers, mark, limit, frames, read) == Reach::Mark {
+                return Reach::Mark;
+            }
+        }
+        frames.truncate(1);
+        Reach::Lost
+    }
+
+    /// Appends the frames from a place in the code up to `mark`, leaf first.
+    ///
+    /// That place is an instruction that is being executed, unless there are frames already: then it is
+    /// one that is returned to. If the walk is lost, the last frame is that of which the caller is not
+    /// known.
+    #[inline(always)]
+    fn walk_from(
+        &mut self,
+        mut ip: usize,
+        mut registers: Registers,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+        read: impl Fn(usize) -> Option<usize>,
+    ) -> Reach {
+        let Some((_, tables)) = &self.tables else {
+            return Reach::Lost;
+        };
+        // Its callers are where they called, which is before they return to: that may be the start
+        // of the next function, if a call does not return.
+        let mut address = match &**frames {
+            [] => ip,
+            [..] => ip.wrapping_sub(1),
+        };
+        while frames.len() < limit {
             let sp = registers.stack_pointer;
             let rule = self
                 .rules
                 .get_or_insert(address, || tables.rule_at(address, &mut self.context));
             let caller = rule.and_then(|rule| Some((rule, rule.caller(&registers)?)));
-            let Some((rule, above)) = caller.filter(|(_, above)| *above > sp) else {
-                return Reach::Lost;
-            };
-            if above > mark.0 {
+            let caller = caller.filter(|(_, above)| *above > sp);
+            if let Some((_, above)) = caller
+                && above > mark.0
+            {
                 return match mark.distance(StackPointer(sp)) {
                     Some(distance) if distance <= LARGEST_MARKED_FRAME => Reach::Mark,
                     _ => Reach::Lost,
@@ -97,14 +214,35 @@ impl FastWalker {
                 ip: ReturnAddress(ip),
                 sp: StackPointer(sp),
             });
-            let Some(return_address) = rule.unwind(above, &mut registers, read) else {
-                frames.pop();
+            let Some(return_address) =
+                caller.and_then(|(rule, above)| rule.unwind(above, &mut registers, &read))
+            else {
+                // What is no code was not returned to.
+                if frames.len() > 1 && !tables.is_code(address) {
+                    frames.pop();
+                }
                 return Reach::Lost;
             };
             ip = return_address;
             address = ip.wrapping_sub(1);
         }
         Reach::Limit
+    }
+}
+
+impl Interrupted<'_> {
+    /// The word that was at this address.
+    fn read(&self, address: usize) -> Option<usize> {
+        let at = address.checked_sub(self.start())?;
+        let word = self.stack.get(at..at.checked_add(size_of::<usize>())?)?;
+        Some(usize::from_ne_bytes(word.try_into().ok()?))
+    }
+
+    /// Whether the address is in the part for which there was no room.
+    fn is_beyond(&self, address: usize) -> bool {
+        // What is further away is another stack.
+        let is_near = |past: usize| past < self.stack.len();
+        self.is_cut && address.checked_sub(self.end()).is_some_and(is_near)
     }
 }
 
@@ -172,4 +310,67 @@ fn here() -> (usize, Registers) {
         link: Some(link),
     };
     (ip, registers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RED_ZONE;
+    use super::*;
+
+    const SP: usize = 0x1000;
+
+    /// The words are 1, 2, 3, from the red zone on.
+    fn thread(stack: &[u8], is_cut: bool) -> Interrupted<'_> {
+        Interrupted {
+            ip: 0,
+            stack_pointer: SP,
+            frame_pointer: 0,
+            link: None,
+            stack,
+            is_cut,
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_copy_is_read() {
+        let words = [1_usize, 2, 3].map(usize::to_ne_bytes);
+        let stack = words.as_flattened();
+        let thread = thread(stack, false);
+        let start = SP - RED_ZONE;
+        assert_eq!(thread.read(start), Some(1));
+        assert_eq!(thread.read(start + 16), Some(3));
+        for outside in [0, start - 8, start - 1, start + 17, start + 24, usize::MAX] {
+            assert_eq!(thread.read(outside), None, "{outside:#x}");
+        }
+        // In the middle of a word.
+        assert!(thread.read(start + 9).is_some());
+        let empty = super::tests::thread(&[], false);
+        assert_eq!(empty.read(start), None);
+    }
+
+    #[test]
+    fn what_was_not_copied_for_want_of_room() {
+        let stack = [0; 1024];
+        let end = SP - RED_ZONE + stack.len();
+        let cut = thread(&stack, true);
+        assert!(cut.is_beyond(end) && cut.is_beyond(end + 8));
+        assert!(!cut.is_beyond(end - 8) && !cut.is_beyond(SP - RED_ZONE - 8));
+        // That is another stack.
+        assert!(!cut.is_beyond(end + stack.len()) && !cut.is_beyond(usize::MAX));
+        assert!(!thread(&stack, false).is_beyond(end));
+    }
+
+    #[test]
+    fn walks_go_as_far_as_the_marks_that_were_copied() {
+        let stack = [0; 1024];
+        let thread = thread(&stack, true);
+        let end = SP - RED_ZONE + stack.len();
+        let outermost = |marks: &[usize]| thread.outermost(marks.iter().map(|mark| Mark(*mark)));
+        assert_eq!(outermost(&[SP, end - 8]), Mark(end - 8));
+        assert_eq!(outermost(&[end]), Mark(end));
+        assert_eq!(outermost(&[]), Mark::NOWHERE);
+        for away in [0, end + 8] {
+            assert_eq!(outermost(&[SP, away]), Mark::NOWHERE);
+        }
+    }
 }

@@ -44,6 +44,9 @@ pub(crate) struct PhysicalFrame {
 pub(crate) struct Mark(usize);
 
 impl Mark {
+    /// Above everything: walks to there come as far as they can.
+    pub(crate) const NOWHERE: Self = Self(usize::MAX);
+
     /// Of the function into which this is inlined.
     #[inline(always)]
     pub(crate) fn here() -> Self {
@@ -55,15 +58,59 @@ impl Mark {
         frame.sp.0 <= self.0
     }
 
+    /// How far the other is below.
+    #[cfg(test)]
+    pub(crate) fn distance_from(self, other: Self) -> usize {
+        self.0.saturating_sub(other.0)
+    }
+
     /// How far the mark is above the stack pointer, where it is.
     pub(crate) fn distance(self, sp: StackPointer) -> Option<usize> {
         self.0.checked_sub(sp.0)
     }
 }
 
+/// So much below the stack pointer belongs to a function as well, and is left alone by signals. There
+/// functions that call no others save registers, and others have just taken them from there.
+pub(crate) const RED_ZONE: usize = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
+
+/// A thread that was interrupted: its registers, and a copy of the part of its stack that is walked.
+pub(crate) struct Interrupted<'a> {
+    pub(crate) ip: usize,
+    pub(crate) stack_pointer: usize,
+    pub(crate) frame_pointer: usize,
+    /// The return address, where calls leave it in a register.
+    pub(crate) link: Option<usize>,
+    /// From [`RED_ZONE`] below the stack pointer on.
+    pub(crate) stack: &'a [u8],
+    /// Whether there is more of it, for which there was no room.
+    pub(crate) is_cut: bool,
+}
+
+impl Interrupted<'_> {
+    /// Where a walk ends that is to come as far as these marks. Walks to what was not copied come as
+    /// far as they can.
+    pub(crate) fn outermost(&self, marks: impl Iterator<Item = Mark>) -> Mark {
+        let is_copied = |mark: Mark| (self.start()..=self.end()).contains(&mark.0);
+        marks
+            .map(|mark| if is_copied(mark) { mark } else { Mark::NOWHERE })
+            .max()
+            .unwrap_or(Mark::NOWHERE)
+    }
+
+    /// Where the part of the stack begins.
+    fn start(&self) -> usize {
+        self.stack_pointer.saturating_sub(RED_ZONE)
+    }
+
+    fn end(&self) -> usize {
+        self.start().saturating_add(self.stack.len())
+    }
+}
+
 /// No marked function has a larger frame, so a walk that ends further from the mark has lost its
 /// way.
-const LARGEST_MARKED_FRAME: usize = 4096;
+pub(crate) const LARGEST_MARKED_FRAME: usize = 4096;
 
 /// How far a walk came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +119,9 @@ pub(crate) enum Reach {
     Mark,
     /// The limit on the number of frames was reached first: those nearest to the root are missing.
     Limit,
+    /// The stack has no frames but those, and the marked function is not among them. Told of threads
+    /// that were interrupted only.
+    End,
     /// The stack could not be followed up to the mark.
     Lost,
 }
@@ -117,6 +167,20 @@ impl Walker {
         }
     }
 
+    /// Replaces the content of `frames` by those from where a thread was interrupted up to `mark`, or
+    /// as far as its stack can be followed, leaf first. So there is at least the leaf, unless that is
+    /// the marked function itself.
+    pub(crate) fn walk_interrupted(
+        &mut self,
+        thread: &Interrupted<'_>,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
+        frames.clear();
+        self.fast.walk_interrupted(thread, mark, limit, frames)
+    }
+
     /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
     #[inline(never)]
     pub(crate) fn walk(
@@ -131,6 +195,12 @@ impl Walker {
             reach => reach,
         }
     }
+}
+
+/// Has the next walk find everything out anew.
+#[cfg(test)]
+pub(crate) fn forget() {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 #[cfg(test)]

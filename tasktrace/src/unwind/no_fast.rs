@@ -1,6 +1,6 @@
 //! Where there is no fast walker, there is nothing to keep between walks.
 
-use super::{Mark, PhysicalFrame, Reach};
+use super::{Interrupted, Mark, PhysicalFrame, Reach};
 
 /// About the stack pointer of the function into which this is inlined.
 #[inline(always)]
@@ -16,6 +16,16 @@ impl FastWalker {
     pub(crate) fn refresh(&mut self) {}
 
     pub(crate) fn walk(&mut self, _: Mark, _: usize, _: &mut Vec<PhysicalFrame>) -> Reach {
+        Reach::Lost
+    }
+
+    pub(crate) fn walk_interrupted(
+        &mut self,
+        _: &Interrupted<'_>,
+        _: Mark,
+        _: usize,
+        _: &mut Vec<PhysicalFrame>,
+    ) -> Reach {
         Reach::Lost
     }
 }

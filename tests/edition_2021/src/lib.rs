@@ -42,7 +42,7 @@ fn boxed(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
     Box::pin(async move { *value })
 }
 
-#[traced("{} and {number}", text.trim())]
+#[traced("{} and {number}", text.trim(), stalled_after = "5s")]
 async fn labelled(text: &str, number: u32) -> usize {
     text.len() + number as usize
 }
@@ -140,8 +140,41 @@ async fn forms() {
     assert_eq!(never().now_or_never().map(|never| never), None);
 }
 
+#[tasktrace::main(dump_on_signal = "USR2", flavor = "current_thread")]
+async fn told_to_dump() -> u32 {
+    tokio::task::yield_now().await;
+    3
+}
+
+#[tasktrace::test(timeout = "30s")]
+async fn limited() -> Result<(), Box<dyn std::error::Error>> {
+    tokio::task::yield_now().await;
+    if question_mark("1").await? == 1 {
+        return Ok(());
+    }
+    Err("not one".into())
+}
+
+#[tasktrace::test(timeout = "none", dump_on_signal, block_on = block_on)]
+async fn unlimited() -> Result<(), Box<dyn std::error::Error>> {
+    question_mark("1").await.map(drop)
+}
+
+#[tasktrace::test(timeout = "1m")]
+#[traced("{}", 1)]
+#[should_panic(expected = "the only way out")]
+async fn limited_and_traced() {
+    assert_eq!(limited_name().await, "", "the only way out");
+}
+
+#[traced(stalled_after = "1.5s")]
+async fn limited_name() -> &'static str {
+    "limited"
+}
+
 #[test]
 fn entries() {
+    assert_eq!(told_to_dump(), 3);
     assert_eq!(on_tokio().ok(), Some(1));
     assert_eq!(on_futures("2").ok(), Some(2));
 }

@@ -21,6 +21,7 @@ mod drop_order;
 mod functions;
 mod inference;
 mod labels;
+mod limits;
 mod lints;
 mod macros;
 mod metadata;

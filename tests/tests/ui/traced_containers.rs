@@ -20,6 +20,16 @@ mod labelled {
     pub async fn function() {}
 }
 
+#[traced(stalled_after = "5s")]
+impl Type {
+    async fn in_limited_block(&self) {}
+}
+
+#[traced(crate = tasktrace, stalled_after = "5s")]
+mod limited {
+    pub async fn function() {}
+}
+
 #[traced]
 #[path = "other/empty.rs"]
 mod in_a_file;
@@ -64,6 +74,8 @@ async fn use_all() {
     Type.in_labelled_block().await;
     Type.in_named_trait().await;
     labelled::function().await;
+    Type.in_limited_block().await;
+    limited::function().await;
     in_a_file::function();
     module::argument().await;
     module::sync();

@@ -1,16 +1,15 @@
-//! The document in `schema/` is what is serialised. That it is as the schema says is tested with
-//! other packages' help, in `tests/`.
+//! The document in `schema/` is what is written. That it is as the schema says is tested with other
+//! packages' help, in `tests/`.
 
 use std::panic::Location;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value as Read;
 
-use super::nanos;
+use super::value::{List, Object, Value};
 use crate::dump::sample::{dump, id, secs, task};
-use crate::dump::{Dump, Source};
-use crate::task::{NoAnswer, TaskId, TraceError};
+use crate::dump::{Dump, Hang, Source, Stage, Why};
+use crate::task::{NoAnswer, NoSample, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Wait};
 
 /// A dump with everything that there can be in one.
@@ -61,7 +60,21 @@ fn example() -> Dump {
     let leaves = waits.map(|wait| Frame::sample("app::leaf", 40).waiting(wait));
     woken.trace = Trace::sample_with_notes(leaves.into(), notes);
 
-    let tasks = vec![
+    let mut sampled = task(9, "app::sampled").running_for(3.0);
+    sampled.source = Source::Sample;
+    let no_sample = [
+        NoSample::Unsupported,
+        NoSample::NoSignal,
+        NoSample::SignalBlocked,
+        NoSample::NoResponse(secs(0.5)),
+        NoSample::Busy,
+        NoSample::OtherStack,
+        NoSample::Over,
+        NoSample::Refused,
+    ];
+    let no_sample = (10..).zip(no_sample);
+
+    let mut tasks = vec![
         main,
         blocking,
         woken,
@@ -70,16 +83,26 @@ fn example() -> Dump {
         refused(6, TraceError::Panicked),
         refused(7, TraceError::NeverPolled),
         refused(8, TraceError::InsideOwnPoll),
+        sampled,
     ];
+    tasks.extend(no_sample.map(|(id, reason)| refused(id, TraceError::NoSample(reason))));
     Dump::new(tasks, Some(12))
 }
 
-/// With `TASKTRACE_BLESS=1`, the file is written anew.
+/// Compares a file in `schema/` with what is written. With `TASKTRACE_BLESS=1`, it is written anew.
+fn check(file: &str, text: &str) {
+    let path = format!("{}/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("TASKTRACE_BLESS").is_some() {
+        std::fs::write(&path, text).expect("the file can be written");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "see `check`");
+}
+
 #[test]
-fn the_example_is_what_is_serialised() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/example.dump.json");
+fn the_example_is_what_is_written() {
     let dump = example();
-    let text = serde_json::to_string_pretty(&dump).expect("it is serialised");
+    let text = format!("{:#}", dump.json());
     // The example need not change with the lines of this file.
     let place = |file, line, column| {
         let indent = "        ";
@@ -90,33 +113,93 @@ fn the_example_is_what_is_serialised() {
     let here = place(here.file(), here.line(), here.column());
     assert_eq!(text.matches(&here).count(), 1);
     let text = text.replace(&here, &place("src/main.rs", 5, 18)) + "\n";
-
-    if std::env::var_os("TASKTRACE_BLESS").is_some() {
-        std::fs::write(path, &text).expect("the file can be written");
-    }
-    let expected = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(text, expected, "see the test");
+    check("example.dump.json", &text);
 }
 
 #[test]
-fn parts_are_serialised_by_themselves() {
-    let frame = Frame::sample("f", 1).with_children([Frame::sample("g", 2)]);
-    assert_eq!(json(&frame)[1]["parent"], 0);
-    assert_eq!(
-        json(&Trace::sample(vec![frame]))["schema"],
-        "tasktrace.trace/1"
-    );
-    assert_eq!(json(&task(7, "app::main"))["id"], 7);
-    assert_eq!(
-        json(task(7, "app::main").state()),
-        json!({ "kind": "suspended" })
-    );
-    assert_eq!(json(&TaskId::from_number(u64::MAX)), u64::MAX);
-    assert_eq!(nanos(Duration::MAX), u64::MAX);
+fn the_report_of_a_test_is_what_is_written() {
+    let lock = Frame::sample("tokio::sync::Mutex::lock", 455).into_resource();
+    let body = Frame::sample("app::tests::hangs", 41).with_children([lock]);
+    let hang = Hang {
+        name: "app::tests::hangs".to_owned(),
+        file: "src/main.rs",
+        line: 40,
+        after: secs(30.0),
+        why: Why::Timeout,
+        stage: Stage::Body(id(1)),
+        thread: 4711,
+        dump: dump([task(1, "app::tests::hangs").at([body])]),
+        unknown: 2,
+    };
+    check("example.hang.json", &format!("{:#}\n", hang.json()));
 }
 
-fn json(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("it is serialised")
+#[test]
+fn both_layouts_say_the_same() {
+    let dump = example();
+    let line = dump.json().to_string();
+    assert!(!line.contains('\n'), "{line}");
+    assert_eq!(read(&line), read(&format!("{:#}", dump.json())));
+}
+
+fn read(text: &str) -> Read {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
+#[test]
+fn a_trace_says_its_format() {
+    let trace = Trace::sample(vec![Frame::sample("f", 1)]);
+    let document = read(&trace.json().to_string());
+    assert_eq!(document["schema"], "tasktrace.trace/1");
+    assert_eq!(document["frames"][0]["name"], "f");
+}
+
+#[test]
+fn what_is_empty_is_in_one_line() {
+    let list = Value::from(List::new(0, std::iter::empty::<u64>));
+    let object = Value::from(Object {
+        name: "Nothing",
+        fields: Vec::new(),
+    });
+    assert_eq!(
+        format!("{list} {list:#} {object} {object:#}"),
+        "[] [] {} {}"
+    );
+}
+
+#[test]
+fn times_are_not_cut() {
+    let longest = Value::from(Duration::MAX);
+    assert_eq!(longest.to_string(), u64::MAX.to_string());
+}
+
+/// Each character by itself and between others, and those at the ends of what is encoded alike.
+#[test]
+fn strings_are_those_of_serde_json() {
+    let ends = [
+        '\u{7ff}',
+        '\u{800}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{feff}',
+        '\u{ffff}',
+        '🦀',
+        char::MAX,
+    ];
+    let chars = ('\0'..='\u{100}').chain(ends);
+    let mut texts: Vec<String> = chars
+        .clone()
+        .flat_map(|char| [format!("{char}"), format!("a{char}ä{char}{char}\"")])
+        .collect();
+    texts.push(String::new());
+    texts.push(chars.collect());
+    texts.push(r#"C:\new\"folder" // \u0041"#.to_owned());
+    for text in texts {
+        let ours = Value::from(&*text).to_string();
+        let theirs = serde_json::to_string(&text).expect("it is serialised");
+        assert_eq!(ours, theirs);
+        assert_eq!(read(&ours), text);
+    }
 }
 
 #[test]
@@ -127,8 +210,7 @@ fn a_deep_tree_is_a_flat_list() {
             deep = Frame::sample("deep", line).with_children([deep]);
         }
         let dump = dump([task(1, "deep").at([deep])]);
-        let text = serde_json::to_string(&dump).expect("it is serialised");
-        let read: Value = serde_json::from_str(&text).expect("it is not deep");
+        let read = read(&dump.json().to_string());
         let frames = read["tasks"][0]["trace"]["frames"].as_array();
         let parents = frames
             .into_iter()
@@ -141,4 +223,64 @@ fn a_deep_tree_is_a_flat_list() {
         .spawn(on_a_small_stack)
         .expect("a thread can be spawned");
     thread.join().expect("it fits");
+}
+
+/// The feature `serde` gives the same.
+#[cfg(feature = "serde")]
+mod serialised {
+    use serde::Serialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::task::TaskId;
+
+    #[track_caller]
+    fn check(it: &impl Serialize, ours: impl std::fmt::Display) {
+        let line = serde_json::to_string(it).expect("it is serialised");
+        assert_eq!(line, ours.to_string());
+        let indented = serde_json::to_string_pretty(it).expect("it is serialised");
+        assert_eq!(indented, format!("{ours:#}"));
+    }
+
+    #[test]
+    fn byte_for_byte() {
+        check(&example(), example().json());
+        check(&dump([]), dump([]).json());
+        for task in &example() {
+            check(task, Value::from(task));
+            check(task.trace(), task.trace().json());
+        }
+    }
+
+    #[test]
+    fn with_strings_that_are_escaped() {
+        let strange: String = ('\0'..='\u{100}').collect();
+        let frame = Frame::sample(&strange, 1).with_label(&strange);
+        let dump = dump([task(1, &strange).with_label(&strange).at([frame])]);
+        check(&dump, dump.json());
+    }
+
+    #[test]
+    fn parts_by_themselves() {
+        let frame = Frame::sample("f", 1).with_children([Frame::sample("g", 2)]);
+        assert_eq!(json(&frame)[1]["parent"], 0);
+        assert_eq!(
+            json(&Trace::sample(vec![frame]))["schema"],
+            "tasktrace.trace/1"
+        );
+        assert_eq!(json(&task(7, "app::main"))["id"], 7);
+        assert_eq!(
+            json(task(7, "app::main").state()),
+            json!({ "kind": "suspended" })
+        );
+        assert_eq!(json(&TaskId::from_number(u64::MAX)), u64::MAX);
+        assert_eq!(json(&NoAnswer::Running), "running");
+        assert_eq!(json(&Wait::OutOfBudget), "out_of_budget");
+        assert_eq!(json(&Source::Capture), json!({ "kind": "capture" }));
+        assert_eq!(json(&TraceError::Finished)["kind"], "finished");
+    }
+
+    fn json(value: &impl Serialize) -> Read {
+        serde_json::to_value(value).expect("it is serialised")
+    }
 }

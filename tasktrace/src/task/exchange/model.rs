@@ -51,7 +51,7 @@ fn poll(exchange: &Exchange<u32>, signal: &StdArc<Signal>) -> Request {
 
 /// Polls whenever it is woken, until it has been captured.
 fn run_until_captured(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
-    while poll(exchange, signal) == Request::None {
+    while poll(exchange, signal) != Request::Capture {
         signal.0.wait();
     }
 }
@@ -188,6 +188,74 @@ fn wakers_are_dropped_with_the_task() {
         let _ = poll(&exchange, &signal);
         finish(&exchange);
         asker.join().unwrap();
+        assert_eq!(StdArc::strong_count(&signal), 1);
+    });
+}
+
+/// Polls whenever it is woken, until a poll is for a probe.
+fn run_until_probed(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
+    while poll(exchange, signal) != Request::Probe {
+        signal.0.wait();
+    }
+}
+
+fn spawn_prober(exchange: &Shared) -> thread::JoinHandle<()> {
+    let exchange = exchange.clone();
+    thread::spawn(move || exchange.probe())
+}
+
+#[test]
+fn a_probe_is_polled_for() {
+    loom::model(|| {
+        let exchange = shared();
+        let signal = Signal::new();
+        let _ = poll(&exchange, &signal);
+        let prober = spawn_prober(&exchange);
+        run_until_probed(&exchange, &signal);
+        prober.join().unwrap();
+        assert_eq!(poll(&exchange, &signal), Request::None, "once");
+    });
+}
+
+#[test]
+fn a_probe_survives_a_change_of_wakers() {
+    loom::model(|| {
+        let exchange = shared();
+        let _ = poll(&exchange, &Signal::new());
+        let prober = spawn_prober(&exchange);
+        if poll(&exchange, &Signal::new()) != Request::Probe {
+            run_until_probed(&exchange, &Signal::new());
+        }
+        prober.join().unwrap();
+    });
+}
+
+#[test]
+fn a_probe_takes_nothing_from_a_request() {
+    loom::model(|| {
+        let exchange = shared();
+        let signal = Signal::new();
+        let _ = poll(&exchange, &signal);
+        let prober = spawn_prober(&exchange);
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || assert_eq!(ask(&exchange), Ok(7))
+        });
+        run_until_captured(&exchange, &signal);
+        asker.join().unwrap();
+        prober.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_is_probed_may_end() {
+    loom::model(|| {
+        let exchange = shared();
+        let signal = Signal::new();
+        let _ = poll(&exchange, &signal);
+        let prober = spawn_prober(&exchange);
+        finish(&exchange);
+        prober.join().unwrap();
         assert_eq!(StdArc::strong_count(&signal), 1);
     });
 }

@@ -9,14 +9,17 @@
 //! ```
 //!
 //! The outermost that is neither a wrapper nor plumbing is what is waited for. [`rules`] says what
-//! is what, and under which path users know it; [`name`] makes do where there is no rule.
+//! is what, and under which path users know it; [`name`] makes do where there is no rule. [`blocking`]
+//! does the same for a thread that was interrupted.
 
+mod blocking;
 mod function;
 mod name;
 mod rules;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+pub(super) use blocking::find as find_blocking;
 use function::Function;
 use rules::Role;
 

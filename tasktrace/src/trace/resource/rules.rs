@@ -314,6 +314,14 @@ const RULES: &[Rule] = &[
     wrapper("tracing", "tracing"),
     wrapper("tracing_futures", "tracing_futures"),
 
+    // what blocks a thread
+    named("async_io::driver::block_on", "async_io::block_on"),
+    known_as("crossbeam_channel::channel", "crossbeam_channel", &[]),
+    wrapper("futures_executor::local_pool", "futures::executor"),
+    known_as("lock_api::mutex", "parking_lot", &[]),
+    known_as("lock_api::rwlock", "parking_lot", &[]),
+    wrapper_named("tokio::runtime::runtime::Runtime::block_on", "tokio::runtime::Runtime::block_on"),
+
     // what everything is made of
     plumbing("backtrace"),
     plumbing("concurrent_queue"),

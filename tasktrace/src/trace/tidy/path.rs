@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Part, cut, place_of, wait};
+use super::{Part, place_of, wait};
 use crate::capture::{LeafKind, Marker};
 use crate::origin::Origin;
 use crate::symbol::{Class, Paths, Symbol};
@@ -19,6 +19,10 @@ pub(super) struct Path<'a> {
     /// Functions of runtimes since the last frame: plumbing if another frame follows, the resource
     /// that is waited for if none does.
     runtime: Vec<&'a Symbol>,
+    /// All functions since the last frame, if the thread was interrupted.
+    called: Vec<&'a Symbol>,
+    /// Whether the thread was interrupted while a stack was recorded on it.
+    is_answering: bool,
     caller: Caller,
     /// Whether the last frame is that of the caller, but for what polls on its behalf.
     is_direct: bool,
@@ -74,6 +78,8 @@ impl<'a> Path<'a> {
             task,
             frames: Vec::new(),
             runtime: Vec::new(),
+            called: Vec::new(),
+            is_answering: false,
             caller: Caller::Poll,
             is_direct: true,
         }
@@ -103,10 +109,10 @@ impl<'a> Path<'a> {
                 }
             }
             Part::Root(marker) => self.push_marker(marker),
-            Part::Cut => self.frames.push(TidyFrame {
+            Part::Missing(place) => self.frames.push(TidyFrame {
                 function: "".into(),
                 closures: 0,
-                place: cut(),
+                place: place.clone(),
                 keys: Vec::new(),
                 source: Source::Symbol,
             }),
@@ -122,8 +128,15 @@ impl<'a> Path<'a> {
             Origin::Wait { .. } => Source::Wait,
         };
         match self.frames.last_mut() {
-            // The async fn whose body the attribute has wrapped.
-            Some(last) if last.function == place.name && last.source == Source::Symbol => {
+            // The async fn whose body the attribute has wrapped. Or a task that was made of its future,
+            // if nothing is known of what is between the two.
+            Some(last)
+                if last.function == place.name
+                    && (last.source == Source::Symbol
+                        || last.source == Source::Call
+                            && source == Source::Attribute
+                            && (last.place.label.is_none() || place.label.is_none())) =>
+            {
                 // That of the task, if this is the function that it runs.
                 place.label = last.place.label.take().or(place.label);
                 // The symbol's line is that of the attribute.
@@ -143,6 +156,17 @@ impl<'a> Path<'a> {
     }
 
     fn push_symbol(&mut self, symbol: &'a Symbol) {
+        if self.kind == LeafKind::Sampled {
+            // It was about to answer: how that is done is of no interest.
+            self.is_answering |= symbol.is_recording();
+            if self.is_answering {
+                return;
+            }
+            self.called.push(symbol);
+            if symbol.is_foreign() {
+                return;
+            }
+        }
         match symbol.class {
             Class::User => self.is_direct = self.push_user(symbol) == Pushed::Frame,
             Class::Runtime | Class::OurLeaf => {
@@ -158,6 +182,7 @@ impl<'a> Path<'a> {
 
     fn push_user(&mut self, symbol: &Symbol) -> Pushed {
         self.runtime.clear();
+        self.called.clear();
         let mut place = Place {
             file: symbol
                 .file
@@ -228,6 +253,7 @@ impl<'a> Path<'a> {
             LeafKind::Registered | LeafKind::Woken => {
                 resource::find(&self.runtime, wait(self.kind), self.paths)
             }
+            LeafKind::Sampled => resource::find_blocking(&self.called, self.paths),
             LeafKind::NoWaker | LeafKind::Here => None,
         };
         // How another task is waited for is not of interest.

@@ -104,6 +104,11 @@ impl Rule {
     }
 }
 
+/// Whether it is the row of a function that has no caller.
+pub(super) fn is_outermost(row: &UnwindTableRow<usize>) -> bool {
+    row.register(register::RETURN_ADDRESS) == Some(RegisterRule::Undefined)
+}
+
 fn words(bytes: i64) -> Option<u16> {
     let bytes = usize::try_from(bytes).ok()?;
     let words = bytes.is_multiple_of(WORD).then_some(bytes / WORD)?;

@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError};
 
 use gimli::{
     BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, ParsedEhFrameHdr, UnwindContext,
-    UnwindSection as _,
+    UnwindSection as _, UnwindTableRow,
 };
 
-use super::rule::Rule;
+use super::rule::{self, Rule};
 use crate::sync::StaticMutex as Mutex;
 
 /// A section of a module that is mapped into this process.
@@ -39,10 +39,21 @@ impl Tables {
         address: usize,
         context: &mut UnwindContext<usize>,
     ) -> Option<Rule> {
-        let module = self
-            .modules
-            .iter()
-            .find(|module| module.range.contains(&address))?;
+        Rule::of(self.row_at(address, context)?)
+    }
+
+    /// Whether the function that is at `address` has no caller: it is where a thread begins.
+    pub(super) fn is_outermost(&self, address: usize, context: &mut UnwindContext<usize>) -> bool {
+        self.row_at(address, context)
+            .is_some_and(rule::is_outermost)
+    }
+
+    fn row_at<'a>(
+        &self,
+        address: usize,
+        context: &'a mut UnwindContext<usize>,
+    ) -> Option<&'a UnwindTableRow<usize>> {
+        let module = self.module_of(address)?;
         let row = module.index.table()?.unwind_info_for_address(
             &module.table,
             &module.bases,
@@ -50,7 +61,17 @@ impl Tables {
             address as u64,
             EhFrame::cie_from_offset,
         );
-        Rule::of(row.ok()?)
+        row.ok()
+    }
+
+    /// Whether the address is in a module that has tables.
+    pub(super) fn is_code(&self, address: usize) -> bool {
+        self.module_of(address).is_some()
+    }
+
+    fn module_of(&self, address: usize) -> Option<&Module> {
+        let mut modules = self.modules.iter();
+        modules.find(|module| module.range.contains(&address))
     }
 }
 
@@ -99,6 +120,18 @@ pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
             tables
         }
     }
+}
+
+/// Calls `run` while no module can be unloaded. `None` if there is no module, which cannot be.
+pub(super) fn while_loaded<R>(run: impl FnOnce() -> R) -> Option<R> {
+    let mut run = Some(run);
+    let mut result = None;
+    // The loader's lock is held while it is called, and may be taken again by the same thread.
+    for_each_module(|_, _| {
+        result = run.take().map(|run| run());
+        false
+    });
+    result
 }
 
 fn find() -> Tables {

@@ -135,7 +135,8 @@ fn there_is_always_something() {
     let mut path = Path::new(&paths, LeafKind::Woken, 1);
     let part = Part::Functions(Symbols::from([symbol(Runtime, SLEEP, 0, 7)]), Vec::new());
     path.push(&part);
-    path.push(&Part::Cut);
+    let missing = Part::Missing(super::super::cut());
+    path.push(&missing);
     let (frames, resource) = path.finish();
     assert_eq!(frames.len(), 1);
     assert_eq!(resource.map(|resource| resource.wait), Some(Wait::Yielded));

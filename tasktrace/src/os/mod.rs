@@ -1,0 +1,34 @@
+//! What the operating system is asked for: signals, threads, files, standard error.
+//!
+//! * [`signal`]: what signals there are, and what is done with them.
+//! * [`relay`]: telling a thread of them.
+//! * [`mod@thread`], [`mod@file`], [`stderr`]: what else.
+//!
+//! Where it has no such thing, the functions say so; nobody outside of here asks which system it is.
+
+use std::io;
+
+#[cfg(unix)]
+pub(crate) mod errno;
+pub(crate) mod file;
+#[cfg_attr(not(unix), path = "no_relay.rs")]
+pub(crate) mod relay;
+#[cfg_attr(not(unix), path = "no_signal.rs")]
+pub(crate) mod signal;
+pub(crate) mod stderr;
+pub(crate) mod thread;
+
+/// Why a signal cannot be heard.
+#[derive(Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "there is one reason"))]
+pub(crate) enum Deaf {
+    /// There are no signals.
+    #[cfg_attr(unix, allow(dead_code, reason = "there are"))]
+    Unsupported,
+    /// There is no such signal, or it cannot be handled, or not so that the program goes on.
+    CannotBeHandled,
+    /// It is ignored, which whoever started the program may have asked for.
+    Ignored,
+    /// The system refuses it.
+    Refused(io::Error),
+}

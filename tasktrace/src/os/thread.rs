@@ -1,0 +1,28 @@
+//! Threads, as the operating system knows them.
+
+/// The number of the calling thread. `None` where it cannot be asked for.
+#[cfg(target_os = "linux")]
+pub(crate) fn id() -> Option<u64> {
+    // SAFETY: it takes nothing and always succeeds.
+    u64::try_from(unsafe { libc::gettid() }).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn id() -> Option<u64> {
+    None
+}
+
+/// Sends a signal to a thread of this process.
+///
+/// # Errors
+///
+/// If there is no such thread (any more), or no such signal.
+#[cfg(target_os = "linux")]
+pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> std::io::Result<()> {
+    let thread = libc::pid_t::try_from(thread).map_err(std::io::Error::other)?;
+    // SAFETY: it takes three numbers.
+    match unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What is seen of a task while it is polled, in all interleavings that loom can tell apart.
+//!
+//! Each poll begins at a time of its own, so a time that is taken for that of another poll shows.
+//! The poll in the middle is for the sake of somebody who asks, and puts the times back.
+
+use std::task::Waker;
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::*;
+use crate::origin::{FrameMeta, Identity};
+use crate::task::exchange::Request;
+use crate::task::frames::Key;
+use crate::task::limited;
+
+static LIMITED: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).stalled_after(1);
+
+const FIRST: Tick = Tick(10);
+const ASKED: Tick = Tick(20);
+const LAST: Tick = Tick(30);
+
+fn begin(record: &Record, now: Tick) {
+    record.note_poll_at(now);
+    // SAFETY: each model has one thread that polls.
+    let request = unsafe { record.exchange.begin_poll(Waker::noop()) };
+    assert_eq!(request, Request::None);
+}
+
+/// A record with a frame, after its first poll.
+fn polled_once() -> (Arc<Record>, Key) {
+    crate::origin::set_any_limits();
+    let record = Arc::new(Record::empty());
+    begin(&record, FIRST);
+    let identity = Identity::Static(&LIMITED);
+    // SAFETY: each model has one thread that polls.
+    let key = unsafe { record.frames.insert(&identity, Key::TASK, record.stamp()) };
+    record.note_settled();
+    record.exchange.end_poll();
+    (record, key.expect("there is room"))
+}
+
+/// A poll as [`drive`](crate::task::drive) makes it for a probe.
+fn poll_for_nothing_else(record: &Record, key: Key) {
+    let (before, times) = (record.stamp(), record.frames.times());
+    begin(record, ASKED);
+    assert!(record.frames.polled(key, Key::TASK, record.stamp()));
+    record.note_settled_idle(before, Some(&times));
+    record.exchange.end_poll();
+}
+
+#[test]
+fn a_poll_is_seen_with_the_time_at_which_it_began() {
+    loom::model(|| {
+        let (record, key) = polled_once();
+        let reader = thread::spawn({
+            let record = record.clone();
+            move || match record.sight() {
+                Sight::Running { poll, since } => {
+                    assert_eq!(since, [FIRST, ASKED, LAST][poll as usize - 1]);
+                }
+                Sight::Resting { poll, since } => {
+                    assert!(poll < 3);
+                    assert_eq!(since, FIRST, "of poll {poll}");
+                }
+                Sight::Moving => {}
+                sight => panic!("it has been polled, and has not ended: {sight:?}"),
+            }
+        });
+        poll_for_nothing_else(&record, key);
+        begin(&record, LAST);
+        reader.join().unwrap();
+        assert!(matches!(
+            record.sight(),
+            Sight::Running {
+                poll: 3,
+                since: LAST
+            }
+        ));
+    });
+}
+
+#[test]
+fn what_is_polled_for_nothing_else_has_been_waiting_all_along() {
+    loom::model(|| {
+        let (record, key) = polled_once();
+        let reader = thread::spawn({
+            let record = record.clone();
+            move || {
+                let limited = limited::of(&record);
+                for function in limited.iter().flatten() {
+                    assert_eq!(function.polled, FIRST);
+                }
+            }
+        });
+        poll_for_nothing_else(&record, key);
+        reader.join().unwrap();
+        let limited = limited::of(&record).expect("it is at rest");
+        assert_eq!(limited.len(), 1);
+        assert_eq!(limited[0].polled, FIRST);
+    });
+}

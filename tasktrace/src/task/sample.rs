@@ -1,0 +1,44 @@
+//! Tasks that are in the middle of a poll: what their threads are doing.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::drive;
+use super::handle::TraceHandle;
+use super::scope;
+use crate::capture::{self, NoSample};
+use crate::trace::Trace;
+
+/// What has become of each of the tasks that one thread is polling, by their numbers.
+pub(crate) type Sampled = BTreeMap<u64, Result<Trace, NoSample>>;
+
+/// Interrupts the thread with this number, which was seen polling these tasks. `all` are those that
+/// there are, in the order of their numbers.
+///
+/// The calling thread is not interrupted: it knows where it is.
+pub(crate) fn sample(
+    thread: u64,
+    tasks: &[&TraceHandle],
+    all: &[TraceHandle],
+    deadline: Instant,
+) -> Sampled {
+    // Also those around that nobody has asked about.
+    let identify = |task: u64| {
+        let known = all.binary_search_by_key(&task, |handle| handle.id().get());
+        Some(drive::marker(all.get(known.ok()?)?.record()).identity)
+    };
+    let mut sample = match capture::sample(thread, scope::collect, identify, deadline) {
+        Ok(sample) => sample,
+        Err(error) => {
+            let failed = |task: &&TraceHandle| (task.id().get(), Err(error.clone()));
+            return tasks.iter().map(failed).collect();
+        }
+    };
+    let trace = |task: &&TraceHandle| {
+        let id = task.id().get();
+        let raw = sample.trace(id);
+        let trace = raw.map(|raw| Trace::new(raw.with_live(id, drive::live(task.record()))));
+        (id, trace)
+    };
+    tasks.iter().map(trace).collect()
+}

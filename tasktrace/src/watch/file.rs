@@ -1,0 +1,258 @@
+//! Files that are written as a whole, or not at all.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::os::file::create_private;
+
+/// How many names are tried that others have taken: those of a process that had our number and was
+/// killed.
+const TRIES: usize = 100;
+
+/// Writes a file for its owner only, in the place of the one that is there.
+///
+/// Who reads the file sees the old contents or the new, and none of both if there is an error. Where
+/// there is a symbolic link, it is replaced, and what it leads to is left alone. What is no file,
+/// such as a terminal or a pipe, is not replaced.
+///
+/// It is in no hurry to be on the disk: after a failure of the system there may be an empty file.
+///
+/// # Errors
+///
+/// Those of `contents`, or if the system refuses what is needed.
+pub(crate) fn replace(
+    path: &Path,
+    contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    check(path)?;
+    let (temporary, file) = Temporary::beside(path)?;
+    let mut out = BufWriter::new(file);
+    contents(&mut out)?;
+    // Closes it: there are systems where it cannot be renamed before.
+    drop(out.into_inner()?);
+    temporary.rename(path)
+}
+
+/// Refuses what would be harm to replace.
+fn check(path: &Path) -> io::Result<()> {
+    let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if path.file_name().is_none() {
+        return refuse("it is not the name of a file");
+    }
+    // What it leads to, if it is a link: nobody means to replace `/dev/stderr`, even if the process
+    // has the right to. Who can place a link can as well forbid us to place a file.
+    let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
+    if !is_file || path.parent() == Some(Path::new("/dev")) {
+        return refuse("there is something that is not a file");
+    }
+    Ok(())
+}
+
+/// A file that is not there any more when this is dropped.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// In the same directory, and so in the same file system.
+    fn beside(path: &Path) -> io::Result<(Self, fs::File)> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let process = std::process::id();
+        let mut tries = 0..TRIES;
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let temporary = path.with_file_name(format!(".tasktrace-{process}-{count}.tmp"));
+            match create_private(&temporary) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && tries.next().is_some() => {}
+                created => return created.map(|file| (Self(temporary), file)),
+            }
+        }
+    }
+
+    fn rename(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.0, path)
+        // Dropped, it removes what is not there any more. Nobody else takes the name.
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    /// A directory of its own for a test.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let name = format!("tasktrace-file-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).expect("it can be created");
+            Self(path)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        #[track_caller]
+        fn assert_holds(&self, names: &[&str]) {
+            let entries = fs::read_dir(&self.0).expect("it can be read");
+            let mut found: Vec<_> = entries
+                .map(|entry| entry.expect("it can be read").file_name())
+                .collect();
+            found.sort();
+            assert_eq!(found, names);
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn text(text: &str) -> impl FnOnce(&mut dyn Write) -> io::Result<()> + '_ {
+        |out| out.write_all(text.as_bytes())
+    }
+
+    #[test]
+    fn readers_see_the_old_or_the_new() {
+        let directory = Directory::new("readers");
+        let path = directory.path("dump");
+        replace(&path, text("old")).expect("it can be written");
+        let mut reader = fs::File::open(&path).expect("it is there");
+
+        let long = "new ".repeat(10_000);
+        let written = replace(&path, |out| {
+            out.write_all(long.as_bytes())?;
+            assert_eq!(fs::read_to_string(&path)?, "old");
+            Ok(())
+        });
+        written.expect("it can be written");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), long);
+        directory.assert_holds(&["dump"]);
+
+        let mut old = String::new();
+        reader.read_to_string(&mut old).expect("it is open");
+        assert_eq!(old, "old");
+    }
+
+    #[test]
+    fn what_fails_leaves_nothing_behind() {
+        let directory = Directory::new("fails");
+        let path = directory.path("dump");
+        let fails = |out: &mut dyn Write| {
+            out.write_all(b"half")?;
+            out.flush()?;
+            Err(io::Error::other("no more"))
+        };
+        let error = replace(&path, fails).expect_err("it fails");
+        assert_eq!(error.to_string(), "no more");
+        directory.assert_holds(&[]);
+
+        replace(&path, text("old")).expect("it can be written");
+        replace(&path, fails).expect_err("it fails");
+        let panics = || replace(&path, |_| panic!("in the middle of it"));
+        std::panic::catch_unwind(panics).expect_err("it panics");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "old");
+        directory.assert_holds(&["dump"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let directory = Directory::new("no-file");
+        let inside = directory.path("directory");
+        fs::create_dir(&inside).expect("it can be created");
+        for path in [&*inside, Path::new(""), Path::new("/"), Path::new("..")] {
+            let error = replace(path, |_| unreachable!("it is not written"));
+            let error = error.expect_err("it is no file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        directory.assert_holds(&["directory"]);
+
+        let missing = directory.path("missing").join("dump");
+        let error = replace(&missing, text("new")).expect_err("there is no directory");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        use super::*;
+
+        #[test]
+        fn it_is_for_the_owner_only() {
+            let directory = Directory::new("owner");
+            let path = directory.path("dump");
+            fs::write(&path, "old").expect("it can be written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+            replace(&path, text("new")).expect("it can be written");
+            let found = fs::metadata(&path).expect("it is there");
+            assert_eq!(found.permissions().mode() & 0o7777, 0o600);
+        }
+
+        #[test]
+        fn links_are_not_followed() {
+            let directory = Directory::new("links");
+            let victim = directory.path("victim");
+            fs::write(&victim, "precious").expect("it can be written");
+            let path = directory.path("dump");
+            for target in [&victim, &directory.path("nothing")] {
+                symlink(target, &path).expect("it can be created");
+                replace(&path, text("new")).expect("it can be written");
+                let found = fs::symlink_metadata(&path).expect("it is there");
+                assert!(found.is_file());
+                assert_eq!(fs::read_to_string(&path).expect("it is there"), "new");
+                fs::remove_file(&path).expect("it is there");
+            }
+            assert_eq!(
+                fs::read_to_string(&victim).expect("it is there"),
+                "precious"
+            );
+            directory.assert_holds(&["victim"]);
+        }
+
+        /// Nor what leads to one.
+        #[test]
+        fn devices_are_not_replaced() {
+            let directory = Directory::new("devices");
+            let path = directory.path("dump");
+            symlink("/dev/null", &path).expect("it can be created");
+            for path in [&*path, Path::new("/dev/null"), Path::new("/dev/stderr")] {
+                let error = replace(path, |_| unreachable!("it is not written"));
+                let error = error.expect_err("it is no file");
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            }
+            directory.assert_holds(&["dump"]);
+        }
+
+        #[test]
+        fn names_that_are_taken_are_passed_over() {
+            let directory = Directory::new("taken");
+            let path = directory.path("dump");
+            let (first, file) = Temporary::beside(&path).expect("it can be created");
+            drop(file);
+            let name = first.0.file_name().expect("it has one").to_owned();
+            let count = name.to_string_lossy();
+            let count = count.rsplit('-').next().and_then(|it| it.split('.').next());
+            let count: u64 = count.and_then(|it| it.parse().ok()).expect("it is counted");
+            let taken = format!(".tasktrace-{}-{}.tmp", std::process::id(), count + 1);
+            symlink("nothing", directory.path(&taken)).expect("it can be created");
+            drop(first);
+            replace(&path, text("new")).expect("it can be written");
+            let mut names = ["dump", &taken];
+            names.sort_unstable();
+            directory.assert_holds(&names);
+        }
+    }
+}

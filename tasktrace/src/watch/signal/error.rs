@@ -1,0 +1,102 @@
+//! Why a signal cannot be used.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::os::{Deaf, signal};
+
+/// Why [`dump_on_signal`](crate::dump_on_signal) cannot do it, and what to do instead.
+///
+/// ```
+/// # #[cfg(unix)]
+/// # {
+/// let error = tasktrace::dump_on_signal(9).unwrap_err();
+/// assert!(error.to_string().starts_with("SIGKILL cannot be handled"));
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DumpOnSignalError {
+    /// This system has no signals.
+    Unsupported,
+    /// There is no signal of this name, or none that can be handled.
+    UnknownSignal {
+        /// What it was called.
+        name: String,
+    },
+    /// There is no signal of this number; or it cannot be handled, or not so that the program goes
+    /// on as if nobody had; or it is about what a thread of the program has done.
+    CannotBeHandled {
+        /// Its number.
+        signal: i32,
+    },
+    /// The signal is ignored, which whoever started the program may have asked for.
+    Ignored {
+        /// Its number.
+        signal: i32,
+    },
+    /// The system refuses a handler, a pipe or a thread.
+    Refused(io::Error),
+}
+
+impl DumpOnSignalError {
+    pub(super) fn new(signal: i32, why: Deaf) -> Self {
+        match why {
+            Deaf::Unsupported => Self::Unsupported,
+            Deaf::CannotBeHandled => Self::CannotBeHandled { signal },
+            Deaf::Ignored => Self::Ignored { signal },
+            Deaf::Refused(error) => Self::Refused(error),
+        }
+    }
+}
+
+impl fmt::Display for DumpOnSignalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => f.write_str(
+                "this system has no signals: call `dump_blocking` from a thread of the program",
+            ),
+            Self::UnknownSignal { name } => write!(
+                f,
+                "`{name}` is no signal that a program can handle: \
+                 use the name or the number of one, such as SIGUSR1"
+            ),
+            Self::CannotBeHandled { signal } => write!(
+                f,
+                "{} cannot be handled, or is not for others to send: use one such as SIGUSR1",
+                signal::name(*signal)
+            ),
+            Self::Ignored { signal } => write!(
+                f,
+                "{} is ignored, which whoever started the program may want (as nohup does), \
+                 and stays so: use another, or have it handled first",
+                signal::name(*signal)
+            ),
+            Self::Refused(error) => write!(f, "the system refuses it: {error}"),
+        }
+    }
+}
+
+impl Error for DumpOnSignalError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<DumpOnSignalError> for io::Error {
+    fn from(error: DumpOnSignalError) -> Self {
+        let kind = match error {
+            DumpOnSignalError::Refused(error) => return error,
+            DumpOnSignalError::Unsupported => io::ErrorKind::Unsupported,
+            DumpOnSignalError::Ignored { .. } => io::ErrorKind::Other,
+            DumpOnSignalError::UnknownSignal { .. } | DumpOnSignalError::CannotBeHandled { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+        };
+        Self::new(kind, error)
+    }
+}

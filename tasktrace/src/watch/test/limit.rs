@@ -1,0 +1,108 @@
+//! How long a test may take.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::os;
+
+/// What a test may take if nothing is said: below the minute after which the usual runners call a test
+/// slow, with what a report takes.
+const DEFAULT: Duration = Duration::from_secs(50);
+
+/// The environment variable that is right, whatever the attribute says.
+const VARIABLE: &str = "TASKTRACE_TEST_TIMEOUT";
+
+/// What the attribute says of how long a test may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Nothing.
+    Default,
+    /// For ever.
+    None,
+    /// So many nanoseconds.
+    Nanos(u64),
+}
+
+impl Limit {
+    /// `None` if it may take for ever.
+    pub(super) fn duration(self) -> Option<Duration> {
+        match from_environment() {
+            Some(limit) => limit,
+            None => match self {
+                Self::Default => Some(DEFAULT),
+                Self::None => None,
+                Self::Nanos(nanos) => Some(Duration::from_nanos(nanos)),
+            },
+        }
+    }
+}
+
+/// What the environment says, if it says anything. It is looked at once.
+#[expect(
+    clippy::option_option,
+    reason = "nothing said, said to be for ever, or a time"
+)]
+fn from_environment() -> Option<Option<Duration>> {
+    static LIMIT: OnceLock<Option<Option<Duration>>> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        let parsed = parse(&text);
+        if parsed.is_none() && !text.trim().is_empty() {
+            os::stderr::write(&format!(
+                "tasktrace: {VARIABLE}={text} is ignored: it takes a time, such as `30s`, `1m30s` \
+                 or `500ms`, or `none`\n"
+            ));
+        }
+        parsed
+    })
+}
+
+/// `none`, or a time: numbers with units, one after the other.
+#[expect(clippy::option_option, reason = "as above")]
+fn parse(text: &str) -> Option<Option<Duration>> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("none") {
+        return Some(None);
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, from_unit) = rest.split_at(end);
+        let unit = from_unit.find(|c: char| c.is_ascii_digit());
+        let (unit, after) = from_unit.split_at(unit.unwrap_or(from_unit.len()));
+        let seconds = match unit.trim() {
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let number: f64 = number.parse().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
+        rest = after;
+    }
+    (!total.is_zero()).then_some(Some(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        let time = |millis| Some(Some(Duration::from_millis(millis)));
+        assert_eq!(parse("30s"), time(30_000));
+        assert_eq!(parse(" 1m30s "), time(90_000));
+        assert_eq!(parse("500ms"), time(500));
+        assert_eq!(parse("1.5s"), time(1_500));
+        assert_eq!(parse("2h"), time(7_200_000));
+        assert_eq!(parse("none"), Some(None));
+        assert_eq!(parse("NONE"), Some(None));
+        for wrong in [
+            "", "30", "s", "0s", "-1s", "1x", "1s2", "..s", "1e30h", "never",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

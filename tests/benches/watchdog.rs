@@ -1,0 +1,81 @@
+//! What a look of the watchdog costs, over tasks that are all well.
+//!
+//! `cargo bench -p tasktrace-tests --bench watchdog`
+
+use std::future::pending;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tasktrace::__private::{FrameMeta, frame, limited, looks, path_of};
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = look
+}
+criterion_main!(benches);
+
+const TASKS: u64 = 1_000_000;
+
+#[tasktrace::traced]
+async fn waits() {
+    inside().await;
+}
+
+#[tasktrace::traced]
+async fn inside() {
+    pending().await
+}
+
+/// With a limit that it does not come to.
+async fn waits_with_limit() {
+    static META: FrameMeta = FrameMeta::new(None, || path_of(waits_with_limit), "", 0, 0)
+        .stalled_after(1_000_000_000_000);
+    frame(limited(&META), pending()).await
+}
+
+/// One look over a million tasks of a runtime, each suspended in a `#[traced]` function, which is
+/// driven between two looks; and the same when the functions have limits.
+fn look(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("look");
+    group.throughput(Throughput::Elements(TASKS));
+    group.measurement_time(Duration::from_secs(10));
+    for limits in [false, true] {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime without drivers needs nothing");
+        runtime.block_on(async {
+            for _ in 0..TASKS {
+                match limits {
+                    false => drop(tokio::spawn(waits())),
+                    true => drop(tasktrace::spawn(waits_with_limit())),
+                }
+            }
+            // At each, some of the others have their turn.
+            for _ in 0..TASKS / 10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let name = match limits {
+            false => "suspended",
+            true => "suspended, with limits",
+        };
+        group.bench_function(BenchmarkId::new(name, TASKS), |bencher| {
+            let mut look = looks();
+            bencher.iter_custom(|iterations| {
+                runtime.block_on(async {
+                    let mut elapsed = Duration::ZERO;
+                    for _ in 0..iterations {
+                        let start = Instant::now();
+                        let reports = black_box(look());
+                        elapsed += start.elapsed();
+                        assert_eq!(reports, 0, "all is well");
+                        // Polls the one that was woken.
+                        tokio::task::yield_now().await;
+                    }
+                    elapsed
+                })
+            });
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! A program with tasks, which dumps them on signals, for `tests/signals.rs`.
+//!
+//! Its arguments are the signals, as `SIGUSR1`, `SIGUSR1:file` or `SIGUSR1:file:milliseconds`, and
+//! words that say what it is like. It says `ready`, and ends when its input does.
+
+use std::io::Read;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use tasktrace::{DumpOnSignal, TaskDump, TaskState};
+use tasktrace_tests::{HOUR, multi_thread};
+
+/// As many as the runtime has threads.
+const WORKERS: usize = 2;
+
+#[tasktrace::traced]
+async fn waits() {
+    std::future::pending().await
+}
+
+#[tasktrace::traced("worker {number}")]
+async fn blocks(number: usize, blocked: Arc<Barrier>) {
+    tokio::task::yield_now().await;
+    blocked.wait();
+    std::thread::sleep(HOUR);
+}
+
+fn main() {
+    let runtime = multi_thread();
+    for argument in std::env::args().skip(1) {
+        match &*argument {
+            "waiting" => {
+                runtime.spawn(waits());
+                let is_suspended = |task: &TaskDump| *task.state() == TaskState::Suspended;
+                while !tasktrace::snapshot().tasks().any(is_suspended) {
+                    std::thread::yield_now();
+                }
+            }
+            "blocked" => {
+                let blocked = Arc::new(Barrier::new(WORKERS + 1));
+                for number in 0..WORKERS {
+                    runtime.spawn(blocks(number, Arc::clone(&blocked)));
+                }
+                blocked.wait();
+            }
+            "stuck" => fill_stderr(),
+            "dies of SIGPIPE" => {
+                // SAFETY: it is what happens in programs that are not written in Rust.
+                unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            }
+            "gives nothing" => umask(0o777),
+            "gives everything" => umask(0),
+            signal => tasktrace::dump_on_signal(options(signal)).expect("it can be used"),
+        }
+    }
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    println!("bye");
+    // The threads of the runtime may be blocked.
+    std::process::exit(0);
+}
+
+fn options(argument: &str) -> DumpOnSignal {
+    let mut words = argument.split(':');
+    let signal = words.next().unwrap_or_default();
+    let mut options: DumpOnSignal = signal.parse().expect("it is a signal");
+    if let Some(file) = words.next().filter(|file| !file.is_empty()) {
+        options = options.to_file(file);
+    }
+    if let Some(budget) = words.next() {
+        let budget = budget.parse().expect("it is a number");
+        options = options.budget(Duration::from_millis(budget));
+    }
+    options
+}
+
+fn umask(mask: libc::mode_t) {
+    // SAFETY: it takes no pointer.
+    unsafe { libc::umask(mask) };
+}
+
+/// Whoever writes to it after this has to wait.
+fn fill_stderr() {
+    let flags = |flags: std::ffi::c_int| {
+        // SAFETY: it takes no pointer.
+        assert_ne!(unsafe { libc::fcntl(2, libc::F_SETFL, flags) }, -1);
+    };
+    flags(libc::O_NONBLOCK);
+    // SAFETY: the byte is there.
+    while unsafe { libc::write(2, [b'.'].as_ptr().cast(), 1) } == 1 {}
+    flags(0);
+}

@@ -1,0 +1,165 @@
+//! The first line names the right function and the right cause.
+
+use crate::support::verdict;
+
+/// The verdict says all of this, and in the report there is all of that.
+#[track_caller]
+fn check(test: &str, says: &[&str], shows: &[&str]) {
+    let (verdict, text) = verdict(&format!("hung::{test}"));
+    for part in says {
+        assert!(
+            verdict.contains(part),
+            "{part:?} is not in {verdict:?}\n{text}"
+        );
+    }
+    for part in shows {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+const BOTH: [&str; 3] = [
+    "hangs::hung::one_then_two at ",
+    "is waiting on tokio::sync::Mutex::lock, and so is hangs::hung::two_then_one at ",
+    "a deadlock",
+];
+const BOTH_TASKS: [&str; 2] = [
+    "╼ hangs::hung::one_then_two at",
+    "╼ hangs::hung::two_then_one at",
+];
+
+#[test]
+fn deadlock() {
+    check("deadlock", &BOTH, &BOTH_TASKS);
+}
+
+#[test]
+fn deadlock_multi_thread() {
+    check("deadlock_multi_thread", &BOTH, &BOTH_TASKS);
+}
+
+#[test]
+fn deadlock_paused() {
+    check("deadlock_paused", &BOTH, &BOTH_TASKS);
+}
+
+#[test]
+fn deadlock_without_tokio() {
+    let says = [
+        "test hung for 2s: hangs::hung::deadlock_without_tokio at tests/tests/hangs/hung.rs:",
+        " is waiting on async_lock::Mutex::lock",
+    ];
+    check("deadlock_without_tokio", &says, &[]);
+}
+
+#[test]
+fn lost_wake() {
+    let says = [
+        "hangs::hung::forgets_its_waker at tests/tests/hangs/hung.rs:",
+        "nothing can wake it",
+    ];
+    check("lost_wake", &says, &["no waker registered"]);
+}
+
+#[test]
+fn notified_too_early() {
+    let says = [
+        "hangs::hung::wait_for at ",
+        " is waiting on tokio::sync::Notify::notified (in hangs::hung::notified_too_early at ",
+    ];
+    check("notified_too_early", &says, &[]);
+}
+
+#[test]
+fn nobody_sends() {
+    let says = [
+        "hangs::hung::receive at ",
+        " is waiting on tokio::sync::mpsc::Receiver::recv",
+    ];
+    check("nobody_sends", &says, &["╼ hangs::hung::nobody_sends at"]);
+}
+
+/// Where threads can be interrupted.
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod blocked {
+    use super::check;
+
+    #[test]
+    fn sleeping_worker() {
+        let says = [
+            "worker blocked in std::thread::sleep, called by hangs::hung::sleeps at \
+             tests/tests/hangs/hung.rs:",
+            "tokio-rt-worker",
+        ];
+        check(
+            "sleeping_worker",
+            &says,
+            &["its runtime does not shut down"],
+        );
+    }
+
+    #[test]
+    fn busy_worker() {
+        let says = [
+            "worker blocked by hangs::hung::spins at ",
+            "without an `.await`",
+        ];
+        check("busy_worker", &says, &[]);
+    }
+
+    #[test]
+    fn sleeping_test() {
+        let says = [
+            "the test's thread is blocked in std::thread::sleep, called by hangs::hung::sleeps at ",
+        ];
+        check(
+            "sleeping_test",
+            &says,
+            &["its thread is blocked, so it cannot fail"],
+        );
+    }
+
+    #[test]
+    fn synchronous_lock() {
+        let says = ["blocked in std::sync::Mutex::lock, called by hangs::hung::wants at "];
+        check("synchronous_lock", &says, &["├╼ hangs::hung::holds"]);
+    }
+
+    #[test]
+    fn nested_block_on() {
+        let says =
+            ["worker blocked in futures::executor::block_on, called by hangs::hung::blocks_on at "];
+        check("nested_block_on", &says, &[]);
+    }
+
+    #[test]
+    fn all_workers_blocked() {
+        let says = [
+            "worker blocked in std::sync::mpsc::Receiver::recv, called by hangs::hung::receives at ",
+            "worker blocked in std::sync::Mutex::lock, called by hangs::hung::receives at ",
+        ];
+        check("all_workers_blocked", &says, &[]);
+    }
+
+    #[test]
+    fn no_shutdown() {
+        let says = [
+            "its body has ended, but its runtime does not shut down: worker blocked in \
+             std::thread::sleep, called by hangs::hung::sleeps_after at ",
+            "(in hangs::hung::no_shutdown at ",
+        ];
+        check("no_shutdown", &says, &["The process ends"]);
+    }
+}
+
+#[test]
+fn futurelock() {
+    let says = [
+        "hangs::hung::stores at ",
+        " is waiting on tokio::sync::Mutex::lock, while hangs::hung::fetches at ",
+        "is held, but not polled",
+    ];
+    check("futurelock", &says, &[]);
+}

@@ -1,0 +1,224 @@
+//! What blocks a thread: the dump has the function, the line, and what it waits for.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{PipeReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, RwLock, mpsc};
+
+use futures::channel::oneshot;
+use tasktrace::{Frame, TaskState, Wait};
+use tasktrace_tests::name_of;
+use tasktrace_tests::sampled::{Site, alone, path, sample_until};
+
+use crate::support::Poller;
+
+/// Asserts that a task that runs `body` is seen to be blocked at its line, in `resource`.
+#[track_caller]
+fn check<T, F>(
+    resource: &str,
+    body: impl FnOnce(Site, T) -> F + Send,
+    argument: T,
+    release: impl FnOnce(),
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let _alone = alone();
+    let function = name_of(&body);
+    let site = Site::default();
+    let poller = Poller::new(body(site.clone(), argument));
+    // The C library has several names for a function.
+    let is_resource = |leaf: &Frame| match resource.strip_prefix("C ") {
+        None => leaf.name() == resource,
+        Some(function) => leaf.name().ends_with(function) && !leaf.name().contains("::"),
+    };
+    let task = sample_until(poller.id(), is_resource);
+    let trace = task.trace();
+    let [frame, leaf] = path(trace)[..] else {
+        panic!("not a function and a leaf:\n{trace}\n{trace:#}");
+    };
+    assert_eq!(frame.name(), function, "\n{trace}\n{trace:#}");
+    assert_eq!(frame.line(), Some(site.line()), "\n{trace}\n{trace:#}");
+    assert_eq!(leaf.wait(), Some(Wait::Running), "\n{trace}");
+    let TaskState::Running(running) = task.state() else {
+        panic!("{}", task.state());
+    };
+    assert_eq!(running.thread_name(), Some("poller"));
+    site.end();
+    release();
+    poller.join();
+}
+
+#[test]
+fn receiving_from_a_channel() {
+    async fn receives(site: Site, channel: mpsc::Receiver<()>) {
+        site.next(line!());
+        let _ = channel.recv();
+    }
+    let (sender, receiver) = mpsc::channel();
+    let resource = "std::sync::mpsc::Receiver::recv";
+    check(resource, receives, receiver, || drop(sender));
+}
+
+#[test]
+fn sleeping() {
+    async fn sleeps(site: Site, (): ()) {
+        while !site.is_over() {
+            site.next(line!());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+    check("std::thread::sleep", sleeps, (), || ());
+}
+
+#[test]
+fn locking() {
+    async fn locks(site: Site, lock: Arc<Mutex<()>>) {
+        site.next(line!());
+        drop(lock.lock());
+    }
+    let lock = Arc::new(Mutex::new(()));
+    let guard = lock.lock().unwrap();
+    let resource = "std::sync::Mutex::lock";
+    check(resource, locks, Arc::clone(&lock), || drop(guard));
+}
+
+#[test]
+fn locking_to_read() {
+    async fn reads(site: Site, lock: Arc<RwLock<()>>) {
+        site.next(line!());
+        drop(lock.read());
+    }
+    let lock = Arc::new(RwLock::new(()));
+    let guard = lock.write().unwrap();
+    let resource = "std::sync::RwLock::read";
+    check(resource, reads, Arc::clone(&lock), || drop(guard));
+}
+
+#[test]
+fn waiting_for_a_condition() {
+    async fn waits(site: Site, shared: Arc<(Mutex<bool>, Condvar)>) {
+        let mut is_so = shared.0.lock().unwrap();
+        while !*is_so {
+            site.next(line!());
+            is_so = shared.1.wait(is_so).unwrap();
+        }
+    }
+    let shared = Arc::<(Mutex<bool>, Condvar)>::default();
+    let resource = "std::sync::Condvar::wait";
+    check(resource, waits, Arc::clone(&shared), || {
+        *shared.0.lock().unwrap() = true;
+        shared.1.notify_all();
+    });
+}
+
+#[test]
+fn joining_a_thread() {
+    async fn joins(site: Site, thread: std::thread::JoinHandle<()>) {
+        site.next(line!());
+        let _ = thread.join();
+    }
+    let (sender, receiver) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let _ = receiver.recv();
+    });
+    let resource = "std::thread::JoinHandle::join";
+    check(resource, joins, thread, || drop(sender));
+}
+
+#[test]
+fn running_a_future_to_its_end() {
+    async fn blocks_on(site: Site, answer: oneshot::Receiver<()>) {
+        site.next(line!());
+        let _ = pollster::block_on(answer);
+    }
+    let (sender, receiver) = oneshot::channel();
+    let resource = "pollster::block_on";
+    check(resource, blocks_on, receiver, || drop(sender));
+}
+
+#[test]
+fn reading_from_a_pipe() {
+    async fn reads(site: Site, mut pipe: PipeReader) {
+        let mut bytes = [0; 16];
+        site.next(line!());
+        let _ = pipe.read(&mut bytes);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    // The standard library has one function for this and other descriptors.
+    check("C read", reads, reader, || drop(writer));
+}
+
+#[test]
+fn reading_from_a_file() {
+    async fn reads(site: Site, mut file: File) {
+        let mut bytes = [0; 16];
+        site.next(line!());
+        let _ = file.read(&mut bytes);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let file = File::from(OwnedFd::from(reader));
+    check("std::fs::File::read", reads, file, || drop(writer));
+}
+
+#[test]
+fn reading_from_the_network() {
+    async fn reads(site: Site, mut stream: TcpStream) {
+        let mut bytes = [0; 16];
+        site.next(line!());
+        let _ = stream.read(&mut bytes);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // The standard library has one function for this and other sockets.
+    check("C recv", reads, stream, || drop(listener.accept()));
+}
+
+#[test]
+fn accepting_from_the_network() {
+    async fn accepts(site: Site, listener: TcpListener) {
+        site.next(line!());
+        let _ = listener.accept();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let resource = "std::net::TcpListener::accept";
+    check(resource, accepts, listener, || {
+        drop(TcpStream::connect(address));
+    });
+}
+
+#[test]
+fn calling_the_c_library() {
+    async fn calls(site: Site, pipe: PipeReader) {
+        let (descriptor, mut byte) = (pipe.as_raw_fd(), 0_u8);
+        let byte = (&raw mut byte).cast();
+        site.next(line!() + 1);
+        // SAFETY: it writes at most one byte to where there is one.
+        unsafe { libc::read(descriptor, byte, 1) };
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    check("C read", calls, reader, || drop(writer));
+}
+
+/// Nothing blocks it, so there is nothing to be shown but where it is.
+#[test]
+fn computing() {
+    async fn computes(site: Site) {
+        site.next(line!());
+        while !site.is_over() {}
+    }
+    let _alone = alone();
+    let site = Site::default();
+    let poller = Poller::new(computes(site.clone()));
+    let task = sample_until(poller.id(), |leaf| leaf.line() == Some(site.line()));
+    let trace = task.trace();
+    let [frame] = path(trace)[..] else {
+        panic!("{trace}\n{trace:#}");
+    };
+    assert_eq!(frame.name(), name_of(&computes), "\n{trace:#}");
+    assert_eq!(frame.wait(), Some(Wait::Running), "\n{trace:#}");
+    site.end();
+    poller.join();
+}

@@ -1,0 +1,48 @@
+//! Tasks in the middle of the polls of others: each has a tree of its own.
+
+use tasktrace::traced;
+use tasktrace_tests::sampled::{Site, alone, dump_until, is_sample, sample_until, short};
+
+use crate::support::{Poller, sleep};
+
+async fn outside(site: Site) {
+    // `futures` would not let an executor run in an executor.
+    pollster::block_on(traced(middle(site)).0);
+}
+
+async fn middle(site: Site) {
+    traced(inside(site)).0.await;
+}
+
+#[traced("in the {}", "dark")]
+async fn inside(site: Site) {
+    sleep(&site);
+}
+
+#[test]
+fn each_has_its_own_tree() {
+    let _alone = alone();
+    let site = Site::default();
+    let outer = Poller::new(outside(site.clone()));
+    // In that dump, the innermost need not have been made when the tasks were counted.
+    sample_until(outer.id(), |leaf| leaf.name() == "std::thread::sleep");
+    let dump = dump_until(outer.id(), is_sample);
+    let [first, second, third] = &dump.tasks().collect::<Vec<_>>()[..] else {
+        panic!("{dump:#}");
+    };
+    assert!(is_sample(first) && is_sample(second) && is_sample(third));
+    // One look at a thread serves all that is on it.
+    let inside = r#"inside "in the dark" > sleep > sleep"#;
+    assert_eq!(short(third.trace()), inside, "{dump:#}");
+    let middle = format!("middle > {inside}");
+    assert_eq!(short(second.trace()), middle, "{dump:#}");
+    assert_eq!(
+        short(first.trace()),
+        format!("outside > {middle}"),
+        "{dump:#}"
+    );
+    assert_eq!(second.parent(), Some(first.id()));
+    assert_eq!(third.parent(), Some(second.id()));
+    site.end();
+    outer.join();
+}

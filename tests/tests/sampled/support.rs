@@ -1,0 +1,84 @@
+//! Threads that poll one task.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tasktrace::{TaskDump, TaskId, TraceHandle};
+use tasktrace_tests::sampled::{LONG, SHORT, Site, is_sample};
+
+/// A thread that polls a task until that ends.
+pub(crate) struct Poller<T> {
+    pub(crate) handle: TraceHandle,
+    thread: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Poller<T> {
+    pub(crate) fn new<F>(future: F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        Self::with_stack(2 << 20, future)
+    }
+
+    /// With a stack of that many bytes.
+    pub(crate) fn with_stack<F>(stack: usize, future: F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (task, handle) = tasktrace::traced(future);
+        let thread = std::thread::Builder::new()
+            .name("poller".into())
+            .stack_size(stack)
+            .spawn(|| futures::executor::block_on(task))
+            .expect("threads can be made");
+        Self { handle, thread }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.handle.id()
+    }
+
+    #[track_caller]
+    pub(crate) fn join(self) -> T {
+        match self.thread.join() {
+            Ok(output) => output,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Sleeps, again and again.
+pub(crate) fn sleep(site: &Site) {
+    while !site.is_over() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Samples a task so often that it is seen as it should be that many times. Several threads do that at
+/// the same time.
+#[track_caller]
+pub(crate) fn sample_often(id: TaskId, times: usize, is_so: impl Fn(&TaskDump) -> bool + Sync) {
+    let seen = AtomicUsize::new(0);
+    let start = Instant::now();
+    let sample = || {
+        while seen.load(Ordering::Relaxed) < times {
+            let dump = tasktrace::dump_blocking(SHORT);
+            let task = dump.get(id).expect("it goes on");
+            if is_sample(task) && is_so(task) {
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+            assert!(
+                start.elapsed() < LONG,
+                "{} times:\n{dump:#}",
+                seen.load(Ordering::Relaxed)
+            );
+        }
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(sample);
+        }
+    });
+}

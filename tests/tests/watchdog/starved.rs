@@ -1,0 +1,265 @@
+//! Tasks that should be polled, and are not.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::task::{Context, Waker};
+
+use tasktrace::StallPhase::{Began, Ended};
+use tasktrace::{Stall, TaskState, TraceHandle, WatchdogBuilder, traced};
+use tasktrace_tests::{HOUR, current_thread, multi_thread};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::support::{Reports, SOON, indifferent, verdict, wait_until};
+
+fn watchdog() -> WatchdogBuilder {
+    indifferent().stalled_after(SOON)
+}
+
+/// Says so on a thread that nobody waits for.
+fn let_go(go: Sender<()>) {
+    drop(go);
+}
+
+/// Whatever is on the thread of this waits for it.
+async fn blocks(tell: Sender<()>, wait: Receiver<()>) {
+    tell.send(()).unwrap();
+    let _ = wait.recv();
+}
+
+fn task<F: Future>(future: F) -> (tasktrace::TracedTask<F>, TraceHandle) {
+    tasktrace::traced(future)
+}
+
+#[test]
+fn while_what_is_not_traced_blocks_the_only_thread() {
+    async fn woken_in_vain(notify: Arc<Notify>) {
+        notify.notified().await;
+    }
+
+    let reports = Reports::of("woken_in_vain", watchdog());
+    let notify = Arc::new(Notify::new());
+    let (future, handle) = task(woken_in_vain(notify.clone()));
+    let ((go, wait), (tell, told)) = (mpsc::channel(), mpsc::channel());
+    let thread = std::thread::spawn(|| {
+        current_thread().block_on(async {
+            let task = tokio::spawn(future);
+            tokio::task::yield_now().await;
+            tokio::spawn(blocks(tell, wait));
+            task.await.unwrap();
+        });
+    });
+    told.recv().unwrap();
+    assert!(handle.polls() > 0);
+    notify.notify_one();
+    let began = reports.next_is(Stall::Starved, Began, &handle);
+    assert_eq!(began.limit(), SOON);
+    assert_eq!(began.task().state(), &TaskState::Woken);
+    assert_eq!(began.blocked_by(), None, "nobody knows");
+    let text = verdict(&began);
+    let expected = format!(
+        "task {} watchdog::starved::while_what_is_not_traced_blocks_the_only_thread::woken_in_vain is ready, but its executor has not polled it for ",
+        handle.id()
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    let_go(go);
+    let ended = reports.next_is(Stall::Starved, Ended, &handle);
+    let text = verdict(&ended);
+    assert!(
+        text.contains(" no longer waits to be polled: it did for "),
+        "{text}"
+    );
+    thread.join().unwrap();
+    reports.no_more();
+}
+
+#[test]
+fn while_a_task_blocks_the_thread() {
+    async fn behind_another() {
+        pending::<()>().await;
+    }
+    #[traced]
+    async fn ahead_of_others(wait: Receiver<()>) {
+        let _ = wait.recv();
+    }
+
+    let reports = Reports::of(
+        "starved::while_a_task_blocks",
+        indifferent().stalled_after(2 * SOON).blocked_after(SOON),
+    );
+    let (go, wait) = mpsc::channel();
+    let mut handles = Vec::new();
+    let mut futures = Vec::new();
+    for _ in 0..5 {
+        let (future, handle) = task(behind_another());
+        futures.push(future);
+        handles.push(handle);
+    }
+    let thread = std::thread::spawn(|| {
+        let runtime = current_thread();
+        runtime.block_on(async {
+            futures
+                .into_iter()
+                .for_each(|future| drop(tokio::spawn(future)));
+            tokio::task::yield_now().await;
+            let _ = tokio::spawn(ahead_of_others(wait)).await;
+        });
+    });
+    let blocked = reports.next();
+    assert_eq!(
+        (blocked.kind(), blocked.phase()),
+        (Stall::Blocked, Began),
+        "\n{blocked}"
+    );
+    let blocker = blocked.task().id();
+    let starved = reports.next_few(5, Stall::Starved, Began);
+    assert!(
+        starved.keys().eq(handles
+            .iter()
+            .map(|handle| handle.id().get())
+            .collect::<Vec<_>>()
+            .iter())
+    );
+    for report in starved.values() {
+        assert_eq!(report.blocked_by(), Some(blocker), "\n{report}");
+        let text = verdict(report);
+        let expected = format!(": task {blocker} blocks the thread that polled it last");
+        assert!(text.ends_with(&expected), "{text}");
+    }
+    let_go(go);
+    let ended = reports.next();
+    assert_eq!(
+        (ended.kind(), ended.phase()),
+        (Stall::Blocked, Ended),
+        "\n{ended}"
+    );
+    // Polled, or dropped with the runtime.
+    reports.next_few(5, Stall::Starved, Ended);
+    thread.join().unwrap();
+    reports.no_more();
+}
+
+#[test]
+fn on_a_runtime_that_nobody_drives() {
+    async fn left_alone() {
+        pending::<()>().await;
+    }
+
+    let runtime = current_thread();
+    let handles: Vec<TraceHandle> = (0..200)
+        .map(|_| {
+            let (future, handle) = task(left_alone());
+            runtime.spawn(future);
+            handle
+        })
+        .collect();
+    let drive = || {
+        runtime.block_on(async {
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    drive();
+    assert!(handles.iter().all(|handle| handle.polls() > 0));
+    // One of them, and more of them when that was found.
+    let reports = Reports::of("left_alone", watchdog());
+    reports.next_few(64, Stall::Starved, Began);
+    // A task of its own is reported after another look, so there was time for more.
+    let (kept, other) = task(left_alone());
+    reports.next_is(Stall::Starved, Began, &other);
+    drop(kept);
+    reports.next_is(Stall::Starved, Ended, &other);
+    drive();
+    reports.next_few(64, Stall::Starved, Ended);
+    // And it begins again.
+    reports.next_few(64, Stall::Starved, Began);
+    drop(runtime);
+    reports.next_few(64, Stall::Starved, Ended);
+    assert!(handles.iter().all(TraceHandle::is_finished));
+    reports.no_more();
+}
+
+#[test]
+fn when_it_is_kept_without_being_polled() {
+    async fn for_later() {
+        pending::<()>().await;
+    }
+
+    let reports = Reports::of("for_later", watchdog());
+    let (future, handle) = task(for_later());
+    let began = reports.next_is(Stall::Starved, Began, &handle);
+    assert_eq!(began.task().state(), &TaskState::NeverPolled);
+    let text = verdict(&began);
+    assert!(text.contains("for_later was made "), "{text}");
+    assert!(text.ends_with(" ago, but has never been polled"), "{text}");
+    // Then another is reported, and this one not again.
+    let (second_future, second) = task(for_later());
+    reports.next_is(Stall::Starved, Began, &second);
+    drop(second_future);
+    reports.next_is(Stall::Starved, Ended, &second);
+    let mut future = Box::pin(future);
+    assert!(poll(future.as_mut()).is_pending());
+    reports.next_is(Stall::Starved, Ended, &handle);
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn when_it_is_asked_and_does_not_answer() {
+    async fn asked_in_vain() {
+        pending::<()>().await;
+    }
+
+    let (future, handle) = task(asked_in_vain());
+    let mut future = Box::pin(future);
+    assert!(poll(future.as_mut()).is_pending());
+    let asked = handle.clone();
+    let asker = std::thread::spawn(move || asked.backtrace_timeout(HOUR));
+    wait_until(|| handle.state() == TaskState::Woken);
+    let reports = Reports::of("asked_in_vain", watchdog());
+    reports.next_is(Stall::Starved, Began, &handle);
+    assert!(poll(future.as_mut()).is_pending());
+    reports.next_is(Stall::Starved, Ended, &handle);
+    assert!(asker.join().unwrap().is_ok());
+}
+
+#[test]
+fn on_the_local_set_of_a_thread_that_is_blocked() {
+    async fn local_one() {
+        pending::<()>().await;
+    }
+    async fn one_of_the_workers() {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    // The runtime itself is well, and has many more tasks.
+    let runtime = multi_thread();
+    for _ in 0..100 {
+        runtime.spawn(task(one_of_the_workers()).0);
+    }
+    let reports = Reports::of("local_one", watchdog());
+    let (future, handle) = task(local_one());
+    let (go, wait) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        runtime.block_on(LocalSet::new().run_until(async move {
+            tokio::task::spawn_local(future);
+            tokio::task::yield_now().await;
+            blocks(tell, wait).await;
+            tokio::task::yield_now().await;
+        }));
+        runtime
+    });
+    told.recv().unwrap();
+    reports.next_is(Stall::Starved, Began, &handle);
+    let_go(go);
+    reports.next_is(Stall::Starved, Ended, &handle);
+    thread.join().unwrap().shutdown_background();
+}

@@ -1,0 +1,102 @@
+//! What is reported of the tasks of one test.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use tasktrace::{Stall, StallPhase, StallReport, TraceHandle, Watchdog, WatchdogBuilder};
+
+/// Far longer than anything takes, but not for ever: a test that hangs should fail.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+
+/// A limit that is come to soon.
+pub(crate) const SOON: Duration = Duration::from_millis(60);
+
+/// Looks all the time, and does not mind anything.
+pub(crate) fn indifferent() -> WatchdogBuilder {
+    tasktrace::watchdog()
+        .every(Duration::from_millis(10))
+        .stalled_after(Duration::from_secs(3600))
+        .blocked_after(Duration::from_secs(3600))
+}
+
+pub(crate) struct Reports {
+    received: Receiver<StallReport>,
+    _watchdog: Watchdog,
+}
+
+impl Reports {
+    /// Those of the tasks whose names contain `name`.
+    pub(crate) fn of(name: &'static str, watchdog: WatchdogBuilder) -> Self {
+        let (reports, received) = mpsc::channel();
+        let watchdog = watchdog.on_stall(move |report| {
+            if report.task().name().contains(name) {
+                let _ = reports.send(report.clone());
+            }
+        });
+        Self {
+            received,
+            _watchdog: watchdog.start(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn next(&self) -> StallReport {
+        let report = self.received.recv_timeout(LONG);
+        report.expect("there is something to report")
+    }
+
+    #[track_caller]
+    pub(crate) fn next_is(
+        &self,
+        kind: Stall,
+        phase: StallPhase,
+        task: &TraceHandle,
+    ) -> StallReport {
+        let report = self.next();
+        let what = (report.kind(), report.phase(), report.task().id());
+        assert_eq!(what, (kind, phase, task.id()), "\n{report}");
+        assert!(report.duration() >= report.limit(), "\n{report}");
+        report
+    }
+
+    /// The next, which are as many beginnings or ends, by tasks.
+    #[track_caller]
+    pub(crate) fn next_few(
+        &self,
+        count: usize,
+        kind: Stall,
+        phase: StallPhase,
+    ) -> BTreeMap<u64, StallReport> {
+        let mut reports = BTreeMap::new();
+        for _ in 0..count {
+            let report = self.next();
+            assert_eq!((report.kind(), report.phase()), (kind, phase), "\n{report}");
+            let before = reports.insert(report.task().id().get(), report);
+            assert!(before.is_none(), "twice: {before:?}");
+        }
+        reports
+    }
+
+    #[track_caller]
+    pub(crate) fn no_more(&self) {
+        if let Ok(report) = self.received.try_recv() {
+            panic!("one more:\n{report}");
+        }
+    }
+}
+
+/// What a report says first.
+pub(crate) fn verdict(report: &StallReport) -> String {
+    let text = report.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[track_caller]
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LONG, "waited for too long");
+        std::thread::yield_now();
+    }
+}

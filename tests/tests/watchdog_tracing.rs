@@ -1,0 +1,89 @@
+//! Where a watchdog reports to when it is not told, with the feature `tracing`. A process of its own,
+//! because of its subscriber.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::pending;
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+struct Seen {
+    level: Level,
+    fields: BTreeMap<String, String>,
+}
+
+/// Passes on the events of the watchdog.
+struct Watching(Sender<Seen>);
+
+impl<S: Subscriber> Layer<S> for Watching {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        if event.metadata().target() != "tasktrace::watchdog" {
+            return;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        let _ = self.0.send(Seen {
+            level,
+            fields: fields.0,
+        });
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+async fn kept() {
+    pending::<()>().await;
+}
+
+#[test]
+fn events() {
+    let (events, received) = mpsc::channel();
+    let subscriber = Registry::default().with(Watching(events));
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let _watchdog = tasktrace::watchdog()
+        .every(Duration::from_millis(10))
+        .stalled_after(Duration::from_millis(50))
+        .start();
+    let (future, handle) = tasktrace::traced(kept());
+    let next = || {
+        let seen: Seen = received.recv_timeout(Duration::from_secs(120)).unwrap();
+        let field = |name: &str| seen.fields.get(name).cloned().unwrap_or_default();
+        assert_eq!(field("task.id"), handle.id().to_string());
+        assert_eq!(field("task.name"), "watchdog_tracing::kept");
+        assert_eq!(field("kind"), "starved");
+        assert!(field("duration").ends_with("ms") || field("duration").ends_with('s'));
+        (seen.level, field("message"))
+    };
+    let (level, message) = next();
+    assert_eq!(level, Level::WARN);
+    let verdict = format!("task {} watchdog_tracing::kept was made ", handle.id());
+    assert!(message.starts_with(&verdict), "{message}");
+    assert!(
+        message.contains("\n  ╼ watchdog_tracing::kept"),
+        "{message}"
+    );
+    drop(future);
+    let (level, message) = next();
+    assert_eq!(level, Level::INFO);
+    assert!(
+        message.contains(" no longer waits to be polled: "),
+        "{message}"
+    );
+}
