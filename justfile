@@ -26,10 +26,15 @@ fmt:
 bench:
     cargo bench -p tasktrace-tests
 
-# What annotated functions cost, in time and in throughput, next to async-backtrace and await-tree.
-# A workspace of its own, because of what the two depend on.
-bench-peers:
-    cargo bench --manifest-path tests/peers/Cargo.toml
+# What tasktrace costs next to its peers, and whether that is as little as it is to be: a table.
+# `just bench-peers --readme` writes it to the README. See `tests/peers/PROFILE.md`.
+bench-peers *arguments:
+    tests/peers/run {{arguments}}
+
+# How many instructions the poll path takes, counted by callgrind: `show`, `check`, `bless` or
+# `profile CASE`.
+instructions *arguments:
+    tests/peers/instructions {{arguments}}
 
 # The scenarios that are about memory and threads with AddressSanitizer and LeakSanitizer, on nightly.
 # The standard library is not checked. Left out is what unwinds a stack that the sanitizer does not
@@ -38,7 +43,7 @@ asan:
     LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp" RUSTFLAGS="-Zsanitizer=address" \
         cargo +nightly test -p tasktrace-tests --target x86_64-unknown-linux-gnu --target-dir target/asan \
         --test alloc --test compat --test deep_wide --test dump_format --test dump_text \
-        --test executors --test harmless --test left_behind --test live --test stress \
+        --test executors --test harmless --test left_behind --test live --test stress --test watchdog \
         -- --skip polls_that_are_interleaved
 
 # The scenarios that are about threads with ThreadSanitizer, on nightly.
@@ -60,5 +65,5 @@ tsan:
         cargo +nightly test -p tasktrace-tests --target x86_64-unknown-linux-gnu --target-dir target/tsan \
         --features tokio/parking_lot \
         --test alloc --test compat --test executors --test harmless --test left_behind --test live \
-        --test stress \
+        --test stress --test watchdog --test watchdog_alone \
         -- --test-threads=1
