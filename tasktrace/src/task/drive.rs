@@ -2,89 +2,191 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::exchange::Request;
-use super::frames::{Copied, Key, Stamp, Times};
-use super::record::{Owner, Record};
-use super::scope::{self, Kind, Scope};
+use super::frames::{Copied, Key, Times};
+use super::owner::Owner;
+use super::record::Record;
+use super::scope::{self, Scope, Unusual};
+use super::stamp::Stamp;
 use crate::capture::{self, Capture, Live, Marker, RawTrace};
 use crate::host::Job;
 use crate::origin::{self, FrameMeta, Identity, Origin};
 use crate::trace::Trace;
 
-/// Polls `future` as the body of a task. `is_also_frame`: it is polled as a frame of another task
-/// at the same time.
-pub(super) fn poll<F: Future>(
-    owner: &Owner,
-    is_also_frame: bool,
+/// Polls `future` as the body of a task, outside of any other. `identity` is what is known of it, if
+/// it may not have a record yet.
+///
+/// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
+/// it, because it is not part of the walk. All that is not done in each poll is in functions of its
+/// own, so that this one has few registers to save.
+#[inline(never)]
+pub(super) fn enter<F: Future>(
+    owner: &mut Owner,
+    identity: Option<&Identity>,
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    let record = &*owner.0;
-    if record.is_finished() {
-        // Futures that are fused may be polled when they have resolved. The task stays finished.
-        let kind = Kind::task(is_also_frame, false);
-        return enter(record, kind, cx, |_, cx| body(future, cx));
-    }
+    let waker = cx.waker();
+    let record = match owner.record() {
+        Some(record) => {
+            // SAFETY: whoever has the owner of a task is its poller, and the caller is in no other.
+            if !unsafe { record.is_usual(waker) } && !prepare(record, waker) {
+                return poll(owner, false, future, cx);
+            }
+            record
+        }
+        None => match owner.make(identity) {
+            // Nobody has known of it for long. Who asks is woken for at the end of the poll.
+            Some(record) => record,
+            // Futures that are fused may be polled when they have resolved.
+            None => return body(future, cx),
+        },
+    };
+    record.note_poll();
     let on_panic = OnPanic(record);
-    // SAFETY: whoever has the owner of a task is its poller.
+    let scope = Scope::outermost(record, waker);
+    let result = scope.enter(|| body(future, cx));
+    if result.is_pending() {
+        record.note_settled();
+        // SAFETY: whoever has the owner of a task is its poller.
+        if !unsafe { record.exchange.has_any() } {
+            end_first_poll(record, waker);
+        }
+        on_panic.disarm();
+    } else {
+        on_panic.disarm();
+        owner.finish();
+    }
+    result
+}
+
+/// Makes a poll of a task, which is outside of any other and not like the last, one in which there is
+/// nothing to be said of it. Whether that is so.
+///
+/// The caller is the poller.
+#[cold]
+#[inline(never)]
+fn prepare(record: &Record, waker: &Waker) -> bool {
+    let on_panic = OnPanic(record);
+    record.note_thread(false);
+    // SAFETY: the caller is the poller.
+    let is_asked = unsafe { record.exchange.prepare_poll(capture::real(waker)) };
+    // After that, which says that there are none. SAFETY: likewise.
     unsafe { record.frames.take_off_gone() };
-    let (before, frames_before) = (record.stamp(), record.frames.version());
+    on_panic.disarm();
+    !is_asked
+}
+
+/// The first poll of a task has left it suspended.
+///
+/// The caller is the poller.
+#[cold]
+#[inline(never)]
+fn end_first_poll(record: &Record, waker: &Waker) {
+    record.note_job(Job::current);
+    // SAFETY: the caller is the poller.
+    unsafe {
+        record.exchange.end_first_poll(capture::real(waker), false);
+    }
+}
+
+/// Polls `future` as the body of a task, whatever there is to be said of the poll. `is_also_frame`:
+/// it is polled as a frame of another task at the same time.
+#[cold]
+#[inline(never)]
+pub(super) fn poll<F: Future>(
+    owner: &mut Owner,
+    is_also_frame: bool,
+    mut future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let Some(record) = owner.record() else {
+        return body(future, cx);
+    };
+    let mut output = None;
+    let polled = attend(record, is_also_frame, cx, &mut |cx| {
+        body(future.as_mut(), cx).map(|it| output = Some(it))
+    });
+    if polled.is_ready() {
+        owner.finish();
+    }
+    match output {
+        Some(output) => Poll::Ready(output),
+        None => Poll::Pending,
+    }
+}
+
+/// Polls the body of a task with `run`.
+///
+/// The caller is the poller.
+fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'_>) -> Poll<()> {
+    let on_panic = OnPanic(record);
     let is_nested = scope::is_in_task();
-    record.note_poll(is_nested);
+    record.note_thread(is_nested);
     if !is_also_frame {
         record.note_job(Job::current);
     }
+    // SAFETY: the caller is the poller.
+    let is_first = unsafe { !record.exchange.has_any() };
     // SAFETY: likewise.
     let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
+    // After that, which says that there are none. SAFETY: likewise.
+    unsafe { record.frames.take_off_gone() };
+    let (before, frames_before) = (record.stamp(), record.frames.version());
+    record.note_poll();
     // What is polled by a task whose poll was asked for is polled for that, unless it was woken.
     let is_asked = request != Request::None || is_nested && scope::is_asked(cx.waker());
     let asked = is_asked.then(|| Asked::new(record, before, frames_before));
-    let kind = Kind::task(is_also_frame, is_asked);
+    let unusual = Unusual::new(is_also_frame, is_asked);
     let (result, captured) = match request {
         Request::None | Request::Probe => {
-            let result = enter(record, kind, cx, |scope, cx| {
+            let result = enter_unusual(record, &unusual, cx, |scope, cx| {
                 match scope.capture() {
-                    None => body(future, cx),
+                    None => run(cx),
                     // That of a task around this one.
-                    Some(capture) => capture.poll(cx, |cx| body(future, cx)),
+                    Some(capture) => capture.poll(cx, run),
                 }
             });
             (result, None)
         }
         Request::Capture => {
             wake_children(record);
-            let (result, raw) = enter(record, kind, cx, |scope, cx| {
+            let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
-                let poll = || capture.as_ref().poll(cx, |cx| body(future, cx));
+                let poll = || capture.as_ref().poll(cx, run);
                 let result = scope.enter_capture(&capture, poll);
                 (result, capture.finish())
             });
             (result, Some(raw))
         }
     };
-    match result {
-        Poll::Pending => {
-            // Before the answer is given: whoever has it finds the task as it left it.
-            match asked {
-                Some(asked) if asked.was_for_nothing_else(record) => {
-                    record.note_settled_idle(asked.stamp, asked.times.as_ref());
-                }
-                _ => record.note_settled(),
+    if result.is_pending() {
+        // Before the answer is given: whoever has it finds the task as it left it.
+        match asked {
+            Some(asked) if asked.was_for_nothing_else(record) => {
+                record.note_settled_idle(asked.stamp, asked.times.as_ref());
             }
-            record.exchange.end_poll();
-            if let Some(mut raw) = captured {
-                raw.complete(marker(record), live(record));
-                record.exchange.answer(Trace::new(raw));
-            }
+            _ => record.note_settled(),
         }
-        Poll::Ready(_) => owner.finish(),
+        if is_first {
+            let waker = capture::real(cx.waker());
+            // SAFETY: the caller is the poller.
+            unsafe { record.exchange.end_first_poll(waker, captured.is_some()) };
+        }
+        if let Some(mut raw) = captured {
+            raw.complete(marker(record), live(record));
+            record.exchange.answer(Trace::new(raw));
+        }
     }
     on_panic.disarm();
     result
 }
+
+/// Polls the body of a task, which keeps what it resolves to.
+type Run<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>;
 
 /// How a task was before a poll that somebody has asked for.
 struct Asked {
@@ -129,30 +231,28 @@ impl OnPanic<'_> {
 }
 
 impl Drop for OnPanic<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.0.exchange.panicked();
+        self.0.note_panic();
     }
 }
 
-/// Calls `run` in the scope of a task.
-///
-/// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
-/// it, because it is not part of the walk.
+/// Calls `run` in the scope of a task. A mark, as [`enter`] is.
 #[inline(never)]
-fn enter<R>(
+fn enter_unusual<R>(
     record: &Record,
-    kind: Kind<'_>,
+    unusual: &Unusual,
     cx: &mut Context<'_>,
     run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
 ) -> R {
-    let scope = Scope::task(record, cx.waker(), kind);
+    let scope = Scope::task(record, cx.waker(), unusual);
     scope.enter(|| run(&scope, cx))
 }
 
 /// The root of the stacks of a task: the first function below the mark, into which as much of the
 /// user's code is inlined as the compiler likes.
 #[inline(never)]
-fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+pub(super) fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     future.poll(cx)
 }
 

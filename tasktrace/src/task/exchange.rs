@@ -9,19 +9,22 @@
 //!
 //! | field | written by | read by |
 //! |---|---|---|
-//! | `requested` | askers, with the queue locked; poller, bit by bit | poller, without |
-//! | `phase` | poller | anyone, who then sees what the poller has noted in the record before |
+//! | `requested` | askers, with the queue locked; droppers of frames and poller, bit by bit | poller, without |
+//! | `standing` | poller | anyone |
 //! | `waker` | poller, with the queue locked | poller, without; askers, with the queue locked |
 //! | `queue` | with its lock | with its lock |
 //!
 //! # No request is lost
 //!
-//! An asker locks the queue, adds itself, sets `requested`, takes a reference to the waker,
-//! unlocks, and wakes. A poller that is handed a new waker stores it with the queue locked and
-//! then reads `requested`. So either the poller's lock came first, and the asker wakes the waker
-//! of this poll, which obliges the executor to poll again; or the asker's came first, and this
-//! poll sees `requested`. A poller that is handed the waker it has already stored need not lock:
-//! if it does not see `requested`, the asker is still going to wake that same waker.
+//! An asker locks the queue, adds itself, sets `requested`, borrows the waker, unlocks, and wakes. A
+//! poller that is handed a new waker stores it with the queue locked and then reads `requested`. So
+//! either the poller's lock came first, and the asker wakes the waker of this poll, which obliges
+//! the executor to poll again; or the asker's came first, and this poll sees `requested`. A poller
+//! that is handed the waker it has already stored need not lock: if it does not see `requested`,
+//! the asker is still going to wake that same waker.
+//!
+//! The first waker is stored when the first poll has ended, because most tasks that resolve in it are
+//! never asked. If somebody has asked by then, the poller wakes the task itself.
 //!
 //! # Probes
 //!
@@ -34,16 +37,18 @@
 //!
 //! # Nobody else's code under the lock
 //!
-//! The waker is kept in an `Arc`, so an asker can take a reference to it without calling its
-//! `clone`. Wakers, answers and replaced wakers are woken, delivered and dropped after unlocking.
-//! (The last reference may be the asker's: then it is the asker that drops the waker.)
+//! An asker *borrows* the waker, so that it need not call its `clone`: it notes that in the queue,
+//! and while anybody has the waker on loan, a poller that replaces it does not drop it, but leaves
+//! it in the queue for the last borrower. Wakers, answers and replaced wakers are woken, delivered
+//! and dropped after unlocking.
 //!
 //! # What the poller pays
 //!
-//! While nobody asks: a comparison of two wakers, two stores and one load, none of them locked.
+//! While nobody asks: a comparison of two wakers and a load.
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
-use std::task::{Poll, Waker};
+use std::task::{Poll, RawWaker, Waker};
 use std::time::Instant;
 
 use crate::sync::{Arc, AtomicU8, Condvar, Mutex, MutexGuard, Ordering, UnsafeCell, lock};
@@ -57,12 +62,14 @@ pub(crate) enum End {
     Panicked,
 }
 
-/// What the poller is doing.
+/// What has become of the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    NeverPolled,
-    Polling,
-    Suspended,
+pub(crate) enum Standing {
+    /// It can be polled.
+    Good,
+    /// Its last poll has panicked. It can be polled.
+    Panicked,
+    /// It has resolved, or is gone.
     Finished,
 }
 
@@ -83,12 +90,15 @@ const CAPTURE: u8 = 1;
 /// In `requested`: somebody has woken the task to see whether it is polled.
 const PROBE: u8 = 2;
 
+/// In `requested`, for the poller itself: frames have ended elsewhere.
+const GONE: u8 = 4;
+
 /// The layout is as written: see [`Record`](super::record::Record).
 #[repr(C)]
 pub(crate) struct Exchange<T> {
     requested: AtomicU8,
-    phase: AtomicU8,
-    waker: UnsafeCell<Option<Arc<Waker>>>,
+    standing: AtomicU8,
+    waker: UnsafeCell<Option<Waker>>,
     queue: Mutex<Queue<T>>,
 }
 
@@ -103,6 +113,21 @@ impl<T> RefUnwindSafe for Exchange<T> {}
 struct Queue<T> {
     end: Option<End>,
     waiting: Vec<Arc<Waiter<T>>>,
+    /// How many have the waker on loan.
+    borrowers: usize,
+    /// Wakers that somebody may have on loan, and that the last borrower is to drop.
+    replaced: Vec<Waker>,
+}
+
+impl<T> Queue<T> {
+    /// What is to be dropped now, of a waker that is not the task's any more.
+    fn retire(&mut self, waker: Option<Waker>) -> Option<Waker> {
+        if self.borrowers == 0 {
+            return waker;
+        }
+        self.replaced.extend(waker);
+        None
+    }
 }
 
 /// One question and the place for its answer.
@@ -120,44 +145,101 @@ impl<T: Clone> Exchange<T> {
     pub(crate) fn new() -> Self {
         Self {
             requested: AtomicU8::new(0),
-            phase: AtomicU8::new(Phase::NeverPolled as u8),
+            standing: AtomicU8::new(Standing::Good as u8),
             waker: UnsafeCell::new(None),
             queue: Mutex::new(Queue {
                 end: None,
                 waiting: Vec::new(),
+                borrowers: 0,
+                replaced: Vec::new(),
             }),
         }
     }
 
     // The poller's side.
 
+    /// Whether this poll, with this waker, is one like the last, and nobody asks.
+    ///
     /// # Safety
     ///
     /// The caller is the poller.
     #[inline]
-    pub(crate) unsafe fn begin_poll(&self, waker: &Waker) -> Request {
-        // Release: whoever sees it sees which poll it is, and when it began.
-        self.phase.store(Phase::Polling as u8, Ordering::Release);
+    pub(crate) unsafe fn is_quiet(&self, waker: &Waker) -> bool {
+        // SAFETY: as asserted by the caller.
+        self.requested.load(Ordering::Acquire) == 0 && unsafe { self.has(waker) }
+    }
+
+    /// A poll with this waker is about to begin. Whether it is for somebody who asks: what it is for,
+    /// [`begin_poll`](Self::begin_poll) says.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    pub(crate) unsafe fn prepare_poll(&self, waker: &Waker) -> bool {
+        // The last may have panicked.
+        self.standing.store(Standing::Good as u8, Ordering::Relaxed);
         // SAFETY: the caller is the poller.
-        unsafe { self.register(waker) };
-        self.request()
+        unsafe {
+            // The first poll stores it at its end.
+            if self.has_any() && !self.has(waker) {
+                self.set_waker(waker);
+            }
+        }
+        let requested = self.requested.load(Ordering::Acquire);
+        if requested & GONE != 0 {
+            self.requested.fetch_and(!GONE, Ordering::Relaxed);
+        }
+        requested & (CAPTURE | PROBE) != 0
+    }
+
+    /// A poll with this waker begins: what it is for.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    pub(crate) unsafe fn begin_poll(&self, waker: &Waker) -> Request {
+        // SAFETY: the caller is the poller.
+        match unsafe { self.prepare_poll(waker) } {
+            true => self.request(),
+            false => Request::None,
+        }
+    }
+
+    /// The first poll, with this waker, has left the task suspended. Who has asked in it is answered
+    /// if it `was_asked` for, or else woken for.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    pub(crate) unsafe fn end_first_poll(&self, waker: &Waker, was_asked: bool) {
+        // SAFETY: the caller is the poller.
+        unsafe { self.set_waker(waker) };
+        if !was_asked && self.requested.load(Ordering::Acquire) & (CAPTURE | PROBE) != 0 {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether there is a waker to wake the task with.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller.
+    #[inline]
+    pub(crate) unsafe fn has_any(&self) -> bool {
+        // SAFETY: only the poller writes, and that is who is reading.
+        self.waker.with(|known| unsafe { &*known }.is_some())
     }
 
     /// # Safety
     ///
     /// The caller is the poller.
     #[inline]
-    unsafe fn register(&self, waker: &Waker) {
-        let known = self.waker.with(|known| {
+    unsafe fn has(&self, waker: &Waker) -> bool {
+        self.waker.with(|known| {
             // SAFETY: only the poller writes, and that is who is reading.
-            unsafe { &*known }
-                .as_ref()
-                .is_some_and(|known| known.will_wake(waker))
-        });
-        if !known {
-            // SAFETY: the caller is the poller.
-            unsafe { self.set_waker(waker) };
-        }
+            let known = unsafe { &*known }.as_ref();
+            known.is_some_and(|known| known.will_wake(waker))
+        })
     }
 
     /// # Safety
@@ -165,120 +247,99 @@ impl<T: Clone> Exchange<T> {
     /// The caller is the poller.
     #[cold]
     unsafe fn set_waker(&self, waker: &Waker) {
-        let mut waker = waker.clone();
-        let queue = lock(&self.queue);
-        let replaced = self.waker.with_mut(|known| {
-            // SAFETY: written by the poller, with the queue locked.
-            let known = unsafe { &mut *known }.as_mut().and_then(Arc::get_mut);
-            known.map(|known| std::mem::swap(known, &mut waker))
-        });
-        drop(queue);
-        // There are executors whose wakers never compare equal, although they wake the same task.
-        // So there need be no allocation, unless an asker is using the one of before.
-        if replaced.is_none() {
-            // SAFETY: the caller is the poller.
-            unsafe { self.replace_waker(Some(Arc::new(waker))) };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    unsafe fn replace_waker(&self, waker: Option<Arc<Waker>>) {
-        let queue = lock(&self.queue);
+        let waker = waker.clone();
+        let mut queue = lock(&self.queue);
         // SAFETY: written by the poller, with the queue locked.
         let old = self
             .waker
-            .with_mut(|known| std::mem::replace(unsafe { &mut *known }, waker));
+            .with_mut(|known| unsafe { (*known).replace(waker) });
+        let old = queue.retire(old);
         drop(queue);
         drop(old);
     }
 
-    #[inline]
+    /// The request, which is taken if it is a probe. What has been asked for is taken back by the
+    /// answer.
     fn request(&self) -> Request {
-        // Acquire, although the lock or the wake has ordered it already where it matters: it is
-        // free on x86 and makes a request visible no later than it could be.
-        match self.requested.load(Ordering::Acquire) {
+        let requested = self.requested.fetch_and(!PROBE, Ordering::Acquire);
+        match requested & (CAPTURE | PROBE) {
             0 => Request::None,
-            requested => self.take_probe(requested),
-        }
-    }
-
-    #[cold]
-    fn take_probe(&self, requested: u8) -> Request {
-        if requested & PROBE != 0 {
-            self.requested.fetch_and(!PROBE, Ordering::Relaxed);
-        }
-        // What has been asked for is taken back by the answer.
-        match requested & CAPTURE {
-            0 => Request::Probe,
+            PROBE => Request::Probe,
             _ => Request::Capture,
         }
     }
 
-    /// The poll returned `Pending`.
-    #[inline]
-    pub(crate) fn end_poll(&self) {
-        // Release: whoever sees it sees what the poll has left.
-        self.phase.store(Phase::Suspended as u8, Ordering::Release);
+    /// Has the poller look at the frames at its next poll.
+    pub(crate) fn note_gone(&self) {
+        self.requested.fetch_or(GONE, Ordering::Release);
     }
 
     /// Answers all that have asked.
     pub(crate) fn answer(&self, answer: T) {
-        let waiting = self.take_waiting(None);
+        let waiting = self.take_waiting();
         Waiter::give_all(waiting, &Ok(answer));
     }
 
     /// A poll panicked. The future may be polled again, but whoever asked has no answer.
     pub(crate) fn panicked(&self) {
-        let waiting = self.take_waiting(None);
-        if self.phase() != Phase::Finished {
-            self.end_poll();
+        if self.standing() != Standing::Finished {
+            self.standing
+                .store(Standing::Panicked as u8, Ordering::Relaxed);
         }
+        let waiting = self.take_waiting();
         Waiter::give_all(waiting, &Err(End::Panicked));
     }
 
-    /// The future has resolved or is gone.
+    /// The future has resolved or is gone. Returns what is to be dropped.
     ///
     /// # Safety
     ///
     /// The caller is the poller.
-    pub(crate) unsafe fn finish(&self) {
-        self.phase.store(Phase::Finished as u8, Ordering::Relaxed);
-        let waiting = self.take_waiting(Some(End::Finished));
+    pub(crate) unsafe fn finish(&self) -> Option<Waker> {
+        self.standing
+            .store(Standing::Finished as u8, Ordering::Relaxed);
+        let mut queue = lock(&self.queue);
+        queue.end = Some(End::Finished);
+        self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut queue.waiting);
+        // SAFETY: written by the poller, with the queue locked.
+        let waker = self.waker.with_mut(|known| unsafe { (*known).take() });
+        let waker = queue.retire(waker);
+        drop(queue);
         Waiter::give_all(waiting, &Err(End::Finished));
-        // Last, because the destructor of a waker is somebody else's code, and may panic.
-        // SAFETY: the caller is the poller.
-        unsafe { self.replace_waker(None) };
+        waker
     }
 
-    /// Makes it as if it were new.
+    /// Makes it as if it were new. Returns what is to be dropped.
     ///
     /// # Safety
     ///
-    /// Nobody else uses it, and the task is finished.
-    pub(crate) unsafe fn reset(&self) {
-        lock(&self.queue).end = None;
+    /// Nobody else uses it.
+    #[inline]
+    pub(crate) unsafe fn reset(&self) -> Option<Waker> {
+        if self.standing.load(Ordering::Relaxed) != Standing::Good as u8 {
+            lock(&self.queue).end = None;
+            self.standing.store(Standing::Good as u8, Ordering::Relaxed);
+        }
         self.requested.store(0, Ordering::Relaxed);
-        self.phase
-            .store(Phase::NeverPolled as u8, Ordering::Relaxed);
+        // SAFETY: as asserted by the caller.
+        self.waker.with_mut(|known| unsafe { (*known).take() })
     }
 
-    fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
+    fn take_waiting(&self) -> Vec<Arc<Waiter<T>>> {
         let mut queue = lock(&self.queue);
-        queue.end = queue.end.or(end);
         self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
         std::mem::take(&mut queue.waiting)
     }
 
     // The askers' side.
 
-    pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::NeverPolled,
-            1 => Phase::Polling,
-            2 => Phase::Suspended,
-            _ => Phase::Finished,
+    #[inline]
+    pub(crate) fn standing(&self) -> Standing {
+        match self.standing.load(Ordering::Acquire) {
+            0 => Standing::Good,
+            1 => Standing::Panicked,
+            _ => Standing::Finished,
         }
     }
 
@@ -299,22 +360,35 @@ impl<T: Clone> Exchange<T> {
         Ok(waiter)
     }
 
-    /// Wakes the task to see whether it is polled. Does nothing if it has ended, or has not been
-    /// polled yet, when there is nothing to wake it with.
+    /// Wakes the task to see whether it is polled. Does nothing if it has ended, or if its first poll
+    /// has not: then there is nothing to wake it with.
     pub(crate) fn probe(&self) {
         let queue = lock(&self.queue);
-        if queue.end.is_none() && self.phase() != Phase::NeverPolled {
+        // SAFETY: read with the queue locked.
+        let can_be_woken = self.waker.with(|waker| unsafe { &*waker }.is_some());
+        if queue.end.is_none() && can_be_woken {
             self.request_and_wake(PROBE, queue);
         }
     }
 
-    fn request_and_wake(&self, what: u8, queue: MutexGuard<'_, Queue<T>>) {
+    fn request_and_wake(&self, what: u8, mut queue: MutexGuard<'_, Queue<T>>) {
         self.requested.fetch_or(what, Ordering::Release);
+        let borrow = |waker: &Waker| Loan {
+            // SAFETY: a copy of a waker that is not dropped while it is on loan, and this one is not
+            // dropped at all.
+            waker: ManuallyDrop::new(unsafe {
+                Waker::from_raw(RawWaker::new(waker.data(), waker.vtable()))
+            }),
+            queue: &self.queue,
+        };
         // SAFETY: read with the queue locked.
-        let waker = self.waker.with(|waker| unsafe { &*waker }.clone());
+        let known = self
+            .waker
+            .with(|waker| unsafe { &*waker }.as_ref().map(borrow));
+        queue.borrowers += usize::from(known.is_some());
         drop(queue);
-        if let Some(waker) = waker {
-            waker.wake_by_ref();
+        if let Some(known) = known {
+            known.waker.wake_by_ref();
         }
     }
 
@@ -331,6 +405,25 @@ impl<T: Clone> Exchange<T> {
         }
         drop(queue);
         drop(withdrawn);
+    }
+}
+
+/// A waker on loan, which an asker gives back also when it panics.
+struct Loan<'a, T> {
+    waker: ManuallyDrop<Waker>,
+    queue: &'a Mutex<Queue<T>>,
+}
+
+impl<T> Drop for Loan<'_, T> {
+    fn drop(&mut self) {
+        let mut queue = lock(self.queue);
+        queue.borrowers -= 1;
+        let replaced = match queue.borrowers {
+            0 => std::mem::take(&mut queue.replaced),
+            _ => Vec::new(),
+        };
+        drop(queue);
+        drop(replaced);
     }
 }
 

@@ -14,10 +14,11 @@ use std::ptr;
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::{Context, Poll};
 
-use super::frames::{Gone, Key};
+use super::drive;
+use super::frames::{Filed, Gone, Key, SlotRef};
 use super::record::Record;
 use super::scope::Scope;
-use crate::capture;
+use crate::capture::{self, CaptureRef};
 use crate::origin::Identity;
 
 pub(super) struct Head {
@@ -25,6 +26,8 @@ pub(super) struct Head {
     /// The record that it is filed in, or was.
     record: Cell<*const Record>,
     key: Cell<Key>,
+    /// Where in the record, if that can be remembered.
+    slot: Cell<Option<SlotRef>>,
 }
 
 // SAFETY: the cells are accessed only by who has the future mutably, to poll or to drop it, and
@@ -43,6 +46,7 @@ impl Head {
             identity,
             record: Cell::new(ptr::null()),
             key: Cell::new(Key::TASK),
+            slot: Cell::new(None),
         }
     }
 
@@ -56,10 +60,11 @@ impl Head {
         ptr::eq(self.record.get(), record).then(|| self.key.get())
     }
 
-    /// Files the frame in the record of the task that polls it, below the scope around it.
+    /// Files the frame in the record of the task that polls it, together with those around it.
     ///
     /// `scope` is that of a poll of this frame.
     #[cold]
+    #[inline(never)]
     fn file(&self, scope: &Scope<'_>, record: &Record) -> Option<Key> {
         let scopes: Vec<&Scope<'_>> = scope
             .outwards()
@@ -86,34 +91,56 @@ impl Head {
             }
         }
         // SAFETY: likewise.
-        let key = unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
+        let Filed { key, slot } =
+            unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
         self.key.set(key);
+        self.slot.set(slot);
         // In this order also for a signal handler, which reads the key where the record is right.
         compiler_fence(Ordering::SeqCst);
         self.record.set(record);
         Some(key)
     }
 
+    /// The poll has returned `Pending`, as it did before: in the same task, below the same frame, and
+    /// with the same waker. If so, that it has been polled is noted.
+    #[inline(always)]
+    fn is_suspended_again(&self, scope: &Scope<'_>) -> bool {
+        let Some((record, parent)) = scope.usual() else {
+            return false;
+        };
+        let (Some(key), Some(parent)) = (self.key_in(record), parent.key()) else {
+            return false;
+        };
+        self.slot.get().is_some_and(|slot| {
+            // SAFETY: the slot is one of this record, and the caller is in a poll of its task.
+            unsafe { slot.polled(key, parent, record.stamp()) }
+        })
+    }
+
     /// The poll has returned `Pending`.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn suspended(&self, scope: &Scope<'_>) {
         let Some(record) = scope.record() else {
             return;
         };
         let parent = scope.parent().and_then(Scope::key);
+        let parent = parent.filter(|parent| record.frames.has(*parent));
         let filed = match (self.key_in(record), parent) {
             (Some(key), Some(parent)) => record.frames.polled(key, parent, record.stamp()),
             _ => false,
         };
         if !filed {
-            self.file(scope, record);
+            match parent {
+                Some(parent) => self.file_below(record, parent),
+                None => self.file(scope, record),
+            };
         }
         if scope.has_own_waker() {
             self.keep_waker(scope, record);
         }
     }
 
-    #[cold]
     fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
@@ -137,7 +164,7 @@ impl Head {
             // SAFETY: this is in a poll of the task.
             drop(unsafe { record.frames.remove(self.key.get()) });
         } else {
-            record.frames.note_gone(self.key.get(), Gone::Ended);
+            record.note_gone(self.key.get(), Gone::Ended);
         }
     }
 
@@ -149,7 +176,7 @@ impl Head {
         let other = self.record.replace(ptr::null());
         // SAFETY: null or a record, and those are never freed.
         if let Some(other) = unsafe { other.as_ref() } {
-            other.frames.note_gone(self.key.get(), Gone::Moved);
+            other.note_gone(self.key.get(), Gone::Moved);
         }
     }
 }
@@ -180,11 +207,24 @@ pub(super) fn poll<F: Future>(
     };
     let result = match scope.capture() {
         None => scope.enter(|| future.poll(cx)),
-        Some(capture) => scope.enter(|| capture.watch(cx, |cx| future.poll(cx))),
+        Some(capture) => watched(&scope, capture, future, cx),
     };
-    match result {
-        Poll::Pending => head.suspended(&scope),
-        Poll::Ready(_) => head.unfile(),
+    if result.is_ready() {
+        head.unfile();
+    } else if !head.is_suspended_again(&scope) {
+        head.suspended(&scope);
     }
     result
+}
+
+/// Polls a frame in a capture.
+#[cold]
+#[inline(never)]
+fn watched<F: Future>(
+    scope: &Scope<'_>,
+    capture: CaptureRef,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    scope.enter(|| capture.watch(cx, |cx| drive::body(future, cx)))
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::frame::{self, Head};
-use super::record::{About, Owner, RecordRef};
+use super::owner::Owner;
 use super::{drive, scope};
 use crate::origin::{Identity, Origin};
 
@@ -58,7 +58,7 @@ pin_project! {
         head: Head,
         // Set if it is a task. The last field: the task is finished when the future has been
         // dropped.
-        owner: Option<Owner>,
+        owner: Owner,
     }
 }
 
@@ -67,7 +67,7 @@ impl<F: Future> TracedFuture<F> {
         Self {
             future,
             head: Head::new(identity),
-            owner: None,
+            owner: Owner::none(),
         }
     }
 }
@@ -75,19 +75,17 @@ impl<F: Future> TracedFuture<F> {
 impl<F: Future> Future for TracedFuture<F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
-        if this.owner.is_none() && scope::is_in_task() {
-            return frame::poll(this.head, this.future, cx);
-        }
-        let owner = this.owner.get_or_insert_with(|| {
+        if !scope::is_in_task() {
             let identity = this.head.identity();
-            Owner(RecordRef::new(About {
-                label: identity.own_label(),
-                ..About::of(identity.origin())
-            }))
-        });
-        drive::poll(owner, false, this.future, cx)
+            return drive::enter(this.owner, Some(identity), this.future, cx);
+        }
+        // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
+        if !this.owner.is_none() {
+            return drive::poll(this.owner, false, this.future, cx);
+        }
+        frame::poll(this.head, this.future, cx)
     }
 }

@@ -45,11 +45,12 @@
 //! and goes as well, although its own frames may not have been polled over there yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
 use super::clock::{self, Tick};
+use super::stamp::Stamp;
 use crate::origin::{self, Dynamic, FrameMeta, Identity};
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell, fence, lock,
@@ -83,55 +84,7 @@ impl Key {
     }
 }
 
-/// When a frame or a task was last polled: in which poll of the task, and at which time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(u64);
-
-impl Stamp {
-    #[inline]
-    pub(crate) fn new(poll: u64, tick: Tick) -> Self {
-        // The lower half of the number tells polls apart that are not four billions apart.
-        Self(poll << 32 | u64::from(tick.0))
-    }
-
-    pub(crate) fn tick(self) -> Tick {
-        Tick(self.0 as u32)
-    }
-
-    /// Which poll it is of, as far as the number goes.
-    #[inline]
-    pub(crate) fn poll(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Whether it is of a later poll than this one.
-    pub(crate) fn is_after(self, poll: u64) -> bool {
-        self.poll().wrapping_sub(poll as u32).cast_signed() > 0
-    }
-
-    /// Whether it is of an earlier poll than this one.
-    pub(crate) fn is_before(self, poll: u64) -> bool {
-        let since = (poll as u32).wrapping_sub(self.poll());
-        // A poll that is not earlier is this one, or one of the next two billions.
-        since.cast_signed() > 0
-    }
-
-    /// The same poll at the time of the other.
-    pub(crate) fn at_time_of(self, other: Self) -> Self {
-        Self(self.0 >> 32 << 32 | u64::from(other.tick().0))
-    }
-
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    #[inline]
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
-    }
-}
-
-struct Slot {
+pub(crate) struct Slot {
     /// Null while there is no frame in it. [`DYNAMIC`] if there is more to it than this.
     identity: AtomicPtr<FrameMeta>,
     /// See [`Stamp`].
@@ -152,6 +105,10 @@ static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column
 const FIRST_CHUNK: u32 = 4;
 /// More frames than there are slots in so many chunks stay invisible.
 const CHUNKS: usize = 22;
+/// So many chunks stay for as long as the record does.
+const KEPT: usize = 3;
+/// The last slot in them.
+const LAST_KEPT: u32 = (FIRST_CHUNK << KEPT) - FIRST_CHUNK;
 
 /// How often a reader tries to get a copy.
 const TRIES: usize = 256;
@@ -249,10 +206,11 @@ impl Frames {
         identity: &Identity,
         parent: Key,
         stamp: Stamp,
-    ) -> Option<Key> {
+    ) -> Option<Filed> {
         // SAFETY: the caller is the owner.
         unsafe { self.take_off_gone() };
-        let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1);
+        // 0 is that of a slot which is not in use.
+        let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1).max(1);
         self.serial.store(serial, Ordering::Relaxed);
         let number = match self.free.load(Ordering::Relaxed) {
             0 => self.unused_slot()?,
@@ -283,7 +241,11 @@ impl Frames {
             self.count_limit(limit, 1);
             slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
         });
-        Some(key)
+        let stays = number <= LAST_KEPT;
+        Some(Filed {
+            key,
+            slot: stays.then(|| SlotRef(NonNull::from(slot))),
+        })
     }
 
     /// Takes a frame off, if it is there. Returns what is to be dropped after it.
@@ -312,6 +274,7 @@ impl Frames {
     fn take_off(&self, found: &Found<'_>) {
         let Found { key, slot, .. } = found;
         slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+        slot.serial.store(0, Ordering::Relaxed);
         self.count_limit(slot.limit.load(Ordering::Relaxed), -1);
         let next = self.free.load(Ordering::Relaxed);
         slot.parent.store(u64::from(next), Ordering::Relaxed);
@@ -334,7 +297,20 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
+    #[inline]
     unsafe fn forget(&self, found: &Found<'_>) -> Option<Waker> {
+        match found.is_dynamic || found.own_waker {
+            false => None,
+            // SAFETY: the caller is the owner.
+            true => unsafe { self.forget_more(found) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[cold]
+    unsafe fn forget_more(&self, found: &Found<'_>) -> Option<Waker> {
         if found.is_dynamic {
             let removed = lock(&self.dynamic).remove(&found.key);
             drop(removed);
@@ -345,6 +321,12 @@ impl Frames {
         // SAFETY: the caller is the owner.
         self.wakers
             .with_mut(|wakers| unsafe { &mut *wakers }.remove(&found.key))
+    }
+
+    /// Whether it is that of a frame which is there, or of the task.
+    #[inline]
+    pub(crate) fn has(&self, key: Key) -> bool {
+        key == Key::TASK || self.find(key).is_some()
     }
 
     /// Notes that a frame has been polled. Whether it is there and below this parent.
@@ -462,14 +444,23 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn clear(&self) -> BTreeMap<Key, Waker> {
-        let used = self.used.load(Ordering::Relaxed);
-        if used == 0 {
-            return BTreeMap::new();
+    #[inline]
+    pub(crate) unsafe fn clear(&self) -> Option<BTreeMap<Key, Waker>> {
+        match self.used.load(Ordering::Relaxed) {
+            0 => None,
+            // SAFETY: the caller is the owner.
+            used => Some(unsafe { self.clear_used(used) }),
         }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the owner, and so many slots are in use.
+    unsafe fn clear_used(&self, used: u32) -> BTreeMap<Key, Waker> {
         self.change(|| {
             for slot in (1..=used).filter_map(|number| self.slot(number)) {
                 slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+                slot.serial.store(0, Ordering::Relaxed);
             }
             self.used.store(0, Ordering::Relaxed);
             self.free.store(0, Ordering::Relaxed);
@@ -482,22 +473,35 @@ impl Frames {
             .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }))
     }
 
-    /// Gives back memory that the next task is unlikely to need. The first chunk stays, because it is
-    /// [looked at](Self::may_be_overdue) without a reference.
+    /// Gives back memory that the next task is unlikely to need. The first chunks stay, because they
+    /// are [looked at](Self::may_be_overdue) without a reference, and [remembered](SlotRef).
     ///
     /// # Safety
     ///
     /// Nobody else has a reference to the record, and it is empty.
+    #[inline]
     pub(crate) unsafe fn shrink(&self) {
-        let others = self.others.swap(ptr::null_mut(), Ordering::Relaxed);
-        if others.is_null() {
-            return;
+        if !self.others.load(Ordering::Relaxed).is_null() {
+            // SAFETY: as asserted by the caller.
+            unsafe { self.free_chunks(KEPT) };
         }
-        // SAFETY: it is from a box, and there is nobody who could be reading it.
-        let others = unsafe { Box::from_raw(others) };
-        for (chunk, length) in others.iter().zip(chunk_lengths().skip(1)) {
-            // SAFETY: likewise.
+    }
+
+    /// Frees all chunks from this one on, which is not the first.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses them.
+    #[cold]
+    unsafe fn free_chunks(&self, from: usize) {
+        // SAFETY: it is null, or from a box that is freed when nobody has a reference to the record.
+        let Some(others) = (unsafe { self.others.load(Ordering::Relaxed).as_ref() }) else {
+            return;
+        };
+        for (chunk, length) in others.iter().zip(chunk_lengths().skip(1)).skip(from - 1) {
+            // SAFETY: as asserted by the caller.
             unsafe { free_chunk(chunk, length) };
+            chunk.store(ptr::null_mut(), Ordering::Relaxed);
         }
     }
 
@@ -521,9 +525,7 @@ impl Frames {
             return None;
         }
         let slot = self.slot(key.slot())?;
-        let is_it = slot.serial.load(Ordering::Relaxed) == key.serial()
-            && !slot.identity.load(Ordering::Relaxed).is_null();
-        is_it.then_some(slot)
+        slot.is(key).then_some(slot)
     }
 
     /// The number of a slot that has not been in use yet, and that there is room for.
@@ -590,7 +592,7 @@ impl Frames {
             let slot = self.slot(number);
             slot.map_or(0, |slot| slot.stamp.load(Ordering::Relaxed))
         };
-        Times(used.map(stamp).map(Stamp).collect())
+        Times(used.map(stamp).map(Stamp::from_bits).collect())
     }
 
     /// Puts the frames back to these times, all in all as if the polls since then had not been. No
@@ -600,7 +602,8 @@ impl Frames {
     pub(crate) fn set_times(&self, times: &Times) {
         for (number, before) in (1..).zip(&times.0) {
             if let Some(slot) = self.slot(number) {
-                let stamp = Stamp(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
+                let stamp =
+                    Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
                 slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
             }
         }
@@ -625,7 +628,7 @@ impl Frames {
                 continue;
             }
             seen += 1;
-            let polled = Stamp(slot.stamp.load(Ordering::Relaxed)).tick();
+            let polled = Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).tick();
             if now.0.saturating_sub(polled.0) >= limit {
                 return true;
             }
@@ -712,7 +715,7 @@ impl Frames {
                 parent: parent(words),
                 identity,
                 since: Tick(words.since),
-                stamp: Stamp(words.stamp),
+                stamp: Stamp::from_bits(words.stamp),
                 own_waker: words.parent & OWN_WAKER != 0,
             })
         });
@@ -748,9 +751,43 @@ impl Drop for Frames {
     fn drop(&mut self) {
         // SAFETY: there is no other reference. Records are never dropped, but those of models are.
         unsafe {
-            self.shrink();
+            self.free_chunks(1);
             free_chunk(&self.first, FIRST_CHUNK);
+            let others = self.others.load(Ordering::Relaxed);
+            if !others.is_null() {
+                drop(Box::from_raw(others));
+            }
         }
+    }
+}
+
+/// Where a frame was filed.
+pub(crate) struct Filed {
+    pub(crate) key: Key,
+    /// If that stays there for as long as the record does.
+    pub(crate) slot: Option<SlotRef>,
+}
+
+/// A slot that stays where it is for as long as the record does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotRef(NonNull<Slot>);
+
+impl SlotRef {
+    /// Notes that a frame has been polled, if it is here, below this parent, and without a waker of
+    /// its own. Whether it is.
+    ///
+    /// # Safety
+    ///
+    /// The slot is one of a record that is still there, and the caller is its owner.
+    #[inline(always)]
+    pub(crate) unsafe fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
+        // SAFETY: as asserted by the caller.
+        let slot = unsafe { self.0.as_ref() };
+        let is_it = slot.is(key) && slot.parent.load(Ordering::Relaxed) == parent.0;
+        if is_it {
+            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        }
+        is_it
     }
 }
 
@@ -767,6 +804,12 @@ struct Words {
 }
 
 impl Slot {
+    /// Whether this frame is in it. No other has the same serial number.
+    #[inline]
+    fn is(&self, key: Key) -> bool {
+        self.serial.load(Ordering::Relaxed) == key.serial()
+    }
+
     fn free() -> Self {
         Self {
             identity: AtomicPtr::new(ptr::null_mut()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
 use super::error::{NoAnswer, TraceError};
-use super::exchange::{End, Phase, Waiter};
+use super::exchange::{End, Waiter};
 use super::limited::{self, Limited};
 use super::record::{Record, RecordRef};
 use super::scope::{self, Scope};
@@ -171,7 +171,13 @@ impl TraceHandle {
     /// The task of the executor that it is in. `None` if that is not known, or if it is in one that
     /// is traced itself, or in none.
     pub(crate) fn job(&self) -> Option<Job> {
-        self.task.about().job.get().copied().flatten()
+        self.task.about().job.get().flatten()
+    }
+
+    /// Whether it is in its first poll, and not yet known in which task of the executor that is.
+    pub(crate) fn is_in_first_poll(&self) -> bool {
+        let is_unknown = self.task.about().job.get().is_none();
+        is_unknown && !self.is_nested() && matches!(self.sight(), Sight::Running { .. })
     }
 
     /// Says in which task of the executor it is, unless that is known.
@@ -427,11 +433,11 @@ impl Asked<'_> {
         if let Some(answer) = waiter.wait(Some(Instant::now())) {
             return Ok(answer?);
         }
-        let reason = match task.exchange.phase() {
-            Phase::NeverPolled => return Err(TraceError::NeverPolled),
-            Phase::Polling => NoAnswer::Running,
-            Phase::Suspended => NoAnswer::NotPolled,
-            Phase::Finished => return Err(TraceError::Finished),
+        let reason = match task.sight() {
+            Sight::New { .. } => return Err(TraceError::NeverPolled),
+            Sight::Running { .. } => NoAnswer::Running,
+            Sight::Resting { .. } | Sight::Moving => NoAnswer::NotPolled,
+            Sight::Finished => return Err(TraceError::Finished),
         };
         Err(TraceError::NoAnswer {
             waited: timeout,

@@ -1,16 +1,18 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
-//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept.
+//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept; [`owner`]: who
+//!   polls it.
 //! * [`exchange`]: the protocol between those who ask and the one who polls.
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read.
-//! * [`scope`]: what is being polled on this thread.
+//! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
 //! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame.
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
 //! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
 //! * [`sample`]: what is done about those that cannot answer.
 //! * [`sight`], [`limited`]: what the watchdog looks at.
-//! * [`clock`], [`thread`]: when, and by whom.
+//! * [`job`]: in which task of the executor it is.
+//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom.
 
 mod awaited;
 #[cfg(feature = "tokio")]
@@ -23,13 +25,17 @@ mod frame;
 mod framed;
 mod frames;
 mod handle;
+mod job;
 mod limited;
+mod local;
+mod owner;
 mod pool;
 mod record;
 mod refs;
 mod sample;
 mod scope;
 mod sight;
+mod stamp;
 mod state;
 mod thread;
 mod traced;
@@ -51,6 +57,7 @@ pub(crate) use limited::Limited;
 pub(crate) use pool::glances;
 pub(crate) use record::About;
 pub(crate) use sample::sample;
+pub(crate) use scope::note_job_here;
 pub(crate) use sight::{Executor, Glance, Sight};
 pub use state::{Running, TaskState};
 pub(crate) use thread::Token;

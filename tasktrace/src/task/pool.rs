@@ -42,6 +42,7 @@ thread_local! {
 }
 
 impl Own {
+    #[inline]
     fn pop(&self) -> Option<&'static Record> {
         // SAFETY: null or a record, and those are never freed.
         let record = unsafe { self.first.get().as_ref() }?;
@@ -50,6 +51,7 @@ impl Own {
         Some(record)
     }
 
+    #[inline]
     fn push(&self, record: &'static Record) {
         let next = self.first.replace(record);
         record.next_free.store(next.cast_mut(), Ordering::Relaxed);
@@ -71,25 +73,28 @@ fn free() -> MutexGuard<'static, Vec<&'static Record>> {
 }
 
 /// A record for a new task, with one reference to it, which is the caller's.
+#[inline(always)]
 pub(super) fn prepare(about: About) -> &'static Record {
-    let own = OWN.try_with(|own| own.pop().or_else(|| take_batch(own)));
-    let record = match own {
+    let record = match OWN.try_with(Own::pop) {
         Ok(Some(record)) => record,
-        // The thread is being taken down.
-        _ => take_one(&mut free()),
+        _ => take_one_or_more(),
     };
     // SAFETY: it was on a list of free records, of which it has been taken off.
     unsafe { record.prepare(about) };
     record
 }
 
+/// For a thread that has none, or is being taken down.
 #[cold]
-fn take_batch(own: &Own) -> Option<&'static Record> {
+#[inline(never)]
+fn take_one_or_more() -> &'static Record {
     let mut free = free();
-    for _ in 0..BATCH {
-        own.push(take_one(&mut free));
-    }
-    own.pop()
+    let _ = OWN.try_with(|own| {
+        for _ in 1..BATCH {
+            own.push(take_one(&mut free));
+        }
+    });
+    take_one(&mut free)
 }
 
 fn take_one(free: &mut Vec<&'static Record>) -> &'static Record {
@@ -124,6 +129,7 @@ fn make_chunk(free: &mut Vec<&'static Record>) -> &'static Record {
 /// # Safety
 ///
 /// The caller has given back the last reference to the record, and has reset it.
+#[inline]
 pub(super) unsafe fn put_back(record: &'static Record) {
     let kept = OWN.try_with(|own| {
         own.push(record);

@@ -3,7 +3,7 @@
 //! Records live in a [`pool`](super::pool), are found there by whoever wants to see all tasks, and
 //! are used again when nobody refers to them any more. There are two kinds of reference:
 //!
-//! * one [`Owner`], in the future of the task: it is the poller's, and what is marked as the
+//! * one [`Owner`](super::owner::Owner), in the future of the task: it is the poller's, and what is marked as the
 //!   owner's or the poller's in [`exchange`](super::exchange) and [`frames`](super::frames) is done
 //!   through it only;
 //! * any number of [`RecordRef`]s: readers and askers.
@@ -11,23 +11,26 @@
 //! Whoever looks at all records does so without a reference, because to count it costs more than
 //! to look, and disturbs the poller. What may be read so is in [`sight`](super::sight).
 
-use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::task::Waker;
 
 use super::TaskId;
 use super::clock::{self, Tick};
-use super::exchange::{Exchange, Phase};
-use super::frames::{Frames, Stamp, Times};
+use super::exchange::{Exchange, Standing};
+use super::frames::{Frames, Gone, Key, Times};
+use super::job::JobCell;
 use super::pool;
 use super::refs::Refs;
 use super::sight::{Executor, Sight};
+use super::stamp::Stamp;
 use super::state::{Running, TaskState};
 use super::thread::Token;
 use crate::host::Job;
-use crate::origin::Origin;
+use crate::origin::{Identity, Origin};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use crate::trace::Trace;
 
@@ -35,12 +38,10 @@ use crate::trace::Trace;
 #[repr(C)]
 pub(crate) struct Record {
     pub(super) refs: Refs,
-    /// How many polls have begun. The poller's to write, as are the next three.
-    polls: AtomicU64,
-    /// Which of them was the last that has ended and left the task suspended.
-    settled: AtomicU64,
-    /// The [`Stamp`] of the last poll that has begun.
+    /// The [`Stamp`] of the last poll that has begun. The poller's to write, as are the next two.
     stamp: AtomicU64,
+    /// How often the numbers of polls have begun again.
+    rounds: AtomicU32,
     /// The [`Token`] of the thread that has begun the last poll, and whether it was [`NESTED`].
     thread: AtomicU32,
     /// For how many steps of time the function of the task may be suspended. 0 if for ever.
@@ -67,11 +68,12 @@ pub(crate) struct About {
     pub(crate) parent: Option<TaskId>,
     pub(crate) made: Tick,
     /// The task of the executor that it is in, once that is known: `None` inside if it is in none.
-    pub(crate) job: OnceLock<Option<Job>>,
+    pub(crate) job: JobCell,
 }
 
 impl About {
     /// A new task of this origin.
+    #[inline]
     pub(crate) fn of(origin: Origin) -> Self {
         Self {
             id: TaskId::next(),
@@ -80,7 +82,18 @@ impl About {
             spawned_at: None,
             parent: None,
             made: Tick::now(),
-            job: OnceLock::new(),
+            job: JobCell::new(),
+        }
+    }
+}
+
+impl About {
+    /// A new task that a frame is, outside of any other.
+    #[inline]
+    pub(super) fn of_identity(identity: &Identity) -> Self {
+        Self {
+            label: identity.own_label(),
+            ..Self::of(identity.origin())
         }
     }
 }
@@ -101,9 +114,8 @@ impl Record {
             about: UnsafeCell::new(None),
             exchange: Exchange::new(),
             frames: Frames::new(),
-            polls: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
+            rounds: AtomicU32::new(0),
             thread: AtomicU32::new(0),
             runtime: AtomicU64::new(0),
             limit: AtomicU32::new(0),
@@ -114,31 +126,49 @@ impl Record {
     /// # Safety
     ///
     /// The caller has the record to himself: it is not in use, and not in the pool.
+    #[inline(always)]
     pub(super) unsafe fn prepare(&self, about: About) {
-        self.polls.store(0, Ordering::Relaxed);
-        self.settled.store(0, Ordering::Relaxed);
         self.stamp
             .store(Stamp::new(0, about.made).to_bits(), Ordering::Relaxed);
+        self.rounds.store(0, Ordering::Relaxed);
         self.thread.store(0, Ordering::Relaxed);
         self.runtime.store(0, Ordering::Relaxed);
         let limit = about.origin.stalled_after().map_or(0, clock::steps_in);
         self.limit.store(limit, Ordering::Relaxed);
-        // SAFETY: as asserted by the caller.
-        self.about.with_mut(|place| unsafe { *place = Some(about) });
+        // SAFETY: as asserted by the caller. There is nothing to be dropped in it.
+        self.about
+            .with_mut(|place| unsafe { place.write(Some(about)) });
         self.refs.publish();
     }
 
     /// # Safety
     ///
     /// The caller has given back the last reference.
-    unsafe fn reset(&self) {
+    #[inline]
+    unsafe fn reset(&self) -> Option<Waker> {
+        // SAFETY: as asserted by the caller.
+        let waker = unsafe {
+            self.about.with_mut(|place| *place = None);
+            self.frames.shrink();
+            self.exchange.reset()
+        };
+        self.frames.forget_gone();
+        waker
+    }
+
+    /// Keeps the record for another task. Returns what is to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller has given back the last reference.
+    #[inline]
+    pub(super) unsafe fn recycle(&'static self) -> Option<Waker> {
         // SAFETY: as asserted by the caller.
         unsafe {
-            self.about.with_mut(|place| *place = None);
-            self.exchange.reset();
-            self.frames.shrink();
+            let waker = self.reset();
+            pool::put_back(self);
+            waker
         }
-        self.frames.forget_gone();
     }
 
     pub(crate) fn about(&self) -> &About {
@@ -148,23 +178,57 @@ impl Record {
         about.unwrap_or(&NOBODY)
     }
 
-    /// The beginning of a poll, in one of another task or not.
+    /// Whether the poll that is to begin is one like the last: outside of any other task, on the same
+    /// thread, with the same waker, and with nothing to be done about it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller, and in no poll of another task.
+    #[inline]
+    pub(super) unsafe fn is_usual(&self, waker: &Waker) -> bool {
+        // SAFETY: the caller is the poller.
+        self.thread.load(Ordering::Relaxed) == Token::number()
+            && unsafe { self.exchange.is_quiet(waker) }
+    }
+
+    /// The beginning of a poll.
     ///
     /// The caller is the poller.
     #[inline]
-    pub(super) fn note_poll(&self, is_nested: bool) {
+    pub(super) fn note_poll(&self) {
         self.note_poll_at(Tick::now());
+    }
+
+    #[inline]
+    fn note_poll_at(&self, now: Tick) {
+        let (stamp, begin_again) = self.stamp().next(now);
+        if begin_again {
+            self.begin_round();
+        }
+        // Release: whoever sees it sees on which thread that is.
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    }
+
+    #[cold]
+    fn begin_round(&self) {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Notes the thread that polls, in a poll of another task or not.
+    ///
+    /// The caller is the poller.
+    pub(super) fn note_thread(&self, is_nested: bool) {
         let thread = Token::current().map_or(0, |token| token.0);
         let nested = if is_nested { NESTED } else { 0 };
         self.thread.store(thread | nested, Ordering::Relaxed);
     }
 
-    #[inline]
-    fn note_poll_at(&self, now: Tick) {
-        let polls = self.polls.load(Ordering::Relaxed) + 1;
-        self.polls.store(polls, Ordering::Relaxed);
-        let stamp = Stamp::new(polls, now);
-        self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+    /// The next poll is none like the last.
+    ///
+    /// The caller is the poller.
+    fn forget_thread(&self) {
+        self.thread.store(0, Ordering::Relaxed);
     }
 
     #[inline]
@@ -177,14 +241,14 @@ impl Record {
     /// The caller is the poller.
     #[inline]
     pub(super) fn note_settled(&self) {
-        let polls = self.polls.load(Ordering::Relaxed);
-        // Whoever reads it finds the frames as that poll has left them, or later.
-        self.settled.store(polls, Ordering::Release);
+        // Whoever sees it finds the frames as that poll has left them, or later.
+        self.stamp
+            .store(self.stamp().ended().to_bits(), Ordering::Release);
     }
 
     /// The last poll that has ended and left the task suspended.
-    pub(super) fn settled(&self) -> u64 {
-        self.settled.load(Ordering::Acquire)
+    pub(super) fn settled(&self) -> u32 {
+        Stamp::from_bits(self.stamp.load(Ordering::Acquire)).settled()
     }
 
     /// As [`note_settled`](Self::note_settled), of a poll that was for the sake of somebody who
@@ -193,27 +257,39 @@ impl Record {
     ///
     /// The caller is the poller.
     pub(super) fn note_settled_idle(&self, before: Stamp, times: Option<&Times>) {
-        self.note_settled();
         // Whoever finds the task suspended, which is said after this, finds these times.
         if let Some(times) = times {
             self.frames.set_times(times);
         }
-        let stamp = self.stamp().at_time_of(before);
-        // Release: whoever sees it sees that the poll has ended, and does not take it for the
-        // time at which it began.
+        let stamp = self.stamp().ended().at_time_of(before);
         self.stamp.store(stamp.to_bits(), Ordering::Release);
+    }
+
+    /// A poll has panicked.
+    ///
+    /// The caller is the poller.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_panic(&self) {
+        self.forget_thread();
+        self.exchange.panicked();
+        self.note_settled();
+    }
+
+    /// Notes that a frame is not to be seen any more.
+    pub(super) fn note_gone(&self, key: Key, why: Gone) {
+        self.frames.note_gone(key, why);
+        self.exchange.note_gone();
     }
 
     /// Notes in which task of the executor it is polled. The first to know is right.
     #[inline]
     pub(super) fn note_job(&self, job: impl FnOnce() -> Option<Job>) {
-        if Job::ARE_KNOWN {
-            self.about().job.get_or_init(|| {
-                let job = job();
-                let runtime = job.map_or(0, Job::runtime_number);
-                self.runtime.store(runtime, Ordering::Relaxed);
-                job
-            });
+        let about = self.about();
+        if Job::ARE_KNOWN && about.job.set(job) {
+            let job = about.job.get().flatten();
+            let runtime = job.map_or(0, Job::runtime_number);
+            self.runtime.store(runtime, Ordering::Relaxed);
         }
     }
 
@@ -223,7 +299,8 @@ impl Record {
     }
 
     pub(super) fn polls(&self) -> u64 {
-        self.polls.load(Ordering::Relaxed)
+        let poll = Stamp::from_bits(self.stamp.load(Ordering::Acquire)).poll();
+        u64::from(self.rounds.load(Ordering::Relaxed)) << 31 | u64::from(poll)
     }
 
     /// Whether it has ended, is being polled or waits to be, and since when.
@@ -231,36 +308,17 @@ impl Record {
     /// Also without a reference to the record: then it may be of a task that is not there any more,
     /// or of two.
     pub(super) fn sight(&self) -> Sight {
-        let settled = self.settled();
-        match self.exchange.phase() {
-            Phase::Finished => Sight::Finished,
-            Phase::NeverPolled => Sight::New {
-                made: self.stamp().tick(),
-            },
-            Phase::Polling => {
-                // Of this poll or a later one, because of the phase. Acquire: if it is not the time
-                // at which the poll began, then that has ended, and it is seen that it has.
-                let stamp = Stamp::from_bits(self.stamp.load(Ordering::Acquire));
-                match stamp.is_after(self.settled()) {
-                    true => Sight::Running {
-                        poll: stamp.poll(),
-                        since: stamp.tick(),
-                    },
-                    false => Sight::Moving,
-                }
+        // Acquire: of a poll that has ended, all is seen that it has left.
+        let stamp = Stamp::from_bits(self.stamp.load(Ordering::Acquire));
+        let (poll, since) = (stamp.poll(), stamp.tick());
+        match self.exchange.standing() {
+            Standing::Finished => Sight::Finished,
+            _ if stamp.is_running() => Sight::Running { poll, since },
+            Standing::Panicked => Sight::Moving,
+            Standing::Good if poll == 0 && self.rounds.load(Ordering::Relaxed) == 0 => {
+                Sight::New { made: since }
             }
-            Phase::Suspended => {
-                // If it is of the poll that was settled, then it is that poll that has left the task
-                // suspended, or a later one, and all that it has noted is seen.
-                let stamp = self.stamp();
-                match stamp.poll() == settled as u32 {
-                    true => Sight::Resting {
-                        poll: settled,
-                        since: stamp.tick(),
-                    },
-                    false => Sight::Moving,
-                }
-            }
+            Standing::Good => Sight::Resting { poll, since },
         }
     }
 
@@ -282,25 +340,26 @@ impl Record {
         self.limit.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(super) fn is_finished(&self) -> bool {
-        self.exchange.phase() == Phase::Finished
+        self.exchange.standing() == Standing::Finished
     }
 
     pub(super) fn state(&self) -> TaskState {
-        match self.exchange.phase() {
-            Phase::Finished => TaskState::Finished,
-            Phase::NeverPolled => TaskState::NeverPolled,
-            Phase::Polling => {
+        match self.sight() {
+            Sight::Finished => TaskState::Finished,
+            Sight::New { .. } => TaskState::NeverPolled,
+            Sight::Running { since, .. } => {
                 let token = self.executor().thread;
                 let info = Token(token).info();
                 TaskState::Running(Running {
                     thread_id: info.as_ref().map_or(0, |info| info.id),
                     thread_name: info.and_then(|info| info.name),
-                    for_: self.stamp().tick().elapsed(),
+                    for_: since.elapsed(),
                 })
             }
-            Phase::Suspended if self.exchange.is_asked() => TaskState::Woken,
-            Phase::Suspended => TaskState::Suspended,
+            Sight::Resting { .. } | Sight::Moving if self.exchange.is_asked() => TaskState::Woken,
+            Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
         }
     }
 }
@@ -316,7 +375,7 @@ static NOBODY: About = About {
     spawned_at: None,
     parent: None,
     made: Tick(0),
-    job: OnceLock::new(),
+    job: JobCell::new(),
 };
 
 /// A reference to a record with a task in it.
@@ -332,6 +391,7 @@ impl UnwindSafe for RecordRef {}
 impl RefUnwindSafe for RecordRef {}
 
 impl RecordRef {
+    #[inline(always)]
     pub(crate) fn new(about: About) -> Self {
         Self(NonNull::from(pool::prepare(about)))
     }
@@ -341,6 +401,13 @@ impl RecordRef {
     /// The record was retained for this, or is the caller's to publish.
     pub(super) unsafe fn from_retained(record: &'static Record) -> Self {
         Self(NonNull::from(record))
+    }
+
+    /// The record, to which there is one reference more than there are of these.
+    pub(super) fn into_static(self) -> &'static Record {
+        let reference = ManuallyDrop::new(self);
+        // SAFETY: records are never freed.
+        unsafe { reference.0.as_ref() }
     }
 
     /// Another reference to the record.
@@ -372,41 +439,8 @@ impl Drop for RecordRef {
             // SAFETY: it was the last reference, and records are never freed.
             let record: &'static Record = unsafe { self.0.as_ref() };
             // SAFETY: likewise.
-            unsafe {
-                record.reset();
-                pool::put_back(record);
-            }
+            drop(unsafe { record.recycle() });
         }
-    }
-}
-
-/// The poller's reference to the record. There is one for each task, it belongs to the future of
-/// the task, and the task is finished when it is dropped.
-pub(super) struct Owner(pub(super) RecordRef);
-
-impl Owner {
-    pub(super) fn finish(&self) {
-        // Also those of a task that has resolved, and has been polled again.
-        // SAFETY: whoever has the owner of a task is its poller.
-        let wakers = unsafe { self.0.frames.clear() };
-        if !self.0.is_finished() {
-            // SAFETY: likewise.
-            unsafe { self.0.exchange.finish() };
-        }
-        // Last, because the destructor of a waker is somebody else's code, and may panic.
-        drop(wakers);
-    }
-}
-
-impl fmt::Debug for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.0.about().id)
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.finish();
     }
 }
 

@@ -55,6 +55,18 @@ impl Refs {
         true
     }
 
+    /// Gives a reference back if it is the last. Whether it was: then the record is the caller's to
+    /// reset.
+    #[inline]
+    #[must_use]
+    pub(crate) fn release_last(&self) -> bool {
+        // Acquire: what others did with the record happened before it is reset.
+        let last = self
+            .0
+            .compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed);
+        last.is_ok()
+    }
+
     /// Whether there is a task in the record, as far as can be said without retaining it.
     pub(crate) fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0

@@ -15,8 +15,10 @@ use std::task::Waker;
 
 use super::frame::Head;
 use super::frames::Key;
+use super::local::Local;
 use super::record::Record;
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
+use crate::host::Job;
 use crate::origin::Identity;
 use crate::unwind::Mark;
 
@@ -33,21 +35,28 @@ pub(super) struct Scope<'a> {
     parent: Cell<*const Scope<'static>>,
 }
 
+/// The scope of what.
 pub(super) enum Kind<'a> {
-    Task {
-        /// The capture that it is in the middle of.
-        capture: Cell<Option<CaptureRef>>,
-        /// Whether the scope around it is of the same future, as a frame of another task.
-        is_also_frame: bool,
-        /// Whether this poll is for the sake of somebody who asks.
-        is_asked: bool,
-    },
+    /// A task, in a poll of which there is nothing to be said.
+    Task,
+    /// A task.
+    Unusual(&'a Unusual),
     Frame(&'a Head),
 }
 
-impl Kind<'_> {
-    pub(super) fn task(is_also_frame: bool, is_asked: bool) -> Self {
-        Self::Task {
+/// What most polls of tasks are not.
+pub(super) struct Unusual {
+    /// The capture that it is in the middle of.
+    capture: Cell<Option<CaptureRef>>,
+    /// Whether the scope around it is of the same future, as a frame of another task.
+    is_also_frame: bool,
+    /// Whether this poll is for the sake of somebody who asks.
+    is_asked: bool,
+}
+
+impl Unusual {
+    pub(super) fn new(is_also_frame: bool, is_asked: bool) -> Self {
+        Self {
             capture: Cell::new(None),
             is_also_frame,
             is_asked,
@@ -55,34 +64,9 @@ impl Kind<'_> {
     }
 }
 
-/// What a thread knows. No destructor, and initialised before the thread runs, so that access is
-/// free.
-struct Local {
-    /// The innermost scope. Invariant: the list that starts here holds scopes of this thread whose
-    /// `enter` has not returned, and no others.
-    innermost: Cell<*const Scope<'static>>,
-    /// How many captures are going on. There is no need to look for one while it is 0.
-    captures: Cell<usize>,
-    /// Whether a poll has ever ended before one that began in it, so that the task of a frame may
-    /// not be polled any more: see [`Scope::record`].
-    is_tangled: Cell<bool>,
-}
-
-thread_local! {
-    static LOCAL: Local = const {
-        Local {
-            innermost: Cell::new(ptr::null()),
-            captures: Cell::new(0),
-            is_tangled: Cell::new(false),
-        }
-    };
-}
-
 #[inline]
 fn innermost() -> *const Scope<'static> {
-    LOCAL
-        .try_with(|local| local.innermost.get())
-        .unwrap_or(ptr::null())
+    Local::with(ptr::null(), |local| local.innermost.get())
 }
 
 /// Whether a task is being polled on this thread.
@@ -96,14 +80,39 @@ pub(super) fn current_task() -> Option<super::TaskId> {
     Scope::with_current(|scope| Some(scope.of_task()?.record.about().id))
 }
 
+/// Notes in which task of the executor the task is that is being polled on this thread, which
+/// otherwise becomes known when its first poll has ended.
+pub(crate) fn note_job_here() {
+    Scope::with_current(|scope| {
+        let task = scope.of_task()?;
+        if !task.is_also_frame() {
+            task.record()?.note_job(Job::current);
+        }
+        Some(())
+    });
+}
+
 impl<'a> Scope<'a> {
-    /// The scope of a poll of a task, by the function into which this is inlined.
+    /// The scope of a poll of a task outside of any other, by the function into which this is
+    /// inlined.
     #[inline(always)]
-    pub(super) fn task(record: &'a Record, waker: &'a Waker, kind: Kind<'a>) -> Self {
+    pub(super) fn outermost(record: &'a Record, waker: &'a Waker) -> Self {
         Self {
             mark: Mark::here(),
             record,
-            kind,
+            kind: Kind::Task,
+            waker,
+            parent: Cell::new(ptr::null()),
+        }
+    }
+
+    /// The scope of a poll of a task, by the function into which this is inlined.
+    #[inline(always)]
+    pub(super) fn task(record: &'a Record, waker: &'a Waker, unusual: &'a Unusual) -> Self {
+        Self {
+            mark: Mark::here(),
+            record,
+            kind: Kind::Unusual(unusual),
             waker,
             parent: Cell::new(innermost()),
         }
@@ -135,12 +144,11 @@ impl<'a> Scope<'a> {
         impl Drop for Leave<'_> {
             #[inline]
             fn drop(&mut self) {
-                let _ = LOCAL.try_with(|local| {
+                Local::with((), |local| {
                     if ptr::eq(local.innermost.get(), self.0.erased()) {
                         local.innermost.set(self.0.parent.get());
                     } else {
-                        local.is_tangled.set(true);
-                        self.0.unlink_from(local.innermost.get());
+                        self.0.unlink(local);
                     }
                 });
                 compiler_fence(Ordering::SeqCst);
@@ -149,7 +157,7 @@ impl<'a> Scope<'a> {
 
         let _leave = Leave(self);
         compiler_fence(Ordering::SeqCst);
-        let _ = LOCAL.try_with(|local| local.innermost.set(self.erased()));
+        Local::with((), |local| local.innermost.set(self.erased()));
         run()
     }
 
@@ -160,15 +168,15 @@ impl<'a> Scope<'a> {
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 self.0.set(None);
-                let _ = LOCAL.try_with(|local| local.captures.set(local.captures.get() - 1));
+                Local::with((), |local| local.captures.set(local.captures.get() - 1));
             }
         }
 
-        let Kind::Task { capture: place, .. } = &self.kind else {
+        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind else {
             return run();
         };
         place.set(Some(capture.as_ref()));
-        let _ = LOCAL.try_with(|local| local.captures.set(local.captures.get() + 1));
+        Local::with((), |local| local.captures.set(local.captures.get() + 1));
         let _leave = Leave(place);
         run()
     }
@@ -178,13 +186,14 @@ impl<'a> Scope<'a> {
         ptr::from_ref(self).cast()
     }
 
-    /// Takes this scope out of the list that starts at `innermost`.
+    /// Takes this scope, which is not the first, out of the list.
     ///
     /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
     /// suspended in the middle of a poll need not.
     #[cold]
-    fn unlink_from(&self, innermost: *const Scope<'static>) {
-        let mut next = innermost;
+    fn unlink(&self, local: &Local) {
+        local.is_tangled.set(true);
+        let mut next = local.innermost.get();
         // SAFETY: `next` is on the list, so by its invariant it is null or alive.
         while let Some(scope) = unsafe { next.as_ref() } {
             next = scope.parent.get();
@@ -212,10 +221,20 @@ impl<'a> Scope<'a> {
     /// around it has ended.
     #[inline]
     pub(super) fn record(&self) -> Option<&'a Record> {
-        match LOCAL.try_with(|local| local.is_tangled.get()) {
-            Ok(false) => Some(self.record),
-            _ => self.find_record(),
+        match Local::with(true, |local| local.is_tangled.get()) {
+            false => Some(self.record),
+            true => self.find_record(),
         }
+    }
+
+    /// The record of the task, as [`record`](Self::record) has it, and the scope around this one, if
+    /// that has the same waker.
+    #[inline(always)]
+    pub(super) fn usual(&self) -> Option<(&'a Record, &Self)> {
+        let parent = self.parent()?;
+        let is_usual =
+            ptr::eq(self.waker, parent.waker) && !Local::with(true, |local| local.is_tangled.get());
+        is_usual.then_some((self.record, parent))
     }
 
     /// The number of the task, if that has not ended.
@@ -261,20 +280,21 @@ impl<'a> Scope<'a> {
 
     pub(super) fn head(&self) -> Option<&Head> {
         match self.kind {
-            Kind::Task { .. } => None,
+            Kind::Task | Kind::Unusual(_) => None,
             Kind::Frame(head) => Some(head),
         }
     }
 
+    #[inline]
     pub(super) fn is_task(&self) -> bool {
-        matches!(self.kind, Kind::Task { .. })
+        !matches!(self.kind, Kind::Frame(_))
     }
 
     /// The key of the frame, if it has one in the record. That of the task is always known.
     #[inline]
     pub(super) fn key(&self) -> Option<Key> {
         match self.kind {
-            Kind::Task { .. } => Some(Key::TASK),
+            Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
             Kind::Frame(head) => head.key_in(self.record),
         }
     }
@@ -290,18 +310,33 @@ impl<'a> Scope<'a> {
     /// happens in this scope.
     #[inline]
     pub(super) fn capture(&self) -> Option<CaptureRef> {
-        match LOCAL.try_with(|local| local.captures.get()) {
-            Ok(0) | Err(_) => None,
-            Ok(_) => self.outwards().find_map(Self::own_capture),
+        match Local::with(0, |local| local.captures.get()) {
+            0 => None,
+            _ => self.find_capture(),
         }
+    }
+
+    #[cold]
+    fn find_capture(&self) -> Option<CaptureRef> {
+        self.outwards().find_map(Self::own_capture)
     }
 
     /// The capture of this task, if it is one.
     fn own_capture(&self) -> Option<CaptureRef> {
-        match &self.kind {
-            Kind::Task { capture, .. } => capture.get(),
-            Kind::Frame(_) => None,
+        self.unusual()?.capture.get()
+    }
+
+    /// What is unusual about the poll, if anything is.
+    fn unusual(&self) -> Option<&Unusual> {
+        match self.kind {
+            Kind::Unusual(unusual) => Some(unusual),
+            Kind::Task | Kind::Frame(_) => None,
         }
+    }
+
+    /// Whether the scope around it is of the same future, as a frame of another task.
+    fn is_also_frame(&self) -> bool {
+        self.unusual().is_some_and(|it| it.is_also_frame)
     }
 
     /// What is polled around a place in this scope, from the inside out.
@@ -313,13 +348,13 @@ impl<'a> Scope<'a> {
         let mut key = None;
         for scope in scopes.into_iter().rev() {
             key = match scope.kind {
-                Kind::Task { .. } => Some(Key::TASK),
+                Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
                 Kind::Frame(head) => key
                     .zip(scope.record())
                     .and_then(|(parent, record)| head.file_below(record, parent)),
             };
             let identity = match scope.kind {
-                Kind::Task { .. } => {
+                Kind::Task | Kind::Unusual(_) => {
                     let about = scope.record.about();
                     Identity::new(about.origin, about.label.clone(), None)
                 }
@@ -331,14 +366,10 @@ impl<'a> Scope<'a> {
                 identity,
                 own_waker: scope.has_own_waker(),
             };
-            let is_also_frame = match &scope.kind {
-                Kind::Task { is_also_frame, .. } => *is_also_frame,
-                Kind::Frame(_) => false,
-            };
             surroundings.push(Around {
                 mark: scope.mark,
                 marker,
-                is_also_frame,
+                is_also_frame: scope.is_also_frame(),
                 capture: scope.own_capture(),
             });
         }
@@ -357,7 +388,8 @@ impl<'a> Scope<'a> {
 }
 
 /// Without calling anybody's code.
-fn is_same(one: &Waker, other: &Waker) -> bool {
+#[inline]
+pub(super) fn is_same(one: &Waker, other: &Waker) -> bool {
     one.data() == other.data() && ptr::eq(one.vtable(), other.vtable())
 }
 
@@ -365,7 +397,7 @@ fn is_same(one: &Waker, other: &Waker) -> bool {
 pub(super) fn is_asked(waker: &Waker) -> bool {
     let found = Scope::with_current(|scope| {
         let task = scope.of_task()?;
-        let is_asked = matches!(task.kind, Kind::Task { is_asked: true, .. });
+        let is_asked = task.unusual().is_some_and(|it| it.is_asked);
         (is_asked && is_same(capture::real(waker), capture::real(task.waker))).then_some(())
     });
     found.is_some()
@@ -390,17 +422,13 @@ pub(super) fn collect(scopes: &mut Scopes) {
 impl Scope<'_> {
     /// `None` if its task has ended.
     fn seen(&self) -> Option<Seen> {
-        let (identity, is_also_frame) = match &self.kind {
-            Kind::Task { is_also_frame, .. } => (None, *is_also_frame),
-            Kind::Frame(head) => (Some(head.identity().clone()), false),
-        };
         Some(Seen {
             mark: self.mark,
             task: self.task_number()?,
             key: self.key().map(Key::to_bits),
-            identity,
+            identity: self.head().map(|head| head.identity().clone()),
             own_waker: self.has_own_waker(),
-            is_also_frame,
+            is_also_frame: self.is_also_frame(),
         })
     }
 }

@@ -7,8 +7,8 @@
 //! for a suspicion. Whoever has one [retains](Glance::retain) the record, after which it belongs to
 //! the task that is in it, and looks again: only that counts.
 //!
-//! What is seen in one look is consistent for another reason: see [`Record::sight`]. The order is
-//! checked in `record/model.rs`.
+//! What is seen in one look is consistent for another reason: it is in one word, see
+//! [`stamp`](super::stamp). What that says of others is checked in `record/model.rs`.
 
 use super::clock::Tick;
 use super::handle::TraceHandle;
@@ -22,10 +22,10 @@ pub(crate) enum Sight {
     /// It is in a poll, which began then.
     Running { poll: u32, since: Tick },
     /// It is suspended. The last poll that was not for the sake of somebody who asks began then.
-    Resting { poll: u64, since: Tick },
+    Resting { poll: u32, since: Tick },
     /// It has ended.
     Finished,
-    /// It was changing just then, or has panicked.
+    /// It has panicked in its last poll.
     Moving,
 }
 

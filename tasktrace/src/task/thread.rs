@@ -1,10 +1,10 @@
 //! Which thread polls: a number in the task's record, from which a reader gets the thread's name.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use super::local::Local;
 use crate::os;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
@@ -33,14 +33,11 @@ struct Registered(u32);
 impl Drop for Registered {
     fn drop(&mut self) {
         threads().remove(&self.0);
-        let _ = TOKEN.try_with(|token| token.set(0));
+        Local::with((), |local| local.token.set(0));
     }
 }
 
 thread_local! {
-    /// 0 until the thread polls its first task. Apart from the other, because this one is free to
-    /// access: it needs no destructor.
-    static TOKEN: Cell<u32> = const { Cell::new(0) };
     static REGISTERED: Registered = register();
 }
 
@@ -48,16 +45,22 @@ impl Token {
     /// Of the thread that calls. `None` when it is being taken down.
     #[inline]
     pub(crate) fn current() -> Option<Self> {
-        match TOKEN.try_with(Cell::get).unwrap_or(0) {
+        match Local::with(0, |local| local.token.get()) {
             0 => Self::first(),
             token => Some(Self(token)),
         }
     }
 
+    /// The number of the thread that calls, 0 if it has none yet.
+    #[inline]
+    pub(super) fn number() -> u32 {
+        Local::with(0, |local| local.token.get())
+    }
+
     #[cold]
     fn first() -> Option<Self> {
         let token = REGISTERED.try_with(|registered| registered.0).ok()?;
-        TOKEN.try_with(|own| own.set(token)).ok()?;
+        Local::with((), |local| local.token.set(token));
         Some(Self(token))
     }
 

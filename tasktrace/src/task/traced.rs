@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 
 use super::frame::{self, Head};
 use super::handle::TraceHandle;
-use super::record::{About, Owner, RecordRef};
+use super::owner::Owner;
+use super::record::{About, RecordRef};
 use super::{drive, scope};
 use crate::origin::{Identity, Origin};
 
@@ -82,7 +83,6 @@ pin_project! {
     struct Body<F> {
         #[pin]
         future: F,
-        is_also_frame: bool,
         // The last field: the task is finished when the future has been dropped.
         owner: Owner,
     }
@@ -93,15 +93,16 @@ impl<F: Future> TracedTask<F> {
         Self {
             body: Body {
                 future,
-                is_also_frame: false,
-                owner: Owner(RecordRef::new(about)),
+                owner: Owner::new(about),
             },
             head: None,
         }
     }
 
+    /// A handle to it, before it is polled.
     pub(crate) fn handle(&self) -> TraceHandle {
-        TraceHandle::new(self.body.owner.0.clone())
+        let record = self.body.owner.record();
+        TraceHandle::new(RecordRef::of(record.expect("it has not been polled")))
     }
 }
 
@@ -109,14 +110,16 @@ impl<F: Future> Future for TracedTask<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let body = this.body.as_mut().project();
-        *body.is_also_frame = scope::is_in_task();
-        if !*body.is_also_frame {
-            return this.body.poll(cx);
+        let this = self.project();
+        if !scope::is_in_task() {
+            let body = this.body.project();
+            return drive::enter(body.owner, None, body.future, cx);
         }
+        let Some(record) = this.body.owner.record() else {
+            return this.body.poll(cx);
+        };
         let head = this.head.get_or_insert_with(|| {
-            let about = body.owner.0.about();
+            let about = record.about();
             let (label, id) = (about.label.clone(), about.id.get());
             Head::new(Identity::new(about.origin, label, Some(id)))
         });
@@ -124,11 +127,12 @@ impl<F: Future> Future for TracedTask<F> {
     }
 }
 
+/// Inside of another task.
 impl<F: Future> Future for Body<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        drive::poll(this.owner, *this.is_also_frame, this.future, cx)
+        drive::poll(this.owner, true, this.future, cx)
     }
 }

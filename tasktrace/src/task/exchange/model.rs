@@ -41,8 +41,18 @@ fn shared() -> Shared {
 fn poll(exchange: &Exchange<u32>, signal: &StdArc<Signal>) -> Request {
     let waker = Waker::from(StdArc::clone(signal));
     // SAFETY: each model has one thread that polls.
-    let request = unsafe { exchange.begin_poll(&waker) };
-    exchange.end_poll();
+    let is_first = unsafe { !exchange.has_any() };
+    // SAFETY: likewise.
+    let is_usual = unsafe { exchange.is_quiet(&waker) || !exchange.prepare_poll(&waker) };
+    let request = match is_usual {
+        true => Request::None,
+        // SAFETY: likewise.
+        false => unsafe { exchange.begin_poll(&waker) },
+    };
+    if is_first {
+        // SAFETY: likewise.
+        unsafe { exchange.end_first_poll(&waker, request == Request::Capture) };
+    }
     if request == Request::Capture {
         exchange.answer(7);
     }
@@ -63,7 +73,7 @@ fn ask(exchange: &Exchange<u32>) -> Result<u32, End> {
 
 fn finish(exchange: &Exchange<u32>) {
     // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    unsafe { exchange.finish() }
+    drop(unsafe { exchange.finish() });
 }
 
 #[test]

@@ -14,12 +14,14 @@ use crate::origin::FrameMeta;
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
 static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
 
-const FIRST: Stamp = Stamp(1 << 32 | 1);
-const SECOND: Stamp = Stamp(2 << 32 | 2);
+const FIRST: Stamp = Stamp::new(1, Tick(1));
+const SECOND: Stamp = Stamp::new(2, Tick(2));
 
 fn insert(frames: &Frames, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
     // SAFETY: each model has one thread that is the owner.
-    unsafe { frames.insert(&Identity::Static(meta), parent, stamp) }.expect("there is room")
+    unsafe { frames.insert(&Identity::Static(meta), parent, stamp) }
+        .expect("there is room")
+        .key
 }
 
 fn remove(frames: &Frames, key: Key) {
@@ -171,7 +173,9 @@ fn a_label_is_that_of_its_frame() {
     loom::model(move || {
         let frames = Arc::new(Frames::new());
         // SAFETY: this is the owner.
-        let one = unsafe { frames.insert(&label("one"), Key::TASK, FIRST) }.unwrap();
+        let one = unsafe { frames.insert(&label("one"), Key::TASK, FIRST) }
+            .unwrap()
+            .key;
         let reader = thread::spawn({
             let frames = frames.clone();
             move || {

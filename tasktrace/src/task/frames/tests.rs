@@ -6,11 +6,13 @@ use crate::origin::Origin;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 
-const STAMP: Stamp = Stamp(1 << 32 | 1);
+const STAMP: Stamp = Stamp::new(1, Tick(1));
 
 fn insert(frames: &Frames, parent: Key) -> Key {
     // SAFETY: a test is the owner of its frames.
-    unsafe { frames.insert(&Identity::Static(&META), parent, STAMP) }.expect("there is room")
+    unsafe { frames.insert(&Identity::Static(&META), parent, STAMP) }
+        .expect("there is room")
+        .key
 }
 
 fn remove(frames: &Frames, key: Key) -> Option<Waker> {
@@ -125,7 +127,9 @@ fn labels_go_with_their_frames() {
     let label: Arc<str> = "a label".into();
     let identity = Identity::new(Origin::Function(&META), Some(label.clone()), Some(7));
     // SAFETY: a test is the owner of its frames.
-    let key = unsafe { frames.insert(&identity, Key::TASK, STAMP) }.unwrap();
+    let key = unsafe { frames.insert(&identity, Key::TASK, STAMP) }
+        .unwrap()
+        .key;
     let copy = frames.copy().unwrap();
     assert_eq!(copy[0].identity.label(), Some(label.clone()));
     assert_eq!(copy[0].identity.awaits(), [7]);

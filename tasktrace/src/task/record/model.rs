@@ -3,8 +3,6 @@
 //! Each poll begins at a time of its own, so a time that is taken for that of another poll shows.
 //! The poll in the middle is for the sake of somebody who asks, and puts the times back.
 
-use std::task::Waker;
-
 use loom::sync::Arc;
 use loom::thread;
 
@@ -23,7 +21,7 @@ const LAST: Tick = Tick(30);
 fn begin(record: &Record, now: Tick) {
     record.note_poll_at(now);
     // SAFETY: each model has one thread that polls.
-    let request = unsafe { record.exchange.begin_poll(Waker::noop()) };
+    let request = unsafe { record.exchange.begin_poll(std::task::Waker::noop()) };
     assert_eq!(request, Request::None);
 }
 
@@ -36,8 +34,7 @@ fn polled_once() -> (Arc<Record>, Key) {
     // SAFETY: each model has one thread that polls.
     let key = unsafe { record.frames.insert(&identity, Key::TASK, record.stamp()) };
     record.note_settled();
-    record.exchange.end_poll();
-    (record, key.expect("there is room"))
+    (record, key.expect("there is room").key)
 }
 
 /// A poll as [`drive`](crate::task::drive) makes it for a probe.
@@ -46,7 +43,6 @@ fn poll_for_nothing_else(record: &Record, key: Key) {
     begin(record, ASKED);
     assert!(record.frames.polled(key, Key::TASK, record.stamp()));
     record.note_settled_idle(before, Some(&times));
-    record.exchange.end_poll();
 }
 
 #[test]
@@ -63,7 +59,6 @@ fn a_poll_is_seen_with_the_time_at_which_it_began() {
                     assert!(poll < 3);
                     assert_eq!(since, FIRST, "of poll {poll}");
                 }
-                Sight::Moving => {}
                 sight => panic!("it has been polled, and has not ended: {sight:?}"),
             }
         });

@@ -89,6 +89,30 @@ fn a_record_that_is_used_again_is_never_seen_half() {
 }
 
 #[test]
+fn who_gives_back_the_last_has_it_to_himself() {
+    loom::model(|| {
+        let record = Record::new();
+        record.prepare(1);
+        let reader = thread::spawn({
+            let record = record.clone();
+            move || {
+                if record.refs.try_retain() {
+                    assert_ne!(record.task(), 0);
+                    record.release();
+                }
+            }
+        });
+        if record.refs.release_last() {
+            // SAFETY: checked by loom.
+            record.task.with_mut(|place| unsafe { *place = 0 });
+            record.prepare(2);
+        }
+        record.release();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
 fn of_two_that_release_one_is_the_last() {
     loom::model(|| {
         let record = Record::new();
