@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::ask::ask;
 use super::{Dump, Source, TaskDump};
-use crate::capture::RawTrace;
 use crate::host::Host;
 use crate::sync;
 use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, tasks};
@@ -139,7 +138,7 @@ impl TaskDump {
             spawned_at: handle.spawned_at(),
             parent: handle.parent(),
             awaits: Vec::new(),
-            trace: Trace::new(RawTrace::default()),
+            trace: Trace::empty(),
             source: Source::Snapshot { error: None },
         }
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Tree;
-use super::build::Builder;
+use super::build::{Builder, Finished};
 use super::frame::Place;
 use super::notes::Survey;
+use super::pattern::Grown;
 use super::tidy::wait;
 use crate::capture::{Entry, RawTrace};
-use crate::symbol::{self, Symbol};
+use crate::symbol::{self, Paths, Symbol};
 
 fn place(symbol: &Symbol) -> Place {
     Place {
@@ -20,7 +21,7 @@ fn place(symbol: &Symbol) -> Place {
     }
 }
 
-pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     for stack in &raw.stacks {
@@ -73,8 +74,12 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
         builder.add(path, None, wait(stack.kind), stack.count);
     }
     super::live::add(raw, awaited, &mut builder);
-    Tree {
-        frames: builder.finish(),
-        notes: survey.notes(raw),
+    let Finished { frames, seen } = builder.finish();
+    let notes = survey.notes(raw);
+    Grown {
+        tree: Tree { frames, notes },
+        seen,
+        // It has them as they are.
+        paths: Paths::current(),
     }
 }

@@ -13,15 +13,16 @@ mod path;
 
 use self::path::Path;
 use super::Tree;
-use super::build::Builder;
+use super::build::{Builder, Finished};
 use super::frame::{Place, Wait};
 use super::live;
 use super::notes::Survey;
+use super::pattern::Grown;
 use crate::capture::{Entry, LeafKind, Marker, RawTrace, Stack};
 use crate::origin::Identity;
 use crate::symbol::{self, Paths, Symbols};
 
-pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     let resolved: Vec<Vec<Part<'_>>> = raw
@@ -32,7 +33,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
     for part in resolved.iter().flatten() {
         learn_workspaces(part, raw);
     }
-    let paths = Paths::new();
+    let paths = Paths::current();
     let own = combinators::own_registrations(raw, &resolved);
     for ((stack, parts), own) in raw.stacks.iter().zip(&resolved).zip(own) {
         if own {
@@ -46,9 +47,12 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
         builder.add(frames, resource, wait(stack.kind), stack.count);
     }
     live::add(raw, awaited, &mut builder);
-    Tree {
-        frames: builder.finish(),
-        notes: survey.notes(raw),
+    let Finished { frames, seen } = builder.finish();
+    let notes = survey.notes(raw);
+    Grown {
+        tree: Tree { frames, notes },
+        seen,
+        paths,
     }
 }
 
