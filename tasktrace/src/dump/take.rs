@@ -129,7 +129,7 @@ impl TaskDump {
     pub(super) fn of(handle: &TraceHandle) -> Self {
         Self {
             id: handle.id(),
-            name: handle.name().into(),
+            name: handle.static_name().into(),
             label: handle.label().map(Arc::from),
             state: handle.state(),
             age: handle.age(),

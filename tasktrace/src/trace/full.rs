@@ -28,11 +28,11 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
         let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
         // The keys of what is polled in a function that is still to come.
         let mut keys = Vec::new();
-        for entry in raw.entries(*stack) {
+        for entry in raw.entries(stack) {
             let before = path.len();
             match entry {
                 Entry::Ip(address) => {
-                    let symbols = symbol::resolve(*address);
+                    let symbols = symbol::resolve(address);
                     survey.see(&symbols);
                     if symbols.is_empty() {
                         let place = Place {
@@ -49,7 +49,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
                 Entry::Cut => path.push((super::tidy::cut(), Vec::new())),
                 Entry::Lost => path.push((super::tidy::lost(), Vec::new())),
                 Entry::Marker(index) => {
-                    let marker = raw.marker(*index);
+                    let marker = raw.marker(index);
                     let marker = marker.filter(|marker| marker.task == raw.task);
                     keys.extend(marker.and_then(|marker| marker.key));
                 }
@@ -62,9 +62,9 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
         }
         if path.is_empty() {
             // Nothing was polled that left a trace: say at least what the task is.
-            path.extend(raw.entries(*stack).iter().filter_map(|entry| match entry {
+            path.extend(raw.entries(stack).filter_map(|entry| match entry {
                 Entry::Marker(index) => {
-                    let marker = raw.marker(*index)?;
+                    let marker = raw.marker(index)?;
                     let keys = marker.key.into_iter().collect();
                     Some((super::tidy::place_of(&marker.identity), keys))
                 }

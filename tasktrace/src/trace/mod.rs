@@ -295,8 +295,8 @@ impl Making {
     }
 
     fn make(&mut self, kind: Kind, raw: &RawTrace) -> Made {
-        let is_worth_it = self.key.fill(kind, raw);
-        if is_worth_it && let Some(known) = pattern::find(&self.key, &self.paths) {
+        let is_worth_it = pattern::may_have(raw);
+        if is_worth_it && let Some(known) = pattern::find(&mut self.key, kind, raw, &self.paths) {
             return Made::Alike(known, OnceLock::new());
         }
         let grown = match kind {
@@ -309,7 +309,8 @@ impl Making {
             return Made::Alone(Box::new(grown.tree));
         }
         let pattern = Pattern::new(grown, raw);
-        let pattern = pattern::insert(&self.key, Arc::clone(&self.paths), pattern);
+        let paths = Arc::clone(&self.paths);
+        let pattern = pattern::insert(&mut self.key, kind, raw, paths, pattern);
         Made::Alike(pattern, OnceLock::new())
     }
 }

@@ -45,6 +45,11 @@ pub(crate) struct Own<'a> {
     pub(crate) label: Option<&'a str>,
 }
 
+/// Whether there is any point in looking for a pattern.
+pub(super) fn may_have(raw: &RawTrace) -> bool {
+    !Key::is_too_long(raw)
+}
+
 impl Pattern {
     pub(super) fn new(grown: Grown, raw: &RawTrace) -> Self {
         let Grown { tree, seen, .. } = grown;

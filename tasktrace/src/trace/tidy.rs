@@ -28,7 +28,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let resolved: Vec<Vec<Part<'_>>> = raw
         .stacks
         .iter()
-        .map(|stack| parts(raw, *stack, &mut survey))
+        .map(|stack| parts(raw, stack, &mut survey))
         .collect();
     for part in resolved.iter().flatten() {
         learn_workspaces(part, raw);
@@ -105,20 +105,20 @@ enum Part<'a> {
     Missing(Place),
 }
 
-fn parts<'a>(raw: &'a RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part<'a>> {
+fn parts<'a>(raw: &'a RawTrace, stack: &Stack, survey: &mut Survey) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut caller = None;
     for entry in raw.entries(stack) {
         match entry {
             Entry::Ip(address) => {
-                let symbols = symbol::resolve(*address);
+                let symbols = symbol::resolve(address);
                 survey.see(&symbols);
-                let caller = caller.replace(*address);
+                let caller = caller.replace(address);
                 let between = caller.and_then(|caller| symbol::tail_caller(caller, &symbols));
                 parts.extend(between.map(Part::TailCaller));
                 parts.push(Part::Functions(symbols, Vec::new()));
             }
-            Entry::Marker(index) => match (raw.marker(*index), parts.last_mut()) {
+            Entry::Marker(index) => match (raw.marker(index), parts.last_mut()) {
                 (Some(marker), Some(Part::Functions(_, markers))) => markers.push(marker),
                 (Some(marker), _) => parts.push(Part::Root(marker)),
                 (None, _) => {}

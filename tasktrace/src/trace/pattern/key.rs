@@ -4,9 +4,9 @@
 //! it is only which are the same, and of labels which are the same, which of two comes first, and
 //! whether there is one.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::capture::{Entry, Live, Marker, RawTrace};
+use crate::capture::{Marker, Numbers, RawTrace, Way};
 use crate::origin::{Identity, Origin};
 
 /// What kind of tree.
@@ -25,9 +25,6 @@ pub(in crate::trace) struct Key {
 /// What takes more words than this is hardly ever there twice, and would take much memory.
 const LONGEST: usize = 1 << 12;
 
-/// So many live frames are found without a map.
-const FEW: usize = 16;
-
 // What is not the number of a live frame.
 const TASK: u64 = 0;
 const OTHER_TASK: u64 = 1;
@@ -40,15 +37,23 @@ impl Key {
         &self.words
     }
 
-    /// Makes it that of a raw trace. `false` if there is no point in it.
-    pub(in crate::trace) fn fill(&mut self, kind: Kind, raw: &RawTrace) -> bool {
+    /// Whether there is no point in one: the trace is hardly like another.
+    pub(super) fn is_too_long(raw: &RawTrace) -> bool {
+        let RawTrace { stacks, live, .. } = raw;
+        let markers = raw.markers().len();
+        let most_polls = stacks.len().saturating_mul(markers);
+        3 * (stacks.len() + markers + live.len()) + most_polls > LONGEST
+    }
+
+    /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.
+    pub(super) fn fill(
+        &mut self,
+        kind: Kind,
+        raw: &RawTrace,
+        mut number: impl FnMut(&Arc<Way>) -> u64,
+    ) {
         let RawTrace { stacks, live, .. } = raw;
         let markers = raw.markers();
-        let entries: usize = stacks.iter().map(|stack| raw.entries(*stack).len()).sum();
-        let length = entries + 2 * stacks.len() + 3 * (markers.len() + live.len());
-        if length > LONGEST {
-            return false;
-        }
         let words = &mut self.words;
         words.clear();
         words.extend([
@@ -60,58 +65,60 @@ impl Key {
             live.len() as u64,
         ]);
         for stack in stacks {
-            let entries = raw.entries(*stack);
             words.extend([
                 stack.kind as u64 | (stack.count as u64) << 8,
-                entries.len() as u64,
+                number(&stack.way),
             ]);
-            words.extend(entries.iter().map(|entry| match entry {
-                Entry::Ip(address) => address.0 as u64,
-                // No code is there.
-                Entry::Marker(at) => u64::MAX - u64::from(*at),
-                Entry::Cut => 0,
-                Entry::Lost => 1,
-            }));
+            // As many as the way has marks.
+            match stack.first_poll() {
+                Some(first) => words.push(u64::from(first)),
+                None => words.extend(raw.polls(stack).map(|poll| u64::from(poll) | 1 << 32)),
+            }
         }
-        let keys = Numbers::of(live);
         let labels = labels(raw);
-        let mut guess = 0;
+        let mut keys = Numbers::of(live);
         for marker in markers {
             let number = match marker {
                 Marker { task, .. } if *task != raw.task => OTHER_TASK,
                 Marker { key: None, .. } => NO_KEY,
-                Marker { key: Some(key), .. } => keys.find(*key, &mut guess),
+                Marker { key: Some(key), .. } => find(&mut keys, *key),
             };
             push(words, number, marker.own_waker, &marker.identity, &labels);
         }
-        let mut guess = 0;
+        let mut keys = Numbers::of(live);
         for frame in live {
-            let parent = keys.find(frame.parent, &mut guess);
+            let parent = find(&mut keys, frame.parent);
             let is_held = frame.not_polled_for.is_some();
             push(words, parent, is_held, &frame.identity, &labels);
         }
-        true
+    }
+}
+
+fn find(keys: &mut Numbers<'_>, key: u64) -> u64 {
+    match key {
+        0 => TASK,
+        key => keys.find(key).map_or(UNKNOWN, |at| at as u64 + LIVE),
     }
 }
 
 fn push(words: &mut Vec<u64>, number: u64, flag: bool, identity: &Identity, labels: &[&str]) {
-    let origin = identity.origin();
     // They are there for ever, so where they are says which they are.
-    let (kind, what, place) = match origin {
+    let (kind, what, place) = match identity.origin() {
         Origin::Function(meta) => (0, std::ptr::from_ref(meta).addr(), 0),
-        Origin::Call { future, location } => (
-            1,
-            future.as_ptr().addr(),
-            std::ptr::from_ref(location).addr(),
-        ),
+        Origin::Call { future, location } => {
+            let location = std::ptr::from_ref(location).addr();
+            (1, future.as_ptr().addr(), location)
+        }
         Origin::Wait { what, location } => {
-            (2, what.as_ptr().addr(), std::ptr::from_ref(location).addr())
+            let location = std::ptr::from_ref(location).addr();
+            (2, what.as_ptr().addr(), location)
         }
     };
     let label = match labels {
         [] => None,
-        _ => label(identity).and_then(|label| labels.binary_search(&label).ok()),
+        _ => identity.label_str(),
     };
+    let label = label.and_then(|label| labels.binary_search(&label).ok());
     let label = label.map_or(0, |rank| rank as u64 + 1);
     words.extend([
         kind | u64::from(flag) << 2 | number << 3 | label << 32,
@@ -120,50 +127,12 @@ fn push(words: &mut Vec<u64>, number: u64, flag: bool, identity: &Identity, labe
     ]);
 }
 
-/// The numbers of live frames, by their keys.
-struct Numbers<'a> {
-    live: &'a [Live],
-    many: Option<HashMap<u64, usize>>,
-}
-
-impl<'a> Numbers<'a> {
-    fn of(live: &'a [Live]) -> Self {
-        let all = || live.iter().enumerate();
-        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key, at)).collect());
-        Self { live, many }
-    }
-
-    /// They mostly come in their order, from the one that is guessed.
-    fn find(&self, key: u64, guess: &mut usize) -> u64 {
-        if key == 0 {
-            return TASK;
-        }
-        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key == key);
-        let at = match &self.many {
-            _ if is_it(*guess) => Some(*guess),
-            Some(many) => many.get(&key).copied(),
-            None => (0..self.live.len()).find(|at| is_it(*at)),
-        };
-        match at {
-            Some(at) => {
-                *guess = at + 1;
-                at as u64 + LIVE
-            }
-            None => UNKNOWN,
-        }
-    }
-}
-
 /// The labels of a raw trace in alphabetical order, each once.
 pub(super) fn labels(raw: &RawTrace) -> Vec<&str> {
     let markers = raw.markers().iter().map(|marker| &marker.identity);
     let identities = markers.chain(raw.live.iter().map(|live| &live.identity));
-    let mut labels: Vec<&str> = identities.filter_map(label).collect();
+    let mut labels: Vec<&str> = identities.filter_map(Identity::label_str).collect();
     labels.sort_unstable();
     labels.dedup();
     labels
-}
-
-fn label(identity: &Identity) -> Option<&str> {
-    identity.label_str()
 }

@@ -1,12 +1,13 @@
 //! The patterns that were made so far.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
-use super::{Key, Pattern};
+use super::{Key, Kind, Pattern};
+use crate::capture::{RawTrace, Way};
 use crate::symbol::Paths;
-use crate::sync::StaticMutex as Mutex;
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// So many are kept. Programs wait in fewer ways.
 const MOST: usize = 1 << 12;
@@ -15,39 +16,90 @@ struct Known {
     /// What the paths in all of them were shortened with.
     paths: Arc<Paths>,
     patterns: HashMap<Box<[u64]>, Arc<Pattern>, BuildHasherDefault<Words>>,
+    /// What the ways in their keys are known as.
+    ways: HashMap<Numbered, u64, BuildHasherDefault<Words>>,
 }
 
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
-/// That of a raw trace with this key, if it is known how its paths are shortened.
-pub(in crate::trace) fn find(key: &Key, paths: &Arc<Paths>) -> Option<Arc<Pattern>> {
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.as_ref()?;
-    let pattern = known.patterns.get(key.words())?;
-    Arc::ptr_eq(&known.paths, paths).then(|| Arc::clone(pattern))
+fn lock() -> MutexGuard<'static, Option<Known>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// That of a raw trace, if it is known how its paths are shortened. `key` is room for its key.
+pub(in crate::trace) fn find(
+    key: &mut Key,
+    kind: Kind,
+    raw: &RawTrace,
+    paths: &Arc<Paths>,
+) -> Option<Arc<Pattern>> {
+    let mut known = lock();
+    let known = known.as_mut()?;
+    if !Arc::ptr_eq(&known.paths, paths) {
+        return None;
+    }
+    key.fill(kind, raw, |way| known.number(way));
+    known.patterns.get(key.words()).cloned()
 }
 
 /// Keeps one. Another thread may have made the same in the meantime: then that is returned.
-pub(in crate::trace) fn insert(key: &Key, paths: Arc<Paths>, pattern: Pattern) -> Arc<Pattern> {
-    let mut old = None;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !known
-        .as_ref()
-        .is_some_and(|known| Arc::ptr_eq(&known.paths, &paths) && known.patterns.len() < MOST)
-    {
-        let patterns = HashMap::default();
-        old = known.replace(Known { paths, patterns });
-    }
+pub(in crate::trace) fn insert(
+    key: &mut Key,
+    kind: Kind,
+    raw: &RawTrace,
+    paths: Arc<Paths>,
+    pattern: Pattern,
+) -> Arc<Pattern> {
     let pattern = Arc::new(pattern);
+    let mut known = lock();
+    let is_right = |known: &Known| Arc::ptr_eq(&known.paths, &paths) && !known.is_full();
+    // Not dropped under the lock.
+    let old = match known.as_ref().is_some_and(is_right) {
+        true => None,
+        false => known.replace(Known {
+            paths,
+            patterns: HashMap::default(),
+            ways: HashMap::default(),
+        }),
+    };
     let kept = known.as_mut().map(|known| {
+        key.fill(kind, raw, |way| known.number(way));
         let kept = known.patterns.entry(key.words().into());
         Arc::clone(kept.or_insert_with(|| Arc::clone(&pattern)))
     });
     drop(known);
-    // Not under the lock.
     drop(old);
     kept.unwrap_or(pattern)
 }
+
+impl Known {
+    fn is_full(&self) -> bool {
+        self.patterns.len() >= MOST || self.ways.len() >= MOST
+    }
+
+    fn number(&mut self, way: &Arc<Way>) -> u64 {
+        let next = self.ways.len() as u64;
+        // Most are the very same as the first.
+        *self.ways.entry(Numbered(Arc::clone(way))).or_insert(next)
+    }
+}
+
+/// A way that has a number.
+struct Numbered(Arc<Way>);
+
+impl Hash for Numbered {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash_of_steps().hash(state);
+    }
+}
+
+impl PartialEq for Numbered {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Numbered {}
 
 /// For words that nobody chooses who means harm: the addresses and the numbers in a raw trace.
 #[derive(Default)]
@@ -69,6 +121,10 @@ impl Hasher for Words {
         for byte in rest {
             self.add(u64::from(*byte));
         }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
     }
 
     fn write_usize(&mut self, word: usize) {
