@@ -4,10 +4,12 @@
 //! * [`record`]: the buffer that the stacks go to.
 //! * [`sample`]: the stack of a thread that is interrupted.
 //! * [`live`]: what goes with the stacks: the live frames.
+//! * [`few`]: a list of mostly one.
 //!
 //! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
 //! tasks: what is being polled around a leaf it is told.
 
+mod few;
 mod live;
 mod record;
 mod sample;

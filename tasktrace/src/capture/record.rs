@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::few::Few;
 use super::live::{Around, Live, Marker, Numbers};
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
@@ -11,9 +12,9 @@ use crate::unwind::{
 /// What was recorded, in the order in which it was.
 #[derive(Debug, Default)]
 pub(crate) struct RawTrace {
-    pub(crate) stacks: Vec<Stack>,
+    pub(crate) stacks: Few<Stack>,
     /// What [`Entry::Marker`] refers to.
-    markers: Vec<Marker>,
+    markers: Few<Marker>,
     /// The markers of stacks of which they do not follow each other.
     polls: Vec<u32>,
     /// The number of the task that this is of.
@@ -121,7 +122,7 @@ impl RawTrace {
     pub(crate) fn snapshot(task: Marker, live: Vec<Live>) -> Self {
         Self {
             task: task.task,
-            markers: vec![task],
+            markers: Few::One(task),
             live,
             ..Self::default()
         }
@@ -227,9 +228,8 @@ impl Recorder {
         }
         if self.trace.markers.is_empty() && self.trace.stacks.is_empty() {
             // Those of one stack are different from each other.
-            self.trace.markers.reserve_exact(scopes.clone().count());
-            let markers = scopes.map(|around| around.marker.clone());
-            self.trace.markers.extend(markers);
+            let markers = scopes.clone().map(|around| around.marker.clone());
+            self.trace.markers = Few::from((scopes.count(), markers));
             self.length += way.len();
             self.trace.stacks.push(Stack {
                 way,

@@ -9,7 +9,7 @@ use super::ask::ask;
 use super::{Dump, Source, TaskDump};
 use crate::host::Host;
 use crate::sync;
-use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, tasks};
+use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, tasks};
 use crate::trace::Trace;
 
 /// How long [`dump`] waits for the tasks.
@@ -127,13 +127,15 @@ pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
 impl TaskDump {
     /// All but the trace.
     pub(super) fn of(handle: &TraceHandle) -> Self {
+        let state = handle.state();
+        let now = Moment::now();
         Self {
             id: handle.id(),
             name: handle.static_name().into(),
             label: handle.label().map(Arc::from),
-            state: handle.state(),
-            age: handle.age(),
-            last_polled: handle.last_polled(),
+            state,
+            age: handle.age_at(now),
+            last_polled: handle.last_polled_at(now),
             polls: handle.polls(),
             spawned_at: handle.spawned_at(),
             parent: handle.parent(),

@@ -24,7 +24,7 @@ fn place(symbol: &Symbol) -> Place {
 pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
-    for stack in &raw.stacks {
+    for stack in &*raw.stacks {
         let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
         // The keys of what is polled in a function that is still to come.
         let mut keys = Vec::new();

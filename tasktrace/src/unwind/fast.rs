@@ -31,6 +31,9 @@ use super::{
     StackPointer,
 };
 
+#[cfg(test)]
+pub(super) const IS_THERE: bool = true;
+
 #[derive(Default)]
 pub(crate) struct FastWalker {
     tables: Option<(Generation, Arc<Tables>)>,

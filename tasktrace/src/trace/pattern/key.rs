@@ -64,7 +64,7 @@ impl Key {
             markers.len() as u64,
             live.len() as u64,
         ]);
-        for stack in stacks {
+        for stack in &**stacks {
             words.extend([
                 stack.kind as u64 | (stack.count as u64) << 8,
                 number(&stack.way),

@@ -5,8 +5,6 @@
 //! they were the last time, it would go the same way again. They are compared in the order in which the
 //! walk read them, so that each is where the tables say it is given those before: a comparison reads
 //! nothing that a walk would not read.
-//!
-//! *Measured,* 45 frames: 0.45 µs to walk, 0.05 µs to compare.
 
 use super::super::{Known, Mark, PhysicalFrame};
 use super::Registers;
@@ -57,8 +55,8 @@ struct Entry {
 }
 
 /// The last few walks that began and ended at the same places are in one set.
-const WAYS: usize = 4;
-const SETS_LOG2: u32 = 5;
+const WAYS: usize = 8;
+const SETS_LOG2: u32 = 4;
 
 /// Longer ones are not kept.
 pub(super) const LONGEST: usize = 128;
