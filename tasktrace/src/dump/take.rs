@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::ask::ask;
 use super::{Dump, Source, TaskDump};
-use crate::capture::RawTrace;
 use crate::host::Host;
 use crate::os;
 use crate::sync;
-use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, note_job_here, tasks};
+use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, note_job_here, tasks};
 use crate::trace::Trace;
 
 /// How long [`dump`] waits for the tasks.
@@ -136,18 +135,20 @@ pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
 impl TaskDump {
     /// All but the trace.
     pub(super) fn of(handle: &TraceHandle) -> Self {
+        let state = handle.state();
+        let now = Moment::now();
         Self {
             id: handle.id(),
-            name: handle.name().into(),
+            name: handle.static_name().into(),
             label: handle.label().map(Arc::from),
-            state: handle.state(),
-            age: handle.age(),
-            last_polled: handle.last_polled(),
+            state,
+            age: handle.age_at(now),
+            last_polled: handle.last_polled_at(now),
             polls: handle.polls(),
             spawned_at: handle.spawned_at(),
             parent: handle.parent(),
             awaits: Vec::new(),
-            trace: Trace::new(RawTrace::default()),
+            trace: Trace::empty(),
             source: Source::Snapshot { error: None },
         }
     }

@@ -16,6 +16,7 @@ mod hang;
 mod header;
 mod known;
 mod out;
+mod outline;
 mod serial;
 mod shape;
 mod stall;

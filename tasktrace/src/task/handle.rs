@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
+use super::clock::Moment;
 use super::error::{NoAnswer, TraceError};
 use super::exchange::{End, Waiter};
 use super::limited::{self, Limited};
@@ -65,12 +66,14 @@ pub fn current() -> Option<TraceHandle> {
 /// assert!(tasktrace::tasks().any(|task| task.id() == handle.id()));
 /// ```
 pub fn tasks() -> impl Iterator<Item = TraceHandle> {
-    let mut tasks: Vec<TraceHandle> = pool::tasks()
-        .filter(|record| !record.is_finished())
+    let tasks = pool::tasks().filter(|record| !record.is_finished());
+    // With their numbers, so that none is looked at to be compared.
+    let mut tasks: Vec<(TaskId, TraceHandle)> = tasks
         .map(TraceHandle::new)
+        .map(|task| (task.id(), task))
         .collect();
-    tasks.sort_unstable_by_key(TraceHandle::id);
-    tasks.into_iter()
+    tasks.sort_unstable_by_key(|(id, _)| *id);
+    tasks.into_iter().map(|(_, task)| task)
 }
 
 impl TraceHandle {
@@ -241,6 +244,10 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn name(&self) -> &str {
+        self.static_name()
+    }
+
+    pub(crate) fn static_name(&self) -> &'static str {
         self.task.about().origin.name()
     }
 
@@ -309,7 +316,11 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.task.about().made.elapsed()
+        self.age_at(Moment::now())
+    }
+
+    pub(crate) fn age_at(&self, moment: Moment) -> Duration {
+        self.task.about().made.until(moment)
     }
 
     /// How long ago the last poll of the task began. `None` if there was none.
@@ -320,7 +331,11 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn last_polled(&self) -> Option<Duration> {
-        (self.polls() > 0).then(|| self.task.stamp().tick().elapsed())
+        self.last_polled_at(Moment::now())
+    }
+
+    pub(crate) fn last_polled_at(&self, moment: Moment) -> Option<Duration> {
+        (self.polls() > 0).then(|| self.task.stamp().tick().until(moment))
     }
 
     /// How many polls of the task have begun.
@@ -393,10 +408,9 @@ impl Trace {
     #[inline(never)]
     pub fn here() -> Option<Self> {
         let raw = Scope::with_current(|scope| {
-            Some(capture::here(
-                scope.of_task()?.mark(),
-                &scope::surroundings(),
-            ))
+            let mut surroundings = Vec::new();
+            scope::surroundings(&mut surroundings);
+            Some(capture::here(scope.of_task()?.mark(), &surroundings))
         });
         raw.map(Self::new)
     }

@@ -47,7 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use crate::capture::NoSample;
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
-pub(crate) use clock::Tick;
+pub(crate) use clock::{Moment, Tick};
 pub use error::{NoAnswer, TraceError};
 pub(crate) use exchange::{End, Waiter};
 pub use framed::{TracedExt, TracedFuture};

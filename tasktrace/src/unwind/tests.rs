@@ -117,3 +117,87 @@ fn the_limit_is_kept() {
     });
     assert_eq!(frames.len(), 10);
 }
+
+/// Two functions that leave the same on the stack, but for where they return to.
+#[inline(never)]
+fn left(turns: &[bool], mark: Mark, walk: &mut dyn FnMut(Mark)) -> usize {
+    turn(turns, mark, walk) + 1
+}
+
+#[inline(never)]
+fn right(turns: &[bool], mark: Mark, walk: &mut dyn FnMut(Mark)) -> usize {
+    turn(turns, mark, walk) + 2
+}
+
+#[inline(never)]
+fn turn(turns: &[bool], mark: Mark, walk: &mut dyn FnMut(Mark)) -> usize {
+    type Turn = fn(&[bool], Mark, &mut dyn FnMut(Mark)) -> usize;
+    let Some((is_left, turns)) = turns.split_first() else {
+        walk(mark);
+        return 0;
+    };
+    let next: Turn = if *is_left { left } else { right };
+    std::hint::black_box(next)(turns, mark, walk)
+}
+
+#[inline(never)]
+fn turn_from_mark(turns: &[bool], walk: &mut dyn FnMut(Mark)) -> usize {
+    std::hint::black_box(turn(turns, Mark::here(), walk))
+}
+
+#[test]
+fn a_walk_that_is_known_again_is_the_same() {
+    const DEEP: usize = 6;
+    let mut walker = Walker::acquire();
+    let (mut walked, mut frames) = (Vec::new(), Vec::new());
+    let mut known_again = 0;
+    for round in 0..4 * (1_u32 << DEEP) {
+        // Each way twice in a row, and all of them at another time again.
+        let turns: Vec<bool> = (0..DEEP).map(|at| round / 2 >> at & 1 == 1).collect();
+        turn_from_mark(&turns, &mut |mark| {
+            assert_eq!(walker.walk(mark, usize::MAX, &mut walked), Reach::Mark);
+            let (reach, is_known) = walker.walk_or_know(mark, usize::MAX, &mut frames);
+            assert_eq!(reach, Reach::Mark);
+            if frames.is_empty() {
+                known_again += 1;
+                frames.extend_from_slice(walker.last_known().unwrap().frames());
+            } else if is_known {
+                assert_eq!(
+                    addresses(walker.last_known().unwrap().frames()),
+                    addresses(&frames)
+                );
+            }
+            let (walked, frames) = (addresses(&walked), addresses(&frames));
+            // They begin in different functions of their own, called from here by different calls.
+            let outermost = walked.iter().rev().zip(frames.iter().rev());
+            let same = outermost.take_while(|(one, other)| one == other).count();
+            let longest = walked.len().max(frames.len());
+            assert!(
+                same > DEEP && same + 4 >= longest,
+                "{walked:x?}\n{frames:x?}"
+            );
+        });
+    }
+    walker.release(Vec::new());
+    let expected = if fast::IS_THERE { 2 << DEEP } else { 0 };
+    assert!(known_again >= expected, "{known_again} of {expected}");
+}
+
+#[test]
+fn what_is_known_is_kept_by_marks() {
+    let frame = |at| PhysicalFrame {
+        ip: ReturnAddress(at),
+        sp: StackPointer(at),
+    };
+    let mut known = Known::new(&[frame(1), frame(2)]);
+    let marks = [Mark(3), Mark(4)];
+    let way = Arc::new(Way::new(vec![Step::Mark, Step::Ip(ReturnAddress(1))]));
+    known.keep_way(marks.into_iter(), &way);
+    assert_eq!(known.way(marks.into_iter()), Some(&way));
+    assert_eq!(known.way(marks.into_iter().rev()), None);
+    assert_eq!(known.way(marks.into_iter().take(1)), None);
+    for at in 0..2 * MOST_WAYS {
+        known.keep_way([Mark(at)].into_iter(), &way);
+    }
+    assert_eq!(known.ways.len(), MOST_WAYS);
+}
