@@ -153,6 +153,8 @@
 //!   Whoever awaits them is traced down to what they wait for.
 //! * `serde`: `Serialize` for dumps and traces. (As JSON they can be written without.)
 //! * `tracing`: what a watchdog reports, as events.
+//! * `attach`: `attach` and `#[tasktrace::main(attach)]`: the program `tasktrace` can ask the process.
+//! * `cli`: that program: `cargo install tasktrace --features cli`.
 //!
 //! # What a program needs
 //!
@@ -202,6 +204,7 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
+//! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | http, os, sync |
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
@@ -229,6 +232,8 @@
 //! 6. A trace is never blank.
 //! 7. `unsafe` is in `unwind`, `capture`, `task` and `os` only.
 
+#[cfg(any(feature = "attach", feature = "cli"))]
+mod attach;
 mod capture;
 mod dump;
 mod host;
@@ -253,6 +258,8 @@ pub mod __private;
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 
+#[cfg(feature = "attach")]
+pub use attach::{AttachError, Attached, attach};
 pub use capture::set_sample_signal;
 pub use dump::{
     Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,

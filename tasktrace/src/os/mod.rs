@@ -3,6 +3,7 @@
 //! * [`signal`]: what signals there are, and what is done with them.
 //! * [`relay`]: telling a thread of them.
 //! * [`mod@thread`], [`mod@file`], [`stderr`]: what else.
+//! * `process`, `socket`: who is there to be connected to (features `attach` and `cli`).
 //!
 //! Where it has no such thing, the functions say so; nobody outside of here asks which system it is.
 
@@ -11,10 +12,14 @@ use std::io;
 #[cfg(unix)]
 pub(crate) mod errno;
 pub(crate) mod file;
+#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
+pub(crate) mod process;
 #[cfg_attr(not(unix), path = "no_relay.rs")]
 pub(crate) mod relay;
 #[cfg_attr(not(unix), path = "no_signal.rs")]
 pub(crate) mod signal;
+#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
+pub(crate) mod socket;
 pub(crate) mod stderr;
 pub(crate) mod thread;
 
