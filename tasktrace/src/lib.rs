@@ -232,6 +232,8 @@
 mod capture;
 mod dump;
 mod host;
+#[cfg(feature = "http")]
+mod http;
 mod origin;
 mod os;
 mod render;
