@@ -1,8 +1,10 @@
 //! What can be asked for: something to look at, and a form to show it in.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, process};
 
 use http::StatusCode;
 
@@ -11,6 +13,7 @@ use super::response::{Policy, Refusal};
 use super::shelf::{Item, Shelf};
 use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::host::Host;
+use crate::render::About;
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// What is looked at.
@@ -39,6 +42,8 @@ pub(super) enum Form {
     /// Each task below those that await it.
     Forest,
     Json,
+    /// For the page.
+    View,
 }
 
 /// The two together.
@@ -68,7 +73,7 @@ impl Form {
     pub(super) fn media(self) -> &'static str {
         match self {
             Self::Text | Self::Forest => "text/plain; charset=utf-8",
-            Self::Json => "application/json",
+            Self::Json | Self::View => "application/json",
         }
     }
 
@@ -98,6 +103,14 @@ fn task(id: u64) -> Result<TraceHandle, Refusal> {
     tasks().find(|task| task.id() == id).ok_or_else(gone)
 }
 
+/// What has been seen.
+pub(super) struct Sight {
+    dump: Dump,
+    taken: SystemTime,
+    /// How long it took.
+    took: Duration,
+}
+
 /// Does the jobs.
 pub(super) struct Maker {
     /// How long tasks may take to answer.
@@ -108,7 +121,7 @@ pub(super) struct Maker {
 impl Craft for Maker {
     type Order = Order;
     type Subject = Subject;
-    type Sight = Result<Dump, Refusal>;
+    type Sight = Result<Sight, Refusal>;
     type Product = Result<Arc<Item>, Refusal>;
 
     fn subject(order: &Order) -> Subject {
@@ -116,6 +129,31 @@ impl Craft for Maker {
     }
 
     fn look(&self, order: &Order, _: &dyn Fn() -> bool) -> Self::Sight {
+        let taken = SystemTime::now();
+        let begun = Instant::now();
+        let dump = self.dump(order)?;
+        let took = begun.elapsed();
+        Ok(Sight { dump, taken, took })
+    }
+
+    fn make(&self, sight: &Self::Sight, order: &Order) -> Self::Product {
+        let sight = sight.as_ref().map_err(Refusal::clone)?;
+        let kept = self
+            .shelf
+            .keep(|out| write(sight, order.job, &mut io::BufWriter::new(out)));
+        match kept {
+            Ok(Ok(item)) => Ok(item),
+            Ok(Err(full)) => Err(full.into()),
+            Err(error) => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("it cannot be written: {error}"),
+            )),
+        }
+    }
+}
+
+impl Maker {
+    fn dump(&self, order: &Order) -> Result<Dump, Refusal> {
         let host = order.host.as_ref();
         match order.job.subject {
             Subject::Tasks(Asking::Polled) => Ok(dump_in(host, self.budget)),
@@ -130,28 +168,38 @@ impl Craft for Maker {
             }
         }
     }
+}
 
-    fn make(&self, sight: &Self::Sight, order: &Order) -> Self::Product {
-        let dump = sight.as_ref().map_err(Refusal::clone)?;
-        let kept = self
-            .shelf
-            .keep(|out| write(dump, order.job.form, &mut io::BufWriter::new(out)));
-        match kept {
-            Ok(Ok(item)) => Ok(item),
-            Ok(Err(full)) => Err(full.into()),
-            Err(error) => Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("it cannot be written: {error}"),
-            )),
+fn write(sight: &Sight, job: Job, out: &mut impl Write) -> io::Result<()> {
+    let dump = &sight.dump;
+    match job.form {
+        Form::Text => writeln!(out, "{dump}")?,
+        Form::Forest => writeln!(out, "{}", dump.by_awaiter())?,
+        Form::Json => writeln!(out, "{}", dump.json())?,
+        Form::View => {
+            let about = sight.about(job.subject);
+            writeln!(out, "{}", dump.view(&about))?;
+        }
+    }
+    out.flush()
+}
+
+impl Sight {
+    fn about(&self, subject: Subject) -> About {
+        let (Subject::Tasks(asking) | Subject::Task(_, asking)) = subject;
+        About {
+            program: program(),
+            pid: process::id(),
+            taken: self.taken,
+            took: self.took,
+            asked: asking == Asking::Polled,
         }
     }
 }
 
-fn write(dump: &Dump, form: Form, out: &mut impl Write) -> io::Result<()> {
-    match form {
-        Form::Text => writeln!(out, "{dump}")?,
-        Form::Forest => writeln!(out, "{}", dump.by_awaiter())?,
-        Form::Json => writeln!(out, "{}", dump.json())?,
-    }
-    out.flush()
+/// The name of this program.
+fn program() -> String {
+    let path = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().unwrap_or(&path);
+    name.to_string_lossy().into_owned()
 }

@@ -5,6 +5,7 @@ mod auth;
 mod base64;
 mod body;
 mod builder;
+mod document;
 mod gate;
 mod host;
 mod job;

@@ -15,8 +15,8 @@ use super::shelf::Full;
 pub(super) enum Policy {
     /// Nothing.
     Nothing,
-    /// What its own scripts and styles do, which carry this word, and to fetch from here.
-    Page { nonce: String },
+    /// What this says.
+    Page(HeaderValue),
     /// It may run scripts, on behalf of nobody: it cannot reach anything, not even here.
     Sandbox,
 }
@@ -40,12 +40,7 @@ impl Policy {
                  style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
                  frame-ancestors 'none'",
             ),
-            Self::Page { nonce } => HeaderValue::try_from(format!(
-                "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
-                 img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-                 frame-ancestors 'none'"
-            ))
-            .unwrap_or_else(|_| Self::Nothing.value()),
+            Self::Page(policy) => policy.clone(),
         }
     }
 }

@@ -51,6 +51,9 @@ impl<'a> Asked<'a> {
         if let Some(name) = path.strip_prefix("tasks/") {
             return self.task(name);
         }
+        if path == "view.json" {
+            return self.all(Form::View);
+        }
         match path.strip_prefix("dump.") {
             Some(extension) => {
                 let form = self.form(extension)?;

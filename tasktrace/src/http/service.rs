@@ -11,9 +11,9 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use tower_service::Service;
 
 use super::body::Body;
+use super::document::document;
 use super::gate::{Gate, Ticket, Width};
 use super::job::{Form, Job, Maker, Order};
-use super::page;
 use super::response::{Refusal, response};
 use super::route::{Asked, Route};
 use super::settings::{Access, Settings};
@@ -79,7 +79,7 @@ impl TasksService {
         let longest = self.settings.longest_profile;
         let route = Asked::new(request.uri(), &accept, longest).route()?;
         let job = match route {
-            Route::Page => return Ok(Answer::Ready(Some(page::document()))),
+            Route::Page => return Ok(Answer::Ready(Some(document()))),
             Route::Job(job) => job,
         };
         if is_head {
