@@ -31,6 +31,8 @@ use crate::dump::{Dump, Forest, StallReport};
 use crate::trace::{Trace, Tree};
 use fold::Telling;
 use out::{Detail, Out, Style};
+#[cfg(feature = "http")]
+pub(crate) use serial::About;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

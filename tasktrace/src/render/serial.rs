@@ -5,6 +5,8 @@
 //! * text in [`json`];
 //! * whatever one likes with the feature `serde`, in `serialize`.
 //!
+//! With the feature `http`, `view` has what the page is made of, which is no format for others.
+//!
 //! The format is that of `schema/tasktrace.schema.json`. What is different from the types:
 //!
 //! * A dump or a trace starts with the name and the version of its format. Fields may be added
@@ -28,6 +30,8 @@ use crate::symbol::Paths;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
 use value::{List, Object, Value};
+#[cfg(feature = "http")]
+pub(crate) use view::About;
 
 /// The format of a [`Dump`].
 const DUMP: &str = "tasktrace.dump/1";
@@ -47,6 +51,10 @@ macro_rules! object {
         })
     };
 }
+
+// It needs the macro.
+#[cfg(feature = "http")]
+mod view;
 
 impl<'a> From<&'a Dump> for Value<'a> {
     fn from(dump: &'a Dump) -> Self {
@@ -130,14 +138,20 @@ impl From<&TaskId> for Value<'_> {
 
 impl<'a> From<&'a TaskState> for Value<'a> {
     fn from(state: &'a TaskState) -> Self {
-        let kind = match state {
-            TaskState::Running(running) => return running.into(),
-            TaskState::NeverPolled => "never_polled",
-            TaskState::Suspended => "suspended",
-            TaskState::Woken => "woken",
-            TaskState::Finished => "finished",
-        };
-        object!("TaskState", { "kind": kind, })
+        match state {
+            TaskState::Running(running) => running.into(),
+            other => object!("TaskState", { "kind": state_word(other), }),
+        }
+    }
+}
+
+fn state_word(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::NeverPolled => "never_polled",
+        TaskState::Running(_) => "running",
+        TaskState::Suspended => "suspended",
+        TaskState::Woken => "woken",
+        TaskState::Finished => "finished",
     }
 }
 
@@ -268,30 +282,36 @@ impl<'a> From<Step<'a>> for Value<'a> {
 
 impl From<&Wait> for Value<'_> {
     fn from(wait: &Wait) -> Self {
-        let word = match wait {
-            Wait::Registered => "registered",
-            Wait::Yielded => "yielded",
-            Wait::OutOfBudget => "out_of_budget",
-            Wait::NoWaker => "no_waker",
-            Wait::Suspended => "suspended",
-            Wait::NotPolled => "not_polled",
-            Wait::Running => "running",
-        };
-        word.into()
+        wait_word(wait).into()
+    }
+}
+
+fn wait_word(wait: &Wait) -> &'static str {
+    match wait {
+        Wait::Registered => "registered",
+        Wait::Yielded => "yielded",
+        Wait::OutOfBudget => "out_of_budget",
+        Wait::NoWaker => "no_waker",
+        Wait::Suspended => "suspended",
+        Wait::NotPolled => "not_polled",
+        Wait::Running => "running",
     }
 }
 
 impl From<&Notes> for Value<'_> {
     fn from(notes: &Notes) -> Self {
-        let missing = notes.missing.map(|missing| match missing {
-            Missing::Symbols => "symbols",
-            Missing::DebugInfo => "debug_info",
-        });
         object!("Notes", {
-            "missing": missing,
+            "missing": notes.missing.map(missing_word),
             "leaves_not_recorded": notes.dropped,
             "wakers_of_other_threads": notes.elsewhere,
         })
+    }
+}
+
+fn missing_word(missing: Missing) -> &'static str {
+    match missing {
+        Missing::Symbols => "symbols",
+        Missing::DebugInfo => "debug_info",
     }
 }
 
