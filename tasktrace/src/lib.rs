@@ -206,7 +206,7 @@
 //! |---|---|---|
 //! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | http, os, sync |
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
-//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, render, sync, task |
+//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, os, render, sync, task |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |

@@ -13,7 +13,8 @@ use super::response::{Policy, Refusal};
 use super::shelf::{Item, Shelf};
 use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::host::Host;
-use crate::render::About;
+use crate::os::age;
+use crate::render::{About, Process};
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// What is looked at.
@@ -44,6 +45,8 @@ pub(super) enum Form {
     Json,
     /// For the page.
     View,
+    /// What the process says of itself.
+    Process,
 }
 
 /// The two together.
@@ -73,7 +76,7 @@ impl Form {
     pub(super) fn media(self) -> &'static str {
         match self {
             Self::Text | Self::Forest => "text/plain; charset=utf-8",
-            Self::Json | Self::View => "application/json",
+            Self::Json | Self::View | Self::Process => "application/json",
         }
     }
 
@@ -179,6 +182,15 @@ fn write(sight: &Sight, job: Job, out: &mut impl Write) -> io::Result<()> {
         Form::View => {
             let about = sight.about(job.subject);
             writeln!(out, "{}", dump.view(&about))?;
+        }
+        Form::Process => {
+            let process = Process {
+                program: &program(),
+                pid: process::id(),
+                age: age::of_this_process(),
+                dump,
+            };
+            writeln!(out, "{process}")?;
         }
     }
     out.flush()

@@ -54,6 +54,12 @@ impl<'a> Asked<'a> {
         if path == "view.json" {
             return self.all(Form::View);
         }
+        if path == "process.json" {
+            // It is counted, and nobody need be asked for that.
+            let subject = Subject::Tasks(Asking::LookedAt);
+            let form = Form::Process;
+            return Ok(Route::Job(Job { subject, form }));
+        }
         match path.strip_prefix("dump.") {
             Some(extension) => {
                 let form = self.form(extension)?;

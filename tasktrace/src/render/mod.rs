@@ -32,7 +32,7 @@ use crate::trace::{Trace, Tree};
 use fold::Telling;
 use out::{Detail, Out, Style};
 #[cfg(feature = "http")]
-pub(crate) use serial::About;
+pub(crate) use serial::{About, Process};
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

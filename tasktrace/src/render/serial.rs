@@ -29,6 +29,8 @@ use crate::dump::{Dump, Hang, Source, Stage, TaskDump, Why};
 use crate::symbol::Paths;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
+#[cfg(feature = "http")]
+pub(crate) use process::Process;
 use value::{List, Object, Value};
 #[cfg(feature = "http")]
 pub(crate) use view::About;
@@ -52,7 +54,9 @@ macro_rules! object {
     };
 }
 
-// It needs the macro.
+// They need the macro.
+#[cfg(feature = "http")]
+mod process;
 #[cfg(feature = "http")]
 mod view;
 

@@ -56,7 +56,7 @@ fn main() {
             "start attach" => tasktrace::__private::start_attach(),
             "http" => {
                 let running = tasktrace::http::serve("127.0.0.1:0").expect("it can be bound");
-                println!("http://{}", running.address());
+                println!("http://{}", running.local_addr());
                 server = Some(running);
             }
             "tasks" => {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
@@ -43,7 +44,7 @@ impl Terminal {
         let child = unsafe { command.pre_exec(leads) }
             .spawn()
             .expect("it is built");
-        let screen = Arc::new((Mutex::new(vt100::Parser::new(20, 100, 0)), Condvar::new()));
+        let screen = Arc::new((Mutex::new(parser(100, 20)), Condvar::new()));
         let mut reader = master.try_clone().expect("it is open");
         let shared = Arc::clone(&screen);
         thread::spawn(move || {
@@ -75,7 +76,7 @@ impl Terminal {
     fn resize(&self, columns: u16, rows: u16) {
         let mut parser = self.screen.0.lock().expect("nobody panics");
         // What was there is drawn anew.
-        *parser = vt100::Parser::new(rows, columns, 0);
+        *parser = self::parser(columns, rows);
         parser.process(b"\x1b[?1049h");
         drop(parser);
         resize(&self.master, columns, rows);
@@ -140,6 +141,12 @@ impl Drop for Terminal {
     }
 }
 
+/// What reads a screen of this size.
+fn parser(columns: u16, rows: u16) -> vt100::Parser {
+    let size = |it| NonZeroU16::new(it).expect("it is some");
+    vt100::Parser::new(size(rows), size(columns), 0)
+}
+
 fn open() -> (File, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let null = std::ptr::null_mut();
@@ -193,12 +200,12 @@ fn keys() {
     terminal.types("\r");
     terminal.shows("\"order bob\"");
     terminal.types("\r");
-    terminal.hides("WAITS FOR");
+    terminal.hides("STATE");
     terminal.shows("╼ attached::order");
     terminal.resize(60, 10);
     terminal.shows("Esc back");
     terminal.types("\u{1b}");
-    terminal.shows("WAITS FOR");
+    terminal.shows("STATE");
     terminal.resize(120, 30);
     terminal.shows("\"order eve\"");
     terminal.types("p");

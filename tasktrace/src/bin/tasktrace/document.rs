@@ -13,7 +13,7 @@ const VIEW: &str = "tasktrace.view/1";
 #[derive(Debug, Deserialize)]
 pub(crate) struct Process {
     pub(crate) name: String,
-    pub(crate) age_ns: u64,
+    pub(crate) age_ns: Option<u64>,
     pub(crate) tasks: u64,
     pub(crate) untraced: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! `tasktrace ps`: the processes that can be asked, or the tasks of one.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -61,7 +62,8 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
         match answer {
             Ok(it) => {
                 let tasks = it.tasks.to_string();
-                let age = human(std::time::Duration::from_nanos(it.age_ns));
+                let age = it.age_ns.map(Duration::from_nanos);
+                let age = age.map_or_else(none, human);
                 table.row(false, vec![pid, tasks, age, it.name.clone()]);
             }
             Err(failure) => table.row(true, vec![pid, none(), none(), format!("({failure})")]),

@@ -267,6 +267,8 @@ fn row_line(state: &State, view: &View, row: Row, name_width: usize, look: Look)
     };
     let complaint = group.complaint();
     let mark = if complaint.is_some() { "! " } else { "  " };
+    // For how long has been said.
+    let complaint = complaint.filter(|_| group.urgency != "long");
     let name = visible(&name);
     let name = match name.chars().count() > name_width {
         // The end of a path tells more.
