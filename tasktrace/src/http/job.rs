@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, process};
 
-use http::StatusCode;
-
 use super::gate::Craft;
+use super::pprof;
 use super::response::{Policy, Refusal};
 use super::shelf::{Item, Shelf};
 use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::host::Host;
 use crate::os::age;
-use crate::render::{About, Process};
+use crate::render::{About, GoProfile, Process, Weight};
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// What is looked at.
@@ -47,6 +46,13 @@ pub(super) enum Form {
     View,
     /// What the process says of itself.
     Process,
+    Folded(Weight),
+    Flamegraph(Weight),
+    Pprof,
+    /// As at Go's addresses.
+    GoPprof(GoProfile),
+    GoCounted(GoProfile),
+    GoStacks,
 }
 
 /// The two together.
@@ -75,14 +81,30 @@ impl Form {
     /// The type of its media.
     pub(super) fn media(self) -> &'static str {
         match self {
-            Self::Text | Self::Forest => "text/plain; charset=utf-8",
+            Self::Text | Self::Forest | Self::Folded(_) | Self::GoCounted(_) | Self::GoStacks => {
+                "text/plain; charset=utf-8"
+            }
+            Self::Flamegraph(_) => "image/svg+xml",
+            Self::Pprof | Self::GoPprof(_) => pprof::MEDIA,
             Self::Json | Self::View | Self::Process => "application/json",
         }
     }
 
     /// What it may do in a browser.
     pub(super) fn policy(self) -> Policy {
-        Policy::Nothing
+        match self {
+            Self::Flamegraph(_) => Policy::Sandbox,
+            _ => Policy::Nothing,
+        }
+    }
+
+    /// What it is called when it is saved, if that is what is done with it.
+    pub(super) fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Pprof => Some("tasks.pb.gz"),
+            Self::GoPprof(_) => Some("profile.pb.gz"),
+            _ => None,
+        }
     }
 }
 
@@ -147,10 +169,7 @@ impl Craft for Maker {
         match kept {
             Ok(Ok(item)) => Ok(item),
             Ok(Err(full)) => Err(full.into()),
-            Err(error) => Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("it cannot be written: {error}"),
-            )),
+            Err(error) => Err(pprof::unwritten(error)),
         }
     }
 }
@@ -192,6 +211,12 @@ fn write(sight: &Sight, job: Job, out: &mut impl Write) -> io::Result<()> {
             };
             writeln!(out, "{process}")?;
         }
+        Form::Folded(weight) => write!(out, "{}", dump.folded(weight))?,
+        Form::Flamegraph(weight) => dump.write_flamegraph(weight, &mut *out)?,
+        Form::Pprof => dump.write_pprof(&mut *out)?,
+        Form::GoPprof(profile) => dump.write_go_pprof(profile, &mut *out)?,
+        Form::GoCounted(profile) => write!(out, "{}", dump.go_counted(profile))?,
+        Form::GoStacks => write!(out, "{}", dump.go_stacks())?,
     }
     out.flush()
 }
