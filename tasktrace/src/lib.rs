@@ -263,6 +263,11 @@ pub mod __private;
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 
+// It links to what that feature adds.
+#[cfg(all(doc, feature = "attach"))]
+#[doc = include_str!("../docs/cli.md")]
+pub mod command_line {}
+
 #[cfg(feature = "attach")]
 pub use attach::{AttachError, Attached, attach};
 pub use capture::set_sample_signal;

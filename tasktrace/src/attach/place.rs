@@ -43,6 +43,8 @@ const LONGEST_NAME: usize = "/4294967295.sock".len();
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
+    /// Whose it is.
+    user: u32,
 }
 
 /// Why a directory is not used.
@@ -138,7 +140,7 @@ impl Place {
             let mode = found.mode;
             return Err(Unfit::Open { path, mode });
         }
-        Ok(Self { path })
+        Ok(Self { path, user })
     }
 
     /// The directory.
@@ -186,8 +188,13 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// If it cannot be found out, or not be removed. It is no error if another process has the lock.
+    /// If it cannot be found out, or not be removed. It is no error if another process has the lock, or
+    /// if the directory is another user's: even for root, who would make a lock that they could not
+    /// take.
     pub fn remove_stale(&self, process: u32) -> io::Result<bool> {
+        if self.user != process::user() {
+            return Ok(false);
+        }
         match self.lock()? {
             Some(lock) => self.remove_stale_in(&lock, process),
             None => Ok(false),

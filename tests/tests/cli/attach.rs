@@ -280,6 +280,17 @@ fn by_attribute_and_environment() {
     }
 }
 
+#[test]
+fn main_with_the_attribute() {
+    let runtime = Runtime::new();
+    let program = runtime.start_other(env!("CARGO_BIN_EXE_attached_main"));
+    let dump = runtime.ask(&["dump", &program.pid()]);
+    assert!(dump.starts_with("1 task: 1 running"), "{dump}");
+    assert!(dump.contains("attached_main::main"), "{dump}");
+    program.ends_well();
+    assert_eq!(sockets(&runtime), [""; 0]);
+}
+
 fn sockets_or_none(runtime: &Runtime) -> usize {
     match runtime.place().exists() {
         true => sockets(runtime).len(),

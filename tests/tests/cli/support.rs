@@ -68,6 +68,13 @@ impl Runtime {
         Program::start(&mut command)
     }
 
+    /// Starts another one.
+    #[track_caller]
+    pub(crate) fn start_other(&self, program: &str) -> Program {
+        let mut command = Command::new(program);
+        Program::start(self.environment(&mut command))
+    }
+
     /// `tasktrace` with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CLI);

@@ -3,7 +3,7 @@
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Output, Paint};
+use crate::output::{Output, Paint, visible};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Failure> {
@@ -27,17 +27,18 @@ pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Fail
     }
     let output = Output::new(args.output);
     let is_text = !json && !args.folded;
-    if is_text && paint.is_on() && matches!(output, Output::Stdout) {
+    if is_text && output.is_seen(paint) {
         bytes = painted(&String::from_utf8_lossy(&bytes), paint).into_bytes();
     }
     output.write(&bytes)?;
     output.tell(bytes.len(), json)
 }
 
-/// What may be wrong stands out.
+/// What may be wrong stands out, and nothing of the text does anything to the terminal.
 fn painted(text: &str, paint: Paint) -> String {
     let mut painted = String::with_capacity(text.len());
-    for line in text.lines() {
+    for line in text.lines().map(visible) {
+        let line = line.as_str();
         let is_task =
             line.starts_with("task ") || line.contains(" tasks ") && !line.starts_with(' ');
         painted += &match line {
@@ -57,11 +58,11 @@ mod tests {
 
     #[test]
     fn what_may_be_wrong_is_red() {
-        let text = "2 tasks: 2 suspended\n! task 2\n  ╼ a\n";
+        let text = "2 tasks: 2 suspended\n! task 2\n  ╼ \u{7}a\n";
         let paint = Paint::new(When::Always);
         assert_eq!(
             painted(text, paint),
-            "2 tasks: 2 suspended\n\x1b[1;31m! task 2\x1b[0m\n  ╼ a\n"
+            "2 tasks: 2 suspended\n\x1b[1;31m! task 2\x1b[0m\n  ╼ \u{fffd}a\n"
         );
     }
 }

@@ -31,6 +31,11 @@ impl Output {
         }
     }
 
+    /// Whether it is a terminal, or is to look as if it were one.
+    pub(crate) fn is_seen(&self, paint: Paint) -> bool {
+        matches!(self, Self::Stdout) && (paint.is_on() || io::stdout().is_terminal())
+    }
+
     /// Writes all of it.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
