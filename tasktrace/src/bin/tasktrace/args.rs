@@ -30,7 +30,7 @@ server with --addr.";
 
 /// Shows where the async tasks of a process are waiting.
 #[derive(Debug, Parser)]
-#[command(name = "tasktrace", version, after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "tasktrace", bin_name = "tasktrace", version, after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -95,7 +95,7 @@ pub(crate) struct Target {
     #[arg(value_name = "PID", value_parser = pid(), conflicts_with = "addr")]
     pub(crate) process: Option<u32>,
 
-    /// The same
+    /// The process, as an option
     #[arg(long = "pid", value_name = "PID", value_parser = pid(), conflicts_with_all = ["process", "addr"])]
     pub(crate) pid: Option<u32>,
 

@@ -15,11 +15,11 @@ use crate::document::{Group, View};
 use crate::output::visible;
 use crate::time::{human, human_ms};
 
-/// The widths of the columns before the last two, with a blank after each.
-const WIDTHS: [usize; 4] = [2, 9, 13, 9];
-
 /// How wide the name of a task may be.
 const NAME: (usize, usize) = (12, 44);
+
+/// Of so many rows the names are measured.
+const MEASURED: usize = 1000;
 
 /// What is older is told of, with the time that it takes to come by.
 const STALE: Duration = Duration::from_secs(3);
@@ -69,7 +69,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, look: Look, now: Instan
     frame.render_widget(Text::from(header(state, look, now)), top);
     match (&state.view, &state.open) {
         (_, Some(_)) => draw_task(frame, state, look, middle),
-        (Some(view), None) => draw_list(frame, state, view, look, middle),
+        (Some(_), None) => draw_list(frame, state, look, middle),
         (None, None) => {
             let text = match &state.failure {
                 Some(_) => "nothing has been received",
@@ -120,9 +120,10 @@ fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
     if state.failure.is_none() {
         let asked = match (&state.view, state.snapshot) {
             (_, true) => "live frames only".to_owned(),
-            (Some(view), false) if view.asked == 1 => {
-                format!("asked in {}", human_ms(view.took_ms))
-            }
+            (Some(view), false) if view.asked == 1 => match view.took_ms {
+                0 => "asked in less than 1ms".to_owned(),
+                took => format!("asked in {}", human_ms(took)),
+            },
             (_, false) => "asking".to_owned(),
         };
         let every = human(state.interval);
@@ -183,7 +184,7 @@ fn counts(view: &View) -> String {
     }
 }
 
-fn draw_list(frame: &mut Frame<'_>, state: &State, view: &View, look: Look, area: Rect) {
+fn draw_list(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
     let width = usize::from(area.width);
     let height = usize::from(area.height).saturating_sub(1);
     let name_width = names(state, width);
@@ -206,7 +207,7 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, view: &View, look: Look, area
     let first = state.selected.saturating_sub(height / 2);
     let first = first.min(state.rows.len().saturating_sub(height));
     for (at, row) in state.rows.iter().enumerate().skip(first).take(height) {
-        let line = row_line(state, view, *row, name_width, look);
+        let line = row_line(state, *row, name_width, look);
         let line = match at == state.selected {
             true => {
                 let mut text: String = line.spans.iter().map(|span| &*span.content).collect();
@@ -230,54 +231,60 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, view: &View, look: Look, area
 
 /// How wide the column of names is: as wide as what is in it, within limits.
 fn names(state: &State, width: usize) -> usize {
-    // Those on the screen would do, but then it would move.
-    let mut longest = NAME.0;
-    if let Some(view) = &state.view {
-        let lengths = view.groups.iter().map(|group| group.name.chars().count());
-        longest = lengths.fold(longest, usize::max);
-    }
-    if !matches!(state.list, List::Groups) {
-        longest = NAME.1;
-    }
+    // Those on the screen would do, but then it would move with each key.
+    let rows = state.rows.iter().take(MEASURED);
+    let lengths = rows.map(|row| name(state, *row).chars().count());
+    let longest = lengths.fold(NAME.0, usize::max);
     longest.min(NAME.1).min((width / 3).max(NAME.0))
 }
 
-fn row_line(state: &State, view: &View, row: Row, name_width: usize, look: Look) -> Line<'static> {
-    let Some(group) = view.groups.get(row.group) else {
+/// The name of a group, or of a task.
+fn name(state: &State, row: Row) -> String {
+    let Some(group) = state.group(row) else {
+        return String::new();
+    };
+    let label = row
+        .member
+        .and_then(|at| group.tasks.label.get(at)?.as_deref());
+    let name = match (label, &state.list) {
+        // The name is the same for all of them.
+        (Some(label), List::Members(_)) => format!("\"{label}\""),
+        (Some(label), _) => format!("{} \"{label}\"", group.name),
+        (None, _) => group.name.clone(),
+    };
+    visible(&name)
+}
+
+fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'static> {
+    let Some(group) = state.group(row) else {
         return Line::default();
     };
     let tasks = &group.tasks;
-    let (number, waited, name) = match row.member {
-        None => (
-            Some(tasks.len as u64),
-            group.longest_ms(),
-            group.name.clone(),
+    let (number, waited) = match row.member {
+        None => (Some(tasks.len as u64), group.longest_ms()),
+        Some(at) => (
+            tasks.id.get(at).copied(),
+            tasks.waited_ms.get(at).copied().flatten(),
         ),
-        Some(at) => {
-            let label = tasks.label.get(at).and_then(Option::as_deref);
-            let name = match (label, &state.list) {
-                // The name is the same for all of them.
-                (Some(label), List::Members(_)) => format!("\"{label}\""),
-                (Some(label), _) => format!("{} \"{label}\"", group.name),
-                (None, _) => group.name.clone(),
-            };
-            let waited = tasks.waited_ms.get(at).copied().flatten();
-            (tasks.id.get(at).copied(), waited, name)
-        }
     };
     let complaint = group.complaint();
     let mark = if complaint.is_some() { "! " } else { "  " };
     // For how long has been said.
     let complaint = complaint.filter(|_| group.urgency != "long");
-    let name = visible(&name);
+    let name = name(state, row);
     let name = match name.chars().count() > name_width {
         // The end of a path tells more.
         true if row.member.is_none() => shortened_front(&name, name_width),
         _ => fitted(&name, name_width),
     };
-    let [mark_width, ..] = WIDTHS;
+    let waits_for = visible(&waits_for(group));
+    let complaint = match complaint {
+        Some(complaint) if waits_for.starts_with("at ") => format!("{complaint} "),
+        Some(complaint) => format!("{complaint}: "),
+        None => String::new(),
+    };
     Line::from(vec![
-        Span::styled(format!("{mark:mark_width$}"), look.wrong()),
+        Span::styled(mark, look.wrong()),
         Span::raw(format!("{:>7}  ", number.unwrap_or(0))),
         Span::styled(
             format!("{:<13}", group.state.replace('_', " ")),
@@ -288,11 +295,8 @@ fn row_line(state: &State, view: &View, row: Row, name_width: usize, look: Look)
             waited.map_or_else(|| "-".to_owned(), human_ms)
         )),
         Span::raw(format!("{name:<name_width$}  ")),
-        Span::styled(
-            complaint.map_or_else(String::new, |it| format!("{it}: ")),
-            look.wrong(),
-        ),
-        Span::raw(visible(&waits_for(group))),
+        Span::styled(complaint, look.wrong()),
+        Span::raw(waits_for),
     ])
 }
 
@@ -441,7 +445,7 @@ mod tests {
                 "tasktrace  shop (4711)  4 tasks: 4 suspended; 1 not traced",
                 "asked in 3ms, every 1.0s, by urgency",
                 "    TASKS  STATE        LONGEST  TASK             WAITS FOR",
-                "!       1  suspended       4.0s  shop::reconnect  has no waker registered: at src/db.rs:7",
+                "!       1  suspended       4.0s  shop::reconnect  has no waker registered at src/db.rs:7",
                 "        3  suspended       2.0s  shop::order      tokio::sync::Mutex::lock at src/main.rs:42 and 1 more",
                 "",
                 "",
