@@ -11,11 +11,13 @@ use crate::is_served;
 /// More than what the system keeps for a connection.
 const TASKS: usize = 40_000;
 
+const TIMEOUT: Duration = Duration::from_secs(1);
+
 #[test]
 fn they_are_cut_off_and_hold_nothing() {
     // As JSON, each is some hundred bytes.
     let tasks: Vec<_> = (0..TASKS).map(|_| tasktrace::traced(async {})).collect();
-    let builder = http::builder().write_timeout(Duration::from_millis(500));
+    let builder = http::builder().write_timeout(TIMEOUT);
     let server = builder.bind("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     let length = get(address, "/dump.json?capture=0").body.len();
@@ -35,8 +37,9 @@ fn they_are_cut_off_and_hold_nothing() {
         // Until there is something to be read, which is not read.
         stream.peek(&mut [0]).unwrap();
     }
-    // So long it takes until all are given up: what comes after that has been sent before.
-    while begun.elapsed() < Duration::from_secs(4) {
+    // Long after all have been given up, there is what was sent before.
+    let asked = Instant::now();
+    while asked.elapsed() < 5 * TIMEOUT {
         is_served(address);
     }
     for mut stream in streams {
@@ -53,6 +56,6 @@ fn they_are_cut_off_and_hold_nothing() {
         get(address, "/dump.json?capture=0").body.len() / 1000,
         length / 1000
     );
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed() < 2 * PATIENCE);
     drop(tasks);
 }
