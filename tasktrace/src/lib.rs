@@ -205,10 +205,11 @@
 //! | module | job | uses |
 //! |---|---|---|
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
-//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, render, sync, task |
+//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, profile, render, sync, task |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
-//! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
+//! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
+//! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | sync, unwind |
@@ -239,6 +240,7 @@ mod host;
 pub mod http;
 mod origin;
 mod os;
+mod profile;
 mod render;
 #[cfg(feature = "tokio")]
 mod rt;
@@ -262,6 +264,7 @@ pub use capture::set_sample_signal;
 pub use dump::{
     Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,
 };
+pub use profile::{Profile, ProfileBuilder, ProfileSource, Progress, profile};
 pub use render::{UnknownWeight, Weight};
 #[cfg(feature = "tokio")]
 pub use rt::{
