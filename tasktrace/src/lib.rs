@@ -208,10 +208,11 @@
 //! |---|---|---|
 //! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | http, os, sync |
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
-//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, os, render, sync, task |
+//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, os, profile, render, sync, task |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
-//! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
+//! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
+//! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | sync, unwind |
@@ -244,6 +245,7 @@ mod host;
 pub mod http;
 mod origin;
 mod os;
+mod profile;
 mod render;
 #[cfg(feature = "tokio")]
 mod rt;
@@ -274,6 +276,7 @@ pub use capture::set_sample_signal;
 pub use dump::{
     Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,
 };
+pub use profile::{Profile, ProfileBuilder, ProfileSource, Progress, profile};
 pub use render::{UnknownWeight, Weight};
 #[cfg(feature = "tokio")]
 pub use rt::{

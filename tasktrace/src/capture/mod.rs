@@ -15,7 +15,9 @@ mod waker;
 
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 pub(crate) use live::{Around, Live, Marker, Surroundings};
 pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
@@ -81,6 +83,14 @@ impl Capture {
     }
 }
 
+/// How long recording stacks has taken on all threads, in nanoseconds.
+static SPENT: AtomicU64 = AtomicU64::new(0);
+
+/// How long recording stacks has taken on all threads: what captures cost those who are asked.
+pub(crate) fn time_spent() -> Duration {
+    Duration::from_nanos(SPENT.load(Ordering::Relaxed))
+}
+
 thread_local! {
     /// How many leaves have been recorded on this thread.
     static LEAVES: Cell<usize> = const { Cell::new(0) };
@@ -141,6 +151,7 @@ impl CaptureRef {
     /// Records the stack of the caller, in this capture and in those around it.
     #[inline(never)]
     fn leaf(self, kind: LeafKind) {
+        let begun = Instant::now();
         count_leaf();
         let surroundings = (self.surroundings)();
         let captures = surroundings.iter().filter_map(|around| around.capture);
@@ -169,6 +180,8 @@ impl CaptureRef {
                 });
             }
         });
+        let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
+        SPENT.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Counts wakers that other threads have cloned.

@@ -113,6 +113,11 @@ pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     Dump::new(ask(&tasks, budget), None)
 }
 
+/// All tasks, each of which is polled for it if it answers in time. What is not traced is not counted.
+pub(crate) fn all_asked(budget: Duration) -> Dump {
+    dump_in(None, budget)
+}
+
 /// As [`dump_blocking`], of this executor.
 pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();

@@ -14,7 +14,7 @@ use super::shelf::Item;
 /// The body of a response of [`TasksService`](super::TasksService).
 ///
 /// It is handed out in pieces, as fast as the client reads them. A client that does not read it
-/// within [a time](super::Builder::write_timeout) gets a part of it, and then [`Expired`].
+/// [in time](super::Builder::write_timeout) gets a part of it, and then [`Expired`].
 ///
 /// ```
 /// use http_body::Body;

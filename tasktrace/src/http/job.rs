@@ -1,19 +1,11 @@
 //! What can be asked for: something to look at, and a form to show it in.
 
-use std::io::{self, Write};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use std::{env, process};
+use std::time::Duration;
 
-use super::gate::Craft;
 use super::pprof;
 use super::response::{Policy, Refusal};
-use super::shelf::{Item, Shelf};
-use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::host::Host;
-use crate::os::age;
-use crate::render::{About, GoProfile, Process, Weight};
+use crate::render::{GoProfile, Weight};
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// What is looked at.
@@ -23,6 +15,8 @@ pub(super) enum Subject {
     Tasks(Asking),
     /// The one with this number.
     Task(u64, Asking),
+    /// All tasks, for so long, and how often if that is said.
+    Time(Duration, Asking, Option<Duration>),
 }
 
 /// Whether they are asked.
@@ -116,127 +110,22 @@ impl Subject {
     /// If not.
     pub(super) fn check(self) -> Result<(), Refusal> {
         match self {
-            Self::Tasks(_) => Ok(()),
+            Self::Tasks(_) | Self::Time(..) => Ok(()),
             Self::Task(id, _) => task(id).map(drop),
         }
     }
+
+    /// Whether they are asked for it.
+    pub(super) fn asking(self) -> Asking {
+        match self {
+            Self::Tasks(asking) | Self::Task(_, asking) | Self::Time(_, asking, _) => asking,
+        }
+    }
 }
 
-fn task(id: u64) -> Result<TraceHandle, Refusal> {
+/// The task with this number.
+pub(super) fn task(id: u64) -> Result<TraceHandle, Refusal> {
     let id = TaskId::from_number(id);
     let gone = || Refusal::not_found(format!("there is no task {id}, or not any more"));
     tasks().find(|task| task.id() == id).ok_or_else(gone)
-}
-
-/// What has been seen.
-pub(super) struct Sight {
-    dump: Dump,
-    taken: SystemTime,
-    /// How long it took.
-    took: Duration,
-}
-
-/// Does the jobs.
-pub(super) struct Maker {
-    /// How long tasks may take to answer.
-    pub(super) budget: Duration,
-    pub(super) shelf: Shelf,
-}
-
-impl Craft for Maker {
-    type Order = Order;
-    type Subject = Subject;
-    type Sight = Result<Sight, Refusal>;
-    type Product = Result<Arc<Item>, Refusal>;
-
-    fn subject(order: &Order) -> Subject {
-        order.job.subject
-    }
-
-    fn look(&self, order: &Order, _: &dyn Fn() -> bool) -> Self::Sight {
-        let taken = SystemTime::now();
-        let begun = Instant::now();
-        let dump = self.dump(order)?;
-        let took = begun.elapsed();
-        Ok(Sight { dump, taken, took })
-    }
-
-    fn make(&self, sight: &Self::Sight, order: &Order) -> Self::Product {
-        let sight = sight.as_ref().map_err(Refusal::clone)?;
-        let kept = self
-            .shelf
-            .keep(|out| write(sight, order.job, &mut io::BufWriter::new(out)));
-        match kept {
-            Ok(Ok(item)) => Ok(item),
-            Ok(Err(full)) => Err(full.into()),
-            Err(error) => Err(pprof::unwritten(error)),
-        }
-    }
-}
-
-impl Maker {
-    fn dump(&self, order: &Order) -> Result<Dump, Refusal> {
-        let host = order.host.as_ref();
-        match order.job.subject {
-            Subject::Tasks(Asking::Polled) => Ok(dump_in(host, self.budget)),
-            Subject::Tasks(Asking::LookedAt) => Ok(snapshot_in(host)),
-            Subject::Task(id, asking) => {
-                let task = task(id)?;
-                let task = match asking {
-                    Asking::Polled => asked(&task, self.budget),
-                    Asking::LookedAt => look_at(&task, self.budget),
-                };
-                Ok(Dump::new(vec![task], None))
-            }
-        }
-    }
-}
-
-fn write(sight: &Sight, job: Job, out: &mut impl Write) -> io::Result<()> {
-    let dump = &sight.dump;
-    match job.form {
-        Form::Text => writeln!(out, "{dump}")?,
-        Form::Forest => writeln!(out, "{}", dump.by_awaiter())?,
-        Form::Json => writeln!(out, "{}", dump.json())?,
-        Form::View => {
-            let about = sight.about(job.subject);
-            writeln!(out, "{}", dump.view(&about))?;
-        }
-        Form::Process => {
-            let process = Process {
-                program: &program(),
-                pid: process::id(),
-                age: age::of_this_process(),
-                dump,
-            };
-            writeln!(out, "{process}")?;
-        }
-        Form::Folded(weight) => write!(out, "{}", dump.folded(weight))?,
-        Form::Flamegraph(weight) => dump.write_flamegraph(weight, &mut *out)?,
-        Form::Pprof => dump.write_pprof(&mut *out)?,
-        Form::GoPprof(profile) => dump.write_go_pprof(profile, &mut *out)?,
-        Form::GoCounted(profile) => write!(out, "{}", dump.go_counted(profile))?,
-        Form::GoStacks => write!(out, "{}", dump.go_stacks())?,
-    }
-    out.flush()
-}
-
-impl Sight {
-    fn about(&self, subject: Subject) -> About {
-        let (Subject::Tasks(asking) | Subject::Task(_, asking)) = subject;
-        About {
-            program: program(),
-            pid: process::id(),
-            taken: self.taken,
-            took: self.took,
-            asked: asking == Asking::Polled,
-        }
-    }
-}
-
-/// The name of this program.
-fn program() -> String {
-    let path = env::args_os().next().unwrap_or_default();
-    let name = Path::new(&path).file_name().unwrap_or(&path);
-    name.to_string_lossy().into_owned()
 }

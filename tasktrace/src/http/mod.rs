@@ -9,6 +9,7 @@ mod document;
 mod gate;
 mod host;
 mod job;
+mod make;
 mod negotiate;
 mod page;
 mod pprof;

@@ -38,6 +38,13 @@ pub(super) fn route(asked: Asked<'_>, name: &str) -> Result<Route, Refusal> {
         "goroutine" => profile(asked, GoProfile::Goroutine),
         "block" => profile(asked, GoProfile::Block),
         "mutex" => profile(asked, GoProfile::Mutex),
+        "profile" => {
+            let length = asked.query.seconds(asked.longest)?;
+            let length = length.unwrap_or(asked.usual(30));
+            let subject = Subject::Time(length, asked.asking(Asking::LookedAt)?, None);
+            let form = Form::Pprof;
+            Ok(Route::Job(Job { subject, form }))
+        }
         "heap" => empty(asked, GoEmpty::Heap),
         "allocs" => empty(asked, GoEmpty::Allocs),
         "threadcreate" => empty(asked, GoEmpty::ThreadCreate),
@@ -79,7 +86,21 @@ fn profile(asked: Asked<'_>, profile: GoProfile) -> Result<Route, Refusal> {
         Debug::Stacks if profile == GoProfile::Goroutine => Form::GoStacks,
         Debug::Counted | Debug::Stacks => Form::GoCounted(profile),
     };
-    let subject = Subject::Tasks(Asking::Polled);
+    let subject = match asked.query.seconds(asked.longest)? {
+        None => Subject::Tasks(asked.asking(Asking::Polled)?),
+        Some(_) if form != Form::GoPprof(profile) => {
+            let message = "with `seconds`, there is only the format of pprof: leave out `debug`";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
+        }
+        Some(length) => {
+            // What locks are waited for is seen only where tasks are asked.
+            let usual = match profile {
+                GoProfile::Mutex => Asking::Polled,
+                GoProfile::Goroutine | GoProfile::Block => Asking::LookedAt,
+            };
+            Subject::Time(length, asked.asking(usual)?, None)
+        }
+    };
     Ok(Route::Job(Job { subject, form }))
 }
 
@@ -115,6 +136,7 @@ fn index() -> Route {
         ("goroutine", "where all tasks are"),
         ("block", "for how long tasks have been waiting"),
         ("mutex", "for how long tasks have been waiting for locks"),
+        ("profile", "where time is waited in the next 30 seconds"),
         ("heap", "without samples: memory is not looked at"),
         ("allocs", "without samples"),
         ("threadcreate", "without samples"),
@@ -124,8 +146,10 @@ fn index() -> Route {
          <p>In the format of pprof, for <code>go tool pprof</code> and collectors.</p>\n<ul>\n",
     );
     for (name, what) in profiles {
+        // That one is not text.
+        let parameter = if name == "profile" { "" } else { "?debug=1" };
         body.push_str(&format!(
-            "<li><a href=\"{name}?debug=1\">{name}</a>: {what}</li>\n"
+            "<li><a href=\"{name}{parameter}\">{name}</a>: {what}</li>\n"
         ));
     }
     body.push_str(

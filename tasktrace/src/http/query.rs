@@ -50,7 +50,16 @@ impl<'a> Query<'a> {
     ///
     /// If it is no time, or longer than `longest`.
     pub(super) fn seconds(self, longest: Duration) -> Result<Option<Duration>, Refusal> {
-        let Some(value) = self.get("seconds") else {
+        self.time("seconds", longest)
+    }
+
+    /// The same by another name.
+    pub(super) fn time(
+        self,
+        name: &'static str,
+        longest: Duration,
+    ) -> Result<Option<Duration>, Refusal> {
+        let Some(value) = self.get(name) else {
             return Ok(None);
         };
         let time = value.parse().ok().map(Duration::try_from_secs_f64);
@@ -58,7 +67,7 @@ impl<'a> Query<'a> {
             Some(Ok(Duration::ZERO)) => Ok(None),
             Some(Ok(time)) if time <= longest => Ok(Some(time)),
             _ => Err(Refusal::parameter(
-                "seconds",
+                name,
                 &format!("a number of seconds up to {}", longest.as_secs_f64()),
             )),
         }

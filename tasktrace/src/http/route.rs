@@ -63,6 +63,12 @@ impl<'a> Asked<'a> {
         if let Some(name) = path.strip_prefix("tasks/") {
             return self.task(name);
         }
+        if path == "profile" {
+            return self.profile(None);
+        }
+        if let Some(extension) = path.strip_prefix("profile.") {
+            return self.profile(Some(extension));
+        }
         if path == "view.json" {
             return self.all(Form::View);
         }
@@ -97,8 +103,14 @@ impl<'a> Asked<'a> {
             ("text/plain", Some(Form::Text)),
             ("text/html", None),
             ("application/json", Some(Form::Json)),
-            ("image/svg+xml", Some(Form::Flamegraph(self.weight()?))),
-            ("text/x-folded", Some(Form::Folded(self.weight()?))),
+            (
+                "image/svg+xml",
+                Some(Form::Flamegraph(self.weight(Weight::Tasks)?)),
+            ),
+            (
+                "text/x-folded",
+                Some(Form::Folded(self.weight(Weight::Tasks)?)),
+            ),
             ("application/x-protobuf", Some(Form::Pprof)),
             ("application/octet-stream", Some(Form::Pprof)),
         ];
@@ -114,7 +126,7 @@ impl<'a> Asked<'a> {
             Form::Text if self.by_awaiter()? => Form::Forest,
             other => other,
         };
-        let subject = Subject::Tasks(self.asking()?);
+        let subject = Subject::Tasks(self.asking(Asking::Polled)?);
         Ok(Route::Job(Job { subject, form }))
     }
 
@@ -133,30 +145,68 @@ impl<'a> Asked<'a> {
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
         let number = number.parse().ok().filter(|_| is_number);
         let number = number.ok_or_else(|| self.nowhere())?;
-        let subject = Subject::Task(number, self.asking()?);
+        let subject = Subject::Task(number, self.asking(Asking::Polled)?);
         Ok(Route::Job(Job { subject, form }))
+    }
+
+    /// `profile`, `profile.svg`, or `profile?format=svg`.
+    fn profile(self, extension: Option<&str>) -> Result<Route, Refusal> {
+        let by_parameter = self.query.get("format");
+        let form = match extension.or(by_parameter.as_deref()) {
+            Some(extension) => self.form(extension)?,
+            None => {
+                let weight = self.weight(Weight::Waited)?;
+                let offers = [
+                    // What a client gets that does not care, such as `go tool pprof`.
+                    ("application/octet-stream", Form::Pprof),
+                    ("application/x-protobuf", Form::Pprof),
+                    ("text/html", Form::Flamegraph(weight)),
+                    ("image/svg+xml", Form::Flamegraph(weight)),
+                    ("text/plain", Form::Text),
+                    ("text/x-folded", Form::Folded(weight)),
+                    ("application/json", Form::Json),
+                ];
+                let form = choose(self.accept, &offers);
+                form.ok_or_else(|| unacceptable(&offers))?
+            }
+        };
+        let form = match form {
+            Form::Folded(_) => Form::Folded(self.weight(Weight::Waited)?),
+            Form::Flamegraph(_) => Form::Flamegraph(self.weight(Weight::Waited)?),
+            other => other,
+        };
+        let asking = self.asking(Asking::LookedAt)?;
+        let length = self.query.seconds(self.longest)?;
+        let every = self.query.time("every", self.longest)?;
+        let subject = Subject::Time(length.unwrap_or(self.usual(10)), asking, every);
+        Ok(Route::Job(Job { subject, form }))
+    }
+
+    /// So many seconds, if that is not too long.
+    pub(super) fn usual(self, seconds: u64) -> Duration {
+        self.longest.min(Duration::from_secs(seconds))
     }
 
     fn form(self, extension: &str) -> Result<Form, Refusal> {
         match extension {
             "txt" => Ok(Form::Text),
             "json" => Ok(Form::Json),
-            "folded" => Ok(Form::Folded(self.weight()?)),
-            "svg" => Ok(Form::Flamegraph(self.weight()?)),
+            "folded" => Ok(Form::Folded(self.weight(Weight::Tasks)?)),
+            "svg" => Ok(Form::Flamegraph(self.weight(Weight::Tasks)?)),
             "pb.gz" => Ok(Form::Pprof),
             _ => Err(self.nowhere()),
         }
     }
 
-    fn asking(self) -> Result<Asking, Refusal> {
+    pub(super) fn asking(self, usual: Asking) -> Result<Asking, Refusal> {
         let words = [("1", Asking::Polled), ("0", Asking::LookedAt)];
         let asking = self.query.word("capture", &words)?;
-        Ok(asking.unwrap_or(Asking::Polled))
+        Ok(asking.unwrap_or(usual))
     }
 
-    fn weight(self) -> Result<Weight, Refusal> {
+    fn weight(self, usual: Weight) -> Result<Weight, Refusal> {
         let words = [("tasks", Weight::Tasks), ("waited", Weight::Waited)];
-        Ok(self.query.word("weight", &words)?.unwrap_or_default())
+        Ok(self.query.word("weight", &words)?.unwrap_or(usual))
     }
 
     fn by_awaiter(self) -> Result<bool, Refusal> {

@@ -13,7 +13,8 @@ use tower_service::Service;
 use super::body::Body;
 use super::document::document;
 use super::gate::{Gate, Ticket, Width};
-use super::job::{Form, Job, Maker, Order};
+use super::job::{Form, Job, Order, Subject};
+use super::make::Maker;
 use super::response::{Policy, Refusal, response};
 use super::route::{Asked, Fixed, Route};
 use super::settings::{Access, Settings};
@@ -26,6 +27,12 @@ const DUMPS: Width = Width {
     orders: 32,
 };
 
+/// Profiles take long, and keep no dump waiting: these are several.
+const PROFILES: Width = Width {
+    looks: 4,
+    orders: 0,
+};
+
 /// Answers requests about the tasks of this process: see [`service`](super::service()).
 ///
 /// Clones share the dumps that they take.
@@ -35,6 +42,7 @@ pub struct TasksService {
     /// Where the service is not called in a runtime.
     host: Option<Host>,
     dumps: Gate<Maker>,
+    profiles: Gate<Maker>,
 }
 
 impl TasksService {
@@ -42,14 +50,15 @@ impl TasksService {
         // Whoever reads steadily has time.
         let longest = settings.write_timeout.saturating_mul(4);
         let shelf = Shelf::new(settings.largest_response, longest);
-        let maker = Maker {
+        let maker = || Maker {
             budget: settings.budget,
-            shelf,
+            shelf: shelf.clone(),
         };
         Self {
+            dumps: Gate::new("tasktrace-http", DUMPS, maker()),
+            profiles: Gate::new("tasktrace-http", PROFILES, maker()),
             settings: Arc::new(settings),
             host: None,
-            dumps: Gate::new("tasktrace-http", DUMPS, maker),
         }
     }
 
@@ -94,8 +103,12 @@ impl TasksService {
     }
 
     fn order(&self, job: Job, host: Option<Host>) -> Answer {
+        let gate = match job.subject {
+            Subject::Tasks(_) | Subject::Task(..) => &self.dumps,
+            Subject::Time(..) => &self.profiles,
+        };
         Answer::Ticket {
-            ticket: self.dumps.order(Order { job, host }),
+            ticket: gate.order(Order { job, host }),
             form: job.form,
         }
     }

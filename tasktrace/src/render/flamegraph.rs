@@ -9,6 +9,7 @@ use super::folded::{self, Lines};
 use super::weigh::{self, Seen};
 use super::weight::Weight;
 use crate::dump::Dump;
+use crate::profile::{Profile, Stack};
 use crate::trace::Trace;
 
 /// So fine is a task divided where some wait for several things at once.
@@ -38,12 +39,8 @@ impl Dump {
     /// # }
     /// ```
     pub fn write_flamegraph(&self, weight: Weight, writer: impl Write) -> io::Result<()> {
-        write(
-            &Titles::of_dump(weight),
-            || weigh::tasks(self),
-            weight,
-            writer,
-        )
+        let titles = Titles::of_dump(weight);
+        write(&titles, || weigh::tasks(self), weight, writer)
     }
 }
 
@@ -72,10 +69,37 @@ impl Trace {
     }
 }
 
+impl Profile {
+    /// Writes the profile as a flamegraph: see [`Dump::write_flamegraph`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tasktrace::Weight;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let profile = tasktrace::profile()
+    ///     .lasting(Duration::from_millis(50))
+    ///     .run_blocking();
+    /// let mut svg = Vec::new();
+    /// profile.write_flamegraph(Weight::Waited, &mut svg)?;
+    /// assert!(String::from_utf8_lossy(&svg).contains("<svg"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_flamegraph(&self, weight: Weight, writer: impl Write) -> io::Result<()> {
+        let seen = || self.stacks().iter().map(Stack::as_seen);
+        write(&Titles::of_profile(self, weight), seen, weight, writer)
+    }
+}
+
 /// What is written above the flames.
-pub(super) struct Titles {
-    pub(super) title: String,
-    pub(super) subtitle: Option<String>,
+struct Titles {
+    title: String,
+    subtitle: Option<String>,
 }
 
 impl Titles {
@@ -91,8 +115,23 @@ impl Titles {
     }
 }
 
+impl Titles {
+    fn of_profile(profile: &Profile, weight: Weight) -> Self {
+        let lasted = profile.lasted().as_secs_f64();
+        let title = match weight {
+            Weight::Tasks => format!("Where tasks were in {lasted:.1} s"),
+            Weight::Waited => format!("Where tasks waited in {lasted:.1} s"),
+        };
+        let (samples, skipped) = (profile.samples(), profile.skipped());
+        Self {
+            title,
+            subtitle: Some(format!("{samples} samples, {skipped} skipped")),
+        }
+    }
+}
+
 /// Draws tasks.
-pub(super) fn write<'a, I: Iterator<Item = Seen<'a>>>(
+fn write<'a, I: Iterator<Item = Seen<'a>>>(
     titles: &Titles,
     seen: impl Fn() -> I,
     weight: Weight,

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::weigh::{Scales, Seen, Standing, Way, tasks};
+use super::weigh::{Scales, Seen, Way, tasks};
 use super::weight::Weight;
-use crate::dump::Dump;
+use crate::dump::{Dump, Standing};
 use crate::trace::{Frame, Trace, Wait};
 
 impl Dump {
@@ -100,7 +100,7 @@ pub(super) fn fold<'a>(all: impl Iterator<Item = Seen<'a>>, weight: Weight) -> L
 /// The sum for each line of what `add` says of each way.
 pub(super) fn add_up<'a>(
     all: impl Iterator<Item = Seen<'a>>,
-    add: impl Fn(&Way<'a>) -> u64,
+    add: impl Fn(&Way<'_>) -> u64,
 ) -> Lines {
     let mut lines = Lines::new();
     let mut scales = Scales::default();
@@ -188,7 +188,7 @@ fn push(stack: &mut String, name: &str) {
 }
 
 /// Made when it is written.
-struct Folded<F>(F);
+pub(super) struct Folded<F>(pub(super) F);
 
 impl<F: Fn() -> Lines> fmt::Display for Folded<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use super::weigh::{Scales, Seen, Standing, Way, tasks};
-use crate::dump::{Dump, TaskDump};
+use super::weigh::{Scales, Seen, Way, tasks};
+use crate::dump::{Dump, Standing, TaskDump};
 use crate::symbol::Paths;
 use crate::trace::Frame;
 
@@ -62,28 +62,28 @@ impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for Text<F> {
 }
 
 /// A line of a function.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Line<'a> {
-    name: &'a str,
-    file: &'a str,
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Line {
+    name: String,
+    file: String,
     line: u32,
 }
 
-impl<'a> Line<'a> {
-    fn of(frame: &'a Frame) -> Self {
+impl Line {
+    fn of(frame: &Frame) -> Self {
         Self {
-            name: frame.name(),
-            file: frame.file().unwrap_or("unknown"),
+            name: frame.name().to_owned(),
+            file: frame.file().unwrap_or("unknown").to_owned(),
             line: frame.line().unwrap_or_default(),
         }
     }
 
     /// Those of a way, the leaf first.
-    fn all(seen: &Seen<'a>, way: &Way<'a>) -> Vec<Self> {
+    fn all(seen: &Seen<'_>, way: &Way<'_>) -> Vec<Self> {
         if way.frames.is_empty() {
             return vec![Self {
-                name: seen.name,
-                file: "unknown",
+                name: seen.name.to_owned(),
+                file: "unknown".to_owned(),
                 line: 0,
             }];
         }
@@ -93,17 +93,22 @@ impl<'a> Line<'a> {
 
 /// Numbers for lines, in the order in which they are met.
 #[derive(Default)]
-struct Addresses<'a> {
-    known: HashMap<Line<'a>, usize>,
-    lines: Vec<Line<'a>>,
+struct Addresses {
+    known: HashMap<Line, usize>,
+    lines: Vec<Line>,
 }
 
-impl<'a> Addresses<'a> {
-    fn number(&mut self, line: Line<'a>) -> usize {
-        *self.known.entry(line).or_insert_with(|| {
-            self.lines.push(line);
-            self.lines.len() - 1
-        })
+impl Addresses {
+    fn number(&mut self, line: Line) -> usize {
+        match self.known.get(&line) {
+            Some(number) => *number,
+            None => {
+                let number = self.lines.len();
+                self.lines.push(line.clone());
+                self.known.insert(line, number);
+                number
+            }
+        }
     }
 
     /// Readers subtract one from it, to come from where a call returns to the call.
@@ -150,7 +155,7 @@ fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::
         }
         f.write_str("\n")?;
         for number in stack {
-            let Line { name, file, line } = addresses.lines[number];
+            let Line { name, file, line } = &addresses.lines[number];
             let address = Addresses::address(number);
             writeln!(f, "#\t{address:#x}\t{name}+0x0\t{file}:{line}")?;
         }
@@ -164,25 +169,41 @@ fn stacks(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut scales = Scales::default();
     let mut is_first = true;
     for (task, seen) in dump.tasks().zip(tasks(dump)) {
-        let mut ways = Vec::new();
-        scales.weigh(&seen, |way| ways.push(way));
-        for way in ways {
-            if !std::mem::take(&mut is_first) {
-                f.write_str("\n")?;
+        let mut written = Ok(());
+        scales.weigh(&seen, |way| {
+            if written.is_ok() {
+                let separator = if std::mem::take(&mut is_first) {
+                    ""
+                } else {
+                    "\n"
+                };
+                written = f.write_str(separator);
+                written = written.and_then(|()| stack(dump, task, &seen, &way, &paths, f));
             }
-            write!(f, "goroutine {} [{}", task.id(), doing(&seen, &way))?;
-            match task.in_state().unwrap_or_default().as_secs() / 60 {
-                0 => {}
-                minutes => write!(f, ", {minutes} minutes")?,
-            }
-            f.write_str("]:\n")?;
-            for Line { name, file, line } in Line::all(&seen, &way) {
-                writeln!(f, "{name}(...)\n\t{file}:{line} +0x0")?;
-            }
-            created(f, dump, task, &paths)?;
-        }
+        });
+        written?;
     }
     Ok(())
+}
+
+fn stack(
+    dump: &Dump,
+    task: &TaskDump,
+    seen: &Seen<'_>,
+    way: &Way<'_>,
+    paths: &Paths,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "goroutine {} [{}", task.id(), doing(seen, way))?;
+    match task.in_state().unwrap_or_default().as_secs() / 60 {
+        0 => {}
+        minutes => write!(f, ", {minutes} minutes")?,
+    }
+    f.write_str("]:\n")?;
+    for Line { name, file, line } in Line::all(seen, way) {
+        writeln!(f, "{name}(...)\n\t{file}:{line} +0x0")?;
+    }
+    created(f, dump, task, paths)
 }
 
 /// What a task does there, in a few words.

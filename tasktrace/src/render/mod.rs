@@ -25,6 +25,7 @@ mod known;
 mod out;
 #[cfg(feature = "pprof")]
 mod pprof;
+mod profile;
 mod serial;
 mod shape;
 mod stall;

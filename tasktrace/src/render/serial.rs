@@ -23,9 +23,11 @@ mod serialize;
 mod value;
 
 use std::panic::Location;
+use std::time::SystemTime;
 
 use super::walk::{Step, walk};
 use crate::dump::{Dump, Hang, Source, Stage, TaskDump, Why};
+use crate::profile::{Profile, ProfileSource, Stack};
 use crate::symbol::Paths;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
@@ -40,6 +42,9 @@ const DUMP: &str = "tasktrace.dump/1";
 
 /// The format of a [`Trace`] by itself.
 const TRACE: &str = "tasktrace.trace/1";
+
+/// The format of a [`Profile`].
+const PROFILE: &str = "tasktrace.profile/1";
 
 /// The format of a report of a test that hangs.
 const HANG: &str = "tasktrace.hang/1";
@@ -68,10 +73,17 @@ impl<'a> From<&'a Dump> for Value<'a> {
         });
         object!("Dump", {
             "schema": DUMP,
+            "taken_unix_ms": unix_ms(dump.taken()),
             "untraced": dump.untraced(),
             "tasks": tasks,
         })
     }
+}
+
+/// Of these more digits are right in any language than of nanoseconds.
+fn unix_ms(time: SystemTime) -> u64 {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<'a> From<&'a Hang> for Value<'a> {
@@ -98,6 +110,41 @@ impl<'a> From<&'a Hang> for Value<'a> {
             "thread_id": hang.thread,
             "unknown": hang.unknown,
             "dump": &hang.dump,
+        })
+    }
+}
+
+impl<'a> From<&'a Profile> for Value<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        let stacks = profile.stacks();
+        object!("Profile", {
+            "schema": PROFILE,
+            "began_unix_ms": unix_ms(profile.began()),
+            "lasted_ns": profile.lasted(),
+            "sampled_ns": profile.sampled(),
+            "every_ns": profile.every(),
+            "source": match profile.source() {
+                ProfileSource::Snapshots => "snapshots",
+                ProfileSource::Captures => "captures",
+            },
+            "samples": profile.samples(),
+            "skipped": profile.skipped(),
+            "cost_ns": profile.cost(),
+            "most_tasks": profile.most_tasks(),
+            "waited_ns": profile.waited(),
+            "stacks": List::new(stacks.len(), move || stacks.iter()),
+        })
+    }
+}
+
+impl<'a> From<&'a Stack> for Value<'a> {
+    fn from(stack: &'a Stack) -> Self {
+        object!("ProfileStack", {
+            "name": &*stack.name,
+            "state": stack.standing.word(),
+            "seen": stack.seen,
+            "waited_ns": stack.waited,
+            "trace": tree(&stack.tree),
         })
     }
 }

@@ -6,16 +6,15 @@
 //! * Its time is split evenly between them.
 //! * It counts at one of them, for half a task is none. Tasks with the same ways take turns.
 //!
-//! Ways are different if they lead through different lines. A loop that waits a hundred times at one
-//! line has one.
+//! Ways are different if they lead through different lines: labels do not matter. A loop that waits a
+//! hundred times at one line has one.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::dump::{Dump, TaskDump};
-use crate::task::TaskState;
-use crate::trace::{Frame, Tree};
+use crate::dump::{Dump, Standing, TaskDump};
+use crate::trace::{Frame, Tree, anonymous};
 
 /// A task, or several with the same frames that were seen at one time or another.
 #[cfg_attr(
@@ -33,48 +32,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) count: u64,
     /// How long they have waited, all together.
     pub(crate) waited: Duration,
-}
-
-/// What a task was doing, without what differs from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Standing {
-    NeverPolled,
-    Running,
-    Suspended,
-    Woken,
-    Finished,
-}
-
-impl Standing {
-    pub(crate) fn of(state: &TaskState) -> Self {
-        match state {
-            TaskState::NeverPolled => Self::NeverPolled,
-            TaskState::Running(_) => Self::Running,
-            TaskState::Suspended => Self::Suspended,
-            TaskState::Woken => Self::Woken,
-            TaskState::Finished => Self::Finished,
-        }
-    }
-
-    /// What it is called for machines.
-    #[cfg_attr(
-        not(feature = "pprof"),
-        allow(dead_code, reason = "only pprof has labels")
-    )]
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::NeverPolled => "never_polled",
-            Self::Running => "running",
-            Self::Suspended => "suspended",
-            Self::Woken => "woken",
-            Self::Finished => "finished",
-        }
-    }
-
-    /// Whether its time passes with waiting: to be woken, or to be polled.
-    pub(crate) fn waits(self) -> bool {
-        matches!(self, Self::NeverPolled | Self::Suspended | Self::Woken)
-    }
 }
 
 impl<'a> Seen<'a> {
@@ -132,8 +89,15 @@ pub(crate) struct Scales {
 
 impl Scales {
     /// The ways of a task, with its parts, one after the other.
-    pub(crate) fn weigh<'a>(&mut self, seen: &Seen<'a>, mut each: impl FnMut(Way<'a>)) {
-        let frames = &seen.tree.frames;
+    pub(crate) fn weigh(&mut self, seen: &Seen<'_>, mut each: impl FnMut(Way<'_>)) {
+        let merged;
+        let frames = match leaves(&seen.tree.frames) {
+            0 | 1 => &seen.tree.frames,
+            _ => {
+                merged = anonymous(&seen.tree.frames);
+                &merged
+            }
+        };
         let leaves = leaves(frames);
         let turn = match leaves {
             0 | 1 => 0,

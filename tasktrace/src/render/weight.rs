@@ -15,7 +15,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Weight {
-    /// How many tasks are there. In a profile, how often a task was seen there.
+    /// How many tasks are there. In a [`Profile`](crate::Profile), how often a task was seen there.
     #[default]
     Tasks,
     /// For how long they have been waiting there. A task that is running does not wait.

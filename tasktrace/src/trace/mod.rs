@@ -4,12 +4,14 @@
 //! * [`build`]: merging stacks into a tree.
 //! * [`tidy`], [`full`]: the two ways to make frames of a stack.
 //! * [`live`]: the frames that are known without a stack.
+//! * [`kind`]: which traces are the same, before symbols are looked up.
 //! * [`resource`]: what to call the thing that a leaf waits for.
 #![forbid(unsafe_code)]
 
 mod build;
 mod frame;
 mod full;
+mod kind;
 mod live;
 mod notes;
 mod resource;
@@ -21,6 +23,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use frame::{Frame, Wait};
+pub(crate) use kind::Kind;
 
 use crate::capture::RawTrace;
 pub(crate) use notes::{Missing, Notes};
@@ -68,7 +71,20 @@ struct Inner {
     full: OnceLock<Tree>,
 }
 
+/// The frames without labels and times: those that differ by them only are one.
+pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
+    let mut builder = build::Builder::default();
+    builder.add_anonymous(frames);
+    builder.finish()
+}
+
+/// All frames of a tree, each before its children.
+pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+    frame::walk(frames)
+}
+
 /// A tree, and what is to be said about it.
+#[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) frames: Vec<Frame>,
     pub(crate) notes: Notes,
@@ -169,6 +185,11 @@ impl Trace {
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
         frame::walk(self.frames()).any(|frame| frame.is(path))
+    }
+
+    /// Tells it from others, but for labels and times, without looking up symbols.
+    pub(crate) fn kind(&self) -> Kind {
+        kind::of(&self.inner.raw)
     }
 
     /// The numbers of the tasks whose handles are awaited, each once.

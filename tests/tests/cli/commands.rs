@@ -218,17 +218,31 @@ fn profile() {
     let runtime = Runtime::new();
     let program = start(&runtime);
     for target in targets(&runtime, &program) {
-        let folded = runtime.ask(&with(&["profile", "-s", "0.3"], &target));
+        let folded = runtime.ask(&with(&["profile", "-s", "0.3", "-f", "folded"], &target));
         let order = folded.lines().find(|line| line.contains("attached::order"));
         let nanos = order.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
         assert!(nanos.is_some_and(|nanos| nanos > 0), "{folded}");
     }
     let pid = program.pid();
+    let text = runtime.ask(&["profile", "-s", "0.3", &pid]);
+    assert!(
+        text.contains("attached::order") && !text.contains("Mutex"),
+        "{text}"
+    );
+    let text = runtime.ask(&["profile", "-s", "0.3", "--capture", &pid]);
+    assert!(text.contains("tokio::sync::Mutex::lock"), "{text}");
     let json = runtime.ask_json(&["profile", "-s", "0.3", "--every", "0.05", "--json", &pid]);
     assert!(
         json["schema"]
             .as_str()
             .is_some_and(|it| it.starts_with("tasktrace.profile/")),
+        "{json}"
+    );
+    // As often as it was asked to, or less.
+    assert!(
+        json["samples"]
+            .as_u64()
+            .is_some_and(|it| (1..=7).contains(&it)),
         "{json}"
     );
     let svg = runtime.ask(&["profile", "-s", "0.3", "-f", "svg", &pid]);

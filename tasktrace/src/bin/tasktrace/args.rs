@@ -259,11 +259,18 @@ pub(crate) struct Profile {
     #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) seconds: Duration,
 
-    /// How often to look, in seconds. By default the process decides
+    /// How often to look, in seconds. By default the process decides, and it looks less often
+    /// rather than spend more than a hundredth of a processor
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) every: Option<Duration>,
 
-    /// What to write. By default folded stacks, or JSON with --json
+    /// Have the tasks polled at each look, so that it is known what they wait for
+    ///
+    /// Otherwise their live frames are read, which costs them nothing.
+    #[arg(long)]
+    pub(crate) capture: bool,
+
+    /// What to write. By default text, or JSON with --json
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -279,6 +286,8 @@ pub(crate) struct Profile {
 /// What a profile is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    /// For readers: the longest waits first
+    Text,
     /// A line for each stack
     Folded,
     /// A flamegraph

@@ -13,22 +13,26 @@ use crate::server::Server;
 
 pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
     let server = Server::new(&args.target)?;
-    let format = args
-        .format
-        .unwrap_or(if json { Format::Json } else { Format::Folded });
+    let usual = if json { Format::Json } else { Format::Text };
+    let format = args.format.unwrap_or(usual);
     let (word, extension) = match format {
+        Format::Text => ("txt", "txt"),
         Format::Folded => ("folded", "folded"),
         Format::Svg => ("svg", "svg"),
         Format::Pprof => ("pb.gz", "pb.gz"),
         Format::Json => ("json", "json"),
     };
-    let is_text = matches!(format, Format::Folded | Format::Json);
+    let is_text = matches!(format, Format::Text | Format::Folded | Format::Json);
     let output = match args.output {
         output if is_text => Output::new(output),
         None if json => Output::File(server.file(extension).into()),
         output => Output::or_file(output, || server.file(extension)),
     };
-    let mut path = format!("/profile.{word}?seconds={}", args.seconds.as_secs_f64());
+    let mut path = format!(
+        "/profile.{word}?seconds={}&capture={}",
+        args.seconds.as_secs_f64(),
+        u8::from(args.capture)
+    );
     if let Some(every) = args.every {
         path += &format!("&every={}", every.as_secs_f64());
     }

@@ -67,3 +67,19 @@ fn nothing_is_a_document_too() {
         );
     }
 }
+
+#[test]
+fn a_profile_says_how_it_was_made() {
+    let sample = || dump([waiting_in(1, &["lock"])]);
+    let profile = crate::profile::sample::profile([sample(), sample()]);
+    let mut svg = Vec::new();
+    let written = profile.write_flamegraph(Weight::Waited, &mut svg);
+    written.expect("a `Vec` takes it");
+    let svg = String::from_utf8(svg).expect("it is text");
+    assert!(svg.contains("Where tasks waited in 2.0 s"), "{svg}");
+    assert!(svg.contains("2 samples, 10 skipped"), "{svg}");
+    assert!(
+        svg.contains("<title>lock (2,000 ms, 100.00%)</title>"),
+        "{svg}"
+    );
+}

@@ -7,9 +7,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use super::message::{Profile, ValueType};
+use super::message::{self, ValueType};
 use super::{About, Type, weigh};
 use crate::dump::Dump;
+use crate::profile::{Profile, Stack};
 use crate::render::go::GoProfile;
 
 /// Profiles of what this is not about, and so without samples.
@@ -23,29 +24,52 @@ pub(crate) enum GoEmpty {
     ThreadCreate,
 }
 
-impl Dump {
-    /// Writes the profile that Go has at this name.
-    pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
-        let (types, default_type): ([Type; 2], _) = match profile {
-            GoProfile::Goroutine => (
+impl GoProfile {
+    fn types(self) -> ([Type; 2], &'static str) {
+        match self {
+            Self::Goroutine => (
                 [("goroutine", "count"), ("waited", "nanoseconds")],
                 "goroutine",
             ),
-            GoProfile::Block | GoProfile::Mutex => (
+            Self::Block | Self::Mutex => (
                 [("contentions", "count"), ("delay", "nanoseconds")],
                 "delay",
             ),
-        };
+        }
+    }
+}
+
+impl Dump {
+    /// Writes the profile that Go has at this name.
+    pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
+        let (types, default_type) = profile.types();
         let about = About {
             types,
             default_type,
             period: (types[0], 1),
-            taken: SystemTime::now(),
+            taken: self.taken(),
             duration: Duration::ZERO,
             comments: Vec::new(),
         };
         let seen = weigh::tasks(self).filter(|seen| profile.has(seen));
         super::write(&about, seen, writer)
+    }
+}
+
+impl Profile {
+    /// Writes the profile that Go has at this name, over a while.
+    pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
+        let (types, default_type) = profile.types();
+        let about = About {
+            types,
+            default_type,
+            period: (types[0], 1),
+            taken: self.began(),
+            duration: self.lasted(),
+            comments: Vec::new(),
+        };
+        let seen = self.stacks().iter().map(Stack::as_seen);
+        super::write(&about, seen.filter(|seen| profile.has(seen)), writer)
     }
 }
 
@@ -72,10 +96,10 @@ impl GoEmpty {
     /// Writes it.
     pub(crate) fn write_pprof(self, writer: impl Write) -> io::Result<()> {
         let (types, default_type, (period_type, period)) = self.types();
-        let mut profile = Profile {
+        let mut profile = message::Profile {
             string_table: vec![String::new()],
             period,
-            ..Profile::default()
+            ..message::Profile::default()
         };
         let mut text = |text: &str| {
             profile.string_table.push(text.to_owned());

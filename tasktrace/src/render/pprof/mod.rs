@@ -18,11 +18,12 @@ use prost::Message;
 
 #[cfg(feature = "http")]
 pub(crate) use self::go::GoEmpty;
-use self::message::{Label, Mapping, Profile, Sample, ValueType};
+use self::message::{Label, Mapping, Sample, ValueType};
 use self::table::{PROGRAM, Tables};
 use super::folded::nanos;
 use super::weigh::{self, Scales, Seen, Way};
 use crate::dump::Dump;
+use crate::profile::{Profile, Stack};
 use crate::trace::Wait;
 
 /// So many samples are in memory at a time. Their number is not bounded, but what they refer to is by
@@ -57,11 +58,49 @@ impl Dump {
             types: [("tasks", "count"), ("waited", "nanoseconds")],
             default_type: "tasks",
             period: (("tasks", "count"), 1),
-            taken: SystemTime::now(),
+            taken: self.taken(),
             duration: Duration::ZERO,
             comments: untraced.into_iter().collect(),
         };
         write(&about, weigh::tasks(self), writer)
+    }
+}
+
+impl Profile {
+    /// Writes the profile in the format of pprof, compressed: what `go tool pprof` and collectors of
+    /// profiles read.
+    ///
+    /// It has two sample types, `seen` (how often a task was seen there) and `waited` (nanoseconds; the
+    /// default). Samples have the labels `name`, `state` and, where it is not the usual one, `wait`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let profile = tasktrace::profile()
+    ///     .lasting(Duration::from_millis(50))
+    ///     .run_blocking();
+    /// let mut written = Vec::new();
+    /// profile.write_pprof(&mut written)?;
+    /// assert!(written.starts_with(&[0x1f, 0x8b]), "it is compressed by gzip");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
+        let (samples, skipped) = (self.samples(), self.skipped());
+        let about = About {
+            types: [("seen", "count"), ("waited", "nanoseconds")],
+            default_type: "waited",
+            period: (("wall", "nanoseconds"), signed(nanos(self.every()))),
+            taken: self.began(),
+            duration: self.lasted(),
+            comments: vec![format!("{samples} samples, {skipped} skipped")],
+        };
+        write(&about, self.stacks().iter().map(Stack::as_seen), writer)
     }
 }
 
@@ -88,7 +127,7 @@ pub(super) fn write<'a>(
     let mut writer = GzEncoder::new(writer, Compression::default());
     let mut tables = Tables::new();
     let mut scales = Scales::default();
-    let mut batch = Profile::default();
+    let mut batch = message::Profile::default();
     for seen in all {
         let labels = labels(&mut tables, &seen);
         scales.weigh(&seen, |way| {

@@ -231,3 +231,33 @@ fn nothing_is_a_profile_too() {
     let profile = profile(&dump([]));
     assert!(profile.sample.is_empty());
 }
+
+#[test]
+fn a_wait_profile() {
+    let sample = || dump([waiting_in(1, [Frame::sample("lock", 9)]).with_label("conn 3")]);
+    let made = crate::profile::sample::profile([sample(), sample()]);
+    let mut written = Vec::new();
+    made.write_pprof(&mut written).expect("a `Vec` takes it");
+    let profile = decode(&written);
+    let types = profile.sample_type.iter();
+    let types: Vec<&str> = types.map(|it| text(&profile, it.r#type)).collect();
+    assert_eq!(types, ["seen", "waited"]);
+    assert_eq!(text(&profile, profile.default_sample_type), "waited");
+    assert_eq!(profile.time_nanos, 1_700_000_000_000_000_000);
+    assert_eq!(profile.duration_nanos, 2_000_000_000);
+    assert_eq!(profile.period, 1_000_000_000);
+    assert_eq!(profile.sample.len(), 1);
+    assert_eq!(profile.sample[0].value, [2, 2_000_000_000]);
+    let labels = labels(&profile, &profile.sample[0]);
+    let expected = [("name", "app::serve"), ("state", "suspended")];
+    assert_eq!(
+        labels,
+        expected.map(|(key, value)| (key, value.to_owned())).into()
+    );
+    let comments: Vec<&str> = profile
+        .comment
+        .iter()
+        .map(|at| text(&profile, *at))
+        .collect();
+    assert_eq!(comments, ["2 samples, 10 skipped"]);
+}
