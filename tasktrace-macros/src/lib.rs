@@ -300,12 +300,16 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// And three more, in any place among those:
+/// And four more, in any place among those:
 ///
 /// - `block_on = path::to::fn`: runs the task with this function, which takes a future and returns
 ///   its output, and without tokio. It excludes the arguments of tokio.
 /// - `dump_on_signal`: has the process dump its tasks when it is sent a signal. See
 ///   [below](#signals).
+/// - `attach`: lets the program `tasktrace`, run by the same user, ask this process, as
+///   `tasktrace::attach` does. It takes the feature `attach`; without, it is an error. The environment
+///   variable `TASKTRACE_ATTACH` has the last word: `1` attaches without this argument, `0` does not
+///   with it.
 /// - `tasktrace = path`: where the `tasktrace` crate is, if not at `::tasktrace`.
 ///
 /// ```

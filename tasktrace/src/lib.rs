@@ -152,7 +152,11 @@
 //!   were spawned, and show who awaits them; and the number of tokio's tasks that are not traced.
 //!   Whoever awaits them is traced down to what they wait for.
 //! * `serde`: `Serialize` for dumps and traces. (As JSON they can be written without.)
+//! * `flamegraph`: dumps and profiles as flamegraphs: [`Weight`] says of what.
+//! * `pprof`: dumps and profiles in the format of pprof.
 //! * `tracing`: what a watchdog reports, as events.
+//! * `attach`: `attach` and `#[tasktrace::main(attach)]`: the program `tasktrace` can ask the process.
+//! * `cli`: that program: `cargo install tasktrace --features cli`.
 //!
 //! # What a program needs
 //!
@@ -202,10 +206,13 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
+//! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | http, os, sync |
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
+//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, os, profile, render, sync, task |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
-//! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
+//! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
+//! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, os, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | sync, unwind |
@@ -229,11 +236,16 @@
 //! 6. A trace is never blank.
 //! 7. `unsafe` is in `unwind`, `capture`, `task` and `os` only.
 
+#[cfg(any(feature = "attach", feature = "cli"))]
+mod attach;
 mod capture;
 mod dump;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod origin;
 mod os;
+mod profile;
 mod render;
 #[cfg(feature = "tokio")]
 mod rt;
@@ -253,10 +265,19 @@ pub mod __private;
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 
+// It links to what that feature adds.
+#[cfg(all(doc, feature = "attach"))]
+#[doc = include_str!("../docs/cli.md")]
+pub mod command_line {}
+
+#[cfg(feature = "attach")]
+pub use attach::{AttachError, Attached, attach};
 pub use capture::set_sample_signal;
 pub use dump::{
     Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,
 };
+pub use profile::{Profile, ProfileBuilder, ProfileSource, Progress, profile};
+pub use render::{UnknownWeight, Weight};
 #[cfg(feature = "tokio")]
 pub use rt::{
     JoinHandle, JoinSet, JoinSetTaskBuilder, TaskBuilder, spawn, spawn_local, spawn_local_on,

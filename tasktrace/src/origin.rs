@@ -218,6 +218,23 @@ impl Identity {
 }
 
 impl Origin {
+    /// What tells it from others, as numbers: where in the program what is known of it is.
+    pub(crate) fn addresses(self) -> [usize; 4] {
+        let text = |text: &'static str| [text.as_ptr().addr(), text.len()];
+        let place = |place: &'static Location<'static>| std::ptr::from_ref(place).addr();
+        match self {
+            Self::Function(meta) => [0, std::ptr::from_ref(meta).addr(), 0, 0],
+            Self::Call { future, location } => {
+                let [at, length] = text(future);
+                [1, at, length, place(location)]
+            }
+            Self::Wait { what, location } => {
+                let [at, length] = text(what);
+                [2, at, length, place(location)]
+            }
+        }
+    }
+
     /// What the user called it, or the path of the function.
     pub(crate) fn name(self) -> &'static str {
         match self {

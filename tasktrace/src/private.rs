@@ -44,7 +44,43 @@ pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TracedTask<F> {
 /// may what a `test` does: there is nothing to be done after the first time.
 pub fn start(dump_on_signal: Option<&str>) {
     crate::watch::signal::start(dump_on_signal);
+    #[cfg(feature = "attach")]
+    crate::attach::start_by_environment();
 }
+
+/// What a `main` does whose attribute says `attach`.
+#[cfg(feature = "attach")]
+pub fn start_attach() {
+    crate::attach::start_by_attribute();
+}
+
+/// A call of `start_attach`, or an error that says what it takes.
+pub use crate::__attach as attach;
+
+#[cfg(feature = "attach")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __attach {
+    () => {
+        $crate::__private::start_attach()
+    };
+}
+
+#[cfg(not(feature = "attach"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __attach {
+    () => {
+        ::core::compile_error!(
+            "`attach` takes the feature `attach` of tasktrace: \
+             `tasktrace = { version = \"…\", features = [\"attach\"] }`"
+        )
+    };
+}
+
+/// Where processes are found, for the program `tasktrace`.
+#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
+pub use crate::attach::place;
 
 /// A `test` function: how long it may take, that it runs, and its body.
 pub use crate::watch::test::{

@@ -150,6 +150,15 @@ pub mod __private {
         step(format!("start {dump_on_signal:?}"));
     }
 
+    pub use crate::__attach_probe as attach;
+
+    #[macro_export]
+    macro_rules! __attach_probe {
+        () => {
+            $crate::probe::step("attach")
+        };
+    }
+
     /// Notes when it begins and ends.
     #[derive(Debug)]
     pub struct RunningTest(&'static str);

@@ -56,6 +56,8 @@ fn assert_valid(document: &Value) {
 /// The lists of frames in a document.
 fn frame_lists(document: &Value) -> Vec<&Vec<Value>> {
     let tasks = document["tasks"].as_array().into_iter().flatten();
+    let stacks = document["stacks"].as_array().into_iter().flatten();
+    let tasks = tasks.chain(stacks);
     let traces = tasks.map(|task| &task["trace"]).chain([document]);
     traces
         .filter_map(|trace| trace["frames"].as_array())
@@ -88,6 +90,13 @@ fn the_report_of_a_test_is_valid() {
     assert_valid(&report["dump"]);
 }
 
+#[test]
+fn the_example_of_a_profile_is_valid() {
+    let profile = read("example.profile.json");
+    assert_eq!(profile["schema"], "tasktrace.profile/1");
+    assert_valid(&profile);
+}
+
 /// Whatever the schema offers to choose from is in the example, so that it is tested.
 #[test]
 fn the_example_has_one_of_everything() {
@@ -105,11 +114,22 @@ fn the_example_has_one_of_everything() {
     }
     let mut offered = Vec::new();
     words(&read("tasktrace.schema.json"), &mut offered);
-    let examples = ["example.dump.json", "example.hang.json"];
+    let examples = [
+        "example.dump.json",
+        "example.hang.json",
+        "example.profile.json",
+    ];
     let examples = examples.map(|file| read(file).to_string()).concat();
     offered.retain(|word| !examples.contains(&format!("\"{word}\"")));
-    // A program lacks one of these at a time, a test is at one stage, and a trace is no dump.
-    let others = ["beginning", "end", "symbols", "tasktrace.trace/1"];
+    // A program lacks one of these at a time, a test is at one stage, a profile has one source, and a
+    // trace is no dump.
+    let others = [
+        "beginning",
+        "captures",
+        "end",
+        "symbols",
+        "tasktrace.trace/1",
+    ];
     offered.sort_unstable();
     assert_eq!(offered, others);
 }
@@ -157,6 +177,25 @@ fn a_dump_is_valid() {
         .iter()
         .map(|task| task["id"].as_u64().expect("a number"));
     assert!(serialised.eq(ids), "{document:#}");
+    drop((future, handle));
+}
+
+/// Whatever tasks there are while it is taken.
+#[test]
+fn a_profile_is_valid() {
+    let (future, handle) = tasktrace::traced(std::future::pending::<()>());
+    let lasting = std::time::Duration::from_millis(50);
+    let profile = tasktrace::profile().lasting(lasting).run_blocking();
+    let document = serde_json::to_value(&profile).expect("it is serialised");
+    assert_valid(&document);
+    assert_eq!(document["schema"], "tasktrace.profile/1");
+    let written: Value = serde_json::from_str(&profile.json().to_string()).expect("it is JSON");
+    assert_eq!(written, document);
+    let stacks = document["stacks"].as_array().expect("there is a list");
+    assert!(
+        stacks.iter().any(|it| it["state"] == "never_polled"),
+        "{document:#}"
+    );
     drop((future, handle));
 }
 

@@ -437,6 +437,22 @@ mod starting {
         assert_eq!(probe::steps(), ["start Some(\"SIGHUP\")", begin]);
     }
 
+    #[tasktrace::main(tasktrace = probe, attach, flavor = "current_thread")]
+    async fn attached() -> Vec<String> {
+        probe::steps()
+    }
+
+    #[tasktrace::main(block_on = block_on, dump_on_signal, tasktrace = probe, attach)]
+    async fn attached_on_another_executor() -> Vec<String> {
+        probe::steps()
+    }
+
+    #[tasktrace::test(tasktrace = probe, attach, timeout = "1ns")]
+    async fn attached_test() {
+        let begin = "begin attached_test Nanos(1)";
+        assert_eq!(probe::steps(), ["start None", "attach", begin]);
+    }
+
     #[tasktrace::test(block_on = block_on, tasktrace = probe, dump_on_signal)]
     async fn test_on_another_executor() {
         let begin = "begin test_on_another_executor Default";
@@ -452,6 +468,9 @@ mod starting {
         assert_eq!(signal(), Ok(vec![expected]));
         assert_eq!(on_another_executor(Noted("dropped")), ["start None"]);
         assert_eq!(probe::steps(), ["dropped"]);
+        assert_eq!(attached(), ["start None", "attach"]);
+        let expected = ["start Some(\"\")", "attach"];
+        assert_eq!(attached_on_another_executor(), expected);
         // On this thread, before the other begins.
         assert_eq!(on_another_thread(), [""; 0]);
         assert_eq!(probe::steps(), ["start Some(\"SIGINFO\")"]);

@@ -18,6 +18,7 @@ const TIMEOUT: &str = "`timeout` takes a duration in a string literal, or `\"non
                        `timeout = \"30s\"`";
 const DUMP_ON_SIGNAL: &str = "`dump_on_signal` stands alone, or takes the name of a signal in a \
                               string literal: `dump_on_signal = \"SIGUSR1\"`";
+const ATTACH: &str = "`attach` stands alone";
 
 /// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 pub(crate) struct EntryArgs {
@@ -27,6 +28,8 @@ pub(crate) struct EntryArgs {
     pub(crate) timeout: Option<Timeout>,
     /// The signal that asks for a dump. Empty where it is not named.
     pub(crate) dump_on_signal: Option<LitStr>,
+    /// Where it says that others may attach.
+    pub(crate) attach: Option<Ident>,
 }
 
 /// How long a test may take.
@@ -71,6 +74,7 @@ struct Written {
     block_on: Option<Path>,
     timeout: Option<Timeout>,
     dump_on_signal: Option<LitStr>,
+    attach: Option<Ident>,
     tokio: TokioArgs,
 }
 
@@ -94,6 +98,16 @@ impl Written {
                 let signal = dump_on_signal(input, self.dump_on_signal.is_some())?;
                 self.dump_on_signal = Some(signal);
             }
+            Some("attach") => {
+                let key = input.call(Ident::parse_any)?;
+                if self.attach.is_some() {
+                    return Err(Error::new_spanned(&key, "`attach` is given twice"));
+                }
+                if !input.is_empty() && !input.peek(Token![,]) {
+                    return Err(Error::new_spanned(&key, ATTACH));
+                }
+                self.attach = Some(key);
+            }
             _ => return self.tokio.parse_one(input),
         }
         comma(input)
@@ -110,6 +124,7 @@ impl Written {
             executor,
             timeout: self.timeout,
             dump_on_signal: self.dump_on_signal,
+            attach: self.attach,
         })
     }
 }
@@ -213,8 +228,11 @@ mod tests {
             b,
             dump_on_signal,
             c = "2",
+            attach,
             tasktrace = d
         );
+        let written = EntryArgs::parse(args.clone()).expect("they are accepted");
+        assert!(written.attach.is_some());
         let tokio = quote!(a = 1, b, c = "2",).to_string();
         assert_eq!(parsed(args), (Some(Some(1000)), Some(String::new()), tokio));
     }

@@ -55,7 +55,7 @@ pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> T
 /// ```
 fn main(args: EntryArgs, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
-    let start = runtime.start(args.dump_on_signal.as_ref());
+    let start = runtime.start(args.dump_on_signal.as_ref(), args.attach.as_ref());
     let task = runtime.polled(&runtime.task(&runtime.typed_future(&function)));
     match args.executor {
         Executor::Tokio(tokio) => {

@@ -57,7 +57,7 @@ mod tests {
             entry(Macro::Main, quote!(tasktrace = #krate), item.clone()),
             entry(
                 Macro::Main,
-                quote!(tasktrace = #krate, dump_on_signal, block_on = f),
+                quote!(tasktrace = #krate, dump_on_signal, attach, block_on = f),
                 item.clone(),
             ),
             entry(

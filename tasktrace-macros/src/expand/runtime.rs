@@ -1,6 +1,6 @@
 //! The tokens that name the runtime crate.
 
-use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -117,11 +117,25 @@ impl Runtime {
     ///
     /// ```text
     /// ::tasktrace::__private::start(::core::option::Option::Some("SIGUSR1"));
+    /// ::tasktrace::__private::attach!();
     /// ```
-    pub(super) fn start(&self, dump_on_signal: Option<&LitStr>) -> TokenStream {
+    ///
+    /// The latter, if it is asked for, lies where it was: it is an error there if the runtime crate
+    /// is built without it.
+    pub(super) fn start(
+        &self,
+        dump_on_signal: Option<&LitStr>,
+        attach: Option<&Ident>,
+    ) -> TokenStream {
         let Self { private, own, .. } = self;
         let signal = self.option(dump_on_signal);
-        quote_spanned!(*own=> #private::start(#signal);)
+        let attach = attach.map(|key| {
+            let there = own.located_at(key.span());
+            let mut call = Group::new(Delimiter::Parenthesis, TokenStream::new());
+            call.set_span(there);
+            quote_spanned!(there=> #private::attach! #call;)
+        });
+        quote_spanned!(*own=> #private::start(#signal); #attach)
     }
 
     /// The future of `main`.

@@ -50,12 +50,12 @@ pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let own = runtime.own;
     let running = runtime.running_test(args.timeout.as_ref(), &function);
-    let running = match &args.dump_on_signal {
-        Some(signal) => {
-            let start = runtime.start(Some(signal));
+    let running = match (&args.dump_on_signal, &args.attach) {
+        (None, None) => running,
+        (signal, attach) => {
+            let start = runtime.start(signal.as_ref(), attach.as_ref());
             quote!(#start #running)
         }
-        None => running,
     };
     let future = runtime.typed_future(&function);
     let current = runtime.current_test();

@@ -2,6 +2,7 @@
 //!
 //! * [`take`]: taking it; [`ask`]: asking the tasks for it.
 //! * [`task`]: what is known of one task.
+//! * [`standing`]: the kind of the state that it is in.
 //! * [`forest`]: who waits for whom.
 //! * [`hang`]: a test that does not end.
 //! * [`stall`]: one task that does not go on.
@@ -11,6 +12,7 @@ mod ask;
 mod forest;
 mod hang;
 mod stall;
+mod standing;
 mod take;
 mod task;
 
@@ -19,10 +21,15 @@ pub use forest::Forest;
 pub(crate) use hang::{Hang, Stage, Why};
 pub(crate) use stall::StalledFunction;
 pub use stall::{Stall, StallPhase, StallReport};
-pub(crate) use take::asked;
+pub(crate) use standing::Standing;
 pub(crate) use take::dump_of;
+pub(crate) use take::{all_asked, asked};
 pub use take::{dump, dump_blocking, snapshot};
+#[cfg(feature = "http")]
+pub(crate) use take::{dump_in, snapshot_in};
 pub use task::{Source, TaskDump};
+
+use std::time::SystemTime;
 
 use crate::task::TaskId;
 
@@ -66,13 +73,35 @@ pub struct Dump {
     /// In the order of their numbers.
     tasks: Vec<TaskDump>,
     untraced: Option<usize>,
+    taken: SystemTime,
 }
 
 impl Dump {
     /// `untraced` are the tasks of the runtime that are not traced, where that is known.
     pub(crate) fn new(mut tasks: Vec<TaskDump>, untraced: Option<usize>) -> Self {
         tasks.sort_by_key(TaskDump::id);
-        Self { tasks, untraced }
+        Self {
+            tasks,
+            untraced,
+            taken: SystemTime::now(),
+        }
+    }
+
+    /// As if it had been taken then.
+    #[cfg(test)]
+    pub(crate) fn taken_at(self, taken: SystemTime) -> Self {
+        Self { taken, ..self }
+    }
+
+    /// When it was taken: by then all tasks had been looked at.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// assert!(dump.taken() <= std::time::SystemTime::now());
+    /// ```
+    #[must_use]
+    pub fn taken(&self) -> SystemTime {
+        self.taken
     }
 
     /// The tasks, in the order in which they were made.

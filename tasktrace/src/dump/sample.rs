@@ -1,6 +1,6 @@
 //! Dumps for tests, made up.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{Dump, Source, Stall, StallPhase, StallReport, StalledFunction, TaskDump};
 use crate::task::{Running, TaskId, TaskState};
@@ -14,8 +14,13 @@ pub(crate) fn secs(secs: f64) -> Duration {
     Duration::from_secs_f64(secs)
 }
 
+/// When all that is made up is.
+pub(crate) fn some_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
 pub(crate) fn dump(tasks: impl IntoIterator<Item = TaskDump>) -> Dump {
-    Dump::new(tasks.into_iter().collect(), None)
+    Dump::new(tasks.into_iter().collect(), None).taken_at(some_time())
 }
 
 /// A suspended task that was polled just now.

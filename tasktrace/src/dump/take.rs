@@ -31,7 +31,8 @@ pub fn snapshot() -> Dump {
     snapshot_in(current_host().as_ref())
 }
 
-fn snapshot_in(host: Option<&Host>) -> Dump {
+/// As [`snapshot`], of this executor.
+pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let tasks = handles
         .iter()
@@ -119,7 +120,13 @@ pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     Dump::new(ask(&tasks, budget), None)
 }
 
-fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
+/// All tasks, each of which is polled for it if it answers in time. What is not traced is not counted.
+pub(crate) fn all_asked(budget: Duration) -> Dump {
+    dump_in(None, budget)
+}
+
+/// As [`dump_blocking`], of this executor.
+pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = host.map(|host| untraced(host, &handles));
     Dump::new(ask(&handles, budget), untraced)

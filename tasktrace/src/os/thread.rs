@@ -30,6 +30,41 @@ pub(crate) fn id() -> Option<u64> {
     None
 }
 
+/// The time that the processor has spent on the calling thread. `None` where the system does not tell.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+))]
+pub(crate) fn cpu_time() -> Option<std::time::Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it writes to the place that it is given, and to nothing else.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    let secs = u64::try_from(time.tv_sec).ok()?;
+    let nanos = u32::try_from(time.tv_nsec).ok()?;
+    (result == 0).then(|| std::time::Duration::new(secs, nanos))
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+)))]
+pub(crate) fn cpu_time() -> Option<std::time::Duration> {
+    None
+}
+
 /// Sends a signal to a thread of this process.
 ///
 /// # Errors

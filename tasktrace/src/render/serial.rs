@@ -5,6 +5,8 @@
 //! * text in [`json`];
 //! * whatever one likes with the feature `serde`, in `serialize`.
 //!
+//! With the feature `http`, `view` has what the page is made of, which is no format for others.
+//!
 //! The format is that of `schema/tasktrace.schema.json`. What is different from the types:
 //!
 //! * A dump or a trace starts with the name and the version of its format. Fields may be added
@@ -21,19 +23,28 @@ mod serialize;
 mod value;
 
 use std::panic::Location;
+use std::time::SystemTime;
 
 use super::walk::{Step, walk};
 use crate::dump::{Dump, Hang, Source, Stage, TaskDump, Why};
+use crate::profile::{Profile, ProfileSource, Stack};
 use crate::symbol::Paths;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
+#[cfg(feature = "http")]
+pub(crate) use process::Process;
 use value::{List, Object, Value};
+#[cfg(feature = "http")]
+pub(crate) use view::About;
 
 /// The format of a [`Dump`].
 const DUMP: &str = "tasktrace.dump/1";
 
 /// The format of a [`Trace`] by itself.
 const TRACE: &str = "tasktrace.trace/1";
+
+/// The format of a [`Profile`].
+const PROFILE: &str = "tasktrace.profile/1";
 
 /// The format of a report of a test that hangs.
 const HANG: &str = "tasktrace.hang/1";
@@ -48,6 +59,12 @@ macro_rules! object {
     };
 }
 
+// They need the macro.
+#[cfg(feature = "http")]
+mod process;
+#[cfg(feature = "http")]
+mod view;
+
 impl<'a> From<&'a Dump> for Value<'a> {
     fn from(dump: &'a Dump) -> Self {
         let tasks = List::new(dump.len(), move || {
@@ -57,10 +74,17 @@ impl<'a> From<&'a Dump> for Value<'a> {
         });
         object!("Dump", {
             "schema": DUMP,
+            "taken_unix_ms": unix_ms(dump.taken()),
             "untraced": dump.untraced(),
             "tasks": tasks,
         })
     }
+}
+
+/// Of these more digits are right in any language than of nanoseconds.
+fn unix_ms(time: SystemTime) -> u64 {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<'a> From<&'a Hang> for Value<'a> {
@@ -87,6 +111,41 @@ impl<'a> From<&'a Hang> for Value<'a> {
             "thread_id": hang.thread,
             "unknown": hang.unknown,
             "dump": &hang.dump,
+        })
+    }
+}
+
+impl<'a> From<&'a Profile> for Value<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        let stacks = profile.stacks();
+        object!("Profile", {
+            "schema": PROFILE,
+            "began_unix_ms": unix_ms(profile.began()),
+            "lasted_ns": profile.lasted(),
+            "sampled_ns": profile.sampled(),
+            "every_ns": profile.every(),
+            "source": match profile.source() {
+                ProfileSource::Snapshots => "snapshots",
+                ProfileSource::Captures => "captures",
+            },
+            "samples": profile.samples(),
+            "skipped": profile.skipped(),
+            "cost_ns": profile.cost(),
+            "most_tasks": profile.most_tasks(),
+            "waited_ns": profile.waited(),
+            "stacks": List::new(stacks.len(), move || stacks.iter()),
+        })
+    }
+}
+
+impl<'a> From<&'a Stack> for Value<'a> {
+    fn from(stack: &'a Stack) -> Self {
+        object!("ProfileStack", {
+            "name": &*stack.name,
+            "state": stack.standing.word(),
+            "seen": stack.seen,
+            "waited_ns": stack.waited,
+            "trace": tree(&stack.tree),
         })
     }
 }
@@ -131,14 +190,20 @@ impl From<&TaskId> for Value<'_> {
 
 impl<'a> From<&'a TaskState> for Value<'a> {
     fn from(state: &'a TaskState) -> Self {
-        let kind = match state {
-            TaskState::Running(running) => return running.into(),
-            TaskState::NeverPolled => "never_polled",
-            TaskState::Suspended => "suspended",
-            TaskState::Woken => "woken",
-            TaskState::Finished => "finished",
-        };
-        object!("TaskState", { "kind": kind, })
+        match state {
+            TaskState::Running(running) => running.into(),
+            other => object!("TaskState", { "kind": state_word(other), }),
+        }
+    }
+}
+
+fn state_word(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::NeverPolled => "never_polled",
+        TaskState::Running(_) => "running",
+        TaskState::Suspended => "suspended",
+        TaskState::Woken => "woken",
+        TaskState::Finished => "finished",
     }
 }
 
@@ -269,30 +334,36 @@ impl<'a> From<Step<'a>> for Value<'a> {
 
 impl From<&Wait> for Value<'_> {
     fn from(wait: &Wait) -> Self {
-        let word = match wait {
-            Wait::Registered => "registered",
-            Wait::Yielded => "yielded",
-            Wait::OutOfBudget => "out_of_budget",
-            Wait::NoWaker => "no_waker",
-            Wait::Suspended => "suspended",
-            Wait::NotPolled => "not_polled",
-            Wait::Running => "running",
-        };
-        word.into()
+        wait_word(wait).into()
+    }
+}
+
+fn wait_word(wait: &Wait) -> &'static str {
+    match wait {
+        Wait::Registered => "registered",
+        Wait::Yielded => "yielded",
+        Wait::OutOfBudget => "out_of_budget",
+        Wait::NoWaker => "no_waker",
+        Wait::Suspended => "suspended",
+        Wait::NotPolled => "not_polled",
+        Wait::Running => "running",
     }
 }
 
 impl From<&Notes> for Value<'_> {
     fn from(notes: &Notes) -> Self {
-        let missing = notes.missing.map(|missing| match missing {
-            Missing::Symbols => "symbols",
-            Missing::DebugInfo => "debug_info",
-        });
         object!("Notes", {
-            "missing": missing,
+            "missing": notes.missing.map(missing_word),
             "leaves_not_recorded": notes.dropped,
             "wakers_of_other_threads": notes.elsewhere,
         })
+    }
+}
+
+fn missing_word(missing: Missing) -> &'static str {
+    match missing {
+        Missing::Symbols => "symbols",
+        Missing::DebugInfo => "debug_info",
     }
 }
 

@@ -125,6 +125,25 @@ impl Builder {
         }
     }
 
+    /// Adds frames without their labels and times.
+    pub(super) fn add_anonymous(&mut self, frames: &[Frame]) {
+        let mut pending: Vec<(Option<usize>, &Frame)> =
+            frames.iter().map(|frame| (None, frame)).collect();
+        while let Some((parent, frame)) = pending.pop() {
+            let place = Place {
+                label: None,
+                ..frame.place.clone()
+            };
+            let at = self.child(parent, place);
+            self.nodes[at].is_resource |= frame.is_resource;
+            if let Some(wait) = frame.wait {
+                let count = self.nodes[at].count + frame.count;
+                self.nodes[at].see(wait, count);
+            }
+            pending.extend(frame.children.iter().map(|child| (Some(at), child)));
+        }
+    }
+
     /// Says how a live frame waits of which there is no stack.
     pub(super) fn see(&mut self, at: usize, wait: Wait) {
         let count = self.nodes[at].count + 1;

@@ -5,12 +5,14 @@
 //! * [`tidy`], [`full`]: the two ways to make frames of a stack.
 //! * [`live`]: the frames that are known without a stack.
 //! * [`pattern`]: what traces have in common, which is made once.
+//! * [`kind`]: which traces are the same, before symbols are looked up.
 //! * [`resource`]: what to call the thing that a leaf waits for.
 #![forbid(unsafe_code)]
 
 mod build;
 mod frame;
 mod full;
+mod kind;
 mod live;
 mod notes;
 mod pattern;
@@ -23,11 +25,12 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use frame::{Frame, Wait};
+pub(crate) use kind::Kind;
 
 use crate::capture::RawTrace;
 use crate::symbol::Paths;
 pub(crate) use notes::{Missing, Notes};
-use pattern::{Key, Kind};
+use pattern::{Detail, Key};
 pub(crate) use pattern::{Own, Pattern};
 
 /// Where a task waits: a tree of the functions that lead from the task to everything that it has
@@ -86,7 +89,20 @@ struct WithAwaited {
     full: OnceLock<Tree>,
 }
 
+/// The frames without labels and times: those that differ by them only are one.
+pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
+    let mut builder = build::Builder::default();
+    builder.add_anonymous(frames);
+    builder.finish().frames
+}
+
+/// All frames of a tree, each before its children.
+pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+    frame::walk(frames)
+}
+
 /// A tree, and what is to be said about it.
+#[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) frames: Vec<Frame>,
     pub(crate) notes: Notes,
@@ -198,6 +214,11 @@ impl Trace {
         frame::walk(self.frames()).any(|frame| frame.is(path))
     }
 
+    /// Tells it from others, but for labels and times, without looking up symbols.
+    pub(crate) fn kind(&self) -> Kind {
+        kind::of(&self.inner.raw)
+    }
+
     /// The numbers of the tasks whose handles are awaited, each once.
     pub(crate) fn awaits(&self) -> Vec<u64> {
         let live = self.inner.raw.live.iter();
@@ -217,7 +238,7 @@ impl Trace {
         }
         let made = self.inner.tidy.get_or_init(|| {
             let making = &mut Making::new();
-            making.make(Kind::Tidy, &self.inner.raw)
+            making.make(Detail::Tidy, &self.inner.raw)
         });
         made.tree(&self.inner.raw)
     }
@@ -232,7 +253,7 @@ impl Trace {
         }
         let made = self.inner.full.get_or_init(|| {
             let making = &mut Making::new();
-            making.make(Kind::Full, &self.inner.raw)
+            making.make(Detail::Full, &self.inner.raw)
         });
         made.tree(&self.inner.raw)
     }
@@ -242,7 +263,7 @@ impl Trace {
         let mut making = Making::new();
         for trace in traces.filter(|trace| trace.awaited.is_none()) {
             let Inner { raw, tidy, .. } = &*trace.inner;
-            tidy.get_or_init(|| making.make(Kind::Tidy, raw));
+            tidy.get_or_init(|| making.make(Detail::Tidy, raw));
         }
     }
 
@@ -294,14 +315,14 @@ impl Making {
         }
     }
 
-    fn make(&mut self, kind: Kind, raw: &RawTrace) -> Made {
+    fn make(&mut self, detail: Detail, raw: &RawTrace) -> Made {
         let is_worth_it = pattern::may_have(raw);
-        if is_worth_it && let Some(known) = pattern::find(&mut self.key, kind, raw, &self.paths) {
+        if is_worth_it && let Some(known) = pattern::find(&mut self.key, detail, raw, &self.paths) {
             return Made::Alike(known, OnceLock::new());
         }
-        let grown = match kind {
-            Kind::Tidy => tidy::tree(raw, &[]),
-            Kind::Full => full::tree(raw, &[]),
+        let grown = match detail {
+            Detail::Tidy => tidy::tree(raw, &[]),
+            Detail::Full => full::tree(raw, &[]),
         };
         // It may have learnt of a workspace.
         self.paths = Arc::clone(&grown.paths);
@@ -310,7 +331,7 @@ impl Making {
         }
         let pattern = Pattern::new(grown, raw);
         let paths = Arc::clone(&self.paths);
-        let pattern = pattern::insert(&mut self.key, kind, raw, paths, pattern);
+        let pattern = pattern::insert(&mut self.key, detail, raw, paths, pattern);
         Made::Alike(pattern, OnceLock::new())
     }
 }

@@ -16,7 +16,7 @@ use super::build::Seen;
 use super::frame::{Frame, Times, walk};
 use crate::capture::RawTrace;
 use crate::symbol::Paths;
-pub(super) use key::{Key, Kind};
+pub(super) use key::{Detail, Key};
 pub(super) use known::{find, insert};
 
 /// A tree for all raw traces with the same [`Key`].

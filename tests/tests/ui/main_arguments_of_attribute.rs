@@ -70,3 +70,9 @@ async fn signal_twice() {}
 
 #[tasktrace::test(block_on = run, "text")]
 async fn test() {}
+
+#[tasktrace::main(attach = "1", block_on = run)]
+async fn attach_with_a_value() {}
+
+#[tasktrace::main(block_on = run, attach, attach)]
+async fn attach_twice() {}

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::value::Value;
 use crate::dump::{Dump, Hang};
+use crate::profile::Profile;
 use crate::trace::Trace;
 
 impl Dump {
@@ -36,6 +37,25 @@ impl Trace {
     /// let text = trace.json().to_string();
     /// assert!(text.starts_with(r#"{"schema":"tasktrace.trace/1","frames":["#));
     /// # drop(future);
+    /// ```
+    pub fn json(&self) -> impl fmt::Display + '_ {
+        Json(self)
+    }
+}
+
+impl Profile {
+    /// The profile as JSON, for machines: `{}` in one line, `{:#}` indented.
+    ///
+    /// The format has a version, and the [JSON Schema](Dump::json) of dumps describes it as well.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let profile = tasktrace::profile()
+    ///     .lasting(Duration::from_millis(50))
+    ///     .run_blocking();
+    /// let text = profile.json().to_string();
+    /// assert!(text.starts_with(r#"{"schema":"tasktrace.profile/1","#));
     /// ```
     pub fn json(&self) -> impl fmt::Display + '_ {
         Json(self)

@@ -4,6 +4,7 @@ use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::value::{List, Object, Value};
 use crate::dump::{Dump, Source, TaskDump};
+use crate::profile::Profile;
 use crate::task::{NoAnswer, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Trace, Wait};
 
@@ -22,6 +23,9 @@ macro_rules! as_described {
 as_described! {
     /// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
     Dump;
+
+    /// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
+    Profile;
 
     /// The feature `serde`: an element of the `tasks` of a dump.
     TaskDump;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Read;
 
 use super::value::{List, Object, Value};
-use crate::dump::sample::{dump, id, secs, task};
+use crate::dump::sample::{dump, id, secs, some_time, task};
 use crate::dump::{Dump, Hang, Source, Stage, Why};
 use crate::task::{NoAnswer, NoSample, TraceError};
 use crate::trace::{Frame, Missing, Notes, Trace, Wait};
@@ -86,7 +86,7 @@ fn example() -> Dump {
         sampled,
     ];
     tasks.extend(no_sample.map(|(id, reason)| refused(id, TraceError::NoSample(reason))));
-    Dump::new(tasks, Some(12))
+    Dump::new(tasks, Some(12)).taken_at(some_time())
 }
 
 /// Compares a file in `schema/` with what is written. With `TASKTRACE_BLESS=1`, it is written anew.
@@ -283,4 +283,24 @@ mod serialised {
     fn json(value: &impl Serialize) -> Read {
         serde_json::to_value(value).expect("it is serialised")
     }
+}
+
+#[test]
+fn the_example_of_a_profile_is_what_is_written() {
+    let sample = || {
+        let lock = Frame::sample("tokio::sync::Mutex::lock", 455);
+        let serve = Frame::sample("app::serve", 10).with_children([lock]);
+        let mut all = vec![
+            task(1, "app::serve").at([serve]).suspended_for(5.0),
+            task(2, "app::blocking").running_for(5.0),
+            task(3, "app::new").never_polled(),
+            task(4, "app::woken").woken(),
+            task(5, "app::gone").finished(),
+        ];
+        all.iter_mut().for_each(|task| task.label = None);
+        dump(all)
+    };
+    let profile = crate::profile::sample::profile([sample(), sample()]);
+    let text = format!("{:#}\n", profile.json());
+    check("example.profile.json", &text);
 }

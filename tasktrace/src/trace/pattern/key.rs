@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::capture::{Marker, Numbers, RawTrace, Way};
 use crate::origin::{Identity, Origin};
 
-/// What kind of tree.
+/// Which tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::trace) enum Kind {
+pub(in crate::trace) enum Detail {
     Tidy,
     Full,
 }
@@ -48,7 +48,7 @@ impl Key {
     /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.
     pub(super) fn fill(
         &mut self,
-        kind: Kind,
+        detail: Detail,
         raw: &RawTrace,
         mut number: impl FnMut(&Arc<Way>) -> u64,
     ) {
@@ -57,7 +57,7 @@ impl Key {
         let words = &mut self.words;
         words.clear();
         words.extend([
-            u64::from(kind == Kind::Full),
+            u64::from(detail == Detail::Full),
             raw.dropped as u64,
             raw.elsewhere as u64,
             stacks.len() as u64,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
-use super::{Key, Kind, Pattern};
+use super::{Detail, Key, Pattern};
 use crate::capture::{RawTrace, Way};
 use crate::symbol::Paths;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
@@ -29,7 +29,7 @@ fn lock() -> MutexGuard<'static, Option<Known>> {
 /// That of a raw trace, if it is known how its paths are shortened. `key` is room for its key.
 pub(in crate::trace) fn find(
     key: &mut Key,
-    kind: Kind,
+    detail: Detail,
     raw: &RawTrace,
     paths: &Arc<Paths>,
 ) -> Option<Arc<Pattern>> {
@@ -38,14 +38,14 @@ pub(in crate::trace) fn find(
     if !Arc::ptr_eq(&known.paths, paths) {
         return None;
     }
-    key.fill(kind, raw, |way| known.number(way));
+    key.fill(detail, raw, |way| known.number(way));
     known.patterns.get(key.words()).cloned()
 }
 
 /// Keeps one. Another thread may have made the same in the meantime: then that is returned.
 pub(in crate::trace) fn insert(
     key: &mut Key,
-    kind: Kind,
+    detail: Detail,
     raw: &RawTrace,
     paths: Arc<Paths>,
     pattern: Pattern,
@@ -63,7 +63,7 @@ pub(in crate::trace) fn insert(
         }),
     };
     let kept = known.as_mut().map(|known| {
-        key.fill(kind, raw, |way| known.number(way));
+        key.fill(detail, raw, |way| known.number(way));
         let kept = known.patterns.entry(key.words().into());
         Arc::clone(kept.or_insert_with(|| Arc::clone(&pattern)))
     });

@@ -40,7 +40,7 @@ fn told(tree: &Tree) -> Vec<String> {
 /// That its tree is the same whether it was made by itself or of the pattern.
 #[track_caller]
 fn check(raw: &RawTrace) {
-    let made = Making::new().make(Kind::Tidy, raw);
+    let made = Making::new().make(Detail::Tidy, raw);
     assert_eq!(told(made.tree(raw)), told(&tidy::tree(raw, &[]).tree));
 }
 
@@ -49,7 +49,7 @@ fn are_same(one: &RawTrace, other: &RawTrace, expected: bool) {
     let key = |raw| {
         let mut key = Key::default();
         assert!(may_have(raw));
-        key.fill(Kind::Tidy, raw, |_| 0);
+        key.fill(Detail::Tidy, raw, |_| 0);
         key.words().to_vec()
     };
     assert_eq!(key(one) == key(other), expected);

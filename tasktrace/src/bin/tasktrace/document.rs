@@ -1,0 +1,310 @@
+//! What processes answer, as far as we read it.
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+
+use crate::failure::Failure;
+use crate::server::Server;
+
+/// The format of [`View`].
+const VIEW: &str = "tasktrace.view/1";
+
+/// What a process says of itself.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) age_ns: Option<u64>,
+    pub(crate) tasks: u64,
+    pub(crate) untraced: Option<u64>,
+}
+
+/// All tasks, in groups.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct View {
+    pub(crate) process: Program,
+    pub(crate) asked: u8,
+    pub(crate) took_ms: u64,
+    pub(crate) total: usize,
+    pub(crate) untraced: Option<u64>,
+    pub(crate) cycles_total: usize,
+    /// The most urgent first.
+    pub(crate) groups: Vec<Group>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+}
+
+/// Tasks that are in the same state at the same place.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Group {
+    /// The same as long as the process runs.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) urgency: String,
+    pub(crate) frames: Frames,
+    pub(crate) tasks: Tasks,
+}
+
+/// The tree of a group, in which each frame comes before its children.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Frames {
+    pub(crate) len: usize,
+    pub(crate) parent: Column<Option<usize>>,
+    pub(crate) name: Column<String>,
+    pub(crate) file: Column<Option<String>>,
+    pub(crate) line: Column<Option<u32>>,
+    /// 1 of what is waited for, such as a lock.
+    pub(crate) resource: Column<u8>,
+}
+
+/// What makes the tasks of a group differ.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Tasks {
+    pub(crate) len: usize,
+    pub(crate) id: Column<u64>,
+    pub(crate) label: Column<Option<String>>,
+    pub(crate) age_ms: Column<u64>,
+    pub(crate) waited_ms: Column<Option<u64>>,
+    pub(crate) polls: Column<u64>,
+}
+
+/// The values of several, or the one that all have.
+#[derive(Clone, Debug)]
+pub(crate) enum Column<T> {
+    Each(Vec<T>),
+    All(T),
+}
+
+impl<T> Column<T> {
+    pub(crate) fn get(&self, at: usize) -> Option<&T> {
+        match self {
+            Self::Each(all) => all.get(at),
+            Self::All(one) => Some(one),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either<T> {
+            Each(Vec<T>),
+            All(T),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Each(all) => Self::Each(all),
+            Either::All(one) => Self::All(one),
+        })
+    }
+}
+
+impl Group {
+    /// What it waits for, and where: of the first leaf, and how many more there are.
+    pub(crate) fn leaf(&self) -> Leaf<'_> {
+        let frames = &self.frames;
+        let mut has_children = vec![false; frames.len];
+        for at in 0..frames.len {
+            if let Some(Some(parent)) = frames.parent.get(at)
+                && let Some(it) = has_children.get_mut(*parent)
+            {
+                *it = true;
+            }
+        }
+        let mut leaves = (0..frames.len).filter(|at| !has_children[*at]);
+        let Some(first) = leaves.next() else {
+            return Leaf::default();
+        };
+        let name = |at: usize| frames.name.get(at).map_or("", String::as_str);
+        let more = leaves.count();
+        let above = frames.parent.get(first).copied().flatten();
+        match above.filter(|_| frames.resource.get(first) == Some(&1)) {
+            Some(above) => Leaf {
+                resource: name(first),
+                function: name(above),
+                place: frames.place(above),
+                more,
+            },
+            None => Leaf {
+                resource: "",
+                function: name(first),
+                place: frames.place(first),
+                more,
+            },
+        }
+    }
+
+    /// For how long the one has waited that has waited for longest.
+    pub(crate) fn longest_ms(&self) -> Option<u64> {
+        let waited = |at| self.tasks.waited_ms.get(at).copied().flatten();
+        (0..self.tasks.len).filter_map(waited).max()
+    }
+
+    /// What may be wrong, if it may.
+    pub(crate) fn complaint(&self) -> Option<&'static str> {
+        complaint(&self.urgency)
+    }
+}
+
+/// What may be wrong with tasks of this urgency.
+pub(crate) fn complaint(urgency: &str) -> Option<&'static str> {
+    Some(match urgency {
+        "in_cycle" => "waits for a task that waits for it",
+        "blocking" => "blocks its thread",
+        "no_waker" => "has no waker registered",
+        "holding" => "holds a future that it does not poll",
+        "starved" => "is ready, but not polled",
+        "long" => "waits for long",
+        _ => return None,
+    })
+}
+
+impl Frames {
+    fn place(&self, at: usize) -> String {
+        let file = self.file.get(at).and_then(Option::as_deref);
+        let line = self.line.get(at).copied().flatten();
+        match (file, line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            (Some(file), None) => file.to_owned(),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// What is waited for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaf<'a> {
+    /// Such as a lock. Empty if it is not known.
+    pub(crate) resource: &'a str,
+    /// Who waits.
+    pub(crate) function: &'a str,
+    /// On which line. Empty if it is not known.
+    pub(crate) place: String,
+    /// How many more leaves the tree has.
+    pub(crate) more: usize,
+}
+
+impl Leaf<'_> {
+    /// In one line.
+    pub(crate) fn text(&self) -> String {
+        let mut text = match self.resource {
+            "" => self.function.to_owned(),
+            resource => format!("{resource} in {}", self.function),
+        };
+        if !self.place.is_empty() {
+            text += &format!(" at {}", self.place);
+        }
+        if self.more > 0 {
+            text += &format!(" and {} more", self.more);
+        }
+        text
+    }
+}
+
+/// Reads a document.
+pub(crate) fn read<T: DeserializeOwned>(server: &Server, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::Other(format!(
+            "{server} answers what we do not understand ({error}): is it tasktrace, and of the same \
+             version as this program ({})?",
+            env!("CARGO_PKG_VERSION")
+        ))
+    })
+}
+
+/// Reads all tasks.
+pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> {
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: String,
+    }
+    let Schema { schema } = read(server, bytes)?;
+    if schema != VIEW {
+        return Err(Failure::Other(format!(
+            "{server} answers with `{schema}`, and this program reads `{VIEW}`: use the one of the same \
+             version"
+        )));
+    }
+    read(server, bytes)
+}
+
+/// Where all tasks are to be had.
+pub(crate) fn view_path(snapshot: bool) -> String {
+    format!("/view.json?capture={}", u8::from(!snapshot))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const EXAMPLE: &str = r#"{
+        "schema": "tasktrace.view/1",
+        "process": {"name": "shop", "pid": 4711},
+        "taken_ms": 1, "took_ms": 3, "asked": 1, "total": 4, "untraced": 1, "missing": null,
+        "cycles": [], "cycles_total": 0, "roots": [],
+        "places": ["src/main.rs:5:9", "src/main.rs:6:9"],
+        "groups": [
+            {"id": "b", "name": "shop::reconnect", "state": "suspended", "urgency": "no_waker",
+             "frames": {"len": 1, "parent": null, "name": "shop::reconnect", "file": "src/db.rs",
+                        "line": 7, "column": 1, "wait": "no_waker", "count": 1, "resource": 0},
+             "tasks": {"len": 1, "id": 9, "label": null, "age_ms": 5000, "waited_ms": 4000,
+                       "polls": 2, "spawned_at": null, "parent": null, "urgency": "no_waker"}},
+            {"id": "a", "name": "shop::order", "state": "suspended", "urgency": "suspended",
+             "frames": {"len": 3, "parent": [null, 0, 0],
+                        "name": ["shop::order", "tokio::sync::Mutex::lock", "tokio::time::sleep"],
+                        "file": ["src/main.rs", "mutex.rs", null], "line": [42, 455, null],
+                        "column": 5, "wait": [null, "registered", "registered"], "count": 1,
+                        "resource": [0, 1, 1]},
+             "tasks": {"len": 3, "id": [1, 2, 3], "label": ["ann", "bob", null], "age_ms": 60000,
+                       "waited_ms": [1000, 2000, 500], "polls": [1, 2, 3], "spawned_at": 1,
+                       "parent": null, "urgency": "suspended"}}
+        ]
+    }"#;
+
+    pub(crate) fn server() -> Server {
+        Server::of(4711, "/run/4711.sock".into())
+    }
+
+    pub(crate) fn example() -> View {
+        read_view(&server(), EXAMPLE.as_bytes()).expect("it is one")
+    }
+
+    #[test]
+    fn columns() {
+        let view = example();
+        let tasks = &view.groups[1].tasks;
+        assert_eq!(tasks.id.get(2), Some(&3));
+        assert_eq!(tasks.id.get(3), None);
+        assert_eq!(tasks.age_ms.get(2), Some(&60000));
+        assert_eq!(tasks.label.get(2), Some(&None));
+        assert_eq!(view.groups[1].longest_ms(), Some(2000));
+    }
+
+    #[test]
+    fn leaves() {
+        let view = example();
+        let texts: Vec<_> = view.groups.iter().map(|it| it.leaf().text()).collect();
+        assert_eq!(
+            texts,
+            [
+                "shop::reconnect at src/db.rs:7",
+                "tokio::sync::Mutex::lock in shop::order at src/main.rs:42 and 1 more",
+            ]
+        );
+    }
+
+    #[test]
+    fn other_documents() {
+        let failure = |text: &str| {
+            let read = read_view(&server(), text.as_bytes());
+            read.err().expect("it is none").to_string()
+        };
+        assert!(failure("<html>").contains("is it tasktrace"));
+        let other = failure(r#"{"schema": "tasktrace.view/2"}"#);
+        assert!(other.contains("`tasktrace.view/2`"), "{other}");
+    }
+}

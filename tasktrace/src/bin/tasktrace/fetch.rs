@@ -1,0 +1,223 @@
+//! One request, and its answer.
+
+use std::io;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+use crate::failure::Failure;
+use crate::output::visible;
+use crate::server::{At, Server};
+use crate::time::human;
+
+/// More than any process has to say: who says more does not mean well.
+const LONGEST: usize = 2 << 30;
+
+/// How often somebody who watches is told.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The runtime that requests are made in.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::Other(format!("the system refuses it: {error}")))
+}
+
+/// Asks for a document.
+pub(crate) fn get(server: &Server, path: &str) -> Result<Vec<u8>, Failure> {
+    runtime()?.block_on(request(server, path, server.patience))
+}
+
+/// Asks for what takes `time` to be made. Calls `tick` while it waits.
+pub(crate) fn get_after(
+    server: &Server,
+    path: &str,
+    time: Duration,
+    mut tick: impl FnMut(),
+) -> Result<Vec<u8>, Failure> {
+    let patience = server.patience.saturating_add(time);
+    runtime()?.block_on(async {
+        let mut answer = std::pin::pin!(request(server, path, patience));
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = sleep(TICK) => tick(),
+            }
+        }
+    })
+}
+
+/// Asks, and waits for at most `patience` until the answer begins.
+pub(crate) async fn request(
+    server: &Server,
+    path: &str,
+    patience: Duration,
+) -> Result<Vec<u8>, Failure> {
+    match &server.at {
+        At::Tcp(host, port) => {
+            let connected = tokio::net::TcpStream::connect((host.as_str(), *port));
+            let stream = connected_in_time(server, connected).await?;
+            exchange(server, stream, path, patience).await
+        }
+        #[cfg(unix)]
+        At::Unix(at) => {
+            let stream = connected_in_time(server, connect(at)).await?;
+            exchange(server, stream, path, patience).await
+        }
+        #[cfg(not(unix))]
+        At::Unix(_) => Err(Failure::Usage("this system has no unix sockets".to_owned())),
+    }
+}
+
+/// Connects, and waits while the queue of the other side is full.
+#[cfg(unix)]
+async fn connect(path: &std::path::Path) -> io::Result<tokio::net::UnixStream> {
+    loop {
+        match tokio::net::UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(TICK).await,
+            connected => return connected,
+        }
+    }
+}
+
+async fn connected_in_time<S>(
+    server: &Server,
+    connected: impl Future<Output = io::Result<S>>,
+) -> Result<S, Failure> {
+    match timeout(server.patience, connected).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(not_connected(server, &error)),
+        Err(_) => Err(late(server, server.patience)),
+    }
+}
+
+fn not_connected(server: &Server, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::NoPermission(format!(
+            "{server}: {error}: its socket is for the same user and root"
+        )),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::NoAnswer(format!(
+            "nobody listens at {server}: has the process ended, or is it another address? ({error})"
+        )),
+        _ => Failure::NoAnswer(format!("{server} cannot be connected to: {error}")),
+    }
+}
+
+fn late(server: &Server, patience: Duration) -> Failure {
+    Failure::NoAnswer(format!(
+        "no answer from {server} within {}: it may be stopped, or have no processor time; --timeout \
+         waits for longer",
+        human(patience)
+    ))
+}
+
+fn hung_up(server: &Server, error: &hyper::Error) -> Failure {
+    Failure::NoAnswer(format!(
+        "{server} hung up: {error}: has the process just ended?"
+    ))
+}
+
+async fn exchange<S>(
+    server: &Server,
+    stream: S,
+    path: &str,
+    patience: Duration,
+) -> Result<Vec<u8>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let in_time = async {
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| hung_up(server, &error))?;
+        let answer = async {
+            let request = sender.send_request(get_request(server, path)?);
+            match timeout(patience, request).await {
+                Ok(Ok(response)) => body(server, response).await,
+                Ok(Err(error)) => Err(hung_up(server, &error)),
+                Err(_) => Err(late(server, patience)),
+            }
+        };
+        let mut answer = std::pin::pin!(answer);
+        let mut connection = std::pin::pin!(connection);
+        let mut is_open = true;
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                // What is wrong with it, the answer says.
+                _ = &mut connection, if is_open => is_open = false,
+            }
+        }
+    };
+    in_time.await
+}
+
+fn get_request(server: &Server, path: &str) -> Result<Request<Empty<Bytes>>, Failure> {
+    let mut request = Request::get(format!("{}{path}", server.prefix))
+        .header(HOST, server.authority())
+        .header(USER_AGENT, concat!("tasktrace/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close");
+    if let Some(token) = &server.token {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut value = value.map_err(|_| {
+            Failure::Usage("the token has characters that a token cannot have".to_owned())
+        })?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let request = request.body(Empty::new());
+    request.map_err(|error| Failure::Usage(format!("{server} cannot be asked: {error}")))
+}
+
+/// The whole of an answer, if it is one to what was asked.
+async fn body(server: &Server, response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut all = Vec::new();
+    loop {
+        let frame = match timeout(server.patience, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return Err(hung_up(server, &error)),
+            Ok(None) => break,
+            Err(_) => return Err(late(server, server.patience)),
+        };
+        if let Ok(data) = frame.into_data() {
+            all.extend_from_slice(&data);
+        }
+        if all.len() > LONGEST {
+            return Err(Failure::Other(format!("{server} does not stop answering")));
+        }
+    }
+    match status {
+        StatusCode::OK => Ok(all),
+        status => Err(refused(server, status, &all)),
+    }
+}
+
+fn refused(server: &Server, status: StatusCode, body: &[u8]) -> Failure {
+    let text = String::from_utf8_lossy(body);
+    let first = text.lines().next().unwrap_or_default();
+    let said: String = visible(first).chars().take(300).collect();
+    let said = match said.as_str() {
+        "" => status.to_string(),
+        said => format!("{status}: {said}"),
+    };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::NoPermission(format!(
+            "{server} refuses it ({said}): give its token with --token or TASKTRACE_TOKEN"
+        )),
+        StatusCode::NOT_FOUND => Failure::Other(format!(
+            "{server} has no such thing ({said}): is the path right at which tasktrace is mounted, and \
+             the process of this version?"
+        )),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Failure::NoAnswer(format!("{server} is busy ({said}): try again"))
+        }
+        _ => Failure::Other(format!("{server} answers {said}")),
+    }
+}

@@ -1,0 +1,24 @@
+//! `tasktrace flame`: a flamegraph of where the tasks are.
+
+use crate::args;
+use crate::failure::Failure;
+use crate::fetch;
+use crate::output::Output;
+use crate::server::Server;
+
+pub(crate) fn run(args: args::Flame, json: bool) -> Result<(), Failure> {
+    let server = Server::new(&args.target)?;
+    let path = format!(
+        "/dump.svg?capture={}&weight={}",
+        u8::from(!args.snapshot),
+        args.weight.word()
+    );
+    // With JSON on the standard output, the picture cannot be there.
+    let output = match (args.output, json) {
+        (None, true) => Output::File(server.file("svg").into()),
+        (output, _) => Output::or_file(output, || server.file("svg")),
+    };
+    let bytes = fetch::get(&server, &path)?;
+    output.write(&bytes)?;
+    output.tell(bytes.len(), json)
+}

@@ -1,0 +1,75 @@
+//! The program `tasktrace`: asks processes where their tasks are waiting.
+//!
+//! It is a client: what it shows, a process says, through HTTP on a unix socket or an address.
+//!
+//! * [`args`]: the arguments. [`failure`]: what can go wrong, and the exit codes.
+//! * [`server`], [`find`]: whom to ask. [`fetch`]: asking. [`document`]: the answers.
+//! * [`output`], [`table`], [`time`]: text.
+//! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`]: the commands.
+#![forbid(unsafe_code)]
+
+mod args;
+mod document;
+mod dump;
+mod failure;
+mod fetch;
+mod find;
+mod flame;
+mod output;
+mod profile;
+mod ps;
+mod server;
+mod table;
+mod time;
+mod top;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+pub(crate) use crate::failure::Failure;
+use crate::output::{Output, Paint};
+
+fn main() -> ExitCode {
+    // Ends the process with 2 if the arguments are wrong.
+    let cli = Cli::parse();
+    let json = cli.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure, json);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let json = cli.json;
+    let paint = Paint::new(cli.color);
+    match cli.command {
+        Command::Ps(args) => ps::run(&args, json, paint),
+        Command::Dump(args) => dump::run(args, json, paint),
+        Command::Top(args) => top::run(args, json, paint),
+        Command::Flame(args) => flame::run(args, json),
+        Command::Profile(args) => profile::run(args, json),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tasktrace", &mut script);
+            Output::Stdout.write(&script)
+        }
+    }
+}
+
+fn tell(failure: &Failure, json: bool) {
+    if matches!(failure, Failure::NobodyReads) {
+        return;
+    }
+    let mut stderr = io::stderr();
+    // Where that cannot be written, the exit code says what it is.
+    let _ = match json {
+        true => writeln!(stderr, "{}", failure.json()),
+        false => writeln!(stderr, "tasktrace: {failure}"),
+    };
+}

@@ -1,0 +1,254 @@
+//! `tasktrace ps`: the processes that can be asked, or the tasks of one.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::args;
+use crate::document::{self, Group, Process, View};
+use crate::failure::Failure;
+use crate::fetch;
+use crate::find::{self, Found};
+use crate::output::{Output, Paint, visible};
+use crate::server::Server;
+use crate::table::{Align, Table};
+use crate::time::{human, human_ms};
+
+pub(crate) fn run(args: &args::Ps, json: bool, paint: Paint) -> Result<(), Failure> {
+    if args.target.process().is_none() && args.target.addr.is_none() {
+        return processes(json, paint);
+    }
+    let server = Server::new(&args.target)?;
+    let bytes = fetch::get(&server, &document::view_path(args.snapshot))?;
+    if json {
+        return Output::Stdout.write(&bytes);
+    }
+    let view = document::read_view(&server, &bytes)?;
+    let table = match args.each {
+        true => each(&view),
+        false => groups(&view),
+    };
+    let text = format!("{}\n{}", header(&view), table.text(paint));
+    Output::Stdout.write(text.as_bytes())
+}
+
+/// One line for each process.
+fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
+    let found = find::all();
+    let answers = fetch::runtime()?.block_on(ask(&found));
+    if json {
+        let processes: Vec<Value> = answers.iter().map(as_json).collect();
+        let list = json!({ "schema": "tasktrace.ps/1", "processes": processes });
+        return Output::Stdout.write(format!("{list}\n").as_bytes());
+    }
+    if found.is_empty() {
+        let _ = writeln!(
+            io::stderr(),
+            "no process of this user can be attached to: tasktrace --help says what it takes"
+        );
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("PID", Align::Right),
+        ("TASKS", Align::Right),
+        ("AGE", Align::Right),
+        ("NAME", Align::Left),
+    ]);
+    for (found, answer) in &answers {
+        let pid = found.process.to_string();
+        let none = || "-".to_owned();
+        match answer {
+            Ok(it) => {
+                let tasks = it.tasks.to_string();
+                let age = it.age_ns.map(Duration::from_nanos);
+                let age = age.map_or_else(none, human);
+                table.row(false, vec![pid, tasks, age, it.name.clone()]);
+            }
+            Err(failure) => table.row(true, vec![pid, none(), none(), format!("({failure})")]),
+        }
+    }
+    Output::Stdout.write(table.text(paint).as_bytes())
+}
+
+type Answer = (Found, Result<Process, Failure>);
+
+/// Asks all of them at once, so that those who do not answer are waited for once.
+async fn ask(found: &[Found]) -> Vec<Answer> {
+    let mut asked = JoinSet::new();
+    for one in found.iter().cloned() {
+        asked.spawn(async {
+            let server = Server::of(one.process, one.path.clone());
+            let answer = fetch::request(&server, "/process.json", server.patience).await;
+            let process = answer.and_then(|bytes| document::read(&server, &bytes));
+            (one, process)
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(found, _)| found.process);
+    answers
+}
+
+fn as_json((found, answer): &Answer) -> Value {
+    let socket = found.path.to_string_lossy();
+    match answer {
+        Ok(it) => json!({
+            "pid": found.process,
+            "name": it.name,
+            "tasks": it.tasks,
+            "untraced": it.untraced,
+            "age_ns": it.age_ns,
+            "socket": socket,
+            "error": null,
+        }),
+        Err(failure) => json!({
+            "pid": found.process,
+            "name": null,
+            "tasks": null,
+            "untraced": null,
+            "age_ns": null,
+            "socket": socket,
+            "error": failure.to_string(),
+        }),
+    }
+}
+
+/// `shop (4711): 7 tasks, and 1 of tokio's that is not traced`
+pub(crate) fn header(view: &View) -> String {
+    let tasks = match view.total {
+        1 => "1 task".to_owned(),
+        tasks => format!("{tasks} tasks"),
+    };
+    let untraced = match view.untraced {
+        None | Some(0) => String::new(),
+        Some(more) => format!(", and {more} of tokio's not traced"),
+    };
+    let cycles = match view.cycles_total {
+        0 => String::new(),
+        1 => "; 1 cycle of tasks that wait for each other".to_owned(),
+        more => format!("; {more} cycles of tasks that wait for each other"),
+    };
+    let name = visible(&view.process.name);
+    format!("{name} ({}): {tasks}{untraced}{cycles}", view.process.pid)
+}
+
+/// `never polled`
+pub(crate) fn state(group: &Group) -> String {
+    group.state.replace('_', " ")
+}
+
+fn groups(view: &View) -> Table {
+    let mut table = Table::new(&[
+        ("", Align::Left),
+        ("TASKS", Align::Right),
+        ("STATE", Align::Left),
+        ("LONGEST", Align::Right),
+        ("TASK", Align::Left),
+        ("WAITS FOR", Align::Left),
+    ]);
+    for group in &view.groups {
+        let marked = group.complaint().is_some();
+        table.row(
+            marked,
+            vec![
+                if marked { "!" } else { "" }.to_owned(),
+                group.tasks.len.to_string(),
+                state(group),
+                group.longest_ms().map_or_else(|| "-".to_owned(), human_ms),
+                group.name.clone(),
+                waits_for(group),
+            ],
+        );
+    }
+    table
+}
+
+fn each(view: &View) -> Table {
+    let mut table = Table::new(&[
+        ("", Align::Left),
+        ("ID", Align::Right),
+        ("STATE", Align::Left),
+        ("FOR", Align::Right),
+        ("AGE", Align::Right),
+        ("POLLS", Align::Right),
+        ("TASK", Align::Left),
+        ("WAITS FOR", Align::Left),
+    ]);
+    for group in &view.groups {
+        let marked = group.complaint().is_some();
+        let waits_for = waits_for(group);
+        let tasks = &group.tasks;
+        for at in 0..tasks.len {
+            let number = |value: Option<&u64>| value.map_or_else(String::new, u64::to_string);
+            let waited = tasks.waited_ms.get(at).copied().flatten();
+            let label = tasks.label.get(at).and_then(Option::as_deref);
+            table.row(
+                marked,
+                vec![
+                    if marked { "!" } else { "" }.to_owned(),
+                    number(tasks.id.get(at)),
+                    state(group),
+                    waited.map_or_else(|| "-".to_owned(), human_ms),
+                    tasks
+                        .age_ms
+                        .get(at)
+                        .copied()
+                        .map_or_else(String::new, human_ms),
+                    number(tasks.polls.get(at)),
+                    match label {
+                        Some(label) => format!("{} \"{label}\"", group.name),
+                        None => group.name.clone(),
+                    },
+                    waits_for.clone(),
+                ],
+            );
+        }
+    }
+    table
+}
+
+/// What may be wrong, before where it is.
+fn waits_for(group: &Group) -> String {
+    let leaf = group.leaf().text();
+    match group.complaint().filter(|_| group.urgency != "long") {
+        Some(complaint) if leaf.is_empty() => complaint.to_owned(),
+        Some(complaint) => format!("{complaint}: {leaf}"),
+        None => leaf,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::tests::example;
+
+    #[test]
+    fn as_groups() {
+        let view = example();
+        assert_eq!(
+            header(&view),
+            "shop (4711): 4 tasks, and 1 of tokio's not traced"
+        );
+        assert_eq!(
+            groups(&view).text(Paint::none()),
+            concat!(
+                "   TASKS  STATE      LONGEST  TASK             WAITS FOR\n",
+                "!      1  suspended     4.0s  shop::reconnect  has no waker registered: \
+                 shop::reconnect at src/db.rs:7\n",
+                "       3  suspended     2.0s  shop::order      tokio::sync::Mutex::lock in \
+                 shop::order at src/main.rs:42 and 1 more\n",
+            )
+        );
+    }
+
+    #[test]
+    fn as_tasks() {
+        let text = each(&example()).text(Paint::none());
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        let bob =
+            "    2  suspended   2.0s  1m00s      2  shop::order \"bob\"  tokio::sync::Mutex::lock";
+        assert!(lines[3].contains(bob), "{text}");
+    }
+}

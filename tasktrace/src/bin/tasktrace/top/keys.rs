@@ -1,0 +1,233 @@
+//! What keys do.
+
+use std::time::Duration;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::state::{List, State};
+
+/// What is to be done beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    Nothing,
+    /// Ask the process now, for what is shown is another thing.
+    Ask,
+    Quit,
+}
+
+/// The keys, and what they do, for those who ask.
+pub(crate) const HELP: [(&str, &str); 14] = [
+    ("↑ ↓ k j", "move"),
+    ("PgUp PgDn", "move by a page"),
+    ("Home End g G", "to the first, to the last"),
+    ("Enter →", "open the group, or the task"),
+    ("Esc ← Backspace", "back"),
+    ("Tab", "groups, or each task"),
+    ("s", "sort by the next: urgency, waited, tasks, name, state"),
+    ("/", "filter by name, label, state or place"),
+    ("p Space", "pause"),
+    ("c", "ask the tasks, or only look at them"),
+    ("+ -", "look more often, or less"),
+    ("r", "look now"),
+    ("? h", "this help"),
+    ("q Ctrl-C", "quit"),
+];
+
+/// How often to look: the choices.
+const INTERVALS: [u64; 8] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 60_000];
+
+/// Does what a key does. `page` is how many rows fit on the screen.
+pub(crate) fn press(state: &mut State, key: KeyEvent, page: usize) -> Then {
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return match key.code {
+            KeyCode::Char('c' | 'd') => Then::Quit,
+            _ => Then::Nothing,
+        };
+    }
+    if state.is_filtering {
+        return write_filter(state, key.code);
+    }
+    if state.is_helping {
+        state.is_helping = false;
+        return Then::Nothing;
+    }
+    match key.code {
+        KeyCode::Char('q') => return Then::Quit,
+        KeyCode::Char('?' | 'h') | KeyCode::F(1) => state.is_helping = true,
+        KeyCode::Char('p' | ' ') => {
+            state.is_paused = !state.is_paused;
+            if !state.is_paused {
+                return Then::Ask;
+            }
+        }
+        KeyCode::Char('r') => return Then::Ask,
+        KeyCode::Char('c') => {
+            state.snapshot = !state.snapshot;
+            return Then::Ask;
+        }
+        KeyCode::Char('+') => state.interval = next(state.interval, true),
+        KeyCode::Char('-') => state.interval = next(state.interval, false),
+        KeyCode::Esc | KeyCode::Left | KeyCode::Backspace => {
+            state.back();
+        }
+        code => return in_list_or_task(state, code, page),
+    }
+    Then::Nothing
+}
+
+fn in_list_or_task(state: &mut State, code: KeyCode, page: usize) -> Then {
+    if let Some(open) = &mut state.open {
+        let last = open
+            .lines
+            .as_ref()
+            .map_or(0, |lines| lines.len().saturating_sub(1));
+        open.scroll = moved(open.scroll, code, page)
+            .unwrap_or(open.scroll)
+            .min(last);
+        return Then::Nothing;
+    }
+    if let Some(to) = moved(state.selected, code, page) {
+        state.select(to);
+        return Then::Nothing;
+    }
+    match code {
+        KeyCode::Enter | KeyCode::Right => {
+            state.open_selected();
+            return match state.open {
+                Some(_) => Then::Ask,
+                None => Then::Nothing,
+            };
+        }
+        KeyCode::Tab => state.show(match state.list {
+            List::Groups => List::Tasks,
+            List::Tasks | List::Members(_) => List::Groups,
+        }),
+        KeyCode::Char('s') => state.sort_by_next(),
+        KeyCode::Char('/') => state.is_filtering = true,
+        _ => {}
+    }
+    Then::Nothing
+}
+
+/// Where a key leads to, if it is one that leads somewhere.
+fn moved(from: usize, code: KeyCode, page: usize) -> Option<usize> {
+    match code {
+        KeyCode::Up | KeyCode::Char('k') => Some(from.saturating_sub(1)),
+        KeyCode::Down | KeyCode::Char('j') => Some(from.saturating_add(1)),
+        KeyCode::PageUp => Some(from.saturating_sub(page)),
+        KeyCode::PageDown => Some(from.saturating_add(page)),
+        KeyCode::Home | KeyCode::Char('g') => Some(0),
+        KeyCode::End | KeyCode::Char('G') => Some(usize::MAX),
+        _ => None,
+    }
+}
+
+fn write_filter(state: &mut State, code: KeyCode) -> Then {
+    match code {
+        KeyCode::Enter => state.is_filtering = false,
+        KeyCode::Esc => {
+            state.is_filtering = false;
+            state.filter.clear();
+        }
+        KeyCode::Backspace => {
+            state.filter.pop();
+        }
+        KeyCode::Char(char) => state.filter.push(char),
+        _ => return Then::Nothing,
+    }
+    state.refresh();
+    Then::Nothing
+}
+
+/// The next shorter or longer one.
+fn next(interval: Duration, shorter: bool) -> Duration {
+    let mut choices = INTERVALS.map(Duration::from_millis).into_iter();
+    match shorter {
+        true => choices.rfind(|it| *it < interval),
+        false => choices.find(|it| *it > interval),
+    }
+    .unwrap_or(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::tests::state;
+    use super::*;
+
+    fn press_all(state: &mut State, keys: &str) -> Vec<Then> {
+        let code = |key| match key {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            '\u{1b}' => KeyCode::Esc,
+            '\u{8}' => KeyCode::Backspace,
+            key => KeyCode::Char(key),
+        };
+        keys.chars()
+            .map(|key| press(state, code(key).into(), 10))
+            .collect()
+    }
+
+    #[test]
+    fn moving() {
+        let mut state = state();
+        press_all(&mut state, "jjj");
+        assert_eq!(state.selected, 1);
+        press_all(&mut state, "k");
+        assert_eq!(state.selected, 0);
+        press_all(&mut state, "kG");
+        assert_eq!(state.selected, 1);
+        press(&mut state, KeyCode::PageUp.into(), 10);
+        assert_eq!(state.selected, 0);
+    }
+
+    #[test]
+    fn opening() {
+        let mut state = state();
+        assert_eq!(
+            press_all(&mut state, "j\n\n"),
+            [Then::Nothing, Then::Nothing, Then::Ask]
+        );
+        assert_eq!(state.open.as_ref().map(|open| open.task), Some(2));
+        state.receive_task(2, Ok("a\nb\nc".to_owned()));
+        press_all(&mut state, "jG");
+        assert_eq!(state.open.as_ref().map(|open| open.scroll), Some(2));
+        press_all(&mut state, "\u{1b}\u{1b}");
+        assert_eq!((state.open.is_none(), &state.list), (true, &List::Groups));
+        press_all(&mut state, "\t");
+        assert_eq!(state.list, List::Tasks);
+    }
+
+    #[test]
+    fn filtering() {
+        let mut state = state();
+        // `q` and `?` are letters here.
+        assert_eq!(
+            press_all(&mut state, "/q?\u{8}\u{8}bob"),
+            [Then::Nothing; 8]
+        );
+        assert_eq!((&*state.filter, state.rows.len()), ("bob", 1));
+        press_all(&mut state, "\ns");
+        assert_eq!((&*state.filter, state.is_filtering), ("bob", false));
+        press_all(&mut state, "\u{1b}");
+        assert_eq!((&*state.filter, state.rows.len()), ("", 2));
+    }
+
+    #[test]
+    fn others() {
+        let mut state = state();
+        assert_eq!(press_all(&mut state, "pp"), [Then::Nothing, Then::Ask]);
+        assert_eq!(press_all(&mut state, "c"), [Then::Ask]);
+        assert!(state.snapshot);
+        press_all(&mut state, "+");
+        assert_eq!(state.interval, Duration::from_millis(500));
+        press_all(&mut state, "--------------");
+        assert_eq!(state.interval, Duration::from_secs(60));
+        press_all(&mut state, "?");
+        assert!(state.is_helping);
+        // Any key ends it, and does nothing else.
+        assert_eq!(press_all(&mut state, "qq"), [Then::Nothing, Then::Quit]);
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        press_all(&mut state, "/");
+        assert_eq!(press(&mut state, interrupt, 1), Then::Quit);
+    }
+}

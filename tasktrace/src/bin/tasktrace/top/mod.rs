@@ -1,0 +1,149 @@
+//! `tasktrace top`: the tasks of a process, live.
+//!
+//! * [`state`]: what is shown. [`keys`]: what keys do to it. [`view`]: the screen.
+//! * [`feed`]: the thread that asks. [`signals`]: the end of it.
+
+mod feed;
+mod keys;
+mod signals;
+mod state;
+mod view;
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, Sender, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, KeyEventKind};
+
+use crate::args;
+use crate::document::{self, View};
+use crate::failure::Failure;
+use crate::fetch;
+use crate::output::{Output, Paint};
+use crate::server::Server;
+use feed::Wanted;
+use keys::Then;
+use state::State;
+use view::Look;
+
+/// How long a key may be waited for, before what the other threads have sent is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What the other threads send.
+pub(crate) enum Event {
+    View(Result<View, String>),
+    Task(u64, Result<String, String>),
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there are no signals"))]
+    Signal(i32),
+}
+
+pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failure> {
+    let server = Server::new(&args.target)?;
+    if json {
+        return documents(&server, &args);
+    }
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "top needs a terminal: use `tasktrace ps PID` for one look, or `tasktrace top --json` for \
+             one document a line"
+                .to_owned(),
+        ));
+    }
+    // What is wrong at once is told on a terminal that is as it was.
+    let bytes = fetch::get(&server, &document::view_path(true))?;
+    document::read_view(&server, &bytes)?;
+
+    let look = Look {
+        colours: paint.is_on(),
+    };
+    let state = State::new(args.sort, args.filter, args.snapshot, args.interval);
+    let (events, received) = mpsc::channel();
+    signals::start(events.clone())?;
+    // Gives the terminal back if there is a panic, too.
+    let mut terminal = ratatui::try_init()?;
+    let ended = watch(&mut terminal, server, state, look, (events, received));
+    let restored = ratatui::try_restore();
+    let signal = ended?;
+    restored?;
+    match signal {
+        // As a shell says of those that are ended by one.
+        Some(signal) => std::process::exit(128 + signal),
+        None => Ok(()),
+    }
+}
+
+/// One document a line.
+fn documents(server: &Server, args: &args::Top) -> Result<(), Failure> {
+    let mut left = args.count;
+    while left != Some(0) {
+        let bytes = fetch::get(server, &document::view_path(args.snapshot))?;
+        let value: serde_json::Value = document::read(server, &bytes)?;
+        Output::Stdout.write(format!("{value}\n").as_bytes())?;
+        left = left.map(|left| left - 1);
+        if left != Some(0) {
+            thread::sleep(args.interval);
+        }
+    }
+    Ok(())
+}
+
+type Events = (Sender<Event>, mpsc::Receiver<Event>);
+
+/// Until a key or a signal ends it: which signal.
+fn watch(
+    terminal: &mut DefaultTerminal,
+    server: Server,
+    mut state: State,
+    look: Look,
+    (events, received): Events,
+) -> Result<Option<i32>, Failure> {
+    let (changes, changed) = mpsc::channel();
+    feed::start(server, wanted(&state), changed, events)?;
+    let mut drawn: Option<Instant> = None;
+    loop {
+        let mut is_new = drawn.is_none_or(|drawn| drawn.elapsed() >= Duration::from_secs(1));
+        loop {
+            match received.try_recv() {
+                Ok(Event::View(view)) => state.receive(view, Instant::now()),
+                Ok(Event::Task(task, text)) => state.receive_task(task, text),
+                Ok(Event::Signal(signal)) => return Ok(Some(signal)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+            is_new = true;
+        }
+        if is_new {
+            terminal.draw(|frame| view::draw(frame, &state, look, Instant::now()))?;
+            drawn = Some(Instant::now());
+        }
+        let mut wait = TICK;
+        while event::poll(wait)? {
+            wait = Duration::ZERO;
+            drawn = None;
+            let event::Event::Key(key) = event::read()? else {
+                continue;
+            };
+            if key.kind == KeyEventKind::Release {
+                continue;
+            }
+            let before = (state.interval, state.is_paused);
+            let page = view::page(terminal.size()?.height);
+            match keys::press(&mut state, key, page) {
+                Then::Quit => return Ok(None),
+                Then::Nothing if before == (state.interval, state.is_paused) => {}
+                // Nobody is there to be told when the thread has panicked, and then it shows.
+                Then::Ask | Then::Nothing => drop(changes.send(wanted(&state))),
+            }
+        }
+    }
+}
+
+fn wanted(state: &State) -> Wanted {
+    Wanted {
+        snapshot: state.snapshot,
+        interval: state.interval,
+        task: state.open.as_ref().map(|open| open.task),
+        is_paused: state.is_paused,
+    }
+}

@@ -1,0 +1,561 @@
+//! The screen: a state in, cells out.
+
+use std::time::{Duration, Instant};
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Block, Clear, Paragraph};
+
+use super::keys::HELP;
+use super::state::{List, Row, State};
+use crate::args::Sort;
+use crate::document::{Group, View};
+use crate::output::visible;
+use crate::time::{human, human_ms};
+
+/// How wide the name of a task may be.
+const NAME: (usize, usize) = (12, 44);
+
+/// Of so many rows the names are measured.
+const MEASURED: usize = 1000;
+
+/// What is older is told of, with the time that it takes to come by.
+const STALE: Duration = Duration::from_secs(3);
+
+/// What stands out, or nothing but bold and reversed text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) colours: bool,
+}
+
+impl Look {
+    fn wrong(self) -> Style {
+        match self.colours {
+            true => Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
+            false => Style::new().add_modifier(Modifier::BOLD),
+        }
+    }
+
+    fn quiet(self) -> Style {
+        match self.colours {
+            true => Style::new().fg(Color::DarkGray),
+            false => Style::new(),
+        }
+    }
+
+    fn state(self, state: &str) -> Style {
+        match (self.colours, state) {
+            (true, "running") => Style::new().fg(Color::Green),
+            (true, "woken" | "never_polled") => Style::new().fg(Color::Yellow),
+            _ => Style::new(),
+        }
+    }
+}
+
+/// How many rows of a list fit on a screen of this height.
+pub(crate) fn page(height: u16) -> usize {
+    usize::from(height.saturating_sub(4)).max(1)
+}
+
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, look: Look, now: Instant) {
+    let rows = [
+        Constraint::Length(2),
+        Constraint::Min(1),
+        Constraint::Length(1),
+    ];
+    let [top, middle, bottom] = Layout::vertical(rows).areas(frame.area());
+    frame.render_widget(Text::from(header(state, look, now)), top);
+    match (&state.view, &state.open) {
+        (_, Some(_)) => draw_task(frame, state, look, middle),
+        (Some(_), None) => draw_list(frame, state, look, middle),
+        (None, None) => {
+            let text = match &state.failure {
+                Some(_) => "nothing has been received",
+                None => "waiting for an answer…",
+            };
+            frame.render_widget(Line::styled(text, look.quiet()), middle);
+        }
+    }
+    frame.render_widget(footer(state, look), bottom);
+    if state.is_helping {
+        draw_help(frame, look);
+    }
+}
+
+fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
+    let mut first = vec![Span::styled(
+        "tasktrace",
+        Style::new().add_modifier(Modifier::BOLD),
+    )];
+    if let Some(view) = &state.view {
+        first.push(Span::raw(format!(
+            "  {} ({})  {}",
+            visible(&view.process.name),
+            view.process.pid,
+            counts(view)
+        )));
+    }
+    let age = now.saturating_duration_since(state.received);
+    let mut second = Vec::new();
+    if state.is_paused {
+        let text = format!("PAUSED {} ago  ", human(whole(age)));
+        second.push(Span::styled(text, look.wrong()));
+    }
+    match &state.failure {
+        Some(failure) => {
+            let what = match &state.view {
+                Some(_) => format!("{} old: {failure}", human(whole(age))),
+                None => failure.clone(),
+            };
+            second.push(Span::styled(what, look.wrong()));
+        }
+        None if !state.is_paused && state.view.is_some() && age > STALE.max(state.interval * 2) => {
+            let text = format!("{} old: no answer yet  ", human(whole(age)));
+            second.push(Span::styled(text, look.wrong()));
+        }
+        None => {}
+    }
+    if state.failure.is_none() {
+        let asked = match (&state.view, state.snapshot) {
+            (_, true) => "live frames only".to_owned(),
+            (Some(view), false) if view.asked == 1 => match view.took_ms {
+                0 => "asked in less than 1ms".to_owned(),
+                took => format!("asked in {}", human_ms(took)),
+            },
+            (_, false) => "asking".to_owned(),
+        };
+        let every = human(state.interval);
+        let text = format!("{asked}, every {every}, by {}", by(state.sort));
+        second.push(Span::styled(text, look.quiet()));
+    }
+    if state.is_filtering {
+        second.push(Span::raw(format!("  filter: {}▏", state.filter)));
+    } else if !state.filter.is_empty() {
+        second.push(Span::styled(
+            format!("  filter: {}", state.filter),
+            look.wrong(),
+        ));
+    }
+    vec![Line::from(first), Line::from(second)]
+}
+
+/// Without the parts of a second, which would change all the time.
+fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+fn by(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Urgency => "urgency",
+        Sort::Waited => "time waited",
+        Sort::Tasks => "number of tasks",
+        Sort::Name => "name",
+        Sort::State => "state",
+    }
+}
+
+/// `7 tasks: 6 suspended, 1 running; 2 not traced`
+fn counts(view: &View) -> String {
+    let mut states: Vec<(&str, usize)> = Vec::new();
+    for group in &view.groups {
+        match states.iter_mut().find(|(state, _)| *state == group.state) {
+            Some((_, count)) => *count += group.tasks.len,
+            None => states.push((&group.state, group.tasks.len)),
+        }
+    }
+    states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let states: Vec<_> = states
+        .iter()
+        .map(|(state, count)| format!("{count} {}", state.replace('_', " ")))
+        .collect();
+    let tasks = match view.total {
+        1 => "1 task".to_owned(),
+        tasks => format!("{tasks} tasks"),
+    };
+    let untraced = match view.untraced {
+        None | Some(0) => String::new(),
+        Some(more) => format!("; {more} not traced"),
+    };
+    match states.is_empty() {
+        true => format!("no traced tasks{untraced}"),
+        false => format!("{tasks}: {}{untraced}", states.join(", ")),
+    }
+}
+
+fn draw_list(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
+    let width = usize::from(area.width);
+    let height = usize::from(area.height).saturating_sub(1);
+    let name_width = names(state, width);
+    let number = match state.list {
+        List::Groups => "TASKS",
+        _ => "ID",
+    };
+    let for_how_long = match state.list {
+        List::Groups => "LONGEST",
+        _ => "FOR",
+    };
+    let mut lines = Vec::with_capacity(height + 1);
+    let header = format!(
+        "{:2}{:>7}  {:<13}{:>7}  {:<name_width$}  WAITS FOR",
+        "", number, "STATE", for_how_long, "TASK"
+    );
+    let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+    lines.push(Line::styled(fitted(&header, width), bold));
+    // As far down as it takes to see the selected one, which is in the middle if it can be.
+    let first = state.selected.saturating_sub(height / 2);
+    let first = first.min(state.rows.len().saturating_sub(height));
+    for (at, row) in state.rows.iter().enumerate().skip(first).take(height) {
+        let line = row_line(state, *row, name_width, look);
+        let line = match at == state.selected {
+            true => {
+                let mut text: String = line.spans.iter().map(|span| &*span.content).collect();
+                let gap = width.saturating_sub(text.chars().count());
+                text.extend(std::iter::repeat_n(' ', gap));
+                Line::styled(text, Style::new().add_modifier(Modifier::REVERSED))
+            }
+            false => line,
+        };
+        lines.push(line);
+    }
+    if state.rows.is_empty() {
+        let text = match state.filter.is_empty() {
+            true => "  no tasks",
+            false => "  no task has that: Esc shows all",
+        };
+        lines.push(Line::styled(text, look.quiet()));
+    }
+    frame.render_widget(Text::from(lines), area);
+}
+
+/// How wide the column of names is: as wide as what is in it, within limits.
+fn names(state: &State, width: usize) -> usize {
+    // Those on the screen would do, but then it would move with each key.
+    let rows = state.rows.iter().take(MEASURED);
+    let lengths = rows.map(|row| name(state, *row).chars().count());
+    let longest = lengths.fold(NAME.0, usize::max);
+    longest.min(NAME.1).min((width / 3).max(NAME.0))
+}
+
+/// The name of a group, or of a task.
+fn name(state: &State, row: Row) -> String {
+    let Some(group) = state.group(row) else {
+        return String::new();
+    };
+    let label = row
+        .member
+        .and_then(|at| group.tasks.label.get(at)?.as_deref());
+    let name = match (label, &state.list) {
+        // The name is the same for all of them.
+        (Some(label), List::Members(_)) => format!("\"{label}\""),
+        (Some(label), _) => format!("{} \"{label}\"", group.name),
+        (None, _) => group.name.clone(),
+    };
+    visible(&name)
+}
+
+fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'static> {
+    let Some(group) = state.group(row) else {
+        return Line::default();
+    };
+    let tasks = &group.tasks;
+    let (number, waited) = match row.member {
+        None => (Some(tasks.len as u64), group.longest_ms()),
+        Some(at) => (
+            tasks.id.get(at).copied(),
+            tasks.waited_ms.get(at).copied().flatten(),
+        ),
+    };
+    let complaint = group.complaint();
+    let mark = if complaint.is_some() { "! " } else { "  " };
+    // For how long has been said.
+    let complaint = complaint.filter(|_| group.urgency != "long");
+    let name = name(state, row);
+    let name = match name.chars().count() > name_width {
+        // The end of a path tells more.
+        true if row.member.is_none() => shortened_front(&name, name_width),
+        _ => fitted(&name, name_width),
+    };
+    let waits_for = visible(&waits_for(group));
+    let complaint = match complaint {
+        Some(complaint) if waits_for.starts_with("at ") => format!("{complaint} "),
+        Some(complaint) => format!("{complaint}: "),
+        None => String::new(),
+    };
+    Line::from(vec![
+        Span::styled(mark, look.wrong()),
+        Span::raw(format!("{:>7}  ", number.unwrap_or(0))),
+        Span::styled(
+            format!("{:<13}", group.state.replace('_', " ")),
+            look.state(&group.state),
+        ),
+        Span::raw(format!(
+            "{:>7}  ",
+            waited.map_or_else(|| "-".to_owned(), human_ms)
+        )),
+        Span::raw(format!("{name:<name_width$}  ")),
+        Span::styled(complaint, look.wrong()),
+        Span::raw(waits_for),
+    ])
+}
+
+/// What is waited for and where; who waits there has been said, if it is the task itself.
+fn waits_for(group: &Group) -> String {
+    let leaf = group.leaf();
+    let function = match leaf.function == group.name
+        && (!leaf.resource.is_empty() || !leaf.place.is_empty())
+    {
+        true => "",
+        false => leaf.function,
+    };
+    let mut text = match (leaf.resource, function) {
+        ("", function) => function.to_owned(),
+        (resource, "") => resource.to_owned(),
+        (resource, function) => format!("{resource} in {function}"),
+    };
+    if !leaf.place.is_empty() {
+        text += if text.is_empty() { "at " } else { " at " };
+        text += &leaf.place;
+    }
+    if leaf.more > 0 {
+        text += &format!(" and {} more", leaf.more);
+    }
+    text
+}
+
+fn fitted(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text
+            .chars()
+            .take(width.saturating_sub(1))
+            .chain(['…'])
+            .collect(),
+        false => text.to_owned(),
+    }
+}
+
+fn shortened_front(text: &str, width: usize) -> String {
+    let skipped = text.chars().count() + 1 - width;
+    ['…']
+        .into_iter()
+        .chain(text.chars().skip(skipped))
+        .collect()
+}
+
+fn draw_task(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
+    let Some(open) = &state.open else {
+        return;
+    };
+    let Some(lines) = &open.lines else {
+        let text = format!("waiting for task {}…", open.task);
+        frame.render_widget(Line::styled(text, look.quiet()), area);
+        return;
+    };
+    let height = usize::from(area.height);
+    // The last line goes to the bottom of the screen, and no further.
+    let first = open.scroll.min(lines.len().saturating_sub(height));
+    let shown = lines.iter().skip(first).take(height).map(|line| {
+        let style = match line {
+            line if line.starts_with('!') => look.wrong(),
+            line if line.starts_with("task ") => Style::new().add_modifier(Modifier::BOLD),
+            _ => Style::new(),
+        };
+        Line::styled(line.clone(), style)
+    });
+    let shown: Vec<_> = shown.collect();
+    frame.render_widget(Text::from(shown), area);
+}
+
+fn footer(state: &State, look: Look) -> Line<'static> {
+    let text = if state.is_filtering {
+        "Enter keeps the filter  Esc drops it"
+    } else if state.open.is_some() {
+        "↑↓ scroll  Esc back  p pause  c ask/look  ? help  q quit"
+    } else {
+        "↑↓ move  Enter open  Esc back  Tab groups/tasks  / filter  s sort  p pause  ? help  q quit"
+    };
+    let mut line = Line::styled(text, look.quiet());
+    if state.open.is_none() && state.rows.len() > 1 {
+        let at = format!("  {}/{}", state.selected + 1, state.rows.len());
+        line.push_span(Span::styled(at, look.quiet()));
+    }
+    line
+}
+
+fn draw_help(frame: &mut Frame<'_>, look: Look) {
+    let area = frame.area();
+    let width = 74.min(area.width);
+    let height = u16::try_from(HELP.len() + 2)
+        .unwrap_or(u16::MAX)
+        .min(area.height);
+    let place = Rect {
+        x: (area.width - width) / 2,
+        y: (area.height - height) / 2,
+        width,
+        height,
+    };
+    let lines = HELP.iter().map(|(keys, what)| {
+        Line::from(vec![
+            Span::styled(
+                format!(" {keys:<16} "),
+                Style::new().add_modifier(Modifier::BOLD),
+            ),
+            Span::raw(*what),
+        ])
+    });
+    let block = Block::bordered().title(" Keys ").border_style(look.quiet());
+    frame.render_widget(Clear, place);
+    frame.render_widget(
+        Paragraph::new(lines.collect::<Vec<_>>()).block(block),
+        place,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::KeyCode;
+
+    use super::super::keys::press;
+    use super::super::state::tests::state;
+    use super::*;
+
+    const PLAIN: Look = Look { colours: false };
+
+    /// The lines of the screen.
+    fn screen(state: &State, width: u16, height: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it is memory");
+        let drawn = terminal.draw(|frame| draw(frame, state, PLAIN, state.received));
+        drawn.expect("it is memory");
+        let buffer = terminal.backend().buffer();
+        let line = |y| {
+            let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+            line.trim_end().to_owned()
+        };
+        (0..height).map(line).collect()
+    }
+
+    #[test]
+    fn groups() {
+        assert_eq!(
+            screen(&state(), 120, 8),
+            [
+                "tasktrace  shop (4711)  4 tasks: 4 suspended; 1 not traced",
+                "asked in 3ms, every 1.0s, by urgency",
+                "    TASKS  STATE        LONGEST  TASK             WAITS FOR",
+                "!       1  suspended       4.0s  shop::reconnect  has no waker registered at src/db.rs:7",
+                "        3  suspended       2.0s  shop::order      tokio::sync::Mutex::lock at src/main.rs:42 and 1 more",
+                "",
+                "",
+                "↑↓ move  Enter open  Esc back  Tab groups/tasks  / filter  s sort  p pause  ? help  q quit  1/2",
+            ]
+        );
+    }
+
+    #[test]
+    fn tasks() {
+        let mut state = state();
+        state.show(List::Tasks);
+        let screen = screen(&state, 120, 9);
+        assert!(
+            screen[2].contains(" ID  STATE            FOR  TASK"),
+            "{screen:#?}"
+        );
+        assert!(
+            screen[4].starts_with("        2  suspended       2.0s  shop::order \"bob\" "),
+            "{screen:#?}"
+        );
+        state.show(List::Members("a".to_owned()));
+        let screen = self::screen(&state, 120, 9);
+        assert!(screen[3].contains(" 2.0s  \"bob\" "), "{screen:#?}");
+    }
+
+    #[test]
+    fn a_task() {
+        let mut state = state();
+        press(&mut state, KeyCode::Enter.into(), 5);
+        assert_eq!(screen(&state, 80, 6)[2], "waiting for task 9…");
+        let text: Vec<_> = (0..10).map(|line| format!("line {line}")).collect();
+        state.receive_task(9, Ok(text.join("\n")));
+        assert_eq!(screen(&state, 80, 6)[2..5], ["line 0", "line 1", "line 2"]);
+        press(&mut state, KeyCode::Down.into(), 5);
+        assert_eq!(screen(&state, 80, 6)[2], "line 1");
+        press(&mut state, KeyCode::End.into(), 5);
+        assert_eq!(screen(&state, 80, 6)[2..5], ["line 7", "line 8", "line 9"]);
+    }
+
+    #[test]
+    fn the_selected_row_is_on_the_screen() {
+        let mut state = state();
+        let group = state.view.as_ref().expect("there is one").groups[1].clone();
+        let view = state.view.as_mut().expect("there is one");
+        view.groups = (0..100)
+            .map(|at| {
+                let mut group = group.clone();
+                group.id = at.to_string();
+                group.name = format!("g{at}");
+                group
+            })
+            .collect();
+        state.refresh();
+        for at in [0, 1, 50, 98, 99] {
+            state.select(at);
+            let screen = screen(&state, 80, 10);
+            let name = format!("g{at} ");
+            assert!(
+                screen.iter().any(|line| line.contains(&name)),
+                "{at}: {screen:#?}"
+            );
+            assert!(screen[8].contains(" g"), "the screen is full: {screen:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut state = state();
+        state.receive(Err("process 4711 hung up".to_owned()), state.received);
+        assert_eq!(screen(&state, 80, 8)[1], "0ns old: process 4711 hung up");
+        // What was known stays.
+        assert!(screen(&state, 80, 8)[3].contains("shop::reconnect"));
+        state.is_paused = true;
+        assert!(screen(&state, 80, 8)[1].starts_with("PAUSED"));
+    }
+
+    #[test]
+    fn filters_and_nothing() {
+        let mut state = state();
+        for key in "/zz".chars() {
+            press(&mut state, KeyCode::Char(key).into(), 5);
+        }
+        let screen = screen(&state, 80, 8);
+        assert!(screen[1].ends_with("filter: zz▏"), "{screen:#?}");
+        assert_eq!(screen[3], "  no task has that: Esc shows all");
+        assert_eq!(screen[7], "Enter keeps the filter  Esc drops it");
+    }
+
+    #[test]
+    fn help_is_over_the_rest() {
+        let mut state = state();
+        state.is_helping = true;
+        let screen = screen(&state, 80, 24);
+        assert!(
+            screen.iter().any(|line| line.contains("filter by name")),
+            "{screen:#?}"
+        );
+    }
+
+    /// However small the terminal is made.
+    #[test]
+    fn sizes() {
+        let mut state = state();
+        for is_helping in [false, true] {
+            state.is_helping = is_helping;
+            for (width, height) in [(1, 1), (2, 3), (10, 2), (20, 5), (300, 100)] {
+                assert_eq!(screen(&state, width, height).len(), usize::from(height));
+            }
+        }
+        assert_eq!(page(0), 1);
+    }
+}

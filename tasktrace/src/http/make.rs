@@ -1,0 +1,206 @@
+//! Doing jobs: looking at tasks, and writing what was seen.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, process};
+
+use super::gate::{Craft, Unmade};
+use super::job::{Asking, Form, Job, Order, Subject, task};
+use super::pprof;
+use super::response::Refusal;
+use super::shelf::{Item, Shelf};
+use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
+use crate::os::age;
+use crate::profile::{Profile, profile};
+use crate::render::{self, About};
+
+/// Of a profile for which nothing is polled.
+const EVERY: Duration = Duration::from_millis(10);
+
+/// Of one for which tasks are.
+const EVERY_POLLED: Duration = Duration::from_millis(100);
+
+/// How soon it is noticed that nobody waits for a profile any more.
+const NOTICED: Duration = Duration::from_millis(100);
+
+/// Does the jobs.
+pub(super) struct Maker {
+    /// How long tasks may take to answer.
+    pub(super) budget: Duration,
+    pub(super) shelf: Shelf,
+}
+
+/// What has been seen.
+pub(super) enum Sight {
+    Dump {
+        dump: Dump,
+        taken: SystemTime,
+        /// How long it took.
+        took: Duration,
+    },
+    Profile(Profile),
+}
+
+impl Craft for Maker {
+    type Order = Order;
+    type Subject = Subject;
+    type Sight = Result<Sight, Refusal>;
+    type Product = Result<Arc<Item>, Refusal>;
+
+    fn subject(order: &Order) -> Subject {
+        order.job.subject
+    }
+
+    fn look(&self, order: &Order, is_wanted: &dyn Fn() -> bool) -> Self::Sight {
+        if let Subject::Time(length, asking, every) = order.job.subject {
+            return sample(length, asking, every, is_wanted).map(Sight::Profile);
+        }
+        let taken = SystemTime::now();
+        let begun = Instant::now();
+        let dump = self.dump(order)?;
+        let took = begun.elapsed();
+        Ok(Sight::Dump { dump, taken, took })
+    }
+
+    fn make(&self, sight: &Self::Sight, order: &Order) -> Self::Product {
+        let sight = sight.as_ref().map_err(Refusal::clone)?;
+        let kept = self.shelf.keep(|out| {
+            let mut out = io::BufWriter::new(out);
+            match sight {
+                Sight::Dump { dump, taken, took } => {
+                    let about = || about(order.job.subject, *taken, *took);
+                    write_dump(dump, about, order.job, &mut out)?;
+                }
+                Sight::Profile(profile) => write_profile(profile, order.job.form, &mut out)?,
+            }
+            out.flush()
+        });
+        match kept {
+            Ok(Ok(item)) => Ok(item),
+            Ok(Err(full)) => Err(full.into()),
+            Err(error) => Err(pprof::unwritten(error)),
+        }
+    }
+}
+
+impl Maker {
+    fn dump(&self, order: &Order) -> Result<Dump, Refusal> {
+        let host = order.host.as_ref();
+        match order.job.subject {
+            Subject::Task(id, asking) => {
+                let task = task(id)?;
+                let task = match asking {
+                    Asking::Polled => asked(&task, self.budget),
+                    Asking::LookedAt => look_at(&task, self.budget),
+                };
+                Ok(Dump::new(vec![task], None))
+            }
+            Subject::Tasks(Asking::Polled) => Ok(dump_in(host, self.budget)),
+            Subject::Tasks(Asking::LookedAt) | Subject::Time(..) => Ok(snapshot_in(host)),
+        }
+    }
+}
+
+/// Takes samples for so long, or until nobody wants to know any more.
+fn sample(
+    length: Duration,
+    asking: Asking,
+    every: Option<Duration>,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Profile, Refusal> {
+    let builder = match asking {
+        Asking::LookedAt => profile().snapshots().every(every.unwrap_or(EVERY)),
+        Asking::Polled => profile().captures().every(every.unwrap_or(EVERY_POLLED)),
+    };
+    let mut profile = pin!(builder.lasting(length).run());
+    let waker = Arc::new(Unpark(thread::current())).into();
+    loop {
+        let mut context = Context::from_waker(&waker);
+        if let Poll::Ready(profile) = profile.as_mut().poll(&mut context) {
+            return Ok(profile);
+        }
+        thread::park_timeout(NOTICED);
+        if !is_wanted() {
+            // There is nobody to whom this could be said.
+            return Err(Unmade::Busy.into());
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn write_dump(
+    dump: &Dump,
+    about: impl Fn() -> About,
+    job: Job,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match job.form {
+        Form::Text => writeln!(out, "{dump}"),
+        Form::Forest => writeln!(out, "{}", dump.by_awaiter()),
+        Form::Json => writeln!(out, "{}", dump.json()),
+        Form::View => writeln!(out, "{}", dump.view(&about())),
+        Form::Process => {
+            let process = render::Process {
+                program: &program(),
+                pid: process::id(),
+                age: age::of_this_process(),
+                dump,
+            };
+            writeln!(out, "{process}")
+        }
+        Form::Folded(weight) => write!(out, "{}", dump.folded(weight)),
+        Form::Flamegraph(weight) => dump.write_flamegraph(weight, out),
+        Form::Pprof => dump.write_pprof(out),
+        Form::GoPprof(profile) => dump.write_go_pprof(profile, out),
+        Form::GoCounted(profile) => write!(out, "{}", dump.go_counted(profile)),
+        Form::GoStacks => write!(out, "{}", dump.go_stacks()),
+    }
+}
+
+fn write_profile(profile: &Profile, form: Form, out: &mut impl Write) -> io::Result<()> {
+    match form {
+        Form::Json => writeln!(out, "{}", profile.json()),
+        Form::Folded(weight) => write!(out, "{}", profile.folded(weight)),
+        Form::Flamegraph(weight) => profile.write_flamegraph(weight, out),
+        Form::Pprof => profile.write_pprof(out),
+        Form::GoPprof(kind) => profile.write_go_pprof(kind, out),
+        // Those of dumps are not asked for.
+        Form::Text
+        | Form::Forest
+        | Form::View
+        | Form::Process
+        | Form::GoCounted(_)
+        | Form::GoStacks => writeln!(out, "{profile}"),
+    }
+}
+
+/// What the page says of a dump.
+fn about(subject: Subject, taken: SystemTime, took: Duration) -> About {
+    About {
+        program: program(),
+        pid: process::id(),
+        taken,
+        took,
+        asked: subject.asking() == Asking::Polled,
+    }
+}
+
+/// The name of this program.
+fn program() -> String {
+    let path = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().unwrap_or(&path);
+    name.to_string_lossy().into_owned()
+}

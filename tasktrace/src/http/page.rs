@@ -1,0 +1,37 @@
+//! The page: one document, with all that it needs in it, made of the files in `page/`.
+//!
+//! The document says nothing of the program that serves it. It asks for `view.json` beside itself,
+//! whatever path it is mounted at, and shows that. So a browser that is told the hashes of [`STYLE`]
+//! and [`SCRIPT`] in a content security policy need allow nothing else but connections to where the
+//! document is from.
+
+macro_rules! style {
+    () => {
+        include_str!("page/page.css")
+    };
+}
+
+/// Each file has one job, and uses only what is before it.
+macro_rules! script {
+    () => {
+        include_str!("page/app.js")
+    };
+}
+
+/// What is in the document's `style` element.
+pub(crate) const STYLE: &str = style!();
+
+/// What is in the document's `script` element.
+pub(crate) const SCRIPT: &str = script!();
+
+/// The document.
+pub(crate) const PAGE: &str = concat!(
+    include_str!("page/head.html"),
+    "<style>",
+    style!(),
+    "</style>\n",
+    include_str!("page/body.html"),
+    "<script>",
+    script!(),
+    "</script>\n",
+);

@@ -1,0 +1,142 @@
+//! Taking samples until the time is over.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::budget::Budget;
+use super::builder::Callback;
+use super::tally::Tally;
+use super::{Profile, ProfileSource, Progress};
+use crate::capture;
+use crate::dump::{Dump, all_asked, snapshot};
+use crate::os;
+
+/// So long tasks have to answer, at least.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(50);
+
+/// And at most.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What came of waiting.
+pub(super) enum Outcome {
+    GoOn,
+    Stop,
+}
+
+pub(super) struct Sampler {
+    pub(super) every: Duration,
+    pub(super) lasting: Duration,
+    pub(super) source: ProfileSource,
+    pub(super) max_cpu: f64,
+    pub(super) on_sample: Option<Callback>,
+}
+
+impl Sampler {
+    /// Samples until the time is over, or `wait` says to stop.
+    pub(super) fn run(mut self, mut wait: impl FnMut(Duration) -> Outcome) -> Profile {
+        let began = SystemTime::now();
+        let start = Instant::now();
+        let mut budget = Budget::new(self.every, self.max_cpu);
+        let mut tally = Tally::default();
+        let mut samples = 0;
+        let mut cost = Duration::ZERO;
+        let mut last = Duration::ZERO;
+        while let Some(at) = budget.next(start.elapsed(), self.lasting) {
+            if let Outcome::Stop = wait(at.saturating_sub(start.elapsed())) {
+                break;
+            }
+            let now = start.elapsed();
+            let meter = Meter::start();
+            let dump = self.look();
+            let tasks = dump.len();
+            tally.add(&dump, now.saturating_sub(last));
+            drop(dump);
+            let this = meter.stop();
+            last = now;
+            cost += this;
+            samples += 1;
+            budget.spend(start.elapsed(), this);
+            if let Some(callback) = &mut self.on_sample {
+                callback(&Progress {
+                    elapsed: now.min(self.lasting),
+                    lasting: self.lasting,
+                    samples,
+                    skipped: budget.skipped(),
+                    tasks,
+                    cost,
+                });
+            }
+        }
+        // What is left after the last of them.
+        let rest = self.lasting.saturating_sub(start.elapsed());
+        if !rest.is_zero() {
+            wait(rest);
+        }
+        Profile {
+            began,
+            lasted: start.elapsed(),
+            sampled: last,
+            samples,
+            skipped: budget.skipped(),
+            cost,
+            most_tasks: tally.most_tasks,
+            groups: tally.finish().into(),
+            ..self.nothing()
+        }
+    }
+
+    /// A profile for which nothing was done.
+    pub(super) fn nothing(&self) -> Profile {
+        let due = self.lasting.as_nanos() / self.every.as_nanos().max(1);
+        Profile {
+            began: SystemTime::now(),
+            lasted: Duration::ZERO,
+            sampled: Duration::ZERO,
+            every: self.every,
+            source: self.source,
+            samples: 0,
+            skipped: u64::try_from(due).unwrap_or(u64::MAX),
+            cost: Duration::ZERO,
+            most_tasks: 0,
+            groups: Vec::new().into(),
+            stacks: Default::default(),
+        }
+    }
+
+    fn look(&self) -> Dump {
+        match self.source {
+            ProfileSource::Snapshots => snapshot(),
+            ProfileSource::Captures => {
+                all_asked(self.every.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE))
+            }
+        }
+    }
+}
+
+/// Measures what a sample costs.
+struct Meter {
+    /// Of this thread, where the system tells it.
+    cpu: Option<Duration>,
+    /// What recording stacks has cost all threads.
+    recording: Duration,
+    time: Instant,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self {
+            cpu: os::thread::cpu_time(),
+            recording: capture::time_spent(),
+            time: Instant::now(),
+        }
+    }
+
+    /// Where there is no telling what the thread has used, all the time that has passed counts: so it
+    /// is rather too much.
+    fn stop(self) -> Duration {
+        let recording = capture::time_spent().saturating_sub(self.recording);
+        match (self.cpu, os::thread::cpu_time()) {
+            (Some(before), Some(after)) => after.saturating_sub(before) + recording,
+            _ => self.time.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What was seen, now that symbols are known: groups with the same frames are one stack.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use std::time::Duration;
+
+use super::tally::Group;
+use crate::dump::Standing;
+use crate::trace::{Frame, Tree, Wait, all, anonymous};
+
+/// Tasks of the same name that were seen in the same state with the same frames.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) standing: Standing,
+    /// Without labels and times.
+    pub(crate) tree: Tree,
+    /// How often one was seen.
+    pub(crate) seen: u64,
+    /// For how long they have waited, all together.
+    pub(crate) waited: Duration,
+}
+
+/// What tells a frame from others, and how many children it has: so a list tells a tree.
+type Shape = Vec<(usize, String, Option<String>, Option<u32>, Option<Wait>)>;
+
+/// The stacks, those first where most time was waited.
+pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
+    let mut stacks: Vec<Stack> = Vec::new();
+    let mut index: HashMap<(Cow<'static, str>, Standing, Shape), usize> = HashMap::new();
+    for group in groups {
+        let tidy = group.trace.tidy();
+        let frames = anonymous(&tidy.frames);
+        let name = group.name.clone();
+        let next = stacks.len();
+        let at = index.entry((name, group.standing, shape(&frames)));
+        match stacks.get_mut(*at.or_insert(next)) {
+            Some(stack) => {
+                stack.seen += group.seen;
+                stack.waited = stack.waited.saturating_add(group.waited);
+            }
+            None => stacks.push(Stack {
+                name: group.name.clone(),
+                standing: group.standing,
+                tree: Tree {
+                    frames,
+                    notes: tidy.notes.clone(),
+                },
+                seen: group.seen,
+                waited: group.waited,
+            }),
+        }
+    }
+    stacks.sort_by(|one, other| {
+        let order = |stack: &Stack| (stack.waited, stack.seen);
+        let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
+        order(other).cmp(&order(one)).then_with(by_name)
+    });
+    stacks
+}
+
+fn shape(frames: &[Frame]) -> Shape {
+    let frames = all(frames).map(|frame| {
+        let file = frame.file().map(str::to_owned);
+        let name = frame.name().to_owned();
+        (
+            frame.children().len(),
+            name,
+            file,
+            frame.line(),
+            frame.wait(),
+        )
+    });
+    frames.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Trace;
+
+    fn group(name: &str, frames: Vec<Frame>, millis: u64) -> Group {
+        Group {
+            name: name.to_owned().into(),
+            standing: Standing::Suspended,
+            trace: Trace::sample(frames),
+            seen: 1,
+            waited: Duration::from_millis(millis),
+        }
+    }
+
+    fn lock(label: &str) -> Vec<Frame> {
+        let lock = Frame::sample("lock", 2).with_label(label).aged(3.0);
+        vec![Frame::sample("serve", 1).with_children([lock])]
+    }
+
+    #[test]
+    fn what_differs_by_labels_and_times_is_one() {
+        let sleep = || vec![Frame::sample("serve", 1).with_children([Frame::sample("sleep", 3)])];
+        let groups = [
+            group("serve", sleep(), 15),
+            group("serve", lock("one"), 10),
+            group("serve", lock("two"), 9),
+            group("other", lock("two"), 8),
+        ];
+        let stacks = stacks(&groups);
+        let told: Vec<(&str, u64, u128)> = stacks
+            .iter()
+            .map(|stack| (&*stack.name, stack.seen, stack.waited.as_millis()))
+            .collect();
+        assert_eq!(told, [("serve", 2, 19), ("serve", 1, 15), ("other", 1, 8)]);
+        let lock = &stacks[0].tree.frames[0].children()[0];
+        assert_eq!((lock.label(), lock.age()), (None, None));
+    }
+
+    #[test]
+    fn siblings_that_differ_by_labels_are_one() {
+        let lock = |label| Frame::sample("lock", 2).with_label(label);
+        let root = Frame::sample("serve", 1).with_children([lock("one"), lock("two").times(3)]);
+        let stacks = stacks(&[group("serve", vec![root], 1)]);
+        let [lock] = stacks[0].tree.frames[0].children() else {
+            panic!("{:?}", stacks[0].tree.frames);
+        };
+        assert_eq!(lock.count(), 4);
+    }
+}

@@ -1,0 +1,179 @@
+//! Profiles: as text, and as what other formats are made of.
+//!
+//! ```text
+//! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 9 skipped, 0.3% of a core
+//!
+//! 20.0s (98%) app::worker, suspended: 2.0 tasks on average
+//!   ╼ app::worker at src/main.rs:20:5
+//!    └╼ tokio::sync::Mutex::lock at tokio-1.54.1/src/sync/mutex.rs:455:15
+//! ```
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::duration::Human;
+use super::fold::Telling;
+use super::header::INDENT;
+use super::known::Known;
+use super::out::{Detail, Out, Style};
+use super::walk::walk;
+use super::weigh::Seen;
+use super::weight::Weight;
+use super::{folded, text};
+use crate::dump::Standing;
+use crate::profile::{Profile, Stack};
+
+impl Stack {
+    pub(super) fn as_seen(&self) -> Seen<'_> {
+        Seen {
+            name: &self.name,
+            label: None,
+            task: None,
+            standing: self.standing,
+            tree: &self.tree,
+            count: self.seen,
+            waited: self.waited,
+        }
+    }
+}
+
+impl Profile {
+    /// The profile as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded).
+    ///
+    /// The number is the time waited in microseconds, or how often a task was seen there.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tasktrace::Weight;
+    ///
+    /// let (_future, _handle) = tasktrace::traced(std::future::pending::<()>());
+    /// let profile = tasktrace::profile()
+    ///     .lasting(Duration::from_millis(50))
+    ///     .run_blocking();
+    /// for line in profile.folded(Weight::Waited).to_string().lines() {
+    ///     let (stack, micros) = line.rsplit_once(' ').unwrap();
+    ///     println!("{micros} µs in {stack}");
+    /// }
+    /// ```
+    pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
+        folded::Folded(move || folded::fold(self.stacks().iter().map(Stack::as_seen), weight))
+    }
+
+    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let profile = tasktrace::profile()
+    ///     .lasting(Duration::from_millis(50))
+    ///     .run_blocking();
+    /// println!("{}", profile.ansi());
+    /// ```
+    pub fn ansi(&self) -> impl fmt::Display + '_ {
+        super::Ansi(|out: &mut Out<'_, '_>| write(self, out))
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self, &mut Out::new(Style::Plain, f))
+    }
+}
+
+fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
+    out.line("")?;
+    summary(profile, out)?;
+    let all = profile.waited();
+    let mut missing = None;
+    for stack in profile.stacks() {
+        out.line("")?;
+        out.line("")?;
+        out.bold()?;
+        if stack.standing.waits() {
+            let percent = 100.0 * part(stack.waited, all);
+            write!(out, "{} ({percent:.0}%) ", Human(stack.waited))?;
+        }
+        out.write_str(&stack.name)?;
+        out.normal()?;
+        write!(out, ", {}: ", words(stack.standing))?;
+        average(profile, stack.seen, out)?;
+        let known = Known {
+            age: None,
+            not_polled_for: None,
+            label: None,
+            labels_differ: false,
+        };
+        let frames = &stack.tree.frames;
+        let telling = Telling::new(frames, vec![known; walk(frames).count()], Detail::Tidy);
+        text::frames(out, INDENT, frames, telling)?;
+        missing = missing.or(stack.tree.notes.missing);
+    }
+    match missing {
+        Some(missing) => {
+            out.line("")?;
+            text::missing(out, missing)
+        }
+        None => Ok(()),
+    }
+}
+
+/// `20.4s waited by up to 3 tasks in 10.0s: 991 samples, 9 skipped, 0.3% of a core`.
+fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
+    let tasks = match profile.most_tasks() {
+        1 => "1 task".to_owned(),
+        tasks => format!("up to {tasks} tasks"),
+    };
+    let lasted = Human(profile.lasted());
+    match profile.samples() {
+        0 => write!(out, "nothing is known of these {lasted}: no samples")?,
+        samples => {
+            let waited = Human(profile.waited());
+            let samples = plural(samples, "sample");
+            write!(out, "{waited} waited by {tasks} in {lasted}: {samples}")?;
+        }
+    }
+    let percent = 100.0 * part(profile.cost(), profile.lasted());
+    write!(
+        out,
+        ", {} skipped, {percent:.1}% of a core",
+        profile.skipped()
+    )
+}
+
+/// How many tasks there were at a time.
+fn average(profile: &Profile, seen: u64, out: &mut Out<'_, '_>) -> fmt::Result {
+    // Counts are far from where these numbers are no longer exact.
+    #[expect(clippy::cast_precision_loss, reason = "one digit is told")]
+    let average = seen as f64 / profile.samples().max(1) as f64;
+    match average {
+        0.95.. => write!(out, "{average:.1} tasks on average"),
+        _ => write!(out, "seen {}", plural(seen, "time")),
+    }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+fn part(part: Duration, whole: Duration) -> f64 {
+    match whole.is_zero() {
+        true => 0.0,
+        false => part.as_secs_f64() / whole.as_secs_f64(),
+    }
+}
+
+fn words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::NeverPolled => "not polled yet",
+        Standing::Running => "running",
+        Standing::Suspended => "suspended",
+        Standing::Woken => "woken, not polled since",
+        Standing::Finished => "finished",
+    }
+}
+
+#[cfg(test)]
+mod tests;

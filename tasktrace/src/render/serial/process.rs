@@ -1,0 +1,40 @@
+//! What a process says of itself, for lists of processes.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::value::{Object, Value};
+use crate::dump::Dump;
+
+/// The format.
+const PROCESS: &str = "tasktrace.process/1";
+
+/// A process, as it describes itself.
+pub(crate) struct Process<'a> {
+    /// The name of the program.
+    pub(crate) program: &'a str,
+    pub(crate) pid: u32,
+    /// How long it has been running, where that is known.
+    pub(crate) age: Option<Duration>,
+    /// Its tasks, which are counted.
+    pub(crate) dump: &'a Dump,
+}
+
+impl<'a> From<&'a Process<'a>> for Value<'a> {
+    fn from(process: &'a Process<'a>) -> Self {
+        object!("Process", {
+            "schema": PROCESS,
+            "name": process.program,
+            "pid": process.pid,
+            "age_ns": process.age,
+            "tasks": process.dump.len(),
+            "untraced": process.dump.untraced(),
+        })
+    }
+}
+
+impl fmt::Display for Process<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Value::from(self).fmt(f)
+    }
+}

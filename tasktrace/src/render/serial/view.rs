@@ -1,0 +1,369 @@
+//! All tasks as the page wants them: in groups, with a column for each thing that is known of the
+//! tasks of a group.
+//!
+//! A dump as JSON has an object for each task, with its whole tree: of 100,000 tasks, 100 MB. But
+//! most tasks of a program are where many others are. Here the tree of a group is there once, and of
+//! a task there is what makes it differ. So 100,000 tasks are a few megabytes, which a browser reads
+//! in less time than it takes to blink.
+//!
+//! * A column is the list of its values, or the one value if they are all the same.
+//! * Times are whole milliseconds: nobody reads more of them on a page.
+//! * What is wrong comes first, as in text.
+//!
+//! The format is for the page of the same version, and not for others: they are served [`json`](
+//! crate::Dump::json).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter;
+use std::panic::Location;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::super::group::{self, Group, Member};
+use super::super::out::Detail;
+use super::super::urgency::Urgency;
+use super::super::walk::{Step, walk};
+use super::super::{header, shape};
+use super::value::{List, Object, Value};
+use super::{missing_word, state_word, wait_word};
+use crate::dump::{Dump, Forest, TaskDump};
+use crate::symbol::Paths;
+use crate::task::{TaskId, TaskState};
+use crate::trace::Frame;
+
+/// The format.
+const VIEW: &str = "tasktrace.view/1";
+
+/// So many cycles are told: there is one for each set of tasks that wait for each other.
+const MOST_CYCLES: usize = 100;
+
+/// What is to be said of a dump that it does not know itself.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// The name of the program.
+    pub(crate) program: String,
+    pub(crate) pid: u32,
+    /// When the dump was taken.
+    pub(crate) taken: SystemTime,
+    /// How long that took.
+    pub(crate) took: Duration,
+    /// Whether the tasks were asked, or only looked at.
+    pub(crate) asked: bool,
+}
+
+impl Dump {
+    /// The dump as JSON, for the page.
+    pub(crate) fn view<'a>(&'a self, about: &'a About) -> impl fmt::Display + 'a {
+        Json { dump: self, about }
+    }
+}
+
+struct Json<'a> {
+    dump: &'a Dump,
+    about: &'a About,
+}
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let forest = self.dump.by_awaiter();
+        let view = View::new(&forest, self.about);
+        Value::from(&view).fmt(f)
+    }
+}
+
+/// What the document is made of.
+struct View<'a> {
+    about: &'a About,
+    forest: &'a Forest<'a>,
+    groups: Vec<Shown<'a>>,
+    /// The tasks that await others, and that nobody awaits, or only others of their cycle.
+    roots: Vec<usize>,
+    /// Where tasks were spawned.
+    places: Vec<&'static Location<'static>>,
+    paths: Paths,
+}
+
+/// A group, what it is known by, and what makes the trees of its tasks differ.
+struct Shown<'a> {
+    id: String,
+    group: Group<'a>,
+    live: Vec<Live<'a>>,
+}
+
+impl<'a> View<'a> {
+    fn new(forest: &'a Forest<'a>, about: &'a About) -> Self {
+        let members = group::members(forest, Detail::Tidy);
+        let places: BTreeSet<_> = forest
+            .dump()
+            .tasks()
+            .filter_map(TaskDump::spawned_at)
+            .collect();
+        let roots = forest.root_positions().iter().copied();
+        let mut used = BTreeSet::new();
+        let groups = group::groups(members, Detail::Tidy).into_iter();
+        let groups = groups.map(|group| Shown {
+            id: id(&group, &mut used),
+            live: Live::of(&group.members),
+            group,
+        });
+        Self {
+            about,
+            forest,
+            groups: groups.collect(),
+            roots: roots
+                .filter(|at| !forest.task(*at).awaits().is_empty())
+                .collect(),
+            places: places.into_iter().collect(),
+            paths: Paths::new(),
+        }
+    }
+
+    /// What the program was built without.
+    fn missing(&self) -> Option<&'static str> {
+        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree);
+        trees.find_map(|tree| tree.notes.missing).map(missing_word)
+    }
+}
+
+/// What a group is known by from one dump to the next: the same as long as the program runs.
+fn id(group: &Group<'_>, used: &mut BTreeSet<String>) -> String {
+    let first = group.first();
+    let mut hasher = DefaultHasher::new();
+    first.task.name().hash(&mut hasher);
+    std::mem::discriminant(first.task.state()).hash(&mut hasher);
+    shape::hash_of(&first.tree.frames, &mut hasher);
+    let mut hash = hasher.finish();
+    loop {
+        let id = format!("{hash:016x}");
+        if used.insert(id.clone()) {
+            return id;
+        }
+        // Groups may differ by why their tasks gave no answer alone.
+        hash = hash.wrapping_add(1);
+    }
+}
+
+impl<'a> From<&'a View<'a>> for Value<'a> {
+    fn from(view: &'a View<'a>) -> Self {
+        let about = view.about;
+        let dump = view.forest.dump();
+        let taken = about.taken.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let cycles = view.forest.cycle_positions();
+        let id = |at: &usize| view.forest.task(*at).id().get();
+        object!("View", {
+            "schema": VIEW,
+            "process": object!("Process", {
+                "name": about.program.as_str(),
+                "pid": about.pid,
+            }),
+            "taken_ms": millis(taken),
+            "took_ms": millis(about.took),
+            "asked": u32::from(about.asked),
+            "total": dump.len(),
+            "untraced": dump.untraced(),
+            "missing": view.missing(),
+            // Each task awaits the next, and the last the first.
+            "cycles": List::new(cycles.len().min(MOST_CYCLES), move || {
+                let cycles = cycles.iter().take(MOST_CYCLES);
+                cycles.map(move |cycle| List::new(cycle.len(), move || cycle.iter().map(id)))
+            }),
+            "cycles_total": cycles.len(),
+            "roots": List::new(view.roots.len(), move || view.roots.iter().map(id)),
+            "places": List::new(view.places.len(), move || {
+                view.places.iter().map(|place| view.text_of(place))
+            }),
+            "groups": List::new(view.groups.len(), move || {
+                view.groups.iter().map(move |shown| view.group(shown))
+            }),
+        })
+    }
+}
+
+impl<'a> View<'a> {
+    fn group(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
+        let Shown { id, group, live } = shown;
+        let first = group.first();
+        let notes = &first.tree.notes;
+        object!("Group", {
+            "id": id.as_str(),
+            "name": first.task.name(),
+            "state": state_word(first.task.state()),
+            "urgency": word(group.urgency),
+            "source": first.task.source(),
+            "leaves_not_recorded": notes.dropped,
+            "wakers_of_other_threads": notes.elsewhere,
+            "frames": frames(&first.tree.frames),
+            "tasks": self.tasks(&group.members),
+            "live": List::new(live.len(), move || live.iter().map(|live| live.value(group))),
+        })
+    }
+
+    /// What makes the tasks of a group differ.
+    fn tasks(&'a self, members: &'a [Member<'a>]) -> Value<'a> {
+        let place = move |member: &Member<'_>| {
+            let place = member.task.spawned_at()?;
+            self.places.binary_search(&place).ok()
+        };
+        // Most await nobody.
+        let awaiting = move || {
+            members
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| !it.task.awaits().is_empty())
+        };
+        object!("Tasks", {
+            "len": members.len(),
+            "id": column(members, |it| it.task.id().get()),
+            "label": column(members, |it| it.task.label()),
+            "age_ms": column(members, |it| millis(it.task.age())),
+            "waited_ms": column(members, |it| it.task.in_state().map(millis)),
+            "polls": column(members, |it| it.task.polls()),
+            "spawned_at": column(members, place),
+            "parent": column(members, |it| it.task.parent().map(TaskId::get)),
+            "thread": column(members, thread),
+            "urgency": column(members, |it| word(it.urgency)),
+            // Which member, and whom it awaits.
+            "awaits": List::new(awaiting().count(), move || {
+                awaiting().map(|(at, it)| {
+                    let awaited = it.task.awaits();
+                    let all = move || iter::once(at as u64).chain(awaited.iter().map(|id| id.get()));
+                    List::new(awaited.len() + 1, all)
+                })
+            }),
+        })
+    }
+
+    fn text_of(&self, place: &'static Location<'static>) -> String {
+        let file = self.paths.shorten(place.file());
+        format!("{file}:{}:{}", place.line(), place.column())
+    }
+}
+
+/// The tree of one task, as those of the others are.
+fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
+    object!("Frames", {
+        "len": walk(all).count(),
+        "parent": frame_column(all, |step| step.parent),
+        "name": frame_column(all, |step| step.frame.name()),
+        "file": frame_column(all, |step| step.frame.file()),
+        "line": frame_column(all, |step| step.frame.line()),
+        "column": frame_column(all, |step| step.frame.column()),
+        "wait": frame_column(all, |step| step.frame.wait().map(|wait| wait_word(&wait))),
+        "count": frame_column(all, |step| step.frame.count()),
+        "resource": frame_column(all, |step| u32::from(step.frame.is_resource())),
+    })
+}
+
+/// A frame that has a label or an age in some tree of a group, and what it has in each.
+struct Live<'a> {
+    /// Where it is in the order of [`walk`].
+    at: usize,
+    labels: Vec<Option<&'a str>>,
+    ages: Vec<Option<u64>>,
+    held: Vec<Option<u64>>,
+}
+
+impl<'a> Live<'a> {
+    fn of(members: &[Member<'a>]) -> Vec<Self> {
+        let is_live = |frame: &Frame| frame.label().is_some() || frame.age().is_some();
+        let mut at: BTreeSet<usize> = BTreeSet::new();
+        for member in members {
+            let frames = walk(&member.tree.frames).map(|step| step.frame).enumerate();
+            at.extend(frames.filter(|(_, frame)| is_live(frame)).map(|(at, _)| at));
+        }
+        let mut all: Vec<Self> = at.iter().map(|at| Self::new(*at, members.len())).collect();
+        for member in members {
+            let mut frames = walk(&member.tree.frames).map(|step| step.frame).enumerate();
+            for live in &mut all {
+                // Both are in the same order.
+                let frame = frames
+                    .find(|(at, _)| *at == live.at)
+                    .map(|(_, frame)| frame);
+                live.labels.push(frame.and_then(Frame::label));
+                live.ages.push(frame.and_then(Frame::age).map(millis));
+                live.held
+                    .push(frame.and_then(Frame::not_polled_for).map(millis));
+            }
+        }
+        all
+    }
+
+    fn new(at: usize, members: usize) -> Self {
+        Self {
+            at,
+            labels: Vec::with_capacity(members),
+            ages: Vec::with_capacity(members),
+            held: Vec::with_capacity(members),
+        }
+    }
+
+    fn value(&'a self, group: &'a Group<'a>) -> Value<'a> {
+        let labels = group.members.iter().map(|it| it.task.label());
+        // The outermost frame of a task most often has its label, which need not be said twice.
+        let is_task = labels.eq(self.labels.iter().copied());
+        object!("Live", {
+            "frame": self.at,
+            "label_is_task": u32::from(is_task),
+            "label": (!is_task).then(|| column(&self.labels, |label| *label)),
+            "age_ms": column(&self.ages, |age| *age),
+            "not_polled_for_ms": column(&self.held, |time| *time),
+        })
+    }
+}
+
+/// What is known of each of these: the list, or the one value if they are all the same.
+fn column<'a, S, T>(of: &'a [S], what: impl Fn(&'a S) -> T + Copy + 'a) -> Value<'a>
+where
+    T: PartialEq + Into<Value<'a>> + 'a,
+{
+    compact(of.len(), move || of.iter().map(what))
+}
+
+/// What is known of each frame of a tree.
+fn frame_column<'a, T>(frames: &'a [Frame], what: fn(Step<'a>) -> T) -> Value<'a>
+where
+    T: PartialEq + Into<Value<'a>> + 'a,
+{
+    compact(walk(frames).count(), move || walk(frames).map(what))
+}
+
+fn compact<'a, I>(len: usize, values: impl Fn() -> I + 'a) -> Value<'a>
+where
+    I: Iterator<Item: PartialEq + Into<Value<'a>>> + 'a,
+{
+    let mut all = values();
+    match all.next() {
+        Some(first) if all.all(|other| other == first) => first.into(),
+        _ => List::new(len, values).into(),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn word(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::InCycle => "in_cycle",
+        Urgency::Blocking => "blocking",
+        Urgency::NoWaker => "no_waker",
+        Urgency::Holding => "holding",
+        Urgency::Starved => "starved",
+        Urgency::Running => "running",
+        Urgency::Ready => "ready",
+        Urgency::Long => "long",
+        Urgency::Suspended => "suspended",
+        Urgency::Finished => "finished",
+    }
+}
+
+/// The thread that polls it.
+fn thread(member: &Member<'_>) -> Option<String> {
+    let TaskState::Running(running) = member.task.state() else {
+        return None;
+    };
+    let mut text = String::new();
+    // A string takes whatever is written.
+    header::thread_of(&mut text, running).ok().map(|()| text)
+}

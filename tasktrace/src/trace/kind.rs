@@ -1,0 +1,170 @@
+//! Which traces are the same, but for labels and times, without looking up a symbol.
+//!
+//! Equal kinds are equal trees. Traces whose kinds differ may have equal trees all the same, as where a
+//! function has several addresses.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::capture::{Entry, Live, Marker, RawTrace};
+use crate::origin::Identity;
+
+/// All that tells a trace from others, but labels and times, as numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kind(Box<[usize]>);
+
+/// Where what begins.
+mod tag {
+    pub(super) const ADDRESS: usize = 0;
+    pub(super) const MARKER: usize = 1;
+    pub(super) const CUT: usize = 2;
+    pub(super) const LOST: usize = 3;
+    pub(super) const LIVE: usize = 4;
+    pub(super) const HELD: usize = 5;
+}
+
+pub(super) fn of(raw: &RawTrace) -> Kind {
+    let task = raw.markers().first().map(|root| {
+        let mut words = Vec::new();
+        identity(&mut words, &root.identity);
+        words
+    });
+    let mut ways: Vec<Vec<usize>> = task.into_iter().collect();
+    ways.extend(raw.stacks.iter().map(|stack| {
+        let mut words = vec![stack.kind as usize];
+        for entry in raw.entries(stack) {
+            match entry {
+                Entry::Ip(address) => words.extend([tag::ADDRESS, address.0]),
+                Entry::Marker(at) => marker(&mut words, raw, raw.marker(at)),
+                Entry::Cut => words.push(tag::CUT),
+                Entry::Lost => words.push(tag::LOST),
+            }
+        }
+        words
+    }));
+    ways.extend(live(&raw.live));
+    // A loop over futures has as many as it likes at the same place.
+    ways.sort_unstable();
+    ways.dedup();
+    let parts = ways
+        .iter()
+        .flat_map(|way| [way.len()].into_iter().chain(way.iter().copied()));
+    Kind(parts.collect())
+}
+
+fn marker(words: &mut Vec<usize>, raw: &RawTrace, marker: Option<&Marker>) {
+    words.push(tag::MARKER);
+    if let Some(marker) = marker {
+        let is_own = usize::from(marker.task == raw.task);
+        words.extend([is_own, usize::from(marker.own_waker)]);
+        identity(words, &marker.identity);
+    }
+}
+
+/// The ways to the live frames that no others are in, and to those that are held.
+fn live(all: &[Live]) -> Vec<Vec<usize>> {
+    let by_key: HashMap<u64, &Live> = all.iter().map(|live| (live.key, live)).collect();
+    let parents: HashSet<u64> = all.iter().map(|live| live.parent).collect();
+    let ends = all.iter().filter(|live| !parents.contains(&live.key));
+    let ways = ends.map(|end| {
+        let mut words = Vec::new();
+        let mut next = Some(end);
+        // Those that were copied while they were moved may be in each other.
+        for _ in 0..all.len() {
+            let Some(live) = next else { break };
+            words.push(match live.not_polled_for {
+                None => tag::LIVE,
+                Some(_) => tag::HELD,
+            });
+            identity(&mut words, &live.identity);
+            next = by_key.get(&live.parent).copied();
+        }
+        words
+    });
+    ways.collect()
+}
+
+fn identity(words: &mut Vec<usize>, identity: &Identity) {
+    words.extend(identity.origin().addresses());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::origin::FrameMeta;
+
+    static TASK: FrameMeta = FrameMeta::new(None, || "app::task::", "src/main.rs", 1, 1);
+    static ONE: FrameMeta = FrameMeta::new(None, || "app::one::", "src/main.rs", 2, 1);
+    static TWO: FrameMeta = FrameMeta::new(None, || "app::two::", "src/main.rs", 3, 1);
+
+    fn frame(key: u64, parent: u64, meta: &'static FrameMeta) -> Live {
+        Live {
+            key,
+            parent,
+            identity: Identity::Static(meta),
+            age: Duration::from_secs(key),
+            not_polled_for: None,
+        }
+    }
+
+    fn kind(live: Vec<Live>) -> Kind {
+        let marker = Marker {
+            task: 7,
+            key: Some(0),
+            identity: Identity::Static(&TASK),
+            own_waker: false,
+        };
+        of(&RawTrace::snapshot(marker, live))
+    }
+
+    #[test]
+    fn neither_keys_nor_times_nor_the_order_matter() {
+        let one = kind(vec![
+            frame(1, 0, &ONE),
+            frame(2, 1, &TWO),
+            frame(3, 0, &TWO),
+        ]);
+        let other = kind(vec![
+            frame(9, 0, &TWO),
+            frame(8, 5, &TWO),
+            frame(5, 0, &ONE),
+        ]);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn many_at_the_same_place_are_as_one() {
+        let one = kind(vec![frame(1, 0, &ONE)]);
+        let many = kind((1..50).map(|key| frame(key, 0, &ONE)).collect());
+        assert_eq!(one, many);
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_another() {
+        let kinds = [
+            kind(vec![]),
+            kind(vec![frame(1, 0, &ONE)]),
+            kind(vec![frame(1, 0, &TWO)]),
+            kind(vec![frame(1, 0, &ONE), frame(2, 0, &TWO)]),
+            kind(vec![frame(1, 0, &ONE), frame(2, 1, &TWO)]),
+            kind(vec![
+                frame(1, 0, &ONE),
+                frame(2, 1, &TWO),
+                frame(3, 0, &TWO),
+            ]),
+            kind(vec![Live {
+                not_polled_for: Some(Duration::ZERO),
+                ..frame(1, 0, &ONE)
+            }]),
+        ];
+        let different: HashSet<&Kind> = kinds.iter().collect();
+        assert_eq!(different.len(), kinds.len());
+    }
+
+    #[test]
+    fn frames_that_are_in_each_other() {
+        kind(vec![frame(1, 2, &ONE), frame(2, 1, &TWO)]);
+        kind(vec![frame(1, 1, &ONE)]);
+    }
+}

@@ -1,0 +1,93 @@
+//! A program with tasks, which can be attached to, for `tests/cli` and `tests/attach.rs`.
+//!
+//! Its arguments say what it does, one after the other. It says `ready`, and ends when its input does.
+
+use std::io::Read;
+use std::sync::{Arc, Barrier};
+
+use tasktrace::{TaskDump, TaskState};
+use tasktrace_tests::{HOUR, multi_thread};
+
+/// As many as the runtime has threads.
+const WORKERS: usize = 2;
+
+#[tasktrace::traced("order {customer}")]
+async fn order(customer: &'static str, stock: Arc<tokio::sync::Mutex<u32>>) {
+    *stock.lock().await -= 1;
+}
+
+#[tasktrace::traced]
+async fn reconnect() {
+    std::future::pending().await
+}
+
+#[tasktrace::traced("worker {number}")]
+async fn blocks(number: usize, blocked: Arc<Barrier>) {
+    tokio::task::yield_now().await;
+    blocked.wait();
+    std::thread::sleep(HOUR);
+}
+
+/// Until that many tasks are suspended.
+fn wait_for(tasks: usize) {
+    let is_suspended = |task: &&TaskDump| *task.state() == TaskState::Suspended;
+    while tasktrace::snapshot().tasks().filter(is_suspended).count() < tasks {
+        std::thread::yield_now();
+    }
+}
+
+fn main() {
+    let runtime = multi_thread();
+    let _inside = runtime.enter();
+    let mut attached = Vec::new();
+    let mut server = None;
+    let mut exit = false;
+    for argument in std::env::args().skip(1) {
+        match &*argument {
+            "attach" => match tasktrace::attach() {
+                Ok(guard) => {
+                    println!("{}", guard.path().display());
+                    attached.push(guard);
+                }
+                Err(error) => println!("error: {error}"),
+            },
+            "detach" => drop(attached.pop()),
+            "start" => tasktrace::__private::start(None),
+            "start attach" => tasktrace::__private::start_attach(),
+            "http" => {
+                let running = tasktrace::http::serve("127.0.0.1:0").expect("it can be bound");
+                println!("http://{}", running.local_addr());
+                server = Some(running);
+            }
+            "tasks" => {
+                let stock = Arc::new(tokio::sync::Mutex::new(3));
+                std::mem::forget(stock.clone().try_lock_owned().expect("nobody has it"));
+                for customer in ["ann", "bob", "eve"] {
+                    runtime.spawn(order(customer, Arc::clone(&stock)));
+                }
+                runtime.spawn(reconnect());
+                wait_for(4);
+            }
+            "blocked" => {
+                let blocked = Arc::new(Barrier::new(WORKERS + 1));
+                for number in 0..WORKERS {
+                    runtime.spawn(blocks(number, Arc::clone(&blocked)));
+                }
+                blocked.wait();
+            }
+            "exits" => exit = true,
+            other => panic!("it does not know what `{other}` is"),
+        }
+    }
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    if exit {
+        // With all guards held.
+        std::process::exit(0);
+    }
+    drop(attached);
+    drop(server);
+    println!("bye");
+    // The threads of the runtime may be blocked.
+    std::process::exit(0);
+}

@@ -1,0 +1,191 @@
+//! What other tools make of dumps: `inferno` of folded stacks, and `go tool pprof` of profiles.
+
+use std::future::pending;
+use std::io::{BufReader, Cursor};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use inferno::collapse::Collapse;
+use inferno::collapse::recursive::{Folder, Options};
+use tasktrace::{Dump, Weight};
+use tokio::sync::{Mutex, Notify};
+
+/// Two tasks that wait for a lock, one that waits for two things at once, and one that nobody wakes.
+struct Program {
+    runtime: tokio::runtime::Runtime,
+    tasks: usize,
+}
+
+#[tasktrace::traced]
+async fn convoy(lock: &'static Mutex<()>) {
+    let _guard = lock.lock().await;
+    unreachable!("it is never unlocked");
+}
+
+#[tasktrace::traced]
+async fn both(one: &'static Notify, other: &'static Notify) {
+    tokio::join!(one.notified(), other.notified());
+}
+
+impl Program {
+    fn new() -> Self {
+        let threads = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { threads }.worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("there can be one");
+        let lock: &'static Mutex<()> = Box::leak(Box::new(Mutex::new(())));
+        std::mem::forget(lock.try_lock().expect("it is new"));
+        let [one, other] = [0; 2].map(|_| &*Box::leak(Box::new(Notify::new())));
+        for number in 0..3_u32 {
+            let (future, _handle) = tasktrace::traced(convoy(lock));
+            runtime.spawn(future);
+            let _ = number;
+        }
+        runtime.spawn(both(one, other));
+        runtime.spawn(tasktrace::traced(pending::<()>()).0);
+        Self { runtime, tasks: 5 }
+    }
+
+    /// Asked until all have got to where they wait.
+    fn dump(&self) -> Dump {
+        let _entered = self.runtime.enter();
+        loop {
+            let dump = tasktrace::dump_blocking(Duration::from_secs(10));
+            let waits = |task: &tasktrace::TaskDump| *task.source() == tasktrace::Source::Capture;
+            if dump.len() == self.tasks && dump.tasks().all(waits) {
+                return dump;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The stacks and numbers of folded stacks, as a reader splits them.
+fn split(folded: &str) -> Vec<(Vec<&str>, u64)> {
+    let lines = folded.lines().map(|line| {
+        let (stack, number) = line.rsplit_once(' ').expect("there is a number");
+        let number = number.parse().expect("it is a number");
+        (stack.split(';').collect(), number)
+    });
+    lines.collect()
+}
+
+// One test, for the tasks of another would be in the dumps.
+#[test]
+fn what_others_make_of_it() {
+    let program = Program::new();
+    let dump = program.dump();
+    folded_stacks(&dump);
+    inferno_reads_it(&dump);
+    go_reads_it(&dump);
+}
+
+fn folded_stacks(dump: &Dump) {
+    let folded = dump.folded(Weight::Tasks).to_string();
+    let lines = split(&folded);
+    let sum: u64 = lines.iter().map(|(_, tasks)| tasks).sum();
+    assert_eq!(sum, 5, "{folded}");
+    let lock = lines
+        .iter()
+        .find(|(stack, _)| *stack == ["formats::convoy", "tokio::sync::Mutex::lock"]);
+    assert_eq!(lock.map(|(_, tasks)| *tasks), Some(3), "{folded}");
+    assert!(folded.contains("[no waker registered]"), "{folded}");
+}
+
+fn inferno_reads_it(dump: &Dump) {
+    let folded = dump.folded(Weight::Tasks).to_string();
+    // It merges the frames of recursive functions, of which there are none.
+    let mut read = Vec::new();
+    let mut collapse = Folder::from(Options::default());
+    let collapsed = collapse.collapse(BufReader::new(Cursor::new(&folded)), &mut read);
+    collapsed.expect("it can be read");
+    let mut read: Vec<&str> = std::str::from_utf8(&read)
+        .expect("it is text")
+        .lines()
+        .collect();
+    read.sort_unstable();
+    assert_eq!(read, folded.lines().collect::<Vec<_>>());
+
+    let mut svg = Vec::new();
+    let mut options = inferno::flamegraph::Options::default();
+    let drawn = inferno::flamegraph::from_lines(&mut options, folded.lines(), &mut svg);
+    drawn.expect("it can be drawn");
+    let theirs = String::from_utf8(svg).expect("it is text");
+    assert!(
+        theirs.contains("tokio::sync::Mutex::lock (3 samples, 60.00%)"),
+        "{theirs}"
+    );
+
+    let mut svg = Vec::new();
+    let written = dump.write_flamegraph(Weight::Tasks, &mut svg);
+    written.expect("a `Vec` takes it");
+    let ours = String::from_utf8(svg).expect("it is text");
+    let lock = "tokio::sync::Mutex::lock (300 hundredths of a task, 60.00%)";
+    assert!(ours.contains(lock), "{ours}");
+}
+
+/// Where there is no Go, this says so: what is demanded of the file is tested beside the code as well.
+fn go_reads_it(dump: &Dump) {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("formats.pb.gz");
+    let mut file = std::fs::File::create(&path).expect("it can be created");
+    dump.write_pprof(&mut file).expect("it can be written");
+    let pprof = |arguments: &[&str]| {
+        let command = Command::new("go")
+            .args(["tool", "pprof"])
+            .args(arguments)
+            .arg(&path)
+            .output();
+        let output = match command {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            command => command.expect("it can be run"),
+        };
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(top) = pprof(&["-top"]) else {
+        eprintln!("there is no `go` here: not tested");
+        return;
+    };
+    assert!(top.contains("Type: tasks"), "{top}");
+    let first = top
+        .lines()
+        .skip_while(|line| !line.contains("flat%"))
+        .nth(1);
+    let first: Vec<&str> = first.expect("there is one").split_whitespace().collect();
+    assert_eq!(
+        first,
+        [
+            "3",
+            "60.00%",
+            "60.00%",
+            "3",
+            "60.00%",
+            "tokio::sync::Mutex::lock"
+        ],
+        "{top}"
+    );
+
+    let waited = pprof(&["-top", "-sample_index=waited", "-unit=ns"]).expect("it is there");
+    assert!(waited.contains("Type: waited"), "{waited}");
+    // What waits for two things at once waits for either: the time is split.
+    assert!(waited.contains("formats::both"), "{waited}");
+
+    let traces = pprof(&["-traces"]).expect("it is there");
+    for word in [
+        "task:[",
+        "state:[suspended]",
+        "name:[formats::convoy]",
+        "wait:[no_waker]",
+    ] {
+        let word = word.replace(":[", ":");
+        let word = word.trim_end_matches(']');
+        let found = traces
+            .lines()
+            .any(|line| line.replace(' ', "").contains(word));
+        assert!(found, "{word}: {traces}");
+    }
+
+    let lines = pprof(&["-list=convoy", "-lines", "-top"]).expect("it is there");
+    assert!(lines.contains("formats.rs:"), "{lines}");
+}

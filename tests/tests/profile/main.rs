@@ -1,0 +1,38 @@
+//! Where time is waited, over a while. Each test has its own tasks, and those of the others are in its
+//! profile as well.
+
+mod asking;
+mod cost;
+mod running;
+mod stopping;
+mod waiting;
+
+use serde_json::Value;
+use tasktrace::Profile;
+
+/// Those of a profile whose names end like this.
+fn stacks(profile: &Profile, name: &str) -> Vec<Value> {
+    let document = serde_json::to_value(profile).expect("it is serialised");
+    let stacks = document["stacks"].as_array().expect("there is a list");
+    let is_it = |stack: &&Value| stack["name"].as_str().is_some_and(|it| it.ends_with(name));
+    stacks.iter().filter(is_it).cloned().collect()
+}
+
+fn number(value: &Value, field: &str) -> u64 {
+    value[field]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{field}: {value:#}"))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.expect("there can be one")
+}
+
+/// Waits until the task is suspended.
+fn settle(handle: &tasktrace::TraceHandle) {
+    while handle.state() != tasktrace::TaskState::Suspended {
+        std::thread::yield_now();
+    }
+}
