@@ -14,7 +14,21 @@ macro_rules! style {
 /// Each file has one job, and uses only what is before it.
 macro_rules! script {
     () => {
-        include_str!("page/app.js")
+        concat!(
+            include_str!("page/text.js"),
+            include_str!("page/view.js"),
+            include_str!("page/filter.js"),
+            include_str!("page/tree.js"),
+            include_str!("page/rows.js"),
+            include_str!("page/list.js"),
+            include_str!("page/detail.js"),
+            include_str!("page/flame.js"),
+            include_str!("page/awaits.js"),
+            include_str!("page/feed.js"),
+            include_str!("page/settings.js"),
+            include_str!("page/keys.js"),
+            include_str!("page/app.js"),
+        )
     };
 }
 

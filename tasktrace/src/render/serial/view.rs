@@ -215,7 +215,7 @@ impl<'a> View<'a> {
         object!("Tasks", {
             "len": members.len(),
             "id": column(members, |it| it.task.id().get()),
-            "label": column(members, |it| it.task.label()),
+            "label": column(members, label),
             "age_ms": column(members, |it| millis(it.task.age())),
             "waited_ms": column(members, |it| it.task.in_state().map(millis)),
             "polls": column(members, |it| it.task.polls()),
@@ -299,7 +299,7 @@ impl<'a> Live<'a> {
     }
 
     fn value(&'a self, group: &'a Group<'a>) -> Value<'a> {
-        let labels = group.members.iter().map(|it| it.task.label());
+        let labels = group.members.iter().map(label);
         // The outermost frame of a task most often has its label, which need not be said twice.
         let is_task = labels.eq(self.labels.iter().copied());
         object!("Live", {
@@ -356,6 +356,12 @@ fn word(urgency: Urgency) -> &'static str {
         Urgency::Suspended => "suspended",
         Urgency::Finished => "finished",
     }
+}
+
+/// What tells it from others: where the task has no label, that of the function that it runs.
+fn label<'a>(member: &Member<'a>) -> Option<&'a str> {
+    let function = || member.tree.frames.first().and_then(Frame::label);
+    member.task.label().or_else(function)
 }
 
 /// The thread that polls it.
