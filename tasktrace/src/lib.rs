@@ -203,6 +203,7 @@
 //! | module | job | uses |
 //! |---|---|---|
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
+//! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, render, sync, task |
 //! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
@@ -233,7 +234,7 @@ mod capture;
 mod dump;
 mod host;
 #[cfg(feature = "http")]
-mod http;
+pub mod http;
 mod origin;
 mod os;
 mod render;

@@ -22,6 +22,8 @@ pub use stall::{Stall, StallPhase, StallReport};
 pub(crate) use take::asked;
 pub(crate) use take::dump_of;
 pub use take::{dump, dump_blocking, snapshot};
+#[cfg(feature = "http")]
+pub(crate) use take::{dump_in, snapshot_in};
 pub use task::{Source, TaskDump};
 
 use crate::task::TaskId;

@@ -32,7 +32,8 @@ pub fn snapshot() -> Dump {
     snapshot_in(Host::current().as_ref())
 }
 
-fn snapshot_in(host: Option<&Host>) -> Dump {
+/// As [`snapshot`], of this executor.
+pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let tasks = handles
         .iter()
@@ -112,7 +113,8 @@ pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     Dump::new(ask(&tasks, budget), None)
 }
 
-fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
+/// As [`dump_blocking`], of this executor.
+pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = host.map(|host| untraced(host, &handles));
     Dump::new(ask(&handles, budget), untraced)

@@ -1,0 +1,115 @@
+//! The bodies of responses.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::shelf::Item;
+
+/// The body of a response of [`TasksService`](super::TasksService).
+///
+/// It is handed out in pieces, as fast as the client reads them. A client that does not read it
+/// within [a time](super::Builder::write_timeout) gets a part of it, and then [`Expired`].
+///
+/// ```
+/// use http_body::Body;
+/// use tower_service::Service;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let request = http::Request::get("http://localhost/dump.txt").body(()).unwrap();
+/// let response = tasktrace::http::service().call(request).await.unwrap();
+/// assert!(response.body().size_hint().exact().is_some());
+/// # }
+/// ```
+pub struct Body(Kind);
+
+enum Kind {
+    /// All of it, until it was handed out.
+    Whole(Bytes),
+    /// What is left of it.
+    Kept { item: Arc<Item>, at: usize },
+}
+
+/// The client has not read a response in time, so the rest of it is not there any more.
+///
+/// ```
+/// fn is_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+///     error.is::<tasktrace::http::Expired>()
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Expired;
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self(Kind::Whole(Bytes::new()))
+    }
+
+    pub(super) fn whole(text: impl Into<Bytes>) -> Self {
+        Self(Kind::Whole(text.into()))
+    }
+
+    pub(super) fn kept(item: Arc<Item>) -> Self {
+        Self(Kind::Kept { item, at: 0 })
+    }
+
+    fn left(&self) -> usize {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.len(),
+            Kind::Kept { item, at } => item.len() - at,
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Expired;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Expired>>> {
+        if self.left() == 0 {
+            return Poll::Ready(None);
+        }
+        let chunk = match &mut self.0 {
+            Kind::Whole(bytes) => Ok(std::mem::take(bytes)),
+            Kind::Kept { item, at } => item.chunk(*at).map(Bytes::from).ok_or(Expired),
+        };
+        match (&mut self.0, &chunk) {
+            (Kind::Kept { at, .. }, Ok(chunk)) => *at += chunk.len(),
+            (kind, Err(Expired)) => *kind = Kind::Whole(Bytes::new()),
+            (Kind::Whole(_), Ok(_)) => {}
+        }
+        Poll::Ready(Some(chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left() as u64)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("left", &self.left()).finish()
+    }
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client has not read the response in time")
+    }
+}
+
+impl Error for Expired {}

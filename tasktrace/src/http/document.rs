@@ -1,0 +1,53 @@
+//! The page as a response, with a policy that allows its own style and script, and nothing else.
+
+use std::sync::LazyLock;
+
+use http::{HeaderValue, Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::base64;
+use super::body::Body;
+use super::page::{PAGE, SCRIPT, STYLE};
+use super::response::{Policy, response};
+
+/// They are known by their hashes, so nothing that gets into the document by other ways can run.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash(SCRIPT),
+        hash(STYLE),
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
+
+fn hash(text: &str) -> String {
+    format!("sha256-{}", base64::encode(&Sha256::digest(text)))
+}
+
+pub(super) fn document() -> Response<Body> {
+    let policy = Policy::Page(POLICY.clone());
+    let body = Body::whole(PAGE);
+    response(StatusCode::OK, "text/html; charset=utf-8", &policy, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_has_the_hashes_of_what_is_in_the_document() {
+        // As `printf 'alert(1)' | openssl dgst -sha256 -binary | base64`.
+        assert_eq!(
+            hash("alert(1)"),
+            "sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI="
+        );
+        for (element, content) in [("script", SCRIPT), ("style", STYLE)] {
+            assert_eq!(PAGE.matches(&format!("<{element}")).count(), 1);
+            assert!(PAGE.contains(&format!("<{element}>{content}</{element}>")));
+            let policy = POLICY.to_str().unwrap();
+            assert!(policy.contains(&format!("{element}-src '{}'", hash(content))));
+        }
+        assert_eq!(POLICY.to_str().unwrap().matches("unsafe").count(), 0);
+    }
+}

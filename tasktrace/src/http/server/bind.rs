@@ -1,0 +1,55 @@
+//! Where a server listens, and whether it may.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::accept::Listen;
+use super::{BindError, Running, Server};
+use crate::http::service::TasksService;
+use crate::http::settings::Settings;
+
+/// Listens at the first of these addresses that can be had.
+pub(in crate::http) fn bind(
+    addresses: impl ToSocketAddrs,
+    service: TasksService,
+) -> Result<Server, BindError> {
+    let addresses: Vec<SocketAddr> = addresses.to_socket_addrs()?.collect();
+    for address in &addresses {
+        check(*address, service.settings())?;
+    }
+    let listener = StdListener::bind(&*addresses)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let service = service.of_this_runtime();
+    let running = Running::start("tasktrace-serve", service, || {
+        TcpListener::from_std(listener)
+    })?;
+    Ok(Server { address, running })
+}
+
+fn check(address: SocketAddr, settings: &Settings) -> Result<(), BindError> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if !settings.is_remote_allowed {
+        return Err(BindError::NotLoopback { address });
+    }
+    match &settings.token {
+        None => Err(BindError::NoToken { address }),
+        Some(token) if token.is_short() => Err(BindError::ShortToken),
+        Some(_) => Ok(()),
+    }
+}
+
+impl Listen for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // What is written is written at once, whatever has been read.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a server cannot be started.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::http::auth::SHORTEST;
+
+/// Why [`serve`](crate::http::serve()) cannot do it, and what to do instead.
+///
+/// ```
+/// use tasktrace::http::{self, BindError};
+///
+/// let error = http::serve("0.0.0.0:6669").unwrap_err();
+/// assert!(matches!(error, BindError::NotLoopback { .. }));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Others than this machine could connect, which has to be
+    /// [asked for](crate::http::Builder::allow_remote).
+    NotLoopback {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// Others than this machine may connect, and nothing is asked of them.
+    NoToken {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// The token is so short that it can be guessed.
+    ShortToken,
+    /// It is no address, it is taken, or the system refuses it.
+    Refused(io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLoopback { address } => write!(
+                f,
+                "{address} can be reached from other machines, which would see what this program \
+                 does: use 127.0.0.1 or [::1], or call `allow_remote()` and set a `token(…)`"
+            ),
+            Self::NoToken { address } => write!(
+                f,
+                "{address} can be reached from other machines: set a `token(…)` that they have to \
+                 show"
+            ),
+            Self::ShortToken => write!(
+                f,
+                "the token can be guessed: use one of {SHORTEST} characters or more, at random"
+            ),
+            Self::Refused(error) => write!(f, "it cannot listen there: {error}"),
+        }
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for BindError {
+    fn from(error: io::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<BindError> for io::Error {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Refused(error) => error,
+            other => Self::new(io::ErrorKind::InvalidInput, other),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A service that answers requests, for any server and any executor.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use tower_service::Service;
+
+use super::body::Body;
+use super::document::document;
+use super::gate::{Gate, Ticket, Width};
+use super::job::{Form, Job, Maker, Order};
+use super::response::{Refusal, response};
+use super::route::{Asked, Route};
+use super::settings::{Access, Settings};
+use super::shelf::{Item, Shelf};
+use crate::host::Host;
+
+/// One dump at a time.
+const DUMPS: Width = Width {
+    looks: 1,
+    orders: 32,
+};
+
+/// Answers requests about the tasks of this process: see [`service`](super::service()).
+///
+/// Clones share the dumps that they take.
+#[derive(Clone)]
+pub struct TasksService {
+    settings: Arc<Settings>,
+    /// Where the service is not called in a runtime.
+    host: Option<Host>,
+    dumps: Gate<Maker>,
+}
+
+impl TasksService {
+    pub(super) fn new(settings: Settings) -> Self {
+        let shelf = Shelf::new(settings.largest_response, settings.write_timeout);
+        let maker = Maker {
+            budget: settings.budget,
+            shelf,
+        };
+        Self {
+            settings: Arc::new(settings),
+            host: None,
+            dumps: Gate::new("tasktrace-http", DUMPS, maker),
+        }
+    }
+
+    /// The same for clients that are known to be the user.
+    #[allow(dead_code, reason = "for sockets in the file system")]
+    pub(crate) fn with_access(mut self, access: Access) -> Self {
+        Arc::make_mut(&mut self.settings).access = access;
+        self
+    }
+
+    /// Counts the tasks of the runtime that this is called in, whatever runtime calls the service.
+    pub(crate) fn of_this_runtime(mut self) -> Self {
+        self.host = Host::current();
+        self
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
+        self.admit(request)?;
+        let is_head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return Err(Refusal::method()),
+        };
+        let accept = listed(request.headers(), header::ACCEPT);
+        let longest = self.settings.longest_profile;
+        let route = Asked::new(request.uri(), &accept, longest).route()?;
+        let job = match route {
+            Route::Page => return Ok(Answer::Ready(Some(document()))),
+            Route::Job(job) => job,
+        };
+        if is_head {
+            job.subject.check()?;
+            return Ok(Answer::Ready(Some(made(job.form, Body::empty()))));
+        }
+        let host = self.host.clone().or_else(Host::current);
+        Ok(self.order(job, host))
+    }
+
+    fn order(&self, job: Job, host: Option<Host>) -> Answer {
+        Answer::Ticket {
+            ticket: self.dumps.order(Order { job, host }),
+            form: job.form,
+        }
+    }
+
+    /// Whether the client may know.
+    fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let headers = request.headers();
+        if self.settings.access == Access::Local {
+            return Ok(());
+        }
+        if let Some(token) = &self.settings.token {
+            // Whoever has it is no page from elsewhere.
+            let shown = headers.get(header::AUTHORIZATION);
+            let is_shown = shown.is_some_and(|shown| token.is_shown_by(shown.as_bytes()));
+            return if is_shown {
+                Ok(())
+            } else {
+                Err(Refusal::token())
+            };
+        }
+        let host = host(request);
+        if host.is_some_and(|host| self.settings.hosts.allows(host)) {
+            return Ok(());
+        }
+        Err(Refusal::host(host))
+    }
+}
+
+/// The name that is asked for, if there is one.
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let in_header = match (named.next(), named.next()) {
+        (Some(name), None) => Some(name.to_str().ok()?),
+        (None, None) => None,
+        // Whoever is in between might have taken the other.
+        _ => return None,
+    };
+    // As of HTTP/2.
+    let in_address = request.uri().authority().map(|it| it.as_str());
+    match (in_address, in_header) {
+        (Some(address), Some(header)) if address != header => None,
+        (address, header) => address.or(header),
+    }
+}
+
+/// All that is said in headers of this name.
+fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
+    let values = headers.get_all(name);
+    let values: Vec<_> = values.iter().filter_map(|it| it.to_str().ok()).collect();
+    values.join(",")
+}
+
+fn made(form: Form, body: Body) -> Response<Body> {
+    response(StatusCode::OK, form.media(), &form.policy(), body)
+}
+
+impl<B> Service<Request<B>> for TasksService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let answer = self.answer(&request);
+        ResponseFuture(answer.unwrap_or_else(|why| Answer::Ready(Some(why.response()))))
+    }
+}
+
+impl fmt::Debug for TasksService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TasksService").field(&self.settings).finish()
+    }
+}
+
+/// A response of [`TasksService`] that is being made.
+///
+/// It belongs to no executor: the work is done by a thread of its own.
+///
+/// # Cancel safety
+///
+/// It can be dropped at any time. What nobody waits for is not made.
+pub struct ResponseFuture(Answer);
+
+enum Answer {
+    /// `None` once it was given.
+    Ready(Option<Response<Body>>),
+    Ticket {
+        ticket: Ticket<Result<Arc<Item>, Refusal>>,
+        form: Form,
+    },
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match &mut self.0 {
+            Answer::Ready(response) => match response.take() {
+                Some(response) => response,
+                // Polled once too often.
+                None => return Poll::Pending,
+            },
+            Answer::Ticket { ticket, form } => {
+                let product = ready!(Pin::new(ticket).poll(cx));
+                let response = match product.map_err(Refusal::from).and_then(|it| it) {
+                    Ok(item) => made(*form, Body::kept(item)),
+                    Err(refusal) => refusal.response(),
+                };
+                self.0 = Answer::Ready(None);
+                response
+            }
+        };
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
