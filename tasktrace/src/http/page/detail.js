@@ -187,6 +187,8 @@ class Detail {
       const isWrong = frame.wait === "not_polled" || frame.wait === "no_waker";
       const kind = isWrong ? "alarm" : frame.wait !== null ? "leaf" : null;
       const item = el("li", { class: kind }, el("span", { class: "lead", "aria-hidden": "true" }, lead), pathOf(frame.name));
+      const count = Math.max(1, frame.count) * all.length;
+      if (count > 1) item.append(el("span", { class: "more" }, `×${thousands(count)}`));
       const labels = labelsOf(group, line, member);
       if (labels !== "") item.append(" ", el("span", { class: "label" }, labels));
       const place = placeOf(frame);
@@ -195,8 +197,6 @@ class Detail {
       if (age !== "") item.append(" ", el("span", { class: "frame-age" }, age));
       const remark = remarkOf(group, frame, member);
       if (remark !== "") item.append(" ", el("span", { class: "remark" }, remark));
-      const count = Math.max(1, frame.count) * all.length;
-      if (count > 1) item.append(" ", el("span", { class: "more" }, `×${thousands(count)}`));
       return item;
     });
     const nodes = [el("h3", {}, "Tree"), el("ol", { class: "tree", id: "tree" }, ...lines)];

@@ -16,7 +16,7 @@ class Flame {
   /** What it is known by in this flamegraph and in those to come. */
   path() {
     const path = [];
-    for (let flame = this; flame !== null; flame = flame.parent) path.push(flame.name, flame.place);
+    for (let flame = this; flame !== null; flame = flame.parent) path.push(flame.name);
     return path.join("\n");
   }
 }
@@ -35,8 +35,11 @@ function flameOf(view, found, weight) {
       else for (const member of members) add(group.first + member);
     }
     if (each === 0) continue;
-    // The values of leaves, and upwards what those below have.
-    const values = group.frames.map((frame) => (frame.children.length === 0 ? each * Math.max(1, frame.count) : 0));
+    // What waits for several things at once is split evenly between them, so that tasks are counted
+    // once. Upwards it adds up again.
+    let leaves = 0;
+    for (const { children, count } of group.frames) if (children.length === 0) leaves += Math.max(1, count);
+    const values = group.frames.map(({ children, count }) => (children.length === 0 ? (each * Math.max(1, count)) / leaves : 0));
     for (let at = values.length - 1; at >= 0; at--) {
       const { parent } = group.frames[at];
       if (parent !== null) values[parent] += values[at];
@@ -58,12 +61,13 @@ function flameOf(view, found, weight) {
 }
 
 function grow(parent, name, place, isLeaf, value) {
-  const key = `${name}\n${place}`;
-  let flame = parent.children.get(key);
+  let flame = parent.children.get(name);
   if (flame === undefined) {
     flame = new Flame(name, place, parent, isLeaf);
-    parent.children.set(key, flame);
+    parent.children.set(name, flame);
   }
+  // One function, whichever of its lines it is at.
+  if (flame.place !== place) flame.place = "several lines";
   flame.isLeaf ||= isLeaf;
   flame.value += value;
   return flame;
@@ -135,7 +139,9 @@ class FlameView {
   }
 
   text(value) {
-    return this.app.settings.weight === "tasks" ? plural(value, "leaf").replace("leafs", "leaves") : duration(value);
+    if (this.app.settings.weight === "waited") return duration(value);
+    const rounded = value < 10 ? Math.round(value * 10) / 10 : Math.round(value);
+    return rounded === 0 ? "less than 0.1 tasks" : plural(rounded, "task");
   }
 
   draw() {
@@ -200,7 +206,7 @@ class FlameView {
     const at = this.drawn.length;
     const pixels = wide * width;
     this.drawn.push({ flame, left, wide });
-    const name = visible(splitPath(flame.name)[1]);
+    const name = flame.isLeaf ? shortPath(flame.name) : visible(splitPath(flame.name)[1]);
     const box = el("div", {
       class: `box ${flame.isLeaf ? "leaf" : ""} ${isAbove ? "above" : ""} ${flame === this.current ? "current" : ""}`,
       role: "treeitem",

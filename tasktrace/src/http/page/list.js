@@ -81,7 +81,7 @@ class TaskList {
           ? el("span", { class: "fold", "data-part": "fold", "aria-hidden": "true" }, isUnfolded ? "▾" : "▸")
           : el("span", { class: "fold" }),
         el("span", { class: "number count", title: only === null ? plural(count, "task") : null }, only === null ? thousands(count) : `#${view.id[task]}`),
-        el("span", { class: "what" }, name, this.waiting(group)),
+        el("span", { class: "what" }, name, this.waiting(group, only)),
         this.state(group.state, task === null ? group.urgency : view.urgency(task)),
         el("span", { class: "number waited" }, only === null ? short(group.shortest, group.longest) : duration(view.waited[task])),
         el("span", { class: "number age" }, only === null ? short(group.youngest, group.oldest) : duration(view.age[task])),
@@ -98,11 +98,11 @@ class TaskList {
     const what = el("span", { class: "what" });
     if (settings.grouped) {
       const labelled = label === null ? el("span", { class: "dim" }, visible(splitPath(group.name)[1])) : el("span", { class: "label" }, cut(quote(label)));
-      what.append(el("span", { class: "name" }, labelled, place === null ? null : el("span", { class: "dim" }, "spawned at ", visible(place))));
+      what.append(el("span", { class: "name" }, labelled, place === null ? null : el("span", { class: "dim", title: visible(place) }, "spawned at ", visible(shortPlace(place)))));
     } else {
       const name = el("span", { class: "name" }, pathOf(group.name));
       if (label !== null) name.append(el("span", { class: "label" }, cut(quote(label))));
-      what.append(name, this.waiting(group));
+      what.append(name, this.waiting(group, view.member(task)));
     }
     const urgency = view.urgency(task);
     return {
@@ -124,23 +124,26 @@ class TaskList {
   }
 
   /** The waiting line. */
-  waiting(group) {
+  waiting(group, member) {
     const waits = group.waits();
     const line = el("span", { class: "waiting" });
     if (waits.length === 0) {
       line.append(el("span", { class: "dim" }, group.state === "never_polled" ? "never polled yet" : "nothing is known of where it is"));
       return line;
     }
-    const { frame, function_ } = waits[0];
-    const [before, last] = splitPath(visible(frame.name) || "(unknown function)");
-    const type = splitPath(before.slice(0, -2))[1];
+    const { frame, function_, count } = waits[0];
     const isHeld = frame.wait === "not_polled" || frame.wait === "no_waker";
-    line.append(el("span", { class: isHeld ? "alarm" : "resource" }, /^[A-Z]/.test(type) ? `${type}::${last}` : last));
-    if (frame.wait === "not_polled") line.append(el("span", { class: "alarm" }, " held, but not polled"));
-    if (frame.wait === "no_waker") line.append(el("span", { class: "alarm" }, " no waker"));
+    const what = pathOf(frame.name);
+    what.classList.add(isHeld ? "alarm" : "resource");
+    line.append(what);
+    // Which of several: the task that is awaited, for example.
+    const label = member === null || count > 1 ? null : group.frameLabel(frame, member);
+    if (label !== null && label !== group.label(member)) line.append(el("span", { class: "label" }, cut(quote(label))));
+    if (frame.wait === "not_polled") line.append(el("span", { class: "alarm" }, "held, but not polled"));
+    if (frame.wait === "no_waker") line.append(el("span", { class: "alarm" }, "no waker"));
     const at = placeOf(function_ ?? frame);
     const where = function_ === null ? "" : `in ${splitPath(visible(function_.name))[1]} `;
-    if (at !== "") line.append(el("span", { class: "dim where" }, `${where}at ${visible(at)}`));
+    if (at !== "") line.append(el("span", { class: "dim where", title: visible(at) }, `${where}at ${visible(shortPlace(at))}`));
     let more = -waits[0].count;
     for (const wait of waits) more += wait.count;
     if (more > 0) line.append(el("span", { class: "more" }, `+${thousands(more)}`));

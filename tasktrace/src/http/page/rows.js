@@ -87,6 +87,7 @@ class Rows {
     }
     this.space.replaceChildren(...rows);
     const active = rows.find((row) => row.classList.contains("current"));
+    element.classList.toggle("has-current", Boolean(active));
     if (active) element.setAttribute("aria-activedescendant", active.id);
     else element.removeAttribute("aria-activedescendant");
   }

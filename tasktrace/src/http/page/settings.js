@@ -64,5 +64,6 @@ function loadSelected() {
 function applyTheme(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  byId("theme").textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme];
+  byId("theme").textContent = { auto: "◐", light: "☀", dark: "☾" }[theme];
+  byId("theme").setAttribute("aria-label", { auto: "Light or dark as the system has it", light: "Light", dark: "Dark" }[theme]);
 }

@@ -35,7 +35,7 @@ function span(least, greatest) {
 }
 
 /** `12,345`. */
-const thousands = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+const thousands = (number) => String(number).replace(/\B(?=(\d{3})+(\.|$))/g, ",");
 
 const plural = (count, word) => `${thousands(count)} ${word}${count === 1 ? "" : "s"}`;
 
@@ -69,9 +69,18 @@ function pathOf(path) {
   return el("span", { class: "path" }, el("span", { class: "path-before" }, before), el("b", {}, last));
 }
 
+/** What is enough of a path where there is little room: `Mutex::lock`, `time::sleep`. */
+function shortPath(path) {
+  const [before, last] = splitPath(visible(path) || "(unknown function)");
+  return before === "" ? last : `${splitPath(before.slice(0, -2))[1]}::${last}`;
+}
+
 /** Where in the source: `src/main.rs:10:5`. */
 const placeOf = (frame) =>
   frame.file === null ? "" : [frame.file, frame.line, frame.column].filter((part) => part !== null).join(":");
+
+/** The end of that, which is enough for who knows the program: `src/main.rs:10:5`. */
+const shortPlace = (place) => place.split("/").slice(-2).join("/");
 
 /** The time of day. */
 const clock = (date) => date.toTimeString().slice(0, 8);

@@ -13,9 +13,9 @@ const STATE_NAMES = Object.fromEntries(STATES);
 /** What may be wrong, the most urgent first: what it is called, and what it means. */
 const WRONG = {
   in_cycle: ["deadlock", "It awaits a task that awaits it: none of them can go on."],
-  blocking: ["blocks its thread", "It has been in a single poll for a second or longer. Other tasks wait for that thread in vain."],
-  no_waker: ["nothing can wake it", "It waits, but has no waker registered."],
-  holding: ["holds what it does not poll", "It has stopped polling a future that it keeps. What that holds in turn, such as a lock, stays held."],
+  blocking: ["blocks thread", "It has been in a single poll for a second or longer. Other tasks wait for that thread in vain."],
+  no_waker: ["no waker", "It waits, but has no waker registered: nothing can wake it."],
+  holding: ["held, not polled", "It has stopped polling a future that it keeps. What that holds in turn, such as a lock, stays held."],
   starved: ["not polled", "It is ready, but its executor has not polled it for a second or longer."],
 };
 

@@ -21,7 +21,7 @@ fn main() {
         }
         Err(_) => Some(varied::start(&runtime)),
     };
-    let server = tasktrace::http::serve(([127, 0, 0, 1], 0)).expect("a free port");
+    let server = tasktrace::http::serve("127.0.0.1:0").expect("a free port");
     println!("http://{}/", server.local_addr());
     for line in stdin().lock().lines() {
         match (line.as_deref(), &orders) {
