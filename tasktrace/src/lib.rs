@@ -152,6 +152,8 @@
 //!   were spawned, and show who awaits them; and the number of tokio's tasks that are not traced.
 //!   Whoever awaits them is traced down to what they wait for.
 //! * `serde`: `Serialize` for dumps and traces. (As JSON they can be written without.)
+//! * `flamegraph`: dumps and profiles as flamegraphs: [`Weight`] says of what.
+//! * `pprof`: dumps and profiles in the format of pprof.
 //! * `tracing`: what a watchdog reports, as events.
 //!
 //! # What a program needs
@@ -260,6 +262,7 @@ pub use capture::set_sample_signal;
 pub use dump::{
     Dump, Forest, Source, Stall, StallPhase, StallReport, TaskDump, dump, dump_blocking, snapshot,
 };
+pub use render::{UnknownWeight, Weight};
 #[cfg(feature = "tokio")]
 pub use rt::{
     JoinHandle, JoinSet, JoinSetTaskBuilder, TaskBuilder, spawn, spawn_local, spawn_local_on,

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, process};
 
-use http::StatusCode;
-
 use super::gate::Craft;
+use super::pprof;
 use super::response::{Policy, Refusal};
 use super::shelf::{Item, Shelf};
 use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::host::Host;
-use crate::render::About;
+use crate::render::{About, GoProfile, Weight};
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// What is looked at.
@@ -44,6 +43,13 @@ pub(super) enum Form {
     Json,
     /// For the page.
     View,
+    Folded(Weight),
+    Flamegraph(Weight),
+    Pprof,
+    /// As at Go's addresses.
+    GoPprof(GoProfile),
+    GoCounted(GoProfile),
+    GoStacks,
 }
 
 /// The two together.
@@ -72,14 +78,30 @@ impl Form {
     /// The type of its media.
     pub(super) fn media(self) -> &'static str {
         match self {
-            Self::Text | Self::Forest => "text/plain; charset=utf-8",
+            Self::Text | Self::Forest | Self::Folded(_) | Self::GoCounted(_) | Self::GoStacks => {
+                "text/plain; charset=utf-8"
+            }
+            Self::Flamegraph(_) => "image/svg+xml",
+            Self::Pprof | Self::GoPprof(_) => pprof::MEDIA,
             Self::Json | Self::View => "application/json",
         }
     }
 
     /// What it may do in a browser.
     pub(super) fn policy(self) -> Policy {
-        Policy::Nothing
+        match self {
+            Self::Flamegraph(_) => Policy::Sandbox,
+            _ => Policy::Nothing,
+        }
+    }
+
+    /// What it is called when it is saved, if that is what is done with it.
+    pub(super) fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Pprof => Some("tasks.pb.gz"),
+            Self::GoPprof(_) => Some("profile.pb.gz"),
+            _ => None,
+        }
     }
 }
 
@@ -144,10 +166,7 @@ impl Craft for Maker {
         match kept {
             Ok(Ok(item)) => Ok(item),
             Ok(Err(full)) => Err(full.into()),
-            Err(error) => Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("it cannot be written: {error}"),
-            )),
+            Err(error) => Err(pprof::unwritten(error)),
         }
     }
 }
@@ -180,6 +199,12 @@ fn write(sight: &Sight, job: Job, out: &mut impl Write) -> io::Result<()> {
             let about = sight.about(job.subject);
             writeln!(out, "{}", dump.view(&about))?;
         }
+        Form::Folded(weight) => write!(out, "{}", dump.folded(weight))?,
+        Form::Flamegraph(weight) => dump.write_flamegraph(weight, &mut *out)?,
+        Form::Pprof => dump.write_pprof(&mut *out)?,
+        Form::GoPprof(profile) => dump.write_go_pprof(profile, &mut *out)?,
+        Form::GoCounted(profile) => write!(out, "{}", dump.go_counted(profile))?,
+        Form::GoStacks => write!(out, "{}", dump.go_stacks())?,
     }
     out.flush()
 }

@@ -11,6 +11,7 @@ mod host;
 mod job;
 mod negotiate;
 mod page;
+mod pprof;
 mod query;
 mod response;
 mod route;

@@ -6,15 +6,27 @@ use http::Uri;
 
 use super::job::{Asking, Form, Job, Subject};
 use super::negotiate::choose;
+use super::pprof;
 use super::query::Query;
 use super::response::Refusal;
+use crate::render::Weight;
 
 /// What is to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// The page.
     Page,
+    /// What is there already.
+    Fixed(Fixed),
     Job(Job),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fixed {
+    pub(super) media: &'static str,
+    /// What it is called when it is saved.
+    pub(super) file: Option<&'static str>,
+    pub(super) body: Vec<u8>,
 }
 
 /// What a request says.
@@ -54,6 +66,12 @@ impl<'a> Asked<'a> {
         if path == "view.json" {
             return self.all(Form::View);
         }
+        if path == "debug/pprof" {
+            return pprof::route(self, "");
+        }
+        if let Some(name) = path.strip_prefix("debug/pprof/") {
+            return pprof::route(self, name);
+        }
         match path.strip_prefix("dump.") {
             Some(extension) => {
                 let form = self.form(extension)?;
@@ -73,6 +91,10 @@ impl<'a> Asked<'a> {
             ("text/plain", Some(Form::Text)),
             ("text/html", None),
             ("application/json", Some(Form::Json)),
+            ("image/svg+xml", Some(Form::Flamegraph(self.weight()?))),
+            ("text/x-folded", Some(Form::Folded(self.weight()?))),
+            ("application/x-protobuf", Some(Form::Pprof)),
+            ("application/octet-stream", Some(Form::Pprof)),
         ];
         match choose(self.accept, &offers) {
             Some(Some(form)) => self.all(form),
@@ -113,6 +135,9 @@ impl<'a> Asked<'a> {
         match extension {
             "txt" => Ok(Form::Text),
             "json" => Ok(Form::Json),
+            "folded" => Ok(Form::Folded(self.weight()?)),
+            "svg" => Ok(Form::Flamegraph(self.weight()?)),
+            "pb.gz" => Ok(Form::Pprof),
             _ => Err(self.nowhere()),
         }
     }
@@ -121,6 +146,11 @@ impl<'a> Asked<'a> {
         let words = [("1", Asking::Polled), ("0", Asking::LookedAt)];
         let asking = self.query.word("capture", &words)?;
         Ok(asking.unwrap_or(Asking::Polled))
+    }
+
+    fn weight(self) -> Result<Weight, Refusal> {
+        let words = [("tasks", Weight::Tasks), ("waited", Weight::Waited)];
+        Ok(self.query.word("weight", &words)?.unwrap_or_default())
     }
 
     fn by_awaiter(self) -> Result<bool, Refusal> {

@@ -7,15 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower_service::Service;
 
 use super::body::Body;
 use super::document::document;
 use super::gate::{Gate, Ticket, Width};
 use super::job::{Form, Job, Maker, Order};
-use super::response::{Refusal, response};
-use super::route::{Asked, Route};
+use super::response::{Policy, Refusal, response};
+use super::route::{Asked, Fixed, Route};
 use super::settings::{Access, Settings};
 use super::shelf::{Item, Shelf};
 use crate::host::Host;
@@ -80,6 +80,7 @@ impl TasksService {
         let route = Asked::new(request.uri(), &accept, longest).route()?;
         let job = match route {
             Route::Page => return Ok(Answer::Ready(Some(document()))),
+            Route::Fixed(fixed) => return Ok(Answer::Ready(Some(ready_made(fixed)))),
             Route::Job(job) => job,
         };
         if is_head {
@@ -146,7 +147,24 @@ fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
 }
 
 fn made(form: Form, body: Body) -> Response<Body> {
-    response(StatusCode::OK, form.media(), &form.policy(), body)
+    let made = response(StatusCode::OK, form.media(), &form.policy(), body);
+    named(made, form.file())
+}
+
+fn ready_made(fixed: Fixed) -> Response<Body> {
+    let body = Body::whole(fixed.body);
+    let made = response(StatusCode::OK, fixed.media, &Policy::Nothing, body);
+    named(made, fixed.file)
+}
+
+/// Says what it is called when it is saved.
+fn named(mut response: Response<Body>, file: Option<&str>) -> Response<Body> {
+    let value = file.map(|file| format!("attachment; filename=\"{file}\""));
+    if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
 }
 
 impl<B> Service<Request<B>> for TasksService {

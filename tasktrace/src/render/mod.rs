@@ -4,18 +4,27 @@
 //! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
 //! * [`urgency`], [`summary`]: what looks wrong.
 //! * [`serial`]: the same data for machines.
+//! * [`weigh`]: adding up tasks, for [`folded`] stacks, flamegraphs and pprof.
+//! * [`go`]: what tools for Go's profiles read.
 //! * [`stall`]: what a watchdog has found.
 #![forbid(unsafe_code)]
 
 mod dump;
 mod duration;
+#[cfg(feature = "flamegraph")]
+mod flamegraph;
 mod fold;
+mod folded;
 mod forest;
+#[cfg(feature = "http")]
+mod go;
 mod group;
 mod hang;
 mod header;
 mod known;
 mod out;
+#[cfg(feature = "pprof")]
+mod pprof;
 mod serial;
 mod shape;
 mod stall;
@@ -24,15 +33,22 @@ mod text;
 mod urgency;
 mod verdict;
 mod walk;
+mod weigh;
+mod weight;
 
 use std::fmt;
 
 use crate::dump::{Dump, Forest, StallReport};
 use crate::trace::{Trace, Tree};
 use fold::Telling;
+#[cfg(feature = "http")]
+pub(crate) use go::GoProfile;
 use out::{Detail, Out, Style};
 #[cfg(feature = "http")]
+pub(crate) use pprof::GoEmpty;
+#[cfg(feature = "http")]
 pub(crate) use serial::About;
+pub use weight::{UnknownWeight, Weight};
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,156 @@
+//! Flamegraphs, drawn by `inferno` of [`folded`](super::folded) stacks.
+
+use std::io::{self, Write};
+
+use inferno::flamegraph::color::{BasicPalette, Palette};
+use inferno::flamegraph::{Options, from_lines};
+
+use super::folded::{self, Lines};
+use super::weigh::{self, Seen};
+use super::weight::Weight;
+use crate::dump::Dump;
+use crate::trace::Trace;
+
+/// So fine is a task divided where some wait for several things at once.
+const PARTS: u64 = 100;
+
+impl Dump {
+    /// Writes the dump as a flamegraph: an SVG document, which a browser shows with search and zoom.
+    ///
+    /// The flames are those of [`folded`](Self::folded). A task that waits for several things at once is
+    /// split evenly between them, here also where tasks are counted, so that nothing is missing. The
+    /// same dump is the same document.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// use tasktrace::Weight;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (future, _handle) = tasktrace::traced(std::future::pending::<()>());
+    /// let mut svg = Vec::new();
+    /// tasktrace::snapshot().write_flamegraph(Weight::Tasks, &mut svg)?;
+    /// assert!(String::from_utf8_lossy(&svg).contains("<svg"));
+    /// # drop(future);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_flamegraph(&self, weight: Weight, writer: impl Write) -> io::Result<()> {
+        write(
+            &Titles::of_dump(weight),
+            || weigh::tasks(self),
+            weight,
+            writer,
+        )
+    }
+}
+
+impl Trace {
+    /// Writes the trace as a flamegraph, of leaves: see [`Dump::write_flamegraph`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let (_future, handle) = tasktrace::traced(std::future::pending::<()>());
+    /// let mut svg = Vec::new();
+    /// handle.snapshot().write_flamegraph(&mut svg)?;
+    /// assert!(String::from_utf8_lossy(&svg).contains("<svg"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_flamegraph(&self, writer: impl Write) -> io::Result<()> {
+        let titles = Titles {
+            title: "What the task waits for".to_owned(),
+            subtitle: None,
+        };
+        draw(&titles, &folded::leaves(self), ("leaves", 1.0), writer)
+    }
+}
+
+/// What is written above the flames.
+pub(super) struct Titles {
+    pub(super) title: String,
+    pub(super) subtitle: Option<String>,
+}
+
+impl Titles {
+    fn of_dump(weight: Weight) -> Self {
+        let title = match weight {
+            Weight::Tasks => "Where tasks are",
+            Weight::Waited => "Where tasks have been waiting",
+        };
+        Self {
+            title: title.to_owned(),
+            subtitle: None,
+        }
+    }
+}
+
+/// Draws tasks.
+pub(super) fn write<'a, I: Iterator<Item = Seen<'a>>>(
+    titles: &Titles,
+    seen: impl Fn() -> I,
+    weight: Weight,
+    writer: impl Write,
+) -> io::Result<()> {
+    let (lines, unit) = match weight {
+        Weight::Tasks => count(seen),
+        Weight::Waited => (folded::fold(seen(), weight), ("ms", 0.001)),
+    };
+    draw(titles, &lines, unit, writer)
+}
+
+/// The lines, and what they count: tasks, or parts of them where some are split.
+fn count<'a, I: Iterator<Item = Seen<'a>>>(seen: impl Fn() -> I) -> (Lines, (&'static str, f64)) {
+    let is_split = std::cell::Cell::new(false);
+    let whole = folded::add_up(seen(), |way| {
+        is_split.set(is_split.get() || way.of > 1);
+        way.count
+    });
+    match is_split.get() {
+        false => (whole, ("tasks", 1.0)),
+        true => {
+            let parts = folded::add_up(seen(), |way| way.fine_count(PARTS));
+            (parts, ("hundredths of a task", 1.0))
+        }
+    }
+}
+
+fn draw(
+    titles: &Titles,
+    lines: &Lines,
+    (unit, factor): (&str, f64),
+    mut writer: impl Write,
+) -> io::Result<()> {
+    if lines.values().all(|number| *number == 0) {
+        return writer.write_all(NOTHING.as_bytes());
+    }
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|(stack, number)| format!("{stack} {number}"))
+        .collect();
+    let mut options = Options::default();
+    options.title.clone_from(&titles.title);
+    options.subtitle.clone_from(&titles.subtitle);
+    options.count_name = unit.to_owned();
+    options.factor = factor;
+    // The colours by which time that is waited is told from time that is computed.
+    options.colors = Palette::Basic(BasicPalette::Aqua);
+    options.deterministic = true;
+    from_lines(&mut options, lines.iter().map(String::as_str), writer)
+}
+
+/// What is drawn if there is nothing to draw.
+const NOTHING: &str = "<?xml version=\"1.0\" standalone=\"no\"?>
+<svg version=\"1.1\" width=\"1200\" height=\"60\" xmlns=\"http://www.w3.org/2000/svg\">\
+<text x=\"600\" y=\"34\" text-anchor=\"middle\" font-family=\"monospace\" font-size=\"12\">\
+No task waits.</text></svg>
+";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Folded stacks: a line for each way to a leaf, `root;function;leaf 12`, which all flamegraph tools
+//! read.
+//!
+//! The functions are named without their lines and labels, so that what is the same to a reader who
+//! looks at the whole is one flame. A leaf of which there is more to say than what it is has a last
+//! frame in brackets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::weigh::{Scales, Seen, Standing, Way, tasks};
+use super::weight::Weight;
+use crate::dump::Dump;
+use crate::trace::{Frame, Trace, Wait};
+
+impl Dump {
+    /// The dump as folded stacks, for flamegraph tools: a line `root;function;leaf 12` for each way to
+    /// a leaf, in the order of the alphabet.
+    ///
+    /// The number is that of tasks, or the time waited in microseconds. A task that waits for several
+    /// things at once has several ways. Its time is split evenly between them, and it counts at one of
+    /// them, so that the numbers add up to the number of tasks; tasks with the same ways take turns. So
+    /// a number can be 0.
+    ///
+    /// The lines of functions and the labels are left out. `;` in names becomes `,`, and what a reader
+    /// could take for the number is changed, too.
+    ///
+    /// ```
+    /// use tasktrace::Weight;
+    ///
+    /// #[tasktrace::traced]
+    /// async fn serve() {
+    ///     std::future::pending().await
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// tokio::spawn(serve());
+    /// tokio::spawn(serve());
+    /// # tokio::task::yield_now().await;
+    /// let folded = tasktrace::snapshot().folded(Weight::Tasks).to_string();
+    /// assert!(folded.ends_with("::serve 2\n"), "{folded}");
+    /// # }
+    /// ```
+    pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
+        // Made when it is written, as symbols are looked up for it.
+        Folded(move || fold(tasks(self), weight))
+    }
+}
+
+impl Trace {
+    /// The trace as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded). The
+    /// number is that of leaves.
+    ///
+    /// ```
+    /// # #[tasktrace::traced]
+    /// # async fn serve() {
+    /// let trace = tasktrace::Trace::here().unwrap();
+    /// println!("{}", trace.folded());
+    /// # }
+    /// # fn main() {}
+    /// ```
+    pub fn folded(&self) -> impl fmt::Display + '_ {
+        Folded(move || leaves(self))
+    }
+}
+
+/// What each line counts.
+pub(super) type Lines = BTreeMap<String, u64>;
+
+/// The lines of a trace by itself.
+pub(super) fn leaves(trace: &Trace) -> Lines {
+    let seen = Seen::only(trace);
+    let mut lines = Lines::new();
+    Scales::default().weigh(&seen, |way| {
+        let leaves = way.frames.last().map_or(0, |leaf| leaf.count().max(1));
+        let leaves = u64::try_from(leaves).unwrap_or(u64::MAX);
+        if !way.frames.is_empty() {
+            *lines.entry(stack(&seen, &way)).or_default() += leaves;
+        }
+    });
+    lines
+}
+
+/// The lines of many tasks.
+pub(super) fn fold<'a>(all: impl Iterator<Item = Seen<'a>>, weight: Weight) -> Lines {
+    let add = |way: &Way<'_>| match weight {
+        Weight::Tasks => way.count,
+        // What is below a microsecond is added up as well, see below.
+        Weight::Waited => nanos(way.waited),
+    };
+    let mut lines = add_up(all, add);
+    if weight == Weight::Waited {
+        lines.values_mut().for_each(|nanos| *nanos /= 1000);
+    }
+    lines
+}
+
+/// The sum for each line of what `add` says of each way.
+pub(super) fn add_up<'a>(
+    all: impl Iterator<Item = Seen<'a>>,
+    add: impl Fn(&Way<'a>) -> u64,
+) -> Lines {
+    let mut lines = Lines::new();
+    let mut scales = Scales::default();
+    for seen in all {
+        scales.weigh(&seen, |way| {
+            let sum = lines.entry(stack(&seen, &way)).or_default();
+            *sum = sum.saturating_add(add(&way));
+        });
+    }
+    lines
+}
+
+pub(super) fn nanos(time: Duration) -> u64 {
+    time.as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
+/// The frames of a line.
+fn stack(seen: &Seen<'_>, way: &Way<'_>) -> String {
+    let mut stack = String::new();
+    for frame in &way.frames {
+        push(&mut stack, function(frame));
+    }
+    if way.frames.is_empty() {
+        push(&mut stack, seen.name);
+    }
+    let wait = way.frames.last().and_then(|leaf| leaf.wait());
+    if let Some(remark) = remark(seen.standing, wait) {
+        push(&mut stack, remark);
+    }
+    stack
+}
+
+/// What a frame is called.
+pub(super) fn function(frame: &Frame) -> &str {
+    match frame.name() {
+        "" => "(unknown function)",
+        name => name,
+    }
+}
+
+/// What there is to say of a leaf, but that it waits.
+fn remark(standing: Standing, wait: Option<Wait>) -> Option<&'static str> {
+    match (standing, wait) {
+        (Standing::NeverPolled, _) => Some("[not polled yet]"),
+        (Standing::Running, _) => Some("[running]"),
+        (Standing::Finished, _) => Some("[finished]"),
+        (Standing::Woken, _) => Some("[woken, not polled since]"),
+        (Standing::Suspended, Some(Wait::NoWaker)) => Some("[no waker registered]"),
+        (Standing::Suspended, Some(Wait::NotPolled)) => Some("[held, but not polled]"),
+        (Standing::Suspended, Some(Wait::Yielded)) => Some("[woken again at once]"),
+        (Standing::Suspended, Some(Wait::OutOfBudget)) => Some("[coop budget exhausted]"),
+        (Standing::Suspended, Some(Wait::Registered | Wait::Suspended | Wait::Running) | None) => {
+            None
+        }
+    }
+}
+
+/// Adds a frame, so that it is read as one.
+fn push(stack: &mut String, name: &str) {
+    if !stack.is_empty() {
+        stack.push(';');
+    }
+    let start = stack.len();
+    let mut letters = name.trim().chars().peekable();
+    while let Some(letter) = letters.next() {
+        stack.push(match letter {
+            // As in the name of `[u8; 4]`.
+            ';' => ',',
+            // A line may begin with a remark.
+            '#' if stack.is_empty() => '_',
+            // What begins with a digit after a space could be the number.
+            _ if letter.is_whitespace() || letter.is_control() => {
+                let next = letters.peek();
+                match next.is_some_and(|next| next.is_ascii_digit() || "+-.".contains(*next)) {
+                    true => '_',
+                    false => ' ',
+                }
+            }
+            _ => letter,
+        });
+    }
+    if stack.len() == start {
+        stack.push('_');
+    }
+}
+
+/// Made when it is written.
+struct Folded<F>(F);
+
+impl<F: Fn() -> Lines> fmt::Display for Folded<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (stack, number) in self.0() {
+            f.write_str(&stack)?;
+            writeln!(f, " {number}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// A trace of which nothing else is known.
+    fn only(trace: &'a Trace) -> Self {
+        Self {
+            name: "",
+            label: None,
+            task: None,
+            standing: Standing::Suspended,
+            tree: trace.tidy(),
+            count: 1,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
