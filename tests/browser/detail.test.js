@@ -81,10 +81,29 @@ test("a task links to the one that spawned it and to those that it awaits, and b
   await close();
 });
 
+test("what is selected stays selected, and what is pressed stays what it is", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#rate").selectOption("1000");
+  await row(page, "varied::write").click();
+  const what = page.locator("#waits .wait-what");
+  await what.selectText();
+  const line = await row(page, "varied::session").boundingBox();
+  await page.mouse.move(line.x + 200, line.y + 10);
+  await page.evaluate(() => (window.before = document.getElementById("status-text").textContent));
+  await page.waitForFunction(() => document.getElementById("status-text").textContent !== window.before);
+  assert.equal(await page.evaluate(() => String(getSelection())), "tokio::sync::Mutex::lock");
+  await page.mouse.down();
+  await page.evaluate(() => (window.before = document.getElementById("status-text").textContent));
+  await page.waitForFunction(() => document.getElementById("status-text").textContent !== window.before);
+  await page.mouse.up();
+  await page.locator("#detail .title", { hasText: "session" }).waitFor();
+  await close();
+});
+
 test("a task that is over stays open, and it is said", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#rate").selectOption("1000");
-  await row(page, "varied::guest ").click();
+  await row(page, '"guest ').click();
   await page.locator("#detail .title", { hasText: '"guest ' }).waitFor();
   server.next();
   await page.locator("#detail .over", { hasText: "The task is over." }).waitFor();

@@ -35,7 +35,7 @@ const leastContrast = (page) =>
     let least = [Infinity, ""];
     for (const element of document.querySelectorAll("body *")) {
       const hasText = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
-      if (!hasText || element.matches("option") || !element.checkVisibility()) continue;
+      if (!hasText || element.matches("option, [aria-hidden] *, [aria-hidden]") || !element.checkVisibility()) continue;
       const [one, other] = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((one, other) => other - one);
       const contrast = (one + 0.05) / (other + 0.05);
       if (contrast < least[0]) least = [contrast, `${element.className} ${element.textContent}`];

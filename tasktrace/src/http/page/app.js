@@ -71,6 +71,8 @@ class App {
     byId("shown").textContent = all
       ? `${plural(shown, "task")} in ${plural(this.found.length, "group")}`
       : `${thousands(shown)} of ${plural(this.view.total, "task")}`;
+    const { untraced } = this.view.doc;
+    byId("untraced").textContent = untraced > 0 ? `and ${thousands(untraced)} not traced` : "";
     this.current().update();
     this.detail.update();
     this.chips();
@@ -192,7 +194,7 @@ class App {
           el("span", { class: "chip-count" }, thousands(counts[state])),
         ),
       );
-    redraw(byId("states"), chips);
+    patchChildren(byId("states"), chips);
   }
 
   wrong() {
@@ -223,9 +225,8 @@ class App {
       symbols: "Built without symbols, so only traced functions have names: set debug = \"line-tables-only\" and strip = \"none\" in the profile.",
     }[view.doc.missing];
     if (missing) nodes.push(el("li", { class: "remark" }, missing));
-    if (view.doc.untraced > 0) nodes.push(el("li", { class: "remark" }, `${plural(view.doc.untraced, "more tokio task")} on this runtime ${view.doc.untraced === 1 ? "is" : "are"} not traced.`));
     byId("wrong").hidden = nodes.length === 0;
-    redraw(byId("wrong"), nodes);
+    patchChildren(byId("wrong"), nodes);
   }
 
   /** Says how old the data is. */
@@ -258,7 +259,7 @@ class App {
     if (text === undefined) return;
     // What changes each second is not read out each second.
     const when = feed.received === null ? "" : ` This is how it was at ${at}, ${old} ago.`;
-    redraw(banner, [el("span", {}, text), el("span", { "aria-hidden": "true" }, when)]);
+    patchChildren(banner, [el("span", {}, text), el("span", { "aria-hidden": "true" }, when)]);
   }
 
   toast(text) {
@@ -317,15 +318,6 @@ class App {
     el("a", { href: url, download: `${name.replace(/[^\w.-]+/g, "-")}-${pid}.view.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
-}
-
-/** Shows other nodes in an element, if they are others: what has the focus keeps it. */
-function redraw(element, nodes) {
-  const before = [...element.children];
-  if (before.length === nodes.length && nodes.every((node, at) => node.isEqualNode(before[at]))) return;
-  const focused = before.indexOf(document.activeElement?.closest("li") ?? document.activeElement);
-  element.replaceChildren(...nodes);
-  if (focused !== -1) (nodes[focused]?.querySelector("button") ?? nodes[focused])?.focus();
 }
 
 new App();

@@ -38,7 +38,7 @@ class Detail {
         if (note) note.hidden = false;
         return;
       }
-      this.element.replaceChildren(this.bar(typeof selected === "number" ? `task ${selected}` : "group"), el("p", { class: "over" }, "It is not there any more."));
+      patchChildren(this.element, [this.bar(typeof selected === "number" ? `task ${selected}` : "group"), el("p", { class: "over" }, "It is not there any more.")]);
       this.shown = selected;
       return;
     }
@@ -46,9 +46,8 @@ class Detail {
     this.element.classList.remove("is-over");
     const { group, task } = found;
     const over = el("p", { class: "over", hidden: true }, task === null ? "No task waits there any more. This is the last that was seen." : "The task is over. This is the last that was seen.");
-    this.element.replaceChildren(
-      ...(task === null ? this.ofGroup(view, group) : this.ofTask(view, task)).flatMap((node, at) => (at === 0 ? [node, over] : [node])),
-    );
+    const [bar, ...rest] = task === null ? this.ofGroup(view, group) : this.ofTask(view, task);
+    patchChildren(this.element, [bar, over, ...rest]);
     this.element.scrollTop = keep;
   }
 
@@ -157,7 +156,7 @@ class Detail {
       const item = el("li", { class: isWrong ? "alarm" : null }, el("span", { class: "wait-what" }, visible(frame.name) || "(unknown function)"));
       const label = group.frameLabel(frame, member ?? 0);
       if (label !== null && count === 1) item.append(" ", el("span", { class: "label" }, quote(label)));
-      if (count > 1) item.append(el("span", { class: "more" }, `×${thousands(count)}`));
+      if (count > 1) item.append(" ", el("span", { class: "more" }, `×${thousands(count)}`));
       const where = function_ ?? frame;
       const place = el("span", { class: "wait-where" });
       if (function_ !== null) place.append("in ", visible(splitPath(function_.name)[1]), " ");
@@ -188,7 +187,7 @@ class Detail {
       const kind = isWrong ? "alarm" : frame.wait !== null ? "leaf" : null;
       const item = el("li", { class: kind }, el("span", { class: "lead", "aria-hidden": "true" }, lead), pathOf(frame.name));
       const count = Math.max(1, frame.count) * all.length;
-      if (count > 1) item.append(el("span", { class: "more" }, `×${thousands(count)}`));
+      if (count > 1) item.append(" ", el("span", { class: "more" }, `×${thousands(count)}`));
       const labels = labelsOf(group, line, member);
       if (labels !== "") item.append(" ", el("span", { class: "label" }, labels));
       const place = placeOf(frame);

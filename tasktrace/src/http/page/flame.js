@@ -175,17 +175,17 @@ class FlameView {
     }
     const space = el("div", { class: "flame-space", role: "presentation" }, ...boxes);
     space.style.height = `${(deepest + 1) * FLAME_HEIGHT}px`;
-    this.element.replaceChildren(space);
+    patchChildren(this.element, [space]);
     const active = boxes.find((box) => box.classList.contains("current"));
     if (active) this.element.setAttribute("aria-activedescendant", active.id);
-    byId("flame-path").replaceChildren(
+    patchChildren(byId("flame-path"), [
       ...this.steps.flatMap((flame, at) => [
-        at > 0 ? el("span", { class: "dim" }, " › ") : "",
+        ...(at > 0 ? [el("span", { class: "dim" }, " › ")] : []),
         at < this.steps.length - 1
           ? el("button", { type: "button", class: "link", "data-step": at }, visible(splitPath(flame.name)[1]))
           : el("b", {}, visible(splitPath(flame.name)[1])),
       ]),
-    );
+    ]);
     this.describe(hidden);
   }
 
@@ -193,13 +193,13 @@ class FlameView {
     const flame = this.current ?? this.zoomed;
     const note = byId("flame-note");
     const part = this.root.value === 0 ? 0 : (100 * flame.value) / this.root.value;
-    note.replaceChildren(
+    patchChildren(note, [
       el("b", { class: flame.isLeaf ? "resource" : null }, visible(flame.name)),
-      flame.place === "" ? "" : el("span", { class: "dim" }, ` at ${visible(flame.place)}`),
+      flame.place === "" ? null : el("span", { class: "dim" }, ` at ${visible(flame.place)}`),
       ` · ${this.text(flame.value)} · ${part.toFixed(part < 10 ? 1 : 0)} %`,
-      flame.parent === null ? "" : el("span", {}, " · ", el("button", { type: "button", class: "link" }, "these tasks")),
-      hidden > 0 ? el("span", { class: "dim" }, ` · ${plural(hidden, "frame")} too narrow to draw`) : "",
-    );
+      flame.parent === null ? null : el("span", {}, " · ", el("button", { type: "button", class: "link" }, "these tasks")),
+      hidden > 0 ? el("span", { class: "dim" }, ` · ${plural(hidden, "frame")} too narrow to draw`) : null,
+    ].filter((node) => node !== null).map((node) => (typeof node === "string" ? document.createTextNode(node) : node)));
   }
 
   box(flame, left, wide, width, isAbove) {

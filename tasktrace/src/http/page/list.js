@@ -66,8 +66,8 @@ class TaskList {
     const task = only === null ? null : group.first + only;
     const name = el("span", { class: "name" }, pathOf(group.name));
     const label = group.label(only ?? 0);
-    if (label !== null) name.append(el("span", { class: "label" }, cut(quote(label))));
-    if (label !== null && only === null && Array.isArray(group.tasks.label)) name.append(el("span", { class: "dim" }, "and others"));
+    if (label !== null) name.append(" ", el("span", { class: "label" }, cut(quote(label))));
+    if (label !== null && only === null && Array.isArray(group.tasks.label)) name.append(el("span", { class: "dim" }, " and others"));
     const isSelected = selected !== null && (selected === group.id || (task !== null && selected === view.id[task]));
     return {
       attributes: {
@@ -98,10 +98,10 @@ class TaskList {
     const what = el("span", { class: "what" });
     if (settings.grouped) {
       const labelled = label === null ? el("span", { class: "dim" }, visible(splitPath(group.name)[1])) : el("span", { class: "label" }, cut(quote(label)));
-      what.append(el("span", { class: "name" }, labelled, place === null ? null : el("span", { class: "dim", title: visible(place) }, "spawned at ", visible(shortPlace(place)))));
+      what.append(el("span", { class: "name" }, labelled, place === null ? null : " ", place === null ? null : el("span", { class: "dim", title: visible(place) }, "spawned at ", visible(shortPlace(place)))));
     } else {
       const name = el("span", { class: "name" }, pathOf(group.name));
-      if (label !== null) name.append(el("span", { class: "label" }, cut(quote(label))));
+      if (label !== null) name.append(" ", el("span", { class: "label" }, cut(quote(label))));
       what.append(name, this.waiting(group, view.member(task)));
     }
     const urgency = view.urgency(task);
@@ -138,15 +138,15 @@ class TaskList {
     line.append(what);
     // Which of several: the task that is awaited, for example.
     const label = member === null || count > 1 ? null : group.frameLabel(frame, member);
-    if (label !== null && label !== group.label(member)) line.append(el("span", { class: "label" }, cut(quote(label))));
-    if (frame.wait === "not_polled") line.append(el("span", { class: "alarm" }, "held, but not polled"));
-    if (frame.wait === "no_waker") line.append(el("span", { class: "alarm" }, "no waker"));
+    if (label !== null && label !== group.label(member)) line.append(" ", el("span", { class: "label" }, cut(quote(label))));
+    if (frame.wait === "not_polled") line.append(" ", el("span", { class: "alarm" }, "held, but not polled"));
+    if (frame.wait === "no_waker") line.append(" ", el("span", { class: "alarm" }, "no waker"));
     const at = placeOf(function_ ?? frame);
     const where = function_ === null ? "" : `in ${splitPath(visible(function_.name))[1]} `;
-    if (at !== "") line.append(el("span", { class: "dim where", title: visible(at) }, `${where}at ${visible(shortPlace(at))}`));
+    if (at !== "") line.append(" ", el("span", { class: "dim where", title: visible(at) }, `${where}at ${visible(shortPlace(at))}`));
     let more = -waits[0].count;
     for (const wait of waits) more += wait.count;
-    if (more > 0) line.append(el("span", { class: "more" }, `+${thousands(more)}`));
+    if (more > 0) line.append(" ", el("span", { class: "more" }, `+${thousands(more)}`));
     return line;
   }
 

@@ -16,21 +16,37 @@ class Rows {
     this.current = null;
     this.source = null;
     this.offsets = new Float64Array(1);
-    this.drawn = new Map();
+    // While a button is held down on a row, it stays the row that it is.
+    this.isHeld = false;
+    element.addEventListener("mousedown", (event) => (this.isHeld = event.target.closest("[data-at]") !== null));
+    addEventListener("mouseup", () => {
+      if (!this.isHeld) return;
+      // The click comes after this.
+      setTimeout(() => {
+        this.isHeld = false;
+        if (this.next) this.show(this.next);
+      });
+    });
     element.addEventListener("scroll", () => this.drawSoon(), { passive: true });
     new ResizeObserver(() => this.drawSoon()).observe(element);
     element.addEventListener("click", (event) => {
       const row = event.target.closest("[data-at]");
       if (!row) return;
       const at = Number(row.dataset.at);
-      this.moveTo(at);
       const part = event.target.closest("[data-part]")?.dataset.part;
+      this.isHeld = false;
+      this.moveTo(at);
       handlers.open(at, part);
     });
   }
 
   /** Shows other rows. What is in sight stays where it is as far as it can. */
   show(source) {
+    if (this.isHeld && this.source !== null) {
+      this.next = source;
+      return;
+    }
+    this.next = null;
     const anchor = this.anchor();
     this.source = source;
     this.offsets = new Float64Array(source.count + 1);
@@ -85,16 +101,32 @@ class Rows {
       const last = Math.min(source.count - 1, this.rowAt(top + height) + 4);
       for (let at = first; at <= last; at++) rows.push(this.row(at, at === current));
     }
-    this.space.replaceChildren(...rows);
-    const active = rows.find((row) => row.classList.contains("current"));
+    this.patchRows(rows);
+    const active = [...this.space.children].find((row) => row.classList.contains("current"));
     element.classList.toggle("has-current", Boolean(active));
     if (active) element.setAttribute("aria-activedescendant", active.id);
     else element.removeAttribute("aria-activedescendant");
   }
 
+  /** A row stays the same element as long as it is the row of the same. */
+  patchRows(rows) {
+    const before = new Map([...this.space.children].map((row) => [row.dataset.key, row]));
+    const kept = rows.map((row) => {
+      const old = before.get(row.dataset.key);
+      if (old === undefined) return row;
+      before.delete(row.dataset.key);
+      patch(old, row);
+      return old;
+    });
+    for (const row of before.values()) row.remove();
+    kept.forEach((row, at) => {
+      if (this.space.children[at] !== row) this.space.insertBefore(row, this.space.children[at] ?? null);
+    });
+  }
+
   row(at, isCurrent) {
     const { nodes, attributes } = this.source.draw(at);
-    const row = el("div", { role: "treeitem", id: `${this.element.id}-${at}`, "data-at": at, ...attributes }, ...nodes);
+    const row = el("div", { role: "treeitem", id: `${this.element.id}-${at}`, "data-at": at, "data-key": this.source.key(at), ...attributes }, ...nodes);
     row.classList.add("row");
     row.classList.toggle("current", isCurrent);
     row.style.height = `${this.offsets[at + 1] - this.offsets[at]}px`;

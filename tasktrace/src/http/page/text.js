@@ -13,6 +13,34 @@ function el(tag, attributes, ...children) {
   return element;
 }
 
+/**
+ * Makes an element what another is, and leaves alone what is the same: so a click that has begun ends
+ * where it began, what is selected stays so, and what has the focus keeps it.
+ */
+function patch(element, other) {
+  for (const { name } of [...element.attributes]) if (!other.hasAttribute(name)) element.removeAttribute(name);
+  for (const { name, value } of other.attributes) {
+    if (element.getAttribute(name) === value) continue;
+    // Styles may be set by a script that may run, but not as markup.
+    if (name === "style") element.style.cssText = value;
+    else element.setAttribute(name, value);
+  }
+  patchChildren(element, [...other.childNodes]);
+}
+
+function patchChildren(element, others) {
+  const nodes = [...element.childNodes];
+  others.forEach((other, at) => {
+    const node = nodes[at];
+    if (node === undefined) element.append(other);
+    else if (node.nodeType === Node.TEXT_NODE && other.nodeType === Node.TEXT_NODE) {
+      if (node.data !== other.data) node.data = other.data;
+    } else if (node.nodeName === other.nodeName && node.id === other.id) patch(node, other);
+    else node.replaceWith(other);
+  });
+  for (const node of nodes.slice(others.length)) node.remove();
+}
+
 const byId = (id) => document.getElementById(id);
 
 /** `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`: as in dumps. */
