@@ -90,9 +90,9 @@ impl Builder {
         self
     }
 
-    /// How long a client may take to read a response; what it has not read then is thrown away. Of
-    /// [`bind`](Self::bind) also how long it may read nothing until its connection is cut. By default
-    /// half a minute.
+    /// How long a client of [`bind`](Self::bind) may read nothing of a response, until its connection
+    /// is cut. By default half a minute. What any client has not read after four times as long is thrown
+    /// away.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.settings.write_timeout = timeout;
         self

@@ -39,7 +39,9 @@ pub struct TasksService {
 
 impl TasksService {
     pub(super) fn new(settings: Settings) -> Self {
-        let shelf = Shelf::new(settings.largest_response, settings.write_timeout);
+        // Whoever reads steadily has time.
+        let longest = settings.write_timeout.saturating_mul(4);
+        let shelf = Shelf::new(settings.largest_response, longest);
         let maker = Maker {
             budget: settings.budget,
             shelf,

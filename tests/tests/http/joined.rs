@@ -1,0 +1,46 @@
+//! Callers who come while a dump is being taken.
+
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use tasktrace_tests::http::get;
+
+use crate::support::{Wedged, builder, serve};
+
+/// The ages of tasks are in nanoseconds: no two dumps are the same.
+#[test]
+fn they_get_the_same() {
+    const CALLERS: usize = 16;
+
+    // A dump takes as long as it may.
+    let _wedged = Wedged::new();
+    let (_server, address) = serve(builder().budget(Duration::from_secs(2)));
+    let barrier = Barrier::new(CALLERS);
+    let bodies: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    get(address, "/dump.json")
+                })
+            })
+            .collect();
+        let answers = callers.into_iter().map(|it| it.join().unwrap());
+        answers
+            .map(|answer| {
+                assert_eq!(answer.status, 200);
+                answer.body
+            })
+            .collect()
+    });
+    let dumps: BTreeSet<_> = bodies.iter().collect();
+    assert!(
+        dumps.len() <= 2,
+        "{} dumps for {CALLERS} callers",
+        dumps.len()
+    );
+    let later = get(address, "/dump.json");
+    assert!(!dumps.contains(&later.body));
+}

@@ -1,0 +1,10 @@
+//! Dumps over HTTP, as clients get them.
+
+mod binding;
+mod forms;
+mod go;
+mod joined;
+mod mounted;
+mod refusals;
+mod support;
+mod wedged;

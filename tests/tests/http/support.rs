@@ -1,0 +1,82 @@
+//! Servers, and tasks to be seen.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tasktrace::TaskId;
+use tasktrace::http::{Builder, Server};
+use tasktrace_tests::multi_thread;
+use tokio::runtime::Runtime;
+
+/// A server, as far as nothing else is said.
+pub(crate) fn builder() -> Builder {
+    // A test elsewhere may block a task that is asked.
+    tasktrace::http::builder().budget(Duration::from_millis(500))
+}
+
+#[track_caller]
+pub(crate) fn serve(builder: Builder) -> (Server, SocketAddr) {
+    let server = builder.bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr();
+    (server, address)
+}
+
+/// A task that waits, on a runtime of its own.
+pub(crate) struct Waiting {
+    pub(crate) id: TaskId,
+    _runtime: Runtime,
+}
+
+#[tasktrace::traced("label {number}")]
+async fn waits_for_ever(number: u32, begun: Sender<TaskId>) {
+    let _ = number;
+    let id = tasktrace::current().unwrap().id();
+    // It has been suspended once when this is heard of.
+    tokio::task::yield_now().await;
+    begun.send(id).unwrap();
+    pending().await
+}
+
+impl Waiting {
+    pub(crate) fn new(number: u32) -> Self {
+        let runtime = multi_thread();
+        let (begun, begins) = channel();
+        runtime.spawn(waits_for_ever(number, begun));
+        Self {
+            id: begins.recv().unwrap(),
+            _runtime: runtime,
+        }
+    }
+}
+
+/// A runtime whose threads are all blocked, until this is dropped.
+pub(crate) struct Wedged {
+    _go_on: Vec<Sender<()>>,
+    _runtime: Runtime,
+}
+
+#[tasktrace::traced]
+async fn blocks_its_thread(begun: Sender<()>, goes_on: Receiver<()>) {
+    begun.send(()).unwrap();
+    // Until the other end is gone.
+    let _ = goes_on.recv();
+}
+
+impl Wedged {
+    pub(crate) fn new() -> Self {
+        let runtime = multi_thread();
+        let (begun, begins) = channel();
+        let go_on = (0..2).map(|_| {
+            let (go_on, goes_on) = channel();
+            runtime.spawn(blocks_its_thread(begun.clone(), goes_on));
+            begins.recv().unwrap();
+            go_on
+        });
+        Self {
+            _go_on: go_on.collect(),
+            _runtime: runtime,
+        }
+    }
+}
