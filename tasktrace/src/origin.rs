@@ -193,6 +193,15 @@ impl Identity {
         }
     }
 
+    /// As [`label`](Self::label), as long as this is there.
+    pub(crate) fn label_str(&self) -> Option<&str> {
+        let own = match self {
+            Self::Static(_) => None,
+            Self::Dynamic(dynamic) => dynamic.label.as_deref(),
+        };
+        own.or_else(|| self.origin().given_name())
+    }
+
     /// The label that it was given at run time.
     pub(crate) fn own_label(&self) -> Option<Arc<str>> {
         match self {

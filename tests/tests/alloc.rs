@@ -164,10 +164,11 @@ fn a_capture_frees_what_it_has_allocated() {
         assert!(!trace.to_string().is_empty() && !format!("{trace:#}").is_empty());
         assert_eq!(trace.leaves().len(), 1);
     };
-    // What is kept for the whole process is made by the first: unwind tables, symbols.
-    capture_and_print();
-    for _ in 0..100 {
-        assert_eq!(kept(&mut capture_and_print), 0);
+    // What is kept for the whole process is made by the first: unwind tables, symbols, and the way to
+    // here, which is known again when it is just as deep on the stack.
+    for round in 0..100 {
+        let kept = kept(&mut capture_and_print);
+        assert!(round == 0 || kept == 0, "{kept} in round {round}");
     }
 }
 
@@ -187,8 +188,10 @@ fn a_task_frees_what_it_has_allocated() {
         assert!(handle.is_finished());
         drop((handle, trace));
     };
-    whole_life(true);
-    for asked in [false, true] {
-        assert_eq!(kept(|| whole_life(asked)), 0);
+    for round in 0..3 {
+        for asked in [true, false] {
+            let kept = kept(|| whole_life(asked));
+            assert!(round == 0 || kept == 0, "{kept} in round {round}");
+        }
     }
 }

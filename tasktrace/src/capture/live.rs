@@ -1,5 +1,6 @@
 //! The live frames of a task, as they go with its stacks: plain data.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::CaptureRef;
@@ -45,4 +46,39 @@ pub(crate) struct Live {
     /// How long ago it was last polled, if its task has been polled since, and should have polled
     /// it.
     pub(crate) not_polled_for: Option<Duration>,
+}
+
+/// Finds live frames by their keys.
+pub(crate) struct Numbers<'a> {
+    live: &'a [Live],
+    many: Option<HashMap<u64, usize>>,
+    /// They mostly are asked for in their order.
+    next: usize,
+}
+
+/// So many live frames are found without a map.
+const FEW: usize = 16;
+
+impl<'a> Numbers<'a> {
+    pub(crate) fn of(live: &'a [Live]) -> Self {
+        let all = || live.iter().enumerate();
+        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key, at)).collect());
+        Self {
+            live,
+            many,
+            next: 0,
+        }
+    }
+
+    /// Which of the frames has this key.
+    pub(crate) fn find(&mut self, key: u64) -> Option<usize> {
+        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key == key);
+        let at = match &self.many {
+            _ if is_it(self.next) => self.next,
+            Some(many) => *many.get(&key)?,
+            None => (0..self.live.len()).find(|at| is_it(*at))?,
+        };
+        self.next = at + 1;
+        Some(at)
+    }
 }

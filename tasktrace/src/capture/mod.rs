@@ -17,14 +17,18 @@ use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-pub(crate) use live::{Around, Live, Marker, Surroundings};
+pub(crate) use live::{Around, Live, Marker, Numbers, Surroundings};
 pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
 pub use sample::{NoSample, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, sample};
 pub(crate) use waker::real;
 
-use crate::unwind::Mark;
+pub(crate) use crate::unwind::Way;
+use crate::unwind::{Mark, this_thread};
 use record::Recorder;
+
+/// Adds what is being polled around the caller.
+type Surround = fn(&mut Surroundings);
 
 /// One poll of one task, in which stacks are recorded.
 ///
@@ -32,7 +36,7 @@ use record::Recorder;
 /// captured as well.
 pub(crate) struct Capture {
     mark: Mark,
-    surroundings: fn() -> Surroundings,
+    surroundings: Surround,
     recorder: RefCell<Recorder>,
     /// Wakers cloned on other threads.
     elsewhere: Cell<usize>,
@@ -46,7 +50,7 @@ pub(crate) struct Capture {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CaptureRef {
     capture: NonNull<Capture>,
-    surroundings: fn() -> Surroundings,
+    surroundings: Surround,
 }
 
 impl PartialEq for CaptureRef {
@@ -57,7 +61,7 @@ impl PartialEq for CaptureRef {
 
 impl Capture {
     /// `mark` is of the function that polls the task.
-    pub(crate) fn new(mark: Mark, surroundings: fn() -> Surroundings) -> Self {
+    pub(crate) fn new(mark: Mark, surroundings: Surround) -> Self {
         Self {
             mark,
             surroundings,
@@ -84,7 +88,13 @@ impl Capture {
 thread_local! {
     /// How many leaves have been recorded on this thread.
     static LEAVES: Cell<usize> = const { Cell::new(0) };
+
+    /// Room for what is around a leaf.
+    static ROOM: Cell<Surroundings> = const { Cell::new(Vec::new()) };
 }
+
+/// So much room is kept.
+const MOST_ROOM: usize = 1 << 10;
 
 fn count_leaf() {
     let _ = LEAVES.try_with(|leaves| leaves.set(leaves.get().wrapping_add(1)));
@@ -138,33 +148,50 @@ impl CaptureRef {
         is_going_on.then(|| run(unsafe { self.capture.as_ref() }))
     }
 
+    /// Calls `run` with what is being polled around the caller.
+    #[inline(always)]
+    fn with_surroundings(self, run: impl FnOnce(&Surroundings)) {
+        let mut surroundings = ROOM.try_with(Cell::take).unwrap_or_default();
+        (self.surroundings)(&mut surroundings);
+        run(&surroundings);
+        surroundings.clear();
+        if surroundings.capacity() <= MOST_ROOM {
+            let _ = ROOM.try_with(|room| room.set(surroundings));
+        }
+    }
+
     /// Records the stack of the caller, in this capture and in those around it.
     #[inline(never)]
     fn leaf(self, kind: LeafKind) {
         count_leaf();
-        let surroundings = (self.surroundings)();
+        self.with_surroundings(|surroundings| self.leaf_in(kind, surroundings));
+    }
+
+    fn leaf_in(self, kind: LeafKind, surroundings: &Surroundings) {
         let captures = surroundings.iter().filter_map(|around| around.capture);
-        let captures: Vec<Self> = captures.skip_while(|capture| *capture != self).collect();
-        let marks = captures.iter().map(|capture| {
-            let mark = capture.with(&surroundings, |capture| capture.mark);
-            mark.expect("it is of these surroundings")
-        });
-        let marks: Vec<Mark> = marks.collect();
-        let (Some(own), Some(outermost)) = (marks.first(), marks.last()) else {
+        let captures = captures.skip_while(|capture| *capture != self);
+        let mark = |capture: Self| capture.with(surroundings, |capture| capture.mark);
+        let (Some(own), Some(outermost)) = (mark(self), captures.clone().last().and_then(mark))
+        else {
             return;
         };
-        self.with(&surroundings, |capture| {
+        self.with(surroundings, |capture| {
             // The recorder is in use only while it records, and recording calls nobody's code.
             // Should it be in use all the same, a missing leaf is better than a panic.
             let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
                 return;
             };
-            recorder.walk(*outermost);
-            recorder.record(*own, kind, &surroundings);
-            for (outer, mark) in captures.iter().zip(&marks).skip(1) {
-                outer.with(&surroundings, |outer| {
-                    if let Ok(mut outer) = outer.recorder.try_borrow_mut() {
-                        outer.record_walked_by(&recorder, *mark, kind, &surroundings);
+            recorder.walk(outermost);
+            recorder.record(own, kind, surroundings);
+            for outer in captures.skip(1) {
+                outer.with(surroundings, |outer| {
+                    if let Ok(mut recorder_of_outer) = outer.recorder.try_borrow_mut() {
+                        recorder_of_outer.record_walked_by(
+                            &mut recorder,
+                            outer.mark,
+                            kind,
+                            surroundings,
+                        );
                     }
                 });
             }
@@ -174,13 +201,14 @@ impl CaptureRef {
     /// Counts wakers that other threads have cloned.
     fn note_elsewhere(self, count: usize) {
         count_leaf();
-        let surroundings = (self.surroundings)();
-        let captures = surroundings.iter().filter_map(|around| around.capture);
-        for capture in captures.skip_while(|capture| *capture != self) {
-            capture.with(&surroundings, |capture| {
-                capture.elsewhere.set(capture.elsewhere.get() + count);
-            });
-        }
+        self.with_surroundings(|surroundings| {
+            let captures = surroundings.iter().filter_map(|around| around.capture);
+            for capture in captures.skip_while(|capture| *capture != self) {
+                capture.with(surroundings, |capture| {
+                    capture.elsewhere.set(capture.elsewhere.get() + count);
+                });
+            }
+        });
     }
 }
 
@@ -191,12 +219,4 @@ pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     recorder.walk(mark);
     recorder.record(mark, LeafKind::Here, surroundings);
     recorder.finish()
-}
-
-/// An address that no other living thread has.
-fn this_thread() -> usize {
-    thread_local!(static MARKER: u8 = const { 0 });
-    MARKER
-        .try_with(|marker| std::ptr::from_ref(marker).addr())
-        .unwrap_or(0)
 }

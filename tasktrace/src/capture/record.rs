@@ -1,20 +1,21 @@
 //! The stacks of one capture, as return addresses.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::live::{Around, Live, Marker};
+use super::live::{Around, Live, Marker, Numbers};
 use crate::unwind::{
-    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Walker,
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
 };
 
 /// What was recorded, in the order in which it was.
 #[derive(Debug, Default)]
 pub(crate) struct RawTrace {
     pub(crate) stacks: Vec<Stack>,
-    /// All stacks one after the other, each from the root to the leaf.
-    entries: Vec<Entry>,
     /// What [`Entry::Marker`] refers to.
     markers: Vec<Marker>,
+    /// The markers of stacks of which they do not follow each other.
+    polls: Vec<u32>,
     /// The number of the task that this is of.
     pub(crate) task: u64,
     /// The frames of the task that were alive when the capture ended, or when the snapshot was
@@ -27,13 +28,32 @@ pub(crate) struct RawTrace {
 }
 
 /// A way from the root of the task to a leaf.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    start: usize,
-    end: usize,
+    pub(crate) way: Arc<Way>,
+    polls: Polls,
     pub(crate) kind: LeafKind,
     /// How many leaves in a row had just this stack.
     pub(crate) count: usize,
+}
+
+impl Stack {
+    /// The number of its first marker, if the others follow it one by one.
+    pub(crate) fn first_poll(&self) -> Option<u32> {
+        match self.polls {
+            Polls::From(first) => Some(first),
+            Polls::Listed(_) => None,
+        }
+    }
+}
+
+/// Which markers those of a way are.
+#[derive(Clone, Copy, Debug)]
+enum Polls {
+    /// One after the other, from this one on. So it is for most stacks.
+    From(u32),
+    /// From there on in the list.
+    Listed(usize),
 }
 
 /// Why a stack was recorded.
@@ -70,8 +90,31 @@ const MOST_ENTRIES: usize = 1 << 20;
 const MOST_STACKS: usize = 1 << 16;
 
 impl RawTrace {
-    pub(crate) fn entries(&self, stack: Stack) -> &[Entry] {
-        &self.entries[stack.start..stack.end]
+    pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = Entry> + 'a {
+        let mut poll = 0;
+        stack.way.iter().map(move |step| match step {
+            Step::Ip(address) => Entry::Ip(*address),
+            Step::Cut => Entry::Cut,
+            Step::Lost => Entry::Lost,
+            Step::Mark => {
+                poll += 1;
+                Entry::Marker(self.poll(stack.polls, poll - 1))
+            }
+        })
+    }
+
+    /// The numbers of the markers of a stack, from the root on.
+    pub(crate) fn polls(&self, stack: &Stack) -> impl Iterator<Item = u32> {
+        let marks = stack.way.iter().filter(|step| **step == Step::Mark);
+        let polls = stack.polls;
+        (0..marks.count()).map(move |at| self.poll(polls, at))
+    }
+
+    fn poll(&self, polls: Polls, at: usize) -> u32 {
+        match polls {
+            Polls::From(first) => first.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)),
+            Polls::Listed(start) => self.polls.get(start + at).copied().unwrap_or(u32::MAX),
+        }
     }
 
     /// A trace of live frames, of which nothing was polled.
@@ -90,30 +133,25 @@ impl RawTrace {
     /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
     /// has run.
     pub(crate) fn complete(&mut self, task: Marker, live: Vec<Live>) {
-        let alive: HashSet<u64> = live.iter().map(|live| live.key).collect();
-        let has_ended = |marker: &Marker| {
+        let mut alive = Numbers::of(&live);
+        let mut has_ended = |marker: &Marker| {
             let key = marker
                 .key
                 .filter(|key| *key != 0 && marker.task == task.task);
-            key.is_some_and(|key| !alive.contains(&key))
+            key.is_some_and(|key| alive.find(key).is_none())
         };
-        let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
-        if ended.contains(&true) {
-            let entries = &self.entries;
-            self.stacks.retain(|stack| {
-                let mut entries = entries[stack.start..stack.end].iter();
-                !entries.any(|entry| matches!(entry, Entry::Marker(at) if ended[*at as usize]))
-            });
+        if self.markers.iter().any(&mut has_ended) {
+            let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
+            let mut stacks = std::mem::take(&mut self.stacks);
+            stacks.retain(|stack| !self.polls(stack).any(|at| ended[at as usize]));
+            self.stacks = stacks;
         }
         if self.stacks.is_empty() && self.dropped + self.elsewhere == 0 {
-            let (start, end) = (self.entries.len(), self.entries.len() + 1);
-            self.entries.push(Entry::Marker(
-                u32::try_from(self.markers.len()).unwrap_or(u32::MAX),
-            ));
+            let number = u32::try_from(self.markers.len()).unwrap_or(u32::MAX);
             self.markers.push(task.clone());
             self.stacks.push(Stack {
-                start,
-                end,
+                way: Arc::new(Way::new(vec![Step::Mark])),
+                polls: Polls::From(number),
                 kind: LeafKind::NoWaker,
                 count: 1,
             });
@@ -138,7 +176,7 @@ impl RawTrace {
 }
 
 impl Recorder {
-    fn mark(&mut self, marker: &Marker) -> Entry {
+    fn mark(&mut self, marker: &Marker) -> u32 {
         let markers = &mut self.trace.markers;
         let next = markers.len();
         let same = |known: &Marker| known.key == marker.key && known.task == marker.task;
@@ -158,74 +196,103 @@ impl Recorder {
         if index == next {
             markers.push(marker.clone());
         }
-        Entry::Marker(u32::try_from(index).unwrap_or(u32::MAX))
+        u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    fn push(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, scopes: &[&Around]) {
-        // Leaf first, as they were walked; those above the mark belong to the tasks around.
-        let frames = &walk.frames[..walk.below(mark)];
-        let missing = match walk.reach {
-            _ if frames.len() < walk.frames.len() => None,
-            Reach::Mark => None,
-            Reach::End | Reach::Lost if kind == LeafKind::Sampled => Some(Entry::Lost),
-            Reach::Limit | Reach::End | Reach::Lost => Some(Entry::Cut),
-        };
-        if self.trace.stacks.len() == MOST_STACKS
-            || self.trace.entries.len() + frames.len() > MOST_ENTRIES
-        {
+    /// The way that was walked last, from the task at `mark` on, with the scopes on it.
+    fn way<'a>(&mut self, mark: Mark, kind: LeafKind, scopes: impl Scopes<'a>) -> Arc<Way> {
+        let marks = scopes.clone().map(|around| around.mark);
+        let marks = std::iter::once(mark).chain(marks);
+        let walker = self.walker.as_mut().filter(|_| self.walk.is_known);
+        let known = walker.and_then(Walker::last_known);
+        if let Some(way) = known.as_ref().and_then(|known| known.way(marks.clone())) {
+            return Arc::clone(way);
+        }
+        if let (Some(known), []) = (&known, &*self.walk.frames) {
+            self.walk.frames.extend_from_slice(known.frames());
+            self.walk.find_order();
+        }
+        let way = Arc::new(self.walk.way(mark, kind, scopes));
+        if let Some(known) = known {
+            known.keep_way(marks, &way);
+        }
+        way
+    }
+
+    fn push<'a>(&mut self, way: Arc<Way>, kind: LeafKind, scopes: impl Scopes<'a>) {
+        let trace = &self.trace;
+        if trace.stacks.len() == MOST_STACKS || self.length + way.len() > MOST_ENTRIES {
             self.trace.dropped += 1;
             return;
         }
-
-        let start = self.trace.entries.len();
-        self.trace.entries.reserve(frames.len() + scopes.len() + 1);
-        let mut scopes = scopes
-            .iter()
-            .rev()
-            .map(|around| (around.mark, walk.below(around.mark), &around.marker))
-            .peekable();
-        let root = scopes.next_if(|(at, ..)| *at == mark);
-        if let Some((.., marker)) = root {
-            let marker = self.mark(marker);
-            self.trace.entries.push(marker);
-        }
-        if missing.is_some() {
-            // Those whose functions are among the frames that are missing.
-            while let Some((.., marker)) = scopes.next_if(|(at, ..)| !walk.passes(*at)) {
-                let marker = self.mark(marker);
-                self.trace.entries.push(marker);
-            }
-        }
-        self.trace.entries.extend(missing);
-        for (at, frame) in frames.iter().enumerate().rev() {
-            self.trace.entries.push(Entry::Ip(frame.ip));
-            while let Some((.., marker)) = scopes.next_if(|(_, below, _)| *below > at) {
-                let marker = self.mark(marker);
-                self.trace.entries.push(marker);
-            }
-        }
-        for (.., marker) in scopes {
-            let marker = self.mark(marker);
-            self.trace.entries.push(marker);
-        }
-
-        let RawTrace {
-            stacks, entries, ..
-        } = &mut self.trace;
-        match stacks.last_mut() {
-            Some(last)
-                if last.kind == kind && entries[last.start..last.end] == entries[start..] =>
-            {
-                last.count += 1;
-                entries.truncate(start);
-            }
-            _ => stacks.push(Stack {
-                start,
-                end: entries.len(),
+        if self.trace.markers.is_empty() && self.trace.stacks.is_empty() {
+            // Those of one stack are different from each other.
+            self.trace.markers.reserve_exact(scopes.clone().count());
+            let markers = scopes.map(|around| around.marker.clone());
+            self.trace.markers.extend(markers);
+            self.length += way.len();
+            self.trace.stacks.push(Stack {
+                way,
+                polls: Polls::From(0),
                 kind,
                 count: 1,
-            }),
+            });
+            return;
         }
+        let mut scopes = scopes.map(|around| &around.marker);
+        let first = scopes.next().map_or(0, |marker| self.mark(marker));
+        let mut next = first;
+        let start = self.trace.polls.len();
+        let mut is_listed = false;
+        for marker in scopes {
+            let number = self.mark(marker);
+            let expected = next.saturating_add(1);
+            if !is_listed && number != expected {
+                is_listed = true;
+                self.trace.polls.extend(first..=next);
+            }
+            if is_listed {
+                self.trace.polls.push(number);
+            }
+            next = number;
+        }
+        let polls = match is_listed {
+            true => Polls::Listed(start),
+            false => Polls::From(first),
+        };
+        let stack = Stack {
+            way,
+            polls,
+            kind,
+            count: 1,
+        };
+        let is_same = |last: &&mut Stack| {
+            last.kind == kind
+                && (Arc::ptr_eq(&last.way, &stack.way) || last.way == stack.way)
+                && is_same(&self.trace.polls, last.polls, polls, &stack.way)
+        };
+        match self.trace.stacks.last_mut().filter(is_same) {
+            Some(last) => {
+                last.count += 1;
+                self.trace.polls.truncate(start);
+            }
+            None => {
+                self.length += stack.way.len();
+                self.trace.stacks.push(stack);
+            }
+        }
+    }
+}
+
+/// Whether the markers of a way are the same.
+fn is_same(listed: &[u32], one: Polls, other: Polls, way: &Way) -> bool {
+    match (one, other) {
+        (Polls::From(one), Polls::From(other)) => one == other,
+        (Polls::Listed(one), Polls::Listed(other)) => {
+            let length = way.iter().filter(|step| **step == Step::Mark).count();
+            listed[one..one + length] == listed[other..other + length]
+        }
+        _ => false,
     }
 }
 
@@ -239,6 +306,8 @@ struct Walk {
     /// one for deep recursion, to that of a coroutine.
     ordered: bool,
     reach: Reach,
+    /// Whether the walker knows it. Then there may be no frames here.
+    is_known: bool,
 }
 
 impl Walk {
@@ -248,7 +317,43 @@ impl Walk {
             frames: Vec::new(),
             ordered: true,
             reach: Reach::Lost,
+            is_known: false,
         }
+    }
+
+    fn find_order(&mut self) {
+        self.ordered = self.frames.is_sorted_by_key(|frame| frame.sp);
+    }
+
+    fn way<'a>(&self, mark: Mark, kind: LeafKind, scopes: impl Scopes<'a>) -> Way {
+        // Leaf first, as they were walked; those above the mark belong to the tasks around.
+        let frames = &self.frames[..self.below(mark)];
+        let missing = match self.reach {
+            _ if frames.len() < self.frames.len() => None,
+            Reach::Mark => None,
+            Reach::End | Reach::Lost if kind == LeafKind::Sampled => Some(Step::Lost),
+            Reach::Limit | Reach::End | Reach::Lost => Some(Step::Cut),
+        };
+        let mut steps = Vec::with_capacity(frames.len() + 1);
+        let mut scopes = scopes
+            .map(|around| (around.mark, self.below(around.mark)))
+            .peekable();
+        steps.extend(scopes.next_if(|(at, _)| *at == mark).map(|_| Step::Mark));
+        if missing.is_some() {
+            // Those whose functions are among the frames that are missing.
+            while scopes.next_if(|(at, _)| !self.passes(*at)).is_some() {
+                steps.push(Step::Mark);
+            }
+        }
+        steps.extend(missing);
+        for (at, frame) in frames.iter().enumerate().rev() {
+            steps.push(Step::Ip(frame.ip));
+            while scopes.next_if(|(_, below)| *below > at).is_some() {
+                steps.push(Step::Mark);
+            }
+        }
+        steps.extend(scopes.map(|_| Step::Mark));
+        Way::new(steps)
     }
 
     /// Whether the marked function is on the stack, as far as that is known.
@@ -293,6 +398,8 @@ pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
     trace: RawTrace,
+    /// How many entries all stacks have.
+    length: usize,
     /// Where in the markers of the trace that of a frame of a task is.
     /// Empty while there are few.
     known: BTreeMap<(u64, u64), usize>,
@@ -304,6 +411,7 @@ impl Recorder {
             walker: None,
             walk: Walk::new(),
             trace: RawTrace::default(),
+            length: 0,
             known: BTreeMap::new(),
         }
     }
@@ -311,15 +419,16 @@ impl Recorder {
     /// Walks from the caller up to `mark`.
     #[inline(never)]
     pub(super) fn walk(&mut self, mark: Mark) {
-        let room = MOST_ENTRIES - self.trace.entries.len().min(MOST_ENTRIES);
+        let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
         let walker = self.walker.get_or_insert_with(|| {
             let mut walker = Walker::acquire();
             self.walk.frames = walker.take_buffer();
             walker
         });
         self.walk.mark = mark;
-        self.walk.reach = walker.walk(mark, room, &mut self.walk.frames);
-        self.walk.ordered = self.walk.frames.is_sorted_by_key(|frame| frame.sp);
+        let walk = &mut self.walk;
+        (walk.reach, walk.is_known) = walker.walk_or_know(mark, room, &mut walk.frames);
+        walk.find_order();
     }
 
     /// Walks the stack of a thread that was interrupted, up to `mark` or as far as it can be
@@ -329,7 +438,8 @@ impl Recorder {
         let frames = &mut self.walk.frames;
         self.walk.mark = mark;
         self.walk.reach = walker.walk_interrupted(thread, mark, MOST_ENTRIES, frames);
-        self.walk.ordered = frames.is_sorted_by_key(|frame| frame.sp);
+        self.walk.is_known = false;
+        self.walk.find_order();
         // It is not walked again for this trace, and others can use what the walker knows now.
         walker.release(Vec::new());
     }
@@ -362,20 +472,21 @@ impl Recorder {
     ) -> RawTrace {
         self.record(mark, kind, surroundings);
         self.known.clear();
+        self.length = 0;
         std::mem::take(&mut self.trace)
     }
 
     /// Records the stack that was walked last, from the task at `mark` on.
     pub(super) fn record(&mut self, mark: Mark, kind: LeafKind, surroundings: &[Around]) {
-        let walk = std::mem::replace(&mut self.walk, Walk::new());
-        self.record_walk(&walk, mark, kind, surroundings);
-        self.walk = walk;
+        let scopes = from(mark, surroundings);
+        let way = self.way(mark, kind, scopes.clone());
+        self.push(way, kind, scopes);
     }
 
     /// As `record`, with the stack that `other` walked last.
     pub(super) fn record_walked_by(
         &mut self,
-        other: &Self,
+        other: &mut Self,
         mark: Mark,
         kind: LeafKind,
         surroundings: &[Around],
@@ -384,11 +495,9 @@ impl Recorder {
         if other.walk.reach == Reach::Lost {
             return;
         }
-        self.record_walk(&other.walk, mark, kind, surroundings);
-    }
-
-    fn record_walk(&mut self, walk: &Walk, mark: Mark, kind: LeafKind, surroundings: &[Around]) {
-        self.push(walk, mark, kind, &up_to(mark, surroundings));
+        let scopes = from(mark, surroundings);
+        let way = other.way(mark, kind, scopes.clone());
+        self.push(way, kind, scopes);
     }
 
     pub(super) fn finish(mut self) -> RawTrace {
@@ -399,10 +508,15 @@ impl Recorder {
     }
 }
 
-/// The part that belongs to the task at `mark`, from the inside out.
-fn up_to(mark: Mark, surroundings: &[Around]) -> Vec<&Around> {
+/// The part that belongs to the task at `mark`, from the outside in.
+fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
     let end = surroundings.iter().position(|around| around.mark == mark);
     let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
-    let is_shown = |around: &&Around| around.mark == mark || !around.is_also_frame;
-    part.iter().filter(is_shown).collect()
+    let is_shown = move |around: &&Around| around.mark == mark || !around.is_also_frame;
+    part.iter().rev().filter(is_shown)
 }
+
+/// Polls, from the outside in.
+trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
+
+impl<'a, I: Iterator<Item = &'a Around> + Clone> Scopes<'a> for I {}

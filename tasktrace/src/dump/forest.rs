@@ -52,6 +52,11 @@ impl<'a> Forest<'a> {
             roots: Vec::new(),
             cycles: Vec::new(),
         };
+        if forest.edges.is_empty() {
+            // Nobody waits for anybody.
+            forest.roots = (0..dump.len()).collect();
+            return forest;
+        }
         let components = forest.components();
         forest.roots = forest.sources(&components);
         forest.cycles = forest.shortest_cycles(&components);

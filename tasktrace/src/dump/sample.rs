@@ -22,7 +22,7 @@ pub(crate) fn dump(tasks: impl IntoIterator<Item = TaskDump>) -> Dump {
 pub(crate) fn task(number: u64, name: &str) -> TaskDump {
     TaskDump {
         id: id(number),
-        name: name.into(),
+        name: name.to_owned().into(),
         label: None,
         state: TaskState::Suspended,
         age: secs(15.0),

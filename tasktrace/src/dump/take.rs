@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::ask::ask;
 use super::{Dump, Source, TaskDump};
-use crate::capture::RawTrace;
 use crate::host::Host;
 use crate::sync;
 use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, tasks};
@@ -132,7 +131,7 @@ impl TaskDump {
     pub(super) fn of(handle: &TraceHandle) -> Self {
         Self {
             id: handle.id(),
-            name: handle.name().into(),
+            name: handle.static_name().into(),
             label: handle.label().map(Arc::from),
             state: handle.state(),
             age: handle.age(),
@@ -141,7 +140,7 @@ impl TaskDump {
             spawned_at: handle.spawned_at(),
             parent: handle.parent(),
             awaits: Vec::new(),
-            trace: Trace::new(RawTrace::default()),
+            trace: Trace::empty(),
             source: Source::Snapshot { error: None },
         }
     }

@@ -1,5 +1,6 @@
 //! One task in a dump.
 
+use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::trace::Trace;
 #[derive(Clone, Debug)]
 pub struct TaskDump {
     pub(crate) id: TaskId,
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) state: TaskState,
     pub(crate) age: Duration,

@@ -66,7 +66,7 @@ pub(super) fn tree(
     group: &Group<'_>,
     detail: Detail,
 ) -> fmt::Result {
-    let tree = group.first().tree;
+    let tree = group.first().tree();
     let telling = Telling::new(&tree.frames, group.known(), detail);
     text::frames(out, indent, &tree.frames, telling)?;
     text::notes(out, indent, &tree.notes)
@@ -74,7 +74,9 @@ pub(super) fn tree(
 
 /// Writes what the program lacks, once for all traces.
 pub(super) fn missing(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
-    let missing = members.iter().find_map(|member| member.tree.notes.missing);
+    let missing = members
+        .iter()
+        .find_map(|member| member.outline.notes().missing);
     match missing {
         None => Ok(()),
         Some(missing) => {

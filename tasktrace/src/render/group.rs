@@ -1,39 +1,53 @@
 //! Which tasks are told together.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
 use super::known::Known;
 use super::out::Detail;
-use super::shape;
+use super::outline::{Outline, Outlines};
 use super::urgency::Urgency;
 use crate::dump::{Forest, Source, TaskDump};
 use crate::task::TraceError;
-use crate::trace::Tree;
+use crate::trace::{Trace, Tree};
 
 /// A task, and what is to be told of it.
 #[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     pub(super) task: &'a TaskDump,
-    pub(super) tree: &'a Tree,
+    pub(super) outline: Outline<'a>,
+    pub(super) detail: Detail,
     pub(super) urgency: Urgency,
+}
+
+impl<'a> Member<'a> {
+    /// Where it waits.
+    pub(super) fn tree(&self) -> &'a Tree {
+        super::tree(self.task.trace(), self.detail)
+    }
 }
 
 /// The tasks of a dump, in their order.
 pub(super) fn members<'a>(forest: &Forest<'a>, detail: Detail) -> Vec<Member<'a>> {
-    let mut in_cycle = vec![false; forest.dump().len()];
+    let dump = forest.dump();
+    if detail == Detail::Tidy {
+        Trace::tidy_all(dump.tasks().map(TaskDump::trace));
+    }
+    let mut in_cycle = vec![false; dump.len()];
     for at in forest.cycle_positions().iter().flatten() {
         in_cycle[*at] = true;
     }
-    let tasks = forest.dump().tasks().zip(in_cycle);
+    let mut outlines = Outlines::default();
+    let tasks = dump.tasks().zip(in_cycle);
     tasks
         .map(|(task, in_cycle)| {
-            let tree = super::tree(task.trace(), detail);
+            let outline = outlines.of(task.trace(), detail);
+            let tree = || super::tree(task.trace(), detail);
             Member {
                 task,
-                tree,
-                urgency: Urgency::of(task, tree, in_cycle),
+                outline,
+                detail,
+                urgency: Urgency::of(task, outline.waits, tree, in_cycle),
             }
         })
         .collect()
@@ -62,8 +76,7 @@ impl<'a> Group<'a> {
 
     /// What is known of each frame of the first member's tree, and of those like it in the others.
     pub(super) fn known(&self) -> Vec<Known<'a>> {
-        let trees = self.members.iter().map(|member| member.tree);
-        Known::of_all(trees.map(|tree| &tree.frames[..]))
+        Known::of_all(&self.members)
     }
 }
 
@@ -90,10 +103,11 @@ pub(super) fn groups(members: Vec<Member<'_>>, detail: Detail) -> Vec<Group<'_>>
 /// Puts together what is alike, in the order of the first of each.
 fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     let mut parts: Vec<Vec<Member<'_>>> = Vec::new();
-    // Where in `parts` those with the same hash are: one, unless two hashes collide.
-    let mut index: HashMap<u64, Vec<usize>> = HashMap::new();
+    // Where in `parts` those with the same name and tree are: in how many states they may be.
+    let mut index: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
     for member in members {
-        let candidates = index.entry(hash(&member)).or_default();
+        let key = (member.outline.class, member.task.name());
+        let candidates = index.entry(key).or_default();
         let known = candidates
             .iter()
             .find(|at| are_alike(&parts[**at][0], &member));
@@ -108,20 +122,15 @@ fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     parts
 }
 
-fn hash(member: &Member<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    member.task.name().hash(&mut hasher);
-    shape::hash_of(&member.tree.frames, &mut hasher);
-    hasher.finish()
-}
-
+/// Whether tasks of the same name and with the same tree are told together.
 fn are_alike(one: &Member<'_>, other: &Member<'_>) -> bool {
-    let cut = |member: &Member<'_>| (member.tree.notes.dropped, member.tree.notes.elsewhere);
-    one.task.name() == other.task.name()
-        && discriminant(one.task.state()) == discriminant(other.task.state())
+    let cut = |member: &Member<'_>| {
+        let notes = member.outline.notes();
+        (notes.dropped, notes.elsewhere)
+    };
+    discriminant(one.task.state()) == discriminant(other.task.state())
         && is_same_source(one.task.source(), other.task.source())
         && cut(one) == cut(other)
-        && shape::alike(&one.tree.frames, &other.tree.frames)
 }
 
 /// Whether there is the same to say of it, but for times.

@@ -1,10 +1,12 @@
 //! What is known of the frames of several trees that are alike.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::duration::Span;
+use super::group::Member;
 use super::walk::walk;
-use crate::trace::Frame;
+use crate::trace::{Frame, Own};
 
 /// What is known of a frame that is in several trees: how they differ.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,15 +28,25 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Of each frame of trees that are alike, in the order of [`walk`].
-    pub(super) fn of_all(trees: impl Iterator<Item = &'a [Frame]>) -> Vec<Self> {
-        let mut trees = trees.map(|tree| walk(tree).map(|step| Self::of(step.frame)));
-        let mut known: Vec<Self> = trees.next().into_iter().flatten().collect();
-        for tree in trees {
-            known
-                .iter_mut()
-                .zip(tree)
-                .for_each(|(known, other)| known.add(other));
+    /// Of each frame of the trees of tasks that are told together, in the order of [`walk`].
+    pub(super) fn of_all(members: &[Member<'a>]) -> Vec<Self> {
+        let of = |member: &Member<'a>| walk(&member.tree().frames).map(|it| Self::of(it.frame));
+        let Some((first, others)) = members.split_first() else {
+            return Vec::new();
+        };
+        let mut known: Vec<Self> = of(first).collect();
+        for other in others {
+            let trace = other.task.trace();
+            match (first.task.trace().pattern(), trace.pattern()) {
+                // Nobody need make its tree.
+                (Some(first), Some(pattern)) if Arc::ptr_eq(first, pattern) => {
+                    trace.each_own(|at, own| known[at].add(own.into()));
+                }
+                _ => {
+                    let frames = known.iter_mut().zip(of(other));
+                    frames.for_each(|(known, other)| known.add(other));
+                }
+            }
         }
         known
     }
@@ -44,6 +56,17 @@ impl<'a> Known<'a> {
         add(&mut self.age, other.age);
         add(&mut self.not_polled_for, other.not_polled_for);
         self.labels_differ |= other.labels_differ || self.label != other.label;
+    }
+}
+
+impl<'a> From<Own<'a>> for Known<'a> {
+    fn from(own: Own<'a>) -> Self {
+        Self {
+            age: Span::of(own.age),
+            not_polled_for: Span::of(own.not_polled_for),
+            label: own.label,
+            labels_differ: false,
+        }
     }
 }
 

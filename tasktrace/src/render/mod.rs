@@ -23,6 +23,7 @@ mod hang;
 mod header;
 mod known;
 mod out;
+mod outline;
 #[cfg(feature = "pprof")]
 mod pprof;
 mod serial;

@@ -60,6 +60,7 @@ impl<'a> From<&'a Dump> for Value<'a> {
     fn from(dump: &'a Dump) -> Self {
         let tasks = List::new(dump.len(), move || {
             let paths = Paths::new();
+            Trace::tidy_all(dump.tasks().map(TaskDump::trace));
             dump.tasks().map(move |it| task(it, &paths))
         });
         object!("Dump", {

@@ -12,6 +12,7 @@ use super::duration::Human;
 use super::group::{Group, Member};
 use super::header::{self, INDENT};
 use super::out::{Detail, Out};
+use super::outline::Outline;
 use super::urgency::Urgency;
 use super::walk::walk;
 use super::{dump, tree};
@@ -21,13 +22,15 @@ use crate::task::TaskState;
 use crate::trace::{Frame, Tree, Wait};
 
 pub(super) fn write(report: &StallReport, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+    let tree = tree(report.task.trace(), detail);
     let member = Member {
         task: &report.task,
-        tree: tree(report.task.trace(), detail),
+        outline: Outline::of(tree),
+        detail,
         urgency: Urgency::Suspended,
     };
     out.line("")?;
-    verdict(out, report, member.tree)?;
+    verdict(out, report, tree)?;
     let group = Group::new(vec![member]);
     dump::tree(out, INDENT, &group, detail)?;
     dump::missing(out, &group.members)

@@ -41,18 +41,41 @@ pub(super) enum Urgency {
     Finished,
 }
 
+/// How the frames of a tree wait, as far as it may be wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    no_waker: bool,
+    not_polled: bool,
+}
+
+impl Waits {
+    pub(super) fn of(tree: &Tree) -> Self {
+        let any = |wait| walk(&tree.frames).any(|step| step.frame.wait() == Some(wait));
+        Self {
+            no_waker: any(Wait::NoWaker),
+            not_polled: any(Wait::NotPolled),
+        }
+    }
+}
+
 impl Urgency {
-    pub(super) fn of(task: &TaskDump, tree: &Tree, in_cycle: bool) -> Self {
+    /// `tree` is needed only to know for how long something was not polled.
+    pub(super) fn of<'a>(
+        task: &TaskDump,
+        waits: Waits,
+        tree: impl FnOnce() -> &'a Tree,
+        in_cycle: bool,
+    ) -> Self {
         let is_over = |limit| task.in_state().is_some_and(|time| time >= limit);
         match task.state() {
             TaskState::Finished => Self::Finished,
             TaskState::Running(_) if is_over(LONG_FOR_A_POLL) => Self::Blocking,
             TaskState::Running(_) => Self::Running,
             _ if in_cycle => Self::InCycle,
-            _ if walk(&tree.frames).any(|step| step.frame.wait() == Some(Wait::NoWaker)) => {
-                Self::NoWaker
+            _ if waits.no_waker => Self::NoWaker,
+            _ if waits.not_polled && walk(&tree().frames).any(|step| is_held(step.frame)) => {
+                Self::Holding
             }
-            _ if walk(&tree.frames).any(|step| is_held(step.frame)) => Self::Holding,
             TaskState::NeverPolled | TaskState::Woken if is_over(LONG_FOR_A_POLL) => Self::Starved,
             TaskState::NeverPolled | TaskState::Woken => Self::Ready,
             TaskState::Suspended if is_over(LONG) => Self::Long,

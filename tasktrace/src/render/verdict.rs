@@ -10,7 +10,7 @@ use super::duration::Human;
 use super::walk::walk;
 use crate::dump::{Hang, Source, Stage, TaskDump, Why};
 use crate::task::{NoAnswer, Running, TaskState, TraceError};
-use crate::trace::{Frame, Wait};
+use crate::trace::{Frame, Trace, Wait};
 
 /// A poll that takes longer blocks its thread.
 const LONG_FOR_A_POLL: Duration = Duration::from_secs(1);
@@ -19,6 +19,7 @@ const LONG_FOR_A_POLL: Duration = Duration::from_secs(1);
 const FEW: usize = 3;
 
 pub(super) fn of(hang: &Hang) -> String {
+    Trace::tidy_all(hang.dump.tasks().map(TaskDump::trace));
     let tasks: Vec<&TaskDump> = concerned(hang);
     // A test that has been running for a moment cannot have been blocked for long.
     let long = match hang.why {

@@ -92,6 +92,7 @@ pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
 }
 
 /// Shortens paths.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Paths {
     /// Those of workspaces before the current directory, which may be that of a package in one.
     roots: Vec<Arc<str>>,
@@ -107,6 +108,18 @@ impl Paths {
             roots.push(format!("{}/", here.display()).into());
         }
         Self { roots }
+    }
+
+    /// The same value as before, as long as paths are shortened in the same way.
+    pub(crate) fn current() -> Arc<Self> {
+        static CURRENT: Mutex<Option<Arc<Paths>>> = Mutex::new(None);
+
+        let now = Self::new();
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *current {
+            Some(current) if **current == now => Arc::clone(current),
+            current => Arc::clone(current.insert(Arc::new(now))),
+        }
     }
 
     /// Relative to the workspace, to the package of a dependency, or to the sources of the

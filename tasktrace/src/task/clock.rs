@@ -51,8 +51,23 @@ impl Tick {
 
     /// How long ago it was.
     pub(crate) fn elapsed(self) -> Duration {
+        self.until(Moment::now())
+    }
+
+    /// How long before `moment` it was.
+    pub(crate) fn until(self, moment: Moment) -> Duration {
         let since_start = STEP * self.0.saturating_sub(1);
-        start().elapsed().saturating_sub(since_start)
+        moment.0.saturating_sub(since_start)
+    }
+}
+
+/// A time by the clock itself: for who tells the age of several things, read once for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(start().elapsed())
     }
 }
 

@@ -1,10 +1,12 @@
 //! One poll of a task.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::clock::Moment;
 use super::exchange::Request;
 use super::frames::{Copied, Key, Stamp, Times};
 use super::record::{Owner, Record};
@@ -171,26 +173,26 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
     // Read before the frames are, which may be of a later poll: one that has not ended yet will
     // come to what it has not polled.
     let settled = record.settled();
-    let Some(frames) = record.frames.copy() else {
-        return vec![unread()];
-    };
-    let of = |frame: Copied| Live {
-        key: frame.key.to_bits(),
-        parent: frame.parent.to_bits(),
-        age: frame.since.elapsed(),
-        // The last poll that has ended was everywhere where it was going to.
-        // What has a waker of its own is polled when that is woken, not in each poll.
-        not_polled_for: (frame.stamp.is_before(settled) && !frame.own_waker)
-            .then(|| frame.stamp.tick().elapsed()),
-        identity: frame.identity.now(),
-    };
-    // A task that is not polled for is not awaited. It does not need to be: unlike other futures that
-    // are held, it is driven by its executor.
-    let is_awaited = |live: &Live| {
+    let now = OnceCell::new();
+    let now = || *now.get_or_init(Moment::now);
+    let of = |frame: Copied| {
+        let live = Live {
+            key: frame.key.to_bits(),
+            parent: frame.parent.to_bits(),
+            age: frame.since.until(now()),
+            // The last poll that has ended was everywhere where it was going to.
+            // What has a waker of its own is polled when that is woken, not in each poll.
+            not_polled_for: (frame.stamp.is_before(settled) && !frame.own_waker)
+                .then(|| frame.stamp.tick().until(now())),
+            identity: frame.identity.now(),
+        };
+        // A task that is not polled for is not awaited. It does not need to be: unlike other futures
+        // that are held, it is driven by its executor.
         let is_wait = matches!(live.identity.origin(), Origin::Wait { .. });
-        !is_wait || live.not_polled_for.is_none()
+        (!is_wait || live.not_polled_for.is_none()).then_some(live)
     };
-    frames.into_iter().map(of).filter(is_awaited).collect()
+    let live = record.frames.copy_as(of);
+    live.unwrap_or_else(|| vec![unread()])
 }
 
 /// Says that there are frames, but that nobody could read them.
@@ -215,7 +217,7 @@ fn unread() -> Live {
 pub(super) fn snapshot(record: &Record) -> RawTrace {
     // The frames that the caller is in may not have been suspended yet.
     if is_inside(record) {
-        scope::surroundings();
+        scope::surroundings(&mut Vec::new());
     }
     RawTrace::snapshot(marker(record), live(record))
 }

@@ -102,7 +102,40 @@ impl<T> RefUnwindSafe for Exchange<T> {}
 
 struct Queue<T> {
     end: Option<End>,
-    waiting: Vec<Arc<Waiter<T>>>,
+    waiting: Waiting<T>,
+}
+
+/// Those who wait for an answer. It is one at most, most of the time.
+struct Waiting<T> {
+    first: Option<Arc<Waiter<T>>>,
+    others: Vec<Arc<Waiter<T>>>,
+}
+
+impl<T> Waiting<T> {
+    const NOBODY: Self = Self {
+        first: None,
+        others: Vec::new(),
+    };
+
+    fn push(&mut self, waiter: Arc<Waiter<T>>) {
+        match &mut self.first {
+            first @ None => *first = Some(waiter),
+            Some(_) => self.others.push(waiter),
+        }
+    }
+
+    fn remove(&mut self, waiter: &Arc<Waiter<T>>) -> Option<Arc<Waiter<T>>> {
+        let is_it = |other: &Arc<Waiter<T>>| Arc::ptr_eq(other, waiter);
+        if self.first.as_ref().is_some_and(is_it) {
+            return std::mem::replace(&mut self.first, self.others.pop());
+        }
+        let place = self.others.iter().position(is_it);
+        place.map(|place| self.others.swap_remove(place))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
 }
 
 /// One question and the place for its answer.
@@ -112,7 +145,12 @@ pub(crate) struct Waiter<T> {
 }
 
 enum Answer<T> {
-    Awaited(Option<Waker>),
+    Awaited {
+        waker: Option<Waker>,
+        /// Whether a thread is blocked until there is an answer. To tell one costs a system call, so it
+        /// is not done for nobody: most of the answers to a dump come while it waits for another.
+        is_blocking: bool,
+    },
     Given(Result<T, End>),
 }
 
@@ -124,7 +162,7 @@ impl<T: Clone> Exchange<T> {
             waker: UnsafeCell::new(None),
             queue: Mutex::new(Queue {
                 end: None,
-                waiting: Vec::new(),
+                waiting: Waiting::NOBODY,
             }),
         }
     }
@@ -264,11 +302,11 @@ impl<T: Clone> Exchange<T> {
             .store(Phase::NeverPolled as u8, Ordering::Relaxed);
     }
 
-    fn take_waiting(&self, end: Option<End>) -> Vec<Arc<Waiter<T>>> {
+    fn take_waiting(&self, end: Option<End>) -> Waiting<T> {
         let mut queue = lock(&self.queue);
         queue.end = queue.end.or(end);
         self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
-        std::mem::take(&mut queue.waiting)
+        std::mem::replace(&mut queue.waiting, Waiting::NOBODY)
     }
 
     // The askers' side.
@@ -321,11 +359,7 @@ impl<T: Clone> Exchange<T> {
     /// Takes a question back, if it has not been answered.
     pub(crate) fn withdraw(&self, waiter: &Arc<Waiter<T>>) {
         let mut queue = lock(&self.queue);
-        let place = queue
-            .waiting
-            .iter()
-            .position(|other| Arc::ptr_eq(other, waiter));
-        let withdrawn = place.map(|place| queue.waiting.swap_remove(place));
+        let withdrawn = queue.waiting.remove(waiter);
         if queue.waiting.is_empty() {
             self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
         }
@@ -337,13 +371,16 @@ impl<T: Clone> Exchange<T> {
 impl<T: Clone> Waiter<T> {
     pub(crate) fn new() -> Self {
         Self {
-            answer: Mutex::new(Answer::Awaited(None)),
+            answer: Mutex::new(Answer::Awaited {
+                waker: None,
+                is_blocking: false,
+            }),
             answered: Condvar::new(),
         }
     }
 
-    fn give_all(waiting: Vec<Arc<Self>>, answer: &Result<T, End>) {
-        for waiter in waiting {
+    fn give_all(waiting: Waiting<T>, answer: &Result<T, End>) {
+        for waiter in waiting.first.into_iter().chain(waiting.others) {
             // It wakes the asker. Should that panic, then it is neither the task that did, nor the
             // other askers, and the hook has reported it.
             let _ = catch_unwind(AssertUnwindSafe(|| waiter.give(answer.clone())));
@@ -354,9 +391,13 @@ impl<T: Clone> Waiter<T> {
         let mut place = lock(&self.answer);
         let before = std::mem::replace(&mut *place, Answer::Given(answer));
         drop(place);
-        self.answered.notify_all();
-        if let Answer::Awaited(Some(waker)) = before {
-            waker.wake();
+        if let Answer::Awaited { waker, is_blocking } = before {
+            if is_blocking {
+                self.answered.notify_all();
+            }
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
@@ -372,7 +413,7 @@ impl<T: Clone> Waiter<T> {
         let mut place = lock(&self.answer);
         match &mut *place {
             Answer::Given(answer) => Poll::Ready(answer.clone()),
-            Answer::Awaited(known) => {
+            Answer::Awaited { waker: known, .. } => {
                 let old = known.replace(waker);
                 drop(place);
                 drop(old);
@@ -385,17 +426,22 @@ impl<T: Clone> Waiter<T> {
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Result<T, End>> {
         let mut place = lock(&self.answer);
         loop {
-            if let Answer::Given(answer) = &*place {
-                return Some(answer.clone());
-            }
+            let is_blocking = match &mut *place {
+                Answer::Given(answer) => return Some(answer.clone()),
+                Answer::Awaited { is_blocking, .. } => is_blocking,
+            };
             let unpoison = std::sync::PoisonError::into_inner;
             place = match deadline {
-                None => self.answered.wait(place).unwrap_or_else(unpoison),
+                None => {
+                    *is_blocking = true;
+                    self.answered.wait(place).unwrap_or_else(unpoison)
+                }
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return None;
                     }
+                    *is_blocking = true;
                     let wait = self.answered.wait_timeout(place, left);
                     wait.unwrap_or_else(std::sync::PoisonError::into_inner).0
                 }

@@ -359,6 +359,12 @@ impl Frames {
         slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0
     }
 
+    /// Whether a frame is there, and below this parent.
+    pub(crate) fn is_below(&self, key: Key, parent: Key) -> bool {
+        let slot = self.find(key);
+        slot.is_some_and(|slot| slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0)
+    }
+
     /// Puts a frame below another parent. Whether it is there.
     ///
     /// # Safety
@@ -639,11 +645,16 @@ impl Frames {
     ///
     /// The caller has a reference to the record.
     pub(crate) fn copy(&self) -> Option<Vec<Copied>> {
+        self.copy_as(Some)
+    }
+
+    /// The same, made into something else. What that is `None` of is left out.
+    pub(crate) fn copy_as<T>(&self, make: impl Fn(Copied) -> Option<T>) -> Option<Vec<T>> {
         let gone = self.gone();
-        let mut copy = Vec::new();
+        let mut copy = Vec::with_capacity(self.used.load(Ordering::Relaxed) as usize);
         for attempt in 0..TRIES {
             if self.try_copy(&mut copy)
-                && let Some(complete) = self.complete(&copy, &gone)
+                && let Some(complete) = self.complete(&copy, &gone, &make)
             {
                 return Some(complete);
             }
@@ -694,29 +705,34 @@ impl Frames {
 
     /// Makes frames of the words, without those that are gone. `None` if one has ended since that
     /// has something beside the table: what is left would be half of a tree.
-    fn complete(&self, words: &[Words], gone: &[(Key, Gone)]) -> Option<Vec<Copied>> {
+    fn complete<T>(
+        &self,
+        words: &[Words],
+        gone: &[(Key, Gone)],
+        make: &impl Fn(Copied) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
         let gone = all_gone(gone, words.iter().map(|words| (words.key, parent(words))));
         let is_dynamic = |words: &Words| ptr::eq(words.meta, &raw const DYNAMIC);
         let dynamic = words.iter().any(is_dynamic).then(|| lock(&self.dynamic));
-        let live = words.iter().filter(|words| !gone.contains(&words.key));
-        let copied = live.map(|words| {
+        let mut made = Vec::with_capacity(words.len());
+        for words in words.iter().filter(|words| !gone.contains(&words.key)) {
             let identity = if is_dynamic(words) {
                 Identity::Dynamic(StdArc::clone(dynamic.as_ref()?.get(&words.key)?))
             } else {
                 // SAFETY: only pointers to what is static are stored in slots.
                 Identity::Static(unsafe { &*words.meta })
             };
-            Some(Copied {
+            made.extend(make(Copied {
                 key: words.key,
                 parent: parent(words),
                 identity,
                 since: Tick(words.since),
                 stamp: Stamp(words.stamp),
                 own_waker: words.parent & OWN_WAKER != 0,
-            })
-        });
-        copied.collect()
+            }));
+        }
+        Some(made)
     }
 
     /// How many frames there are, for tests.

@@ -235,6 +235,10 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn name(&self) -> &str {
+        self.static_name()
+    }
+
+    pub(crate) fn static_name(&self) -> &'static str {
         self.task.about().origin.name()
     }
 
@@ -387,10 +391,9 @@ impl Trace {
     #[inline(never)]
     pub fn here() -> Option<Self> {
         let raw = Scope::with_current(|scope| {
-            Some(capture::here(
-                scope.of_task()?.mark(),
-                &scope::surroundings(),
-            ))
+            let mut surroundings = Vec::new();
+            scope::surroundings(&mut surroundings);
+            Some(capture::here(scope.of_task()?.mark(), &surroundings))
         });
         raw.map(Self::new)
     }

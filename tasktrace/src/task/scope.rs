@@ -305,11 +305,48 @@ impl<'a> Scope<'a> {
     }
 
     /// What is polled around a place in this scope, from the inside out.
-    fn surroundings(&self) -> Surroundings {
+    fn surroundings(&self, into: &mut Surroundings) {
+        // Most of the time all are where they were in the last poll.
+        if !self.find_surroundings(into) {
+            self.file_surroundings(into);
+        }
+    }
+
+    /// Whether all that is polled around a place in this scope is filed already.
+    fn find_surroundings(&self, into: &mut Surroundings) -> bool {
+        if !LOCAL
+            .try_with(|local| !local.is_tangled.get())
+            .unwrap_or(false)
+        {
+            return false;
+        }
+        // A frame, of which it is not known yet what it is below.
+        let mut below: Option<Key> = None;
+        for scope in self.outwards() {
+            let Some(key) = scope.key() else {
+                return false;
+            };
+            // A frame is polled by the task of what is around it.
+            if below.is_some_and(|below| !scope.record.frames.is_below(below, key)) {
+                return false;
+            }
+            below = match scope.kind {
+                Kind::Task { .. } => None,
+                Kind::Frame(_) => Some(key),
+            };
+            into.push(scope.around(Some(scope.record.about().id.get()), Some(key)));
+        }
+        true
+    }
+
+    /// Files all that is polled around a place in this scope.
+    #[cold]
+    fn file_surroundings(&self, into: &mut Surroundings) {
         let scopes: Vec<&Self> = self.outwards().collect();
         scopes.iter().for_each(|scope| scope.leave_others());
         // From the outside in, because a frame is filed below its parent.
-        let mut surroundings = Vec::with_capacity(scopes.len());
+        into.clear();
+        into.reserve(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {
             key = match scope.kind {
@@ -318,32 +355,31 @@ impl<'a> Scope<'a> {
                     .zip(scope.record())
                     .and_then(|(parent, record)| head.file_below(record, parent)),
             };
-            let identity = match scope.kind {
-                Kind::Task { .. } => {
-                    let about = scope.record.about();
-                    Identity::new(about.origin, about.label.clone(), None)
-                }
-                Kind::Frame(head) => head.identity().clone().now(),
-            };
-            let marker = Marker {
-                task: scope.task_number().unwrap_or_default(),
+            into.push(scope.around(scope.task_number(), key));
+        }
+        into.reverse();
+    }
+
+    fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
+        let (identity, is_also_frame) = match &self.kind {
+            Kind::Task { is_also_frame, .. } => {
+                let about = self.record.about();
+                let identity = Identity::new(about.origin, about.label.clone(), None);
+                (identity, *is_also_frame)
+            }
+            Kind::Frame(head) => (head.identity().clone().now(), false),
+        };
+        Around {
+            mark: self.mark,
+            marker: Marker {
+                task: task.unwrap_or_default(),
                 key: key.map(Key::to_bits),
                 identity,
-                own_waker: scope.has_own_waker(),
-            };
-            let is_also_frame = match &scope.kind {
-                Kind::Task { is_also_frame, .. } => *is_also_frame,
-                Kind::Frame(_) => false,
-            };
-            surroundings.push(Around {
-                mark: scope.mark,
-                marker,
-                is_also_frame,
-                capture: scope.own_capture(),
-            });
+                own_waker: self.has_own_waker(),
+            },
+            is_also_frame,
+            capture: self.own_capture(),
         }
-        surroundings.reverse();
-        surroundings
     }
 
     /// Whether it is polled with another waker than what is around it.
@@ -371,9 +407,12 @@ pub(super) fn is_asked(waker: &Waker) -> bool {
     found.is_some()
 }
 
-/// What is polled around the caller, from the inside out.
-pub(super) fn surroundings() -> Surroundings {
-    Scope::with_current(|scope| Some(scope.surroundings())).unwrap_or_default()
+/// Adds what is polled around the caller, from the inside out.
+pub(super) fn surroundings(into: &mut Surroundings) {
+    Scope::with_current(|scope| {
+        scope.surroundings(into);
+        Some(())
+    });
 }
 
 /// Tells what is polled on this thread. Called in a signal handler: it allocates nothing, and files

@@ -23,6 +23,27 @@ pub(super) struct Builder {
     ways: HashMap<(usize, u64), usize>,
     /// Where the live frame with a key is.
     keys: HashMap<u64, usize>,
+    /// Which live frames the times of a node are of.
+    seen: Vec<Seen>,
+}
+
+/// A time of a frame is that of a live frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// Which frame: its number, in the order in which they were added, and in a finished tree that in
+    /// the order of a walk.
+    pub(super) at: usize,
+    /// The number of the live frame.
+    pub(super) live: usize,
+    /// Whether it is also told for how long it was not polled.
+    pub(super) is_held: bool,
+}
+
+/// A tree that is finished.
+pub(super) struct Finished {
+    pub(super) frames: Vec<Frame>,
+    /// Of which live frames the times are, in the order of the frames.
+    pub(super) seen: Vec<Seen>,
 }
 
 struct Node {
@@ -117,6 +138,16 @@ impl Builder {
         known.not_polled_for = known.not_polled_for.max(times.not_polled_for);
     }
 
+    /// The same for the times of the live frame with this number.
+    pub(super) fn note_live(&mut self, at: usize, live: usize, times: Times) {
+        self.note_times(at, times);
+        self.seen.push(Seen {
+            at,
+            live,
+            is_held: times.not_polled_for.is_some(),
+        });
+    }
+
     fn child(&mut self, parent: Option<usize>, place: Place) -> usize {
         let nodes = &mut self.nodes;
         *self
@@ -142,14 +173,16 @@ impl Builder {
 
     /// The tree, with children in the order of their places in the source: the order in which
     /// they were added depends on the turns that a `select!` takes.
-    pub(super) fn finish(self) -> Vec<Frame> {
+    pub(super) fn finish(self) -> Finished {
         let mut roots = Vec::new();
-        let mut children: Vec<Vec<Frame>> = Vec::new();
+        let mut children: Vec<Vec<(usize, Frame)>> = Vec::new();
         children.resize_with(self.nodes.len(), Vec::new);
+        // In the order of the tree.
+        let mut numbers: Vec<Vec<usize>> = Vec::with_capacity(self.nodes.len());
         // A child was added after its parent, so from the back the children come first.
         for (at, node) in self.nodes.into_iter().enumerate().rev() {
-            let mut own = std::mem::take(&mut children[at]);
-            own.sort_by(|one, other| one.place.cmp(&other.place));
+            let (below, own) = sorted(std::mem::take(&mut children[at]));
+            numbers.push(below);
             let frame = Frame {
                 place: node.place,
                 wait: node.wait,
@@ -159,13 +192,42 @@ impl Builder {
                 children: own,
             };
             match node.parent {
-                Some(parent) => children[parent].push(frame),
-                None => roots.push(frame),
+                Some(parent) => children[parent].push((at, frame)),
+                None => roots.push((at, frame)),
             }
         }
-        roots.sort_by(|one, other| one.place.cmp(&other.place));
-        roots
+        numbers.reverse();
+        let (roots, frames) = sorted(roots);
+        let mut seen = self.seen;
+        if !seen.is_empty() {
+            let positions = positions(&roots, &numbers);
+            for seen in &mut seen {
+                seen.at = positions[seen.at];
+            }
+            seen.sort_by_key(|seen| seen.at);
+        }
+        Finished { frames, seen }
     }
+}
+
+/// Siblings in the order of their places, and their numbers.
+fn sorted(mut siblings: Vec<(usize, Frame)>) -> (Vec<usize>, Vec<Frame>) {
+    siblings.sort_by(|(_, one), (_, other)| one.place.cmp(&other.place));
+    siblings.into_iter().unzip()
+}
+
+/// At which position in a walk each frame is, by its number. `children` are the numbers of the
+/// children of each.
+fn positions(roots: &[usize], children: &[Vec<usize>]) -> Vec<usize> {
+    let mut positions = vec![0; children.len()];
+    let mut pending: Vec<usize> = roots.iter().rev().copied().collect();
+    let mut position = 0;
+    while let Some(at) = pending.pop() {
+        positions[at] = position;
+        position += 1;
+        pending.extend(children[at].iter().rev());
+    }
+    positions
 }
 
 impl Node {

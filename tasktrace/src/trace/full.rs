@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Tree;
-use super::build::Builder;
+use super::build::{Builder, Finished};
 use super::frame::Place;
 use super::notes::Survey;
+use super::pattern::Grown;
 use super::tidy::wait;
 use crate::capture::{Entry, RawTrace};
-use crate::symbol::{self, Symbol};
+use crate::symbol::{self, Paths, Symbol};
 
 fn place(symbol: &Symbol) -> Place {
     Place {
@@ -20,18 +21,18 @@ fn place(symbol: &Symbol) -> Place {
     }
 }
 
-pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     for stack in &raw.stacks {
         let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
         // The keys of what is polled in a function that is still to come.
         let mut keys = Vec::new();
-        for entry in raw.entries(*stack) {
+        for entry in raw.entries(stack) {
             let before = path.len();
             match entry {
                 Entry::Ip(address) => {
-                    let symbols = symbol::resolve(*address);
+                    let symbols = symbol::resolve(address);
                     survey.see(&symbols);
                     if symbols.is_empty() {
                         let place = Place {
@@ -48,7 +49,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
                 Entry::Cut => path.push((super::tidy::cut(), Vec::new())),
                 Entry::Lost => path.push((super::tidy::lost(), Vec::new())),
                 Entry::Marker(index) => {
-                    let marker = raw.marker(*index);
+                    let marker = raw.marker(index);
                     let marker = marker.filter(|marker| marker.task == raw.task);
                     keys.extend(marker.and_then(|marker| marker.key));
                 }
@@ -61,9 +62,9 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
         }
         if path.is_empty() {
             // Nothing was polled that left a trace: say at least what the task is.
-            path.extend(raw.entries(*stack).iter().filter_map(|entry| match entry {
+            path.extend(raw.entries(stack).filter_map(|entry| match entry {
                 Entry::Marker(index) => {
-                    let marker = raw.marker(*index)?;
+                    let marker = raw.marker(index)?;
                     let keys = marker.key.into_iter().collect();
                     Some((super::tidy::place_of(&marker.identity), keys))
                 }
@@ -73,8 +74,12 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
         builder.add(path, None, wait(stack.kind), stack.count);
     }
     super::live::add(raw, awaited, &mut builder);
-    Tree {
-        frames: builder.finish(),
-        notes: survey.notes(raw),
+    let Finished { frames, seen } = builder.finish();
+    let notes = survey.notes(raw);
+    Grown {
+        tree: Tree { frames, notes },
+        seen,
+        // It has them as they are.
+        paths: Paths::current(),
     }
 }

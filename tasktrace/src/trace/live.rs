@@ -25,9 +25,10 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
         }
         return;
     }
-    let mut children: HashMap<u64, Vec<&Live>> = HashMap::new();
-    for live in &raw.live {
-        children.entry(live.parent).or_default().push(live);
+    let mut children: HashMap<u64, Vec<Numbered<'_>>> = HashMap::new();
+    let all = || raw.live.iter().enumerate();
+    for live in all() {
+        children.entry(live.1.parent).or_default().push(live);
     }
     let mut frames = Frames {
         builder,
@@ -47,14 +48,12 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
     frames.add_below(0, root);
     // What some are in has ended, so all that is known is the task.
     let keys: HashSet<u64> = raw.live.iter().map(|live| live.key).collect();
-    let (ended, rest): (Vec<&Live>, Vec<&Live>) = raw
-        .live
-        .iter()
-        .partition(|live| !keys.contains(&live.parent));
+    let (ended, rest): (Vec<Numbered<'_>>, Vec<Numbered<'_>>) =
+        all().partition(|(_, live)| !keys.contains(&live.parent));
     // Of the rest all are in the tree by now, unless they were copied while they were moved, and
     // are in each other.
     for live in ended.into_iter().chain(rest) {
-        if !frames.added.contains(&live.key) {
+        if !frames.added.contains(&live.1.key) {
             let parent = frames.add(
                 live,
                 Parent {
@@ -62,7 +61,7 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
                     ..root
                 },
             );
-            frames.add_below(live.key, parent);
+            frames.add_below(live.1.key, parent);
         }
     }
     for live in &raw.live {
@@ -76,9 +75,12 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
     }
 }
 
+/// A live frame, and which of all it is.
+type Numbered<'a> = (usize, &'a Live);
+
 struct Frames<'a, 'b> {
     builder: &'b mut Builder,
-    children: HashMap<u64, Vec<&'a Live>>,
+    children: HashMap<u64, Vec<Numbered<'a>>>,
     added: HashSet<u64>,
 }
 
@@ -97,14 +99,14 @@ impl<'a> Frames<'a, '_> {
         let mut pending = vec![(key, parent)];
         while let Some((key, parent)) = pending.pop() {
             for live in self.children.remove(&key).unwrap_or_default() {
-                if !self.added.contains(&live.key) {
-                    pending.push((live.key, self.add(live, parent)));
+                if !self.added.contains(&live.1.key) {
+                    pending.push((live.1.key, self.add(live, parent)));
                 }
             }
         }
     }
 
-    fn add(&mut self, live: &'a Live, parent: Parent) -> Parent {
+    fn add(&mut self, (number, live): Numbered<'a>, parent: Parent) -> Parent {
         self.added.insert(live.key);
         let on_stack = self.builder.find(live.key);
         let at = on_stack.unwrap_or_else(|| self.add_without_stack(live, parent));
@@ -119,7 +121,7 @@ impl<'a> Frames<'a, '_> {
         } else if on_stack.is_none() && !self.children.contains_key(&live.key) {
             self.builder.see(at, Wait::Suspended);
         }
-        self.builder.note_times(at, times);
+        self.builder.note_live(at, number, times);
         Parent {
             at: Some(at),
             origin: Some(live.identity.origin()),

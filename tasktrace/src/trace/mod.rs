@@ -4,6 +4,7 @@
 //! * [`build`]: merging stacks into a tree.
 //! * [`tidy`], [`full`]: the two ways to make frames of a stack.
 //! * [`live`]: the frames that are known without a stack.
+//! * [`pattern`]: what traces have in common, which is made once.
 //! * [`resource`]: what to call the thing that a leaf waits for.
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod frame;
 mod full;
 mod live;
 mod notes;
+mod pattern;
 mod resource;
 #[cfg(test)]
 mod sample;
@@ -23,7 +25,10 @@ use std::sync::{Arc, OnceLock};
 pub use frame::{Frame, Wait};
 
 use crate::capture::RawTrace;
+use crate::symbol::Paths;
 pub(crate) use notes::{Missing, Notes};
+use pattern::{Key, Kind};
+pub(crate) use pattern::{Own, Pattern};
 
 /// Where a task waits: a tree of the functions that lead from the task to everything that it has
 /// registered a waker with.
@@ -58,11 +63,24 @@ pub(crate) use notes::{Missing, Notes};
 #[derive(Clone)]
 pub struct Trace {
     inner: Arc<Inner>,
+    awaited: Option<Arc<WithAwaited>>,
 }
 
 struct Inner {
-    raw: Arc<RawTrace>,
-    /// The tasks that are awaited by their handles, by their numbers.
+    raw: RawTrace,
+    tidy: OnceLock<Made>,
+    full: OnceLock<Made>,
+}
+
+/// The tree of a trace.
+enum Made {
+    Alone(Box<Tree>),
+    /// Other traces have the same, but for labels and times.
+    Alike(Arc<Pattern>, OnceLock<Box<Tree>>),
+}
+
+/// A trace with those of the tasks that are awaited by their handles, by their numbers.
+struct WithAwaited {
     awaited: Vec<(u64, Trace)>,
     tidy: OnceLock<Tree>,
     full: OnceLock<Tree>,
@@ -76,25 +94,34 @@ pub(crate) struct Tree {
 
 impl Trace {
     pub(crate) fn new(raw: RawTrace) -> Self {
-        Self::of(Arc::new(raw), Vec::new())
+        Self {
+            inner: Arc::new(Inner {
+                raw,
+                tidy: OnceLock::new(),
+                full: OnceLock::new(),
+            }),
+            awaited: None,
+        }
+    }
+
+    /// Of which nothing is known.
+    pub(crate) fn empty() -> Self {
+        static EMPTY: OnceLock<Trace> = OnceLock::new();
+        EMPTY.get_or_init(|| Self::new(RawTrace::default())).clone()
     }
 
     /// The same, with the traces of tasks that are awaited by their handles.
     pub(crate) fn with_awaited(self, awaited: Vec<(u64, Trace)>) -> Self {
-        match awaited.is_empty() {
-            true => self,
-            false => Self::of(Arc::clone(&self.inner.raw), awaited),
+        if awaited.is_empty() {
+            return self;
         }
-    }
-
-    fn of(raw: Arc<RawTrace>, awaited: Vec<(u64, Trace)>) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                raw,
+            inner: self.inner,
+            awaited: Some(Arc::new(WithAwaited {
                 awaited,
                 tidy: OnceLock::new(),
                 full: OnceLock::new(),
-            }),
+            })),
         }
     }
 
@@ -180,25 +207,111 @@ impl Trace {
         awaits
     }
 
-    fn awaited_trees(&self, tree: fn(&Self) -> &Tree) -> Vec<(u64, &Tree)> {
-        let awaited = self.inner.awaited.iter();
-        awaited.map(|(task, trace)| (*task, tree(trace))).collect()
-    }
-
     /// What `{}` prints.
     pub(crate) fn tidy(&self) -> &Tree {
-        self.inner.tidy.get_or_init(|| {
-            let awaited = self.awaited_trees(Self::tidy);
-            tidy::tree(&self.inner.raw, &awaited)
-        })
+        if let Some(with) = &self.awaited {
+            return with.tidy.get_or_init(|| {
+                let awaited = with.trees(Self::tidy);
+                tidy::tree(&self.inner.raw, &awaited).tree
+            });
+        }
+        let made = self.inner.tidy.get_or_init(|| {
+            let making = &mut Making::new();
+            making.make(Kind::Tidy, &self.inner.raw)
+        });
+        made.tree(&self.inner.raw)
     }
 
     /// What `{:#}` prints.
     pub(crate) fn full(&self) -> &Tree {
-        self.inner.full.get_or_init(|| {
-            let awaited = self.awaited_trees(Self::full);
-            full::tree(&self.inner.raw, &awaited)
-        })
+        if let Some(with) = &self.awaited {
+            return with.full.get_or_init(|| {
+                let awaited = with.trees(Self::full);
+                full::tree(&self.inner.raw, &awaited).tree
+            });
+        }
+        let made = self.inner.full.get_or_init(|| {
+            let making = &mut Making::new();
+            making.make(Kind::Full, &self.inner.raw)
+        });
+        made.tree(&self.inner.raw)
+    }
+
+    /// Prepares what `{}` prints of many traces.
+    pub(crate) fn tidy_all<'a>(traces: impl Iterator<Item = &'a Self>) {
+        let mut making = Making::new();
+        for trace in traces.filter(|trace| trace.awaited.is_none()) {
+            let Inner { raw, tidy, .. } = &*trace.inner;
+            tidy.get_or_init(|| making.make(Kind::Tidy, raw));
+        }
+    }
+
+    /// What `{}` prints of this trace and of others, but for labels and times. `None` if it is this
+    /// one's alone, or if nobody has prepared it.
+    pub(crate) fn pattern(&self) -> Option<&Arc<Pattern>> {
+        match (&self.awaited, self.inner.tidy.get()) {
+            (None, Some(Made::Alike(pattern, _))) => Some(pattern),
+            _ => None,
+        }
+    }
+
+    /// As [`Pattern::each_own`].
+    pub(crate) fn each_own<'a>(&'a self, each: impl FnMut(usize, Own<'a>)) {
+        if let Some(pattern) = self.pattern() {
+            pattern.each_own(&self.inner.raw, each);
+        }
+    }
+}
+
+impl WithAwaited {
+    fn trees(&self, tree: fn(&Trace) -> &Tree) -> Vec<(u64, &Tree)> {
+        let awaited = self.awaited.iter();
+        awaited.map(|(task, trace)| (*task, tree(trace))).collect()
+    }
+}
+
+impl Made {
+    fn tree(&self, raw: &RawTrace) -> &Tree {
+        match self {
+            Self::Alone(tree) => tree,
+            Self::Alike(pattern, tree) => tree.get_or_init(|| Box::new(pattern.tree_of(raw))),
+        }
+    }
+}
+
+/// Makes trees of raw traces, one after the other.
+struct Making {
+    /// Room for a key.
+    key: Key,
+    paths: Arc<Paths>,
+}
+
+impl Making {
+    fn new() -> Self {
+        Self {
+            key: Key::default(),
+            paths: Paths::current(),
+        }
+    }
+
+    fn make(&mut self, kind: Kind, raw: &RawTrace) -> Made {
+        let is_worth_it = pattern::may_have(raw);
+        if is_worth_it && let Some(known) = pattern::find(&mut self.key, kind, raw, &self.paths) {
+            return Made::Alike(known, OnceLock::new());
+        }
+        let grown = match kind {
+            Kind::Tidy => tidy::tree(raw, &[]),
+            Kind::Full => full::tree(raw, &[]),
+        };
+        // It may have learnt of a workspace.
+        self.paths = Arc::clone(&grown.paths);
+        if !is_worth_it {
+            return Made::Alone(Box::new(grown.tree));
+        }
+        let pattern = Pattern::new(grown, raw);
+        let paths = Arc::clone(&self.paths);
+        let pattern = pattern::insert(&mut self.key, kind, raw, paths, pattern);
+        Made::Alike(pattern, OnceLock::new())
     }
 }
 

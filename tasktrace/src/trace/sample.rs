@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::frame::{Place, Times};
-use super::{Frame, Notes, Trace, Tree, Wait};
+use super::{Frame, Made, Notes, Trace, Tree, Wait};
 use crate::capture::RawTrace;
 
 impl Trace {
@@ -18,8 +18,10 @@ impl Trace {
             frames: copy(&frames),
             notes: notes.clone(),
         };
-        let is_new = trace.inner.full.set(full).is_ok();
-        assert!(is_new && trace.inner.tidy.set(Tree { frames, notes }).is_ok());
+        let tidy = Tree { frames, notes };
+        let is_new = |set: Result<(), Made>| set.is_ok();
+        assert!(is_new(trace.inner.full.set(Made::Alone(Box::new(full)))));
+        assert!(is_new(trace.inner.tidy.set(Made::Alone(Box::new(tidy)))));
         trace
     }
 }

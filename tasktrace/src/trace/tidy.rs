@@ -13,26 +13,27 @@ mod path;
 
 use self::path::Path;
 use super::Tree;
-use super::build::Builder;
+use super::build::{Builder, Finished};
 use super::frame::{Place, Wait};
 use super::live;
 use super::notes::Survey;
+use super::pattern::Grown;
 use crate::capture::{Entry, LeafKind, Marker, RawTrace, Stack};
 use crate::origin::Identity;
 use crate::symbol::{self, Paths, Symbols};
 
-pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
+pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
     let mut survey = Survey::default();
     let resolved: Vec<Vec<Part<'_>>> = raw
         .stacks
         .iter()
-        .map(|stack| parts(raw, *stack, &mut survey))
+        .map(|stack| parts(raw, stack, &mut survey))
         .collect();
     for part in resolved.iter().flatten() {
         learn_workspaces(part, raw);
     }
-    let paths = Paths::new();
+    let paths = Paths::current();
     let own = combinators::own_registrations(raw, &resolved);
     for ((stack, parts), own) in raw.stacks.iter().zip(&resolved).zip(own) {
         if own {
@@ -46,9 +47,12 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Tree {
         builder.add(frames, resource, wait(stack.kind), stack.count);
     }
     live::add(raw, awaited, &mut builder);
-    Tree {
-        frames: builder.finish(),
-        notes: survey.notes(raw),
+    let Finished { frames, seen } = builder.finish();
+    let notes = survey.notes(raw);
+    Grown {
+        tree: Tree { frames, notes },
+        seen,
+        paths,
     }
 }
 
@@ -101,20 +105,20 @@ enum Part<'a> {
     Missing(Place),
 }
 
-fn parts<'a>(raw: &'a RawTrace, stack: Stack, survey: &mut Survey) -> Vec<Part<'a>> {
+fn parts<'a>(raw: &'a RawTrace, stack: &Stack, survey: &mut Survey) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut caller = None;
     for entry in raw.entries(stack) {
         match entry {
             Entry::Ip(address) => {
-                let symbols = symbol::resolve(*address);
+                let symbols = symbol::resolve(address);
                 survey.see(&symbols);
-                let caller = caller.replace(*address);
+                let caller = caller.replace(address);
                 let between = caller.and_then(|caller| symbol::tail_caller(caller, &symbols));
                 parts.extend(between.map(Part::TailCaller));
                 parts.push(Part::Functions(symbols, Vec::new()));
             }
-            Entry::Marker(index) => match (raw.marker(*index), parts.last_mut()) {
+            Entry::Marker(index) => match (raw.marker(index), parts.last_mut()) {
                 (Some(marker), Some(Part::Functions(_, markers))) => markers.push(marker),
                 (Some(marker), _) => parts.push(Part::Root(marker)),
                 (None, _) => {}

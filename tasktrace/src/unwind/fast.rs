@@ -2,6 +2,7 @@
 //!
 //! * [`tables`]: finding them, and what they say of an address.
 //! * [`rule`]: as much of it as a walk needs, and the memory of it.
+//! * [`memory`]: whole walks that are known again.
 //!
 //! While it walks it allocates nothing and takes no lock. It guesses nothing either: where the
 //! tables do not say how to go on, the walk is lost, and the platform's unwinder tries.
@@ -12,30 +13,35 @@
 //! at the remainders of their addresses, so that functions that are on the stack together displace
 //! each other, and each has to be read from the tables again in every walk.
 
+mod memory;
 mod rule;
 mod tables;
 
 use std::arch::asm;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use gimli::UnwindContext;
 
+use self::memory::{Course, Memory, Word};
 use self::rule::Rules;
 use self::tables::{Generation, Tables};
 use super::{
-    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
+    Interrupted, Known, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress,
+    StackPointer,
 };
 
 #[derive(Default)]
 pub(crate) struct FastWalker {
     tables: Option<(Generation, Arc<Tables>)>,
     rules: Rules,
+    memory: Memory,
     /// Room for reading a table.
     context: UnwindContext<usize>,
 }
 
 /// What is to be known of a function to find its caller.
+#[derive(Clone)]
 struct Registers {
     stack_pointer: usize,
     frame_pointer: usize,
@@ -50,10 +56,12 @@ impl FastWalker {
         if self.tables.as_ref().is_none_or(|(of, _)| *of != generation) {
             self.tables = Some((generation, tables::loaded(generation)));
             self.rules = Rules::default();
+            self.memory = Memory::default();
         }
     }
 
     /// Appends the frames from the caller up to `mark`, leaf first.
+    #[cfg(test)]
     #[inline(never)]
     pub(crate) fn walk(
         &mut self,
@@ -62,19 +70,108 @@ impl FastWalker {
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
         let (ip, registers) = here();
-        let lowest = registers.stack_pointer;
-        let read = |address: usize| {
-            let inside = lowest <= address && address.checked_add(size_of::<usize>())? <= mark.0;
-            if !inside || !address.is_multiple_of(align_of::<usize>()) {
-                return None;
-            }
-            // SAFETY: the address is aligned, and the unwind tables say that a function that is
-            // running on this thread has saved a register there, so it is mapped stack. It is read
-            // as a plain integer, volatile, because it belongs to no object that the compiler
-            // knows.
-            Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
-        };
+        let read = own_stack(&registers, mark);
         self.walk_from(ip, registers, mark, limit, frames, read)
+    }
+
+    /// As `walk`. If it leads the same way as one before, it does not add frames. Whether that is so, or
+    /// will be the next time: then it is the [`last_known`](Self::last_known).
+    #[inline(never)]
+    pub(crate) fn walk_or_know(
+        &mut self,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> (Reach, bool) {
+        let (ip, registers) = here();
+        let read = own_stack(&registers, mark);
+        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, read) {
+            return (Reach::Mark, true);
+        }
+        let start = registers.clone();
+        let reach = self.walk_from(ip, registers, mark, limit, frames, read);
+        let course = match reach {
+            Reach::Mark if frames.len() <= memory::LONGEST => self.course(ip, start, mark, frames),
+            _ => None,
+        };
+        let will_be_known = course.is_some();
+        if let Some(course) = course {
+            self.memory.insert(course, frames);
+        }
+        (reach, will_be_known)
+    }
+
+    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
+        self.memory.last()
+    }
+
+    /// Goes once more over a walk that has come to its mark, for what it has depended on.
+    fn course(
+        &mut self,
+        ip: usize,
+        mut registers: Registers,
+        mark: Mark,
+        frames: &[PhysicalFrame],
+    ) -> Option<Course> {
+        let read = own_stack(&registers, mark);
+        let mut course = Course {
+            ip,
+            mark,
+            stack_pointer: registers.stack_pointer,
+            frame_pointer: None,
+            link: None,
+            words: Box::default(),
+        };
+        let start = (registers.frame_pointer, registers.link);
+        let words = RefCell::new(Vec::new());
+        // The words of which it is not known yet whether they matter are frame pointers. Where the
+        // current one is from: a word, or the register.
+        let mut matters: Vec<bool> = Vec::new();
+        let mut frame_pointer_from = None;
+        let (_, tables) = self.tables.as_ref()?;
+        let mut address = ip;
+        // The last is the marked function itself.
+        for _ in 0..=frames.len() {
+            let rule = self
+                .rules
+                .get_or_insert(address, || tables.rule_at(address, &mut self.context))?;
+            if rule.is_from_frame_pointer() {
+                match frame_pointer_from {
+                    Some(word) => matters[word] = true,
+                    None => course.frame_pointer = Some(start.0),
+                }
+            }
+            let above = rule.caller(&registers)?;
+            if above > mark.0 {
+                let words = words.into_inner();
+                let words = words.into_iter().zip(matters);
+                course.words = words
+                    .filter_map(|(word, matters)| matters.then_some(word))
+                    .collect();
+                return Some(course);
+            }
+            if rule.is_return_address_in_register() {
+                course.link = start.1;
+            }
+            let noting = |address| {
+                let value = read(address)?;
+                words.borrow_mut().push(Word { address, value });
+                Some(value)
+            };
+            let return_address = rule.unwind(above, &mut registers, noting)?;
+            address = return_address.wrapping_sub(1);
+            // The return address, if it was read, comes first.
+            let mut read_now = words.borrow().len() - matters.len();
+            if !rule.is_return_address_in_register() {
+                matters.push(true);
+                read_now -= 1;
+            }
+            if read_now > 0 {
+                frame_pointer_from = Some(matters.len());
+                matters.push(false);
+            }
+        }
+        None
     }
 
     /// As `walk`, from where another thread was interrupted.
@@ -227,6 +324,23 @@ impl FastWalker {
             address = ip.wrapping_sub(1);
         }
         Reach::Limit
+    }
+}
+
+/// Reads the stack of this thread, from a function with these registers up to `mark`.
+#[inline(always)]
+fn own_stack(registers: &Registers, mark: Mark) -> impl Fn(usize) -> Option<usize> + Copy + use<> {
+    let lowest = registers.stack_pointer;
+    move |address: usize| {
+        let inside = lowest <= address && address.checked_add(size_of::<usize>())? <= mark.0;
+        if !inside || !address.is_multiple_of(align_of::<usize>()) {
+            return None;
+        }
+        // SAFETY: the address is aligned, and the unwind tables say that a function that is running on
+        // this thread has saved a register there, or it is next to the marked function's stack pointer,
+        // so it is mapped stack. It is read as a plain integer, volatile, because it belongs to no
+        // object that the compiler knows.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 }
 

@@ -15,8 +15,11 @@
 )]
 mod fast;
 mod portable;
+mod way;
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+
+pub(crate) use way::{Step, Way};
 
 use crate::sync::StaticMutex as Mutex;
 
@@ -126,10 +129,49 @@ pub(crate) enum Reach {
     Lost,
 }
 
+/// A walk that came to its mark, and that will be known again.
+pub(crate) struct Known {
+    frames: Box<[PhysicalFrame]>,
+    /// What was made of it, by the marks on the way, from the outermost on.
+    ways: Vec<(Box<[Mark]>, Arc<Way>)>,
+}
+
+/// With more tasks than this on a stack, one in the other, their ways are not kept.
+const MOST_WAYS: usize = 8;
+
+impl Known {
+    fn new(frames: &[PhysicalFrame]) -> Self {
+        Self {
+            frames: frames.into(),
+            ways: Vec::new(),
+        }
+    }
+
+    /// Leaf first.
+    pub(crate) fn frames(&self) -> &[PhysicalFrame] {
+        &self.frames
+    }
+
+    /// What was made of it for these marks.
+    pub(crate) fn way(&self, marks: impl Iterator<Item = Mark> + Clone) -> Option<&Arc<Way>> {
+        let ways = self.ways.iter();
+        let mut found = ways.filter(|(of, _)| of.iter().copied().eq(marks.clone()));
+        found.next().map(|(_, way)| way)
+    }
+
+    pub(crate) fn keep_way(&mut self, marks: impl Iterator<Item = Mark>, way: &Arc<Way>) {
+        if self.ways.len() < MOST_WAYS {
+            self.ways.push((marks.collect(), Arc::clone(way)));
+        }
+    }
+}
+
 /// Walks stacks; keeps what makes the next walk faster.
 pub(crate) struct Walker {
     fast: Box<fast::FastWalker>,
     buffer: Vec<PhysicalFrame>,
+    /// Who had it last.
+    thread: usize,
 }
 
 /// Walkers that wait for the next capture. A walker is taken for the length of a capture, so the
@@ -142,11 +184,21 @@ const LARGEST_IDLE_BUFFER: usize = 1 << 12;
 
 impl Walker {
     pub(crate) fn acquire() -> Self {
-        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut walker = idle.unwrap_or_else(|| Self {
+        let thread = this_thread();
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a walker knows is mostly of the stack of one thread.
+        let own = idle.iter().rposition(|walker| walker.thread == thread);
+        let known = match own {
+            Some(own) => Some(idle.swap_remove(own)),
+            None => idle.pop(),
+        };
+        drop(idle);
+        let mut walker = known.unwrap_or_else(|| Self {
             fast: Box::default(),
             buffer: Vec::new(),
+            thread,
         });
+        walker.thread = thread;
         walker.fast.refresh();
         walker
     }
@@ -181,7 +233,29 @@ impl Walker {
         self.fast.walk_interrupted(thread, mark, limit, frames)
     }
 
+    /// As `walk`. If it leads the same way as one before, it does not add frames: then, or if it will be
+    /// known again, it is the [`last_known`](Self::last_known).
+    #[inline(never)]
+    pub(crate) fn walk_or_know(
+        &mut self,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
+    ) -> (Reach, bool) {
+        frames.clear();
+        match self.fast.walk_or_know(mark, limit, frames) {
+            (Reach::Lost, _) => (portable::walk(mark, limit, frames), false),
+            known => known,
+        }
+    }
+
+    /// The walk that was known, or will be.
+    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
+        self.fast.last_known()
+    }
+
     /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
+    #[cfg(test)]
     #[inline(never)]
     pub(crate) fn walk(
         &mut self,
@@ -195,6 +269,14 @@ impl Walker {
             reach => reach,
         }
     }
+}
+
+/// An address that no other living thread has.
+pub(crate) fn this_thread() -> usize {
+    thread_local!(static MARKER: u8 = const { 0 });
+    MARKER
+        .try_with(|marker| std::ptr::from_ref(marker).addr())
+        .unwrap_or(0)
 }
 
 /// Has the next walk find everything out anew.

@@ -1,6 +1,6 @@
 //! Where there is no fast walker, there is nothing to keep between walks.
 
-use super::{Interrupted, Mark, PhysicalFrame, Reach};
+use super::{Interrupted, Known, Mark, PhysicalFrame, Reach};
 
 /// About the stack pointer of the function into which this is inlined.
 #[inline(always)]
@@ -15,8 +15,22 @@ pub(crate) struct FastWalker;
 impl FastWalker {
     pub(crate) fn refresh(&mut self) {}
 
+    #[cfg(test)]
     pub(crate) fn walk(&mut self, _: Mark, _: usize, _: &mut Vec<PhysicalFrame>) -> Reach {
         Reach::Lost
+    }
+
+    pub(crate) fn walk_or_know(
+        &mut self,
+        _: Mark,
+        _: usize,
+        _: &mut Vec<PhysicalFrame>,
+    ) -> (Reach, bool) {
+        (Reach::Lost, false)
+    }
+
+    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
+        None
     }
 
     pub(crate) fn walk_interrupted(

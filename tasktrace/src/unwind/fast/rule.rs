@@ -70,6 +70,16 @@ impl Rule {
         })
     }
 
+    /// Whether the caller is found from the frame pointer.
+    pub(super) fn is_from_frame_pointer(self) -> bool {
+        self.base == Base::FramePointer
+    }
+
+    /// Whether the return address is still where the call left it: in a register.
+    pub(super) fn is_return_address_in_register(self) -> bool {
+        self.return_address == 0
+    }
+
     /// The stack pointer of the caller.
     #[inline]
     pub(super) fn caller(self, registers: &Registers) -> Option<usize> {

@@ -1,0 +1,144 @@
+//! What raw traces that differ only in labels and times have in common: the tree, but for those.
+//!
+//! To make frames of addresses takes long next to recording them, and most tasks of a program wait
+//! in one of a few ways. So it is done once for each way, and for the traces that are the same
+//! labels and times are put where they belong. [`key`] says which are the same, and [`known`] keeps
+//! what has been made.
+
+mod key;
+mod known;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Tree;
+use super::build::Seen;
+use super::frame::{Frame, Times, walk};
+use crate::capture::RawTrace;
+use crate::symbol::Paths;
+pub(super) use key::{Key, Kind};
+pub(super) use known::{find, insert};
+
+/// A tree for all raw traces with the same [`Key`].
+pub(crate) struct Pattern {
+    /// With the labels and the times of the one that it was made of.
+    tree: Tree,
+    /// Of which live frames the times are.
+    seen: Vec<Seen>,
+    /// Which frames have labels, and which of the labels of a trace in alphabetical order.
+    labels: Vec<(usize, usize)>,
+}
+
+/// What became of a raw trace: a tree, and of which live frames its times are.
+pub(super) struct Grown {
+    pub(super) tree: Tree,
+    pub(super) seen: Vec<Seen>,
+    /// What its paths were shortened with.
+    pub(super) paths: Arc<Paths>,
+}
+
+/// What is different in a frame of one trace and that of another with the same pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Own<'a> {
+    pub(crate) age: Option<Duration>,
+    pub(crate) not_polled_for: Option<Duration>,
+    pub(crate) label: Option<&'a str>,
+}
+
+/// Whether there is any point in looking for a pattern.
+pub(super) fn may_have(raw: &RawTrace) -> bool {
+    !Key::is_too_long(raw)
+}
+
+impl Pattern {
+    pub(super) fn new(grown: Grown, raw: &RawTrace) -> Self {
+        let Grown { tree, seen, .. } = grown;
+        let known = key::labels(raw);
+        let frames = walk(&tree.frames).enumerate();
+        let labels = frames.filter_map(|(at, frame)| {
+            let label = frame.label()?;
+            Some((at, known.binary_search(&label).ok()?))
+        });
+        Self {
+            labels: labels.collect(),
+            tree,
+            seen,
+        }
+    }
+
+    /// The tree, with labels and times of any of the traces.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree of one of the traces.
+    pub(super) fn tree_of(&self, raw: &RawTrace) -> Tree {
+        let frames: Vec<&Frame> = walk(&self.tree.frames).collect();
+        let mut own: Vec<Own<'_>> = vec![Own::default(); frames.len()];
+        self.each_own(raw, |at, of| own[at] = of);
+        // The copies of children come before those of their parents.
+        let mut copies: Vec<Frame> = Vec::new();
+        for (frame, own) in frames.into_iter().zip(own).rev() {
+            let mut children = copies.split_off(copies.len() - frame.children.len());
+            children.reverse();
+            let mut place = frame.place.clone();
+            if place.label.as_deref() != own.label {
+                place.label = own.label.map(Arc::from);
+            }
+            copies.push(Frame {
+                place,
+                wait: frame.wait,
+                count: frame.count,
+                is_resource: frame.is_resource,
+                times: Times {
+                    age: own.age,
+                    not_polled_for: own.not_polled_for,
+                },
+                children,
+            });
+        }
+        copies.reverse();
+        Tree {
+            frames: copies,
+            notes: self.tree.notes.clone(),
+        }
+    }
+
+    /// Tells of all frames that have a time or a label what these are in one of the traces. The frames
+    /// are told by their positions in a walk.
+    pub(super) fn each_own<'a>(&self, raw: &'a RawTrace, mut each: impl FnMut(usize, Own<'a>)) {
+        let known = match &*self.labels {
+            [] => Vec::new(),
+            _ => key::labels(raw),
+        };
+        let mut labels = self.labels.iter().copied().peekable();
+        let mut seen = self.seen.iter().peekable();
+        loop {
+            let next = [
+                labels.peek().map(|(at, _)| *at),
+                seen.peek().map(|it| it.at),
+            ];
+            let Some(at) = next.into_iter().flatten().min() else {
+                return;
+            };
+            let label = labels.next_if(|(of, _)| *of == at);
+            let mut own = Own {
+                label: label.and_then(|(_, rank)| known.get(rank).copied()),
+                ..Own::default()
+            };
+            while let Some(Seen { live, is_held, .. }) = seen.next_if(|seen| seen.at == at) {
+                let Some(live) = raw.live.get(*live) else {
+                    continue;
+                };
+                own.age = own.age.max(Some(live.age));
+                if *is_held {
+                    own.not_polled_for = own.not_polled_for.max(live.not_polled_for);
+                }
+            }
+            each(at, own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

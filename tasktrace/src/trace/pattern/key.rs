@@ -1,0 +1,138 @@
+//! What decides which tree becomes of a raw trace.
+//!
+//! That is the addresses, the live frames in which order, and what these are. Of the keys of frames
+//! it is only which are the same, and of labels which are the same, which of two comes first, and
+//! whether there is one.
+
+use std::sync::Arc;
+
+use crate::capture::{Marker, Numbers, RawTrace, Way};
+use crate::origin::{Identity, Origin};
+
+/// What kind of tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::trace) enum Kind {
+    Tidy,
+    Full,
+}
+
+/// What decides which tree becomes of a raw trace, as words: the same for those with the same tree.
+#[derive(Default)]
+pub(in crate::trace) struct Key {
+    words: Vec<u64>,
+}
+
+/// What takes more words than this is hardly ever there twice, and would take much memory.
+const LONGEST: usize = 1 << 12;
+
+// What is not the number of a live frame.
+const TASK: u64 = 0;
+const OTHER_TASK: u64 = 1;
+const NO_KEY: u64 = 2;
+const UNKNOWN: u64 = 3;
+const LIVE: u64 = 4;
+
+impl Key {
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Whether there is no point in one: the trace is hardly like another.
+    pub(super) fn is_too_long(raw: &RawTrace) -> bool {
+        let RawTrace { stacks, live, .. } = raw;
+        let markers = raw.markers().len();
+        let most_polls = stacks.len().saturating_mul(markers);
+        3 * (stacks.len() + markers + live.len()) + most_polls > LONGEST
+    }
+
+    /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.
+    pub(super) fn fill(
+        &mut self,
+        kind: Kind,
+        raw: &RawTrace,
+        mut number: impl FnMut(&Arc<Way>) -> u64,
+    ) {
+        let RawTrace { stacks, live, .. } = raw;
+        let markers = raw.markers();
+        let words = &mut self.words;
+        words.clear();
+        words.extend([
+            u64::from(kind == Kind::Full),
+            raw.dropped as u64,
+            raw.elsewhere as u64,
+            stacks.len() as u64,
+            markers.len() as u64,
+            live.len() as u64,
+        ]);
+        for stack in stacks {
+            words.extend([
+                stack.kind as u64 | (stack.count as u64) << 8,
+                number(&stack.way),
+            ]);
+            // As many as the way has marks.
+            match stack.first_poll() {
+                Some(first) => words.push(u64::from(first)),
+                None => words.extend(raw.polls(stack).map(|poll| u64::from(poll) | 1 << 32)),
+            }
+        }
+        let labels = labels(raw);
+        let mut keys = Numbers::of(live);
+        for marker in markers {
+            let number = match marker {
+                Marker { task, .. } if *task != raw.task => OTHER_TASK,
+                Marker { key: None, .. } => NO_KEY,
+                Marker { key: Some(key), .. } => find(&mut keys, *key),
+            };
+            push(words, number, marker.own_waker, &marker.identity, &labels);
+        }
+        let mut keys = Numbers::of(live);
+        for frame in live {
+            let parent = find(&mut keys, frame.parent);
+            let is_held = frame.not_polled_for.is_some();
+            push(words, parent, is_held, &frame.identity, &labels);
+        }
+    }
+}
+
+fn find(keys: &mut Numbers<'_>, key: u64) -> u64 {
+    match key {
+        0 => TASK,
+        key => keys.find(key).map_or(UNKNOWN, |at| at as u64 + LIVE),
+    }
+}
+
+fn push(words: &mut Vec<u64>, number: u64, flag: bool, identity: &Identity, labels: &[&str]) {
+    // They are there for ever, so where they are says which they are.
+    let (kind, what, place) = match identity.origin() {
+        Origin::Function(meta) => (0, std::ptr::from_ref(meta).addr(), 0),
+        Origin::Call { future, location } => {
+            let location = std::ptr::from_ref(location).addr();
+            (1, future.as_ptr().addr(), location)
+        }
+        Origin::Wait { what, location } => {
+            let location = std::ptr::from_ref(location).addr();
+            (2, what.as_ptr().addr(), location)
+        }
+    };
+    let label = match labels {
+        [] => None,
+        _ => identity.label_str(),
+    };
+    let label = label.and_then(|label| labels.binary_search(&label).ok());
+    let label = label.map_or(0, |rank| rank as u64 + 1);
+    words.extend([
+        kind | u64::from(flag) << 2 | number << 3 | label << 32,
+        what as u64,
+        place as u64,
+    ]);
+}
+
+/// The labels of a raw trace in alphabetical order, each once.
+pub(super) fn labels(raw: &RawTrace) -> Vec<&str> {
+    let markers = raw.markers().iter().map(|marker| &marker.identity);
+    let identities = markers.chain(raw.live.iter().map(|live| &live.identity));
+    let mut labels: Vec<&str> = identities.filter_map(Identity::label_str).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
