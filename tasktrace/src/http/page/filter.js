@@ -20,11 +20,15 @@ function filter(view, { query, state }) {
       found.push([group, null]);
       continue;
     }
-    const hays = rest.length > 0 ? group.haystacks() : null;
+    const marks = rest.map((word) => {
+      const marks = new Uint8Array(group.size);
+      group.search(word, marks);
+      return marks;
+    });
     const members = [];
     for (let member = 0; member < group.size; member++) {
       if (someWrong && !(valueAt(group.tasks.urgency, member) in WRONG)) continue;
-      if (hays === null || rest.every((word) => hays[member].includes(word))) members.push(member);
+      if (marks.every((marks) => marks[member] === 1)) members.push(member);
     }
     if (members.length > 0) found.push([group, members.length === group.size ? null : members]);
   }

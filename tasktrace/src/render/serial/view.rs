@@ -406,3 +406,6 @@ fn thread(member: &Member<'_>) -> Option<String> {
     // A string takes whatever is written.
     header::thread_of(&mut text, running).ok().map(|()| text)
 }
+
+#[cfg(test)]
+mod tests;
