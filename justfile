@@ -8,7 +8,7 @@ _list:
 ci:
     .ci/run
 
-# One step of it: fmt, clippy, docs, test, serial, release, loom, profiles.
+# One step of it: fmt, clippy, docs, test, serial, release, browser, loom, profiles.
 step name:
     .ci/run {{name}}
 
@@ -18,6 +18,15 @@ run:
 
 test:
     cargo test --workspace
+
+# The page in a real browser. See `tests/browser/README.md`.
+browser:
+    .ci/run browser
+
+# Pictures of the page, to be looked at.
+browser-shots directory:
+    cargo build --release -p tasktrace-tests --features http --bin page_server
+    cd tests/browser && npm ci && npm run shots -- "$(realpath -m {{invocation_directory()}}/{{directory}})"
 
 fmt:
     cargo fmt --all

@@ -13,7 +13,7 @@
 //! The format is for the page of the same version, and not for others: they are served [`json`](
 //! crate::Dump::json).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
@@ -88,7 +88,27 @@ struct View<'a> {
 struct Shown<'a> {
     id: String,
     group: Group<'a>,
+    /// What tells its tasks from each other.
+    labels: Vec<Option<&'a str>>,
     live: Vec<Live<'a>>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(id: String, group: Group<'a>) -> Self {
+        let live = Live::of(&group.members);
+        // Where a task has no label, that of the function that it runs.
+        let of_functions = live.first().filter(|live| live.at == 0);
+        let labels = group.members.iter().enumerate().map(|(at, member)| {
+            let of_function = || of_functions.and_then(|live| live.labels[at]);
+            member.task.label().or_else(of_function)
+        });
+        Self {
+            labels: labels.collect(),
+            id,
+            group,
+            live,
+        }
+    }
 }
 
 impl<'a> View<'a> {
@@ -102,11 +122,7 @@ impl<'a> View<'a> {
         let roots = forest.root_positions().iter().copied();
         let mut used = BTreeSet::new();
         let groups = group::groups(members, Detail::Tidy).into_iter();
-        let groups = groups.map(|group| Shown {
-            id: id(&group, &mut used),
-            live: Live::of(&group.members),
-            group,
-        });
+        let groups = groups.map(|group| Shown::new(id(&group, &mut used), group));
         Self {
             about,
             forest,
@@ -121,7 +137,7 @@ impl<'a> View<'a> {
 
     /// What the program was built without.
     fn missing(&self) -> Option<&'static str> {
-        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree);
+        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree());
         trees.find_map(|tree| tree.notes.missing).map(missing_word)
     }
 }
@@ -132,7 +148,7 @@ fn id(group: &Group<'_>, used: &mut BTreeSet<String>) -> String {
     let mut hasher = DefaultHasher::new();
     first.task.name().hash(&mut hasher);
     std::mem::discriminant(first.task.state()).hash(&mut hasher);
-    shape::hash_of(&first.tree.frames, &mut hasher);
+    shape::hash_of(&first.tree().frames, &mut hasher);
     let mut hash = hasher.finish();
     loop {
         let id = format!("{hash:016x}");
@@ -182,9 +198,12 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
 
 impl<'a> View<'a> {
     fn group(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
-        let Shown { id, group, live } = shown;
+        let Shown {
+            id, group, live, ..
+        } = shown;
+        let tree = group.first().tree();
         let first = group.first();
-        let notes = &first.tree.notes;
+        let notes = &tree.notes;
         object!("Group", {
             "id": id.as_str(),
             "name": first.task.name(),
@@ -193,14 +212,15 @@ impl<'a> View<'a> {
             "source": first.task.source(),
             "leaves_not_recorded": notes.dropped,
             "wakers_of_other_threads": notes.elsewhere,
-            "frames": frames(&first.tree.frames),
-            "tasks": self.tasks(&group.members),
-            "live": List::new(live.len(), move || live.iter().map(|live| live.value(group))),
+            "frames": frames(&tree.frames),
+            "tasks": self.tasks(shown),
+            "live": List::new(live.len(), move || live.iter().map(|live| live.value(&shown.labels))),
         })
     }
 
     /// What makes the tasks of a group differ.
-    fn tasks(&'a self, members: &'a [Member<'a>]) -> Value<'a> {
+    fn tasks(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
+        let members = &shown.group.members[..];
         let place = move |member: &Member<'_>| {
             let place = member.task.spawned_at()?;
             self.places.binary_search(&place).ok()
@@ -215,7 +235,7 @@ impl<'a> View<'a> {
         object!("Tasks", {
             "len": members.len(),
             "id": column(members, |it| it.task.id().get()),
-            "label": column(members, |it| it.task.label()),
+            "label": column(&shown.labels, |label| *label),
             "age_ms": column(members, |it| millis(it.task.age())),
             "waited_ms": column(members, |it| it.task.in_state().map(millis)),
             "polls": column(members, |it| it.task.polls()),
@@ -260,55 +280,74 @@ struct Live<'a> {
     /// Where it is in the order of [`walk`].
     at: usize,
     labels: Vec<Option<&'a str>>,
-    ages: Vec<Option<u64>>,
-    held: Vec<Option<u64>>,
+    ages: Vec<Option<Duration>>,
+    held: Vec<Option<Duration>>,
 }
 
 impl<'a> Live<'a> {
+    /// Of tasks whose trees are alike, in the order of [`walk`].
     fn of(members: &[Member<'a>]) -> Vec<Self> {
-        let is_live = |frame: &Frame| frame.label().is_some() || frame.age().is_some();
-        let mut at: BTreeSet<usize> = BTreeSet::new();
-        for member in members {
-            let frames = walk(&member.tree.frames).map(|step| step.frame).enumerate();
-            at.extend(frames.filter(|(_, frame)| is_live(frame)).map(|(at, _)| at));
+        let mut all: BTreeMap<usize, Self> = BTreeMap::new();
+        for (number, member) in members.iter().enumerate() {
+            let add = |at: usize, label, age, held| {
+                let live = all.entry(at).or_insert_with(|| Self::new(at));
+                live.fill(number);
+                live.labels.push(label);
+                live.ages.push(age);
+                live.held.push(held);
+            };
+            each_live(member, add);
         }
-        let mut all: Vec<Self> = at.iter().map(|at| Self::new(*at, members.len())).collect();
-        for member in members {
-            let mut frames = walk(&member.tree.frames).map(|step| step.frame).enumerate();
-            for live in &mut all {
-                // Both are in the same order.
-                let frame = frames
-                    .find(|(at, _)| *at == live.at)
-                    .map(|(_, frame)| frame);
-                live.labels.push(frame.and_then(Frame::label));
-                live.ages.push(frame.and_then(Frame::age).map(millis));
-                live.held
-                    .push(frame.and_then(Frame::not_polled_for).map(millis));
-            }
-        }
+        let mut all: Vec<Self> = all.into_values().collect();
+        all.iter_mut().for_each(|live| live.fill(members.len()));
         all
     }
 
-    fn new(at: usize, members: usize) -> Self {
+    fn new(at: usize) -> Self {
         Self {
             at,
-            labels: Vec::with_capacity(members),
-            ages: Vec::with_capacity(members),
-            held: Vec::with_capacity(members),
+            labels: Vec::new(),
+            ages: Vec::new(),
+            held: Vec::new(),
         }
     }
 
-    fn value(&'a self, group: &'a Group<'a>) -> Value<'a> {
-        let labels = group.members.iter().map(|it| it.task.label());
+    /// Nothing is known of the rest of so many.
+    fn fill(&mut self, members: usize) {
+        self.labels.resize(members, None);
+        self.ages.resize(members, None);
+        self.held.resize(members, None);
+    }
+
+    /// `labels` are those of the tasks.
+    fn value(&'a self, labels: &'a [Option<&'a str>]) -> Value<'a> {
         // The outermost frame of a task most often has its label, which need not be said twice.
-        let is_task = labels.eq(self.labels.iter().copied());
+        let is_task = self.labels == labels;
         object!("Live", {
             "frame": self.at,
             "label_is_task": u32::from(is_task),
             "label": (!is_task).then(|| column(&self.labels, |label| *label)),
-            "age_ms": column(&self.ages, |age| *age),
-            "not_polled_for_ms": column(&self.held, |time| *time),
+            "age_ms": column(&self.ages, |age| age.map(millis)),
+            "not_polled_for_ms": column(&self.held, |time| time.map(millis)),
         })
+    }
+}
+
+/// The label and the times of each frame of a task that has any, and where it is.
+fn each_live<'a>(
+    member: &Member<'a>,
+    mut each: impl FnMut(usize, Option<&'a str>, Option<Duration>, Option<Duration>),
+) {
+    let trace = member.task.trace();
+    if trace.pattern().is_some() {
+        // Nobody need make its tree.
+        return trace.each_own(|at, own| each(at, own.label, own.age, own.not_polled_for));
+    }
+    for (at, step) in walk(&member.tree().frames).enumerate() {
+        let (label, age) = (step.frame.label(), step.frame.age());
+        if label.is_some() || age.is_some() {
+            each(at, label, age, step.frame.not_polled_for());
+        }
     }
 }
 
@@ -367,3 +406,6 @@ fn thread(member: &Member<'_>) -> Option<String> {
     // A string takes whatever is written.
     header::thread_of(&mut text, running).ok().map(|()| text)
 }
+
+#[cfg(test)]
+mod tests;

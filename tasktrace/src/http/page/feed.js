@@ -1,0 +1,95 @@
+// Where data comes from: the program, asked again and again while somebody looks.
+
+/** An answer that takes longer does not come. */
+const PATIENCE = 20_000;
+
+/** Beside the page, which may be mounted at `/debug/tasks` or at `/debug/tasks/`. */
+const BASE = location.pathname.replace(/\/*$/, "/");
+
+class Feed {
+  /** `got(doc)` is called with each answer, `changed()` whenever `health` may have changed. */
+  constructor(settings, { got, changed }) {
+    this.settings = settings;
+    this.got = got;
+    this.changed = changed;
+    this.paused = false;
+    this.error = null;
+    /** When the last data came, and when an answer was last asked for in vain. */
+    this.received = null;
+    this.failedSince = null;
+    this.lastTook = 0;
+    this.timer = 0;
+    this.request = null;
+    document.addEventListener("visibilitychange", () => {
+      // Nobody looks, so the program is left alone.
+      if (document.hidden) this.stop();
+      else this.start();
+    });
+  }
+
+  start() {
+    this.stop();
+    if (!this.paused && !document.hidden) this.ask();
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.request?.abort();
+    this.request = null;
+  }
+
+  setPaused(paused) {
+    this.paused = paused;
+    if (paused) this.stop();
+    else this.start();
+    this.changed();
+  }
+
+  async ask() {
+    const request = new AbortController();
+    this.request = request;
+    const patience = setTimeout(() => request.abort(new Error("no answer in time")), PATIENCE);
+    const began = performance.now();
+    try {
+      const response = await fetch(`${BASE}view.json?capture=${this.settings.capture}`, {
+        signal: request.signal,
+        cache: "no-store",
+        headers: { accept: "application/json" },
+      });
+      if (!response.ok) throw new Error(`it answers with status ${response.status}`);
+      const doc = await response.json();
+      if (doc.schema !== "tasktrace.view/1") throw new Error("the page is of another version: load it again");
+      if (this.request !== request) return;
+      this.received = Date.now();
+      this.error = null;
+      this.failedSince = null;
+      this.lastTook = performance.now() - began;
+      this.got(doc);
+    } catch (error) {
+      // It was told to stop.
+      if (this.request !== request) return;
+      this.error = error instanceof TypeError ? "it cannot be reached" : error.message;
+      this.failedSince ??= Date.now();
+    } finally {
+      clearTimeout(patience);
+    }
+    this.changed();
+    // However slow the program is, it is left alone for as long as it was kept busy.
+    const pause = Math.max(this.settings.rate, this.lastTook);
+    this.timer = setTimeout(() => this.ask(), this.error === null ? pause : Math.max(1_000, Math.min(pause, 5_000)));
+  }
+
+  /** How old the data is, or null if there is none. */
+  age() {
+    return this.received === null ? null : Date.now() - this.received;
+  }
+
+  /** live, paused, stale, gone, or waiting for the first answer. */
+  health() {
+    if (this.paused) return "paused";
+    if (this.error !== null) return "gone";
+    if (this.received === null) return "waiting";
+    const due = Math.max(this.settings.rate, this.lastTook) + this.lastTook;
+    return this.age() > due + 3_000 ? "stale" : "live";
+  }
+}

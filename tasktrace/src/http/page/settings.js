@@ -1,0 +1,69 @@
+// What the reader has chosen. What is looked for is in the address, so that it can be sent to others;
+// what is a matter of taste stays in this browser.
+
+const DEFAULTS = {
+  tab: "tasks",
+  query: "",
+  state: "all",
+  sort: "urgency",
+  reversed: false,
+  grouped: true,
+  weight: "tasks",
+  capture: 1,
+  rate: 2_000,
+  theme: "auto",
+};
+
+const TASTE = ["theme", "rate"];
+
+function loadSettings() {
+  const settings = { ...DEFAULTS };
+  const read = (pairs) => {
+    for (const [name, text] of pairs) {
+      if (!(name in DEFAULTS)) continue;
+      const type = typeof DEFAULTS[name];
+      settings[name] = type === "number" ? Number(text) || DEFAULTS[name] * (text === "0" ? 0 : 1) : type === "boolean" ? text === "true" : text;
+    }
+  };
+  try {
+    read(TASTE.map((name) => [name, localStorage.getItem(`tasktrace.${name}`)]).filter(([, text]) => text !== null));
+  } catch {
+    // It may be forbidden to remember anything.
+  }
+  read(new URLSearchParams(location.hash.slice(1)));
+  // Only what there is to choose from: an address may be of another version, or mistyped.
+  const choices = { tab: ["tasks", "flame", "awaits"], state: ["all", "wrong", ...STATES.map(([state]) => state)], theme: ["auto", "light", "dark"] };
+  for (const id of ["sort", "weight", "capture", "rate"]) choices[id] = [...byId(id).options].map((option) => option.value);
+  for (const [name, values] of Object.entries(choices)) {
+    if (!values.includes(String(settings[name]))) settings[name] = DEFAULTS[name];
+  }
+  return settings;
+}
+
+function saveSettings(settings, selected) {
+  const address = new URLSearchParams();
+  for (const [name, value] of Object.entries(settings)) {
+    if (!TASTE.includes(name) && value !== DEFAULTS[name]) address.set(name, String(value));
+  }
+  if (selected !== null) address.set("open", String(selected));
+  const hash = address.toString();
+  history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
+  try {
+    for (const name of TASTE) localStorage.setItem(`tasktrace.${name}`, String(settings[name]));
+  } catch {
+    // As above.
+  }
+}
+
+/** A task by its number, or a group by what it is known by. */
+function loadSelected() {
+  const open = new URLSearchParams(location.hash.slice(1)).get("open");
+  return open === null ? null : /^\d{1,15}$/.test(open) ? Number(open) : open;
+}
+
+function applyTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  byId("theme").textContent = { auto: "◐", light: "☀", dark: "☾" }[theme];
+  byId("theme").setAttribute("aria-label", { auto: "Light or dark as the system has it", light: "Light", dark: "Dark" }[theme]);
+}

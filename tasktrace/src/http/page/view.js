@@ -1,0 +1,324 @@
+// What the program said, as the page needs it: see `render/serial/view.rs`.
+
+/** The states, in the order in which they are offered. */
+const STATES = [
+  ["suspended", "suspended"],
+  ["running", "running"],
+  ["woken", "woken"],
+  ["never_polled", "new"],
+  ["finished", "finished"],
+];
+const STATE_NAMES = Object.fromEntries(STATES);
+
+/** What may be wrong, the most urgent first: what it is called, and what it means. */
+const WRONG = {
+  in_cycle: ["deadlock", "It awaits a task that awaits it: none of them can go on."],
+  blocking: ["blocks thread", "It has been in a single poll for a second or longer. Other tasks wait for that thread in vain."],
+  no_waker: ["no waker", "It waits, but has no waker registered: nothing can wake it."],
+  holding: ["held, not polled", "It has stopped polling a future that it keeps. What that holds in turn, such as a lock, stays held."],
+  starved: ["not polled", "It is ready, but its executor has not polled it for a second or longer."],
+};
+
+/** A column is a list, or the one value that all have. */
+const valueAt = (column, at) => (Array.isArray(column) ? column[at] : column);
+
+class View {
+  constructor(doc, received) {
+    this.doc = doc;
+    this.received = received;
+    this.process = doc.process;
+    this.asked = doc.asked === 1;
+    this.total = doc.total;
+    this.groups = doc.groups.map((group, at) => new Group(group, at, doc.places));
+    // All tasks, group by group.
+    this.id = new Float64Array(this.total);
+    this.groupOf = new Uint32Array(this.total);
+    this.waited = new Float64Array(this.total);
+    this.age = new Float64Array(this.total);
+    this.polls = new Float64Array(this.total);
+    let at = 0;
+    for (const group of this.groups) {
+      group.first = at;
+      const tasks = group.tasks;
+      for (let member = 0; member < group.size; member++, at++) {
+        this.id[at] = valueAt(tasks.id, member);
+        this.groupOf[at] = group.at;
+        this.waited[at] = valueAt(tasks.waited_ms, member) ?? NaN;
+        this.age[at] = valueAt(tasks.age_ms, member);
+        this.polls[at] = valueAt(tasks.polls, member);
+      }
+      group.measure(this);
+    }
+  }
+
+  group(task) {
+    return this.groups[this.groupOf[task]];
+  }
+
+  member(task) {
+    return task - this.group(task).first;
+  }
+
+  label(task) {
+    return this.group(task).label(this.member(task));
+  }
+
+  state(task) {
+    return this.group(task).state;
+  }
+
+  urgency(task) {
+    return valueAt(this.group(task).tasks.urgency, this.member(task));
+  }
+
+  spawnedAt(task) {
+    return this.group(task).spawnedAt(this.member(task));
+  }
+
+  parent(task) {
+    return valueAt(this.group(task).tasks.parent, this.member(task));
+  }
+
+  thread(task) {
+    return valueAt(this.group(task).tasks.thread, this.member(task));
+  }
+
+  /** The task with this number, or undefined. */
+  task(id) {
+    if (!this.byId) {
+      this.byId = new Map();
+      for (let task = 0; task < this.total; task++) this.byId.set(this.id[task], task);
+    }
+    return this.byId.get(id);
+  }
+
+  /** The numbers of the tasks that a task awaits. */
+  awaits(task) {
+    return this.edges().awaits.get(task) ?? [];
+  }
+
+  /** The tasks that await the one with this number. */
+  awaitedBy(id) {
+    return this.edges().awaitedBy.get(id) ?? [];
+  }
+
+  edges() {
+    if (!this.known) {
+      const [awaits, awaitedBy] = [new Map(), new Map()];
+      for (const group of this.groups) {
+        for (const [member, ...awaited] of group.tasks.awaits) {
+          awaits.set(group.first + member, awaited);
+          for (const id of awaited) {
+            if (!awaitedBy.has(id)) awaitedBy.set(id, []);
+            awaitedBy.get(id).push(group.first + member);
+          }
+        }
+      }
+      this.known = { awaits, awaitedBy };
+    }
+    return this.known;
+  }
+
+  /** The cycle that a task is in, as numbers, or undefined. */
+  cycle(id) {
+    return this.doc.cycles.find((cycle) => cycle.includes(id));
+  }
+
+  /** How many tasks are in each state, and how many look wrong. */
+  counts() {
+    const counts = { all: this.total, wrong: 0 };
+    for (const [state] of STATES) counts[state] = 0;
+    for (const group of this.groups) {
+      counts[group.state] += group.size;
+      counts.wrong += group.wrongCount;
+    }
+    return counts;
+  }
+}
+
+/** Tasks of the same name in the same state at the same place. */
+class Group {
+  constructor(doc, at, places) {
+    this.at = at;
+    this.id = doc.id;
+    this.name = doc.name;
+    this.state = doc.state;
+    this.urgency = doc.urgency;
+    this.source = doc.source;
+    this.tasks = doc.tasks;
+    this.size = doc.tasks.len;
+    this.places = places;
+    this.notes = [];
+    if (doc.leaves_not_recorded) {
+      this.notes.push(`${plural(doc.leaves_not_recorded, "more leaf").replace("leafs", "leaves")} not recorded: the trace is too large`);
+    }
+    if (doc.wakers_of_other_threads) {
+      this.notes.push(`${plural(doc.wakers_of_other_threads, "waker")} registered by other threads, of whom there is no stack`);
+    }
+    const { len, ...columns } = doc.frames;
+    this.frames = Array.from({ length: len }, (_, frame) => ({
+      at: frame,
+      parent: valueAt(columns.parent, frame),
+      name: valueAt(columns.name, frame),
+      file: valueAt(columns.file, frame),
+      line: valueAt(columns.line, frame),
+      column: valueAt(columns.column, frame),
+      wait: valueAt(columns.wait, frame),
+      count: valueAt(columns.count, frame),
+      isResource: valueAt(columns.resource, frame) === 1,
+      children: [],
+    }));
+    this.roots = [];
+    for (const frame of this.frames) {
+      if (frame.parent === null) this.roots.push(frame);
+      else this.frames[frame.parent].children.push(frame);
+    }
+    this.live = new Map(doc.live.map((live) => [live.frame, live]));
+  }
+
+  /** What is the least and the greatest of its tasks. */
+  measure(view) {
+    this.longest = -Infinity;
+    this.shortest = Infinity;
+    this.oldest = -Infinity;
+    this.youngest = Infinity;
+    this.fewestPolls = Infinity;
+    this.mostPolls = -Infinity;
+    this.wrongCount = 0;
+    const urgency = this.tasks.urgency;
+    for (let member = 0; member < this.size; member++) {
+      const task = this.first + member;
+      // Comparisons with what is not known are false.
+      if (view.waited[task] > this.longest) this.longest = view.waited[task];
+      if (view.waited[task] < this.shortest) this.shortest = view.waited[task];
+      if (view.age[task] > this.oldest) this.oldest = view.age[task];
+      if (view.age[task] < this.youngest) this.youngest = view.age[task];
+      if (view.polls[task] > this.mostPolls) this.mostPolls = view.polls[task];
+      if (view.polls[task] < this.fewestPolls) this.fewestPolls = view.polls[task];
+      if (valueAt(urgency, member) in WRONG) this.wrongCount++;
+    }
+  }
+
+  label(member) {
+    return valueAt(this.tasks.label, member);
+  }
+
+  spawnedAt(member) {
+    const place = valueAt(this.tasks.spawned_at, member);
+    return place === null ? null : this.places[place];
+  }
+
+  /** The label of a frame in the tree of one of the tasks. */
+  frameLabel(frame, member) {
+    const live = this.live.get(frame.at);
+    if (!live) return null;
+    return live.label_is_task ? this.label(member) : valueAt(live.label, member);
+  }
+
+  /** Whether the tasks have several labels for a frame. */
+  labelsDiffer(frame) {
+    const live = this.live.get(frame.at);
+    return Boolean(live) && Array.isArray(live.label_is_task ? this.tasks.label : live.label);
+  }
+
+  /** The times of a frame: [least, greatest] in one task, or in all. */
+  frameAge(frame, member) {
+    return this.times(this.live.get(frame.at)?.age_ms, member);
+  }
+
+  notPolledFor(frame, member) {
+    return this.times(this.live.get(frame.at)?.not_polled_for_ms, member);
+  }
+
+  times(column, member) {
+    if (column === undefined || column === null) return null;
+    if (!Array.isArray(column)) return [column, column];
+    if (member !== null) return column[member] === null ? null : [column[member], column[member]];
+    let [least, greatest] = [Infinity, -Infinity];
+    for (const time of column) {
+      if (time !== null && time < least) least = time;
+      if (time !== null && time > greatest) greatest = time;
+    }
+    return greatest === -Infinity ? null : [least, greatest];
+  }
+
+  /** The waiting lines: what is waited for, and by which line. What is held comes first. */
+  waits() {
+    if (!this.known) {
+      const points = this.frames.filter((frame) => frame.wait !== null);
+      this.known = points.map((frame) => {
+        const function_ = frame.isResource && frame.parent !== null ? this.frames[frame.parent] : null;
+        return { frame, function_, count: Math.max(1, frame.count) };
+      });
+      const order = (wait) => ["no_waker", "not_polled"].indexOf(wait.frame.wait) === -1;
+      this.known.sort((one, other) => order(one) - order(other));
+    }
+    return this.known;
+  }
+
+  /** What its tasks have in common, to search in. */
+  haystack() {
+    if (this.hay === undefined) {
+      const texts = [this.name];
+      for (const frame of this.frames) texts.push(frame.name, placeOf(frame));
+      if (!Array.isArray(this.tasks.spawned_at)) texts.push(this.spawnedAt(0) ?? "");
+      this.hay = texts.join("\n").toLowerCase();
+    }
+    return this.hay;
+  }
+
+  /** Marks in `found` the tasks in which there is this word. */
+  search(word, found) {
+    if (/^#?\d+$/.test(word)) {
+      for (let member = 0; member < this.size; member++) {
+        if (`#${valueAt(this.tasks.id, member)}`.includes(word)) found[member] = 1;
+      }
+    }
+    for (const column of this.searched()) {
+      if (Array.isArray(column)) column.forEach((text, member) => text?.toLowerCase().includes(word) && (found[member] = 1));
+      else if (typeof column === "string") {
+        if (column.toLowerCase().includes(word)) found.fill(1);
+      } else column.mark(word, found);
+    }
+  }
+
+  /** What tells its tasks apart, to search in. */
+  searched() {
+    if (!this.columns) {
+      const labels = [...this.live.values()].map((live) => live.label);
+      const columns = [this.tasks.label, ...labels].filter((column) => column !== null);
+      if (Array.isArray(this.tasks.spawned_at)) columns.push(this.tasks.spawned_at.map((place) => (place === null ? null : this.places[place])));
+      this.columns = columns.map((column) => (Array.isArray(column) ? Searched.of(column) : column));
+    }
+    return this.columns;
+  }
+}
+
+/** A column of texts as one: to look for a word in it takes a hundredth of the time. */
+class Searched {
+  static of(column) {
+    const all = column.map((text) => text ?? "").join("\n");
+    const searched = new Searched(column, all.toLowerCase());
+    // There are letters that are several in lower case.
+    return searched.all.length === all.length ? searched : column;
+  }
+
+  constructor(column, all) {
+    this.all = all;
+    this.ends = new Uint32Array(column.length);
+    let end = 0;
+    column.forEach((text, at) => {
+      end += (text?.length ?? 0) + 1;
+      this.ends[at] = end;
+    });
+  }
+
+  mark(word, found) {
+    let at = 0;
+    for (let start = this.all.indexOf(word); start !== -1; start = this.all.indexOf(word, this.ends[at] ?? Infinity)) {
+      while (this.ends[at] <= start) at++;
+      found[at] = 1;
+      if (at === this.ends.length - 1) return;
+    }
+  }
+}

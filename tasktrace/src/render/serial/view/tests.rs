@@ -1,0 +1,196 @@
+//! What the page is told. What it makes of it is tested in a browser, in `tests/browser/`.
+
+use serde_json::{Value as Read, json};
+
+use super::*;
+use crate::dump::sample::{dump, id, secs, task};
+use crate::trace::{Frame, Trace};
+
+fn about() -> About {
+    About {
+        program: "app".into(),
+        pid: 4711,
+        taken: UNIX_EPOCH + secs(12.5),
+        took: secs(0.25),
+        asked: true,
+    }
+}
+
+fn view(dump: &Dump) -> Read {
+    serde_json::from_str(&dump.view(&about()).to_string()).expect("it is JSON")
+}
+
+fn worker(number: u64, label: &str, key: &str) -> TaskDump {
+    let load = Frame::sample("app::load", 20).with_label(key).aged(1.0);
+    let lock = Frame::sample("tokio::sync::Mutex::lock", 455).into_resource();
+    let frames = Frame::sample("app::worker", 10)
+        .with_label(label)
+        .aged(2.0)
+        .with_children([load.with_children([lock])]);
+    task(number, "app::worker").at([frames])
+}
+
+#[test]
+fn the_head() {
+    let mut two = dump([task(1, "app::one"), task(2, "app::two")]);
+    two = Dump::new(two.tasks().cloned().collect(), Some(3));
+    let view = view(&two);
+    assert_eq!(view["schema"], "tasktrace.view/1");
+    assert_eq!(view["process"], json!({ "name": "app", "pid": 4711 }));
+    assert_eq!(
+        (&view["taken_ms"], &view["took_ms"]),
+        (&json!(12_500), &json!(250))
+    );
+    assert_eq!((&view["total"], &view["untraced"]), (&json!(2), &json!(3)));
+    assert_eq!(view["asked"], 1);
+}
+
+#[test]
+fn tasks_that_are_alike_are_one_group_with_a_column_for_what_differs() {
+    let view = view(&dump([
+        worker(1, "one", "a").suspended_for(3.0),
+        worker(2, "two", "a").suspended_for(4.0),
+        task(3, "app::other"),
+    ]));
+    let groups = view["groups"].as_array().expect("a list");
+    assert_eq!(groups.len(), 2);
+    let group = &groups[0];
+    assert_eq!(
+        (&group["name"], &group["state"]),
+        (&json!("app::worker"), &json!("suspended"))
+    );
+    let tasks = &group["tasks"];
+    assert_eq!(tasks["len"], 2);
+    // The longest first.
+    assert_eq!(tasks["id"], json!([2, 1]));
+    assert_eq!(tasks["waited_ms"], json!([4_000, 3_000]));
+    assert_eq!(
+        tasks["label"],
+        json!(["two", "one"]),
+        "that of the function"
+    );
+    // What is the same for all is said once.
+    assert_eq!(tasks["polls"], 41);
+    assert_eq!(tasks["spawned_at"], Read::Null);
+
+    let frames = &group["frames"];
+    assert_eq!(frames["len"], 3);
+    assert_eq!(frames["parent"], json!([null, 0, 1]));
+    assert_eq!(
+        frames["name"],
+        json!(["app::worker", "app::load", "tokio::sync::Mutex::lock"])
+    );
+    assert_eq!(frames["file"], "src/main.rs");
+    assert_eq!(frames["wait"], json!([null, null, "registered"]));
+    assert_eq!(frames["resource"], json!([0, 0, 1]));
+
+    let live = group["live"].as_array().expect("a list");
+    assert_eq!(live.len(), 2);
+    assert_eq!(
+        (&live[0]["frame"], &live[0]["label_is_task"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(
+        (&live[1]["frame"], &live[1]["label"]),
+        (&json!(1), &json!("a"))
+    );
+    assert_eq!(live[1]["age_ms"], 1_000);
+}
+
+#[test]
+fn who_awaits_whom() {
+    let mut one = task(1, "app::one").awaiting([2, 9]);
+    one.parent = Some(id(7));
+    one.spawned_at = Some(Location::caller());
+    let view = view(&dump([
+        one,
+        task(2, "app::two"),
+        task(3, "app::three").awaiting([4]),
+        task(4, "app::four").awaiting([3]),
+    ]));
+    assert_eq!(view["cycles"], json!([[3, 4]]));
+    assert_eq!(view["cycles_total"], 1);
+    assert_eq!(view["roots"], json!([1, 3]));
+    let groups = view["groups"].as_array().expect("a list");
+    let of = |name: &str| {
+        let group = groups.iter().find(|group| group["name"] == name);
+        group.expect("it is there").clone()
+    };
+    assert_eq!(
+        groups[0]["urgency"], "in_cycle",
+        "what is wrong comes first"
+    );
+    let one = of("app::one");
+    assert_eq!(one["tasks"]["awaits"], json!([[0, 2, 9]]));
+    assert_eq!(one["tasks"]["parent"], 7);
+    let place = view["places"][0].as_str().expect("a place");
+    assert!(place.contains("view/tests.rs:"), "{place}");
+    assert_eq!(one["tasks"]["spawned_at"], 0);
+    assert_eq!(of("app::two")["tasks"]["awaits"], json!([]));
+}
+
+#[test]
+fn groups_are_known_again() {
+    let ids = |view: &Read| -> Vec<String> {
+        let groups = view["groups"].as_array().expect("a list");
+        let mut ids: Vec<String> = groups.iter().map(|group| group["id"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let now = view(&dump([
+        worker(1, "one", "a"),
+        task(3, "app::other"),
+        task(4, "app::other").woken(),
+    ]));
+    let then = view(&dump([
+        task(13, "app::other").suspended_for(60.0),
+        task(14, "app::other").woken(),
+        worker(11, "two", "b").old(99.0),
+        worker(12, "three", "c"),
+    ]));
+    assert_eq!(ids(&now).len(), 3);
+    assert_eq!(ids(&now), ids(&then));
+    let mut unique = ids(&now);
+    unique.dedup();
+    assert_eq!(unique.len(), 3);
+}
+
+#[test]
+fn a_running_task_has_a_thread() {
+    let view = view(&dump([task(1, "app::busy").running_for(2.0)]));
+    let group = &view["groups"][0];
+    assert_eq!(
+        (&group["state"], &group["urgency"]),
+        (&json!("running"), &json!("blocking"))
+    );
+    assert_eq!(group["tasks"]["thread"], "tokio-rt-worker (thread 4711)");
+}
+
+#[test]
+fn labels_are_escaped() {
+    let label = "</script>\"\\\u{0}\u{2028}";
+    let view = view(&dump([task(1, "app::one").with_label(label)]));
+    assert_eq!(view["groups"][0]["tasks"]["label"], label);
+}
+
+#[test]
+fn no_tasks_and_no_frames() {
+    assert_eq!(view(&dump([]))["groups"], json!([]));
+    let mut bare = task(1, "app::bare").never_polled();
+    bare.trace = Trace::sample(Vec::new());
+    let view = view(&dump([bare]));
+    assert_eq!(view["groups"][0]["frames"]["len"], 0);
+    assert_eq!(view["groups"][0]["tasks"]["waited_ms"], 15_000);
+}
+
+/// 100,000 tasks are a few megabytes.
+#[test]
+fn many_tasks_take_little_room() {
+    const MANY: u64 = 20_000;
+    let connection = |number: u64| worker(number, &format!("10.0.0.1:{number}"), "key");
+    let text = dump((1..=MANY).map(connection)).view(&about()).to_string();
+    let each = text.len() as u64 / MANY;
+    assert!(each < 50, "{each} bytes a task");
+    let read: Read = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(read["groups"].as_array().map(Vec::len), Some(1));
+}

@@ -1,0 +1,109 @@
+// Data that comes, that is late, and that does not come any more.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { health, openPage, row, startBrowser } from "./support/browser.js";
+import { mount, startServer } from "./support/server.js";
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+});
+after(() => Promise.all([browser.close(), server.kill()]));
+
+/** Resolves when the page has asked so many times more. */
+function asked(page, times) {
+  return new Promise((resolve) => {
+    page.on("request", (request) => request.url().includes("view.json") && --times === 0 && resolve());
+  });
+}
+
+test("pause stops asking, and says how old the data is", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#rate").selectOption("1000");
+  await page.locator("#pause").click();
+  await health(page, "paused");
+  let requests = 0;
+  page.on("request", () => requests++);
+  // The page's clock goes on: by more than ten times the pause between two requests.
+  await page.locator("#status-text", { hasText: /paused · data of \d\d:\d\d:\d\d, [3-9] s old/ }).waitFor();
+  assert.equal(requests, 0);
+  assert.equal(await page.locator("#pause").innerText(), "Go on");
+  // What there is can still be looked at.
+  await page.locator("#search").fill("order 1003");
+  await row(page, '"order 1003"').click();
+  await page.locator("#waits li").waitFor();
+  await page.locator("#pause").click();
+  await health(page, "live");
+  await close();
+});
+
+test("tasks are asked, or only looked at", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await row(page, "varied::write").click();
+  assert.match(await page.locator("#waits").innerText(), /tokio::sync::Mutex::lock/);
+  const request = page.waitForRequest(/view\.json\?capture=0/);
+  await page.locator("#capture").selectOption("0");
+  await request;
+  await row(page, "varied::write").click();
+  await page.locator("#detail .note", { hasText: "A snapshot: nothing was polled" }).waitFor();
+  assert.doesNotMatch(await page.locator("#waits").innerText(), /Mutex/);
+  await close();
+});
+
+test("below any path, with and without a slash at its end", async () => {
+  const mounted = await mount(server.url, "/debug/tasks");
+  for (const end of ["", "/"]) {
+    const { page, close } = await openPage(browser, mounted.url + end);
+    await row(page, "varied::write").waitFor();
+    assert.match(await page.locator("[data-file='dump.json']").getAttribute("href"), /^\/debug\/tasks\/dump\.json\?/);
+    await close();
+  }
+  await mounted.stop();
+});
+
+test("data that is late is said to be stale, and how old it is", async () => {
+  const mounted = await mount(server.url, "/tasks");
+  const { page, close } = await openPage(browser, mounted.url);
+  await page.locator("#rate").selectOption("1000");
+  mounted.hold();
+  await health(page, "stale");
+  await page.locator("#banner", { hasText: /The program takes long to answer\. This is how it was at \d\d:\d\d:\d\d, \d+ s ago\./ }).waitFor();
+  assert.match(await page.locator("#status-text").innerText(), /stale · \d+ s old/);
+  mounted.release();
+  await health(page, "live");
+  assert.equal(await page.locator("#banner").isVisible(), false);
+  await close();
+  await mounted.stop();
+});
+
+test("a server that refuses is told from one that is not there", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#rate").selectOption("1000");
+  await page.route(/view\.json/, (route) => route.fulfill({ status: 503, body: "busy" }));
+  await page.locator("#banner", { hasText: "it answers with status 503" }).waitFor();
+  await page.unroute(/view\.json/);
+  await health(page, "live");
+  await close();
+});
+
+test("when the program is gone, the last data stays, and it is looked for again", async () => {
+  const other = await startServer();
+  const { page, context, close } = await openPage(browser, other.url);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(other.url).origin });
+  await page.locator("#rate").selectOption("1000");
+  await row(page, "varied::write").click();
+  await other.kill();
+  await health(page, "gone");
+  const banner = page.locator("#banner");
+  await banner.filter({ hasText: /does not answer any more: it cannot be reached\. .*This is how it was at .* s ago/ }).waitFor();
+  assert.equal(await banner.getAttribute("role"), "alert");
+  // The data is there to look at, and to keep.
+  await page.locator("#search").fill("session");
+  await row(page, "varied::session").click();
+  assert.match(await page.locator("#waits").innerText(), /Semaphore::acquire|time::sleep/);
+  await page.locator("#copy").click();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /tasks page_server::varied::session, suspended/);
+  await asked(page, 2);
+  await close();
+});

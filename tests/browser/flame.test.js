@@ -1,0 +1,89 @@
+// The flamegraph.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openPage, shown, startBrowser } from "./support/browser.js";
+import { startServer } from "./support/server.js";
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+});
+after(() => Promise.all([browser.close(), server.kill()]));
+
+const box = (page, name) => page.locator(`#flame .box[aria-label^="${name},"]`);
+
+/** How wide a box is, of the whole. */
+async function part(page, name) {
+  const [one, all] = await Promise.all([box(page, name).first().boundingBox(), box(page, "all tasks").boundingBox()]);
+  return one.width / all.width;
+}
+
+test("as wide as there are tasks", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await page.locator("#pause").click();
+  const total = Number((await page.locator("#shown").innerText()).match(/^\d+/)[0]);
+  assert.match(await box(page, "all tasks").getAttribute("aria-label"), new RegExp(`, ${total} tasks$`));
+  assert.ok(Math.abs((await part(page, "page_server::varied::write")) - 24 / total) < 0.01);
+  // Below it is what is waited for.
+  const [write, lock] = await Promise.all([box(page, "page_server::varied::write").boundingBox(), page.locator('#flame .box.leaf[aria-label="tokio::sync::Mutex::lock, 24 tasks"]').boundingBox()]);
+  assert.ok(lock.y > write.y && Math.abs(lock.width - write.width) < 2);
+  await close();
+});
+
+test("as wide as they have waited", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await page.locator("#pause").click();
+  await page.locator("#weight").selectOption("waited");
+  // It wakes all the time, so next to nothing of the waiting is its.
+  assert.match(await box(page, "page_server::varied::write").getAttribute("aria-label"), /, ([\d.]+s|\d+m\d+s)$/);
+  assert.equal(await box(page, "page_server::varied::tick").count(), 0);
+  assert.match(await page.locator("#flame-note").innerText(), /too narrow to draw/);
+  await close();
+});
+
+test("zooms in and out, by mouse and by keys", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await page.locator("#pause").click();
+  await box(page, "page_server::varied::session").click();
+  assert.ok((await part(page, "page_server::varied::session")) > 0.99);
+  assert.equal(await box(page, "page_server::varied::write").count(), 0);
+  assert.match(await page.locator("#flame-path").innerText(), /all tasks › session/);
+  await box(page, "page_server::varied::query").click();
+  assert.ok((await part(page, "tokio::time::sleep")) > 0.99);
+  await page.keyboard.press("Escape");
+  assert.match(await page.locator("#flame-path").innerText(), /› session$/);
+  await page.locator("#flame-path button", { hasText: "all tasks" }).click();
+  assert.equal(await box(page, "page_server::varied::write").count(), 1);
+
+  await page.locator("#flame").focus();
+  await page.keyboard.press("j");
+  await page.keyboard.press("l");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("#flame-path b").innerText(), "session");
+  await close();
+});
+
+test("leads to the tasks, and shows those that are looked for", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await page.locator("#search").fill("order");
+  await shown(page, "24 of ");
+  assert.match(await box(page, "all tasks").getAttribute("aria-label"), /, 24 tasks$/);
+  await page.locator("#search").fill("");
+  await page.locator('#flame .box[aria-label^="tokio::sync::Semaphore::acquire,"]').click();
+  await page.locator("#flame-note button").click();
+  await shown(page, "7 of ");
+  assert.equal(await page.locator("#tab-tasks").getAttribute("aria-selected"), "true");
+  await close();
+});
+
+test("stays where it is zoomed to when data comes", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await page.locator("#rate").selectOption("1000");
+  await box(page, "page_server::varied::session").click();
+  server.next();
+  await page.evaluate(() => (window.before = document.getElementById("status-text").textContent));
+  await page.waitForFunction(() => document.getElementById("status-text").textContent !== window.before);
+  assert.ok((await part(page, "page_server::varied::session")) > 0.99);
+  await close();
+});

@@ -1,0 +1,69 @@
+// Labels come from whoever talks to the program: they are shown, and do nothing.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openPage, row, startBrowser } from "./support/browser.js";
+import { startServer } from "./support/server.js";
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+});
+after(() => Promise.all([browser.close(), server.kill()]));
+
+const LABELS = [
+  `"<img src=x onerror="window.pwned=1">"`,
+  `"</script><script>window.pwned=1</script>"`,
+  `""'><svg onload=window.pwned=1>"`,
+  `"javascript:window.pwned=1"`,
+  String.raw`"\u{202e}gnp.exe \u{1b}[31mred\u{1b}[0m\u{a}second line\u{0}"`,
+  "\"{{constructor.constructor('window.pwned=1')()}} ${window.pwned=1}\"",
+];
+
+test("in the list, opened, and in each view", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#search").fill("greet");
+  await row(page, "varied::greet").locator("[data-part=fold]").click();
+  for (const label of LABELS) {
+    const shown = page.locator(".row.member .label", { hasText: label });
+    await shown.waitFor();
+    await shown.click();
+    await page.locator("#detail .title .label", { hasText: label }).waitFor();
+  }
+  assert.equal(await page.locator("#list img, #list script, #list svg, #detail img, #detail script, #detail svg").count(), 0);
+  await page.locator("#tab-flame").click();
+  await page.locator("#tab-awaits").click();
+  await close();
+});
+
+test("a label of 5,000 letters makes nothing wider", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#search").fill("xxxxxxxx");
+  await row(page, "varied::greet").click();
+  await page.locator("#detail .title .label").waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  assert.ok(await page.locator("#detail").evaluate((detail) => detail.scrollWidth <= detail.clientWidth));
+  await close();
+});
+
+test("the server tells the browser to run nothing but the page's script", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const response = await page.request.get(server.url, { headers: { accept: "text/html" } });
+  const policy = response.headers()["content-security-policy"];
+  assert.match(policy, /default-src 'none'/);
+  assert.match(policy, /script-src 'sha256-[^']+'(;|$)/);
+  assert.doesNotMatch(policy, /unsafe/);
+  // Were there a hole, this is what it would let through.
+  const ran = await page.evaluate(async () => {
+    const script = document.createElement("script");
+    script.textContent = "window.ran = true";
+    document.body.append(script);
+    script.remove();
+    const seen = window.violations.length;
+    window.violations = [];
+    return [window.ran, seen];
+  });
+  assert.equal(ran[0], undefined);
+  // The browser says so itself, which is as it should be.
+  await close().catch((error) => assert.match(error.message, /Content Security Policy/));
+});

@@ -1,0 +1,123 @@
+// The list: groups, and what one does to find a task in it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { health, openPage, row, rows, shown, startBrowser } from "./support/browser.js";
+import { startServer } from "./support/server.js";
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+});
+after(() => Promise.all([browser.close(), server.kill()]));
+
+test("what looks wrong comes first, and the rest in groups", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const all = await rows(page);
+  const states = ["deadlock", "deadlock", "blocks thread", "no waker", "held, not polled", "suspended"];
+  states.forEach((state, at) => assert.match(all[at], new RegExp(state)));
+  assert.match(all[2], /checksum std::thread::sleep in checksum/);
+  assert.match(all[5], /^▸ 24 page_server::varied::write "order \d+" and others tokio::sync::Mutex::lock in write at page_server\/varied\.rs:\d+:\d+/);
+
+  const wrong = await page.locator("#wrong li").allInnerTexts();
+  assert.match(wrong[0], /^deadlock task \d+ → task \d+ → task \d+$/);
+  assert.match(wrong[1], /^blocks thread checksum in thread::sleep, /);
+  await close();
+});
+
+test("a group unfolds to its tasks, with state, times, label and where they were spawned", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#query=order" });
+  const group = row(page, "varied::write");
+  assert.equal(await group.getAttribute("aria-expanded"), "false");
+  await group.locator("[data-part=fold]").click();
+  const member = row(page, '"order 1007"');
+  await member.waitFor();
+  const text = (await member.innerText()).replace(/\s+/g, " ");
+  assert.match(text, /^#\d+ "order 1007" spawned at page_server\/varied\.rs:\d+:\d+ suspended [\d.]+m?s [\d.]+m?s \d+$/);
+  assert.equal(await row(page, "varied::write").getAttribute("aria-expanded"), "true");
+  await row(page, "varied::write").locator("[data-part=fold]").click();
+  await member.waitFor({ state: "detached" });
+  await close();
+});
+
+test("search finds by name, label, resource, file and number", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const total = Number((await page.locator("#shown").innerText()).match(/^\d+/)[0]);
+  const search = page.locator("#search");
+  const find = async (query, count) => {
+    await search.fill(query);
+    await shown(page, `${count} of ${total} tasks`);
+  };
+  await find("order 1007", 1);
+  await find("varied::write", 24);
+  await find("MUTEX::LOCK", 25);
+  await find("semaphore user", 7);
+  // A label of a function inside of the task.
+  await find("select stock [1]", 1);
+  await find("thread/functions.rs", 1);
+  const number = (await row(page, "varied::checksum").locator(".count").innerText()).trim();
+  await find(number, 1);
+  await find("there is no such thing", 0);
+  assert.equal(await page.locator("#empty").innerText(), "No task matches.");
+  await search.press("Escape");
+  await shown(page, `${total} tasks in `);
+  await close();
+});
+
+test("states are chosen by chips that count", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const chip = (name) => page.locator("#states button", { hasText: name });
+  assert.equal(await chip("running").locator(".chip-count").innerText(), "1");
+  await chip("running").click();
+  assert.equal((await rows(page)).length, 1);
+  assert.equal(await chip("running").getAttribute("aria-pressed"), "true");
+  await chip("looks wrong").click();
+  assert.equal((await rows(page)).length, 5);
+  assert.match(await page.evaluate(() => location.hash), /state=wrong/);
+  await chip("looks wrong").click();
+  assert.equal(await chip("all").getAttribute("aria-pressed"), "true");
+  await close();
+});
+
+test("it can be sorted, either way, and ungrouped", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  const first = async () => (await rows(page))[0];
+  await page.locator("#sort").selectOption("count");
+  assert.match(await first(), /^▸ 24 .*write/);
+  await page.locator("#sort").selectOption("polls");
+  assert.match(await first(), /varied::tick/);
+  await page.locator("#sort").selectOption("name");
+  assert.match(await first(), /varied::checksum/);
+  await page.locator("#reverse").click();
+  assert.match(await first(), /varied::write/);
+  await page.locator("#reverse").click();
+  await page.locator("#grouped").click();
+  await page.locator("#sort").selectOption("number");
+  const numbers = (await rows(page)).map((text) => Number(text.match(/^#(\d+)/)[1]));
+  assert.ok(numbers.length > 10);
+  assert.deepEqual(numbers, numbers.toSorted((one, other) => one - other));
+  await close();
+});
+
+test("it is live: tasks end and begin", async () => {
+  const { page, close } = await openPage(browser, server.url);
+  await page.locator("#rate").selectOption("1000");
+  await row(page, '"guest 1"').waitFor();
+  server.next();
+  await row(page, '"guest 2"').waitFor();
+  assert.equal(await page.locator(".row", { hasText: '"guest 1"' }).count(), 0);
+  await close();
+});
+
+test("where the reader is stays in the address", async () => {
+  const { page, close } = await openPage(browser, server.url, { hash: "#query=order&tab=tasks&sort=age&state=suspended" });
+  assert.equal(await page.locator("#search").inputValue(), "order");
+  assert.equal(await page.locator("#sort").inputValue(), "age");
+  await shown(page, "24 of ");
+  // What is not to be had is left alone.
+  await page.goto(`${server.url}#sort=nonsense&state=%3Cb%3E&tab=..&open=%00`);
+  await page.reload();
+  await health(page, "live");
+  assert.equal(await page.locator("#sort").inputValue(), "urgency");
+  await close();
+});

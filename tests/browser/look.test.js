@@ -1,0 +1,100 @@
+// How it looks: light, dark, and on a phone.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { health, openPage, row, startBrowser } from "./support/browser.js";
+import { startServer } from "./support/server.js";
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+});
+after(() => Promise.all([browser.close(), server.kill()]));
+
+/** How bright the page is, from 0 to 255. */
+const brightness = (page) => page.evaluate(() => Number(getComputedStyle(document.body).backgroundColor.match(/\d+/)[0]));
+
+/** The least contrast of text that is shown to what is behind it. */
+const leastContrast = (page) =>
+  page.evaluate(() => {
+    const parse = (color) => {
+      const numbers = color.match(/[\d.]+/g).map(Number);
+      return color.startsWith("color(srgb") ? [...numbers.slice(0, 3).map((part) => part * 255), numbers[3] ?? 1] : [...numbers.slice(0, 3), numbers[3] ?? 1];
+    };
+    const luminance = (color) => {
+      const [red, green, blue] = color.slice(0, 3).map((part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const behind = (element) => {
+      for (let at = element; at !== null; at = at.parentElement) {
+        const color = parse(getComputedStyle(at).backgroundColor);
+        if (color[3] > 0.9) return color;
+      }
+      return [255, 255, 255];
+    };
+    let least = [Infinity, ""];
+    for (const element of document.querySelectorAll("body *")) {
+      const hasText = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+      if (!hasText || element.matches("option, [aria-hidden] *, [aria-hidden]") || !element.checkVisibility()) continue;
+      const [one, other] = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((one, other) => other - one);
+      const contrast = (one + 0.05) / (other + 0.05);
+      if (contrast < least[0]) least = [contrast, `${element.className} ${element.textContent}`];
+    }
+    return least;
+  });
+
+test("as the system has it, or as the reader wants it, and that is remembered", async () => {
+  const { page, close } = await openPage(browser, server.url, { colorScheme: "dark" });
+  assert.ok((await brightness(page)) < 60);
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.ok((await brightness(page)) > 200);
+  // Light, then dark.
+  await page.locator("#theme").click();
+  await page.locator("#theme").click();
+  assert.ok((await brightness(page)) < 60);
+  await page.reload();
+  await health(page, "live");
+  assert.ok((await brightness(page)) < 60);
+  await close();
+});
+
+test("all text can be read", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    const { page, close } = await openPage(browser, server.url, { colorScheme });
+    await row(page, "varied::forgets").click();
+    for (const tab of ["flame", "awaits", "tasks"]) {
+      await page.locator(`#tab-${tab}`).click();
+      const [contrast, where] = await leastContrast(page);
+      assert.ok(contrast >= 4.5, `${contrast} of ${where} (${colorScheme}, ${tab})`);
+    }
+    await close();
+  }
+});
+
+test("on a phone nothing is wider than the screen, and what is open covers the rest", async () => {
+  const { page, close } = await openPage(browser, server.url, { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true });
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const outside = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll(".bar *, .tools > *, .row > *, .detail > *")]
+        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().right > innerWidth + 1)
+        .map((element) => element.outerHTML.slice(0, 80)),
+    );
+  for (const tab of ["flame", "awaits", "tasks"]) {
+    await page.locator(`#tab-${tab}`).tap();
+    assert.equal(await overflow(), 0, tab);
+    assert.deepEqual(await outside(), [], tab);
+  }
+  // A good half of the screen is the list's.
+  const list = await page.locator("#list").boundingBox();
+  assert.ok(list.height > 370, `${list.height}`);
+  await row(page, "varied::write").tap();
+  const detail = page.locator("#detail");
+  assert.equal(await overflow(), 0);
+  assert.deepEqual(await outside(), []);
+  const box = await detail.boundingBox();
+  assert.deepEqual([box.x, box.y, box.width, box.height], [0, 0, 375, 740]);
+  await detail.locator(".close").tap();
+  await detail.waitFor({ state: "hidden" });
+  await close();
+});

@@ -1,0 +1,36 @@
+//! A program with tasks that wait, block and hang in all ways, and the page about them, for
+//! `tests/browser/`.
+//!
+//! Its argument is `varied` or the number of tasks that it is to have. It prints where the page is
+//! when the tasks are there, does what is on each line of its input, and ends when that does.
+
+mod many;
+mod varied;
+
+use std::io::{BufRead, stdin};
+
+use tasktrace_tests::multi_thread;
+
+fn main() {
+    let kind = std::env::args().nth(1).unwrap_or_else(|| "varied".into());
+    let runtime = multi_thread();
+    let orders = match kind.parse() {
+        Ok(tasks) => {
+            many::start(&runtime, tasks);
+            None
+        }
+        Err(_) => Some(varied::start(&runtime)),
+    };
+    let server = tasktrace::http::serve("127.0.0.1:0").expect("a free port");
+    println!("http://{}/", server.local_addr());
+    for line in stdin().lock().lines() {
+        match (line.as_deref(), &orders) {
+            // A task ends, and another begins.
+            (Ok("next"), Some(orders)) => orders.next(),
+            (Ok(_), _) => {}
+            (Err(_), _) => break,
+        }
+    }
+    // Some threads are blocked for good.
+    std::process::exit(0);
+}

@@ -1,0 +1,232 @@
+//! A few tasks of each kind.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tasktrace::{JoinHandle, TaskDump, TaskState, traced};
+use tasktrace_tests::HOUR;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
+use tokio::time::sleep;
+
+/// What the tests may ask for.
+pub(crate) struct Orders {
+    next: Arc<Notify>,
+}
+
+impl Orders {
+    /// The task `guest "guest n"` ends, and `guest "guest n+1"` begins.
+    pub(crate) fn next(&self) {
+        self.next.notify_one();
+    }
+}
+
+/// What labels may contain if somebody means ill: each would show itself if it were not shown as text.
+const HOSTILE: [&str; 6] = [
+    "<img src=x onerror=\"window.pwned=1\">",
+    "</script><script>window.pwned=1</script>",
+    "\"'><svg onload=window.pwned=1>",
+    "javascript:window.pwned=1",
+    "\u{202e}gnp.exe \u{1b}[31mred\u{1b}[0m\nsecond line\0",
+    "{{constructor.constructor('window.pwned=1')()}} ${window.pwned=1}",
+];
+
+pub(crate) fn start(runtime: &Runtime) -> Orders {
+    let next = Arc::new(Notify::new());
+    runtime.spawn(traced(program(Arc::clone(&next))).0);
+    let named = |task: &TaskDump, name: &str| task.name().ends_with(name);
+    let is_hostile = |task: &TaskDump| {
+        let frame = task.trace().frames().first();
+        frame
+            .and_then(|frame| frame.label())
+            .is_some_and(|label| HOSTILE.contains(&label))
+    };
+    let is_blocking =
+        |task: &TaskDump| named(task, "checksum") && matches!(task.state(), TaskState::Running(_));
+    let is_there = || {
+        let dump = tasktrace::snapshot();
+        dump.tasks().any(is_blocking)
+            && dump.tasks().filter(|task| named(task, "::write")).count() == ORDERS
+            && dump.tasks().filter(|task| is_hostile(task)).count() == HOSTILE.len()
+    };
+    while !is_there() {
+        std::thread::yield_now();
+    }
+    Orders { next }
+}
+
+const ORDERS: usize = 24;
+
+#[traced]
+async fn program(next: Arc<Notify>) {
+    let stock = Arc::new(Mutex::new(0));
+    let pool = Arc::new(Semaphore::new(2));
+    tasktrace::spawn(compact(Arc::clone(&stock).lock_owned().await));
+    for order in 0..ORDERS {
+        tasktrace::spawn(write(Arc::clone(&stock), 1000 + order as u64));
+    }
+    for user in 0..9 {
+        tasktrace::spawn(session(Arc::clone(&pool), user));
+    }
+    for label in HOSTILE {
+        tasktrace::spawn(greet(label.into()));
+    }
+    tasktrace::spawn(greet("x".repeat(5_000)));
+    tasktrace::spawn(fan_out());
+    tasktrace::spawn(forgets());
+    tasktrace::spawn(lost());
+    tasktrace::spawn(guests(next));
+    tasktrace::spawn(tick());
+    deadlock();
+    let (send, receive) = mpsc::channel(1);
+    let consumer = tasktrace::spawn(consume(receive));
+    let supervisor = tasktrace::spawn(supervise(consumer));
+    tasktrace::spawn(checksum());
+    supervisor.await.expect("it goes on");
+    drop(send);
+}
+
+/// Has the lock, and takes its time.
+#[traced]
+async fn compact(mut stock: OwnedMutexGuard<u64>) {
+    sleep(HOUR).await;
+    *stock = 0;
+}
+
+/// A convoy.
+#[traced("order {order}")]
+async fn write(stock: Arc<Mutex<u64>>, order: u64) {
+    *stock.lock().await += order;
+}
+
+/// A pool run dry.
+#[traced("user {user}")]
+async fn session(pool: Arc<Semaphore>, user: u32) {
+    let _permit = pool.acquire().await;
+    query("SELECT stock FROM items WHERE id = $1", user).await;
+}
+
+#[traced("{sql} [{id}]")]
+async fn query(sql: &str, id: u32) {
+    sleep(HOUR).await;
+}
+
+#[traced("{label}")]
+async fn greet(label: String) {
+    Notify::new().notified().await;
+}
+
+/// Many at a time, in one task.
+#[traced]
+async fn fan_out() {
+    let mut requests: FuturesUnordered<_> = (0..40).map(request).collect();
+    requests.next().await;
+}
+
+#[traced("GET /item/{item}")]
+async fn request(item: u32) {
+    let news = Notify::new();
+    tokio::join!(sleep(HOUR), news.notified());
+}
+
+/// The futurelock: waits for what it holds itself.
+#[traced]
+async fn forgets() {
+    let lock = Arc::new(Mutex::new(()));
+    let mut first = std::pin::pin!(hold(Arc::clone(&lock)));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = sleep(Duration::from_millis(10)) => {
+            let _guard = lock.lock().await;
+        }
+    }
+}
+
+#[traced]
+async fn hold(lock: Arc<Mutex<()>>) {
+    let _guard = lock.lock().await;
+    sleep(HOUR).await;
+}
+
+/// Nothing can wake it.
+#[traced]
+async fn lost() {
+    std::future::poll_fn(|_| Poll::<()>::Pending).await;
+}
+
+#[traced]
+async fn guests(next: Arc<Notify>) {
+    static GUESTS: AtomicU64 = AtomicU64::new(1);
+    loop {
+        let number = GUESTS.fetch_add(1, Ordering::Relaxed);
+        let guest = tasktrace::spawn(guest(number));
+        next.notified().await;
+        guest.abort();
+    }
+}
+
+#[traced("guest {number}")]
+async fn guest(number: u64) {
+    sleep(HOUR).await;
+}
+
+#[traced]
+async fn tick() {
+    loop {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Two tasks that await each other.
+fn deadlock() {
+    let (give_debit, debit_handle) = oneshot::channel();
+    let (give_credit, credit_handle) = oneshot::channel();
+    let debit = tasktrace::spawn(debit(credit_handle));
+    let credit = tasktrace::spawn(credit(debit_handle));
+    give_debit.send(debit).ok();
+    give_credit.send(credit).ok();
+}
+
+type Handle = JoinHandle<()>;
+
+#[traced("account 17")]
+async fn debit(other: oneshot::Receiver<Handle>) {
+    settle(other).await;
+}
+
+#[traced("account 42")]
+async fn credit(other: oneshot::Receiver<Handle>) {
+    settle(other).await;
+}
+
+// The types would contain themselves.
+fn settle(other: oneshot::Receiver<Handle>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if let Ok(other) = other.await {
+            other.await.ok();
+        }
+    })
+}
+
+#[traced]
+async fn consume(mut jobs: mpsc::Receiver<u32>) {
+    while jobs.recv().await.is_some() {}
+}
+
+#[traced]
+async fn supervise(consumer: Handle) {
+    consumer.await.expect("it goes on");
+}
+
+/// Blocks its worker.
+#[traced]
+async fn checksum() {
+    tokio::task::yield_now().await;
+    std::thread::sleep(HOUR);
+}
