@@ -53,10 +53,8 @@ fn they_are_cut_off_and_hold_nothing() {
         );
     }
     // There is room for others.
-    assert_eq!(
-        get(address, "/dump.json?capture=0").body.len() / 1000,
-        length / 1000
-    );
+    let again = get(address, "/dump.json?capture=0");
+    assert!(again.body.len() > length / 2, "{}", again.body.len());
     assert!(begun.elapsed() < 2 * PATIENCE);
     drop(tasks);
 }
