@@ -27,7 +27,7 @@ struct Shop {
 #[traced("request {number}")]
 async fn serve(shop: Arc<Shop>, number: u64) {
     loop {
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             refresh(&shop).await;
         } else {
             order(&shop).await;

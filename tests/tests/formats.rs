@@ -186,8 +186,7 @@ fn go_reads_it(dump: &Dump) {
 
     // The line that waits, in the source.
     let list = Command::new("go")
-        .args(["tool", "pprof", "-list=convoy", "-source_path"])
-        .arg(env!("CARGO_MANIFEST_DIR"))
+        .args(["tool", "pprof", "-list=convoy"])
         .arg(&path)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
