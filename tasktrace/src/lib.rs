@@ -135,6 +135,12 @@
 //! are shown. See [`set_sample_signal`] for which signal it is, and [`NoSample`] for what can be in the
 //! way.
 //!
+//! # Where time is waited
+//!
+//! [`profile`](profile()) looks at all tasks a hundred times a second, and adds up where they wait: the
+//! profile of what a program does when it does nothing. It comes as text, JSON, folded stacks, flamegraph
+//! and in the format of pprof, as does a [`Dump`].
+//!
 //! # What tells on its own
 //!
 //! * A [`#[tasktrace::test]`](macro@test) that takes too long fails with a verdict, its own tasks, and a

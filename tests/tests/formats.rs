@@ -9,9 +9,9 @@ use std::time::Duration;
 use inferno::collapse::Collapse;
 use inferno::collapse::recursive::{Folder, Options};
 use tasktrace::{Dump, Weight};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
-/// Two tasks that wait for a lock, one that waits for two things at once, and one that nobody wakes.
+/// Three tasks that wait for a lock, one that waits for two things at once, and one that nobody wakes.
 struct Program {
     runtime: tokio::runtime::Runtime,
     tasks: usize,
@@ -24,8 +24,8 @@ async fn convoy(lock: &'static Mutex<()>) {
 }
 
 #[tasktrace::traced]
-async fn both(one: &'static Notify, other: &'static Notify) {
-    tokio::join!(one.notified(), other.notified());
+async fn both(one: &'static Notify, other: &'static Semaphore) {
+    let _both = tokio::join!(one.notified(), other.acquire());
 }
 
 impl Program {
@@ -35,13 +35,13 @@ impl Program {
         let runtime = runtime.expect("there can be one");
         let lock: &'static Mutex<()> = Box::leak(Box::new(Mutex::new(())));
         std::mem::forget(lock.try_lock().expect("it is new"));
-        let [one, other] = [0; 2].map(|_| &*Box::leak(Box::new(Notify::new())));
-        for number in 0..3_u32 {
+        static ONE: Notify = Notify::const_new();
+        static OTHER: Semaphore = Semaphore::const_new(0);
+        for _ in 0..3 {
             let (future, _handle) = tasktrace::traced(convoy(lock));
             runtime.spawn(future);
-            let _ = number;
         }
-        runtime.spawn(both(one, other));
+        runtime.spawn(both(&ONE, &OTHER));
         runtime.spawn(tasktrace::traced(pending::<()>()).0);
         Self { runtime, tasks: 5 }
     }
@@ -173,19 +173,30 @@ fn go_reads_it(dump: &Dump) {
 
     let traces = pprof(&["-traces"]).expect("it is there");
     for word in [
-        "task:[",
-        "state:[suspended]",
-        "name:[formats::convoy]",
-        "wait:[no_waker]",
+        "task:",
+        "state:suspended",
+        "name:formats::convoy",
+        "wait:no_waker",
     ] {
-        let word = word.replace(":[", ":");
-        let word = word.trim_end_matches(']');
         let found = traces
             .lines()
             .any(|line| line.replace(' ', "").contains(word));
         assert!(found, "{word}: {traces}");
     }
 
-    let lines = pprof(&["-list=convoy", "-lines", "-top"]).expect("it is there");
+    // The line that waits, in the source.
+    let list = Command::new("go")
+        .args(["tool", "pprof", "-list=convoy"])
+        .arg(&path)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("it can be run");
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let waits = list.lines().find(|line| line.contains("lock.lock().await"));
+    let waits = waits.unwrap_or_else(|| panic!("{list}"));
+    let waits: Vec<&str> = waits.split_whitespace().collect();
+    assert_eq!(waits[..2], [".", "3"], "{list}");
+
+    let lines = pprof(&["-top", "-lines"]).expect("it is there");
     assert!(lines.contains("formats.rs:"), "{lines}");
 }

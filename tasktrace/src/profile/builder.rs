@@ -59,8 +59,8 @@ pub(super) type Callback = Box<dyn FnMut(&Progress) + Send>;
 ///
 /// Profilers of the processor see the functions that run. What makes a request slow in an async program
 /// is most often what does not run: it waits for a lock, for a connection out of a pool, for somebody
-/// else's answer. Each sample looks at where each task is, and adds the time since the last sample, or
-/// since the task was last polled if that is less, to the stack that the task waits with.
+/// else's answer. Each sample looks at where each task is, and adds the time since the last sample to the
+/// stack that the task waits with.
 ///
 /// See [`ProfileBuilder`] for what can be set, and [`Profile`] for what comes of it.
 ///

@@ -35,10 +35,10 @@ use tally::Group;
 /// [`json`](Self::json) are for machines, as are `write_flamegraph` with the feature `flamegraph`, and
 /// `write_pprof` with the feature `pprof`.
 ///
-/// Like a [`Dump`](crate::Dump) it consists of addresses until it is printed. A sample tells where a task
-/// is at that moment: who has waited for several things between two samples, one after the other, is
-/// taken to have waited for the last. Times are as exact as the interval, and no more than a hundredth
-/// of a second.
+/// Like a [`Dump`](crate::Dump) it consists of addresses until it is printed. As with any sampling
+/// profiler, a sample stands for the time since the last one: who is found waiting counts as waiting since
+/// then. What is seen often is right on average, whether waits are long or short; what was seen a few
+/// times says little.
 #[derive(Clone, Debug)]
 pub struct Profile {
     began: SystemTime,

@@ -50,9 +50,13 @@ impl Tally {
         self.most_tasks = self.most_tasks.max(dump.len());
         for task in dump {
             let standing = Standing::of(task.state());
-            let waited = task.in_state().filter(|_| standing.waits());
-            // Before, it has waited for something else, or it has not been there.
-            let waited = waited.map_or(Duration::ZERO, |waited| waited.min(interval));
+            // It need not have waited here since the last sample. But for each that is found at a place
+            // to which it has just come, there is another that was there before, and is not found: so
+            // the sum is right, whether waits are long or short, and however far samples are apart.
+            let waited = match standing.waits() {
+                true => interval,
+                false => Duration::ZERO,
+            };
             let key = (task.name.clone(), standing, task.trace().kind());
             let has_room = self.groups.len() < most;
             let group = match self.groups.entry(key) {
@@ -120,14 +124,14 @@ mod tests {
     #[test]
     fn a_sample_stands_for_the_time_since_the_last_one() {
         let waiting = |time| vec![task(1, "app::a").suspended_for(time)];
-        // The last time it had gone on half a second ago.
+        // Also the last time, though it had gone on half a second ago.
         let samples = [
             (waiting(60.0), 1.0),
             (waiting(61.0), 2.0),
             (waiting(0.5), 1.0),
         ];
         let groups = tally(&samples, MOST);
-        assert_eq!(told(&groups), [("app::a", Standing::Suspended, 3, 3.5)]);
+        assert_eq!(told(&groups), [("app::a", Standing::Suspended, 3, 4.0)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 9 skipped, 0.3% of a core
 //!
-//! 20.0s (98%) app::worker, suspended: 2.0 tasks on average
+//! 20.0s (98.0%) app::worker, suspended: 2.0 tasks on average
 //!   ╼ app::worker at src/main.rs:20:5
 //!    └╼ tokio::sync::Mutex::lock at tokio-1.54.1/src/sync/mutex.rs:455:15
 //! ```
@@ -91,7 +91,7 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
         out.bold()?;
         if stack.standing.waits() {
             let percent = 100.0 * part(stack.waited, all);
-            write!(out, "{} ({percent:.0}%) ", Human(stack.waited))?;
+            write!(out, "{} ({percent:.1}%) ", Human(stack.waited))?;
         }
         out.write_str(&stack.name)?;
         out.normal()?;

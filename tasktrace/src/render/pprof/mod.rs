@@ -218,11 +218,14 @@ fn unusual(wait: Wait) -> Option<&'static str> {
     }
 }
 
+/// Not by its path: readers that find the file there look into it for the code at our addresses, of which
+/// there are none, and `go tool pprof` panics.
 fn program(tables: &mut Tables) -> Mapping {
     let path = std::env::current_exe().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     Mapping {
         id: PROGRAM,
-        filename: tables.text(&path.to_string_lossy()),
+        filename: tables.text(&format!("{name} (tasks)")),
         has_functions: true,
         has_filenames: true,
         has_line_numbers: true,

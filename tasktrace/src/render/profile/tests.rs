@@ -31,13 +31,13 @@ fn example() -> Profile {
 #[test]
 fn as_text() {
     let expected = "\
-5.2s waited by up to 3 tasks in 4.0s: 4 samples, 10 skipped, 0.4% of a core
+8.0s waited by up to 3 tasks in 4.0s: 4 samples, 10 skipped, 0.4% of a core
 
-4.2s (81%) app::worker, suspended: 1.8 tasks on average
+7.0s (87.5%) app::worker, suspended: 1.8 tasks on average
   ╼ app::worker at src/main.rs:1:5
    └╼ lock at src/main.rs:2:5
 
-1.0s (19%) app::new, not polled yet: seen 1 time
+1.0s (12.5%) app::new, not polled yet: seen 1 time
   ╼ app::new at src/main.rs:1:5
    └╼ x at src/main.rs:2:5
 
@@ -47,7 +47,7 @@ app::parse, running: seen 3 times
     assert_eq!(example().to_string(), expected);
     let ansi = example().ansi().to_string();
     assert!(
-        ansi.contains("\x1b[1m4.2s (81%) app::worker\x1b[0m"),
+        ansi.contains("\x1b[1m7.0s (87.5%) app::worker\x1b[0m"),
         "{ansi}"
     );
 }
@@ -57,7 +57,7 @@ fn as_folded_stacks() {
     let waited = "\
 app::new;x;[not polled yet] 1000000
 app::parse;sleep;[running] 0
-app::worker;lock 4250000
+app::worker;lock 7000000
 ";
     assert_eq!(example().folded(Weight::Waited).to_string(), waited);
     let seen = "\
