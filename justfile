@@ -28,6 +28,10 @@ browser-shots directory:
     cargo build --release -p tasktrace-tests --features http --bin page_server
     cd tests/browser && npm ci && npm run shots -- "$(realpath -m {{invocation_directory()}}/{{directory}})"
 
+# The picture in the README, of the example under load.
+picture:
+    examples/service/picture
+
 fmt:
     cargo fmt --all
 
