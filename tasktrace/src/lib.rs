@@ -79,7 +79,7 @@
 //! asks nobody. A [`Dump`] is printed in groups of tasks that wait at the same place, with what may
 //! be wrong first, or [by who waits for whom](Dump::by_awaiter).
 //!
-//! From outside, with a signal: [`dump_on_signal`].
+//! From outside, with a signal: [`dump_on_signal`]; with a browser, by the module `http` (feature `http`).
 //!
 //! [`Trace::here`] shows the way to the line that calls it, for logs and panic hooks.
 //!
@@ -154,6 +154,7 @@
 //! * `serde`: `Serialize` for dumps and traces. (As JSON they can be written without.)
 //! * `flamegraph`: dumps and profiles as flamegraphs: [`Weight`] says of what.
 //! * `pprof`: dumps and profiles in the format of pprof.
+//! * `http`: a page, and dumps and profiles in all formats, over HTTP: `http::serve` and `http::service`.
 //! * `tracing`: what a watchdog reports, as events.
 //! * `attach`: `attach` and `#[tasktrace::main(attach)]`: the program `tasktrace` can ask the process.
 //! * `cli`: that program: `cargo install tasktrace --features cli`.

@@ -49,6 +49,11 @@ impl Builder {
     }
 
     /// Answers requests to any name: for a service behind something that knows who may ask.
+    ///
+    /// ```
+    /// let service = tasktrace::http::builder().allow_any_host().service();
+    /// # drop(service);
+    /// ```
     pub fn allow_any_host(mut self) -> Self {
         self.settings.hosts = Hosts::Any;
         self
@@ -72,12 +77,26 @@ impl Builder {
 
     /// How long tasks may take to answer, until what is known without them is shown. By default two
     /// seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let service = tasktrace::http::builder().budget(Duration::from_millis(500)).service();
+    /// # drop(service);
+    /// ```
     pub fn budget(mut self, budget: Duration) -> Self {
         self.settings.budget = budget;
         self
     }
 
     /// The longest profile that may be asked for. By default two minutes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let service = tasktrace::http::builder().max_profile(Duration::from_secs(30)).service();
+    /// # drop(service);
+    /// ```
     pub fn max_profile(mut self, longest: Duration) -> Self {
         self.settings.longest_profile = longest;
         self
@@ -85,6 +104,11 @@ impl Builder {
 
     /// How many bytes a response may have. By default 64 MiB. All responses together that clients
     /// have not read yet may have twice as many.
+    ///
+    /// ```
+    /// let service = tasktrace::http::builder().max_response(16 << 20).service();
+    /// # drop(service);
+    /// ```
     pub fn max_response(mut self, bytes: usize) -> Self {
         self.settings.largest_response = bytes;
         self
@@ -93,6 +117,13 @@ impl Builder {
     /// How long a client of [`bind`](Self::bind) may read nothing of a response, until its connection
     /// is cut. By default half a minute. What any client has not read after four times as long is thrown
     /// away.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let service = tasktrace::http::builder().write_timeout(Duration::from_secs(5)).service();
+    /// # drop(service);
+    /// ```
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.settings.write_timeout = timeout;
         self
@@ -100,6 +131,13 @@ impl Builder {
 
     /// How long a client of [`bind`](Self::bind) may take to write the head of a request, from when
     /// it connects or its last one was answered, until its connection is cut. By default ten seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let service = tasktrace::http::builder().read_timeout(Duration::from_secs(5)).service();
+    /// # drop(service);
+    /// ```
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.settings.read_timeout = timeout;
         self
@@ -107,12 +145,22 @@ impl Builder {
 
     /// How many connections to [`bind`](Self::bind) there may be. One more takes the place of the one
     /// that has been idle for longest; if all are being answered it is closed. By default 128.
+    ///
+    /// ```
+    /// let service = tasktrace::http::builder().max_connections(16).service();
+    /// # drop(service);
+    /// ```
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections;
         self
     }
 
     /// A service to be mounted in a server: see [`service`](super::service()).
+    ///
+    /// ```
+    /// let service = tasktrace::http::builder().service();
+    /// # drop(service);
+    /// ```
     #[must_use]
     pub fn service(self) -> TasksService {
         TasksService::new(self.settings)
@@ -123,6 +171,12 @@ impl Builder {
     /// # Errors
     ///
     /// If it cannot listen there, or must not: see [`BindError`].
+    ///
+    /// ```
+    /// let server = tasktrace::http::builder().bind("127.0.0.1:0")?;
+    /// # drop(server);
+    /// # Ok::<_, tasktrace::http::BindError>(())
+    /// ```
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Server, BindError> {
         bind(address, self.service())
     }

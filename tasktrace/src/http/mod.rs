@@ -1,4 +1,13 @@
-//! Dumps over HTTP.
+#![doc = include_str!("../../docs/http.md")]
+//
+// Inside, a request goes this way:
+//
+// * `server`: sockets, connections and their limits, for `serve`; or whatever server there is.
+// * `service`: who may ask (`host`, `auth`, `base64`), what is asked for (`route`, `query`, `negotiate`, `pprof`).
+// * `gate`: one at a time, and callers joined.
+// * `make`: doing a `job`, on a thread of its own.
+// * `shelf`: what was made, until the client has read its `body`.
+// * `response`: the headers that all have; `document`: the `page`.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -34,21 +43,75 @@ pub use service::{ResponseFuture, TasksService};
 pub(crate) use settings::Access;
 
 /// A service that answers requests about the tasks of this process, to be mounted in a server that
-/// is there already.
+/// is there already: in axum with `nest_service`, in hyper by hyper-util's `TowerToHyperService`.
+///
+/// It belongs to no executor, blocks no thread, and never fails. It is called with paths that begin
+/// where it is mounted. By default only requests to names of this machine are answered: see
+/// [`Builder::allow_host`]. Who may ask is up to the server, or to a [`Builder::token`].
+///
+/// ```
+/// use tower_service::Service;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut service = tasktrace::http::service();
+///
+/// let request = http::Request::get("http://localhost/dump.json").body(()).unwrap();
+/// let response = service.call(request).await.unwrap();
+/// assert_eq!(response.headers()["content-type"], "application/json");
+///
+/// let request = http::Request::get("http://elsewhere.example/").body(()).unwrap();
+/// let response = service.call(request).await.unwrap();
+/// assert_eq!(response.status(), 403);
+/// # }
+/// ```
+#[must_use]
 pub fn service() -> TasksService {
     builder().service()
 }
 
 /// Serves requests about the tasks of this process, on a thread and a runtime of its own.
 ///
+/// So it answers when the threads of the program's runtime are blocked, and shows by what. It listens
+/// at an address of this machine; for others see [`Builder::allow_remote`]. It is stopped when what
+/// this returns is dropped.
+///
+/// With the feature `tokio`, the tasks that are not traced are counted of the runtime that this is
+/// called in.
+///
 /// # Errors
 ///
 /// If it cannot listen there, or must not: see [`BindError`].
+///
+/// ```
+/// use std::io::{Read, Write};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = tasktrace::http::serve("127.0.0.1:0")?;
+///
+/// let mut client = std::net::TcpStream::connect(server.local_addr())?;
+/// client.write_all(b"GET /dump.txt HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert!(answer.starts_with("HTTP/1.0 200 OK"));
+/// # Ok(())
+/// # }
+/// ```
 pub fn serve(address: impl ToSocketAddrs) -> Result<Server, BindError> {
     builder().bind(address)
 }
 
 /// How requests about tasks are answered, where that is not to be as by default.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let service = tasktrace::http::builder()
+///     .allow_host("ops.example.com")
+///     .max_profile(Duration::from_secs(30))
+///     .service();
+/// # drop(service);
+/// ```
 pub fn builder() -> Builder {
     Builder::default()
 }

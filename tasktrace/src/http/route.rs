@@ -222,3 +222,6 @@ fn unacceptable<T>(offers: &[(&str, T)]) -> Refusal {
         format!("this can be had as {}", media.join(", ")),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod forms;
 mod go;
 mod joined;
 mod mounted;
+mod profiles;
 mod refusals;
 mod support;
 mod wedged;

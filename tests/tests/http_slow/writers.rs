@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect};
 
-use crate::is_served;
+use crate::{alone, is_served};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Each is cut off: before it says anything, in the middle, and between two requests.
 #[test]
 fn they_are_cut_off() {
+    let _alone = alone();
     let builder = http::builder().read_timeout(TIMEOUT);
     let server = builder.bind("127.0.0.1:0").unwrap();
     let address = server.local_addr();
@@ -35,6 +36,7 @@ fn they_are_cut_off() {
 /// A byte now and then is not enough.
 #[test]
 fn slow_ones_are_cut_off() {
+    let _alone = alone();
     let builder = http::builder().read_timeout(TIMEOUT);
     let server = builder.bind("127.0.0.1:0").unwrap();
     let mut stream = connect(server.local_addr());
@@ -47,6 +49,7 @@ fn slow_ones_are_cut_off() {
 
 #[test]
 fn heads_that_are_too_long() {
+    let _alone = alone();
     let server = http::serve("127.0.0.1:0").unwrap();
     let mut stream = connect(server.local_addr());
     let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20));

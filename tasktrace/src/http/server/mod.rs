@@ -45,6 +45,12 @@ pub struct Server {
 
 impl Server {
     /// Where it listens.
+    ///
+    /// ```
+    /// let server = tasktrace::http::serve("127.0.0.1:0")?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// # Ok::<_, tasktrace::http::BindError>(())
+    /// ```
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
