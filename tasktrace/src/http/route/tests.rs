@@ -53,18 +53,29 @@ fn dumps() {
 
 #[test]
 fn profiles() {
-    let time = |seconds| Subject::Time(Duration::from_secs(seconds), Asking::LookedAt);
+    let time = |seconds| Subject::Time(Duration::from_secs(seconds), Asking::LookedAt, None);
     leads("/profile", time(10), Form::Pprof);
     leads("/profile?format=txt", time(10), Form::Text);
     let by_time = Form::Flamegraph(Weight::Waited);
     leads("/profile.svg?seconds=3", time(3), by_time);
     let by_tasks = Form::Folded(Weight::Tasks);
     leads("/profile.folded?weight=tasks", time(10), by_tasks);
-    let asked = Subject::Time(LONGEST, Asking::Polled);
+    let asked = Subject::Time(LONGEST, Asking::Polled, None);
     leads("/profile.json?seconds=60&capture=1", asked, Form::Json);
     leads("/debug/pprof/profile", time(30), Form::Pprof);
+    let every = Some(Duration::from_millis(50));
+    let often = Subject::Time(Duration::from_secs(2), Asking::LookedAt, every);
+    leads("/profile.txt?seconds=2&every=0.05", often, Form::Text);
+    assert!(route("/profile.txt?every=often").is_err());
     assert!(route("/profile?seconds=61").is_err());
     assert!(route("/profile?format=view").is_err());
+}
+
+#[test]
+fn the_process() {
+    // Nobody is asked, whatever is said.
+    let counted = Subject::Tasks(Asking::LookedAt);
+    leads("/process.json?capture=1", counted, Form::Process);
 }
 
 #[test]
@@ -76,7 +87,7 @@ fn as_in_go() {
     let counted = Form::GoCounted(GoProfile::Mutex);
     leads("/debug/pprof/mutex?debug=1", all, counted);
     leads("/debug/pprof/goroutine?debug=2", all, Form::GoStacks);
-    let time = Subject::Time(Duration::from_secs(5), Asking::LookedAt);
+    let time = Subject::Time(Duration::from_secs(5), Asking::LookedAt, None);
     leads(
         "/debug/pprof/block?seconds=5",
         time,
@@ -85,7 +96,7 @@ fn as_in_go() {
     // Only where tasks are asked it is known what they wait for.
     leads(
         "/debug/pprof/mutex?seconds=5",
-        Subject::Time(Duration::from_secs(5), Asking::Polled),
+        Subject::Time(Duration::from_secs(5), Asking::Polled, None),
         Form::GoPprof(GoProfile::Mutex),
     );
     assert!(route("/debug/pprof/block?seconds=5&debug=1").is_err());
@@ -110,7 +121,7 @@ proptest! {
         path in "/?(dump|view|tasks|profile|debug/pprof)?[./]?(txt|json|pb|heap|profile|mutex|[0-9]{0,30})?",
         query in "(seconds=[0-9.e-]{0,5}|debug=[0-3]|capture=[0-2]|format=[a-z]{0,4}|&){0,5}",
     ) {
-        if let Ok(Route::Job(Job { subject: Subject::Time(length, _), .. })) =
+        if let Ok(Route::Job(Job { subject: Subject::Time(length, ..), .. })) =
             route(&format!("{path}?{query}"))
         {
             prop_assert!(length > Duration::ZERO && length <= LONGEST);
