@@ -63,8 +63,19 @@ fn profiles() {
     let asked = Subject::Time(LONGEST, Asking::Polled, None);
     leads("/profile.json?seconds=60&capture=1", asked, Form::Json);
     leads("/debug/pprof/profile", time(30), Form::Pprof);
+    let every = Some(Duration::from_millis(50));
+    let often = Subject::Time(Duration::from_secs(2), Asking::LookedAt, every);
+    leads("/profile.txt?seconds=2&every=0.05", often, Form::Text);
+    assert!(route("/profile.txt?every=often").is_err());
     assert!(route("/profile?seconds=61").is_err());
     assert!(route("/profile?format=view").is_err());
+}
+
+#[test]
+fn the_process() {
+    // Nobody is asked, whatever is said.
+    let counted = Subject::Tasks(Asking::LookedAt);
+    leads("/process.json?capture=1", counted, Form::Process);
 }
 
 #[test]
