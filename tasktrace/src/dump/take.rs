@@ -9,7 +9,7 @@ use super::{Dump, Source, TaskDump};
 use crate::host::Host;
 use crate::os;
 use crate::sync;
-use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, note_job_here, tasks};
+use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, tasks};
 use crate::trace::Trace;
 
 /// How long [`dump`] waits for the tasks.
@@ -28,7 +28,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 /// ```
 #[must_use]
 pub fn snapshot() -> Dump {
-    snapshot_in(current_host().as_ref())
+    snapshot_in(Host::current().as_ref())
 }
 
 /// As [`snapshot`], of this executor.
@@ -44,20 +44,12 @@ pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
 /// How many tasks of the executor are not traced.
 ///
 /// Tasks come and go between this count and that, so it may be off by some. One that has been
-/// spawned by other means than ours is known to be traced from its first poll on. In which runtime it
-/// is, is known when that has ended; until then it is taken for one of this.
+/// spawned by other means than ours is known to be traced from its first poll on.
 fn untraced(host: &Host, handles: &[TraceHandle]) -> usize {
     let jobs = handles.iter().filter_map(TraceHandle::job);
     // Several may be in the same.
     let traced: HashSet<_> = jobs.filter(|job| host.has(*job)).collect();
-    let first = handles.iter().filter(|task| task.is_in_first_poll());
-    host.jobs().saturating_sub(traced.len() + first.count())
-}
-
-/// The runtime that the caller is in. It is that of the task that the caller is in, if any.
-fn current_host() -> Option<Host> {
-    note_job_here();
-    Host::current()
+    host.jobs().saturating_sub(traced.len())
 }
 
 /// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
@@ -80,7 +72,7 @@ fn current_host() -> Option<Host> {
 /// ```
 pub async fn dump() -> Dump {
     // The thread is in no runtime.
-    let host = current_host();
+    let host = Host::current();
     let waiter = sync::Arc::new(Waiter::new());
     let spawned = os::thread::spawn("tasktrace-dump", {
         let waiter = sync::Arc::clone(&waiter);
@@ -112,7 +104,7 @@ pub async fn dump() -> Dump {
 /// ```
 #[must_use]
 pub fn dump_blocking(budget: Duration) -> Dump {
-    dump_in(current_host().as_ref(), budget)
+    dump_in(Host::current().as_ref(), budget)
 }
 
 /// Where these tasks are, within a time. They are in the order of their numbers.

@@ -74,6 +74,7 @@ pub(super) fn enter<F: Future>(
 fn prepare(record: &Record, waker: &Waker) -> bool {
     let on_panic = OnPanic(record);
     record.note_thread(false);
+    record.note_job(Job::current);
     // SAFETY: the caller is the poller.
     let is_asked = unsafe { record.exchange.prepare_poll(capture::real(waker)) };
     // After that, which says that there are none. SAFETY: likewise.
@@ -88,7 +89,6 @@ fn prepare(record: &Record, waker: &Waker) -> bool {
 #[cold]
 #[inline(never)]
 fn end_first_poll(record: &Record, waker: &Waker) {
-    record.note_job(Job::current);
     // SAFETY: the caller is the poller.
     unsafe {
         record.exchange.end_first_poll(capture::real(waker), false);

@@ -177,12 +177,6 @@ impl TraceHandle {
         self.task.about().job.get().flatten()
     }
 
-    /// Whether it is in its first poll, and not yet known in which task of the executor that is.
-    pub(crate) fn is_in_first_poll(&self) -> bool {
-        let is_unknown = self.task.about().job.get().is_none();
-        is_unknown && !self.is_nested() && matches!(self.sight(), Sight::Running { .. })
-    }
-
     /// Says in which task of the executor it is, unless that is known.
     #[cfg(feature = "tokio")]
     pub(crate) fn note_job(&self, job: Option<Job>) {

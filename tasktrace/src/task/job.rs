@@ -29,6 +29,7 @@ impl JobCell {
     }
 
     /// Notes it, if nobody has. Whether that is so.
+    #[inline]
     pub(super) fn set(&self, job: impl FnOnce() -> Option<Job>) -> bool {
         if self.state.load(Ordering::Relaxed) != UNKNOWN {
             return false;

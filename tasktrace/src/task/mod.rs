@@ -57,7 +57,6 @@ pub(crate) use limited::Limited;
 pub(crate) use pool::glances;
 pub(crate) use record::About;
 pub(crate) use sample::sample;
-pub(crate) use scope::note_job_here;
 pub(crate) use sight::{Executor, Glance, Sight};
 pub use state::{Running, TaskState};
 pub(crate) use thread::Token;

@@ -5,6 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 
 use super::record::{About, Record, RecordRef};
+use crate::host::Job;
 use crate::origin::Identity;
 
 /// Belongs to the future of a task. There is one for each, and whoever has it mutably is the poller.
@@ -68,6 +69,7 @@ impl Owner {
         self.set(RecordRef::new(About::of_identity(identity?)));
         let record = self.record()?;
         record.note_thread(false);
+        record.note_job(Job::current);
         Some(record)
     }
 

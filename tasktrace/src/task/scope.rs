@@ -18,7 +18,6 @@ use super::frames::Key;
 use super::local::Local;
 use super::record::Record;
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
-use crate::host::Job;
 use crate::origin::Identity;
 use crate::unwind::Mark;
 
@@ -78,18 +77,6 @@ pub(super) fn is_in_task() -> bool {
 /// The task that is being polled on this thread: the innermost.
 pub(super) fn current_task() -> Option<super::TaskId> {
     Scope::with_current(|scope| Some(scope.of_task()?.record.about().id))
-}
-
-/// Notes in which task of the executor the task is that is being polled on this thread, which
-/// otherwise becomes known when its first poll has ended.
-pub(crate) fn note_job_here() {
-    Scope::with_current(|scope| {
-        let task = scope.of_task()?;
-        if !task.is_also_frame() {
-            task.record()?.note_job(Job::current);
-        }
-        Some(())
-    });
 }
 
 impl<'a> Scope<'a> {
