@@ -71,14 +71,13 @@ class App {
     byId("shown").textContent = all
       ? `${plural(shown, "task")} in ${plural(this.found.length, "group")}`
       : `${thousands(shown)} of ${plural(this.view.total, "task")}`;
-    const { untraced } = this.view.doc;
-    byId("untraced").textContent = untraced > 0 ? `and ${thousands(untraced)} not traced` : "";
     this.current().update();
     this.detail.update();
     this.chips();
     this.wrong();
     const { name, pid } = this.view.process;
-    byId("program").textContent = `${visible(name)} · ${pid}`;
+    const { untraced } = this.view.doc;
+    byId("program").textContent = `${visible(name)} · ${pid}${untraced > 0 ? ` · ${plural(untraced, "task")} not traced` : ""}`;
     document.title = `${visible(name)} – tasktrace`;
     for (const link of document.querySelectorAll("[data-file]")) {
       link.href = `${BASE}${link.dataset.file}?capture=${this.settings.capture}`;

@@ -173,7 +173,7 @@ class Detail {
   }
 
   facts(facts) {
-    return el("dl", { class: "facts" }, ...facts.map(([name, nodes]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...nodes))));
+    return el("dl", { class: "facts" }, ...facts.map(([name, nodes]) => el("div", { class: name === "Spawned" ? "wide" : null }, el("dt", {}, name), el("dd", {}, ...nodes))));
   }
 
   tree(group, member) {

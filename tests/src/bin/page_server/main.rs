@@ -21,6 +21,8 @@ fn main() {
         }
         Err(_) => Some(varied::start(&runtime)),
     };
+    // As in a program with `#[tokio::main]`: it is this runtime's tasks that may not be traced.
+    let _entered = runtime.enter();
     let server = tasktrace::http::serve("127.0.0.1:0").expect("a free port");
     println!("http://{}/", server.local_addr());
     for line in stdin().lock().lines() {
