@@ -207,7 +207,7 @@
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces and dumps to text; captures nothing | dump, symbol, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
-//! | `trace` | stacks to trees: plain data | capture, origin, symbol |
+//! | `trace` | stacks to trees: plain data | capture, origin, symbol, sync |
 //! | `symbol` | addresses to names and lines | sync, unwind |
 //! | `capture` | scopes, the recording waker, the buffers, signals; no symbols, no text | origin, os, sync, unwind |
 //! | `unwind` | walks the stack; no tasks | sync |
