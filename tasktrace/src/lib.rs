@@ -221,7 +221,7 @@
 //! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
 //! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |
 //! | `dump` | all tasks at one moment: plain data | capture, host, os, sync, task, trace |
-//! | `trace` | stacks to trees: plain data | capture, origin, symbol |
+//! | `trace` | stacks to trees: plain data | capture, origin, symbol, sync |
 //! | `symbol` | addresses to names and lines | sync, unwind |
 //! | `capture` | scopes, the recording waker, the buffers, signals; no symbols, no text | origin, os, sync, unwind |
 //! | `unwind` | walks the stack; no tasks | sync |
