@@ -23,7 +23,7 @@ pub(crate) use stall::StalledFunction;
 pub use stall::{Stall, StallPhase, StallReport};
 pub(crate) use standing::Standing;
 pub(crate) use take::dump_of;
-pub(crate) use take::{all_asked, asked};
+pub(crate) use take::{asked, snapshot_of};
 pub use take::{dump, dump_blocking, snapshot};
 #[cfg(feature = "http")]
 pub(crate) use take::{dump_in, snapshot_in};

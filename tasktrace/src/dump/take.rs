@@ -41,6 +41,14 @@ pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     Dump::new(tasks.collect(), untraced)
 }
 
+/// Where these tasks are, as far as their live frames tell.
+pub(crate) fn snapshot_of(tasks: &[TraceHandle]) -> Dump {
+    let tasks = tasks
+        .iter()
+        .map(|handle| TaskDump::of(handle).with_snapshot(handle, None));
+    Dump::new(tasks.collect(), None)
+}
+
 /// How many tasks of the executor are not traced.
 ///
 /// Tasks come and go between this count and that, so it may be off by some. One that has been
@@ -110,11 +118,6 @@ pub fn dump_blocking(budget: Duration) -> Dump {
 /// Where these tasks are, within a time. They are in the order of their numbers.
 pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     Dump::new(ask(&tasks, budget), None)
-}
-
-/// All tasks, each of which is polled for it if it answers in time. What is not traced is not counted.
-pub(crate) fn all_asked(budget: Duration) -> Dump {
-    dump_in(None, budget)
 }
 
 /// As [`dump_blocking`], of this executor.

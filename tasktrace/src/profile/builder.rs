@@ -145,7 +145,8 @@ impl ProfileBuilder {
     ///
     /// The cost is measured: the time that the processor spends on taking samples, and on recording the
     /// stacks of the tasks that are asked. Where samples cost more, some of those that are due are
-    /// skipped, and [`Profile::skipped`] says how many. The polls of tasks that are asked do not count:
+    /// skipped, and [`Profile::skipped`] says how many. Where there are very many tasks, a sample looks at
+    /// some of them, and [`Profile::portion`] says how many. The polls of tasks that are asked do not count:
     /// what these do is up to them.
     ///
     /// ```

@@ -1,12 +1,14 @@
 //! Where time is waited, added up over many looks at all tasks.
 //!
 //! * [`builder`]: what to profile; [`sampler`]: doing it.
-//! * [`budget`]: how often.
+//! * [`budget`]: how often; [`portion`]: at how many tasks at a time; [`choice`]: at which.
 //! * [`tally`]: adding up; [`stacks`]: the same, when symbols are known.
 #![forbid(unsafe_code)]
 
 mod budget;
 mod builder;
+mod choice;
+mod portion;
 mod sampler;
 mod stacks;
 mod tally;
@@ -52,6 +54,9 @@ pub struct Profile {
     skipped: u64,
     cost: Duration,
     most_tasks: usize,
+    /// How many tasks were there in all samples, and at how many of them was looked.
+    present: u64,
+    looks: u64,
     groups: Arc<[Group]>,
     /// Looked up when somebody wants to see them.
     stacks: Arc<OnceLock<Vec<Stack>>>,
@@ -175,6 +180,25 @@ impl Profile {
         self.cost
     }
 
+    /// At which part of the tasks each sample has looked, on average: 1.0 is all. Where there are so many
+    /// that it would cost too much to look at all of them at once, each sample looks at some, which are
+    /// chosen by chance, and stand for all. Times are those of all tasks.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let profile = tasktrace::profile().lasting(Duration::from_millis(50)).run_blocking();
+    /// println!("{:.0} %", 100.0 * profile.portion());
+    /// ```
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nobody needs so many digits")]
+    pub fn portion(&self) -> f64 {
+        match self.present {
+            0 => 1.0,
+            present => self.looks as f64 / present as f64,
+        }
+    }
+
     /// When it began.
     #[must_use]
     pub fn began(&self) -> SystemTime {
@@ -190,6 +214,16 @@ impl Profile {
     /// The part of that which the samples stand for: until the last of them.
     pub(crate) fn sampled(&self) -> Duration {
         self.sampled
+    }
+
+    /// How many tasks were there in all samples.
+    pub(crate) fn present(&self) -> u64 {
+        self.present
+    }
+
+    /// How many of them were looked at.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks
     }
 
     /// How often samples were due.
@@ -221,6 +255,6 @@ impl Profile {
     /// ```
     #[must_use]
     pub fn waited(&self) -> Duration {
-        self.groups.iter().map(|group| group.waited).sum()
+        self.groups.iter().map(|group| group.waited()).sum()
     }
 }

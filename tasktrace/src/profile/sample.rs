@@ -12,7 +12,7 @@ pub(crate) fn profile(samples: impl IntoIterator<Item = Dump>) -> Profile {
     let mut tally = Tally::default();
     let mut count = 0;
     for dump in samples {
-        tally.add(&dump, Duration::from_secs(1));
+        tally.add(&dump, Duration::from_secs(1), dump.len());
         count += 1;
     }
     Profile {
@@ -25,6 +25,8 @@ pub(crate) fn profile(samples: impl IntoIterator<Item = Dump>) -> Profile {
         skipped: 10,
         cost: Duration::from_millis(4 * count),
         most_tasks: tally.most_tasks,
+        present: tally.present,
+        looks: tally.looks,
         groups: tally.finish().into(),
         stacks: Default::default(),
     }

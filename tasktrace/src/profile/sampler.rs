@@ -4,11 +4,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::budget::Budget;
 use super::builder::Callback;
+use super::choice;
+use super::portion::Portion;
 use super::tally::Tally;
 use super::{Profile, ProfileSource, Progress};
 use crate::capture;
-use crate::dump::{Dump, all_asked, snapshot};
+use crate::dump::{Dump, dump_of, snapshot_of};
 use crate::os;
+use crate::task::TraceHandle;
 
 /// So long tasks have to answer, at least.
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(50);
@@ -36,6 +39,7 @@ impl Sampler {
         let began = SystemTime::now();
         let start = Instant::now();
         let mut budget = Budget::new(self.every, self.max_cpu);
+        let mut portion = Portion::new(self.every, self.max_cpu);
         let mut tally = Tally::default();
         let mut samples = 0;
         let mut cost = Duration::ZERO;
@@ -46,11 +50,15 @@ impl Sampler {
             }
             let now = start.elapsed();
             let meter = Meter::start();
-            let dump = self.look();
-            let tasks = dump.len();
-            tally.add(&dump, now.saturating_sub(last));
-            drop(dump);
-            let this = meter.stop();
+            let all = choice::find();
+            let finding = meter.read();
+            let choice = choice::choose(&all, portion.most(), samples);
+            let dump = self.look(choice.tasks);
+            tally.add(&dump, now.saturating_sub(last), choice.all);
+            let (tasks, looked) = (choice.all, dump.len());
+            drop((all, dump));
+            let this = meter.read();
+            portion.learn(finding, this.saturating_sub(finding), looked);
             last = now;
             cost += this;
             samples += 1;
@@ -79,6 +87,8 @@ impl Sampler {
             skipped: budget.skipped(),
             cost,
             most_tasks: tally.most_tasks,
+            present: tally.present,
+            looks: tally.looks,
             groups: tally.finish().into(),
             ..self.nothing()
         }
@@ -97,17 +107,18 @@ impl Sampler {
             skipped: u64::try_from(due).unwrap_or(u64::MAX),
             cost: Duration::ZERO,
             most_tasks: 0,
+            present: 0,
+            looks: 0,
             groups: Vec::new().into(),
             stacks: Default::default(),
         }
     }
 
-    fn look(&self) -> Dump {
+    fn look(&self, tasks: Vec<TraceHandle>) -> Dump {
+        let patience = self.every.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
         match self.source {
-            ProfileSource::Snapshots => snapshot(),
-            ProfileSource::Captures => {
-                all_asked(self.every.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE))
-            }
+            ProfileSource::Snapshots => snapshot_of(&tasks),
+            ProfileSource::Captures => dump_of(tasks, patience),
         }
     }
 }
@@ -132,7 +143,7 @@ impl Meter {
 
     /// Where there is no telling what the thread has used, all the time that has passed counts: so it
     /// is rather too much.
-    fn stop(self) -> Duration {
+    fn read(&self) -> Duration {
         let recording = capture::time_spent().saturating_sub(self.recording);
         match (self.cpu, os::thread::cpu_time()) {
             (Some(before), Some(after)) => after.saturating_sub(before) + recording,

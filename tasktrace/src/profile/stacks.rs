@@ -20,6 +20,8 @@ pub(crate) struct Stack {
     pub(crate) seen: u64,
     /// For how long they have waited, all together.
     pub(crate) waited: Duration,
+    /// For how long they were there, all together, whether they waited or not.
+    pub(crate) time: Duration,
 }
 
 /// What tells a frame from others, and how many children it has: so a list tells a tree.
@@ -38,7 +40,8 @@ pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
         match stacks.get_mut(*at.or_insert(next)) {
             Some(stack) => {
                 stack.seen += group.seen;
-                stack.waited = stack.waited.saturating_add(group.waited);
+                stack.waited = stack.waited.saturating_add(group.waited());
+                stack.time = stack.time.saturating_add(group.time);
             }
             None => stacks.push(Stack {
                 name: group.name.clone(),
@@ -48,12 +51,13 @@ pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
                     notes: tidy.notes.clone(),
                 },
                 seen: group.seen,
-                waited: group.waited,
+                waited: group.waited(),
+                time: group.time,
             }),
         }
     }
     stacks.sort_by(|one, other| {
-        let order = |stack: &Stack| (stack.waited, stack.seen);
+        let order = |stack: &Stack| (stack.waited, stack.time, stack.seen);
         let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
         order(other).cmp(&order(one)).then_with(by_name)
     });
@@ -86,7 +90,7 @@ mod tests {
             standing: Standing::Suspended,
             trace: Trace::sample(frames),
             seen: 1,
-            waited: Duration::from_millis(millis),
+            time: Duration::from_millis(millis),
         }
     }
 

@@ -25,8 +25,8 @@ pub(super) struct Group {
     pub(super) trace: Trace,
     /// How often one was seen.
     pub(super) seen: u64,
-    /// For how long they have waited, all together.
-    pub(super) waited: Duration,
+    /// For how long they were there, all together.
+    pub(super) time: Duration,
 }
 
 type Key = (Cow<'static, str>, Standing, Kind);
@@ -38,25 +38,32 @@ pub(super) struct Tally {
     others: Option<Group>,
     /// The most tasks that there were at a time.
     pub(super) most_tasks: usize,
+    /// How many tasks were there in all samples.
+    pub(super) present: u64,
+    /// How many of them were looked at.
+    pub(super) looks: u64,
 }
 
 impl Tally {
-    /// Adds a sample that stands for the time since the last one.
-    pub(super) fn add(&mut self, dump: &Dump, interval: Duration) {
-        self.add_up_to(dump, interval, MOST);
+    /// Adds a sample that stands for the time since the last one, of some of so many tasks.
+    ///
+    /// A task that is found waiting need not have waited here since the last sample. But for each that is
+    /// found where it has just come to, there is another that was there before, and is not found: so the
+    /// sum is right, whether waits are long or short, and however far samples are apart.
+    pub(super) fn add(&mut self, dump: &Dump, interval: Duration, all: usize) {
+        self.add_up_to(dump, interval, all, MOST);
     }
 
-    fn add_up_to(&mut self, dump: &Dump, interval: Duration, most: usize) {
-        self.most_tasks = self.most_tasks.max(dump.len());
+    fn add_up_to(&mut self, dump: &Dump, interval: Duration, all: usize, most: usize) {
+        let all = all.max(dump.len());
+        self.most_tasks = self.most_tasks.max(all);
+        self.present += all as u64;
+        self.looks += dump.len() as u64;
+        // Each task stands for others.
+        let stands_for = interval.as_nanos() * all as u128 / dump.len().max(1) as u128;
+        let time = Duration::from_nanos(stands_for.try_into().unwrap_or(u64::MAX));
         for task in dump {
             let standing = Standing::of(task.state());
-            // It need not have waited here since the last sample. But for each that is found at a place
-            // to which it has just come, there is another that was there before, and is not found: so
-            // the sum is right, whether waits are long or short, and however far samples are apart.
-            let waited = match standing.waits() {
-                true => interval,
-                false => Duration::ZERO,
-            };
             let key = (task.name.clone(), standing, task.trace().kind());
             let has_room = self.groups.len() < most;
             let group = match self.groups.entry(key) {
@@ -71,7 +78,7 @@ impl Tally {
                 }),
             };
             group.seen += 1;
-            group.waited = group.waited.saturating_add(waited);
+            group.time = group.time.saturating_add(time);
         }
     }
 
@@ -80,7 +87,7 @@ impl Tally {
         let groups = self.groups.into_values().chain(self.others);
         let mut groups: Vec<Group> = groups.collect();
         groups.sort_by(|one, other| {
-            let order = |group: &Group| (group.waited, group.seen);
+            let order = |group: &Group| (group.waited(), group.time, group.seen);
             let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
             order(other).cmp(&order(one)).then_with(by_name)
         });
@@ -95,7 +102,15 @@ impl Group {
             standing,
             trace,
             seen: 0,
-            waited: Duration::ZERO,
+            time: Duration::ZERO,
+        }
+    }
+
+    /// For how long they have waited, all together.
+    pub(super) fn waited(&self) -> Duration {
+        match self.standing.waits() {
+            true => self.time,
+            false => Duration::ZERO,
         }
     }
 }
@@ -109,7 +124,8 @@ mod tests {
     fn tally(samples: &[(Vec<TaskDump>, f64)], most: usize) -> Vec<Group> {
         let mut tally = Tally::default();
         for (tasks, interval) in samples {
-            tally.add_up_to(&dump(tasks.clone()), secs(*interval), most);
+            let all = tasks.len();
+            tally.add_up_to(&dump(tasks.clone()), secs(*interval), all, most);
         }
         tally.finish()
     }
@@ -117,7 +133,7 @@ mod tests {
     fn told(groups: &[Group]) -> Vec<(&str, Standing, u64, f64)> {
         let groups = groups.iter();
         groups
-            .map(|it| (&*it.name, it.standing, it.seen, it.waited.as_secs_f64()))
+            .map(|it| (&*it.name, it.standing, it.seen, it.waited().as_secs_f64()))
             .collect()
     }
 
@@ -151,6 +167,22 @@ mod tests {
             ("app::a", Standing::Running, 1, 0.0),
         ];
         assert_eq!(told(&groups), expected);
+    }
+
+    #[test]
+    fn some_stand_for_all() {
+        let mut tally = Tally::default();
+        let some = || dump([task(1, "app::a"), task(2, "app::b").running_for(1.0)]);
+        tally.add(&some(), secs(1.0), 10);
+        tally.add(&some(), secs(1.0), 2);
+        assert_eq!((tally.present, tally.looks, tally.most_tasks), (12, 4, 10));
+        let groups = tally.finish();
+        let expected = [
+            ("app::a", Standing::Suspended, 2, 6.0),
+            ("app::b", Standing::Running, 2, 0.0),
+        ];
+        assert_eq!(told(&groups), expected);
+        assert_eq!(groups[1].time, secs(6.0));
     }
 
     #[test]

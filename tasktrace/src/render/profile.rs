@@ -96,7 +96,7 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
         out.write_str(&stack.name)?;
         out.normal()?;
         write!(out, ", {}: ", words(stack.standing))?;
-        average(profile, stack.seen, out)?;
+        average(profile, stack, out)?;
         let known = Known {
             age: None,
             not_polled_for: None,
@@ -132,6 +132,9 @@ fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
             write!(out, "{waited} waited by {tasks} in {lasted}: {samples}")?;
         }
     }
+    if profile.portion() < 1.0 {
+        write!(out, " of {:.1}% of the tasks", 100.0 * profile.portion())?;
+    }
     let percent = 100.0 * part(profile.cost(), profile.lasted());
     write!(
         out,
@@ -141,13 +144,11 @@ fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
 }
 
 /// How many tasks there were at a time.
-fn average(profile: &Profile, seen: u64, out: &mut Out<'_, '_>) -> fmt::Result {
-    // Counts are far from where these numbers are no longer exact.
-    #[expect(clippy::cast_precision_loss, reason = "one digit is told")]
-    let average = seen as f64 / profile.samples().max(1) as f64;
+fn average(profile: &Profile, stack: &Stack, out: &mut Out<'_, '_>) -> fmt::Result {
+    let average = part(stack.time, profile.sampled());
     match average {
         0.95.. => write!(out, "{average:.1} tasks on average"),
-        _ => write!(out, "seen {}", plural(seen, "time")),
+        _ => write!(out, "seen {}", plural(stack.seen, "time")),
     }
 }
 

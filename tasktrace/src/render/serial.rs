@@ -132,6 +132,8 @@ impl<'a> From<&'a Profile> for Value<'a> {
             "skipped": profile.skipped(),
             "cost_ns": profile.cost(),
             "most_tasks": profile.most_tasks(),
+            "present": profile.present(),
+            "looks": profile.looks(),
             "waited_ns": profile.waited(),
             "stacks": List::new(stacks.len(), move || stacks.iter()),
         })

@@ -2,7 +2,6 @@
 //! profile as well.
 
 mod asking;
-mod cost;
 mod running;
 mod stopping;
 mod waiting;

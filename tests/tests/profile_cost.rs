@@ -1,0 +1,92 @@
+//! What a profile costs is measured, and no more than is allowed, however many tasks there are.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tasktrace::{ProfileBuilder, TaskState};
+
+const TASKS: usize = 20_000;
+
+#[tasktrace::traced]
+async fn reads() {
+    pending().await
+}
+
+#[tasktrace::traced]
+async fn writes() {
+    pending().await
+}
+
+/// As many of the one as of the other, by turns.
+fn program() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("there can be one");
+    let mut handles = Vec::new();
+    for _ in 0..TASKS / 2 {
+        let (future, handle) = tasktrace::traced(reads());
+        runtime.spawn(future);
+        handles.push(handle);
+        let (future, handle) = tasktrace::traced(writes());
+        runtime.spawn(future);
+        handles.push(handle);
+    }
+    for handle in handles {
+        while handle.state() != TaskState::Suspended {
+            std::thread::yield_now();
+        }
+    }
+    runtime
+}
+
+// One test, for the tasks of another would be in the profile.
+#[test]
+fn what_costs_too_much_is_done_less() {
+    let _runtime = program();
+    check(tasktrace::profile());
+    check(tasktrace::profile().captures());
+}
+
+fn check(profile: ProfileBuilder) {
+    let costs = Arc::new(Mutex::new(vec![Duration::ZERO]));
+    let known = Arc::clone(&costs);
+    let profile = profile
+        .every(Duration::from_millis(1))
+        .lasting(Duration::from_millis(2000))
+        .on_sample(move |progress| known.lock().unwrap().push(progress.cost()))
+        .run_blocking();
+    assert_eq!(profile.most_tasks(), TASKS);
+    assert!(profile.cost() > Duration::ZERO);
+    // Some of the tasks, but several times.
+    assert!(profile.portion() < 1.0, "{profile}");
+    assert!(profile.samples() >= 3, "{profile}");
+    assert!(profile.skipped() > profile.samples(), "{profile}");
+
+    // No more than a hundredth, but for what one sample has cost more than was expected.
+    let costs = costs.lock().unwrap();
+    assert_eq!(costs.last(), Some(&profile.cost()));
+    let dearest = costs.windows(2).map(|two| two[1] - two[0]).max();
+    let allowed = profile.lasted().mul_f64(0.01) + dearest.expect("there were samples");
+    assert!(
+        profile.cost() <= allowed,
+        "{:?} of {allowed:?}",
+        profile.cost()
+    );
+
+    // Those that were looked at stand for all, which have waited all the time.
+    let document = serde_json::to_value(&profile).expect("it is serialised");
+    let sampled = document["sampled_ns"].as_f64().expect("a number") / 1e9;
+    let waited = profile.waited().as_secs_f64() / sampled;
+    assert!((waited - TASKS as f64).abs() < 1.0, "{waited} tasks waited");
+    let stacks = document["stacks"].as_array().expect("a list");
+    for name in ["reads", "writes"] {
+        let is_it = |it: &&serde_json::Value| it["name"].as_str().unwrap().ends_with(name);
+        let waited = stacks
+            .iter()
+            .filter(is_it)
+            .map(|it| it["waited_ns"].as_f64().unwrap());
+        let part = waited.sum::<f64>() / 1e9 / sampled / TASKS as f64;
+        assert!((0.3..0.7).contains(&part), "{part} of the time in {name}");
+    }
+}
