@@ -21,8 +21,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
+use crate::os;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard};
 
 /// What is done here.
@@ -143,8 +143,7 @@ impl<C: Craft> Gate<C> {
     }
 
     fn start(&self) {
-        let thread = thread::Builder::new().name(self.0.name.into());
-        let spawned = thread.spawn({
+        let spawned = os::thread::spawn(self.0.name, {
             let shared = Arc::clone(&self.0);
             move || shared.work()
         });

@@ -39,10 +39,18 @@ const PROFILES: Width = Width {
 #[derive(Clone)]
 pub struct TasksService {
     settings: Arc<Settings>,
-    /// Where the service is not called in a runtime.
-    host: Option<Host>,
+    executor: Executor,
     dumps: Gate<Maker>,
     profiles: Gate<Maker>,
+}
+
+/// Whose tasks are counted that are not traced.
+#[derive(Clone)]
+enum Executor {
+    /// Of the runtime that calls the service.
+    Callers,
+    /// Of this one, or nobody's: not of the server's own.
+    This(Option<Host>),
 }
 
 impl TasksService {
@@ -58,7 +66,7 @@ impl TasksService {
             dumps: Gate::new("tasktrace-http", DUMPS, maker()),
             profiles: Gate::new("tasktrace-http", PROFILES, maker()),
             settings: Arc::new(settings),
-            host: None,
+            executor: Executor::Callers,
         }
     }
 
@@ -71,7 +79,7 @@ impl TasksService {
 
     /// Counts the tasks of the runtime that this is called in, whatever runtime calls the service.
     pub(crate) fn of_this_runtime(mut self) -> Self {
-        self.host = Host::current();
+        self.executor = Executor::This(Host::current());
         self
     }
 
@@ -98,7 +106,10 @@ impl TasksService {
             job.subject.check()?;
             return Ok(Answer::Ready(Some(made(job.form, Body::empty()))));
         }
-        let host = self.host.clone().or_else(Host::current);
+        let host = match &self.executor {
+            Executor::Callers => Host::current(),
+            Executor::This(host) => host.clone(),
+        };
         Ok(self.order(job, host))
     }
 

@@ -8,9 +8,9 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::os;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
 
 /// So much is handed out at a time. It is a copy, so what is in a connection's buffers does not keep
@@ -114,8 +114,7 @@ impl Shelf {
             return;
         }
         drop(items);
-        let keeper = thread::Builder::new().name("tasktrace-shelf".into());
-        let spawned = keeper.spawn({
+        let spawned = os::thread::spawn("tasktrace-shelf", {
             let shelf = Arc::clone(&self.0);
             move || shelf.tidy()
         });
@@ -241,6 +240,7 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::thread;
 
     use super::*;
 

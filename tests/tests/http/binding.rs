@@ -62,3 +62,10 @@ fn it_goes_on_when_it_is_detached() {
     server.detach();
     assert_eq!(get(address, "/").status, 200);
 }
+
+#[test]
+fn the_tasks_of_its_own_runtime_are_nobodys() {
+    let (_server, address) = serve(http::builder());
+    let dump: serde_json::Value = serde_json::from_str(get(address, "/dump.json").text()).unwrap();
+    assert!(dump["untraced"].is_null(), "{}", dump["untraced"]);
+}

@@ -13,11 +13,11 @@ class Flame {
     this.children = new Map();
   }
 
-  /** What it is known by in this flamegraph and in those to come. */
+  /** The names that lead to it, by which it is found again in the flamegraphs to come. */
   path() {
     const path = [];
-    for (let flame = this; flame !== null; flame = flame.parent) path.push(flame.name);
-    return path.join("\n");
+    for (let flame = this; flame.parent !== null; flame = flame.parent) path.push(flame.name);
+    return path.reverse();
   }
 }
 
@@ -82,6 +82,9 @@ const FLAME_HEIGHT = 22;
 /** Narrower than this in pixels, a frame is not drawn. */
 const NARROWEST = 1.5;
 
+/** Nobody looks at more. */
+const MOST_BOXES = 3_000;
+
 class FlameView {
   constructor(app) {
     this.app = app;
@@ -116,13 +119,9 @@ class FlameView {
 
   search(path) {
     if (path === undefined) return null;
-    const pending = [this.root];
-    while (pending.length > 0) {
-      const flame = pending.pop();
-      if (flame.path() === path) return flame;
-      pending.push(...flame.children.values());
-    }
-    return null;
+    let flame = this.root;
+    for (const name of path) flame = flame?.children.get(name);
+    return flame ?? null;
   }
 
   zoom(flame) {
@@ -167,7 +166,7 @@ class FlameView {
       const children = [];
       for (const child of wideFirst(flame)) {
         const part = (wide * child.value) / flame.value;
-        if (part * width < NARROWEST) hidden++;
+        if (part * width < NARROWEST || boxes.length + pending.length + children.length >= MOST_BOXES) hidden++;
         else children.push({ flame: child, left: next, wide: part, isAbove: false });
         next += part;
       }
@@ -217,7 +216,7 @@ class FlameView {
       "aria-label": `${visible(flame.name)}, ${this.text(flame.value)}`,
       title: `${visible(flame.name)}\n${visible(flame.place)}\n${this.text(flame.value)}`,
     });
-    if (pixels > 28) box.append(el("span", {}, name), pixels > 160 ? el("span", { class: "box-value" }, this.text(flame.value)) : "");
+    if (pixels > 28) box.append(el("span", {}, name), pixels > name.length * 7 + 110 ? el("span", { class: "box-value" }, this.text(flame.value)) : "");
     box.style.left = `${left * 100}%`;
     box.style.width = `max(1px, calc(${wide * 100}% - 1px))`;
     box.style.top = `${flame.depth * FLAME_HEIGHT}px`;

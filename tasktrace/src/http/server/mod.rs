@@ -17,12 +17,13 @@ mod timer;
 use std::io::Result;
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::{fmt, io as std_io};
 
 use tokio::sync::oneshot;
 
 use super::service::TasksService;
+use crate::os;
 pub(crate) use accept::Listen;
 pub(super) use bind::bind;
 pub use error::BindError;
@@ -97,7 +98,7 @@ impl Running {
     ) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::channel();
-        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        let thread = os::thread::spawn(name, move || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = match builder.enable_all().build() {
                 Ok(runtime) => runtime,
