@@ -215,7 +215,7 @@
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
 //! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |
-//! | `dump` | all tasks at one moment: plain data | capture, host, sync, task, trace |
+//! | `dump` | all tasks at one moment: plain data | capture, host, os, sync, task, trace |
 //! | `trace` | stacks to trees: plain data | capture, origin, symbol |
 //! | `symbol` | addresses to names and lines | sync, unwind |
 //! | `capture` | scopes, the recording waker, the buffers, signals; no symbols, no text | origin, os, sync, unwind |

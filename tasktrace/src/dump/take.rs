@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::ask::ask;
 use super::{Dump, Source, TaskDump};
 use crate::capture::RawTrace;
 use crate::host::Host;
+use crate::os;
 use crate::sync;
 use crate::task::{End, TaskId, TraceError, TraceHandle, Waiter, tasks};
 use crate::trace::Trace;
@@ -82,7 +82,7 @@ pub async fn dump() -> Dump {
     // The thread is in no runtime.
     let host = Host::current();
     let waiter = sync::Arc::new(Waiter::new());
-    let spawned = thread::Builder::new().name("tasktrace-dump".into()).spawn({
+    let spawned = os::thread::spawn("tasktrace-dump", {
         let waiter = sync::Arc::clone(&waiter);
         let host = host.clone();
         move || waiter.give(Ok(dump_in(host.as_ref(), BUDGET)))

@@ -1,5 +1,23 @@
 //! Threads, as the operating system knows them.
 
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+use super::signal;
+
+/// Spawns a thread of ours. The program's signals are left to its own threads.
+///
+/// # Errors
+///
+/// If the system has no room for another thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let builder = Builder::new().name(name.to_owned());
+    signal::left_to_others(|| builder.spawn(run))
+}
+
 /// The number of the calling thread. `None` where it cannot be asked for.
 #[cfg(target_os = "linux")]
 pub(crate) fn id() -> Option<u64> {
@@ -53,11 +71,11 @@ pub(crate) fn cpu_time() -> Option<std::time::Duration> {
 ///
 /// If there is no such thread (any more), or no such signal.
 #[cfg(target_os = "linux")]
-pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> std::io::Result<()> {
-    let thread = libc::pid_t::try_from(thread).map_err(std::io::Error::other)?;
+pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> io::Result<()> {
+    let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
     // SAFETY: it takes three numbers.
     match unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) } {
         0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

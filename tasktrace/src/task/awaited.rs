@@ -3,7 +3,6 @@
 //! They are tasks of their own, which their executor polls. So that a trace leads to what is waited
 //! for in the end, they are asked at the same time.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::drive;
@@ -11,6 +10,7 @@ use super::exchange::Waiter;
 use super::handle::{TraceHandle, tasks};
 use super::record::Record;
 use crate::origin::Origin;
+use crate::os;
 use crate::sync;
 use crate::trace::Trace;
 
@@ -69,12 +69,10 @@ impl Awaited {
             return self.traces(Instant::now());
         }
         let waiter = sync::Arc::new(Waiter::new());
-        let spawned = thread::Builder::new()
-            .name("tasktrace-awaited".into())
-            .spawn({
-                let waiter = sync::Arc::clone(&waiter);
-                move || waiter.give(Ok(self.wait()))
-            });
+        let spawned = os::thread::spawn("tasktrace-awaited", {
+            let waiter = sync::Arc::clone(&waiter);
+            move || waiter.give(Ok(self.wait()))
+        });
         if spawned.is_err() {
             return Vec::new();
         }

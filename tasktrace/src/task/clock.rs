@@ -13,6 +13,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::pool;
+use crate::os;
 
 /// The length of a step.
 const STEP: Duration = Duration::from_millis(10);
@@ -74,8 +75,7 @@ fn read_clock() -> Tick {
 #[cold]
 fn read_clock_and_wake_keeper() -> Tick {
     let keeper = KEEPER.get_or_init(|| {
-        let thread = thread::Builder::new().name("tasktrace-clock".into());
-        let spawned = thread.spawn(keep);
+        let spawned = os::thread::spawn("tasktrace-clock", keep);
         spawned.ok().map(|handle| handle.thread().clone())
     });
     if let Some(keeper) = keeper {

@@ -10,12 +10,11 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use super::{DumpOnSignal, asked, report};
+use crate::os;
 use crate::os::relay::{self, Inlet};
-use crate::os::signal;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// How much longer than its budget a report may delay the end of the process: for names and lines to
@@ -32,9 +31,7 @@ pub(super) fn start() -> io::Result<()> {
         return Ok(());
     }
     let inlet = Inlet::open()?;
-    let thread = thread::Builder::new().name("tasktrace-sig".into());
-    // So does the reporter, which the listener spawns: nor is it ended when nobody reads.
-    signal::left_to_others(|| thread.spawn(move || listen(inlet))).map(drop)
+    os::thread::spawn("tasktrace-sig", move || listen(inlet)).map(drop)
 }
 
 fn listen(mut inlet: Inlet) {
@@ -106,8 +103,7 @@ impl<R: Fn(i32) + Clone + Send + 'static> Desk<R> {
     }
 
     fn staff(&self) {
-        let thread = thread::Builder::new().name("tasktrace-report".into());
-        let spawned = thread.spawn({
+        let spawned = os::thread::spawn("tasktrace-report", {
             let report = self.report.clone();
             let inbox = Arc::clone(&self.inbox);
             move || work(&inbox, report)

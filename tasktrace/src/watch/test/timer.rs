@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::expired;
@@ -45,8 +44,7 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     let had_thread = std::mem::replace(&mut timer.has_thread, true);
     drop(timer);
     if !had_thread {
-        let thread = thread::Builder::new().name("tasktrace-tests".into());
-        if let Err(error) = thread.spawn(run) {
+        if let Err(error) = os::thread::spawn("tasktrace-tests", run) {
             lock().has_thread = false;
             os::stderr::write(&format!("tasktrace: no timeouts of tests: {error}\n"));
         }
@@ -80,8 +78,8 @@ fn run() {
                 drop(timer);
                 if let Some((_, test)) = over {
                     // Each on its own thread: several may hang at once.
-                    let thread = thread::Builder::new().name("tasktrace-hung-test".into());
-                    if let Err(error) = thread.spawn(move || expired::handle(&test)) {
+                    let report = move || expired::handle(&test);
+                    if let Err(error) = os::thread::spawn("tasktrace-hung-test", report) {
                         os::stderr::write(&format!("tasktrace: no report: {error}\n"));
                     }
                 }

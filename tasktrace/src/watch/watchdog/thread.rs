@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::look::Looker;
 use super::sink::Sink;
+use crate::os;
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
 /// How long whoever stops a thread waits for it, when it is in the middle of a report.
@@ -43,8 +44,7 @@ impl Running {
             }),
             changed: Condvar::new(),
         });
-        let builder = thread::Builder::new().name("tasktrace-watchdog".into());
-        let thread = builder.spawn({
+        let thread = os::thread::spawn("tasktrace-watchdog", {
             let control = Arc::clone(&control);
             move || {
                 let over = Over(&control);
