@@ -8,6 +8,9 @@ use tasktrace::{ProfileBuilder, TaskState};
 
 const TASKS: usize = 20_000;
 
+/// Of a core.
+const SHARE: f64 = 0.05;
+
 #[tasktrace::traced]
 async fn reads() {
     pending().await
@@ -44,6 +47,9 @@ fn program() -> tokio::runtime::Runtime {
 #[test]
 fn what_costs_too_much_is_done_less() {
     let _runtime = program();
+    // What is done once is not what this is about: reading the unwind tables.
+    let once = tasktrace::profile().captures();
+    once.lasting(Duration::from_millis(50)).run_blocking();
     check(tasktrace::profile());
     check(tasktrace::profile().captures());
 }
@@ -54,6 +60,7 @@ fn check(profile: ProfileBuilder) {
     let profile = profile
         .every(Duration::from_millis(1))
         .lasting(Duration::from_millis(2000))
+        .max_cpu(SHARE)
         .on_sample(move |progress| known.lock().unwrap().push(progress.cost()))
         .run_blocking();
     assert_eq!(profile.most_tasks(), TASKS);
@@ -63,11 +70,11 @@ fn check(profile: ProfileBuilder) {
     assert!(profile.samples() >= 3, "{profile}");
     assert!(profile.skipped() > profile.samples(), "{profile}");
 
-    // No more than a hundredth, but for what one sample has cost more than was expected.
+    // No more than is allowed, but for what one sample has cost more than was expected.
     let costs = costs.lock().unwrap();
     assert_eq!(costs.last(), Some(&profile.cost()));
     let dearest = costs.windows(2).map(|two| two[1] - two[0]).max();
-    let allowed = profile.lasted().mul_f64(0.01) + dearest.expect("there were samples");
+    let allowed = profile.lasted().mul_f64(SHARE) + dearest.expect("there were samples");
     assert!(
         profile.cost() <= allowed,
         "{:?} of {allowed:?}",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::sampler::{Outcome, Sampler};
 use super::{Profile, ProfileSource, Progress};
+use crate::os;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::Waiter;
 
@@ -222,22 +223,20 @@ impl ProfileBuilder {
             let (_is_awaited, hangs_up) = mpsc::channel::<()>();
             let waiter = Arc::new(Waiter::new());
             let result = Arc::new(Mutex::new(None));
-            let spawned = thread::Builder::new()
-                .name("tasktrace-profile".into())
-                .spawn({
-                    let (waiter, result) = (Arc::clone(&waiter), Arc::clone(&result));
-                    move || {
-                        let run = || {
-                            sampler.run(|time| match hangs_up.recv_timeout(time) {
-                                Err(RecvTimeoutError::Timeout) => Outcome::GoOn,
-                                Ok(()) | Err(RecvTimeoutError::Disconnected) => Outcome::Stop,
-                            })
-                        };
-                        let outcome = catch_unwind(AssertUnwindSafe(run));
-                        *lock(&result) = Some(outcome);
-                        waiter.give(Ok(()));
-                    }
-                });
+            let spawned = os::thread::spawn("tasktrace-profile", {
+                let (waiter, result) = (Arc::clone(&waiter), Arc::clone(&result));
+                move || {
+                    let run = || {
+                        sampler.run(|time| match hangs_up.recv_timeout(time) {
+                            Err(RecvTimeoutError::Timeout) => Outcome::GoOn,
+                            Ok(()) | Err(RecvTimeoutError::Disconnected) => Outcome::Stop,
+                        })
+                    };
+                    let outcome = catch_unwind(AssertUnwindSafe(run));
+                    *lock(&result) = Some(outcome);
+                    waiter.give(Ok(()));
+                }
+            });
             if spawned.is_err() {
                 return without_thread;
             }
