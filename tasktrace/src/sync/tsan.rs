@@ -8,6 +8,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{self as real, LockResult, PoisonError};
+#[cfg(feature = "attach")]
+use std::sync::{TryLockError, TryLockResult};
 use std::time::Duration;
 
 /// Written with `Release` before each unlocking and read with `Acquire` after each locking.
@@ -45,6 +47,15 @@ impl<T> Mutex<T> {
         Ok(self
             .edge
             .locked(guard.unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    #[cfg(feature = "attach")]
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        match self.mutex.try_lock() {
+            Ok(guard) => Ok(self.edge.locked(guard)),
+            Err(TryLockError::Poisoned(error)) => Ok(self.edge.locked(error.into_inner())),
+            Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
+        }
     }
 }
 

@@ -90,8 +90,9 @@ const CAPTURE: u8 = 1;
 /// In `requested`: somebody has woken the task to see whether it is polled.
 const PROBE: u8 = 2;
 
-/// In `requested`, for the poller itself: frames have ended elsewhere.
-const GONE: u8 = 4;
+/// In `requested`, for the poller itself: the next poll is not like the last, because frames have ended
+/// elsewhere, or because the last has panicked.
+const UNUSUAL: u8 = 4;
 
 /// The layout is as written: see [`Record`](super::record::Record).
 #[repr(C)]
@@ -224,8 +225,9 @@ impl<T: Clone> Exchange<T> {
             }
         }
         let requested = self.requested.load(Ordering::Acquire);
-        if requested & GONE != 0 {
-            self.requested.fetch_and(!GONE, Ordering::Relaxed);
+        if requested & UNUSUAL != 0 {
+            // Acquire: of all whose bit this is, it is seen what they have noted.
+            self.requested.fetch_and(!UNUSUAL, Ordering::Acquire);
         }
         requested & (CAPTURE | PROBE) != 0
     }
@@ -309,7 +311,7 @@ impl<T: Clone> Exchange<T> {
 
     /// Has the poller look at the frames at its next poll.
     pub(crate) fn note_gone(&self) {
-        self.requested.fetch_or(GONE, Ordering::Release);
+        self.requested.fetch_or(UNUSUAL, Ordering::Release);
     }
 
     /// Answers all that have asked.
@@ -323,6 +325,7 @@ impl<T: Clone> Exchange<T> {
         if self.standing() != Standing::Finished {
             self.standing
                 .store(Standing::Panicked as u8, Ordering::Relaxed);
+            self.requested.fetch_or(UNUSUAL, Ordering::Relaxed);
         }
         let waiting = self.take_waiting();
         Waiter::give_all(waiting, &Err(End::Panicked));
@@ -426,7 +429,12 @@ impl<T: Clone> Exchange<T> {
         queue.borrowers += usize::from(known.is_some());
         drop(queue);
         if let Some(known) = known {
-            known.waker.wake_by_ref();
+            // Should that panic, then it is not who asks that did, and the hook has reported it. The
+            // question stands all the same.
+            let _ = catch_unwind(AssertUnwindSafe(move || {
+                let known = known;
+                known.waker.wake_by_ref();
+            }));
         }
     }
 

@@ -224,13 +224,6 @@ impl Record {
         self.thread.store(thread | nested, Ordering::Relaxed);
     }
 
-    /// The next poll is none like the last.
-    ///
-    /// The caller is the poller.
-    fn forget_thread(&self) {
-        self.thread.store(0, Ordering::Relaxed);
-    }
-
     #[inline]
     pub(super) fn stamp(&self) -> Stamp {
         Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
@@ -271,7 +264,6 @@ impl Record {
     #[cold]
     #[inline(never)]
     pub(super) fn note_panic(&self) {
-        self.forget_thread();
         self.exchange.panicked();
         self.note_settled();
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures::FutureExt as _;
-use tasktrace::{Trace, TraceError, current};
+use tasktrace::{TaskState, Trace, TraceError, current};
 
 use crate::support::{Driver, LONG, Leaf, ask, ask_from_thread, block_on, is_captured, task};
 
@@ -115,6 +115,29 @@ fn a_future_that_is_polled_again_can_be_asked_again() {
     );
     assert!(task.poll().is_pending());
     assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+}
+
+/// The thread that goes on need not have polled a task before.
+#[test]
+fn a_poll_after_a_panic_is_known_to_be_of_its_thread() {
+    let mut polls = 0;
+    let (mut task, handle) = task(std::future::poll_fn(move |_| {
+        polls += 1;
+        match polls {
+            2 => resume_unwind(Box::new(payload(2))),
+            3 => Poll::Ready(current().map(|task| task.state())),
+            _ => Poll::Pending,
+        }
+    }));
+    assert!(task.poll().is_pending());
+    caught(&mut task, 2);
+    let other = std::thread::Builder::new().name("other".to_owned());
+    let other = other.spawn(move || task.poll()).unwrap();
+    let Poll::Ready(Some(TaskState::Running(running))) = other.join().unwrap() else {
+        panic!("it was in a poll");
+    };
+    assert_eq!(running.thread_name(), Some("other"));
+    assert!(handle.is_finished());
 }
 
 #[test]

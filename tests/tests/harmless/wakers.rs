@@ -308,6 +308,29 @@ fn a_drop_that_panics() {
     assert!(handle.is_finished());
 }
 
+/// And so is waking, which whoever asks has done.
+#[test]
+fn a_wake_that_panics() {
+    struct Bomb;
+    impl std::task::Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("boom"));
+        }
+    }
+
+    let (leaf, _seen) = Leaf::new();
+    let (task, handle) = tasktrace::traced(leaf);
+    let mut task = Box::pin(task);
+    let waker = Waker::from(Arc::new(Bomb));
+    let mut cx = Context::from_waker(&waker);
+    assert!(task.as_mut().poll(&mut cx).is_pending());
+    let mut asker = ask(&handle);
+    let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, TraceError::NoAnswer { .. }), "{error}");
+    assert!(task.as_mut().poll(&mut cx).is_pending());
+    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+}
+
 /// A waker may do anything when it is woken, also ask the task that it wakes.
 #[test]
 fn a_waker_that_asks() {

@@ -4,10 +4,10 @@
 //! that is not exclusive when it must be, as a panic of loom's cell.
 
 use std::sync::Arc as StdArc;
-use std::task::{Wake, Waker};
+use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
 use loom::sync::Notify;
-use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
 use super::*;
@@ -102,6 +102,92 @@ fn a_request_survives_a_change_of_wakers() {
             run_until_captured(&exchange, &Signal::new());
         }
         asker.join().unwrap();
+    });
+}
+
+/// As when the poll makes the task: there is nothing to look at, nor anybody who could have asked.
+#[test]
+fn a_first_poll_need_not_look_for_requests() {
+    loom::model(|| {
+        let exchange = shared();
+        let signal = Signal::new();
+        let asker = thread::spawn({
+            let exchange = exchange.clone();
+            move || assert_eq!(ask(&exchange), Ok(7))
+        });
+        let waker = Waker::from(StdArc::clone(&signal));
+        // SAFETY: each model has one thread that polls.
+        unsafe { exchange.end_first_poll(&waker, false) };
+        signal.0.wait();
+        run_until_captured(&exchange, &signal);
+        asker.join().unwrap();
+    });
+}
+
+/// A waker that notices when it is used after it was dropped.
+#[derive(Default)]
+struct Noticing {
+    is_dropped: AtomicBool,
+    is_used_after: AtomicBool,
+}
+
+static NOTICING: RawWakerVTable = RawWakerVTable::new(
+    |_| unreachable!("the only clone is the one that is handed over"),
+    |_| unreachable!("who has it on loan does not own it"),
+    |data| {
+        // SAFETY: as in `Noticing::waker`.
+        let noticing = unsafe { &*data.cast::<Noticing>() };
+        let is_dropped = noticing.is_dropped.load(Ordering::SeqCst);
+        noticing
+            .is_used_after
+            .fetch_or(is_dropped, Ordering::SeqCst);
+    },
+    |data| {
+        // SAFETY: as in `Noticing::waker`.
+        let noticing = unsafe { &*data.cast::<Noticing>() };
+        let is_dropped = noticing.is_dropped.swap(true, Ordering::SeqCst);
+        noticing
+            .is_used_after
+            .fetch_or(is_dropped, Ordering::SeqCst);
+    },
+);
+
+impl Noticing {
+    /// The caller keeps `self` for longer than the waker is used, dropped or not.
+    fn waker(&self) -> Waker {
+        let data = std::ptr::from_ref(self).cast();
+        // SAFETY: the functions of the table uphold the contract of `RawWaker`, as long as nobody
+        // clones it. The data is there, as asserted by the caller.
+        unsafe { Waker::from_raw(RawWaker::new(data, &NOTICING)) }
+    }
+}
+
+#[test]
+fn a_waker_on_loan_is_not_dropped() {
+    loom::model(|| {
+        let exchange = shared();
+        let noticing = Arc::new(Noticing::default());
+        // SAFETY: each model has one thread that polls, and nobody else is there yet.
+        exchange
+            .waker
+            .with_mut(|known| unsafe { *known = Some(noticing.waker()) });
+        let askers: [_; 2] = std::array::from_fn(|_| {
+            let exchange = exchange.clone();
+            thread::spawn(move || drop(exchange.ask()))
+        });
+        // It is replaced, and the other dropped.
+        let signal = Signal::new();
+        let waker = Waker::from(StdArc::clone(&signal));
+        // SAFETY: each model has one thread that polls.
+        let _ = unsafe { exchange.prepare_poll(&waker) };
+        finish(&exchange);
+        for asker in askers {
+            asker.join().unwrap();
+        }
+        assert!(noticing.is_dropped.load(Ordering::SeqCst));
+        assert!(!noticing.is_used_after.load(Ordering::SeqCst));
+        drop(waker);
+        assert_eq!(StdArc::strong_count(&signal), 1);
     });
 }
 

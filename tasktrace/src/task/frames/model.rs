@@ -48,7 +48,9 @@ fn model<T: Send + 'static>(
                 let mut words = Vec::new();
                 let gone = frames.gone();
                 let is_copied = frames.try_copy(&mut words);
-                is_copied.then(|| frames.complete(&words, &gone)).flatten()
+                is_copied
+                    .then(|| frames.complete(&words, &gone, &Some))
+                    .flatten()
             })
         };
         change(&frames, prepared);
@@ -182,7 +184,9 @@ fn a_label_is_that_of_its_frame() {
                 let mut words = Vec::new();
                 let gone = frames.gone();
                 let is_copied = frames.try_copy(&mut words);
-                is_copied.then(|| frames.complete(&words, &gone)).flatten()
+                is_copied
+                    .then(|| frames.complete(&words, &gone, &Some))
+                    .flatten()
             }
         });
         remove(&frames, one);

@@ -25,6 +25,9 @@ pub(in crate::trace) struct Key {
 /// What takes more words than this is hardly ever there twice, and would take much memory.
 const LONGEST: usize = 1 << 12;
 
+/// So are ways that have more steps than this together.
+const LONGEST_WAYS: usize = 1 << 14;
+
 // What is not the number of a live frame.
 const TASK: u64 = 0;
 const OTHER_TASK: u64 = 1;
@@ -42,7 +45,8 @@ impl Key {
         let RawTrace { stacks, live, .. } = raw;
         let markers = raw.markers().len();
         let most_polls = stacks.len().saturating_mul(markers);
-        3 * (stacks.len() + markers + live.len()) + most_polls > LONGEST
+        let steps: usize = stacks.iter().map(|stack| stack.way.len()).sum();
+        3 * (stacks.len() + markers + live.len()) + most_polls > LONGEST || steps > LONGEST_WAYS
     }
 
     /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.

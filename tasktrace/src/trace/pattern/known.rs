@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
-use super::{Detail, Key, Pattern};
+use super::{Detail, Key, Pattern, walk};
 use crate::capture::{RawTrace, Way};
 use crate::symbol::Paths;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
@@ -12,12 +12,18 @@ use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 /// So many are kept. Programs wait in fewer ways.
 const MOST: usize = 1 << 12;
 
+/// So many frames are kept in all of them together, steps of ways and words of keys counted as well:
+/// some tens of megabytes. Each way into a deep recursion is another.
+pub(super) const MOST_FRAMES: usize = 1 << 18;
+
 struct Known {
     /// What the paths in all of them were shortened with.
     paths: Arc<Paths>,
     patterns: HashMap<Box<[u64]>, Arc<Pattern>, BuildHasherDefault<Words>>,
     /// What the ways in their keys are known as.
     ways: HashMap<Numbered, u64, BuildHasherDefault<Words>>,
+    /// How many frames, steps and words that is.
+    size: usize,
 }
 
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
@@ -60,12 +66,16 @@ pub(in crate::trace) fn insert(
             paths,
             patterns: HashMap::default(),
             ways: HashMap::default(),
+            size: 0,
         }),
     };
     let kept = known.as_mut().map(|known| {
         key.fill(detail, raw, |way| known.number(way));
         let kept = known.patterns.entry(key.words().into());
-        Arc::clone(kept.or_insert_with(|| Arc::clone(&pattern)))
+        Arc::clone(kept.or_insert_with(|| {
+            known.size += key.words().len() + walk(&pattern.tree.frames).count();
+            Arc::clone(&pattern)
+        }))
     });
     drop(known);
     drop(old);
@@ -74,14 +84,26 @@ pub(in crate::trace) fn insert(
 
 impl Known {
     fn is_full(&self) -> bool {
-        self.patterns.len() >= MOST || self.ways.len() >= MOST
+        self.patterns.len() >= MOST || self.ways.len() >= MOST || self.size >= MOST_FRAMES
     }
 
     fn number(&mut self, way: &Arc<Way>) -> u64 {
         let next = self.ways.len() as u64;
         // Most are the very same as the first.
-        *self.ways.entry(Numbered(Arc::clone(way))).or_insert(next)
+        *self
+            .ways
+            .entry(Numbered(Arc::clone(way)))
+            .or_insert_with(|| {
+                self.size += way.len();
+                next
+            })
     }
+}
+
+/// How many frames, steps and words are kept.
+#[cfg(test)]
+pub(super) fn size() -> usize {
+    lock().as_ref().map_or(0, |known| known.size)
 }
 
 /// A way that has a number.

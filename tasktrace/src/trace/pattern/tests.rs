@@ -114,3 +114,19 @@ fn the_longest_keys_find_their_frames() {
     are_same(&raw(1, &frames), &raw(2, &frames), true);
     are_same(&raw(1, &frames), &raw(2, &turned), false);
 }
+
+#[test]
+fn what_is_kept_is_bounded() {
+    // A recursion that comes a step further from task to task.
+    let mut kept = 0;
+    for depth in 450..600 {
+        let frames: Vec<_> = (0..depth).map(|parent| (parent, None, 1, None)).collect();
+        let raw = raw(depth, &frames);
+        assert!(may_have(&raw));
+        Making::new().make(Detail::Tidy, &raw);
+        // Each has as many frames, and three words for each.
+        kept += depth as usize * 4;
+        assert!(known::size() < known::MOST_FRAMES + (1 << 13), "{kept}");
+    }
+    assert!(kept > known::MOST_FRAMES);
+}
