@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{self, Location};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
@@ -14,6 +14,7 @@ use tokio::task::{self, AbortHandle, Id, JoinError, LocalSet};
 use super::TaskBuilder;
 use super::spawn::note_spawned_on;
 use crate::origin::{Identity, Origin, TaskSet};
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 use crate::task::{Awaiting, TraceHandle};
 
 /// tokio's [`JoinSet`](task::JoinSet), whose tasks are traced.

@@ -153,7 +153,7 @@ fn a_walk_that_is_known_again_is_the_same() {
     let mut known_again = 0;
     for round in 0..4 * (1_u32 << DEEP) {
         // Each way twice in a row, and all of them at another time again.
-        let turns: Vec<bool> = (0..DEEP).map(|at| round / 2 >> at & 1 == 1).collect();
+        let turns: Vec<bool> = (0..DEEP).map(|at| (round / 2) >> at & 1 == 1).collect();
         turn_from_mark(&turns, &mut |mark| {
             assert_eq!(walker.walk(mark, usize::MAX, &mut walked), Reach::Mark);
             let (reach, is_known) = walker.walk_or_know(mark, usize::MAX, &mut frames);
