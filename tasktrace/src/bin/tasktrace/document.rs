@@ -301,7 +301,7 @@ pub(crate) mod tests {
     fn other_documents() {
         let failure = |text: &str| {
             let read = read_view(&server(), text.as_bytes());
-            read.err().expect("it is none").to_string()
+            read.map(drop).expect_err("it is none").to_string()
         };
         assert!(failure("<html>").contains("is it tasktrace"));
         let other = failure(r#"{"schema": "tasktrace.view/2"}"#);
