@@ -216,7 +216,7 @@
 //! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | http, os, sync |
 //! | `watch` | tests that hang, dumps on signals, panics, tasks that do not go on | dump, host, origin, os, sync, task, trace |
 //! | `http` | dumps for browsers and scrapers (feature `http`) | dump, host, os, profile, render, sync, task |
-//! | `rt` | spawning on tokio (feature `tokio`) | host, origin, task |
+//! | `rt` | spawning on tokio (feature `tokio`) | host, origin, sync, task |
 //! | `task` | records, the poll of a task, requests, handles | capture, host, origin, os, sync, trace, unwind |
 //! | `render` | traces, dumps and profiles to text and other formats; captures nothing | dump, profile, symbol, task, trace |
 //! | `profile` | where tasks wait, added up over a while | capture, dump, os, sync, task, trace |

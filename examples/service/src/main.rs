@@ -5,6 +5,7 @@
 //! the shop is at http://127.0.0.1:3000
 //! where its tasks are is at http://127.0.0.1:3000/debug/tasks/
 //! $ cargo run -p tasktrace-example-service --bin load
+//! $ tasktrace top
 //! ```
 //!
 //! * [`pool`]: there are four connections to the database, and reports hold on to them.
@@ -21,7 +22,7 @@ mod worker;
 use tokio::net::TcpListener;
 
 /// `service [ADDRESS]`.
-#[tasktrace::main]
+#[tasktrace::main(attach)]
 async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1);
     let address = address.as_deref().unwrap_or("127.0.0.1:3000");

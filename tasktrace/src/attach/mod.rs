@@ -48,8 +48,8 @@ pub(crate) use start::{start_by_attribute, start_by_environment};
 ///
 /// ```text
 /// $ tasktrace ps
-///     PID  NAME  TASKS  AGE
-///    4711  shop      7  2m03s
+///  PID  TASKS    AGE  NAME
+/// 4711      7  2m03s  shop
 /// $ tasktrace dump 4711
 /// 7 tasks: 7 suspended
 /// …
