@@ -168,12 +168,14 @@ fn a_walk_that_is_known_again_is_the_same() {
                 );
             }
             let (walked, frames) = (addresses(&walked), addresses(&frames));
-            // They begin in different functions of their own, called from here by different calls.
+            // They begin in different functions of their own, called from here by different calls; where
+            // it is not ours that walks, further inside.
+            let own = if fast::IS_THERE { 4 } else { 8 };
             let outermost = walked.iter().rev().zip(frames.iter().rev());
             let same = outermost.take_while(|(one, other)| one == other).count();
             let longest = walked.len().max(frames.len());
             assert!(
-                same > DEEP && same + 4 >= longest,
+                same > DEEP && same + own >= longest,
                 "{walked:x?}\n{frames:x?}"
             );
         });
