@@ -47,6 +47,7 @@ fn row(goal: &Goal, figures: &str) -> String {
     };
     let ratio = figure
         .ratio
+        .filter(|ratio| ratio.is_finite())
         .map_or_else(String::new, |ratio| format!("{ratio:.2}"));
     let met = match goal.is_met(&figure) {
         Some(true) => "met",
