@@ -17,7 +17,7 @@ mod waker;
 
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -89,12 +89,31 @@ impl Capture {
     }
 }
 
-/// How long recording stacks has taken on all threads, in nanoseconds.
+/// How long recording stacks has taken on all threads, in nanoseconds, while somebody measured it.
 static SPENT: AtomicU64 = AtomicU64::new(0);
 
-/// How long recording stacks has taken on all threads: what captures cost those who are asked.
-pub(crate) fn time_spent() -> Duration {
-    Duration::from_nanos(SPENT.load(Ordering::Relaxed))
+/// How many measure it. The clock is not read for nobody.
+static METERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Measures what captures cost those who are asked, while it is there: how long recording stacks takes
+/// on all threads.
+pub(crate) struct RecordingMeter(u64);
+
+impl RecordingMeter {
+    pub(crate) fn start() -> Self {
+        METERS.fetch_add(1, Ordering::Relaxed);
+        Self(SPENT.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn read(&self) -> Duration {
+        Duration::from_nanos(SPENT.load(Ordering::Relaxed).saturating_sub(self.0))
+    }
+}
+
+impl Drop for RecordingMeter {
+    fn drop(&mut self) {
+        METERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 thread_local! {
@@ -175,11 +194,13 @@ impl CaptureRef {
     /// Records the stack of the caller, in this capture and in those around it.
     #[inline(never)]
     fn leaf(self, kind: LeafKind) {
-        let begun = Instant::now();
+        let begun = (METERS.load(Ordering::Relaxed) > 0).then(Instant::now);
         count_leaf();
         self.with_surroundings(|surroundings| self.leaf_in(kind, surroundings));
-        let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
-        SPENT.fetch_add(nanos, Ordering::Relaxed);
+        if let Some(begun) = begun {
+            let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
+            SPENT.fetch_add(nanos, Ordering::Relaxed);
+        }
     }
 
     fn leaf_in(self, kind: LeafKind, surroundings: &Surroundings) {

@@ -8,7 +8,7 @@ use super::choice;
 use super::portion::Portion;
 use super::tally::Tally;
 use super::{Profile, ProfileSource, Progress};
-use crate::capture;
+use crate::capture::RecordingMeter;
 use crate::dump::{Dump, dump_of, snapshot_of};
 use crate::os;
 use crate::task::TraceHandle;
@@ -128,7 +128,7 @@ struct Meter {
     /// Of this thread, where the system tells it.
     cpu: Option<Duration>,
     /// What recording stacks has cost all threads.
-    recording: Duration,
+    recording: RecordingMeter,
     time: Instant,
 }
 
@@ -136,7 +136,7 @@ impl Meter {
     fn start() -> Self {
         Self {
             cpu: os::thread::cpu_time(),
-            recording: capture::time_spent(),
+            recording: RecordingMeter::start(),
             time: Instant::now(),
         }
     }
@@ -144,7 +144,7 @@ impl Meter {
     /// Where there is no telling what the thread has used, all the time that has passed counts: so it
     /// is rather too much.
     fn read(&self) -> Duration {
-        let recording = capture::time_spent().saturating_sub(self.recording);
+        let recording = self.recording.read();
         match (self.cpu, os::thread::cpu_time()) {
             (Some(before), Some(after)) => after.saturating_sub(before) + recording,
             _ => self.time.elapsed(),
