@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::clock::Moment;
 use super::exchange::Request;
+use super::frame::Head;
 use super::frames::{Copied, Key, Times};
-use super::owner::Owner;
+use super::link::Link;
 use super::record::Record;
 use super::scope::{self, Scope, Unusual};
 use super::stamp::Stamp;
@@ -18,34 +19,34 @@ use crate::host::Job;
 use crate::origin::{self, FrameMeta, Identity, Origin};
 use crate::trace::Trace;
 
-/// Polls `future` as the body of a task, outside of any other. `identity` is what is known of it, if
-/// it may not have a record yet.
+/// Polls `future` as the body of a task, outside of any other. `head` is of one that may not be a task
+/// yet.
 ///
 /// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
 /// it, because it is not part of the walk. All that is not done in each poll is in functions of its
 /// own, so that this one has few registers to save.
 #[inline(never)]
 pub(super) fn enter<F: Future>(
-    owner: &mut Owner,
-    identity: Option<&Identity>,
+    link: &Link,
+    head: Option<&Head>,
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
     let waker = cx.waker();
-    let record = match owner.record() {
-        Some(record) => {
-            // SAFETY: whoever has the owner of a task is its poller, and the caller is in no other.
-            if !unsafe { record.is_usual(waker) } && !prepare(record, waker) {
-                return poll(owner, false, future, cx);
-            }
-            record
+    let record = if link.is_task() {
+        // SAFETY: it is a task. Not an option, because it would be looked whether the address is null.
+        let record = unsafe { link.task_unchecked() };
+        // SAFETY: whoever has the link of a task is its poller, and the caller is in no other.
+        if !unsafe { record.is_usual(waker) } && !prepare(record, waker) {
+            return poll(link, false, future, cx);
         }
-        None => match owner.make(identity) {
-            // Nobody has known of it for long. Who asks is woken for at the end of the poll.
-            Some(record) => record,
-            // Futures that are fused may be polled when they have resolved.
-            None => return body(future, cx),
-        },
+        record
+    } else if let Some(record) = link.make(head) {
+        // Nobody has known of it for long. Who asks is woken for at the end of the poll.
+        record
+    } else {
+        // Futures that are fused may be polled when they have resolved.
+        return body(future, cx);
     };
     record.note_poll();
     let on_panic = OnPanic(record);
@@ -53,14 +54,14 @@ pub(super) fn enter<F: Future>(
     let result = scope.enter(|| body(future, cx));
     if result.is_pending() {
         record.note_settled();
-        // SAFETY: whoever has the owner of a task is its poller.
+        // SAFETY: whoever has the link of a task is its poller.
         if !unsafe { record.exchange.has_any() } {
             end_first_poll(record, waker);
         }
         on_panic.disarm();
     } else {
         on_panic.disarm();
-        owner.finish();
+        link.finish();
     }
     result
 }
@@ -100,12 +101,12 @@ fn end_first_poll(record: &Record, waker: &Waker) {
 #[cold]
 #[inline(never)]
 pub(super) fn poll<F: Future>(
-    owner: &mut Owner,
+    link: &Link,
     is_also_frame: bool,
     mut future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    let Some(record) = owner.record() else {
+    let Some(record) = link.task() else {
         return body(future, cx);
     };
     let mut output = None;
@@ -113,7 +114,7 @@ pub(super) fn poll<F: Future>(
         body(future.as_mut(), cx).map(|it| output = Some(it))
     });
     if polled.is_ready() {
-        owner.finish();
+        link.finish();
     }
     match output {
         Some(output) => Poll::Ready(output),

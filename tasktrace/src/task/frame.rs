@@ -8,6 +8,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr;
@@ -16,15 +18,19 @@ use std::task::{Context, Poll};
 
 use super::drive;
 use super::frames::{Filed, Gone, Key, SlotRef};
+use super::link::Link;
+use super::name::Name;
 use super::record::Record;
 use super::scope::Scope;
 use crate::capture::{self, CaptureRef};
 use crate::origin::Identity;
 
+/// In every annotated call: four words.
 pub(super) struct Head {
-    identity: Identity,
-    /// The record that it is filed in, or was.
-    record: Cell<*const Record>,
+    identity: ManuallyDrop<Name>,
+    /// Where it is filed, or that it is a task.
+    link: Link,
+    /// Of the frame, where it is filed.
     key: Cell<Key>,
     /// Where in the record, if that can be remembered.
     slot: Cell<Option<SlotRef>>,
@@ -41,23 +47,29 @@ impl UnwindSafe for Head {}
 impl RefUnwindSafe for Head {}
 
 impl Head {
+    #[inline]
     pub(super) fn new(identity: Identity) -> Self {
         Self {
-            identity,
-            record: Cell::new(ptr::null()),
+            identity: ManuallyDrop::new(Name::new(identity)),
+            link: Link::none(),
             key: Cell::new(Key::TASK),
             slot: Cell::new(None),
         }
     }
 
-    pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+    pub(super) fn identity(&self) -> impl Deref<Target = Identity> {
+        self.identity.get()
+    }
+
+    #[inline]
+    pub(super) fn link(&self) -> &Link {
+        &self.link
     }
 
     /// The key that it has in this record.
     #[inline]
     pub(super) fn key_in(&self, record: &Record) -> Option<Key> {
-        ptr::eq(self.record.get(), record).then(|| self.key.get())
+        self.link.is_filed_in(record).then(|| self.key.get())
     }
 
     /// Files the frame in the record of the task that polls it, together with those around it.
@@ -91,13 +103,16 @@ impl Head {
             }
         }
         // SAFETY: likewise.
-        let Filed { key, slot } =
-            unsafe { record.frames.insert(&self.identity, parent, record.stamp()) }?;
+        let Filed { key, slot } = unsafe {
+            record
+                .frames
+                .insert(&self.identity.get(), parent, record.stamp())
+        }?;
         self.key.set(key);
         self.slot.set(slot);
         // In this order also for a signal handler, which reads the key where the record is right.
         compiler_fence(Ordering::SeqCst);
-        self.record.set(record);
+        self.link.set_filed_in(record);
         Some(key)
     }
 
@@ -105,16 +120,19 @@ impl Head {
     /// with the same waker. If so, that it has been polled is noted.
     #[inline(always)]
     fn is_suspended_again(&self, scope: &Scope<'_>) -> bool {
-        let Some((record, parent)) = scope.usual() else {
+        let (Some(slot), Some((record, parent))) = (self.slot.get(), scope.usual()) else {
             return false;
         };
-        let (Some(key), Some(parent)) = (self.key_in(record), parent.key()) else {
+        if !self.link.is_filed_in(record) {
             return false;
+        }
+        let parent = match parent.head() {
+            None => Key::TASK,
+            Some(parent) if parent.link.is_filed_in(record) => parent.key.get(),
+            Some(_) => return false,
         };
-        self.slot.get().is_some_and(|slot| {
-            // SAFETY: the slot is one of this record, and the caller is in a poll of its task.
-            unsafe { slot.polled(key, parent, record.stamp()) }
-        })
+        // SAFETY: the slot is one of this record, and the caller is in a poll of its task.
+        unsafe { slot.polled(self.key.get(), parent, record.stamp()) }
     }
 
     /// The poll has returned `Pending`.
@@ -148,17 +166,13 @@ impl Head {
         }
     }
 
-    /// The frame is no more, or no more where it was.
-    #[inline]
+    /// The frame is no more where it was.
+    #[cold]
+    #[inline(never)]
     fn unfile(&self) {
-        let record = self.record.replace(ptr::null());
-        // SAFETY: null or a record, and those are never freed.
-        if let Some(record) = unsafe { record.as_ref() } {
-            self.unfile_from(record);
-        }
-    }
-
-    fn unfile_from(&self, record: &Record) {
+        let Some(record) = self.link.take_filed() else {
+            return;
+        };
         let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
         if polled.is_some_and(|polled| ptr::eq(polled, record)) {
             // SAFETY: this is in a poll of the task.
@@ -170,27 +184,49 @@ impl Head {
 
     /// It is being polled by the task of this record: it is no longer part of another.
     pub(super) fn leave_others(&self, record: &Record) {
-        if self.key_in(record).is_some() {
-            return;
+        if !self.link.is_filed_in(record) {
+            self.leave();
         }
-        let other = self.record.replace(ptr::null());
-        // SAFETY: null or a record, and those are never freed.
-        if let Some(other) = unsafe { other.as_ref() } {
+    }
+
+    /// It is being polled elsewhere.
+    pub(super) fn leave(&self) {
+        if let Some(other) = self.link.take_filed() {
             other.note_gone(self.key.get(), Gone::Moved);
         }
+    }
+
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    #[cold]
+    #[inline(never)]
+    unsafe fn end(&mut self) {
+        // First, because wakers are dropped after it, and their destructors may panic.
+        // SAFETY: as asserted by the caller.
+        unsafe { ManuallyDrop::drop(&mut self.identity) };
+        self.unfile();
+        self.link.finish();
     }
 }
 
 impl Drop for Head {
     #[inline]
     fn drop(&mut self) {
-        self.unfile();
+        if self.link.leads_anywhere() || self.identity.is_dynamic() {
+            // SAFETY: it is being dropped.
+            unsafe { self.end() };
+        }
     }
 }
 
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.identity.origin().fmt(f)
+        let origin = self.identity.get().origin();
+        f.debug_tuple("Head")
+            .field(&origin)
+            .field(&self.link)
+            .finish()
     }
 }
 
@@ -210,7 +246,9 @@ pub(super) fn poll<F: Future>(
         Some(capture) => watched(&scope, capture, future, cx),
     };
     if result.is_ready() {
-        head.unfile();
+        if head.link.leads_anywhere() {
+            head.unfile();
+        }
     } else if !head.is_suspended_again(&scope) {
         head.suspended(&scope);
     }

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::frame::{self, Head};
-use super::owner::Owner;
 use super::{drive, scope};
 use crate::origin::{Identity, Origin};
 
@@ -55,19 +54,17 @@ pin_project! {
     pub struct TracedFuture<F> {
         #[pin]
         future: F,
+        // The last field: the task, or the frame, is finished when the future has been dropped.
         head: Head,
-        // Set if it is a task. The last field: the task is finished when the future has been
-        // dropped.
-        owner: Owner,
     }
 }
 
 impl<F: Future> TracedFuture<F> {
+    #[inline]
     pub(crate) fn new(identity: Identity, future: F) -> Self {
         Self {
             future,
             head: Head::new(identity),
-            owner: Owner::none(),
         }
     }
 }
@@ -79,12 +76,11 @@ impl<F: Future> Future for TracedFuture<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if !scope::is_in_task() {
-            let identity = this.head.identity();
-            return drive::enter(this.owner, Some(identity), this.future, cx);
+            return drive::enter(this.head.link(), Some(this.head), this.future, cx);
         }
         // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
-        if !this.owner.is_none() {
-            return drive::poll(this.owner, false, this.future, cx);
+        if this.head.link().is_task() {
+            return drive::poll(this.head.link(), false, this.future, cx);
         }
         frame::poll(this.head, this.future, cx)
     }

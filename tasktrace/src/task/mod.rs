@@ -1,11 +1,11 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
-//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept; [`owner`]: who
-//!   polls it.
+//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept.
 //! * [`exchange`]: the protocol between those who ask and the one who polls.
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read.
 //! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
-//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame.
+//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`link`], [`name`]: what their futures
+//!   know of themselves.
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
 //! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
@@ -27,8 +27,9 @@ mod frames;
 mod handle;
 mod job;
 mod limited;
+mod link;
 mod local;
-mod owner;
+mod name;
 mod pool;
 mod record;
 mod refs;

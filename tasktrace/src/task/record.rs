@@ -3,7 +3,7 @@
 //! Records live in a [`pool`](super::pool), are found there by whoever wants to see all tasks, and
 //! are used again when nobody refers to them any more. There are two kinds of reference:
 //!
-//! * one [`Owner`](super::owner::Owner), in the future of the task: it is the poller's, and what is marked as the
+//! * one [`Link`](super::link::Link), in the future of the task: it is the poller's, and what is marked as the
 //!   owner's or the poller's in [`exchange`](super::exchange) and [`frames`](super::frames) is done
 //!   through it only;
 //! * any number of [`RecordRef`]s: readers and askers.

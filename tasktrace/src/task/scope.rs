@@ -9,6 +9,7 @@
 //! used for something else. The fences that say so are for the compiler, and cost nothing.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::Waker;
@@ -27,7 +28,7 @@ pub(super) struct Scope<'a> {
     mark: Mark,
     /// The task, or that of the frame.
     record: &'a Record,
-    kind: Kind<'a>,
+    kind: PackedKind<'a>,
     /// What it is polled with.
     waker: &'a Waker,
     /// The scope that this one was entered in: the next on the list, while it is on the list.
@@ -41,6 +42,48 @@ pub(super) enum Kind<'a> {
     /// A task.
     Unusual(&'a Unusual),
     Frame(&'a Head),
+}
+
+/// A [`Kind`] in one word, because it is written in each poll: the address of a head, or [`TASK`] and
+/// the address of what is unusual, if anything is.
+struct PackedKind<'a>(*const (), PhantomData<Kind<'a>>);
+
+/// Added to an address: both kinds are aligned.
+const TASK: usize = 1;
+
+const _: () = assert!(align_of::<Unusual>() > TASK && align_of::<Head>() > TASK);
+
+impl<'a> PackedKind<'a> {
+    const USUAL: Self = Self(ptr::without_provenance(TASK), PhantomData);
+
+    fn unusual(unusual: &'a Unusual) -> Self {
+        let address = ptr::from_ref(unusual).cast::<()>();
+        Self(address.map_addr(|address| address | TASK), PhantomData)
+    }
+
+    #[inline]
+    fn frame(head: &'a Head) -> Self {
+        Self(ptr::from_ref(head).cast(), PhantomData)
+    }
+
+    #[inline]
+    fn is_task(&self) -> bool {
+        self.0.addr() & TASK != 0
+    }
+
+    #[inline]
+    fn get(&self) -> Kind<'a> {
+        if !self.is_task() {
+            // SAFETY: the address of what is there for as long as `'a`.
+            return Kind::Frame(unsafe { &*self.0.cast() });
+        }
+        let unusual = self.0.map_addr(|address| address & !TASK);
+        // SAFETY: likewise, or null.
+        match unsafe { unusual.cast::<Unusual>().as_ref() } {
+            None => Kind::Task,
+            Some(unusual) => Kind::Unusual(unusual),
+        }
+    }
 }
 
 /// What most polls of tasks are not.
@@ -87,7 +130,7 @@ impl<'a> Scope<'a> {
         Self {
             mark: Mark::here(),
             record,
-            kind: Kind::Task,
+            kind: PackedKind::USUAL,
             waker,
             parent: Cell::new(ptr::null()),
         }
@@ -99,7 +142,7 @@ impl<'a> Scope<'a> {
         Self {
             mark: Mark::here(),
             record,
-            kind: Kind::Unusual(unusual),
+            kind: PackedKind::unusual(unusual),
             waker,
             parent: Cell::new(innermost()),
         }
@@ -116,7 +159,7 @@ impl<'a> Scope<'a> {
         Some(Self {
             mark: Mark::here(),
             record,
-            kind: Kind::Frame(head),
+            kind: PackedKind::frame(head),
             waker,
             parent: Cell::new(parent),
         })
@@ -159,7 +202,7 @@ impl<'a> Scope<'a> {
             }
         }
 
-        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind else {
+        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind.get() else {
             return run();
         };
         place.set(Some(capture.as_ref()));
@@ -218,10 +261,11 @@ impl<'a> Scope<'a> {
     /// that has the same waker.
     #[inline(always)]
     pub(super) fn usual(&self) -> Option<(&'a Record, &Self)> {
+        if Local::with(true, |local| local.is_tangled.get()) {
+            return None;
+        }
         let parent = self.parent()?;
-        let is_usual =
-            ptr::eq(self.waker, parent.waker) && !Local::with(true, |local| local.is_tangled.get());
-        is_usual.then_some((self.record, parent))
+        ptr::eq(self.waker, parent.waker).then_some((self.record, parent))
     }
 
     /// The number of the task, if that has not ended.
@@ -265,8 +309,9 @@ impl<'a> Scope<'a> {
         self.outwards().find(|scope| scope.is_task())
     }
 
+    #[inline]
     pub(super) fn head(&self) -> Option<&Head> {
-        match self.kind {
+        match self.kind.get() {
             Kind::Task | Kind::Unusual(_) => None,
             Kind::Frame(head) => Some(head),
         }
@@ -274,21 +319,21 @@ impl<'a> Scope<'a> {
 
     #[inline]
     pub(super) fn is_task(&self) -> bool {
-        !matches!(self.kind, Kind::Frame(_))
+        self.kind.is_task()
     }
 
     /// The key of the frame, if it has one in the record. That of the task is always known.
     #[inline]
     pub(super) fn key(&self) -> Option<Key> {
-        match self.kind {
-            Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
-            Kind::Frame(head) => head.key_in(self.record),
+        match self.head() {
+            None => Some(Key::TASK),
+            Some(head) => head.key_in(self.record),
         }
     }
 
     /// Takes the frame off from where it was filed, if that was with another task.
     pub(super) fn leave_others(&self) {
-        if let Kind::Frame(head) = self.kind {
+        if let Kind::Frame(head) = self.kind.get() {
             head.leave_others(self.record);
         }
     }
@@ -315,7 +360,7 @@ impl<'a> Scope<'a> {
 
     /// What is unusual about the poll, if anything is.
     fn unusual(&self) -> Option<&Unusual> {
-        match self.kind {
+        match self.kind.get() {
             Kind::Unusual(unusual) => Some(unusual),
             Kind::Task | Kind::Frame(_) => None,
         }
@@ -349,7 +394,7 @@ impl<'a> Scope<'a> {
             if below.is_some_and(|below| !scope.record.frames.is_below(below, key)) {
                 return false;
             }
-            below = match scope.kind {
+            below = match scope.kind.get() {
                 Kind::Task | Kind::Unusual(_) => None,
                 Kind::Frame(_) => Some(key),
             };
@@ -368,7 +413,7 @@ impl<'a> Scope<'a> {
         into.reserve(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {
-            key = match scope.kind {
+            key = match scope.kind.get() {
                 Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
                 Kind::Frame(head) => key
                     .zip(scope.record())
@@ -380,7 +425,7 @@ impl<'a> Scope<'a> {
     }
 
     fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
-        let identity = match self.kind {
+        let identity = match self.kind.get() {
             Kind::Task | Kind::Unusual(_) => {
                 let about = self.record.about();
                 Identity::new(about.origin, about.label.clone(), None)

@@ -1,0 +1,170 @@
+//! What a future is in the live tree, in one word.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr;
+
+use super::frame::Head;
+use super::record::{About, Record, RecordRef};
+use crate::host::Job;
+
+/// Belongs to a future, and is used by whoever polls or drops that, so by one thread at a time. The
+/// future is one of
+///
+/// * nothing yet: null;
+/// * a *task*, of which this is the owner: whoever has it is the poller of the task. The address of its
+///   record, and [`TASK`];
+/// * a task that has *finished*, because it has resolved: [`FINISHED`];
+/// * a *frame*: the address of the record that it is filed in, or was.
+pub(super) struct Link(Cell<*const Record>);
+
+/// Added to an address: records are aligned.
+const TASK: usize = 1;
+
+/// The address of no record.
+const FINISHED: usize = 2;
+
+const _: () = assert!(align_of::<Record>() > FINISHED);
+
+// SAFETY: the cell is accessed by one thread at a time, see above, and leads to what is `Sync`, in
+// memory that is never freed. `Debug` does not access it.
+unsafe impl Send for Link {}
+// SAFETY: likewise.
+unsafe impl Sync for Link {}
+
+// A panic in a poll is one of the things that may happen to a task, and is told to who asks. And what
+// is known of where a frame is filed may be out of date.
+impl UnwindSafe for Link {}
+impl RefUnwindSafe for Link {}
+
+impl Link {
+    /// Of a future that is nothing yet.
+    pub(super) const fn none() -> Self {
+        Self(Cell::new(ptr::null()))
+    }
+
+    /// Of a task.
+    pub(super) fn to_task(about: About) -> Self {
+        let link = Self::none();
+        link.set_task(RecordRef::new(about));
+        link
+    }
+
+    fn set_task(&self, record: RecordRef) {
+        let record = ptr::from_ref(record.into_static());
+        self.0.set(record.map_addr(|address| address | TASK));
+    }
+
+    /// Whether it is a task that has not finished.
+    #[inline]
+    pub(super) fn is_task(&self) -> bool {
+        self.0.get().addr() & TASK != 0
+    }
+
+    /// Whether there is anything to be done when it is dropped.
+    #[inline]
+    pub(super) fn leads_anywhere(&self) -> bool {
+        self.0.get().addr() & !FINISHED != 0
+    }
+
+    /// The record of the task that it is, if that has not finished.
+    #[inline]
+    pub(super) fn task(&self) -> Option<&'static Record> {
+        // SAFETY: it is one.
+        self.is_task().then(|| unsafe { self.task_unchecked() })
+    }
+
+    /// # Safety
+    ///
+    /// It is a task that has not finished.
+    #[inline]
+    pub(super) unsafe fn task_unchecked(&self) -> &'static Record {
+        let record = self.0.get().map_addr(|address| address.wrapping_sub(TASK));
+        // SAFETY: as asserted by the caller, it is the address of a record, and those are never freed.
+        unsafe { &*record }
+    }
+
+    /// Makes a task of it whose first poll, outside of any other task, has just begun. `head` is what it
+    /// has been so far. Returns the record; `None` if it has been a task and has finished.
+    #[inline(never)]
+    pub(super) fn make(&self, head: Option<&Head>) -> Option<&'static Record> {
+        let head = head?;
+        if self.0.get().addr() == FINISHED {
+            return None;
+        }
+        head.leave();
+        self.set_task(RecordRef::new(About::of_identity(&head.identity())));
+        let record = self.task()?;
+        record.note_thread(false);
+        record.note_job(Job::current);
+        Some(record)
+    }
+
+    /// The task finishes, if it is one and has not before.
+    #[inline]
+    pub(super) fn finish(&self) {
+        if let Some(record) = self.task() {
+            self.0.set(ptr::without_provenance(FINISHED));
+            // SAFETY: this was the owner.
+            unsafe { finish(record) };
+        }
+    }
+
+    /// Whether it is filed in this record, or was.
+    #[inline]
+    pub(super) fn is_filed_in(&self, record: &Record) -> bool {
+        ptr::eq(self.0.get(), record)
+    }
+
+    /// The caller has filed it in this record. It is no task.
+    pub(super) fn set_filed_in(&self, record: &Record) {
+        self.0.set(record);
+    }
+
+    /// The record that it is filed in, or was: it is no more.
+    pub(super) fn take_filed(&self) -> Option<&'static Record> {
+        let record = self.0.get();
+        if record.addr() & !FINISHED == 0 || self.is_task() {
+            return None;
+        }
+        self.0.set(ptr::null());
+        // SAFETY: it is the address of a record, and those are never freed.
+        Some(unsafe { &*record })
+    }
+}
+
+/// Finishes a task, and gives back the poller's reference to its record.
+///
+/// # Safety
+///
+/// The caller has the owner, and does not use it any more.
+#[inline(never)]
+unsafe fn finish(record: &'static Record) {
+    // SAFETY: whoever has the owner of a task is its poller.
+    let wakers = unsafe { record.frames.clear() };
+    // Most often nobody else has a reference. Then there is nobody to tell.
+    if record.refs.release_last() {
+        // SAFETY: it was the last reference.
+        let waker = unsafe { record.recycle() };
+        // Last, because the destructor of a waker is somebody else's code, and may panic.
+        drop((wakers, waker));
+        return;
+    }
+    // SAFETY: as asserted by the caller: the reference is given back when this is dropped.
+    let reference = unsafe { RecordRef::from_retained(record) };
+    // SAFETY: as above.
+    let waker = unsafe { record.exchange.finish() };
+    drop(reference);
+    drop((wakers, waker));
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.task() {
+            Some(record) => write!(f, "task {}", record.about().id),
+            None if self.leads_anywhere() => f.write_str("frame"),
+            None => f.write_str("no task"),
+        }
+    }
+}
