@@ -217,7 +217,7 @@ impl CaptureRef {
             let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
                 return;
             };
-            recorder.walk(outermost);
+            recorder.walk(outermost, surroundings);
             recorder.record(own, kind, surroundings);
             for outer in captures.skip(1) {
                 outer.with(surroundings, |outer| {
@@ -252,7 +252,7 @@ impl CaptureRef {
 #[inline(never)]
 pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     let mut recorder = Recorder::new();
-    recorder.walk(mark);
+    recorder.walk(mark, surroundings);
     recorder.record(mark, LeafKind::Here, surroundings);
     recorder.finish()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::few::Few;
 use super::live::{Around, Live, Marker, Numbers};
+use crate::origin::Origin;
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
 };
@@ -416,9 +417,10 @@ impl Recorder {
         }
     }
 
-    /// Walks from the caller up to `mark`.
+    /// Walks from the caller, where this is being polled, up to `mark`.
     #[inline(never)]
-    pub(super) fn walk(&mut self, mark: Mark) {
+    pub(super) fn walk(&mut self, mark: Mark, surroundings: &[Around]) {
+        let kind = kind_of(surroundings);
         let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
         let walker = self.walker.get_or_insert_with(|| {
             let mut walker = Walker::acquire();
@@ -427,7 +429,7 @@ impl Recorder {
         });
         self.walk.mark = mark;
         let walk = &mut self.walk;
-        (walk.reach, walk.is_known) = walker.walk_or_know(mark, room, &mut walk.frames);
+        (walk.reach, walk.is_known) = walker.walk_or_know(mark, kind, room, &mut walk.frames);
         walk.find_order();
     }
 
@@ -506,6 +508,18 @@ impl Recorder {
         }
         self.trace
     }
+}
+
+/// The same for what is polled alike: mostly by the same calls.
+fn kind_of(surroundings: &[Around]) -> usize {
+    let ends = [surroundings.first(), surroundings.last()];
+    let origins = ends
+        .into_iter()
+        .flatten()
+        .map(|around| around.marker.identity.origin());
+    origins
+        .flat_map(Origin::addresses)
+        .fold(surroundings.len(), |kind, word| kind.rotate_left(11) ^ word)
 }
 
 /// The part that belongs to the task at `mark`, from the outside in.

@@ -79,16 +79,19 @@ impl FastWalker {
 
     /// As `walk`. If it leads the same way as one before, it does not add frames. Whether that is so, or
     /// will be the next time: then it is the [`last_known`](Self::last_known).
+    ///
+    /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
     #[inline(never)]
     pub(crate) fn walk_or_know(
         &mut self,
         mark: Mark,
+        kind: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> (Reach, bool) {
         let (ip, registers) = here();
         let read = own_stack(&registers, mark);
-        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, read) {
+        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, kind, read) {
             return (Reach::Mark, true);
         }
         let start = registers.clone();

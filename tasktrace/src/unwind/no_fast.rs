@@ -27,6 +27,7 @@ impl FastWalker {
         &mut self,
         _: Mark,
         _: usize,
+        _: usize,
         _: &mut Vec<PhysicalFrame>,
     ) -> (Reach, bool) {
         (Reach::Lost, false)

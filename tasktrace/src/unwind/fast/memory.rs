@@ -54,9 +54,10 @@ struct Entry {
     known: Known,
 }
 
-/// The last few walks that began and ended at the same places are in one set.
+/// The last few walks that began and ended at the same places, in polls of what is called alike, are in
+/// one set.
 const WAYS: usize = 8;
-const SETS_LOG2: u32 = 4;
+const SETS_LOG2: u32 = 5;
 
 /// Longer ones are not kept.
 pub(super) const LONGEST: usize = 128;
@@ -70,18 +71,19 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Looks for a walk from here. If there is one, it is the [`last`](Self::last).
+    ///
+    /// `kind` is any number, which is the same for walks that are likely to be: where they begin and end
+    /// does not tell tasks of different types apart.
     #[inline]
     pub(super) fn find(
         &mut self,
         ip: usize,
         registers: &Registers,
         mark: Mark,
+        kind: usize,
         read: impl Fn(usize) -> Option<usize>,
     ) -> bool {
-        // Which function of the marked one's was called tells tasks of different types apart: where
-        // calls push the return address, it is there.
-        let called = read(mark.0.wrapping_sub(size_of::<usize>())).unwrap_or(0);
-        let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ called.rotate_left(13);
+        let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ kind.rotate_left(13);
         let hash = (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.last = (hash >> (u64::BITS - SETS_LOG2)) as usize;
         let Some(set) = self.sets.get_mut(self.last) else {
