@@ -48,9 +48,20 @@ pub(crate) struct Live {
     pub(crate) not_polled_for: Option<Duration>,
 }
 
+/// What has the key of a live frame.
+pub(crate) trait HasKey {
+    fn key(&self) -> u64;
+}
+
+impl HasKey for Live {
+    fn key(&self) -> u64 {
+        self.key
+    }
+}
+
 /// Finds live frames by their keys.
-pub(crate) struct Numbers<'a> {
-    live: &'a [Live],
+pub(crate) struct Numbers<'a, T> {
+    live: &'a [T],
     many: Option<HashMap<u64, usize>>,
     /// They mostly are asked for in their order.
     next: usize,
@@ -59,10 +70,10 @@ pub(crate) struct Numbers<'a> {
 /// So many live frames are found without a map.
 const FEW: usize = 16;
 
-impl<'a> Numbers<'a> {
-    pub(crate) fn of(live: &'a [Live]) -> Self {
+impl<'a, T: HasKey> Numbers<'a, T> {
+    pub(crate) fn of(live: &'a [T]) -> Self {
         let all = || live.iter().enumerate();
-        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key, at)).collect());
+        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key(), at)).collect());
         Self {
             live,
             many,
@@ -72,7 +83,7 @@ impl<'a> Numbers<'a> {
 
     /// Which of the frames has this key.
     pub(crate) fn find(&mut self, key: u64) -> Option<usize> {
-        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key == key);
+        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key() == key);
         let at = match &self.many {
             _ if is_it(self.next) => self.next,
             Some(many) => *many.get(&key)?,

@@ -2,6 +2,7 @@
 //!
 //! * [`waker`]: the waker that a task is handed while it is captured.
 //! * [`record`]: the buffer that the stacks go to.
+//! * [`form`]: what traces have in common, which is kept once.
 //! * [`sample`]: the stack of a thread that is interrupted.
 //! * [`live`]: what goes with the stacks: the live frames.
 //! * [`few`]: a list of mostly one.
@@ -10,6 +11,7 @@
 //! tasks: what is being polled around a leaf it is told.
 
 mod few;
+mod form;
 mod live;
 mod record;
 mod sample;
@@ -21,8 +23,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-pub(crate) use live::{Around, Live, Marker, Numbers, Surroundings};
-pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
+pub(crate) use form::{Form, LiveFrame, RawTrace};
+pub(crate) use live::{Around, HasKey, Live, Marker, Numbers, Surroundings};
+pub(crate) use record::{Entry, LeafKind, Stack};
 pub use sample::{NoSample, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, sample};
 pub(crate) use waker::real;
@@ -81,8 +84,8 @@ impl Capture {
         }
     }
 
-    /// What was recorded.
-    pub(crate) fn finish(self) -> RawTrace {
+    /// What was recorded, without the frames that are alive.
+    pub(crate) fn finish(self) -> Form {
         let mut trace = self.recorder.into_inner().finish();
         trace.elsewhere = self.elsewhere.into_inner();
         trace
@@ -254,5 +257,5 @@ pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     let mut recorder = Recorder::new();
     recorder.walk(mark, surroundings);
     recorder.record(mark, LeafKind::Here, surroundings);
-    recorder.finish()
+    recorder.finish().without_live()
 }

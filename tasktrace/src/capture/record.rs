@@ -1,39 +1,21 @@
 //! The stacks of one capture, as return addresses.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::few::Few;
+use super::form::{Form, Forms, LiveFrame, RawTrace};
 use super::live::{Around, Live, Marker, Numbers};
 use crate::origin::Origin;
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
 };
 
-/// What was recorded, in the order in which it was.
-#[derive(Debug, Default)]
-pub(crate) struct RawTrace {
-    pub(crate) stacks: Few<Stack>,
-    /// What [`Entry::Marker`] refers to.
-    markers: Few<Marker>,
-    /// The markers of stacks of which they do not follow each other.
-    polls: Vec<u32>,
-    /// The number of the task that this is of.
-    pub(crate) task: u64,
-    /// The frames of the task that were alive when the capture ended, or when the snapshot was
-    /// taken, if it is one: then there are no stacks.
-    pub(crate) live: Vec<Live>,
-    /// Leaves that were not recorded for want of room.
-    pub(crate) dropped: usize,
-    /// Wakers that other threads cloned, of whom there is no stack.
-    pub(crate) elsewhere: usize,
-}
-
 /// A way from the root of the task to a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
     pub(crate) way: Arc<Way>,
-    polls: Polls,
+    pub(super) polls: Polls,
     pub(crate) kind: LeafKind,
     /// How many leaves in a row had just this stack.
     pub(crate) count: usize,
@@ -51,7 +33,7 @@ impl Stack {
 
 /// Which markers those of a way are.
 #[derive(Clone, Copy, Debug)]
-enum Polls {
+pub(super) enum Polls {
     /// One after the other, from this one on. So it is for most stacks.
     From(u32),
     /// From there on in the list.
@@ -91,7 +73,7 @@ const FEW: usize = 16;
 const MOST_ENTRIES: usize = 1 << 20;
 const MOST_STACKS: usize = 1 << 16;
 
-impl RawTrace {
+impl Form {
     pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = Entry> + 'a {
         let mut poll = 0;
         stack.way.iter().map(move |step| match step {
@@ -119,23 +101,25 @@ impl RawTrace {
         }
     }
 
-    /// A trace of live frames, of which nothing was polled.
-    pub(crate) fn snapshot(task: Marker, live: Vec<Live>) -> Self {
-        Self {
-            task: task.task,
-            markers: Few::One(task),
-            live,
-            ..Self::default()
-        }
-    }
-
     /// Completes a capture with the frames that are alive at its end.
     ///
     /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
     /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
     /// has run.
-    pub(crate) fn complete(&mut self, task: Marker, live: Vec<Live>) {
-        let mut alive = Numbers::of(&live);
+    pub(crate) fn complete(self, task: &Marker, live: &[Live]) -> RawTrace {
+        Forms::with(|forms| {
+            // Of a form that is known, each frame is alive.
+            if let Some(known) = forms.find(&self, task, live) {
+                return known;
+            }
+            let draft = self.without_ended(task, live);
+            let known = forms.find(&draft, task, live);
+            known.unwrap_or_else(|| forms.insert(draft, task, live))
+        })
+    }
+
+    fn without_ended(mut self, task: &Marker, live: &[Live]) -> Self {
+        let mut alive = Numbers::of(live);
         let mut has_ended = |marker: &Marker| {
             let key = marker
                 .key
@@ -152,29 +136,53 @@ impl RawTrace {
             let number = u32::try_from(self.markers.len()).unwrap_or(u32::MAX);
             self.markers.push(task.clone());
             self.stacks.push(Stack {
-                way: Arc::new(Way::new(vec![Step::Mark])),
+                way: nowhere(),
                 polls: Polls::From(number),
                 kind: LeafKind::NoWaker,
                 count: 1,
             });
         }
-        self.task = task.task;
-        self.live = live;
+        self
     }
 
     /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
     /// stack may not be among them: they go on.
-    pub(crate) fn with_live(self, task: u64, live: Vec<Live>) -> Self {
-        Self { task, live, ..self }
+    pub(crate) fn with_live(self, task: u64, live: &[Live]) -> RawTrace {
+        RawTrace::alone(
+            Self {
+                task,
+                frames: live.iter().map(LiveFrame::from).collect(),
+                ..self
+            },
+            live,
+        )
     }
 
-    pub(crate) fn marker(&self, index: u32) -> Option<&Marker> {
-        self.markers.get(index as usize)
+    /// What was recorded of tasks of which nothing else is known.
+    pub(crate) fn without_live(self) -> RawTrace {
+        RawTrace::alone(self, &[])
     }
+}
 
-    pub(crate) fn markers(&self) -> &[Marker] {
-        &self.markers
+impl RawTrace {
+    /// A trace of live frames, of which nothing was polled.
+    pub(crate) fn snapshot(task: &Marker, live: &[Live]) -> Self {
+        let draft = Form {
+            markers: Few::One(task.clone()),
+            ..Form::default()
+        };
+        Forms::with(|forms| {
+            let known = forms.find(&draft, task, live);
+            known.unwrap_or_else(|| forms.insert(draft, task, live))
+        })
     }
+}
+
+/// The way of a task that has registered no waker, and has polled no frame that could have.
+fn nowhere() -> Arc<Way> {
+    static NOWHERE: OnceLock<Arc<Way>> = OnceLock::new();
+    let way = NOWHERE.get_or_init(|| Arc::new(Way::new(vec![Step::Mark])));
+    Arc::clone(way)
 }
 
 impl Recorder {
@@ -398,7 +406,7 @@ impl Walk {
 pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
-    trace: RawTrace,
+    trace: Form,
     /// How many entries all stacks have.
     length: usize,
     /// Where in the markers of the trace that of a frame of a task is.
@@ -411,7 +419,7 @@ impl Recorder {
         Self {
             walker: None,
             walk: Walk::new(),
-            trace: RawTrace::default(),
+            trace: Form::default(),
             length: 0,
             known: BTreeMap::new(),
         }
@@ -471,7 +479,7 @@ impl Recorder {
         mark: Mark,
         kind: LeafKind,
         surroundings: &[Around],
-    ) -> RawTrace {
+    ) -> Form {
         self.record(mark, kind, surroundings);
         self.known.clear();
         self.length = 0;
@@ -502,7 +510,7 @@ impl Recorder {
         self.push(way, kind, scopes);
     }
 
-    pub(super) fn finish(mut self) -> RawTrace {
+    pub(super) fn finish(mut self) -> Form {
         if let Some(walker) = self.walker.take() {
             walker.release(self.walk.frames);
         }

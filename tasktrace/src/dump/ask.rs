@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Source, TaskDump};
-use crate::task::{Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks};
+use crate::capture::RawTrace;
+use crate::task::{
+    Answers, Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks,
+};
 use crate::trace::Trace;
 
 /// So long a task that was found in the middle of a poll may take to answer, before its thread is
@@ -39,7 +42,9 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration) -> Vec<TaskDump> {
     // A time too far to be told is no deadline.
     let deadline = begun.checked_add(budget);
     // All are asked before any is waited for.
-    let mut questions: Vec<Question<'_>> = handles.iter().map(Question::new).collect();
+    let mut answers = Answers::new(handles.len());
+    let questions = handles.iter().map(|handle| Question::new(handle, &mut answers));
+    let mut questions: Vec<Question<'_>> = questions.collect();
 
     let patience = PATIENCE.min(budget / RESERVE);
     let running = |question: &&Question<'_>| matches!(question.task.state, TaskState::Running(_));
@@ -121,12 +126,12 @@ fn look(
 }
 
 impl<'a> Question<'a> {
-    fn new(handle: &'a TraceHandle) -> Self {
+    fn new(handle: &'a TraceHandle, answers: &mut Answers<RawTrace>) -> Self {
         let task = TaskDump::of(handle);
         let asked = match task.state {
             // It may be polled tomorrow, or never.
             TaskState::NeverPolled => Err(TraceError::NeverPolled),
-            _ => handle.ask(),
+            _ => handle.ask_in(answers),
         };
         Self {
             handle,
@@ -178,7 +183,7 @@ impl<'a> Question<'a> {
             sampled,
         } = self;
         // It waits no longer, but takes back the question.
-        let answer = asked.and_then(|asked| asked.wait(Some(Instant::now()), budget));
+        let answer = asked.and_then(|asked| asked.finish(budget));
         match (answer, sampled) {
             (
                 _,

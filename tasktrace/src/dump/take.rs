@@ -8,8 +8,7 @@ use super::ask::ask;
 use super::{Dump, Source, TaskDump};
 use crate::host::Host;
 use crate::os;
-use crate::sync;
-use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, tasks};
+use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, promise, tasks};
 use crate::trace::Trace;
 
 /// How long [`dump`] waits for the tasks.
@@ -81,18 +80,17 @@ fn untraced(host: &Host, handles: &[TraceHandle]) -> usize {
 pub async fn dump() -> Dump {
     // The thread is in no runtime.
     let host = Host::current();
-    let waiter = sync::Arc::new(Waiter::new());
+    let (giver, answer) = promise();
     let spawned = os::thread::spawn("tasktrace-dump", {
-        let waiter = sync::Arc::clone(&waiter);
         let host = host.clone();
-        move || waiter.give(Ok(dump_in(host.as_ref(), BUDGET)))
+        move || giver.give(Ok(dump_in(host.as_ref(), BUDGET)))
     });
     if spawned.is_err() {
         // Without a thread there is nobody to wait.
         return snapshot_in(host.as_ref());
     }
     // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
-    let dumped = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
+    let dumped = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
     dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
 }
 

@@ -16,7 +16,6 @@ use super::stamp::Stamp;
 use crate::capture::{self, Capture, Live, Marker, RawTrace};
 use crate::host::Job;
 use crate::origin::{self, FrameMeta, Identity, Origin};
-use crate::trace::Trace;
 
 /// Polls `future` as the body of a task, outside of any other. `identity` is what is known of it, if
 /// it may not have a record yet.
@@ -178,9 +177,9 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
             // SAFETY: the caller is the poller.
             unsafe { record.exchange.end_first_poll(waker, captured.is_some()) };
         }
-        if let Some(mut raw) = captured {
-            raw.complete(marker(record), live(record));
-            record.exchange.answer(Trace::new(raw));
+        if let Some(draft) = captured {
+            let raw = draft.complete(&marker(record), &live(record));
+            record.exchange.answer(raw);
         }
     }
     on_panic.disarm();
@@ -319,7 +318,7 @@ pub(super) fn snapshot(record: &Record) -> RawTrace {
     if is_inside(record) {
         scope::surroundings(&mut Vec::new());
     }
-    RawTrace::snapshot(marker(record), live(record))
+    RawTrace::snapshot(&marker(record), &live(record))
 }
 
 /// The task itself.

@@ -17,7 +17,7 @@ use super::frame::{Frame, Times, walk};
 use crate::capture::RawTrace;
 use crate::symbol::Paths;
 pub(super) use key::{Detail, Key};
-pub(super) use known::{find, insert};
+pub(super) use known::{Words, find, insert};
 
 /// A tree for all raw traces with the same [`Key`].
 pub(crate) struct Pattern {
@@ -127,12 +127,9 @@ impl Pattern {
                 ..Own::default()
             };
             while let Some(Seen { live, is_held, .. }) = seen.next_if(|seen| seen.at == at) {
-                let Some(live) = raw.live.get(*live) else {
-                    continue;
-                };
-                own.age = own.age.max(Some(live.age));
+                own.age = own.age.max(Some(raw.age(*live)));
                 if *is_held {
-                    own.not_polled_for = own.not_polled_for.max(live.not_polled_for);
+                    own.not_polled_for = own.not_polled_for.max(raw.not_polled_for(*live));
                 }
             }
             each(at, own);
