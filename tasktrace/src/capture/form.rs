@@ -13,8 +13,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::draft::Draft;
 use super::few::Few;
-use super::live::{HasKey, Live, Marker};
+use super::live::{HasKey, Live, Marker, Now};
 use super::record::{Polls, Stack};
 use crate::origin::Identity;
 
@@ -32,6 +33,8 @@ pub(crate) struct Form {
     /// The frames of the task that were alive when the capture ended, or when the snapshot was
     /// taken, if it is one: then there are no stacks.
     pub(crate) frames: Vec<LiveFrame>,
+    /// How many times there are to it: of each live frame one, and of each that is held another.
+    pub(super) times: usize,
     /// Leaves that were not recorded for want of room.
     pub(crate) dropped: usize,
     /// Wakers that other threads cloned, of whom there is no stack.
@@ -64,6 +67,18 @@ impl Form {
     pub(crate) fn markers(&self) -> &[Marker] {
         &self.markers
     }
+
+    /// With what is alive in the task.
+    pub(super) fn with_live(self, task: u64, live: &[Live]) -> Self {
+        let frames: Vec<LiveFrame> = live.iter().map(LiveFrame::from).collect();
+        let held = frames.iter().filter(|frame| frame.is_held).count();
+        Self {
+            task,
+            times: frames.len() + held,
+            frames,
+            ..self
+        }
+    }
 }
 
 /// What was recorded of a task.
@@ -85,10 +100,7 @@ impl Deref for RawTrace {
 impl RawTrace {
     /// Of its own form. The times are those of the frames of that.
     pub(super) fn alone(form: Form, live: &[Live]) -> Self {
-        Self {
-            form: Arc::new(form),
-            times: Times::of(live),
-        }
+        Captured::new(Arc::new(form), live).into()
     }
 
     /// The same for traces that are the same but for the times.
@@ -114,43 +126,180 @@ impl RawTrace {
     }
 }
 
-/// So many times are kept in place: a task has that many frames, hardly ever more.
-const FEW: usize = 12;
-
 /// First the ages of the live frames, then for how long those that are held were not polled. In
 /// nanoseconds.
 #[derive(Clone, Debug, Default)]
 struct Times {
-    few: [u64; FEW],
-    /// All of them, if they are more.
+    /// If they are no more: so it is in most snapshots.
+    two: [u64; 2],
+    /// All of them, otherwise.
     many: Box<[u64]>,
 }
 
 impl Times {
-    fn of(live: &[Live]) -> Self {
-        let ages = live.iter().map(|live| live.age);
-        let held = live.iter().filter_map(|live| live.not_polled_for);
-        let all = ages.chain(held).map(nanos);
-        let mut times = Self::default();
-        let mut places = times.few.iter_mut();
-        let mut rest = all.clone();
-        if live.len() <= FEW {
-            for (place, time) in (&mut places).zip(&mut rest) {
-                *place = time;
-            }
+    fn of(count: usize, mut all: impl Iterator<Item = u64>) -> Self {
+        match count {
+            0..=2 => Self {
+                two: std::array::from_fn(|_| all.next().unwrap_or(0)),
+                ..Self::default()
+            },
+            _ => Self {
+                many: all.collect(),
+                ..Self::default()
+            },
         }
-        if rest.next().is_some() {
-            times.many = all.collect();
-        }
-        times
     }
 
     fn get(&self, at: usize) -> Duration {
         let times: &[u64] = match &*self.many {
-            [] => &self.few,
+            [] => &self.two,
             many => many,
         };
         Duration::from_nanos(times.get(at).copied().unwrap_or(0))
+    }
+}
+
+/// So many times are kept in place: a task has that many frames, hardly ever more.
+pub(crate) const FEW: usize = 12;
+
+/// As it comes from who is asked, who need not allocate anything for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Captured {
+    form: Arc<Form>,
+    times: Taken,
+}
+
+/// The times of a trace, in the order of [`Times`].
+#[derive(Clone, Debug)]
+enum Taken {
+    /// At which step of time what began that is as old.
+    Steps {
+        now: Now,
+        few: [u32; FEW],
+    },
+    Nanos(Box<[u64]>),
+}
+
+impl Captured {
+    fn new(form: Arc<Form>, live: &(impl Alive + ?Sized)) -> Self {
+        let frames = form.frames.iter().enumerate();
+        let held = frames.filter_map(|(at, frame)| frame.is_held.then_some(at));
+        let times = match live.now() {
+            Some(now) if form.times <= FEW => {
+                let mut few = [0; FEW];
+                for (at, place) in few.iter_mut().enumerate().take(form.frames.len()) {
+                    *place = live.since(at);
+                }
+                if form.times > form.frames.len() {
+                    for (place, at) in few[form.frames.len()..].iter_mut().zip(held) {
+                        *place = live.polled(at);
+                    }
+                }
+                Taken::Steps { now, few }
+            }
+            _ => {
+                let ages = (0..form.frames.len()).map(|at| live.age(at));
+                Taken::Nanos(ages.chain(held.map(|at| live.not_polled_for(at))).collect())
+            }
+        };
+        Self { form, times }
+    }
+}
+
+impl From<Captured> for RawTrace {
+    fn from(captured: Captured) -> Self {
+        let Captured { form, times } = captured;
+        let times = match times {
+            Taken::Steps { now, few } => {
+                let times = few[..form.times].iter().map(|step| now.since(*step));
+                Times::of(form.times, times)
+            }
+            Taken::Nanos(many) => Times::of(many.len(), many.iter().copied()),
+        };
+        Self { form, times }
+    }
+}
+
+/// The live frames of a task, wherever they are, by their numbers.
+pub(crate) trait Alive {
+    /// How many they are.
+    fn count(&self) -> usize;
+
+    /// What identifies it, as [`Live::key`].
+    fn key(&self, at: usize) -> u64;
+
+    /// The key of what it is below, as [`Live::parent`].
+    fn parent(&self, at: usize) -> u64;
+
+    /// Whether it comes from there, and there is no more to it than that.
+    fn is(&self, at: usize, identity: &Identity) -> bool;
+
+    /// Whether it should have been polled, and was not.
+    fn is_held(&self, at: usize) -> bool;
+
+    /// A number that is the same for those that are alike.
+    fn kind(&self) -> usize;
+
+    /// Up to when times are told, if they are told in steps. Otherwise, they are told in nanoseconds.
+    fn now(&self) -> Option<Now>;
+
+    /// When it was first suspended.
+    fn since(&self, at: usize) -> u32;
+
+    /// When it was last polled.
+    fn polled(&self, at: usize) -> u32;
+
+    /// How long ago it was first suspended.
+    fn age(&self, at: usize) -> u64;
+
+    /// How long ago it was last polled, if it is held.
+    fn not_polled_for(&self, at: usize) -> u64;
+}
+
+impl Alive for [Live] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn key(&self, at: usize) -> u64 {
+        self[at].key
+    }
+
+    fn parent(&self, at: usize) -> u64 {
+        self[at].parent
+    }
+
+    fn is(&self, at: usize, identity: &Identity) -> bool {
+        self[at].identity.is_same_and_plain(identity)
+    }
+
+    fn is_held(&self, at: usize) -> bool {
+        self[at].not_polled_for.is_some()
+    }
+
+    fn now(&self) -> Option<Now> {
+        None
+    }
+
+    fn since(&self, _: usize) -> u32 {
+        0
+    }
+
+    fn polled(&self, _: usize) -> u32 {
+        0
+    }
+
+    fn age(&self, at: usize) -> u64 {
+        nanos(self[at].age)
+    }
+
+    fn not_polled_for(&self, at: usize) -> u64 {
+        self[at].not_polled_for.map_or(0, nanos)
+    }
+
+    fn kind(&self) -> usize {
+        self.last()
+            .map_or(0, |live| live.identity.origin().address())
     }
 }
 
@@ -176,11 +325,12 @@ impl Link {
         Some(Self::Frame(u32::try_from(frame).ok()?))
     }
 
+    /// `live` are as many as the frames that it is of.
     #[inline]
-    fn is_to(self, key: u64, live: &[Live]) -> bool {
+    fn is_to(self, key: u64, live: &(impl Alive + ?Sized)) -> bool {
         match self {
             Self::Task => key == 0,
-            Self::Frame(at) => live.get(at as usize).is_some_and(|live| live.key == key),
+            Self::Frame(at) => live.key(at as usize) == key,
         }
     }
 }
@@ -207,7 +357,7 @@ impl Shared {
         }
         let identities = markers.iter().map(|marker| &marker.identity);
         let mut identities = identities.chain(frames.iter().map(|frame| &frame.identity));
-        if !identities.all(Identity::is_plain) || !form.polls.is_empty() {
+        if !form.polls.is_empty() || !identities.all(Identity::is_plain) {
             return None;
         }
         let links = markers.iter().map(|marker| {
@@ -223,36 +373,51 @@ impl Shared {
     }
 
     /// Whether this is the form of it.
-    fn is_of(&self, draft: &Form, task: u64, live: &[Live]) -> bool {
+    #[inline]
+    fn is_of(&self, draft: &Draft, task: &Marker, live: &(impl Alive + ?Sized)) -> bool {
         let Form {
             stacks,
             markers,
-            polls,
             frames,
             dropped,
             elsewhere,
+            // Empty.
+            polls: _,
+            times: _,
             task: _,
         } = &*self.form;
+        let Draft { form: other, first } = draft;
         let is_stack = |(one, other): (&Stack, &Stack)| one.is_same(other);
         let is_marker = |((one, link), other): ((&Marker, &Link), &Marker)| {
             other.key.is_some_and(|key| link.is_to(key, live))
-                && other.task == task
+                && other.task == task.task
                 && one.own_waker == other.own_waker
                 && one.identity.is_same_and_plain(&other.identity)
         };
-        let is_frame = |((one, link), other): ((&LiveFrame, &Link), &Live)| {
-            link.is_to(other.parent, live)
-                && one.is_held == other.not_polled_for.is_some()
-                && one.identity.is_same_and_plain(&other.identity)
+        let is_frame = |(at, (one, link)): (usize, (&LiveFrame, &Link))| {
+            live.is(at, &one.identity)
+                && link.is_to(live.parent(at), live)
+                && one.is_held == live.is_held(at)
         };
-        stacks.len() == draft.stacks.len()
-            && markers.len() == draft.markers.len()
-            && frames.len() == live.len()
-            && *polls == draft.polls
-            && (*dropped, *elsewhere) == (draft.dropped, draft.elsewhere)
-            && stacks.iter().zip(&*draft.stacks).all(is_stack)
-            && (markers.iter().zip(&self.markers).zip(&*draft.markers)).all(is_marker)
-            && (frames.iter().zip(&self.parents).zip(live)).all(is_frame)
+        frames.len() == live.count()
+            && stacks.len() == other.stacks.len()
+            && other.polls.is_empty()
+            && (*dropped, *elsewhere) == (other.dropped, other.elsewhere)
+            && stacks.iter().zip(&*other.stacks).all(is_stack)
+            && match first {
+                None => {
+                    markers.len() == other.markers.len()
+                        && (markers.iter().zip(&self.markers).zip(&*other.markers)).all(is_marker)
+                }
+                Some(first) => {
+                    let mut others = first.markers();
+                    let mut known = markers.iter().zip(&self.markers);
+                    known.all(|known| {
+                        others.next().is_some_and(|other| is_marker((known, other)))
+                    }) && others.next().is_none()
+                }
+            }
+            && frames.iter().zip(&self.parents).enumerate().all(is_frame)
     }
 }
 
@@ -280,31 +445,33 @@ impl Forms {
         result
     }
 
-    /// A trace of this form, if that is known. `draft` lacks the live frames and the task.
-    pub(super) fn find(&mut self, draft: &Form, task: &Marker, live: &[Live]) -> Option<RawTrace> {
-        let set = self.sets.get_mut(set_of(draft, task, live))?;
+    /// What was recorded, if its form is known.
+    #[inline]
+    pub(super) fn find(
+        &mut self,
+        draft: &Draft,
+        task: &Marker,
+        live: &(impl Alive + ?Sized),
+    ) -> Option<Captured> {
+        let set = self.sets.get_mut(set_of(draft, task, live.kind()))?;
         let is_it = |known: &Option<Shared>| {
             let known = known.as_ref();
-            known.is_some_and(|known| known.is_of(draft, task.task, live))
+            known.is_some_and(|known| known.is_of(draft, task, live))
         };
         let at = set.iter().position(is_it)?;
         if at > 0 {
             set[..=at].rotate_right(1);
         }
-        let form = Arc::clone(&set[0].as_ref()?.form);
-        Some(RawTrace {
-            form,
-            times: Times::of(live),
-        })
+        let form = &set[0].as_ref()?.form;
+        Some(Captured::new(Arc::clone(form), live))
     }
 
-    /// Makes a trace of a form that was not found.
-    pub(super) fn insert(&mut self, mut draft: Form, task: &Marker, live: &[Live]) -> RawTrace {
-        let set = set_of(&draft, task, live);
-        draft.task = task.task;
-        draft.frames = live.iter().map(LiveFrame::from).collect();
-        let trace = RawTrace::alone(draft, live);
-        if let Some(shared) = Shared::new(&trace.form) {
+    /// What was recorded, of a form that was not found.
+    pub(super) fn insert(&mut self, draft: Draft, task: &Marker, live: &[Live]) -> Captured {
+        let set = set_of(&draft, task, live.kind());
+        let form = draft.into_form().with_live(task.task, live);
+        let captured = Captured::new(Arc::new(form), live);
+        if let Some(shared) = Shared::new(&captured.form) {
             if self.sets.is_empty() {
                 self.sets.resize_with(1 << SETS_LOG2, Default::default);
             }
@@ -313,17 +480,16 @@ impl Forms {
             set.rotate_right(1);
             set[0] = Some(shared);
         }
-        trace
+        captured
     }
 }
 
 /// The same for those of the same form.
-fn set_of(draft: &Form, task: &Marker, live: &[Live]) -> usize {
-    let way = draft.stacks.first();
+#[inline]
+fn set_of(draft: &Draft, task: &Marker, kind: usize) -> usize {
+    let way = draft.form.stacks.first();
     let way = way.map_or(0, |stack| Arc::as_ptr(&stack.way).addr());
-    let of = |identity: &Identity| identity.origin().address();
-    let innermost = live.last().map_or(0, |live| of(&live.identity));
-    let words = [way, of(&task.identity), innermost, live.len()];
+    let words = [way, task.identity.origin().address(), kind];
     let hash = words.into_iter().fold(0_u64, |hash, word| {
         // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
         (hash.rotate_left(23) ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -33,6 +33,22 @@ pub(crate) struct Around {
 /// What is being polled around a place, from the inside out.
 pub(crate) type Surroundings = Vec<Around>;
 
+/// The clock by which tasks are timed goes in steps, counted from 1.
+pub(crate) const STEP: Duration = Duration::from_millis(10);
+
+/// A time by that clock, in nanoseconds since the first step has begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now(pub(crate) u64);
+
+impl Now {
+    /// How many nanoseconds ago a step has begun.
+    #[inline]
+    pub(super) fn since(self, step: u32) -> u64 {
+        let begun = u64::from(step.saturating_sub(1)) * STEP.as_nanos() as u64;
+        self.0.saturating_sub(begun)
+    }
+}
+
 /// A live frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {

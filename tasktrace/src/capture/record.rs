@@ -1,11 +1,12 @@
 //! The stacks of one capture, as return addresses.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::draft::{Draft, First};
 use super::few::Few;
-use super::form::{Form, Forms, LiveFrame, RawTrace};
-use super::live::{Around, Live, Marker, Numbers};
+use super::form::Form;
+use super::live::{Around, Marker, Surroundings};
 use crate::origin::Origin;
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
@@ -100,94 +101,21 @@ impl Form {
             Polls::Listed(start) => self.polls.get(start + at).copied().unwrap_or(u32::MAX),
         }
     }
-
-    /// Completes a capture with the frames that are alive at its end.
-    ///
-    /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
-    /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
-    /// has run.
-    pub(crate) fn complete(self, task: &Marker, live: &[Live]) -> RawTrace {
-        Forms::with(|forms| {
-            // Of a form that is known, each frame is alive.
-            if let Some(known) = forms.find(&self, task, live) {
-                return known;
-            }
-            let draft = self.without_ended(task, live);
-            let known = forms.find(&draft, task, live);
-            known.unwrap_or_else(|| forms.insert(draft, task, live))
-        })
-    }
-
-    fn without_ended(mut self, task: &Marker, live: &[Live]) -> Self {
-        let mut alive = Numbers::of(live);
-        let mut has_ended = |marker: &Marker| {
-            let key = marker
-                .key
-                .filter(|key| *key != 0 && marker.task == task.task);
-            key.is_some_and(|key| alive.find(key).is_none())
-        };
-        if self.markers.iter().any(&mut has_ended) {
-            let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
-            let mut stacks = std::mem::take(&mut self.stacks);
-            stacks.retain(|stack| !self.polls(stack).any(|at| ended[at as usize]));
-            self.stacks = stacks;
-        }
-        if self.stacks.is_empty() && self.dropped + self.elsewhere == 0 {
-            let number = u32::try_from(self.markers.len()).unwrap_or(u32::MAX);
-            self.markers.push(task.clone());
-            self.stacks.push(Stack {
-                way: nowhere(),
-                polls: Polls::From(number),
-                kind: LeafKind::NoWaker,
-                count: 1,
-            });
-        }
-        self
-    }
-
-    /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
-    /// stack may not be among them: they go on.
-    pub(crate) fn with_live(self, task: u64, live: &[Live]) -> RawTrace {
-        RawTrace::alone(
-            Self {
-                task,
-                frames: live.iter().map(LiveFrame::from).collect(),
-                ..self
-            },
-            live,
-        )
-    }
-
-    /// What was recorded of tasks of which nothing else is known.
-    pub(crate) fn without_live(self) -> RawTrace {
-        RawTrace::alone(self, &[])
-    }
-}
-
-impl RawTrace {
-    /// A trace of live frames, of which nothing was polled.
-    pub(crate) fn snapshot(task: &Marker, live: &[Live]) -> Self {
-        let draft = Form {
-            markers: Few::One(task.clone()),
-            ..Form::default()
-        };
-        Forms::with(|forms| {
-            let known = forms.find(&draft, task, live);
-            known.unwrap_or_else(|| forms.insert(draft, task, live))
-        })
-    }
-}
-
-/// The way of a task that has registered no waker, and has polled no frame that could have.
-fn nowhere() -> Arc<Way> {
-    static NOWHERE: OnceLock<Arc<Way>> = OnceLock::new();
-    let way = NOWHERE.get_or_init(|| Arc::new(Way::new(vec![Step::Mark])));
-    Arc::clone(way)
 }
 
 impl Recorder {
+    fn push_first(&mut self, way: Arc<Way>, kind: LeafKind) {
+        self.length += way.len();
+        self.trace.form.stacks.push(Stack {
+            way,
+            polls: Polls::From(0),
+            kind,
+            count: 1,
+        });
+    }
+
     fn mark(&mut self, marker: &Marker) -> u32 {
-        let markers = &mut self.trace.markers;
+        let markers = &mut self.trace.form.markers;
         let next = markers.len();
         let same = |known: &Marker| known.key == marker.key && known.task == marker.task;
         let index = match marker.key {
@@ -230,38 +158,33 @@ impl Recorder {
     }
 
     fn push<'a>(&mut self, way: Arc<Way>, kind: LeafKind, scopes: impl Scopes<'a>) {
-        let trace = &self.trace;
+        self.trace.settle();
+        let trace = &mut self.trace.form;
         if trace.stacks.len() == MOST_STACKS || self.length + way.len() > MOST_ENTRIES {
-            self.trace.dropped += 1;
+            trace.dropped += 1;
             return;
         }
-        if self.trace.markers.is_empty() && self.trace.stacks.is_empty() {
+        if trace.markers.is_empty() && trace.stacks.is_empty() {
             // Those of one stack are different from each other.
             let markers = scopes.clone().map(|around| around.marker.clone());
-            self.trace.markers = Few::from((scopes.count(), markers));
-            self.length += way.len();
-            self.trace.stacks.push(Stack {
-                way,
-                polls: Polls::From(0),
-                kind,
-                count: 1,
-            });
+            trace.markers = Few::from((scopes.count(), markers));
+            self.push_first(way, kind);
             return;
         }
         let mut scopes = scopes.map(|around| &around.marker);
         let first = scopes.next().map_or(0, |marker| self.mark(marker));
         let mut next = first;
-        let start = self.trace.polls.len();
+        let start = self.trace.form.polls.len();
         let mut is_listed = false;
         for marker in scopes {
             let number = self.mark(marker);
             let expected = next.saturating_add(1);
             if !is_listed && number != expected {
                 is_listed = true;
-                self.trace.polls.extend(first..=next);
+                self.trace.form.polls.extend(first..=next);
             }
             if is_listed {
-                self.trace.polls.push(number);
+                self.trace.form.polls.push(number);
             }
             next = number;
         }
@@ -278,16 +201,16 @@ impl Recorder {
         let is_same = |last: &&mut Stack| {
             last.kind == kind
                 && (Arc::ptr_eq(&last.way, &stack.way) || last.way == stack.way)
-                && is_same(&self.trace.polls, last.polls, polls, &stack.way)
+                && is_same(&self.trace.form.polls, last.polls, polls, &stack.way)
         };
-        match self.trace.stacks.last_mut().filter(is_same) {
+        match self.trace.form.stacks.last_mut().filter(is_same) {
             Some(last) => {
                 last.count += 1;
-                self.trace.polls.truncate(start);
+                self.trace.form.polls.truncate(start);
             }
             None => {
                 self.length += stack.way.len();
-                self.trace.stacks.push(stack);
+                self.trace.form.stacks.push(stack);
             }
         }
     }
@@ -406,7 +329,7 @@ impl Walk {
 pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
-    trace: Form,
+    trace: Box<Draft>,
     /// How many entries all stacks have.
     length: usize,
     /// Where in the markers of the trace that of a frame of a task is.
@@ -419,7 +342,7 @@ impl Recorder {
         Self {
             walker: None,
             walk: Walk::new(),
-            trace: Form::default(),
+            trace: Box::default(),
             length: 0,
             known: BTreeMap::new(),
         }
@@ -479,11 +402,11 @@ impl Recorder {
         mark: Mark,
         kind: LeafKind,
         surroundings: &[Around],
-    ) -> Form {
+    ) -> Draft {
         self.record(mark, kind, surroundings);
         self.known.clear();
         self.length = 0;
-        std::mem::take(&mut self.trace)
+        std::mem::take(&mut *self.trace)
     }
 
     /// Records the stack that was walked last, from the task at `mark` on.
@@ -491,6 +414,29 @@ impl Recorder {
         let scopes = from(mark, surroundings);
         let way = self.way(mark, kind, scopes.clone());
         self.push(way, kind, scopes);
+    }
+
+    /// As `record`, if it is the first stack: then what is around it is taken. Whether it was.
+    pub(super) fn record_first(
+        &mut self,
+        mark: Mark,
+        kind: LeafKind,
+        surroundings: &mut Surroundings,
+    ) -> bool {
+        let is_first = self.trace.form.stacks.is_empty() && self.trace.form.markers.is_empty();
+        if !is_first {
+            return false;
+        }
+        let way = self.way(mark, kind, from(mark, surroundings));
+        if way.len() > MOST_ENTRIES {
+            return false;
+        }
+        self.push_first(way, kind);
+        self.trace.first = Some(First {
+            surroundings: std::mem::take(surroundings),
+            mark,
+        });
+        true
     }
 
     /// As `record`, with the stack that `other` walked last.
@@ -510,7 +456,7 @@ impl Recorder {
         self.push(way, kind, scopes);
     }
 
-    pub(super) fn finish(mut self) -> Form {
+    pub(super) fn finish(mut self) -> Box<Draft> {
         if let Some(walker) = self.walker.take() {
             walker.release(self.walk.frames);
         }
@@ -531,7 +477,7 @@ fn kind_of(surroundings: &[Around]) -> usize {
 }
 
 /// The part that belongs to the task at `mark`, from the outside in.
-fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
+pub(super) fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
     let end = surroundings.iter().position(|around| around.mark == mark);
     let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
     let is_shown = move |around: &&Around| around.mark == mark || !around.is_also_frame;
@@ -539,6 +485,6 @@ fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
 }
 
 /// Polls, from the outside in.
-trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
+pub(super) trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
 
 impl<'a, I: Iterator<Item = &'a Around> + Clone> Scopes<'a> for I {}

@@ -669,6 +669,39 @@ impl Frames {
         None
     }
 
+    /// Looks at the table without a copy. `None` if there is more to it than that, or if it was changed
+    /// meanwhile: then what was seen belongs to different times.
+    ///
+    /// The caller has a reference to the record.
+    #[inline]
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(Peek<'_>) -> R) -> Option<R> {
+        // As in `gone` and `try_copy`.
+        let before = self.sequence.load(Ordering::Acquire);
+        if !before.is_multiple_of(2) || self.any_gone.load(Ordering::Acquire) {
+            return None;
+        }
+        let result = look(Peek(self));
+        fence(Ordering::Acquire);
+        (self.sequence.load(Ordering::Relaxed) == before).then_some(result)
+    }
+
+    /// Has the first few slots fetched from memory: they are needed soon, and not before.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        for number in [1, 3, FIRST_CHUNK + 1, FIRST_CHUNK + 3, FIRST_CHUNK + 5, FIRST_CHUNK + 7] {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+            if number > self.used.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Some(slot) = self.slot(number) {
+                // SAFETY: it does nothing that could be seen, wherever the pointer leads.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) };
+            }
+        }
+    }
+
     /// What was noted before this.
     fn gone(&self) -> Vec<(Key, Gone)> {
         // Acquire: what was noted and is not any more is seen to be off the table.
@@ -804,6 +837,49 @@ impl SlotRef {
             slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
         }
         is_it
+    }
+}
+
+/// The table while it is looked at. It may be changed meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Peek<'a>(&'a Frames);
+
+/// A frame in the table, of which this is all there is.
+pub(crate) struct Peeked {
+    pub(crate) key: Key,
+    pub(crate) parent: Key,
+    /// Only to be compared.
+    pub(crate) meta: *const FrameMeta,
+    pub(crate) since: Tick,
+    pub(crate) stamp: Stamp,
+    pub(crate) own_waker: bool,
+}
+
+impl Peek<'_> {
+    /// How many slots have been in use.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.0.used.load(Ordering::Relaxed) as usize
+    }
+
+    /// The frame in this slot. `None` if there is none, or more to it than this.
+    #[inline]
+    pub(crate) fn get(self, at: usize) -> Option<Peeked> {
+        let number = u32::try_from(at).ok()? + 1;
+        let slot = self.0.slot(number)?;
+        let meta = slot.identity.load(Ordering::Relaxed).cast_const();
+        if meta.is_null() || ptr::eq(meta, &raw const DYNAMIC) {
+            return None;
+        }
+        let parent = slot.parent.load(Ordering::Relaxed);
+        Some(Peeked {
+            key: Key::new(number, slot.serial.load(Ordering::Relaxed)),
+            parent: Key(parent & !OWN_WAKER),
+            meta,
+            since: Tick(slot.since.load(Ordering::Relaxed)),
+            stamp: Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)),
+            own_waker: parent & OWN_WAKER != 0,
+        })
     }
 }
 

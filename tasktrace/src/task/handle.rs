@@ -18,8 +18,9 @@ use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
 use super::state::TaskState;
 use super::{TaskId, drive, pool};
-use crate::capture::{self, RawTrace};
+use crate::capture::{self, Captured};
 use crate::host::Job;
+use crate::origin::Origin;
 use crate::trace::Trace;
 
 /// Asks a task where it is waiting.
@@ -118,8 +119,8 @@ impl TraceHandle {
             task: &self.task,
             asked: None,
         };
-        let raw = asked.await.ok()?;
-        Some(Trace::new(raw).with_awaited(awaited.wait_elsewhere().await))
+        let captured = asked.await.ok()?;
+        Some(Trace::new(captured.into()).with_awaited(awaited.wait_elsewhere().await))
     }
 
     /// Where the task waits at its next poll, for which it is woken. Blocks the calling thread for
@@ -162,7 +163,7 @@ impl TraceHandle {
     }
 
     /// Asks as one of many.
-    pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
+    pub(crate) fn ask_in(&self, answers: &mut Answers<Captured>) -> Result<Asked<'_>, TraceError> {
         if drive::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
@@ -248,7 +249,12 @@ impl TraceHandle {
     }
 
     pub(crate) fn static_name(&self) -> &'static str {
-        self.task.about().origin.name()
+        self.origin().name()
+    }
+
+    /// What has made it.
+    pub(crate) fn origin(&self) -> Origin {
+        self.task.about().origin
     }
 
     /// The label of the task, if it was given one.
@@ -358,7 +364,12 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Trace {
-        Trace::new(drive::snapshot(&self.task))
+        self.snapshot_at(Moment::now())
+    }
+
+    /// As [`snapshot`](Self::snapshot), with the times as they are now.
+    pub(crate) fn snapshot_at(&self, now: Moment) -> Trace {
+        Trace::new(drive::snapshot(&self.task, now))
     }
 
     /// Whether the future of the task has resolved or was dropped.
@@ -419,7 +430,7 @@ impl Trace {
 /// A request that a thread can wait for.
 pub(crate) struct Asked<'a> {
     task: &'a Record,
-    answer: Answer<RawTrace>,
+    answer: Answer<Captured>,
 }
 
 impl Asked<'_> {
@@ -432,16 +443,22 @@ impl Asked<'_> {
         self.answer.wait(deadline);
     }
 
+    /// The answer, if there is one. It is taken once.
+    pub(crate) fn take(&self) -> Option<Result<Trace, TraceError>> {
+        let answer = self.answer.take()?;
+        Some(answer.map(|it| Trace::new(it.into())).map_err(Into::into))
+    }
+
     /// The answer, if there is one now, after `timeout`.
     pub(crate) fn finish(self, timeout: Duration) -> Result<Trace, TraceError> {
-        let Self { task, answer } = self;
-        if let Some(answer) = answer.take() {
-            return Ok(Trace::new(answer?));
+        if let Some(answer) = self.take() {
+            return answer;
         }
+        let Self { task, answer } = self;
         task.exchange.withdraw(&answer);
         // The answer may have been given while the question was being taken back.
         if let Some(answer) = answer.take() {
-            return Ok(Trace::new(answer?));
+            return Ok(Trace::new(answer?.into()));
         }
         let reason = match task.sight() {
             Sight::New { .. } => return Err(TraceError::NeverPolled),
@@ -459,11 +476,11 @@ impl Asked<'_> {
 /// A request that is being waited for.
 struct Backtrace<'a> {
     task: &'a Record,
-    asked: Option<Answer<RawTrace>>,
+    asked: Option<Answer<Captured>>,
 }
 
 impl Future for Backtrace<'_> {
-    type Output = Result<RawTrace, End>;
+    type Output = Result<Captured, End>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;

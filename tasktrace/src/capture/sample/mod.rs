@@ -38,7 +38,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::live::{Around, Marker, Surroundings};
-use super::form::Form;
+use super::draft::Draft;
 use super::record::{LeafKind, Recorder};
 use crate::origin::Identity;
 use crate::unwind::{Interrupted, Mark};
@@ -210,7 +210,7 @@ impl Walked {
 
 impl Sample {
     /// The stack as it belongs to a task.
-    pub(crate) fn trace(&mut self, task: u64) -> Result<Form, NoSample> {
+    pub(crate) fn trace(&mut self, task: u64) -> Result<Draft, NoSample> {
         let mark = self.tasks.get(&task).ok_or(NoSample::Over)?;
         let mark = mark.ok_or(NoSample::OtherStack)?;
         let recorder = &mut self.recorder;
