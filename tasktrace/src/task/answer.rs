@@ -66,13 +66,14 @@ impl<T> Places<T> {
         })
     }
 
-    fn ends(self: &Arc<Self>, place: usize) -> (Giver<T>, Answer<T>) {
+    /// The caller gives each place away once.
+    fn ends(places: &Arc<Self>, place: usize) -> (Giver<T>, Answer<T>) {
         let giver = Giver {
-            places: Arc::clone(self),
+            places: Arc::clone(places),
             place,
         };
         let answer = Answer {
-            places: Arc::clone(self),
+            places: Arc::clone(places),
             place,
         };
         (giver, answer)
@@ -81,7 +82,7 @@ impl<T> Places<T> {
 
 /// One answer: who gives it, and who waits for it.
 pub(crate) fn promise<T>() -> (Giver<T>, Answer<T>) {
-    Places::new(1).ends(0)
+    Places::ends(&Places::new(1), 0)
 }
 
 /// So many answers share an allocation, which is there for as long as one of them is.
@@ -113,7 +114,7 @@ impl<T> Answers<T> {
             *self = Self::new(self.left);
         }
         self.promised += 1;
-        self.places.ends(self.promised - 1)
+        Places::ends(&self.places, self.promised - 1)
     }
 }
 
@@ -230,3 +231,6 @@ impl<T> Answer<T> {
         }
     }
 }
+
+#[cfg(all(test, tasktrace_loom))]
+mod model;

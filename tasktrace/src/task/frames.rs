@@ -685,19 +685,20 @@ impl Frames {
         (self.sequence.load(Ordering::Relaxed) == before).then_some(result)
     }
 
-    /// Has the first few slots fetched from memory: they are needed soon, and not before.
+    /// Has what leads to the slots fetched from memory: it is needed soon, and not before.
     #[inline]
     pub(crate) fn prefetch(&self) {
         #[cfg(target_arch = "x86_64")]
-        for number in [1, 3, FIRST_CHUNK + 1, FIRST_CHUNK + 3, FIRST_CHUNK + 5, FIRST_CHUNK + 7] {
+        {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-            if number > self.used.load(Ordering::Relaxed) {
-                return;
-            }
-            if let Some(slot) = self.slot(number) {
-                // SAFETY: it does nothing that could be seen, wherever the pointer leads.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) };
+            let first = self.first.load(Ordering::Relaxed);
+            let others = self.others.load(Ordering::Relaxed);
+            // SAFETY: they do nothing that could be seen, wherever the pointers lead.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(first.cast());
+                _mm_prefetch::<_MM_HINT_T0>(first.cast::<i8>().wrapping_add(64));
+                _mm_prefetch::<_MM_HINT_T0>(others.cast());
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Pattern {
     seen: Vec<Seen>,
     /// Which frames have labels, and which of the labels of a trace in alphabetical order.
     labels: Vec<(usize, usize)>,
+    /// Whether there are no labels, and no frame has the times of several: so it is with most.
+    is_simple: bool,
 }
 
 /// What became of a raw trace: a tree, and of which live frames its times are.
@@ -59,8 +61,10 @@ impl Pattern {
             let label = frame.label()?;
             Some((at, known.binary_search(&label).ok()?))
         });
+        let labels: Vec<(usize, usize)> = labels.collect();
         Self {
-            labels: labels.collect(),
+            is_simple: labels.is_empty() && seen.windows(2).all(|two| two[0].at != two[1].at),
+            labels,
             tree,
             seen,
         }
@@ -107,6 +111,17 @@ impl Pattern {
     /// Tells of all frames that have a time or a label what these are in one of the traces. The frames
     /// are told by their positions in a walk.
     pub(super) fn each_own<'a>(&self, raw: &'a RawTrace, mut each: impl FnMut(usize, Own<'a>)) {
+        if self.is_simple {
+            for Seen { at, live, is_held } in &self.seen {
+                let own = Own {
+                    age: Some(raw.age(*live)),
+                    not_polled_for: is_held.then(|| raw.not_polled_for(*live)).flatten(),
+                    label: None,
+                };
+                each(*at, own);
+            }
+            return;
+        }
         let known = match &*self.labels {
             [] => Vec::new(),
             _ => key::labels(raw),

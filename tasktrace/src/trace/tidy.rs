@@ -114,7 +114,7 @@ fn parts<'a>(raw: &'a RawTrace, stack: &Stack, survey: &mut Survey) -> Vec<Part<
                 let symbols = symbol::resolve(address);
                 survey.see(&symbols);
                 let caller = caller.replace(address);
-                let between = caller.and_then(|caller| symbol::tail_caller(caller, &symbols));
+                let between = caller.and_then(|caller| symbol::tail_caller(caller, address, &symbols));
                 parts.extend(between.map(Part::TailCaller));
                 parts.push(Part::Functions(symbols, Vec::new()));
             }

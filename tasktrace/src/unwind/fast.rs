@@ -333,6 +333,16 @@ impl FastWalker {
     }
 }
 
+/// Whether the function to which `address` returns starts there. Where the tables do not say so, it may all
+/// the same.
+pub(super) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
+    let found = tables::while_loaded(|| {
+        let tables = tables::loaded(Generation::now());
+        tables.start_of_function_at(address.0.wrapping_sub(1))
+    });
+    found.flatten() == Some(start)
+}
+
 /// Reads the stack of this thread, from a function with these registers up to `mark`.
 #[inline(always)]
 fn own_stack(registers: &Registers, mark: Mark) -> impl Fn(usize) -> Option<usize> + Copy + use<> {

@@ -274,6 +274,11 @@ impl Walker {
     }
 }
 
+/// Whether the function to which `address` returns starts there, as far as that is known without its name.
+pub(crate) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
+    fast::is_in_function(address, start)
+}
+
 /// An address that no other living thread has.
 pub(crate) fn this_thread() -> usize {
     thread_local!(static MARKER: u8 = const { 0 });
