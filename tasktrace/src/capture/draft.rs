@@ -6,10 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::few::Few;
-use super::form::{Alive, Captured, Form, Forms, RawTrace};
+use super::form::{Alive, Form, Forms, RawTrace};
+use super::give_room;
 use super::live::{Live, Marker, Numbers, Surroundings};
 use super::record::{LeafKind, Polls, Stack, from};
-use super::give_room;
 use crate::unwind::{Mark, Step, Way};
 
 /// A [`Form`] without what is alive.
@@ -60,7 +60,7 @@ impl Draft {
         &self,
         task: &Marker,
         live: &(impl Alive + ?Sized),
-    ) -> Option<Captured> {
+    ) -> Option<RawTrace> {
         // Of what is known, each frame is alive.
         Forms::with(|forms| forms.find(self, task, live))
     }
@@ -70,7 +70,7 @@ impl Draft {
     /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
     /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
     /// has run.
-    pub(crate) fn complete(mut self: Box<Self>, task: &Marker, live: &[Live]) -> Captured {
+    pub(crate) fn complete(mut self: Box<Self>, task: &Marker, live: &[Live]) -> RawTrace {
         if let Some(known) = self.complete_as_known(task, live) {
             return known;
         }
@@ -85,12 +85,14 @@ impl Draft {
     /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
     /// stack may not be among them: they go on.
     pub(crate) fn with_live(self, task: u64, live: &[Live]) -> RawTrace {
-        RawTrace::alone(self.into_form().with_live(task, live), live)
+        let form = self.into_form().with_live(task, live);
+        RawTrace::new(Arc::new(form), live)
     }
 
     /// What was recorded of tasks of which nothing else is known.
     pub(crate) fn without_live(self) -> RawTrace {
-        RawTrace::alone(self.into_form(), &[])
+        let nothing: &[Live] = &[];
+        RawTrace::new(Arc::new(self.into_form()), nothing)
     }
 
     /// Of a task of which nothing was polled.
@@ -108,11 +110,10 @@ impl RawTrace {
     /// A trace of live frames, of which nothing was polled.
     pub(crate) fn snapshot(task: &Marker, live: &[Live]) -> Self {
         let draft = Draft::of_snapshot(task);
-        let captured = Forms::with(|forms| {
+        Forms::with(|forms| {
             let known = forms.find(&draft, task, live);
             known.unwrap_or_else(|| forms.insert(draft, task, live))
-        });
-        captured.into()
+        })
     }
 
     /// The same, if the same is known already.
@@ -120,7 +121,7 @@ impl RawTrace {
     pub(crate) fn snapshot_as_known(
         task: &Marker,
         live: &(impl Alive + ?Sized),
-    ) -> Option<Captured> {
+    ) -> Option<RawTrace> {
         let draft = Draft::of_snapshot(task);
         Forms::with(|forms| forms.find(&draft, task, live))
     }

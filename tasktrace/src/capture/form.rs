@@ -68,6 +68,12 @@ impl Form {
         &self.markers
     }
 
+    /// The numbers of the frames that are held.
+    fn held(&self) -> impl Iterator<Item = usize> {
+        let frames = self.frames.iter().enumerate();
+        frames.filter_map(|(at, frame)| frame.is_held.then_some(at))
+    }
+
     /// With what is alive in the task.
     pub(super) fn with_live(self, task: u64, live: &[Live]) -> Self {
         let frames: Vec<LiveFrame> = live.iter().map(LiveFrame::from).collect();
@@ -81,7 +87,7 @@ impl Form {
     }
 }
 
-/// What was recorded of a task.
+/// What was recorded of a task. To make one of a form that is known allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawTrace {
     form: Arc<Form>,
@@ -98,9 +104,11 @@ impl Deref for RawTrace {
 }
 
 impl RawTrace {
-    /// Of its own form. The times are those of the frames of that.
-    pub(super) fn alone(form: Form, live: &[Live]) -> Self {
-        Captured::new(Arc::new(form), live).into()
+    /// Of this form, with the times of its frames.
+    #[inline]
+    pub(super) fn new(form: Arc<Form>, live: &(impl Alive + ?Sized)) -> Self {
+        let times = Times::new(&form, live);
+        Self { form, times }
     }
 
     /// The same for traces that are the same but for the times.
@@ -126,53 +134,13 @@ impl RawTrace {
     }
 }
 
-/// First the ages of the live frames, then for how long those that are held were not polled. In
-/// nanoseconds.
-#[derive(Clone, Debug, Default)]
-struct Times {
-    /// If they are no more: so it is in most snapshots.
-    two: [u64; 2],
-    /// All of them, otherwise.
-    many: Box<[u64]>,
-}
-
-impl Times {
-    fn of(count: usize, mut all: impl Iterator<Item = u64>) -> Self {
-        match count {
-            0..=2 => Self {
-                two: std::array::from_fn(|_| all.next().unwrap_or(0)),
-                ..Self::default()
-            },
-            _ => Self {
-                many: all.collect(),
-                ..Self::default()
-            },
-        }
-    }
-
-    fn get(&self, at: usize) -> Duration {
-        let times: &[u64] = match &*self.many {
-            [] => &self.two,
-            many => many,
-        };
-        Duration::from_nanos(times.get(at).copied().unwrap_or(0))
-    }
-}
-
 /// So many times are kept in place: a task has that many frames, hardly ever more.
 pub(crate) const FEW: usize = 12;
 
-/// As it comes from who is asked, who need not allocate anything for it.
+/// First the ages of the live frames, then for how long those that are held were not polled.
 #[derive(Clone, Debug)]
-pub(crate) struct Captured {
-    form: Arc<Form>,
-    times: Taken,
-}
-
-/// The times of a trace, in the order of [`Times`].
-#[derive(Clone, Debug)]
-enum Taken {
-    /// At which step of time what began that is as old.
+enum Times {
+    /// Up to when they are told, and from which step of time on.
     Steps {
         now: Now,
         few: [u32; FEW],
@@ -180,43 +148,39 @@ enum Taken {
     Nanos(Box<[u64]>),
 }
 
-impl Captured {
-    fn new(form: Arc<Form>, live: &(impl Alive + ?Sized)) -> Self {
-        let frames = form.frames.iter().enumerate();
-        let held = frames.filter_map(|(at, frame)| frame.is_held.then_some(at));
-        let times = match live.now() {
-            Some(now) if form.times <= FEW => {
-                let mut few = [0; FEW];
-                for (at, place) in few.iter_mut().enumerate().take(form.frames.len()) {
-                    *place = live.since(at);
-                }
-                if form.times > form.frames.len() {
-                    for (place, at) in few[form.frames.len()..].iter_mut().zip(held) {
-                        *place = live.polled(at);
-                    }
-                }
-                Taken::Steps { now, few }
-            }
-            _ => {
-                let ages = (0..form.frames.len()).map(|at| live.age(at));
-                Taken::Nanos(ages.chain(held.map(|at| live.not_polled_for(at))).collect())
-            }
-        };
-        Self { form, times }
+impl Default for Times {
+    fn default() -> Self {
+        Self::Nanos(Box::default())
     }
 }
 
-impl From<Captured> for RawTrace {
-    fn from(captured: Captured) -> Self {
-        let Captured { form, times } = captured;
-        let times = match times {
-            Taken::Steps { now, few } => {
-                let times = few[..form.times].iter().map(|step| now.since(*step));
-                Times::of(form.times, times)
-            }
-            Taken::Nanos(many) => Times::of(many.len(), many.iter().copied()),
+impl Times {
+    #[inline]
+    fn new(form: &Form, live: &(impl Alive + ?Sized)) -> Self {
+        let Some(now) = live.now().filter(|_| form.times <= FEW) else {
+            let ages = (0..form.frames.len()).map(|at| live.age(at));
+            let held = form.held().map(|at| live.not_polled_for(at));
+            return Self::Nanos(ages.chain(held).collect());
         };
-        Self { form, times }
+        let mut few = [0; FEW];
+        let (ages, held) = few.split_at_mut(form.frames.len());
+        for (at, place) in ages.iter_mut().enumerate() {
+            *place = live.since(at);
+        }
+        if form.times > form.frames.len() {
+            for (place, at) in held.iter_mut().zip(form.held()) {
+                *place = live.polled(at);
+            }
+        }
+        Self::Steps { now, few }
+    }
+
+    fn get(&self, at: usize) -> Duration {
+        let nanos = match self {
+            Self::Steps { now, few } => few.get(at).map(|step| now.since(*step)),
+            Self::Nanos(all) => all.get(at).copied(),
+        };
+        Duration::from_nanos(nanos.unwrap_or(0))
     }
 }
 
@@ -412,9 +376,8 @@ impl Shared {
                 Some(first) => {
                     let mut others = first.markers();
                     let mut known = markers.iter().zip(&self.markers);
-                    known.all(|known| {
-                        others.next().is_some_and(|other| is_marker((known, other)))
-                    }) && others.next().is_none()
+                    known.all(|known| others.next().is_some_and(|other| is_marker((known, other))))
+                        && others.next().is_none()
                 }
             }
             && frames.iter().zip(&self.parents).enumerate().all(is_frame)
@@ -452,7 +415,7 @@ impl Forms {
         draft: &Draft,
         task: &Marker,
         live: &(impl Alive + ?Sized),
-    ) -> Option<Captured> {
+    ) -> Option<RawTrace> {
         let set = self.sets.get_mut(set_of(draft, task, live.kind()))?;
         let is_it = |known: &Option<Shared>| {
             let known = known.as_ref();
@@ -463,15 +426,15 @@ impl Forms {
             set[..=at].rotate_right(1);
         }
         let form = &set[0].as_ref()?.form;
-        Some(Captured::new(Arc::clone(form), live))
+        Some(RawTrace::new(Arc::clone(form), live))
     }
 
     /// What was recorded, of a form that was not found.
-    pub(super) fn insert(&mut self, draft: Draft, task: &Marker, live: &[Live]) -> Captured {
+    pub(super) fn insert(&mut self, draft: Draft, task: &Marker, live: &[Live]) -> RawTrace {
         let set = set_of(&draft, task, live.kind());
         let form = draft.into_form().with_live(task.task, live);
-        let captured = Captured::new(Arc::new(form), live);
-        if let Some(shared) = Shared::new(&captured.form) {
+        let trace = RawTrace::new(Arc::new(form), live);
+        if let Some(shared) = Shared::new(&trace.form) {
             if self.sets.is_empty() {
                 self.sets.resize_with(1 << SETS_LOG2, Default::default);
             }
@@ -480,7 +443,7 @@ impl Forms {
             set.rotate_right(1);
             set[0] = Some(shared);
         }
-        captured
+        trace
     }
 }
 

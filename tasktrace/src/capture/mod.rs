@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub(crate) use draft::Draft;
-pub(crate) use form::{Alive, Captured, FEW, Form, LiveFrame, RawTrace};
+pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace};
 pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, STEP, Surroundings};
 pub(crate) use record::{Entry, LeafKind, Stack};
 pub use sample::{NoSample, set_sample_signal};

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::look::Look;
 use super::{Source, TaskDump};
-use crate::capture::Captured;
-use crate::task::{
-    Answers, Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks,
-};
+use crate::capture::RawTrace;
+use crate::task::{Answers, Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks};
 use crate::trace::Trace;
 
 /// So long a task that was found in the middle of a poll may take to answer, before its thread is
@@ -156,11 +154,7 @@ fn look(
 }
 
 impl<'a> Question<'a> {
-    fn new(
-        handle: &'a TraceHandle,
-        look: &mut Look,
-        answers: &mut Answers<Captured>,
-    ) -> Self {
+    fn new(handle: &'a TraceHandle, look: &mut Look, answers: &mut Answers<RawTrace>) -> Self {
         let task = look.at(handle);
         let asked = match task.state {
             // It may be polled tomorrow, or never.

@@ -169,10 +169,11 @@ impl<T> Answer<T> {
     pub(crate) fn take(&self) -> Option<Result<T, End>> {
         let Place { state, answer } = self.place();
         // Acquire: what was given is seen.
-        let taken =
-            state.compare_exchange(GIVEN, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+        let taken = state.compare_exchange(GIVEN, TAKEN, Ordering::Acquire, Ordering::Relaxed);
         // SAFETY: nobody else takes what is taken, and the giver has written it before.
-        taken.ok().and_then(|_| answer.with_mut(|answer| unsafe { &mut *answer }.take()))
+        taken
+            .ok()
+            .and_then(|_| answer.with_mut(|answer| unsafe { &mut *answer }.take()))
     }
 
     /// Says that somebody is to be told, if there is no answer yet. Whether that is so.

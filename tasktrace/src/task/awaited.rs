@@ -9,7 +9,7 @@ use super::answer::{self, Answer};
 use super::drive;
 use super::handle::{TraceHandle, tasks};
 use super::record::Record;
-use crate::capture::Captured;
+use crate::capture::RawTrace;
 use crate::origin::Origin;
 use crate::os;
 use crate::trace::Trace;
@@ -27,7 +27,7 @@ pub(super) struct Awaited(Vec<Asked>);
 struct Asked {
     handle: TraceHandle,
     /// Empty if it was not to be asked.
-    answer: Option<Answer<Captured>>,
+    answer: Option<Answer<RawTrace>>,
 }
 
 /// The traces of tasks, by their numbers.
@@ -85,7 +85,7 @@ impl Awaited {
                 answer.take()
             });
             let trace = match answer {
-                Some(Ok(captured)) => Trace::new(captured.into()),
+                Some(Ok(raw)) => Trace::new(raw),
                 _ => asked.handle.snapshot(),
             };
             (asked.handle.id().get(), trace)

@@ -183,8 +183,8 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
             let known = peek(record, Moment::now(), |live| {
                 draft.complete_as_known(&task, live)
             });
-            let captured = known.unwrap_or_else(|| draft.complete(&task, &live(record)));
-            record.exchange.answer(captured);
+            let raw = known.unwrap_or_else(|| draft.complete(&task, &live(record)));
+            record.exchange.answer(raw);
         }
     }
     on_panic.disarm();
@@ -323,23 +323,18 @@ pub(super) fn snapshot(record: &Record, now: Moment) -> RawTrace {
     }
     let task = marker(record);
     let known = peek(record, now, |live| RawTrace::snapshot_as_known(&task, live));
-    match known {
-        Some(known) => known.into(),
-        None => RawTrace::snapshot(&task, &live(record)),
-    }
+    known.unwrap_or_else(|| RawTrace::snapshot(&task, &live(record)))
 }
 
 /// Calls `look` with the live frames of a task, of which only that is copied which the table says. `None` if
 /// there is more to them, or if they have changed meanwhile.
 #[inline]
-fn peek<R>(
-    record: &Record,
-    now: Moment,
-    look: impl FnOnce(&LiveSlots) -> Option<R>,
-) -> Option<R> {
+fn peek<R>(record: &Record, now: Moment, look: impl FnOnce(&LiveSlots) -> Option<R>) -> Option<R> {
     // In this order, as in `live`.
     let settled = record.settled();
-    let slots = record.frames.peek(|slots| LiveSlots::copy(slots, settled, now));
+    let slots = record
+        .frames
+        .peek(|slots| LiveSlots::copy(slots, settled, now));
     look(&slots.flatten()?)
 }
 

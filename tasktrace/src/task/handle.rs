@@ -18,7 +18,7 @@ use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
 use super::state::TaskState;
 use super::{TaskId, drive, pool};
-use crate::capture::{self, Captured};
+use crate::capture::{self, RawTrace};
 use crate::host::Job;
 use crate::origin::Origin;
 use crate::trace::Trace;
@@ -119,8 +119,8 @@ impl TraceHandle {
             task: &self.task,
             asked: None,
         };
-        let captured = asked.await.ok()?;
-        Some(Trace::new(captured.into()).with_awaited(awaited.wait_elsewhere().await))
+        let raw = asked.await.ok()?;
+        Some(Trace::new(raw).with_awaited(awaited.wait_elsewhere().await))
     }
 
     /// Where the task waits at its next poll, for which it is woken. Blocks the calling thread for
@@ -163,7 +163,7 @@ impl TraceHandle {
     }
 
     /// Asks as one of many.
-    pub(crate) fn ask_in(&self, answers: &mut Answers<Captured>) -> Result<Asked<'_>, TraceError> {
+    pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
         if drive::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
@@ -430,7 +430,7 @@ impl Trace {
 /// A request that a thread can wait for.
 pub(crate) struct Asked<'a> {
     task: &'a Record,
-    answer: Answer<Captured>,
+    answer: Answer<RawTrace>,
 }
 
 impl Asked<'_> {
@@ -446,7 +446,7 @@ impl Asked<'_> {
     /// The answer, if there is one. It is taken once.
     pub(crate) fn take(&self) -> Option<Result<Trace, TraceError>> {
         let answer = self.answer.take()?;
-        Some(answer.map(|it| Trace::new(it.into())).map_err(Into::into))
+        Some(answer.map(Trace::new).map_err(Into::into))
     }
 
     /// The answer, if there is one now, after `timeout`.
@@ -458,7 +458,7 @@ impl Asked<'_> {
         task.exchange.withdraw(&answer);
         // The answer may have been given while the question was being taken back.
         if let Some(answer) = answer.take() {
-            return Ok(Trace::new(answer?.into()));
+            return Ok(Trace::new(answer?));
         }
         let reason = match task.sight() {
             Sight::New { .. } => return Err(TraceError::NeverPolled),
@@ -476,11 +476,11 @@ impl Asked<'_> {
 /// A request that is being waited for.
 struct Backtrace<'a> {
     task: &'a Record,
-    asked: Option<Answer<Captured>>,
+    asked: Option<Answer<RawTrace>>,
 }
 
 impl Future for Backtrace<'_> {
-    type Output = Result<Captured, End>;
+    type Output = Result<RawTrace, End>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;

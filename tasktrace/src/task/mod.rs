@@ -47,11 +47,11 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::capture::NoSample;
+pub(crate) use answer::{Answers, promise};
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
 pub use error::{NoAnswer, TraceError};
-pub(crate) use answer::{Answers, promise};
 pub(crate) use exchange::End;
 pub use framed::{TracedExt, TracedFuture};
 pub(crate) use handle::Asked;

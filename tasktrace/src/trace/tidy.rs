@@ -114,7 +114,8 @@ fn parts<'a>(raw: &'a RawTrace, stack: &Stack, survey: &mut Survey) -> Vec<Part<
                 let symbols = symbol::resolve(address);
                 survey.see(&symbols);
                 let caller = caller.replace(address);
-                let between = caller.and_then(|caller| symbol::tail_caller(caller, address, &symbols));
+                let between =
+                    caller.and_then(|caller| symbol::tail_caller(caller, address, &symbols));
                 parts.extend(between.map(Part::TailCaller));
                 let is_recording = symbols.iter().any(Symbol::is_recording);
                 parts.push(Part::Functions(symbols, Vec::new()));

@@ -37,8 +37,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::live::{Around, Marker, Surroundings};
 use super::draft::Draft;
+use super::live::{Around, Marker, Surroundings};
 use super::record::{LeafKind, Recorder};
 use crate::origin::Identity;
 use crate::unwind::{Interrupted, Mark};
