@@ -483,3 +483,6 @@ impl Stack {
             && (self.kind, self.count) == (other.kind, other.count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,3 +235,39 @@ impl<T> Answer<T> {
 
 #[cfg(all(test, tasktrace_loom))]
 mod model;
+
+#[cfg(all(test, not(tasktrace_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_come() {
+        let (giver, answer) = promise::<u32>();
+        assert!(!answer.wait(Some(Instant::now() + Duration::from_millis(1))));
+        assert!(answer.poll(Waker::noop().clone()).is_pending());
+        drop(giver);
+        assert!(!answer.is_given());
+        assert_eq!(answer.take(), None);
+    }
+
+    #[test]
+    fn many_answers_have_each_a_place() {
+        for count in [0, 1, TOGETHER - 1, TOGETHER, 3 * TOGETHER + 1] {
+            let mut answers = Answers::new(count);
+            // One more than there were to be.
+            let promised: Vec<_> = (0..=count).map(|_| answers.promise()).collect();
+            let (givers, answers): (Vec<_>, Vec<_>) = promised.into_iter().unzip();
+            for (at, giver) in givers.into_iter().enumerate().rev() {
+                assert!(giver.is_of(&answers[at]));
+                assert!(!giver.is_of(&answers[(at + 1) % answers.len()]) || count == 0);
+                giver.give(Ok(at));
+            }
+            for (at, answer) in answers.iter().enumerate() {
+                assert!(answer.is_given());
+                assert_eq!(answer.take(), Some(Ok(at)));
+            }
+        }
+    }
+}
