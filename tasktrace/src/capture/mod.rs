@@ -218,16 +218,22 @@ impl CaptureRef {
     }
 
     fn leaf_in(self, kind: LeafKind, surroundings: &mut Surroundings) {
-        let captures = surroundings.iter().filter_map(|around| around.capture);
-        let captures = captures.skip_while(|capture| *capture != self);
-        let mark = |capture: Self| capture.with(surroundings, |capture| capture.mark);
-        let (Some(own), Some(outermost)) = (mark(self), captures.clone().last().and_then(mark))
-        else {
+        // This capture, and those around it.
+        let mut captures = surroundings
+            .iter()
+            .filter_map(|around| around.capture)
+            .skip_while(|capture| *capture != self);
+        let Some(own) = captures.next() else {
             return;
         };
-        let is_alone = captures.clone().nth(1).is_none();
-        // SAFETY: it is going on, as its mark was found, and this thread is here: see `with`.
-        let capture = unsafe { self.capture.as_ref() };
+        let outermost = captures.next();
+        let is_alone = outermost.is_none();
+        let outermost = captures.last().or(outermost).unwrap_or(own);
+        // SAFETY: the surroundings are of now, so the two are going on, and this thread is here: see
+        // `with`.
+        let (capture, outermost) =
+            unsafe { (own.capture.as_ref(), outermost.capture.as_ref().mark) };
+        let own = capture.mark;
         // The recorder is in use only while it records, and recording calls nobody's code.
         // Should it be in use all the same, a missing leaf is better than a panic.
         let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {

@@ -368,16 +368,15 @@ impl LiveSlots {
             is_held: [false; FEW],
             now: now.of_steps(),
         };
-        for at in 0..count {
-            let frame = slots.get(at)?;
+        let is_complete = slots.each(|at, frame| {
             copy.keys[at] = frame.key.to_bits();
             copy.parents[at] = frame.parent.to_bits();
             copy.metas[at] = frame.meta;
             copy.since[at] = frame.since.0;
             copy.polled[at] = frame.stamp.tick().0;
             copy.is_held[at] = is_held(frame.stamp, frame.own_waker, settled);
-        }
-        Some(copy)
+        });
+        is_complete.then_some(copy)
     }
 }
 

@@ -23,6 +23,10 @@
 //! are atomic, so a copy that is thrown away was a waste of time, but no data race. What changes
 //! with every poll, the stamps, is not counted: a stamp is a word of its own.
 //!
+//! A reader that knows what it expects need not copy: it *peeks*, which is the same but that what was
+//! found belongs together only if the counter says so afterwards, and that it gives up where there is
+//! more to a frame than its slot.
+//!
 //! # Labels
 //!
 //! What a frame has beyond a static description is kept beside the table, under a lock, by key. A
@@ -863,11 +867,37 @@ impl Peek<'_> {
         self.0.used.load(Ordering::Relaxed) as usize
     }
 
-    /// The frame in this slot. `None` if there is none, or more to it than this.
+    /// Tells of the frames in the slots of the first two chunks, unless there is a slot without one, or with
+    /// more to it than this. Whether there is none.
     #[inline]
-    pub(crate) fn get(self, at: usize) -> Option<Peeked> {
-        let number = u32::try_from(at).ok()? + 1;
-        let slot = self.0.slot(number)?;
+    pub(crate) fn each(self, mut see: impl FnMut(usize, Peeked)) -> bool {
+        let used = self.0.used.load(Ordering::Relaxed);
+        let in_first = used.min(FIRST_CHUNK);
+        let mut at = 0;
+        for (start, length) in [(1, in_first), (1 + FIRST_CHUNK, used - in_first)] {
+            if length == 0 {
+                break;
+            }
+            let Some(first) = self.0.slot(start) else {
+                return false;
+            };
+            let first = ptr::from_ref(first);
+            for slot in 0..length.min(2 * FIRST_CHUNK) {
+                // SAFETY: the first chunk has so many slots, and the second twice as many; `first` is the
+                // first of one of them.
+                let slot = unsafe { &*first.add(slot as usize) };
+                let Some(peeked) = Self::peeked(at + 1, slot) else {
+                    return false;
+                };
+                see(at as usize, peeked);
+                at += 1;
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn peeked(number: u32, slot: &Slot) -> Option<Peeked> {
         let meta = slot.identity.load(Ordering::Relaxed).cast_const();
         if meta.is_null() || ptr::eq(meta, &raw const DYNAMIC) {
             return None;

@@ -91,7 +91,7 @@ impl FastWalker {
     ) -> (Reach, bool) {
         let (ip, registers) = here();
         let read = own_stack(&registers, mark);
-        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, kind, read) {
+        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, kind) {
             return (Reach::Mark, true);
         }
         let start = registers.clone();
