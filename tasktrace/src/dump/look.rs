@@ -31,6 +31,17 @@ impl Look {
 
     /// All but the trace.
     pub(super) fn at(&mut self, handle: &TraceHandle) -> TaskDump {
+        self.with(handle, Trace::empty())
+    }
+
+    /// The task as far as its live frames tell.
+    pub(super) fn snapshot(&mut self, handle: &TraceHandle) -> TaskDump {
+        self.with(handle, handle.snapshot_at(self.now))
+    }
+
+    /// Inlined, so that what is made is made where it is to be.
+    #[inline(always)]
+    fn with(&mut self, handle: &TraceHandle, trace: Trace) -> TaskDump {
         TaskDump {
             id: handle.id(),
             name: self.name(handle).into(),
@@ -41,20 +52,9 @@ impl Look {
             polls: handle.polls(),
             spawned_at: handle.spawned_at(),
             parent: handle.parent(),
-            awaits: Vec::new(),
-            trace: Trace::empty(),
-            source: Source::Snapshot { error: None },
-        }
-    }
-
-    /// The task as far as its live frames tell.
-    pub(super) fn snapshot(&mut self, handle: &TraceHandle) -> TaskDump {
-        let trace = handle.snapshot_at(self.now);
-        let awaits = awaits(&trace);
-        TaskDump {
+            awaits: awaits(&trace),
             trace,
-            awaits,
-            ..self.at(handle)
+            source: Source::Snapshot { error: None },
         }
     }
 

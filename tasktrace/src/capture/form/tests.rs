@@ -6,8 +6,11 @@ static ROOT: FrameMeta = FrameMeta::new(None, || "app::main::item", "src/main.rs
 static ONE: FrameMeta = FrameMeta::new(None, || "app::one::item", "src/main.rs", 9, 2);
 static TWO: FrameMeta = FrameMeta::new(None, || "app::two::item", "src/main.rs", 19, 2);
 
+/// What a frame is below, by its number from 1 on, what it is, its age, and for how long it was not polled.
+type Frame = (u64, &'static FrameMeta, u64, Option<u64>);
+
 /// Keys are from `first` on, in this order.
-fn live(first: u64, frames: &[(u64, &'static FrameMeta, u64, Option<u64>)]) -> Vec<Live> {
+fn live(first: u64, frames: &[Frame]) -> Vec<Live> {
     let key = |number: u64| if number == 0 { 0 } else { first + number };
     let frames = frames.iter().zip(1..);
     let live = frames.map(|((parent, meta, age, not_polled_for), number)| Live {
@@ -59,7 +62,7 @@ fn what_tells_forms_apart() {
         &base,
         &live(7, &[(0, &ONE, 3, None), (1, &TWO, 4, None)])
     ));
-    let others: [&[(u64, &'static FrameMeta, u64, Option<u64>)]; 6] = [
+    let others: [&[Frame]; 6] = [
         &[],
         &[(0, &ONE, 1, None)],
         // Side by side.
