@@ -164,6 +164,30 @@ impl Identity {
         }))
     }
 
+    /// Whether there is no more to it than where it comes from.
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Self::Static(_) => true,
+            Self::Dynamic(dynamic) => {
+                dynamic.label.is_none() && matches!(dynamic.awaits, Awaits::Nothing)
+            }
+        }
+    }
+
+    /// Whether both come from the same place, and there is no more to them than that.
+    #[inline]
+    pub(crate) fn is_same_and_plain(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Static(one), Self::Static(other)) => std::ptr::eq(*one, *other),
+            (Self::Dynamic(one), Self::Dynamic(two)) => {
+                self.is_plain()
+                    && other.is_plain()
+                    && one.origin.addresses() == two.origin.addresses()
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         match self {
             Self::Static(meta) => Origin::Function(meta),
@@ -231,6 +255,16 @@ impl Origin {
             Self::Wait { what, location } => {
                 let [at, length] = text(what);
                 [2, at, length, place(location)]
+            }
+        }
+    }
+
+    /// Where what is known of it is: the same for those that are the same.
+    pub(crate) fn address(self) -> usize {
+        match self {
+            Self::Function(meta) => std::ptr::from_ref(meta).addr(),
+            Self::Call { location, .. } | Self::Wait { location, .. } => {
+                std::ptr::from_ref(location).addr()
             }
         }
     }

@@ -33,6 +33,22 @@ pub(crate) struct Around {
 /// What is being polled around a place, from the inside out.
 pub(crate) type Surroundings = Vec<Around>;
 
+/// The clock by which tasks are timed goes in steps, counted from 1.
+pub(crate) const STEP: Duration = Duration::from_millis(10);
+
+/// A time by that clock, in nanoseconds since the first step has begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now(pub(crate) u64);
+
+impl Now {
+    /// How many nanoseconds ago a step has begun.
+    #[inline]
+    pub(super) fn since(self, step: u32) -> u64 {
+        let begun = u64::from(step.saturating_sub(1)) * STEP.as_nanos() as u64;
+        self.0.saturating_sub(begun)
+    }
+}
+
 /// A live frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
@@ -48,9 +64,20 @@ pub(crate) struct Live {
     pub(crate) not_polled_for: Option<Duration>,
 }
 
+/// What has the key of a live frame.
+pub(crate) trait HasKey {
+    fn key(&self) -> u64;
+}
+
+impl HasKey for Live {
+    fn key(&self) -> u64 {
+        self.key
+    }
+}
+
 /// Finds live frames by their keys.
-pub(crate) struct Numbers<'a> {
-    live: &'a [Live],
+pub(crate) struct Numbers<'a, T> {
+    live: &'a [T],
     many: Option<HashMap<u64, usize>>,
     /// They mostly are asked for in their order.
     next: usize,
@@ -59,10 +86,10 @@ pub(crate) struct Numbers<'a> {
 /// So many live frames are found without a map.
 const FEW: usize = 16;
 
-impl<'a> Numbers<'a> {
-    pub(crate) fn of(live: &'a [Live]) -> Self {
+impl<'a, T: HasKey> Numbers<'a, T> {
+    pub(crate) fn of(live: &'a [T]) -> Self {
         let all = || live.iter().enumerate();
-        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key, at)).collect());
+        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key(), at)).collect());
         Self {
             live,
             many,
@@ -72,7 +99,7 @@ impl<'a> Numbers<'a> {
 
     /// Which of the frames has this key.
     pub(crate) fn find(&mut self, key: u64) -> Option<usize> {
-        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key == key);
+        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key() == key);
         let at = match &self.many {
             _ if is_it(self.next) => self.next,
             Some(many) => *many.get(&key)?,

@@ -1,7 +1,8 @@
 //! Recording where wakers are cloned.
 //!
 //! * [`waker`]: the waker that a task is handed while it is captured.
-//! * [`record`]: the buffer that the stacks go to.
+//! * [`record`]: the buffer that the stacks go to; [`draft`]: what is in it at the end.
+//! * [`form`]: what traces have in common, which is kept once.
 //! * [`sample`]: the stack of a thread that is interrupted.
 //! * [`live`]: what goes with the stacks: the live frames.
 //! * [`few`]: a list of mostly one.
@@ -9,7 +10,9 @@
 //! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
 //! tasks: what is being polled around a leaf it is told.
 
+mod draft;
 mod few;
+mod form;
 mod live;
 mod record;
 mod sample;
@@ -21,8 +24,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-pub(crate) use live::{Around, Live, Marker, Numbers, Surroundings};
-pub(crate) use record::{Entry, LeafKind, RawTrace, Stack};
+pub(crate) use draft::Draft;
+pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace};
+pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, STEP, Surroundings};
+pub(crate) use record::{Entry, LeafKind, Stack};
 pub use sample::{NoSample, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, sample};
 pub(crate) use waker::real;
@@ -81,10 +86,10 @@ impl Capture {
         }
     }
 
-    /// What was recorded.
-    pub(crate) fn finish(self) -> RawTrace {
+    /// What was recorded, without the frames that are alive.
+    pub(crate) fn finish(self) -> Box<Draft> {
         let mut trace = self.recorder.into_inner().finish();
-        trace.elsewhere = self.elsewhere.into_inner();
+        trace.form.elsewhere = self.elsewhere.into_inner();
         trace
     }
 }
@@ -127,11 +132,23 @@ thread_local! {
 /// So much room is kept.
 const MOST_ROOM: usize = 1 << 10;
 
+fn take_room() -> Surroundings {
+    ROOM.try_with(Cell::take).unwrap_or_default()
+}
+
+fn give_room(mut room: Surroundings) {
+    room.clear();
+    if (1..=MOST_ROOM).contains(&room.capacity()) {
+        let _ = ROOM.try_with(|place| place.set(room));
+    }
+}
+
 fn count_leaf() {
     let _ = LEAVES.try_with(|leaves| leaves.set(leaves.get().wrapping_add(1)));
 }
 
 /// How many leaves there have been: a number that changes with each that is seen in this poll.
+#[inline]
 fn leaves(cx: &Context<'_>) -> (usize, usize) {
     let here = LEAVES.try_with(Cell::get).unwrap_or(0);
     (here, waker::elsewhere(cx.waker()))
@@ -181,14 +198,11 @@ impl CaptureRef {
 
     /// Calls `run` with what is being polled around the caller.
     #[inline(always)]
-    fn with_surroundings(self, run: impl FnOnce(&Surroundings)) {
-        let mut surroundings = ROOM.try_with(Cell::take).unwrap_or_default();
+    fn with_surroundings(self, run: impl FnOnce(&mut Surroundings)) {
+        let mut surroundings = take_room();
         (self.surroundings)(&mut surroundings);
-        run(&surroundings);
-        surroundings.clear();
-        if surroundings.capacity() <= MOST_ROOM {
-            let _ = ROOM.try_with(|room| room.set(surroundings));
-        }
+        run(&mut surroundings);
+        give_room(surroundings);
     }
 
     /// Records the stack of the caller, in this capture and in those around it.
@@ -203,35 +217,46 @@ impl CaptureRef {
         }
     }
 
-    fn leaf_in(self, kind: LeafKind, surroundings: &Surroundings) {
-        let captures = surroundings.iter().filter_map(|around| around.capture);
-        let captures = captures.skip_while(|capture| *capture != self);
-        let mark = |capture: Self| capture.with(surroundings, |capture| capture.mark);
-        let (Some(own), Some(outermost)) = (mark(self), captures.clone().last().and_then(mark))
-        else {
+    fn leaf_in(self, kind: LeafKind, surroundings: &mut Surroundings) {
+        // This capture, and those around it.
+        let mut captures = surroundings
+            .iter()
+            .filter_map(|around| around.capture)
+            .skip_while(|capture| *capture != self);
+        let Some(own) = captures.next() else {
             return;
         };
-        self.with(surroundings, |capture| {
-            // The recorder is in use only while it records, and recording calls nobody's code.
-            // Should it be in use all the same, a missing leaf is better than a panic.
-            let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
-                return;
-            };
-            recorder.walk(outermost);
-            recorder.record(own, kind, surroundings);
-            for outer in captures.skip(1) {
-                outer.with(surroundings, |outer| {
-                    if let Ok(mut recorder_of_outer) = outer.recorder.try_borrow_mut() {
-                        recorder_of_outer.record_walked_by(
-                            &mut recorder,
-                            outer.mark,
-                            kind,
-                            surroundings,
-                        );
-                    }
-                });
-            }
-        });
+        let outermost = captures.next();
+        let is_alone = outermost.is_none();
+        let outermost = captures.last().or(outermost).unwrap_or(own);
+        // SAFETY: the surroundings are of now, so the two are going on, and this thread is here: see
+        // `with`.
+        let (capture, outermost) =
+            unsafe { (own.capture.as_ref(), outermost.capture.as_ref().mark) };
+        let own = capture.mark;
+        // The recorder is in use only while it records, and recording calls nobody's code.
+        // Should it be in use all the same, a missing leaf is better than a panic.
+        let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
+            return;
+        };
+        recorder.walk(outermost, surroundings);
+        if is_alone && recorder.record_first(own, kind, surroundings) {
+            return;
+        }
+        recorder.record(own, kind, surroundings);
+        let captures = surroundings.iter().filter_map(|around| around.capture);
+        for outer in captures.skip_while(|capture| *capture != self).skip(1) {
+            outer.with(surroundings, |outer| {
+                if let Ok(mut recorder_of_outer) = outer.recorder.try_borrow_mut() {
+                    recorder_of_outer.record_walked_by(
+                        &mut recorder,
+                        outer.mark,
+                        kind,
+                        surroundings,
+                    );
+                }
+            });
+        }
     }
 
     /// Counts wakers that other threads have cloned.
@@ -252,7 +277,7 @@ impl CaptureRef {
 #[inline(never)]
 pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     let mut recorder = Recorder::new();
-    recorder.walk(mark);
+    recorder.walk(mark, surroundings);
     recorder.record(mark, LeafKind::Here, surroundings);
-    recorder.finish()
+    recorder.finish().without_live()
 }

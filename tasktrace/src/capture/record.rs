@@ -3,36 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::draft::{Draft, First};
 use super::few::Few;
-use super::live::{Around, Live, Marker, Numbers};
+use super::form::Form;
+use super::live::{Around, Marker, Surroundings};
+use crate::origin::Origin;
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
 };
-
-/// What was recorded, in the order in which it was.
-#[derive(Debug, Default)]
-pub(crate) struct RawTrace {
-    pub(crate) stacks: Few<Stack>,
-    /// What [`Entry::Marker`] refers to.
-    markers: Few<Marker>,
-    /// The markers of stacks of which they do not follow each other.
-    polls: Vec<u32>,
-    /// The number of the task that this is of.
-    pub(crate) task: u64,
-    /// The frames of the task that were alive when the capture ended, or when the snapshot was
-    /// taken, if it is one: then there are no stacks.
-    pub(crate) live: Vec<Live>,
-    /// Leaves that were not recorded for want of room.
-    pub(crate) dropped: usize,
-    /// Wakers that other threads cloned, of whom there is no stack.
-    pub(crate) elsewhere: usize,
-}
 
 /// A way from the root of the task to a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
     pub(crate) way: Arc<Way>,
-    polls: Polls,
+    pub(super) polls: Polls,
     pub(crate) kind: LeafKind,
     /// How many leaves in a row had just this stack.
     pub(crate) count: usize,
@@ -50,7 +34,7 @@ impl Stack {
 
 /// Which markers those of a way are.
 #[derive(Clone, Copy, Debug)]
-enum Polls {
+pub(super) enum Polls {
     /// One after the other, from this one on. So it is for most stacks.
     From(u32),
     /// From there on in the list.
@@ -90,7 +74,7 @@ const FEW: usize = 16;
 const MOST_ENTRIES: usize = 1 << 20;
 const MOST_STACKS: usize = 1 << 16;
 
-impl RawTrace {
+impl Form {
     pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = Entry> + 'a {
         let mut poll = 0;
         stack.way.iter().map(move |step| match step {
@@ -117,68 +101,21 @@ impl RawTrace {
             Polls::Listed(start) => self.polls.get(start + at).copied().unwrap_or(u32::MAX),
         }
     }
-
-    /// A trace of live frames, of which nothing was polled.
-    pub(crate) fn snapshot(task: Marker, live: Vec<Live>) -> Self {
-        Self {
-            task: task.task,
-            markers: Few::One(task),
-            live,
-            ..Self::default()
-        }
-    }
-
-    /// Completes a capture with the frames that are alive at its end.
-    ///
-    /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
-    /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
-    /// has run.
-    pub(crate) fn complete(&mut self, task: Marker, live: Vec<Live>) {
-        let mut alive = Numbers::of(&live);
-        let mut has_ended = |marker: &Marker| {
-            let key = marker
-                .key
-                .filter(|key| *key != 0 && marker.task == task.task);
-            key.is_some_and(|key| alive.find(key).is_none())
-        };
-        if self.markers.iter().any(&mut has_ended) {
-            let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
-            let mut stacks = std::mem::take(&mut self.stacks);
-            stacks.retain(|stack| !self.polls(stack).any(|at| ended[at as usize]));
-            self.stacks = stacks;
-        }
-        if self.stacks.is_empty() && self.dropped + self.elsewhere == 0 {
-            let number = u32::try_from(self.markers.len()).unwrap_or(u32::MAX);
-            self.markers.push(task.clone());
-            self.stacks.push(Stack {
-                way: Arc::new(Way::new(vec![Step::Mark])),
-                polls: Polls::From(number),
-                kind: LeafKind::NoWaker,
-                count: 1,
-            });
-        }
-        self.task = task.task;
-        self.live = live;
-    }
-
-    /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
-    /// stack may not be among them: they go on.
-    pub(crate) fn with_live(self, task: u64, live: Vec<Live>) -> Self {
-        Self { task, live, ..self }
-    }
-
-    pub(crate) fn marker(&self, index: u32) -> Option<&Marker> {
-        self.markers.get(index as usize)
-    }
-
-    pub(crate) fn markers(&self) -> &[Marker] {
-        &self.markers
-    }
 }
 
 impl Recorder {
+    fn push_first(&mut self, way: Arc<Way>, kind: LeafKind) {
+        self.length += way.len();
+        self.trace.form.stacks.push(Stack {
+            way,
+            polls: Polls::From(0),
+            kind,
+            count: 1,
+        });
+    }
+
     fn mark(&mut self, marker: &Marker) -> u32 {
-        let markers = &mut self.trace.markers;
+        let markers = &mut self.trace.form.markers;
         let next = markers.len();
         let same = |known: &Marker| known.key == marker.key && known.task == marker.task;
         let index = match marker.key {
@@ -221,38 +158,33 @@ impl Recorder {
     }
 
     fn push<'a>(&mut self, way: Arc<Way>, kind: LeafKind, scopes: impl Scopes<'a>) {
-        let trace = &self.trace;
+        self.trace.settle();
+        let trace = &mut self.trace.form;
         if trace.stacks.len() == MOST_STACKS || self.length + way.len() > MOST_ENTRIES {
-            self.trace.dropped += 1;
+            trace.dropped += 1;
             return;
         }
-        if self.trace.markers.is_empty() && self.trace.stacks.is_empty() {
+        if trace.markers.is_empty() && trace.stacks.is_empty() {
             // Those of one stack are different from each other.
             let markers = scopes.clone().map(|around| around.marker.clone());
-            self.trace.markers = Few::from((scopes.count(), markers));
-            self.length += way.len();
-            self.trace.stacks.push(Stack {
-                way,
-                polls: Polls::From(0),
-                kind,
-                count: 1,
-            });
+            trace.markers = Few::from((scopes.count(), markers));
+            self.push_first(way, kind);
             return;
         }
         let mut scopes = scopes.map(|around| &around.marker);
         let first = scopes.next().map_or(0, |marker| self.mark(marker));
         let mut next = first;
-        let start = self.trace.polls.len();
+        let start = self.trace.form.polls.len();
         let mut is_listed = false;
         for marker in scopes {
             let number = self.mark(marker);
             let expected = next.saturating_add(1);
             if !is_listed && number != expected {
                 is_listed = true;
-                self.trace.polls.extend(first..=next);
+                self.trace.form.polls.extend(first..=next);
             }
             if is_listed {
-                self.trace.polls.push(number);
+                self.trace.form.polls.push(number);
             }
             next = number;
         }
@@ -269,16 +201,16 @@ impl Recorder {
         let is_same = |last: &&mut Stack| {
             last.kind == kind
                 && (Arc::ptr_eq(&last.way, &stack.way) || last.way == stack.way)
-                && is_same(&self.trace.polls, last.polls, polls, &stack.way)
+                && is_same(&self.trace.form.polls, last.polls, polls, &stack.way)
         };
-        match self.trace.stacks.last_mut().filter(is_same) {
+        match self.trace.form.stacks.last_mut().filter(is_same) {
             Some(last) => {
                 last.count += 1;
-                self.trace.polls.truncate(start);
+                self.trace.form.polls.truncate(start);
             }
             None => {
                 self.length += stack.way.len();
-                self.trace.stacks.push(stack);
+                self.trace.form.stacks.push(stack);
             }
         }
     }
@@ -397,7 +329,7 @@ impl Walk {
 pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
-    trace: RawTrace,
+    trace: Box<Draft>,
     /// How many entries all stacks have.
     length: usize,
     /// Where in the markers of the trace that of a frame of a task is.
@@ -410,15 +342,16 @@ impl Recorder {
         Self {
             walker: None,
             walk: Walk::new(),
-            trace: RawTrace::default(),
+            trace: Box::default(),
             length: 0,
             known: BTreeMap::new(),
         }
     }
 
-    /// Walks from the caller up to `mark`.
+    /// Walks from the caller, where this is being polled, up to `mark`.
     #[inline(never)]
-    pub(super) fn walk(&mut self, mark: Mark) {
+    pub(super) fn walk(&mut self, mark: Mark, surroundings: &[Around]) {
+        let kind = kind_of(surroundings);
         let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
         let walker = self.walker.get_or_insert_with(|| {
             let mut walker = Walker::acquire();
@@ -427,7 +360,7 @@ impl Recorder {
         });
         self.walk.mark = mark;
         let walk = &mut self.walk;
-        (walk.reach, walk.is_known) = walker.walk_or_know(mark, room, &mut walk.frames);
+        (walk.reach, walk.is_known) = walker.walk_or_know(mark, kind, room, &mut walk.frames);
         walk.find_order();
     }
 
@@ -469,11 +402,11 @@ impl Recorder {
         mark: Mark,
         kind: LeafKind,
         surroundings: &[Around],
-    ) -> RawTrace {
+    ) -> Draft {
         self.record(mark, kind, surroundings);
         self.known.clear();
         self.length = 0;
-        std::mem::take(&mut self.trace)
+        std::mem::take(&mut *self.trace)
     }
 
     /// Records the stack that was walked last, from the task at `mark` on.
@@ -481,6 +414,29 @@ impl Recorder {
         let scopes = from(mark, surroundings);
         let way = self.way(mark, kind, scopes.clone());
         self.push(way, kind, scopes);
+    }
+
+    /// As `record`, if it is the first stack: then what is around it is taken. Whether it was.
+    pub(super) fn record_first(
+        &mut self,
+        mark: Mark,
+        kind: LeafKind,
+        surroundings: &mut Surroundings,
+    ) -> bool {
+        let is_first = self.trace.form.stacks.is_empty() && self.trace.form.markers.is_empty();
+        if !is_first {
+            return false;
+        }
+        let way = self.way(mark, kind, from(mark, surroundings));
+        if way.len() > MOST_ENTRIES {
+            return false;
+        }
+        self.push_first(way, kind);
+        self.trace.first = Some(First {
+            surroundings: std::mem::take(surroundings),
+            mark,
+        });
+        true
     }
 
     /// As `record`, with the stack that `other` walked last.
@@ -500,7 +456,7 @@ impl Recorder {
         self.push(way, kind, scopes);
     }
 
-    pub(super) fn finish(mut self) -> RawTrace {
+    pub(super) fn finish(mut self) -> Box<Draft> {
         if let Some(walker) = self.walker.take() {
             walker.release(self.walk.frames);
         }
@@ -508,8 +464,20 @@ impl Recorder {
     }
 }
 
+/// The same for what is polled alike: mostly by the same calls.
+fn kind_of(surroundings: &[Around]) -> usize {
+    let ends = [surroundings.first(), surroundings.last()];
+    let origins = ends
+        .into_iter()
+        .flatten()
+        .map(|around| around.marker.identity.origin());
+    origins
+        .flat_map(Origin::addresses)
+        .fold(surroundings.len(), |kind, word| kind.rotate_left(11) ^ word)
+}
+
 /// The part that belongs to the task at `mark`, from the outside in.
-fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
+pub(super) fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
     let end = surroundings.iter().position(|around| around.mark == mark);
     let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
     let is_shown = move |around: &&Around| around.mark == mark || !around.is_also_frame;
@@ -517,6 +485,6 @@ fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
 }
 
 /// Polls, from the outside in.
-trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
+pub(super) trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
 
 impl<'a, I: Iterator<Item = &'a Around> + Clone> Scopes<'a> for I {}

@@ -57,6 +57,7 @@ pub(super) fn records_for(waker: &Waker, capture: CaptureRef) -> bool {
 }
 
 /// How many clones of it other threads have made.
+#[inline]
 pub(super) fn elsewhere(waker: &Waker) -> usize {
     let recording = recording(waker);
     recording.map_or(0, |recording| recording.elsewhere.load(Ordering::Relaxed))

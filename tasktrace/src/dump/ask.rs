@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::look::Look;
 use super::{Source, TaskDump};
-use crate::task::{Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks};
+use crate::capture::RawTrace;
+use crate::task::{Answers, Asked, NoSample, TaskState, TraceError, TraceHandle, sample, tasks};
 use crate::trace::Trace;
 
 /// So long a task that was found in the middle of a poll may take to answer, before its thread is
@@ -22,8 +24,11 @@ struct Question<'a> {
     handle: &'a TraceHandle,
     /// What was so before it was asked.
     task: TaskDump,
-    asked: Result<Asked<'a>, TraceError>,
-    sampled: Option<Sampled>,
+    /// Until there is an answer, or none is waited for any more.
+    asked: Option<Asked<'a>>,
+    /// Its answer, once there is one.
+    answer: Option<Result<Trace, TraceError>>,
+    sampled: Option<Box<Sampled>>,
 }
 
 /// What was seen of a task in the middle of a poll.
@@ -39,7 +44,7 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration) -> Vec<TaskDump> {
     // A time too far to be told is no deadline.
     let deadline = begun.checked_add(budget);
     // All are asked before any is waited for.
-    let mut questions: Vec<Question<'_>> = handles.iter().map(Question::new).collect();
+    let mut questions = ask_all(handles);
 
     let patience = PATIENCE.min(budget / RESERVE);
     let running = |question: &&Question<'_>| matches!(question.task.state, TaskState::Running(_));
@@ -47,24 +52,50 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration) -> Vec<TaskDump> {
         question.wait(Some(begun + patience));
     }
     // A poll that has begun since is for the answer.
-    look(&mut questions, handles, deadline, |question, now| {
-        question.is_in_same_poll(now)
-    });
+    look(
+        &mut questions,
+        handles,
+        deadline,
+        |question| matches!(question.task.state, TaskState::Running(_)),
+        |question, now| question.is_in_same_poll(now),
+    );
 
     let reserve = LONGEST_RESERVE.min(budget / RESERVE);
     let soon = deadline.map(|deadline| deadline - reserve);
-    // From the last on: whoever polls them one after the other has answered the others by then, and
-    // this thread is not woken for each.
-    for question in questions.iter().rev() {
-        question.wait(soon);
+    for questions in questions.chunks_mut(TOGETHER) {
+        // Whoever polls them one after the other has answered the others by then, and this thread is
+        // not woken for each. Nor is all left to do at the end.
+        for question in questions.iter_mut().rev() {
+            question.wait(soon);
+            question.take();
+        }
     }
     // It should have come by now.
-    look(&mut questions, handles, deadline, |_, _| true);
+    look(&mut questions, handles, deadline, |_| true, |_, _| true);
 
     let answers = questions.into_iter();
     answers
         .filter_map(|question| question.answer(budget))
         .collect()
+}
+
+/// So many questions are waited for at once.
+const TOGETHER: usize = 256;
+
+/// So many tasks are looked at as of one moment.
+const AT_ONCE: usize = 64;
+
+fn ask_all(handles: &[TraceHandle]) -> Vec<Question<'_>> {
+    let mut answers = Answers::new(handles.len());
+    let mut questions = Vec::with_capacity(handles.len());
+    let mut look = Look::now();
+    for (at, handle) in handles.iter().enumerate() {
+        if at % AT_ONCE == 0 {
+            look.again();
+        }
+        questions.push(Question::new(handle, &mut look, &mut answers));
+    }
+    questions
 }
 
 /// Where one task is, which is not polled for it: what its thread is doing if that polls it, and
@@ -91,11 +122,13 @@ fn look(
     questions: &mut [Question<'_>],
     all: &[TraceHandle],
     deadline: Option<Instant>,
+    may_be_meant: fn(&Question<'_>) -> bool,
     is_meant: fn(&Question<'_>, &TaskDump) -> bool,
 ) {
     let mut threads: BTreeMap<u64, Vec<(usize, TaskDump)>> = BTreeMap::new();
     for (at, question) in questions.iter().enumerate() {
-        if let Some((thread, task)) = question.running()
+        if may_be_meant(question)
+            && let Some((thread, task)) = question.running()
             && is_meant(question, &task)
         {
             threads.entry(thread).or_default().push((at, task));
@@ -114,32 +147,45 @@ fn look(
             match traces.remove(&task.id().get()) {
                 // The poll has ended: so there is an answer, or will be.
                 None | Some(Err(NoSample::Over)) => {}
-                Some(trace) => questions[at].sampled = Some(Sampled { task, trace }),
+                Some(trace) => questions[at].sampled = Some(Box::new(Sampled { task, trace })),
             }
         }
     }
 }
 
 impl<'a> Question<'a> {
-    fn new(handle: &'a TraceHandle) -> Self {
-        let task = TaskDump::of(handle);
+    fn new(handle: &'a TraceHandle, look: &mut Look, answers: &mut Answers<RawTrace>) -> Self {
+        let task = look.at(handle);
         let asked = match task.state {
             // It may be polled tomorrow, or never.
             TaskState::NeverPolled => Err(TraceError::NeverPolled),
-            _ => handle.ask(),
+            _ => handle.ask_in(answers),
+        };
+        let (asked, answer) = match asked {
+            Ok(asked) => (Some(asked), None),
+            Err(error) => (None, Some(Err(error))),
         };
         Self {
             handle,
             task,
             asked,
+            answer,
             sampled: None,
         }
     }
 
     /// Waits for the answer, unless there is a stack.
     fn wait(&self, deadline: Option<Instant>) {
-        if let (Ok(asked), false) = (&self.asked, self.has_stack()) {
+        if let (Some(asked), false) = (&self.asked, self.has_stack()) {
             asked.wait_until(deadline);
+        }
+    }
+
+    /// Takes the answer, if there is one now.
+    fn take(&mut self) {
+        if let Some(answer) = self.asked.as_ref().and_then(Asked::take) {
+            self.answer = Some(answer);
+            self.asked = None;
         }
     }
 
@@ -157,9 +203,11 @@ impl<'a> Question<'a> {
     /// The thread that is in the middle of a poll of it, if there is no answer, and none will come
     /// before that ends. And what is so now.
     fn running(&self) -> Option<(u64, TaskDump)> {
-        let asked = self.asked.as_ref().ok()?;
-        let is_running = matches!(self.handle.state(), TaskState::Running(_));
-        if !is_running || asked.is_answered() || self.has_stack() {
+        let asked = self.asked.as_ref()?;
+        if asked.is_answered() || self.has_stack() {
+            return None;
+        }
+        if !matches!(self.handle.state(), TaskState::Running(_)) {
             return None;
         }
         let now = TaskDump::of(self.handle);
@@ -175,31 +223,28 @@ impl<'a> Question<'a> {
             handle,
             task,
             asked,
+            answer,
             sampled,
         } = self;
-        // It waits no longer, but takes back the question.
-        let answer = asked.and_then(|asked| asked.wait(Some(Instant::now()), budget));
-        match (answer, sampled) {
-            (
-                _,
-                Some(Sampled {
-                    task,
-                    trace: Ok(trace),
-                }),
-            ) => Some(task.with(trace, Source::Sample)),
-            (Ok(trace), _) => Some(task.with(trace, Source::Capture)),
-            (Err(TraceError::Finished), _) => None,
-            (
-                Err(_),
-                Some(Sampled {
-                    task,
-                    trace: Err(error),
-                }),
-            ) => {
+        let no_answer = || Err(TraceError::Finished);
+        let answer = match asked {
+            // It waits no longer, but takes back the question.
+            Some(asked) => asked.finish(budget),
+            None => answer.unwrap_or_else(no_answer),
+        };
+        let (sampled, trace) = match sampled.map(|sampled| *sampled) {
+            Some(Sampled { task, trace }) => (Some(task), Some(trace)),
+            None => (None, None),
+        };
+        match (answer, sampled, trace) {
+            (_, Some(task), Some(Ok(trace))) => Some(task.with(trace, Source::Sample)),
+            (Ok(trace), ..) => Some(task.with(trace, Source::Capture)),
+            (Err(TraceError::Finished), ..) => None,
+            (Err(_), Some(task), Some(Err(error))) => {
                 let error = TraceError::NoSample(error);
                 Some(task.with_snapshot(handle, Some(error)))
             }
-            (Err(error), None) => Some(task.with_snapshot(handle, Some(error))),
+            (Err(error), ..) => Some(task.with_snapshot(handle, Some(error))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! All tasks at one moment: plain data.
 //!
-//! * [`take`]: taking it; [`ask`]: asking the tasks for it.
+//! * [`take`]: taking it; [`ask`]: asking the tasks for it; [`look`]: what is known without.
 //! * [`task`]: what is known of one task.
 //! * [`standing`]: the kind of the state that it is in.
 //! * [`forest`]: who waits for whom.
@@ -11,6 +11,7 @@
 mod ask;
 mod forest;
 mod hang;
+mod look;
 mod stall;
 mod standing;
 mod take;

@@ -1,16 +1,14 @@
 //! Taking a dump.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::ask;
-use super::{Dump, Source, TaskDump};
+use super::look::Look;
+use super::{Dump, TaskDump};
 use crate::host::Host;
 use crate::os;
-use crate::sync;
-use crate::task::{End, Moment, TaskId, TraceError, TraceHandle, Waiter, tasks};
-use crate::trace::Trace;
+use crate::task::{End, TraceHandle, promise, tasks};
 
 /// How long [`dump`] waits for the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -34,19 +32,18 @@ pub fn snapshot() -> Dump {
 /// As [`snapshot`], of this executor.
 pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
-    let tasks = handles
-        .iter()
-        .map(|handle| TaskDump::of(handle).with_snapshot(handle, None));
     let untraced = host.map(|host| untraced(host, &handles));
-    Dump::new(tasks.collect(), untraced)
+    Dump::new(snapshots(&handles), untraced)
 }
 
 /// Where these tasks are, as far as their live frames tell.
 pub(crate) fn snapshot_of(tasks: &[TraceHandle]) -> Dump {
-    let tasks = tasks
-        .iter()
-        .map(|handle| TaskDump::of(handle).with_snapshot(handle, None));
-    Dump::new(tasks.collect(), None)
+    Dump::new(snapshots(tasks), None)
+}
+
+fn snapshots(tasks: &[TraceHandle]) -> Vec<TaskDump> {
+    let mut look = Look::now();
+    tasks.iter().map(|handle| look.snapshot(handle)).collect()
 }
 
 /// How many tasks of the executor are not traced.
@@ -81,18 +78,17 @@ fn untraced(host: &Host, handles: &[TraceHandle]) -> usize {
 pub async fn dump() -> Dump {
     // The thread is in no runtime.
     let host = Host::current();
-    let waiter = sync::Arc::new(Waiter::new());
+    let (giver, answer) = promise();
     let spawned = os::thread::spawn("tasktrace-dump", {
-        let waiter = sync::Arc::clone(&waiter);
         let host = host.clone();
-        move || waiter.give(Ok(dump_in(host.as_ref(), BUDGET)))
+        move || giver.give(Ok(dump_in(host.as_ref(), BUDGET)))
     });
     if spawned.is_err() {
         // Without a thread there is nobody to wait.
         return snapshot_in(host.as_ref());
     }
     // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
-    let dumped = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
+    let dumped = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
     dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
 }
 
@@ -132,43 +128,4 @@ pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
     let answer = ask(std::slice::from_ref(handle), budget).pop();
     // It has finished.
     answer.unwrap_or_else(|| TaskDump::of(handle).with_snapshot(handle, None))
-}
-
-impl TaskDump {
-    /// All but the trace.
-    pub(super) fn of(handle: &TraceHandle) -> Self {
-        let state = handle.state();
-        let now = Moment::now();
-        Self {
-            id: handle.id(),
-            name: handle.static_name().into(),
-            label: handle.label().map(Arc::from),
-            state,
-            age: handle.age_at(now),
-            last_polled: handle.last_polled_at(now),
-            polls: handle.polls(),
-            spawned_at: handle.spawned_at(),
-            parent: handle.parent(),
-            awaits: Vec::new(),
-            trace: Trace::empty(),
-            source: Source::Snapshot { error: None },
-        }
-    }
-
-    pub(super) fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {
-        self.with(handle.snapshot(), Source::Snapshot { error })
-    }
-
-    pub(super) fn with(self, trace: Trace, source: Source) -> Self {
-        Self {
-            awaits: trace
-                .awaits()
-                .into_iter()
-                .map(TaskId::from_number)
-                .collect(),
-            trace,
-            source,
-            ..self
-        }
-    }
 }

@@ -11,7 +11,7 @@ use super::sampler::{Outcome, Sampler};
 use super::{Profile, ProfileSource, Progress};
 use crate::os;
 use crate::sync::{Arc, Mutex, lock};
-use crate::task::Waiter;
+use crate::task::promise;
 
 /// Less often than this nobody could be told from who waits for a moment.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -221,10 +221,10 @@ impl ProfileBuilder {
             let without_thread = sampler.nothing();
             // It is dropped with this future, which the thread sees.
             let (_is_awaited, hangs_up) = mpsc::channel::<()>();
-            let waiter = Arc::new(Waiter::new());
+            let (giver, answer) = promise();
             let result = Arc::new(Mutex::new(None));
             let spawned = os::thread::spawn("tasktrace-profile", {
-                let (waiter, result) = (Arc::clone(&waiter), Arc::clone(&result));
+                let result = Arc::clone(&result);
                 move || {
                     let run = || {
                         sampler.run(|time| match hangs_up.recv_timeout(time) {
@@ -234,14 +234,14 @@ impl ProfileBuilder {
                     };
                     let outcome = catch_unwind(AssertUnwindSafe(run));
                     *lock(&result) = Some(outcome);
-                    waiter.give(Ok(()));
+                    giver.give(Ok(()));
                 }
             });
             if spawned.is_err() {
                 return without_thread;
             }
             // Cloned at each poll: so it is a leaf of the task that waits.
-            let _ = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
+            let _ = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
             let outcome = lock(&result).take();
             match outcome {
                 Some(Ok(profile)) => profile,

@@ -20,7 +20,7 @@ pub(crate) use name::split as split_name;
 pub(crate) use path::{Paths, learn_workspace, module};
 
 use crate::sync::StaticMutex as Mutex;
-use crate::unwind::ReturnAddress;
+use crate::unwind::{ReturnAddress, is_in_function};
 
 /// One function at an address. Where functions were inlined there are several at one address.
 #[derive(Debug)]
@@ -61,14 +61,22 @@ pub(crate) fn resolve(address: ReturnAddress) -> Symbols {
 }
 
 /// The function that was called at `address`, if it is not the one that `symbols`, the functions at
-/// the next address on the stack, are of: it has ended by calling that one.
+/// the `next` address on the stack, are of: it has ended by calling that one.
 ///
 /// The line is that of its start.
-pub(crate) fn tail_caller(address: ReturnAddress, symbols: &[Symbol]) -> Option<Symbols> {
+pub(crate) fn tail_caller(
+    address: ReturnAddress,
+    next: ReturnAddress,
+    symbols: &[Symbol],
+) -> Option<Symbols> {
     let called = symbols.first()?;
+    let start = callee::of_call_before(address)?;
+    // To look up a name takes longer, if it is the first of its part of the program.
+    if is_in_function(next, start) {
+        return None;
+    }
     // A return address is in the function, not at its start.
-    let start = callee::of_call_before(address)?.checked_add(1)?;
-    let callee = resolve(ReturnAddress(start));
+    let callee = resolve(ReturnAddress(start.checked_add(1)?));
     let tail_caller = callee.first()?;
     // Where functions of the same code were made one, names are no longer what they were.
     (tail_caller.name != called.name && !tail_caller.name.is_empty()).then(|| Arc::clone(&callee))

@@ -5,13 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::answer::{self, Answer};
 use super::drive;
-use super::exchange::Waiter;
 use super::handle::{TraceHandle, tasks};
 use super::record::Record;
+use crate::capture::RawTrace;
 use crate::origin::Origin;
 use crate::os;
-use crate::sync;
 use crate::trace::Trace;
 
 /// So many are asked, and shown.
@@ -27,7 +27,7 @@ pub(super) struct Awaited(Vec<Asked>);
 struct Asked {
     handle: TraceHandle,
     /// Empty if it was not to be asked.
-    waiter: Option<sync::Arc<Waiter<Trace>>>,
+    answer: Option<Answer<RawTrace>>,
 }
 
 /// The traces of tasks, by their numbers.
@@ -47,11 +47,11 @@ impl Awaited {
         }
         let awaited = tasks().filter(|task| numbers.contains(&task.id().get()));
         let asked = awaited.take(MOST).map(|handle| {
-            let waiter = match drive::is_inside(handle.record()) {
+            let answer = match drive::is_inside(handle.record()) {
                 true => None,
                 false => handle.record().exchange.ask().ok(),
             };
-            Asked { handle, waiter }
+            Asked { handle, answer }
         });
         Self(asked.collect())
     }
@@ -64,31 +64,28 @@ impl Awaited {
 
     /// As `wait`, but it is another thread that is blocked, if anything has to be waited for.
     pub(super) async fn wait_elsewhere(self) -> Traces {
-        let is_there = |asked: &Asked| asked.waiter.as_ref().is_none_or(|it| it.is_answered());
+        let is_there = |asked: &Asked| asked.answer.as_ref().is_none_or(Answer::is_given);
         if self.0.iter().all(is_there) {
             return self.traces(Instant::now());
         }
-        let waiter = sync::Arc::new(Waiter::new());
-        let spawned = os::thread::spawn("tasktrace-awaited", {
-            let waiter = sync::Arc::clone(&waiter);
-            move || waiter.give(Ok(self.wait()))
-        });
+        let (giver, answer) = answer::promise();
+        let spawned = os::thread::spawn("tasktrace-awaited", move || giver.give(Ok(self.wait())));
         if spawned.is_err() {
             return Vec::new();
         }
         // Cloned at each poll: so it is a leaf of the task that waits.
-        let traces = std::future::poll_fn(|cx| waiter.poll(cx.waker().clone())).await;
+        let traces = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
         traces.unwrap_or_default()
     }
 
     fn traces(self, deadline: Instant) -> Traces {
         let traces = self.0.iter().map(|asked| {
-            let answer = asked
-                .waiter
-                .as_ref()
-                .map(|waiter| waiter.wait(Some(deadline)));
+            let answer = asked.answer.as_ref().and_then(|answer| {
+                answer.wait(Some(deadline));
+                answer.take()
+            });
             let trace = match answer {
-                Some(Some(Ok(trace))) => trace,
+                Some(Ok(raw)) => Trace::new(raw),
                 _ => asked.handle.snapshot(),
             };
             (asked.handle.id().get(), trace)
@@ -99,8 +96,8 @@ impl Awaited {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(waiter) = &self.waiter {
-            self.handle.record().exchange.withdraw(waiter);
+        if let Some(answer) = &self.answer {
+            self.handle.record().exchange.withdraw(answer);
         }
     }
 }

@@ -13,10 +13,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::pool;
+use crate::capture::{Now, STEP};
 use crate::os;
-
-/// The length of a step.
-const STEP: Duration = Duration::from_millis(10);
 
 /// How many steps there are between looking whether there are tasks still.
 const STEPS_BETWEEN_LOOKS: u32 = 100;
@@ -69,6 +67,13 @@ pub(crate) struct Moment(Duration);
 impl Moment {
     pub(crate) fn now() -> Self {
         Self(start().elapsed())
+    }
+
+    /// The same for what knows steps, and no ticks.
+    pub(super) fn of_steps(self) -> Now {
+        let whole = self.0.as_secs().saturating_mul(1_000_000_000);
+        // For 584 years.
+        Now(whole.saturating_add(u64::from(self.0.subsec_nanos())))
     }
 }
 

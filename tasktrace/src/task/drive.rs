@@ -9,15 +9,14 @@ use std::time::Duration;
 use super::clock::Moment;
 use super::exchange::Request;
 use super::frame::Head;
-use super::frames::{Copied, Key, Times};
+use super::frames::{Copied, Key, Peek, Times};
 use super::link::Link;
 use super::record::Record;
 use super::scope::{self, Scope, Unusual};
 use super::stamp::Stamp;
-use crate::capture::{self, Capture, Live, Marker, RawTrace};
+use crate::capture::{self, Alive, Capture, FEW, Live, Marker, Now, RawTrace};
 use crate::host::Job;
 use crate::origin::{self, FrameMeta, Identity, Origin};
-use crate::trace::Trace;
 
 /// Polls `future` as the body of a task, outside of any other. `head` is of one that may not be a task
 /// yet.
@@ -157,6 +156,7 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
         }
         Request::Capture => {
             wake_children(record);
+            record.frames.prefetch();
             let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, run);
@@ -179,9 +179,13 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
             // SAFETY: the caller is the poller.
             unsafe { record.exchange.end_first_poll(waker, captured.is_some()) };
         }
-        if let Some(mut raw) = captured {
-            raw.complete(marker(record), live(record));
-            record.exchange.answer(Trace::new(raw));
+        if let Some(draft) = captured {
+            let task = marker(record);
+            let known = peek(record, Moment::now(), |live| {
+                draft.complete_as_known(&task, live)
+            });
+            let raw = known.unwrap_or_else(|| draft.complete(&task, &live(record)));
+            record.exchange.answer(raw);
         }
     }
     on_panic.disarm();
@@ -281,9 +285,7 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
             key: frame.key.to_bits(),
             parent: frame.parent.to_bits(),
             age: frame.since.until(now()),
-            // The last poll that has ended was everywhere where it was going to.
-            // What has a waker of its own is polled when that is woken, not in each poll.
-            not_polled_for: (frame.stamp.is_before(settled) && !frame.own_waker)
+            not_polled_for: is_held(frame.stamp, frame.own_waker, settled)
                 .then(|| frame.stamp.tick().until(now())),
             identity: frame.identity.now(),
         };
@@ -315,12 +317,135 @@ fn unread() -> Live {
 }
 
 /// Where a task is, without asking it.
-pub(super) fn snapshot(record: &Record) -> RawTrace {
+pub(super) fn snapshot(record: &Record, now: Moment) -> RawTrace {
     // The frames that the caller is in may not have been suspended yet.
     if is_inside(record) {
         scope::surroundings(&mut Vec::new());
     }
-    RawTrace::snapshot(marker(record), live(record))
+    let task = marker(record);
+    let known = peek(record, now, |live| RawTrace::snapshot_as_known(&task, live));
+    known.unwrap_or_else(|| RawTrace::snapshot(&task, &live(record)))
+}
+
+/// Calls `look` with the live frames of a task, of which only that is copied which the table says. `None` if
+/// there is more to them, or if they have changed meanwhile.
+#[inline]
+fn peek<R>(record: &Record, now: Moment, look: impl FnOnce(&LiveSlots) -> Option<R>) -> Option<R> {
+    // In this order, as in `live`.
+    let settled = record.settled();
+    let slots = record
+        .frames
+        .peek(|slots| LiveSlots::copy(slots, settled, now));
+    look(&slots.flatten()?)
+}
+
+/// The live frames of a task, as the table has them.
+struct LiveSlots {
+    count: usize,
+    keys: [u64; FEW],
+    parents: [u64; FEW],
+    metas: [*const FrameMeta; FEW],
+    since: [u32; FEW],
+    polled: [u32; FEW],
+    is_held: [bool; FEW],
+    now: Now,
+}
+
+impl LiveSlots {
+    /// `None` if they are not few, or if there is more to them.
+    #[inline]
+    fn copy(slots: Peek<'_>, settled: u32, now: Moment) -> Option<Self> {
+        let count = slots.len();
+        if count > FEW {
+            return None;
+        }
+        let mut copy = Self {
+            count,
+            keys: [0; FEW],
+            parents: [0; FEW],
+            metas: [std::ptr::null(); FEW],
+            since: [0; FEW],
+            polled: [0; FEW],
+            is_held: [false; FEW],
+            now: now.of_steps(),
+        };
+        let is_complete = slots.each(|at, frame| {
+            copy.keys[at] = frame.key.to_bits();
+            copy.parents[at] = frame.parent.to_bits();
+            copy.metas[at] = frame.meta;
+            copy.since[at] = frame.since.0;
+            copy.polled[at] = frame.stamp.tick().0;
+            copy.is_held[at] = is_held(frame.stamp, frame.own_waker, settled);
+        });
+        is_complete.then_some(copy)
+    }
+}
+
+/// Whether a frame should have been polled, and was not.
+///
+/// The last poll that has ended was everywhere where it was going to.
+/// What has a waker of its own is polled when that is woken, not in each poll.
+#[inline]
+fn is_held(stamp: Stamp, own_waker: bool, settled: u32) -> bool {
+    stamp.is_before(settled) && !own_waker
+}
+
+impl Alive for LiveSlots {
+    #[inline]
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    fn key(&self, at: usize) -> u64 {
+        self.keys[at]
+    }
+
+    #[inline]
+    fn parent(&self, at: usize) -> u64 {
+        self.parents[at]
+    }
+
+    #[inline]
+    fn is(&self, at: usize, identity: &Identity) -> bool {
+        matches!(identity, Identity::Static(meta) if std::ptr::eq(self.metas[at], *meta))
+    }
+
+    #[inline]
+    fn is_held(&self, at: usize) -> bool {
+        self.is_held[at]
+    }
+
+    #[inline]
+    fn kind(&self) -> usize {
+        let last = self.count.checked_sub(1);
+        last.map_or(0, |last| self.metas[last].addr())
+    }
+
+    #[inline]
+    fn now(&self) -> Option<Now> {
+        Some(self.now)
+    }
+
+    #[inline]
+    fn since(&self, at: usize) -> u32 {
+        self.since[at]
+    }
+
+    #[inline]
+    fn polled(&self, at: usize) -> u32 {
+        self.polled[at]
+    }
+
+    // These are for who has no steps.
+
+    fn age(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn not_polled_for(&self, _: usize) -> u64 {
+        0
+    }
 }
 
 /// The task itself.

@@ -42,16 +42,18 @@
 //! it in the queue for the last borrower. Wakers, answers and replaced wakers are woken, delivered
 //! and dropped after unlocking.
 //!
+//! An answer goes to a place that the asker has made for it: see [`answer`](super::answer).
+//!
 //! # What the poller pays
 //!
 //! While nobody asks: a comparison of two wakers and a load.
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
-use std::task::{Poll, RawWaker, Waker};
-use std::time::Instant;
+use std::task::{RawWaker, Waker};
 
-use crate::sync::{Arc, AtomicU8, Condvar, Mutex, MutexGuard, Ordering, UnsafeCell, lock};
+use super::answer::{Answer, Answers, Giver};
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering, UnsafeCell, lock};
 
 /// Why there is no answer, and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,30 +135,40 @@ impl<T> Queue<T> {
 
 /// Those who wait for an answer. It is one at most, most of the time.
 struct Waiting<T> {
-    first: Option<Arc<Waiter<T>>>,
-    others: Vec<Arc<Waiter<T>>>,
+    first: Option<Giver<T>>,
+    others: Box<[Giver<T>]>,
 }
 
 impl<T> Waiting<T> {
-    const NOBODY: Self = Self {
-        first: None,
-        others: Vec::new(),
-    };
-
-    fn push(&mut self, waiter: Arc<Waiter<T>>) {
-        match &mut self.first {
-            first @ None => *first = Some(waiter),
-            Some(_) => self.others.push(waiter),
+    fn nobody() -> Self {
+        Self {
+            first: None,
+            others: Box::default(),
         }
     }
 
-    fn remove(&mut self, waiter: &Arc<Waiter<T>>) -> Option<Arc<Waiter<T>>> {
-        let is_it = |other: &Arc<Waiter<T>>| Arc::ptr_eq(other, waiter);
-        if self.first.as_ref().is_some_and(is_it) {
-            return std::mem::replace(&mut self.first, self.others.pop());
+    fn push(&mut self, giver: Giver<T>) {
+        match &mut self.first {
+            first @ None => *first = Some(giver),
+            Some(_) => self.change_others(|others| others.push(giver)),
         }
-        let place = self.others.iter().position(is_it);
-        place.map(|place| self.others.swap_remove(place))
+    }
+
+    fn remove(&mut self, answer: &Answer<T>) -> Option<Giver<T>> {
+        let is_it = |giver: &Giver<T>| giver.is_of(answer);
+        if self.first.as_ref().is_some_and(is_it) {
+            let next = self.change_others(Vec::pop);
+            return std::mem::replace(&mut self.first, next);
+        }
+        let place = self.others.iter().position(is_it)?;
+        Some(self.change_others(|others| others.swap_remove(place)))
+    }
+
+    fn change_others<R>(&mut self, change: impl FnOnce(&mut Vec<Giver<T>>) -> R) -> R {
+        let mut others = std::mem::take(&mut self.others).into_vec();
+        let result = change(&mut others);
+        self.others = others.into();
+        result
     }
 
     fn is_empty(&self) -> bool {
@@ -164,20 +176,21 @@ impl<T> Waiting<T> {
     }
 }
 
-/// One question and the place for its answer.
-pub(crate) struct Waiter<T> {
-    answer: Mutex<Answer<T>>,
-    answered: Condvar,
+impl<T: Clone> Waiting<T> {
+    fn give_all(self, answer: Result<T, End>) {
+        for other in self.others {
+            give(other, answer.clone());
+        }
+        if let Some(first) = self.first {
+            give(first, answer);
+        }
+    }
 }
 
-enum Answer<T> {
-    Awaited {
-        waker: Option<Waker>,
-        /// Whether a thread is blocked until there is an answer. To tell one costs a system call, so it
-        /// is not done for nobody: most of the answers to a dump come while it waits for another.
-        is_blocking: bool,
-    },
-    Given(Result<T, End>),
+fn give<T>(giver: Giver<T>, answer: Result<T, End>) {
+    // It wakes the asker. Should that panic, then it is neither the task that did, nor the
+    // other askers, and the hook has reported it.
+    let _ = catch_unwind(AssertUnwindSafe(|| giver.give(answer)));
 }
 
 impl<T: Clone> Exchange<T> {
@@ -188,7 +201,7 @@ impl<T: Clone> Exchange<T> {
             waker: UnsafeCell::new(None),
             queue: Mutex::new(Queue {
                 end: None,
-                waiting: Waiting::NOBODY,
+                waiting: Waiting::nobody(),
                 borrowers: 0,
                 replaced: Vec::new(),
             }),
@@ -316,8 +329,7 @@ impl<T: Clone> Exchange<T> {
 
     /// Answers all that have asked.
     pub(crate) fn answer(&self, answer: T) {
-        let waiting = self.take_waiting();
-        Waiter::give_all(waiting, &Ok(answer));
+        self.take_waiting().give_all(Ok(answer));
     }
 
     /// A poll panicked. The future may be polled again, but whoever asked has no answer.
@@ -327,8 +339,7 @@ impl<T: Clone> Exchange<T> {
                 .store(Standing::Panicked as u8, Ordering::Relaxed);
             self.requested.fetch_or(UNUSUAL, Ordering::Relaxed);
         }
-        let waiting = self.take_waiting();
-        Waiter::give_all(waiting, &Err(End::Panicked));
+        self.take_waiting().give_all(Err(End::Panicked));
     }
 
     /// The future has resolved or is gone. Returns what is to be dropped.
@@ -342,12 +353,12 @@ impl<T: Clone> Exchange<T> {
         let mut queue = lock(&self.queue);
         queue.end = Some(End::Finished);
         self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
-        let waiting = std::mem::replace(&mut queue.waiting, Waiting::NOBODY);
+        let waiting = std::mem::replace(&mut queue.waiting, Waiting::nobody());
         // SAFETY: written by the poller, with the queue locked.
         let waker = self.waker.with_mut(|known| unsafe { (*known).take() });
         let waker = queue.retire(waker);
         drop(queue);
-        Waiter::give_all(waiting, &Err(End::Finished));
+        waiting.give_all(Err(End::Finished));
         waker
     }
 
@@ -370,7 +381,7 @@ impl<T: Clone> Exchange<T> {
     fn take_waiting(&self) -> Waiting<T> {
         let mut queue = lock(&self.queue);
         self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
-        std::mem::replace(&mut queue.waiting, Waiting::NOBODY)
+        std::mem::replace(&mut queue.waiting, Waiting::nobody())
     }
 
     // The askers' side.
@@ -390,15 +401,20 @@ impl<T: Clone> Exchange<T> {
     }
 
     /// Adds a question and wakes the task.
-    pub(crate) fn ask(&self) -> Result<Arc<Waiter<T>>, End> {
-        let waiter = Arc::new(Waiter::new());
+    pub(crate) fn ask(&self) -> Result<Answer<T>, End> {
+        self.ask_in(&mut Answers::new(1))
+    }
+
+    /// The same, as one of many.
+    pub(crate) fn ask_in(&self, answers: &mut Answers<T>) -> Result<Answer<T>, End> {
+        let (giver, answer) = answers.promise();
         let mut queue = lock(&self.queue);
         if let Some(end) = queue.end {
             return Err(end);
         }
-        queue.waiting.push(Arc::clone(&waiter));
+        queue.waiting.push(giver);
         self.request_and_wake(CAPTURE, queue);
-        Ok(waiter)
+        Ok(answer)
     }
 
     /// Wakes the task to see whether it is polled. Does nothing if it has ended, or if its first poll
@@ -439,9 +455,9 @@ impl<T: Clone> Exchange<T> {
     }
 
     /// Takes a question back, if it has not been answered.
-    pub(crate) fn withdraw(&self, waiter: &Arc<Waiter<T>>) {
+    pub(crate) fn withdraw(&self, answer: &Answer<T>) {
         let mut queue = lock(&self.queue);
-        let withdrawn = queue.waiting.remove(waiter);
+        let withdrawn = queue.waiting.remove(answer);
         if queue.waiting.is_empty() {
             self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
         }
@@ -466,88 +482,6 @@ impl<T> Drop for Loan<'_, T> {
         };
         drop(queue);
         drop(replaced);
-    }
-}
-
-impl<T: Clone> Waiter<T> {
-    pub(crate) fn new() -> Self {
-        Self {
-            answer: Mutex::new(Answer::Awaited {
-                waker: None,
-                is_blocking: false,
-            }),
-            answered: Condvar::new(),
-        }
-    }
-
-    fn give_all(waiting: Waiting<T>, answer: &Result<T, End>) {
-        for waiter in waiting.first.into_iter().chain(waiting.others) {
-            // It wakes the asker. Should that panic, then it is neither the task that did, nor the
-            // other askers, and the hook has reported it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waiter.give(answer.clone())));
-        }
-    }
-
-    pub(crate) fn give(&self, answer: Result<T, End>) {
-        let mut place = lock(&self.answer);
-        let before = std::mem::replace(&mut *place, Answer::Given(answer));
-        drop(place);
-        if let Answer::Awaited { waker, is_blocking } = before {
-            if is_blocking {
-                self.answered.notify_all();
-            }
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Whether there is an answer.
-    pub(crate) fn is_answered(&self) -> bool {
-        matches!(&*lock(&self.answer), Answer::Given(_))
-    }
-
-    /// The answer, or a promise to wake `waker` when there is one.
-    ///
-    /// The caller passes a clone, so that it is a leaf of the task that polls it.
-    pub(crate) fn poll(&self, waker: Waker) -> Poll<Result<T, End>> {
-        let mut place = lock(&self.answer);
-        match &mut *place {
-            Answer::Given(answer) => Poll::Ready(answer.clone()),
-            Answer::Awaited { waker: known, .. } => {
-                let old = known.replace(waker);
-                drop(place);
-                drop(old);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Blocks until there is an answer, or until `deadline`.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Result<T, End>> {
-        let mut place = lock(&self.answer);
-        loop {
-            let is_blocking = match &mut *place {
-                Answer::Given(answer) => return Some(answer.clone()),
-                Answer::Awaited { is_blocking, .. } => is_blocking,
-            };
-            let unpoison = std::sync::PoisonError::into_inner;
-            place = match deadline {
-                None => {
-                    *is_blocking = true;
-                    self.answered.wait(place).unwrap_or_else(unpoison)
-                }
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    *is_blocking = true;
-                    let wait = self.answered.wait_timeout(place, left);
-                    wait.unwrap_or_else(std::sync::PoisonError::into_inner).0
-                }
-            };
-        }
     }
 }
 

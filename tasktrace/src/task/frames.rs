@@ -23,6 +23,10 @@
 //! are atomic, so a copy that is thrown away was a waste of time, but no data race. What changes
 //! with every poll, the stamps, is not counted: a stamp is a word of its own.
 //!
+//! A reader that knows what it expects need not copy: it *peeks*, which is the same but that what was
+//! found belongs together only if the counter says so afterwards, and that it gives up where there is
+//! more to a frame than its slot.
+//!
 //! # Labels
 //!
 //! What a frame has beyond a static description is kept beside the table, under a lock, by key. A
@@ -669,6 +673,40 @@ impl Frames {
         None
     }
 
+    /// Looks at the table without a copy. `None` if there is more to it than that, or if it was changed
+    /// meanwhile: then what was seen belongs to different times.
+    ///
+    /// The caller has a reference to the record.
+    #[inline]
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(Peek<'_>) -> R) -> Option<R> {
+        // As in `gone` and `try_copy`.
+        let before = self.sequence.load(Ordering::Acquire);
+        if !before.is_multiple_of(2) || self.any_gone.load(Ordering::Acquire) {
+            return None;
+        }
+        let result = look(Peek(self));
+        fence(Ordering::Acquire);
+        (self.sequence.load(Ordering::Relaxed) == before).then_some(result)
+    }
+
+    /// Has what leads to the slots fetched from memory: it is needed soon, and not before.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+            let first = self.first.load(Ordering::Relaxed);
+            let others = self.others.load(Ordering::Relaxed);
+            // SAFETY: they do nothing that could be seen, wherever the pointers lead.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(first.cast());
+                _mm_prefetch::<_MM_HINT_T0>(first.cast::<i8>().wrapping_add(64));
+                _mm_prefetch::<_MM_HINT_T0>(others.cast());
+            }
+        }
+    }
+
     /// What was noted before this.
     fn gone(&self) -> Vec<(Key, Gone)> {
         // Acquire: what was noted and is not any more is seen to be off the table.
@@ -804,6 +842,75 @@ impl SlotRef {
             slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
         }
         is_it
+    }
+}
+
+/// The table while it is looked at. It may be changed meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Peek<'a>(&'a Frames);
+
+/// A frame in the table, of which this is all there is.
+pub(crate) struct Peeked {
+    pub(crate) key: Key,
+    pub(crate) parent: Key,
+    /// Only to be compared.
+    pub(crate) meta: *const FrameMeta,
+    pub(crate) since: Tick,
+    pub(crate) stamp: Stamp,
+    pub(crate) own_waker: bool,
+}
+
+impl Peek<'_> {
+    /// How many slots have been in use.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.0.used.load(Ordering::Relaxed) as usize
+    }
+
+    /// Tells of the frames in the slots of the first two chunks, unless there is a slot without one, or with
+    /// more to it than this. Whether there is none.
+    #[inline]
+    pub(crate) fn each(self, mut see: impl FnMut(usize, Peeked)) -> bool {
+        let used = self.0.used.load(Ordering::Relaxed);
+        let in_first = used.min(FIRST_CHUNK);
+        let mut at = 0;
+        for (start, length) in [(1, in_first), (1 + FIRST_CHUNK, used - in_first)] {
+            if length == 0 {
+                break;
+            }
+            let Some(first) = self.0.slot(start) else {
+                return false;
+            };
+            let first = ptr::from_ref(first);
+            for slot in 0..length.min(2 * FIRST_CHUNK) {
+                // SAFETY: the first chunk has so many slots, and the second twice as many; `first` is the
+                // first of one of them.
+                let slot = unsafe { &*first.add(slot as usize) };
+                let Some(peeked) = Self::peeked(at + 1, slot) else {
+                    return false;
+                };
+                see(at as usize, peeked);
+                at += 1;
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn peeked(number: u32, slot: &Slot) -> Option<Peeked> {
+        let meta = slot.identity.load(Ordering::Relaxed).cast_const();
+        if meta.is_null() || ptr::eq(meta, &raw const DYNAMIC) {
+            return None;
+        }
+        let parent = slot.parent.load(Ordering::Relaxed);
+        Some(Peeked {
+            key: Key::new(number, slot.serial.load(Ordering::Relaxed)),
+            parent: Key(parent & !OWN_WAKER),
+            meta,
+            since: Tick(slot.since.load(Ordering::Relaxed)),
+            stamp: Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)),
+            own_waker: parent & OWN_WAKER != 0,
+        })
     }
 }
 

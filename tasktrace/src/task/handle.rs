@@ -7,19 +7,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::answer::{Answer, Answers};
 use super::awaited::Awaited;
 use super::clock::Moment;
 use super::error::{NoAnswer, TraceError};
-use super::exchange::{End, Waiter};
+use super::exchange::End;
 use super::limited::{self, Limited};
 use super::record::{Record, RecordRef};
 use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
 use super::state::TaskState;
 use super::{TaskId, drive, pool};
-use crate::capture;
+use crate::capture::{self, RawTrace};
 use crate::host::Job;
-use crate::sync;
+use crate::origin::Origin;
 use crate::trace::Trace;
 
 /// Asks a task where it is waiting.
@@ -118,8 +119,8 @@ impl TraceHandle {
             task: &self.task,
             asked: None,
         };
-        let trace = asked.await.ok()?;
-        Some(trace.with_awaited(awaited.wait_elsewhere().await))
+        let raw = asked.await.ok()?;
+        Some(Trace::new(raw).with_awaited(awaited.wait_elsewhere().await))
     }
 
     /// Where the task waits at its next poll, for which it is woken. Blocks the calling thread for
@@ -150,19 +151,26 @@ impl TraceHandle {
         // A time too far to be told is no deadline.
         let deadline = Instant::now().checked_add(timeout);
         let awaited = Awaited::ask(&self.task);
-        let trace = self.ask()?.wait(deadline, timeout)?;
+        let asked = self.ask()?;
+        asked.wait_until(deadline);
+        let trace = asked.finish(timeout)?;
         Ok(trace.with_awaited(awaited.wait()))
     }
 
     /// Asks, and does not wait for the answer.
-    pub(crate) fn ask(&self) -> Result<Asked<'_>, TraceError> {
+    fn ask(&self) -> Result<Asked<'_>, TraceError> {
+        self.ask_in(&mut Answers::new(1))
+    }
+
+    /// Asks as one of many.
+    pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
         if drive::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
-        let waiter = self.task.exchange.ask()?;
+        let answer = self.task.exchange.ask_in(answers)?;
         Ok(Asked {
             task: &self.task,
-            waiter,
+            answer,
         })
     }
 
@@ -241,7 +249,12 @@ impl TraceHandle {
     }
 
     pub(crate) fn static_name(&self) -> &'static str {
-        self.task.about().origin.name()
+        self.origin().name()
+    }
+
+    /// What has made it.
+    pub(crate) fn origin(&self) -> Origin {
+        self.task.about().origin
     }
 
     /// The label of the task, if it was given one.
@@ -351,7 +364,12 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Trace {
-        Trace::new(drive::snapshot(&self.task))
+        self.snapshot_at(Moment::now())
+    }
+
+    /// As [`snapshot`](Self::snapshot), with the times as they are now.
+    pub(crate) fn snapshot_at(&self, now: Moment) -> Trace {
+        Trace::new(drive::snapshot(&self.task, now))
     }
 
     /// Whether the future of the task has resolved or was dropped.
@@ -412,33 +430,35 @@ impl Trace {
 /// A request that a thread can wait for.
 pub(crate) struct Asked<'a> {
     task: &'a Record,
-    waiter: sync::Arc<Waiter<Trace>>,
+    answer: Answer<RawTrace>,
 }
 
 impl Asked<'_> {
     pub(crate) fn is_answered(&self) -> bool {
-        self.waiter.is_answered()
+        self.answer.is_given()
     }
 
     /// Blocks until there is an answer, or until `deadline`.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>) {
-        let _ = self.waiter.wait(deadline);
+        self.answer.wait(deadline);
     }
 
-    /// Blocks until there is an answer, or until `deadline`, which is after `timeout`.
-    pub(crate) fn wait(
-        self,
-        deadline: Option<Instant>,
-        timeout: Duration,
-    ) -> Result<Trace, TraceError> {
-        let Self { task, waiter } = self;
-        if let Some(answer) = waiter.wait(deadline) {
-            return Ok(answer?);
+    /// The answer, if there is one. It is taken once.
+    pub(crate) fn take(&self) -> Option<Result<Trace, TraceError>> {
+        let answer = self.answer.take()?;
+        Some(answer.map(Trace::new).map_err(Into::into))
+    }
+
+    /// The answer, if there is one now, after `timeout`.
+    pub(crate) fn finish(self, timeout: Duration) -> Result<Trace, TraceError> {
+        if let Some(answer) = self.take() {
+            return answer;
         }
-        task.exchange.withdraw(&waiter);
+        let Self { task, answer } = self;
+        task.exchange.withdraw(&answer);
         // The answer may have been given while the question was being taken back.
-        if let Some(answer) = waiter.wait(Some(Instant::now())) {
-            return Ok(answer?);
+        if let Some(answer) = answer.take() {
+            return Ok(Trace::new(answer?));
         }
         let reason = match task.sight() {
             Sight::New { .. } => return Err(TraceError::NeverPolled),
@@ -456,27 +476,27 @@ impl Asked<'_> {
 /// A request that is being waited for.
 struct Backtrace<'a> {
     task: &'a Record,
-    asked: Option<sync::Arc<Waiter<Trace>>>,
+    asked: Option<Answer<RawTrace>>,
 }
 
 impl Future for Backtrace<'_> {
-    type Output = Result<Trace, End>;
+    type Output = Result<RawTrace, End>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
-        let waiter = match &mut self.asked {
-            Some(waiter) => waiter,
+        let answer = match &mut self.asked {
+            Some(answer) => answer,
             none => none.insert(task.exchange.ask()?),
         };
         // Cloned at each poll: so it is a leaf of the task that waits, should that be asked too.
-        waiter.poll(cx.waker().clone())
+        answer.poll(cx.waker().clone())
     }
 }
 
 impl Drop for Backtrace<'_> {
     fn drop(&mut self) {
-        if let Some(waiter) = &self.asked {
-            self.task.exchange.withdraw(waiter);
+        if let Some(answer) = &self.asked {
+            self.task.exchange.withdraw(answer);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
 //! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept.
-//! * [`exchange`]: the protocol between those who ask and the one who polls.
+//! * [`exchange`]: the protocol between those who ask and the one who polls; [`answer`]: the place for
+//!   what comes of it.
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read.
 //! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
 //! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`link`], [`name`]: what their futures
@@ -14,6 +15,7 @@
 //! * [`job`]: in which task of the executor it is.
 //! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom.
 
+mod answer;
 mod awaited;
 #[cfg(feature = "tokio")]
 mod awaiting;
@@ -46,11 +48,12 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::capture::NoSample;
+pub(crate) use answer::{Answers, promise};
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
 pub use error::{NoAnswer, TraceError};
-pub(crate) use exchange::{End, Waiter};
+pub(crate) use exchange::End;
 pub use framed::{TracedExt, TracedFuture};
 pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};

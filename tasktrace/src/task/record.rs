@@ -29,10 +29,10 @@ use super::sight::{Executor, Sight};
 use super::stamp::Stamp;
 use super::state::{Running, TaskState};
 use super::thread::Token;
+use crate::capture::RawTrace;
 use crate::host::Job;
 use crate::origin::{Identity, Origin};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
-use crate::trace::Trace;
 
 /// The layout is as written: first what is looked at when all records are, in one or two cache lines.
 #[repr(C)]
@@ -48,7 +48,7 @@ pub(crate) struct Record {
     limit: AtomicU32,
     /// Tells the runtime whose task it is in from others. 0 if that is not known.
     runtime: AtomicU64,
-    pub(super) exchange: Exchange<Trace>,
+    pub(super) exchange: Exchange<RawTrace>,
     pub(super) frames: Frames,
     /// Set while there is a task in the record. Written by whoever has it to himself: see
     /// [`Refs`].

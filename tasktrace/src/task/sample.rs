@@ -37,7 +37,7 @@ pub(crate) fn sample(
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
         let raw = sample.trace(id);
-        let trace = raw.map(|raw| Trace::new(raw.with_live(id, drive::live(task.record()))));
+        let trace = raw.map(|raw| Trace::new(raw.with_live(id, &drive::live(task.record()))));
         (id, trace)
     };
     tasks.iter().map(trace).collect()

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::capture::{Entry, Live, Marker, RawTrace};
+use crate::capture::{Entry, Form, LiveFrame, Marker};
 use crate::origin::Identity;
 
 /// All that tells a trace from others, but labels and times, as numbers.
@@ -22,7 +22,7 @@ mod tag {
     pub(super) const HELD: usize = 5;
 }
 
-pub(super) fn of(raw: &RawTrace) -> Kind {
+pub(super) fn of(raw: &Form) -> Kind {
     let task = raw.markers().first().map(|root| {
         let mut words = Vec::new();
         identity(&mut words, &root.identity);
@@ -41,7 +41,7 @@ pub(super) fn of(raw: &RawTrace) -> Kind {
         }
         words
     }));
-    ways.extend(live(&raw.live));
+    ways.extend(live(&raw.frames));
     // A loop over futures has as many as it likes at the same place.
     ways.sort_unstable();
     ways.dedup();
@@ -51,7 +51,7 @@ pub(super) fn of(raw: &RawTrace) -> Kind {
     Kind(parts.collect())
 }
 
-fn marker(words: &mut Vec<usize>, raw: &RawTrace, marker: Option<&Marker>) {
+fn marker(words: &mut Vec<usize>, raw: &Form, marker: Option<&Marker>) {
     words.push(tag::MARKER);
     if let Some(marker) = marker {
         let is_own = usize::from(marker.task == raw.task);
@@ -61,8 +61,8 @@ fn marker(words: &mut Vec<usize>, raw: &RawTrace, marker: Option<&Marker>) {
 }
 
 /// The ways to the live frames that no others are in, and to those that are held.
-fn live(all: &[Live]) -> Vec<Vec<usize>> {
-    let by_key: HashMap<u64, &Live> = all.iter().map(|live| (live.key, live)).collect();
+fn live(all: &[LiveFrame]) -> Vec<Vec<usize>> {
+    let by_key: HashMap<u64, &LiveFrame> = all.iter().map(|live| (live.key, live)).collect();
     let parents: HashSet<u64> = all.iter().map(|live| live.parent).collect();
     let ends = all.iter().filter(|live| !parents.contains(&live.key));
     let ways = ends.map(|end| {
@@ -71,9 +71,9 @@ fn live(all: &[Live]) -> Vec<Vec<usize>> {
         // Those that were copied while they were moved may be in each other.
         for _ in 0..all.len() {
             let Some(live) = next else { break };
-            words.push(match live.not_polled_for {
-                None => tag::LIVE,
-                Some(_) => tag::HELD,
+            words.push(match live.is_held {
+                false => tag::LIVE,
+                true => tag::HELD,
             });
             identity(&mut words, &live.identity);
             next = by_key.get(&live.parent).copied();
@@ -92,6 +92,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::capture::{Live, RawTrace};
     use crate::origin::FrameMeta;
 
     static TASK: FrameMeta = FrameMeta::new(None, || "app::task::", "src/main.rs", 1, 1);
@@ -115,7 +116,7 @@ mod tests {
             identity: Identity::Static(&TASK),
             own_waker: false,
         };
-        of(&RawTrace::snapshot(marker, live))
+        of(&RawTrace::snapshot(&marker, &live))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::Tree;
 use super::build::Builder;
 use super::frame::{Times, Wait};
 use super::tidy::place_of;
-use crate::capture::{Live, RawTrace};
+use crate::capture::{LiveFrame, RawTrace};
 use crate::origin::{Identity, Origin};
 
 pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builder) {
@@ -19,18 +19,19 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
         (None, [root, ..]) => Some(builder.add_live(None, place_of(&root.identity), 0)),
     };
     let root = root.or_else(|| builder.find(0));
-    if raw.live.is_empty() && raw.stacks.is_empty() {
+    if raw.frames.is_empty() && raw.stacks.is_empty() {
         if let Some(root) = root {
             builder.see(root, Wait::Suspended);
         }
         return;
     }
     let mut children: HashMap<u64, Vec<Numbered<'_>>> = HashMap::new();
-    let all = || raw.live.iter().enumerate();
+    let all = || raw.frames.iter().enumerate();
     for live in all() {
         children.entry(live.1.parent).or_default().push(live);
     }
     let mut frames = Frames {
+        raw,
         builder,
         children,
         added: HashSet::new(),
@@ -47,7 +48,7 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
     };
     frames.add_below(0, root);
     // What some are in has ended, so all that is known is the task.
-    let keys: HashSet<u64> = raw.live.iter().map(|live| live.key).collect();
+    let keys: HashSet<u64> = raw.frames.iter().map(|live| live.key).collect();
     let (ended, rest): (Vec<Numbered<'_>>, Vec<Numbered<'_>>) =
         all().partition(|(_, live)| !keys.contains(&live.parent));
     // Of the rest all are in the tree by now, unless they were copied while they were moved, and
@@ -64,7 +65,7 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
             frames.add_below(live.1.key, parent);
         }
     }
-    for live in &raw.live {
+    for live in &raw.frames {
         let at = builder.find(live.key);
         if let (Some(at), Origin::Wait { .. }) = (at, live.identity.origin()) {
             for number in live.identity.awaits() {
@@ -76,9 +77,10 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
 }
 
 /// A live frame, and which of all it is.
-type Numbered<'a> = (usize, &'a Live);
+type Numbered<'a> = (usize, &'a LiveFrame);
 
 struct Frames<'a, 'b> {
+    raw: &'a RawTrace,
     builder: &'b mut Builder,
     children: HashMap<u64, Vec<Numbered<'a>>>,
     added: HashSet<u64>,
@@ -111,12 +113,12 @@ impl<'a> Frames<'a, '_> {
         let on_stack = self.builder.find(live.key);
         let at = on_stack.unwrap_or_else(|| self.add_without_stack(live, parent));
         let mut times = Times {
-            age: Some(live.age),
+            age: Some(self.raw.age(number)),
             not_polled_for: None,
         };
-        let is_held = on_stack.is_none() && (live.not_polled_for.is_some() || parent.is_held);
+        let is_held = on_stack.is_none() && (live.is_held || parent.is_held);
         if is_held && !parent.is_held {
-            times.not_polled_for = live.not_polled_for;
+            times.not_polled_for = self.raw.not_polled_for(number);
             self.builder.see(at, Wait::NotPolled);
         } else if on_stack.is_none() && !self.children.contains_key(&live.key) {
             self.builder.see(at, Wait::Suspended);
@@ -129,7 +131,7 @@ impl<'a> Frames<'a, '_> {
         }
     }
 
-    fn add_without_stack(&mut self, live: &Live, parent: Parent) -> usize {
+    fn add_without_stack(&mut self, live: &LiveFrame, parent: Parent) -> usize {
         let place = place_of(&live.identity);
         match (parent.at, parent.origin, live.identity.origin()) {
             // A task, or a frame, that was made of the future of this function, whose name it has.

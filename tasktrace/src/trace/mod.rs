@@ -21,16 +21,18 @@ mod resource;
 mod sample;
 mod tidy;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, OnceLock};
 
 pub use frame::{Frame, Wait};
 pub(crate) use kind::Kind;
 
-use crate::capture::RawTrace;
+use crate::capture::{Form, RawTrace};
 use crate::symbol::Paths;
 pub(crate) use notes::{Missing, Notes};
-use pattern::{Detail, Key};
+use pattern::{Detail, Key, Words};
 pub(crate) use pattern::{Own, Pattern};
 
 /// Where a task waits: a tree of the functions that lead from the task to everything that it has
@@ -72,7 +74,7 @@ pub struct Trace {
 struct Inner {
     raw: RawTrace,
     tidy: OnceLock<Made>,
-    full: OnceLock<Made>,
+    full: OnceLock<Box<Made>>,
 }
 
 /// The tree of a trace.
@@ -221,7 +223,10 @@ impl Trace {
 
     /// The numbers of the tasks whose handles are awaited, each once.
     pub(crate) fn awaits(&self) -> Vec<u64> {
-        let live = self.inner.raw.live.iter();
+        let live = self.inner.raw.frames.iter();
+        if live.clone().all(|live| live.identity.is_plain()) {
+            return Vec::new();
+        }
         let mut awaits: Vec<u64> = live.flat_map(|live| live.identity.awaits()).collect();
         awaits.sort_unstable();
         awaits.dedup();
@@ -253,7 +258,7 @@ impl Trace {
         }
         let made = self.inner.full.get_or_init(|| {
             let making = &mut Making::new();
-            making.make(Detail::Full, &self.inner.raw)
+            Box::new(making.make(Detail::Full, &self.inner.raw))
         });
         made.tree(&self.inner.raw)
     }
@@ -305,6 +310,9 @@ struct Making {
     /// Room for a key.
     key: Key,
     paths: Arc<Paths>,
+    /// What was found for traces of the same form. Those that it was asked for are there for longer than
+    /// this.
+    known: HashMap<*const Form, Arc<Pattern>, BuildHasherDefault<Words>>,
 }
 
 impl Making {
@@ -312,12 +320,18 @@ impl Making {
         Self {
             key: Key::default(),
             paths: Paths::current(),
+            known: HashMap::default(),
         }
     }
 
     fn make(&mut self, detail: Detail, raw: &RawTrace) -> Made {
+        let form = Arc::as_ptr(raw.form());
+        if let Some(known) = self.known.get(&form) {
+            return Made::Alike(Arc::clone(known), OnceLock::new());
+        }
         let is_worth_it = pattern::may_have(raw);
         if is_worth_it && let Some(known) = pattern::find(&mut self.key, detail, raw, &self.paths) {
+            self.known.insert(form, Arc::clone(&known));
             return Made::Alike(known, OnceLock::new());
         }
         let grown = match detail {
@@ -325,13 +339,17 @@ impl Making {
             Detail::Full => full::tree(raw, &[]),
         };
         // It may have learnt of a workspace.
-        self.paths = Arc::clone(&grown.paths);
+        if !Arc::ptr_eq(&self.paths, &grown.paths) {
+            self.paths = Arc::clone(&grown.paths);
+            self.known.clear();
+        }
         if !is_worth_it {
             return Made::Alone(Box::new(grown.tree));
         }
         let pattern = Pattern::new(grown, raw);
         let paths = Arc::clone(&self.paths);
         let pattern = pattern::insert(&mut self.key, detail, raw, paths, pattern);
+        self.known.insert(form, Arc::clone(&pattern));
         Made::Alike(pattern, OnceLock::new())
     }
 }

@@ -17,7 +17,7 @@ use super::frame::{Frame, Times, walk};
 use crate::capture::RawTrace;
 use crate::symbol::Paths;
 pub(super) use key::{Detail, Key};
-pub(super) use known::{find, insert};
+pub(super) use known::{Words, find, insert};
 
 /// A tree for all raw traces with the same [`Key`].
 pub(crate) struct Pattern {
@@ -27,6 +27,8 @@ pub(crate) struct Pattern {
     seen: Vec<Seen>,
     /// Which frames have labels, and which of the labels of a trace in alphabetical order.
     labels: Vec<(usize, usize)>,
+    /// Whether there are no labels, and no frame has the times of several: so it is with most.
+    is_simple: bool,
 }
 
 /// What became of a raw trace: a tree, and of which live frames its times are.
@@ -59,8 +61,10 @@ impl Pattern {
             let label = frame.label()?;
             Some((at, known.binary_search(&label).ok()?))
         });
+        let labels: Vec<(usize, usize)> = labels.collect();
         Self {
-            labels: labels.collect(),
+            is_simple: labels.is_empty() && seen.windows(2).all(|two| two[0].at != two[1].at),
+            labels,
             tree,
             seen,
         }
@@ -107,6 +111,17 @@ impl Pattern {
     /// Tells of all frames that have a time or a label what these are in one of the traces. The frames
     /// are told by their positions in a walk.
     pub(super) fn each_own<'a>(&self, raw: &'a RawTrace, mut each: impl FnMut(usize, Own<'a>)) {
+        if self.is_simple {
+            for Seen { at, live, is_held } in &self.seen {
+                let own = Own {
+                    age: Some(raw.age(*live)),
+                    not_polled_for: is_held.then(|| raw.not_polled_for(*live)).flatten(),
+                    label: None,
+                };
+                each(*at, own);
+            }
+            return;
+        }
         let known = match &*self.labels {
             [] => Vec::new(),
             _ => key::labels(raw),
@@ -127,12 +142,9 @@ impl Pattern {
                 ..Own::default()
             };
             while let Some(Seen { live, is_held, .. }) = seen.next_if(|seen| seen.at == at) {
-                let Some(live) = raw.live.get(*live) else {
-                    continue;
-                };
-                own.age = own.age.max(Some(live.age));
+                own.age = own.age.max(Some(raw.age(*live)));
                 if *is_held {
-                    own.not_polled_for = own.not_polled_for.max(live.not_polled_for);
+                    own.not_polled_for = own.not_polled_for.max(raw.not_polled_for(*live));
                 }
             }
             each(at, own);

@@ -19,9 +19,9 @@ impl Trace {
             notes: notes.clone(),
         };
         let tidy = Tree { frames, notes };
-        let is_new = |set: Result<(), Made>| set.is_ok();
-        assert!(is_new(trace.inner.full.set(Made::Alone(Box::new(full)))));
-        assert!(is_new(trace.inner.tidy.set(Made::Alone(Box::new(tidy)))));
+        let full = trace.inner.full.set(Box::new(Made::Alone(Box::new(full))));
+        let tidy = trace.inner.tidy.set(Made::Alone(Box::new(tidy)));
+        assert!(full.is_ok() && tidy.is_ok(), "they are new");
         trace
     }
 }

@@ -20,7 +20,7 @@ use super::notes::Survey;
 use super::pattern::Grown;
 use crate::capture::{Entry, LeafKind, Marker, RawTrace, Stack};
 use crate::origin::Identity;
-use crate::symbol::{self, Paths, Symbols};
+use crate::symbol::{self, Paths, Symbol, Symbols};
 
 pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
@@ -114,9 +114,15 @@ fn parts<'a>(raw: &'a RawTrace, stack: &Stack, survey: &mut Survey) -> Vec<Part<
                 let symbols = symbol::resolve(address);
                 survey.see(&symbols);
                 let caller = caller.replace(address);
-                let between = caller.and_then(|caller| symbol::tail_caller(caller, &symbols));
+                let between =
+                    caller.and_then(|caller| symbol::tail_caller(caller, address, &symbols));
                 parts.extend(between.map(Part::TailCaller));
+                let is_recording = symbols.iter().any(Symbol::is_recording);
                 parts.push(Part::Functions(symbols, Vec::new()));
+                // What that calls is not shown, and so need not be looked up.
+                if is_recording {
+                    break;
+                }
             }
             Entry::Marker(index) => match (raw.marker(index), parts.last_mut()) {
                 (Some(marker), Some(Part::Functions(_, markers))) => markers.push(marker),

@@ -79,16 +79,19 @@ impl FastWalker {
 
     /// As `walk`. If it leads the same way as one before, it does not add frames. Whether that is so, or
     /// will be the next time: then it is the [`last_known`](Self::last_known).
+    ///
+    /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
     #[inline(never)]
     pub(crate) fn walk_or_know(
         &mut self,
         mark: Mark,
+        kind: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> (Reach, bool) {
         let (ip, registers) = here();
         let read = own_stack(&registers, mark);
-        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, read) {
+        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, kind) {
             return (Reach::Mark, true);
         }
         let start = registers.clone();
@@ -328,6 +331,16 @@ impl FastWalker {
         }
         Reach::Limit
     }
+}
+
+/// Whether the function to which `address` returns starts there. Where the tables do not say so, it may all
+/// the same.
+pub(super) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
+    let found = tables::while_loaded(|| {
+        let tables = tables::loaded(Generation::now());
+        tables.start_of_function_at(address.0.wrapping_sub(1))
+    });
+    found.flatten() == Some(start)
 }
 
 /// Reads the stack of this thread, from a function with these registers up to `mark`.

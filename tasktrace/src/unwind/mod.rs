@@ -235,15 +235,18 @@ impl Walker {
 
     /// As `walk`. If it leads the same way as one before, it does not add frames: then, or if it will be
     /// known again, it is the [`last_known`](Self::last_known).
+    ///
+    /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
     #[inline(never)]
     pub(crate) fn walk_or_know(
         &mut self,
         mark: Mark,
+        kind: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> (Reach, bool) {
         frames.clear();
-        match self.fast.walk_or_know(mark, limit, frames) {
+        match self.fast.walk_or_know(mark, kind, limit, frames) {
             (Reach::Lost, _) => (portable::walk(mark, limit, frames), false),
             known => known,
         }
@@ -269,6 +272,11 @@ impl Walker {
             reach => reach,
         }
     }
+}
+
+/// Whether the function to which `address` returns starts there, as far as that is known without its name.
+pub(crate) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
+    fast::is_in_function(address, start)
 }
 
 /// An address that no other living thread has.

@@ -1,12 +1,16 @@
 //! Where there is no fast walker, there is nothing to keep between walks.
 
-use super::{Interrupted, Known, Mark, PhysicalFrame, Reach};
+use super::{Interrupted, Known, Mark, PhysicalFrame, Reach, ReturnAddress};
 
 /// About the stack pointer of the function into which this is inlined.
 #[inline(always)]
 pub(super) fn stack_pointer() -> usize {
     let local = 0_u8;
     std::ptr::from_ref(std::hint::black_box(&local)).addr()
+}
+
+pub(super) fn is_in_function(_: ReturnAddress, _: usize) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -26,6 +30,7 @@ impl FastWalker {
     pub(crate) fn walk_or_know(
         &mut self,
         _: Mark,
+        _: usize,
         _: usize,
         _: &mut Vec<PhysicalFrame>,
     ) -> (Reach, bool) {

@@ -156,7 +156,7 @@ fn a_walk_that_is_known_again_is_the_same() {
         let turns: Vec<bool> = (0..DEEP).map(|at| (round / 2) >> at & 1 == 1).collect();
         turn_from_mark(&turns, &mut |mark| {
             assert_eq!(walker.walk(mark, usize::MAX, &mut walked), Reach::Mark);
-            let (reach, is_known) = walker.walk_or_know(mark, usize::MAX, &mut frames);
+            let (reach, is_known) = walker.walk_or_know(mark, 0, usize::MAX, &mut frames);
             assert_eq!(reach, Reach::Mark);
             if frames.is_empty() {
                 known_again += 1;

@@ -37,8 +37,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::draft::Draft;
 use super::live::{Around, Marker, Surroundings};
-use super::record::{LeafKind, RawTrace, Recorder};
+use super::record::{LeafKind, Recorder};
 use crate::origin::Identity;
 use crate::unwind::{Interrupted, Mark};
 
@@ -209,7 +210,7 @@ impl Walked {
 
 impl Sample {
     /// The stack as it belongs to a task.
-    pub(crate) fn trace(&mut self, task: u64) -> Result<RawTrace, NoSample> {
+    pub(crate) fn trace(&mut self, task: u64) -> Result<Draft, NoSample> {
         let mark = self.tasks.get(&task).ok_or(NoSample::Over)?;
         let mark = mark.ok_or(NoSample::OtherStack)?;
         let recorder = &mut self.recorder;

@@ -11,6 +11,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
 use super::*;
+use crate::sync::Arc;
 
 /// A waker that an executor of one task waits for.
 struct Signal(Notify);
@@ -67,8 +68,9 @@ fn run_until_captured(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
 }
 
 fn ask(exchange: &Exchange<u32>) -> Result<u32, End> {
-    let waiter = exchange.ask()?;
-    waiter.wait(None).expect("there was no deadline")
+    let answer = exchange.ask()?;
+    assert!(answer.wait(None), "there was no deadline");
+    answer.take().expect("it is taken once")
 }
 
 fn finish(exchange: &Exchange<u32>) {
@@ -259,8 +261,8 @@ fn a_request_can_be_taken_back_at_any_time() {
         let asker = thread::spawn({
             let exchange = exchange.clone();
             move || {
-                if let Ok(waiter) = exchange.ask() {
-                    exchange.withdraw(&waiter);
+                if let Ok(answer) = exchange.ask() {
+                    exchange.withdraw(&answer);
                 }
             }
         });

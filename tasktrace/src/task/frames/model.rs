@@ -33,31 +33,59 @@ fn name(frame: &Copied) -> &'static str {
     frame.identity.origin().name()
 }
 
+type Reader = fn(&Frames) -> Option<Vec<Copied>>;
+
+fn copy(frames: &Frames) -> Option<Vec<Copied>> {
+    let mut words = Vec::new();
+    let gone = frames.gone();
+    let is_copied = frames.try_copy(&mut words);
+    is_copied
+        .then(|| frames.complete(&words, &gone, &Some))
+        .flatten()
+}
+
+fn peek(frames: &Frames) -> Option<Vec<Copied>> {
+    let peeked = frames.peek(|slots| {
+        let mut seen = Vec::new();
+        let is_all = slots.each(|_, frame| {
+            seen.push(Copied {
+                key: frame.key,
+                parent: frame.parent,
+                // SAFETY: only pointers to what is static are stored in slots.
+                identity: Identity::Static(unsafe { &*frame.meta }),
+                since: frame.since,
+                stamp: frame.stamp,
+                own_waker: frame.own_waker,
+            });
+        });
+        is_all.then_some(seen)
+    });
+    peeked.flatten()
+}
+
 /// Lets the owner `change` what `prepare` has made, and hands what a reader sees to `check`.
 fn model<T: Send + 'static>(
     prepare: impl Fn(&Frames) -> T + Send + Sync + 'static,
     change: impl Fn(&Frames, T) + Send + Sync + 'static,
     check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
 ) {
-    loom::model(move || {
-        let frames = Arc::new(Frames::new());
-        let prepared = prepare(&frames);
-        let reader = {
-            let frames = frames.clone();
-            thread::spawn(move || {
-                let mut words = Vec::new();
-                let gone = frames.gone();
-                let is_copied = frames.try_copy(&mut words);
-                is_copied
-                    .then(|| frames.complete(&words, &gone, &Some))
-                    .flatten()
-            })
-        };
-        change(&frames, prepared);
-        if let Some(copy) = reader.join().unwrap() {
-            check(copy);
-        }
-    });
+    let parts = StdArc::new((prepare, change, check));
+    for read in [copy as Reader, peek] {
+        let parts = StdArc::clone(&parts);
+        loom::model(move || {
+            let (prepare, change, check) = &*parts;
+            let frames = Arc::new(Frames::new());
+            let prepared = prepare(&frames);
+            let reader = {
+                let frames = frames.clone();
+                thread::spawn(move || read(&frames))
+            };
+            change(&frames, prepared);
+            if let Some(copy) = reader.join().unwrap() {
+                check(copy);
+            }
+        });
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::capture::{Marker, Numbers, RawTrace, Way};
+use crate::capture::{Form, HasKey, Marker, Numbers, Way};
 use crate::origin::{Identity, Origin};
 
 /// Which tree.
@@ -41,22 +41,22 @@ impl Key {
     }
 
     /// Whether there is no point in one: the trace is hardly like another.
-    pub(super) fn is_too_long(raw: &RawTrace) -> bool {
-        let RawTrace { stacks, live, .. } = raw;
+    pub(super) fn is_too_long(raw: &Form) -> bool {
+        let Form { stacks, frames, .. } = raw;
         let markers = raw.markers().len();
         let most_polls = stacks.len().saturating_mul(markers);
         let steps: usize = stacks.iter().map(|stack| stack.way.len()).sum();
-        3 * (stacks.len() + markers + live.len()) + most_polls > LONGEST || steps > LONGEST_WAYS
+        3 * (stacks.len() + markers + frames.len()) + most_polls > LONGEST || steps > LONGEST_WAYS
     }
 
     /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.
     pub(super) fn fill(
         &mut self,
         detail: Detail,
-        raw: &RawTrace,
+        raw: &Form,
         mut number: impl FnMut(&Arc<Way>) -> u64,
     ) {
-        let RawTrace { stacks, live, .. } = raw;
+        let Form { stacks, frames, .. } = raw;
         let markers = raw.markers();
         let words = &mut self.words;
         words.clear();
@@ -66,7 +66,7 @@ impl Key {
             raw.elsewhere as u64,
             stacks.len() as u64,
             markers.len() as u64,
-            live.len() as u64,
+            frames.len() as u64,
         ]);
         for stack in &**stacks {
             words.extend([
@@ -80,7 +80,7 @@ impl Key {
             }
         }
         let labels = labels(raw);
-        let mut keys = Numbers::of(live);
+        let mut keys = Numbers::of(frames);
         for marker in markers {
             let number = match marker {
                 Marker { task, .. } if *task != raw.task => OTHER_TASK,
@@ -89,16 +89,15 @@ impl Key {
             };
             push(words, number, marker.own_waker, &marker.identity, &labels);
         }
-        let mut keys = Numbers::of(live);
-        for frame in live {
+        let mut keys = Numbers::of(frames);
+        for frame in frames {
             let parent = find(&mut keys, frame.parent);
-            let is_held = frame.not_polled_for.is_some();
-            push(words, parent, is_held, &frame.identity, &labels);
+            push(words, parent, frame.is_held, &frame.identity, &labels);
         }
     }
 }
 
-fn find(keys: &mut Numbers<'_>, key: u64) -> u64 {
+fn find(keys: &mut Numbers<'_, impl HasKey>, key: u64) -> u64 {
     match key {
         0 => TASK,
         key => keys.find(key).map_or(UNKNOWN, |at| at as u64 + LIVE),
@@ -132,9 +131,9 @@ fn push(words: &mut Vec<u64>, number: u64, flag: bool, identity: &Identity, labe
 }
 
 /// The labels of a raw trace in alphabetical order, each once.
-pub(super) fn labels(raw: &RawTrace) -> Vec<&str> {
+pub(super) fn labels(raw: &Form) -> Vec<&str> {
     let markers = raw.markers().iter().map(|marker| &marker.identity);
-    let identities = markers.chain(raw.live.iter().map(|live| &live.identity));
+    let identities = markers.chain(raw.frames.iter().map(|frame| &frame.identity));
     let mut labels: Vec<&str> = identities.filter_map(Identity::label_str).collect();
     labels.sort_unstable();
     labels.dedup();

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
 use super::{Detail, Key, Pattern, walk};
-use crate::capture::{RawTrace, Way};
+use crate::capture::{Form, Way};
 use crate::symbol::Paths;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
@@ -36,7 +36,7 @@ fn lock() -> MutexGuard<'static, Option<Known>> {
 pub(in crate::trace) fn find(
     key: &mut Key,
     detail: Detail,
-    raw: &RawTrace,
+    raw: &Form,
     paths: &Arc<Paths>,
 ) -> Option<Arc<Pattern>> {
     let mut known = lock();
@@ -52,7 +52,7 @@ pub(in crate::trace) fn find(
 pub(in crate::trace) fn insert(
     key: &mut Key,
     detail: Detail,
-    raw: &RawTrace,
+    raw: &Form,
     paths: Arc<Paths>,
     pattern: Pattern,
 ) -> Arc<Pattern> {
@@ -125,7 +125,7 @@ impl Eq for Numbered {}
 
 /// For words that nobody chooses who means harm: the addresses and the numbers in a raw trace.
 #[derive(Default)]
-struct Words(u64);
+pub(in crate::trace) struct Words(u64);
 
 impl Words {
     fn add(&mut self, word: u64) {

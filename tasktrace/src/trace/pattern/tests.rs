@@ -27,7 +27,8 @@ fn raw(task: u64, frames: Frames<'_>) -> RawTrace {
         age: Duration::from_secs(*age),
         not_polled_for: not_polled.map(Duration::from_secs),
     });
-    RawTrace::snapshot(root, live.collect())
+    let live: Vec<Live> = live.collect();
+    RawTrace::snapshot(&root, &live)
 }
 
 fn told(tree: &Tree) -> Vec<String> {

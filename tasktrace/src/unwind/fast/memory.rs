@@ -30,13 +30,7 @@ pub(super) struct Course {
 }
 
 impl Course {
-    fn is_same(
-        &self,
-        ip: usize,
-        registers: &Registers,
-        mark: Mark,
-        read: &impl Fn(usize) -> Option<usize>,
-    ) -> bool {
+    fn is_same(&self, ip: usize, registers: &Registers, mark: Mark) -> bool {
         self.ip == ip
             && self.mark == mark
             && self.stack_pointer == registers.stack_pointer
@@ -44,9 +38,23 @@ impl Course {
                 .frame_pointer
                 .is_none_or(|used| used == registers.frame_pointer)
             && self.link.is_none_or(|used| registers.link == Some(used))
-            // One after the other.
-            && (self.words.iter()).all(|word| read(word.address) == Some(word.value))
+            // One after the other. SAFETY: this walk has begun and will end where the one did that has
+            // read these words, and so far it has led the same way.
+            && (self.words.iter()).all(|word| unsafe { read(word.address) } == word.value)
     }
+}
+
+/// A word of the stack.
+///
+/// # Safety
+///
+/// A walk that began and ended where this one does has read it, after words that are now as they were then.
+/// So the tables, which are the same, say that a register is saved there.
+#[inline(always)]
+unsafe fn read(address: usize) -> usize {
+    // SAFETY: as asserted by the caller, it is aligned, and on the stack of this thread. It is read as a
+    // plain integer, volatile, because it belongs to no object that the compiler knows.
+    unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() }
 }
 
 struct Entry {
@@ -54,9 +62,10 @@ struct Entry {
     known: Known,
 }
 
-/// The last few walks that began and ended at the same places are in one set.
+/// The last few walks that began and ended at the same places, in polls of what is called alike, are in
+/// one set.
 const WAYS: usize = 8;
-const SETS_LOG2: u32 = 4;
+const SETS_LOG2: u32 = 5;
 
 /// Longer ones are not kept.
 pub(super) const LONGEST: usize = 128;
@@ -70,18 +79,18 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Looks for a walk from here. If there is one, it is the [`last`](Self::last).
+    ///
+    /// `kind` is any number, which is the same for walks that are likely to be: where they begin and end
+    /// does not tell tasks of different types apart.
     #[inline]
     pub(super) fn find(
         &mut self,
         ip: usize,
         registers: &Registers,
         mark: Mark,
-        read: impl Fn(usize) -> Option<usize>,
+        kind: usize,
     ) -> bool {
-        // Which function of the marked one's was called tells tasks of different types apart: where
-        // calls push the return address, it is there.
-        let called = read(mark.0.wrapping_sub(size_of::<usize>())).unwrap_or(0);
-        let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ called.rotate_left(13);
+        let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ kind.rotate_left(13);
         let hash = (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.last = (hash >> (u64::BITS - SETS_LOG2)) as usize;
         let Some(set) = self.sets.get_mut(self.last) else {
@@ -89,7 +98,7 @@ impl Memory {
         };
         let is_it = |entry: &Option<Box<Entry>>| {
             let entry = entry.as_ref();
-            entry.is_some_and(|entry| entry.course.is_same(ip, registers, mark, &read))
+            entry.is_some_and(|entry| entry.course.is_same(ip, registers, mark))
         };
         let Some(at) = set.iter().position(is_it) else {
             return false;

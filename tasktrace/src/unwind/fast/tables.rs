@@ -48,6 +48,21 @@ impl Tables {
             .is_some_and(rule::is_outermost)
     }
 
+    /// Where the function that is at `address` starts.
+    pub(super) fn start_of_function_at(&self, address: usize) -> Option<usize> {
+        let module = self.module_of(address)?;
+        let entry = module.index.table()?.fde_for_address(
+            &module.table,
+            &module.bases,
+            address as u64,
+            EhFrame::cie_from_offset,
+        );
+        let entry = entry.ok()?;
+        // The index has only where functions start.
+        let is_in_it = entry.contains(address as u64);
+        is_in_it.then(|| entry.initial_address() as usize)
+    }
+
     fn row_at<'a>(
         &self,
         address: usize,
