@@ -2,16 +2,23 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openPage, shown, startBrowser } from "./support/browser.js";
-import { startServer } from "./support/server.js";
+import { startBoth } from "./support/both.js";
+import { eventually, newData, openPage, pauseWhen, shown } from "./support/browser.js";
 
-let browser, server;
+let browser, server, stop;
 before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+  ({ browser, server, stop } = await startBoth());
 });
-after(() => Promise.all([browser.close(), server.kill()]));
+after(() => stop?.());
 
 const box = (page, name) => page.locator(`#flame .box[aria-label^="${name},"]`);
+
+/** Pauses when each task has told where it waits. */
+const pauseComplete = (page) =>
+  pauseWhen(page, async () => {
+    const complete = ["varied::write, 24", "Mutex::lock, 24", "varied::session, 9", "varied::query, 2", "Semaphore::acquire, 7"];
+    for (const box of complete) assert.equal(await page.locator(`#flame .box[aria-label$="${box} tasks"]`).count(), 1, box);
+  });
 
 /** How wide a box is, of the whole. */
 async function part(page, name) {
@@ -21,7 +28,7 @@ async function part(page, name) {
 
 test("as wide as there are tasks", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
-  await page.locator("#pause").click();
+  await pauseComplete(page);
   const total = Number((await page.locator("#shown").innerText()).match(/^\d+/)[0]);
   assert.match(await box(page, "all tasks").getAttribute("aria-label"), new RegExp(`, ${total} tasks$`));
   assert.ok(Math.abs((await part(page, "page_server::varied::write")) - 24 / total) < 0.01);
@@ -33,18 +40,19 @@ test("as wide as there are tasks", async () => {
 
 test("as wide as they have waited", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
-  await page.locator("#pause").click();
   await page.locator("#weight").selectOption("waited");
-  // It wakes all the time, so next to nothing of the waiting is its.
-  assert.match(await box(page, "page_server::varied::write").getAttribute("aria-label"), /, ([\d.]+s|\d+m\d+s)$/);
-  assert.equal(await box(page, "page_server::varied::tick").count(), 0);
-  assert.match(await page.locator("#flame-note").innerText(), /too narrow to draw/);
+  await eventually(async () => {
+    assert.match(await box(page, "page_server::varied::write").getAttribute("aria-label"), /, ([\d.]+s|\d+m\d+s)$/);
+    // It wakes all the time, so next to nothing of the waiting is its.
+    assert.equal(await box(page, "page_server::varied::tick").count(), 0);
+    assert.match(await page.locator("#flame-note").innerText(), /too narrow to draw/);
+  });
   await close();
 });
 
 test("zooms in and out, by mouse and by keys", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
-  await page.locator("#pause").click();
+  await pauseComplete(page);
   await box(page, "page_server::varied::session").click();
   assert.ok((await part(page, "page_server::varied::session")) > 0.99);
   assert.equal(await box(page, "page_server::varied::write").count(), 0);
@@ -66,6 +74,7 @@ test("zooms in and out, by mouse and by keys", async () => {
 
 test("leads to the tasks, and shows those that are looked for", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
+  await pauseComplete(page);
   await page.locator("#search").fill("order");
   await shown(page, "24 of ");
   assert.match(await box(page, "all tasks").getAttribute("aria-label"), /, 24 tasks$/);
@@ -82,8 +91,7 @@ test("stays where it is zoomed to when data comes", async () => {
   await page.locator("#rate").selectOption("1000");
   await box(page, "page_server::varied::session").click();
   server.next();
-  await page.evaluate(() => (window.before = document.getElementById("status-text").textContent));
-  await page.waitForFunction(() => document.getElementById("status-text").textContent !== window.before);
-  assert.ok((await part(page, "page_server::varied::session")) > 0.99);
+  await newData(page);
+  await eventually(async () => assert.ok((await part(page, "page_server::varied::session")) > 0.99));
   await close();
 });

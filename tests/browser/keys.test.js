@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { health, openPage, rows, shown, startBrowser } from "./support/browser.js";
-import { startServer } from "./support/server.js";
+import { startBoth } from "./support/both.js";
+import { eventually, health, openPage, rows, shown } from "./support/browser.js";
 
-let browser, server;
+let browser, server, stop;
 before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+  ({ browser, server, stop } = await startBoth());
 });
-after(() => Promise.all([browser.close(), server.kill()]));
+after(() => stop?.());
 
 const focused = (page) => page.evaluate(() => document.activeElement.id);
 const current = (page, list = "list") =>
@@ -26,16 +26,16 @@ test("from a search to a task and back", async () => {
   await shown(page, "24 of ");
   await page.keyboard.press("Enter");
   assert.equal(await focused(page), "list");
-  assert.match(await current(page), /varied::write/);
+  await eventually(async () => assert.match(await current(page), /^▸ 24 .*varied::write/));
   await page.keyboard.press("l");
   await page.keyboard.press("j");
   await page.keyboard.press("j");
-  assert.match(await current(page), /^#\d+ "order \d+"/);
+  await eventually(async () => assert.match(await current(page), /^#\d+ "order \d+"/));
   await page.keyboard.press("Enter");
   await page.locator("#detail h2", { hasText: /^Task \d+$/ }).waitFor();
   // To the left is its group.
   await page.keyboard.press("h");
-  assert.match(await current(page), /^▸ 24 .*varied::write/);
+  await eventually(async () => assert.match(await current(page), /^▸ 24 .*varied::write/));
   await page.keyboard.press("Escape");
   await page.locator("#detail").waitFor({ state: "hidden" });
   await page.keyboard.press("Escape");
@@ -73,7 +73,7 @@ test("views, help, order and what looks wrong", async () => {
   await page.keyboard.press("3");
   assert.equal(await selected(), "Awaited by");
   await page.keyboard.press("j");
-  assert.match(await current(page, "forest"), /varied::debit/);
+  await eventually(async () => assert.match(await current(page, "forest"), /varied::debit/));
   await page.keyboard.press("1");
   await page.keyboard.press("?");
   assert.equal(await page.locator("#help").evaluate((help) => help.open), true);
@@ -126,8 +126,11 @@ test("rows tell their place in the tree", async () => {
   await page.keyboard.press("/");
   await page.keyboard.type("write");
   await page.keyboard.press("Enter");
+  await eventually(async () => assert.match(await current(page), /^▸ 24 .*varied::write/));
   await page.keyboard.press("ArrowRight");
-  const levels = await page.locator(".row").evaluateAll((rows) => rows.slice(0, 3).map((row) => [row.getAttribute("role"), row.getAttribute("aria-level")]));
-  assert.deepEqual(levels, [["treeitem", "1"], ["treeitem", "2"], ["treeitem", "2"]]);
+  await eventually(async () => {
+    const levels = await page.locator(".row").evaluateAll((rows) => rows.slice(0, 3).map((row) => [row.getAttribute("role"), row.getAttribute("aria-level")]));
+    assert.deepEqual(levels, [["treeitem", "1"], ["treeitem", "2"], ["treeitem", "2"]]);
+  });
   await close();
 });

@@ -2,40 +2,44 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { health, openPage, row, rows, shown, startBrowser } from "./support/browser.js";
-import { startServer } from "./support/server.js";
+import { startBoth } from "./support/both.js";
+import { eventually, group, health, openPage, row, rows, shown } from "./support/browser.js";
 
-let browser, server;
+let browser, server, stop;
 before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+  ({ browser, server, stop } = await startBoth());
 });
-after(() => Promise.all([browser.close(), server.kill()]));
+after(() => stop?.());
 
 test("what looks wrong comes first, and the rest in groups", async () => {
   const { page, close } = await openPage(browser, server.url);
-  const all = await rows(page);
-  const states = ["deadlock", "deadlock", "blocks thread", "no waker", "held, not polled", "suspended"];
-  states.forEach((state, at) => assert.match(all[at], new RegExp(state)));
-  assert.match(all[2], /checksum std::thread::sleep in checksum/);
-  assert.match(all[5], /^▸ 24 page_server::varied::write "order \d+" and others tokio::sync::Mutex::lock in write at page_server\/varied\.rs:\d+:\d+/);
+  await eventually(async () => {
+    const all = await rows(page);
+    const states = ["deadlock", "deadlock", "blocks thread", "no waker", "held, not polled", "suspended"];
+    states.forEach((state, at) => assert.match(all[at], new RegExp(state)));
+    assert.match(all[2], /checksum std::thread::sleep in checksum/);
+    assert.match(all[5], /^▸ 24 page_server::varied::write "order \d+" and others tokio::sync::Mutex::lock in write at page_server\/varied\.rs:\d+:\d+/);
 
-  const wrong = await page.locator("#wrong li").allInnerTexts();
-  assert.match(wrong[0], /^deadlock task \d+ → task \d+ → task \d+$/);
-  assert.match(wrong[1], /^blocks thread checksum in thread::sleep, /);
+    const wrong = await page.locator("#wrong li").allInnerTexts();
+    assert.match(wrong[0], /^deadlock task \d+ → task \d+ → task \d+$/);
+    assert.match(wrong[1], /^blocks thread checksum in thread::sleep, /);
+  });
   await close();
 });
 
 test("a group unfolds to its tasks, with state, times, label and where they were spawned", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#query=order" });
-  const group = row(page, "varied::write");
-  assert.equal(await group.getAttribute("aria-expanded"), "false");
-  await group.locator("[data-part=fold]").click();
+  const orders = group(page, "varied::write", 24);
+  assert.equal(await orders.getAttribute("aria-expanded"), "false");
+  await orders.locator("[data-part=fold]").click();
   const member = row(page, '"order 1007"');
   await member.waitFor();
-  const text = (await member.innerText()).replace(/\s+/g, " ");
-  assert.match(text, /^#\d+ "order 1007" spawned at page_server\/varied\.rs:\d+:\d+ suspended [\d.]+m?s [\d.]+m?s \d+$/);
-  assert.equal(await row(page, "varied::write").getAttribute("aria-expanded"), "true");
-  await row(page, "varied::write").locator("[data-part=fold]").click();
+  await eventually(async () => {
+    const text = (await member.innerText()).replace(/\s+/g, " ");
+    assert.match(text, /^#\d+ "order 1007" spawned at page_server\/varied\.rs:\d+:\d+ suspended (?:\d+m)?[\d.]+s (?:\d+m)?[\d.]+s \d+$/);
+  });
+  assert.equal(await orders.getAttribute("aria-expanded"), "true");
+  await orders.locator("[data-part=fold]").click();
   await member.waitFor({ state: "detached" });
   await close();
 });
@@ -67,12 +71,12 @@ test("search finds by name, label, resource, file and number", async () => {
 test("states are chosen by chips that count", async () => {
   const { page, close } = await openPage(browser, server.url);
   const chip = (name) => page.locator("#states button", { hasText: name });
-  assert.equal(await chip("running").locator(".chip-count").innerText(), "1");
+  await eventually(async () => assert.equal(await chip("running").locator(".chip-count").innerText(), "1"));
   await chip("running").click();
-  assert.equal((await rows(page)).length, 1);
+  await eventually(async () => assert.equal((await rows(page)).length, 1));
   assert.equal(await chip("running").getAttribute("aria-pressed"), "true");
   await chip("looks wrong").click();
-  assert.equal((await rows(page)).length, 5);
+  await eventually(async () => assert.equal((await rows(page)).length, 5));
   assert.match(await page.evaluate(() => location.hash), /state=wrong/);
   await chip("looks wrong").click();
   assert.equal(await chip("all").getAttribute("aria-pressed"), "true");
@@ -81,21 +85,23 @@ test("states are chosen by chips that count", async () => {
 
 test("it can be sorted, either way, and ungrouped", async () => {
   const { page, close } = await openPage(browser, server.url);
-  const first = async () => (await rows(page))[0];
+  const firstIs = (text) => eventually(async () => assert.match((await rows(page))[0], text));
   await page.locator("#sort").selectOption("count");
-  assert.match(await first(), /^▸ 24 .*write/);
+  await firstIs(/^▸ 24 .*write/);
   await page.locator("#sort").selectOption("polls");
-  assert.match(await first(), /varied::tick/);
+  await firstIs(/varied::tick/);
   await page.locator("#sort").selectOption("name");
-  assert.match(await first(), /varied::checksum/);
+  await firstIs(/varied::checksum/);
   await page.locator("#reverse").click();
-  assert.match(await first(), /varied::write/);
+  await firstIs(/varied::write/);
   await page.locator("#reverse").click();
   await page.locator("#grouped").click();
   await page.locator("#sort").selectOption("number");
-  const numbers = (await rows(page)).map((text) => Number(text.match(/^#(\d+)/)[1]));
-  assert.ok(numbers.length > 10);
-  assert.deepEqual(numbers, numbers.toSorted((one, other) => one - other));
+  await eventually(async () => {
+    const numbers = (await rows(page)).map((text) => Number(text.match(/^#(\d+)/)[1]));
+    assert.ok(numbers.length > 10);
+    assert.deepEqual(numbers, numbers.toSorted((one, other) => one - other));
+  });
   await close();
 });
 
@@ -105,7 +111,7 @@ test("it is live: tasks end and begin", async () => {
   await row(page, '"guest 1"').waitFor();
   server.next();
   await row(page, '"guest 2"').waitFor();
-  assert.equal(await page.locator(".row", { hasText: '"guest 1"' }).count(), 0);
+  await eventually(async () => assert.equal(await page.locator(".row", { hasText: '"guest 1"' }).count(), 0));
   await close();
 });
 

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { health, openPage, row, startBrowser } from "./support/browser.js";
-import { startServer } from "./support/server.js";
+import { startBoth } from "./support/both.js";
+import { eventually, health, openPage, row } from "./support/browser.js";
 
-let browser, server;
+let browser, server, stop;
 before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+  ({ browser, server, stop } = await startBoth());
 });
-after(() => Promise.all([browser.close(), server.kill()]));
+after(() => stop?.());
 
 /** How bright the page is, from 0 to 255. */
 const brightness = (page) => page.evaluate(() => Number(getComputedStyle(document.body).backgroundColor.match(/\d+/)[0]));
@@ -45,16 +45,19 @@ const leastContrast = (page) =>
 
 test("as the system has it, or as the reader wants it, and that is remembered", async () => {
   const { page, close } = await openPage(browser, server.url, { colorScheme: "dark" });
-  assert.ok((await brightness(page)) < 60);
+  const isDark = () => eventually(async () => assert.ok((await brightness(page)) < 60));
+  const isLight = () => eventually(async () => assert.ok((await brightness(page)) > 200));
+  await isDark();
   await page.emulateMedia({ colorScheme: "light" });
-  assert.ok((await brightness(page)) > 200);
+  await isLight();
   // Light, then dark.
   await page.locator("#theme").click();
+  await isLight();
   await page.locator("#theme").click();
-  assert.ok((await brightness(page)) < 60);
+  await isDark();
   await page.reload();
   await health(page, "live");
-  assert.ok((await brightness(page)) < 60);
+  await isDark();
   await close();
 });
 
@@ -64,8 +67,10 @@ test("all text can be read", async () => {
     await row(page, "varied::forgets").click();
     for (const tab of ["flame", "awaits", "tasks"]) {
       await page.locator(`#tab-${tab}`).click();
-      const [contrast, where] = await leastContrast(page);
-      assert.ok(contrast >= 4.5, `${contrast} of ${where} (${colorScheme}, ${tab})`);
+      await eventually(async () => {
+        const [contrast, where] = await leastContrast(page);
+        assert.ok(contrast >= 4.5, `${contrast} of ${where} (${colorScheme}, ${tab})`);
+      });
     }
     await close();
   }
@@ -82,18 +87,24 @@ test("on a phone nothing is wider than the screen, and what is open covers the r
     );
   for (const tab of ["flame", "awaits", "tasks"]) {
     await page.locator(`#tab-${tab}`).tap();
-    assert.equal(await overflow(), 0, tab);
-    assert.deepEqual(await outside(), [], tab);
+    await eventually(async () => {
+      assert.equal(await overflow(), 0, tab);
+      assert.deepEqual(await outside(), [], tab);
+    });
   }
   // A good half of the screen is the list's.
-  const list = await page.locator("#list").boundingBox();
-  assert.ok(list.height > 370, `${list.height}`);
+  await eventually(async () => {
+    const list = await page.locator("#list").boundingBox();
+    assert.ok(list.height > 370, `${list.height}`);
+  });
   await row(page, "varied::write").tap();
   const detail = page.locator("#detail");
-  assert.equal(await overflow(), 0);
-  assert.deepEqual(await outside(), []);
-  const box = await detail.boundingBox();
-  assert.deepEqual([box.x, box.y, box.width, box.height], [0, 0, 375, 740]);
+  await eventually(async () => {
+    assert.equal(await overflow(), 0);
+    assert.deepEqual(await outside(), []);
+    const box = await detail.boundingBox();
+    assert.deepEqual([box.x, box.y, box.width, box.height], [0, 0, 375, 740]);
+  });
   await detail.locator(".close").tap();
   await detail.waitFor({ state: "hidden" });
   await close();

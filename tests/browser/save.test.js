@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { openPage, row, startBrowser } from "./support/browser.js";
-import { startServer } from "./support/server.js";
+import { startBoth } from "./support/both.js";
+import { eventually, openPage, row } from "./support/browser.js";
 
-let browser, server;
+let browser, server, stop;
 before(async () => {
-  [browser, server] = await Promise.all([startBrowser(), startServer()]);
+  ({ browser, server, stop } = await startBoth());
 });
-after(() => Promise.all([browser.close(), server.kill()]));
+after(() => stop?.());
 
 async function download(page, selector) {
   if (!(await page.locator("#save").evaluate((menu) => menu.open))) await page.locator("#save summary").click();
@@ -28,13 +28,14 @@ test("what is open is copied as text, else all", async () => {
   assert.match(all, /^page_server, process \d+, .*Z: \d+ tasks in \d+ groups\n/);
   assert.match(all, /\n! task \d+ page_server::varied::debit "account 17", suspended /);
 
-  await row(page, "varied::write").click();
-  await page.locator("#detail [data-do=copy]").click();
-  await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("24 tasks"));
-  assert.match(
-    await copied(),
-    /^24 tasks page_server::varied::write, suspended .*\n {2}task \d+ "order \d+", .* and 19 more\n {2}╼ page_server::varied::write "order \d+" and others at tests\/src\/bin\/page_server\/varied\.rs:\d+:\d+ .*\n {3}└╼ tokio::sync::Mutex::lock at tokio-.*\n$/,
-  );
+  await eventually(async () => {
+    await row(page, "varied::write").click();
+    await page.locator("#detail [data-do=copy]").click();
+    assert.match(
+      await copied(),
+      /^24 tasks page_server::varied::write, suspended .*\n {2}task \d+ "order \d+", .* and 19 more\n {2}╼ page_server::varied::write "order \d+" and others at tests\/src\/bin\/page_server\/varied\.rs:\d+:\d+ .*\n {3}└╼ tokio::sync::Mutex::lock at tokio-.*\n$/,
+    );
+  });
   await close();
 });
 
@@ -47,8 +48,10 @@ test("dumps are saved in each format, of the kind that is chosen", async () => {
   assert.equal(JSON.parse(json.bytes).schema, "tasktrace.dump/1");
   const pprof = await download(page, "[data-file='dump.pb.gz']");
   assert.deepEqual([...pprof.bytes.subarray(0, 2)], [0x1f, 0x8b]);
-  const folded = await download(page, "[data-file='dump.folded']");
-  assert.match(folded.bytes.toString(), /page_server::varied::write;tokio::sync::Mutex::lock 24\n/);
+  await eventually(async () => {
+    const folded = await download(page, "[data-file='dump.folded']");
+    assert.match(folded.bytes.toString(), /page_server::varied::write;tokio::sync::Mutex::lock 24\n/);
+  });
   const svg = await download(page, "[data-file='dump.svg']");
   assert.match(svg.bytes.toString(), /<svg/);
   const view = await download(page, "#save-view");

@@ -1,7 +1,11 @@
 // The browser, and the page in it as a reader sees it.
 
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
+
+/** As long as the machine may be busy with something else, in milliseconds. */
+const PATIENCE = 30_000;
 
 export async function startBrowser() {
   return chromium.launch({
@@ -29,7 +33,7 @@ export async function openPage(browser, url, { hash = "", ...options } = {}) {
     ...options,
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(PATIENCE);
   const origin = new URL(url).origin;
   const complaints = [];
   const foreign = [];
@@ -71,6 +75,46 @@ export function health(page, expected) {
   return page.waitForFunction((expected) => document.body.dataset.health === expected, expected);
 }
 
+/**
+ * Waits until something holds: data comes again and again, and on a busy machine some of it shows
+ * tasks that were just being polled, or did not answer in time. Throws what did not hold at the last.
+ */
+export async function eventually(holds) {
+  const deadline = performance.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await holds();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await sleep(50);
+  }
+}
+
+/** Waits until the page has got newer data. */
+export async function newData(page) {
+  const before = await page.locator("#status-text").textContent();
+  await page.waitForFunction(
+    (before) => document.body.dataset.health === "live" && document.getElementById("status-text").textContent !== before,
+    before,
+  );
+}
+
+/** Pauses at data of which something holds: none comes after it. */
+export async function pauseWhen(page, holds) {
+  await eventually(async () => {
+    await page.locator("#pause").click();
+    await health(page, "paused");
+    try {
+      await holds();
+    } catch (error) {
+      await page.locator("#pause").click();
+      await newData(page);
+      throw error;
+    }
+  });
+}
+
 /** The rows of a list that are drawn, from the top. */
 export async function rows(page, list = "#list") {
   const all = await page.locator(`${list} .row`).evaluateAll((rows) =>
@@ -81,6 +125,10 @@ export async function rows(page, list = "#list") {
 
 /** The row in which there is this text. */
 export const row = (page, text, list = "#list") => page.locator(`${list} .row`, { hasText: text }).first();
+
+/** The row of the group that has so many tasks, which it has when all of them have answered. */
+export const group = (page, text, count) =>
+  page.locator("#list .row", { hasText: text, has: page.locator(".count", { hasText: new RegExp(`^${count}$`) }) });
 
 /** Waits until there are so many tasks shown as it says. */
 export const shown = (page, text) => page.locator("#shown", { hasText: text }).waitFor();

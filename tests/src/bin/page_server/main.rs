@@ -2,14 +2,21 @@
 //! `tests/browser/`.
 //!
 //! Its argument is `varied` or the number of tasks that it is to have. It prints where the page is
-//! when the tasks are there, does what is on each line of its input, and ends when that does.
+//! when the tasks are as they will stay, does what is on each line of its input, and ends when that
+//! does.
 
 mod many;
 mod varied;
 
 use std::io::{BufRead, stdin};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use tasktrace::Dump;
 use tasktrace_tests::multi_thread;
+
+/// Longer than it takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
     let kind = std::env::args().nth(1).unwrap_or_else(|| "varied".into());
@@ -35,4 +42,22 @@ fn main() {
     }
     // Some threads are blocked for good.
     std::process::exit(0);
+}
+
+/// Waits until the tasks are as they will stay, so that no test sees them on their way.
+///
+/// # Panics
+///
+/// If they do not come there, with where they are instead.
+fn wait_until(is_there: impl Fn(&Dump) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let dump = tasktrace::snapshot();
+        if is_there(&dump) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not there yet:\n{dump}");
+        // Leaves the processors to the tasks.
+        thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tasktrace::{TaskState, traced};
+use tasktrace::{TaskDump, TaskState, traced};
 use tasktrace_tests::HOUR;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Notify};
@@ -19,14 +19,10 @@ pub(crate) fn start(runtime: &Runtime, tasks: usize) {
             _ => drop(tasktrace::spawn(connection(number, Arc::clone(&news)))),
         }
     }
-    let is_there = || {
-        let dump = tasktrace::snapshot();
-        let suspended = |task: &&tasktrace::TaskDump| *task.state() == TaskState::Suspended;
+    super::wait_until(|dump| {
+        let suspended = |task: &&TaskDump| *task.state() == TaskState::Suspended;
         dump.tasks().filter(suspended).count() >= tasks
-    };
-    while !is_there() {
-        std::thread::yield_now();
-    }
+    });
 }
 
 #[traced("10.0.{}.{}:{number}", number / 250 % 250, number % 250)]

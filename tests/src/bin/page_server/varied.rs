@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tasktrace::{JoinHandle, TaskDump, TaskState, traced};
+use tasktrace::{Frame, JoinHandle, TaskDump, TaskState, traced};
 use tasktrace_tests::HOUR;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
@@ -39,39 +39,56 @@ const HOSTILE: [&str; 6] = [
 pub(crate) fn start(runtime: &Runtime) -> Orders {
     let next = Arc::new(Notify::new());
     runtime.spawn(traced(program(Arc::clone(&next))).0);
-    let named = |task: &TaskDump, name: &str| task.name().ends_with(name);
-    let is_hostile = |task: &TaskDump| {
-        let frame = task.trace().frames().first();
-        frame
-            .and_then(|frame| frame.label())
-            .is_some_and(|label| HOSTILE.contains(&label))
-    };
-    let is_blocking =
-        |task: &TaskDump| named(task, "checksum") && matches!(task.state(), TaskState::Running(_));
-    let is_there = || {
-        let dump = tasktrace::snapshot();
-        dump.tasks().any(is_blocking)
-            && dump.tasks().filter(|task| named(task, "::write")).count() == ORDERS
-            && dump.tasks().filter(|task| is_hostile(task)).count() == HOSTILE.len()
-    };
-    while !is_there() {
-        std::thread::yield_now();
-    }
+    super::wait_until(|dump| dump.len() == TASKS && dump.tasks().all(is_settled));
     Orders { next }
 }
 
 const ORDERS: usize = 24;
+const USERS: u32 = 9;
+const PERMITS: u32 = 2;
+
+/// Those of which there are several, and one of each other function.
+const TASKS: usize = ORDERS + USERS as usize + HOSTILE.len() + 1 + 13;
+
+/// What blocks a thread or is held for less may be work in progress, and is not said to be wrong.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Whether a task is as it will stay.
+fn is_settled(task: &TaskDump) -> bool {
+    let is_suspended = *task.state() == TaskState::Suspended;
+    let name = task.name().rsplit("::").next();
+    match name.unwrap_or_default() {
+        "checksum" => {
+            matches!(task.state(), TaskState::Running(running) if running.duration() >= LONG)
+        }
+        "forgets" => is_suspended && task.trace().frames().iter().any(has_held),
+        "program" | "supervise" | "debit" | "credit" => is_suspended && task.awaits().len() == 1,
+        // It goes on and on.
+        "tick" => true,
+        _ => is_suspended,
+    }
+}
+
+/// Whether there is what has not been polled for long.
+fn has_held(frame: &Frame) -> bool {
+    frame.not_polled_for().is_some_and(|time| time >= LONG) || frame.children().iter().any(has_held)
+}
 
 #[traced]
 async fn program(next: Arc<Notify>) {
     let stock = Arc::new(Mutex::new(0));
-    let pool = Arc::new(Semaphore::new(2));
+    let pool = Arc::new(Semaphore::new(PERMITS as usize));
     tasktrace::spawn(compact(Arc::clone(&stock).lock_owned().await));
     for order in 0..ORDERS {
         tasktrace::spawn(write(Arc::clone(&stock), 1000 + order as u64));
     }
-    for user in 0..9 {
-        tasktrace::spawn(session(Arc::clone(&pool), user));
+    let served = Arc::new(Notify::new());
+    for user in 0..USERS {
+        tasktrace::spawn(session(Arc::clone(&pool), Arc::clone(&served), user));
+        // The first have the permits, whichever threads poll them.
+        if user < PERMITS {
+            served.notified().await;
+        }
     }
     for label in HOSTILE {
         tasktrace::spawn(greet(label.into()));
@@ -106,8 +123,9 @@ async fn write(stock: Arc<Mutex<u64>>, order: u64) {
 
 /// A pool run dry.
 #[traced("user {user}")]
-async fn session(pool: Arc<Semaphore>, user: u32) {
+async fn session(pool: Arc<Semaphore>, served: Arc<Notify>, user: u32) {
     let _permit = pool.acquire().await;
+    served.notify_one();
     query("SELECT stock FROM items WHERE id = $1", user).await;
 }
 
@@ -140,11 +158,12 @@ async fn forgets() {
     let lock = Arc::new(Mutex::new(()));
     let mut first = std::pin::pin!(hold(Arc::clone(&lock)));
     tokio::select! {
+        // In the second poll `first` is not polled any more.
         biased;
-        () = &mut first => {}
-        () = sleep(Duration::from_millis(10)) => {
+        () = tokio::task::yield_now() => {
             let _guard = lock.lock().await;
         }
+        () = &mut first => {}
     }
 }
 

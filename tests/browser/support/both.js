@@ -1,0 +1,16 @@
+// The browser and the program together.
+
+import { startBrowser } from "./browser.js";
+import { startServer } from "./server.js";
+
+/** Starts both. Where one does not start, the other is not left behind: the tests would never end. */
+export async function startBoth(kind) {
+  const [browser, server] = await Promise.allSettled([startBrowser(), startServer(kind)]);
+  const stop = () => Promise.all([browser.value?.close(), server.value?.kill()]);
+  const failed = [browser, server].find(({ status }) => status === "rejected");
+  if (failed !== undefined) {
+    await stop();
+    throw failed.reason;
+  }
+  return { browser: browser.value, server: server.value, stop };
+}
