@@ -1,12 +1,14 @@
 //! Where records are kept: found by whoever wants to see all tasks, and used again.
 //!
-//! Records are made in chunks, each twice as large as the one before, and never freed: so a scan
-//! of them needs no lock, and neither does the beginning or the end of a task, except now and then
-//! when a thread has too many free records, or none. A process keeps the memory of as many records
-//! as it once had tasks.
+//! Records are made in chunks, which are on a list and never freed or moved: so a scan of them needs
+//! no lock, and neither does the beginning or the end of a task, except now and then when a thread
+//! has too many free records, or none. A process keeps the memory of as many records as it once had
+//! tasks, and at most a chunk more. All chunks are of one length: that of a chunk which doubles
+//! what there is would on average be half of the memory again, and a task would have to wait while
+//! all of it is written.
 
 use std::cell::Cell;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -14,28 +16,70 @@ use super::record::{About, Record, RecordRef};
 use super::sight::Glance;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
-const FIRST_CHUNK: usize = 64;
-const CHUNKS: usize = 40;
+/// How many records there are in a chunk.
+const LENGTH: usize = 128;
 
-/// A chunk is null until it is made. Those after it are null as well then.
-static POOL: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS];
+struct Chunk {
+    records: &'static [Record],
+    /// Null while this is the last.
+    next: AtomicPtr<Chunk>,
+}
+
+/// The first chunk. Null until there is one.
+static CHUNKS: AtomicPtr<Chunk> = AtomicPtr::new(ptr::null_mut());
 
 /// Records that are not in use and not on a thread's own list.
-static FREE: Mutex<Vec<&'static Record>> = Mutex::new(Vec::new());
+static FREE: Mutex<Free> = Mutex::new(Free {
+    list: List::EMPTY,
+    last: &CHUNKS,
+});
+
+struct Free {
+    list: List,
+    /// Where the next chunk is put.
+    last: &'static AtomicPtr<Chunk>,
+}
 
 /// How many free records a thread takes or gives at once. It keeps up to twice as many.
 const BATCH: usize = 32;
 
-/// The free records of a thread, linked through [`Record::next_free`].
+/// Free records, each of which leads to the next. Whoever has the list has them to himself.
+struct List(Option<NonNull<Record>>);
+
+// SAFETY: records are `Sync`, and never freed.
+unsafe impl Send for List {}
+
+impl List {
+    const EMPTY: Self = Self(None);
+
+    #[inline]
+    fn pop(&mut self) -> Option<&'static Record> {
+        // SAFETY: records are never freed.
+        let record = unsafe { self.0?.as_ref() };
+        // SAFETY: those on a list are nobody else's.
+        self.0 = unsafe { record.next_free() };
+        Some(record)
+    }
+
+    /// The caller has the record to himself, and gives that up.
+    #[inline]
+    fn push(&mut self, record: &'static Record) {
+        // SAFETY: as asserted by the caller.
+        unsafe { record.set_next_free(self.0) };
+        self.0 = Some(NonNull::from(record));
+    }
+}
+
+/// The free records of a thread.
 struct Own {
-    first: Cell<*const Record>,
+    list: Cell<List>,
     length: Cell<usize>,
 }
 
 thread_local! {
     static OWN: Own = const {
         Own {
-            first: Cell::new(ptr::null()),
+            list: Cell::new(List::EMPTY),
             length: Cell::new(0),
         }
     };
@@ -44,17 +88,20 @@ thread_local! {
 impl Own {
     #[inline]
     fn pop(&self) -> Option<&'static Record> {
-        // SAFETY: null or a record, and those are never freed.
-        let record = unsafe { self.first.get().as_ref() }?;
-        self.first.set(record.next_free.load(Ordering::Relaxed));
-        self.length.set(self.length.get() - 1);
-        Some(record)
+        let mut list = self.list.replace(List::EMPTY);
+        let record = list.pop();
+        self.list.set(list);
+        if record.is_some() {
+            self.length.set(self.length.get() - 1);
+        }
+        record
     }
 
     #[inline]
     fn push(&self, record: &'static Record) {
-        let next = self.first.replace(record);
-        record.next_free.store(next.cast_mut(), Ordering::Relaxed);
+        let mut list = self.list.replace(List::EMPTY);
+        list.push(record);
+        self.list.set(list);
         self.length.set(self.length.get() + 1);
     }
 }
@@ -63,12 +110,12 @@ impl Drop for Own {
     fn drop(&mut self) {
         let mut free = free();
         while let Some(record) = self.pop() {
-            free.push(record);
+            free.list.push(record);
         }
     }
 }
 
-fn free() -> MutexGuard<'static, Vec<&'static Record>> {
+fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -89,39 +136,42 @@ pub(super) fn prepare(about: About) -> &'static Record {
 #[inline(never)]
 fn take_one_or_more() -> &'static Record {
     let mut free = free();
+    let first = free.take();
     let _ = OWN.try_with(|own| {
-        for _ in 1..BATCH {
-            own.push(take_one(&mut free));
-        }
+        // The other way round, so that they are used in the order in which scans find them.
+        let others: [_; BATCH - 1] = std::array::from_fn(|_| free.take());
+        others.into_iter().rev().for_each(|record| own.push(record));
     });
-    take_one(&mut free)
+    first
 }
 
-fn take_one(free: &mut Vec<&'static Record>) -> &'static Record {
-    match free.pop() {
-        Some(record) => record,
-        None => make_chunk(free),
+impl Free {
+    fn take(&mut self) -> &'static Record {
+        match self.list.pop() {
+            Some(record) => record,
+            None => self.make_chunk(),
+        }
     }
-}
 
-/// Makes as many records as there are, and returns one of them.
-///
-/// The caller has locked the list.
-#[cold]
-fn make_chunk(free: &mut Vec<&'static Record>) -> &'static Record {
-    let number = POOL
-        .iter()
-        .position(|chunk| chunk.load(Ordering::Relaxed).is_null());
-    // There is no memory for as many records as the last chunk has.
-    let number = number.unwrap_or(CHUNKS - 1);
-    let length = FIRST_CHUNK << number;
-    let records: Box<[Record]> = (0..length).map(|_| Record::empty()).collect();
-    let records: &'static [Record] = Box::leak(records);
-    // Release: whoever sees the chunk sees records.
-    POOL[number].store(records.as_ptr().cast_mut(), Ordering::Release);
-    // From the front to the back: `pop` takes from the end, and scans begin at the start.
-    free.extend(records.iter().skip(1).rev());
-    &records[0]
+    /// Makes a chunk, and returns one of its records.
+    #[cold]
+    fn make_chunk(&mut self) -> &'static Record {
+        let records: Box<[Record]> = (0..LENGTH).map(|_| Record::empty()).collect();
+        let records: &'static [Record] = Box::leak(records);
+        let chunk: &'static Chunk = Box::leak(Box::new(Chunk {
+            records,
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        // Release: whoever sees the chunk sees records.
+        self.last
+            .store(ptr::from_ref(chunk).cast_mut(), Ordering::Release);
+        self.last = &chunk.next;
+        // From the back to the front: the last that is pushed is the first that is popped.
+        for record in records[1..].iter().rev() {
+            self.list.push(record);
+        }
+        &records[0]
+    }
 }
 
 /// Keeps a record for another task.
@@ -138,26 +188,25 @@ pub(super) unsafe fn put_back(record: &'static Record) {
         }
     });
     if kept.is_err() {
-        free().push(record);
+        free().list.push(record);
     }
 }
 
 #[cold]
 fn give_batch(own: &Own) {
     let mut free = free();
-    for _ in 0..BATCH {
-        free.extend(own.pop());
+    for record in (0..BATCH).map_while(|_| own.pop()) {
+        free.list.push(record);
     }
 }
 
 fn records() -> impl Iterator<Item = &'static Record> {
-    let chunks = POOL.iter().enumerate().map_while(|(number, chunk)| {
-        let first = chunk.load(Ordering::Acquire);
-        // SAFETY: a chunk that is there has so many records, and is never freed.
-        (!first.is_null())
-            .then(|| unsafe { std::slice::from_raw_parts(first, FIRST_CHUNK << number) })
-    });
-    chunks.flatten()
+    let follow = |chunk: &'static AtomicPtr<Chunk>| {
+        // SAFETY: null or a chunk, and those are never freed. Acquire: it is whole.
+        unsafe { chunk.load(Ordering::Acquire).as_ref::<'static>() }
+    };
+    let chunks = std::iter::successors(follow(&CHUNKS), move |chunk| follow(&chunk.next));
+    chunks.flat_map(|chunk| chunk.records)
 }
 
 /// All tasks whose records are in use: that are not finished, or have handles.

@@ -54,7 +54,7 @@ pub(crate) struct Record {
     /// [`Refs`].
     about: UnsafeCell<Option<About>>,
     /// The pool's.
-    pub(super) next_free: AtomicPtr<Record>,
+    next_free: AtomicPtr<Record>,
 }
 
 /// What does not change about a task.
@@ -169,6 +169,25 @@ impl Record {
             pool::put_back(self);
             waker
         }
+    }
+
+    /// The next on the list of free records that this one is on.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the record to himself.
+    #[inline]
+    pub(super) unsafe fn next_free(&self) -> Option<NonNull<Self>> {
+        NonNull::new(self.next_free.load(Ordering::Relaxed))
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the record to himself.
+    #[inline]
+    pub(super) unsafe fn set_next_free(&self, next: Option<NonNull<Self>>) {
+        let next = next.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+        self.next_free.store(next, Ordering::Relaxed);
     }
 
     pub(crate) fn about(&self) -> &About {

@@ -5,14 +5,18 @@
 //! record in the registry retains it first. It succeeds only while there is a task in it, and then
 //! sees everything that was written when it was prepared.
 
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
-pub(crate) struct Refs(AtomicUsize);
+pub(crate) struct Refs(AtomicU32);
+
+/// More references than this are not counted: the process ends before the count can wrap, as with
+/// an `Arc`.
+const MOST: u32 = u32::MAX / 2;
 
 impl Refs {
     /// Of a record without a task.
     pub(crate) fn none() -> Self {
-        Self(AtomicUsize::new(0))
+        Self(AtomicU32::new(0))
     }
 
     /// The record has been prepared by the caller, who now has a reference to it.
@@ -23,7 +27,9 @@ impl Refs {
     /// Takes another reference. The caller has one.
     pub(crate) fn retain(&self) {
         // Relaxed, as in `Arc`: one reference cannot be made of none.
-        self.0.fetch_add(1, Ordering::Relaxed);
+        if self.0.fetch_add(1, Ordering::Relaxed) > MOST {
+            std::process::abort();
+        }
     }
 
     /// Takes a reference if there is a task in the record.
@@ -31,6 +37,9 @@ impl Refs {
     pub(crate) fn try_retain(&self) -> bool {
         let mut count = self.0.load(Ordering::Relaxed);
         while count != 0 {
+            if count > MOST {
+                std::process::abort();
+            }
             let next = count + 1;
             let exchanged =
                 self.0
