@@ -17,6 +17,8 @@ use crate::host::Job;
 ///   record, and [`TASK`];
 /// * a task that has *finished*, because it has resolved: [`FINISHED`];
 /// * a *frame*: the address of the record that it is filed in, or was.
+///
+/// What has it finishes the task, or takes the frame off, when it is dropped.
 pub(super) struct Link(Cell<*const Record>);
 
 /// Added to an address: records are aligned.
@@ -45,7 +47,7 @@ impl Link {
     }
 
     /// Of a task.
-    pub(super) fn to_task(about: About) -> Self {
+    fn to_task(about: About) -> Self {
         let link = Self::none();
         link.set_task(RecordRef::new(about));
         link
@@ -131,6 +133,28 @@ impl Link {
         self.0.set(ptr::null());
         // SAFETY: it is the address of a record, and those are never freed.
         Some(unsafe { &*record })
+    }
+}
+
+/// Of a task from the beginning, which finishes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Owner(Link);
+
+impl Owner {
+    pub(super) fn new(about: About) -> Self {
+        Self(Link::to_task(about))
+    }
+
+    #[inline]
+    pub(super) fn link(&self) -> &Link {
+        &self.0
+    }
+}
+
+impl Drop for Owner {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.finish();
     }
 }
 

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::frame::{self, Head};
 use super::handle::TraceHandle;
-use super::link::Link;
+use super::link::Owner;
 use super::record::{About, RecordRef};
 use super::{drive, scope};
 use crate::origin::{Identity, Origin};
@@ -84,7 +84,7 @@ pin_project! {
         #[pin]
         future: F,
         // The last field: the task is finished when the future has been dropped.
-        link: Link,
+        owner: Owner,
     }
 }
 
@@ -93,7 +93,7 @@ impl<F: Future> TracedTask<F> {
         Self {
             body: Body {
                 future,
-                link: Link::to_task(about),
+                owner: Owner::new(about),
             },
             head: None,
         }
@@ -101,7 +101,7 @@ impl<F: Future> TracedTask<F> {
 
     /// A handle to it, before it is polled.
     pub(crate) fn handle(&self) -> TraceHandle {
-        let record = self.body.link.task();
+        let record = self.body.owner.link().task();
         TraceHandle::new(RecordRef::of(record.expect("it has not been polled")))
     }
 }
@@ -113,9 +113,9 @@ impl<F: Future> Future for TracedTask<F> {
         let this = self.project();
         if !scope::is_in_task() {
             let body = this.body.project();
-            return drive::enter(body.link, None, body.future, cx);
+            return drive::enter(body.owner.link(), None, body.future, cx);
         }
-        let Some(record) = this.body.link.task() else {
+        let Some(record) = this.body.owner.link().task() else {
             return this.body.poll(cx);
         };
         let head = this.head.get_or_insert_with(|| {
@@ -133,6 +133,6 @@ impl<F: Future> Future for Body<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        drive::poll(this.link, true, this.future, cx)
+        drive::poll(this.owner.link(), true, this.future, cx)
     }
 }
