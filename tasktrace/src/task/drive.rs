@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::clock::Moment;
 use super::exchange::Request;
 use super::frame::Head;
-use super::frames::{Copied, Key, Peek, Times};
+use super::frames::{Copied, Key, PEEKED, Peek, Times};
 use super::link::Link;
 use super::record::Record;
 use super::scope::{self, Scope, Unusual};
@@ -338,6 +338,9 @@ fn peek<R>(record: &Record, now: Moment, look: impl FnOnce(&LiveSlots) -> Option
         .peek(|slots| LiveSlots::copy(slots, settled, now));
     look(&slots.flatten()?)
 }
+
+// All that can be seen has room, even if there came to be more of it while it was being looked at.
+const _: () = assert!(FEW == PEEKED);
 
 /// The live frames of a task, as the table has them.
 struct LiveSlots {

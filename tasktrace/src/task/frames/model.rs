@@ -208,14 +208,7 @@ fn a_label_is_that_of_its_frame() {
             .key;
         let reader = thread::spawn({
             let frames = frames.clone();
-            move || {
-                let mut words = Vec::new();
-                let gone = frames.gone();
-                let is_copied = frames.try_copy(&mut words);
-                is_copied
-                    .then(|| frames.complete(&words, &gone, &Some))
-                    .flatten()
-            }
+            move || copy(&frames)
         });
         remove(&frames, one);
         // SAFETY: likewise.
