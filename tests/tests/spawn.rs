@@ -341,6 +341,27 @@ fn sets() {
 }
 
 #[test]
+fn sets_know_in_which_order_tasks_were_spawned() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut set = JoinSet::new();
+    let mut spawn = |number: u32| {
+        let builder = set.build_task().name(number.to_string());
+        builder.spawn_on(pending::<()>(), runtime.handle());
+    };
+    // Numbers of tasks are not in that order, if several threads have made them.
+    spawn(1);
+    std::thread::scope(|threads| threads.spawn(|| spawn(2)).join().unwrap());
+    spawn(3);
+    let names: Vec<_> = set
+        .trace_handles()
+        .map(|task| task.label().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["1", "2", "3"]);
+}
+
+#[test]
 fn sets_pass_on_how_tasks_ended() {
     on_each(|| async {
         let mut set = JoinSet::new();

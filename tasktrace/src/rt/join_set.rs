@@ -45,31 +45,43 @@ pub struct JoinSet<T> {
 
 /// The tasks that have been spawned into a set and not yet been joined.
 #[derive(Default)]
-struct Members(Mutex<HashMap<Id, TraceHandle>>);
+struct Members(Mutex<Spawned>);
+
+#[derive(Default)]
+struct Spawned {
+    /// How many have been, those included that were joined.
+    count: u64,
+    /// Each with how many had been before it.
+    tasks: HashMap<Id, (u64, TraceHandle)>,
+}
 
 impl Members {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, TraceHandle>> {
+    fn lock(&self) -> MutexGuard<'_, Spawned> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn insert(&self, id: Id, task: TraceHandle) {
-        self.lock().insert(id, task);
+        let mut spawned = self.lock();
+        let number = spawned.count;
+        spawned.tasks.insert(id, (number, task));
+        spawned.count += 1;
     }
 
     fn remove(&self, id: Id) {
-        let removed = self.lock().remove(&id);
+        let removed = self.lock().tasks.remove(&id);
         drop(removed);
     }
 
     fn clear(&self) {
-        let removed = std::mem::take(&mut *self.lock());
+        let removed = std::mem::take(&mut self.lock().tasks);
         drop(removed);
     }
 
+    /// In the order in which they were spawned.
     fn handles(&self) -> Vec<TraceHandle> {
-        let mut handles: Vec<TraceHandle> = self.lock().values().cloned().collect();
-        handles.sort_unstable_by_key(TraceHandle::id);
-        handles
+        let mut tasks: Vec<(u64, TraceHandle)> = self.lock().tasks.values().cloned().collect();
+        tasks.sort_unstable_by_key(|(number, _)| *number);
+        tasks.into_iter().map(|(_, task)| task).collect()
     }
 }
 
@@ -83,7 +95,7 @@ impl TaskSet for Members {
 
 impl fmt::Debug for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tasks", self.lock().len())
+        write!(f, "{} tasks", self.lock().tasks.len())
     }
 }
 
