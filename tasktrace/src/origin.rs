@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// The clock by which tasks are timed goes in steps, counted from 1.
+pub(crate) const STEP: Duration = Duration::from_millis(10);
+
 /// What is known of a `#[traced]` function at compile time.
 #[derive(Debug)]
 pub struct FrameMeta {
@@ -16,10 +19,12 @@ pub struct FrameMeta {
     column: u32,
     /// In nanoseconds.
     stalled_after: Option<u64>,
+    /// The same in steps of the clock by which tasks are timed, at least as long. 0 if there is no limit.
+    limit: u32,
 }
 
 impl FrameMeta {
-    /// `path` returns [`path_of`] an item declared inside the function.
+    /// `path` returns the full path of an item declared inside the function, as the compiler spells it.
     pub const fn new(
         name: Option<&'static str>,
         path: fn() -> &'static str,
@@ -34,6 +39,7 @@ impl FrameMeta {
             line,
             column,
             stalled_after: None,
+            limit: 0,
         }
     }
 
@@ -41,7 +47,19 @@ impl FrameMeta {
     #[must_use]
     pub const fn stalled_after(mut self, nanos: u64) -> Self {
         self.stalled_after = Some(nanos);
+        let steps = nanos.div_ceil(STEP.as_nanos() as u64);
+        self.limit = if steps < u32::MAX as u64 {
+            steps as u32
+        } else {
+            u32::MAX
+        };
         self
+    }
+
+    /// For how many steps of time a call may wait. 0 if for ever.
+    #[inline]
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 }
 
@@ -58,11 +76,6 @@ pub(crate) fn set_any_limits() {
     if !any_limits() {
         ANY_LIMITS.store(true, Ordering::Relaxed);
     }
-}
-
-/// The full path of an item, as the compiler spells it.
-pub fn path_of<T>(_item: T) -> &'static str {
-    core::any::type_name::<T>()
 }
 
 /// The function or the call that made a task or a frame.

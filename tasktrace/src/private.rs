@@ -9,16 +9,32 @@ pub use std::format;
 pub use tasktrace_macros::around_test;
 
 use crate::origin::{Identity, Origin, set_any_limits};
-use crate::task::About;
+use crate::task::{About, NameRef, Named};
 
-pub use crate::origin::{FrameMeta, path_of};
-pub use crate::task::{TracedFuture, TracedTask};
+pub use crate::origin::FrameMeta;
+pub use crate::task::{Framed, TracedFuture, TracedTask};
+pub use core::any::type_name;
+
+/// The name of a frame that is the function of which this one says what is known: a type of its own, so
+/// that it takes no place in the future.
+pub struct Of<M>(M);
+
+impl<M: Fn() -> &'static FrameMeta> Named for Of<M> {
+    #[inline]
+    fn name(&self) -> NameRef {
+        NameRef::of_static((self.0)())
+    }
+}
 
 /// Wraps the body of a `#[traced]` function: a frame of the task that polls it, or a task of its
 /// own where there is none.
 #[inline]
-pub fn frame<F: Future>(meta: &'static FrameMeta, future: F) -> TracedFuture<F> {
-    TracedFuture::new(Identity::Static(meta), future)
+pub const fn frame<M, F>(meta: M, future: F) -> Framed<F, Of<M>>
+where
+    M: Fn() -> &'static FrameMeta + Copy,
+    F: Future,
+{
+    Framed::new(Of(meta), future)
 }
 
 /// As `frame`, with a label.

@@ -11,7 +11,7 @@ pub(crate) use loom::{
     hint::spin_loop,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+        atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 
@@ -20,7 +20,7 @@ pub(crate) use std::{
     hint::spin_loop,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
+        atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
     },
 };
 

@@ -121,9 +121,7 @@ pub mod __private {
         }
     }
 
-    pub fn path_of<T>(_item: T) -> &'static str {
-        std::any::type_name::<T>()
-    }
+    pub use std::any::type_name;
 
     pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
         let nanos = meta.stalled_after.expect("it has a limit");
@@ -131,14 +129,16 @@ pub mod __private {
         meta
     }
 
-    pub fn frame<F: Future>(meta: &'static FrameMeta, future: F) -> F {
-        enter(Kind::Frame, meta);
+    #[must_use]
+    pub fn frame<F: Future>(meta: fn() -> &'static FrameMeta, future: F) -> F {
+        enter(Kind::Frame, meta());
         future
     }
 
     pub fn labelled<F: Future>(meta: &'static FrameMeta, label: String, future: F) -> F {
         LABELS.with_borrow_mut(|all| all.push(label));
-        frame(meta, future)
+        enter(Kind::Frame, meta);
+        future
     }
 
     pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> F {

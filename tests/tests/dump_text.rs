@@ -89,10 +89,11 @@ fn the_urgent_first_and_the_alike_together() {
         [
             "10 tasks: 8 suspended, 1 running, 1 never polled",
             "",
-            "task 9 dump_text::spin, running TIME on spinner (thread ID), 1 poll, age TIME",
+            // Its thread has taken numbers of its own.
+            "task 33 dump_text::spin, running TIME on spinner (thread ID), 1 poll, age TIME",
             "  ╼ dump_text::spin at PLACE",
             "",
-            "task 10 dump_text::read, never polled, age TIME, spawned at PLACE",
+            "task 9 dump_text::read, never polled, age TIME, spawned at PLACE",
             "  ╼ dump_text::read at PLACE",
             "",
             "7 tasks dump_text::session, suspended TIME, 1 poll, age TIME",

@@ -34,29 +34,34 @@ impl Runtime {
         }
     }
 
-    /// A block of its own, so that nothing in it is in scope of the body:
+    /// What is known of the function: items to be put into a block of their own, so that they are not in
+    /// scope of the body, and an expression:
     ///
     /// ```text
-    /// {
-    ///     const fn here() {}
-    ///     static META: ::tasktrace::__private::FrameMeta = ::tasktrace::__private::FrameMeta::new(
-    ///         ::core::option::Option::None,
-    ///         || ::tasktrace::__private::path_of(here),
-    ///         ::core::file!(),
-    ///         ::core::line!(),
-    ///         ::core::column!(),
-    ///     );
-    ///     &META
-    /// }
+    /// enum Here {}
+    /// static META: ::tasktrace::__private::FrameMeta = ::tasktrace::__private::FrameMeta::new(
+    ///     ::core::option::Option::None,
+    ///     ::tasktrace::__private::type_name::<Here>,
+    ///     ::core::file!(),
+    ///     ::core::line!(),
+    ///     ::core::column!(),
+    /// );
+    ///
+    /// &META
     /// ```
     ///
     /// With `stalled_after`, the runtime is told that there are such functions at all:
     ///
     /// ```text
-    ///     static META: … = ….stalled_after(5000000000);
-    ///     ::tasktrace::__private::limited(&META)
+    /// static META: … = ….stalled_after(5000000000);
+    ///
+    /// ::tasktrace::__private::limited(&META)
     /// ```
-    fn meta(&self, name: Option<&LitStr>, stalled_after: Option<&Duration>) -> TokenStream {
+    fn known(
+        &self,
+        name: Option<&LitStr>,
+        stalled_after: Option<&Duration>,
+    ) -> (TokenStream, TokenStream) {
         let Self {
             private,
             own,
@@ -76,23 +81,40 @@ impl Runtime {
             }
             None => (TokenStream::new(), quote_spanned!(*own=> &META)),
         };
-        quote_spanned! {*own=>
-            {
-                const fn here() {}
-                static META: #private::FrameMeta = #private::FrameMeta::new(
-                    #name,
-                    || #private::path_of(here),
-                    #place
-                )#limit;
-                #meta
-            }
-        }
+        let items = quote_spanned! {*own=>
+            enum Here {}
+            static META: #private::FrameMeta = #private::FrameMeta::new(
+                #name,
+                #private::type_name::<Here>,
+                #place
+            )#limit;
+        };
+        (items, meta)
     }
 
-    /// The future of a `#[traced]` function. Without a label to format, nothing is allocated:
+    /// A block that is a reference to what is known of the function.
+    fn meta(&self, name: Option<&LitStr>, stalled_after: Option<&Duration>) -> TokenStream {
+        let (items, meta) = self.known(name, stalled_after);
+        quote_spanned!(self.own=> { #items #meta })
+    }
+
+    /// The future of a `#[traced]` function. Without a label to format, nothing is allocated, and what is
+    /// known of the function is a function, which has a type of its own, so that it takes no place in the
+    /// future either. There is no `impl`: one of a trait that is not found, which may be so with
+    /// `crate = …`, would keep the compiler from the errors in the body.
     ///
     /// ```text
-    /// ::tasktrace::__private::frame(META, future)
+    /// ::tasktrace::__private::frame(
+    ///     {
+    ///         enum Here {}
+    ///         static META: … = …;
+    ///         fn meta() -> &'static ::tasktrace::__private::FrameMeta {
+    ///             &META
+    ///         }
+    ///         meta
+    ///     },
+    ///     future,
+    /// )
     /// ::tasktrace::__private::labelled(META, ::tasktrace::__private::format!("…", …), future)
     /// ```
     ///
@@ -103,13 +125,27 @@ impl Runtime {
             Some(Label::Name(name)) => Some(name),
             Some(Label::Format(_)) | None => None,
         };
-        let meta = self.meta(name, args.stalled_after.as_ref());
         match &args.label {
             Some(Label::Format(format)) => {
+                let meta = self.meta(name, args.stalled_after.as_ref());
                 let label = quote_spanned!(*own=> #private::format!(#format));
                 quote_spanned!(*own=> #private::labelled(#meta, #label, #future))
             }
-            Some(Label::Name(_)) | None => quote_spanned!(*own=> #private::frame(#meta, #future)),
+            Some(Label::Name(_)) | None => {
+                let (items, meta) = self.known(name, args.stalled_after.as_ref());
+                quote_spanned! {*own=>
+                    #private::frame(
+                        {
+                            #items
+                            fn meta() -> &'static #private::FrameMeta {
+                                #meta
+                            }
+                            meta
+                        },
+                        #future
+                    )
+                }
+            }
         }
     }
 

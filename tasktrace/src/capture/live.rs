@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::CaptureRef;
-use crate::origin::Identity;
+use crate::origin::{Identity, STEP};
 use crate::unwind::Mark;
 
 /// A task or a frame whose poll is on the stack.
@@ -32,9 +32,6 @@ pub(crate) struct Around {
 
 /// What is being polled around a place, from the inside out.
 pub(crate) type Surroundings = Vec<Around>;
-
-/// The clock by which tasks are timed goes in steps, counted from 1.
-pub(crate) const STEP: Duration = Duration::from_millis(10);
 
 /// A time by that clock, in nanoseconds since the first step has begun.
 #[derive(Clone, Copy, Debug)]

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use draft::Draft;
 pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace};
-pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, STEP, Surroundings};
+pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, Surroundings};
 pub(crate) use record::{Entry, LeafKind, Stack};
 pub use sample::{NoSample, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, sample};

@@ -63,7 +63,7 @@ impl<'a> Forest<'a> {
         forest
     }
 
-    /// The tasks that nobody awaits, and of each cycle that nobody else awaits its oldest task.
+    /// The tasks that nobody awaits, and of each cycle that nobody else awaits the task with the lowest number.
     ///
     /// Every task is below one of them.
     ///
@@ -78,7 +78,7 @@ impl<'a> Forest<'a> {
 
     /// The tasks that wait for each other: each awaits the next, and the last the first.
     ///
-    /// Where such cycles have tasks in common, the shortest through the oldest task is given.
+    /// Where such cycles have tasks in common, the shortest through the task with the lowest number is given.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -124,8 +124,8 @@ impl<'a> Forest<'a> {
         self.starts[at]..self.starts[at + 1]
     }
 
-    /// The sets of tasks that all wait for each other, each in the order of age. Most consist of
-    /// one task.
+    /// The sets of tasks that all wait for each other, each in the order of their numbers. Most
+    /// consist of one task.
     fn components(&self) -> Vec<Vec<usize>> {
         const UNSEEN: usize = usize::MAX;
         let tasks = self.dump.len();
@@ -183,7 +183,7 @@ impl<'a> Forest<'a> {
         components
     }
 
-    /// The oldest task of each component that nobody outside of it awaits.
+    /// The first task of each component that nobody outside of it awaits.
     fn sources(&self, components: &[Vec<usize>]) -> Vec<usize> {
         let mut component_of = vec![0; self.dump.len()];
         for (at, component) in components.iter().enumerate() {
@@ -378,15 +378,15 @@ mod tests {
                     assert!(task.awaits().contains(awaited), "{cycle:?} in {edges:?}");
                 }
             }
-            // One of all that await each other, through the oldest.
-            let is_oldest = |id: &TaskId| {
+            // One of all that await each other, through the first.
+            let is_first = |id: &TaskId| {
                 let back = |other: &TaskId| reachable[other].contains(id);
-                let oldest = reachable[id].iter().filter(|other| back(other)).min();
-                oldest == Some(id)
+                let first = reachable[id].iter().filter(|other| back(other)).min();
+                first == Some(id)
             };
-            let oldest: Vec<TaskId> = ids.iter().copied().filter(is_oldest).collect();
+            let firsts: Vec<TaskId> = ids.iter().copied().filter(is_first).collect();
             let first: Vec<TaskId> = cycles.iter().map(|cycle| cycle[0]).collect();
-            assert_eq!(first, oldest, "{edges:?}");
+            assert_eq!(first, firsts, "{edges:?}");
         }
     }
 

@@ -105,13 +105,14 @@ impl Dump {
         self.taken
     }
 
-    /// The tasks, in the order in which they were made.
+    /// The tasks, in the order of their numbers: those that one thread has made are in the order in which
+    /// it has made them.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
-    /// let oldest = dump.tasks().next();
+    /// let first = dump.tasks().next();
     /// let most_polled = dump.tasks().max_by_key(|task| task.polls());
-    /// # assert_eq!(oldest.is_some(), most_polled.is_some());
+    /// # assert_eq!(first.is_some(), most_polled.is_some());
     /// ```
     pub fn tasks(&self) -> std::slice::Iter<'_, TaskDump> {
         self.tasks.iter()

@@ -1,23 +1,24 @@
 //! tokio's runtimes, as far as their stable interface goes.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
-use tokio::runtime::{self, Handle};
+use tokio::runtime::Handle;
 use tokio::task;
 
 /// A runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Host(Handle);
 
-/// What a runtime is known by.
-pub(crate) type Runtime = runtime::Id;
+/// What a runtime is known by: a number that is not 0, and not the highest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Runtime(u32);
 
 /// What a task is to its executor: what it is known by there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
     runtime: Runtime,
-    /// `None` if it is polled by `block_on`.
-    task: Option<task::Id>,
+    /// 0 if it is polled by `block_on`.
+    task: u64,
 }
 
 impl Host {
@@ -33,12 +34,21 @@ impl Host {
 
     /// Whether it is one of its tasks.
     pub(crate) fn has(&self, job: Job) -> bool {
-        job.runtime == self.0.id() && job.task.is_some()
+        job.runtime == self.runtime() && job.task != 0
     }
 
     /// What it is known by.
     pub(crate) fn runtime(&self) -> Runtime {
-        self.0.id()
+        Runtime::of(&self.0)
+    }
+}
+
+impl Runtime {
+    fn of(handle: &Handle) -> Self {
+        let number = number(handle.id());
+        // tokio counts them. It does not come that far.
+        let highest = u64::from(u32::MAX) - 1;
+        Self(u32::try_from((number - 1) % highest + 1).unwrap_or(1))
     }
 }
 
@@ -51,23 +61,15 @@ impl Job {
     /// A task of a `LocalSet`, and the closure of `spawn_blocking`, cannot be told from a task of the
     /// runtime.
     pub(crate) fn current() -> Option<Self> {
-        let runtime = Handle::try_current().ok()?.id();
-        let task = task::try_id();
+        let runtime = Runtime::of(&Handle::try_current().ok()?);
+        let task = task::try_id().map_or(0, number);
         Some(Self { runtime, task })
-    }
-
-    /// A number that tells its runtime from others. Not 0.
-    pub(crate) fn runtime_number(self) -> u64 {
-        // The number of a runtime is not to be had, but for this.
-        let mut hasher = DefaultHasher::new();
-        self.runtime.hash(&mut hasher);
-        hasher.finish().max(1)
     }
 
     pub(crate) fn new(runtime: &Handle, task: task::Id) -> Self {
         Self {
-            runtime: runtime.id(),
-            task: Some(task),
+            runtime: Runtime::of(runtime),
+            task: number(task),
         }
     }
 
@@ -75,4 +77,46 @@ impl Job {
     pub(crate) fn is_in(self, runtime: Runtime) -> bool {
         self.runtime == runtime
     }
+
+    /// The runtime, and the task.
+    pub(crate) fn numbers(self) -> (u32, u64) {
+        (self.runtime.0, self.task)
+    }
+
+    /// The job that has had these numbers.
+    #[expect(clippy::unnecessary_wraps, reason = "there are none without tokio")]
+    pub(crate) fn from_numbers(runtime: u32, task: u64) -> Option<Self> {
+        Some(Self {
+            runtime: Runtime(runtime),
+            task,
+        })
+    }
+}
+
+/// The number that an id of tokio's is, or is made of if it comes to be more than a number. Not 0.
+///
+/// tokio gives no numbers but to be printed, and to be hashed: and what is hashed is the number.
+fn number(id: impl Hash) -> u64 {
+    struct Written(u64);
+
+    impl Hasher for Written {
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.write_u64(u64::from(*byte));
+            }
+        }
+
+        fn write_u64(&mut self, number: u64) {
+            // As it is, if it is the first.
+            self.0 = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number;
+        }
+
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+
+    let mut written = Written(0);
+    id.hash(&mut written);
+    written.finish().max(1)
 }

@@ -42,8 +42,13 @@ impl Job {
         match self {}
     }
 
-    /// A number that tells its runtime from others.
-    pub(crate) fn runtime_number(self) -> u64 {
+    /// The runtime, and the task.
+    pub(crate) fn numbers(self) -> (u32, u64) {
         match self {}
+    }
+
+    /// The job that has had these numbers.
+    pub(crate) fn from_numbers(_runtime: u32, _task: u64) -> Option<Self> {
+        None
     }
 }

@@ -148,12 +148,9 @@ fn ours(name: &str, split: &Name, file: Option<&str>) -> Class {
     let Name { function, closures } = split;
     let in_file = |of: &str| file.is_some_and(|file| file.ends_with(of));
     let is_poll = function.ends_with("::poll") || name.starts_with("poll<");
-    let is_enter = function.ends_with("drive::enter")
-        || function.ends_with("drive::enter_unusual")
-        || name.starts_with("enter<")
-        || name.starts_with("enter_unusual<");
-    let is_frame = function.contains("task::frame::poll") || in_file("task/frame.rs");
-    if *closures == 0 && (is_poll && is_frame || is_enter) {
+    let is_enter = function.contains("drive::enter_")
+        || name.starts_with("enter_") && in_file("task/drive.rs");
+    if *closures == 0 && is_enter {
         Class::OurFrame
     } else if function.contains("TraceHandle::backtrace")
         || function.contains("handle::Backtrace")

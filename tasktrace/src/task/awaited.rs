@@ -49,7 +49,7 @@ impl Awaited {
         let asked = awaited.take(MOST).map(|handle| {
             let answer = match drive::is_inside(handle.record()) {
                 true => None,
-                false => handle.record().exchange.ask().ok(),
+                false => handle.record().exchange().ask().ok(),
             };
             Asked { handle, answer }
         });
@@ -97,7 +97,7 @@ impl Awaited {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(answer) = &self.answer {
-            self.handle.record().exchange.withdraw(answer);
+            self.handle.record().exchange().withdraw(answer);
         }
     }
 }

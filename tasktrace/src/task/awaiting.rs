@@ -5,19 +5,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::frame::{self, Head};
-use super::scope;
+use super::frame::Head;
+use super::name::Name;
+use super::{body, drive, scope};
 use crate::origin::Identity;
 
 /// What a future that waits for other tasks is to the task that polls it: a frame.
 pub(crate) struct Awaiting {
     /// Made by the first poll in a task.
-    head: Option<Head>,
+    frame: Option<(Name, Head)>,
 }
 
 impl Awaiting {
     pub(crate) fn new() -> Self {
-        Self { head: None }
+        Self { frame: None }
     }
 
     /// Polls `future`, in the frame that `identity` says it is.
@@ -30,13 +31,15 @@ impl Awaiting {
         if !scope::is_in_task() {
             return future.poll(cx);
         }
-        let head = self.head.get_or_insert_with(|| Head::new(identity()));
-        frame::poll(head, future, cx)
+        let make = || (Name::new(identity()), Head::new());
+        let (name, head) = self.frame.get_or_insert_with(make);
+        // SAFETY: `enter` polls it once at most, and returns what that has.
+        unsafe { body::poll(future, |body| drive::enter(head, name.get(), body, cx)) }
     }
 }
 
 impl fmt::Debug for Awaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.head.fmt(f)
+        self.frame.as_ref().map(|(_, head)| head).fmt(f)
     }
 }

@@ -13,7 +13,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::pool;
-use crate::capture::{Now, STEP};
+use crate::capture::Now;
+use crate::origin::STEP;
 use crate::os;
 
 /// How many steps there are between looking whether there are tasks still.
@@ -32,9 +33,15 @@ pub(crate) struct Tick(pub(crate) u32);
 impl Tick {
     #[inline]
     pub(crate) fn now() -> Self {
+        Self::known().unwrap_or_else(read_clock_and_wake_keeper)
+    }
+
+    /// The same, if the time is being kept.
+    #[inline]
+    pub(super) fn known() -> Option<Self> {
         match NOW.load(Ordering::Relaxed) {
-            0 => read_clock_and_wake_keeper(),
-            now => Self(now),
+            0 => None,
+            now => Some(Self(now)),
         }
     }
 
@@ -75,11 +82,6 @@ impl Moment {
         // For 584 years.
         Now(whole.saturating_add(u64::from(self.0.subsec_nanos())))
     }
-}
-
-/// So many steps take at least as long.
-pub(crate) fn steps_in(time: Duration) -> u32 {
-    u32::try_from(time.as_nanos().div_ceil(STEP.as_nanos())).unwrap_or(u32::MAX)
 }
 
 fn start() -> Instant {

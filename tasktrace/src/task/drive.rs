@@ -1,65 +1,211 @@
 //! One poll of a task.
 
 use std::cell::OnceCell;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::body::Body;
 use super::clock::Moment;
 use super::exchange::Request;
 use super::frame::Head;
-use super::frames::{Copied, Key, PEEKED, Peek, Times};
+use super::frames::{Copied, Key, Peek, Times};
 use super::link::Link;
+use super::local::Local;
+use super::name::NameRef;
 use super::record::Record;
 use super::scope::{self, Scope, Unusual};
 use super::stamp::Stamp;
+use super::thread::Token;
 use crate::capture::{self, Alive, Capture, FEW, Live, Marker, Now, RawTrace};
 use crate::host::Job;
 use crate::origin::{self, FrameMeta, Identity, Origin};
 
-/// Polls `future` as the body of a task, outside of any other. `head` is of one that may not be a task
-/// yet.
+/// Polls a future with a frame of its own, which is what `head` knows and is called `name`: as a task, or
+/// as a frame of the one in whose poll this is.
 ///
-/// This function is the mark at which walks end. Not inlined, so that nothing of the user's is in
-/// it, because it is not part of the walk. All that is not done in each poll is in functions of its
-/// own, so that this one has few registers to save.
-#[inline(never)]
-pub(super) fn enter<F: Future>(
-    link: &Link,
-    head: Option<&Head>,
-    future: Pin<&mut F>,
+/// Returns `Ready` only if the body has, which is polled once at most.
+#[inline(always)]
+pub(super) fn enter(
+    head: &Head,
+    name: NameRef,
+    body: &mut dyn Body,
     cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    let waker = cx.waker();
-    let record = if link.is_task() {
-        // SAFETY: it is a task. Not an option, because it would be looked whether the address is null.
-        let record = unsafe { link.task_unchecked() };
-        // SAFETY: whoever has the link of a task is its poller, and the caller is in no other.
-        if !unsafe { record.is_usual(waker) } && !prepare(record, waker) {
-            return poll(link, false, future, cx);
+) -> Poll<()> {
+    match Local::get() {
+        Some(local) => enter_on(local, head, name, body, cx),
+        None => body.poll(cx),
+    }
+}
+
+/// [`enter`] on the thread that has this.
+///
+/// It is asked for by the caller: here that would be a function call, around which all arguments have to be
+/// saved. And the functions that this one jumps to save what they need.
+#[inline(never)]
+fn enter_on(
+    local: &Local,
+    head: &Head,
+    name: NameRef,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if local.is_in_task() {
+        // SAFETY: it is so.
+        return unsafe { enter_frame(local, head, name, body, cx) };
+    }
+    if head.link().is_task() {
+        // SAFETY: it is one.
+        let record = unsafe { head.link().task_unchecked() };
+        return enter_root(local, head.link(), record, body, cx);
+    }
+    enter_first_root(local, head, name, body, cx)
+}
+
+/// [`enter`] in a poll of a task.
+///
+/// This function and those of like names are the marks at which walks end. Not inlined, so that nothing of
+/// the user's is in them, because they are not part of the walk. All that is not done in each poll is in
+/// functions of its own, so that these have few registers to save.
+///
+/// # Safety
+///
+/// A task is being polled on this thread.
+#[inline(never)]
+unsafe fn enter_frame(
+    local: &Local,
+    head: &Head,
+    name: NameRef,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // SAFETY: as asserted by the caller.
+    let scope = unsafe { Scope::frame(local, head, name, cx.waker()) };
+    if head.link().is_task() || !local.needs_nothing() {
+        // SAFETY: likewise.
+        return unsafe { enter_unusual_frame(local, head, name, body, cx) };
+    }
+    let result = scope.enter(local, || body.poll(cx));
+    // SAFETY: it is the scope of a frame.
+    let head = unsafe { scope.head_unchecked() };
+    head.leave(local, &scope, result)
+}
+
+/// [`enter_frame`], if it may be in a capture, or a task of its own.
+///
+/// # Safety
+///
+/// As of that.
+#[cold]
+#[inline(never)]
+unsafe fn enter_unusual_frame(
+    local: &Local,
+    head: &Head,
+    name: NameRef,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
+    if head.link().is_task() {
+        return poll(head.link(), false, body, cx);
+    }
+    // SAFETY: as asserted by the caller.
+    let scope = unsafe { Scope::frame(local, head, name, cx.waker()) };
+    let capture = scope.capture();
+    let result = scope.enter(local, || match capture {
+        None => body.poll(cx),
+        Some(capture) => capture.watch(cx, |cx| body.poll(cx)),
+    });
+    head.leave(local, &scope, result)
+}
+
+/// [`enter`] outside of any task, of a future that is none.
+#[inline(never)]
+fn enter_first_root(
+    local: &Local,
+    head: &Head,
+    name: NameRef,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // Nobody has known of it for long. Who asks is woken for at the end of the poll.
+    match head.link().make(local, head, name) {
+        Some(record) => {
+            record.note_poll();
+            run(local, head.link(), record, false, body, cx)
         }
-        record
-    } else if let Some(record) = link.make(head) {
-        // Nobody has known of it for long. Who asks is woken for at the end of the poll.
-        record
-    } else {
-        // Futures that are fused may be polled when they have resolved.
-        return body(future, cx);
-    };
+        None => body.poll(cx),
+    }
+}
+
+/// Polls a future that has been a task from the beginning, outside of any other.
+///
+/// Returns `Ready` only if the body has, which is polled once at most.
+#[inline(always)]
+pub(super) fn enter_task(link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
+    match (Local::get(), link.task()) {
+        (Some(local), Some(record)) => enter_root(local, link, record, body, cx),
+        _ => body.poll(cx),
+    }
+}
+
+/// Polls the task of this record, outside of any other.
+#[inline(never)]
+fn enter_root(
+    local: &Local,
+    link: &Link,
+    record: &Record,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // SAFETY: whoever has the link of a task is its poller.
+    match unsafe { record.usual_poll(local.usual.get(), cx.waker()) } {
+        Some(stamp) => {
+            record.note_poll_of(stamp);
+            run(local, link, record, true, body, cx)
+        }
+        None => enter_unusual_root(local, link, record, body, cx),
+    }
+}
+
+/// [`enter_root`], if the poll is not like the last.
+#[inline(never)]
+fn enter_unusual_root(
+    local: &Local,
+    link: &Link,
+    record: &Record,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if !prepare(record, cx.waker()) {
+        return poll(link, false, body, cx);
+    }
     record.note_poll();
-    let on_panic = OnPanic(record);
-    let scope = Scope::outermost(record, waker);
-    let result = scope.enter(|| body(future, cx));
+    run(local, link, record, record.has_waker(), body, cx)
+}
+
+/// Polls the body of a task, outside of any other, in a poll that has been noted, and of which there is nothing
+/// to be said. `has_waker`: there is one to wake the task with, because it is not the first.
+#[inline(always)]
+fn run(
+    local: &Local,
+    link: &Link,
+    record: &Record,
+    has_waker: bool,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let scope = Scope::outermost(record, cx.waker());
+    let on_panic = OnPanic(scope.polled());
+    let result = scope.enter(local, || body.poll(cx));
+    on_panic.disarm();
     if result.is_pending() {
+        // From the scope again, so that no register has to be saved for it. So is the waker.
+        let record = *scope.polled();
         record.note_settled();
-        // SAFETY: whoever has the link of a task is its poller.
-        if !unsafe { record.exchange.has_any() } {
-            end_first_poll(record, waker);
+        if !has_waker {
+            end_first_poll(record, scope.waker());
         }
-        on_panic.disarm();
     } else {
-        on_panic.disarm();
         link.finish();
     }
     result
@@ -72,15 +218,23 @@ pub(super) fn enter<F: Future>(
 #[cold]
 #[inline(never)]
 fn prepare(record: &Record, waker: &Waker) -> bool {
-    let on_panic = OnPanic(record);
-    record.note_thread(false);
+    let on_panic = OnPanic(&record);
     record.note_job(Job::current);
     // SAFETY: the caller is the poller.
-    let is_asked = unsafe { record.exchange.prepare_poll(capture::real(waker)) };
-    // After that, which says that there are none. SAFETY: likewise.
-    unsafe { record.frames.take_off_gone() };
+    let is_asked = unsafe {
+        record
+            .exchange()
+            .prepare_poll(capture::real(waker), thread(), false)
+    };
+    // SAFETY: likewise.
+    unsafe { record.frames().take_off_gone() };
     on_panic.disarm();
     !is_asked
+}
+
+/// The number of this thread. 0 if it is being taken down.
+fn thread() -> u32 {
+    Token::current().map_or(0, |token| token.0)
 }
 
 /// The first poll of a task has left it suspended.
@@ -89,55 +243,57 @@ fn prepare(record: &Record, waker: &Waker) -> bool {
 #[cold]
 #[inline(never)]
 fn end_first_poll(record: &Record, waker: &Waker) {
+    debug_assert!(!record.has_waker());
+    // A waker is somebody else's code.
+    let on_panic = OnPanic(&record);
     // SAFETY: the caller is the poller.
     unsafe {
-        record.exchange.end_first_poll(capture::real(waker), false);
+        record
+            .exchange()
+            .end_first_poll(capture::real(waker), false);
     }
+    on_panic.disarm();
 }
 
-/// Polls `future` as the body of a task, whatever there is to be said of the poll. `is_also_frame`:
-/// it is polled as a frame of another task at the same time.
+/// Polls the body of a task, whatever there is to be said of the poll. `is_also_frame`: it is polled as a
+/// frame of another task at the same time.
 #[cold]
 #[inline(never)]
-pub(super) fn poll<F: Future>(
+pub(super) fn poll(
     link: &Link,
     is_also_frame: bool,
-    mut future: Pin<&mut F>,
+    body: &mut dyn Body,
     cx: &mut Context<'_>,
-) -> Poll<F::Output> {
+) -> Poll<()> {
     let Some(record) = link.task() else {
-        return body(future, cx);
+        return body.poll(cx);
     };
-    let mut output = None;
-    let polled = attend(record, is_also_frame, cx, &mut |cx| {
-        body(future.as_mut(), cx).map(|it| output = Some(it))
-    });
+    let polled = attend(record, is_also_frame, body, cx);
     if polled.is_ready() {
         link.finish();
     }
-    match output {
-        Some(output) => Poll::Ready(output),
-        None => Poll::Pending,
-    }
+    polled
 }
 
-/// Polls the body of a task with `run`.
-///
 /// The caller is the poller.
-fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'_>) -> Poll<()> {
-    let on_panic = OnPanic(record);
+fn attend(
+    record: &Record,
+    is_also_frame: bool,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let on_panic = OnPanic(&record);
     let is_nested = scope::is_in_task();
-    record.note_thread(is_nested);
     if !is_also_frame {
         record.note_job(Job::current);
     }
+    let is_first = !record.has_waker();
+    let waker = capture::real(cx.waker());
     // SAFETY: the caller is the poller.
-    let is_first = unsafe { !record.exchange.has_any() };
+    let request = unsafe { record.exchange().begin_poll(waker, thread(), is_nested) };
     // SAFETY: likewise.
-    let request = unsafe { record.exchange.begin_poll(capture::real(cx.waker())) };
-    // After that, which says that there are none. SAFETY: likewise.
-    unsafe { record.frames.take_off_gone() };
-    let (before, frames_before) = (record.stamp(), record.frames.version());
+    unsafe { record.frames().take_off_gone() };
+    let (before, frames_before) = (record.stamp(), record.frames().version());
     record.note_poll();
     // What is polled by a task whose poll was asked for is polled for that, unless it was woken.
     let is_asked = request != Request::None || is_nested && scope::is_asked(cx.waker());
@@ -147,19 +303,19 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
         Request::None | Request::Probe => {
             let result = enter_unusual(record, &unusual, cx, |scope, cx| {
                 match scope.capture() {
-                    None => run(cx),
+                    None => body.poll(cx),
                     // That of a task around this one.
-                    Some(capture) => capture.poll(cx, run),
+                    Some(capture) => capture.poll(cx, |cx| body.poll(cx)),
                 }
             });
             (result, None)
         }
         Request::Capture => {
             wake_children(record);
-            record.frames.prefetch();
+            record.beside.prefetch();
             let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
-                let poll = || capture.as_ref().poll(cx, run);
+                let poll = || capture.as_ref().poll(cx, |cx| body.poll(cx));
                 let result = scope.enter_capture(&capture, poll);
                 (result, capture.finish())
             });
@@ -177,7 +333,7 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
         if is_first {
             let waker = capture::real(cx.waker());
             // SAFETY: the caller is the poller.
-            unsafe { record.exchange.end_first_poll(waker, captured.is_some()) };
+            unsafe { record.exchange().end_first_poll(waker, captured.is_some()) };
         }
         if let Some(draft) = captured {
             let task = marker(record);
@@ -185,15 +341,12 @@ fn attend(record: &Record, is_also_frame: bool, cx: &mut Context<'_>, run: Run<'
                 draft.complete_as_known(&task, live)
             });
             let raw = known.unwrap_or_else(|| draft.complete(&task, &live(record)));
-            record.exchange.answer(raw);
+            record.exchange().answer(raw);
         }
     }
     on_panic.disarm();
     result
 }
-
-/// Polls the body of a task, which keeps what it resolves to.
-type Run<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>;
 
 /// How a task was before a poll that somebody has asked for.
 struct Asked {
@@ -208,14 +361,14 @@ impl Asked {
         Self {
             stamp,
             version,
-            times: origin::any_limits().then(|| record.frames.times()),
+            times: origin::any_limits().then(|| record.frames().times()),
         }
     }
 
     /// Whether the task has not gone on in this poll, as far as can be seen: then it is taken to
     /// have been waiting all along.
     fn was_for_nothing_else(&self, record: &Record) -> bool {
-        record.frames.version() == self.version && record.polls() > 1
+        record.frames().version() == self.version && record.polls() > 1
     }
 }
 
@@ -223,13 +376,14 @@ impl Asked {
 /// these wakers are about to be polled.
 fn wake_children(record: &Record) {
     // SAFETY: the caller is the poller.
-    for waker in unsafe { record.frames.wakers() } {
+    for waker in unsafe { record.frames().wakers() } {
         waker.wake();
     }
 }
 
-/// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed.
-struct OnPanic<'a>(&'a Record);
+/// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed. Has where the record
+/// is told.
+struct OnPanic<'a>(&'a &'a Record);
 
 impl OnPanic<'_> {
     fn disarm(self) {
@@ -253,14 +407,10 @@ fn enter_unusual<R>(
     run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
 ) -> R {
     let scope = Scope::task(record, cx.waker(), unusual);
-    scope.enter(|| run(&scope, cx))
-}
-
-/// The root of the stacks of a task: the first function below the mark, into which as much of the
-/// user's code is inlined as the compiler likes.
-#[inline(never)]
-pub(super) fn body<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    future.poll(cx)
+    match Local::get() {
+        Some(local) => scope.enter(local, || run(&scope, cx)),
+        None => run(&scope, cx),
+    }
 }
 
 /// Whether the task of `record` is being polled on this thread.
@@ -294,7 +444,7 @@ pub(super) fn live(record: &Record) -> Vec<Live> {
         let is_wait = matches!(live.identity.origin(), Origin::Wait { .. });
         (!is_wait || live.not_polled_for.is_none()).then_some(live)
     };
-    let live = record.frames.copy_as(of);
+    let live = record.frames().copy_as(of);
     live.unwrap_or_else(|| vec![unread()])
 }
 
@@ -334,13 +484,10 @@ fn peek<R>(record: &Record, now: Moment, look: impl FnOnce(&LiveSlots) -> Option
     // In this order, as in `live`.
     let settled = record.settled();
     let slots = record
-        .frames
+        .frames()
         .peek(|slots| LiveSlots::copy(slots, settled, now));
     look(&slots.flatten()?)
 }
-
-// All that can be seen has room, even if there came to be more of it while it was being looked at.
-const _: () = assert!(FEW == PEEKED);
 
 /// The live frames of a task, as the table has them.
 struct LiveSlots {
@@ -357,7 +504,7 @@ struct LiveSlots {
 impl LiveSlots {
     /// `None` if they are not few, or if there is more to them.
     #[inline]
-    fn copy(slots: Peek<'_>, settled: u32, now: Moment) -> Option<Self> {
+    fn copy<T>(slots: Peek<'_, T>, settled: u32, now: Moment) -> Option<Self> {
         let count = slots.len();
         if count > FEW {
             return None;
@@ -453,11 +600,10 @@ impl Alive for LiveSlots {
 
 /// The task itself.
 pub(super) fn marker(record: &Record) -> Marker {
-    let about = record.about();
     Marker {
-        task: about.id.get(),
+        task: record.id().get(),
         key: Some(Key::TASK.to_bits()),
-        identity: Identity::new(about.origin, about.label.clone(), None),
+        identity: record.identity(),
         own_waker: false,
     }
 }

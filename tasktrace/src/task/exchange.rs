@@ -7,24 +7,33 @@
 //! * **askers**: any number of threads, at any time. Some want a trace; some only want to know
 //!   whether the task is polled, and *probe* it.
 //!
-//! | field | written by | read by |
+//! | what | written by | read by |
 //! |---|---|---|
-//! | `requested` | askers, with the queue locked; droppers of frames and poller, bit by bit | poller, without |
-//! | `standing` | poller | anyone |
-//! | `waker` | poller, with the queue locked | poller, without; askers, with the queue locked |
-//! | `queue` | with its lock | with its lock |
+//! | [`turn`](super::turn) | askers, with the queue locked; droppers of frames and poller: bit by bit | anyone |
+//! | the waker | poller | poller; askers, with the queue locked, after they have set `LENT` |
+//! | the [`Queue`] | with its lock | with its lock |
+//!
+//! Most tasks are never asked, so there is a queue only from the first question on.
 //!
 //! # No request is lost
 //!
-//! An asker locks the queue, adds itself, sets `requested`, borrows the waker, unlocks, and wakes. A
-//! poller that is handed a new waker stores it with the queue locked and then reads `requested`. So
-//! either the poller's lock came first, and the asker wakes the waker of this poll, which obliges
-//! the executor to poll again; or the asker's came first, and this poll sees `requested`. A poller
-//! that is handed the waker it has already stored need not lock: if it does not see `requested`,
-//! the asker is still going to wake that same waker.
+//! An asker locks the queue, adds itself, sets `CAPTURE`, and if by then there was a waker (`WAKER`)
+//! borrows that, unlocks, and wakes. A poller that has stored a new waker sets `WAKER`. Both change
+//! the same word, so one comes first: either the asker, and the poller sees `CAPTURE` then, which it looks
+//! for after that; or the poller, and the asker wakes the waker of this poll, which obliges the executor
+//! to poll again. A poller that is handed the waker it has already stored does neither: if it does not
+//! see `CAPTURE`, the asker is still going to wake that same waker.
 //!
 //! The first waker is stored when the first poll has ended, because most tasks that resolve in it are
 //! never asked. If somebody has asked by then, the poller wakes the task itself.
+//!
+//! # Whose the waker is
+//!
+//! An asker *borrows* the waker, so that it need not call its `clone`. In the step in which it finds
+//! `WAKER` it sets `LENT`, and takes that back when nobody has the waker on loan any more. A poller that
+//! wants to replace the waker clears `WAKER` first. If `LENT` was not set then, nobody has the waker, and
+//! nobody will before `WAKER` is set again: it is the poller's. If it was, the poller locks the queue,
+//! and while anybody has the old waker on loan, leaves it there for the last borrower to drop.
 //!
 //! # Probes
 //!
@@ -37,23 +46,21 @@
 //!
 //! # Nobody else's code under the lock
 //!
-//! An asker *borrows* the waker, so that it need not call its `clone`: it notes that in the queue,
-//! and while anybody has the waker on loan, a poller that replaces it does not drop it, but leaves
-//! it in the queue for the last borrower. Wakers, answers and replaced wakers are woken, delivered
-//! and dropped after unlocking.
-//!
-//! An answer goes to a place that the asker has made for it: see [`answer`](super::answer).
+//! Wakers, answers and replaced wakers are woken, delivered and dropped after unlocking. An answer goes
+//! to a place that the asker has made for it: see [`answer`](super::answer).
 //!
 //! # What the poller pays
 //!
-//! While nobody asks: a comparison of two wakers and a load.
+//! While nobody asks: a comparison of two wakers and of a word.
 
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, catch_unwind};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{RawWaker, Waker};
 
 use super::answer::{Answer, Answers, Giver};
-use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering, UnsafeCell, lock};
+use super::beside::Beside;
+use super::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
+use crate::sync::{MutexGuard, UnsafeCell, lock};
 
 /// Why there is no answer, and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,34 +94,67 @@ pub(crate) enum Request {
     Capture,
 }
 
-/// In `requested`: somebody waits for a trace.
-const CAPTURE: u8 = 1;
-/// In `requested`: somebody has woken the task to see whether it is polled.
-const PROBE: u8 = 2;
+/// The place for the waker of a task. There is one in it while the word of the task says `WAKER`.
+pub(crate) struct WakerCell(UnsafeCell<MaybeUninit<Waker>>);
 
-/// In `requested`, for the poller itself: the next poll is not like the last, because frames have ended
-/// elsewhere, or because the last has panicked.
-const UNUSUAL: u8 = 4;
+impl WakerCell {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
 
-/// The layout is as written: see [`Record`](super::record::Record).
-#[repr(C)]
-pub(crate) struct Exchange<T> {
-    requested: AtomicU8,
-    standing: AtomicU8,
-    waker: UnsafeCell<Option<Waker>>,
-    queue: Mutex<Queue<T>>,
+    /// Whether it is the same waker, without calling anybody's code.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the poller, and there is a waker.
+    #[inline]
+    pub(super) unsafe fn has(&self, waker: &Waker) -> bool {
+        // SAFETY: as asserted by the caller, there is one; only the poller writes, and that is who is
+        // reading.
+        self.0
+            .with(|known| unsafe { (*known).assume_init_ref().will_wake(waker) })
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the place to himself, and there is a waker in it, which is taken.
+    unsafe fn take(&self) -> Waker {
+        // SAFETY: as asserted by the caller.
+        self.0
+            .with_mut(|known| unsafe { (*known).assume_init_read() })
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the place to himself, and there is nothing in it.
+    unsafe fn put(&self, waker: Waker) {
+        // SAFETY: as asserted by the caller.
+        self.0.with_mut(|known| unsafe { (*known).write(waker) });
+    }
+
+    /// The place as such, for a record that is not in use: it has room for a pointer.
+    pub(super) fn unused<R>(&self, use_it: impl FnOnce(*mut MaybeUninit<Waker>) -> R) -> R {
+        self.0.with_mut(use_it)
+    }
 }
 
-// SAFETY: `waker` is written by the poller only, with the queue locked. It is read by the poller,
-// who cannot be writing it at the same time, and by askers with the queue locked, when nobody is.
-// There is one poller at a time: its methods are `unsafe` and demand it.
-unsafe impl<T: Send> Sync for Exchange<T> {}
+/// What the two sides share.
+pub(crate) struct Exchange<'a, T> {
+    pub(super) turn: &'a Turn,
+    pub(super) waker: &'a WakerCell,
+    pub(super) beside: &'a Beside<T>,
+}
 
-// A panic in a poll is one of the things that may happen to a task, and is told to who asks.
-impl<T> RefUnwindSafe for Exchange<T> {}
+impl<T> Clone for Exchange<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-struct Queue<T> {
-    end: Option<End>,
+impl<T> Copy for Exchange<'_, T> {}
+
+/// Those who have asked. There is one from the first question on.
+pub(crate) struct Queue<T> {
     waiting: Waiting<T>,
     /// How many have the waker on loan.
     borrowers: usize,
@@ -123,12 +163,20 @@ struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// What is to be dropped now, of a waker that is not the task's any more.
-    fn retire(&mut self, waker: Option<Waker>) -> Option<Waker> {
-        if self.borrowers == 0 {
-            return waker;
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Waiting::nobody(),
+            borrowers: 0,
+            replaced: Vec::new(),
         }
-        self.replaced.extend(waker);
+    }
+
+    /// What is to be dropped now, of a waker that is not the task's any more.
+    fn retire(&mut self, waker: Waker) -> Option<Waker> {
+        if self.borrowers == 0 {
+            return Some(waker);
+        }
+        self.replaced.push(waker);
         None
     }
 }
@@ -193,66 +241,55 @@ fn give<T>(giver: Giver<T>, answer: Result<T, End>) {
     let _ = catch_unwind(AssertUnwindSafe(|| giver.give(answer)));
 }
 
-impl<T: Clone> Exchange<T> {
-    pub(crate) fn new() -> Self {
-        Self {
-            requested: AtomicU8::new(0),
-            standing: AtomicU8::new(Standing::Good as u8),
-            waker: UnsafeCell::new(None),
-            queue: Mutex::new(Queue {
-                end: None,
-                waiting: Waiting::nobody(),
-                borrowers: 0,
-                replaced: Vec::new(),
-            }),
-        }
+impl<'a, T: Clone> Exchange<'a, T> {
+    fn lock(self) -> MutexGuard<'a, Queue<T>> {
+        lock(&self.beside.extras_or_insert().queue)
     }
 
     // The poller's side.
 
-    /// Whether this poll, with this waker, is one like the last, and nobody asks.
+    /// A poll with this waker is about to begin, on the thread of this number, in a poll of another task or
+    /// not. Whether it is for somebody who asks: what it is for, [`begin_poll`](Self::begin_poll) says.
     ///
     /// # Safety
     ///
     /// The caller is the poller.
-    #[inline]
-    pub(crate) unsafe fn is_quiet(&self, waker: &Waker) -> bool {
-        // SAFETY: as asserted by the caller.
-        self.requested.load(Ordering::Acquire) == 0 && unsafe { self.has(waker) }
+    pub(crate) unsafe fn prepare_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> bool {
+        // The first poll stores it at its end.
+        // SAFETY: the caller is the poller.
+        if self.turn.has(WAKER) && !unsafe { self.waker.has(waker) } {
+            // SAFETY: likewise, and there is one.
+            unsafe { self.replace_waker(waker) };
+        }
+        let now = Turn::on(thread) | if is_nested { NESTED } else { 0 };
+        // The last poll may have panicked, and was perhaps elsewhere.
+        let others = !(Turn::on(u32::MAX) | NESTED | PANICKED);
+        let mut turn = self.turn.get();
+        if turn != turn & others | now {
+            turn = self.turn.change(|turn| turn & others | now);
+        }
+        turn & (CAPTURE | PROBE) != 0
     }
 
-    /// A poll with this waker is about to begin. Whether it is for somebody who asks: what it is for,
-    /// [`begin_poll`](Self::begin_poll) says.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn prepare_poll(&self, waker: &Waker) -> bool {
-        // The last may have panicked.
-        self.standing.store(Standing::Good as u8, Ordering::Relaxed);
-        // SAFETY: the caller is the poller.
-        unsafe {
-            // The first poll stores it at its end.
-            if self.has_any() && !self.has(waker) {
-                self.set_waker(waker);
-            }
+    /// A poll begins for which [`prepare_poll`](Self::prepare_poll) has said that it is for somebody who
+    /// asks: what it is for. A probe is taken; what has been asked for is taken back by the answer.
+    pub(crate) fn request(self) -> Request {
+        let turn = self.turn.clear(PROBE);
+        match turn & (CAPTURE | PROBE) {
+            0 => Request::None,
+            PROBE => Request::Probe,
+            _ => Request::Capture,
         }
-        let requested = self.requested.load(Ordering::Acquire);
-        if requested & UNUSUAL != 0 {
-            // Acquire: of all whose bit this is, it is seen what they have noted.
-            self.requested.fetch_and(!UNUSUAL, Ordering::Acquire);
-        }
-        requested & (CAPTURE | PROBE) != 0
     }
 
-    /// A poll with this waker begins: what it is for.
+    /// Both of these.
     ///
     /// # Safety
     ///
     /// The caller is the poller.
-    pub(crate) unsafe fn begin_poll(&self, waker: &Waker) -> Request {
+    pub(crate) unsafe fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> Request {
         // SAFETY: the caller is the poller.
-        match unsafe { self.prepare_poll(waker) } {
+        match unsafe { self.prepare_poll(waker, thread, is_nested) } {
             true => self.request(),
             false => Request::None,
         }
@@ -263,83 +300,50 @@ impl<T: Clone> Exchange<T> {
     ///
     /// # Safety
     ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn end_first_poll(&self, waker: &Waker, was_asked: bool) {
-        // SAFETY: the caller is the poller.
-        unsafe { self.set_waker(waker) };
-        if !was_asked && self.requested.load(Ordering::Acquire) & (CAPTURE | PROBE) != 0 {
+    /// The caller is the poller, and there is no waker.
+    pub(crate) unsafe fn end_first_poll(self, waker: &Waker, was_asked: bool) {
+        // SAFETY: nobody but the caller looks at the place while there is no waker.
+        unsafe { self.waker.put(waker.clone()) };
+        let turn = self.turn.set_own(WAKER);
+        if !was_asked && turn & (CAPTURE | PROBE) != 0 {
             waker.wake_by_ref();
         }
     }
 
-    /// Whether there is a waker to wake the task with.
-    ///
     /// # Safety
     ///
-    /// The caller is the poller.
-    #[inline]
-    pub(crate) unsafe fn has_any(&self) -> bool {
-        // SAFETY: only the poller writes, and that is who is reading.
-        self.waker.with(|known| unsafe { &*known }.is_some())
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    #[inline]
-    unsafe fn has(&self, waker: &Waker) -> bool {
-        self.waker.with(|known| {
-            // SAFETY: only the poller writes, and that is who is reading.
-            let known = unsafe { &*known }.as_ref();
-            known.is_some_and(|known| known.will_wake(waker))
-        })
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the poller.
+    /// The caller is the poller, and there is a waker.
     #[cold]
-    unsafe fn set_waker(&self, waker: &Waker) {
+    unsafe fn replace_waker(self, waker: &Waker) {
         let waker = waker.clone();
-        let mut queue = lock(&self.queue);
-        // SAFETY: written by the poller, with the queue locked.
-        let old = self
-            .waker
-            .with_mut(|known| unsafe { (*known).replace(waker) });
-        let old = queue.retire(old);
-        drop(queue);
+        let turn = self.turn.clear(WAKER);
+        // If it is not lent, nobody will look at it before there is one again.
+        let queue = (turn & LENT != 0).then(|| self.lock());
+        // SAFETY: so, or because the queue is locked, the caller has the place to himself.
+        let old = unsafe {
+            let old = self.waker.take();
+            self.waker.put(waker);
+            old
+        };
+        let old = retire(queue, old);
+        self.turn.set(WAKER);
         drop(old);
     }
 
-    /// The request, which is taken if it is a probe. What has been asked for is taken back by the
-    /// answer.
-    fn request(&self) -> Request {
-        let requested = self.requested.fetch_and(!PROBE, Ordering::Acquire);
-        match requested & (CAPTURE | PROBE) {
-            0 => Request::None,
-            PROBE => Request::Probe,
-            _ => Request::Capture,
-        }
-    }
-
-    /// Has the poller look at the frames at its next poll.
-    pub(crate) fn note_gone(&self) {
-        self.requested.fetch_or(UNUSUAL, Ordering::Release);
-    }
-
     /// Answers all that have asked.
-    pub(crate) fn answer(&self, answer: T) {
+    pub(crate) fn answer(self, answer: T) {
         self.take_waiting().give_all(Ok(answer));
     }
 
     /// A poll panicked. The future may be polled again, but whoever asked has no answer.
-    pub(crate) fn panicked(&self) {
-        if self.standing() != Standing::Finished {
-            self.standing
-                .store(Standing::Panicked as u8, Ordering::Relaxed);
-            self.requested.fetch_or(UNUSUAL, Ordering::Relaxed);
+    pub(crate) fn panicked(self) {
+        let turn = self.turn.change(|turn| match turn & FINISHED {
+            0 => turn | PANICKED,
+            _ => turn,
+        });
+        if turn & CAPTURE != 0 {
+            self.take_waiting().give_all(Err(End::Panicked));
         }
-        self.take_waiting().give_all(Err(End::Panicked));
     }
 
     /// The future has resolved or is gone. Returns what is to be dropped.
@@ -347,137 +351,157 @@ impl<T: Clone> Exchange<T> {
     /// # Safety
     ///
     /// The caller is the poller.
-    pub(crate) unsafe fn finish(&self) -> Option<Waker> {
-        self.standing
-            .store(Standing::Finished as u8, Ordering::Relaxed);
-        let mut queue = lock(&self.queue);
-        queue.end = Some(End::Finished);
-        self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
+    pub(crate) unsafe fn finish(self) -> Option<Waker> {
+        let turn = self.turn.change(|turn| turn & !WAKER | FINISHED);
+        let has_waker = turn & WAKER != 0;
+        if turn & (CAPTURE | LENT) == 0 {
+            // Nobody waits, and nobody will: nor look at the waker.
+            // SAFETY: so the caller has the place to himself, and there was a waker.
+            return has_waker.then(|| unsafe { self.waker.take() });
+        }
+        let mut queue = self.lock();
+        self.turn.clear(CAPTURE);
         let waiting = std::mem::replace(&mut queue.waiting, Waiting::nobody());
-        // SAFETY: written by the poller, with the queue locked.
-        let waker = self.waker.with_mut(|known| unsafe { (*known).take() });
-        let waker = queue.retire(waker);
-        drop(queue);
+        // SAFETY: with the queue locked, the caller has the place to himself, and there was a waker.
+        let waker = has_waker.then(|| unsafe { self.waker.take() });
+        let waker = waker.and_then(|waker| retire(Some(queue), waker));
         waiting.give_all(Err(End::Finished));
         waker
     }
 
-    /// Makes it as if it were new. Returns what is to be dropped.
+    /// Takes the waker out of a record that is not in use any more.
     ///
     /// # Safety
     ///
     /// Nobody else uses it.
     #[inline]
-    pub(crate) unsafe fn reset(&self) -> Option<Waker> {
-        if self.standing.load(Ordering::Relaxed) != Standing::Good as u8 {
-            lock(&self.queue).end = None;
-            self.standing.store(Standing::Good as u8, Ordering::Relaxed);
-        }
-        self.requested.store(0, Ordering::Relaxed);
-        // SAFETY: as asserted by the caller.
-        self.waker.with_mut(|known| unsafe { (*known).take() })
+    pub(crate) unsafe fn reset(self) -> Option<Waker> {
+        let has_waker = self.turn.has(WAKER);
+        // SAFETY: as asserted by the caller, and there is one.
+        has_waker.then(|| unsafe { self.waker.take() })
     }
 
-    fn take_waiting(&self) -> Waiting<T> {
-        let mut queue = lock(&self.queue);
-        self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
+    fn take_waiting(self) -> Waiting<T> {
+        let mut queue = self.lock();
+        self.turn.clear(CAPTURE);
         std::mem::replace(&mut queue.waiting, Waiting::nobody())
     }
 
     // The askers' side.
 
     #[inline]
-    pub(crate) fn standing(&self) -> Standing {
-        match self.standing.load(Ordering::Acquire) {
+    pub(crate) fn standing(self) -> Standing {
+        match self.turn.get() & (FINISHED | PANICKED) {
             0 => Standing::Good,
-            1 => Standing::Panicked,
+            PANICKED => Standing::Panicked,
             _ => Standing::Finished,
         }
     }
 
     /// Whether somebody waits for an answer.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.requested.load(Ordering::Relaxed) & CAPTURE != 0
+    pub(crate) fn is_asked(self) -> bool {
+        self.turn.has(CAPTURE)
     }
 
     /// Adds a question and wakes the task.
-    pub(crate) fn ask(&self) -> Result<Answer<T>, End> {
+    pub(crate) fn ask(self) -> Result<Answer<T>, End> {
         self.ask_in(&mut Answers::new(1))
     }
 
     /// The same, as one of many.
-    pub(crate) fn ask_in(&self, answers: &mut Answers<T>) -> Result<Answer<T>, End> {
-        let (giver, answer) = answers.promise();
-        let mut queue = lock(&self.queue);
-        if let Some(end) = queue.end {
-            return Err(end);
+    pub(crate) fn ask_in(self, answers: &mut Answers<T>) -> Result<Answer<T>, End> {
+        if self.turn.has(FINISHED) {
+            return Err(End::Finished);
         }
+        let (giver, answer) = answers.promise();
+        let mut queue = self.lock();
         queue.waiting.push(giver);
-        self.request_and_wake(CAPTURE, queue);
-        Ok(answer)
+        match self.request_and_wake(CAPTURE, queue) {
+            true => Ok(answer),
+            false => {
+                self.withdraw(&answer);
+                Err(End::Finished)
+            }
+        }
     }
 
     /// Wakes the task to see whether it is polled. Does nothing if it has ended, or if its first poll
-    /// has not: then there is nothing to wake it with.
-    pub(crate) fn probe(&self) {
-        let queue = lock(&self.queue);
-        // SAFETY: read with the queue locked.
-        let can_be_woken = self.waker.with(|waker| unsafe { &*waker }.is_some());
-        if queue.end.is_none() && can_be_woken {
+    /// has not: then there is nothing to wake it with. Neither while the waker is being replaced: then a
+    /// poll is about to begin that the caller, who has read the number of polls before this, will see.
+    pub(crate) fn probe(self) {
+        if self.turn.get() & (FINISHED | WAKER) == WAKER {
+            let queue = self.lock();
             self.request_and_wake(PROBE, queue);
         }
     }
 
-    fn request_and_wake(&self, what: u8, mut queue: MutexGuard<'_, Queue<T>>) {
-        self.requested.fetch_or(what, Ordering::Release);
-        let borrow = |waker: &Waker| Loan {
-            // SAFETY: a copy of a waker that is not dropped while it is on loan, and this one is not
-            // dropped at all.
-            waker: ManuallyDrop::new(unsafe {
+    /// Whether the task has not finished: then it learns of the request.
+    fn request_and_wake(self, what: u32, mut queue: MutexGuard<'_, Queue<T>>) -> bool {
+        let turn = self.turn.change(|turn| match turn & (FINISHED | WAKER) {
+            WAKER => turn | what | LENT,
+            0 => turn | what,
+            _ => turn,
+        });
+        if turn & (FINISHED | WAKER) == WAKER {
+            // SAFETY: there was a waker, and it is read with the queue locked, after it has been said that
+            // it is lent: whoever wants to replace it locks the queue. It is a copy of one that is not
+            // dropped while it is on loan, and is not dropped itself.
+            let waker = self.waker.0.with(|waker| unsafe {
+                let waker = (*waker).assume_init_ref();
                 Waker::from_raw(RawWaker::new(waker.data(), waker.vtable()))
-            }),
-            queue: &self.queue,
-        };
-        // SAFETY: read with the queue locked.
-        let known = self
-            .waker
-            .with(|waker| unsafe { &*waker }.as_ref().map(borrow));
-        queue.borrowers += usize::from(known.is_some());
-        drop(queue);
-        if let Some(known) = known {
+            });
+            queue.borrowers += 1;
+            drop(queue);
+            let loan = Loan {
+                waker: ManuallyDrop::new(waker),
+                exchange: self,
+            };
             // Should that panic, then it is not who asks that did, and the hook has reported it. The
             // question stands all the same.
             let _ = catch_unwind(AssertUnwindSafe(move || {
-                let known = known;
-                known.waker.wake_by_ref();
+                let loan = loan;
+                loan.waker.wake_by_ref();
             }));
         }
+        turn & FINISHED == 0
     }
 
     /// Takes a question back, if it has not been answered.
-    pub(crate) fn withdraw(&self, answer: &Answer<T>) {
-        let mut queue = lock(&self.queue);
+    pub(crate) fn withdraw(self, answer: &Answer<T>) {
+        let mut queue = self.lock();
         let withdrawn = queue.waiting.remove(answer);
         if queue.waiting.is_empty() {
-            self.requested.fetch_and(!CAPTURE, Ordering::Relaxed);
+            self.turn.clear(CAPTURE);
         }
         drop(queue);
         drop(withdrawn);
     }
 }
 
-/// A waker on loan, which an asker gives back also when it panics.
-struct Loan<'a, T> {
-    waker: ManuallyDrop<Waker>,
-    queue: &'a Mutex<Queue<T>>,
+/// Unlocks the queue, if there has been anybody who may have the waker on loan. Returns what is to be
+/// dropped of a waker that is not the task's any more.
+fn retire<T>(queue: Option<MutexGuard<'_, Queue<T>>>, waker: Waker) -> Option<Waker> {
+    match queue {
+        Some(mut queue) => queue.retire(waker),
+        None => Some(waker),
+    }
 }
 
-impl<T> Drop for Loan<'_, T> {
+/// A waker on loan, which an asker gives back also when it panics.
+struct Loan<'a, T: Clone> {
+    waker: ManuallyDrop<Waker>,
+    exchange: Exchange<'a, T>,
+}
+
+impl<T: Clone> Drop for Loan<'_, T> {
     fn drop(&mut self) {
-        let mut queue = lock(self.queue);
+        let mut queue = self.exchange.lock();
         queue.borrowers -= 1;
         let replaced = match queue.borrowers {
-            0 => std::mem::take(&mut queue.replaced),
+            0 => {
+                self.exchange.turn.clear(LENT);
+                std::mem::take(&mut queue.replaced)
+            }
             _ => Vec::new(),
         };
         drop(queue);

@@ -7,37 +7,35 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
 use std::ptr;
 use std::sync::atomic::{Ordering, compiler_fence};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use super::drive;
-use super::frames::{Filed, Gone, Key, SlotRef};
+use super::frames::{Filed, Gone, Key};
 use super::link::Link;
-use super::name::Name;
+use super::local::Local;
+use super::name::NameRef;
 use super::record::Record;
 use super::scope::Scope;
-use crate::capture::{self, CaptureRef};
-use crate::origin::Identity;
+use super::unaligned::Unaligned;
+use crate::capture;
 
-/// In every annotated call: four words.
+/// In every annotated call: three words.
 pub(super) struct Head {
-    identity: ManuallyDrop<Name>,
     /// Where it is filed, or that it is a task.
     link: Link,
-    /// Of the frame, where it is filed.
-    key: Cell<Key>,
-    /// Where in the record, if that can be remembered.
-    slot: Cell<Option<SlotRef>>,
+    /// Where in the record, as long as it is filed. Nothing before that: most calls never are.
+    filed: Cell<MaybeUninit<Unaligned<Filed>>>,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(align_of::<Head>() == 1 && size_of::<Head>() == 24);
+
 // SAFETY: the cells are accessed only by who has the future mutably, to poll or to drop it, and
-// inside of such a poll on the same thread, through a `Scope`. `Debug` does not access them.
+// inside of such a poll on the same thread, through a `Scope`. `Debug` only reads, and has a shared
+// reference to the future, so nobody polls or drops that.
 unsafe impl Send for Head {}
 // SAFETY: likewise.
 unsafe impl Sync for Head {}
@@ -48,17 +46,11 @@ impl RefUnwindSafe for Head {}
 
 impl Head {
     #[inline]
-    pub(super) fn new(identity: Identity) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            identity: ManuallyDrop::new(Name::new(identity)),
             link: Link::none(),
-            key: Cell::new(Key::TASK),
-            slot: Cell::new(None),
+            filed: Cell::new(MaybeUninit::uninit()),
         }
-    }
-
-    pub(super) fn identity(&self) -> impl Deref<Target = Identity> {
-        self.identity.get()
     }
 
     #[inline]
@@ -66,10 +58,28 @@ impl Head {
         &self.link
     }
 
+    /// # Safety
+    ///
+    /// It is filed, or was since it was made.
+    #[inline(always)]
+    unsafe fn filed(&self) -> Filed {
+        // SAFETY: as asserted by the caller.
+        unsafe { self.filed.get().assume_init() }.0
+    }
+
+    /// Where it is filed in this record.
+    #[inline(always)]
+    pub(super) fn filed_in(&self, record: &Record) -> Option<Filed> {
+        // SAFETY: it is.
+        self.link
+            .is_filed_in(record)
+            .then(|| unsafe { self.filed() })
+    }
+
     /// The key that it has in this record.
     #[inline]
     pub(super) fn key_in(&self, record: &Record) -> Option<Key> {
-        self.link.is_filed_in(record).then(|| self.key.get())
+        self.filed_in(record).map(Filed::key)
     }
 
     /// Files the frame in the record of the task that polls it, together with those around it.
@@ -86,7 +96,7 @@ impl Head {
         scopes.iter().for_each(|scope| scope.leave_others());
         let mut parent = Key::TASK;
         for scope in scopes.into_iter().rev() {
-            parent = scope.head()?.file_below(record, parent)?;
+            parent = scope.head()?.file_below(scope.name(), record, parent)?;
         }
         Some(parent)
     }
@@ -94,76 +104,131 @@ impl Head {
     /// Files the frame below one that is filed.
     ///
     /// The caller is in a poll of this frame, and of the task of the record.
-    pub(super) fn file_below(&self, record: &Record, parent: Key) -> Option<Key> {
+    pub(super) fn file_below(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
         self.leave_others(record);
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
-            if unsafe { record.frames.set_parent(key, parent) } {
+            if unsafe { record.frames().set_parent(key, parent) } {
                 return Some(key);
             }
         }
-        // SAFETY: likewise.
-        let Filed { key, slot } = unsafe {
-            record
-                .frames
-                .insert(&self.identity.get(), parent, record.stamp())
-        }?;
-        self.key.set(key);
-        self.slot.set(slot);
+        self.file_anew(name, record, parent)
+    }
+
+    /// Files the frame below one that is filed. It is not filed itself.
+    ///
+    /// The caller is in a poll of this frame, and of the task of the record.
+    #[inline(always)]
+    fn file_anew(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
+        // SAFETY: the caller is in a poll of the task.
+        let filed = unsafe { record.frames().insert(name, parent, record.stamp()) }?;
+        self.filed.set(MaybeUninit::new(Unaligned(filed)));
         // In this order also for a signal handler, which reads the key where the record is right.
         compiler_fence(Ordering::SeqCst);
         self.link.set_filed_in(record);
-        Some(key)
+        Some(filed.key())
+    }
+
+    /// A poll in this scope, which has been left, has returned this. Returns it as well, as do those that it
+    /// calls, so that it need not be kept.
+    #[inline(always)]
+    pub(super) fn leave(&self, local: &Local, scope: &Scope<'_>, result: Poll<()>) -> Poll<()> {
+        match result {
+            Poll::Ready(()) if self.link.leads_anywhere() => self.unfile_from(scope),
+            Poll::Pending if !self.is_suspended_again(local, scope) => self.suspended(local, scope),
+            result => result,
+        }
     }
 
     /// The poll has returned `Pending`, as it did before: in the same task, below the same frame, and
     /// with the same waker. If so, that it has been polled is noted.
     #[inline(always)]
-    fn is_suspended_again(&self, scope: &Scope<'_>) -> bool {
-        let (Some(slot), Some((record, parent))) = (self.slot.get(), scope.usual()) else {
+    fn is_suspended_again(&self, local: &Local, scope: &Scope<'_>) -> bool {
+        let Some((record, parent)) = scope.usual(local) else {
             return false;
         };
-        if !self.link.is_filed_in(record) {
+        let Some(filed) = self.filed_in(record) else {
             return false;
-        }
+        };
+        let Some(slot) = filed.slot else {
+            return false;
+        };
         let parent = match parent.head() {
             None => Key::TASK,
-            Some(parent) if parent.link.is_filed_in(record) => parent.key.get(),
-            Some(_) => return false,
+            Some(parent) => match parent.key_in(record) {
+                Some(parent) => parent,
+                None => return false,
+            },
         };
         // SAFETY: the slot is one of this record, and the caller is in a poll of its task.
-        unsafe { slot.polled(self.key.get(), parent, record.stamp()) }
+        unsafe { slot.polled(filed.key(), parent, record.stamp()) }
     }
 
     /// The poll has returned `Pending`.
+    #[inline(never)]
+    fn suspended(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
+        match self.is_suspended_first(local, scope) {
+            true => Poll::Pending,
+            false => self.suspended_otherwise(scope),
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn suspended(&self, scope: &Scope<'_>) {
+    fn suspended_otherwise(&self, scope: &Scope<'_>) -> Poll<()> {
         let Some(record) = scope.record() else {
-            return;
+            return Poll::Pending;
         };
+        let frames = record.frames();
         let parent = scope.parent().and_then(Scope::key);
-        let parent = parent.filter(|parent| record.frames.has(*parent));
+        let parent = parent.filter(|parent| frames.has(*parent));
         let filed = match (self.key_in(record), parent) {
-            (Some(key), Some(parent)) => record.frames.polled(key, parent, record.stamp()),
+            (Some(key), Some(parent)) => frames.polled(key, parent, record.stamp()),
             _ => false,
         };
         if !filed {
             match parent {
-                Some(parent) => self.file_below(record, parent),
+                Some(parent) => self.file_below(scope.name(), record, parent),
                 None => self.file(scope, record),
             };
         }
         if scope.has_own_waker() {
             self.keep_waker(scope, record);
         }
+        Poll::Pending
+    }
+
+    /// It was never filed, and is polled by the task itself with the task's waker. If so, it is filed.
+    #[inline(always)]
+    fn is_suspended_first(&self, local: &Local, scope: &Scope<'_>) -> bool {
+        let usual = scope.usual(local);
+        let Some((record, _)) = usual.filter(|(_, parent)| parent.is_task()) else {
+            return false;
+        };
+        !self.link.leads_anywhere() && self.file_anew(scope.name(), record, Key::TASK).is_some()
     }
 
     fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
-            drop(unsafe { record.frames.set_waker(key, capture::real(scope.waker())) });
+            drop(unsafe { record.frames().set_waker(key, capture::real(scope.waker())) });
         }
+    }
+
+    /// The poll has returned `Ready`: the frame is no more where it was.
+    #[inline(never)]
+    fn unfile_from(&self, scope: &Scope<'_>) -> Poll<()> {
+        let record = scope.record();
+        let filed = record.and_then(|record| Some((record, self.filed_in(record)?)));
+        match filed.map(|(record, filed)| (record, filed, filed.slot)) {
+            Some((record, filed, Some(slot))) => {
+                self.link.take_filed();
+                // SAFETY: this is in a poll of the task, in whose record the slot is.
+                drop(unsafe { record.frames().remove_from(slot, filed.key()) });
+            }
+            _ => self.unfile(),
+        }
+        Poll::Ready(())
     }
 
     /// The frame is no more where it was.
@@ -173,38 +238,36 @@ impl Head {
         let Some(record) = self.link.take_filed() else {
             return;
         };
+        // SAFETY: it was filed.
+        let key = unsafe { self.filed() }.key();
         let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
         if polled.is_some_and(|polled| ptr::eq(polled, record)) {
             // SAFETY: this is in a poll of the task.
-            drop(unsafe { record.frames.remove(self.key.get()) });
+            drop(unsafe { record.frames().remove(key) });
         } else {
-            record.note_gone(self.key.get(), Gone::Ended);
+            record.note_gone(key, Gone::Ended);
         }
     }
 
     /// It is being polled by the task of this record: it is no longer part of another.
     pub(super) fn leave_others(&self, record: &Record) {
         if !self.link.is_filed_in(record) {
-            self.leave();
+            self.leave_task();
         }
     }
 
     /// It is being polled elsewhere.
-    pub(super) fn leave(&self) {
+    pub(super) fn leave_task(&self) {
         if let Some(other) = self.link.take_filed() {
-            other.note_gone(self.key.get(), Gone::Moved);
+            // SAFETY: it was filed.
+            other.note_gone(unsafe { self.filed() }.key(), Gone::Moved);
         }
     }
 
-    /// # Safety
-    ///
-    /// Nobody uses it any more.
+    /// It is being dropped.
     #[cold]
     #[inline(never)]
-    unsafe fn end(&mut self) {
-        // First, because wakers are dropped after it, and their destructors may panic.
-        // SAFETY: as asserted by the caller.
-        unsafe { ManuallyDrop::drop(&mut self.identity) };
+    fn end(&self) {
         self.unfile();
         self.link.finish();
     }
@@ -213,56 +276,14 @@ impl Head {
 impl Drop for Head {
     #[inline]
     fn drop(&mut self) {
-        if self.link.leads_anywhere() || self.identity.is_dynamic() {
-            // SAFETY: it is being dropped.
-            unsafe { self.end() };
+        if self.link.leads_anywhere() {
+            self.end();
         }
     }
 }
 
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.identity.get().origin();
-        f.debug_tuple("Head")
-            .field(&origin)
-            .field(&self.link)
-            .finish()
+        f.debug_tuple("Head").field(&self.link).finish()
     }
-}
-
-/// Polls `future` as a frame of the task that is being polled, or just so if there is none.
-#[inline]
-pub(super) fn poll<F: Future>(
-    head: &Head,
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    let waker = cx.waker();
-    let Some(scope) = Scope::frame(head, waker) else {
-        return future.poll(cx);
-    };
-    let result = match scope.capture() {
-        None => scope.enter(|| future.poll(cx)),
-        Some(capture) => watched(&scope, capture, future, cx),
-    };
-    if result.is_ready() {
-        if head.link.leads_anywhere() {
-            head.unfile();
-        }
-    } else if !head.is_suspended_again(&scope) {
-        head.suspended(&scope);
-    }
-    result
-}
-
-/// Polls a frame in a capture.
-#[cold]
-#[inline(never)]
-fn watched<F: Future>(
-    scope: &Scope<'_>,
-    capture: CaptureRef,
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    scope.enter(|| capture.watch(cx, |cx| drive::body(future, cx)))
 }

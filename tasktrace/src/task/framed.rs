@@ -2,6 +2,7 @@
 //! [`TracedExt::traced`] of any future.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -9,8 +10,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::frame::{self, Head};
-use super::{drive, scope};
+use super::frame::Head;
+use super::name::{Name, NameRef};
+use super::{body, drive};
 use crate::origin::{Identity, Origin};
 
 /// Names futures that are not functions of yours.
@@ -49,22 +51,17 @@ impl<F: Future> TracedExt for F {}
 pin_project! {
     /// A future that is a frame of the task that polls it, or a task of its own where there is
     /// none: see [`TracedExt::traced`].
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedFuture<F> {
         #[pin]
-        future: F,
-        // The last field: the task, or the frame, is finished when the future has been dropped.
-        head: Head,
+        framed: Framed<F, Name>,
     }
 }
 
 impl<F: Future> TracedFuture<F> {
-    #[inline]
     pub(crate) fn new(identity: Identity, future: F) -> Self {
         Self {
-            future,
-            head: Head::new(identity),
+            framed: Framed::new(Name::new(identity), future),
         }
     }
 }
@@ -72,16 +69,83 @@ impl<F: Future> TracedFuture<F> {
 impl<F: Future> Future for TracedFuture<F> {
     type Output = F::Output;
 
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().framed.poll(cx)
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for TracedFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show("TracedFuture", &self.framed, f)
+    }
+}
+
+/// What a frame is known by.
+pub(crate) trait Named {
+    /// For as long as it is borrowed.
+    fn name(&self) -> NameRef;
+}
+
+impl Named for Name {
+    fn name(&self) -> NameRef {
+        self.get()
+    }
+}
+
+/// A future with a frame, or one that is a task. In every annotated call, so there is as little to it as
+/// can be.
+#[must_use = "futures do nothing unless polled"]
+pub struct Framed<F, N> {
+    future: F,
+    name: N,
+    // The last field: the task, or the frame, is finished when the future has been dropped.
+    head: Head,
+}
+
+// `future` is pinned with it, and neither moved nor replaced; the others are not pinned.
+impl<F: Unpin, N> Unpin for Framed<F, N> {}
+
+// A function that is annotated may return a future of which its callers know that it has this.
+impl<F: fmt::Debug, N: Named> fmt::Debug for Framed<F, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show("Framed", self, f)
+    }
+}
+
+fn show<F: fmt::Debug, N: Named>(
+    name: &str,
+    framed: &Framed<F, N>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.debug_struct(name)
+        .field("future", &framed.future)
+        .field("origin", &framed.name.name().get().origin())
+        .field("head", &framed.head)
+        .finish()
+}
+
+impl<F, N> Framed<F, N> {
+    #[inline]
+    pub(crate) const fn new(name: N, future: F) -> Self {
+        Self {
+            future,
+            name,
+            head: Head::new(),
+        }
+    }
+}
+
+impl<F: Future, N: Named> Future for Framed<F, N> {
+    type Output = F::Output;
+
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if !scope::is_in_task() {
-            return drive::enter(this.head.link(), Some(this.head), this.future, cx);
-        }
-        // Whoever has a handle to it as a task keeps it as one, wherever it is polled.
-        if this.head.link().is_task() {
-            return drive::poll(this.head.link(), false, this.future, cx);
-        }
-        frame::poll(this.head, this.future, cx)
+        // SAFETY: nothing is moved out of it: see `Unpin`.
+        let Self { future, name, head } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is pinned with it.
+        let future = unsafe { Pin::new_unchecked(future) };
+        let name = name.name();
+        // SAFETY: `enter` polls it once at most, and returns what that has.
+        unsafe { body::poll(future, |body| drive::enter(head, name, body, cx)) }
     }
 }

@@ -4,17 +4,18 @@
 //! |---|---|
 //! | **owner**: the poller of the task | everything; it never waits for anybody, and executes no locked instruction unless a frame has a label |
 //! | **readers**: any thread that has a reference to the record | copy the table |
-//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | leave a note that the frame is gone |
+//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | mark its slot |
 //!
 //! # The table
 //!
 //! A frame has a *slot* from the poll in which it is first suspended until it is finished, dropped,
-//! or polled by another task. Slots stay where they are for as long as the record has references.
-//! They are numbered from 1; the task itself counts as number 0. Each use of a slot has a *serial*
-//! number that no other use of a slot of this record has, so a [`Key`], which is both, never
-//! identifies another frame than the one it was made for: not when its slot is used again, and not
-//! when the record is used for another task. (After four billions of frames in one record the numbers
-//! begin again. Should a frame from before still be there, a tree would be wrong, and nothing else.)
+//! or polled by another task. Slots are [beside](super::beside) the record, and stay where they are for as
+//! long as that has references. They are numbered from 1; the task itself counts as number 0. Each use of a
+//! slot has a *serial* number that no other use of a slot of this record has, so a [`Key`], which is both,
+//! never identifies another frame than the one it was made for: not when its slot is used again, and not
+//! when the record is used for another task. It is what the sequence counter was when the frame was
+//! filed. (After a billion of changes to one record the numbers begin again. Should a frame from before
+//! still be there, a tree would be wrong, and nothing else.)
 //!
 //! # Copying
 //!
@@ -35,15 +36,18 @@
 //!
 //! # Limits
 //!
-//! A slot also has for how long its frame may be suspended, for those who look at all tasks without
-//! a reference to any: see [`Frames::may_be_overdue`].
+//! Those who look at all tasks without a reference to any want to know whether a frame may have been
+//! suspended for longer than it is allowed to: see [`Frames::may_be_overdue`]. A static description says
+//! for how long that is, and is always there to be looked at.
 //!
 //! # Frames that end elsewhere
 //!
 //! A frame can be moved out of its task and dropped anywhere, while the task is being polled on
-//! another thread. The dropper notes its key; the owner takes it off the table when it next has a
-//! look, and readers leave out what is noted. A note that comes too late, when the record belongs
-//! to another task, matches nothing.
+//! another thread. The dropper marks its slot, by changing the serial number in it, if that is still the
+//! frame's, and says in the record's [`turn`](super::turn) that it has; the owner takes the frame off the
+//! table when it next has a look, and readers leave out what is marked. A dropper that comes too late, when
+//! the slot is another frame's, changes nothing. It need not have a reference to the record, so this goes
+//! for the slots only that are never freed; a frame in another is put on a list instead.
 //!
 //! So it is with a frame that another task has begun to poll. What was below it has moved with it,
 //! and goes as well, although its own frames may not have been polled over there yet.
@@ -51,18 +55,20 @@
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
-use super::clock::{self, Tick};
+use super::beside::{Beside, LAST_KEPT, Table};
+use super::clock::Tick;
+use super::name::NameRef;
 use super::stamp::Stamp;
-use crate::origin::{self, Dynamic, FrameMeta, Identity};
-use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell, fence, lock,
-};
+use super::turn::{GONE, Turn};
+use crate::origin::{self, FrameMeta, Identity};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, MutexGuard, Ordering, fence, lock};
 
-pub(crate) use read::{Copied, PEEKED, Peek};
+pub(crate) use read::{Copied, Peek};
 
 /// Identifies a frame of a task: a slot and a serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,8 +97,16 @@ impl Key {
     }
 }
 
+/// The last bits of a serial number: the frame is there. Those of a slot without one are 0.
+const LIVE: u32 = 0b01;
+/// [`Gone::Ended`].
+const ENDED: u32 = 0b10;
+/// [`Gone::Moved`].
+const MOVED: u32 = 0b11;
+const MARKS: u32 = 0b11;
+
 pub(crate) struct Slot {
-    /// Null while there is no frame in it. [`DYNAMIC`] if there is more to it than this.
+    /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
     identity: AtomicPtr<FrameMeta>,
     /// See [`Stamp`].
     stamp: AtomicU64,
@@ -101,50 +115,16 @@ pub(crate) struct Slot {
     serial: AtomicU32,
     /// The tick in which it was first suspended, see [`Tick`].
     since: AtomicU32,
-    /// For how many ticks it may be suspended. 0 if for ever.
-    limit: AtomicU32,
 }
 
 /// Stands for an [`Identity::Dynamic`] in a slot.
 static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+/// The same, of a frame that may not be suspended for as long as it likes.
+static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
 
-/// The first chunk has so many slots, each other twice as many as the one before.
-const FIRST_CHUNK: u32 = 4;
-/// More frames than there are slots in so many chunks stay invisible.
-const CHUNKS: usize = 22;
-/// So many chunks stay for as long as the record does.
-const KEPT: usize = 3;
-/// The last slot in them.
-const LAST_KEPT: u32 = (FIRST_CHUNK << KEPT) - FIRST_CHUNK;
-
-type Chunk = AtomicPtr<Slot>;
-
-pub(crate) struct Frames {
-    sequence: AtomicU32,
-    /// How many slots have been in use.
-    used: AtomicU32,
-    /// The owner's: a slot that is not in use any more, and leads to the others.
-    free: AtomicU32,
-    /// The owner's: the last serial number. Never reset.
-    serial: AtomicU32,
-    /// How many of the frames have a limit.
-    limited: AtomicU32,
-    first: Chunk,
-    others: AtomicPtr<[Chunk; CHUNKS - 1]>,
-    dynamic: Mutex<BTreeMap<Key, StdArc<Dynamic>>>,
-    /// The owner's: the wakers of frames that are polled with another than their task's.
-    wakers: UnsafeCell<BTreeMap<Key, Waker>>,
-    /// Frames that ended elsewhere, or went on there.
-    gone: Mutex<Vec<(Key, Gone)>>,
-    /// Whether there are any on the list. Set with the list locked.
-    any_gone: AtomicBool,
+fn is_dynamic(meta: *const FrameMeta) -> bool {
+    ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
-
-// SAFETY: `wakers` is accessed by the owner only, of whom there is one at a time: the methods that
-// do are `unsafe` and demand it. Everything else is synchronised.
-unsafe impl Sync for Frames {}
-// SAFETY: the slots that the pointers lead to are owned.
-unsafe impl Send for Frames {}
 
 /// Why a frame is not to be seen any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,34 +135,58 @@ pub(crate) enum Gone {
     Moved,
 }
 
+impl Gone {
+    /// Of a frame with such a serial number.
+    fn of_mark(serial: u32) -> Option<Self> {
+        match serial & MARKS {
+            ENDED => Some(Self::Ended),
+            MOVED => Some(Self::Moved),
+            _ => None,
+        }
+    }
+}
+
+/// What there is of the frames of a task.
+pub(crate) struct Frames<'a, T> {
+    pub(super) turn: &'a Turn,
+    pub(super) beside: &'a Beside<T>,
+}
+
+impl<T> Clone for Frames<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Frames<'_, T> {}
+
 /// A frame that is to be taken off the table.
 struct Found<'a> {
     key: Key,
     slot: &'a Slot,
-    is_dynamic: bool,
+    meta: *const FrameMeta,
     own_waker: bool,
+}
+
+impl<'a> Found<'a> {
+    #[inline]
+    fn new(key: Key, slot: &'a Slot) -> Self {
+        Self {
+            key,
+            slot,
+            meta: slot.identity.load(Ordering::Relaxed),
+            own_waker: slot.parent.load(Ordering::Relaxed) & OWN_WAKER != 0,
+        }
+    }
 }
 
 /// In the parent field of a slot: the frame has a waker of its own.
 const OWN_WAKER: u64 = 1 << 63;
 
-impl Frames {
-    pub(crate) fn new() -> Self {
-        Self {
-            sequence: AtomicU32::new(0),
-            used: AtomicU32::new(0),
-            free: AtomicU32::new(0),
-            serial: AtomicU32::new(0),
-            limited: AtomicU32::new(0),
-            first: AtomicPtr::new(ptr::null_mut()),
-            others: AtomicPtr::new(ptr::null_mut()),
-            dynamic: Mutex::new(BTreeMap::new()),
-            wakers: UnsafeCell::new(BTreeMap::new()),
-            gone: Mutex::new(Vec::new()),
-            any_gone: AtomicBool::new(false),
-        }
-    }
+/// So many slots are looked at without a reference to the record.
+const GLANCED_AT: u32 = 4;
 
+impl<'a, T> Frames<'a, T> {
     // The owner's side.
 
     /// Adds a frame. `None` if there are too many.
@@ -190,51 +194,56 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn insert(
-        &self,
-        identity: &Identity,
-        parent: Key,
-        stamp: Stamp,
-    ) -> Option<Filed> {
+    #[inline]
+    pub(crate) unsafe fn insert(self, name: NameRef, parent: Key, stamp: Stamp) -> Option<Filed> {
         // SAFETY: the caller is the owner.
         unsafe { self.take_off_gone() };
-        // 0 is that of a slot which is not in use.
-        let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1).max(1);
-        self.serial.store(serial, Ordering::Relaxed);
-        let number = match self.free.load(Ordering::Relaxed) {
-            0 => self.unused_slot()?,
+        let table = self.beside.table_or_insert();
+        let number = match table.free.load(Ordering::Relaxed) {
+            0 => self.unused_slot(table)?,
             number => number,
         };
-        let slot = self.slot(number)?;
+        let slot = self.beside.slot_in(table, number)?;
+        // The counter is even, and is another after each change.
+        let serial = table.sequence.load(Ordering::Relaxed) << 1 | LIVE;
         let key = Key::new(number, serial);
-        let meta = match identity {
-            Identity::Static(meta) => ptr::from_ref(*meta),
-            Identity::Dynamic(dynamic) => {
-                lock(&self.dynamic).insert(key, StdArc::clone(dynamic));
-                &raw const DYNAMIC
-            }
+        let meta = match name.as_static() {
+            Some(meta) => ptr::from_ref(meta),
+            None => self.keep_dynamic(name, key),
         };
-        let limit = limit_of(identity);
-        self.change(|| {
-            if number > self.used.load(Ordering::Relaxed) {
-                self.used.store(number, Ordering::Relaxed);
+        table.change(|| {
+            if number > table.used.load(Ordering::Relaxed) {
+                table.used.store(number, Ordering::Relaxed);
             } else {
                 let next = slot.parent.load(Ordering::Relaxed) as u32;
-                self.free.store(next, Ordering::Relaxed);
+                table.free.store(next, Ordering::Relaxed);
             }
             slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
             slot.parent.store(parent.0, Ordering::Relaxed);
             slot.serial.store(serial, Ordering::Relaxed);
             slot.since.store(stamp.tick().0, Ordering::Relaxed);
-            slot.limit.store(limit, Ordering::Relaxed);
-            self.count_limit(limit, 1);
+            table.count_limit(meta, 1);
             slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
         });
         let stays = number <= LAST_KEPT;
         Some(Filed {
-            key,
+            key: NonZeroU64::new(key.0)?,
             slot: stays.then(|| SlotRef(NonNull::from(slot))),
         })
+    }
+
+    /// Keeps what there is to a frame beyond a static description. Returns what stands for it.
+    #[cold]
+    fn keep_dynamic(self, name: NameRef, key: Key) -> *const FrameMeta {
+        let identity = name.get();
+        if let Identity::Dynamic(dynamic) = &*identity {
+            let dynamic = StdArc::clone(dynamic);
+            lock(&self.beside.extras_or_insert().dynamic).insert(key, dynamic);
+        }
+        match identity.stalled_after() {
+            None => &raw const DYNAMIC,
+            Some(_) => &raw const LIMITED,
+        }
     }
 
     /// Takes a frame off, if it is there. Returns what is to be dropped after it.
@@ -242,42 +251,44 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn remove(&self, key: Key) -> Option<Waker> {
-        let found = self.found(key)?;
-        self.change(|| self.take_off(&found));
+    pub(crate) unsafe fn remove(self, key: Key) -> Option<Waker> {
+        let (table, found) = (self.beside.table()?, self.found(key)?);
         // SAFETY: the caller is the owner.
-        unsafe { self.forget(&found) }
+        unsafe { self.remove_found(table, &found) }
     }
 
-    fn found(&self, key: Key) -> Option<Found<'_>> {
-        let slot = self.find(key)?;
-        Some(Found {
-            key,
-            slot,
-            is_dynamic: ptr::eq(slot.identity.load(Ordering::Relaxed), &raw const DYNAMIC),
-            own_waker: slot.parent.load(Ordering::Relaxed) & OWN_WAKER != 0,
-        })
+    /// The same for a frame in a slot that stays.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and the slot is one of this record.
+    #[inline]
+    pub(crate) unsafe fn remove_from(self, slot: SlotRef, key: Key) -> Option<Waker> {
+        // SAFETY: as asserted by the caller.
+        let slot = unsafe { slot.0.as_ref() };
+        let table = self.beside.table()?;
+        if !slot.is(key) {
+            return None;
+        }
+        // SAFETY: the caller is the owner.
+        unsafe { self.remove_found(table, &Found::new(key, slot)) }
     }
 
-    /// The caller is the owner, and in the middle of a change.
-    fn take_off(&self, found: &Found<'_>) {
-        let Found { key, slot, .. } = found;
-        slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
-        slot.serial.store(0, Ordering::Relaxed);
-        self.count_limit(slot.limit.load(Ordering::Relaxed), -1);
-        let next = self.free.load(Ordering::Relaxed);
-        slot.parent.store(u64::from(next), Ordering::Relaxed);
-        self.free.store(key.slot(), Ordering::Relaxed);
-    }
-
+    /// # Safety
+    ///
     /// The caller is the owner.
     #[inline]
-    fn count_limit(&self, limit: u32, more: i32) {
-        if limit > 0 {
-            let limited = self.limited.load(Ordering::Relaxed);
-            let limited = limited.wrapping_add_signed(more);
-            self.limited.store(limited, Ordering::Relaxed);
+    unsafe fn remove_found(self, table: &Table, found: &Found<'_>) -> Option<Waker> {
+        table.change(|| table.take_off(found));
+        match is_dynamic(found.meta) || found.own_waker {
+            false => None,
+            // SAFETY: the caller is the owner.
+            true => unsafe { self.forget(found.key) },
         }
+    }
+
+    fn found(self, key: Key) -> Option<Found<'a>> {
+        self.find(key).map(|slot| Found::new(key, slot))
     }
 
     /// Removes what is kept beside the table of a frame that has been taken off. Returns what is to
@@ -286,35 +297,21 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    #[inline]
-    unsafe fn forget(&self, found: &Found<'_>) -> Option<Waker> {
-        match found.is_dynamic || found.own_waker {
-            false => None,
-            // SAFETY: the caller is the owner.
-            true => unsafe { self.forget_more(found) },
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the owner.
     #[cold]
-    unsafe fn forget_more(&self, found: &Found<'_>) -> Option<Waker> {
-        if found.is_dynamic {
-            let removed = lock(&self.dynamic).remove(&found.key);
-            drop(removed);
-        }
-        if !found.own_waker {
-            return None;
-        }
+    #[inline(never)]
+    unsafe fn forget(self, key: Key) -> Option<Waker> {
+        let extras = self.beside.extras()?;
+        let removed = lock(&extras.dynamic).remove(&key);
+        drop(removed);
         // SAFETY: the caller is the owner.
-        self.wakers
-            .with_mut(|wakers| unsafe { &mut *wakers }.remove(&found.key))
+        extras
+            .wakers
+            .with_mut(|wakers| unsafe { &mut *wakers }.remove(&key))
     }
 
     /// Whether it is that of a frame which is there, or of the task.
     #[inline]
-    pub(crate) fn has(&self, key: Key) -> bool {
+    pub(crate) fn has(self, key: Key) -> bool {
         key == Key::TASK || self.find(key).is_some()
     }
 
@@ -322,7 +319,7 @@ impl Frames {
     ///
     /// The caller is the owner; if it is not, a time is wrong.
     #[inline]
-    pub(crate) fn polled(&self, key: Key, parent: Key, stamp: Stamp) -> bool {
+    pub(crate) fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
         let Some(slot) = self.find(key) else {
             return false;
         };
@@ -330,9 +327,18 @@ impl Frames {
         slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0
     }
 
-    /// Whether a frame is there, and below this parent.
-    pub(crate) fn is_below(&self, key: Key, parent: Key) -> bool {
-        let slot = self.find(key);
+    /// Whether a frame is there still, and below this parent.
+    ///
+    /// # Safety
+    ///
+    /// It was filed in this record.
+    #[inline]
+    pub(crate) unsafe fn is_below(self, filed: Filed, parent: Key) -> bool {
+        let slot = match filed.slot {
+            // SAFETY: as asserted by the caller, it is one of the record, and stays.
+            Some(slot) => Some(unsafe { slot.0.as_ref() }).filter(|slot| slot.is(filed.key())),
+            None => self.find(filed.key()),
+        };
         slot.is_some_and(|slot| slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0)
     }
 
@@ -341,14 +347,14 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn set_parent(&self, key: Key, parent: Key) -> bool {
-        let Some(slot) = self.find(key) else {
+    pub(crate) unsafe fn set_parent(self, key: Key, parent: Key) -> bool {
+        let Some((table, slot)) = self.beside.table().zip(self.find(key)) else {
             return false;
         };
         let before = slot.parent.load(Ordering::Relaxed);
         if before & !OWN_WAKER != parent.0 {
             let parent = parent.0 | before & OWN_WAKER;
-            self.change(|| slot.parent.store(parent, Ordering::Relaxed));
+            table.change(|| slot.parent.store(parent, Ordering::Relaxed));
         }
         true
     }
@@ -359,10 +365,11 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn set_waker(&self, key: Key, waker: &Waker) -> Option<Waker> {
-        let slot = self.find(key)?;
+    pub(crate) unsafe fn set_waker(self, key: Key, waker: &Waker) -> Option<Waker> {
+        let (table, slot) = self.beside.table().zip(self.find(key))?;
+        let extras = self.beside.extras_or_insert();
         // SAFETY: the caller is the owner, and `will_wake` calls nobody's code.
-        let known = self.wakers.with(|wakers| unsafe {
+        let known = extras.wakers.with(|wakers| unsafe {
             let known = (*wakers).get(&key);
             known.is_some_and(|known| known.will_wake(waker))
         });
@@ -371,9 +378,10 @@ impl Frames {
         }
         let waker = waker.clone();
         let parent = slot.parent.load(Ordering::Relaxed);
-        self.change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
+        table.change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
         // SAFETY: the caller is the owner.
-        self.wakers
+        extras
+            .wakers
             .with_mut(|wakers| unsafe { &mut *wakers }.insert(key, waker))
     }
 
@@ -382,10 +390,14 @@ impl Frames {
     /// # Safety
     ///
     /// The caller is the owner.
-    pub(crate) unsafe fn wakers(&self) -> Vec<Waker> {
+    pub(crate) unsafe fn wakers(self) -> Vec<Waker> {
+        let Some(extras) = self.beside.extras() else {
+            return Vec::new();
+        };
         // SAFETY: the caller is the owner. Cloning a waker is somebody else's code, but no poll of
         // this task, which alone could change the map.
-        self.wakers
+        extras
+            .wakers
             .with(|wakers| unsafe { &*wakers }.values().cloned().collect())
     }
 
@@ -395,8 +407,8 @@ impl Frames {
     ///
     /// The caller is the owner.
     #[inline]
-    pub(crate) unsafe fn take_off_gone(&self) {
-        if self.any_gone.load(Ordering::Relaxed) {
+    pub(crate) unsafe fn take_off_gone(self) {
+        if self.turn.has(GONE) {
             // SAFETY: the caller is the owner.
             unsafe { self.take_off_all_gone() };
         }
@@ -406,32 +418,59 @@ impl Frames {
     ///
     /// The caller is the owner.
     #[cold]
-    unsafe fn take_off_all_gone(&self) {
-        let mut gone = lock(&self.gone);
-        let noted = std::mem::take(&mut *gone);
-        let used = 1..=self.used.load(Ordering::Relaxed);
-        let in_use = used.filter_map(|number| Some((number, self.slot(number)?)));
-        let parents = in_use.map(|(number, slot)| {
+    #[inline(never)]
+    unsafe fn take_off_all_gone(self) {
+        // Before the marks are looked at: whoever makes one after that sets it again.
+        self.turn.clear(GONE);
+        if let Some(table) = self.beside.table() {
+            // SAFETY: the caller is the owner.
+            drop(unsafe { self.take_off_marked(table) });
+        }
+    }
+
+    /// Returns what is to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    unsafe fn take_off_marked(self, table: &Table) -> Vec<Waker> {
+        let used = table.used.load(Ordering::Relaxed);
+        let slots = || (1..).zip(self.beside.slots(used));
+        let mut noted: Vec<(Key, Gone)> = slots()
+            .filter_map(|(number, slot)| slot.gone(number))
+            .collect();
+        // Until they are off the table: a reader that no longer finds a frame on the list does not find it
+        // in the table either.
+        let mut list = self.list(used);
+        noted.extend(list.iter_mut().flat_map(|list| list.drain(..)));
+        let parents = slots().map(|(number, slot)| {
             let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
-            (
-                Key::new(number, slot.serial.load(Ordering::Relaxed)),
-                Key(parent),
-            )
+            (slot.key(number), Key(parent))
         });
-        let gone_now: Vec<Found<'_>> = all_gone(&noted, parents)
+        let gone: Vec<Found<'_>> = all_gone(&noted, parents)
             .into_iter()
-            .filter_map(|key| self.found(key))
+            .filter_map(|key| {
+                let slot = self.beside.slot(key.slot())?;
+                (slot.key(key.slot()) == key).then(|| Found::new(key, slot))
+            })
             .collect();
         // In one change: nobody sees what is inside of a frame without that.
-        self.change(|| gone_now.iter().for_each(|found| self.take_off(found)));
+        table.change(|| gone.iter().for_each(|found| table.take_off(found)));
         // SAFETY: the caller is the owner.
-        let forget = |found| unsafe { self.forget(found) };
-        let wakers: Vec<Waker> = gone_now.iter().filter_map(forget).collect();
-        // With the list locked, and Release: a reader that no longer finds a frame on it does not
-        // find it in the table either, and neither does one that finds that there is no list.
-        self.any_gone.store(false, Ordering::Release);
-        drop(gone);
-        drop((noted, wakers));
+        let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
+        gone.iter().filter_map(forget).collect()
+    }
+
+    /// The list of those in slots that cannot be marked, if there are such slots.
+    fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
+        let extras = (used > LAST_KEPT).then(|| self.beside.extras())??;
+        Some(lock(&extras.gone))
+    }
+
+    /// Whether there have been any, in this task.
+    #[inline]
+    pub(crate) fn any_used(self) -> bool {
+        self.used() != 0
     }
 
     /// Takes all frames off. Returns what is to be dropped.
@@ -440,186 +479,113 @@ impl Frames {
     ///
     /// The caller is the owner.
     #[inline]
-    pub(crate) unsafe fn clear(&self) -> Option<BTreeMap<Key, Waker>> {
-        match self.used.load(Ordering::Relaxed) {
+    pub(crate) unsafe fn clear(self) -> Option<BTreeMap<Key, Waker>> {
+        let table = self.beside.table()?;
+        match table.used.load(Ordering::Relaxed) {
             0 => None,
             // SAFETY: the caller is the owner.
-            used => Some(unsafe { self.clear_used(used) }),
+            used => unsafe { self.clear_used(table, used) },
         }
     }
 
     /// # Safety
     ///
     /// The caller is the owner, and so many slots are in use.
-    unsafe fn clear_used(&self, used: u32) -> BTreeMap<Key, Waker> {
-        self.change(|| {
-            for slot in (1..=used).filter_map(|number| self.slot(number)) {
+    unsafe fn clear_used(self, table: &Table, used: u32) -> Option<BTreeMap<Key, Waker>> {
+        table.change(|| {
+            for slot in self.beside.slots(used) {
                 slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
                 slot.serial.store(0, Ordering::Relaxed);
             }
-            self.used.store(0, Ordering::Relaxed);
-            self.free.store(0, Ordering::Relaxed);
-            self.limited.store(0, Ordering::Relaxed);
+            table.used.store(0, Ordering::Relaxed);
+            table.free.store(0, Ordering::Relaxed);
+            table.limited.store(0, Ordering::Relaxed);
         });
-        let dynamic = std::mem::take(&mut *lock(&self.dynamic));
+        let extras = self.beside.extras()?;
+        let dynamic = std::mem::take(&mut *lock(&extras.dynamic));
         drop(dynamic);
         // SAFETY: the caller is the owner.
-        self.wakers
-            .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }))
-    }
-
-    /// Gives back memory that the next task is unlikely to need. The first chunks stay, because they
-    /// are [looked at](Self::may_be_overdue) without a reference, and [remembered](SlotRef).
-    ///
-    /// # Safety
-    ///
-    /// Nobody else has a reference to the record, and it is empty.
-    #[inline]
-    pub(crate) unsafe fn shrink(&self) {
-        if !self.others.load(Ordering::Relaxed).is_null() {
-            // SAFETY: as asserted by the caller.
-            unsafe { self.free_chunks(KEPT) };
-        }
-    }
-
-    /// Frees all chunks from this one on, which is not the first.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else uses them.
-    #[cold]
-    unsafe fn free_chunks(&self, from: usize) {
-        // SAFETY: it is null, or from a box that is freed when nobody has a reference to the record.
-        let Some(others) = (unsafe { self.others.load(Ordering::Relaxed).as_ref() }) else {
-            return;
-        };
-        for (chunk, length) in others.iter().zip(chunk_lengths().skip(1)).skip(from - 1) {
-            // SAFETY: as asserted by the caller.
-            unsafe { free_chunk(chunk, length) };
-            chunk.store(ptr::null_mut(), Ordering::Relaxed);
-        }
-    }
-
-    /// Changes which frames there are, so that no reader takes what is half done for a whole.
-    #[inline]
-    fn change(&self, change: impl FnOnce()) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence
-            .store(sequence.wrapping_add(1), Ordering::Relaxed);
-        // A reader that sees any of the changes sees that the counter is odd, or has moved on.
-        fence(Ordering::Release);
-        change();
-        // A reader that sees the counter even again sees all of the changes.
-        self.sequence
-            .store(sequence.wrapping_add(2), Ordering::Release);
+        let wakers = extras
+            .wakers
+            .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }));
+        Some(wakers)
     }
 
     #[inline]
-    fn find(&self, key: Key) -> Option<&Slot> {
-        if key.slot() > self.used.load(Ordering::Relaxed) {
+    fn find(self, key: Key) -> Option<&'a Slot> {
+        let table = self.beside.table()?;
+        if key.slot() > table.used.load(Ordering::Relaxed) {
             return None;
         }
-        let slot = self.slot(key.slot())?;
+        let slot = self.beside.slot(key.slot())?;
         slot.is(key).then_some(slot)
     }
 
     /// The number of a slot that has not been in use yet, and that there is room for.
-    fn unused_slot(&self) -> Option<u32> {
-        let number = self.used.load(Ordering::Relaxed) + 1;
-        let (chunk, _) = place(number)?;
-        let chunk = match chunk {
-            0 => &self.first,
-            _ => &self.others_or_insert()[chunk - 1],
-        };
-        if chunk.load(Ordering::Relaxed).is_null() {
-            let length = chunk_lengths().nth(place(number)?.0)?;
-            let slots: Box<[Slot]> = (0..length).map(|_| Slot::free()).collect();
-            let first = Box::into_raw(slots).cast::<Slot>();
-            // Release: whoever sees the pointer sees slots.
-            chunk.store(first, Ordering::Release);
-        }
-        Some(number)
-    }
-
-    fn others_or_insert(&self) -> &[Chunk; CHUNKS - 1] {
-        let mut others = self.others.load(Ordering::Relaxed);
-        if others.is_null() {
-            let new = std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
-            others = Box::into_raw(Box::new(new));
-            self.others.store(others, Ordering::Release);
-        }
-        // SAFETY: it is from a box that is freed when nobody has a reference to the record.
-        unsafe { &*others }
-    }
-
     #[inline]
-    fn slot(&self, number: u32) -> Option<&Slot> {
-        let (chunk, index) = place(number)?;
-        let first = if chunk == 0 {
-            self.first.load(Ordering::Acquire)
-        } else {
-            // SAFETY: it is null, or from a box that is freed when nobody has a reference to the
-            // record. Acquire: the pointers in it were written before it was.
-            let others = unsafe { self.others.load(Ordering::Acquire).as_ref() }?;
-            others.get(chunk - 1)?.load(Ordering::Acquire)
-        };
-        if first.is_null() {
-            return None;
-        }
-        // SAFETY: the chunk has a slot of that index (`place`), and is freed together with the
-        // above.
-        Some(unsafe { &*first.add(index) })
+    fn unused_slot(self, table: &Table) -> Option<u32> {
+        let number = table.used.load(Ordering::Relaxed) + 1;
+        self.beside.make_room(number)?;
+        Some(number)
     }
 
     /// A number that changes when a frame comes or goes.
     ///
     /// The caller is the owner.
-    pub(crate) fn version(&self) -> u32 {
-        self.sequence.load(Ordering::Relaxed)
+    pub(crate) fn version(self) -> u32 {
+        let table = self.beside.table();
+        table.map_or(0, |table| table.sequence.load(Ordering::Relaxed))
+    }
+
+    /// How many slots have been in use.
+    #[inline]
+    fn used(self) -> u32 {
+        let table = self.beside.table();
+        table.map_or(0, |table| table.used.load(Ordering::Relaxed))
     }
 
     /// When the frames were last polled.
     ///
     /// The caller is the owner.
-    pub(crate) fn times(&self) -> Times {
-        let used = 1..=self.used.load(Ordering::Relaxed);
-        let stamp = |number| {
-            let slot = self.slot(number);
-            slot.map_or(0, |slot| slot.stamp.load(Ordering::Relaxed))
-        };
-        Times(used.map(stamp).map(Stamp::from_bits).collect())
+    pub(crate) fn times(self) -> Times {
+        let slots = self.beside.slots(self.used());
+        let stamp = |slot: &Slot| Stamp::from_bits(slot.stamp.load(Ordering::Relaxed));
+        Times(slots.map(stamp).collect())
     }
 
     /// Puts the frames back to these times, all in all as if the polls since then had not been. No
     /// frame has come or gone in them.
     ///
     /// The caller is the owner.
-    pub(crate) fn set_times(&self, times: &Times) {
-        for (number, before) in (1..).zip(&times.0) {
-            if let Some(slot) = self.slot(number) {
-                let stamp =
-                    Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
-                slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-            }
+    pub(crate) fn set_times(self, times: &Times) {
+        for (slot, before) in self.beside.slots(self.used()).zip(&times.0) {
+            let stamp = Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
+            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
         }
     }
 
     // Who has no reference.
 
     /// Whether one of the frames has a limit and may have come to it, as far as can be said at a
-    /// glance. The caller need not have a reference to the record: only the first chunk is looked
-    /// at, which stays where it is for as long as the record does. If there are limits elsewhere,
+    /// glance. The caller need not have a reference to the record: only the first slots are looked
+    /// at, which stay where they are for as long as the record does. If there are limits elsewhere,
     /// they may have been come to.
-    pub(crate) fn may_be_overdue(&self, now: Tick) -> bool {
-        let limited = self.limited.load(Ordering::Relaxed);
+    pub(crate) fn may_be_overdue(self, now: Tick) -> bool {
+        let Some(table) = self.beside.table() else {
+            return false;
+        };
+        let limited = table.limited.load(Ordering::Relaxed);
         if limited == 0 {
             return false;
         }
-        let used = 1..=self.used.load(Ordering::Relaxed).min(FIRST_CHUNK);
+        let used = table.used.load(Ordering::Relaxed).min(GLANCED_AT);
         let mut seen = 0;
-        for slot in used.filter_map(|number| self.slot(number)) {
-            let limit = slot.limit.load(Ordering::Relaxed);
-            if limit == 0 || slot.identity.load(Ordering::Relaxed).is_null() {
+        for slot in self.beside.kept_slots(used) {
+            // SAFETY: null, or static.
+            let meta = unsafe { slot.identity.load(Ordering::Relaxed).as_ref() };
+            // Of what is not static it is not known here.
+            let limit = meta.map_or(0, FrameMeta::limit);
+            if limit == 0 {
                 continue;
             }
             seen += 1;
@@ -634,42 +600,99 @@ impl Frames {
     // The droppers' side.
 
     /// Notes that a frame is not to be seen any more.
-    pub(crate) fn note_gone(&self, key: Key, why: Gone) {
-        let mut gone = lock(&self.gone);
-        gone.push((key, why));
-        self.any_gone.store(true, Ordering::Relaxed);
+    pub(crate) fn note_gone(self, key: Key, why: Gone) {
+        if key.slot() > LAST_KEPT {
+            lock(&self.beside.extras_or_insert().gone).push((key, why));
+            self.turn.set(GONE);
+            return;
+        }
+        let mark = match why {
+            Gone::Ended => ENDED,
+            Gone::Moved => MOVED,
+        };
+        let marked = self.beside.slot(key.slot()).is_some_and(|slot| {
+            let marked = slot.serial.compare_exchange(
+                key.serial(),
+                key.serial() & !MARKS | mark,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            marked.is_ok()
+        });
+        if marked {
+            self.turn.set(GONE);
+        }
     }
 
-    /// Forgets what was noted about frames that are gone.
-    pub(crate) fn forget_gone(&self) {
-        if self.any_gone.load(Ordering::Relaxed) {
-            let mut gone = lock(&self.gone);
-            self.any_gone.store(false, Ordering::Relaxed);
-            let gone = std::mem::take(&mut *gone);
-            drop(gone);
+    /// Forgets what was noted about frames that could not be marked.
+    pub(crate) fn forget_gone(self) {
+        if let Some(extras) = self.beside.extras() {
+            lock(&extras.gone).clear();
         }
     }
 }
 
-impl Drop for Frames {
-    fn drop(&mut self) {
-        // SAFETY: there is no other reference. Records are never dropped, but those of models are.
-        unsafe {
-            self.free_chunks(1);
-            free_chunk(&self.first, FIRST_CHUNK);
-            let others = self.others.load(Ordering::Relaxed);
-            if !others.is_null() {
-                drop(Box::from_raw(others));
-            }
+/// The owner's.
+impl Table {
+    /// Changes which frames there are, so that no reader takes what is half done for a whole.
+    #[inline]
+    fn change(&self, change: impl FnOnce()) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence
+            .store(sequence.wrapping_add(1), Ordering::Relaxed);
+        // A reader that sees any of the changes sees that the counter is odd, or has moved on.
+        fence(Ordering::Release);
+        change();
+        // A reader that sees the counter even again sees all of the changes.
+        self.sequence
+            .store(sequence.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The caller is in the middle of a change.
+    #[inline]
+    fn take_off(&self, found: &Found<'_>) {
+        let Found { key, slot, .. } = found;
+        slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
+        slot.serial.store(0, Ordering::Relaxed);
+        self.count_limit(found.meta, -1);
+        let next = self.free.load(Ordering::Relaxed);
+        slot.parent.store(u64::from(next), Ordering::Relaxed);
+        self.free.store(key.slot(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn count_limit(&self, meta: *const FrameMeta, more: i32) {
+        if origin::any_limits() {
+            self.count_known_limit(meta, more);
+        }
+    }
+
+    #[cold]
+    fn count_known_limit(&self, meta: *const FrameMeta, more: i32) {
+        // SAFETY: null, or static.
+        let limit = unsafe { meta.as_ref() }.map_or(0, FrameMeta::limit);
+        if limit > 0 || ptr::eq(meta, &raw const LIMITED) {
+            let limited = self.limited.load(Ordering::Relaxed);
+            let limited = limited.wrapping_add_signed(more);
+            self.limited.store(limited, Ordering::Relaxed);
         }
     }
 }
 
 /// Where a frame was filed.
+#[derive(Clone, Copy)]
 pub(crate) struct Filed {
-    pub(crate) key: Key,
+    /// That of a frame, so not 0: then two registers are enough for an `Option`.
+    key: NonZeroU64,
     /// If that stays there for as long as the record does.
     pub(crate) slot: Option<SlotRef>,
+}
+
+impl Filed {
+    #[inline(always)]
+    pub(crate) fn key(self) -> Key {
+        Key(self.key.get())
+    }
 }
 
 /// A slot that stays where it is for as long as the record does.
@@ -699,32 +722,41 @@ impl SlotRef {
 pub(crate) struct Times(Vec<Stamp>);
 
 impl Slot {
+    /// The key of the frame that is in it, or was.
+    #[inline]
+    fn key(&self, number: u32) -> Key {
+        let serial = self.serial.load(Ordering::Relaxed);
+        Key::new(number, serial & !MARKS | LIVE)
+    }
+
+    /// What is in it, if that is not to be seen any more.
+    fn gone(&self, number: u32) -> Option<(Key, Gone)> {
+        let serial = self.serial.load(Ordering::Acquire);
+        let why = Gone::of_mark(serial)?;
+        Some((Key::new(number, serial & !MARKS | LIVE), why))
+    }
+
     /// Whether this frame is in it. No other has the same serial number.
     #[inline]
     fn is(&self, key: Key) -> bool {
         self.serial.load(Ordering::Relaxed) == key.serial()
     }
 
-    fn free() -> Self {
+    /// For models.
+    #[cfg(all(test, tasktrace_loom))]
+    pub(super) fn has_frame(&self) -> bool {
+        !self.identity.load(Ordering::Relaxed).is_null()
+    }
+
+    pub(super) fn free() -> Self {
         Self {
             identity: AtomicPtr::new(ptr::null_mut()),
             stamp: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             serial: AtomicU32::new(0),
             since: AtomicU32::new(0),
-            limit: AtomicU32::new(0),
         }
     }
-}
-
-/// For how many ticks a frame may be suspended, 0 if for ever. One that is also a task has its limit
-/// there.
-fn limit_of(identity: &Identity) -> u32 {
-    if !origin::any_limits() {
-        return 0;
-    }
-    let limit = identity.stalled_after();
-    limit.map_or(0, clock::steps_in)
 }
 
 /// The frames that are noted, and those below one that has moved. `parents` are all frames, each
@@ -746,32 +778,6 @@ fn all_gone(noted: &[(Key, Gone)], parents: impl Iterator<Item = (Key, Key)>) ->
         );
     }
     gone
-}
-
-/// The chunk that a slot is in, and its index there.
-#[inline]
-fn place(number: u32) -> Option<(usize, usize)> {
-    // As if there were a chunk before the first, of as many slots.
-    let position = number.checked_sub(1)?.checked_add(FIRST_CHUNK)?;
-    let chunk = position.ilog2() - FIRST_CHUNK.ilog2();
-    let index = position - (FIRST_CHUNK << chunk);
-    ((chunk as usize) < CHUNKS).then_some((chunk as usize, index as usize))
-}
-
-fn chunk_lengths() -> impl Iterator<Item = u32> {
-    (0..CHUNKS).map(|chunk| FIRST_CHUNK << chunk)
-}
-
-/// # Safety
-///
-/// Nobody else uses the chunk, which is null or has this length.
-unsafe fn free_chunk(chunk: &Chunk, length: u32) {
-    let first = chunk.load(Ordering::Relaxed);
-    if !first.is_null() {
-        let slots = ptr::slice_from_raw_parts_mut(first, length as usize);
-        // SAFETY: it is from a boxed slice of this length.
-        drop(unsafe { Box::from_raw(slots) });
-    }
 }
 
 #[cfg(test)]

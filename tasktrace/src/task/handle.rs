@@ -167,7 +167,7 @@ impl TraceHandle {
         if drive::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
-        let answer = self.task.exchange.ask_in(answers)?;
+        let answer = self.task.exchange().ask_in(answers)?;
         Ok(Asked {
             task: &self.task,
             answer,
@@ -182,7 +182,7 @@ impl TraceHandle {
     /// The task of the executor that it is in. `None` if that is not known, or if it is in one that
     /// is traced itself, or in none.
     pub(crate) fn job(&self) -> Option<Job> {
-        self.task.about().job.get().flatten()
+        self.task.job()
     }
 
     /// Says in which task of the executor it is, unless that is known.
@@ -214,7 +214,7 @@ impl TraceHandle {
     /// Wakes the task, for nothing but to see whether its executor polls it: then the count of polls
     /// goes up. Whatever the waker does, the caller goes on.
     pub(crate) fn probe(&self) {
-        self.task.exchange.probe();
+        self.task.exchange().probe();
     }
 
     /// The functions in it that may not be suspended for as long as they like, the task itself among
@@ -232,7 +232,7 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.task.about().id
+        self.task.id()
     }
 
     /// The name that its `#[traced(name = "…")]` gives, or else the path of its function. What a task
@@ -254,7 +254,7 @@ impl TraceHandle {
 
     /// What has made it.
     pub(crate) fn origin(&self) -> Origin {
-        self.task.about().origin
+        self.task.origin()
     }
 
     /// The label of the task, if it was given one.
@@ -265,8 +265,8 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn label(&self) -> Option<&str> {
-        let about = self.task.about();
-        about.label.as_deref().or_else(|| about.origin.given_name())
+        let label = self.task.label().map(|label| &**label);
+        label.or_else(|| self.origin().given_name())
     }
 
     /// What the task is doing, without asking it.
@@ -294,7 +294,7 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.task.about().spawned_at
+        self.task.spawned_at()
     }
 
     /// The task in which this one was made, if it was in one.
@@ -310,7 +310,7 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn parent(&self) -> Option<TaskId> {
-        self.task.about().parent
+        self.task.parent()
     }
 
     /// How long ago the task was made. Like all times here it is up to a hundredth of a second too
@@ -326,7 +326,7 @@ impl TraceHandle {
     }
 
     pub(crate) fn age_at(&self, moment: Moment) -> Duration {
-        self.task.about().made.until(moment)
+        self.task.made().until(moment)
     }
 
     /// How long ago the last poll of the task began. `None` if there was none.
@@ -455,7 +455,7 @@ impl Asked<'_> {
             return answer;
         }
         let Self { task, answer } = self;
-        task.exchange.withdraw(&answer);
+        task.exchange().withdraw(&answer);
         // The answer may have been given while the question was being taken back.
         if let Some(answer) = answer.take() {
             return Ok(Trace::new(answer?));
@@ -486,7 +486,7 @@ impl Future for Backtrace<'_> {
         let task = self.task;
         let answer = match &mut self.asked {
             Some(answer) => answer,
-            none => none.insert(task.exchange.ask()?),
+            none => none.insert(task.exchange().ask()?),
         };
         // Cloned at each poll: so it is a leaf of the task that waits, should that be asked too.
         answer.poll(cx.waker().clone())
@@ -496,7 +496,7 @@ impl Future for Backtrace<'_> {
 impl Drop for Backtrace<'_> {
     fn drop(&mut self) {
         if let Some(answer) = &self.asked {
-            self.task.exchange.withdraw(answer);
+            self.task.exchange().withdraw(answer);
         }
     }
 }

@@ -1,67 +1,45 @@
 //! In which task of the executor a task is.
 
-use std::cell::UnsafeCell;
-use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use crate::host::Job;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Written once: by whoever comes to know it first.
-pub(crate) struct JobCell {
-    state: AtomicU8,
-    job: UnsafeCell<Option<Job>>,
+/// Written when it becomes known, by the poller or by who has spawned the task. Should both do so at the
+/// same time, then they write the same.
+pub(super) struct JobCell<'a> {
+    /// What the executor knows it by. 0 if it is none of its tasks.
+    pub(super) task: &'a AtomicU64,
+    /// The number of the runtime, [`UNKNOWN`], or [`NOWHERE`].
+    pub(super) runtime: &'a AtomicU32,
 }
 
-const UNKNOWN: u8 = 0;
-const BEING_WRITTEN: u8 = 1;
-const KNOWN: u8 = 2;
+pub(super) const UNKNOWN: u32 = 0;
+/// It is known that it is in no runtime, or not a task that one counts.
+const NOWHERE: u32 = u32::MAX;
 
-// SAFETY: the job is written by the only one who has brought the state from `UNKNOWN` to
-// `BEING_WRITTEN`, and read when it is `KNOWN`, which it is for good.
-unsafe impl Sync for JobCell {}
-
-impl JobCell {
-    pub(super) const fn new() -> Self {
-        Self {
-            state: AtomicU8::new(UNKNOWN),
-            job: UnsafeCell::new(None),
-        }
-    }
-
-    /// Notes it, if nobody has. Whether that is so.
+impl JobCell<'_> {
+    /// Notes it, if nobody has.
     #[inline]
-    pub(super) fn set(&self, job: impl FnOnce() -> Option<Job>) -> bool {
-        if self.state.load(Ordering::Relaxed) != UNKNOWN {
-            return false;
+    pub(super) fn set(self, job: impl FnOnce() -> Option<Job>) {
+        if !Job::ARE_KNOWN || self.runtime.load(Ordering::Relaxed) != UNKNOWN {
+            return;
         }
-        // Before the cell is claimed, because it may panic.
-        let job = job();
-        let claimed = self.state.compare_exchange(
-            UNKNOWN,
-            BEING_WRITTEN,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if claimed.is_err() {
-            return false;
-        }
-        // SAFETY: it has been claimed.
-        unsafe { *self.job.get() = job };
+        let (runtime, task) = job().map_or((NOWHERE, 0), Job::numbers);
+        self.task.store(task, Ordering::Relaxed);
         // Release: whoever sees that it is known sees what it is.
-        self.state.store(KNOWN, Ordering::Release);
-        true
+        self.runtime.store(runtime, Ordering::Release);
     }
 
-    /// `None` if it is not known yet, and inside if there is none.
-    pub(super) fn get(&self) -> Option<Option<Job>> {
-        let is_known = self.state.load(Ordering::Acquire) == KNOWN;
-        // SAFETY: it is not written any more.
-        is_known.then(|| unsafe { *self.job.get() })
+    /// `None` if it is not known, or if there is none.
+    pub(super) fn get(self) -> Option<Job> {
+        let runtime = self.runtime();
+        (runtime != 0).then(|| Job::from_numbers(runtime, self.task.load(Ordering::Relaxed)))?
     }
-}
 
-impl fmt::Debug for JobCell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
+    /// The number of the runtime. 0 if it is not known, or if there is none.
+    pub(super) fn runtime(&self) -> u32 {
+        match self.runtime.load(Ordering::Acquire) {
+            NOWHERE => 0,
+            runtime => runtime,
+        }
     }
 }

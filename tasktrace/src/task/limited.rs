@@ -29,18 +29,18 @@ pub(super) fn of(record: &Record) -> Option<Vec<Limited>> {
     let Sight::Resting { poll, since } = record.sight() else {
         return None;
     };
-    let about = record.about();
+    let origin = record.origin();
     let mut limited = Vec::new();
-    if let Some(limit) = about.origin.stalled_after() {
+    if let Some(limit) = origin.stalled_after() {
         limited.push(Limited {
             key: Key::TASK.to_bits(),
-            origin: about.origin,
-            label: about.label.clone(),
+            origin,
+            label: record.label().cloned(),
             limit,
             polled: since,
         });
     }
-    for frame in record.frames.copy()? {
+    for frame in record.frames().copy()? {
         let Some(limit) = frame.identity.stalled_after() else {
             continue;
         };

@@ -6,7 +6,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 
 use super::frame::Head;
-use super::record::{About, Record, RecordRef};
+use super::local::Local;
+use super::name::NameRef;
+use super::record::{About, Record, RecordRef, Word};
+use super::thread::Token;
+use super::turn::Turn;
+use super::unaligned::Unaligned;
 use crate::host::Job;
 
 /// Belongs to a future, and is used by whoever polls or drops that, so by one thread at a time. The
@@ -19,7 +24,7 @@ use crate::host::Job;
 /// * a *frame*: the address of the record that it is filed in, or was.
 ///
 /// What has it finishes the task, or takes the frame off, when it is dropped.
-pub(super) struct Link(Cell<*const Record>);
+pub(super) struct Link(Cell<Unaligned<*const Record>>);
 
 /// Added to an address: records are aligned.
 const TASK: usize = 1;
@@ -30,7 +35,8 @@ const FINISHED: usize = 2;
 const _: () = assert!(align_of::<Record>() > FINISHED);
 
 // SAFETY: the cell is accessed by one thread at a time, see above, and leads to what is `Sync`, in
-// memory that is never freed. `Debug` does not access it.
+// memory that is never freed. `Debug` only reads it, and has a shared reference to the future, so nobody
+// polls or drops that.
 unsafe impl Send for Link {}
 // SAFETY: likewise.
 unsafe impl Sync for Link {}
@@ -43,31 +49,43 @@ impl RefUnwindSafe for Link {}
 impl Link {
     /// Of a future that is nothing yet.
     pub(super) const fn none() -> Self {
-        Self(Cell::new(ptr::null()))
+        Self(Cell::new(Unaligned(ptr::null())))
     }
 
     /// Of a task.
     fn to_task(about: About) -> Self {
         let link = Self::none();
-        link.set_task(RecordRef::new(about));
+        // Which thread polls it is not known yet.
+        link.set_task(RecordRef::new(Local::get(), about.into_word(), Turn::on(0)));
         link
     }
 
-    fn set_task(&self, record: RecordRef) {
-        let record = ptr::from_ref(record.into_static());
-        self.0.set(record.map_addr(|address| address | TASK));
+    fn set_task(&self, record: RecordRef) -> &'static Record {
+        let record = record.into_static();
+        self.set(ptr::from_ref(record).map_addr(|address| address | TASK));
+        record
+    }
+
+    #[inline(always)]
+    fn get(&self) -> *const Record {
+        self.0.get().0
+    }
+
+    #[inline(always)]
+    fn set(&self, to: *const Record) {
+        self.0.set(Unaligned(to));
     }
 
     /// Whether it is a task that has not finished.
     #[inline]
     pub(super) fn is_task(&self) -> bool {
-        self.0.get().addr() & TASK != 0
+        self.get().addr() & TASK != 0
     }
 
     /// Whether there is anything to be done when it is dropped.
     #[inline]
     pub(super) fn leads_anywhere(&self) -> bool {
-        self.0.get().addr() & !FINISHED != 0
+        self.get().addr() & !FINISHED != 0
     }
 
     /// The record of the task that it is, if that has not finished.
@@ -82,23 +100,32 @@ impl Link {
     /// It is a task that has not finished.
     #[inline]
     pub(super) unsafe fn task_unchecked(&self) -> &'static Record {
-        let record = self.0.get().map_addr(|address| address.wrapping_sub(TASK));
+        let record = self.get().map_addr(|address| address.wrapping_sub(TASK));
         // SAFETY: as asserted by the caller, it is the address of a record, and those are never freed.
         unsafe { &*record }
     }
 
     /// Makes a task of it whose first poll, outside of any other task, has just begun. `head` is what it
-    /// has been so far. Returns the record; `None` if it has been a task and has finished.
-    #[inline(never)]
-    pub(super) fn make(&self, head: Option<&Head>) -> Option<&'static Record> {
-        let head = head?;
-        if self.0.get().addr() == FINISHED {
+    /// has been so far, and `name` what it is known by. Returns the record; `None` if it has been a task and
+    /// has finished.
+    #[inline]
+    pub(super) fn make(
+        &self,
+        local: &Local,
+        head: &Head,
+        name: NameRef,
+    ) -> Option<&'static Record> {
+        if self.get().addr() == FINISHED {
             return None;
         }
-        head.leave();
-        self.set_task(RecordRef::new(About::of_identity(&head.identity())));
-        let record = self.task()?;
-        record.note_thread(false);
+        head.leave_task();
+        let about = match name.as_static() {
+            Some(meta) => Word::of(meta),
+            None => About::of_identity(&name.get()).into_word(),
+        };
+        let thread = Token::of(local).map_or(0, |token| token.0);
+        let record = RecordRef::new(Some(local), about, Turn::on(thread));
+        let record = self.set_task(record);
         record.note_job(Job::current);
         Some(record)
     }
@@ -107,7 +134,7 @@ impl Link {
     #[inline]
     pub(super) fn finish(&self) {
         if let Some(record) = self.task() {
-            self.0.set(ptr::without_provenance(FINISHED));
+            self.set(ptr::without_provenance(FINISHED));
             // SAFETY: this was the owner.
             unsafe { finish(record) };
         }
@@ -116,21 +143,21 @@ impl Link {
     /// Whether it is filed in this record, or was.
     #[inline]
     pub(super) fn is_filed_in(&self, record: &Record) -> bool {
-        ptr::eq(self.0.get(), record)
+        ptr::eq(self.get(), record)
     }
 
     /// The caller has filed it in this record. It is no task.
     pub(super) fn set_filed_in(&self, record: &Record) {
-        self.0.set(record);
+        self.set(record);
     }
 
     /// The record that it is filed in, or was: it is no more.
     pub(super) fn take_filed(&self) -> Option<&'static Record> {
-        let record = self.0.get();
+        let record = self.get();
         if record.addr() & !FINISHED == 0 || self.is_task() {
             return None;
         }
-        self.0.set(ptr::null());
+        self.set(ptr::null());
         // SAFETY: it is the address of a record, and those are never freed.
         Some(unsafe { &*record })
     }
@@ -165,28 +192,54 @@ impl Drop for Owner {
 /// The caller has the owner, and does not use it any more.
 #[inline(never)]
 unsafe fn finish(record: &'static Record) {
-    // SAFETY: whoever has the owner of a task is its poller.
-    let wakers = unsafe { record.frames.clear() };
+    if record.frames().any_used() {
+        // SAFETY: whoever has the owner of a task is its poller.
+        let wakers = unsafe { record.frames().clear() };
+        // SAFETY: as asserted by the caller.
+        unsafe { give_back(record) };
+        // Last, because the destructor of a waker is somebody else's code, and may panic.
+        drop(wakers);
+    } else {
+        // SAFETY: as asserted by the caller.
+        unsafe { give_back(record) };
+    }
+}
+
+/// # Safety
+///
+/// As of [`finish`]. There are no frames any more.
+#[inline(always)]
+unsafe fn give_back(record: &'static Record) {
     // Most often nobody else has a reference. Then there is nobody to tell.
     if record.refs.release_last() {
         // SAFETY: it was the last reference.
         let waker = unsafe { record.recycle() };
-        // Last, because the destructor of a waker is somebody else's code, and may panic.
-        drop((wakers, waker));
-        return;
+        drop(waker);
+    } else {
+        // SAFETY: as asserted by the caller.
+        unsafe { tell(record) };
     }
+}
+
+/// # Safety
+///
+/// As of [`finish`].
+#[cold]
+#[inline(never)]
+unsafe fn tell(record: &'static Record) {
     // SAFETY: as asserted by the caller: the reference is given back when this is dropped.
     let reference = unsafe { RecordRef::from_retained(record) };
-    // SAFETY: as above.
-    let waker = unsafe { record.exchange.finish() };
+    // SAFETY: whoever has the owner of a task is its poller.
+    let waker = unsafe { record.exchange().finish() };
     drop(reference);
-    drop((wakers, waker));
+    // Last, as above.
+    drop(waker);
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.task() {
-            Some(record) => write!(f, "task {}", record.about().id),
+            Some(record) => write!(f, "task {}", record.id()),
             None if self.leads_anywhere() => f.write_str("frame"),
             None => f.write_str("no task"),
         }

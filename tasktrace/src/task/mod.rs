@@ -1,24 +1,27 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
-//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept.
-//! * [`exchange`]: the protocol between those who ask and the one who polls; [`answer`]: the place for
-//!   what comes of it.
+//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept; [`beside`]: what few need.
+//! * [`exchange`]: the protocol between those who ask and the one who polls; [`turn`]: what a poll has to
+//!   know of it; [`answer`]: the place for what comes of it.
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read.
 //! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
-//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`link`], [`name`]: what their futures
-//!   know of themselves.
+//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`body`]: what both do not know the type
+//!   of; [`link`], [`name`]: what their futures know of themselves.
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
 //! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
 //! * [`sample`]: what is done about those that cannot answer.
 //! * [`sight`], [`limited`]: what the watchdog looks at.
 //! * [`job`]: in which task of the executor it is.
-//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom.
+//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom. [`unaligned`]: where there is no
+//!   room.
 
 mod answer;
 mod awaited;
 #[cfg(feature = "tokio")]
 mod awaiting;
+mod beside;
+mod body;
 mod clock;
 mod drive;
 mod error;
@@ -42,6 +45,8 @@ mod stamp;
 mod state;
 mod thread;
 mod traced;
+mod turn;
+mod unaligned;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -54,10 +59,13 @@ pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
 pub use error::{NoAnswer, TraceError};
 pub(crate) use exchange::End;
-pub use framed::{TracedExt, TracedFuture};
+pub(crate) use framed::Named;
+pub use framed::{Framed, TracedExt, TracedFuture};
 pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};
 pub(crate) use limited::Limited;
+use local::Local;
+pub(crate) use name::NameRef;
 pub(crate) use pool::glances;
 pub(crate) use record::About;
 pub(crate) use sample::sample;
@@ -68,8 +76,8 @@ pub use traced::{TracedTask, traced};
 
 /// Identifies a task for the life of the process.
 ///
-/// Tasks are numbered in the order in which they were made, starting from 1. A number is never
-/// used twice.
+/// Numbers start from 1, and none is used twice. Of two tasks that were made on the same thread, the later
+/// has the higher number. Threads take numbers several at a time, so between them that need not be so.
 ///
 /// ```
 /// let (_future, handle) = tasktrace::traced(async {});
@@ -78,15 +86,38 @@ pub use traced::{TracedTask, traced};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZeroU64);
 
+/// How many numbers a thread takes at once, so that threads which make tasks all the time do not wait for
+/// each other.
+const BATCH: u64 = 32;
+
 impl TaskId {
     /// Of no task.
     const NONE: Self = Self(NonZeroU64::MAX);
 
-    fn next() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    /// The next of those that the thread has, which has this.
+    #[inline]
+    fn next(local: Option<&Local>) -> Self {
+        let next = match local {
+            None => Self::take(1),
+            Some(local) => {
+                let (mut next, mut end) = local.ids.get();
+                if next == end {
+                    next = Self::take(BATCH);
+                    end = next.saturating_add(BATCH);
+                }
+                local.ids.set((next + 1, end));
+                next
+            }
+        };
+        Self(NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Takes so many numbers from those that no thread has. Returns the first.
+    #[cold]
+    fn take(count: u64) -> u64 {
         // At one task a nanosecond, the counter wraps after 584 years.
-        Self(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN))
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(count, Ordering::Relaxed)
     }
 
     /// The task with this number, which is not 0.
@@ -115,6 +146,6 @@ impl fmt::Display for TaskId {
 /// How many records are in use, and how many frames are in them: for tests that nothing is left
 /// behind.
 pub(crate) fn live() -> (usize, usize) {
-    let frames = pool::tasks().map(|record| record.frames.len()).sum();
+    let frames = pool::tasks().map(|record| record.frames().len()).sum();
     (pool::count(), frames)
 }

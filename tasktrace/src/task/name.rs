@@ -8,45 +8,51 @@ use std::sync::Arc;
 use crate::origin::{Dynamic, FrameMeta, Identity};
 
 /// An [`Identity`]: the address of a [`FrameMeta`], or that of what an `Arc` of a [`Dynamic`] has, and
-/// [`DYNAMIC`]. It is dropped by [`Name::drop`].
-pub(super) struct Name(*const ());
+/// [`DYNAMIC`].
+#[derive(Clone, Copy)]
+pub(crate) struct NameRef(*const ());
 
 /// Added to an address: both are aligned.
 const DYNAMIC: usize = 1;
 
 const _: () = assert!(align_of::<FrameMeta>() > DYNAMIC && align_of::<Dynamic>() > DYNAMIC);
 
-// SAFETY: it owns an `Identity`, and nothing else.
-unsafe impl Send for Name where Identity: Send {}
-// SAFETY: likewise.
-unsafe impl Sync for Name where Identity: Sync {}
+impl NameRef {
+    /// Of a scope that has none.
+    pub(super) const NONE: Self = Self(ptr::null());
 
-impl Name {
     #[inline]
-    pub(super) fn new(identity: Identity) -> Self {
-        match identity {
-            Identity::Static(meta) => Self(ptr::from_ref(meta).cast()),
-            Identity::Dynamic(dynamic) => {
-                let dynamic = Arc::into_raw(dynamic).cast::<()>();
-                Self(dynamic.map_addr(|address| address | DYNAMIC))
-            }
-        }
+    pub(crate) fn of_static(meta: &'static FrameMeta) -> Self {
+        Self(ptr::from_ref(meta).cast())
+    }
+
+    #[inline(always)]
+    pub(super) fn is_none(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// The static description, if there is no more to it.
+    #[inline]
+    pub(super) fn as_static(self) -> Option<&'static FrameMeta> {
+        // SAFETY: it was such a reference.
+        (!self.is_dynamic()).then(|| unsafe { &*self.0.cast() })
     }
 
     #[inline]
-    pub(super) fn is_dynamic(&self) -> bool {
+    fn is_dynamic(self) -> bool {
         self.0.addr() & DYNAMIC != 0
     }
 
-    pub(super) fn get(&self) -> impl Deref<Target = Identity> {
-        // SAFETY: it is not dropped, and the caller has `self` for as long as it is used.
+    /// The caller has the [`Name`] that it is of for as long as what is returned.
+    pub(super) fn get(self) -> impl Deref<Target = Identity> {
+        // SAFETY: it is not dropped, and as asserted by the caller.
         ManuallyDrop::new(unsafe { self.identity() })
     }
 
     /// # Safety
     ///
-    /// What is returned is dropped once, and `self` not used after that.
-    unsafe fn identity(&self) -> Identity {
+    /// What is returned is dropped once for each `Name`, and not used after that.
+    unsafe fn identity(self) -> Identity {
         match self.is_dynamic() {
             // SAFETY: it was a reference.
             false => Identity::Static(unsafe { &*self.0.cast() }),
@@ -59,12 +65,38 @@ impl Name {
     }
 }
 
+/// Owns an [`Identity`].
+pub(crate) struct Name(NameRef);
+
+// SAFETY: it owns an `Identity`, and nothing else.
+unsafe impl Send for Name where Identity: Send {}
+// SAFETY: likewise.
+unsafe impl Sync for Name where Identity: Sync {}
+
+impl Name {
+    #[inline]
+    pub(super) fn new(identity: Identity) -> Self {
+        Self(match identity {
+            Identity::Static(meta) => NameRef::of_static(meta),
+            Identity::Dynamic(dynamic) => {
+                let dynamic = Arc::into_raw(dynamic).cast::<()>();
+                NameRef(dynamic.map_addr(|address| address | DYNAMIC))
+            }
+        })
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> NameRef {
+        self.0
+    }
+}
+
 impl Drop for Name {
     #[inline]
     fn drop(&mut self) {
-        if self.is_dynamic() {
+        if self.0.is_dynamic() {
             // SAFETY: nobody uses it any more.
-            drop(unsafe { self.identity() });
+            drop(unsafe { self.0.identity() });
         }
     }
 }

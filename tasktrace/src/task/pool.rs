@@ -12,7 +12,9 @@ use std::ptr::{self, NonNull};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::record::{About, Record, RecordRef};
+use super::TaskId;
+use super::local::Local;
+use super::record::{Record, RecordRef, Word};
 use super::sight::Glance;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
@@ -70,31 +72,60 @@ impl List {
     }
 }
 
-/// The free records of a thread.
-struct Own {
+/// The free records of a thread, which it keeps with what else it has: [`Local`]. Empty before the thread is
+/// [known](OWNER) to give them back when it ends, and after that.
+pub(super) struct Own {
     list: Cell<List>,
     length: Cell<usize>,
+    /// Whether records may be kept.
+    is_open: Cell<bool>,
 }
 
 thread_local! {
-    static OWN: Own = const {
-        Own {
-            list: Cell::new(List::EMPTY),
-            length: Cell::new(0),
-        }
-    };
+    /// Gives the records back when the thread ends. (Where thread-locals are not the compiler's, what there is
+    /// may be gone by then, and the few records with it.)
+    static OWNER: Owner = const { Owner };
+}
+
+struct Owner;
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        Local::with((), |local| {
+            local.records.is_open.set(false);
+            let mut free = free();
+            while let Some(record) = local.records.pop() {
+                free.list.push(record);
+            }
+        });
+    }
 }
 
 impl Own {
+    pub(super) const fn new() -> Self {
+        Self {
+            list: Cell::new(List::EMPTY),
+            length: Cell::new(0),
+            is_open: Cell::new(false),
+        }
+    }
+
+    /// Whether records may be kept, because the thread will give them back.
+    #[cold]
+    #[inline(never)]
+    fn open(&self) -> bool {
+        let will_be_given_back = OWNER.try_with(|_| ()).is_ok();
+        self.is_open.set(will_be_given_back);
+        will_be_given_back
+    }
+
     #[inline]
     fn pop(&self) -> Option<&'static Record> {
         let mut list = self.list.replace(List::EMPTY);
-        let record = list.pop();
+        let record = list.pop()?;
         self.list.set(list);
-        if record.is_some() {
-            self.length.set(self.length.get() - 1);
-        }
-        record
+        self.length.set(self.length.get() - 1);
+        Some(record)
     }
 
     #[inline]
@@ -106,28 +137,18 @@ impl Own {
     }
 }
 
-impl Drop for Own {
-    fn drop(&mut self) {
-        let mut free = free();
-        while let Some(record) = self.pop() {
-            free.list.push(record);
-        }
-    }
-}
-
 fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A record for a new task, with one reference to it, which is the caller's.
+/// A record for a new task, with one reference to it, which is the caller's. `local` is this thread's, `turn` what its
+/// [`Turn`](super::turn::Turn) is before its first poll.
 #[inline(always)]
-pub(super) fn prepare(about: About) -> &'static Record {
-    let record = match OWN.try_with(Own::pop) {
-        Ok(Some(record)) => record,
-        _ => take_one_or_more(),
-    };
+pub(super) fn prepare(local: Option<&Local>, about: Word, turn: u32) -> &'static Record {
+    let own = local.and_then(|local| local.records.pop());
+    let record = own.unwrap_or_else(take_one_or_more);
     // SAFETY: it was on a list of free records, of which it has been taken off.
-    unsafe { record.prepare(about) };
+    unsafe { record.prepare(TaskId::next(local), about, turn) };
     record
 }
 
@@ -135,13 +156,17 @@ pub(super) fn prepare(about: About) -> &'static Record {
 #[cold]
 #[inline(never)]
 fn take_one_or_more() -> &'static Record {
+    let is_open = Local::with(false, |local| local.records.open());
     let mut free = free();
     let first = free.take();
-    let _ = OWN.try_with(|own| {
-        // The other way round, so that they are used in the order in which scans find them.
-        let others: [_; BATCH - 1] = std::array::from_fn(|_| free.take());
-        others.into_iter().rev().for_each(|record| own.push(record));
-    });
+    if is_open {
+        Local::with((), |Local { records, .. }| {
+            // The other way round, so that they are used in the order in which scans find them.
+            let others: [_; BATCH - 1] = std::array::from_fn(|_| free.take());
+            let others = others.into_iter().rev();
+            others.for_each(|record| records.push(record));
+        });
+    }
     first
 }
 
@@ -181,15 +206,26 @@ impl Free {
 /// The caller has given back the last reference to the record, and has reset it.
 #[inline]
 pub(super) unsafe fn put_back(record: &'static Record) {
-    let kept = OWN.try_with(|own| {
-        own.push(record);
-        if own.length.get() > 2 * BATCH {
-            give_batch(own);
+    let is_kept = Local::with(false, |Local { records, .. }| {
+        let is_open = records.is_open.get() || records.open();
+        if is_open {
+            records.push(record);
+            if records.length.get() > 2 * BATCH {
+                give_batch(records);
+            }
         }
+        is_open
     });
-    if kept.is_err() {
-        free().list.push(record);
+    if !is_kept {
+        put_back_to_all(record);
     }
+}
+
+/// For a thread that is being taken down.
+#[cold]
+#[inline(never)]
+fn put_back_to_all(record: &'static Record) {
+    free().list.push(record);
 }
 
 #[cold]
@@ -230,4 +266,19 @@ pub(super) fn any() -> bool {
 /// How many there are.
 pub(crate) fn count() -> usize {
     records().filter(|record| record.refs.any()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_only_ends_tasks_keeps_their_records() {
+        let task = crate::traced(std::future::pending::<()>());
+        let end = move || {
+            drop(task);
+            Local::with(0, |local| local.records.length.get())
+        };
+        assert_eq!(std::thread::spawn(end).join().unwrap(), 1);
+    }
 }

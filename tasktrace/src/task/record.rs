@@ -14,80 +14,86 @@
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::TaskId;
-use super::clock::{self, Tick};
-use super::exchange::{Exchange, Standing};
+use super::beside::Beside;
+use super::clock::Tick;
+use super::exchange::{Exchange, Standing, WakerCell};
 use super::frames::{Frames, Gone, Key, Times};
-use super::job::JobCell;
+use super::job::{self, JobCell};
+use super::local::Local;
 use super::pool;
 use super::refs::Refs;
 use super::sight::{Executor, Sight};
 use super::stamp::Stamp;
 use super::state::{Running, TaskState};
 use super::thread::Token;
+use super::turn::{NESTED, Turn, WAKER};
 use crate::capture::RawTrace;
 use crate::host::Job;
-use crate::origin::{Identity, Origin};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::origin::{FrameMeta, Identity, Origin};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// The layout is as written: first what is looked at when all records are, in one or two cache lines.
+/// There is one for each task, so it is small: what most tasks do not need is [beside](Beside) it.
+///
+/// The layout is as written: first what is looked at in each poll.
 #[repr(C)]
 pub(crate) struct Record {
     pub(super) refs: Refs,
-    /// The [`Stamp`] of the last poll that has begun. The poller's to write, as are the next two.
+    pub(super) turn: Turn,
+    /// The [`Stamp`] of the last poll that has begun. The poller's to write.
     stamp: AtomicU64,
-    /// How often the numbers of polls have begun again.
-    rounds: AtomicU32,
-    /// The [`Token`] of the thread that has begun the last poll, and whether it was [`NESTED`].
-    thread: AtomicU32,
-    /// For how many steps of time the function of the task may be suspended. 0 if for ever.
-    limit: AtomicU32,
-    /// Tells the runtime whose task it is in from others. 0 if that is not known.
-    runtime: AtomicU64,
-    pub(super) exchange: Exchange<RawTrace>,
-    pub(super) frames: Frames,
-    /// Set while there is a task in the record. Written by whoever has it to himself: see
-    /// [`Refs`].
-    about: UnsafeCell<Option<About>>,
-    /// The pool's.
-    next_free: AtomicPtr<Record>,
+    /// While the record is not in use, the next that is not is here.
+    waker: WakerCell,
+    pub(super) beside: Beside<RawTrace>,
+    // What does not change while there is a task in the record. Written by who has it to himself.
+    /// What it is known by: see [`About`].
+    about: AtomicPtr<()>,
+    id: AtomicU64,
+    made: AtomicU32,
+    // In which task of the executor it is, see `JobCell`.
+    job_runtime: AtomicU32,
+    job_task: AtomicU64,
 }
 
-/// What does not change about a task.
+#[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
+const _: () = assert!(size_of::<Record>() == 72);
+
+/// What is known of a task from the beginning.
+///
+/// In a record, it is a word: the address of a [`FrameMeta`], of what a box has and [`MORE`], or null if
+/// there is no task.
 #[derive(Debug)]
 pub(crate) struct About {
-    pub(crate) id: TaskId,
     pub(crate) origin: Origin,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     /// The task in whose poll it was made.
     pub(crate) parent: Option<TaskId>,
-    pub(crate) made: Tick,
-    /// The task of the executor that it is in, once that is known: `None` inside if it is in none.
-    pub(crate) job: JobCell,
 }
+
+/// Added to an address: there is more than a static description.
+const MORE: usize = 1;
+/// Added as well: the function of the task may not be suspended for as long as it likes.
+const LIMITED: usize = 2;
+
+const _: () = assert!(align_of::<FrameMeta>() > LIMITED && align_of::<About>() > LIMITED);
 
 impl About {
     /// A new task of this origin.
     #[inline]
     pub(crate) fn of(origin: Origin) -> Self {
         Self {
-            id: TaskId::next(),
             origin,
             label: None,
             spawned_at: None,
             parent: None,
-            made: Tick::now(),
-            job: JobCell::new(),
         }
     }
-}
 
-impl About {
     /// A new task that a frame is, outside of any other.
     #[inline]
     pub(super) fn of_identity(identity: &Identity) -> Self {
@@ -96,13 +102,57 @@ impl About {
             ..Self::of(identity.origin())
         }
     }
+
+    pub(super) fn into_word(self) -> Word {
+        match self {
+            Self {
+                origin: Origin::Function(meta),
+                label: None,
+                spawned_at: None,
+                parent: None,
+            } => Word::of(meta),
+            _ => {
+                let limited = match self.origin.stalled_after() {
+                    None => 0,
+                    Some(_) => LIMITED,
+                };
+                let more = Box::into_raw(Box::new(self)).cast_const().cast::<()>();
+                Word(more.map_addr(|address| address | MORE | limited))
+            }
+        }
+    }
 }
 
-/// In the number of the thread: the poll was in one of another task.
-const NESTED: u32 = 1 << 31;
+/// An [`About`], as it is in a record.
+pub(super) struct Word(*const ());
 
-// SAFETY: `about` is written only while nobody has a reference to the record, or is able to get
-// one, and read by those who have one: see `Refs`. The rest is synchronised.
+impl Word {
+    /// Of a function, of whose task there is no more to be known.
+    #[inline(always)]
+    pub(super) fn of(function: &'static FrameMeta) -> Self {
+        Self(ptr::from_ref(function).cast())
+    }
+}
+
+/// Of the task in a record.
+pub(crate) enum Known<'a> {
+    /// There is none. Then nobody has a reference to the record.
+    Nothing,
+    Function(&'static FrameMeta),
+    More(&'a About),
+}
+
+impl<'a> Known<'a> {
+    fn more(self) -> Option<&'a About> {
+        match self {
+            Known::More(about) => Some(about),
+            Known::Nothing | Known::Function(_) => None,
+        }
+    }
+}
+
+// SAFETY: what is not an atomic is synchronised by `Exchange`, or by `Refs` for who has the record to
+// himself.
 unsafe impl Sync for Record {}
 // SAFETY: nothing in it belongs to a thread.
 unsafe impl Send for Record {}
@@ -111,49 +161,86 @@ impl Record {
     pub(super) fn empty() -> Self {
         Self {
             refs: Refs::none(),
-            about: UnsafeCell::new(None),
-            exchange: Exchange::new(),
-            frames: Frames::new(),
+            turn: Turn::new(),
             stamp: AtomicU64::new(0),
-            rounds: AtomicU32::new(0),
-            thread: AtomicU32::new(0),
-            runtime: AtomicU64::new(0),
-            limit: AtomicU32::new(0),
-            next_free: AtomicPtr::new(std::ptr::null_mut()),
+            waker: WakerCell::new(),
+            beside: Beside::new(),
+            about: AtomicPtr::new(ptr::null_mut()),
+            id: AtomicU64::new(0),
+            made: AtomicU32::new(0),
+            job_runtime: AtomicU32::new(job::UNKNOWN),
+            job_task: AtomicU64::new(0),
         }
     }
 
+    /// How it is asked.
+    #[inline]
+    pub(super) fn exchange(&self) -> Exchange<'_, RawTrace> {
+        Exchange {
+            turn: &self.turn,
+            waker: &self.waker,
+            beside: &self.beside,
+        }
+    }
+
+    /// The frames of the task.
+    #[inline]
+    pub(super) fn frames(&self) -> Frames<'_, RawTrace> {
+        Frames {
+            turn: &self.turn,
+            beside: &self.beside,
+        }
+    }
+
+    /// Puts a task in it, of which this is known. `turn` is what its [`Turn`] is before its first poll.
+    ///
     /// # Safety
     ///
     /// The caller has the record to himself: it is not in use, and not in the pool.
     #[inline(always)]
-    pub(super) unsafe fn prepare(&self, about: About) {
-        self.stamp
-            .store(Stamp::new(0, about.made).to_bits(), Ordering::Relaxed);
-        self.rounds.store(0, Ordering::Relaxed);
-        self.thread.store(0, Ordering::Relaxed);
-        self.runtime.store(0, Ordering::Relaxed);
-        let limit = about.origin.stalled_after().map_or(0, clock::steps_in);
-        self.limit.store(limit, Ordering::Relaxed);
-        // SAFETY: as asserted by the caller. There is nothing to be dropped in it.
-        self.about
-            .with_mut(|place| unsafe { place.write(Some(about)) });
+    pub(super) unsafe fn prepare(&self, id: TaskId, about: Word, turn: u32) {
+        let made = Tick::now();
+        self.turn.store(turn);
+        let stamp = Stamp::new(0, made);
+        self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        self.about.store(about.0.cast_mut(), Ordering::Relaxed);
+        self.id.store(id.get(), Ordering::Relaxed);
+        self.made.store(made.0, Ordering::Relaxed);
+        self.job_runtime.store(job::UNKNOWN, Ordering::Relaxed);
         self.refs.publish();
     }
 
     /// # Safety
     ///
     /// The caller has given back the last reference.
-    #[inline]
+    #[inline(always)]
     unsafe fn reset(&self) -> Option<Waker> {
+        if self.beside.is_more_than_a_table() {
+            // SAFETY: as asserted by the caller.
+            unsafe { self.reset_beside() };
+        }
+        let about = self.about.load(Ordering::Relaxed);
+        self.about.store(ptr::null_mut(), Ordering::Relaxed);
+        if about.addr() & MORE != 0 {
+            let about = about.map_addr(|address| address & !(MORE | LIMITED));
+            // SAFETY: it is from such a box, and nobody looks at it any more.
+            drop(unsafe { Box::from_raw(about.cast::<About>()) });
+        }
         // SAFETY: as asserted by the caller.
-        let waker = unsafe {
-            self.about.with_mut(|place| *place = None);
-            self.frames.shrink();
-            self.exchange.reset()
-        };
-        self.frames.forget_gone();
-        waker
+        unsafe { self.exchange().reset() }
+    }
+
+    /// # Safety
+    ///
+    /// The caller has given back the last reference.
+    #[cold]
+    unsafe fn reset_beside(&self) {
+        // SAFETY: as asserted by the caller.
+        unsafe { self.beside.shrink() };
+        self.frames().forget_gone();
+        if let Some(extras) = self.beside.extras() {
+            extras.rounds.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Keeps the record for another task. Returns what is to be dropped.
@@ -161,7 +248,7 @@ impl Record {
     /// # Safety
     ///
     /// The caller has given back the last reference.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn recycle(&'static self) -> Option<Waker> {
         // SAFETY: as asserted by the caller.
         unsafe {
@@ -175,75 +262,155 @@ impl Record {
     ///
     /// # Safety
     ///
-    /// The caller has the record to himself.
+    /// The caller has the record to himself, and it is on such a list.
     #[inline]
     pub(super) unsafe fn next_free(&self) -> Option<NonNull<Self>> {
-        NonNull::new(self.next_free.load(Ordering::Relaxed))
+        // SAFETY: as asserted by the caller, it was written by `set_next_free`.
+        self.waker
+            .unused(|place| unsafe { place.cast::<Option<NonNull<Self>>>().read() })
     }
 
     /// # Safety
     ///
-    /// The caller has the record to himself.
+    /// The caller has the record to himself, and there is no waker in it.
     #[inline]
     pub(super) unsafe fn set_next_free(&self, next: Option<NonNull<Self>>) {
-        let next = next.map_or(std::ptr::null_mut(), NonNull::as_ptr);
-        self.next_free.store(next, Ordering::Relaxed);
+        // SAFETY: as asserted by the caller, and there is room: see below.
+        self.waker
+            .unused(|place| unsafe { place.cast::<Option<NonNull<Self>>>().write(next) });
     }
 
-    pub(crate) fn about(&self) -> &About {
-        // SAFETY: whoever has a `&Record` has a reference to it, so nobody writes. A `Glance` has
-        // none, and does not call this.
-        let about = self.about.with(|about| unsafe { &*about }.as_ref());
-        about.unwrap_or(&NOBODY)
+    #[inline]
+    fn known(&self) -> Known<'_> {
+        let about = self.about.load(Ordering::Relaxed);
+        if about.is_null() {
+            return Known::Nothing;
+        }
+        if about.addr() & MORE == 0 {
+            // SAFETY: it was such a reference.
+            return Known::Function(unsafe { &*about.cast() });
+        }
+        let about = about.map_addr(|address| address & !(MORE | LIMITED));
+        // SAFETY: it is what a box has, that is dropped when nobody has a reference to the record. Whoever
+        // has a `&Record` has, but for a `Glance`, which does not call this.
+        Known::More(unsafe { &*about.cast() })
     }
 
-    /// Whether the poll that is to begin is one like the last: outside of any other task, on the same
-    /// thread, with the same waker, and with nothing to be done about it.
+    pub(crate) fn id(&self) -> TaskId {
+        TaskId::from_number(self.id.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn made(&self) -> Tick {
+        Tick(self.made.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        match self.known() {
+            Known::Nothing => NOBODY,
+            Known::Function(meta) => Origin::Function(meta),
+            Known::More(about) => about.origin,
+        }
+    }
+
+    pub(crate) fn label(&self) -> Option<&Arc<str>> {
+        self.known().more()?.label.as_ref()
+    }
+
+    /// What the task is known by.
+    #[inline]
+    pub(crate) fn identity(&self) -> Identity {
+        match self.known() {
+            Known::Function(meta) => Identity::Static(meta),
+            _ => Identity::new(self.origin(), self.label().cloned(), None),
+        }
+    }
+
+    pub(crate) fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.known().more()?.spawned_at
+    }
+
+    pub(crate) fn parent(&self) -> Option<TaskId> {
+        self.known().more()?.parent
+    }
+
+    /// The task of the executor that it is in. `None` if that is not known, or if there is none.
+    pub(crate) fn job(&self) -> Option<Job> {
+        self.job_cell().get()
+    }
+
+    /// Notes in which task of the executor it is polled. The first to know is right.
+    #[inline]
+    pub(super) fn note_job(&self, job: impl FnOnce() -> Option<Job>) {
+        self.job_cell().set(job);
+    }
+
+    #[inline]
+    fn job_cell(&self) -> JobCell<'_> {
+        JobCell {
+            task: &self.job_task,
+            runtime: &self.job_runtime,
+        }
+    }
+
+    /// The stamp of the poll that is to begin, if that is one like the last: outside of any other task, on the
+    /// same thread, with the same waker, and with nothing to be done about it. `usual` is the thread's.
     ///
     /// # Safety
     ///
     /// The caller is the poller, and in no poll of another task.
-    #[inline]
-    pub(super) unsafe fn is_usual(&self, waker: &Waker) -> bool {
-        // SAFETY: the caller is the poller.
-        self.thread.load(Ordering::Relaxed) == Token::number()
-            && unsafe { self.exchange.is_quiet(waker) }
+    #[inline(always)]
+    pub(super) unsafe fn usual_poll(&self, usual: u32, waker: &Waker) -> Option<Stamp> {
+        debug_assert!(usual & WAKER != 0);
+        // SAFETY: the caller is the poller, and there is a waker if the word is what is usual, on whichever thread.
+        let is_usual = self.turn.get() == usual && unsafe { self.waker.has(waker) };
+        if !is_usual {
+            return None;
+        }
+        let (stamp, begin_again) = self.stamp().next(Tick::known()?);
+        (!begin_again).then_some(stamp)
+    }
+
+    /// Whether there is a waker to wake the task with.
+    #[inline(always)]
+    pub(super) fn has_waker(&self) -> bool {
+        self.turn.has_waker()
     }
 
     /// The beginning of a poll.
     ///
     /// The caller is the poller.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_poll(&self) {
-        self.note_poll_at(Tick::now());
-    }
-
-    #[inline]
-    fn note_poll_at(&self, now: Tick) {
-        let (stamp, begin_again) = self.stamp().next(now);
+        let (stamp, begin_again) = self.stamp().next(Tick::now());
         if begin_again {
             self.begin_round();
         }
+        self.note_poll_of(stamp);
+    }
+
+    /// The same of the poll that is to have this stamp.
+    #[inline(always)]
+    pub(super) fn note_poll_of(&self, stamp: Stamp) {
         // Release: whoever sees it sees on which thread that is.
         self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 
     #[cold]
     fn begin_round(&self) {
-        let rounds = self.rounds.load(Ordering::Relaxed);
-        self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
+        let extras = self.beside.extras_or_insert();
+        let rounds = extras.rounds.load(Ordering::Relaxed);
+        extras
+            .rounds
+            .store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Notes the thread that polls, in a poll of another task or not.
-    ///
-    /// The caller is the poller.
-    pub(super) fn note_thread(&self, is_nested: bool) {
-        let thread = Token::current().map_or(0, |token| token.0);
-        let nested = if is_nested { NESTED } else { 0 };
-        self.thread.store(thread | nested, Ordering::Relaxed);
+    /// How often the numbers of polls have begun again.
+    fn rounds(&self) -> u32 {
+        let extras = self.beside.extras();
+        extras.map_or(0, |extras| extras.rounds.load(Ordering::Relaxed))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn stamp(&self) -> Stamp {
         Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
     }
@@ -251,11 +418,11 @@ impl Record {
     /// The end of a poll that has left the task suspended.
     ///
     /// The caller is the poller.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_settled(&self) {
+        let stamp = self.stamp().ended();
         // Whoever sees it finds the frames as that poll has left them, or later.
-        self.stamp
-            .store(self.stamp().ended().to_bits(), Ordering::Release);
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 
     /// The last poll that has ended and left the task suspended.
@@ -271,7 +438,7 @@ impl Record {
     pub(super) fn note_settled_idle(&self, before: Stamp, times: Option<&Times>) {
         // Whoever finds the task suspended, which is said after this, finds these times.
         if let Some(times) = times {
-            self.frames.set_times(times);
+            self.frames().set_times(times);
         }
         let stamp = self.stamp().ended().at_time_of(before);
         self.stamp.store(stamp.to_bits(), Ordering::Release);
@@ -283,35 +450,23 @@ impl Record {
     #[cold]
     #[inline(never)]
     pub(super) fn note_panic(&self) {
-        self.exchange.panicked();
+        self.exchange().panicked();
         self.note_settled();
     }
 
     /// Notes that a frame is not to be seen any more.
     pub(super) fn note_gone(&self, key: Key, why: Gone) {
-        self.frames.note_gone(key, why);
-        self.exchange.note_gone();
-    }
-
-    /// Notes in which task of the executor it is polled. The first to know is right.
-    #[inline]
-    pub(super) fn note_job(&self, job: impl FnOnce() -> Option<Job>) {
-        let about = self.about();
-        if Job::ARE_KNOWN && about.job.set(job) {
-            let job = about.job.get().flatten();
-            let runtime = job.map_or(0, Job::runtime_number);
-            self.runtime.store(runtime, Ordering::Relaxed);
-        }
+        self.frames().note_gone(key, why);
     }
 
     /// The [`Token`] of the thread that has begun the last poll.
     pub(super) fn last_thread(&self) -> u32 {
-        self.thread.load(Ordering::Relaxed)
+        self.turn.thread()
     }
 
     pub(super) fn polls(&self) -> u64 {
         let poll = Stamp::from_bits(self.stamp.load(Ordering::Acquire)).poll();
-        u64::from(self.rounds.load(Ordering::Relaxed)) << 31 | u64::from(poll)
+        u64::from(self.rounds()) << 31 | u64::from(poll)
     }
 
     /// Whether it has ended, is being polled or waits to be, and since when.
@@ -322,13 +477,11 @@ impl Record {
         // Acquire: of a poll that has ended, all is seen that it has left.
         let stamp = Stamp::from_bits(self.stamp.load(Ordering::Acquire));
         let (poll, since) = (stamp.poll(), stamp.tick());
-        match self.exchange.standing() {
+        match self.exchange().standing() {
             Standing::Finished => Sight::Finished,
             _ if stamp.is_running() => Sight::Running { poll, since },
             Standing::Panicked => Sight::Moving,
-            Standing::Good if poll == 0 && self.rounds.load(Ordering::Relaxed) == 0 => {
-                Sight::New { made: since }
-            }
+            Standing::Good if poll == 0 && self.rounds() == 0 => Sight::New { made: since },
             Standing::Good => Sight::Resting { poll, since },
         }
     }
@@ -336,24 +489,32 @@ impl Record {
     /// What polls it, as far as it is known.
     pub(super) fn executor(&self) -> Executor {
         Executor {
-            runtime: self.runtime.load(Ordering::Relaxed),
-            thread: self.thread.load(Ordering::Relaxed) & !NESTED,
+            runtime: self.job_cell().runtime(),
+            thread: self.turn.thread(),
         }
     }
 
     /// Whether the last poll was in one of another task.
     pub(super) fn is_nested(&self) -> bool {
-        self.thread.load(Ordering::Relaxed) & NESTED != 0
+        self.turn.has(NESTED)
     }
 
-    /// For how many steps of time the function of the task may be suspended. 0 if for ever.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit.load(Ordering::Relaxed)
+    /// Whether the function of the task, which has been suspended since then, may have been so for as long
+    /// as it is allowed to. Also without a reference to the record.
+    pub(super) fn may_be_overdue(&self, since: Tick, now: Tick) -> bool {
+        let about = self.about.load(Ordering::Relaxed);
+        if about.addr() & MORE != 0 {
+            // What has the limit may not be there any more.
+            return about.addr() & LIMITED != 0;
+        }
+        // SAFETY: null, or static.
+        let limit = unsafe { about.cast::<FrameMeta>().as_ref() }.map_or(0, FrameMeta::limit);
+        limit > 0 && now.0.saturating_sub(since.0) >= limit
     }
 
     #[inline]
     pub(super) fn is_finished(&self) -> bool {
-        self.exchange.standing() == Standing::Finished
+        self.exchange().standing() == Standing::Finished
     }
 
     pub(super) fn state(&self) -> TaskState {
@@ -369,24 +530,22 @@ impl Record {
                     for_: since.elapsed(),
                 })
             }
-            Sight::Resting { .. } | Sight::Moving if self.exchange.is_asked() => TaskState::Woken,
+            Sight::Resting { .. } | Sight::Moving if self.exchange().is_asked() => TaskState::Woken,
             Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
         }
     }
 }
 
+// A free record has the next in the place of a waker.
+const _: () = assert!(
+    size_of::<Waker>() >= size_of::<Option<NonNull<Record>>>()
+        && align_of::<Waker>() >= align_of::<Option<NonNull<Record>>>()
+);
+
 /// For a record without a task, to which nobody has a reference.
-static NOBODY: About = About {
-    id: TaskId::NONE,
-    origin: Origin::Call {
-        future: "",
-        location: Location::caller(),
-    },
-    label: None,
-    spawned_at: None,
-    parent: None,
-    made: Tick(0),
-    job: JobCell::new(),
+const NOBODY: Origin = Origin::Call {
+    future: "",
+    location: Location::caller(),
 };
 
 /// A reference to a record with a task in it.
@@ -402,9 +561,10 @@ impl UnwindSafe for RecordRef {}
 impl RefUnwindSafe for RecordRef {}
 
 impl RecordRef {
+    /// To the record of a new task. `turn` is what its [`Turn`] is before its first poll.
     #[inline(always)]
-    pub(crate) fn new(about: About) -> Self {
-        Self(NonNull::from(pool::prepare(about)))
+    pub(super) fn new(local: Option<&Local>, about: Word, turn: u32) -> Self {
+        Self(NonNull::from(pool::prepare(local, about, turn)))
     }
 
     /// # Safety
@@ -446,11 +606,18 @@ impl Deref for RecordRef {
 
 impl Drop for RecordRef {
     fn drop(&mut self) {
+        /// # Safety
+        ///
+        /// The caller has given back the last reference.
+        #[inline(never)]
+        unsafe fn end(record: &'static Record) {
+            // SAFETY: as asserted by the caller.
+            drop(unsafe { record.recycle() });
+        }
+
         if self.refs.release() {
             // SAFETY: it was the last reference, and records are never freed.
-            let record: &'static Record = unsafe { self.0.as_ref() };
-            // SAFETY: likewise.
-            drop(unsafe { record.recycle() });
+            unsafe { end(self.0.as_ref()) };
         }
     }
 }

@@ -15,8 +15,9 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::Waker;
 
 use super::frame::Head;
-use super::frames::Key;
-use super::local::Local;
+use super::frames::{Filed, Key};
+use super::local::{self, Local};
+use super::name::NameRef;
 use super::record::Record;
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
 use crate::origin::Identity;
@@ -28,11 +29,15 @@ pub(super) struct Scope<'a> {
     mark: Mark,
     /// The task, or that of the frame.
     record: &'a Record,
-    kind: PackedKind<'a>,
+    /// What a frame is known by: none of a task.
+    name: NameRef,
+    /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or null.
+    subject: *const (),
     /// What it is polled with.
     waker: &'a Waker,
     /// The scope that this one was entered in: the next on the list, while it is on the list.
     parent: Cell<*const Scope<'static>>,
+    of: PhantomData<Kind<'a>>,
 }
 
 /// The scope of what.
@@ -42,48 +47,6 @@ pub(super) enum Kind<'a> {
     /// A task.
     Unusual(&'a Unusual),
     Frame(&'a Head),
-}
-
-/// A [`Kind`] in one word, because it is written in each poll: the address of a head, or [`TASK`] and
-/// the address of what is unusual, if anything is.
-struct PackedKind<'a>(*const (), PhantomData<Kind<'a>>);
-
-/// Added to an address: both kinds are aligned.
-const TASK: usize = 1;
-
-const _: () = assert!(align_of::<Unusual>() > TASK && align_of::<Head>() > TASK);
-
-impl<'a> PackedKind<'a> {
-    const USUAL: Self = Self(ptr::without_provenance(TASK), PhantomData);
-
-    fn unusual(unusual: &'a Unusual) -> Self {
-        let address = ptr::from_ref(unusual).cast::<()>();
-        Self(address.map_addr(|address| address | TASK), PhantomData)
-    }
-
-    #[inline]
-    fn frame(head: &'a Head) -> Self {
-        Self(ptr::from_ref(head).cast(), PhantomData)
-    }
-
-    #[inline]
-    fn is_task(&self) -> bool {
-        self.0.addr() & TASK != 0
-    }
-
-    #[inline]
-    fn get(&self) -> Kind<'a> {
-        if !self.is_task() {
-            // SAFETY: the address of what is there for as long as `'a`.
-            return Kind::Frame(unsafe { &*self.0.cast() });
-        }
-        let unusual = self.0.map_addr(|address| address & !TASK);
-        // SAFETY: likewise, or null.
-        match unsafe { unusual.cast::<Unusual>().as_ref() } {
-            None => Kind::Task,
-            Some(unusual) => Kind::Unusual(unusual),
-        }
-    }
 }
 
 /// What most polls of tasks are not.
@@ -106,9 +69,14 @@ impl Unusual {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn innermost() -> *const Scope<'static> {
     Local::with(ptr::null(), |local| local.innermost.get())
+}
+
+#[inline]
+fn is_tangled() -> bool {
+    Local::with(true, Local::is_tangled)
 }
 
 /// Whether a task is being polled on this thread.
@@ -119,10 +87,23 @@ pub(super) fn is_in_task() -> bool {
 
 /// The task that is being polled on this thread: the innermost.
 pub(super) fn current_task() -> Option<super::TaskId> {
-    Scope::with_current(|scope| Some(scope.of_task()?.record.about().id))
+    Scope::with_current(|scope| Some(scope.of_task()?.record.id()))
 }
 
 impl<'a> Scope<'a> {
+    #[inline(always)]
+    fn kind(&self) -> Kind<'a> {
+        if !self.name.is_none() {
+            // SAFETY: a scope with a name is that of a head, which is there for as long as `'a`.
+            return Kind::Frame(unsafe { &*self.subject.cast() });
+        }
+        // SAFETY: any other has null, or what is there for as long as `'a`.
+        match unsafe { self.subject.cast::<Unusual>().as_ref() } {
+            None => Kind::Task,
+            Some(unusual) => Kind::Unusual(unusual),
+        }
+    }
+
     /// The scope of a poll of a task outside of any other, by the function into which this is
     /// inlined.
     #[inline(always)]
@@ -130,9 +111,11 @@ impl<'a> Scope<'a> {
         Self {
             mark: Mark::here(),
             record,
-            kind: PackedKind::USUAL,
+            name: NameRef::NONE,
+            subject: ptr::null(),
             waker,
             parent: Cell::new(ptr::null()),
+            of: PhantomData,
         }
     }
 
@@ -142,72 +125,91 @@ impl<'a> Scope<'a> {
         Self {
             mark: Mark::here(),
             record,
-            kind: PackedKind::unusual(unusual),
+            name: NameRef::NONE,
+            subject: ptr::from_ref(unusual).cast(),
             waker,
             parent: Cell::new(innermost()),
+            of: PhantomData,
         }
     }
 
     /// The scope of a poll of a frame inside of a task, by the function into which this is inlined.
-    /// `None` outside any task.
+    ///
+    /// # Safety
+    ///
+    /// A task is being polled on this thread.
     #[inline(always)]
-    pub(super) fn frame(head: &'a Head, waker: &'a Waker) -> Option<Self> {
-        let parent = innermost();
-        // SAFETY: by the invariant of `Local::innermost`, it is null or has not returned from its
-        // `enter`, so the record is there; and records are never freed.
-        let record = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.record;
-        Some(Self {
+    pub(super) unsafe fn frame(
+        local: &Local,
+        head: &'a Head,
+        name: NameRef,
+        waker: &'a Waker,
+    ) -> Self {
+        let parent = local.innermost.get();
+        // SAFETY: as asserted by the caller, it is not null. So by the invariant of `Local::innermost` it has
+        // not returned from its `enter`, and the record is there; and records are never freed.
+        let record = unsafe { &*parent.cast::<Scope<'a>>() }.record;
+        Self {
             mark: Mark::here(),
             record,
-            kind: PackedKind::frame(head),
+            name,
+            subject: ptr::from_ref(head).cast(),
             waker,
             parent: Cell::new(parent),
-        })
+            of: PhantomData,
+        }
     }
 
-    /// Calls `run` with this scope as the innermost.
-    #[inline]
-    pub(super) fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
-        /// Takes a scope off the list, also when `run` panics.
-        struct Leave<'a>(&'a Scope<'a>);
+    /// Calls `run` with this scope as the innermost of this thread.
+    #[inline(always)]
+    pub(super) fn enter<R>(&self, local: &Local, run: impl FnOnce() -> R) -> R {
+        /// Takes a scope off the list when `run` panics.
+        struct OnPanic<'a>(&'a Scope<'a>);
 
-        impl Drop for Leave<'_> {
-            #[inline]
+        impl Drop for OnPanic<'_> {
             fn drop(&mut self) {
-                Local::with((), |local| {
-                    if ptr::eq(local.innermost.get(), self.0.erased()) {
-                        local.innermost.set(self.0.parent.get());
-                    } else {
-                        self.0.unlink(local);
-                    }
-                });
-                compiler_fence(Ordering::SeqCst);
+                Local::with((), |local| self.0.unlink(local));
             }
         }
 
-        let _leave = Leave(self);
+        let on_panic = OnPanic(self);
         compiler_fence(Ordering::SeqCst);
-        Local::with((), |local| local.innermost.set(self.erased()));
-        run()
+        local.innermost.set(self.erased());
+        let result = run();
+        std::mem::forget(on_panic);
+        if ptr::eq(local.innermost.get(), self.erased()) {
+            local.innermost.set(self.parent.get());
+        } else {
+            self.unlink(local);
+        }
+        compiler_fence(Ordering::SeqCst);
+        result
     }
 
     /// Calls `run` with this scope, which is that of a task, as the one that is captured.
     pub(super) fn enter_capture<R>(&self, capture: &Capture, run: impl FnOnce() -> R) -> R {
-        struct Leave<'a>(&'a Cell<Option<CaptureRef>>);
+        struct Leave<'a>(&'a Cell<Option<CaptureRef>>, Option<CaptureRef>);
 
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 self.0.set(None);
-                Local::with((), |local| local.captures.set(local.captures.get() - 1));
+                Local::with((), |local| {
+                    local.capture.set(self.1);
+                    local.attention.set(local.attention.get() - local::CAPTURE);
+                });
             }
         }
 
-        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind.get() else {
+        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind() else {
             return run();
         };
-        place.set(Some(capture.as_ref()));
-        Local::with((), |local| local.captures.set(local.captures.get() + 1));
-        let _leave = Leave(place);
+        let own = Some(capture.as_ref());
+        place.set(own);
+        let before = Local::with(None, |local| {
+            local.attention.set(local.attention.get() + local::CAPTURE);
+            local.capture.replace(own)
+        });
+        let _leave = Leave(place, before);
         run()
     }
 
@@ -216,14 +218,18 @@ impl<'a> Scope<'a> {
         ptr::from_ref(self).cast()
     }
 
-    /// Takes this scope, which is not the first, out of the list.
+    /// Takes this scope out of the list, wherever it is there.
     ///
     /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
     /// suspended in the middle of a poll need not.
     #[cold]
     fn unlink(&self, local: &Local) {
-        local.is_tangled.set(true);
         let mut next = local.innermost.get();
+        if ptr::eq(next, self.erased()) {
+            local.innermost.set(self.parent.get());
+            return;
+        }
+        local.attention.set(local.attention.get() | local::TANGLED);
         // SAFETY: `next` is on the list, so by its invariant it is null or alive.
         while let Some(scope) = unsafe { next.as_ref() } {
             next = scope.parent.get();
@@ -251,7 +257,7 @@ impl<'a> Scope<'a> {
     /// around it has ended.
     #[inline]
     pub(super) fn record(&self) -> Option<&'a Record> {
-        match Local::with(true, |local| local.is_tangled.get()) {
+        match is_tangled() {
             false => Some(self.record),
             true => self.find_record(),
         }
@@ -260,8 +266,8 @@ impl<'a> Scope<'a> {
     /// The record of the task, as [`record`](Self::record) has it, and the scope around this one, if
     /// that has the same waker.
     #[inline(always)]
-    pub(super) fn usual(&self) -> Option<(&'a Record, &Self)> {
-        if Local::with(true, |local| local.is_tangled.get()) {
+    pub(super) fn usual(&self, local: &Local) -> Option<(&'a Record, &Self)> {
+        if local.is_tangled() {
             return None;
         }
         let parent = self.parent()?;
@@ -270,13 +276,20 @@ impl<'a> Scope<'a> {
 
     /// The number of the task, if that has not ended.
     fn task_number(&self) -> Option<u64> {
-        Some(self.record()?.about().id.get())
+        Some(self.record()?.id().get())
     }
 
     #[cold]
     fn find_record(&self) -> Option<&'a Record> {
         let is_polled = |scope: &Self| scope.is_task() && ptr::eq(scope.record, self.record);
         self.outwards().any(is_polled).then_some(self.record)
+    }
+
+    /// The record of the task, in a scope that is used right before or after what it was entered for: so that
+    /// is being polled.
+    #[inline(always)]
+    pub(super) fn polled(&self) -> &&'a Record {
+        &self.record
     }
 
     /// What it is polled with.
@@ -293,8 +306,9 @@ impl<'a> Scope<'a> {
     #[inline]
     pub(super) fn parent(&self) -> Option<&Self> {
         // SAFETY: a scope is used inside of its `enter`, while it is on the list, or before that on
-        // top of it. So is its parent, which by the invariant of the list has not returned from its
-        // `enter` either, and cannot while the reference is in use: this thread is here.
+        // top of it, or right after that. So by the invariant of the list its parent has not returned from
+        // its `enter` either (if that does so first, then its own takes its place: see `unlink`), and cannot
+        // while the reference is in use: this thread is here.
         unsafe { self.parent.get().cast::<Self>().as_ref() }
     }
 
@@ -309,9 +323,25 @@ impl<'a> Scope<'a> {
         self.outwards().find(|scope| scope.is_task())
     }
 
-    #[inline]
+    /// What the frame is known by, in a scope of one.
+    pub(super) fn name(&self) -> NameRef {
+        self.name
+    }
+
+    /// What [`head`](Self::head) has.
+    ///
+    /// # Safety
+    ///
+    /// It has one.
+    #[inline(always)]
+    pub(super) unsafe fn head_unchecked(&self) -> &'a Head {
+        // SAFETY: as asserted by the caller, it is the scope of a head, which is there for as long as `'a`.
+        unsafe { &*self.subject.cast() }
+    }
+
+    #[inline(always)]
     pub(super) fn head(&self) -> Option<&Head> {
-        match self.kind.get() {
+        match self.kind() {
             Kind::Task | Kind::Unusual(_) => None,
             Kind::Frame(head) => Some(head),
         }
@@ -319,7 +349,7 @@ impl<'a> Scope<'a> {
 
     #[inline]
     pub(super) fn is_task(&self) -> bool {
-        self.kind.is_task()
+        self.name.is_none()
     }
 
     /// The key of the frame, if it has one in the record. That of the task is always known.
@@ -333,24 +363,19 @@ impl<'a> Scope<'a> {
 
     /// Takes the frame off from where it was filed, if that was with another task.
     pub(super) fn leave_others(&self) {
-        if let Kind::Frame(head) = self.kind.get() {
+        if let Kind::Frame(head) = self.kind() {
             head.leave_others(self.record);
         }
     }
 
     /// The capture of this task or one around it, the closest: the one that is to know of what
-    /// happens in this scope.
-    #[inline]
+    /// happens in this scope, which is the innermost, or about to be.
     pub(super) fn capture(&self) -> Option<CaptureRef> {
-        match Local::with(0, |local| local.captures.get()) {
-            0 => None,
-            _ => self.find_capture(),
+        match is_tangled() {
+            // They begin and end as scopes do.
+            false => Local::with(None, |local| local.capture.get()),
+            true => self.outwards().find_map(Self::own_capture),
         }
-    }
-
-    #[cold]
-    fn find_capture(&self) -> Option<CaptureRef> {
-        self.outwards().find_map(Self::own_capture)
     }
 
     /// The capture of this task, if it is one.
@@ -360,7 +385,7 @@ impl<'a> Scope<'a> {
 
     /// What is unusual about the poll, if anything is.
     fn unusual(&self) -> Option<&Unusual> {
-        match self.kind.get() {
+        match self.kind() {
             Kind::Unusual(unusual) => Some(unusual),
             Kind::Task | Kind::Frame(_) => None,
         }
@@ -381,24 +406,27 @@ impl<'a> Scope<'a> {
 
     /// Whether all that is polled around a place in this scope is filed already.
     fn find_surroundings(&self, into: &mut Surroundings) -> bool {
-        if Local::with(true, |local| local.is_tangled.get()) {
+        if is_tangled() {
             return false;
         }
         // A frame, of which it is not known yet what it is below.
-        let mut below: Option<Key> = None;
+        let mut below: Option<Filed> = None;
         for scope in self.outwards() {
-            let Some(key) = scope.key() else {
-                return false;
+            let filed = match scope.kind() {
+                Kind::Task | Kind::Unusual(_) => None,
+                Kind::Frame(head) => match head.filed_in(scope.record) {
+                    Some(filed) => Some(filed),
+                    None => return false,
+                },
             };
-            // A frame is polled by the task of what is around it.
-            if below.is_some_and(|below| !scope.record.frames.is_below(below, key)) {
+            let key = filed.map_or(Key::TASK, Filed::key);
+            // SAFETY: a frame is polled by the task of what is around it, so it was filed in that record.
+            let is_below = |below| unsafe { scope.record.frames().is_below(below, key) };
+            if !below.is_none_or(is_below) {
                 return false;
             }
-            below = match scope.kind.get() {
-                Kind::Task | Kind::Unusual(_) => None,
-                Kind::Frame(_) => Some(key),
-            };
-            into.push(scope.around(Some(scope.record.about().id.get()), Some(key)));
+            below = filed;
+            into.push(scope.around(Some(scope.record.id().get()), Some(key)));
         }
         true
     }
@@ -413,11 +441,11 @@ impl<'a> Scope<'a> {
         into.reserve(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {
-            key = match scope.kind.get() {
+            key = match scope.kind() {
                 Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
                 Kind::Frame(head) => key
                     .zip(scope.record())
-                    .and_then(|(parent, record)| head.file_below(record, parent)),
+                    .and_then(|(parent, record)| head.file_below(scope.name, record, parent)),
             };
             into.push(scope.around(scope.task_number(), key));
         }
@@ -425,12 +453,12 @@ impl<'a> Scope<'a> {
     }
 
     fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
-        let identity = match self.kind.get() {
-            Kind::Task | Kind::Unusual(_) => {
-                let about = self.record.about();
-                Identity::new(about.origin, about.label.clone(), None)
-            }
-            Kind::Frame(head) => head.identity().clone().now(),
+        let identity = match self.kind() {
+            Kind::Task | Kind::Unusual(_) => self.record.identity(),
+            Kind::Frame(_) => match self.name.as_static() {
+                Some(meta) => Identity::Static(meta),
+                None => self.name.get().clone().now(),
+            },
         };
         Around {
             mark: self.mark,
@@ -497,7 +525,7 @@ impl Scope<'_> {
             mark: self.mark,
             task: self.task_number()?,
             key: self.key().map(Key::to_bits),
-            identity: self.head().map(|head| head.identity().clone()),
+            identity: self.head().map(|_| self.name.get().clone()),
             own_waker: self.has_own_waker(),
             is_also_frame: self.is_also_frame(),
         })

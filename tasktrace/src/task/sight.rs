@@ -1,11 +1,12 @@
 //! What can be seen of a task without a reference to its record.
 //!
 //! Whoever looks at all tasks again and again, most of which are well, must not take references: to
-//! count one is a locked instruction on a line that the poller uses. It need not either. Records
-//! are never freed, and what is read here are atomics of theirs; a record that is used again for
-//! another task meanwhile makes what was read wrong, but no data race. So a [`Glance`] is good
-//! for a suspicion. Whoever has one [retains](Glance::retain) the record, after which it belongs to
-//! the task that is in it, and looks again: only that counts.
+//! count one is a locked instruction on a line that the poller uses. It need not either. What is read
+//! here are atomics of records, and of what is on the list [beside](super::beside) them, which are never
+//! freed, and what is static. A record that is used again for another task meanwhile makes what was
+//! read wrong, but no data race. So a [`Glance`] is good for a suspicion. Whoever has one
+//! [retains](Glance::retain) the record, after which it belongs to the task that is in it, and looks
+//! again: only that counts.
 //!
 //! What is seen in one look is consistent for another reason: it is in one word, see
 //! [`stamp`](super::stamp). What that says of others is checked in `record/model.rs`.
@@ -35,8 +36,8 @@ pub(crate) enum Sight {
 /// `LocalSet` that it runs; and a thread may have left a runtime for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Executor {
-    /// See [`Job::runtime`](crate::host::Job::runtime_number). 0 if it is not known.
-    pub(crate) runtime: u64,
+    /// The number of the runtime. 0 if it is not known.
+    pub(crate) runtime: u32,
     /// The token of the thread that has polled it last. 0 if none has.
     pub(crate) thread: u32,
 }
@@ -74,14 +75,13 @@ impl Glance {
     /// Whether somebody has asked for a trace, and waits.
     #[inline]
     pub(crate) fn is_asked(self) -> bool {
-        self.0.exchange.is_asked()
+        self.0.exchange().is_asked()
     }
 
     /// Whether the task, which has been resting since then, or a function in it may have been
     /// suspended for as long as it is allowed to, or longer.
     pub(crate) fn may_be_overdue(self, since: Tick, now: Tick) -> bool {
-        let limit = self.0.limit();
-        limit > 0 && now.0.saturating_sub(since.0) >= limit || self.0.frames.may_be_overdue(now)
+        self.0.may_be_overdue(since, now) || self.0.frames().may_be_overdue(now)
     }
 
     /// A reference to the task that is in the record, if there is one.

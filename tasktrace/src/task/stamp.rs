@@ -7,20 +7,21 @@ use super::clock::Tick;
 
 /// Which poll of a task, and when it began.
 ///
-/// From the highest bit on: 31 bits of the number of the poll, which tell polls apart that are not
-/// two billions apart; one that is set while the poll goes on; 32 of the time.
+/// From the highest bit on: 32 bits of the time; 31 of the number of the poll, which tell polls apart that
+/// are not two billions apart; one that is set while the poll goes on. In this order, a poll ends with an
+/// instruction that clears a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(u64);
 
-const RUNNING: u64 = 1 << 32;
-const POLL: u32 = 33;
-/// In the upper half.
-const NEXT_AND_RUNNING: u32 = 0b11;
+const RUNNING: u64 = 1;
+/// In the lower half.
+const NEXT: u32 = 2;
+const TICK: u32 = 32;
 
 impl Stamp {
     /// Of a poll that has ended.
     pub(crate) const fn new(poll: u32, tick: Tick) -> Self {
-        Self((poll as u64) << POLL | tick.0 as u64)
+        Self((tick.0 as u64) << TICK | (poll << 1) as u64)
     }
 
     pub(crate) const fn from_bits(bits: u64) -> Self {
@@ -35,10 +36,12 @@ impl Stamp {
     /// Of the next poll, which goes on. And whether the numbers begin again with it.
     #[inline]
     pub(super) fn next(self, now: Tick) -> (Self, bool) {
-        // The poll before has ended, so that bit is 0.
-        let before = (self.ended().0 >> 32) as u32;
-        let (next, begin_again) = before.overflowing_add(NEXT_AND_RUNNING);
-        (Self(u64::from(next) << 32 | u64::from(now.0)), begin_again)
+        let before = (self.0 | RUNNING) as u32;
+        let (next, begin_again) = before.overflowing_add(NEXT);
+        (
+            Self(u64::from(now.0) << TICK | u64::from(next)),
+            begin_again,
+        )
     }
 
     /// Of the same poll, which has ended.
@@ -52,17 +55,19 @@ impl Stamp {
         self.0 & RUNNING != 0
     }
 
+    #[inline]
     pub(crate) fn tick(self) -> Tick {
-        Tick(self.0 as u32)
+        Tick((self.0 >> TICK) as u32)
     }
 
     /// Which poll it is of, as far as the number goes.
     #[inline]
     pub(crate) fn poll(self) -> u32 {
-        (self.0 >> POLL) as u32
+        self.0 as u32 >> 1
     }
 
     /// The last poll that has ended.
+    #[inline]
     pub(crate) fn settled(self) -> u32 {
         self.poll().wrapping_sub(u32::from(self.is_running())) & u32::MAX >> 1
     }
@@ -80,7 +85,7 @@ impl Stamp {
 
     /// The same poll at the time of the other.
     pub(crate) fn at_time_of(self, other: Self) -> Self {
-        Self(self.0 >> 32 << 32 | u64::from(other.tick().0))
+        Self(u64::from(other.tick().0) << TICK | u64::from(self.0 as u32))
     }
 }
 

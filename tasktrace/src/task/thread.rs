@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use super::local::Local;
+use super::turn::{MOST_THREADS, NEVER, Turn};
 use crate::os;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
-/// Identifies a thread that has polled a task, for the life of the process. Not 0.
+/// Identifies a thread that has polled a task, as long as it runs. Not 0. It is not that of another thread
+/// before sixteen millions have had one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Token(pub(crate) u32);
 
@@ -33,7 +35,7 @@ struct Registered(u32);
 impl Drop for Registered {
     fn drop(&mut self) {
         threads().remove(&self.0);
-        Local::with((), |local| local.token.set(0));
+        Local::with((), |local| local.usual.set(NEVER));
     }
 }
 
@@ -45,22 +47,22 @@ impl Token {
     /// Of the thread that calls. `None` when it is being taken down.
     #[inline]
     pub(crate) fn current() -> Option<Self> {
-        match Local::with(0, |local| local.token.get()) {
-            0 => Self::first(),
-            token => Some(Self(token)),
+        Self::of(Local::get()?)
+    }
+
+    /// Of the thread that calls, which has this.
+    #[inline]
+    pub(super) fn of(local: &Local) -> Option<Self> {
+        match local.usual.get() {
+            NEVER => Self::first(local),
+            usual => Some(Self(Turn::thread_in(usual))),
         }
     }
 
-    /// The number of the thread that calls, 0 if it has none yet.
-    #[inline]
-    pub(super) fn number() -> u32 {
-        Local::with(0, |local| local.token.get())
-    }
-
     #[cold]
-    fn first() -> Option<Self> {
+    fn first(local: &Local) -> Option<Self> {
         let token = REGISTERED.try_with(|registered| registered.0).ok()?;
-        Local::with((), |local| local.token.set(token));
+        local.usual.set(Turn::usual(token));
         Some(Self(token))
     }
 
@@ -71,11 +73,16 @@ impl Token {
 
 fn register() -> Registered {
     static LAST: AtomicU32 = AtomicU32::new(0);
-    let token = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
-    let info = Info {
-        name: std::thread::current().name().map(Arc::from),
-        id: os::thread::id().unwrap_or(u64::from(token)),
+    let name = std::thread::current().name().map(Arc::from);
+    let mut threads = threads();
+    let token = loop {
+        let last = LAST.fetch_add(1, Ordering::Relaxed);
+        let token = last % MOST_THREADS + 1;
+        if !threads.contains_key(&token) {
+            break token;
+        }
     };
-    threads().insert(token, info);
+    let id = os::thread::id().unwrap_or(u64::from(token));
+    threads.insert(token, Info { name, id });
     Registered(token)
 }

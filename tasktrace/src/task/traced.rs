@@ -1,5 +1,6 @@
 //! The function `traced`, and the future that it returns.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -7,11 +8,13 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::frame::{self, Head};
+use super::body::Body;
+use super::frame::Head;
 use super::handle::TraceHandle;
-use super::link::Owner;
+use super::link::{Link, Owner};
+use super::name::Name;
 use super::record::{About, RecordRef};
-use super::{drive, scope};
+use super::{body, drive, scope};
 use crate::origin::{Identity, Origin};
 
 /// Makes a task of a future: returns a future to use in its place, and a handle to ask for traces
@@ -72,36 +75,28 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedTask<F> {
         #[pin]
-        body: Body<F>,
-        // What it is to a task that polls it, if one does.
-        head: Option<Head>,
+        future: F,
+        // After the future: the task is finished when that has been dropped.
+        owner: Owner,
+        frame: AsFrame,
     }
 }
 
-pin_project! {
-    #[derive(Debug)]
-    struct Body<F> {
-        #[pin]
-        future: F,
-        // The last field: the task is finished when the future has been dropped.
-        owner: Owner,
-    }
-}
+/// What it is to a task that polls it, if one does.
+struct AsFrame(Option<(Name, Head)>);
 
 impl<F: Future> TracedTask<F> {
     pub(crate) fn new(about: About, future: F) -> Self {
         Self {
-            body: Body {
-                future,
-                owner: Owner::new(about),
-            },
-            head: None,
+            future,
+            owner: Owner::new(about),
+            frame: AsFrame(None),
         }
     }
 
     /// A handle to it, before it is polled.
     pub(crate) fn handle(&self) -> TraceHandle {
-        let record = self.body.owner.link().task();
+        let record = self.owner.link().task();
         TraceHandle::new(RecordRef::of(record.expect("it has not been polled")))
     }
 }
@@ -111,28 +106,49 @@ impl<F: Future> Future for TracedTask<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if !scope::is_in_task() {
-            let body = this.body.project();
-            return drive::enter(body.owner.link(), None, body.future, cx);
+        let (link, frame) = (this.owner.link(), this.frame);
+        // SAFETY: both poll it once at most, and return what that has.
+        unsafe {
+            body::poll(this.future, |body| match scope::is_in_task() {
+                false => drive::enter_task(link, body, cx),
+                true => frame.poll(link, body, cx),
+            })
         }
-        let Some(record) = this.body.owner.link().task() else {
-            return this.body.poll(cx);
-        };
-        let head = this.head.get_or_insert_with(|| {
-            let about = record.about();
-            let (label, id) = (about.label.clone(), about.id.get());
-            Head::new(Identity::new(about.origin, label, Some(id)))
-        });
-        frame::poll(head, this.body, cx)
     }
 }
 
-/// Inside of another task.
-impl<F: Future> Future for Body<F> {
-    type Output = F::Output;
+impl AsFrame {
+    /// Polls the task of `link` inside of another task. Returns `Ready` only if the body has, which is
+    /// polled once at most.
+    fn poll(&mut self, link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(record) = link.task() else {
+            return body.poll(cx);
+        };
+        let (name, head) = self.0.get_or_insert_with(|| {
+            let (label, id) = (record.label().cloned(), record.id().get());
+            let identity = Identity::new(record.origin(), label, Some(id));
+            (Name::new(identity), Head::new())
+        });
+        drive::enter(head, name.get(), &mut Both { link, body }, cx)
+    }
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        drive::poll(this.owner.link(), true, this.future, cx)
+/// A task, inside of its frame.
+struct Both<'a> {
+    link: &'a Link,
+    body: &'a mut dyn Body,
+}
+
+impl Body for Both<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        drive::poll(self.link, true, self.body, cx)
+    }
+}
+
+impl fmt::Debug for AsFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsFrame")
+            .field(&self.0.as_ref().map(|(_, head)| head))
+            .finish()
     }
 }

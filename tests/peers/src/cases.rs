@@ -36,7 +36,7 @@ macro_rules! functions {
 
             $(#[$attribute])?
             pub async fn is_ready() {
-                black_box(7);
+                black_box(7_u64);
             }
 
             $(#[$attribute])?

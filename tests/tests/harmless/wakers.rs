@@ -17,6 +17,8 @@ struct Counts {
     woken: AtomicUsize,
     /// The clone after this many panics.
     clones_left: AtomicIsize,
+    /// So does the drop after this many.
+    drops_left: AtomicIsize,
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(
@@ -44,6 +46,9 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
         // SAFETY: as above.
         let counts = unsafe { &*data.cast::<Counts>() };
         counts.alive.fetch_sub(1, Ordering::SeqCst);
+        if counts.drops_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            resume_unwind(Box::new("no more drops"));
+        }
     },
 );
 
@@ -55,6 +60,7 @@ impl Counts {
 
         let counts = Box::leak(Box::<Self>::default());
         counts.clones_left.store(isize::MAX, Ordering::SeqCst);
+        counts.drops_left.store(isize::MAX, Ordering::SeqCst);
         ALL.lock().unwrap().push(counts);
         counts
     }
@@ -261,6 +267,50 @@ fn a_clone_that_panics() {
         drop(waker);
         assert_eq!(counts.alive(), 0);
     }
+}
+
+/// Whoever asks in the first poll relies on the waker that is kept at its end.
+#[test]
+fn a_clone_that_panics_after_the_first_poll() {
+    let counts = Counts::new();
+    let waker = counts.waker();
+    counts.clones_left.store(0, Ordering::SeqCst);
+    let mut asker = None;
+    let (task, handle) = tasktrace::traced(std::future::poll_fn(|_| {
+        asker = Some(ask(&current().unwrap()));
+        Poll::<()>::Pending
+    }));
+    let mut task = Box::pin(task);
+    let poll = || task.as_mut().poll(&mut Context::from_waker(&waker));
+    let panic = catch_unwind(AssertUnwindSafe(poll)).unwrap_err();
+    assert_eq!(*panic.downcast::<&str>().unwrap(), "no more clones");
+    assert!(current().is_none());
+    drop(task);
+    assert!(handle.is_finished());
+    assert!(matches!(asker.unwrap().poll(), Poll::Ready(None)));
+}
+
+/// To finish a task is to drop its waker.
+#[test]
+fn a_drop_that_panics_after_the_last_poll() {
+    let counts = Counts::new();
+    let waker = counts.waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut polls = [Poll::Pending, Poll::Ready(())].into_iter();
+    let (task, handle) =
+        tasktrace::traced(std::future::poll_fn(move |_| polls.next().expect("two")));
+    let mut task = Box::pin(task);
+    assert!(task.as_mut().poll(&mut cx).is_pending());
+    counts.drops_left.store(0, Ordering::SeqCst);
+    let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx).is_ready()));
+    assert_eq!(
+        *poll.unwrap_err().downcast::<&str>().unwrap(),
+        "no more drops"
+    );
+    assert!(current().is_none());
+    assert!(handle.is_finished());
+    drop((task, handle, waker));
+    assert_eq!(counts.alive(), 0);
 }
 
 /// So is dropping.

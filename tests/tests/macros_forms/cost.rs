@@ -35,10 +35,10 @@ static ALLOCATOR: Counting = Counting;
 mod nothing {
     pub(super) mod __private {
         pub(in super::super) use tasktrace_tests::probe::__private::{
-            FrameMeta, format, output, path_of,
+            FrameMeta, format, output, type_name,
         };
 
-        pub(in super::super) const fn frame<F>(_: &'static FrameMeta, future: F) -> F {
+        pub(in super::super) const fn frame<F>(_: fn() -> &'static FrameMeta, future: F) -> F {
             future
         }
 

@@ -57,21 +57,21 @@ fn names() {
     assert_eq!(plain.name, None);
     assert_eq!(
         plain.path,
-        format!("{module}::plain::{{{{closure}}}}::here")
+        format!("{module}::plain::{{{{closure}}}}::Here")
     );
     assert_eq!(labelled.name, Some("a label"));
     assert_eq!(
         absolute.path,
-        format!("{module}::absolute::{{{{closure}}}}::here")
+        format!("{module}::absolute::{{{{closure}}}}::Here")
     );
     assert_eq!(
         method.path,
-        format!("<{module}::Type as {module}::Trait>::method::{{{{closure}}}}::here"),
+        format!("<{module}::Type as {module}::Trait>::method::{{{{closure}}}}::Here"),
     );
-    assert_eq!(returned.path, format!("{module}::returned::here"));
+    assert_eq!(returned.path, format!("{module}::returned::Here"));
     assert_eq!(
         in_a_block.path,
-        format!("{module}::Type::in_a_block::{{{{closure}}}}::here")
+        format!("{module}::Type::in_a_block::{{{{closure}}}}::Here")
     );
 }
 

@@ -1,6 +1,6 @@
 //! Functions that return a future and are not async, nor do they end with an async block.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::future::{Ready, ready};
 use std::pin::Pin;
 
@@ -199,6 +199,17 @@ fn macro_returns(value: Option<u32>) -> BoxFuture<'static, u32> {
     ready(some!(value)).boxed()
 }
 
+/// Who calls these may rely on more than that they return futures.
+#[traced]
+fn shown() -> impl Future<Output = ()> + Debug {
+    ready(())
+}
+
+#[traced("shown {}", 1)]
+fn shown_with_label() -> impl Future<Output = ()> + Debug {
+    ready(())
+}
+
 fn names() -> Vec<String> {
     probe::names().into_iter().map(|(_, name)| name).collect()
 }
@@ -254,6 +265,18 @@ fn methods() {
         names(),
         ["push", "first", "call", "provided", "call", "native"]
     );
+}
+
+#[test]
+fn debug() {
+    let shown = [
+        format!("{:?}", shown()),
+        format!("{:?}", shown_with_label()),
+    ];
+    for shown in shown {
+        assert!(shown.contains("Ready(Some(()))"), "{shown}");
+        assert!(shown.contains("shown"), "{shown}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tasktrace::__private::{FrameMeta, frame, labelled, limited, path_of};
+use tasktrace::__private::{FrameMeta, frame, labelled, limited, type_name};
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Source, Stall, TraceHandle, traced};
 use tasktrace_tests::{current_thread, multi_thread};
@@ -22,17 +22,20 @@ const LIMIT: u64 = SOON.as_nanos() as u64;
 
 /// As `#[traced(stalled_after = "60ms")]`.
 fn fetch(notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
-    fn item() {}
-    static META: FrameMeta =
-        FrameMeta::new(None, || path_of(item), "src/fetch.rs", 3, 1).stalled_after(LIMIT);
-    frame(limited(&META), async move { notify.notified().await })
+    enum Here {}
+    fn meta() -> &'static FrameMeta {
+        static META: FrameMeta =
+            FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 3, 1).stalled_after(LIMIT);
+        limited(&META)
+    }
+    frame(meta, async move { notify.notified().await })
 }
 
 /// As `#[traced("of {number}", stalled_after = "60ms")]`.
 fn fetch_one(number: u32, notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
-    fn item() {}
+    enum Here {}
     static META: FrameMeta =
-        FrameMeta::new(None, || path_of(item), "src/fetch.rs", 5, 1).stalled_after(LIMIT);
+        FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 5, 1).stalled_after(LIMIT);
     labelled(limited(&META), format!("of {number}"), async move {
         notify.notified().await
     })
@@ -216,10 +219,13 @@ fn poll<F: Future>(future: Pin<&mut F>) {
 fn not_what_goes_on() {
     #[traced]
     async fn goes_on(stop: Arc<AtomicBool>) {
-        fn item() {}
-        static META: FrameMeta = FrameMeta::new(None, || path_of(item), file!(), line!(), 1)
-            .stalled_after(Duration::from_secs(2).as_nanos() as u64);
-        frame(limited(&META), async move {
+        enum Here {}
+        fn meta() -> &'static FrameMeta {
+            static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, file!(), line!(), 1)
+                .stalled_after(Duration::from_secs(2).as_nanos() as u64);
+            limited(&META)
+        }
+        frame(meta, async move {
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

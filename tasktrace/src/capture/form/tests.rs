@@ -1,5 +1,5 @@
 use super::*;
-use crate::capture::STEP;
+use crate::origin::STEP;
 use crate::origin::{FrameMeta, Origin};
 
 static ROOT: FrameMeta = FrameMeta::new(None, || "app::main::item", "src/main.rs", 1, 2);

@@ -3,15 +3,17 @@
 //! A lost request or a lost wake shows as a deadlock, which loom reports; an access to the waker
 //! that is not exclusive when it must be, as a panic of loom's cell.
 
+use std::cell::Cell;
 use std::sync::Arc as StdArc;
 use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
 use loom::sync::Notify;
-use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::thread;
 
 use super::*;
 use crate::sync::Arc;
+use crate::task::turn::{GONE, NEVER};
 
 /// A waker that an executor of one task waits for.
 struct Signal(Notify);
@@ -32,61 +34,172 @@ impl Wake for Signal {
     }
 }
 
-type Shared = Arc<Exchange<u32>>;
-
-fn shared() -> Shared {
-    Arc::new(Exchange::new())
+/// What there is of a record.
+struct Record {
+    turn: Turn,
+    waker: WakerCell,
+    beside: Beside<u32>,
+    polls: AtomicU32,
+    /// How many requests the poller has answered.
+    answered: Cell<usize>,
 }
 
-/// One poll that returns `Pending`. Answers if it is asked to.
-fn poll(exchange: &Exchange<u32>, signal: &StdArc<Signal>) -> Request {
-    let waker = Waker::from(StdArc::clone(signal));
-    // SAFETY: each model has one thread that polls.
-    let is_first = unsafe { !exchange.has_any() };
-    // SAFETY: likewise.
-    let is_usual = unsafe { exchange.is_quiet(&waker) || !exchange.prepare_poll(&waker) };
-    let request = match is_usual {
-        true => Request::None,
-        // SAFETY: likewise.
-        false => unsafe { exchange.begin_poll(&waker) },
+// SAFETY: that it may be shared is what is being checked.
+unsafe impl Sync for Record {}
+// SAFETY: likewise.
+unsafe impl Send for Record {}
+
+impl Record {
+    fn exchange(&self) -> Exchange<'_, u32> {
+        Exchange {
+            turn: &self.turn,
+            waker: &self.waker,
+            beside: &self.beside,
+        }
+    }
+
+    /// The number of polls that have begun.
+    fn polls(&self) -> u32 {
+        self.polls.load(Ordering::Acquire)
+    }
+
+    fn note_poll(&self) {
+        let polls = self.polls.load(Ordering::Relaxed) + 1;
+        self.polls.store(polls, Ordering::Release);
+    }
+
+    /// As [`Exchange::answer`], which does not say how many there were.
+    fn answer(&self) {
+        let waiting = self.exchange().take_waiting();
+        let count = usize::from(waiting.first.is_some()) + waiting.others.len();
+        self.answered.set(self.answered.get() + count);
+        waiting.give_all(Ok(7));
+    }
+
+    /// Of a task that was last polled with this waker.
+    fn with_waker(waker: Waker) -> Shared {
+        let record = asked_before();
+        // SAFETY: nobody else is there yet.
+        unsafe { record.waker.put(waker) };
+        record.turn.store(Turn::usual(THREAD));
+        record
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // SAFETY: there is nobody else.
+        drop(unsafe { self.exchange().reset() });
+    }
+}
+
+/// The number of the thread that polls.
+const THREAD: u32 = 3;
+
+type Shared = Arc<Record>;
+
+/// Of a task that has not been polled. Nobody has asked it for anything.
+fn shared() -> Shared {
+    Arc::new(Record {
+        turn: Turn::new(),
+        waker: WakerCell::new(),
+        beside: Beside::new(),
+        polls: AtomicU32::new(0),
+        answered: Cell::new(0),
+    })
+}
+
+/// The same, but somebody has, so that there is a queue: what it takes to make one is not looked at again.
+fn asked_before() -> Shared {
+    let record = shared();
+    record.beside.extras_or_insert();
+    record
+}
+
+/// One poll that returns `Pending`, as [`drive`](crate::task::drive) makes it outside of any other
+/// task. Answers if it is asked to.
+fn poll(record: &Record, signal: &StdArc<Signal>) -> Request {
+    poll_with(record, &Waker::from(StdArc::clone(signal)))
+}
+
+fn poll_with(record: &Record, waker: &Waker) -> Request {
+    let (turn, exchange) = (&record.turn, record.exchange());
+    // The thread has its number from the first poll that is none of the usual ones.
+    let usual = match turn.thread() {
+        0 => NEVER,
+        thread => Turn::usual(thread),
     };
+    // SAFETY: each model has one thread that polls, and there is a waker if the word is what is usual.
+    let is_usual = turn.get() == usual && unsafe { record.waker.has(waker) };
+    // SAFETY: likewise.
+    if !is_usual && unsafe { exchange.prepare_poll(waker, THREAD, false) } {
+        return attend(record, waker, THREAD, false);
+    }
+    record.note_poll();
+    if !turn.has_waker() {
+        // SAFETY: likewise, and there is no waker.
+        unsafe { exchange.end_first_poll(waker, false) };
+    }
+    Request::None
+}
+
+/// One that is not a usual one.
+fn attend(record: &Record, waker: &Waker, thread: u32, is_nested: bool) -> Request {
+    let exchange = record.exchange();
+    let is_first = !record.turn.has_waker();
+    // SAFETY: each model has one thread that polls.
+    let request = unsafe { exchange.begin_poll(waker, thread, is_nested) };
+    record.note_poll();
     if is_first {
-        // SAFETY: likewise.
-        unsafe { exchange.end_first_poll(&waker, request == Request::Capture) };
+        // SAFETY: likewise, and there is no waker.
+        unsafe { exchange.end_first_poll(waker, request == Request::Capture) };
     }
     if request == Request::Capture {
-        exchange.answer(7);
+        record.answer();
     }
     request
 }
 
+/// With three threads, there may be too many interleavings: here, threads are interrupted so often at most.
+fn model_of_three(interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(interruptions);
+    builder.check(model);
+}
+
 /// Polls whenever it is woken, until it has been captured.
-fn run_until_captured(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
-    while poll(exchange, signal) != Request::Capture {
+fn run_until_captured(record: &Record, signal: &StdArc<Signal>) {
+    while poll(record, signal) != Request::Capture {
         signal.0.wait();
     }
 }
 
-fn ask(exchange: &Exchange<u32>) -> Result<u32, End> {
-    let answer = exchange.ask()?;
+fn ask(record: &Record) -> Result<u32, End> {
+    let answer = record.exchange().ask()?;
     assert!(answer.wait(None), "there was no deadline");
     answer.take().expect("it is taken once")
 }
 
-fn finish(exchange: &Exchange<u32>) {
+/// Asks on another thread, which does not wait for the answer.
+fn spawn_asker(record: &Shared) -> thread::JoinHandle<Answer<u32>> {
+    let record = record.clone();
+    thread::spawn(move || record.exchange().ask().expect("it has not ended"))
+}
+
+fn finish(record: &Record) {
     // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    drop(unsafe { exchange.finish() });
+    drop(unsafe { record.exchange().finish() });
 }
 
 #[test]
 fn a_request_is_answered_whenever_it_comes() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || assert_eq!(ask(&exchange), Ok(7))
+            let record = record.clone();
+            move || assert_eq!(ask(&record), Ok(7))
         });
-        run_until_captured(&exchange, &Signal::new());
+        run_until_captured(&record, &Signal::new());
         asker.join().unwrap();
     });
 }
@@ -94,14 +207,14 @@ fn a_request_is_answered_whenever_it_comes() {
 #[test]
 fn a_request_survives_a_change_of_wakers() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || assert_eq!(ask(&exchange), Ok(7))
+            let record = record.clone();
+            move || assert_eq!(ask(&record), Ok(7))
         });
         // The task is polled once by an executor that will not look at its waker again.
-        if poll(&exchange, &Signal::new()) == Request::None {
-            run_until_captured(&exchange, &Signal::new());
+        if poll(&record, &Signal::new()) == Request::None {
+            run_until_captured(&record, &Signal::new());
         }
         asker.join().unwrap();
     });
@@ -111,17 +224,17 @@ fn a_request_survives_a_change_of_wakers() {
 #[test]
 fn a_first_poll_need_not_look_for_requests() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let signal = Signal::new();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || assert_eq!(ask(&exchange), Ok(7))
+            let record = record.clone();
+            move || assert_eq!(ask(&record), Ok(7))
         });
         let waker = Waker::from(StdArc::clone(&signal));
         // SAFETY: each model has one thread that polls.
-        unsafe { exchange.end_first_poll(&waker, false) };
+        unsafe { record.exchange().end_first_poll(&waker, false) };
         signal.0.wait();
-        run_until_captured(&exchange, &signal);
+        run_until_captured(&record, &signal);
         asker.join().unwrap();
     });
 }
@@ -131,10 +244,18 @@ fn a_first_poll_need_not_look_for_requests() {
 struct Noticing {
     is_dropped: AtomicBool,
     is_used_after: AtomicBool,
+    /// What the only clone of it is.
+    clone: Option<StdArc<Noticing>>,
 }
 
 static NOTICING: RawWakerVTable = RawWakerVTable::new(
-    |_| unreachable!("the only clone is the one that is handed over"),
+    |data| {
+        // SAFETY: as in `Noticing::waker`.
+        let noticing = unsafe { &*data.cast::<Noticing>() };
+        let clone = noticing.clone.as_ref();
+        let clone = clone.expect("the only clone of others is the one that is handed over");
+        RawWaker::new(StdArc::as_ptr(clone).cast(), &NOTICING)
+    },
     |_| unreachable!("who has it on loan does not own it"),
     |data| {
         // SAFETY: as in `Noticing::waker`.
@@ -159,7 +280,7 @@ impl Noticing {
     fn waker(&self) -> Waker {
         let data = std::ptr::from_ref(self).cast();
         // SAFETY: the functions of the table uphold the contract of `RawWaker`, as long as nobody
-        // clones it. The data is there, as asserted by the caller.
+        // clones it more than once. The data is there, as asserted by the caller.
         unsafe { Waker::from_raw(RawWaker::new(data, &NOTICING)) }
     }
 }
@@ -167,22 +288,18 @@ impl Noticing {
 #[test]
 fn a_waker_on_loan_is_not_dropped() {
     loom::model(|| {
-        let exchange = shared();
-        let noticing = Arc::new(Noticing::default());
-        // SAFETY: each model has one thread that polls, and nobody else is there yet.
-        exchange
-            .waker
-            .with_mut(|known| unsafe { *known = Some(noticing.waker()) });
+        let noticing = StdArc::new(Noticing::default());
+        let record = Record::with_waker(noticing.waker());
         let askers: [_; 2] = std::array::from_fn(|_| {
-            let exchange = exchange.clone();
-            thread::spawn(move || drop(exchange.ask()))
+            let record = record.clone();
+            thread::spawn(move || drop(record.exchange().ask()))
         });
         // It is replaced, and the other dropped.
         let signal = Signal::new();
         let waker = Waker::from(StdArc::clone(&signal));
         // SAFETY: each model has one thread that polls.
-        let _ = unsafe { exchange.prepare_poll(&waker) };
-        finish(&exchange);
+        let _ = unsafe { record.exchange().prepare_poll(&waker, THREAD, false) };
+        finish(&record);
         for asker in askers {
             asker.join().unwrap();
         }
@@ -196,60 +313,53 @@ fn a_waker_on_loan_is_not_dropped() {
 #[test]
 fn whoever_asks_learns_of_the_end() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
+            let record = record.clone();
             move || {
-                let answer = ask(&exchange);
+                let answer = ask(&record);
                 assert!(matches!(answer, Ok(7) | Err(End::Finished)), "{answer:?}");
             }
         });
-        let _ = poll(&exchange, &Signal::new());
-        finish(&exchange);
+        let _ = poll(&record, &Signal::new());
+        finish(&record);
         asker.join().unwrap();
-        assert_eq!(ask(&exchange), Err(End::Finished));
+        assert_eq!(ask(&record), Err(End::Finished));
     });
 }
 
 #[test]
 fn whoever_asks_learns_of_a_panic() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
+            let record = record.clone();
             move || {
-                let answer = ask(&exchange);
+                let answer = ask(&record);
                 assert!(answer.is_err(), "{answer:?}");
             }
         });
-        exchange.panicked();
-        finish(&exchange);
+        record.exchange().panicked();
+        finish(&record);
         asker.join().unwrap();
     });
 }
 
 #[test]
 fn two_requests_at_once_are_both_answered() {
-    loom::model(|| {
-        let exchange = shared();
-        let answered = Arc::new(AtomicUsize::new(0));
-        let asker = || {
-            let (exchange, answered) = (exchange.clone(), answered.clone());
-            move || {
-                assert_eq!(ask(&exchange), Ok(7));
-                answered.fetch_add(1, Ordering::SeqCst);
-            }
-        };
-        let askers = [thread::spawn(asker()), thread::spawn(asker())];
+    model_of_three(1, || {
+        let record = asked_before();
+        let askers = [spawn_asker(&record), spawn_asker(&record)];
         let signal = Signal::new();
-        // The executor polls once for each time it is woken, and as often as it must.
-        run_until_captured(&exchange, &signal);
-        while answered.load(Ordering::SeqCst) < 2 {
-            let _ = poll(&exchange, &signal);
-            thread::yield_now();
+        // The executor polls once for each time it is woken.
+        while {
+            let _ = poll(&record, &signal);
+            record.answered.get() < 2
+        } {
+            signal.0.wait();
         }
         for asker in askers {
-            asker.join().unwrap();
+            assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
         }
     });
 }
@@ -257,90 +367,99 @@ fn two_requests_at_once_are_both_answered() {
 #[test]
 fn a_request_can_be_taken_back_at_any_time() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
+            let record = record.clone();
             move || {
-                if let Ok(answer) = exchange.ask() {
-                    exchange.withdraw(&answer);
+                if let Ok(answer) = record.exchange().ask() {
+                    record.exchange().withdraw(&answer);
                 }
             }
         });
         let signal = Signal::new();
-        let _ = poll(&exchange, &signal);
+        let _ = poll(&record, &signal);
         asker.join().unwrap();
-        assert_eq!(poll(&exchange, &signal), Request::None);
-        finish(&exchange);
+        assert_eq!(poll(&record, &signal), Request::None);
+        finish(&record);
     });
 }
 
 #[test]
 fn wakers_are_dropped_with_the_task() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let signal = Signal::new();
         let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || drop(exchange.ask())
+            let record = record.clone();
+            move || drop(record.exchange().ask())
         });
-        let _ = poll(&exchange, &signal);
-        finish(&exchange);
+        let _ = poll(&record, &signal);
+        finish(&record);
         asker.join().unwrap();
         assert_eq!(StdArc::strong_count(&signal), 1);
     });
 }
 
 /// Polls whenever it is woken, until a poll is for a probe.
-fn run_until_probed(exchange: &Exchange<u32>, signal: &StdArc<Signal>) {
-    while poll(exchange, signal) != Request::Probe {
+fn run_until_probed(record: &Record, signal: &StdArc<Signal>) {
+    while poll(record, signal) != Request::Probe {
         signal.0.wait();
     }
 }
 
-fn spawn_prober(exchange: &Shared) -> thread::JoinHandle<()> {
-    let exchange = exchange.clone();
-    thread::spawn(move || exchange.probe())
+fn spawn_prober(record: &Shared) -> thread::JoinHandle<()> {
+    let record = record.clone();
+    thread::spawn(move || record.exchange().probe())
 }
 
 #[test]
 fn a_probe_is_polled_for() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let signal = Signal::new();
-        let _ = poll(&exchange, &signal);
-        let prober = spawn_prober(&exchange);
-        run_until_probed(&exchange, &signal);
+        let _ = poll(&record, &signal);
+        let prober = spawn_prober(&record);
+        run_until_probed(&record, &signal);
         prober.join().unwrap();
-        assert_eq!(poll(&exchange, &signal), Request::None, "once");
+        assert_eq!(poll(&record, &signal), Request::None, "once");
     });
 }
 
+/// A prober wants to see that the number of polls goes up. If it comes while a poll that has just begun
+/// replaces the waker, then that is what it sees.
 #[test]
 fn a_probe_survives_a_change_of_wakers() {
     loom::model(|| {
-        let exchange = shared();
-        let _ = poll(&exchange, &Signal::new());
-        let prober = spawn_prober(&exchange);
-        if poll(&exchange, &Signal::new()) != Request::Probe {
-            run_until_probed(&exchange, &Signal::new());
+        let record = shared();
+        let _ = poll(&record, &Signal::new());
+        let prober = thread::spawn({
+            let record = record.clone();
+            move || {
+                let polls = record.polls();
+                record.exchange().probe();
+                polls
+            }
+        });
+        let signal = Signal::new();
+        let request = poll(&record, &signal);
+        let before = prober.join().unwrap();
+        if request != Request::Probe && record.polls() == before {
+            run_until_probed(&record, &signal);
         }
-        prober.join().unwrap();
+        assert_ne!(record.polls(), before);
     });
 }
 
 #[test]
 fn a_probe_takes_nothing_from_a_request() {
-    loom::model(|| {
-        let exchange = shared();
+    model_of_three(2, || {
+        let record = asked_before();
         let signal = Signal::new();
-        let _ = poll(&exchange, &signal);
-        let prober = spawn_prober(&exchange);
-        let asker = thread::spawn({
-            let exchange = exchange.clone();
-            move || assert_eq!(ask(&exchange), Ok(7))
-        });
-        run_until_captured(&exchange, &signal);
-        asker.join().unwrap();
+        let _ = poll(&record, &signal);
+        let prober = spawn_prober(&record);
+        let asker = spawn_asker(&record);
+        run_until_captured(&record, &signal);
+        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
         prober.join().unwrap();
     });
 }
@@ -348,12 +467,136 @@ fn a_probe_takes_nothing_from_a_request() {
 #[test]
 fn a_task_that_is_probed_may_end() {
     loom::model(|| {
-        let exchange = shared();
+        let record = shared();
         let signal = Signal::new();
-        let _ = poll(&exchange, &signal);
-        let prober = spawn_prober(&exchange);
-        finish(&exchange);
+        let _ = poll(&record, &signal);
+        let prober = spawn_prober(&record);
+        finish(&record);
         prober.join().unwrap();
         assert_eq!(StdArc::strong_count(&signal), 1);
+    });
+}
+
+/// Nobody has the waker on loan any more, and nothing is left to be done.
+fn check_quiet(record: &Record) {
+    assert_eq!(record.turn.get() & !WAKER, Turn::on(THREAD));
+    let queue = record.exchange().lock();
+    assert!(queue.waiting.is_empty());
+    assert_eq!(queue.borrowers, 0);
+    assert!(queue.replaced.is_empty());
+}
+
+/// Whoever is asked is told so by the word, whatever else the poller says in it.
+#[test]
+fn a_request_survives_a_change_of_threads() {
+    loom::model(|| {
+        let signal = Signal::new();
+        let waker = Waker::from(StdArc::clone(&signal));
+        let record = Record::with_waker(waker.clone());
+        let asker = spawn_asker(&record);
+        if attend(&record, &waker, THREAD + 1, true) == Request::None {
+            assert_eq!(record.turn.thread(), THREAD + 1);
+            assert!(record.turn.has(NESTED));
+            run_until_captured(&record, &signal);
+        }
+        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+        let _ = poll(&record, &signal);
+        check_quiet(&record);
+    });
+}
+
+/// The bits that others set are not lost, and neither are the poller's.
+#[test]
+fn nobody_undoes_what_another_says() {
+    loom::model(|| {
+        let record = Record::with_waker(Waker::noop().clone());
+        let dropper = thread::spawn({
+            let record = record.clone();
+            move || {
+                record.turn.set(GONE);
+                record.exchange().probe();
+            }
+        });
+        record.exchange().panicked();
+        // SAFETY: each model has one thread that polls.
+        let is_asked = unsafe { record.exchange().prepare_poll(Waker::noop(), 1, true) };
+        dropper.join().unwrap();
+        let turn = record.turn.get();
+        assert_eq!(turn, Turn::on(1) | NESTED | WAKER | GONE | PROBE);
+        assert!(!is_asked || turn & PROBE != 0);
+    });
+}
+
+/// A waker that is replaced while there is a prober who may have it on loan, and the one after that.
+#[test]
+fn wakers_are_dropped_once_whoever_has_them_on_loan() {
+    loom::model(|| {
+        let [first, second] = [(); 2].map(|()| StdArc::new(Noticing::default()));
+        let record = Record::with_waker(first.waker());
+        let prober = spawn_prober(&record);
+        // It has the second by a clone.
+        let other = StdArc::new(Noticing {
+            clone: Some(StdArc::clone(&second)),
+            ..Noticing::default()
+        });
+        // SAFETY: each model has one thread that polls.
+        let _ = unsafe {
+            record
+                .exchange()
+                .prepare_poll(&other.waker(), THREAD, false)
+        };
+        assert!(!second.is_dropped.load(Ordering::SeqCst));
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        prober.join().unwrap();
+        for noticing in [first, second] {
+            assert!(noticing.is_dropped.load(Ordering::SeqCst));
+            assert!(!noticing.is_used_after.load(Ordering::SeqCst));
+        }
+        let _ = poll(&record, &signal);
+        check_quiet(&record);
+        assert_eq!(StdArc::strong_count(&signal), 2);
+    });
+}
+
+/// The task finishes while somebody comes: he learns of it, and the waker is dropped once.
+#[test]
+fn a_waker_may_be_on_loan_at_the_end() {
+    loom::model(|| {
+        let noticing = StdArc::new(Noticing::default());
+        let record = Record::with_waker(noticing.waker());
+        let asker = thread::spawn({
+            let record = record.clone();
+            move || match record.exchange().ask() {
+                Ok(answer) => Some(answer),
+                Err(end) => {
+                    assert_eq!(end, End::Finished);
+                    None
+                }
+            }
+        });
+        finish(&record);
+        if let Some(answer) = asker.join().unwrap() {
+            assert_eq!(answer.take(), Some(Err(End::Finished)));
+        }
+        assert!(noticing.is_dropped.load(Ordering::SeqCst));
+        assert!(!noticing.is_used_after.load(Ordering::SeqCst));
+        assert_eq!(record.turn.get(), Turn::on(THREAD) | FINISHED);
+        let queue = record.exchange().lock();
+        assert!(queue.waiting.is_empty() && queue.replaced.is_empty());
+    });
+}
+
+/// A task that was asked is polled as usual again.
+#[test]
+fn a_task_is_left_as_it_was() {
+    loom::model(|| {
+        let signal = Signal::new();
+        let record = Record::with_waker(Waker::from(StdArc::clone(&signal)));
+        let asker = spawn_asker(&record);
+        run_until_captured(&record, &signal);
+        drop(asker.join().unwrap());
+        assert_eq!(record.turn.get(), Turn::usual(THREAD));
+        check_quiet(&record);
     });
 }

@@ -9,7 +9,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::origin::FrameMeta;
+use crate::origin::Origin;
+use crate::task::name::Name;
 
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
 static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
@@ -17,14 +18,36 @@ static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
 const FIRST: Stamp = Stamp::new(1, Tick(1));
 const SECOND: Stamp = Stamp::new(2, Tick(2));
 
-fn insert(frames: &Frames, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
-    // SAFETY: each model has one thread that is the owner.
-    unsafe { frames.insert(&Identity::Static(meta), parent, stamp) }
-        .expect("there is room")
-        .key
+/// What there is of a record.
+struct Record {
+    turn: Turn,
+    beside: Beside<()>,
 }
 
-fn remove(frames: &Frames, key: Key) {
+impl Record {
+    fn new() -> Self {
+        Self {
+            turn: Turn::new(),
+            beside: Beside::new(),
+        }
+    }
+
+    fn frames(&self) -> Frames<'_, ()> {
+        Frames {
+            turn: &self.turn,
+            beside: &self.beside,
+        }
+    }
+}
+
+fn insert(frames: Frames<'_, ()>, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
+    // SAFETY: each model has one thread that is the owner.
+    unsafe { frames.insert(NameRef::of_static(meta), parent, stamp) }
+        .expect("there is room")
+        .key()
+}
+
+fn remove(frames: Frames<'_, ()>, key: Key) {
     // SAFETY: each model has one thread that is the owner.
     assert!(unsafe { frames.remove(key) }.is_none());
 }
@@ -33,18 +56,15 @@ fn name(frame: &Copied) -> &'static str {
     frame.identity.origin().name()
 }
 
-type Reader = fn(&Frames) -> Option<Vec<Copied>>;
+type Reader = fn(Frames<'_, ()>) -> Option<Vec<Copied>>;
 
-fn copy(frames: &Frames) -> Option<Vec<Copied>> {
-    let mut words = Vec::new();
-    let gone = frames.gone();
-    let is_copied = frames.try_copy(&mut words);
-    is_copied
-        .then(|| frames.complete(&words, &gone, &Some))
-        .flatten()
+fn copy(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
+    let mut copy = read::Draft::default();
+    let is_copied = frames.try_copy(&mut copy);
+    is_copied.then(|| frames.complete(&copy, &Some)).flatten()
 }
 
-fn peek(frames: &Frames) -> Option<Vec<Copied>> {
+fn peek(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
     let peeked = frames.peek(|slots| {
         let mut seen = Vec::new();
         let is_all = slots.each(|_, frame| {
@@ -65,8 +85,8 @@ fn peek(frames: &Frames) -> Option<Vec<Copied>> {
 
 /// Lets the owner `change` what `prepare` has made, and hands what a reader sees to `check`.
 fn model<T: Send + 'static>(
-    prepare: impl Fn(&Frames) -> T + Send + Sync + 'static,
-    change: impl Fn(&Frames, T) + Send + Sync + 'static,
+    prepare: impl Fn(Frames<'_, ()>) -> T + Send + Sync + 'static,
+    change: impl Fn(Frames<'_, ()>, T) + Send + Sync + 'static,
     check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
 ) {
     let parts = StdArc::new((prepare, change, check));
@@ -74,13 +94,13 @@ fn model<T: Send + 'static>(
         let parts = StdArc::clone(&parts);
         loom::model(move || {
             let (prepare, change, check) = &*parts;
-            let frames = Arc::new(Frames::new());
-            let prepared = prepare(&frames);
+            let record = Arc::new(Record::new());
+            let prepared = prepare(record.frames());
             let reader = {
-                let frames = frames.clone();
-                thread::spawn(move || read(&frames))
+                let record = record.clone();
+                thread::spawn(move || read(record.frames()))
             };
-            change(&frames, prepared);
+            change(record.frames(), prepared);
             if let Some(copy) = reader.join().unwrap() {
                 check(copy);
             }
@@ -152,17 +172,19 @@ fn a_frame_is_below_one_parent_or_the_other() {
 #[test]
 fn a_frame_that_ends_elsewhere_is_taken_off_once() {
     loom::model(|| {
-        let frames = Arc::new(Frames::new());
-        let one = insert(&frames, &ONE, Key::TASK, FIRST);
+        let record = Arc::new(Record::new());
+        let frames = record.frames();
+        let one = insert(frames, &ONE, Key::TASK, FIRST);
         let dropper = thread::spawn({
-            let frames = frames.clone();
+            let record = record.clone();
             move || {
+                let frames = record.frames();
                 frames.note_gone(one, Gone::Ended);
                 let copy = frames.copy().unwrap_or_default();
                 assert!(copy.iter().all(|frame| frame.key != one));
             }
         });
-        let two = insert(&frames, &TWO, Key::TASK, FIRST);
+        let two = insert(frames, &TWO, Key::TASK, FIRST);
         dropper.join().unwrap();
         // SAFETY: this is the owner.
         unsafe { frames.take_off_gone() };
@@ -191,28 +213,79 @@ fn nothing_is_seen_without_what_has_moved_from_around_it() {
     );
 }
 
+/// In a slot that is looked at after so many others, which are free.
+fn insert_after(frames: Frames<'_, ()>, others: u32, meta: &'static FrameMeta, parent: Key) -> Key {
+    let others = (0..others).map(|_| insert(frames, &ONE, Key::TASK, FIRST));
+    let others: Vec<Key> = others.collect();
+    let key = insert(frames, meta, parent, FIRST);
+    others.into_iter().for_each(|other| remove(frames, other));
+    key
+}
+
+#[test]
+fn nothing_is_seen_without_what_has_ended_around_it() {
+    // It is looked at before that.
+    ends_in_what_ends(|frames| {
+        let outer = insert_after(frames, 1, &ONE, Key::TASK);
+        (insert(frames, &TWO, outer, FIRST), outer)
+    });
+}
+
+#[test]
+fn nothing_is_seen_without_what_has_ended_around_it_and_is_not_marked() {
+    ends_in_what_ends(|frames| {
+        let outer = insert_after(frames, LAST_KEPT, &ONE, Key::TASK);
+        (insert(frames, &TWO, outer, FIRST), outer)
+    });
+}
+
+#[test]
+fn nothing_that_is_not_marked_is_seen_without_what_has_ended_around_it() {
+    ends_in_what_ends(|frames| {
+        let outer = insert(frames, &ONE, Key::TASK, FIRST);
+        let inner = insert_after(frames, LAST_KEPT, &TWO, outer);
+        (inner, outer)
+    });
+}
+
+/// `prepare` makes a frame inside of another.
+fn ends_in_what_ends(prepare: fn(Frames<'_, ()>) -> (Key, Key)) {
+    model(
+        prepare,
+        |frames, (inner, outer)| {
+            frames.note_gone(inner, Gone::Ended);
+            frames.note_gone(outer, Gone::Ended);
+        },
+        |copy| {
+            let names: Vec<_> = copy.iter().map(name).collect();
+            assert!(names != ["two"]);
+        },
+    );
+}
+
 #[test]
 fn a_label_is_that_of_its_frame() {
     let label = |text: &str| {
-        Identity::Dynamic(StdArc::new(Dynamic {
-            origin: crate::origin::Origin::Function(&ONE),
-            label: Some(text.into()),
-            awaits: crate::origin::Awaits::Nothing,
-        }))
+        Name::new(Identity::new(
+            Origin::Function(&ONE),
+            Some(text.into()),
+            None,
+        ))
     };
     loom::model(move || {
-        let frames = Arc::new(Frames::new());
+        let record = Arc::new(Record::new());
+        let frames = record.frames();
         // SAFETY: this is the owner.
-        let one = unsafe { frames.insert(&label("one"), Key::TASK, FIRST) }
+        let one = unsafe { frames.insert(label("one").get(), Key::TASK, FIRST) }
             .unwrap()
-            .key;
+            .key();
         let reader = thread::spawn({
-            let frames = frames.clone();
-            move || copy(&frames)
+            let record = record.clone();
+            move || copy(record.frames())
         });
-        remove(&frames, one);
+        remove(frames, one);
         // SAFETY: likewise.
-        unsafe { frames.insert(&label("two"), Key::TASK, SECOND) }.unwrap();
+        unsafe { frames.insert(label("two").get(), Key::TASK, SECOND) }.unwrap();
         for frame in reader.join().unwrap().unwrap_or_default() {
             let expected = if frame.since == Tick(1) { "one" } else { "two" };
             assert_eq!(frame.identity.label().as_deref(), Some(expected));

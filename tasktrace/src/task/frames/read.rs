@@ -1,9 +1,8 @@
 //! The readers' side of the table: copies of it, and looks at it where it is.
 
-use std::ptr;
 use std::sync::Arc as StdArc;
 
-use super::{DYNAMIC, FIRST_CHUNK, Frames, Gone, Key, OWN_WAKER, Slot, all_gone};
+use super::{Frames, Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, all_gone, is_dynamic};
 use crate::origin::{FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
 use crate::task::clock::Tick;
@@ -27,21 +26,20 @@ pub(crate) struct Copied {
     pub(crate) own_waker: bool,
 }
 
-impl Frames {
+impl<T> Frames<'_, T> {
     /// A copy of the table. `None` if it was being changed all the time.
     ///
     /// The caller has a reference to the record.
-    pub(crate) fn copy(&self) -> Option<Vec<Copied>> {
+    pub(crate) fn copy(self) -> Option<Vec<Copied>> {
         self.copy_as(Some)
     }
 
     /// The same, made into something else. What that is `None` of is left out.
-    pub(crate) fn copy_as<T>(&self, make: impl Fn(Copied) -> Option<T>) -> Option<Vec<T>> {
-        let gone = self.gone();
-        let mut copy = Vec::with_capacity(self.used.load(Ordering::Relaxed) as usize);
+    pub(crate) fn copy_as<R>(self, make: impl Fn(Copied) -> Option<R>) -> Option<Vec<R>> {
+        let mut copy = Draft::default();
         for attempt in 0..TRIES {
             if self.try_copy(&mut copy)
-                && let Some(complete) = self.complete(&copy, &gone, &make)
+                && let Some(complete) = self.complete(&copy, &make)
             {
                 return Some(complete);
             }
@@ -58,87 +56,89 @@ impl Frames {
     ///
     /// The caller has a reference to the record.
     #[inline]
-    pub(crate) fn peek<R>(&self, look: impl FnOnce(Peek<'_>) -> R) -> Option<R> {
-        // As in `gone` and `try_copy`.
-        let before = self.sequence.load(Ordering::Acquire);
-        if !before.is_multiple_of(2) || self.any_gone.load(Ordering::Acquire) {
+    pub(crate) fn peek<R>(self, look: impl FnOnce(Peek<'_, T>) -> R) -> Option<R> {
+        // As in `try_copy`.
+        let table = self.beside.table();
+        let before = table.map_or(0, |table| table.sequence.load(Ordering::Acquire));
+        if !before.is_multiple_of(2) {
             return None;
         }
-        let result = look(Peek(self));
+        let used = table.map_or(0, |table| table.used.load(Ordering::Relaxed));
+        let result = look(Peek { frames: self, used });
         fence(Ordering::Acquire);
-        (self.sequence.load(Ordering::Relaxed) == before).then_some(result)
+        let after = table.map_or(0, |table| table.sequence.load(Ordering::Relaxed));
+        (after == before).then_some(result)
     }
 
-    /// Has what leads to the slots fetched from memory: it is needed soon, and not before.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-            let first = self.first.load(Ordering::Relaxed);
-            let others = self.others.load(Ordering::Relaxed);
-            // SAFETY: they do nothing that could be seen, wherever the pointers lead.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(first.cast());
-                _mm_prefetch::<_MM_HINT_T0>(first.cast::<i8>().wrapping_add(64));
-                _mm_prefetch::<_MM_HINT_T0>(others.cast());
-            }
-        }
-    }
-
-    /// What was noted before this.
-    pub(super) fn gone(&self) -> Vec<(Key, Gone)> {
-        // Acquire: what was noted and is not any more is seen to be off the table.
-        if !self.any_gone.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        lock(&self.gone).clone()
-    }
-
-    pub(super) fn try_copy(&self, copy: &mut Vec<Words>) -> bool {
-        copy.clear();
+    pub(super) fn try_copy(self, copy: &mut Draft) -> bool {
+        copy.slots.clear();
+        copy.gone.clear();
+        let Some(table) = self.beside.table() else {
+            return true;
+        };
         // Acquire: sees all the changes that were made before the counter was this.
-        let before = self.sequence.load(Ordering::Acquire);
+        let before = table.sequence.load(Ordering::Acquire);
         if !before.is_multiple_of(2) {
             return false;
         }
-        for number in 1..=self.used.load(Ordering::Relaxed) {
-            let Some(slot) = self.slot(number) else {
-                return false;
-            };
+        let used = table.used.load(Ordering::Relaxed);
+        for (number, slot) in (1..).zip(self.beside.slots(used)) {
             let meta = slot.identity.load(Ordering::Relaxed);
             if meta.is_null() {
                 continue;
             }
-            copy.push(Words {
-                key: Key::new(number, slot.serial.load(Ordering::Relaxed)),
+            // Acquire: if it is marked, what was marked before it is seen to be.
+            let serial = slot.serial.load(Ordering::Acquire);
+            let key = Key::new(number, serial & !MARKS | LIVE);
+            copy.gone
+                .extend(Gone::of_mark(serial).map(|why| (key, why)));
+            copy.slots.push(Words {
+                key,
+                serial,
                 meta,
                 stamp: slot.stamp.load(Ordering::Relaxed),
                 parent: slot.parent.load(Ordering::Relaxed),
                 since: slot.since.load(Ordering::Relaxed),
             });
         }
+        // Those that cannot be marked. What is not on the list any more is off the table, as the counter
+        // will say if it was not before, because both are done with the list locked.
+        let list = self.list(used);
+        copy.gone.extend(list.iter().flat_map(|list| list.iter()));
+        drop(list);
+        // These are not counted. What is inside of a frame is marked or on the list before that, but may
+        // have been looked at before it was.
+        let is_as_copied = |words: &Words| self.is_as_copied(words);
+        if !copy.gone.is_empty() && !copy.slots.iter().all(is_as_copied) {
+            return false;
+        }
         // If one of these loads saw a change, the next one sees that the counter was made odd.
         fence(Ordering::Acquire);
-        self.sequence.load(Ordering::Relaxed) == before
+        table.sequence.load(Ordering::Relaxed) == before
+    }
+
+    fn is_as_copied(self, words: &Words) -> bool {
+        let slot = self.beside.slot(words.key.slot());
+        slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == words.serial)
     }
 
     /// Makes frames of the words, without those that are gone. `None` if one has ended since that
     /// has something beside the table: what is left would be half of a tree.
-    pub(super) fn complete<T>(
-        &self,
-        words: &[Words],
-        gone: &[(Key, Gone)],
-        make: &impl Fn(Copied) -> Option<T>,
-    ) -> Option<Vec<T>> {
+    pub(super) fn complete<R>(
+        self,
+        copy: &Draft,
+        make: &impl Fn(Copied) -> Option<R>,
+    ) -> Option<Vec<R>> {
+        let words = &copy.slots;
         let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
-        let gone = all_gone(gone, words.iter().map(|words| (words.key, parent(words))));
-        let is_dynamic = |words: &Words| ptr::eq(words.meta, &raw const DYNAMIC);
-        let dynamic = words.iter().any(is_dynamic).then(|| lock(&self.dynamic));
+        let parents = words.iter().map(|words| (words.key, parent(words)));
+        let gone = all_gone(&copy.gone, parents);
+        let any_dynamic = words.iter().any(|words| is_dynamic(words.meta));
+        let extras = any_dynamic.then(|| self.beside.extras()).flatten();
+        let dynamic = extras.map(|extras| lock(&extras.dynamic));
         let mut made = Vec::with_capacity(words.len());
         for words in words.iter().filter(|words| !gone.contains(&words.key)) {
-            let identity = if is_dynamic(words) {
+            let identity = if is_dynamic(words.meta) {
                 Identity::Dynamic(StdArc::clone(dynamic.as_ref()?.get(&words.key)?))
             } else {
                 // SAFETY: only pointers to what is static are stored in slots.
@@ -157,14 +157,24 @@ impl Frames {
     }
 
     /// How many frames there are, for tests.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.copy().map_or(0, |frames| frames.len())
     }
 }
 
+/// What a reader has copied.
+#[derive(Default)]
+pub(super) struct Draft {
+    slots: Vec<Words>,
+    /// Which of them are not to be seen any more.
+    gone: Vec<(Key, Gone)>,
+}
+
 /// A slot, copied word for word.
-pub(super) struct Words {
+struct Words {
     key: Key,
+    /// As it is in the slot: it may be marked.
+    serial: u32,
     meta: *const FrameMeta,
     stamp: u64,
     parent: u64,
@@ -172,11 +182,10 @@ pub(super) struct Words {
 }
 
 /// The table while it is looked at. It may be changed meanwhile.
-#[derive(Clone, Copy)]
-pub(crate) struct Peek<'a>(&'a Frames);
-
-/// So many frames can be seen in it: the slots of the first two chunks.
-pub(crate) const PEEKED: usize = 3 * FIRST_CHUNK as usize;
+pub(crate) struct Peek<'a, T> {
+    frames: Frames<'a, T>,
+    used: u32,
+}
 
 /// A frame in the table, of which this is all there is.
 pub(crate) struct Peeked {
@@ -189,38 +198,23 @@ pub(crate) struct Peeked {
     pub(crate) own_waker: bool,
 }
 
-impl Peek<'_> {
+impl<T> Peek<'_, T> {
     /// How many slots have been in use.
     #[inline]
-    pub(crate) fn len(self) -> usize {
-        self.0.used.load(Ordering::Relaxed) as usize
+    pub(crate) fn len(&self) -> usize {
+        self.used as usize
     }
 
-    /// Tells of the frames in the slots of the first two chunks, unless there is a slot without one, or with
-    /// more to it than this. Whether there is none.
+    /// Tells of the frames in the slots, the first of them if they are many, unless there is a slot without
+    /// one, or with more to it than this. Whether there is none.
     #[inline]
-    pub(crate) fn each(self, mut see: impl FnMut(usize, Peeked)) -> bool {
-        let used = self.0.used.load(Ordering::Relaxed);
-        let in_first = used.min(FIRST_CHUNK);
-        let mut at = 0;
-        for (start, length) in [(1, in_first), (1 + FIRST_CHUNK, used - in_first)] {
-            if length == 0 {
-                break;
-            }
-            let Some(first) = self.0.slot(start) else {
+    pub(crate) fn each(&self, mut see: impl FnMut(usize, Peeked)) -> bool {
+        let slots = self.frames.beside.kept_slots(self.used);
+        for (at, slot) in slots.enumerate() {
+            let Some(peeked) = Self::peeked(at as u32 + 1, slot) else {
                 return false;
             };
-            let first = ptr::from_ref(first);
-            for slot in 0..length.min(2 * FIRST_CHUNK) {
-                // SAFETY: the first chunk has so many slots, and the second twice as many; `first` is the
-                // first of one of them.
-                let slot = unsafe { &*first.add(slot as usize) };
-                let Some(peeked) = Self::peeked(at + 1, slot) else {
-                    return false;
-                };
-                see(at as usize, peeked);
-                at += 1;
-            }
+            see(at, peeked);
         }
         true
     }
@@ -228,12 +222,13 @@ impl Peek<'_> {
     #[inline]
     fn peeked(number: u32, slot: &Slot) -> Option<Peeked> {
         let meta = slot.identity.load(Ordering::Relaxed).cast_const();
-        if meta.is_null() || ptr::eq(meta, &raw const DYNAMIC) {
+        let serial = slot.serial.load(Ordering::Relaxed);
+        if meta.is_null() || is_dynamic(meta) || serial & MARKS != LIVE {
             return None;
         }
         let parent = slot.parent.load(Ordering::Relaxed);
         Some(Peeked {
-            key: Key::new(number, slot.serial.load(Ordering::Relaxed)),
+            key: Key::new(number, serial),
             parent: Key(parent & !OWN_WAKER),
             meta,
             since: Tick(slot.since.load(Ordering::Relaxed)),

@@ -3,73 +3,80 @@ use std::task::Wake;
 
 use super::*;
 use crate::origin::Origin;
+use crate::task::name::Name;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 
 const STAMP: Stamp = Stamp::new(1, Tick(1));
 
-fn insert(frames: &Frames, parent: Key) -> Key {
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.insert(&Identity::Static(&META), parent, STAMP) }
-        .expect("there is room")
-        .key
+/// What there is of a record.
+struct Record {
+    turn: Turn,
+    beside: Beside<()>,
 }
 
-fn remove(frames: &Frames, key: Key) -> Option<Waker> {
+impl Record {
+    fn new() -> Self {
+        Self {
+            turn: Turn::new(),
+            beside: Beside::new(),
+        }
+    }
+
+    fn frames(&self) -> Frames<'_, ()> {
+        Frames {
+            turn: &self.turn,
+            beside: &self.beside,
+        }
+    }
+}
+
+fn insert(frames: Frames<'_, ()>, parent: Key) -> Key {
+    // SAFETY: a test is the owner of its frames.
+    unsafe { frames.insert(NameRef::of_static(&META), parent, STAMP) }
+        .expect("there is room")
+        .key()
+}
+
+fn remove(frames: Frames<'_, ()>, key: Key) -> Option<Waker> {
     // SAFETY: a test is the owner of its frames.
     unsafe { frames.remove(key) }
 }
 
-fn keys(frames: &Frames) -> Vec<Key> {
+fn keys(frames: Frames<'_, ()>) -> Vec<Key> {
     let copy = frames.copy().expect("nobody is writing");
     copy.iter().map(|frame| frame.key).collect()
 }
 
 #[test]
-fn places() {
-    assert_eq!(place(0), None, "that is the task");
-    assert_eq!(place(1), Some((0, 0)));
-    assert_eq!(place(4), Some((0, 3)));
-    assert_eq!(place(5), Some((1, 0)));
-    assert_eq!(place(12), Some((1, 7)));
-    assert_eq!(place(13), Some((2, 0)));
-    let last: u32 = chunk_lengths().sum();
-    assert_eq!(place(last).map(|(chunk, _)| chunk), Some(CHUNKS - 1));
-    assert_eq!(place(last + 1), None);
-    assert_eq!(place(u32::MAX), None);
-}
-
-#[test]
 fn many_come_and_go() {
-    let frames = Frames::new();
-    let mut live: Vec<Key> = (0..1000).map(|_| insert(&frames, Key::TASK)).collect();
-    assert_eq!(keys(&frames), live);
+    let record = Record::new();
+    let frames = record.frames();
+    let mut live: Vec<Key> = (0..1000).map(|_| insert(frames, Key::TASK)).collect();
+    assert_eq!(keys(frames), live);
     for key in live.split_off(500) {
-        remove(&frames, key);
+        remove(frames, key);
     }
-    assert_eq!(keys(&frames), live);
-    let used = frames.used.load(Ordering::Relaxed);
+    assert_eq!(keys(frames), live);
+    let used = frames.used();
     for _ in 0..500 {
-        insert(&frames, Key::TASK);
+        insert(frames, Key::TASK);
     }
-    assert_eq!(keys(&frames).len(), 1000);
-    assert_eq!(
-        frames.used.load(Ordering::Relaxed),
-        used,
-        "slots are used again"
-    );
+    assert_eq!(keys(frames).len(), 1000);
+    assert_eq!(frames.used(), used, "slots are used again");
 }
 
 #[test]
 fn a_key_that_is_out_of_date_is_no_key() {
-    let frames = Frames::new();
-    let old = insert(&frames, Key::TASK);
-    remove(&frames, old);
-    let new = insert(&frames, Key::TASK);
+    let record = Record::new();
+    let frames = record.frames();
+    let old = insert(frames, Key::TASK);
+    remove(frames, old);
+    let new = insert(frames, Key::TASK);
     assert_eq!(old.slot(), new.slot());
 
     assert!(!frames.polled(old, Key::TASK, STAMP));
-    remove(&frames, old);
+    remove(frames, old);
     frames.note_gone(old, Gone::Ended);
     // SAFETY: a test is the owner of its frames.
     unsafe {
@@ -77,64 +84,106 @@ fn a_key_that_is_out_of_date_is_no_key() {
         assert!(!frames.set_parent(old, new));
         assert!(frames.set_waker(old, Waker::noop()).is_none());
     }
-    assert_eq!(keys(&frames), [new]);
+    assert_eq!(keys(frames), [new]);
 
     // SAFETY: likewise, and there is nobody else.
     unsafe {
         frames.clear();
-        frames.shrink();
+        record.beside.shrink();
     }
-    assert_eq!(keys(&frames), []);
+    assert_eq!(keys(frames), []);
     assert!(!frames.polled(new, Key::TASK, STAMP));
 }
 
 #[test]
 fn what_is_noted_as_gone_is_not_seen() {
-    let frames = Frames::new();
-    let [one, two] = [(); 2].map(|()| insert(&frames, Key::TASK));
+    let record = Record::new();
+    let frames = record.frames();
+    let [one, two] = [(); 2].map(|()| insert(frames, Key::TASK));
     frames.note_gone(one, Gone::Ended);
-    assert_eq!(keys(&frames), [two]);
+    assert_eq!(keys(frames), [two]);
+    assert!(record.beside.extras().is_none(), "that takes no memory");
     // SAFETY: a test is the owner of its frames.
     unsafe { frames.take_off_gone() };
-    assert_eq!(keys(&frames), [two]);
+    assert_eq!(keys(frames), [two]);
 }
 
 #[test]
 fn what_is_below_a_frame_that_moves_goes_with_it() {
-    let frames = Frames::new();
-    let [moves, stays] = [(); 2].map(|()| insert(&frames, Key::TASK));
-    let child = insert(&frames, moves);
-    insert(&frames, child);
-    let other = insert(&frames, stays);
+    let record = Record::new();
+    let frames = record.frames();
+    let [moves, stays] = [(); 2].map(|()| insert(frames, Key::TASK));
+    let child = insert(frames, moves);
+    insert(frames, child);
+    let other = insert(frames, stays);
     frames.note_gone(moves, Gone::Moved);
-    assert_eq!(keys(&frames), [stays, other]);
+    assert_eq!(keys(frames), [stays, other]);
     // SAFETY: a test is the owner of its frames.
     unsafe { frames.take_off_gone() };
-    assert_eq!(keys(&frames), [stays, other]);
+    assert_eq!(keys(frames), [stays, other]);
     assert!(!frames.polled(child, moves, STAMP));
 
     // But what has ended may leave something behind.
     frames.note_gone(stays, Gone::Ended);
-    assert_eq!(keys(&frames), [other]);
+    assert_eq!(keys(frames), [other]);
     // SAFETY: likewise.
     unsafe { frames.take_off_gone() };
-    assert_eq!(keys(&frames), [other]);
+    assert_eq!(keys(frames), [other]);
+}
+
+#[test]
+fn what_is_noted_late_changes_nothing() {
+    let record = Record::new();
+    let frames = record.frames();
+    let old = insert(frames, Key::TASK);
+    remove(frames, old);
+    let new = insert(frames, Key::TASK);
+    frames.note_gone(old, Gone::Ended);
+    assert_eq!(keys(frames), [new]);
+    assert!(!record.turn.has(GONE), "there is nothing to look at");
+    frames.note_gone(new, Gone::Moved);
+    frames.note_gone(new, Gone::Ended);
+    assert_eq!(keys(frames), []);
+}
+
+#[test]
+fn what_cannot_be_marked_is_on_a_list() {
+    let record = Record::new();
+    let frames = record.frames();
+    let live: Vec<Key> = (0..2 * LAST_KEPT)
+        .map(|_| insert(frames, Key::TASK))
+        .collect();
+    let (kept, later) = live.split_at(LAST_KEPT as usize);
+    frames.note_gone(kept[0], Gone::Ended);
+    frames.note_gone(later[0], Gone::Ended);
+    let stays: Vec<Key> = kept[1..].iter().chain(&later[1..]).copied().collect();
+    assert_eq!(keys(frames), stays);
+    // SAFETY: a test is the owner of its frames.
+    unsafe { frames.take_off_gone() };
+    assert_eq!(keys(frames), stays);
+    assert!(!record.turn.has(GONE));
+    // Their slots are used again.
+    let new: Vec<Key> = (0..2).map(|_| insert(frames, Key::TASK)).collect();
+    assert!(new.iter().all(|key| key.slot() <= 2 * LAST_KEPT));
 }
 
 #[test]
 fn labels_go_with_their_frames() {
-    let frames = Frames::new();
+    let record = Record::new();
+    let frames = record.frames();
     let label: Arc<str> = "a label".into();
     let identity = Identity::new(Origin::Function(&META), Some(label.clone()), Some(7));
     // SAFETY: a test is the owner of its frames.
-    let key = unsafe { frames.insert(&identity, Key::TASK, STAMP) }
+    let name = Name::new(identity.clone());
+    // SAFETY: likewise.
+    let key = unsafe { frames.insert(name.get(), Key::TASK, STAMP) }
         .unwrap()
-        .key;
+        .key();
     let copy = frames.copy().unwrap();
     assert_eq!(copy[0].identity.label(), Some(label.clone()));
     assert_eq!(copy[0].identity.awaits(), [7]);
-    drop((copy, identity));
-    remove(&frames, key);
+    drop((copy, identity, name));
+    remove(frames, key);
     assert_eq!(Arc::strong_count(&label), 1);
 }
 
@@ -146,8 +195,9 @@ fn wakers_are_handed_back() {
     }
     let counted = Arc::new(Counted);
     let waker = Waker::from(counted.clone());
-    let frames = Frames::new();
-    let key = insert(&frames, Key::TASK);
+    let record = Record::new();
+    let frames = record.frames();
+    let key = insert(frames, Key::TASK);
     // SAFETY: a test is the owner of its frames.
     unsafe {
         assert!(frames.set_waker(key, &waker).is_none());
@@ -162,7 +212,7 @@ fn wakers_are_handed_back() {
         frames.polled(key, Key::TASK, STAMP),
         "the mark is no parent"
     );
-    assert!(remove(&frames, key).is_some());
+    assert!(remove(frames, key).is_some());
     drop(waker);
     assert_eq!(Arc::strong_count(&counted), 1);
 }

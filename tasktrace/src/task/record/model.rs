@@ -7,22 +7,23 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::origin::{FrameMeta, Identity};
 use crate::task::exchange::Request;
-use crate::task::frames::Key;
 use crate::task::limited;
+use crate::task::name::NameRef;
 
-static LIMITED: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).stalled_after(1);
+static LIMITED_META: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).stalled_after(1);
 
 const FIRST: Tick = Tick(10);
 const ASKED: Tick = Tick(20);
 const LAST: Tick = Tick(30);
 
 fn begin(record: &Record, now: Tick) {
-    record.note_poll_at(now);
     // SAFETY: each model has one thread that polls.
-    let request = unsafe { record.exchange.begin_poll(std::task::Waker::noop()) };
+    let request = unsafe { record.exchange().begin_poll(Waker::noop(), 1, false) };
     assert_eq!(request, Request::None);
+    let (stamp, begin_again) = record.stamp().next(now);
+    assert!(!begin_again);
+    record.note_poll_of(stamp);
 }
 
 /// A record with a frame, after its first poll.
@@ -30,18 +31,18 @@ fn polled_once() -> (Arc<Record>, Key) {
     crate::origin::set_any_limits();
     let record = Arc::new(Record::empty());
     begin(&record, FIRST);
-    let identity = Identity::Static(&LIMITED);
+    let name = NameRef::of_static(&LIMITED_META);
     // SAFETY: each model has one thread that polls.
-    let key = unsafe { record.frames.insert(&identity, Key::TASK, record.stamp()) };
+    let key = unsafe { record.frames().insert(name, Key::TASK, record.stamp()) };
     record.note_settled();
-    (record, key.expect("there is room").key)
+    (record, key.expect("there is room").key())
 }
 
 /// A poll as [`drive`](crate::task::drive) makes it for a probe.
 fn poll_for_nothing_else(record: &Record, key: Key) {
-    let (before, times) = (record.stamp(), record.frames.times());
+    let (before, times) = (record.stamp(), record.frames().times());
     begin(record, ASKED);
-    assert!(record.frames.polled(key, Key::TASK, record.stamp()));
+    assert!(record.frames().polled(key, Key::TASK, record.stamp()));
     record.note_settled_idle(before, Some(&times));
 }
 

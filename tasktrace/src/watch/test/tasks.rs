@@ -102,7 +102,7 @@ fn closure(test: &Test, all: &[TraceHandle]) -> BTreeSet<u64> {
     threads.extend((test.token != 0).then_some(test.token));
     loop {
         let before = own.len();
-        // A task is made after the one that made it, so this is the order in which they are found.
+        // A task that the same thread has made comes after the one that made it, so most are found at once.
         for task in all {
             let id = task.id().get();
             if own.contains(&id) {

@@ -9,7 +9,8 @@
 //! A look goes over all records that are in use, and reads a few atomics of each: what the task is
 //! doing, since when, and what polls it. It takes no reference and no lock, and does not look at its
 //! live frames, unless there are functions with limits; then it reads the times of those that are
-//! among the first four. (Of a task with limits in others it takes a reference.) Of a task that looks
+//! among the first four. (Of a task with limits in others, or with
+//! a label beside its limit, it takes a reference.) Of a task that looks
 //! wrong it takes a reference, and looks again: only what is so then counts (see
 //! [`sight`](crate::task::Glance)). What is wrong is looked at a third time a moment later.
 //!
