@@ -21,7 +21,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 
 const CONNECTIONS: usize = 256;
-const ROUNDS: usize = 31;
+/// Two rounds differ by more than what is lost, and the less the sooner one comes after the other: so there are
+/// many, and they are short.
+const ROUNDS: usize = 501;
+const ROUND: Duration = Duration::from_millis(100);
+/// With a dump in each.
+const LONG_ROUNDS: usize = 61;
+const LONG_ROUND: Duration = Duration::from_secs(1);
 
 type Store = Arc<Mutex<HashMap<String, String>>>;
 
@@ -117,34 +123,40 @@ fn main() {
 
     header("A server, per request");
     let ways: Vec<(&str, Way<'_>)> = vec![
-        ("not annotated", served(&plain, || ())),
-        (OURS, served(&annotated, || ())),
-        ("tasktrace, a dump each second", served(&annotated, dump)),
-        ("async-backtrace", served(&framed, || ())),
+        ("not annotated", served(&plain, ROUND, || ())),
+        (OURS, served(&annotated, ROUND, || ())),
+        ("async-backtrace", served(&framed, ROUND, || ())),
     ];
     let name = "a request";
     let measured = compare_in_rounds(ROUNDS, Case { name, ways }, 1000);
+    let ways: Vec<(&str, Way<'_>)> = vec![
+        ("not annotated", served(&plain, LONG_ROUND, || ())),
+        (OURS, served(&annotated, LONG_ROUND, dump)),
+    ];
+    let name = "a request, a dump each second";
+    let with_dumps = compare_in_rounds(LONG_ROUNDS, Case { name, ways }, 1000);
 
     println!("\nthroughput lost");
-    let peer = lost(&measured, "async-backtrace");
-    for (goal, way) in [
-        ("server", OURS),
-        ("server-dump", "tasktrace, a dump each second"),
-    ] {
-        let figure = Figure {
-            ours: lost(&measured, way),
-            best_peer: (goal == "server").then(|| ("async-backtrace".to_owned(), peer)),
-            ratio: None,
-        };
-        goals::note(goal, &figure);
-    }
+    let peer = lost(&measured, "async-backtrace", "");
+    let figure = Figure {
+        ours: lost(&measured, OURS, ""),
+        best_peer: Some(("async-backtrace".to_owned(), peer)),
+        ratio: None,
+    };
+    goals::note("server", &figure);
+    let figure = Figure {
+        ours: lost(&with_dumps, OURS, ", a dump each second"),
+        best_peer: None,
+        ratio: None,
+    };
+    goals::note("server-dump", &figure);
 }
 
-fn lost(measured: &Measured<'_>, way: &str) -> f64 {
+fn lost(measured: &Measured<'_>, way: &str, how: &str) -> f64 {
     let ratios = measured.ratios("not annotated", way, [2, 3, 1]);
     let [lost, from, to] = ratios.map(|ratio| 1.0 - ratio);
     println!(
-        "{way}: {:.2} %, and from {:.2} % to {:.2} % in half of the rounds",
+        "{way}{how}: {:.2} %, and from {:.2} % to {:.2} % in half of the rounds",
         lost * 100.0,
         from * 100.0,
         to * 100.0,
@@ -204,13 +216,13 @@ impl Clients {
     }
 }
 
-/// Requests for a second, in the middle of which `event` happens on another thread.
+/// Requests for as long as a round is, in the middle of which `event` happens on another thread.
 ///
 /// What is measured is for how long the process is running, for a request: with server and clients the
 /// machine is busy all of the time, so that is what decides how many requests there can be. Unlike
 /// their number, it does not depend on what else is running.
-fn served<'a>(clients: &'a Clients, event: fn()) -> Way<'a> {
-    let length = Duration::from_millis(if is_bench() { 1000 } else { 20 });
+fn served<'a>(clients: &'a Clients, round: Duration, event: fn()) -> Way<'a> {
+    let length = if is_bench() { round } else { round / 20 };
     Box::new(move |times| {
         thread::scope(|scope| {
             scope.spawn(|| {
