@@ -8,6 +8,7 @@
 use loom::sync::Arc;
 use loom::thread;
 
+use super::tests::Record;
 use super::*;
 use crate::origin::Origin;
 use crate::task::name::Name;
@@ -17,28 +18,6 @@ static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
 
 const FIRST: Stamp = Stamp::new(1, Tick(1));
 const SECOND: Stamp = Stamp::new(2, Tick(2));
-
-/// What there is of a record.
-struct Record {
-    turn: Turn,
-    beside: Beside<()>,
-}
-
-impl Record {
-    fn new() -> Self {
-        Self {
-            turn: Turn::new(),
-            beside: Beside::new(),
-        }
-    }
-
-    fn frames(&self) -> Frames<'_, ()> {
-        Frames {
-            turn: &self.turn,
-            beside: &self.beside,
-        }
-    }
-}
 
 fn insert(frames: Frames<'_, ()>, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
     // SAFETY: each model has one thread that is the owner.

@@ -10,20 +10,20 @@ static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 const STAMP: Stamp = Stamp::new(1, Tick(1));
 
 /// What there is of a record.
-struct Record {
+pub(super) struct Record {
     turn: Turn,
     beside: Beside<()>,
 }
 
 impl Record {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             turn: Turn::new(),
             beside: Beside::new(),
         }
     }
 
-    fn frames(&self) -> Frames<'_, ()> {
+    pub(super) fn frames(&self) -> Frames<'_, ()> {
         Frames {
             turn: &self.turn,
             beside: &self.beside,
