@@ -127,6 +127,19 @@ impl<T> Beside<T> {
         first.map(|link| unsafe { &*link.cast::<Table>() })
     }
 
+    /// The table.
+    ///
+    /// # Safety
+    ///
+    /// There is one.
+    #[inline(always)]
+    pub(super) unsafe fn table_unchecked(&self) -> &Table {
+        // Acquire: it is whole.
+        let first = self.first.next.load(Ordering::Acquire);
+        // SAFETY: as asserted by the caller, it comes first. It is never freed.
+        unsafe { &*first.cast::<Table>() }
+    }
+
     /// Whether there are extras, or chunks after which they may come.
     #[inline]
     pub(super) fn is_more_than_a_table(&self) -> bool {
@@ -442,6 +455,14 @@ unsafe fn extras_at<'a, T>(next: *mut Link) -> Option<&'a Extras<T>> {
     let extras = next.map_addr(|address| address & !EXTRAS);
     // SAFETY: it has the mark of extras, and as asserted by the caller. They are never freed.
     (next.addr() & EXTRAS != 0).then(|| unsafe { &*extras.cast() })
+}
+
+impl Table {
+    /// The first slot.
+    #[inline]
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
+    }
 }
 
 impl<T> Extras<T> {

@@ -122,10 +122,7 @@ impl Head {
     fn file_anew(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
         // SAFETY: the caller is in a poll of the task.
         let filed = unsafe { record.frames().insert(name, parent, record.stamp()) }?;
-        self.filed.set(MaybeUninit::new(Unaligned(filed)));
-        // In this order also for a signal handler, which reads the key where the record is right.
-        compiler_fence(Ordering::SeqCst);
-        self.link.set_filed_in(record);
+        self.set_filed_in(record, filed);
         Some(filed.key())
     }
 
@@ -134,22 +131,29 @@ impl Head {
     #[inline(always)]
     pub(super) fn leave(&self, local: &Local, scope: &Scope<'_>, result: Poll<()>) -> Poll<()> {
         match result {
-            Poll::Ready(()) if self.link.leads_anywhere() => self.unfile_from(scope),
-            Poll::Pending if !self.is_suspended_again(local, scope) => self.suspended(local, scope),
+            Poll::Ready(()) if self.link.leads_anywhere() => self.unfile_from(local, scope),
+            Poll::Pending => self.suspended(local, scope),
             result => result,
         }
     }
 
-    /// The poll has returned `Pending`, as it did before: in the same task, below the same frame, and
-    /// with the same waker. If so, that it has been polled is noted.
+    /// The poll has returned `Pending`.
     #[inline(always)]
-    fn is_suspended_again(&self, local: &Local, scope: &Scope<'_>) -> bool {
+    fn suspended(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
         let Some((record, parent)) = scope.usual(local) else {
-            return false;
+            return self.suspended_otherwise(scope);
         };
-        let Some(filed) = self.filed_in(record) else {
-            return false;
-        };
+        match self.filed_in(record) {
+            None => self.suspended_first(scope, record, parent),
+            Some(filed) if Self::is_suspended_again(filed, record, parent) => Poll::Pending,
+            Some(_) => self.suspended_otherwise(scope),
+        }
+    }
+
+    /// It was suspended before, as it is now: in the same task, below the same frame, and with the same waker. If
+    /// so, that it has been polled is noted.
+    #[inline(always)]
+    fn is_suspended_again(filed: Filed, record: &Record, parent: &Scope<'_>) -> bool {
         let Some(slot) = filed.slot else {
             return false;
         };
@@ -164,13 +168,39 @@ impl Head {
         unsafe { slot.polled(filed.key(), parent, record.stamp()) }
     }
 
-    /// The poll has returned `Pending`.
+    /// It is not filed in this record, and polled with the waker of what is around it.
     #[inline(never)]
-    fn suspended(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
-        match self.is_suspended_first(local, scope) {
+    fn suspended_first(&self, scope: &Scope<'_>, record: &Record, parent: &Scope<'_>) -> Poll<()> {
+        match self.is_filed_first(scope, record, parent) {
             true => Poll::Pending,
             false => self.suspended_otherwise(scope),
         }
+    }
+
+    /// It was never filed, and is polled by the task itself. If so, and if it is the only frame of the task, it is
+    /// filed.
+    #[inline(always)]
+    fn is_filed_first(&self, scope: &Scope<'_>, record: &Record, parent: &Scope<'_>) -> bool {
+        if !parent.is_task() || self.link.leads_anywhere() {
+            return false;
+        }
+        let Some(meta) = scope.name().as_static() else {
+            return false;
+        };
+        // SAFETY: this is in a poll of the task.
+        let filed = unsafe { record.frames().insert_first(meta, record.stamp()) };
+        filed.is_some_and(|filed| {
+            self.set_filed_in(record, filed);
+            true
+        })
+    }
+
+    #[inline(always)]
+    fn set_filed_in(&self, record: &Record, filed: Filed) {
+        self.filed.set(MaybeUninit::new(Unaligned(filed)));
+        // In this order also for a signal handler, which reads the key where the record is right.
+        compiler_fence(Ordering::SeqCst);
+        self.link.set_filed_in(record);
     }
 
     #[cold]
@@ -198,16 +228,6 @@ impl Head {
         Poll::Pending
     }
 
-    /// It was never filed, and is polled by the task itself with the task's waker. If so, it is filed.
-    #[inline(always)]
-    fn is_suspended_first(&self, local: &Local, scope: &Scope<'_>) -> bool {
-        let usual = scope.usual(local);
-        let Some((record, _)) = usual.filter(|(_, parent)| parent.is_task()) else {
-            return false;
-        };
-        !self.link.leads_anywhere() && self.file_anew(scope.name(), record, Key::TASK).is_some()
-    }
-
     fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
@@ -217,13 +237,48 @@ impl Head {
 
     /// The poll has returned `Ready`: the frame is no more where it was.
     #[inline(never)]
-    fn unfile_from(&self, scope: &Scope<'_>) -> Poll<()> {
+    fn unfile_from(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
+        match self.is_unfiled_from(local, scope) {
+            true => Poll::Ready(()),
+            false => self.unfile_otherwise(scope),
+        }
+    }
+
+    /// It is in a slot of the task that polls it, and there is no more to it than a static description. If so, it
+    /// is taken off.
+    #[inline(always)]
+    fn is_unfiled_from(&self, local: &Local, scope: &Scope<'_>) -> bool {
+        if local.is_tangled() {
+            return false;
+        }
+        let record = *scope.polled();
+        let Some(filed) = self.filed_in(record) else {
+            return false;
+        };
+        let Some(slot) = filed.slot else {
+            return false;
+        };
+        // SAFETY: this is in a poll of the task, in whose record the slot is.
+        let is_removed = unsafe {
+            record
+                .frames()
+                .remove_plain(slot, filed.key(), scope.name())
+        };
+        if is_removed {
+            self.link.forget_filed();
+        }
+        is_removed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unfile_otherwise(&self, scope: &Scope<'_>) -> Poll<()> {
         let record = scope.record();
         let filed = record.and_then(|record| Some((record, self.filed_in(record)?)));
         match filed.map(|(record, filed)| (record, filed, filed.slot)) {
             Some((record, filed, Some(slot))) => {
                 self.link.take_filed();
-                // SAFETY: this is in a poll of the task, in whose record the slot is.
+                // SAFETY: as above.
                 drop(unsafe { record.frames().remove_from(slot, filed.key()) });
             }
             _ => self.unfile(),

@@ -122,6 +122,11 @@ static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column
 /// The same, of a frame that may not be suspended for as long as it likes.
 static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
 
+#[inline(always)]
+fn is_limited(meta: &FrameMeta) -> bool {
+    origin::any_limits() && meta.limit() > 0
+}
+
 fn is_dynamic(meta: *const FrameMeta) -> bool {
     ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
@@ -205,30 +210,51 @@ impl<'a, T> Frames<'a, T> {
         };
         let slot = self.beside.slot_in(table, number)?;
         // The counter is even, and is another after each change.
-        let serial = table.sequence.load(Ordering::Relaxed) << 1 | LIVE;
-        let key = Key::new(number, serial);
+        let sequence = table.sequence.load(Ordering::Relaxed);
+        let key = Key::new(number, sequence << 1 | LIVE);
         let meta = match name.as_static() {
             Some(meta) => ptr::from_ref(meta),
             None => self.keep_dynamic(name, key),
         };
-        table.change(|| {
-            if number > table.used.load(Ordering::Relaxed) {
-                table.used.store(number, Ordering::Relaxed);
-            } else {
-                let next = slot.parent.load(Ordering::Relaxed) as u32;
-                table.free.store(next, Ordering::Relaxed);
-            }
-            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-            slot.parent.store(parent.0, Ordering::Relaxed);
-            slot.serial.store(serial, Ordering::Relaxed);
-            slot.since.store(stamp.tick().0, Ordering::Relaxed);
+        table.change_from(sequence, || {
+            table.fill(slot, key, meta, parent, stamp);
             table.count_limit(meta, 1);
-            slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
         });
         let stays = number <= LAST_KEPT;
         Some(Filed {
             key: NonZeroU64::new(key.0)?,
             slot: stays.then(|| SlotRef(NonNull::from(slot))),
+        })
+    }
+
+    /// Adds an outermost frame of the task, if it is like most: there is no more to it than a static description,
+    /// and the first slot is the next that is free.
+    ///
+    /// It calls nobody, so its caller has no registers to save.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[inline(always)]
+    pub(crate) unsafe fn insert_first(
+        self,
+        meta: &'static FrameMeta,
+        stamp: Stamp,
+    ) -> Option<Filed> {
+        let table = self.beside.table()?;
+        let is_next = match table.free.load(Ordering::Relaxed) {
+            0 => table.used.load(Ordering::Relaxed) == 0,
+            free => free == 1,
+        };
+        if !is_next || is_limited(meta) || self.turn.has(GONE) {
+            return None;
+        }
+        let sequence = table.sequence.load(Ordering::Relaxed);
+        let (slot, key) = (table.slot(), Key::new(1, sequence << 1 | LIVE));
+        table.change_from(sequence, || table.fill(slot, key, meta, Key::TASK, stamp));
+        Some(Filed {
+            key: NonZeroU64::new(key.0)?,
+            slot: Some(SlotRef(NonNull::from(slot))),
         })
     }
 
@@ -272,6 +298,28 @@ impl<'a, T> Frames<'a, T> {
         }
         // SAFETY: the caller is the owner.
         unsafe { self.remove_found(table, &Found::new(key, slot)) }
+    }
+
+    /// Takes a frame off a slot that stays, if there is no more to it than its name, which is a static
+    /// description. Whether it has. It calls nobody, as [`insert_first`](Self::insert_first).
+    ///
+    /// # Safety
+    ///
+    /// As of [`remove_from`](Self::remove_from).
+    #[inline(always)]
+    pub(crate) unsafe fn remove_plain(self, slot: SlotRef, key: Key, name: NameRef) -> bool {
+        // SAFETY: as asserted by the caller.
+        let (slot, table) = unsafe { (slot.0.as_ref(), self.beside.table_unchecked()) };
+        let found = Found::new(key, slot);
+        if !slot.is(key) || !name.is_static(found.meta) || found.own_waker {
+            return false;
+        }
+        // SAFETY: it is the address of a static description.
+        if is_limited(unsafe { &*found.meta }) {
+            return false;
+        }
+        table.change(|| table.take_off_plain(&found));
+        true
     }
 
     /// # Safety
@@ -635,9 +683,14 @@ impl<'a, T> Frames<'a, T> {
 /// The owner's.
 impl Table {
     /// Changes which frames there are, so that no reader takes what is half done for a whole.
-    #[inline]
+    #[inline(always)]
     fn change(&self, change: impl FnOnce()) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.change_from(self.sequence.load(Ordering::Relaxed), change);
+    }
+
+    /// The same for who knows what the counter is.
+    #[inline(always)]
+    fn change_from(&self, sequence: u32, change: impl FnOnce()) {
         self.sequence
             .store(sequence.wrapping_add(1), Ordering::Relaxed);
         // A reader that sees any of the changes sees that the counter is odd, or has moved on.
@@ -648,13 +701,37 @@ impl Table {
             .store(sequence.wrapping_add(2), Ordering::Release);
     }
 
+    /// Puts a frame into a slot, which has never been in use, or is the next that is free.
+    ///
+    /// The caller is in the middle of a change.
+    #[inline(always)]
+    fn fill(&self, slot: &Slot, key: Key, meta: *const FrameMeta, parent: Key, stamp: Stamp) {
+        if key.slot() > self.used.load(Ordering::Relaxed) {
+            self.used.store(key.slot(), Ordering::Relaxed);
+        } else {
+            let next = slot.parent.load(Ordering::Relaxed) as u32;
+            self.free.store(next, Ordering::Relaxed);
+        }
+        slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        slot.parent.store(parent.0, Ordering::Relaxed);
+        slot.serial.store(key.serial(), Ordering::Relaxed);
+        slot.since.store(stamp.tick().0, Ordering::Relaxed);
+        slot.identity.store(meta.cast_mut(), Ordering::Relaxed);
+    }
+
     /// The caller is in the middle of a change.
     #[inline]
     fn take_off(&self, found: &Found<'_>) {
+        self.count_limit(found.meta, -1);
+        self.take_off_plain(found);
+    }
+
+    /// The same, if it has no limit.
+    #[inline(always)]
+    fn take_off_plain(&self, found: &Found<'_>) {
         let Found { key, slot, .. } = found;
         slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
         slot.serial.store(0, Ordering::Relaxed);
-        self.count_limit(found.meta, -1);
         let next = self.free.load(Ordering::Relaxed);
         slot.parent.store(u64::from(next), Ordering::Relaxed);
         self.free.store(key.slot(), Ordering::Relaxed);

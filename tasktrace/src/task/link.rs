@@ -151,6 +151,11 @@ impl Link {
         self.set(record);
     }
 
+    /// It is filed, and is no more.
+    pub(super) fn forget_filed(&self) {
+        self.set(ptr::null());
+    }
+
     /// The record that it is filed in, or was: it is no more.
     pub(super) fn take_filed(&self) -> Option<&'static Record> {
         let record = self.get();

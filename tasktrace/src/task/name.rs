@@ -38,6 +38,13 @@ impl NameRef {
         (!self.is_dynamic()).then(|| unsafe { &*self.0.cast() })
     }
 
+    /// Whether it is this static description, and there is no more to it.
+    #[inline(always)]
+    pub(super) fn is_static(self, meta: *const FrameMeta) -> bool {
+        // Any other address has a mark.
+        ptr::eq(self.0, meta.cast())
+    }
+
     #[inline]
     fn is_dynamic(self) -> bool {
         self.0.addr() & DYNAMIC != 0

@@ -216,3 +216,43 @@ fn wakers_are_handed_back() {
     drop(waker);
     assert_eq!(Arc::strong_count(&counted), 1);
 }
+
+#[test]
+fn the_first_slot_is_filled_and_emptied_like_any_other() {
+    static OTHER: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
+
+    let record = Record::new();
+    let frames = record.frames();
+    // SAFETY: a test is the owner of its frames.
+    let insert_first = || unsafe { frames.insert_first(&META, STAMP) };
+    // SAFETY: likewise, and the frame was in a slot of the record.
+    let remove_plain = |filed: Filed, meta: &'static FrameMeta| unsafe {
+        frames.remove_plain(filed.slot.unwrap(), filed.key(), NameRef::of_static(meta))
+    };
+    assert!(insert_first().is_none(), "there is no table yet");
+    let first = insert(frames, Key::TASK);
+    assert!(insert_first().is_none(), "it is in use");
+    let second = insert(frames, Key::TASK);
+    remove(frames, first);
+    let again = insert_first().unwrap();
+    assert_eq!(again.key().slot(), first.slot());
+    assert_ne!(again.key(), first);
+    assert_eq!(keys(frames), [again.key(), second]);
+    assert!(!remove_plain(again, &OTHER), "it is called otherwise");
+    assert!(remove_plain(again, &META));
+    assert!(!remove_plain(again, &META), "it is not there any more");
+    assert_eq!(keys(frames), [second]);
+    // Of two free slots, the one that was given back last is the next.
+    let first = insert_first().unwrap();
+    assert!(remove_plain(first, &META));
+    remove(frames, second);
+    assert!(insert_first().is_none());
+    // SAFETY: a test is the owner of its frames.
+    assert!(unsafe { frames.clear() }.is_none());
+    let first = insert_first().unwrap();
+    assert_eq!(first.key().slot(), 1, "none was in use");
+    let second = insert(frames, Key::TASK);
+    assert!(remove_plain(first, &META));
+    frames.note_gone(second, Gone::Ended);
+    assert!(insert_first().is_none(), "others are taken off before");
+}
