@@ -238,10 +238,10 @@ impl Head {
     /// The poll has returned `Ready`: the frame is no more where it was.
     #[inline(never)]
     fn unfile_from(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
-        match self.is_unfiled_from(local, scope) {
-            true => Poll::Ready(()),
-            false => self.unfile_otherwise(scope),
+        if !self.is_unfiled_from(local, scope) {
+            self.unfile();
         }
+        Poll::Ready(())
     }
 
     /// It is in a slot of the task that polls it, and there is no more to it than a static description. If so, it
@@ -268,22 +268,6 @@ impl Head {
             self.link.forget_filed();
         }
         is_removed
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unfile_otherwise(&self, scope: &Scope<'_>) -> Poll<()> {
-        let record = scope.record();
-        let filed = record.and_then(|record| Some((record, self.filed_in(record)?)));
-        match filed.map(|(record, filed)| (record, filed, filed.slot)) {
-            Some((record, filed, Some(slot))) => {
-                self.link.take_filed();
-                // SAFETY: as above.
-                drop(unsafe { record.frames().remove_from(slot, filed.key()) });
-            }
-            _ => self.unfile(),
-        }
-        Poll::Ready(())
     }
 
     /// The frame is no more where it was.

@@ -278,26 +278,14 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn remove(self, key: Key) -> Option<Waker> {
-        let (table, found) = (self.beside.table()?, self.found(key)?);
-        // SAFETY: the caller is the owner.
-        unsafe { self.remove_found(table, &found) }
-    }
-
-    /// The same for a frame in a slot that stays.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner, and the slot is one of this record.
-    #[inline]
-    pub(crate) unsafe fn remove_from(self, slot: SlotRef, key: Key) -> Option<Waker> {
-        // SAFETY: as asserted by the caller.
-        let slot = unsafe { slot.0.as_ref() };
-        let table = self.beside.table()?;
-        if !slot.is(key) {
-            return None;
+        let (table, slot) = self.beside.table().zip(self.find(key))?;
+        let found = Found::new(key, slot);
+        table.change(|| table.take_off(&found));
+        match is_dynamic(found.meta) || found.own_waker {
+            false => None,
+            // SAFETY: the caller is the owner.
+            true => unsafe { self.forget(key) },
         }
-        // SAFETY: the caller is the owner.
-        unsafe { self.remove_found(table, &Found::new(key, slot)) }
     }
 
     /// Takes a frame off a slot that stays, if there is no more to it than its name, which is a static
@@ -305,7 +293,7 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// # Safety
     ///
-    /// As of [`remove_from`](Self::remove_from).
+    /// The caller is the owner, and the slot is one of this record.
     #[inline(always)]
     pub(crate) unsafe fn remove_plain(self, slot: SlotRef, key: Key, name: NameRef) -> bool {
         // SAFETY: as asserted by the caller.
@@ -320,23 +308,6 @@ impl<'a, T> Frames<'a, T> {
         }
         table.change(|| table.take_off_plain(&found));
         true
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    #[inline]
-    unsafe fn remove_found(self, table: &Table, found: &Found<'_>) -> Option<Waker> {
-        table.change(|| table.take_off(found));
-        match is_dynamic(found.meta) || found.own_waker {
-            false => None,
-            // SAFETY: the caller is the owner.
-            true => unsafe { self.forget(found.key) },
-        }
-    }
-
-    fn found(self, key: Key) -> Option<Found<'a>> {
-        self.find(key).map(|slot| Found::new(key, slot))
     }
 
     /// Removes what is kept beside the table of a frame that has been taken off. Returns what is to
