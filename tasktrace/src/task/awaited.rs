@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Answer};
-use super::drive;
 use super::handle::{TraceHandle, tasks};
 use super::record::Record;
+use super::{live, scope};
 use crate::capture::RawTrace;
 use crate::origin::Origin;
 use crate::os;
@@ -37,7 +37,7 @@ impl Awaited {
     /// Asks the tasks that the one of `record` awaits now. Those that it polls itself are a part of
     /// it, and are not asked.
     pub(super) fn ask(record: &Record) -> Self {
-        let live = drive::live(record);
+        let live = live::frames(record);
         let waits = live
             .iter()
             .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));
@@ -47,7 +47,7 @@ impl Awaited {
         }
         let awaited = tasks().filter(|task| numbers.contains(&task.id().get()));
         let asked = awaited.take(MOST).map(|handle| {
-            let answer = match drive::is_inside(handle.record()) {
+            let answer = match scope::is_inside(handle.record()) {
                 true => None,
                 false => handle.record().exchange().ask().ok(),
             };

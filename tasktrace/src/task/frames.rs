@@ -52,9 +52,11 @@
 //! So it is with a frame that another task has begun to poll. What was below it has moved with it,
 //! and goes as well, although its own frames may not have been polled over there yet.
 
+mod gone;
 mod read;
+mod slot;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
@@ -66,90 +68,13 @@ use super::name::NameRef;
 use super::stamp::Stamp;
 use super::turn::{GONE, Turn};
 use crate::origin::{self, FrameMeta, Identity};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, MutexGuard, Ordering, fence, lock};
+use crate::sync::{Ordering, fence, lock};
 
+pub(crate) use gone::Gone;
+use gone::all_gone;
 pub(crate) use read::{Copied, Peek};
-
-/// Identifies a frame of a task: a slot and a serial number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key(u64);
-
-impl Key {
-    /// The task itself, as the parent of its outermost frames.
-    pub(crate) const TASK: Self = Self(0);
-
-    fn new(slot: u32, serial: u32) -> Self {
-        Self(u64::from(slot) << 32 | u64::from(serial))
-    }
-
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    fn slot(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    #[inline]
-    fn serial(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-/// The last bits of a serial number: the frame is there. Those of a slot without one are 0.
-const LIVE: u32 = 0b01;
-/// [`Gone::Ended`].
-const ENDED: u32 = 0b10;
-/// [`Gone::Moved`].
-const MOVED: u32 = 0b11;
-const MARKS: u32 = 0b11;
-
-pub(crate) struct Slot {
-    /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
-    identity: AtomicPtr<FrameMeta>,
-    /// See [`Stamp`].
-    stamp: AtomicU64,
-    /// The key of the parent. While there is no frame in it, the number of the next free slot.
-    parent: AtomicU64,
-    serial: AtomicU32,
-    /// The tick in which it was first suspended, see [`Tick`].
-    since: AtomicU32,
-}
-
-/// Stands for an [`Identity::Dynamic`] in a slot.
-static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
-/// The same, of a frame that may not be suspended for as long as it likes.
-static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
-
-#[inline(always)]
-fn is_limited(meta: &FrameMeta) -> bool {
-    origin::any_limits() && meta.limit() > 0
-}
-
-fn is_dynamic(meta: *const FrameMeta) -> bool {
-    ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
-}
-
-/// Why a frame is not to be seen any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// It has ended. What was below it and is still there has left it before.
-    Ended,
-    /// It is polled by another task now, together with all that is below it.
-    Moved,
-}
-
-impl Gone {
-    /// Of a frame with such a serial number.
-    fn of_mark(serial: u32) -> Option<Self> {
-        match serial & MARKS {
-            ENDED => Some(Self::Ended),
-            MOVED => Some(Self::Moved),
-            _ => None,
-        }
-    }
-}
+use slot::{DYNAMIC, LIMITED, LIVE, MARKS, OWN_WAKER, is_dynamic, is_limited};
+pub(crate) use slot::{Filed, Key, Slot, SlotRef};
 
 /// What there is of the frames of a task.
 pub(crate) struct Frames<'a, T> {
@@ -184,9 +109,6 @@ impl<'a> Found<'a> {
         }
     }
 }
-
-/// In the parent field of a slot: the frame has a waker of its own.
-const OWN_WAKER: u64 = 1 << 63;
 
 /// So many slots are looked at without a reference to the record.
 const GLANCED_AT: u32 = 4;
@@ -420,72 +342,6 @@ impl<'a, T> Frames<'a, T> {
             .with(|wakers| unsafe { &*wakers }.values().cloned().collect())
     }
 
-    /// Takes off what has ended elsewhere.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    #[inline]
-    pub(crate) unsafe fn take_off_gone(self) {
-        if self.turn.has(GONE) {
-            // SAFETY: the caller is the owner.
-            unsafe { self.take_off_all_gone() };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    #[cold]
-    #[inline(never)]
-    unsafe fn take_off_all_gone(self) {
-        // Before the marks are looked at: whoever makes one after that sets it again.
-        self.turn.clear(GONE);
-        if let Some(table) = self.beside.table() {
-            // SAFETY: the caller is the owner.
-            drop(unsafe { self.take_off_marked(table) });
-        }
-    }
-
-    /// Returns what is to be dropped.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    unsafe fn take_off_marked(self, table: &Table) -> Vec<Waker> {
-        let used = table.used.load(Ordering::Relaxed);
-        let slots = || (1..).zip(self.beside.slots(used));
-        let mut noted: Vec<(Key, Gone)> = slots()
-            .filter_map(|(number, slot)| slot.gone(number))
-            .collect();
-        // Until they are off the table: a reader that no longer finds a frame on the list does not find it
-        // in the table either.
-        let mut list = self.list(used);
-        noted.extend(list.iter_mut().flat_map(|list| list.drain(..)));
-        let parents = slots().map(|(number, slot)| {
-            let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
-            (slot.key(number), Key(parent))
-        });
-        let gone: Vec<Found<'_>> = all_gone(&noted, parents)
-            .into_iter()
-            .filter_map(|key| {
-                let slot = self.beside.slot(key.slot())?;
-                (slot.key(key.slot()) == key).then(|| Found::new(key, slot))
-            })
-            .collect();
-        // In one change: nobody sees what is inside of a frame without that.
-        table.change(|| gone.iter().for_each(|found| table.take_off(found)));
-        // SAFETY: the caller is the owner.
-        let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
-        gone.iter().filter_map(forget).collect()
-    }
-
-    /// The list of those in slots that cannot be marked, if there are such slots.
-    fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
-        let extras = (used > LAST_KEPT).then(|| self.beside.extras())??;
-        Some(lock(&extras.gone))
-    }
-
     /// Whether there have been any, in this task.
     #[inline]
     pub(crate) fn any_used(self) -> bool {
@@ -615,40 +471,6 @@ impl<'a, T> Frames<'a, T> {
         }
         seen < limited
     }
-
-    // The droppers' side.
-
-    /// Notes that a frame is not to be seen any more.
-    pub(crate) fn note_gone(self, key: Key, why: Gone) {
-        if key.slot() > LAST_KEPT {
-            lock(&self.beside.extras_or_insert().gone).push((key, why));
-            self.turn.set(GONE);
-            return;
-        }
-        let mark = match why {
-            Gone::Ended => ENDED,
-            Gone::Moved => MOVED,
-        };
-        let marked = self.beside.slot(key.slot()).is_some_and(|slot| {
-            let marked = slot.serial.compare_exchange(
-                key.serial(),
-                key.serial() & !MARKS | mark,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            marked.is_ok()
-        });
-        if marked {
-            self.turn.set(GONE);
-        }
-    }
-
-    /// Forgets what was noted about frames that could not be marked.
-    pub(crate) fn forget_gone(self) {
-        if let Some(extras) = self.beside.extras() {
-            lock(&extras.gone).clear();
-        }
-    }
 }
 
 /// The owner's.
@@ -727,106 +549,8 @@ impl Table {
     }
 }
 
-/// Where a frame was filed.
-#[derive(Clone, Copy)]
-pub(crate) struct Filed {
-    /// That of a frame, so not 0: then two registers are enough for an `Option`.
-    key: NonZeroU64,
-    /// If that stays there for as long as the record does.
-    pub(crate) slot: Option<SlotRef>,
-}
-
-impl Filed {
-    #[inline(always)]
-    pub(crate) fn key(self) -> Key {
-        Key(self.key.get())
-    }
-}
-
-/// A slot that stays where it is for as long as the record does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotRef(NonNull<Slot>);
-
-impl SlotRef {
-    /// Notes that a frame has been polled, if it is here, below this parent, and without a waker of
-    /// its own. Whether it is.
-    ///
-    /// # Safety
-    ///
-    /// The slot is one of a record that is still there, and the caller is its owner.
-    #[inline(always)]
-    pub(crate) unsafe fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
-        // SAFETY: as asserted by the caller.
-        let slot = unsafe { self.0.as_ref() };
-        let is_it = slot.is(key) && slot.parent.load(Ordering::Relaxed) == parent.0;
-        if is_it {
-            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-        }
-        is_it
-    }
-}
-
 /// When each frame was last polled, by slots.
 pub(crate) struct Times(Vec<Stamp>);
-
-impl Slot {
-    /// The key of the frame that is in it, or was.
-    #[inline]
-    fn key(&self, number: u32) -> Key {
-        let serial = self.serial.load(Ordering::Relaxed);
-        Key::new(number, serial & !MARKS | LIVE)
-    }
-
-    /// What is in it, if that is not to be seen any more.
-    fn gone(&self, number: u32) -> Option<(Key, Gone)> {
-        let serial = self.serial.load(Ordering::Acquire);
-        let why = Gone::of_mark(serial)?;
-        Some((Key::new(number, serial & !MARKS | LIVE), why))
-    }
-
-    /// Whether this frame is in it. No other has the same serial number.
-    #[inline]
-    fn is(&self, key: Key) -> bool {
-        self.serial.load(Ordering::Relaxed) == key.serial()
-    }
-
-    /// For models.
-    #[cfg(all(test, tasktrace_loom))]
-    pub(super) fn has_frame(&self) -> bool {
-        !self.identity.load(Ordering::Relaxed).is_null()
-    }
-
-    pub(super) fn free() -> Self {
-        Self {
-            identity: AtomicPtr::new(ptr::null_mut()),
-            stamp: AtomicU64::new(0),
-            parent: AtomicU64::new(0),
-            serial: AtomicU32::new(0),
-            since: AtomicU32::new(0),
-        }
-    }
-}
-
-/// The frames that are noted, and those below one that has moved. `parents` are all frames, each
-/// with its parent.
-fn all_gone(noted: &[(Key, Gone)], parents: impl Iterator<Item = (Key, Key)>) -> BTreeSet<Key> {
-    let mut gone: BTreeSet<Key> = noted.iter().map(|(key, _)| *key).collect();
-    let moved = noted.iter().filter(|(_, why)| *why == Gone::Moved);
-    let mut moved: Vec<Key> = moved.map(|(key, _)| *key).collect();
-    if moved.is_empty() {
-        return gone;
-    }
-    let below: BTreeSet<(Key, Key)> = parents.map(|(key, parent)| (parent, key)).collect();
-    while let Some(parent) = moved.pop() {
-        let children = below.range((parent, Key(0))..=(parent, Key(u64::MAX)));
-        moved.extend(
-            children
-                .map(|(_, child)| *child)
-                .filter(|child| gone.insert(*child)),
-        );
-    }
-    gone
-}
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use super::record::{Record, RecordRef};
 use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
 use super::state::TaskState;
-use super::{TaskId, drive, pool};
+use super::{TaskId, live, pool};
 use crate::capture::{self, RawTrace};
 use crate::host::Job;
 use crate::origin::Origin;
@@ -164,7 +164,7 @@ impl TraceHandle {
 
     /// Asks as one of many.
     pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
-        if drive::is_inside(&self.task) {
+        if scope::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
         let answer = self.task.exchange().ask_in(answers)?;
@@ -369,7 +369,7 @@ impl TraceHandle {
 
     /// As [`snapshot`](Self::snapshot), with the times as they are now.
     pub(crate) fn snapshot_at(&self, now: Moment) -> Trace {
-        Trace::new(drive::snapshot(&self.task, now))
+        Trace::new(live::snapshot(&self.task, now))
     }
 
     /// Whether the future of the task has resolved or was dropped.

@@ -5,10 +5,11 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 
+use super::about::{About, Word};
 use super::frame::Head;
 use super::local::Local;
 use super::name::NameRef;
-use super::record::{About, Record, RecordRef, Word};
+use super::record::{Record, RecordRef};
 use super::thread::Token;
 use super::turn::Turn;
 use super::unaligned::Unaligned;

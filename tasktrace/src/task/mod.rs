@@ -1,9 +1,11 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
-//! * [`record`]: what is known of a task; [`refs`] and [`pool`]: how it is kept; [`beside`]: what few need.
+//! * [`record`]: what is known of a task; [`about`]: what of it is from the beginning; [`refs`] and [`pool`]:
+//!   how it is kept; [`beside`]: what few need.
 //! * [`exchange`]: the protocol between those who ask and the one who polls; [`turn`]: what a poll has to
 //!   know of it; [`answer`]: the place for what comes of it.
-//! * [`frames`]: the live frames of a task, which one thread writes and any may read.
+//! * [`frames`]: the live frames of a task, which one thread writes and any may read; [`live`]: what is made of
+//!   them.
 //! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
 //! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`body`]: what both do not know the type
 //!   of; [`link`], [`name`]: what their futures know of themselves.
@@ -16,6 +18,7 @@
 //! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom. [`unaligned`]: where there is no
 //!   room.
 
+mod about;
 mod answer;
 mod awaited;
 #[cfg(feature = "tokio")]
@@ -33,6 +36,7 @@ mod handle;
 mod job;
 mod limited;
 mod link;
+mod live;
 mod local;
 mod name;
 mod pool;
@@ -53,6 +57,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::capture::NoSample;
+pub(crate) use about::About;
 pub(crate) use answer::{Answers, promise};
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
@@ -67,7 +72,6 @@ pub(crate) use limited::Limited;
 use local::Local;
 pub(crate) use name::NameRef;
 pub(crate) use pool::glances;
-pub(crate) use record::About;
 pub(crate) use sample::sample;
 pub(crate) use sight::{Executor, Glance, Sight};
 pub use state::{Running, TaskState};

@@ -13,8 +13,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::TaskId;
+use super::about::Word;
 use super::local::Local;
-use super::record::{Record, RecordRef, Word};
+use super::record::{Record, RecordRef};
 use super::sight::Glance;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 

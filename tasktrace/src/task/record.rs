@@ -14,11 +14,12 @@
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::TaskId;
+use super::about::{AboutCell, Known, Word};
 use super::beside::Beside;
 use super::clock::Tick;
 use super::exchange::{Exchange, Standing, WakerCell};
@@ -34,8 +35,8 @@ use super::thread::Token;
 use super::turn::{NESTED, Turn, WAKER};
 use crate::capture::RawTrace;
 use crate::host::Job;
-use crate::origin::{FrameMeta, Identity, Origin};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::origin::{Identity, Origin};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// There is one for each task, so it is small: what most tasks do not need is [beside](Beside) it.
 ///
@@ -50,8 +51,7 @@ pub(crate) struct Record {
     waker: WakerCell,
     pub(super) beside: Beside<RawTrace>,
     // What does not change while there is a task in the record. Written by who has it to himself.
-    /// What it is known by: see [`About`].
-    about: AtomicPtr<()>,
+    about: AboutCell,
     id: AtomicU64,
     made: AtomicU32,
     // In which task of the executor it is, see `JobCell`.
@@ -61,95 +61,6 @@ pub(crate) struct Record {
 
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
 const _: () = assert!(size_of::<Record>() == 72);
-
-/// What is known of a task from the beginning.
-///
-/// In a record, it is a word: the address of a [`FrameMeta`], of what a box has and [`MORE`], or null if
-/// there is no task.
-#[derive(Debug)]
-pub(crate) struct About {
-    pub(crate) origin: Origin,
-    pub(crate) label: Option<Arc<str>>,
-    pub(crate) spawned_at: Option<&'static Location<'static>>,
-    /// The task in whose poll it was made.
-    pub(crate) parent: Option<TaskId>,
-}
-
-/// Added to an address: there is more than a static description.
-const MORE: usize = 1;
-/// Added as well: the function of the task may not be suspended for as long as it likes.
-const LIMITED: usize = 2;
-
-const _: () = assert!(align_of::<FrameMeta>() > LIMITED && align_of::<About>() > LIMITED);
-
-impl About {
-    /// A new task of this origin.
-    #[inline]
-    pub(crate) fn of(origin: Origin) -> Self {
-        Self {
-            origin,
-            label: None,
-            spawned_at: None,
-            parent: None,
-        }
-    }
-
-    /// A new task that a frame is, outside of any other.
-    #[inline]
-    pub(super) fn of_identity(identity: &Identity) -> Self {
-        Self {
-            label: identity.own_label(),
-            ..Self::of(identity.origin())
-        }
-    }
-
-    pub(super) fn into_word(self) -> Word {
-        match self {
-            Self {
-                origin: Origin::Function(meta),
-                label: None,
-                spawned_at: None,
-                parent: None,
-            } => Word::of(meta),
-            _ => {
-                let limited = match self.origin.stalled_after() {
-                    None => 0,
-                    Some(_) => LIMITED,
-                };
-                let more = Box::into_raw(Box::new(self)).cast_const().cast::<()>();
-                Word(more.map_addr(|address| address | MORE | limited))
-            }
-        }
-    }
-}
-
-/// An [`About`], as it is in a record.
-pub(super) struct Word(*const ());
-
-impl Word {
-    /// Of a function, of whose task there is no more to be known.
-    #[inline(always)]
-    pub(super) fn of(function: &'static FrameMeta) -> Self {
-        Self(ptr::from_ref(function).cast())
-    }
-}
-
-/// Of the task in a record.
-pub(crate) enum Known<'a> {
-    /// There is none. Then nobody has a reference to the record.
-    Nothing,
-    Function(&'static FrameMeta),
-    More(&'a About),
-}
-
-impl<'a> Known<'a> {
-    fn more(self) -> Option<&'a About> {
-        match self {
-            Known::More(about) => Some(about),
-            Known::Nothing | Known::Function(_) => None,
-        }
-    }
-}
 
 // SAFETY: what is not an atomic is synchronised by `Exchange`, or by `Refs` for who has the record to
 // himself.
@@ -165,7 +76,7 @@ impl Record {
             stamp: AtomicU64::new(0),
             waker: WakerCell::new(),
             beside: Beside::new(),
-            about: AtomicPtr::new(ptr::null_mut()),
+            about: AboutCell::new(),
             id: AtomicU64::new(0),
             made: AtomicU32::new(0),
             job_runtime: AtomicU32::new(job::UNKNOWN),
@@ -203,7 +114,7 @@ impl Record {
         self.turn.store(turn);
         let stamp = Stamp::new(0, made);
         self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-        self.about.store(about.0.cast_mut(), Ordering::Relaxed);
+        self.about.set(about);
         self.id.store(id.get(), Ordering::Relaxed);
         self.made.store(made.0, Ordering::Relaxed);
         self.job_runtime.store(job::UNKNOWN, Ordering::Relaxed);
@@ -219,15 +130,11 @@ impl Record {
             // SAFETY: as asserted by the caller.
             unsafe { self.reset_beside() };
         }
-        let about = self.about.load(Ordering::Relaxed);
-        self.about.store(ptr::null_mut(), Ordering::Relaxed);
-        if about.addr() & MORE != 0 {
-            let about = about.map_addr(|address| address & !(MORE | LIMITED));
-            // SAFETY: it is from such a box, and nobody looks at it any more.
-            drop(unsafe { Box::from_raw(about.cast::<About>()) });
-        }
         // SAFETY: as asserted by the caller.
-        unsafe { self.exchange().reset() }
+        unsafe {
+            self.about.clear();
+            self.exchange().reset()
+        }
     }
 
     /// # Safety
@@ -282,18 +189,8 @@ impl Record {
 
     #[inline]
     fn known(&self) -> Known<'_> {
-        let about = self.about.load(Ordering::Relaxed);
-        if about.is_null() {
-            return Known::Nothing;
-        }
-        if about.addr() & MORE == 0 {
-            // SAFETY: it was such a reference.
-            return Known::Function(unsafe { &*about.cast() });
-        }
-        let about = about.map_addr(|address| address & !(MORE | LIMITED));
-        // SAFETY: it is what a box has, that is dropped when nobody has a reference to the record. Whoever
-        // has a `&Record` has, but for a `Glance`, which does not call this.
-        Known::More(unsafe { &*about.cast() })
+        // SAFETY: whoever has a `&Record` has a reference, but for a `Glance`, which does not call this.
+        unsafe { self.about.known() }
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -502,14 +399,7 @@ impl Record {
     /// Whether the function of the task, which has been suspended since then, may have been so for as long
     /// as it is allowed to. Also without a reference to the record.
     pub(super) fn may_be_overdue(&self, since: Tick, now: Tick) -> bool {
-        let about = self.about.load(Ordering::Relaxed);
-        if about.addr() & MORE != 0 {
-            // What has the limit may not be there any more.
-            return about.addr() & LIMITED != 0;
-        }
-        // SAFETY: null, or static.
-        let limit = unsafe { about.cast::<FrameMeta>().as_ref() }.map_or(0, FrameMeta::limit);
-        limit > 0 && now.0.saturating_sub(since.0) >= limit
+        self.about.may_be_limited_to(now.0.saturating_sub(since.0))
     }
 
     #[inline]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::drive;
 use super::handle::TraceHandle;
+use super::live;
 use super::scope;
 use crate::capture::{self, NoSample};
 use crate::trace::Trace;
@@ -25,7 +25,7 @@ pub(crate) fn sample(
     // Also those around that nobody has asked about.
     let identify = |task: u64| {
         let known = all.binary_search_by_key(&task, |handle| handle.id().get());
-        Some(drive::marker(all.get(known.ok()?)?.record()).identity)
+        Some(live::marker(all.get(known.ok()?)?.record()).identity)
     };
     let mut sample = match capture::sample(thread, scope::collect, identify, deadline) {
         Ok(sample) => sample,
@@ -37,7 +37,7 @@ pub(crate) fn sample(
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
         let raw = sample.trace(id);
-        let trace = raw.map(|raw| Trace::new(raw.with_live(id, &drive::live(task.record()))));
+        let trace = raw.map(|raw| Trace::new(raw.with_live(id, &live::frames(task.record()))));
         (id, trace)
     };
     tasks.iter().map(trace).collect()

@@ -499,6 +499,16 @@ pub(super) fn is_asked(waker: &Waker) -> bool {
     found.is_some()
 }
 
+/// Whether the task of `record` is being polled on this thread.
+pub(super) fn is_inside(record: &Record) -> bool {
+    let found = Scope::with_current(|scope| {
+        let mut tasks = scope.outwards().filter(|scope| scope.is_task());
+        let is_it = |task: &Scope<'_>| task.record().is_some_and(|it| std::ptr::eq(it, record));
+        tasks.any(is_it).then_some(())
+    });
+    found.is_some()
+}
+
 /// Adds what is polled around the caller, from the inside out.
 pub(super) fn surroundings(into: &mut Surroundings) {
     Scope::with_current(|scope| {

@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::about::About;
 use super::body::Body;
 use super::frame::Head;
 use super::handle::TraceHandle;
 use super::link::{Link, Owner};
 use super::name::Name;
-use super::record::{About, RecordRef};
+use super::record::RecordRef;
 use super::{body, drive, scope};
 use crate::origin::{Identity, Origin};
 

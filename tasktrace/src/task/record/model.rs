@@ -7,6 +7,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
+use crate::origin::FrameMeta;
 use crate::task::exchange::Request;
 use crate::task::limited;
 use crate::task::name::NameRef;

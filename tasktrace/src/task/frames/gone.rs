@@ -1,0 +1,159 @@
+//! Frames that have ended elsewhere than in a poll of their task: how that is noted, and how their owner takes
+//! them off.
+
+use std::collections::BTreeSet;
+use std::task::Waker;
+
+use super::slot::{ENDED, MARKS, MOVED};
+use super::{Found, Frames, Key, OWN_WAKER};
+use crate::sync::{MutexGuard, Ordering, lock};
+use crate::task::beside::{LAST_KEPT, Table};
+use crate::task::turn::GONE;
+
+/// Why a frame is not to be seen any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It has ended. What was below it and is still there has left it before.
+    Ended,
+    /// It is polled by another task now, together with all that is below it.
+    Moved,
+}
+
+impl Gone {
+    /// Of a frame with such a serial number.
+    pub(super) fn of_mark(serial: u32) -> Option<Self> {
+        match serial & MARKS {
+            ENDED => Some(Self::Ended),
+            MOVED => Some(Self::Moved),
+            _ => None,
+        }
+    }
+}
+
+/// The droppers' side.
+impl<T> Frames<'_, T> {
+    /// Notes that a frame is not to be seen any more.
+    pub(crate) fn note_gone(self, key: Key, why: Gone) {
+        if key.slot() > LAST_KEPT {
+            lock(&self.beside.extras_or_insert().gone).push((key, why));
+            self.turn.set(GONE);
+            return;
+        }
+        let mark = match why {
+            Gone::Ended => ENDED,
+            Gone::Moved => MOVED,
+        };
+        let marked = self.beside.slot(key.slot()).is_some_and(|slot| {
+            let marked = slot.serial.compare_exchange(
+                key.serial(),
+                key.serial() & !MARKS | mark,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            marked.is_ok()
+        });
+        if marked {
+            self.turn.set(GONE);
+        }
+    }
+
+    /// Forgets what was noted about frames that could not be marked.
+    pub(crate) fn forget_gone(self) {
+        if let Some(extras) = self.beside.extras() {
+            lock(&extras.gone).clear();
+        }
+    }
+}
+
+/// The owner's side.
+impl<'a, T> Frames<'a, T> {
+    /// Takes off what has ended elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[inline]
+    pub(crate) unsafe fn take_off_gone(self) {
+        if self.turn.has(GONE) {
+            // SAFETY: the caller is the owner.
+            unsafe { self.take_off_all_gone() };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    #[cold]
+    #[inline(never)]
+    unsafe fn take_off_all_gone(self) {
+        // Before the marks are looked at: whoever makes one after that sets it again.
+        self.turn.clear(GONE);
+        if let Some(table) = self.beside.table() {
+            // SAFETY: the caller is the owner.
+            drop(unsafe { self.take_off_marked(table) });
+        }
+    }
+
+    /// Returns what is to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner.
+    unsafe fn take_off_marked(self, table: &Table) -> Vec<Waker> {
+        let used = table.used.load(Ordering::Relaxed);
+        let slots = || (1..).zip(self.beside.slots(used));
+        let mut noted: Vec<(Key, Gone)> = slots()
+            .filter_map(|(number, slot)| slot.gone(number))
+            .collect();
+        // Until they are off the table: a reader that no longer finds a frame on the list does not find it
+        // in the table either.
+        let mut list = self.list(used);
+        noted.extend(list.iter_mut().flat_map(|list| list.drain(..)));
+        let parents = slots().map(|(number, slot)| {
+            let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
+            (slot.key(number), Key(parent))
+        });
+        let gone: Vec<Found<'_>> = all_gone(&noted, parents)
+            .into_iter()
+            .filter_map(|key| {
+                let slot = self.beside.slot(key.slot())?;
+                (slot.key(key.slot()) == key).then(|| Found::new(key, slot))
+            })
+            .collect();
+        // In one change: nobody sees what is inside of a frame without that.
+        table.change(|| gone.iter().for_each(|found| table.take_off(found)));
+        // SAFETY: the caller is the owner.
+        let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
+        gone.iter().filter_map(forget).collect()
+    }
+
+    /// The list of those in slots that cannot be marked, if there are such slots.
+    pub(super) fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
+        let extras = (used > LAST_KEPT).then(|| self.beside.extras())??;
+        Some(lock(&extras.gone))
+    }
+}
+
+/// The frames that are noted, and those below one that has moved. `parents` are all frames, each
+/// with its parent.
+pub(super) fn all_gone(
+    noted: &[(Key, Gone)],
+    parents: impl Iterator<Item = (Key, Key)>,
+) -> BTreeSet<Key> {
+    let mut gone: BTreeSet<Key> = noted.iter().map(|(key, _)| *key).collect();
+    let moved = noted.iter().filter(|(_, why)| *why == Gone::Moved);
+    let mut moved: Vec<Key> = moved.map(|(key, _)| *key).collect();
+    if moved.is_empty() {
+        return gone;
+    }
+    let below: BTreeSet<(Key, Key)> = parents.map(|(key, parent)| (parent, key)).collect();
+    while let Some(parent) = moved.pop() {
+        let children = below.range((parent, Key(0))..=(parent, Key(u64::MAX)));
+        moved.extend(
+            children
+                .map(|(_, child)| *child)
+                .filter(|child| gone.insert(*child)),
+        );
+    }
+    gone
+}

@@ -1,0 +1,150 @@
+//! A place for a frame, and what identifies the one that is in it.
+
+use std::num::NonZeroU64;
+use std::ptr::{self, NonNull};
+
+use super::Gone;
+use crate::origin::{self, FrameMeta};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::task::stamp::Stamp;
+
+/// Identifies a frame of a task: a slot and a serial number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(super) u64);
+
+impl Key {
+    /// The task itself, as the parent of its outermost frames.
+    pub(crate) const TASK: Self = Self(0);
+
+    pub(super) fn new(slot: u32, serial: u32) -> Self {
+        Self(u64::from(slot) << 32 | u64::from(serial))
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn slot(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    pub(super) fn serial(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// The last bits of a serial number: the frame is there. Those of a slot without one are 0.
+pub(super) const LIVE: u32 = 0b01;
+/// [`Gone::Ended`].
+pub(super) const ENDED: u32 = 0b10;
+/// [`Gone::Moved`].
+pub(super) const MOVED: u32 = 0b11;
+pub(super) const MARKS: u32 = 0b11;
+
+pub(crate) struct Slot {
+    /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
+    pub(super) identity: AtomicPtr<FrameMeta>,
+    /// See [`Stamp`].
+    pub(super) stamp: AtomicU64,
+    /// The key of the parent. While there is no frame in it, the number of the next free slot.
+    pub(super) parent: AtomicU64,
+    pub(super) serial: AtomicU32,
+    /// The tick in which it was first suspended, see [`Tick`](crate::task::clock::Tick).
+    pub(super) since: AtomicU32,
+}
+
+/// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) in a slot.
+pub(super) static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+/// The same, of a frame that may not be suspended for as long as it likes.
+pub(super) static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+
+#[inline(always)]
+pub(super) fn is_limited(meta: &FrameMeta) -> bool {
+    origin::any_limits() && meta.limit() > 0
+}
+
+pub(super) fn is_dynamic(meta: *const FrameMeta) -> bool {
+    ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
+}
+
+/// In the parent field of a slot: the frame has a waker of its own.
+pub(super) const OWN_WAKER: u64 = 1 << 63;
+
+impl Slot {
+    /// The key of the frame that is in it, or was.
+    #[inline]
+    pub(super) fn key(&self, number: u32) -> Key {
+        let serial = self.serial.load(Ordering::Relaxed);
+        Key::new(number, serial & !MARKS | LIVE)
+    }
+
+    /// What is in it, if that is not to be seen any more.
+    pub(super) fn gone(&self, number: u32) -> Option<(Key, Gone)> {
+        let serial = self.serial.load(Ordering::Acquire);
+        let why = Gone::of_mark(serial)?;
+        Some((Key::new(number, serial & !MARKS | LIVE), why))
+    }
+
+    /// Whether this frame is in it. No other has the same serial number.
+    #[inline]
+    pub(super) fn is(&self, key: Key) -> bool {
+        self.serial.load(Ordering::Relaxed) == key.serial()
+    }
+
+    /// For models.
+    #[cfg(all(test, tasktrace_loom))]
+    pub(in crate::task) fn has_frame(&self) -> bool {
+        !self.identity.load(Ordering::Relaxed).is_null()
+    }
+
+    pub(in crate::task) fn free() -> Self {
+        Self {
+            identity: AtomicPtr::new(ptr::null_mut()),
+            stamp: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            serial: AtomicU32::new(0),
+            since: AtomicU32::new(0),
+        }
+    }
+}
+
+/// Where a frame was filed.
+#[derive(Clone, Copy)]
+pub(crate) struct Filed {
+    /// That of a frame, so not 0: then two registers are enough for an `Option`.
+    pub(super) key: NonZeroU64,
+    /// If that stays there for as long as the record does.
+    pub(crate) slot: Option<SlotRef>,
+}
+
+impl Filed {
+    #[inline(always)]
+    pub(crate) fn key(self) -> Key {
+        Key(self.key.get())
+    }
+}
+
+/// A slot that stays where it is for as long as the record does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotRef(pub(super) NonNull<Slot>);
+
+impl SlotRef {
+    /// Notes that a frame has been polled, if it is here, below this parent, and without a waker of
+    /// its own. Whether it is.
+    ///
+    /// # Safety
+    ///
+    /// The slot is one of a record that is still there, and the caller is its owner.
+    #[inline(always)]
+    pub(crate) unsafe fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
+        // SAFETY: as asserted by the caller.
+        let slot = unsafe { self.0.as_ref() };
+        let is_it = slot.is(key) && slot.parent.load(Ordering::Relaxed) == parent.0;
+        if is_it {
+            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+        }
+        is_it
+    }
+}
