@@ -129,7 +129,7 @@ fn enter_first_root(
     match head.link().make(local, head, name) {
         Some(record) => {
             record.note_poll();
-            run(local, head.link(), record, false, body, cx)
+            run(local, head.link(), record, cx.waker(), false, body, cx)
         }
         None => body.poll(cx),
     }
@@ -155,11 +155,12 @@ fn enter_root(
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
+    let waker = cx.waker();
     // SAFETY: whoever has the link of a task is its poller.
-    match unsafe { record.usual_poll(local.usual.get(), cx.waker()) } {
+    match unsafe { record.usual_poll(local.usual.get(), waker) } {
         Some(stamp) => {
             record.note_poll_of(stamp);
-            run(local, link, record, true, body, cx)
+            run(local, link, record, waker, true, body, cx)
         }
         None => enter_unusual_root(local, link, record, body, cx),
     }
@@ -178,7 +179,8 @@ fn enter_unusual_root(
         return poll(link, false, body, cx);
     }
     record.note_poll();
-    run(local, link, record, record.has_waker(), body, cx)
+    let (waker, has_waker) = (cx.waker(), record.has_waker());
+    run(local, link, record, waker, has_waker, body, cx)
 }
 
 /// Polls the body of a task, outside of any other, in a poll that has been noted, and of which there is nothing
@@ -188,23 +190,25 @@ fn run(
     local: &Local,
     link: &Link,
     record: &Record,
+    waker: &Waker,
     has_waker: bool,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let scope = Scope::outermost(record, cx.waker());
+    let scope = Scope::outermost(link, record, waker);
     let on_panic = OnPanic(scope.polled());
     let result = scope.enter(local, || body.poll(cx));
     on_panic.disarm();
+    // All from the scope again, so that no registers have to be saved for it.
     if result.is_pending() {
-        // From the scope again, so that no register has to be saved for it. So is the waker.
         let record = *scope.polled();
         record.note_settled();
         if !has_waker {
             end_first_poll(record, scope.waker());
         }
     } else {
-        link.finish();
+        // SAFETY: it is an outermost one.
+        unsafe { scope.link_unchecked() }.finish();
     }
     result
 }

@@ -20,6 +20,8 @@ const _: () = assert!(align_of::<FrameMeta>() > DYNAMIC && align_of::<Dynamic>()
 impl NameRef {
     /// Of a scope that has none.
     pub(super) const NONE: Self = Self(ptr::null());
+    /// Of one that has none, in an [unusual](super::scope::Unusual) poll. No name is this address.
+    pub(super) const UNUSUAL: Self = Self(ptr::without_provenance(DYNAMIC));
 
     #[inline]
     pub(crate) fn of_static(meta: &'static FrameMeta) -> Self {
@@ -28,7 +30,12 @@ impl NameRef {
 
     #[inline(always)]
     pub(super) fn is_none(self) -> bool {
-        self.0.is_null()
+        self.0.addr() <= DYNAMIC
+    }
+
+    #[inline(always)]
+    pub(super) fn is_unusual(self) -> bool {
+        self.0.addr() == DYNAMIC
     }
 
     /// The static description, if there is no more to it.

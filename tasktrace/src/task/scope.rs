@@ -16,6 +16,7 @@ use std::task::Waker;
 
 use super::frame::Head;
 use super::frames::{Filed, Key};
+use super::link::Link;
 use super::local::{self, Local};
 use super::name::NameRef;
 use super::record::Record;
@@ -29,9 +30,9 @@ pub(super) struct Scope<'a> {
     mark: Mark,
     /// The task, or that of the frame.
     record: &'a Record,
-    /// What a frame is known by: none of a task.
+    /// What a frame is known by. Of a task, whether the poll is [`Unusual`].
     name: NameRef,
-    /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or null.
+    /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or the [`Link`] of its future.
     subject: *const (),
     /// What it is polled with.
     waker: &'a Waker,
@@ -93,26 +94,23 @@ pub(super) fn current_task() -> Option<super::TaskId> {
 impl<'a> Scope<'a> {
     #[inline(always)]
     fn kind(&self) -> Kind<'a> {
-        if !self.name.is_none() {
-            // SAFETY: a scope with a name is that of a head, which is there for as long as `'a`.
-            return Kind::Frame(unsafe { &*self.subject.cast() });
-        }
-        // SAFETY: any other has null, or what is there for as long as `'a`.
-        match unsafe { self.subject.cast::<Unusual>().as_ref() } {
+        match self.head() {
+            Some(head) => Kind::Frame(head),
+            // SAFETY: it is what is unusual, and there for as long as `'a`.
+            None if self.name.is_unusual() => Kind::Unusual(unsafe { &*self.subject.cast() }),
             None => Kind::Task,
-            Some(unusual) => Kind::Unusual(unusual),
         }
     }
 
-    /// The scope of a poll of a task outside of any other, by the function into which this is
+    /// The scope of a poll of the task of `link` outside of any other, by the function into which this is
     /// inlined.
     #[inline(always)]
-    pub(super) fn outermost(record: &'a Record, waker: &'a Waker) -> Self {
+    pub(super) fn outermost(link: &'a Link, record: &'a Record, waker: &'a Waker) -> Self {
         Self {
             mark: Mark::here(),
             record,
             name: NameRef::NONE,
-            subject: ptr::null(),
+            subject: ptr::from_ref(link).cast(),
             waker,
             parent: Cell::new(ptr::null()),
             of: PhantomData,
@@ -125,7 +123,7 @@ impl<'a> Scope<'a> {
         Self {
             mark: Mark::here(),
             record,
-            name: NameRef::NONE,
+            name: NameRef::UNUSUAL,
             subject: ptr::from_ref(unusual).cast(),
             waker,
             parent: Cell::new(innermost()),
@@ -339,12 +337,21 @@ impl<'a> Scope<'a> {
         unsafe { &*self.subject.cast() }
     }
 
+    /// The link of the task.
+    ///
+    /// # Safety
+    ///
+    /// The scope is an [`outermost`](Self::outermost) one.
     #[inline(always)]
-    pub(super) fn head(&self) -> Option<&Head> {
-        match self.kind() {
-            Kind::Task | Kind::Unusual(_) => None,
-            Kind::Frame(head) => Some(head),
-        }
+    pub(super) unsafe fn link_unchecked(&self) -> &'a Link {
+        // SAFETY: as asserted by the caller, it is that, which is there for as long as `'a`.
+        unsafe { &*self.subject.cast() }
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self) -> Option<&'a Head> {
+        // SAFETY: a scope with a name is that of a head.
+        (!self.is_task()).then(|| unsafe { self.head_unchecked() })
     }
 
     #[inline]

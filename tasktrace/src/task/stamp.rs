@@ -36,8 +36,8 @@ impl Stamp {
     /// Of the next poll, which goes on. And whether the numbers begin again with it.
     #[inline]
     pub(super) fn next(self, now: Tick) -> (Self, bool) {
-        let before = (self.0 | RUNNING) as u32;
-        let (next, begin_again) = before.overflowing_add(NEXT);
+        // In one step, as the last poll has ended.
+        let (next, begin_again) = (self.0 as u32).overflowing_add(NEXT | RUNNING as u32);
         (
             Self(u64::from(now.0) << TICK | u64::from(next)),
             begin_again,
