@@ -137,10 +137,11 @@ fn by_a_task_in_another() {
         tasktrace::traced(nested_inside(go, tell)).0.await;
     }
 
-    let reports = Reports::of("by_a_task_in_another::nested_", watchdog());
     let ((go, wait), (tell, told)) = (mpsc::channel(), mpsc::channel());
     let thread = std::thread::spawn(|| current_thread().block_on(nested_around(wait, tell)));
     let task = told.recv().unwrap();
+    // Not before: until then it is the one around it that is polled, for as long as it takes.
+    let reports = Reports::of("by_a_task_in_another::nested_", watchdog());
     for _ in 0..2 {
         reports.next_is(Stall::Blocked, Began, &task);
         go.send(()).unwrap();
