@@ -351,7 +351,9 @@ mod contention {
         let asker = std::thread::spawn(|| {
             for _ in 0..1000 {
                 for tree in outlines(&snapshot(), module_path!()) {
-                    assert!(["work", "work(inner)"].contains(&&*tree), "{tree}");
+                    let is_known = ["work", "work(inner)"].contains(&&*tree);
+                    // The task may have been stopped in the middle of a change.
+                    assert!(is_known || tree.contains("ask again"), "{tree}");
                 }
             }
         });
