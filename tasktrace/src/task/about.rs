@@ -143,8 +143,7 @@ impl AboutCell {
         Known::More(unsafe { &*without_flags(about) })
     }
 
-    /// Whether the task has a limit, of this many ticks or fewer. It is, if that is not known. Also without a
-    /// reference to the record.
+    /// Whether the task may have a limit, of this many ticks or fewer. Also without a reference to the record.
     pub(super) fn may_be_limited_to(&self, ticks: u32) -> bool {
         let about = self.0.load(Ordering::Relaxed);
         if about.addr() & MORE != 0 {

@@ -351,9 +351,9 @@ mod contention {
         let asker = std::thread::spawn(|| {
             for _ in 0..1000 {
                 for tree in outlines(&snapshot(), module_path!()) {
-                    let is_known = ["work", "work(inner)"].contains(&&*tree);
-                    // The task may have been stopped in the middle of a change.
-                    assert!(is_known || tree.contains("ask again"), "{tree}");
+                    // The last, if the task was stopped in the middle of a change.
+                    let unread = "work((its frames were changing all the time: ask again))";
+                    assert!(["work", "work(inner)", unread].contains(&&*tree), "{tree}");
                 }
             }
         });
