@@ -80,31 +80,34 @@ use crate::validate::Macro;
 ///
 /// - `"…", arguments…`: a label, as above.
 /// - `name = "…"`: a name to show with the function, the same for all of its calls.
-/// - `stalled_after = "5s"`: how long a call may wait before it counts as stalled. See
-///   [below](#limits).
+/// - `wait_limit = "5s"`: how long a call may wait. See [below](#limits). It was called `stalled_after`,
+///   which is deprecated.
 /// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. A macro that writes the attribute for its users passes
 ///   `crate = $crate::…`.
-/// - `skip`, alone: leaves everything as it is.
+/// - `skip`, alone: leaves everything as it is. It is for functions in an `impl`, a trait or a module with the attribute,
+///   see [below](#on-everything-in-a-block-a-trait-or-a-module). On a function of its own it changes nothing, and is
+///   allowed, so that a function can be moved, or a macro write it.
 ///
 /// With a label, the others stand before it or after all of its arguments.
 ///
 /// # Limits
 ///
-/// `stalled_after` is the limit of one function, where that of the whole program does not fit: a
-/// call of it that waits for longer than this counts as stalled.
+/// `wait_limit` is the limit of one function: a watchdog reports a call of it that waits for longer than
+/// this. A task in which there is such a function is left out of account by the limit of the whole
+/// program, `watchdog().wait_limit(…)`.
 ///
 /// ```
 /// use tasktrace::traced;
 ///
 /// // Waits for the next message, which may be hours away.
-/// #[traced("{peer}", stalled_after = "1d")]
+/// #[traced("{peer}", wait_limit = "1d")]
 /// async fn receive(peer: &str) {
 ///     # let _ = peer;
 ///     tokio::task::yield_now().await;
 /// }
 ///
 /// // Is told at once that it is done.
-/// #[traced(stalled_after = "500ms")]
+/// #[traced(wait_limit = "500ms")]
 /// async fn acknowledge() {
 ///     tokio::task::yield_now().await;
 /// }
@@ -224,7 +227,8 @@ use crate::validate::Macro;
 /// # Beside other attributes
 ///
 /// It stands above or below `#[tokio::main]`, `#[tokio::test]` and `#[tracing::instrument]`, as you
-/// like; on methods of what has an `#[async_trait]`, and above or below it:
+/// like, and so with the `main` and `test` of other runtimes; on methods of what has an
+/// `#[async_trait]`, and above or below it:
 ///
 /// ```
 /// use tasktrace::traced;
@@ -253,6 +257,11 @@ use crate::validate::Macro;
 /// Under `#[async_trait]`, a label cannot name what a pattern among the parameters binds, such as
 /// `(a, b): (u32, u32)`: there it is bound after the label.
 ///
+/// Below an attribute that has made a plain function of an `async fn`, it looks for the async block that
+/// this hands to a `block_on`, a `run` or the like, or for the one `async fn` in it. Where there is none,
+/// it is an error, and `#[traced]` goes above that attribute. So it does with an attribute that copies
+/// others to what it makes, such as `#[mockall::automock]`.
+///
 /// # What it changes
 ///
 /// The body becomes a future in the function's own, and is polled through a frame. Without a label
@@ -266,7 +275,7 @@ use crate::validate::Macro;
 /// # Errors
 ///
 /// Anything else under the attribute, and any other argument, is an error at compile time, and so
-/// are a label together with a `name`, either of them or `stalled_after` on what is not a function,
+/// are a label together with a `name`, either of them or `wait_limit` on what is not a function,
 /// and a module in a file of its own, whose content the attribute cannot see.
 #[proc_macro_attribute]
 pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -321,7 +330,8 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Signals
 ///
-/// `dump_on_signal` names the signal, or leaves it to `tasktrace` which one it is:
+/// `dump_on_signal` names the signal, or leaves it to `tasktrace` which one it is. Most signals end a program
+/// before `main` has begun, and after `exec`: see the function `tasktrace::dump_on_signal`.
 ///
 /// ```
 /// #[tasktrace::main(flavor = "current_thread", dump_on_signal = "SIGUSR2")]
@@ -401,6 +411,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// The time is that of the whole function: the runtime is built in it, and shut down. What an
 /// attribute between this one and the function adds, such as to wait for other tests, is not a part
 /// of it.
+///
+/// A test fails by a panic at the next poll of its body, or when its function returns. If its thread stays blocked it
+/// can do neither: its report is printed, and after a few seconds the process ends, and with it all other tests.
 ///
 /// # Errors
 ///

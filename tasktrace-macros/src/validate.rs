@@ -44,7 +44,13 @@ pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
             "accepts an `async fn` with a body, and this one has none",
         ),
         NotAFunction::Other(keyword) => {
-            attribute.error(&keyword, &format!("{accepts}, not this `{keyword}`"))
+            let hint = match attribute {
+                Macro::Traced => {
+                    ". If another attribute has made it, put `#[traced]` above that attribute"
+                }
+                Macro::Main | Macro::Test => "",
+            };
+            attribute.error(&keyword, &format!("{accepts}, not this `{keyword}`{hint}"))
         }
         NotAFunction::Invalid(error) => {
             let complaint = format!("{accepts}: {error}");
@@ -59,7 +65,8 @@ pub(crate) fn not_async(function: &Function) -> Error {
     Macro::Traced.error(
         function.sig.fn_token,
         "accepts an `async fn`, a `fn` that ends with an `async` block, and one that returns \
-         `impl Future` or `Pin<Box<dyn Future>>`",
+         `impl Future` or `Pin<Box<dyn Future>>`. If this was an `async fn`, put `#[traced]` above \
+         the attribute that runs this function",
     )
 }
 
@@ -74,10 +81,13 @@ pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
             format!("a label is that of a function, not of this `{keyword}`"),
         ));
     }
-    if let Some(duration) = &args.stalled_after {
+    if let Some(limit) = &args.wait_limit {
         return Err(Error::new_spanned(
-            duration,
-            format!("`stalled_after` is for a function, not for this `{keyword}`"),
+            &limit.duration,
+            format!(
+                "`{}` is for a function, not for this `{keyword}`",
+                limit.key
+            ),
         ));
     }
     if container.has_content() {

@@ -1,10 +1,22 @@
 //! Where tasks and frames come from, as far as it is known without symbols.
 
+mod future;
+mod interned;
+mod name;
+mod title;
+
 use core::fmt;
 use core::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use interned::interned;
+
+pub(crate) use name::{Name, split as split_name};
+pub(crate) use title::Title;
+#[cfg(feature = "cli")]
+pub(crate) use title::is_function;
 
 /// The clock by which tasks are timed goes in steps, counted from 1.
 pub(crate) const STEP: Duration = Duration::from_millis(10);
@@ -18,7 +30,7 @@ pub struct FrameMeta {
     line: u32,
     column: u32,
     /// In nanoseconds.
-    stalled_after: Option<u64>,
+    wait_limit: Option<u64>,
     /// The same in steps of the clock by which tasks are timed, at least as long. 0 if there is no limit.
     limit: u32,
 }
@@ -38,15 +50,23 @@ impl FrameMeta {
             file,
             line,
             column,
-            stalled_after: None,
+            wait_limit: None,
             limit: 0,
         }
     }
 
-    /// A call that waits for so many nanoseconds is stalled.
+    /// Former name of `wait_limit`. `#[traced(stalled_after = "…")]` expands to a call of it with the span of the
+    /// argument, so that the compiler warns there.
     #[must_use]
-    pub const fn stalled_after(mut self, nanos: u64) -> Self {
-        self.stalled_after = Some(nanos);
+    #[deprecated(note = "the argument is called `wait_limit`")]
+    pub const fn stalled_after(self, nanos: u64) -> Self {
+        self.wait_limit(nanos)
+    }
+
+    /// A call may wait for so many nanoseconds.
+    #[must_use]
+    pub const fn wait_limit(mut self, nanos: u64) -> Self {
+        self.wait_limit = Some(nanos);
         let steps = nanos.div_ceil(STEP.as_nanos() as u64);
         self.limit = if steps < u32::MAX as u64 {
             steps as u32
@@ -87,6 +107,16 @@ pub(crate) enum Origin {
     Call {
         /// The type of the future: for an async fn its path.
         future: &'static str,
+        location: &'static Location<'static>,
+    },
+    /// A future that is called by a name of ours, whatever its function is.
+    #[cfg_attr(
+        not(feature = "tower"),
+        expect(dead_code, reason = "only services have such")
+    )]
+    Named {
+        what: &'static str,
+        /// Where it was decided.
         location: &'static Location<'static>,
     },
     /// A future of ours that waits for other tasks, and does nothing else.
@@ -210,10 +240,10 @@ impl Identity {
 
     /// For how long the frame may be suspended, if there is a limit to that. What is also a task
     /// has it there.
-    pub(crate) fn stalled_after(&self) -> Option<Duration> {
+    pub(crate) fn wait_limit(&self) -> Option<Duration> {
         match self {
             Self::Dynamic(dynamic) if !matches!(dynamic.awaits, Awaits::Nothing) => None,
-            _ => self.origin().stalled_after(),
+            _ => self.origin().wait_limit(),
         }
     }
 
@@ -269,6 +299,10 @@ impl Origin {
                 let [at, length] = text(what);
                 [2, at, length, place(location)]
             }
+            Self::Named { what, location } => {
+                let [at, length] = text(what);
+                [3, at, length, place(location)]
+            }
         }
     }
 
@@ -276,9 +310,9 @@ impl Origin {
     pub(crate) fn address(self) -> usize {
         match self {
             Self::Function(meta) => std::ptr::from_ref(meta).addr(),
-            Self::Call { location, .. } | Self::Wait { location, .. } => {
-                std::ptr::from_ref(location).addr()
-            }
+            Self::Call { location, .. }
+            | Self::Named { location, .. }
+            | Self::Wait { location, .. } => std::ptr::from_ref(location).addr(),
         }
     }
 
@@ -296,15 +330,15 @@ impl Origin {
     pub(crate) fn given_name(self) -> Option<&'static str> {
         match self {
             Self::Function(meta) => meta.name,
-            Self::Call { .. } | Self::Wait { .. } => None,
+            Self::Call { .. } | Self::Named { .. } | Self::Wait { .. } => None,
         }
     }
 
-    /// How long a call may wait before it is stalled, where the function says so.
-    pub(crate) fn stalled_after(self) -> Option<Duration> {
+    /// Returns the limit that the function sets for its waits.
+    pub(crate) fn wait_limit(self) -> Option<Duration> {
         match self {
-            Self::Function(meta) => meta.stalled_after.map(Duration::from_nanos),
-            Self::Call { .. } | Self::Wait { .. } => None,
+            Self::Function(meta) => meta.wait_limit.map(Duration::from_nanos),
+            Self::Call { .. } | Self::Named { .. } | Self::Wait { .. } => None,
         }
     }
 
@@ -314,34 +348,52 @@ impl Origin {
             // The item is declared in the function, or in the body that an attribute made of it.
             Self::Function(meta) => {
                 let path = (meta.path)();
-                trim_closures(
-                    path.rsplit_once("::")
-                        .map_or(path, |(function, _item)| function),
-                )
+                let path = path
+                    .rsplit_once("::")
+                    .map_or(path, |(function, _item)| function);
+                match plain(path) {
+                    Some(path) => path,
+                    None => interned(path, 0, || future::shorten(name::split(path).function)),
+                }
             }
-            Self::Call { future, .. } => trim_closures(future),
-            Self::Wait { what, .. } => what,
+            Self::Call { future, location } => match plain(future) {
+                Some(path) => path,
+                // Whose type tells nothing is known by its place.
+                None => interned(future, std::ptr::from_ref(location).addr(), || {
+                    future::name(future).unwrap_or_else(|| {
+                        let (file, line) = (location.file(), location.line());
+                        format!("(spawned at {file}:{line})")
+                    })
+                }),
+            },
+            Self::Named { what, .. } | Self::Wait { what, .. } => what,
         }
     }
 
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Function(meta) => meta.file,
-            Self::Call { location, .. } | Self::Wait { location, .. } => location.file(),
+            Self::Call { location, .. }
+            | Self::Named { location, .. }
+            | Self::Wait { location, .. } => location.file(),
         }
     }
 
     pub(crate) fn line(self) -> u32 {
         match self {
             Self::Function(meta) => meta.line,
-            Self::Call { location, .. } | Self::Wait { location, .. } => location.line(),
+            Self::Call { location, .. }
+            | Self::Named { location, .. }
+            | Self::Wait { location, .. } => location.line(),
         }
     }
 
     pub(crate) fn column(self) -> u32 {
         match self {
             Self::Function(meta) => meta.column,
-            Self::Call { location, .. } | Self::Wait { location, .. } => location.column(),
+            Self::Call { location, .. }
+            | Self::Named { location, .. }
+            | Self::Wait { location, .. } => location.column(),
         }
     }
 }
@@ -374,13 +426,18 @@ fn list(tasks: &[u64]) -> String {
     }
 }
 
-/// `krate::function::{{closure}}` is the body of the async fn `krate::function`.
-fn trim_closures(path: &str) -> &str {
+/// `krate::function` of `krate::function::{{closure}}`, which is the body of an async fn. `None` if
+/// there is more to be left out.
+fn plain(path: &'static str) -> Option<&'static str> {
+    /// So long that it need not be cut.
+    const SHORT: usize = 100;
+
     let mut path = path;
     while let Some(shorter) = path.strip_suffix("::{{closure}}") {
         path = shorter;
     }
-    path
+    let is_plain = path.contains("::") && !path.contains(['<', '{', '&', ' ']);
+    (is_plain && path.len() <= SHORT).then_some(path)
 }
 
 #[cfg(test)]
@@ -389,11 +446,11 @@ mod tests {
 
     static UNLIMITED: FrameMeta = FrameMeta::new(None, || "path", "file", 1, 2);
     static LIMITED: FrameMeta =
-        FrameMeta::new(None, || "path", "file", 1, 2).stalled_after(1_500_000_000);
+        FrameMeta::new(None, || "path", "file", 1, 2).wait_limit(1_500_000_000);
 
     #[test]
     fn limits_of_functions() {
-        let limit = |meta| Origin::Function(meta).stalled_after();
+        let limit = |meta| Origin::Function(meta).wait_limit();
         assert_eq!(limit(&UNLIMITED), None);
         assert_eq!(limit(&LIMITED), Some(Duration::from_millis(1500)));
     }

@@ -53,6 +53,7 @@ pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
 /// Wraps the body of a `main` function: always a task of its own.
 #[inline]
 pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TracedTask<F> {
+    crate::watch::panic::remember();
     TracedTask::new(About::of(Origin::Function(meta)), future)
 }
 
@@ -98,6 +99,18 @@ macro_rules! __attach {
 #[cfg(all(unix, any(feature = "attach", feature = "cli")))]
 pub use crate::attach::place;
 
+/// Says what a terminal shows, for the same program.
+#[cfg(feature = "cli")]
+pub fn is_plain(character: char) -> bool {
+    crate::escape::is_plain(character)
+}
+
+/// Returns `true` if the name of a task is that of a function, for the command line.
+#[cfg(feature = "cli")]
+pub fn is_function(name: &str) -> bool {
+    crate::origin::is_function(name)
+}
+
 /// A `test` function: how long it may take, that it runs, and its body.
 pub use crate::watch::test::{
     Current as CurrentTest, Limit, Running as RunningTest, TestBody, body as test,
@@ -122,6 +135,16 @@ pub fn live() -> (usize, usize) {
 /// Looks at all tasks as a watchdog does, each time it is called, for the benchmarks.
 pub fn looks() -> impl FnMut() -> usize {
     crate::watch::watchdog::looks()
+}
+
+/// Returns what would be reported of the tests that are running if a signal came, for the tests.
+pub fn report_tests(budget: std::time::Duration) -> Option<String> {
+    crate::watch::test::report_all("SIGTERM", budget)
+}
+
+/// How many locks of ours this thread holds, for the tests: none while anything is allocated or freed.
+pub fn held_locks() -> u32 {
+    crate::sync::held()
 }
 
 /// How many times an address has been resolved, for the tests.

@@ -1,9 +1,12 @@
 //! The synchronisation that the protocols of [`task`](crate::task) are built on: the standard
-//! library's, or
+//! library's, whose [locks](mutex) are counted, or with `--cfg tasktrace_loom` loom's, when they are being
+//! model-checked.
 //!
-//! * with `--cfg tasktrace_loom`, loom's, when they are being model-checked;
-//! * with `--cfg tasktrace_tsan`, locks that ThreadSanitizer sees through ([`tsan`]), for it to
-//!   report what is a race and nothing else.
+//! * [`mutex`]: locks, which are counted, and seen through by ThreadSanitizer with `--cfg tasktrace_tsan`.
+//! * [`inside`]: what a thread is in the middle of.
+//! * [`map`]: maps behind locks, in which nothing is allocated while they are locked.
+//!
+//! No lock is locked in a child of `fork`: see [`fork`].
 
 #[cfg(tasktrace_loom)]
 pub(crate) use loom::{
@@ -24,25 +27,26 @@ pub(crate) use std::{
     },
 };
 
-#[cfg(not(any(tasktrace_loom, tasktrace_tsan)))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
-
-#[cfg(all(tasktrace_tsan, not(tasktrace_loom)))]
-pub(crate) use tsan::{Condvar, Mutex, MutexGuard};
+#[cfg(not(tasktrace_loom))]
+pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
 
 /// For what is static, and so no part of a model.
-#[cfg(not(tasktrace_tsan))]
-pub(crate) use std::sync::{
+pub(crate) use mutex::{
     Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
 };
 
-#[cfg(tasktrace_tsan)]
-pub(crate) use tsan::{
-    Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
-};
+pub(crate) use inside::{Inside, held, is_inside};
+pub(crate) use map::Map;
 
-#[cfg(tasktrace_tsan)]
-mod tsan;
+pub(crate) mod fork;
+mod inside;
+pub(crate) mod map;
+mod mutex;
+mod wanted;
+
+pub(crate) use wanted::is_unwanted;
+#[cfg(feature = "http")]
+pub(crate) use wanted::while_wanted;
 
 #[cfg(not(tasktrace_loom))]
 pub(crate) use cell::UnsafeCell;
@@ -69,6 +73,7 @@ mod cell {
 }
 
 /// Locks also after a panic: what our locks protect is whole between any two statements.
+#[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -33,7 +33,7 @@ async fn waits_with_limit() {
     enum Here {}
     fn meta() -> &'static FrameMeta {
         static META: FrameMeta =
-            FrameMeta::new(None, type_name::<Here>, "", 0, 0).stalled_after(1_000_000_000_000);
+            FrameMeta::new(None, type_name::<Here>, "", 0, 0).wait_limit(1_000_000_000_000);
         limited(&META)
     }
     frame(meta, pending()).await

@@ -175,3 +175,8 @@ pub fn outline(trace: &Trace) -> String {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The code in the page about services likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../tasktrace/docs/services.md")]
+pub struct Services;

@@ -94,7 +94,7 @@ pub mod __private {
         name: Option<&'static str>,
         path: fn() -> &'static str,
         place: (&'static str, u32, u32),
-        stalled_after: Option<u64>,
+        wait_limit: Option<u64>,
     }
 
     impl FrameMeta {
@@ -110,13 +110,13 @@ pub mod __private {
                 name,
                 path,
                 place: (file, line, column),
-                stalled_after: None,
+                wait_limit: None,
             }
         }
 
         #[must_use]
-        pub const fn stalled_after(mut self, nanos: u64) -> Self {
-            self.stalled_after = Some(nanos);
+        pub const fn wait_limit(mut self, nanos: u64) -> Self {
+            self.wait_limit = Some(nanos);
             self
         }
     }
@@ -124,7 +124,7 @@ pub mod __private {
     pub use std::any::type_name;
 
     pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
-        let nanos = meta.stalled_after.expect("it has a limit");
+        let nanos = meta.wait_limit.expect("it has a limit");
         LIMITS.with_borrow_mut(|all| all.push(Duration::from_nanos(nanos)));
         meta
     }

@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -17,7 +18,11 @@ thread_local! {
     static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
+/// The bytes that all threads have allocated and not freed.
+static ALL_BYTES: AtomicIsize = AtomicIsize::new(0);
+
 fn count(calls: usize, bytes: isize) {
+    ALL_BYTES.fetch_add(bytes, Ordering::Relaxed);
     // Other than these, thread-locals can be gone when something is freed.
     let _ = CALLS.try_with(|count| count.set(count.get() + calls));
     let _ = BYTES.try_with(|count| count.set(count.get() + bytes));
@@ -62,6 +67,31 @@ fn kept(run: impl FnOnce()) -> isize {
     let before = BYTES.get();
     run();
     BYTES.get() - before
+}
+
+/// Fails if each of many runs keeps some bytes.
+///
+/// A request is freed by the thread that has woken its task, later than the requester has the answer. So all threads
+/// are counted. The record of a task that has been asked stays where it was freed, with a place for questions, until
+/// another task is put into it. So the first rounds of runs may keep the bytes of some such places, and later rounds
+/// find them there. What the test harness and threads of ours allocate meanwhile is little for so many runs.
+fn keeps_nothing(mut run: impl FnMut()) {
+    const RUNS: isize = 500;
+    const ROUNDS: usize = 20;
+    // Whatever is kept for the whole process is made by the first run.
+    run();
+    let mut kept_in_round = || {
+        let before = ALL_BYTES.load(Ordering::Relaxed);
+        for _ in 0..RUNS {
+            run();
+        }
+        ALL_BYTES.load(Ordering::Relaxed) - before
+    };
+    let mut kept = Vec::with_capacity(ROUNDS);
+    while kept.last().is_none_or(|last| *last >= 16 * RUNS) {
+        assert!(kept.len() < ROUNDS, "each round keeps bytes: {kept:?}");
+        kept.push(kept_in_round());
+    }
 }
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -164,12 +194,7 @@ fn a_capture_frees_what_it_has_allocated() {
         assert!(!trace.to_string().is_empty() && !format!("{trace:#}").is_empty());
         assert_eq!(trace.leaves().len(), 1);
     };
-    // What is kept for the whole process is made by the first: unwind tables, symbols, and the way to
-    // here, which is known again when it is just as deep on the stack.
-    for round in 0..100 {
-        let kept = kept(&mut capture_and_print);
-        assert!(round == 0 || kept == 0, "{kept} in round {round}");
-    }
+    keeps_nothing(&mut capture_and_print);
 }
 
 #[test]
@@ -188,10 +213,7 @@ fn a_task_frees_what_it_has_allocated() {
         assert!(handle.is_finished());
         drop((handle, trace));
     };
-    for round in 0..3 {
-        for asked in [true, false] {
-            let kept = kept(|| whole_life(asked));
-            assert!(round == 0 || kept == 0, "{kept} in round {round}");
-        }
+    for asked in [true, false] {
+        keeps_nothing(|| whole_life(asked));
     }
 }

@@ -70,7 +70,7 @@ fn used(source: &str, modules: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<
 fn modules_use_only_what_is_documented() {
     let documented = documented();
     let rows = documented.len();
-    assert_eq!(rows, 16, "the rows of the table: {documented:?}");
+    assert_eq!(rows, 18, "the rows of the table: {documented:?}");
     for (module, allowed) in &documented {
         let files = files(module);
         assert!(!files.is_empty(), "there is no module `{module}`");
@@ -112,5 +112,154 @@ fn unsafe_code_is_where_it_is_said_to_be() {
                 .any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
             assert!(allowed || !has, "{} has unsafe code", file.display());
         }
+    }
+}
+
+/// The names of the modules that users of the crate do not know, and the paths of their files.
+fn private_modules() -> (BTreeSet<String>, BTreeSet<String>) {
+    // Modules of the crate that users know, and crates.
+    let public = ["http", "hyper", "tokio", "tower", "tracing"];
+    let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    for module in documented().keys() {
+        names.insert(module.clone());
+        for file in files(module) {
+            let path = file.strip_prefix(sources()).unwrap();
+            let parts = path.with_extension("");
+            let parts = parts.iter().map(|part| part.to_str().unwrap().to_owned());
+            names.extend(parts.filter(|part| part != "mod"));
+            paths.insert(path.to_str().unwrap().to_owned());
+        }
+    }
+    names.retain(|name| !public.contains(&&**name));
+    (names, paths)
+}
+
+/// The string literals of a source, leaving comments and unit tests aside.
+fn literals(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let code: String = lines.flat_map(|line| [line, "\n"]).collect();
+    // What is escaped in them is not looked for.
+    let code = code.replace("\\\\", "").replace("\\\"", "");
+    let code = code.replace("'\"'", "");
+    let quoted = code.split('"').skip(1).step_by(2);
+    quoted.map(str::to_owned).collect()
+}
+
+/// Returns `true` if a text is about a path in this crate that users do not know.
+fn names_private_path(literal: &str, modules: &BTreeSet<String>, paths: &BTreeSet<String>) -> bool {
+    let is_file = paths.iter().any(|path| literal.contains(&**path));
+    let segments = |path: &str| -> Vec<String> {
+        let end = path.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+        let path = &path[..end.unwrap_or(path.len())];
+        path.split("::").map(str::to_owned).collect()
+    };
+    // The last is the function itself, such as `tasktrace::dump`.
+    let is_in_module = |path: &str| {
+        let segments = segments(path);
+        let (_, outer) = segments.split_last().unwrap();
+        outer.iter().any(|segment| modules.contains(segment))
+    };
+    let of_crate = literal.split("tasktrace::").skip(1).any(is_in_module);
+    // A part of a path, to be looked for in one.
+    let is_part = literal.contains("::") && modules.contains(&segments(literal)[0]);
+    is_file || of_crate || is_part
+}
+
+/// So a function can be called or put elsewhere, and what is shown stays the same.
+#[test]
+fn no_text_names_a_private_path_of_the_crate() {
+    let (modules, paths) = private_modules();
+    let names = |literal: &str| names_private_path(literal, &modules, &paths);
+    for wrong in [
+        "tasktrace::capture::waker::clone",
+        "<tasktrace::task::handle::Backtrace>",
+        "drive::enter_",
+        "dump::take::dump",
+        "task/handle.rs",
+    ] {
+        assert!(names(wrong), "{wrong}");
+    }
+    for right in [
+        "tasktrace::dump",
+        "tasktrace::TraceHandle::backtrace",
+        "tokio::task::JoinHandle",
+        "src/main.rs",
+    ] {
+        assert!(!names(right), "{right}");
+    }
+    for module in documented().keys() {
+        for file in files(module) {
+            for literal in literals(&read(&file)) {
+                assert!(
+                    !names(&literal),
+                    "{} names what may be called otherwise: {literal:?}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// Under more rights than those of the user who starts the program, that module believes no variable.
+#[test]
+fn the_environment_is_read_in_one_place() {
+    for module in documented().keys() {
+        for file in files(module) {
+            let source = read(&file);
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            let mut code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let reads = |line: &str| {
+                let at = [
+                    "std::env::var",
+                    "env::var_os",
+                    "env::vars",
+                    "temp_dir()",
+                    "getenv(",
+                ];
+                at.iter().any(|it| line.contains(it))
+            };
+            let is_the_place = file.ends_with("os/env.rs");
+            assert!(
+                is_the_place || !code.any(reads),
+                "{} reads the environment",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_has_no_placeholders() {
+    let readme = read(&sources().join("../../README.md"));
+    let lines = readme.lines().count();
+    assert!(
+        lines < 200,
+        "{lines} lines: the long parts are in tasktrace/docs"
+    );
+    // Until there is a release, and in words that are not to be filled in.
+    for wrong in ["tasktrace = \"0.", "cargo install tasktrace", "_COST"] {
+        let mut pages = vec![sources().join("../../README.md"), sources().join("lib.rs")];
+        pages.extend(files("watch"));
+        let docs = fs::read_dir(sources().join("../docs")).unwrap();
+        pages.extend(docs.map(|page| page.unwrap().path()));
+        for page in pages {
+            assert!(
+                !read(&page).contains(wrong),
+                "{wrong} in {}",
+                page.display()
+            );
+        }
+    }
+    // Each file of this repository that it links to exists.
+    let links = readme.split("](").skip(1);
+    let links = links.filter_map(|rest| rest.split([')', '#']).next());
+    for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+        let path = sources().join("../..").join(link);
+        assert!(path.exists(), "{link}");
     }
 }

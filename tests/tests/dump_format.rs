@@ -121,12 +121,14 @@ fn the_example_has_one_of_everything() {
     ];
     let examples = examples.map(|file| read(file).to_string()).concat();
     offered.retain(|word| !examples.contains(&format!("\"{word}\"")));
-    // A program lacks one of these at a time, a test is at one stage, a profile has one source, and a
-    // trace is no dump.
+    // A program lacks one of these at a time, a process can start threads or cannot, a test is at one stage, a
+    // profile has one source, and a trace is no dump.
     let others = [
         "beginning",
         "captures",
         "end",
+        "not_woken",
+        "program_file",
         "symbols",
         "tasktrace.trace/1",
     ];

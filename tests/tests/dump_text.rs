@@ -89,19 +89,18 @@ fn the_urgent_first_and_the_alike_together() {
         [
             "10 tasks: 8 suspended, 1 running, 1 never polled",
             "",
-            // Its thread has taken numbers of its own.
-            "task 33 dump_text::spin, running TIME on spinner (thread ID), 1 poll, age TIME",
-            "  ╼ dump_text::spin at PLACE",
+            "task 9 dump_text::spin, running TIME on spinner (thread ID), 1 poll, age TIME",
+            "  ╼ dump_text::spin (fn at PLACE)",
             "",
-            "task 9 dump_text::read, never polled, age TIME, spawned at PLACE",
-            "  ╼ dump_text::read at PLACE",
+            "task 10 dump_text::read, never polled, age TIME, spawned at PLACE",
+            "  ╼ dump_text::read (made at PLACE)",
             "",
             "7 tasks dump_text::session, suspended TIME, 1 poll, age TIME",
-            "  ╼ dump_text::session at PLACE",
-            "   └╼ dump_text::read at PLACE (TIME)",
+            "  ╼ dump_text::session (fn at PLACE)",
+            "   └╼ dump_text::read (fn at PLACE) (TIME)",
             "",
             "task 8 dump_text::wait, suspended TIME, 1 poll, age TIME",
-            "  ╼ dump_text::wait at PLACE",
+            "  ╼ dump_text::wait (fn at PLACE)",
         ],
         "\n{text}"
     );

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use tasktrace::{Frame, Trace, traced};
+use tasktrace::{Frame, LineIs, Trace, traced};
 
 /// The names along the first branch.
 fn names(trace: &Trace) -> Vec<&str> {
@@ -126,19 +126,20 @@ async fn calls_silent() {
 fn without_a_waker_it_is_said_where() {
     let trace = trace_of(calls_silent());
     let frame = find(&trace, "silent");
-    let place = (frame.line(), frame.wait());
-    assert_eq!(
-        place,
-        (Some(LINE_OF_SILENT), Some(tasktrace::Wait::NoWaker)),
-        "{trace}"
+    let place = (frame.line(), frame.line_is(), frame.wait());
+    let expected = (
+        Some(LINE_OF_SILENT),
+        LineIs::Definition,
+        Some(tasktrace::Wait::NoWaker),
     );
+    assert_eq!(place, expected, "{trace}");
     let text = trace.to_string();
     let line = text
         .lines()
-        .find(|line| line.contains("::silent at"))
+        .find(|line| line.contains("::silent (fn at "))
         .unwrap();
     assert!(
-        line.contains("no waker registered: nothing can wake"),
+        line.contains("no waker registered in this poll: nothing can wake it, unless it kept"),
         "{text}"
     );
     assert_eq!(text.matches("no waker").count(), 1, "{text}");

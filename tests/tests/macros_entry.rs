@@ -319,7 +319,7 @@ mod beside {
         Ok(())
     }
 
-    #[traced(crate = probe, stalled_after = "1s")]
+    #[traced(crate = probe, wait_limit = "1s")]
     #[tasktrace::test(tasktrace = probe, timeout = "5s", block_on = block_on)]
     async fn above_block_on() {}
 

@@ -73,7 +73,7 @@ mod shadowed {
         META + output
     }
 
-    #[::tasktrace::traced(stalled_after = "5s")]
+    #[::tasktrace::traced(wait_limit = "5s")]
     pub(crate) async fn limited(output: u32) -> u32 {
         META + here() + output
     }
@@ -158,7 +158,7 @@ mod bare {
         ::std::assert!(traced().await == 1);
     }
 
-    #[::tasktrace::traced("{number}", stalled_after = "1h")]
+    #[::tasktrace::traced("{number}", wait_limit = "1h")]
     pub(crate) fn returned(number: u32) -> impl ::core::future::Future<Output = u32> {
         if number == 0 {
             return ::core::future::ready(1);
@@ -186,7 +186,7 @@ mod renamed {
     #[tasktrace::traced(crate = re::export)]
     pub(crate) async fn local() {}
 
-    #[tasktrace::traced(crate = crate::renamed::re::export, stalled_after = "5s")]
+    #[tasktrace::traced(crate = crate::renamed::re::export, wait_limit = "5s")]
     pub(crate) async fn from_root() {}
 
     #[tasktrace::traced(crate = "re::export")]
@@ -194,7 +194,7 @@ mod renamed {
 
     macro_rules! exported {
         () => {
-            #[tasktrace::traced(crate = $crate::renamed::re::export, stalled_after = "5s")]
+            #[tasktrace::traced(crate = $crate::renamed::re::export, wait_limit = "5s")]
             pub(crate) async fn from_a_macro() {}
 
             #[tasktrace::traced(crate = $crate::renamed::re::export)]

@@ -59,7 +59,7 @@ fn check(profile: ProfileBuilder) {
     let known = Arc::clone(&costs);
     let profile = profile
         .every(Duration::from_millis(1))
-        .lasting(Duration::from_millis(2000))
+        .lasting(Duration::from_secs(5))
         .max_cpu(SHARE)
         .on_sample(move |progress| known.lock().unwrap().push(progress.cost()))
         .run_blocking();

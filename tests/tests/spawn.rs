@@ -422,3 +422,34 @@ fn auto_traits() {
     is_send(&set.shutdown());
     is_send(&set.join_all());
 }
+
+/// Where a task is known by the place of its spawn or by a type, its label tells more. A function tells most.
+#[test]
+fn the_label_leads_where_the_name_is_no_function() {
+    on_each(|| async {
+        let boxed: futures::future::BoxFuture<'static, ()> = Box::pin(pending());
+        let builder = |label| TaskBuilder::new().name(label);
+        let tasks = [
+            builder("shard 7").spawn(boxed),
+            builder("ann").spawn(registers_and_waits()),
+        ];
+        let typed = builder("for ever").spawn(pending::<std::convert::Infallible>());
+        for task in &tasks {
+            while task.trace_handle().state() == TaskState::NeverPolled {
+                tokio::task::yield_now().await;
+            }
+        }
+        let text = tasktrace::snapshot().to_string();
+        let id = tasks[0].trace_handle().id();
+        let start = format!("task {id} \"shard 7\" (spawned at tests/tests/spawn.rs:");
+        assert!(text.contains(&start), "{text}");
+        let id = tasks[1].trace_handle().id();
+        let start = format!("task {id} spawn::registers_and_waits \"ann\", ");
+        assert!(text.contains(&start), "{text}");
+        let id = typed.trace_handle().id();
+        let start = format!("task {id} \"for ever\" core::future::");
+        assert!(text.contains(&start), "{text}");
+        tasks.iter().for_each(|task| task.abort());
+        typed.abort();
+    });
+}

@@ -98,6 +98,133 @@ fn without_a_runtime() {
     assert_eq!(tasktrace::dump_blocking(budget).untraced(), Some(3));
 }
 
+/// The counts, with the task that each is named by.
+fn of_runtimes(dump: &tasktrace::Dump) -> Vec<(u64, usize)> {
+    let untraced = dump.untraced_by_runtime().iter();
+    untraced
+        .map(|it| (it.runtime_of().unwrap().get(), it.count()))
+        .collect()
+}
+
+/// Returns the counts for the runtime of this test, without those for runtimes of other tests.
+fn of_runtime(dump: &tasktrace::Dump, first: u64) -> Option<usize> {
+    let all = of_runtimes(dump);
+    let mine = all.iter().find(|(task, _)| *task == first);
+    mine.map(|(_, count)| *count)
+}
+
+#[test]
+fn a_plain_thread_is_told_of_the_runtimes_of_all_tasks() {
+    let budget = Duration::from_secs(2);
+    for runtime in [current_thread(), multi_thread()] {
+        runtime.block_on(async {
+            let (body, handle) = tasktrace::traced(async {
+                let _tasks = three_untraced().await;
+                let first = tasktrace::current().unwrap().id().get();
+                let asked = std::thread::spawn(move || {
+                    (tasktrace::snapshot(), tasktrace::dump_blocking(budget))
+                });
+                let asked = tokio::task::spawn_blocking(|| asked.join().unwrap());
+                let (snapshot, dump) = asked.await.unwrap();
+                for dump in [snapshot, dump, tasktrace::dump().await] {
+                    // `spawn_blocking` is one of the runtime's tasks, and is done by the time of the last.
+                    let count = of_runtime(&dump, first).unwrap();
+                    assert!((3..=4).contains(&count), "{dump}");
+                    let sentence = format!(
+                        "{count} more tokio tasks on the runtime of task {first} are not traced"
+                    );
+                    let text = dump.to_string();
+                    assert!(text.contains(&sentence), "{text}");
+                    let advice = text.lines().nth(1).unwrap();
+                    assert!(advice.contains("`tasktrace::spawn`"), "{text}");
+                    assert!(advice.contains("`#[traced]`"), "{text}");
+                    let json = dump.json().to_string();
+                    let field = format!("{{\"runtime_of\":{first},\"count\":{count}}}");
+                    assert!(json.contains(&field), "{json}");
+                }
+            });
+            body.await;
+            drop(handle);
+        });
+    }
+}
+
+/// Whether a handle of this runtime is kept by anybody but the runtime: then so is what it captures.
+#[test]
+fn counting_tasks_does_not_keep_a_runtime_alive() {
+    use std::sync::{Arc, Weak};
+
+    let kept: Vec<Weak<()>> = (0..8)
+        .map(|workers| {
+            let captured = Arc::new(());
+            let weak = Arc::downgrade(&captured);
+            let mut builder = match workers {
+                0..4 => tokio::runtime::Builder::new_current_thread(),
+                _ => tokio::runtime::Builder::new_multi_thread(),
+            };
+            let builder = builder.worker_threads(2);
+            let runtime = builder
+                .on_thread_start(move || _ = &captured)
+                .build()
+                .unwrap();
+            // The handle outlives the runtime. What it is of does not keep the runtime.
+            let handle = runtime.block_on(async {
+                let (polled, mut all_polled) = mpsc::unbounded_channel();
+                let first = tasktrace::spawn(attributed(polled.clone()));
+                let rest: Vec<_> = (0..5)
+                    .map(|_| tasktrace::spawn(attributed(polled.clone())))
+                    .collect();
+                for _ in 0..6 {
+                    all_polled.recv().await.unwrap();
+                }
+                // The witness, most likely, ends before the others.
+                first.abort();
+                assert!(first.await.unwrap_err().is_cancelled());
+                let _dump = tasktrace::dump().await;
+                rest[4].trace_handle().clone()
+            });
+            drop(runtime);
+            drop(handle);
+            weak
+        })
+        .collect();
+    assert!(kept.iter().all(|weak| weak.upgrade().is_none()));
+}
+
+#[test]
+fn another_task_takes_over_from_one_that_has_ended() {
+    let runtime = multi_thread();
+    let (first, tasks) = runtime.block_on(async {
+        let mut tasks = three_untraced().await;
+        let (polled, mut all_polled) = mpsc::unbounded_channel();
+        let short: Vec<_> = (0..4)
+            .map(|_| tasktrace::spawn(attributed(polled.clone())))
+            .collect();
+        let long = tasktrace::spawn(attributed(polled.clone()));
+        for _ in 0..5 {
+            all_polled.recv().await.unwrap();
+        }
+        // All that were traced end but one, in the order in which they were the first to be.
+        tasks.detach_all();
+        for task in short {
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        (long.trace_handle().id().get(), long)
+    });
+    // tokio counts a task a little longer than until it is joined.
+    let is_known = |dump: &tasktrace::Dump| {
+        let known = of_runtimes(dump);
+        known
+            .iter()
+            .any(|(task, count)| *task <= first && *count == 3)
+    };
+    while !is_known(&tasktrace::snapshot()) {
+        std::thread::yield_now();
+    }
+    drop(tasks);
+}
+
 #[test]
 fn of_the_runtime_that_asks() {
     let (one, other) = (multi_thread(), current_thread());

@@ -59,7 +59,7 @@ fn events() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let _watchdog = tasktrace::watchdog()
         .every(Duration::from_millis(10))
-        .stalled_after(Duration::from_millis(50))
+        .starved_after(Duration::from_millis(50))
         .start();
     let (future, handle) = tasktrace::traced(kept());
     let next = || {

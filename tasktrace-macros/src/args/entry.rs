@@ -108,7 +108,15 @@ impl Written {
                 }
                 self.attach = Some(key);
             }
-            _ => return self.tokio.parse_one(input),
+            Some(other) => {
+                if let Some(meant) = meant(other) {
+                    let key = input.call(Ident::parse_any)?;
+                    let message = format!("there is no argument `{key}`: is `{meant}` meant?");
+                    return Err(Error::new_spanned(&key, message));
+                }
+                return self.tokio.parse_one(input);
+            }
+            None => return self.tokio.parse_one(input),
         }
         comma(input)
     }
@@ -127,6 +135,36 @@ impl Written {
             attach: self.attach,
         })
     }
+}
+
+/// The argument of ours that is meant by a name that is not quite it. Tokio would list its own.
+fn meant(name: &str) -> Option<&'static str> {
+    const OURS: [&str; 5] = [
+        "attach",
+        "block_on",
+        "dump_on_signal",
+        "tasktrace",
+        "timeout",
+    ];
+    let is_near = |ours: &&str| {
+        let is_begun = name.len() >= 4 && ours.starts_with(name);
+        is_begun || distance(name, ours) <= 2
+    };
+    OURS.into_iter().find(is_near)
+}
+
+/// How many letters have to be added, left out or replaced to make one word of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in other.chars().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
 }
 
 /// The value of `timeout`.
@@ -235,5 +273,26 @@ mod tests {
         assert!(written.attach.is_some());
         let tokio = quote!(a = 1, b, c = "2",).to_string();
         assert_eq!(parsed(args), (Some(Some(1000)), Some(String::new()), tokio));
+    }
+
+    #[test]
+    fn a_name_that_is_not_quite_one_of_ours() {
+        for (written, is_meant) in [
+            ("timout", Some("timeout")),
+            ("atach", Some("attach")),
+            ("dump_on_sig", Some("dump_on_signal")),
+            ("block_o", Some("block_on")),
+            ("name", None),
+            ("flavor", None),
+            ("crate", None),
+            ("worker_threads", None),
+            ("start_paused", None),
+            ("unhandled_panic", None),
+        ] {
+            assert_eq!(meant(written), is_meant, "{written}");
+        }
+        let error = EntryArgs::parse(quote!(flavor = "multi_thread", timout = "30s"));
+        let error = error.map(drop).unwrap_err().to_string();
+        assert_eq!(error, "there is no argument `timout`: is `timeout` meant?");
     }
 }

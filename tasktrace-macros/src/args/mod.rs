@@ -12,7 +12,7 @@ use syn::{Error, LitStr, Path, Result, Token};
 
 pub(crate) use duration::Duration;
 pub(crate) use entry::{EntryArgs, Executor, Timeout, TokioArgs};
-pub(crate) use traced::{Label, TracedArgs};
+pub(crate) use traced::{Label, TracedArgs, WaitLimit};
 
 fn peek_key(input: ParseStream<'_>) -> Option<String> {
     let key = input.fork().call(Ident::parse_any).ok()?;

@@ -3,8 +3,10 @@
 //! ```text
 //! arguments = skip | [option {, option} ,] [label [, option {, option}]]
 //! label     = "…" {, format argument}
-//! option    = name = "…" | stalled_after = "duration" | crate = path
+//! option    = name = "…" | wait_limit = "duration" | crate = path
 //! ```
+//!
+//! `wait_limit` was called `stalled_after`, which is deprecated.
 //!
 //! The arguments of a label's format are tokens that only `format!` has to understand, so that what
 //! is wrong with them is said by the compiler, where they are.
@@ -18,11 +20,12 @@ use syn::{Error, LitStr, Path, Result, Token};
 use super::{Duration, comma, is_last_token, key, path, peek_key, string};
 
 const ACCEPTED: &str = "`#[traced]` accepts a label (`\"…\"`, and what `format!` accepts \
-                        after it), `name = \"…\"`, `stalled_after = \"…\"`, \
+                        after it), `name = \"…\"`, `wait_limit = \"…\"`, \
                         `crate = path` and `skip`";
 const NAME: &str = "`name` takes a string literal: `name = \"…\"`";
 const EMPTY_NAME: &str = "`name` cannot be empty";
 const EMPTY_LABEL: &str = "a label cannot be empty";
+const WAIT_LIMIT: &str = "`wait_limit` takes a duration in a string literal: `wait_limit = \"5s\"`";
 const STALLED_AFTER: &str = "`stalled_after` takes a duration in a string literal: \
                              `stalled_after = \"5s\"`";
 const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
@@ -34,12 +37,18 @@ const SKIP: &str = "`skip` leaves everything as it is, so no other argument goes
 #[derive(Default)]
 pub(crate) struct TracedArgs {
     pub(crate) label: Option<Label>,
-    /// How long a call may wait before it counts as stalled.
-    pub(crate) stalled_after: Option<Duration>,
+    /// How long a call may wait.
+    pub(crate) wait_limit: Option<WaitLimit>,
     /// The runtime crate, where it is renamed.
     pub(crate) tasktrace: Option<Path>,
     /// Not to be traced.
     pub(crate) skip: Option<Ident>,
+}
+
+/// `wait_limit = "…"`, or as it was called before.
+pub(crate) struct WaitLimit {
+    pub(crate) key: Ident,
+    pub(crate) duration: Duration,
 }
 
 /// What is shown with the function.
@@ -86,7 +95,7 @@ impl TracedArgs {
 struct Written {
     name: Option<LitStr>,
     label: Option<Label>,
-    stalled_after: Option<Duration>,
+    wait_limit: Option<WaitLimit>,
     tasktrace: Option<Path>,
     skip: Option<Ident>,
 }
@@ -108,10 +117,18 @@ impl Written {
                 key(input, self.name.is_some(), NAME)?;
                 self.name = Some(name(input)?);
             }
-            Some("stalled_after") => {
-                key(input, self.stalled_after.is_some(), STALLED_AFTER)?;
-                let duration = string(input, STALLED_AFTER)?;
-                self.stalled_after = Some(Duration::parse(duration)?);
+            Some(name @ ("wait_limit" | "stalled_after")) => {
+                let usage = match name {
+                    "wait_limit" => WAIT_LIMIT,
+                    _ => STALLED_AFTER,
+                };
+                let written = input.fork().call(Ident::parse_any)?;
+                key(input, self.wait_limit.is_some(), usage)?;
+                let duration = Duration::parse(string(input, usage)?)?;
+                self.wait_limit = Some(WaitLimit {
+                    key: written,
+                    duration,
+                });
             }
             Some("crate") => {
                 key(input, self.tasktrace.is_some(), CRATE)?;
@@ -129,7 +146,7 @@ impl Written {
         let Self {
             name,
             label,
-            stalled_after,
+            wait_limit,
             tasktrace,
             skip,
         } = self;
@@ -137,12 +154,12 @@ impl Written {
             (Some(_), Some(label)) => return Err(Error::new_spanned(label, NAME_AND_LABEL)),
             (name, label) => name.map(Label::Name).or(label),
         };
-        let any_other = label.is_some() || stalled_after.is_some() || tasktrace.is_some();
+        let any_other = label.is_some() || wait_limit.is_some() || tasktrace.is_some();
         match skip {
             Some(skip) if any_other => Err(Error::new_spanned(skip, SKIP)),
             skip => Ok(TracedArgs {
                 label,
-                stalled_after,
+                wait_limit,
                 tasktrace,
                 skip,
             }),
@@ -200,7 +217,7 @@ fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
 
 fn is_option(input: ParseStream<'_>) -> bool {
     match peek_key(input).as_deref() {
-        Some("crate" | "stalled_after") => input.peek2(Token![=]),
+        Some("crate" | "wait_limit" | "stalled_after") => input.peek2(Token![=]),
         Some("name") => is_static_name(&input.fork()),
         _ => false,
     }
@@ -238,7 +255,7 @@ mod tests {
     fn parsed(args: TokenStream) -> [Option<String>; 3] {
         let TracedArgs {
             label,
-            stalled_after: _,
+            wait_limit: _,
             tasktrace,
             skip,
         } = TracedArgs::parse(args).expect("they are accepted");
@@ -292,23 +309,24 @@ mod tests {
     }
 
     #[test]
-    fn stalled_after() {
+    fn wait_limit() {
         let nanos = |args| {
             let args = TracedArgs::parse(args).expect("they are accepted");
-            args.stalled_after.map(|duration| duration.nanos)
+            args.wait_limit.map(|limit| limit.duration.nanos)
         };
         assert_eq!(nanos(quote!()), None);
         for args in [
             quote!(stalled_after = "5ns"),
+            quote!(wait_limit = "5ns"),
             quote!(stalled_after = "5ns", "{}", a, crate = b::c),
-            quote!("{}", a, stalled_after = "5ns",),
+            quote!("{}", a, wait_limit = "5ns",),
             quote!("{}", a, crate = b, stalled_after = "5ns"),
-            quote!(name = "a", stalled_after = "5ns"),
+            quote!(name = "a", wait_limit = "5ns"),
         ] {
             assert_eq!(nanos(args.clone()), Some(5), "{args}");
         }
         let expected = [None, some(quote!("{}", a)), some(quote!(b))];
-        let args = quote!("{}", a, stalled_after = "5ns", crate = b);
+        let args = quote!("{}", a, wait_limit = "5ns", crate = b);
         assert_eq!(parsed(args), expected);
     }
 }

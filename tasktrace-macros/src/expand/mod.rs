@@ -40,7 +40,7 @@ mod tests {
         let expansions = [
             traced(quote!(crate = #krate), item.clone()),
             traced(quote!("{argument}", crate = #krate), item.clone()),
-            traced(quote!(stalled_after = "5s", crate = #krate), item.clone()),
+            traced(quote!(wait_limit = "5s", crate = #krate), item.clone()),
             traced(quote!(crate = #krate), quote!(mod m { trait T { #item } })),
             traced(
                 quote!(crate = #krate),

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{LitStr, Path, ReturnType, Signature, Type};
 
-use crate::args::{Duration, Label, Timeout, TracedArgs};
+use crate::args::{Label, Timeout, TracedArgs, WaitLimit};
 use crate::item::Function;
 use crate::validate;
 
@@ -50,17 +50,17 @@ impl Runtime {
     /// &META
     /// ```
     ///
-    /// With `stalled_after`, the runtime is told that there are such functions at all:
+    /// With `wait_limit`, the runtime is told that there are such functions at all:
     ///
     /// ```text
-    /// static META: … = ….stalled_after(5000000000);
+    /// static META: … = ….wait_limit(5000000000);
     ///
     /// ::tasktrace::__private::limited(&META)
     /// ```
     fn known(
         &self,
         name: Option<&LitStr>,
-        stalled_after: Option<&Duration>,
+        wait_limit: Option<&WaitLimit>,
     ) -> (TokenStream, TokenStream) {
         let Self {
             private,
@@ -71,11 +71,13 @@ impl Runtime {
         // These report the place of the user's code that they come from, which is the attribute
         // for tokens of ours.
         let place = quote_spanned!(*keyword=> ::core::file!(), ::core::line!(), ::core::column!());
-        let (limit, meta) = match stalled_after {
-            Some(Duration { nanos, .. }) => {
-                let nanos = Literal::u64_unsuffixed(*nanos);
+        let (limit, meta) = match wait_limit {
+            Some(WaitLimit { key, duration }) => {
+                let nanos = Literal::u64_unsuffixed(duration.nanos);
                 (
-                    quote_spanned!(*own=> .stalled_after(#nanos)),
+                    // The method has the name of the argument, and its place: so the compiler warns
+                    // there of the one that is deprecated.
+                    quote_spanned!(*own=> .#key(#nanos)),
                     quote_spanned!(*own=> #private::limited(&META)),
                 )
             }
@@ -93,8 +95,8 @@ impl Runtime {
     }
 
     /// A block that is a reference to what is known of the function.
-    fn meta(&self, name: Option<&LitStr>, stalled_after: Option<&Duration>) -> TokenStream {
-        let (items, meta) = self.known(name, stalled_after);
+    fn meta(&self, name: Option<&LitStr>, wait_limit: Option<&WaitLimit>) -> TokenStream {
+        let (items, meta) = self.known(name, wait_limit);
         quote_spanned!(self.own=> { #items #meta })
     }
 
@@ -127,12 +129,12 @@ impl Runtime {
         };
         match &args.label {
             Some(Label::Format(format)) => {
-                let meta = self.meta(name, args.stalled_after.as_ref());
+                let meta = self.meta(name, args.wait_limit.as_ref());
                 let label = quote_spanned!(*own=> #private::format!(#format));
                 quote_spanned!(*own=> #private::labelled(#meta, #label, #future))
             }
             Some(Label::Name(_)) | None => {
-                let (items, meta) = self.known(name, args.stalled_after.as_ref());
+                let (items, meta) = self.known(name, args.wait_limit.as_ref());
                 quote_spanned! {*own=>
                     #private::frame(
                         {

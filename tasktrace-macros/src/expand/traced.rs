@@ -1,6 +1,6 @@
 //! `#[traced]`, and what it makes of a function.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Result;
 
@@ -62,7 +62,8 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// }
 /// ```
 ///
-/// Any other function that returns a future is in [`returning`].
+/// Where the future is that of an `async fn` in the body, it is this function that is traced. Any other
+/// function that returns a future is in [`returning`].
 pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     function.body.tokens = if function.sig.asyncness.is_some() {
@@ -80,17 +81,37 @@ pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<T
 fn not_async(runtime: &Runtime, args: &TracedArgs, function: &Function) -> Result<TokenStream> {
     let own = runtime.own;
     let body = &function.body.tokens;
-    let in_block = rewritten::replace(body, &|inner| {
+    let content = &|inner| {
         let rewritten::AsyncBlock { capture, block } = inner;
         let future = quote_spanned!(own=> async #capture #block);
         runtime.polled(&runtime.frame(args, &future))
-    });
-    let around_block = rewritten::replace(body, &|_| TokenStream::new());
-    match (in_block, returning::Returned::of(&function.sig)) {
-        (Some(body), None) => Ok(body),
+    };
+    let Some(returned) = returning::Returned::of(&function.sig) else {
+        return match rewritten::replace(body, content) {
+            Some(body) => Ok(body),
+            None => in_inner_function(args, function),
+        };
+    };
+    let around_block = rewritten::replace_in_returned(body, &|_| TokenStream::new());
+    match rewritten::replace_in_returned(body, content) {
         // It is also to be traced where it does not come to the block.
-        (Some(body), Some(_)) if !around_block.is_some_and(returning::returns_early) => Ok(body),
-        (_, Some(returned)) => returning::wrapped(returned, runtime, args, function),
-        (None, None) => Err(validate::not_async(function)),
+        Some(body) if !around_block.is_some_and(returning::returns_early) => Ok(body),
+        _ => returning::wrapped(returned, runtime, args, function),
     }
+}
+
+/// The body with the `async fn` traced that it declares and runs.
+fn in_inner_function(args: &TracedArgs, function: &Function) -> Result<TokenStream> {
+    let tokens: Vec<TokenTree> = function.body.tokens.clone().into_iter().collect();
+    let range = rewritten::inner_function(&tokens, &function.sig.ident);
+    let inner = range.as_ref().and_then(|range| {
+        let inner = tokens[range.clone()].iter().cloned().collect();
+        Function::parse(inner).ok()
+    });
+    let (Some(range), Some(inner)) = (range, inner) else {
+        return Err(validate::not_async(function));
+    };
+    let traced = on_function(args, inner)?;
+    let (before, after) = (&tokens[..range.start], &tokens[range.end..]);
+    Ok(quote!(#(#before)* #traced #(#after)*))
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::escape::Escaped;
+
 /// Why [`attach`](crate::attach()) cannot do it, and what to do about it.
 ///
 /// ```
@@ -44,21 +46,21 @@ impl fmt::Display for AttachError {
             Self::InUse(path) => write!(
                 f,
                 "another process listens to {}: give this one an XDG_RUNTIME_DIR of its own",
-                path.display()
+                Escaped(path.display())
             ),
             Self::NotASocket(path) => {
                 write!(
                     f,
                     "{} is in the way, and no socket: remove it",
-                    path.display()
+                    Escaped(path.display())
                 )
             }
             Self::Locked(path) => write!(
                 f,
                 "another process holds the lock of {}: is one stopped that was about to attach?",
-                path.display()
+                Escaped(path.display())
             ),
-            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Io(path, error) => write!(f, "{}: {error}", Escaped(path.display())),
             Self::Refused(error) => write!(f, "the system refuses it: {error}"),
         }
     }

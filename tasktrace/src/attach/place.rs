@@ -14,7 +14,6 @@
 //! * Between the moment when a socket gets its name and the one when it is listened to, it looks the
 //!   same. It is in the lock that both happen.
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -22,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::os::process;
+use crate::escape::Escaped;
 use crate::os::socket::{self, Lock};
+use crate::os::{env, process};
 
 pub use crate::os::process::{Alive, alive, user};
 pub use crate::os::socket::Listener;
@@ -77,20 +77,20 @@ impl fmt::Display for Unfit {
             Self::NoDirectory(path) => write!(
                 f,
                 "{} is no directory, or a symbolic link to one, which is not followed: remove it",
-                path.display()
+                Escaped(path.display())
             ),
             Self::Foreign { path, owner } => write!(
                 f,
                 "{} belongs to the user with the number {owner}, and is not used: \
                  set XDG_RUNTIME_DIR to a directory of your own",
-                path.display()
+                Escaped(path.display())
             ),
             Self::Open { path, mode } => write!(
                 f,
                 "others have rights to {} (mode {mode:04o}): remove it, or chmod 700 {0}",
-                path.display()
+                Escaped(path.display())
             ),
-            Self::Refused(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Refused(path, error) => write!(f, "{}: {error}", Escaped(path.display())),
         }
     }
 }
@@ -108,7 +108,7 @@ impl Place {
         let fit = bases.iter().find(|base| base.is_fit(user));
         let Some(base) = fit.or(bases.last()) else {
             let error = io::ErrorKind::NotFound.into();
-            return Err(Unfit::Refused(env::temp_dir(), error));
+            return Err(Unfit::Refused(env::temporary_directory(), error));
         };
         let path = base.directory();
         match socket::create_directory(&path) {
@@ -236,13 +236,13 @@ enum Base {
 /// In the order in which they are looked at. The last is always there.
 fn bases(user: u32) -> Vec<Base> {
     let mut bases = Vec::new();
-    let named = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let named = env::var("XDG_RUNTIME_DIR").map(PathBuf::from);
     // That is ours, and not another user's. By its specification, what is relative is ignored.
     if let Some(path) = named.filter(|path| user == process::user() && path.is_absolute()) {
         bases.push(Base::Runtime(path));
     }
     bases.push(Base::Runtime(PathBuf::from(format!("/run/user/{user}"))));
-    bases.push(Base::Temporary(env::temp_dir(), user));
+    bases.push(Base::Temporary(env::temporary_directory(), user));
     // That of a process which has been told of no other.
     bases.push(Base::Temporary(PathBuf::from("/tmp"), user));
     let mut seen = Vec::new();
@@ -299,7 +299,7 @@ mod tests {
     impl Temporary {
         fn new(name: &str) -> Self {
             let name = format!("tasktrace-place-{name}-{}", process_id());
-            let path = env::temp_dir().join(name);
+            let path = env::temporary_directory().join(name);
             socket::create_directory(&path).expect("it can be created");
             Self(path)
         }

@@ -1,24 +1,39 @@
-//! What is there while somebody holds a guard: the socket, and the thread that answers.
+//! Holds what lives as long as a guard: the socket, and the thread that answers.
 //!
-//! There is one for the process, with a count of its guards, in [`STATE`]. It is made and removed with
-//! that lock held, so that whoever comes next finds either a socket that is listened to, or none.
+//! There is one for the process, with a count of its guards, in [`STATE`]. While a thread makes it or removes it, the
+//! state says so, and others wait: so they find either a socket that is listened to, or none. The lock is held only to
+//! look at the state and to replace it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::mem;
+use std::path::Path;
 use std::process;
-use std::sync::{Once, PoisonError, TryLockError};
+use std::sync::{Arc, Once, PoisonError, TryLockError};
 
 use super::{AttachError, server, socket};
 use crate::http::Running;
 use crate::os::process::at_exit;
-use crate::sync::StaticMutex as Mutex;
+use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
 
-static STATE: Mutex<Option<Served>> = Mutex::new(None);
+static STATE: Mutex<State> = Mutex::new(State::Free);
+
+/// A change of the state is over.
+static CHANGED: Condvar = Condvar::new();
+
+/// A child of `fork` has a copy of this, but neither the thread nor the right to remove the socket: what is there of
+/// another process is the same as nothing.
+enum State {
+    Free,
+    /// A thread of this process makes or removes the socket.
+    Changing {
+        process: u32,
+    },
+    Served(Served),
+}
 
 struct Served {
-    path: PathBuf,
-    /// The process that listens: a child of `fork` has a copy of this, but neither the thread nor the
-    /// right to remove the socket.
+    path: Arc<Path>,
+    /// The process that listens.
     process: u32,
     guards: usize,
     _running: Running,
@@ -42,7 +57,7 @@ struct Served {
 /// ```
 #[must_use = "when it is dropped, nobody can attach any more"]
 pub struct Attached {
-    path: PathBuf,
+    path: Arc<Path>,
     process: u32,
 }
 
@@ -68,14 +83,51 @@ impl fmt::Debug for Attached {
     }
 }
 
+fn state() -> Guard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The right of a thread to make or remove the socket. Others wait until this is dropped.
+struct Change {
+    /// The state after it.
+    then: State,
+}
+
+impl Change {
+    /// Takes the state, for this thread to replace it.
+    fn begin(state: &mut State, process: u32) -> (Self, State) {
+        let before = mem::replace(state, State::Changing { process });
+        (Self { then: State::Free }, before)
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        let then = mem::replace(&mut self.then, State::Free);
+        // Without a destructor that has something to do.
+        mem::forget(mem::replace(&mut *state(), then));
+        CHANGED.notify_all();
+    }
+}
+
 pub(super) fn attach() -> Result<Attached, AttachError> {
-    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let process = process::id();
-    if let Some(served) = state.as_mut().filter(|served| served.process == process) {
+    let mut current = state();
+    while matches!(&*current, State::Changing { process: of } if *of == process) {
+        let waited = CHANGED.wait(current);
+        current = waited.unwrap_or_else(PoisonError::into_inner);
+    }
+    if let State::Served(served) = &mut *current
+        && served.process == process
+    {
         served.guards += 1;
-        let path = served.path.clone();
+        let path = Arc::clone(&served.path);
         return Ok(Attached { path, process });
     }
+    let (mut change, before) = Change::begin(&mut current, process);
+    drop(current);
+    // In a child of `fork`, that is its parent's, whose thread is none of ours to stop.
+    mem::forget(before);
     let (listener, path) = socket::listen()?;
     let running = match server::start(listener) {
         Ok(running) => running,
@@ -84,49 +136,64 @@ pub(super) fn attach() -> Result<Attached, AttachError> {
             return Err(AttachError::Refused(error));
         }
     };
-    let before = state.replace(Served {
-        path: path.clone(),
+    static AT_EXIT: Once = Once::new();
+    AT_EXIT.call_once(|| at_exit(exit));
+    let path: Arc<Path> = path.into();
+    change.then = State::Served(Served {
+        path: Arc::clone(&path),
         process,
         guards: 1,
         _running: running,
     });
-    // In a child of `fork`, that is its parent's, whose thread is none of ours to stop.
-    std::mem::forget(before);
-    static AT_EXIT: Once = Once::new();
-    AT_EXIT.call_once(|| at_exit(exit));
     Ok(Attached { path, process })
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
         let own = process::id();
         if self.process != own {
             return;
         }
-        let Some(served) = state.as_mut().filter(|served| served.process == own) else {
+        let mut current = state();
+        // Nothing of this process is there once it exits.
+        let State::Served(served) = &mut *current else {
             return;
         };
-        served.guards -= 1;
-        if served.guards == 0 {
-            let _ = socket::remove(&served.path);
-            *state = None;
+        if served.process != own {
+            return;
         }
+        served.guards -= 1;
+        if served.guards > 0 {
+            return;
+        }
+        let (change, before) = Change::begin(&mut current, own);
+        drop(current);
+        if let State::Served(served) = before {
+            let _ = socket::remove(&served.path);
+            drop(served);
+        }
+        drop(change);
     }
 }
 
 /// Removes the socket when the process exits.
 extern "C" fn exit() {
-    let state = match STATE.try_lock() {
+    let mut current = match STATE.try_lock() {
         Ok(state) => state,
         Err(TryLockError::Poisoned(error)) => error.into_inner(),
-        // Whoever has it is about to make or to remove it. What is left behind, others remove.
+        // A thread counts its guard. What is left behind, other processes remove.
         Err(TryLockError::WouldBlock) => return,
     };
-    if let Some(served) = state
-        .as_ref()
-        .filter(|served| served.process == process::id())
-    {
+    let own = process::id();
+    if !matches!(&*current, State::Served(served) if served.process == own) {
+        // A thread is about to make or to remove it, or there is none.
+        return;
+    }
+    let before = mem::replace(&mut *current, State::Free);
+    drop(current);
+    if let State::Served(served) = &before {
         let _ = socket::remove(&served.path);
     }
+    // Its thread ends with the process.
+    mem::forget(before);
 }

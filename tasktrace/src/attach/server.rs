@@ -6,7 +6,8 @@ use std::os::unix::net::UnixListener as StdListener;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::place::user;
-use crate::http::{self, Access, Listen, Running};
+use crate::http::{self, Access, Listen, Running, Stream};
+use crate::os::peer;
 
 /// Answers whoever connects, until it is dropped.
 ///
@@ -35,6 +36,12 @@ impl Listen for Door {
             }
             // Closed without a word.
         }
+    }
+}
+
+impl Stream for UnixStream {
+    fn is_closed(&self) -> bool {
+        peer::has_hung_up(self)
     }
 }
 

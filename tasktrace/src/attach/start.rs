@@ -1,10 +1,9 @@
 //! What the attribute and the environment ask for.
 
-use std::env;
 use std::sync::Once;
 
 use super::attach;
-use crate::os::stderr;
+use crate::os::{env, stderr};
 
 /// `1` to have it, `0` not to, whatever the attribute says.
 const VARIABLE: &str = "TASKTRACE_ATTACH";
@@ -33,7 +32,7 @@ impl Asked {
     }
 
     fn by_environment() -> Self {
-        env::var_os(VARIABLE).map_or(Self::Nothing, |value| Self::read(&value.to_string_lossy()))
+        env::text(VARIABLE).map_or(Self::Nothing, |value| Self::read(&value))
     }
 }
 

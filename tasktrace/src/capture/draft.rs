@@ -10,6 +10,7 @@ use super::form::{Alive, Form, Forms, RawTrace};
 use super::give_room;
 use super::live::{Live, Marker, Numbers, Surroundings};
 use super::record::{LeafKind, Polls, Stack, from};
+use crate::sync::fork::get_or_init;
 use crate::unwind::{Mark, Step, Way};
 
 /// A [`Form`] without what is alive.
@@ -45,6 +46,13 @@ impl Draft {
     pub(super) fn into_form(mut self) -> Form {
         self.settle();
         self.form
+    }
+
+    /// Returns `true` if something has woken the task in the middle of its poll: then what was not polled
+    /// may be in the next.
+    pub(crate) fn has_more_to_do(&self) -> bool {
+        let mut stacks = self.form.stacks.iter();
+        stacks.any(|stack| stack.kind == LeafKind::Woken)
     }
 
     /// Puts the markers where they belong.
@@ -158,6 +166,6 @@ impl Form {
 /// The way of a task that has registered no waker, and has polled no frame that could have.
 fn nowhere() -> Arc<Way> {
     static NOWHERE: OnceLock<Arc<Way>> = OnceLock::new();
-    let way = NOWHERE.get_or_init(|| Arc::new(Way::new(vec![Step::Mark])));
+    let way = get_or_init(&NOWHERE, || Arc::new(Way::new(vec![Step::Mark])));
     Arc::clone(way)
 }

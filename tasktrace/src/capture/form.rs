@@ -33,8 +33,8 @@ pub(crate) struct Form {
     /// The frames of the task that were alive when the capture ended, or when the snapshot was
     /// taken, if it is one: then there are no stacks.
     pub(crate) frames: Vec<LiveFrame>,
-    /// How many times there are to it: of each live frame one, and of each that is held another.
-    pub(super) times: usize,
+    /// The numbers of the frames that are held, in their order.
+    pub(super) held: Box<[usize]>,
     /// Leaves that were not recorded for want of room.
     pub(crate) dropped: usize,
     /// Wakers that other threads cloned, of whom there is no stack.
@@ -68,19 +68,19 @@ impl Form {
         &self.markers
     }
 
-    /// The numbers of the frames that are held.
-    fn held(&self) -> impl Iterator<Item = usize> {
-        let frames = self.frames.iter().enumerate();
-        frames.filter_map(|(at, frame)| frame.is_held.then_some(at))
+    /// How many times there are to it: of each live frame one, and of each that is held another.
+    fn times(&self) -> usize {
+        self.frames.len() + self.held.len()
     }
 
     /// With what is alive in the task.
     pub(super) fn with_live(self, task: u64, live: &[Live]) -> Self {
         let frames: Vec<LiveFrame> = live.iter().map(LiveFrame::from).collect();
-        let held = frames.iter().filter(|frame| frame.is_held).count();
+        let numbered = frames.iter().enumerate();
+        let held = numbered.filter_map(|(at, frame)| frame.is_held.then_some(at));
         Self {
             task,
-            times: frames.len() + held,
+            held: held.collect(),
             frames,
             ..self
         }
@@ -107,13 +107,20 @@ impl RawTrace {
     /// Of this form, with the times of its frames.
     #[inline]
     pub(super) fn new(form: Arc<Form>, live: &(impl Alive + ?Sized)) -> Self {
-        let times = Times::new(&form, live);
+        let times = live.times(&form);
         Self { form, times }
     }
 
     /// The same for traces that are the same but for the times.
     pub(crate) fn form(&self) -> &Arc<Form> {
         &self.form
+    }
+
+    /// Has the times told as of another moment, if they are told in steps, as they are of all but very many frames.
+    pub(crate) fn tell_as_of(&mut self, moment: Now) {
+        if let Times::Steps { now, .. } = &mut self.times {
+            *now = moment;
+        }
     }
 
     /// How long ago a live frame was first suspended.
@@ -124,13 +131,8 @@ impl RawTrace {
     /// How long ago a live frame was last polled, if its task has been polled since, and should have
     /// polled it.
     pub(crate) fn not_polled_for(&self, frame: usize) -> Option<Duration> {
-        let is_held = |frame: &LiveFrame| frame.is_held;
-        if !self.frames.get(frame).is_some_and(is_held) {
-            return None;
-        }
-        let held_before = self.frames[..frame].iter().filter(|it| is_held(it));
-        let at = self.frames.len() + held_before.count();
-        Some(self.times.get(at))
+        let held_before = self.held.binary_search(&frame).ok()?;
+        Some(self.times.get(self.frames.len() + held_before))
     }
 }
 
@@ -139,7 +141,7 @@ pub(crate) const FEW: usize = 12;
 
 /// First the ages of the live frames, then for how long those that are held were not polled.
 #[derive(Clone, Debug)]
-enum Times {
+pub(crate) enum Times {
     /// Up to when they are told, and from which step of time on.
     Steps {
         now: Now,
@@ -155,24 +157,38 @@ impl Default for Times {
 }
 
 impl Times {
+    /// Of the frames of a form, in steps: when each was first suspended and last polled, up to `now`.
     #[inline]
-    fn new(form: &Form, live: &(impl Alive + ?Sized)) -> Self {
-        let Some(now) = live.now().filter(|_| form.times <= FEW) else {
-            let ages = (0..form.frames.len()).map(|at| live.age(at));
-            let held = form.held().map(|at| live.not_polled_for(at));
-            return Self::Nanos(ages.chain(held).collect());
-        };
+    pub(crate) fn in_steps(
+        form: &Form,
+        now: Now,
+        since: impl Fn(usize) -> u32,
+        polled: impl Fn(usize) -> u32,
+    ) -> Self {
+        if form.times() > FEW {
+            let since = |at| now.since(since(at));
+            return Self::in_nanos(form, since, |at| now.since(polled(at)));
+        }
         let mut few = [0; FEW];
         let (ages, held) = few.split_at_mut(form.frames.len());
         for (at, place) in ages.iter_mut().enumerate() {
-            *place = live.since(at);
+            *place = since(at);
         }
-        if form.times > form.frames.len() {
-            for (place, at) in held.iter_mut().zip(form.held()) {
-                *place = live.polled(at);
-            }
+        for (place, at) in held.iter_mut().zip(&form.held) {
+            *place = polled(*at);
         }
         Self::Steps { now, few }
+    }
+
+    /// Of the frames of a form, in nanoseconds: how long ago each was first suspended and last polled.
+    fn in_nanos(
+        form: &Form,
+        age: impl Fn(usize) -> u64,
+        not_polled_for: impl Fn(usize) -> u64,
+    ) -> Self {
+        let ages = (0..form.frames.len()).map(age);
+        let held = form.held.iter().map(|at| not_polled_for(*at));
+        Self::Nanos(ages.chain(held).collect())
     }
 
     fn get(&self, at: usize) -> Duration {
@@ -195,29 +211,14 @@ pub(crate) trait Alive {
     /// The key of what it is below, as [`Live::parent`].
     fn parent(&self, at: usize) -> u64;
 
-    /// Whether it comes from there, and there is no more to it than that.
-    fn is(&self, at: usize, identity: &Identity) -> bool;
-
-    /// Whether it should have been polled, and was not.
-    fn is_held(&self, at: usize) -> bool;
+    /// Returns `true` if it is that frame but for its numbers, and there is no more to it.
+    fn is(&self, at: usize, frame: &LiveFrame) -> bool;
 
     /// A number that is the same for those that are alike.
     fn kind(&self) -> usize;
 
-    /// Up to when times are told, if they are told in steps. Otherwise, they are told in nanoseconds.
-    fn now(&self) -> Option<Now>;
-
-    /// When it was first suspended.
-    fn since(&self, at: usize) -> u32;
-
-    /// When it was last polled.
-    fn polled(&self, at: usize) -> u32;
-
-    /// How long ago it was first suspended.
-    fn age(&self, at: usize) -> u64;
-
-    /// How long ago it was last polled, if it is held.
-    fn not_polled_for(&self, at: usize) -> u64;
+    /// The times of these frames, whose form is known.
+    fn times(&self, form: &Form) -> Times;
 }
 
 impl Alive for [Live] {
@@ -233,37 +234,20 @@ impl Alive for [Live] {
         self[at].parent
     }
 
-    fn is(&self, at: usize, identity: &Identity) -> bool {
-        self[at].identity.is_same_and_plain(identity)
-    }
-
-    fn is_held(&self, at: usize) -> bool {
-        self[at].not_polled_for.is_some()
-    }
-
-    fn now(&self) -> Option<Now> {
-        None
-    }
-
-    fn since(&self, _: usize) -> u32 {
-        0
-    }
-
-    fn polled(&self, _: usize) -> u32 {
-        0
-    }
-
-    fn age(&self, at: usize) -> u64 {
-        nanos(self[at].age)
-    }
-
-    fn not_polled_for(&self, at: usize) -> u64 {
-        self[at].not_polled_for.map_or(0, nanos)
+    fn is(&self, at: usize, frame: &LiveFrame) -> bool {
+        let live = &self[at];
+        live.not_polled_for.is_some() == frame.is_held
+            && live.identity.is_same_and_plain(&frame.identity)
     }
 
     fn kind(&self) -> usize {
         self.last()
             .map_or(0, |live| live.identity.origin().address())
+    }
+
+    fn times(&self, form: &Form) -> Times {
+        let not_polled_for = |at: usize| self[at].not_polled_for.map_or(0, nanos);
+        Times::in_nanos(form, |at| nanos(self[at].age), not_polled_for)
     }
 }
 
@@ -347,7 +331,7 @@ impl Shared {
             elsewhere,
             // Empty.
             polls: _,
-            times: _,
+            held: _,
             task: _,
         } = &*self.form;
         let Draft { form: other, first } = draft;
@@ -359,9 +343,7 @@ impl Shared {
                 && one.identity.is_same_and_plain(&other.identity)
         };
         let is_frame = |(at, (one, link)): (usize, (&LiveFrame, &Link))| {
-            live.is(at, &one.identity)
-                && link.is_to(live.parent(at), live)
-                && one.is_held == live.is_held(at)
+            live.is(at, one) && link.is_to(live.parent(at), live)
         };
         frames.len() == live.count()
             && stacks.len() == other.stacks.len()

@@ -1,6 +1,6 @@
 //! Recording where wakers are cloned.
 //!
-//! * [`waker`]: the waker that a task is handed while it is captured.
+//! * [`waker`]: the waker that a task is handed while it is captured; [`context`]: what else it is handed.
 //! * [`record`]: the buffer that the stacks go to; [`draft`]: what is in it at the end.
 //! * [`form`]: what traces have in common, which is kept once.
 //! * [`sample`]: the stack of a thread that is interrupted.
@@ -9,7 +9,22 @@
 //!
 //! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
 //! tasks: what is being polled around a leaf it is told.
+//!
+//! # What is kept from capture to capture
+//!
+//! | | by | saves | at most | forgotten |
+//! |---|---|---|---|---|
+//! | rules (`unwind`) | the address of a call | to read the unwind tables | 4,096 a walker | when a library is loaded or unloaded, or others take their places |
+//! | ways (`unwind`) | where a walk begins and ends, the words that it reads, the marks that it passes | the walk, and to make a way of it | 256 a walker, of 128 frames | as rules |
+//! | [forms](form) | the very ways; which functions the task and its frames are, and how these are in each other | to allocate; tells by an address that traces are alike | 128 a thread, of 128 frames | when others take their places, or the thread ends |
+//! | patterns (`trace`) | equal ways; the same of tasks and frames, and which labels are equal | symbols, and to make the tree | 4,096, of 2¹⁸ steps, words and frames together | all at once, when they are too many or paths are shortened in another way |
+//!
+//! There are 16 walkers that wait, and as many more as there are captures at a time. Each line is found by what the one
+//! before has made, so what is alike is compared once, and then known by where it is. While a dump is printed, the
+//! pattern of a form, and what is made of a pattern, are looked up once for all tasks: that is kept until the dump is
+//! there.
 
+mod context;
 mod draft;
 mod few;
 mod form;
@@ -25,15 +40,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub(crate) use draft::Draft;
-pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace};
+pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace, Times};
 pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, Surroundings};
 pub(crate) use record::{Entry, LeafKind, Stack};
-pub use sample::{NoSample, set_sample_signal};
-pub(crate) use sample::{Scopes, Seen, sample};
-pub(crate) use waker::real;
+pub use sample::{NoSample, SampleSignalError, set_sample_signal};
+pub(crate) use sample::{Scopes, Seen, make_room, sample};
+pub(crate) use waker::{real, register};
 
+use crate::os;
+use crate::sync::Inside;
 pub(crate) use crate::unwind::Way;
-use crate::unwind::{Mark, this_thread};
+use crate::unwind::{Mark, ReturnAddress, is_in_function, this_thread};
 use record::Recorder;
 
 /// Adds what is being polled around the caller.
@@ -49,6 +66,8 @@ pub(crate) struct Capture {
     recorder: RefCell<Recorder>,
     /// Wakers cloned on other threads.
     elsewhere: Cell<usize>,
+    /// A leaf was not recorded, because there was too little room on the stack.
+    had_no_room: Cell<bool>,
 }
 
 /// Refers to a capture that may be over.
@@ -76,6 +95,7 @@ impl Capture {
             surroundings,
             recorder: RefCell::new(Recorder::new()),
             elsewhere: Cell::new(0),
+            had_no_room: Cell::new(false),
         }
     }
 
@@ -86,12 +106,30 @@ impl Capture {
         }
     }
 
+    /// [`finish`](Self::finish). Returns `None` if there was a leaf with too little room on the stack to record it.
+    pub(crate) fn finish_with_room(self) -> Option<Box<Draft>> {
+        (!self.had_no_room.get()).then(|| self.finish())
+    }
+
     /// What was recorded, without the frames that are alive.
     pub(crate) fn finish(self) -> Box<Draft> {
         let mut trace = self.recorder.into_inner().finish();
         trace.form.elsewhere = self.elsewhere.into_inner();
         trace
     }
+}
+
+/// The bytes of stack that a capture must find. With the first walk of a process it was *measured* to need between 32
+/// and 48 KiB in a debug build on x86_64. An optimised build needs less, and has the larger of these.
+const NEEDED: usize = if cfg!(debug_assertions) {
+    96 << 10
+} else {
+    48 << 10
+};
+
+/// Returns `true` if the stack of the calling thread has room for a capture, or if that is not known.
+pub(crate) fn has_room() -> bool {
+    os::stack::room().is_none_or(|room| room >= NEEDED)
 }
 
 /// How long recording stacks has taken on all threads, in nanoseconds, while somebody measured it.
@@ -164,7 +202,7 @@ impl CaptureRef {
         if waker::records_for(cx.waker(), self) {
             return poll(cx);
         }
-        waker::with(self, cx.waker(), poll)
+        waker::with(self, cx, poll)
     }
 
     /// Polls a frame of the task.
@@ -181,7 +219,7 @@ impl CaptureRef {
             let before = leaves(cx);
             let result = poll(cx);
             if result.is_pending() && leaves(cx) == before {
-                self.leaf(LeafKind::NoWaker);
+                self.leaf(LeafKind::NoWaker, Mark::here());
             }
             result
         })
@@ -205,19 +243,26 @@ impl CaptureRef {
         give_room(surroundings);
     }
 
-    /// Records the stack of the caller, in this capture and in those around it.
+    /// Records the stack of the caller, in this capture and in those around it. `recording` is the mark of
+    /// the function in which the stacks are to end.
     #[inline(never)]
-    fn leaf(self, kind: LeafKind) {
+    fn leaf(self, kind: LeafKind, recording: Mark) {
+        // For what an allocator may ask. The waker is cloned after this.
+        let _inside = Inside::enter();
         let begun = (METERS.load(Ordering::Relaxed) > 0).then(Instant::now);
         count_leaf();
-        self.with_surroundings(|surroundings| self.leaf_in(kind, surroundings));
+        if !has_room() {
+            self.note_no_room();
+            return;
+        }
+        self.with_surroundings(|surroundings| self.leaf_in(kind, recording, surroundings));
         if let Some(begun) = begun {
             let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
             SPENT.fetch_add(nanos, Ordering::Relaxed);
         }
     }
 
-    fn leaf_in(self, kind: LeafKind, surroundings: &mut Surroundings) {
+    fn leaf_in(self, kind: LeafKind, recording: Mark, surroundings: &mut Surroundings) {
         // This capture, and those around it.
         let mut captures = surroundings
             .iter()
@@ -226,41 +271,42 @@ impl CaptureRef {
         let Some(own) = captures.next() else {
             return;
         };
-        let outermost = captures.next();
-        let is_alone = outermost.is_none();
-        let outermost = captures.last().or(outermost).unwrap_or(own);
-        // SAFETY: the surroundings are of now, so the two are going on, and this thread is here: see
-        // `with`.
-        let (capture, outermost) =
-            unsafe { (own.capture.as_ref(), outermost.capture.as_ref().mark) };
+        let is_alone = captures.next().is_none();
+        // SAFETY: the surroundings are of now, so it is going on, and this thread is here: see `with`.
+        let capture = unsafe { own.capture.as_ref() };
         let own = capture.mark;
         // The recorder is in use only while it records, and recording calls nobody's code.
         // Should it be in use all the same, a missing leaf is better than a panic.
         let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
             return;
         };
-        recorder.walk(outermost, surroundings);
-        if is_alone && recorder.record_first(own, kind, surroundings) {
+        if is_alone && recorder.record_first(recording, own, kind, surroundings) {
             return;
         }
-        recorder.record(own, kind, surroundings);
+        recorder.record(recording, own, kind, surroundings);
         let captures = surroundings.iter().filter_map(|around| around.capture);
         for outer in captures.skip_while(|capture| *capture != self).skip(1) {
             outer.with(surroundings, |outer| {
-                if let Ok(mut recorder_of_outer) = outer.recorder.try_borrow_mut() {
-                    recorder_of_outer.record_walked_by(
-                        &mut recorder,
-                        outer.mark,
-                        kind,
-                        surroundings,
-                    );
+                if let Ok(mut recorder) = outer.recorder.try_borrow_mut() {
+                    recorder.record_around(recording, outer.mark, kind, surroundings);
                 }
             });
         }
     }
 
+    /// Notes that a leaf was not recorded.
+    fn note_no_room(self) {
+        self.with_surroundings(|surroundings| {
+            let captures = surroundings.iter().filter_map(|around| around.capture);
+            for capture in captures.skip_while(|capture| *capture != self) {
+                capture.with(surroundings, |capture| capture.had_no_room.set(true));
+            }
+        });
+    }
+
     /// Counts wakers that other threads have cloned.
     fn note_elsewhere(self, count: usize) {
+        let _inside = Inside::enter();
         count_leaf();
         self.with_surroundings(|surroundings| {
             let captures = surroundings.iter().filter_map(|around| around.capture);
@@ -273,11 +319,19 @@ impl CaptureRef {
     }
 }
 
+/// Returns `true` if the function that returns to `address` is one of those that record the stack of a task
+/// in its poll. It may be found on the stack of a thread that was interrupted.
+///
+/// It is known by where it starts, as the tables that such a stack is walked with say it.
+pub(crate) fn is_recording(address: ReturnAddress) -> bool {
+    let mut starts = waker::starts().into_iter().chain([here as *const ()]);
+    starts.any(|start| is_in_function(address, start.addr()))
+}
+
 /// The stack from the caller up to the task of which `mark` is.
 #[inline(never)]
 pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     let mut recorder = Recorder::new();
-    recorder.walk(mark, surroundings);
-    recorder.record(mark, LeafKind::Here, surroundings);
+    recorder.record(Mark::here(), mark, LeafKind::Here, surroundings);
     recorder.finish().without_live()
 }

@@ -9,7 +9,8 @@ use super::form::Form;
 use super::live::{Around, Marker, Surroundings};
 use crate::origin::Origin;
 use crate::unwind::{
-    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walker, Way,
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walked,
+    Walker, Way,
 };
 
 /// A way from the root of the task to a leaf.
@@ -46,6 +47,11 @@ pub(super) enum Polls {
 pub(crate) enum LeafKind {
     /// A waker was cloned: this is waited for.
     Registered,
+    /// As above, by [`TraceHandle::backtrace`](crate::TraceHandle::backtrace): see
+    /// [`register`](super::register).
+    AwaitsTrace,
+    /// As above, by [`dump`](crate::dump()).
+    AwaitsDump,
     /// The task was woken by reference: it will be polled again at once.
     Woken,
     /// It returned `Pending`, but has no waker registered.
@@ -137,24 +143,39 @@ impl Recorder {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    /// The way that was walked last, from the task at `mark` on, with the scopes on it.
-    fn way<'a>(&mut self, mark: Mark, kind: LeafKind, scopes: impl Scopes<'a>) -> Arc<Way> {
+    /// Walks from the function at `recording`, which has called this one, where this is being polled, to the
+    /// task at `mark`. Returns its way, with the scopes on it.
+    #[inline(never)]
+    fn walk<'a>(
+        &mut self,
+        recording: Mark,
+        mark: Mark,
+        kind: LeafKind,
+        alike: usize,
+        scopes: impl Scopes<'a>,
+    ) -> (Reach, Arc<Way>) {
+        let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
+        let walk = &mut self.walk;
+        let walker = self.walker.get_or_insert_with(|| {
+            let mut walker = Walker::acquire();
+            walk.frames = walker.take_buffer();
+            walker
+        });
         let marks = scopes.clone().map(|around| around.mark);
-        let marks = std::iter::once(mark).chain(marks);
-        let walker = self.walker.as_mut().filter(|_| self.walk.is_known);
-        let known = walker.and_then(Walker::last_known);
-        if let Some(way) = known.as_ref().and_then(|known| known.way(marks.clone())) {
-            return Arc::clone(way);
+        match walker.walk_or_know(mark, marks.clone(), alike, room, &mut walk.frames) {
+            Walked::Known(way) => (Reach::Mark, way),
+            Walked::New(reach, course) => {
+                walk.recording = Some(recording);
+                walk.mark = mark;
+                walk.reach = reach;
+                walk.find_order();
+                let way = Arc::new(walk.way(mark, kind, scopes));
+                if let Some(course) = course {
+                    walker.keep(course, marks, &way);
+                }
+                (reach, way)
+            }
         }
-        if let (Some(known), []) = (&known, &*self.walk.frames) {
-            self.walk.frames.extend_from_slice(known.frames());
-            self.walk.find_order();
-        }
-        let way = Arc::new(self.walk.way(mark, kind, scopes));
-        if let Some(known) = known {
-            known.keep_way(marks, &way);
-        }
-        way
     }
 
     fn push<'a>(&mut self, way: Arc<Way>, kind: LeafKind, scopes: impl Scopes<'a>) {
@@ -230,6 +251,9 @@ fn is_same(listed: &[u32], one: Polls, other: Polls, way: &Way) -> bool {
 
 /// The result of the last walk.
 struct Walk {
+    /// The function that records, on the stack that was walked. Its callees are not kept: they are how
+    /// it is done. `None` if no function of ours was there to record.
+    recording: Option<Mark>,
     /// To where it was to go.
     mark: Mark,
     /// Leaf first.
@@ -238,18 +262,16 @@ struct Walk {
     /// one for deep recursion, to that of a coroutine.
     ordered: bool,
     reach: Reach,
-    /// Whether the walker knows it. Then there may be no frames here.
-    is_known: bool,
 }
 
 impl Walk {
     fn new() -> Self {
         Self {
+            recording: None,
             mark: Mark::NOWHERE,
             frames: Vec::new(),
             ordered: true,
             reach: Reach::Lost,
-            is_known: false,
         }
     }
 
@@ -278,7 +300,8 @@ impl Walk {
             }
         }
         steps.extend(missing);
-        for (at, frame) in frames.iter().enumerate().rev() {
+        let callees = self.callees();
+        for (at, frame) in frames.iter().enumerate().skip(callees).rev() {
             steps.push(Step::Ip(frame.ip));
             while scopes.next_if(|(_, below)| *below > at).is_some() {
                 steps.push(Step::Mark);
@@ -286,6 +309,20 @@ impl Walk {
         }
         steps.extend(scopes.map(|_| Step::Mark));
         Way::new(steps)
+    }
+
+    /// How many frames, from the leaf on, are of functions that the one that records has called.
+    fn callees(&self) -> usize {
+        let is_in = |frame: &&PhysicalFrame| {
+            self.recording
+                .is_some_and(|recording| recording.is_above(**frame))
+        };
+        // The last of these is its own.
+        self.frames
+            .iter()
+            .take_while(is_in)
+            .count()
+            .saturating_sub(1)
     }
 
     /// Whether the marked function is on the stack, as far as that is known.
@@ -348,22 +385,6 @@ impl Recorder {
         }
     }
 
-    /// Walks from the caller, where this is being polled, up to `mark`.
-    #[inline(never)]
-    pub(super) fn walk(&mut self, mark: Mark, surroundings: &[Around]) {
-        let kind = kind_of(surroundings);
-        let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
-        let walker = self.walker.get_or_insert_with(|| {
-            let mut walker = Walker::acquire();
-            self.walk.frames = walker.take_buffer();
-            walker
-        });
-        self.walk.mark = mark;
-        let walk = &mut self.walk;
-        (walk.reach, walk.is_known) = walker.walk_or_know(mark, kind, room, &mut walk.frames);
-        walk.find_order();
-    }
-
     /// Walks the stack of a thread that was interrupted, up to `mark` or as far as it can be
     /// followed.
     pub(super) fn walk_interrupted(&mut self, thread: &Interrupted<'_>, mark: Mark) {
@@ -371,7 +392,6 @@ impl Recorder {
         let frames = &mut self.walk.frames;
         self.walk.mark = mark;
         self.walk.reach = walker.walk_interrupted(thread, mark, MOST_ENTRIES, frames);
-        self.walk.is_known = false;
         self.walk.find_order();
         // It is not walked again for this trace, and others can use what the walker knows now.
         walker.release(Vec::new());
@@ -396,29 +416,35 @@ impl Recorder {
         });
     }
 
-    /// As `record`, as a trace of its own.
-    pub(super) fn record_alone(
-        &mut self,
-        mark: Mark,
-        kind: LeafKind,
-        surroundings: &[Around],
-    ) -> Draft {
-        self.record(mark, kind, surroundings);
+    /// Records the stack that was walked last, from the task at `mark` on, as a trace of its own.
+    pub(super) fn record_interrupted(&mut self, mark: Mark, surroundings: &[Around]) -> Draft {
+        let scopes = from(mark, surroundings);
+        let kind = LeafKind::Sampled;
+        let way = Arc::new(self.walk.way(mark, kind, scopes.clone()));
+        self.push(way, kind, scopes);
         self.known.clear();
         self.length = 0;
         std::mem::take(&mut *self.trace)
     }
 
-    /// Records the stack that was walked last, from the task at `mark` on.
-    pub(super) fn record(&mut self, mark: Mark, kind: LeafKind, surroundings: &[Around]) {
+    /// Records the stack of the function at `recording`, from the task at `mark` on.
+    pub(super) fn record(
+        &mut self,
+        recording: Mark,
+        mark: Mark,
+        kind: LeafKind,
+        surroundings: &[Around],
+    ) {
         let scopes = from(mark, surroundings);
-        let way = self.way(mark, kind, scopes.clone());
+        let alike = kind_of(surroundings);
+        let (_, way) = self.walk(recording, mark, kind, alike, scopes.clone());
         self.push(way, kind, scopes);
     }
 
     /// As `record`, if it is the first stack: then what is around it is taken. Whether it was.
     pub(super) fn record_first(
         &mut self,
+        recording: Mark,
         mark: Mark,
         kind: LeafKind,
         surroundings: &mut Surroundings,
@@ -427,7 +453,8 @@ impl Recorder {
         if !is_first {
             return false;
         }
-        let way = self.way(mark, kind, from(mark, surroundings));
+        let alike = kind_of(surroundings);
+        let (_, way) = self.walk(recording, mark, kind, alike, from(mark, surroundings));
         if way.len() > MOST_ENTRIES {
             return false;
         }
@@ -439,21 +466,21 @@ impl Recorder {
         true
     }
 
-    /// As `record`, with the stack that `other` walked last.
-    pub(super) fn record_walked_by(
+    /// As `record`, of a task around another that is being captured, if it is on this stack: see
+    /// [`CaptureRef`](super::CaptureRef).
+    pub(super) fn record_around(
         &mut self,
-        other: &mut Self,
+        recording: Mark,
         mark: Mark,
         kind: LeafKind,
         surroundings: &[Around],
     ) {
-        // It is not on this stack, or not any more: see `CaptureRef`.
-        if other.walk.reach == Reach::Lost {
-            return;
-        }
         let scopes = from(mark, surroundings);
-        let way = other.way(mark, kind, scopes.clone());
-        self.push(way, kind, scopes);
+        let alike = kind_of(surroundings);
+        let (reach, way) = self.walk(recording, mark, kind, alike, scopes.clone());
+        if reach != Reach::Lost {
+            self.push(way, kind, scopes);
+        }
     }
 
     pub(super) fn finish(mut self) -> Box<Draft> {

@@ -5,11 +5,12 @@
 //! what it cloned keeps the real waker, and nothing can outlive the poll but real wakers.
 
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::record::LeafKind;
-use super::{CaptureRef, this_thread};
+use super::{CaptureRef, Mark, context, this_thread};
 
 /// What the data pointer of a recording waker points to.
 struct Recording<'a> {
@@ -23,10 +24,12 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
+    /// `recording` is the mark of the function of the table that calls this.
     #[inline(always)]
-    fn leaf(&self, kind: LeafKind) {
+    fn leaf(&self, kind: LeafKind, recording: Mark) {
         if self.thread == this_thread() {
-            self.capture.leaf(kind);
+            // Should there be a fault of ours in it, then a leaf is missing, and the task goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.capture.leaf(kind, recording)));
         } else {
             self.elsewhere.fetch_add(1, Ordering::Relaxed);
         }
@@ -63,14 +66,14 @@ pub(super) fn elsewhere(waker: &Waker) -> usize {
     recording.map_or(0, |recording| recording.elsewhere.load(Ordering::Relaxed))
 }
 
-/// Calls `poll` with a context whose waker stands for `waker` and records for `capture`.
+/// Calls `poll` with a context whose waker stands for that of `cx` and records for `capture`.
 pub(super) fn with<T>(
     capture: CaptureRef,
-    waker: &Waker,
+    cx: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     let recording = Recording {
-        real: real(waker),
+        real: real(cx.waker()),
         capture,
         thread: this_thread(),
         elsewhere: AtomicUsize::new(0),
@@ -81,7 +84,7 @@ pub(super) fn with<T>(
     // the waker, and they touch only what is shared between threads unless they run on the thread
     // of the capture. The waker is not dropped; that would do nothing.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
-    let result = poll(&mut Context::from_waker(&waker));
+    let result = context::with_waker(cx, &waker, poll);
     match recording.elsewhere.into_inner() {
         0 => {}
         elsewhere => capture.note_elsewhere(elsewhere),
@@ -89,13 +92,34 @@ pub(super) fn with<T>(
     result
 }
 
+/// Clones a waker for a future of this crate that waits as `kind` says.
+///
+/// So the stack is known as such, whatever the functions on it are called.
+#[inline(never)]
+pub(crate) fn register(waker: &Waker, kind: LeafKind) -> Waker {
+    if let Some(recording) = recording(waker) {
+        recording.leaf(kind, Mark::here());
+    }
+    real(waker).clone()
+}
+
+/// The functions that record a stack, each a function of its own.
+pub(super) fn starts() -> [*const (); 3] {
+    [
+        clone as *const (),
+        wake_by_ref as *const (),
+        register as *const (),
+    ]
+}
+
 /// # Safety
 ///
 /// `data` is the data pointer of a recording waker.
+#[inline(never)]
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: as asserted by the caller.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.leaf(LeafKind::Registered);
+    recording.leaf(LeafKind::Registered, Mark::here());
     let waker = ManuallyDrop::new(recording.real.clone());
     RawWaker::new(waker.data(), waker.vtable())
 }
@@ -103,10 +127,11 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 /// # Safety
 ///
 /// `data` is the data pointer of a recording waker.
+#[inline(never)]
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as asserted by the caller.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.leaf(LeafKind::Woken);
+    recording.leaf(LeafKind::Woken, Mark::here());
     recording.real.wake_by_ref();
 }
 

@@ -45,4 +45,6 @@ pub(crate) enum Stage {
     Body(TaskId),
     /// Its body has ended, and what remains is to shut down its runtime.
     End,
+    /// It has ended, too late, while its tasks were looked at.
+    Late,
 }

@@ -1,14 +1,17 @@
 //! All tasks at one moment: plain data.
 //!
 //! * [`take`]: taking it; [`ask`]: asking the tasks for it; [`look`]: what is known without.
-//! * [`task`]: what is known of one task.
+//! * [`task`]: what is known of one task; [`untraced`]: how many there are of which nothing is.
+//! * [`ended`]: those that are no more.
 //! * [`standing`]: the kind of the state that it is in.
 //! * [`forest`]: who waits for whom.
 //! * [`hang`]: a test that does not end.
 //! * [`stall`]: one task that does not go on.
 #![forbid(unsafe_code)]
 
+mod again;
 mod ask;
+mod ended;
 mod forest;
 mod hang;
 mod look;
@@ -16,8 +19,12 @@ mod stall;
 mod standing;
 mod take;
 mod task;
+mod turns;
+mod untraced;
 
+pub(crate) use again::ask_again;
 pub(crate) use ask::look_at;
+pub use ended::{EndedTask, HowEnded};
 pub use forest::Forest;
 pub(crate) use hang::{Hang, Stage, Why};
 pub(crate) use stall::StalledFunction;
@@ -28,11 +35,15 @@ pub(crate) use take::{asked, snapshot_of};
 pub use take::{dump, dump_blocking, snapshot};
 #[cfg(feature = "http")]
 pub(crate) use take::{dump_in, snapshot_in};
+pub(crate) use task::Unpolled;
 pub use task::{Source, TaskDump};
+pub use untraced::UntracedTasks;
+pub(crate) use untraced::beside as untraced_beside;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::task::TaskId;
+use crate::task::{Moment, TaskId};
 
 /// Where all tasks are, at one moment.
 ///
@@ -74,17 +85,45 @@ pub struct Dump {
     /// In the order of their numbers.
     tasks: Vec<TaskDump>,
     untraced: Option<usize>,
+    untraced_tasks: Vec<UntracedTasks>,
+    /// The last first.
+    ended: Arc<[EndedTask]>,
     taken: SystemTime,
+    /// The moment as of which all is told.
+    moment: Moment,
 }
 
 impl Dump {
     /// `untraced` are the tasks of the runtime that are not traced, where that is known.
     pub(crate) fn new(mut tasks: Vec<TaskDump>, untraced: Option<usize>) -> Self {
         tasks.sort_by_key(TaskDump::id);
+        let here = untraced.filter(|untraced| *untraced > 0);
+        let here = here.map(|untraced| UntracedTasks::new(None, untraced));
         Self {
             tasks,
             untraced,
+            untraced_tasks: here.into_iter().collect(),
+            ended: Arc::default(),
             taken: SystemTime::now(),
+            moment: Moment::now(),
+        }
+    }
+
+    fn counted(tasks: Vec<TaskDump>, count: untraced::Count, moment: Moment) -> Self {
+        Self {
+            moment,
+            untraced_tasks: count.runtimes,
+            ended: ended::all(),
+            ..Self::new(tasks, count.here)
+        }
+    }
+
+    /// As if these tasks were not traced.
+    #[cfg(test)]
+    pub(crate) fn with_untraced_tasks(self, untraced_tasks: Vec<UntracedTasks>) -> Self {
+        Self {
+            untraced_tasks,
+            ..self
         }
     }
 
@@ -154,9 +193,10 @@ impl Dump {
         self.tasks.is_empty()
     }
 
-    /// How many more tasks the runtime has, which are not traced and so not in this dump.
+    /// Returns how many tasks of the caller's runtime are not traced, and so are not in this dump. The caller is the
+    /// code that asked for the dump.
     ///
-    /// `None` where there is no runtime that could tell.
+    /// `None` if it was asked for outside of any runtime: see [`untraced_by_runtime`](Self::untraced_by_runtime).
     ///
     /// ```
     /// if let Some(untraced) = tasktrace::snapshot().untraced() {
@@ -166,6 +206,57 @@ impl Dump {
     #[must_use]
     pub fn untraced(&self) -> Option<usize> {
         self.untraced
+    }
+
+    /// Returns how many tasks are not traced, for each known runtime that has such tasks. Known are the runtime in
+    /// which the dump was asked for, and, with the feature `tokio`, those of the tasks in the dump.
+    ///
+    /// Such tasks become visible with `tasktrace::spawn` in place of `tokio::spawn`, or with
+    /// [`#[traced]`](macro@crate::traced) on their function.
+    ///
+    /// ```
+    /// for untraced in tasktrace::snapshot().untraced_by_runtime() {
+    ///     println!("{} on the runtime of {:?}", untraced.count(), untraced.runtime_of());
+    /// }
+    /// ```
+    #[must_use]
+    pub fn untraced_by_runtime(&self) -> &[UntracedTasks] {
+        &self.untraced_tasks
+    }
+
+    /// How many tasks of all known runtimes are not traced. `None` if there is no runtime that could tell.
+    #[cfg(feature = "http")]
+    pub(crate) fn untraced_total(&self) -> Option<usize> {
+        let total: usize = self.untraced_tasks.iter().map(UntracedTasks::count).sum();
+        match total {
+            0 => self.untraced,
+            total => Some(total),
+        }
+    }
+
+    /// Returns the last tasks that have panicked and the last that were dropped before they had ended, up to 16 of
+    /// each, the latest first.
+    ///
+    /// A task that was dropped is listed if [`traced`](crate::traced()) or `tasktrace::spawn` has made it, and
+    /// if it had been polled. The future of a `#[traced]` function that is dropped, as in a `select!` that
+    /// another branch wins, is not listed.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// assert!(dump.ended().len() <= 32);
+    /// ```
+    #[must_use]
+    pub fn ended(&self) -> &[EndedTask] {
+        &self.ended
+    }
+
+    /// Replaces the ended tasks.
+    #[cfg(test)]
+    pub(crate) fn with_ended(self, ended: Vec<EndedTask>) -> Self {
+        Self {
+            ended: ended.into(),
+            ..self
+        }
     }
 
     /// The tasks as a forest: each below those that await it.

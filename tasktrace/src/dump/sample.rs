@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Dump, Source, Stall, StallPhase, StallReport, StalledFunction, TaskDump};
-use crate::task::{Running, TaskId, TaskState};
+use super::{Dump, Source, Stall, StallPhase, StallReport, StalledFunction, TaskDump, Unpolled};
+use crate::task::{NoAnswer, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Trace};
 
 pub(crate) fn id(number: u64) -> TaskId {
@@ -36,6 +36,8 @@ pub(crate) fn task(number: u64, name: &str) -> TaskDump {
         spawned_at: None,
         parent: None,
         awaits: Vec::new(),
+        polls_per_second: None,
+        unpolled: None,
         trace: Trace::sample(Vec::new()),
         source: Source::Capture,
     }
@@ -58,13 +60,49 @@ impl TaskDump {
             thread_name: Some("tokio-rt-worker".into()),
             thread_id: 4711,
             for_: secs(time),
+            computes: None,
         });
         self.last_polled = Some(secs(time));
         self
     }
 
+    /// The number of the thread that polls it.
+    pub(crate) fn on_thread(mut self, id: u64) -> Self {
+        if let TaskState::Running(running) = &mut self.state {
+            running.thread_id = id;
+        }
+        self
+    }
+
+    /// The thread that polls it computes, or does not.
+    pub(crate) fn computing(mut self, computes: bool) -> Self {
+        if let TaskState::Running(running) = &mut self.state {
+            running.computes = Some(computes);
+        }
+        self
+    }
+
+    pub(crate) fn polled_per_second(mut self, polls: u64) -> Self {
+        self.polls_per_second = Some(polls);
+        self
+    }
+
     pub(crate) fn woken(mut self) -> Self {
         self.state = TaskState::Woken;
+        self
+    }
+
+    /// It was woken to answer, and not polled since. It `is_proven` that its executor had the time.
+    pub(crate) fn unpolled_for(mut self, time: f64, is_proven: bool) -> Self {
+        self.unpolled = Some(Unpolled {
+            for_: secs(time),
+            is_proven,
+        });
+        let error = Some(TraceError::NoAnswer {
+            waited: secs(time),
+            reason: NoAnswer::NotPolled,
+        });
+        self.source = Source::Snapshot { error };
         self
     }
 
@@ -78,11 +116,22 @@ impl TaskDump {
         self.last_polled = None;
         self.polls = 0;
         self.source = Source::Snapshot { error: None };
-        self
+        self.old(15.0)
     }
 
     pub(crate) fn old(mut self, age: f64) -> Self {
         self.age = secs(age);
+        if self.state == TaskState::NeverPolled {
+            self.unpolled = Some(Unpolled {
+                for_: self.age,
+                is_proven: false,
+            });
+        }
+        self
+    }
+
+    pub(crate) fn spawned_by(mut self, parent: u64) -> Self {
+        self.parent = Some(id(parent));
         self
     }
 
@@ -107,6 +156,7 @@ pub(crate) fn stall(kind: Stall, duration: f64, limit: f64, task: TaskDump) -> S
         task,
         function: None,
         blocked_by: None,
+        untraced: 0,
     }
 }
 
@@ -124,7 +174,6 @@ impl StallReport {
             label: label.map(Into::into),
             file: "src/fetch.rs",
             line: 3,
-            column: 1,
             is_task: false,
         });
         self

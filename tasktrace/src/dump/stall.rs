@@ -37,6 +37,8 @@ pub struct StallReport {
     pub(crate) function: Option<StalledFunction>,
     /// Of what is starved.
     pub(crate) blocked_by: Option<TaskId>,
+    /// The number of untraced tasks, one of which may be the cause of a stall that has begun.
+    pub(crate) untraced: usize,
 }
 
 /// What is wrong with a task.
@@ -50,8 +52,9 @@ pub enum Stall {
     /// It is in a poll that does not end: it computes, or it blocks its thread, and other tasks wait
     /// for that.
     Blocked,
-    /// It, or a function in it, has been suspended for longer than
-    /// `#[traced(stalled_after = "…")]` allows.
+    /// It has been suspended for longer than
+    /// [`WatchdogBuilder::wait_limit`](crate::WatchdogBuilder::wait_limit) allows, or a function in it for
+    /// longer than `#[traced(wait_limit = "…")]`.
     Overdue,
     /// It should be polled, and is not: its executor does not run, or has no thread that is free.
     Starved,
@@ -87,7 +90,6 @@ pub(crate) struct StalledFunction {
     pub(crate) label: Option<Arc<str>>,
     pub(crate) file: &'static str,
     pub(crate) line: u32,
-    pub(crate) column: u32,
     /// Whether it is what the task consists of.
     pub(crate) is_task: bool,
 }
@@ -139,6 +141,14 @@ impl StallReport {
     #[must_use]
     pub fn blocked_by(&self) -> Option<TaskId> {
         self.blocked_by
+    }
+
+    /// Returns how many tasks on the runtime of this one are not traced, when the stall begins and one of them may be
+    /// the cause: where the task waits for something, or is starved and no traced task is known to block its thread.
+    /// Otherwise 0.
+    #[must_use]
+    pub fn untraced(&self) -> usize {
+        self.untraced
     }
 }
 

@@ -1,11 +1,12 @@
 //! Taking a dump.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::ask::ask;
 use super::look::Look;
+use super::untraced::count;
 use super::{Dump, TaskDump};
+use crate::capture::{LeafKind, register};
 use crate::host::Host;
 use crate::os;
 use crate::task::{End, TraceHandle, promise, tasks};
@@ -32,29 +33,18 @@ pub fn snapshot() -> Dump {
 /// As [`snapshot`], of this executor.
 pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
-    let untraced = host.map(|host| untraced(host, &handles));
-    Dump::new(snapshots(&handles), untraced)
+    let untraced = count(host, &handles, &handles);
+    let mut look = Look::now();
+    Dump::counted(snapshots(&handles, &mut look), untraced, look.moment())
 }
 
 /// Where these tasks are, as far as their live frames tell.
 pub(crate) fn snapshot_of(tasks: &[TraceHandle]) -> Dump {
-    Dump::new(snapshots(tasks), None)
+    Dump::new(snapshots(tasks, &mut Look::now()), None)
 }
 
-fn snapshots(tasks: &[TraceHandle]) -> Vec<TaskDump> {
-    let mut look = Look::now();
+fn snapshots(tasks: &[TraceHandle], look: &mut Look) -> Vec<TaskDump> {
     tasks.iter().map(|handle| look.snapshot(handle)).collect()
-}
-
-/// How many tasks of the executor are not traced.
-///
-/// Tasks come and go between this count and that, so it may be off by some. One that has been
-/// spawned by other means than ours is known to be traced from its first poll on.
-fn untraced(host: &Host, handles: &[TraceHandle]) -> usize {
-    let jobs = handles.iter().filter_map(TraceHandle::job);
-    // Several may be in the same.
-    let traced: HashSet<_> = jobs.filter(|job| host.has(*job)).collect();
-    host.jobs().saturating_sub(traced.len())
 }
 
 /// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
@@ -81,18 +71,32 @@ pub async fn dump() -> Dump {
     let (giver, answer) = promise();
     let spawned = os::thread::spawn("tasktrace-dump", {
         let host = host.clone();
-        move || giver.give(Ok(dump_in(host.as_ref(), BUDGET)))
+        move || {
+            let dump = {
+                // Whoever has the dump may expect that nothing keeps the runtime.
+                let host = host;
+                dump_in(host.as_ref(), BUDGET)
+            };
+            giver.give(Ok(dump));
+        }
     });
     if spawned.is_err() {
         // Without a thread there is nobody to wait.
         return snapshot_in(host.as_ref());
     }
     // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
-    let dumped = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
+    let dumped =
+        std::future::poll_fn(|cx| answer.poll(register(cx.waker(), LeafKind::AwaitsDump))).await;
     dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
 }
 
-/// As [`dump`], and blocks the calling thread for at most `budget`.
+/// As [`dump`], and waits for at most `budget`. Where there are so many tasks that it takes more than half of
+/// that to ask them, the rest is shown as in a [`snapshot`], which takes about a microsecond for each. So with
+/// a million tasks, none of which answers, `dump_blocking(100ms)` takes about as long as a `snapshot` and its
+/// budget together, or less.
+///
+/// While another thread forks, it waits for that as well: until the system has copied the process, and for ten
+/// seconds at the most.
 ///
 /// For watchdogs, signal handling threads and tests. In async code use [`dump`]: a thread that an
 /// executor needs to poll the tasks must not be blocked.
@@ -113,19 +117,23 @@ pub fn dump_blocking(budget: Duration) -> Dump {
 
 /// Where these tasks are, within a time. They are in the order of their numbers.
 pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
-    Dump::new(ask(&tasks, budget), None)
+    let all: Vec<TraceHandle> = crate::task::tasks().collect();
+    let untraced = count(None, &tasks, &all);
+    let mut look = Look::now();
+    Dump::counted(ask(&tasks, budget, &mut look), untraced, look.moment())
 }
 
 /// As [`dump_blocking`], of this executor.
 pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
-    let untraced = host.map(|host| untraced(host, &handles));
-    Dump::new(ask(&handles, budget), untraced)
+    let untraced = count(host, &handles, &handles);
+    let mut look = Look::now();
+    Dump::counted(ask(&handles, budget, &mut look), untraced, look.moment())
 }
 
 /// One task, which is polled for it, unless it does not answer within `budget`.
 pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
-    let answer = ask(std::slice::from_ref(handle), budget).pop();
+    let answer = ask(std::slice::from_ref(handle), budget, &mut Look::now()).pop();
     // It has finished.
     answer.unwrap_or_else(|| TaskDump::of(handle).with_snapshot(handle, None))
 }

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::task::{TaskId, TaskState, TraceError};
+use crate::task::{NoAnswer, TaskId, TaskState, TraceError};
 use crate::trace::Trace;
 
 /// One task in a [`Dump`](crate::Dump).
@@ -28,8 +28,21 @@ pub struct TaskDump {
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) parent: Option<TaskId>,
     pub(crate) awaits: Vec<TaskId>,
+    /// The rate of polls, if the task is polled very often.
+    pub(crate) polls_per_second: Option<u64>,
+    /// The wait for the next poll, of a task that is to be polled.
+    pub(crate) unpolled: Option<Unpolled>,
     pub(crate) trace: Trace,
     pub(crate) source: Source,
+}
+
+/// A task was to be polled, and has not been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unpolled {
+    /// The time since it was made, or since it was woken to answer.
+    pub(crate) for_: Duration,
+    /// Its executor could have polled it: other threads of the process got processor time meanwhile.
+    pub(crate) is_proven: bool,
 }
 
 /// Where the trace of a task in a [`Dump`](crate::Dump) is from.
@@ -155,6 +168,19 @@ impl TaskDump {
         self.polls
     }
 
+    /// Returns the number of polls per second, if the task was polled very often while the
+    /// [`dump`](crate::dump()) was taken.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// let busy = dump.tasks().filter(|task| task.polls_per_second() > Some(100_000));
+    /// assert_eq!(busy.count(), 0, "a snapshot takes no time in which polls could be counted");
+    /// ```
+    #[must_use]
+    pub fn polls_per_second(&self) -> Option<u64> {
+        self.polls_per_second
+    }
+
     /// The line that spawned it, if it was spawned by a function of this crate.
     ///
     /// ```
@@ -222,12 +248,24 @@ impl TaskDump {
         &self.source
     }
 
+    /// Returns `true` if it was asked, and its executor has not polled it.
+    pub(crate) fn is_not_polled(&self) -> bool {
+        let error = match &self.source {
+            Source::Snapshot { error } => error.as_ref(),
+            Source::Capture | Source::Sample => None,
+        };
+        let reason = NoAnswer::NotPolled;
+        matches!(error, Some(TraceError::NoAnswer { reason: why, .. }) if *why == reason)
+    }
+
     /// For how long it has been in its state, if that is known.
     pub(crate) fn in_state(&self) -> Option<Duration> {
         match &self.state {
             TaskState::NeverPolled => Some(self.age),
             TaskState::Running(running) => Some(running.duration()),
-            TaskState::Suspended | TaskState::Woken => self.last_polled,
+            TaskState::Suspended => self.last_polled,
+            // By its last poll it may have been suspended for long, and woken just now.
+            TaskState::Woken => self.unpolled.map(|unpolled| unpolled.for_),
             TaskState::Finished => None,
         }
     }

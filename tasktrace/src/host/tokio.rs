@@ -7,7 +7,11 @@ use tokio::task;
 
 /// A runtime.
 #[derive(Clone, Debug)]
-pub(crate) struct Host(Handle);
+pub(crate) struct Host {
+    handle: Handle,
+    /// The number of the task in which it was asked for a dump, if that is of no interest itself.
+    asker: Option<u64>,
+}
 
 /// What a runtime is known by: a number that is not 0, and not the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,22 +28,42 @@ pub(crate) struct Job {
 impl Host {
     /// The runtime that the caller is in, if any.
     pub(crate) fn current() -> Option<Self> {
-        Handle::try_current().ok().map(Self)
+        let handle = Handle::try_current().ok()?;
+        Some(Self {
+            handle,
+            asker: None,
+        })
+    }
+
+    /// The same, in the task of a connection that asks for a dump: that is not counted among those that are not
+    /// traced.
+    #[cfg(feature = "http")]
+    pub(crate) fn of_asker() -> Option<Self> {
+        let asker = task::try_id().map(number);
+        Some(Self {
+            asker,
+            ..Self::current()?
+        })
+    }
+
+    /// The number of the task that asks.
+    pub(crate) fn asker(&self) -> Option<u64> {
+        self.asker
     }
 
     /// How many tasks it has that have not finished. Those of a `LocalSet` are not among them.
     pub(crate) fn jobs(&self) -> usize {
-        self.0.metrics().num_alive_tasks()
+        self.handle.metrics().num_alive_tasks()
     }
 
-    /// Whether it is one of its tasks.
-    pub(crate) fn has(&self, job: Job) -> bool {
-        job.runtime == self.runtime() && job.task != 0
+    /// The number that its tasks are noted with. Not 0.
+    pub(crate) fn number(&self) -> u32 {
+        self.runtime().0
     }
 
     /// What it is known by.
     pub(crate) fn runtime(&self) -> Runtime {
-        Runtime::of(&self.0)
+        Runtime::of(&self.handle)
     }
 }
 

@@ -17,11 +17,20 @@ impl Host {
         None
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn of_asker() -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn asker(&self) -> Option<u64> {
+        match *self {}
+    }
+
     pub(crate) fn jobs(&self) -> usize {
         match *self {}
     }
 
-    pub(crate) fn has(&self, _job: Job) -> bool {
+    pub(crate) fn number(&self) -> u32 {
         match *self {}
     }
 

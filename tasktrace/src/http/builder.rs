@@ -67,7 +67,7 @@ impl Builder {
     /// ```no_run
     /// let token = std::env::var("TASKS_TOKEN")?;
     /// let builder = tasktrace::http::builder().token(token).allow_remote();
-    /// builder.bind("0.0.0.0:6669")?.detach();
+    /// builder.bind("0.0.0.0:6670")?.detach();
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn allow_remote(mut self) -> Self {

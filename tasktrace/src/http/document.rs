@@ -1,6 +1,6 @@
 //! The page as a response, with a policy that allows its own style and script, and nothing else.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use http::{HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -9,24 +9,29 @@ use super::base64;
 use super::body::Body;
 use super::page::{PAGE, SCRIPT, STYLE};
 use super::response::{Policy, response};
+use crate::sync::fork::get_or_init;
 
 /// They are known by their hashes, so nothing that gets into the document by other ways can run.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let policy = format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash(SCRIPT),
-        hash(STYLE),
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+static POLICY: OnceLock<HeaderValue> = OnceLock::new();
+
+fn policy() -> &'static HeaderValue {
+    get_or_init(&POLICY, || {
+        let policy = format!(
+            "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            hash(SCRIPT),
+            hash(STYLE),
+        );
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    })
+}
 
 fn hash(text: &str) -> String {
     format!("sha256-{}", base64::encode(&Sha256::digest(text)))
 }
 
 pub(super) fn document() -> Response<Body> {
-    let policy = Policy::Page(POLICY.clone());
+    let policy = Policy::Page(policy().clone());
     let body = Body::whole(PAGE);
     response(StatusCode::OK, "text/html; charset=utf-8", &policy, body)
 }
@@ -45,9 +50,12 @@ mod tests {
         for (element, content) in [("script", SCRIPT), ("style", STYLE)] {
             assert_eq!(PAGE.matches(&format!("<{element}")).count(), 1);
             assert!(PAGE.contains(&format!("<{element}>{content}</{element}>")));
-            let policy = POLICY.to_str().unwrap();
+            let policy = policy().to_str().unwrap();
             assert!(policy.contains(&format!("{element}-src '{}'", hash(content))));
         }
-        assert_eq!(POLICY.to_str().unwrap().matches("unsafe").count(), 0);
+        assert_eq!(
+            super::policy().to_str().unwrap().matches("unsafe").count(),
+            0
+        );
     }
 }

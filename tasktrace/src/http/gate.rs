@@ -13,6 +13,9 @@
 //! and as many looks are taken as there would be if all clients took turns.
 //!
 //! An order that nobody waits for any more is dropped.
+//!
+//! The [desk](Desk) is small and never changed while it is locked: a changed copy takes its place, unless another thread
+//! was faster. So nothing is allocated, freed or compared under the lock.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -23,13 +26,14 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::os;
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard};
+use crate::render;
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard, while_wanted};
 
 /// What is done here.
 pub(super) trait Craft: Send + Sync + 'static {
-    type Order: PartialEq + Clone + Send;
+    type Order: PartialEq + Clone + Send + Sync;
     /// What an order is about.
-    type Subject: PartialEq + Send;
+    type Subject: PartialEq + Clone + Send + Sync;
     /// What there is to be seen of it.
     type Sight;
     type Product: Clone + Send;
@@ -39,7 +43,13 @@ pub(super) trait Craft: Send + Sync + 'static {
     /// Looks. It may stop when nobody wants to know any more.
     fn look(&self, order: &Self::Order, is_wanted: &dyn Fn() -> bool) -> Self::Sight;
 
-    fn make(&self, sight: &Self::Sight, order: &Self::Order) -> Self::Product;
+    /// Makes the product that `order` asks for from a sight. It may stop when no requester waits any more.
+    fn make(
+        &self,
+        sight: &Self::Sight,
+        order: &Self::Order,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Self::Product;
 }
 
 /// How much is done at a time.
@@ -59,7 +69,7 @@ struct Shared<C: Craft> {
     width: Width,
     /// The name of the threads.
     name: &'static str,
-    desk: Mutex<Desk<C>>,
+    desk: Mutex<Arc<Desk<C>>>,
 }
 
 struct Desk<C: Craft> {
@@ -74,6 +84,8 @@ struct UnderWay<C: Craft> {
     subject: C::Subject,
     stage: Stage,
     orders: VecDeque<Placed<C>>,
+    /// The first of the orders was given up while it was being made, and has been removed.
+    is_first_given_up: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,6 +109,37 @@ pub(super) enum Unmade {
     Failed,
 }
 
+impl<C: Craft> Clone for Desk<C> {
+    fn clone(&self) -> Self {
+        Self {
+            waiting: self.waiting.clone(),
+            under_way: self.under_way.clone(),
+            threads: self.threads,
+        }
+    }
+}
+
+impl<C: Craft> Clone for UnderWay<C> {
+    fn clone(&self) -> Self {
+        Self {
+            number: self.number,
+            subject: self.subject.clone(),
+            stage: self.stage,
+            orders: self.orders.clone(),
+            is_first_given_up: self.is_first_given_up,
+        }
+    }
+}
+
+impl<C: Craft> Clone for Placed<C> {
+    fn clone(&self) -> Self {
+        Self {
+            order: self.order.clone(),
+            callers: self.callers.clone(),
+        }
+    }
+}
+
 impl<C: Craft> Clone for Gate<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -109,11 +152,11 @@ impl<C: Craft> Gate<C> {
             craft,
             width,
             name,
-            desk: Mutex::new(Desk {
+            desk: Mutex::new(Arc::new(Desk {
                 waiting: VecDeque::new(),
                 under_way: Vec::new(),
                 threads: 0,
-            }),
+            })),
         }))
     }
 
@@ -121,23 +164,27 @@ impl<C: Craft> Gate<C> {
     pub(super) fn order(&self, order: C::Order) -> Ticket<C::Product> {
         let slot = Arc::new(Slot(Mutex::new(State::Waiting(None))));
         let ticket = Ticket(Arc::clone(&slot));
-        let mut desk = self.0.desk();
-        desk.drop_unwanted();
-        let Err(order) = desk.join(order, &slot) else {
-            return ticket;
-        };
-        let has_room = desk.waiting.len() < self.0.width.orders;
-        let can_start = desk.threads < self.0.width.looks;
-        if !has_room && !can_start {
-            drop(desk);
-            slot.give(Err(Unmade::Busy));
-            return ticket;
-        }
-        desk.waiting.push_back(Placed::new(order, &slot));
-        if can_start {
+        let width = self.0.width;
+        let placing = self.0.change(|desk| {
+            desk.drop_unwanted();
+            if desk.join(&order, &slot) {
+                return Placing::Placed;
+            }
+            let can_start = desk.threads < width.looks;
+            if desk.waiting.len() >= width.orders && !can_start {
+                return Placing::Busy;
+            }
+            desk.waiting.push_back(Placed::new(&order, &slot));
+            if !can_start {
+                return Placing::Placed;
+            }
             desk.threads += 1;
-            drop(desk);
-            self.start();
+            Placing::WithThread
+        });
+        match placing {
+            Placing::Placed => {}
+            Placing::WithThread => self.start(),
+            Placing::Busy => slot.give(Err(Unmade::Busy)),
         }
         ticket
     }
@@ -150,79 +197,139 @@ impl<C: Craft> Gate<C> {
         if spawned.is_ok() {
             return;
         }
-        let mut desk = self.0.desk();
-        desk.threads -= 1;
-        if desk.threads == 0 {
-            // Nobody would get to them.
-            let waiting = mem::take(&mut desk.waiting);
-            drop(desk);
-            waiting
-                .into_iter()
-                .for_each(|placed| placed.give(Err(Unmade::Busy)));
+        let left = self.0.change(|desk| {
+            desk.threads -= 1;
+            match desk.threads {
+                // No thread would get to them.
+                0 => mem::take(&mut desk.waiting),
+                _ => VecDeque::new(),
+            }
+        });
+        for placed in left {
+            placed.give(Err(Unmade::Busy));
         }
     }
 }
 
+/// The state of an order.
+enum Placing {
+    Placed,
+    /// It needs another thread, which is counted already.
+    WithThread,
+    /// There is no room for it.
+    Busy,
+}
+
 impl<C: Craft> Shared<C> {
-    fn desk(&self) -> Guard<'_, Desk<C>> {
+    /// Returns the desk as it is now.
+    fn desk(&self) -> Arc<Desk<C>> {
+        Arc::clone(&self.locked())
+    }
+
+    fn locked(&self) -> Guard<'_, Arc<Desk<C>>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what is to be done, until there is nothing left.
-    fn work(&self) {
-        while let Some((number, order)) = self.next() {
-            let is_wanted = || self.desk().is_wanted(number);
-            // The panic has been told of, by the hook.
-            let look = AssertUnwindSafe(|| self.craft.look(&order, &is_wanted));
-            let sight = catch_unwind(look).map_err(|_| Unmade::Failed);
-            self.desk().close(number);
-            // The desk is left before anything is made.
-            let first = || self.desk().first(number);
-            while let Some(order) = first() {
-                let make = |sight| {
-                    let make = AssertUnwindSafe(|| self.craft.make(sight, &order));
-                    catch_unwind(make).map_err(|_| Unmade::Failed)
-                };
-                let product = sight.as_ref().map_err(|error| *error).and_then(make);
-                // Those who have come while it was made get it too.
-                let made = self.desk().take_first(number);
-                if let Some(made) = made {
-                    made.give(product);
-                }
+    /// Changes the desk. `change` is called again, with a copy of a later desk, if another thread has changed it
+    /// meanwhile.
+    fn change<R>(&self, change: impl Fn(&mut Desk<C>) -> R) -> R {
+        loop {
+            let before = self.desk();
+            let mut changed = Desk::clone(&before);
+            let result = change(&mut changed);
+            let mut changed = Arc::new(changed);
+            let mut current = self.locked();
+            // `before` is alive, so no other desk is at its address.
+            let is_as_before = Arc::ptr_eq(&current, &before);
+            if is_as_before {
+                mem::swap(&mut *current, &mut changed);
             }
-            self.desk().end(number);
+            drop(current);
+            if is_as_before {
+                return result;
+            }
+        }
+    }
+
+    /// Returns `true` if a requester waits for the work that is under way. Otherwise that work is given up, and
+    /// later requesters start another.
+    fn is_wanted(&self, number: u64) -> bool {
+        self.desk().is_wanted(number) || self.change(|desk| desk.give_up_unless_wanted(number))
+    }
+
+    /// The same for the order that is being made.
+    fn is_first_wanted(&self, number: u64) -> bool {
+        self.desk().is_first_wanted(number)
+            || self.change(|desk| desk.give_up_first_unless_wanted(number))
+    }
+
+    /// Does what is to be done, until there is nothing left.
+    fn work(self: &Arc<Self>) {
+        let memory = os::memory::Use::start();
+        while let Some((number, order)) = self.next() {
+            let shared = Arc::clone(self);
+            let is_wanted = move || shared.is_wanted(number);
+            while_wanted(is_wanted, || self.work_on(number, &order));
+            self.change(|desk| desk.end(number));
+        }
+        if memory.is_much_left() {
+            render::forget_debug_info();
+            os::memory::give_back();
+        }
+    }
+
+    fn work_on(&self, number: u64, order: &C::Order) {
+        let is_wanted = || self.is_wanted(number);
+        // The panic has been told of, by the hook.
+        let look = AssertUnwindSafe(|| self.craft.look(order, &is_wanted));
+        let sight = catch_unwind(look).map_err(|_| Unmade::Failed);
+        self.change(|desk| desk.close(number));
+        let first = || self.change(|desk| desk.first(number));
+        let is_wanted = || self.is_first_wanted(number);
+        while let Some(order) = first() {
+            let make = |sight| {
+                let make = AssertUnwindSafe(|| self.craft.make(sight, &order, &is_wanted));
+                catch_unwind(make).map_err(|_| Unmade::Failed)
+            };
+            let product = sight.as_ref().map_err(|error| *error).and_then(make);
+            // Those who have come while it was made get it too.
+            let made = self.change(|desk| desk.take_first(number));
+            if let Some(made) = made {
+                made.give(product);
+            }
         }
     }
 
     /// What is to be looked at next, with all orders that are about it.
     fn next(&self) -> Option<(u64, C::Order)> {
-        let mut desk = self.desk();
-        desk.drop_unwanted();
-        let next = desk.begin();
-        if next.is_none() {
-            desk.threads -= 1;
-        }
-        next
+        self.change(|desk| {
+            desk.drop_unwanted();
+            let next = desk.begin();
+            if next.is_none() {
+                desk.threads -= 1;
+            }
+            next
+        })
     }
 }
 
 impl<C: Craft> Desk<C> {
-    /// Adds a caller to what there is already, or hands the order back.
-    fn join(&mut self, order: C::Order, slot: &Arc<Slot<C::Product>>) -> Result<(), C::Order> {
+    /// Adds a caller to what there is already. Returns `false` if there is nothing to join.
+    fn join(&mut self, order: &C::Order, slot: &Arc<Slot<C::Product>>) -> bool {
         let made = self.under_way.iter_mut().flat_map(|it| &mut it.orders);
         let mut placed = made.chain(&mut self.waiting);
-        if let Some(same) = placed.find(|it| it.order == order) {
+        if let Some(same) = placed.find(|it| it.order == *order) {
             same.callers.push(Arc::downgrade(slot));
-            return Ok(());
+            return true;
         }
-        let subject = C::subject(&order);
+        let subject = C::subject(order);
         let mut looking = self.under_way.iter_mut();
         match looking.find(|it| it.stage == Stage::Looking && it.subject == subject) {
             Some(looking) => {
                 looking.orders.push_back(Placed::new(order, slot));
-                Ok(())
+                true
             }
-            None => Err(order),
+            None => false,
         }
     }
 
@@ -245,17 +352,47 @@ impl<C: Craft> Desk<C> {
             subject,
             stage: Stage::Looking,
             orders: std::iter::once(first).chain(same).collect(),
+            is_first_given_up: false,
         });
         Some((number, order))
+    }
+
+    fn find(&self, number: u64) -> Option<&UnderWay<C>> {
+        self.under_way.iter().find(|it| it.number == number)
     }
 
     fn under_way(&mut self, number: u64) -> Option<&mut UnderWay<C>> {
         self.under_way.iter_mut().find(|it| it.number == number)
     }
 
-    fn is_wanted(&mut self, number: u64) -> bool {
-        let under_way = self.under_way(number);
+    fn is_wanted(&self, number: u64) -> bool {
+        let under_way = self.find(number);
         under_way.is_some_and(|it| it.orders.iter().any(Placed::is_wanted))
+    }
+
+    fn give_up_unless_wanted(&mut self, number: u64) -> bool {
+        let is_wanted = self.is_wanted(number);
+        if let Some(under_way) = self.under_way(number).filter(|_| !is_wanted) {
+            under_way.is_first_given_up |= !under_way.orders.is_empty();
+            under_way.orders.clear();
+            under_way.stage = Stage::Making;
+        }
+        is_wanted
+    }
+
+    fn is_first_wanted(&self, number: u64) -> bool {
+        let under_way = self.find(number).filter(|it| !it.is_first_given_up);
+        let first = under_way.and_then(|it| it.orders.front());
+        first.is_some_and(Placed::is_wanted)
+    }
+
+    fn give_up_first_unless_wanted(&mut self, number: u64) -> bool {
+        let is_wanted = self.is_first_wanted(number);
+        let under_way = self.under_way(number);
+        if let Some(under_way) = under_way.filter(|it| !is_wanted && !it.is_first_given_up) {
+            under_way.is_first_given_up = under_way.orders.pop_front().is_some();
+        }
+        is_wanted
     }
 
     /// No more orders of another form.
@@ -267,7 +404,9 @@ impl<C: Craft> Desk<C> {
 
     /// What is to be made next.
     fn first(&mut self, number: u64) -> Option<C::Order> {
-        let orders = &mut self.under_way(number)?.orders;
+        let under_way = self.under_way(number)?;
+        under_way.is_first_given_up = false;
+        let orders = &mut under_way.orders;
         while orders.front().is_some_and(|it| !it.is_wanted()) {
             orders.pop_front();
         }
@@ -275,7 +414,11 @@ impl<C: Craft> Desk<C> {
     }
 
     fn take_first(&mut self, number: u64) -> Option<Placed<C>> {
-        self.under_way(number)?.orders.pop_front()
+        let under_way = self.under_way(number)?;
+        match under_way.is_first_given_up {
+            true => None,
+            false => under_way.orders.pop_front(),
+        }
     }
 
     fn end(&mut self, number: u64) {
@@ -284,9 +427,9 @@ impl<C: Craft> Desk<C> {
 }
 
 impl<C: Craft> Placed<C> {
-    fn new(order: C::Order, slot: &Arc<Slot<C::Product>>) -> Self {
+    fn new(order: &C::Order, slot: &Arc<Slot<C::Product>>) -> Self {
         Self {
-            order,
+            order: order.clone(),
             callers: vec![Arc::downgrade(slot)],
         }
     }

@@ -68,10 +68,15 @@ impl Craft for Maker {
         Ok(Sight::Dump { dump, taken, took })
     }
 
-    fn make(&self, sight: &Self::Sight, order: &Order) -> Self::Product {
+    fn make(
+        &self,
+        sight: &Self::Sight,
+        order: &Order,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Self::Product {
         let sight = sight.as_ref().map_err(Refusal::clone)?;
         let kept = self.shelf.keep(|out| {
-            let mut out = io::BufWriter::new(out);
+            let mut out = io::BufWriter::new(WhileWanted { out, is_wanted });
             match sight {
                 Sight::Dump { dump, taken, took } => {
                     let about = || about(order.job.subject, *taken, *took);
@@ -127,9 +132,29 @@ fn sample(
         }
         thread::park_timeout(NOTICED);
         if !is_wanted() {
-            // There is nobody to whom this could be said.
+            // No client is left that could read the error.
             return Err(Unmade::Busy.into());
         }
+    }
+}
+
+/// A writer that fails once no client waits for the response.
+struct WhileWanted<'a, W> {
+    out: W,
+    is_wanted: &'a dyn Fn() -> bool,
+}
+
+impl<W: Write> Write for WhileWanted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match (self.is_wanted)() {
+            true => self.out.write(bytes),
+            // No client is left that could read the error.
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

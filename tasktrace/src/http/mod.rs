@@ -3,7 +3,7 @@
 // Inside, a request goes this way:
 //
 // * `server`: sockets, connections and their limits, for `serve`; or whatever server there is.
-// * `service`: who may ask (`host`, `auth`, `base64`), what is asked for (`route`, `query`, `negotiate`, `pprof`).
+// * `service`: who may ask (`host`, `site`, `auth`, `base64`), what is asked for (`route`, `query`, `negotiate`, `pprof`).
 // * `gate`: one at a time, and callers joined.
 // * `make`: doing a `job`, on a thread of its own.
 // * `shelf`: what was made, until the client has read its `body`.
@@ -29,6 +29,7 @@ mod server;
 mod service;
 mod settings;
 mod shelf;
+mod site;
 
 use std::net::ToSocketAddrs;
 
@@ -37,10 +38,20 @@ pub use builder::Builder;
 pub use server::{BindError, Server};
 // For listeners other than TCP's: `Running::start` serves them on a thread of its own.
 #[allow(unused_imports, reason = "for sockets in the file system")]
-pub(crate) use server::{Listen, Running};
+pub(crate) use server::{Listen, Running, Stream};
 pub use service::{ResponseFuture, TasksService};
 #[allow(unused_imports, reason = "for sockets in the file system")]
 pub(crate) use settings::Access;
+
+/// The port that the examples and the documentation use. No browser refuses it.
+///
+/// ```no_run
+/// use tasktrace::http::{self, DEFAULT_PORT};
+///
+/// http::serve(("127.0.0.1", DEFAULT_PORT))?.detach();
+/// # Ok::<_, http::BindError>(())
+/// ```
+pub const DEFAULT_PORT: u16 = 6670;
 
 /// A service that answers requests about the tasks of this process, to be mounted in a server that
 /// is there already: in axum with `nest_service`, in hyper by hyper-util's `TowerToHyperService`.
@@ -114,4 +125,51 @@ pub fn serve(address: impl ToSocketAddrs) -> Result<Server, BindError> {
 /// ```
 pub fn builder() -> Builder {
     Builder::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ports that Chromium (`net/base/port_util.cc`) or Firefox (`gBadPortList`) open no page at.
+    const REFUSED: &[u16] = &[
+        1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
+        102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389,
+        427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636,
+        989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665,
+        6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    ];
+
+    const DOCS: [&str; 3] = [
+        include_str!("../../docs/http.md"),
+        include_str!("../../docs/cli.md"),
+        include_str!("../bin/tasktrace/args.rs"),
+    ];
+
+    #[test]
+    fn browsers_open_the_default_port() {
+        assert!(!REFUSED.contains(&DEFAULT_PORT));
+    }
+
+    #[test]
+    fn browsers_open_every_port_of_the_documentation() {
+        let mut has_default = false;
+        for text in DOCS {
+            // Those of tests are not read.
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            for host in ["localhost:", "127.0.0.1:"] {
+                for (at, _) in text.match_indices(host) {
+                    let rest = &text[at + host.len()..];
+                    let end = rest.find(|it: char| !it.is_ascii_digit());
+                    let port = rest[..end.unwrap_or(rest.len())].parse();
+                    assert!(
+                        !REFUSED.iter().any(|it| port == Ok(*it)),
+                        "{host}{rest:.30}"
+                    );
+                    has_default |= port == Ok(DEFAULT_PORT);
+                }
+            }
+        }
+        assert!(has_default);
+    }
 }

@@ -149,6 +149,19 @@ impl Refusal {
         }
     }
 
+    pub(super) fn site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "this was asked for by a page from elsewhere (`Sec-Fetch-Site` or `Origin` says so), and \
+             pages from elsewhere may not have this program capture or profile: open the address \
+             itself, or use curl",
+        )
+    }
+
+    pub(super) fn profiles() -> Self {
+        Self::later("too many requests are waiting for profiles: try again later")
+    }
+
     fn later(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with(header::RETRY_AFTER, "1")
     }
@@ -165,7 +178,9 @@ impl Refusal {
 impl From<Unmade> for Refusal {
     fn from(why: Unmade) -> Self {
         match why {
-            Unmade::Busy => Self::later("too many dumps are being waited for: try again later"),
+            Unmade::Busy => {
+                Self::later("too many dumps or profiles are being taken: try again later")
+            }
             Unmade::Failed => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "it panicked: the message is where the panics of the program go",

@@ -5,7 +5,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower_service::Service;
@@ -19,10 +21,17 @@ use super::response::{Policy, Refusal, response};
 use super::route::{Asked, Fixed, Route};
 use super::settings::{Access, Settings};
 use super::shelf::{Item, Shelf};
+use super::site;
 use crate::host::Host;
 
 /// One dump at a time.
 const DUMPS: Width = Width {
+    looks: 1,
+    orders: 32,
+};
+
+/// The width for quick requests, so that they do not wait for slow ones.
+const BRIEF: Width = Width {
     looks: 1,
     orders: 32,
 };
@@ -33,6 +42,26 @@ const PROFILES: Width = Width {
     orders: 0,
 };
 
+/// The width for long profiles: fewer than others, so that they do not keep shorter ones out.
+const LONG_PROFILES: Width = Width {
+    looks: 2,
+    orders: 0,
+};
+
+/// The longest of the shorter ones: what Go's tools ask for if nothing is said.
+const LONGEST_OF_SHORT: Duration = Duration::from_secs(30);
+
+/// The largest number of requests that may wait for profiles: at most half of all requests. Half of these places are
+/// for short profiles.
+const MOST_PROFILED: usize = 32;
+
+/// How long a dump may take to be written, when the tasks have answered, for a client that sends no more
+/// and may be gone.
+const TO_WRITE: Duration = Duration::from_secs(10);
+
+/// The same of a profile: longer ones are for clients that are there.
+const LONGEST_ALONE: Duration = Duration::from_secs(10);
+
 /// Answers requests about the tasks of this process: see [`service`](super::service()).
 ///
 /// Clones share the dumps that they take.
@@ -41,7 +70,13 @@ pub struct TasksService {
     settings: Arc<Settings>,
     executor: Executor,
     dumps: Gate<Maker>,
+    brief: Gate<Maker>,
     profiles: Gate<Maker>,
+    long_profiles: Gate<Maker>,
+    /// How many requests wait for profiles.
+    profiled: Arc<AtomicUsize>,
+    /// How many of these wait for ones that keep their places for long.
+    long_profiled: Arc<AtomicUsize>,
 }
 
 /// Whose tasks are counted that are not traced.
@@ -64,7 +99,11 @@ impl TasksService {
         };
         Self {
             dumps: Gate::new("tasktrace-http", DUMPS, maker()),
+            brief: Gate::new("tasktrace-http", BRIEF, maker()),
             profiles: Gate::new("tasktrace-http", PROFILES, maker()),
+            long_profiles: Gate::new("tasktrace-http", LONG_PROFILES, maker()),
+            profiled: Arc::default(),
+            long_profiled: Arc::default(),
             settings: Arc::new(settings),
             executor: Executor::Callers,
         }
@@ -107,21 +146,46 @@ impl TasksService {
             return Ok(Answer::Ready(Some(made(job.form, Body::empty()))));
         }
         let host = match &self.executor {
-            Executor::Callers => Host::current(),
+            Executor::Callers => Host::of_asker(),
             Executor::This(host) => host.clone(),
         };
-        Ok(self.order(job, host))
+        self.order(job, host)
     }
 
-    fn order(&self, job: Job, host: Option<Host>) -> Answer {
-        let gate = match job.subject {
-            Subject::Tasks(_) | Subject::Task(..) => &self.dumps,
-            Subject::Time(..) => &self.profiles,
+    fn order(&self, job: Job, host: Option<Host>) -> Result<Answer, Refusal> {
+        let soon = self.settings.budget.saturating_add(TO_WRITE);
+        let (gate, profiled, alone) = match (job.subject, job.form) {
+            (_, Form::Process) => (&self.brief, None, soon),
+            (Subject::Tasks(_) | Subject::Task(..), _) => (&self.dumps, None, soon),
+            (Subject::Time(length, ..), _) => {
+                let gate = match length <= LONGEST_OF_SHORT {
+                    true => &self.profiles,
+                    false => &self.long_profiles,
+                };
+                let profiled = self.profile(length).ok_or_else(Refusal::profiles)?;
+                let alone = soon.saturating_add(length.min(LONGEST_ALONE));
+                (gate, Some(profiled), alone)
+            }
         };
-        Answer::Ticket {
+        Ok(Answer::Ticket {
             ticket: gate.order(Order { job, host }),
             form: job.form,
-        }
+            alone,
+            _profiled: profiled,
+        })
+    }
+
+    /// A place among those who wait for profiles, if there is one left: the other places are for others.
+    fn profile(&self, length: Duration) -> Option<Profiled> {
+        let most = (self.settings.connections / 2).clamp(1, MOST_PROFILED);
+        let long = match length > LONGEST_ALONE {
+            true => Some(Counted::new(&self.long_profiled, most.div_ceil(2))?),
+            false => None,
+        };
+        Some(Profiled {
+            _any: Counted::new(&self.profiled, most)?,
+            _long: long,
+        })
     }
 
     /// Whether the client may know.
@@ -129,6 +193,10 @@ impl TasksService {
         let headers = request.headers();
         if self.settings.access == Access::Local {
             return Ok(());
+        }
+        // Also with a token, which a browser that knows it shows on behalf of any page.
+        if !site::is_own(headers, host(request)) {
+            return Err(Refusal::site());
         }
         if let Some(token) = &self.settings.token {
             // Whoever has it is no page from elsewhere.
@@ -229,7 +297,43 @@ enum Answer {
     Ticket {
         ticket: Ticket<Result<Arc<Item>, Refusal>>,
         form: Form,
+        /// As [`ResponseFuture::alone`].
+        alone: Duration,
+        _profiled: Option<Profiled>,
     },
+}
+
+/// The places of a request that waits for a profile.
+struct Profiled {
+    _any: Counted,
+    _long: Option<Counted>,
+}
+
+/// A place that is counted until this is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let counted = Self(Arc::clone(count));
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl ResponseFuture {
+    /// For how long it is worth making for a client that has closed its half of the connection: it may
+    /// wait for the response, or be gone.
+    pub(super) fn alone(&self) -> Duration {
+        match self.0 {
+            Answer::Ready(_) => Duration::ZERO,
+            Answer::Ticket { alone, .. } => alone,
+        }
+    }
 }
 
 impl Future for ResponseFuture {
@@ -242,7 +346,7 @@ impl Future for ResponseFuture {
                 // Polled once too often.
                 None => return Poll::Pending,
             },
-            Answer::Ticket { ticket, form } => {
+            Answer::Ticket { ticket, form, .. } => {
                 let product = ready!(Pin::new(ticket).poll(cx));
                 let response = match product.map_err(Refusal::from).and_then(|it| it) {
                     Ok(item) => made(*form, Body::kept(item)),

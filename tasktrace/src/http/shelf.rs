@@ -17,6 +17,9 @@ use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGua
 /// the whole.
 const CHUNK: usize = 64 << 10;
 
+/// The memory of what is larger is given back to the system.
+const LARGE: usize = 4 << 20;
+
 /// Where it is kept.
 #[derive(Clone)]
 pub(super) struct Shelf(Arc<Inner>);
@@ -40,9 +43,11 @@ struct Items {
     queue: VecDeque<(Instant, Weak<Item>)>,
     /// Whether there is a thread that throws them away.
     has_keeper: bool,
+    /// A large response was kept since the keeper has begun.
+    has_large: bool,
 }
 
-/// Something that is kept, for as long as there is somebody who may fetch it.
+/// A response that is kept for as long as a client may fetch it.
 pub(super) struct Item {
     /// `None` once it was thrown away.
     bytes: Mutex<Option<Vec<u8>>>,
@@ -107,16 +112,35 @@ impl Shelf {
 
     /// Sees to it that it does not stay for ever.
     fn watch(&self, item: &Arc<Item>) {
+        let end = os::deadline(self.0.longest);
+        let weak = Arc::downgrade(item);
+        // Nothing is allocated or freed while it is locked.
+        let mut spare = VecDeque::new();
         let mut items = self.0.items();
-        let end = Instant::now() + self.0.longest;
-        items.queue.push_back((end, Arc::downgrade(item)));
+        while items.queue.len() == items.queue.capacity() {
+            let length = items.queue.len();
+            if spare.capacity() > length {
+                spare.append(&mut items.queue);
+                mem::swap(&mut items.queue, &mut spare);
+            } else {
+                drop(items);
+                spare = VecDeque::with_capacity(2 * length + 8);
+                items = self.0.items();
+            }
+        }
+        items.queue.push_back((end, weak));
+        items.has_large |= item.length >= LARGE;
         if mem::replace(&mut items.has_keeper, true) {
             return;
         }
         drop(items);
         let spawned = os::thread::spawn("tasktrace-shelf", {
             let shelf = Arc::clone(&self.0);
-            move || shelf.tidy()
+            move || {
+                if shelf.tidy() {
+                    os::memory::give_back();
+                }
+            }
         });
         if spawned.is_err() {
             // The next one will have more luck.
@@ -131,22 +155,25 @@ impl Inner {
         items.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Throws away what is too old, until there is nothing left.
-    fn tidy(&self) {
+    /// Throws away what is too old, until there is nothing left. Returns `true` if some of it was large.
+    fn tidy(&self) -> bool {
         let mut items = self.items();
         loop {
             let now = Instant::now();
-            items.queue.retain(|(end, item)| match item.upgrade() {
-                Some(item) if *end <= now => {
+            let is_over =
+                |(end, item): &(Instant, Weak<Item>)| *end <= now || item.strong_count() == 0;
+            if let Some(at) = items.queue.iter().position(is_over) {
+                let over = items.queue.remove(at);
+                drop(items);
+                if let Some(item) = over.and_then(|(_, item)| item.upgrade()) {
                     item.throw_away();
-                    false
                 }
-                Some(_) => true,
-                None => false,
-            });
+                items = self.items();
+                continue;
+            }
             let Some((end, _)) = items.queue.front() else {
                 items.has_keeper = false;
-                return;
+                return mem::take(&mut items.has_large);
             };
             let wait = end.saturating_duration_since(now);
             let waited = self.gone.wait_timeout(items, wait);
@@ -162,9 +189,14 @@ impl Item {
 
     /// What comes next from there. `None` if it has been thrown away.
     pub(super) fn chunk(&self, from: usize) -> Option<Box<[u8]>> {
-        let bytes = self.bytes();
-        let rest = bytes.as_ref()?.get(from..)?;
-        Some(rest[..rest.len().min(CHUNK)].into())
+        // Room is made before it is locked.
+        let mut chunk = Vec::with_capacity(self.length.saturating_sub(from).min(CHUNK));
+        {
+            let bytes = self.bytes();
+            let rest = bytes.as_ref()?.get(from..)?;
+            chunk.extend_from_slice(&rest[..rest.len().min(CHUNK)]);
+        }
+        Some(chunk.into())
     }
 
     fn throw_away(&self) {

@@ -1,5 +1,6 @@
 //! Signals, and what is done with them.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
@@ -156,16 +157,6 @@ impl Disposition {
         Self(action)
     }
 
-    /// The same on the stack that the thread is using when the signal comes.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "nobody is interrupted")
-    )]
-    pub(crate) fn on_own_stack(mut self) -> Self {
-        self.0.sa_flags &= !libc::SA_ONSTACK;
-        self
-    }
-
     /// Has it done from now on. It may be called in a signal handler.
     ///
     /// # Errors
@@ -243,6 +234,45 @@ pub(crate) fn left_to_others<R>(run: impl FnOnce() -> R) -> R {
     run()
 }
 
+/// The signals that the threads of the program leave to others.
+#[derive(Clone, Copy)]
+pub(crate) struct Left(libc::sigset_t);
+
+thread_local! {
+    /// On a thread of ours, the signals that the thread of the program left to others which started it, or which
+    /// started the thread of ours that did.
+    static PROGRAM: Cell<Option<Left>> = const { Cell::new(None) };
+}
+
+impl Left {
+    /// Those that the calling thread leaves to others, or if it is one of ours, the program's thread that started it.
+    pub(crate) fn by_the_program() -> Option<Self> {
+        if let Some(left) = PROGRAM.get() {
+            return Some(left);
+        }
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: without a new set, it only writes the current one to the place that it is given.
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr()) } {
+            // SAFETY: `pthread_sigmask` returned 0, so it has written the whole set.
+            0 => Some(Self(unsafe { set.assume_init() })),
+            _ => None,
+        }
+    }
+
+    /// Makes the calling thread one of ours.
+    pub(crate) fn remember(this: Option<Self>) {
+        PROGRAM.set(this);
+    }
+}
+
+/// Runs code of the program on a thread of ours, with those signals left to others that the program leaves: what it
+/// spawns there begins with the same.
+pub(crate) fn as_the_program<R>(run: impl FnOnce() -> R) -> R {
+    let program = PROGRAM.get();
+    let _mask = program.and_then(|left| Mask::set(libc::SIG_SETMASK, &left.0));
+    run()
+}
+
 /// Which signals were left to others, and are again when this is dropped.
 struct Mask(libc::sigset_t);
 
@@ -251,7 +281,7 @@ impl Mask {
         let mut before = MaybeUninit::uninit();
         // SAFETY: it reads the one set and writes the other.
         match unsafe { libc::pthread_sigmask(how, set, before.as_mut_ptr()) } {
-            // SAFETY: it was written.
+            // SAFETY: `pthread_sigmask` returned 0, so it has written the whole set.
             0 => Some(Self(unsafe { before.assume_init() })),
             _ => None,
         }

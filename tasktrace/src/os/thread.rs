@@ -5,7 +5,8 @@ use std::thread::{Builder, JoinHandle};
 
 use super::signal;
 
-/// Spawns a thread of ours. The program's signals are left to its own threads.
+/// Spawns a thread of ours. The program's signals are left to its own threads, but for code of the program that runs
+/// in [`signal::as_the_program`].
 ///
 /// # Errors
 ///
@@ -15,6 +16,11 @@ pub(crate) fn spawn<T: Send + 'static>(
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
+    let left = signal::Left::by_the_program();
+    let run = move || {
+        signal::Left::remember(left);
+        run()
+    };
     signal::left_to_others(|| builder.spawn(run))
 }
 

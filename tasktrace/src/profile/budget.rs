@@ -3,8 +3,8 @@
 //! Samples are due at regular times. One that cannot be afforded, or whose time has passed, is skipped,
 //! and the next that is due is taken instead: so the times stay regular.
 //!
-//! What a sample will cost is not known before, but what the last ones did is. It is paid for in
-//! advance, out of what the time so far allows. What was not used is saved up, but for no longer than
+//! What a sample will cost is not known before, but what the last ones did is, and at how many tasks they have
+//! looked. It is paid for in advance, out of what the time so far allows. What was not used is saved up, but for no longer than
 //! a second, so that a quiet minute is not followed by a burst. So the cost is never more than the share
 //! of the time, but for what one sample costs more than was expected.
 //!
@@ -51,29 +51,29 @@ impl Budget {
         let missing = (self.expected - self.room).max(0.0);
         let affordable = Duration::try_from_secs_f64(missing / self.share).unwrap_or(Duration::MAX);
         let earliest = now.saturating_add(affordable);
-        let nanos = self.every.as_nanos();
+        let nanos = self.every.as_nanos().max(1);
         let due = u64::try_from(earliest.as_nanos().div_ceil(nanos)).unwrap_or(u64::MAX);
-        let due = due.max(self.due + 1);
+        let due = due.max(self.due.saturating_add(1));
         let last = u64::try_from(end.as_nanos() / nanos).unwrap_or(u64::MAX);
         if due > last {
             self.skipped += last.saturating_sub(self.due);
             self.due = self.due.max(last);
             return None;
         }
-        self.skipped += due - self.due - 1;
+        self.skipped += due.saturating_sub(self.due).saturating_sub(1);
         self.due = due;
         let at = u64::try_from(nanos * u128::from(due)).unwrap_or(u64::MAX);
         Some(Duration::from_nanos(at))
     }
 
-    /// A sample was taken.
-    pub(super) fn spend(&mut self, now: Duration, cost: Duration) {
+    /// A sample was taken. `next` is what one more is expected to cost, by what is known of this one.
+    pub(super) fn spend(&mut self, now: Duration, cost: Duration, next: Duration) {
         self.pass(now);
-        let cost = cost.as_secs_f64();
-        self.room -= cost;
+        self.room -= cost.as_secs_f64();
+        let next = next.as_secs_f64();
         self.expected = match self.expected {
-            0.0 => cost,
-            expected => f64::midpoint(expected, cost),
+            0.0 => next,
+            expected => f64::midpoint(expected, next),
         };
     }
 
@@ -129,7 +129,7 @@ mod tests {
             run.spent += cost;
             run.dearest = run.dearest.max(cost);
             now = at + cost;
-            budget.spend(now, cost);
+            budget.spend(now, cost, cost);
         }
         run.skipped = budget.skipped();
         run
@@ -190,6 +190,16 @@ mod tests {
         );
     }
 
+    /// The first looks at more tasks than the others will.
+    #[test]
+    fn a_dear_sample_does_not_delay_cheaper_ones() {
+        let mut budget = Budget::new(ms(1), SHARE);
+        assert_eq!(budget.next(ms(0), ms(2000)), Some(ms(1)));
+        budget.spend(ms(5), ms(4), us(500));
+        let second = budget.next(ms(5), ms(2000));
+        assert!(second.is_some_and(|at| at <= ms(451)), "{second:?}");
+    }
+
     #[test]
     fn costs_that_change() {
         check(ms(10), ms(60_000), |at| us([10, 4_000, 300, 1][at % 4]));
@@ -218,7 +228,7 @@ mod tests {
         let mut budget = Budget::new(ms(10), SHARE);
         assert_eq!(budget.next(ms(0), ms(100)), Some(ms(10)));
         // The sampler was not run in the meantime.
-        budget.spend(ms(57), us(1));
+        budget.spend(ms(57), us(1), us(1));
         assert_eq!(budget.next(ms(57), ms(100)), Some(ms(60)));
         assert_eq!(budget.skipped(), 4);
         assert_eq!(budget.next(ms(60), ms(100)), Some(ms(70)));
@@ -232,7 +242,7 @@ mod tests {
     fn nothing_is_too_much() {
         let mut budget = Budget::new(Duration::from_nanos(1), 1e6);
         assert!(budget.next(Duration::ZERO, Duration::MAX).is_some());
-        budget.spend(Duration::MAX, Duration::MAX);
+        budget.spend(Duration::MAX, Duration::MAX, Duration::MAX);
         budget.next(Duration::MAX, Duration::MAX);
     }
 }

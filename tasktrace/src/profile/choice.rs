@@ -5,6 +5,8 @@ use crate::task::{Glance, Sight, TraceHandle, glances};
 /// Some of the tasks, which stand for all.
 pub(super) struct Choice {
     pub(super) tasks: Vec<TraceHandle>,
+    /// How many were chosen, those included that had ended by then.
+    pub(super) picked: usize,
     /// How many there are.
     pub(super) all: usize,
 }
@@ -17,10 +19,13 @@ pub(super) fn find() -> Vec<Glance> {
 
 /// Chooses at most so many.
 pub(super) fn choose(all: &[Glance], most: usize, turn: u64) -> Choice {
-    let positions = positions(all.len(), most, turn);
+    let mut picked = 0;
+    let positions = positions(all.len(), most, turn).inspect(|_| picked += 1);
     let tasks = positions.filter_map(|at| all[at].retain());
+    let tasks: Vec<TraceHandle> = tasks.filter(|task| !task.is_finished()).collect();
     Choice {
-        tasks: tasks.filter(|task| !task.is_finished()).collect(),
+        tasks,
+        picked,
         all: all.len(),
     }
 }

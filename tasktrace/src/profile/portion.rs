@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-/// So many are looked at before anything is known.
-const FIRST: usize = 64;
-
-/// And so many however much it costs.
+/// The number of tasks that each sample looks at, however much it costs. The first looks at no more: what it costs is
+/// not known before.
 const FEWEST: usize = 16;
 
 /// Where it is a matter of less, all tasks are looked at, and samples are taken less often.
@@ -37,7 +35,7 @@ impl Portion {
     /// How many tasks to look at, at most.
     pub(super) fn most(&self) -> usize {
         let Some(each) = self.each else {
-            return FIRST;
+            return FEWEST;
         };
         // Who has found them may as well look for as long.
         let most = self.allowed.max(self.finding) / each.max(1e-9);
@@ -60,6 +58,13 @@ impl Portion {
         let each = looking.as_secs_f64() / tasks as f64;
         self.each = Some(self.each.map_or(each, |known| f64::midpoint(known, each)));
     }
+
+    /// Returns what the next sample is expected to cost, if there are as many tasks as that.
+    #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
+    pub(super) fn expected(&self, tasks: usize) -> Duration {
+        let looking = self.most().min(tasks) as f64 * self.each.unwrap_or(0.0);
+        Duration::try_from_secs_f64(self.finding + looking).unwrap_or(Duration::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -80,10 +85,10 @@ mod tests {
 
     #[test]
     fn few_at_first() {
-        assert_eq!(Portion::new(us(10_000), SHARE).most(), FIRST);
+        assert_eq!(Portion::new(us(10_000), SHARE).most(), FEWEST);
         assert_eq!(
             most(us(10_000), us(5), us(0), 0),
-            FIRST,
+            FEWEST,
             "nothing was learnt"
         );
     }
@@ -96,6 +101,15 @@ mod tests {
         assert_eq!(most(us(2_000_000), us(5), us(200), 100), 10_000);
         // It takes 4 ms to find them.
         assert_eq!(most(us(10_000), us(4_000), us(200), 100), 2_000);
+    }
+
+    #[test]
+    fn the_next_costs_as_much_as_it_looks_at() {
+        let mut portion = Portion::new(us(10_000), SHARE);
+        assert_eq!(portion.expected(1000), us(0));
+        portion.learn(us(5), us(64_000), 64);
+        assert_eq!(portion.expected(1000), us(16_005));
+        assert_eq!(portion.expected(2), us(2_005));
     }
 
     #[test]

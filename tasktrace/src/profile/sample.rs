@@ -12,7 +12,7 @@ pub(crate) fn profile(samples: impl IntoIterator<Item = Dump>) -> Profile {
     let mut tally = Tally::default();
     let mut count = 0;
     for dump in samples {
-        tally.add(&dump, Duration::from_secs(1), dump.len());
+        tally.add(&dump, Duration::from_secs(1), dump.len(), dump.len());
         count += 1;
     }
     Profile {

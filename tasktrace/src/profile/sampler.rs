@@ -54,7 +54,7 @@ impl Sampler {
             let finding = meter.read();
             let choice = choice::choose(&all, portion.most(), samples);
             let dump = self.look(choice.tasks);
-            tally.add(&dump, now.saturating_sub(last), choice.all);
+            tally.add(&dump, now.saturating_sub(last), choice.picked, choice.all);
             let (tasks, looked) = (choice.all, dump.len());
             drop((all, dump));
             let this = meter.read();
@@ -62,7 +62,7 @@ impl Sampler {
             last = now;
             cost += this;
             samples += 1;
-            budget.spend(start.elapsed(), this);
+            budget.spend(start.elapsed(), this, portion.expected(tasks));
             if let Some(callback) = &mut self.on_sample {
                 callback(&Progress {
                     elapsed: now.min(self.lasting),

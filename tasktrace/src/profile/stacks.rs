@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::tally::Group;
 use crate::dump::Standing;
-use crate::trace::{Frame, Tree, Wait, all, anonymous};
+use crate::trace::{Frame, LineIs, Tree, Wait, all, anonymous};
 
 /// Tasks of the same name that were seen in the same state with the same frames.
 #[derive(Debug)]
@@ -25,7 +25,13 @@ pub(crate) struct Stack {
 }
 
 /// What tells a frame from others, and how many children it has: so a list tells a tree.
-type Shape = Vec<(usize, String, Option<String>, Option<u32>, Option<Wait>)>;
+type Shape = Vec<(
+    usize,
+    String,
+    Option<String>,
+    (Option<u32>, LineIs),
+    Option<Wait>,
+)>;
 
 /// The stacks, those first where most time was waited.
 pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
@@ -72,7 +78,7 @@ fn shape(frames: &[Frame]) -> Shape {
             frame.children().len(),
             name,
             file,
-            frame.line(),
+            (frame.line(), frame.line_is()),
             frame.wait(),
         )
     });
@@ -89,6 +95,7 @@ mod tests {
             name: name.to_owned().into(),
             standing: Standing::Suspended,
             trace: Trace::sample(frames),
+            members: None,
             seen: 1,
             time: Duration::from_millis(millis),
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::capture::RawTrace;
 use crate::dump::{Dump, Standing};
+use crate::task::TaskId;
 use crate::trace::{Kind, Trace};
 
 /// So many different stacks are told apart.
@@ -23,6 +24,8 @@ pub(super) struct Group {
     pub(super) standing: Standing,
     /// Of the first of them.
     pub(super) trace: Trace,
+    /// The tasks that were seen, unless they are many.
+    pub(super) members: Option<Vec<TaskId>>,
     /// How often one was seen.
     pub(super) seen: u64,
     /// For how long they were there, all together.
@@ -36,6 +39,8 @@ pub(super) struct Tally {
     groups: HashMap<Key, Group>,
     /// Those that are not told apart.
     others: Option<Group>,
+    /// The time that the samples stand for.
+    sampled: Duration,
     /// The most tasks that there were at a time.
     pub(super) most_tasks: usize,
     /// How many tasks were there in all samples.
@@ -50,17 +55,31 @@ impl Tally {
     /// A task that is found waiting need not have waited here since the last sample. But for each that is
     /// found where it has just come to, there is another that was there before, and is not found: so the
     /// sum is right, whether waits are long or short, and however far samples are apart.
-    pub(super) fn add(&mut self, dump: &Dump, interval: Duration, all: usize) {
-        self.add_up_to(dump, interval, all, MOST);
+    ///
+    /// Some of those that were `picked` may have ended before they were looked at. The others do not stand for
+    /// these: what is not there does not wait.
+    pub(super) fn add(&mut self, dump: &Dump, interval: Duration, picked: usize, all: usize) {
+        self.add_up_to(dump, interval, picked, all, MOST);
     }
 
-    fn add_up_to(&mut self, dump: &Dump, interval: Duration, all: usize, most: usize) {
-        let all = all.max(dump.len());
+    fn add_up_to(
+        &mut self,
+        dump: &Dump,
+        interval: Duration,
+        picked: usize,
+        all: usize,
+        most: usize,
+    ) {
+        let (picked, all) = match picked < all {
+            true => (picked.max(dump.len()), all.max(dump.len())),
+            false => (dump.len(), dump.len()),
+        };
+        self.sampled = self.sampled.saturating_add(interval);
         self.most_tasks = self.most_tasks.max(all);
         self.present += all as u64;
-        self.looks += dump.len() as u64;
+        self.looks += picked as u64;
         // Each task stands for others.
-        let stands_for = interval.as_nanos() * all as u128 / dump.len().max(1) as u128;
+        let stands_for = interval.as_nanos() * all as u128 / picked.max(1) as u128;
         let time = Duration::from_nanos(stands_for.try_into().unwrap_or(u64::MAX));
         for task in dump {
             let standing = Standing::of(task.state());
@@ -77,6 +96,7 @@ impl Tally {
                     Group::new(name, Standing::Suspended, Trace::new(RawTrace::default()))
                 }),
             };
+            group.note(task.id());
             group.seen += 1;
             group.time = group.time.saturating_add(time);
         }
@@ -86,6 +106,9 @@ impl Tally {
     pub(super) fn finish(self) -> Vec<Group> {
         let groups = self.groups.into_values().chain(self.others);
         let mut groups: Vec<Group> = groups.collect();
+        for group in &mut groups {
+            group.time = group.time.min(group.most(self.sampled));
+        }
         groups.sort_by(|one, other| {
             let order = |group: &Group| (group.waited(), group.time, group.seen);
             let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
@@ -95,12 +118,40 @@ impl Tally {
     }
 }
 
+/// The largest number of tasks of a group that are told apart.
+const MOST_MEMBERS: usize = 16;
+
+/// If all of them were seen so often on average, there are no others.
+const OFTEN: u64 = 4;
+
 impl Group {
+    /// Notes which task was seen.
+    fn note(&mut self, task: TaskId) {
+        if let Some(members) = &mut self.members
+            && !members.contains(&task)
+        {
+            match members.len() < MOST_MEMBERS {
+                true => members.push(task),
+                false => self.members = None,
+            }
+        }
+    }
+
+    /// The most that its tasks can have waited: where some stand for all, chance has it that a task is seen more
+    /// often than is its share. If there were more tasks than those, others would have been seen by now.
+    fn most(&self, sampled: Duration) -> Duration {
+        let members = self.members.as_ref().map(Vec::len);
+        let members = members.filter(|members| self.seen >= OFTEN * *members as u64);
+        let most = members.and_then(|members| sampled.checked_mul(members.try_into().ok()?));
+        most.unwrap_or(Duration::MAX)
+    }
+
     fn new(name: Cow<'static, str>, standing: Standing, trace: Trace) -> Self {
         Self {
             name,
             standing,
             trace,
+            members: Some(Vec::new()),
             seen: 0,
             time: Duration::ZERO,
         }
@@ -125,7 +176,7 @@ mod tests {
         let mut tally = Tally::default();
         for (tasks, interval) in samples {
             let all = tasks.len();
-            tally.add_up_to(&dump(tasks.clone()), secs(*interval), all, most);
+            tally.add_up_to(&dump(tasks.clone()), secs(*interval), all, all, most);
         }
         tally.finish()
     }
@@ -173,8 +224,8 @@ mod tests {
     fn some_stand_for_all() {
         let mut tally = Tally::default();
         let some = || dump([task(1, "app::a"), task(2, "app::b").running_for(1.0)]);
-        tally.add(&some(), secs(1.0), 10);
-        tally.add(&some(), secs(1.0), 2);
+        tally.add(&some(), secs(1.0), 2, 10);
+        tally.add(&some(), secs(1.0), 2, 2);
         assert_eq!((tally.present, tally.looks, tally.most_tasks), (12, 4, 10));
         let groups = tally.finish();
         let expected = [
@@ -198,5 +249,39 @@ mod tests {
         assert_eq!(groups.iter().map(|it| it.seen).sum::<u64>(), 20);
         assert_eq!(groups[0].seen, 12, "{groups:?}");
         assert!(groups[0].name.contains("too many"), "{groups:?}");
+    }
+
+    #[test]
+    fn tasks_that_have_ended_are_not_counted_for_others() {
+        let mut tally = Tally::default();
+        // Two were chosen each time, and one of them had ended by then.
+        for _ in 0..3 {
+            tally.add(
+                &dump([task(1, "app::a").suspended_for(9.0)]),
+                secs(1.0),
+                2,
+                2,
+            );
+        }
+        assert_eq!((tally.present, tally.looks, tally.most_tasks), (3, 3, 1));
+        let groups = tally.finish();
+        assert_eq!(told(&groups), [("app::a", Standing::Suspended, 3, 3.0)]);
+    }
+
+    #[test]
+    fn a_task_waits_no_longer_than_the_samples_last() {
+        let mut tally = Tally::default();
+        // One of ten is chosen, and by chance it is the same four times.
+        for id in [1, 1, 1, 1, 2, 3] {
+            let name = format!("app::{}", id.min(2));
+            let dump = dump([task(id, &name).suspended_for(9.0)]);
+            tally.add(&dump, secs(1.0), 1, 10);
+        }
+        let groups = tally.finish();
+        let expected = [
+            ("app::2", Standing::Suspended, 2, 20.0),
+            ("app::1", Standing::Suspended, 4, 6.0),
+        ];
+        assert_eq!(told(&groups), expected);
     }
 }

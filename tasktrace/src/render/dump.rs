@@ -17,8 +17,8 @@ use super::fold::Telling;
 use super::group::{self, Group, Member};
 use super::header::{self, FEW, INDENT};
 use super::out::{Detail, Out};
-use super::summary;
 use super::text;
+use super::{ended, summary};
 use crate::dump::Dump;
 use crate::symbol::Paths;
 
@@ -28,7 +28,8 @@ pub(super) fn write(dump: &Dump, detail: Detail, out: &mut Out<'_, '_>) -> fmt::
     summary::write(out, &forest, &members)?;
 
     groups(out, dump, members.clone(), detail)?;
-    missing(out, &members)
+    missing(out, &members)?;
+    ended::write(out, dump, detail)
 }
 
 /// Writes tasks, those together that are alike, the most urgent first.
@@ -94,7 +95,7 @@ fn awaited(out: &mut Out<'_, '_>, dump: &Dump, member: &Member<'_>) -> fmt::Resu
         write!(out, "awaits task {id}")?;
         match dump.get(*id) {
             Some(task) => {
-                write!(out, " {}, ", task.name())?;
+                write!(out, " {}, ", header::title(task))?;
                 header::short_state(out, task)?;
             }
             None => out.write_str(", which is not in this dump")?,

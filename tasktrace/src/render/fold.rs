@@ -7,6 +7,7 @@ use super::known::Known;
 use super::out::Detail;
 use super::shape::{Subtree, alike, subtrees};
 use crate::trace::Frame;
+use crate::trace::libraries::{self, Hidden};
 
 /// So many siblings that are alike are told one by one.
 const FEW: usize = 5;
@@ -20,7 +21,10 @@ pub(super) struct Telling<'a> {
     /// told.
     known: Option<Vec<Known<'a>>>,
     subtrees: Vec<Subtree>,
+    /// How many siblings that are alike are shown.
     detail: Detail,
+    /// How much of runs of libraries' functions is shown.
+    libraries: Detail,
 }
 
 /// A frame, or several siblings that are alike.
@@ -37,12 +41,13 @@ pub(super) struct Folded<'a> {
 }
 
 impl<'a> Telling<'a> {
-    /// Each frame, and no times but of what is held: so the same tree is the same text at any time.
-    pub(super) fn without_times(frames: &[Frame]) -> Self {
+    /// All siblings, and no times but of what is held: so the same tree is the same text at any time.
+    pub(super) fn without_times(frames: &[Frame], detail: Detail) -> Self {
         Self {
             known: None,
             subtrees: subtrees(frames),
             detail: Detail::Full,
+            libraries: detail,
         }
     }
 
@@ -52,6 +57,7 @@ impl<'a> Telling<'a> {
             known: Some(known),
             subtrees: subtrees(frames),
             detail,
+            libraries: detail,
         }
     }
 
@@ -65,6 +71,14 @@ impl<'a> Telling<'a> {
                 age: None,
                 ..Known::of(folded.frame)
             },
+        }
+    }
+
+    /// The functions of libraries below a frame that are not told.
+    pub(super) fn hidden_below<'f>(&self, frame: &'f Frame) -> Option<Hidden<'f>> {
+        match self.libraries {
+            Detail::Tidy => libraries::hidden_below(frame),
+            Detail::Full => None,
         }
     }
 

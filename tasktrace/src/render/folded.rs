@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::weigh::{Scales, Seen, Way, tasks};
+use super::weigh::{LEFT_OUT, Scales, Seen, Way, tasks};
 use super::weight::Weight;
 use crate::dump::{Dump, Standing};
+use crate::escape::is_plain;
+use crate::sync::is_unwanted;
 use crate::trace::{Frame, Trace, Wait};
 
 impl Dump {
@@ -23,6 +25,7 @@ impl Dump {
     /// them, so that the numbers add up to the number of tasks; tasks with the same ways take turns. So
     /// a number can be 0.
     ///
+    /// If a task has very many long paths, the frames in the middle of each are left out, and the text says so.
     /// The lines of functions and the labels are left out. `;` in names becomes `,`, and what a reader
     /// could take for the number is changed, too.
     ///
@@ -104,7 +107,7 @@ pub(super) fn add_up<'a>(
 ) -> Lines {
     let mut lines = Lines::new();
     let mut scales = Scales::default();
-    for seen in all {
+    for seen in all.take_while(|_| !is_unwanted()) {
         scales.weigh(&seen, |way| {
             let sum = lines.entry(stack(&seen, &way)).or_default();
             *sum = sum.saturating_add(add(&way));
@@ -120,7 +123,10 @@ pub(super) fn nanos(time: Duration) -> u64 {
 /// The frames of a line.
 fn stack(seen: &Seen<'_>, way: &Way<'_>) -> String {
     let mut stack = String::new();
-    for frame in &way.frames {
+    for (at, frame) in way.frames.iter().enumerate() {
+        if way.cut == Some(at) {
+            push(&mut stack, LEFT_OUT);
+        }
         push(&mut stack, function(frame));
     }
     if way.frames.is_empty() {
@@ -172,7 +178,7 @@ fn push(stack: &mut String, name: &str) {
             // A line may begin with a remark.
             '#' if stack.is_empty() => '_',
             // What begins with a digit after a space could be the number.
-            _ if letter.is_whitespace() || letter.is_control() => {
+            _ if letter.is_whitespace() || !is_plain(letter) => {
                 let next = letters.peek();
                 match next.is_some_and(|next| next.is_ascii_digit() || "+-.".contains(*next)) {
                     true => '_',

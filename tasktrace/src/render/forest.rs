@@ -83,7 +83,7 @@ impl Writer<'_> {
             };
             let member = &self.members[at];
             if self.is_written[at] {
-                write!(out, "task {id} {}, ", member.task.name())?;
+                write!(out, "task {id} {}, ", header::title(member.task))?;
                 out.write_str(match self.is_above[at] {
                     true => "shown above: a cycle",
                     false => "shown above",
@@ -131,7 +131,7 @@ impl Writer<'_> {
         if let Some(at) = at
             && !self.is_written[at]
         {
-            header::mark(out, self.members[at].urgency)?;
+            header::mark(out, self.members[at].standing.urgency)?;
         }
         match depth {
             0 => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::weigh::{Scales, Seen, Way, tasks};
 use crate::dump::{Dump, Standing, TaskDump};
+use crate::escape::Escaped;
 use crate::symbol::Paths;
 use crate::trace::Frame;
 
@@ -157,6 +158,7 @@ fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::
         for number in stack {
             let Line { name, file, line } = &addresses.lines[number];
             let address = Addresses::address(number);
+            let (name, file) = (Escaped(name), Escaped(file));
             writeln!(f, "#\t{address:#x}\t{name}+0x0\t{file}:{line}")?;
         }
         f.write_str("\n")?;
@@ -194,13 +196,14 @@ fn stack(
     paths: &Paths,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(f, "goroutine {} [{}", task.id(), doing(seen, way))?;
+    write!(f, "goroutine {} [{}", task.id(), Escaped(doing(seen, way)))?;
     match task.in_state().unwrap_or_default().as_secs() / 60 {
         0 => {}
         minutes => write!(f, ", {minutes} minutes")?,
     }
     f.write_str("]:\n")?;
     for Line { name, file, line } in Line::all(seen, way) {
+        let (name, file) = (Escaped(name), Escaped(file));
         writeln!(f, "{name}(...)\n\t{file}:{line} +0x0")?;
     }
     created(f, dump, task, paths)
@@ -225,11 +228,12 @@ fn created(f: &mut fmt::Formatter<'_>, dump: &Dump, task: &TaskDump, paths: &Pat
     };
     let parent = task.parent();
     let name = parent.and_then(|parent| dump.get(parent));
-    write!(f, "created by {}", name.map_or("unknown", TaskDump::name))?;
+    let name = name.map_or("unknown", TaskDump::name);
+    write!(f, "created by {}", Escaped(name))?;
     if let Some(parent) = parent {
         write!(f, " in goroutine {parent}")?;
     }
-    let file = paths.shorten(place.file());
+    let file = Escaped(paths.shorten(place.file()));
     writeln!(f, "\n\t{file}:{} +0x0", place.line())
 }
 

@@ -6,10 +6,10 @@ use std::mem::discriminant;
 use super::known::Known;
 use super::out::Detail;
 use super::outline::{Outline, Outlines};
-use super::urgency::Urgency;
+use crate::diagnosis::{self, Standing, Urgency};
 use crate::dump::{Forest, Source, TaskDump};
 use crate::task::TraceError;
-use crate::trace::{Trace, Tree};
+use crate::trace::Tree;
 
 /// A task, and what is to be told of it.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub(super) struct Member<'a> {
     pub(super) task: &'a TaskDump,
     pub(super) outline: Outline<'a>,
     pub(super) detail: Detail,
-    pub(super) urgency: Urgency,
+    pub(super) standing: Standing,
 }
 
 impl<'a> Member<'a> {
@@ -29,26 +29,15 @@ impl<'a> Member<'a> {
 
 /// The tasks of a dump, in their order.
 pub(super) fn members<'a>(forest: &Forest<'a>, detail: Detail) -> Vec<Member<'a>> {
-    let dump = forest.dump();
-    if detail == Detail::Tidy {
-        Trace::tidy_all(dump.tasks().map(TaskDump::trace));
-    }
-    let mut in_cycle = vec![false; dump.len()];
-    for at in forest.cycle_positions().iter().flatten() {
-        in_cycle[*at] = true;
-    }
+    let standings = diagnosis::of_dump(forest);
     let mut outlines = Outlines::default();
-    let tasks = dump.tasks().zip(in_cycle);
+    let tasks = forest.dump().tasks().zip(standings);
     tasks
-        .map(|(task, in_cycle)| {
-            let outline = outlines.of(task.trace(), detail);
-            let tree = || super::tree(task.trace(), detail);
-            Member {
-                task,
-                outline,
-                detail,
-                urgency: Urgency::of(task, outline.waits, tree, in_cycle),
-            }
+        .map(|(task, standing)| Member {
+            task,
+            outline: outlines.of(task.trace(), detail),
+            detail,
+            standing,
         })
         .collect()
 }
@@ -62,7 +51,7 @@ pub(super) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(super) fn new(mut members: Vec<Member<'a>>) -> Self {
-        let urgency = members.iter().map(|member| member.urgency).min();
+        let urgency = members.iter().map(|member| member.standing.urgency).min();
         longest_first(&mut members);
         Self {
             members,
@@ -85,7 +74,8 @@ pub(super) fn longest_first(members: &mut [Member<'_>]) {
     members.sort_by_key(|Member { task, .. }| (std::cmp::Reverse(task.in_state()), task.id()));
 }
 
-/// The groups, in the order in which a reader wants to see them: by urgency, then by size.
+/// The groups, in the order in which a reader wants to see them: by urgency, then by what they most likely
+/// wait for, then by size.
 pub(super) fn groups(members: Vec<Member<'_>>, detail: Detail) -> Vec<Group<'_>> {
     let parts = match detail {
         Detail::Tidy => alike(members),
@@ -95,7 +85,7 @@ pub(super) fn groups(members: Vec<Member<'_>>, detail: Detail) -> Vec<Group<'_>>
     let mut groups: Vec<Group<'_>> = parts.into_iter().map(Group::new).collect();
     groups.sort_by_key(|group| {
         let size = std::cmp::Reverse(group.members.len());
-        (group.urgency.order(), size)
+        (group.urgency, group.first().standing.rank, size)
     });
     groups
 }
@@ -104,9 +94,11 @@ pub(super) fn groups(members: Vec<Member<'_>>, detail: Detail) -> Vec<Group<'_>>
 fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     let mut parts: Vec<Vec<Member<'_>>> = Vec::new();
     // Where in `parts` those with the same name and tree are: in how many states they may be.
-    let mut index: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
+    let mut index: HashMap<_, Vec<usize>> = HashMap::new();
     for member in members {
-        let key = (member.outline.class, member.task.name());
+        let notes = member.outline.notes();
+        let cut = (notes.dropped, notes.elsewhere);
+        let key = (member.outline.class, cut, member.task.name());
         let candidates = index.entry(key).or_default();
         let known = candidates
             .iter()
@@ -122,15 +114,10 @@ fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     parts
 }
 
-/// Whether tasks of the same name and with the same tree are told together.
+/// Returns `true` if two tasks of the same name, tree and notes belong to one group.
 fn are_alike(one: &Member<'_>, other: &Member<'_>) -> bool {
-    let cut = |member: &Member<'_>| {
-        let notes = member.outline.notes();
-        (notes.dropped, notes.elsewhere)
-    };
     discriminant(one.task.state()) == discriminant(other.task.state())
         && is_same_source(one.task.source(), other.task.source())
-        && cut(one) == cut(other)
 }
 
 /// Whether there is the same to say of it, but for times.

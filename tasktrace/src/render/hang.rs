@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::Human;
 use super::group;
 use super::out::{Detail, Out, Style};
-use super::{dump, verdict};
+use super::{dump, untraced, verdict};
 use crate::dump::{Hang, Stage, Why};
 
 impl fmt::Display for Hang {
@@ -19,6 +19,9 @@ impl Hang {
     /// The first line.
     pub(crate) fn verdict(&self) -> String {
         let mut verdict = match &self.why {
+            Why::Timeout if self.stage == Stage::Late => {
+                format!("test took longer than its limit of {}: ", Whole(self.after))
+            }
             Why::Timeout => format!("test hung for {}: ", Whole(self.after)),
             Why::Signal(signal) => {
                 format!("test got {signal} after {}: ", Human(self.after))
@@ -33,6 +36,9 @@ impl Hang {
                 " (in {} at {}:{})",
                 self.name, self.file, self.line
             ));
+        }
+        if let Some(untraced) = untraced::sentences(&self.dump) {
+            verdict.push_str(&format!("; {untraced}"));
         }
         verdict
     }
@@ -54,6 +60,10 @@ fn write(hang: &Hang, out: &mut Out<'_, '_>) -> fmt::Result {
     if hang.dump.is_empty() {
         out.line("")?;
         out.write_str("none of its tasks is traced, or has been polled yet")?;
+    }
+    if !hang.dump.untraced_by_runtime().is_empty() {
+        out.line("")?;
+        write!(out, "note: some tasks are not traced; {}", untraced::ADVICE)?;
     }
     match hang.unknown {
         0 => Ok(()),

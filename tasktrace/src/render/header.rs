@@ -11,8 +11,9 @@ use std::time::Duration;
 use super::duration::{Human, Span};
 use super::group::{Group, Member};
 use super::out::Out;
-use super::urgency::Urgency;
+use crate::diagnosis::Urgency;
 use crate::dump::{Source, TaskDump};
+use crate::origin::Title;
 use crate::symbol::Paths;
 use crate::task::{NoAnswer, Running, TaskState, TraceError};
 
@@ -24,7 +25,8 @@ pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) ->
     let task = member.task;
     name(out, task)?;
     out.write_str(", ")?;
-    stands_out(out, member.urgency, |out| short_state(out, task))?;
+    stands_out(out, member.standing.urgency, |out| short_state(out, task))?;
+    remark(out, member.standing.urgency, task)?;
     if *task.state() != TaskState::NeverPolled {
         let polls = task.polls();
         write!(
@@ -41,11 +43,22 @@ pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) ->
 /// `task 7 app::worker "conn 10.0.0.1"`.
 pub(super) fn name(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
     out.bold()?;
-    write!(out, "task {} {}", task.id(), task.name())?;
-    if let Some(label) = task.label() {
-        write!(out, " {label:?}")?;
-    }
+    write!(out, "task {} {}", task.id(), title(task))?;
     out.normal()
+}
+
+/// Returns the name of a task with its label.
+pub(super) fn title(task: &TaskDump) -> Title<'_> {
+    Title::new(task.name(), task.label())
+}
+
+/// Writes the remark about the state of a task, if there is one.
+fn remark(out: &mut Out<'_, '_>, urgency: Urgency, task: &TaskDump) -> fmt::Result {
+    match (urgency, task.polls_per_second()) {
+        (Urgency::Computing, _) => out.write_str(", computes without yielding"),
+        (Urgency::Spinning, Some(polls)) => write!(out, ", spins: {polls} polls a second"),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the header of several tasks, without a mark, and in a second line which they are.
@@ -63,7 +76,7 @@ pub(super) fn group(out: &mut Out<'_, '_>, group: &Group<'_>, paths: &Paths) -> 
     if group.urgency != Urgency::Holding
         && let Some(limit) = group.urgency.limit()
     {
-        let is_urgent = |member: &&Member<'_>| member.urgency == group.urgency;
+        let is_urgent = |member: &&Member<'_>| member.standing.urgency == group.urgency;
         let urgent = members.iter().filter(is_urgent).count();
         if urgent < members.len() {
             write!(out, " ({urgent} of them {limit})")?;
@@ -207,13 +220,25 @@ fn source(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
                 // That is all there is to say.
                 (NoAnswer::Running, TaskState::Running(_)) => Ok(()),
                 (NoAnswer::Running, _) => out.write_str(": it was in the middle of a poll"),
-                (NoAnswer::NotPolled, _) => out.write_str(": its executor does not poll it"),
+                (NoAnswer::NotWoken, _) => write!(out, ": {reason}"),
+                (NoAnswer::NotPolled, _) => match task.unpolled {
+                    Some(unpolled) if unpolled.is_proven => {
+                        out.write_str(": its executor does not poll it")
+                    }
+                    _ => out.write_str(": it was woken, and has not been polled since"),
+                },
             }
         }
         TraceError::NeverPolled => Ok(()),
         TraceError::Finished => out.write_str(", finished when it was asked"),
         TraceError::Panicked => out.write_str(", panicked when it was asked"),
         TraceError::NoSample(reason) => write!(out, ", stack not known: {reason}"),
+        TraceError::OwnWakers => {
+            out.write_str(", not captured: its executor demands wakers of its own")
+        }
+        TraceError::NoRoom => {
+            out.write_str(", not captured: too little room left on the stack of its thread")
+        }
         TraceError::InsideOwnPoll => out.write_str(", not asked: it has taken this dump"),
     }
 }

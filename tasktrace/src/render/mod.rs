@@ -2,7 +2,7 @@
 //!
 //! * [`text`]: the tree of one trace, for traces and dumps alike, [`fold`]ed in the latter.
 //! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
-//! * [`urgency`], [`summary`]: what looks wrong.
+//! * [`verdict`], [`summary`]: what looks wrong, as [`diagnosis`](crate::diagnosis) has found it; [`untraced`]: what is not seen.
 //! * [`serial`]: the same data for machines.
 //! * [`weigh`]: adding up tasks, for [`folded`] stacks, flamegraphs and pprof.
 //! * [`go`]: what tools for Go's profiles read.
@@ -11,6 +11,7 @@
 
 mod dump;
 mod duration;
+mod ended;
 #[cfg(feature = "flamegraph")]
 mod flamegraph;
 mod fold;
@@ -24,6 +25,7 @@ mod header;
 mod known;
 mod out;
 mod outline;
+mod place;
 #[cfg(feature = "pprof")]
 mod pprof;
 mod profile;
@@ -32,16 +34,17 @@ mod shape;
 mod stall;
 mod summary;
 mod text;
-mod urgency;
+mod untraced;
 mod verdict;
-mod walk;
 mod weigh;
 mod weight;
 
 use std::fmt;
 
 use crate::dump::{Dump, Forest, StallReport};
-use crate::trace::{Trace, Tree};
+#[cfg(feature = "http")]
+pub(crate) use crate::symbol::forget_debug_info;
+use crate::trace::{Trace, Tree, walk};
 use fold::Telling;
 #[cfg(feature = "http")]
 pub(crate) use go::GoProfile;
@@ -118,7 +121,8 @@ impl<F: Fn(&mut Out<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
 
 fn write_trace(trace: &Trace, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
     let tree = tree(trace, detail);
-    text::frames(out, "", &tree.frames, Telling::without_times(&tree.frames))?;
+    let telling = Telling::without_times(&tree.frames, detail);
+    text::frames(out, "", &tree.frames, telling)?;
     text::notes(out, "", &tree.notes)?;
     match tree.notes.missing {
         Some(missing) => text::missing(out, missing),
@@ -133,5 +137,7 @@ fn tree(trace: &Trace, detail: Detail) -> &Tree {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

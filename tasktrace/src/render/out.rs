@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::escape;
+
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -80,8 +82,9 @@ impl<'a, 'b> Out<'a, 'b> {
     }
 }
 
+/// Escapes all text, because it may come from the program. Only the methods above begin lines and colours.
 impl fmt::Write for Out<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.f.write_str(text)
+        escape::write(self.f, text)
     }
 }

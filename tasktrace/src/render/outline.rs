@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::out::Detail;
 use super::shape;
-use super::urgency::Waits;
 use crate::trace::{Frame, Pattern, Trace, Tree};
 
 /// What is known of a tree but for its labels and times.
@@ -16,17 +15,12 @@ pub(super) struct Outline<'a> {
     tree: &'a Tree,
     /// The same for trees that are alike.
     pub(super) class: usize,
-    pub(super) waits: Waits,
 }
 
 impl<'a> Outline<'a> {
     /// By itself.
     pub(super) fn of(tree: &'a Tree) -> Self {
-        Self {
-            tree,
-            class: 0,
-            waits: Waits::of(tree),
-        }
+        Self { tree, class: 0 }
     }
 
     /// What is to be said about the tree.

@@ -1,7 +1,8 @@
 //! Profiles: as text, and as what other formats are made of.
 //!
 //! ```text
-//! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 9 skipped, 0.3% of a core
+//! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3% of a core
+//! 9 more samples were due, but left out to spare the processor
 //!
 //! 20.0s (98.0%) app::worker, suspended: 2.0 tasks on average
 //!   ╼ app::worker at src/main.rs:20:5
@@ -117,7 +118,7 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
     }
 }
 
-/// `20.4s waited by up to 3 tasks in 10.0s: 991 samples, 9 skipped, 0.3% of a core`.
+/// `20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3% of a core`, and below how much was left out.
 fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
     let tasks = match profile.most_tasks() {
         1 => "1 task".to_owned(),
@@ -132,16 +133,35 @@ fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
             write!(out, "{waited} waited by {tasks} in {lasted}: {samples}")?;
         }
     }
-    if profile.portion() < 1.0 {
-        write!(out, " of {:.1}% of the tasks", 100.0 * profile.portion())?;
-    }
     let percent = 100.0 * part(profile.cost(), profile.lasted());
-    write!(
-        out,
-        ", {} skipped, {percent:.1}% of a core",
-        profile.skipped()
-    )
+    write!(out, ", {percent:.1}% of a core")?;
+    if profile.samples() > 0 && profile.portion() < 1.0 {
+        out.line("")?;
+        write!(
+            out,
+            "each sample is of {:.1}% of the tasks on average, chosen by chance, and the times are reckoned for all \
+             tasks from these",
+            100.0 * profile.portion()
+        )?;
+    }
+    if profile.skipped() > 0 {
+        let skipped = match profile.skipped() {
+            1 => "1 more sample was".to_owned(),
+            more => format!("{more} more samples were"),
+        };
+        out.line("")?;
+        write!(out, "{skipped} due, but left out to spare the processor")?;
+        if profile.samples() < FEW_SAMPLES {
+            out.write_str(
+                ": with so few samples the times are rough, so let the profile take longer",
+            )?;
+        }
+    }
+    Ok(())
 }
+
+/// Fewer samples than this say little.
+const FEW_SAMPLES: u64 = 20;
 
 /// How many tasks there were at a time.
 fn average(profile: &Profile, stack: &Stack, out: &mut Out<'_, '_>) -> fmt::Result {

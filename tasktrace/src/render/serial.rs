@@ -25,12 +25,14 @@ mod value;
 use std::panic::Location;
 use std::time::SystemTime;
 
+use super::text::HIDDEN_CHILDREN;
 use super::walk::{Step, walk};
-use crate::dump::{Dump, Hang, Source, Stage, TaskDump, Why};
+use crate::diagnosis::{self, Sure};
+use crate::dump::{Dump, Hang, HowEnded, Source, Stage, TaskDump, Why};
 use crate::profile::{Profile, ProfileSource, Stack};
 use crate::symbol::Paths;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
-use crate::trace::{Frame, Missing, Notes, Trace, Tree, Wait};
+use crate::trace::{Frame, LineIs, Missing, Notes, Trace, Tree, Wait};
 #[cfg(feature = "http")]
 pub(crate) use process::Process;
 use value::{List, Object, Value};
@@ -76,9 +78,80 @@ impl<'a> From<&'a Dump> for Value<'a> {
             "schema": DUMP,
             "taken_unix_ms": unix_ms(dump.taken()),
             "untraced": dump.untraced(),
+            "untraced_tasks": untraced_tasks(dump),
+            "findings": findings(dump),
+            "ended": ended(dump),
             "tasks": tasks,
         })
     }
+}
+
+fn ended(dump: &Dump) -> List<'_> {
+    let ended = dump.ended();
+    List::new(ended.len(), move || {
+        let paths = Paths::new();
+        ended.iter().map(move |task| {
+            object!("EndedTask", {
+                "id": &task.id(),
+                "name": task.name(),
+                "label": task.label(),
+                "how": match task.how() {
+                    HowEnded::Panicked => "panicked",
+                    HowEnded::Dropped => "dropped",
+                },
+                "ended_unix_ms": unix_ms(task.when()),
+                "spawned_at": task.spawned_at().map(|it| place(it, &paths)),
+                "parent": task.parent().as_ref().map(Value::from),
+                "message": task.panic_message(),
+                "panicked_at": task.panicked_at().map(|(file, line, column)| object!("Location", {
+                    "file": paths.shorten(file),
+                    "line": line,
+                    "column": column,
+                })),
+            })
+        })
+    })
+}
+
+fn untraced_tasks(dump: &Dump) -> List<'_> {
+    let untraced = dump.untraced_by_runtime();
+    List::new(untraced.len(), move || {
+        untraced.iter().map(|untraced| {
+            object!("UntracedTasks", {
+                "runtime_of": untraced.runtime_of().map(TaskId::get),
+                "count": untraced.count(),
+            })
+        })
+    })
+}
+
+/// Returns the findings of a dump, the most urgent first.
+fn findings(dump: &Dump) -> List<'_> {
+    let forest = dump.by_awaiter();
+    let standings = diagnosis::of_dump(&forest);
+    let findings = diagnosis::findings(&forest, standings.into_iter());
+    List::new(findings.len(), move || {
+        findings.clone().into_iter().map(|finding| {
+            let urgency = finding.urgency;
+            let point = diagnosis::likeliest(finding.tasks[0]);
+            let function = point.and_then(|point| point.function);
+            let ids: Vec<u64> = finding.tasks.iter().map(|task| task.id().get()).collect();
+            object!("Finding", {
+                "kind": urgency.word(),
+                "certainty": match finding.sure {
+                    Sure::Certain => "certain",
+                    Sure::Likely => "likely",
+                },
+                "text": urgency.words().map(|words| words.meaning),
+                "function": function.map(Frame::name),
+                "file": function.and_then(Frame::file),
+                "line": function.and_then(Frame::line),
+                "library": point.and_then(|point| point.library()),
+                "resource": point.and_then(|point| point.resource()),
+                "tasks": List::new(ids.len(), move || ids.clone().into_iter()),
+            })
+        })
+    })
 }
 
 /// Of these more digits are right in any language than of nanoseconds.
@@ -93,6 +166,7 @@ impl<'a> From<&'a Hang> for Value<'a> {
             Stage::Beginning => ("beginning", None),
             Stage::Body(id) => ("body", Some(id.get())),
             Stage::End => ("end", None),
+            Stage::Late => ("late", None),
         };
         let signal = match &hang.why {
             Why::Timeout => None,
@@ -168,6 +242,7 @@ fn task<'a>(task: &'a TaskDump, paths: &Paths) -> Value<'a> {
         "age_ns": task.age(),
         "last_polled_ns": task.last_polled(),
         "polls": task.polls(),
+        "polls_per_second": task.polls_per_second(),
         "spawned_at": task.spawned_at().map(|it| place(it, paths)),
         "parent": task.parent().as_ref(),
         "awaits": List::new(awaits.len(), move || awaits.iter()),
@@ -216,6 +291,10 @@ impl<'a> From<&'a Running> for Value<'a> {
             "thread_name": running.thread_name(),
             "thread_id": running.thread_id(),
             "duration_ns": running.duration(),
+            "activity": running.computes().map(|computes| match computes {
+                true => "computing",
+                false => "blocked",
+            }),
         })
     }
 }
@@ -248,6 +327,8 @@ impl From<&TraceError> for Value<'_> {
             TraceError::Finished => "finished",
             TraceError::Panicked => "panicked",
             TraceError::NeverPolled => "never_polled",
+            TraceError::OwnWakers => "own_wakers",
+            TraceError::NoRoom => "no_room",
             TraceError::InsideOwnPoll => "inside_own_poll",
             TraceError::NoSample(reason) => {
                 return object!("TraceError", {
@@ -269,9 +350,11 @@ impl From<&NoSample> for Value<'_> {
             NoSample::SignalBlocked => "signal_blocked",
             NoSample::NoResponse(_) => "no_response",
             NoSample::Busy => "busy",
+            NoSample::NoTime => "no_time",
             NoSample::OtherStack => "other_stack",
             NoSample::Over => "over",
             NoSample::Refused => "refused",
+            NoSample::NoRoom => "no_room",
         }
         .into()
     }
@@ -282,6 +365,7 @@ impl From<&NoAnswer> for Value<'_> {
         let word = match reason {
             NoAnswer::Running => "running",
             NoAnswer::NotPolled => "not_polled",
+            NoAnswer::NotWoken => "not_woken",
         };
         word.into()
     }
@@ -318,7 +402,8 @@ fn frames(frames: &[Frame]) -> List<'_> {
 }
 
 impl<'a> From<Step<'a>> for Value<'a> {
-    fn from(Step { parent, frame }: Step<'a>) -> Self {
+    fn from(step: Step<'a>) -> Self {
+        let Step { parent, frame, .. } = step;
         object!("Frame", {
             "parent": parent,
             "name": frame.name(),
@@ -326,11 +411,23 @@ impl<'a> From<Step<'a>> for Value<'a> {
             "file": frame.file(),
             "line": frame.line(),
             "column": frame.column(),
+            "line_is": frame.line().map(|_| line_word(frame.line_is())),
             "wait": frame.wait().as_ref(),
             "count": frame.count(),
             "age_ns": frame.age(),
             "not_polled_for_ns": frame.not_polled_for(),
+            "note": frame.hides_children().then_some(HIDDEN_CHILDREN),
+            "dependency": frame.is_dependency(),
+            "folded": step.is_folded,
         })
+    }
+}
+
+fn line_word(line_is: LineIs) -> &'static str {
+    match line_is {
+        LineIs::Current => "current",
+        LineIs::Definition => "definition",
+        LineIs::Creation => "creation",
     }
 }
 
@@ -366,6 +463,7 @@ fn missing_word(missing: Missing) -> &'static str {
     match missing {
         Missing::Symbols => "symbols",
         Missing::DebugInfo => "debug_info",
+        Missing::File(_) => "program_file",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::trace::Frame;
 fn kind(frame: &Frame) -> impl Hash + PartialEq + use<'_> {
     (
         frame.name(),
-        (frame.file(), frame.line(), frame.column()),
+        (frame.file(), frame.line(), frame.column(), frame.line_is()),
         frame.wait(),
         frame.count(),
     )

@@ -13,9 +13,10 @@ use super::group::{Group, Member};
 use super::header::{self, INDENT};
 use super::out::{Detail, Out};
 use super::outline::Outline;
-use super::urgency::Urgency;
+use super::untraced::ADVICE;
 use super::walk::walk;
-use super::{dump, tree};
+use super::{dump, place, tree, verdict};
+use crate::diagnosis::{Standing, likeliest};
 use crate::dump::{Source, Stall, StallPhase, StallReport, TaskDump};
 use crate::symbol::Paths;
 use crate::task::TaskState;
@@ -27,17 +28,38 @@ pub(super) fn write(report: &StallReport, detail: Detail, out: &mut Out<'_, '_>)
         task: &report.task,
         outline: Outline::of(tree),
         detail,
-        urgency: Urgency::Suspended,
+        standing: Standing::well(),
     };
     out.line("")?;
-    verdict(out, report, tree)?;
+    complaint(out, report, tree)?;
     let group = Group::new(vec![member]);
     dump::tree(out, INDENT, &group, detail)?;
-    dump::missing(out, &group.members)
+    dump::missing(out, &group.members)?;
+    untraced(out, report)
+}
+
+/// The tasks that cannot be seen, of which one may be the cause.
+fn untraced(out: &mut Out<'_, '_>, report: &StallReport) -> fmt::Result {
+    let tasks = match report.untraced {
+        0 => return Ok(()),
+        1 => "1 tokio task on its runtime is".to_owned(),
+        several => format!("{several} tokio tasks on its runtime are"),
+    };
+    let one = if report.untraced == 1 {
+        "it"
+    } else {
+        "one of them"
+    };
+    let cause = match report.kind {
+        Stall::Starved => "block its thread",
+        _ => "have what it waits for",
+    };
+    out.line(INDENT)?;
+    write!(out, "{tasks} not traced, and {one} may {cause}; {ADVICE}")
 }
 
 /// What is wrong, in one line.
-fn verdict(out: &mut Out<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Result {
+fn complaint(out: &mut Out<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Result {
     let StallReport { kind, phase, .. } = report;
     let task = &report.task;
     let time = Human(report.duration);
@@ -47,13 +69,19 @@ fn verdict(out: &mut Out<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Res
     header::name(out, task)?;
     match (kind, phase) {
         (Stall::Blocked, StallPhase::Began) => {
-            out.write_str(" has blocked ")?;
+            out.write_str(match computes(task) {
+                true => " has computed without yielding on ",
+                false => " has blocked ",
+            })?;
             thread(out, task)?;
             write!(out, " for {time}, in a single poll")?;
             innermost(out, task, tree)
         }
         (Stall::Blocked, StallPhase::Ended) => {
-            out.write_str(" no longer blocks ")?;
+            out.write_str(match computes(task) {
+                true => " no longer computes on ",
+                false => " no longer blocks ",
+            })?;
             thread(out, task)?;
             write!(out, ": it did for {time}")
         }
@@ -79,15 +107,27 @@ fn verdict(out: &mut Out<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Res
             let limit = report.limit;
             write!(
                 out,
-                " has been suspended for {time}, longer than its limit of {limit:?}"
+                " has been suspended for {time}, longer than {} limit of {limit:?}",
+                if report.function.is_some() {
+                    "its"
+                } else {
+                    "the"
+                }
             )?;
-            function(out, report)
+            match likeliest(&report.task).filter(|_| report.function.is_none()) {
+                Some(point) => write!(out, ": {}", verdict::of_point(&point)),
+                None => function(out, report),
+            }
         }
         (Stall::Overdue, StallPhase::Ended) => {
             write!(out, " is no longer suspended: it was for {time}")?;
             function(out, report)
         }
     }
+}
+
+fn computes(task: &TaskDump) -> bool {
+    matches!(task.state(), TaskState::Running(running) if running.computes() == Some(true))
 }
 
 /// `tokio-rt-worker (thread 4711)`.
@@ -117,24 +157,21 @@ fn innermost(out: &mut Out<'_, '_>, task: &TaskDump, tree: &Tree) -> fmt::Result
         (None, _) => (steps.last().map(|step| step.frame), None),
     };
     if let Some(function) = function {
-        place(out, function)?;
+        function_at(out, function)?;
     }
     match blocking {
-        Some(blocking) => write!(out, ", in {blocking}"),
-        None => Ok(()),
+        // It is in that whenever one looks, or happens to be.
+        Some(blocking) if !computes(task) => write!(out, ", in {blocking}"),
+        _ => Ok(()),
     }
 }
 
-fn place(out: &mut Out<'_, '_>, frame: &Frame) -> fmt::Result {
-    let Some(file) = frame.file() else {
+fn function_at(out: &mut Out<'_, '_>, frame: &Frame) -> fmt::Result {
+    if frame.file().is_none() {
         return Ok(());
-    };
-    write!(out, ": {}", frame.name())?;
-    write!(out, " at {file}")?;
-    for number in [frame.line(), frame.column()].into_iter().flatten() {
-        write!(out, ":{number}")?;
     }
-    Ok(())
+    write!(out, ": {}", frame.name())?;
+    place::write(out, frame)
 }
 
 /// The function that is overdue.
@@ -149,5 +186,5 @@ fn function(out: &mut Out<'_, '_>, report: &StallReport) -> fmt::Result {
         _ => {}
     }
     let file = Paths::new().shorten(function.file).into_owned();
-    write!(out, " at {file}:{}:{}", function.line, function.column)
+    place::write_definition(out, &file, function.line)
 }

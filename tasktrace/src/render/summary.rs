@@ -1,13 +1,14 @@
 //! The first lines of a dump: how many tasks there are, and what may be wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
-use super::group::{self, Member};
+use super::group::Member;
 use super::header;
 use super::out::Out;
-use super::urgency::Urgency;
-use super::walk::walk;
+use super::untraced;
+use super::verdict;
+use crate::diagnosis::{self, Finding, Urgency};
 use crate::dump::{Dump, Forest};
 use crate::task::TaskState;
 
@@ -23,13 +24,14 @@ pub(super) fn write(
     members: &[Member<'_>],
 ) -> fmt::Result {
     counts(out, forest.dump())?;
+    handles(out, members)?;
 
-    cycles(out, forest)?;
-    let mut wrong: BTreeMap<Urgency, Vec<Member<'_>>> = BTreeMap::new();
-    for member in members {
-        wrong.entry(member.urgency).or_default().push(*member);
-    }
-    for (urgency, mut members) in wrong {
+    let findings = diagnosis::findings(forest, members.iter().map(|member| member.standing));
+    let (cycles, others): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| finding.urgency == Urgency::InCycle);
+    write_cycles(out, &cycles)?;
+    for Finding { urgency, tasks, .. } in others {
         let Some(complaint) = urgency.complaint() else {
             continue;
         };
@@ -39,16 +41,15 @@ pub(super) fn write(
         if let Some(limit) = urgency.limit() {
             write!(out, " {limit}")?;
         }
-        let tasks = if members.len() == 1 { "task" } else { "tasks" };
-        write!(out, ": {tasks} ")?;
-        group::longest_first(&mut members);
-        header::list(out, members.iter().map(|member| member.task.id()))?;
+        let noun = if tasks.len() == 1 { "task" } else { "tasks" };
+        write!(out, ": {noun} ")?;
+        header::list(out, tasks.iter().map(|task| task.id()))?;
     }
     Ok(())
 }
 
-/// `41 tasks: 38 suspended, 1 running, 2 never polled; 12 more tokio tasks on this runtime are not
-/// traced`.
+/// `41 tasks: 38 suspended, 1 running, 2 never polled; 12 more tokio tasks on the runtime of task 1 are not
+/// traced`, and below what to do about those.
 fn counts(out: &mut Out<'_, '_>, dump: &Dump) -> fmt::Result {
     out.line("")?;
     match dump.len() {
@@ -77,39 +78,52 @@ fn counts(out: &mut Out<'_, '_>, dump: &Dump) -> fmt::Result {
             before = ", ";
         }
     }
-    let more = if dump.is_empty() { "" } else { "more " };
-    match dump.untraced() {
-        None | Some(0) => Ok(()),
-        Some(1) => write!(out, "; 1 {more}tokio task on this runtime is not traced"),
-        Some(tasks) => write!(
-            out,
-            "; {tasks} {more}tokio tasks on this runtime are not traced"
-        ),
-    }
+    let Some(untraced) = untraced::sentences(dump) else {
+        return Ok(());
+    };
+    write!(out, "; {untraced}")?;
+    out.line("")?;
+    out.write_str(untraced::ADVICE)
+}
+
+/// `task 1 waits for a handle of tokio's: …`, of the tasks that do.
+fn handles(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
+    // Of those that wait alike, one is looked at.
+    let mut known: HashMap<usize, bool> = HashMap::new();
+    let mut awaits = |member: &&Member<'_>| {
+        let class = known.entry(member.outline.class);
+        *class.or_insert_with(|| untraced::awaits_handle(member.tree()))
+    };
+    let tasks: Vec<_> = members.iter().filter(&mut awaits).collect();
+    let wait = match tasks.len() {
+        0 => return Ok(()),
+        1 => "task ",
+        _ => "tasks ",
+    };
+    out.line("")?;
+    out.write_str(wait)?;
+    header::list(out, tasks.iter().map(|member| member.task.id()))?;
+    let wait = if tasks.len() == 1 { "waits" } else { "wait" };
+    write!(out, " {wait} for {}", untraced::HANDLES)
 }
 
 /// `task 3 → task 5 → task 3: a cycle: none of them can go on`.
-fn cycles(out: &mut Out<'_, '_>, forest: &Forest<'_>) -> fmt::Result {
-    let cycles = forest.cycle_positions();
-    for cycle in cycles.iter().take(FEW_CYCLES) {
+fn write_cycles(out: &mut Out<'_, '_>, cycles: &[Finding<'_>]) -> fmt::Result {
+    for Finding { tasks, sure, .. } in cycles.iter().take(FEW_CYCLES) {
         out.line("")?;
         header::mark(out, Urgency::InCycle)?;
-        let (told, untold) = match cycle.len() {
-            0..=LONGEST_CYCLE => (&cycle[..], 0),
-            tasks => (&cycle[..LONGEST_CYCLE], tasks - LONGEST_CYCLE),
+        let (told, untold) = match tasks.len() {
+            0..=LONGEST_CYCLE => (&tasks[..], 0),
+            many => (&tasks[..LONGEST_CYCLE], many - LONGEST_CYCLE),
         };
-        for at in told {
-            write!(out, "task {} → ", forest.task(*at).id())?;
+        for task in told {
+            write!(out, "task {} → ", task.id())?;
         }
         if untold > 0 {
             write!(out, "{untold} more → ")?;
         }
-        write!(out, "task {}: a cycle: ", forest.task(cycle[0]).id())?;
-        // A task in a `select!` may wait for something else, which would free it.
-        out.write_str(match cycle.iter().all(|at| waits_for_one(forest, *at)) {
-            true => "none of them can go on",
-            false => "none of them can go on, unless one of them also waits for something else",
-        })?;
+        write!(out, "task {}: a cycle: ", tasks[0].id())?;
+        out.write_str(verdict::none_can_go_on(*sure))?;
     }
     match cycles.len().saturating_sub(FEW_CYCLES) {
         0 => Ok(()),
@@ -123,11 +137,4 @@ fn cycles(out: &mut Out<'_, '_>, forest: &Forest<'_>) -> fmt::Result {
             )
         }
     }
-}
-
-fn waits_for_one(forest: &Forest<'_>, at: usize) -> bool {
-    let task = forest.task(at);
-    let leaves = walk(task.trace().frames()).filter(|step| step.frame.children().is_empty());
-    let leaves: usize = leaves.map(|step| step.frame.count()).sum();
-    leaves <= 1 && task.awaits().len() == 1
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::dump::sample::{dump, id, secs, stall, task};
 use crate::dump::{Dump, Source, Stall, TaskDump};
 use crate::task::{NoAnswer, TraceError};
-use crate::trace::{Frame, Missing, Notes, Trace, Wait};
+use crate::trace::{Frame, LineIs, Missing, Notes, Trace, Wait};
 
 #[track_caller]
 fn check(text: impl ToString, expected: &[&str]) {
@@ -59,6 +59,32 @@ mod counts {
         check(
             &Dump::new(all, None),
             "48 tasks: 38 suspended, 1 running, 2 never polled, 3 woken but not yet polled, 4 finished",
+        );
+    }
+
+    #[test]
+    fn untraced_tasks_of_several_runtimes_are_printed() {
+        use crate::dump::UntracedTasks;
+
+        let untraced = |first: u64, count| UntracedTasks::new(Some(id(first)), count);
+        let main = || dump([task(1, "app::main")]);
+        let two = main().with_untraced_tasks(vec![untraced(1, 5), untraced(9, 1)]);
+        check(
+            &two,
+            "1 task: 1 suspended; 5 more tokio tasks on the runtime of task 1 are not traced; 1 more tokio task on the runtime of task 9 is not traced",
+        );
+        let text = two.to_string();
+        assert_eq!(
+            text.lines().nth(1),
+            Some(
+                "to see them: `tasktrace::spawn` instead of `tokio::spawn`, or `#[traced]` on their function"
+            )
+        );
+        let many = (1..=9).map(|first| untraced(first, 2)).collect();
+        let many = main().with_untraced_tasks(many).to_string();
+        let first = many.lines().next().unwrap_or_default();
+        assert!(
+            first.ends_with("on the runtime of task 5 are not traced; 8 more on 4 other runtimes")
         );
     }
 
@@ -116,7 +142,14 @@ mod headers {
         );
         header(
             work().woken(),
-            "task 1 app::work, woken, but not polled for 500ms, 41 polls, age 15.0s",
+            "task 1 app::work, woken, but not polled yet, 41 polls, age 15.0s",
+        );
+        // Its last poll was 0.5s ago, and does not say when it was woken.
+        let mut woken = work().woken().unpolled_for(0.2, false);
+        woken.source = Source::Capture;
+        header(
+            woken,
+            "task 1 app::work, woken, but not polled for 200ms, 41 polls, age 15.0s",
         );
         header(
             work().finished(),
@@ -138,6 +171,7 @@ mod headers {
             thread_name: None,
             thread_id: 7,
             for_: secs(0.01),
+            computes: None,
         });
         header(
             work,
@@ -167,8 +201,12 @@ mod headers {
             "task 1 app::work, suspended 500ms, 41 polls, age 15.0s, no answer within 2.0s: it was in the middle of a poll",
         );
         header(
-            asked(task(1, "app::work").woken(), no_answer(NoAnswer::NotPolled)),
-            "task 1 app::work, woken, but not polled for 500ms, 41 polls, age 15.0s, no answer within 2.0s: its executor does not poll it",
+            task(1, "app::work").woken().unpolled_for(0.1, false),
+            "task 1 app::work, woken, but not polled for 100ms, 41 polls, age 15.0s, no answer within 100ms: it was woken, and has not been polled since",
+        );
+        header(
+            task(1, "app::work").woken().unpolled_for(2.0, true),
+            "! task 1 app::work, woken, but not polled for 2.0s, 41 polls, age 15.0s, no answer within 2.0s: its executor does not poll it",
         );
         header(
             asked(
@@ -176,6 +214,31 @@ mod headers {
                 TraceError::NeverPolled,
             ),
             "task 1 app::work, never polled, age 500ms",
+        );
+    }
+}
+
+mod ended {
+    use super::*;
+    use crate::dump::EndedTask;
+
+    #[test]
+    fn panicked_tasks_come_before_dropped_ones() {
+        let ended = vec![
+            EndedTask::sample(31, None),
+            EndedTask::sample(30, Some("lost\x1b[31m\nforged")),
+        ];
+        let dump = dump([]).with_ended(ended);
+        let taken = std::time::SystemTime::UNIX_EPOCH + secs(1_700_000_002.0);
+        check(
+            dump.taken_at(taken),
+            &[
+                "no traced tasks",
+                "",
+                "ended before their time:",
+                "  task 30 app::work \"conn 1\" panicked 2.0s ago at src/worker.rs:20:9: \"lost\\u{1b}[31m\\nforged\", spawned by task 1",
+                "  task 31 app::work \"conn 1\" was dropped 2.0s ago, spawned by task 1",
+            ],
         );
     }
 }
@@ -188,7 +251,8 @@ mod trees {
         [Frame::sample("app::serve", 10).aged(9.0).with_children([
             Frame::sample("app::store", 20)
                 .aged(8.0)
-                .with_children([Frame::sample("tokio::time::sleep", 447)])
+                .with_line(LineIs::Definition)
+                .with_children([Frame::sample("shard", 12).with_line(LineIs::Creation)])
                 .held(5.0),
             Frame::sample("app::load", 30)
                 .with_label("key")
@@ -207,8 +271,8 @@ mod trees {
                 "",
                 "! task 1 app::serve, suspended 500ms, 41 polls, age 15.0s",
                 "  ╼ app::serve at src/main.rs:10:5 (9.0s)",
-                "   ├╼ app::store at src/main.rs:20:5 (8.0s): held, but not polled for 5.0s: its task polls something else",
-                "   │  └╼ tokio::time::sleep at src/main.rs:447:5",
+                "   ├╼ app::store (fn at src/main.rs:20) (8.0s): held, but not polled for 5.0s: its task polls something else",
+                "   │  └╼ shard (made at src/main.rs:12)",
                 "   └╼ app::load \"key\" at src/main.rs:30:5 (7.0s)",
                 "      └╼ tokio::sync::Mutex::lock at src/main.rs:455:5",
             ],
@@ -221,8 +285,8 @@ mod trees {
             Trace::sample(futurelock().into()),
             &[
                 "╼ app::serve at src/main.rs:10:5",
-                " ├╼ app::store at src/main.rs:20:5: held, but not polled for 5.0s: its task polls something else",
-                " │  └╼ tokio::time::sleep at src/main.rs:447:5",
+                " ├╼ app::store (fn at src/main.rs:20): held, but not polled for 5.0s: its task polls something else",
+                " │  └╼ shard (made at src/main.rs:12)",
                 " └╼ app::load \"key\" at src/main.rs:30:5",
                 "    └╼ tokio::sync::Mutex::lock at src/main.rs:455:5",
             ],
@@ -484,13 +548,12 @@ mod groups {
             conn
         });
         let header = format!(
-            "! 7 tasks app::serve, suspended 2.0s to 14.0s (3 of them for 10s or longer), 1 to 7 polls, age 4.0s to 16.0s, spawned at {shown} by 2 tasks"
+            "7 tasks app::serve, suspended 2.0s to 14.0s, 1 to 7 polls, age 4.0s to 16.0s, spawned at {shown} by 2 tasks"
         );
         check(
             dump(conns),
             &[
                 "7 tasks: 7 suspended",
-                "! suspended for 10s or longer: tasks 7, 6, 5",
                 "",
                 &header,
                 "  the longest: task 7 \"conn 10.0.0.7\" 14.0s, task 6 \"conn 10.0.0.6\" 12.0s, task 5 \"conn 10.0.0.5\" 10.0s, task 4 \"conn 10.0.0.4\" 8.0s, task 3 \"conn 10.0.0.3\" 6.0s and 2 more",
@@ -664,7 +727,7 @@ mod groups {
             task(4, "large"),
             task(5, "done").finished(),
             task(6, "new").never_polled().old(0.1),
-            task(7, "starved").never_polled().old(3.0),
+            task(7, "late").never_polled().old(3.0),
             task(8, "running").running_for(0.1),
             task(9, "holding").at([Frame::sample("f", 1).held(3.0)]),
             task(10, "stuck").at([stuck]),
@@ -676,17 +739,137 @@ mod groups {
             [
                 "! task 12 itself",
                 "! task 11 blocking",
-                "! task 10 stuck",
                 "! task 9 holding",
-                "! task 7 starved",
+                "! task 7 late",
+                "! task 10 stuck",
                 "task 8 running",
                 "task 6 new",
                 "2 tasks large",
-                "! task 1 main",
+                "task 1 main",
                 "task 2 small",
                 "task 5 done",
             ],
             "\n{dump}"
+        );
+    }
+
+    /// To be woken for a dump says nothing of an executor, unless that had the time to poll the task.
+    #[test]
+    fn a_task_is_starved_only_if_that_is_proven() {
+        let lock = |number, name| waiting(number, name, "tokio::sync::Mutex::lock", 60.0);
+        let proven = || waiting(1, "proven", "tokio::time::sleep", 60.0).unpolled_for(2.0, true);
+        let late = || waiting(2, "late", "tokio::time::sleep", 60.0).unpolled_for(2.0, false);
+        let just_now = || waiting(3, "now", "tokio::time::sleep", 60.0).unpolled_for(0.1, true);
+        let text = dump([late(), proven(), just_now(), lock(4, "a"), lock(5, "b")]).to_string();
+        let findings: Vec<&str> = text.lines().skip(1).take(3).collect();
+        assert_eq!(
+            findings,
+            [
+                "! ready, but not polled by the executor for 1s or longer: task 1",
+                "! waiting for locks while none of them goes on, a deadlock if each holds what another waits for, \
+                 for 1s or longer: tasks 4, 5",
+                "! ready, and not polled since, for 1s or longer: task 2",
+            ],
+            "{text}"
+        );
+        assert!(text.contains("\ntask 3 now, suspended"), "{text}");
+        // A thread in a long poll explains it.
+        let text = dump([proven(), late(), task(6, "blocks").running_for(5.0)]).to_string();
+        assert!(text.contains("blocking a thread"), "{text}");
+        assert!(!text.contains("ready"), "{text}");
+    }
+
+    fn waiting(number: u64, name: &str, resource: &str, time: f64) -> TaskDump {
+        let resource = Frame::sample(resource, 99).into_resource();
+        let tree = Frame::sample(name, 10).with_children([resource]);
+        task(number, name).suspended_for(time).at([tree])
+    }
+
+    #[test]
+    fn an_idle_task_is_not_marked_and_comes_after_a_lock() {
+        let hour = 3600.0;
+        let dump = dump([
+            waiting(1, "main", "tokio::signal::ctrl_c", hour),
+            waiting(2, "serve", "tokio::net::TcpListener::accept", hour),
+            waiting(3, "ticks", "tokio::time::Interval::tick", hour),
+            waiting(4, "reads", "tokio::net::TcpStream::read", hour),
+            waiting(5, "actor", "tokio::sync::mpsc::Receiver::recv", hour),
+            waiting(6, "locks", "tokio::sync::Mutex::lock", 0.5),
+        ]);
+        assert_eq!(
+            headers(&dump),
+            [
+                "task 6 locks",
+                "task 5 actor",
+                "task 4 reads",
+                "task 3 ticks",
+                "task 1 main",
+                "task 2 serve"
+            ],
+            "\n{dump}"
+        );
+        assert_eq!(dump.to_string().lines().nth(1), Some(""), "\n{dump}");
+    }
+
+    #[test]
+    fn several_that_wait_for_locks_are_likely_to_be_stuck() {
+        let lock = "tokio::sync::Mutex::lock";
+        let both = dump([
+            waiting(1, "one", lock, 3.0),
+            waiting(2, "two", lock, 2.0),
+            waiting(3, "serve", "tokio::net::TcpListener::accept", 60.0),
+        ]);
+        assert_eq!(
+            headers(&both),
+            ["! task 1 one", "! task 2 two", "task 3 serve"]
+        );
+        assert_eq!(
+            both.to_string().lines().nth(1),
+            Some(
+                "! waiting for locks while none of them goes on, a deadlock if each holds what \
+                 another waits for, for 1s or longer: tasks 1, 2"
+            )
+        );
+        // One of them has come lately, so the lock may be handed on.
+        let handed_on = dump([waiting(1, "one", lock, 3.0), waiting(2, "two", lock, 0.1)]);
+        assert_eq!(headers(&handed_on), ["task 1 one", "task 2 two"]);
+        let for_long = dump([
+            waiting(1, "one", lock, 12.0),
+            waiting(2, "two", lock, 11.0),
+            waiting(3, "three", lock, 0.1),
+        ]);
+        assert_eq!(
+            headers(&for_long),
+            ["! task 1 one", "! task 2 two", "task 3 three"]
+        );
+        // Alone it may just have to wait.
+        let alone = |time| dump([waiting(1, "one", lock, time)]);
+        assert_eq!(headers(&alone(3.0)), ["task 1 one"]);
+        assert_eq!(headers(&alone(10.0)), ["! task 1 one"]);
+    }
+
+    #[test]
+    fn a_header_says_that_a_task_computes_or_spins() {
+        let busy = Frame::sample("busy", 10).waiting(Wait::Running);
+        let spins = Frame::sample("spins", 10).waiting(Wait::Yielded);
+        let dump = dump([
+            task(1, "busy").running_for(3.0).computing(true).at([busy]),
+            task(2, "spins").polled_per_second(1_200_000).at([spins]),
+        ]);
+        let text = dump.to_string();
+        for line in [
+            "! computing without yielding, in a single poll, for 1s or longer: task 1",
+            "! spinning: woken again by themselves all the time: task 2",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{text}");
+        }
+        assert!(
+            text.contains(", computes without yielding, 41 polls"),
+            "{text}"
+        );
+        assert!(
+            text.contains(", spins: 1200000 polls a second, 41 polls"),
+            "{text}"
         );
     }
 
@@ -725,13 +908,12 @@ mod forests {
             dump.by_awaiter(),
             &[
                 "6 tasks: 6 suspended",
-                "! suspended for 10s or longer: task 4",
                 "",
                 "task 1 app::main, suspended 500ms, 41 polls, age 15.0s",
                 "│  ╼ app::work at src/main.rs:1:5",
                 "├─ awaits task 2 app::two, suspended 500ms, 41 polls, age 15.0s",
                 "│  │  ╼ app::work at src/main.rs:2:5",
-                "│  ├─ ! awaits task 4 app::four, suspended 12.0s, 41 polls, age 15.0s",
+                "│  ├─ awaits task 4 app::four, suspended 12.0s, 41 polls, age 15.0s",
                 "│  │     ╼ app::work at src/main.rs:4:5",
                 "│  └─ awaits task 99, which is not in this dump",
                 "└─ awaits task 3 app::three, suspended 500ms, 41 polls, age 15.0s",
@@ -912,6 +1094,25 @@ mod stalls {
             starved,
             "task 7 app::worker \"conn 1\" is ready, but its executor has not polled it for 5.0s: task 3 blocks the thread that polled it last",
         );
+        let mut starved = stall(Stall::Starved, 5.0, 5.0, worker().woken());
+        for (untraced, line) in [
+            (
+                1,
+                "  1 tokio task on its runtime is not traced, and it may block its thread; ",
+            ),
+            (
+                7,
+                "  7 tokio tasks on its runtime are not traced, and one of them may block its thread; ",
+            ),
+        ] {
+            starved.untraced = untraced;
+            let text = starved.to_string();
+            let last = text.lines().last().unwrap();
+            assert!(
+                last.starts_with(line) && last.ends_with(crate::render::untraced::ADVICE),
+                "{text}"
+            );
+        }
         check(
             stall(Stall::Starved, 5.0, 5.0, worker().never_polled()),
             "task 7 app::worker \"conn 1\" was made 5.0s ago, but has never been polled",
@@ -924,21 +1125,38 @@ mod stalls {
         let fetch = overdue.clone().of("app::fetch", Some("key"));
         check(
             &fetch,
-            "a function of task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::fetch \"key\" at src/fetch.rs:3:1",
+            "a function of task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::fetch \"key\" (fn at src/fetch.rs:3)",
         );
         check(
             fetch.ended(8.0),
-            "a function of task 7 app::worker \"conn 1\" is no longer suspended: it was for 8.0s: app::fetch \"key\" at src/fetch.rs:3:1",
+            "a function of task 7 app::worker \"conn 1\" is no longer suspended: it was for 8.0s: app::fetch \"key\" (fn at src/fetch.rs:3)",
         );
         check(
             overdue.of("app::worker", Some("conn 1")).of_task(),
-            "task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::worker at src/fetch.rs:3:1",
+            "task 7 app::worker \"conn 1\" has been suspended for 6.0s, longer than its limit of 5s: app::worker (fn at src/fetch.rs:3)",
         );
     }
 
     #[test]
     fn limits_are_written_as_they_are_given() {
         let text = stall(Stall::Overdue, 0.2, 0.15, worker()).to_string();
-        assert!(text.contains("longer than its limit of 150ms\n"), "{text}");
+        assert!(text.contains("longer than the limit of 150ms: "), "{text}");
     }
+}
+
+#[test]
+fn a_wait_for_a_handle_of_tokio_says_what_it_may_be() {
+    let joins = |number| {
+        let handle = Frame::sample("tokio::task::JoinHandle", 99).into_resource();
+        task(number, "app::main").at([Frame::sample("app::main", 1).with_children([handle])])
+    };
+    let says = "a handle of tokio's: that of `spawn_blocking`, or of a task that `tasktrace::spawn` instead of \
+                `tokio::spawn` would name";
+    let line = |dump: &Dump| dump.to_string().lines().nth(1).map(str::to_owned);
+    assert_eq!(
+        line(&dump([joins(1)])),
+        Some(format!("task 1 waits for {says}"))
+    );
+    let dump = dump([joins(1), joins(2), task(3, "app::other")]);
+    assert_eq!(line(&dump), Some(format!("tasks 1, 2 wait for {says}")));
 }

@@ -13,6 +13,8 @@ use std::fmt::{self, Write};
 use super::fold::{Folded, Telling};
 use super::known::Known;
 use super::out::Out;
+use super::place;
+use crate::trace::libraries::{self, Hidden};
 use crate::trace::{Frame, Missing, Notes, Wait};
 
 /// From this depth on lines are not indented any further.
@@ -20,6 +22,10 @@ const DEEPEST_INDENT: usize = 24;
 
 /// A run of the same frame is shown in full up to this length.
 const LONGEST_RUN: usize = 4;
+
+/// The note on a combinator at the end of a trace.
+pub(super) const HIDDEN_CHILDREN: &str =
+    "its children have wakers of their own: #[traced] shows them";
 
 /// A frame that is still to be written.
 struct Pending<'a> {
@@ -50,6 +56,13 @@ pub(super) fn frames(
         write_frame(out, &folded, telling.known(&folded))?;
         open.push(!last);
 
+        if let Some(hidden) = telling.hidden_below(folded.frame) {
+            write_hidden(out, folded.frame, &hidden)?;
+            let first = folded.at + hidden.count + 1;
+            let children = telling.siblings(hidden.last.children(), first);
+            extend(&mut pending, children, depth + 1);
+            continue;
+        }
         let (skipped, frame) = end_of_run(folded.frame);
         if skipped > 0 {
             open.push(false);
@@ -104,12 +117,7 @@ fn write_frame(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> 
     }
     write_labels(out, folded, known)?;
     out.normal()?;
-    if let Some(file) = frame.file() {
-        write!(out, " at {file}")?;
-        for number in [frame.line(), frame.column()].into_iter().flatten() {
-            write!(out, ":{number}")?;
-        }
-    }
+    place::write(out, frame)?;
     if let Some(age) = known.age {
         write!(out, " ({age})")?;
     }
@@ -120,6 +128,18 @@ fn write_frame(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> 
         write!(out, " (×{count})")?;
     }
     Ok(())
+}
+
+/// ` (… 9 frames in reqwest, tower, hyper_util)`
+fn write_hidden(out: &mut Out<'_, '_>, first: &Frame, hidden: &Hidden<'_>) -> fmt::Result {
+    out.dim()?;
+    write!(out, " (… {} frames", hidden.count)?;
+    match &*libraries::crates(first, hidden) {
+        "" => {}
+        crates => write!(out, " in {crates}")?,
+    }
+    out.write_str(")")?;
+    out.normal()
 }
 
 /// `"one"`, `"one" and others`, or `"one", "two", "three" and 4 more`.
@@ -144,10 +164,14 @@ fn write_labels(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) ->
 
 fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known<'_>) -> fmt::Result {
     match frame.wait() {
-        Some(Wait::NoWaker) => out.write_str(": no waker registered: nothing can wake this task"),
+        Some(Wait::NoWaker) => out.write_str(
+            ": no waker registered in this poll: nothing can wake it, unless it kept that of an \
+             earlier one",
+        ),
         Some(Wait::OutOfBudget) => {
             out.write_str(" (coop budget exhausted: polled again after other tasks)")
         }
+        _ if frame.hides_children() => write!(out, " ({HIDDEN_CHILDREN})"),
         Some(Wait::Yielded) => out.write_str(" (woken again at once)"),
         Some(Wait::NotPolled) => {
             out.write_str(": ")?;
@@ -184,10 +208,10 @@ pub(super) fn notes(out: &mut Out<'_, '_>, indent: &str, notes: &Notes) -> fmt::
     Ok(())
 }
 
-/// Writes what the program lacks.
+/// Writes what there is not of names and lines.
 pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
     out.line("")?;
-    out.write_str(match missing {
+    let text = match missing {
         Missing::DebugInfo => {
             "note: built without debug information, so inlined functions and lines are \
              missing: set `debug = \"line-tables-only\"` in the profile"
@@ -196,7 +220,15 @@ pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
             "note: built without symbols, so only traced functions have names: set \
              `debug = \"line-tables-only\"` and `strip = \"none\"` in the profile"
         }
-    })
+        Missing::File(error) => {
+            let error = std::io::Error::from_raw_os_error(error);
+            return write!(
+                out,
+                "note: names and lines are missing, because the program's file could not be opened: {error}"
+            );
+        }
+    };
+    out.write_str(text)
 }
 
 /// Adds siblings, so that the first is taken first.

@@ -1,161 +1,174 @@
-//! Why a test does not end, in one sentence.
-//!
-//! What can be told for sure comes first: a thread that is blocked, a wait that nobody can end, tasks
-//! that await each other, a future that is held and not polled. Otherwise it is what its body waits
-//! for; or where that is other tasks, what they wait for.
-
-use std::time::Duration;
+//! Why a test does not end, in one sentence: what [`diagnosis`](crate::diagnosis) has found, in words.
 
 use super::duration::Human;
-use super::walk::walk;
-use crate::dump::{Hang, Source, Stage, TaskDump, Why};
-use crate::task::{NoAnswer, Running, TaskState, TraceError};
-use crate::trace::{Frame, Trace, Wait};
-
-/// A poll that takes longer blocks its thread.
-const LONG_FOR_A_POLL: Duration = Duration::from_secs(1);
+use super::text::HIDDEN_CHILDREN;
+use super::untraced;
+use super::{header, place};
+use crate::diagnosis::{Blocked, Cause, Point, Rank, Sure, Waiting, of_hang};
+use crate::dump::{Dump, Hang, Stage};
+use crate::origin::Title;
+use crate::symbol::Paths;
+use crate::trace::{Frame, Wait};
 
 /// So many waits are told.
 const FEW: usize = 3;
 
 pub(super) fn of(hang: &Hang) -> String {
-    Trace::tidy_all(hang.dump.tasks().map(TaskDump::trace));
-    let tasks: Vec<&TaskDump> = concerned(hang);
-    // A test that has been running for a moment cannot have been blocked for long.
-    let long = match hang.why {
-        Why::Timeout => LONG_FOR_A_POLL.min(hang.after / 2),
-        Why::Signal(_) => LONG_FOR_A_POLL,
-    };
-    blocked(hang, &tasks, long)
-        .or_else(|| no_waker(&tasks))
-        .or_else(|| cycle(hang))
-        .or_else(|| waits(hang, &tasks))
-        .or_else(|| blocked(hang, &tasks, Duration::ZERO))
-        .or_else(|| not_polled(&tasks))
-        .unwrap_or_else(|| match hang.stage {
+    match of_hang(hang) {
+        Cause::Blocked(threads) => blocked(hang, &threads),
+        // A task that still waits then was not in the way.
+        _ if hang.stage == Stage::Late => format!(
+            "{} went on when its tasks were woken to be looked at: likely a wake-up was lost, or came at the \
+             same time",
+            place_of(hang)
+        ),
+        Cause::Held(held, waits) => {
+            let time = held.frame.not_polled_for();
+            let time = time.map(|time| format!(" for {}", Human(time)));
+            format!(
+                "{}, while {} is held, but not polled{}, by the same task",
+                waiting(&hang.dump, &waits),
+                subject(&held),
+                time.unwrap_or_default()
+            )
+        }
+        Cause::Cycle(tasks, sure) => {
+            let name = |task: &&_| name_of(task);
+            let mut names: Vec<String> = tasks.iter().map(name).collect();
+            names.extend(names.first().cloned());
+            format!("{}: {}", names.join(" awaits "), none_can_go_on(sure))
+        }
+        Cause::Starved(task, Sure::Certain) => {
+            let name = named(task);
+            format!("{name} was woken, but its executor does not poll it")
+        }
+        Cause::Starved(task, Sure::Likely) => {
+            let name = named(task);
+            let unpolled = task.unpolled.map(|unpolled| unpolled.for_);
+            let time = unpolled.map(|time| format!(" {} ago", Human(time)));
+            format!(
+                "{name} was woken{}, and has not been polled since: likely its executor does not poll it, unless \
+                 the process gets too little processor time",
+                time.unwrap_or_default()
+            )
+        }
+        Cause::Waits(waits) => {
+            let count: usize = waits.iter().map(|waiting| waiting.count).sum();
+            let is_deadlock = count > 1 && waits[0].first().rank == Rank::Lock;
+            let mut text = waiting(&hang.dump, &waits);
+            if is_deadlock {
+                text.push_str(": a deadlock, if each holds what another waits for");
+            }
+            text
+        }
+        Cause::NoWaker(point, sure) => no_waker(&subject(&point), sure),
+        Cause::NeverPolled(task) => {
+            format!("{} has never been polled by its executor", named(task))
+        }
+        Cause::Unknown => match hang.stage {
             Stage::Beginning => format!("{} has not been polled yet", place_of(hang)),
             Stage::Body(_) => format!("it is not known what {} is waiting for", place_of(hang)),
-            Stage::End => "none of its tasks that are traced is in the way: one that is not, or \
-                           what runs in `spawn_blocking`, has not ended"
-                .to_owned(),
-        })
+            Stage::End | Stage::Late => {
+                "none of its tasks that are traced is in the way: one that is not, or what runs in \
+                 `spawn_blocking`, has not ended"
+                    .to_owned()
+            }
+        },
+    }
 }
 
 fn place_of(hang: &Hang) -> String {
-    format!("{} at {}:{}", hang.name, hang.file, hang.line)
+    let mut text = hang.name.clone();
+    // A string takes whatever is written.
+    let _ = place::write_definition(&mut text, hang.file, hang.line);
+    text
 }
 
-/// The tasks of the test, in the order in which they are looked at: its own first, then those that this
-/// awaits, then the others.
-fn concerned(hang: &Hang) -> Vec<&TaskDump> {
-    let mut order: Vec<&TaskDump> = Vec::new();
-    if let Stage::Body(root) = hang.stage {
-        order.extend(hang.dump.get(root));
+/// `app::serve "conn 1" at src/main.rs:10`.
+fn subject(point: &Point<'_>) -> String {
+    let mut text = Title::new(point.name(), point.label()).to_string();
+    if let Some(function) = point.function {
+        // A string takes whatever is written.
+        let _ = place::write_line(&mut text, function);
     }
-    let mut next = 0;
-    while let Some(task) = order.get(next).copied() {
-        next += 1;
-        for awaited in task.awaits().iter().filter_map(|id| hang.dump.get(*id)) {
-            if !contains(&order, awaited) {
-                order.push(awaited);
-            }
+    text
+}
+
+/// `app::serve (spawned at src/main.rs:10)`: of tasks that have no line at which they wait.
+fn named(task: &crate::dump::TaskDump) -> String {
+    let name = task.name();
+    match task.spawned_at() {
+        Some(place) => {
+            let file = Paths::new().shorten(place.file());
+            format!("{name} (spawned at {file}:{})", place.line())
         }
+        None => name.to_owned(),
     }
-    let reached = order.len();
-    let others = hang
-        .dump
-        .tasks()
-        .filter(|task| !contains(&order[..reached], task));
-    let others: Vec<&TaskDump> = others.collect();
-    order.extend(others);
-    order
 }
 
-fn contains(tasks: &[&TaskDump], task: &TaskDump) -> bool {
-    tasks.iter().any(|known| known.id() == task.id())
+fn name_of(task: &crate::dump::TaskDump) -> String {
+    format!("task {} {}", task.id(), header::title(task))
 }
 
-/// A function, and what it waits for, if that has a name.
-struct Point<'a> {
-    function: Option<&'a Frame>,
-    resource: Option<&'a Frame>,
-    wait: Option<Wait>,
+pub(super) fn none_can_go_on(sure: Sure) -> &'static str {
+    match sure {
+        Sure::Certain => "none of them can go on",
+        // A task in a `select!` may wait for something else, which would free it.
+        Sure::Likely => "none of them can go on, unless one of them also waits for something else",
+    }
 }
 
-impl Point<'_> {
-    /// `app::serve "conn 1" at src/main.rs:10`
-    fn function(&self, task: &TaskDump) -> String {
-        let name = self.function.map_or("", Frame::name);
-        let mut text = match name {
-            "" => task.name().to_owned(),
-            name => name.to_owned(),
+fn no_waker(subject: &str, sure: Sure) -> String {
+    match sure {
+        Sure::Certain => {
+            format!("{subject} is waiting, and nothing can wake it: it has no waker registered")
+        }
+        Sure::Likely => format!(
+            "{subject} registered no waker in this poll: nothing can wake it, unless it kept that of \
+             an earlier one"
+        ),
+    }
+}
+
+fn blocked(hang: &Hang, threads: &[Blocked<'_>]) -> String {
+    // Threads of which the same would be said are said once, with their number.
+    let place = |blocked: &Blocked<'_>| {
+        let point = blocked.point.as_ref();
+        let inside = point.map(|it| (it.library(), it.resource().map(str::to_owned)));
+        (point.map(subject), inside, blocked.running.computes())
+    };
+    let mut groups: Vec<(&Blocked<'_>, usize)> = Vec::new();
+    for blocked in threads {
+        let is_alike = |known: &Blocked<'_>| {
+            known.point.is_some()
+                && known.running.thread_id() != hang.thread
+                && blocked.running.thread_id() != hang.thread
+                && place(known) == place(blocked)
         };
-        if let Some(label) = self.function.and_then(Frame::label).or(task.label()) {
-            text.push_str(&format!(" {label:?}"));
-        }
-        if let Some((file, line)) = self.function.and_then(|it| Some((it.file()?, it.line()?))) {
-            text.push_str(&format!(" at {file}:{line}"));
-        }
-        text
-    }
-
-    /// How many there are at this very place.
-    fn count(&self) -> usize {
-        let leaf = self.resource.or(self.function);
-        leaf.map_or(1, |leaf| leaf.count().max(1))
-    }
-
-    fn resource(&self) -> Option<&str> {
-        self.resource.map(Frame::name)
-    }
-}
-
-/// The places where a task waits.
-fn points(task: &TaskDump) -> Vec<Point<'_>> {
-    let steps: Vec<_> = walk(task.trace().frames()).collect();
-    let leaves = steps.iter().filter(|step| step.frame.children().is_empty());
-    leaves
-        .map(|step| match step.frame.is_resource() {
-            true => Point {
-                function: step.parent.map(|parent| steps[parent].frame),
-                resource: Some(step.frame),
-                wait: step.frame.wait(),
-            },
-            false => Point {
-                function: Some(step.frame),
-                resource: None,
-                wait: step.frame.wait(),
-            },
-        })
-        .collect()
-}
-
-/// Threads that are in polls that do not end.
-fn blocked(hang: &Hang, tasks: &[&TaskDump], limit: Duration) -> Option<String> {
-    let mut threads: Vec<u64> = Vec::new();
-    let mut sentences: Vec<String> = Vec::new();
-    for task in tasks {
-        let TaskState::Running(running) = task.state() else {
-            continue;
-        };
-        // Where tasks are polled in each other, their stacks lead to the same place.
-        if running.duration() >= limit && !threads.contains(&running.thread_id()) {
-            threads.push(running.thread_id());
-            sentences.push(blocked_thread(hang, task, running));
+        match groups.iter_mut().find(|(known, _)| is_alike(known)) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((blocked, 1)),
         }
     }
-    match sentences.len() {
-        0 => None,
-        1..=FEW => Some(sentences.join("; ")),
-        many => Some(format!(
-            "{}; and {} more",
-            sentences[..FEW].join("; "),
-            many - FEW
-        )),
+    let sentence = |(blocked, count): &(&Blocked<'_>, usize)| {
+        let text = blocked_thread(hang, blocked);
+        match count - 1 {
+            0 => text,
+            1 => format!("{text}, and 1 more worker likewise"),
+            more => format!("{text}, and {more} more workers likewise"),
+        }
+    };
+    let sentences: Vec<String> = groups.iter().take(FEW).map(sentence).collect();
+    let mut text = sentences.join("; ");
+    if groups.len() > FEW {
+        let more: usize = groups[FEW..].iter().map(|(_, count)| count).sum();
+        text.push_str(&format!("; and {more} more"));
     }
+    text
 }
 
-fn blocked_thread(hang: &Hang, task: &TaskDump, running: &Running) -> String {
+fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
+    let running = blocked.running;
     let who = match running.thread_id() == hang.thread {
         true => "the test's thread is blocked",
         false => "worker blocked",
@@ -165,18 +178,27 @@ fn blocked_thread(hang: &Hang, task: &TaskDump, running: &Running) -> String {
         (None, id) => format!("thread {id}"),
     };
     let time = Human(running.duration());
-    let points = points(task);
-    let running = points
-        .iter()
-        .find(|point| point.wait == Some(Wait::Running));
-    let Some(point) = running else {
-        return format!("{who} by {} for {time} ({thread})", task.name());
+    let Some(point) = &blocked.point else {
+        return format!("{who} by {} for {time} ({thread})", blocked.task.name());
     };
-    let function = point.function(task);
-    match point.resource() {
-        Some(resource) => {
-            format!("{who} in {resource}, called by {function}, for {time} ({thread})")
-        }
+    let function = subject(point);
+    if running.computes() == Some(true) {
+        let who = match running.thread_id() == hang.thread {
+            true => "the test's thread",
+            false => "worker",
+        };
+        return format!(
+            "{who} computes without yielding in {function}: it has been running for {time} without \
+             an `.await` that waits ({thread})"
+        );
+    }
+    let inside = match (point.library(), point.resource()) {
+        (Some(library), Some(resource)) => Some(format!("{library} ({resource})")),
+        (None, Some(resource)) => Some(resource.to_owned()),
+        (library, None) => library,
+    };
+    match inside {
+        Some(inside) => format!("{who} in {inside}, called by {function}, for {time} ({thread})"),
         None => format!(
             "{who} by {function}, which has been running for {time} without an `.await` that \
              waits ({thread})"
@@ -184,184 +206,96 @@ fn blocked_thread(hang: &Hang, task: &TaskDump, running: &Running) -> String {
     }
 }
 
-/// A wait that nobody can end.
-fn no_waker(tasks: &[&TaskDump]) -> Option<String> {
-    tasks.iter().find_map(|task| {
-        let points = points(task);
-        let point = points
-            .iter()
-            .find(|point| point.wait == Some(Wait::NoWaker))?;
-        Some(format!(
-            "{} is waiting, and nothing can wake it: it has no waker registered",
-            point.function(task)
-        ))
-    })
-}
-
-/// Tasks that await each other.
-fn cycle(hang: &Hang) -> Option<String> {
-    let forest = hang.dump.by_awaiter();
-    let cycle = forest.cycle_positions().first()?.clone();
-    let name = |at: &usize| {
-        let task = forest.task(*at);
-        format!("task {} {}", task.id(), task.name())
-    };
-    let mut names: Vec<String> = cycle.iter().map(name).collect();
-    names.push(names.first()?.clone());
-    Some(format!(
-        "{}: none of them can go on",
-        names.join(" awaits ")
-    ))
-}
-
-/// What is waited for, the most likely culprit first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// What others have to let go of.
-    Lock,
-    /// What others have to send, or do.
-    Event,
-    /// What comes from outside.
-    Io,
-    /// Other tasks.
-    Task,
-    /// What ends by itself.
-    Time,
-}
-
-fn rank(point: &Point<'_>) -> Rank {
-    let Some(name) = point.resource() else {
-        return Rank::Event;
-    };
-    let is_any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if is_any(&["Mutex", "RwLock", "Semaphore", "OnceCell", "BiLock"]) {
-        Rank::Lock
-    } else if is_any(&[
-        "JoinHandle",
-        "JoinSet",
-        "JoinMap",
-        "async_task::Task",
-        "TaskTracker",
-    ]) {
-        Rank::Task
-    } else if is_any(&["time::", "Timer", "Delay", "yield_now"]) || name.ends_with("sleep") {
-        Rank::Time
-    } else if is_any(&[
-        "::net",
-        "::io",
-        "::fs",
-        "::process",
-        "::signal",
-        "async_io",
-        "async_net",
-    ]) {
-        Rank::Io
-    } else {
-        Rank::Event
-    }
-}
-
-/// What is waited for.
-fn waits(hang: &Hang, tasks: &[&TaskDump]) -> Option<String> {
-    let is_own = |task: &TaskDump| hang.stage == Stage::Body(task.id());
-    let mut waits: Vec<(Rank, bool, &TaskDump, Point<'_>)> = Vec::new();
-    for task in tasks {
-        let waiting = points(task).into_iter().filter(|point| {
-            // Waiting for another task of which more is known says nothing.
-            let is_link = point.resource.is_none() && !task.awaits().is_empty();
-            point.wait.is_some() && point.wait != Some(Wait::Running) && !is_link
-        });
-        waits.extend(waiting.map(|point| (rank(&point), !is_own(task), *task, point)));
-    }
-    let held = waits
-        .iter()
-        .position(|(.., point)| point.wait == Some(Wait::NotPolled));
-    let held = held.map(|at| waits.remove(at));
-    // By rank, and of equals those of the test's own task first.
-    waits.sort_by_key(|(rank, is_other, ..)| (*rank, *is_other));
-    let own = waits.iter().filter(|(_, is_other, ..)| !is_other);
-    let own_rank = own.map(|(rank, ..)| *rank).min();
-    // What the body waits for is what matters, unless that is other tasks.
-    let most = match own_rank {
-        Some(rank) if rank < Rank::Task && hang.stage != Stage::End => {
-            waits.retain(|(other, is_other, ..)| !is_other || *other == rank);
-            rank
-        }
-        _ => waits.first()?.0,
-    };
-    waits.retain(|(rank, ..)| *rank == most);
-    let count: usize = waits.iter().map(|(.., point)| point.count()).sum();
-
-    // Those that wait at the same place for the same thing are told together.
-    let mut places: Vec<(String, Option<&str>, Option<Wait>, usize)> = Vec::new();
-    for (_, _, task, point) in &waits {
-        let (function, resource) = (point.function(task), point.resource());
-        let known = places
-            .iter_mut()
-            .find(|(name, of, ..)| *name == function && *of == resource);
-        match known {
-            Some((.., count)) => *count += point.count(),
-            None => places.push((function, resource, point.wait, point.count())),
-        }
-    }
+/// `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock, and so is app::b at src/main.rs:30`.
+fn waiting(dump: &Dump, all: &[Waiting<'_>]) -> String {
     let mut text = String::new();
-    let mut last_resource = None;
-    for (at, (function, resource, wait, count)) in places.iter().take(FEW).enumerate() {
+    let mut last: Option<String> = None;
+    for (at, waiting) in all.iter().take(FEW).enumerate() {
         if at > 0 {
             text.push_str(", and ");
         }
-        let (times, is) = match count {
+        if let Some(polls) = waiting.first().spins() {
+            let subject = subject(waiting.first());
+            text.push_str(&format!("{subject} spins: {polls} polls a second"));
+            continue;
+        }
+        let (times, is) = match waiting.count {
             1 => (String::new(), "is"),
             count => (format!("{count} × "), "are"),
         };
-        text.push_str(&match (resource, last_resource) {
-            (resource, Some(last)) if *resource == last => format!("so {is} {times}{function}"),
-            (Some(resource), _) => format!("{times}{function} {is} waiting on {resource}"),
-            (None, _) if *wait == Some(Wait::Suspended) => {
-                format!("{times}{function} {is} suspended")
-            }
-            (None, _) => format!("{times}{function} {is} waiting"),
-        });
-        last_resource = Some(*resource);
+        let subject = subject(waiting.first());
+        let what = wait(&waiting.points);
+        match &last {
+            Some(last) if *last == what => text.push_str(&format!("so {is} {times}{subject}")),
+            _ => text.push_str(&format!("{times}{subject} {is} {what}")),
+        }
+        last = Some(what);
     }
-    if places.len() > FEW {
-        text.push_str(&format!(", and {} more", places.len() - FEW));
+    if all.len() > FEW {
+        text.push_str(&format!(", and {} more", all.len() - FEW));
     }
-    if let Some((_, _, task, point)) = held {
-        let function = point.function(task);
-        let time = point.function.and_then(Frame::not_polled_for);
-        let time = time.map(|time| format!(" for {}", Human(time)));
-        text.push_str(&format!(
-            ", while {function} is held, but not polled{}, by the same task",
-            time.unwrap_or_default()
-        ));
-    } else if most == Rank::Lock && count > 1 {
-        text.push_str(": a deadlock, if each holds what another waits for");
+    let told = || all.iter().flat_map(|waiting| waiting.points.iter());
+    let awaited = told().filter_map(|point| untraced::awaited(point.resource()?, dump));
+    if let Some(hint) = awaited.into_iter().next() {
+        text.push_str(&format!(" ({hint})"));
     }
-    Some(text)
+    let mut resources = told().filter_map(|point| point.resource);
+    if resources.any(Frame::hides_children) {
+        text.push_str(&format!(" ({HIDDEN_CHILDREN})"));
+    }
+    text
 }
 
-/// An executor that does nothing.
-fn not_polled(tasks: &[&TaskDump]) -> Option<String> {
-    tasks.iter().find_map(|task| match task.source() {
-        Source::Snapshot {
-            error:
-                Some(TraceError::NoAnswer {
-                    reason: NoAnswer::NotPolled,
-                    ..
-                }),
-        } => Some(format!(
-            "{} was woken, but its executor does not poll it",
-            task.name()
-        )),
-        Source::Snapshot {
-            error: Some(TraceError::NeverPolled),
-        } => Some(format!(
-            "{} has never been polled by its executor",
-            task.name()
-        )),
-        _ => None,
+/// `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock`.
+pub(super) fn of_point(point: &Point<'_>) -> String {
+    format!("{} is {}", subject(point), wait(&[*point]))
+}
+
+/// `waiting on tokio::net::TcpStream::read or CancellationToken::cancelled`.
+fn wait(points: &[Point<'_>]) -> String {
+    let mut text = String::new();
+    let mut preposition = "";
+    let mut told: Vec<String> = Vec::new();
+    for point in points.iter().take(FEW) {
+        let name = |name: &str| match told.is_empty() {
+            true => name.to_owned(),
+            false => short(name, &told),
+        };
+        let Some((on, what)) = what(point, name) else {
+            continue;
+        };
+        text.push_str(if text.is_empty() { "waiting " } else { " or " });
+        if on != preposition {
+            text.push_str(on);
+            text.push(' ');
+            preposition = on;
+        }
+        text.push_str(&what);
+        told.push(what);
+    }
+    match points.first().and_then(|point| point.wait()) {
+        _ if !text.is_empty() => text,
+        Some(Wait::Suspended) => "suspended".to_owned(),
+        _ => "waiting".to_owned(),
+    }
+}
+
+/// Writes the resource that is waited for, or the library that is waited in, by its `name`.
+fn what(point: &Point<'_>, name: impl Fn(&str) -> String) -> Option<(&'static str, String)> {
+    Some(match (point.library(), point.resource()) {
+        (Some(library), Some(resource)) => ("in", format!("{} ({resource})", name(&library))),
+        (Some(library), None) => ("in", name(&library)),
+        (None, Some(resource)) => ("on", name(resource)),
+        (None, None) => return None,
     })
+}
+
+/// `CancellationToken::cancelled` of `tokio_util::sync::CancellationToken::cancelled`. More of the path, if a name that
+/// was told ends in the same way.
+fn short(path: &str, told: &[String]) -> String {
+    let ends = path.rmatch_indices("::").map(|(at, _)| &path[at + 2..]);
+    let is_new = |end: &&str| !told.iter().any(|told| told.ends_with(end));
+    ends.skip(1).find(is_new).unwrap_or(path).to_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 //! * Its time is split evenly between them.
 //! * It counts at one of them, for half a task is none. Tasks with the same ways take turns.
 //!
+//! A way of very many frames is told without those in its middle where there are many such ways: what
+//! is told of a tree is linear in its size, though its ways together need not be.
+//!
 //! Ways are different if they lead through different lines: labels do not matter. A loop that waits a
 //! hundred times at one line has one.
 
@@ -62,6 +65,8 @@ pub(crate) fn tasks(dump: &Dump) -> impl Iterator<Item = Seen<'_>> {
 )]
 pub(crate) struct Way<'a> {
     pub(crate) frames: Vec<&'a Frame>,
+    /// Which of the frames comes after others that are left out.
+    pub(crate) cut: Option<usize>,
     /// How many of those that were seen count here.
     pub(crate) count: u64,
     /// This way's part of the time waited.
@@ -109,9 +114,10 @@ impl Scales {
         let of = leaves.max(1);
         let nanos = u64::try_from(seen.waited.as_nanos()).unwrap_or(u64::MAX);
         let mut at = 0;
-        each_way(frames, |frames| {
+        each_way(frames, longest(frames, of), |frames, cut| {
             each(Way {
                 frames,
+                cut,
                 count: part(seen.count, of, (at + of - turn % of) % of),
                 waited: Duration::from_nanos(part(nanos, of, at)),
                 of,
@@ -147,25 +153,48 @@ fn hash(name: &str, frames: &[Frame]) -> u64 {
     hasher.finish()
 }
 
+/// The largest number of frames of a path that is shown in full.
+const LONG: usize = 128;
+
+/// How many frames are told of a way of a tree that has so many leaves. All, if few of the ways are
+/// long.
+fn longest(frames: &[Frame], leaves: u64) -> usize {
+    let frames = super::walk::walk(frames).count();
+    let leaves = usize::try_from(leaves).unwrap_or(usize::MAX).max(1);
+    LONG.max((frames / leaves).saturating_mul(16))
+}
+
 /// Calls `each` with the frames from the root to a leaf, for each leaf; once with none if there are no
-/// frames.
-fn each_way<'a>(frames: &'a [Frame], mut each: impl FnMut(Vec<&'a Frame>)) {
+/// frames. Of a way that is too long the frames in the middle are left out.
+fn each_way<'a>(
+    frames: &'a [Frame],
+    longest: usize,
+    mut each: impl FnMut(Vec<&'a Frame>, Option<usize>),
+) {
     let mut way: Vec<&Frame> = Vec::new();
     let mut pending: Vec<(usize, &Frame)> = frames.iter().rev().map(|frame| (0, frame)).collect();
     if pending.is_empty() {
-        each(Vec::new());
+        each(Vec::new(), None);
     }
     while let Some((depth, frame)) = pending.pop() {
         way.truncate(depth);
         way.push(frame);
         match frame.children() {
-            [] => each(way.clone()),
+            [] if way.len() <= longest => each(way.clone(), None),
+            [] => {
+                let half = longest / 2;
+                let (outer, inner) = (&way[..half], &way[way.len() - half..]);
+                each([outer, inner].concat(), Some(half));
+            }
             children => {
                 pending.extend(children.iter().rev().map(|child| (depth + 1, child)));
             }
         }
     }
 }
+
+/// Stands for the frames that are left out.
+pub(crate) const LEFT_OUT: &str = "(frames in between are left out)";
 
 #[cfg(test)]
 mod tests;

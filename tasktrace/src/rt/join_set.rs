@@ -14,6 +14,7 @@ use tokio::task::{self, AbortHandle, Id, JoinError, LocalSet};
 use super::TaskBuilder;
 use super::spawn::note_spawned_on;
 use crate::origin::{Identity, Origin, TaskSet};
+use crate::sync::map::{has_room, larger};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 use crate::task::{Awaiting, TraceHandle};
 
@@ -61,10 +62,19 @@ impl Members {
     }
 
     fn insert(&self, id: Id, task: TraceHandle) {
-        let mut spawned = self.lock();
-        let number = spawned.count;
-        spawned.tasks.insert(id, (number, task));
-        spawned.count += 1;
+        let mut spare = HashMap::new();
+        loop {
+            let mut spawned = self.lock();
+            if has_room(&mut spawned.tasks, 1, &mut spare) {
+                let number = spawned.count;
+                spawned.tasks.insert(id, (number, task));
+                spawned.count += 1;
+                return;
+            }
+            let length = spawned.tasks.len();
+            drop(spawned);
+            spare = larger(length, 1);
+        }
     }
 
     fn remove(&self, id: Id) {
@@ -79,7 +89,17 @@ impl Members {
 
     /// In the order in which they were spawned.
     fn handles(&self) -> Vec<TraceHandle> {
-        let mut tasks: Vec<(u64, TraceHandle)> = self.lock().tasks.values().cloned().collect();
+        let mut tasks: Vec<(u64, TraceHandle)> = Vec::new();
+        loop {
+            let spawned = self.lock();
+            let length = spawned.tasks.len();
+            if tasks.capacity() >= length {
+                tasks.extend(spawned.tasks.values().cloned());
+                break;
+            }
+            drop(spawned);
+            tasks.reserve(length);
+        }
         tasks.sort_unstable_by_key(|(number, _)| *number);
         tasks.into_iter().map(|(_, task)| task).collect()
     }
@@ -95,7 +115,8 @@ impl TaskSet for Members {
 
 impl fmt::Debug for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tasks", self.lock().tasks.len())
+        let length = self.lock().tasks.len();
+        write!(f, "{length} tasks")
     }
 }
 

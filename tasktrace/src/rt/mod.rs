@@ -1,13 +1,24 @@
-//! Spawning traced tasks on tokio.
+//! Spawning traced tasks, and having others spawn them.
 //!
 //! * [`spawn`](mod@spawn): the functions, and a builder for tasks that have names.
 //! * [`join_handle`], [`join_set`]: tokio's, and whoever awaits them is known to await the tasks.
+//! * [`tower`]: requests as tasks; [`hyper`]: the tasks of its servers and clients.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "hyper")]
+pub(crate) mod hyper;
+#[cfg(feature = "tokio")]
 mod join_handle;
+#[cfg(feature = "tokio")]
 mod join_set;
+#[cfg(feature = "tokio")]
 mod spawn;
+#[cfg(feature = "tower")]
+pub(crate) mod tower;
 
+#[cfg(feature = "tokio")]
 pub use join_handle::JoinHandle;
+#[cfg(feature = "tokio")]
 pub use join_set::{JoinSet, JoinSetTaskBuilder};
+#[cfg(feature = "tokio")]
 pub use spawn::{TaskBuilder, spawn, spawn_local, spawn_local_on, spawn_on};

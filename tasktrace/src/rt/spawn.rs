@@ -253,9 +253,18 @@ impl TaskBuilder {
 
     #[track_caller]
     pub(super) fn make<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
-        let location = Location::caller();
+        self.make_at(future, std::any::type_name::<F>(), Location::caller())
+    }
+
+    /// A task that is called `name`, and was spawned there.
+    fn make_at<F: Future>(
+        self,
+        future: F,
+        name: &'static str,
+        location: &'static Location<'static>,
+    ) -> (TracedTask<F>, TraceHandle) {
         let origin = Origin::Call {
-            future: std::any::type_name::<F>(),
+            future: name,
             location,
         };
         let about = About {
@@ -268,6 +277,29 @@ impl TaskBuilder {
         let trace = task.handle();
         (task, trace)
     }
+
+    /// As [`spawn`](Self::spawn), for a library that spawns futures of its own. They are called by their
+    /// types, without what those are of.
+    #[cfg(feature = "hyper")]
+    pub(super) fn spawn_at<F>(self, future: F, location: &'static Location<'static>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let name = std::any::type_name::<F>();
+        let name = match name.split_once('<') {
+            // A boxed future, which says nothing of itself.
+            Some(("core::pin::Pin" | "alloc::boxed::Box", _)) => "hyper::task",
+            Some((name, _)) => name,
+            None => name,
+        };
+        let (task, trace) = self.make_at(future, name, location);
+        let runtime = Handle::current();
+        // The task goes on without its handle.
+        let spawned = runtime.spawn(task);
+        note_spawned_on(&runtime, spawned.id(), &trace);
+    }
+
     /// For a `LocalSet`.
     #[track_caller]
     pub(super) fn make_local<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {

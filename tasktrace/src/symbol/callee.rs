@@ -4,23 +4,19 @@
 //! has ended by calling `c`, only `a` and `c` are on the stack. The instruction in `a` still says
 //! that it was `b`.
 
-use std::collections::HashMap;
-use std::sync::PoisonError;
-
-use crate::sync::StaticMutex as Mutex;
+use crate::sync::Map;
 use crate::unwind::ReturnAddress;
 
 /// What is known of each call so far.
-static CALLEES: Mutex<Option<HashMap<ReturnAddress, Option<usize>>>> = Mutex::new(None);
+static CALLEES: Map<ReturnAddress, Option<usize>> = Map::new();
 
 /// The start of the function that the call before `address` is of, if the call names it: one
 /// through a pointer that is not a constant does not.
 pub(super) fn of_call_before(address: ReturnAddress) -> Option<usize> {
-    let lock = || CALLEES.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = lock().get_or_insert_default().get(&address).copied();
-    known.unwrap_or_else(|| {
+    CALLEES.get(&address).unwrap_or_else(|| {
         let callee = decode(address.0);
-        lock().get_or_insert_default().insert(address, callee);
+        // Another thread has found the same.
+        let _ = CALLEES.insert(address, callee);
         callee
     })
 }

@@ -1,10 +1,11 @@
 //! Paths of source files, as a reader wants them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use crate::sync::StaticMutex as Mutex;
+use super::source::package;
+use crate::sync::{Map, StaticMutex as Mutex};
 
 /// What [`krate`] calls the standard library.
 pub(super) const STD: &str = "std";
@@ -19,7 +20,16 @@ fn in_dependency(file: &str) -> Option<&str> {
     if let Some((_, rest)) = split_after(file, "/git/checkouts/") {
         return Some(rest);
     }
-    None
+    // <workspace>/vendor/<package>/src/…, as `cargo vendor` has it.
+    if let Some((_, rest)) = split_after(file, "/vendor/")
+        && rest
+            .split_once('/')
+            .is_some_and(|(_package, file)| file.starts_with("src/"))
+    {
+        return Some(rest);
+    }
+    // Prefixes of paths in builds of the standard library.
+    split_after(file, "/rust/deps/").map(|(_, rest)| rest)
 }
 
 /// A file of the standard library, from the name of its crate on: `core/src/future/ready.rs`.
@@ -27,7 +37,12 @@ fn in_std(file: &str) -> Option<&str> {
     let from_rustc = file.strip_prefix("/rustc/");
     let (_, rest) = match from_rustc {
         Some(rest) => split_after(rest, "/library/")?,
-        None => split_after(file, "/lib/rustlib/src/rust/library/")?,
+        None => split_after(file, "/library/").filter(|(before, rest)| {
+            let is_distributed = before.ends_with("/lib/rustlib/src/rust");
+            // Where a distribution has built it: /usr/src/rustc-1.90.0/library/core/src/…
+            let of_std = ["core/src/", "alloc/src/", "std/src/", "test/src/"];
+            is_distributed || of_std.iter().any(|start| rest.starts_with(start))
+        })?,
     };
     Some(rest)
 }
@@ -50,6 +65,11 @@ pub(super) fn krate(file: &str) -> Option<&str> {
     Some(version.map_or(package, |(at, _)| &package[..at]))
 }
 
+/// Returns `true` if the file is a dependency's or the standard library's, and not the program's.
+pub(crate) fn is_in_library(file: &str) -> bool {
+    krate(file).is_some()
+}
+
 /// The module that a dependency's file is, as far as it is usual: `tokio::sync::mutex` for
 /// `tokio-1.40.0/src/sync/mutex.rs`.
 pub(crate) fn module(file: &str) -> Option<String> {
@@ -69,8 +89,45 @@ pub(crate) fn module(file: &str) -> Option<String> {
     Some(module)
 }
 
-/// Directories that are known to be roots of workspaces.
-static WORKSPACES: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+/// Directories that are known to be roots of workspaces. Replaced as a whole, so that nothing is allocated while it is
+/// locked.
+static WORKSPACES: Mutex<Option<Roots>> = Mutex::new(None);
+
+type Roots = Arc<[Arc<str>]>;
+
+fn workspaces() -> Option<Roots> {
+    WORKSPACES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+/// Adds the root of a workspace, if it is not known.
+fn add_workspace(root: &str) {
+    loop {
+        let known = workspaces();
+        let all = known.iter().flat_map(|roots| roots.iter());
+        if all.clone().any(|known| **known == *root) {
+            return;
+        }
+        let more: Roots = all.cloned().chain([root.into()]).collect();
+        let mut current = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_as_before = match (&*current, &known) {
+            (None, None) => true,
+            (Some(current), Some(known)) => Arc::ptr_eq(current, known),
+            _ => false,
+        };
+        let unneeded = match is_as_before {
+            true => current.replace(more),
+            false => Some(more),
+        };
+        drop(current);
+        drop(unneeded);
+        if is_as_before {
+            return;
+        }
+    }
+}
 
 /// Tells the root of a workspace from two spellings of a path: the compiler writes the paths of
 /// the workspace it compiles relative to the root into the program (`file!()`), and absolute into
@@ -84,11 +141,50 @@ pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
         return;
     };
     if root.ends_with('/') {
-        let mut workspaces = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
-        if !workspaces.contains(root) {
-            workspaces.insert(root.into());
+        add_workspace(root);
+    }
+}
+
+/// Tells the root of a workspace from a source file, if that is where the compiler found it. So paths are short before
+/// there is anything that has both spellings, and in each process from the first line on.
+pub(super) fn learn_from_sources(file: &str) {
+    if !file.starts_with('/') || in_std(file).is_some() || in_dependency(file).is_some() {
+        return;
+    }
+    let Some((directory, _)) = file.rsplit_once('/') else {
+        return;
+    };
+    if DIRECTORIES.get(directory).is_none() {
+        // If another thread looks for it as well, it finds the same.
+        let _ = DIRECTORIES.insert(directory.to_owned(), ());
+        if let Some(root) = package::workspace_of(Path::new(directory))
+            && let Some(root) = root.to_str()
+        {
+            add_workspace(&format!("{root}/"));
         }
     }
+}
+
+/// Directories of sources that were looked at.
+static DIRECTORIES: Map<String, ()> = Map::new();
+
+/// Without `.` and `..`, as far as they can be resolved.
+fn normalise(file: &str) -> Cow<'_, str> {
+    let is_normal = |part: &str| part != "." && part != "..";
+    if file.split('/').all(is_normal) {
+        return file.into();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in file.split('/') {
+        match (part, parts.last()) {
+            (".", _) => {}
+            // The root has no parent.
+            ("..", Some(&"")) if parts.len() == 1 => {}
+            ("..", Some(&last)) if last != ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/").into()
 }
 
 /// Shortens paths.
@@ -100,9 +196,11 @@ pub(crate) struct Paths {
 
 impl Paths {
     pub(crate) fn new() -> Self {
-        let workspaces = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut roots: Vec<Arc<str>> = workspaces.iter().cloned().collect();
-        drop(workspaces);
+        let workspaces = workspaces();
+        let mut roots: Vec<Arc<str>> = workspaces
+            .iter()
+            .flat_map(|all| all.iter().cloned())
+            .collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
         if let Ok(here) = std::env::current_dir() {
             roots.push(format!("{}/", here.display()).into());
@@ -114,12 +212,17 @@ impl Paths {
     pub(crate) fn current() -> Arc<Self> {
         static CURRENT: Mutex<Option<Arc<Paths>>> = Mutex::new(None);
 
-        let now = Self::new();
+        let now = Arc::new(Self::new());
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *current {
-            Some(current) if **current == now => Arc::clone(current),
-            current => Arc::clone(current.insert(Arc::new(now))),
+        if let Some(current) = &*current
+            && **current == *now
+        {
+            return Arc::clone(current);
         }
+        let before = current.replace(Arc::clone(&now));
+        drop(current);
+        drop(before);
+        now
     }
 
     /// Relative to the workspace, to the package of a dependency, or to the sources of the
@@ -128,11 +231,21 @@ impl Paths {
         if let Some(file) = in_std(file).or_else(|| in_dependency(file)) {
             return file.into();
         }
-        self.roots
-            .iter()
-            .find_map(|root| file.strip_prefix(&**root))
-            .unwrap_or(file)
-            .into()
+        let relative = |file: &str| {
+            let mut roots = self.roots.iter();
+            roots.find_map(|root| Some(file.strip_prefix(&**root)?.len()))
+        };
+        match normalise(file) {
+            Cow::Borrowed(file) => {
+                let length = relative(file).unwrap_or(file.len());
+                file[file.len() - length..].into()
+            }
+            Cow::Owned(mut file) => {
+                let length = relative(&file).unwrap_or(file.len());
+                file.drain(..file.len() - length);
+                file.into()
+            }
+        }
     }
 }
 
@@ -157,6 +270,14 @@ mod tests {
         assert_eq!(krate("/home/me/project/src/main.rs"), None);
         let dashes = "/x/registry/src/r/futures-util-0.3.34/src/lib.rs";
         assert_eq!(krate(dashes), Some("futures-util"));
+        let vendored = "/home/me/project/vendor/tokio/src/lib.rs";
+        assert_eq!(krate(vendored), Some("tokio"));
+        let versioned = "/home/me/project/vendor/tokio-1.40.0/src/lib.rs";
+        assert_eq!(krate(versioned), Some("tokio"));
+        assert_eq!(krate("/home/me/project/src/vendor/tokio.rs"), None);
+        let distributed = "/usr/src/rustc-1.90.0/library/alloc/src/boxed.rs";
+        assert_eq!(krate(distributed), Some(STD));
+        assert_eq!(krate("/home/me/library/src/main.rs"), None);
     }
 
     #[test]
@@ -182,6 +303,36 @@ mod tests {
         );
         assert_eq!(paths.shorten(CORE), "core/src/task/poll.rs");
         assert_eq!(paths.shorten(RUST_SRC), "std/src/rt.rs");
+    }
+
+    #[test]
+    fn paths_are_normalised() {
+        let paths = Paths {
+            roots: vec!["/home/me/project/".into()],
+        };
+        let libc = "./socket/../sysdeps/unix/sysv/linux/recv.c";
+        assert_eq!(paths.shorten(libc), "sysdeps/unix/sysv/linux/recv.c");
+        assert_eq!(
+            paths.shorten("/home/me/project/a/../src/./x.rs"),
+            "src/x.rs"
+        );
+        assert_eq!(paths.shorten("/../x/y/../z.rs"), "/x/z.rs");
+        assert_eq!(paths.shorten("../../x.rs"), "../../x.rs");
+        assert_eq!(paths.shorten("src/..x/y.rs"), "src/..x/y.rs");
+    }
+
+    #[test]
+    fn workspaces_are_learnt_from_their_sources() {
+        let package = env!("CARGO_MANIFEST_DIR");
+        learn_from_sources(&format!("{package}/src/lib.rs"));
+        learn_from_sources("/not/there/src/lib.rs");
+        let paths = Paths::new();
+        let file = format!("{package}/src/symbol/path.rs");
+        assert_eq!(paths.shorten(&file), "tasktrace/src/symbol/path.rs");
+        assert_eq!(
+            paths.shorten("/not/there/src/lib.rs"),
+            "/not/there/src/lib.rs"
+        );
     }
 
     #[test]

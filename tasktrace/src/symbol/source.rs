@@ -13,21 +13,22 @@
 //! - what is shared between the crates in `tests` (or `examples`, …) is named after its own folder;
 //! - the source is still the one that was compiled.
 
-mod package;
+pub(super) mod package;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::iter::Peekable;
 use std::mem;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use self::tokens::{Token, Tokens};
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+use crate::os;
+use crate::sync::Map;
 
 /// Nobody writes a longer file by hand.
 const MAX_BYTES: u64 = 2 << 20;
@@ -36,42 +37,49 @@ const MAX_BYTES: u64 = 2 << 20;
 const MAX_FILES: usize = 64;
 
 /// What is known of each file, `None` where there is nothing to know.
-static FILES: Mutex<BTreeMap<PathBuf, Option<Arc<File>>>> = Mutex::new(BTreeMap::new());
+static FILES: Map<PathBuf, Option<Arc<File>>> = Map::new();
 
 /// The path of the function whose body contains `line` of `file`, e.g.
 /// `krate::module::Type::method`. A closure or an async block belongs to the function around it.
 ///
 /// Reads the file, so this is not for an executor's thread. A relative path is not looked for: the
 /// directory it was relative to is that of the compiler, not ours.
-pub(crate) fn function_at(file: &Path, line: u32) -> Option<String> {
+///
+/// # Errors
+///
+/// If it could not be read for want of something that there may be more of later, such as file descriptors.
+pub(crate) fn function_at(file: &Path, line: u32) -> io::Result<Option<String>> {
     if !file.is_absolute() {
-        return None;
+        return Ok(None);
     }
-    // A statement of its own: the lock must not be held below.
-    let known = lock_files().get(file).cloned();
-    let contents = known.unwrap_or_else(|| {
-        let contents = File::read(file).map(Arc::new);
-        let mut files = lock_files();
-        if files.len() >= MAX_FILES {
-            files.pop_first();
-        }
-        files.insert(file.to_owned(), contents.clone());
-        contents
-    })?;
-    contents.function_at(line)
+    let contents = known_or_read(file, File::read)?;
+    Ok(contents.and_then(|contents| contents.function_at(line)))
 }
 
-fn lock_files() -> MutexGuard<'static, BTreeMap<PathBuf, Option<Arc<File>>>> {
-    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+/// Returns a file from memory, or reads it with `read`, and remembers it, also that there is nothing to know.
+fn known_or_read(
+    file: &Path,
+    read: impl FnOnce(&Path) -> io::Result<Option<File>>,
+) -> io::Result<Option<Arc<File>>> {
+    if let Some(known) = FILES.get(file) {
+        return Ok(known);
+    }
+    let contents = match read(file) {
+        Err(error) if os::program::is_passing(&error) => return Err(error),
+        contents => contents.ok().flatten().map(Arc::new),
+    };
+    // Another thread has read the same.
+    let _ = FILES.insert_among(MAX_FILES, file.to_owned(), contents.clone());
+    Ok(contents)
 }
 
-fn read(file: &Path) -> Option<String> {
-    let metadata = fs::metadata(file).ok()?;
+fn read(file: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(file)?;
     // Opening anything but a regular file might block.
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return None;
+        return Err(io::ErrorKind::Unsupported.into());
     }
-    fs::read_to_string(file).ok()
+    fs::read_to_string(file)
 }
 
 /// A source file, as far as names go.
@@ -82,11 +90,12 @@ struct File {
 }
 
 impl File {
-    fn read(file: &Path) -> Option<Self> {
-        Some(Self {
-            module: package::module_of(file)?,
-            items: scan(&read(file)?),
-        })
+    fn read(file: &Path) -> io::Result<Option<Self>> {
+        let Some(module) = package::module_of(file)? else {
+            return Ok(None);
+        };
+        let items = scan(&read(file)?);
+        Ok(Some(Self { module, items }))
     }
 
     fn function_at(&self, line: u32) -> Option<String> {

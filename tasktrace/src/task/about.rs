@@ -57,7 +57,7 @@ impl About {
                 parent: None,
             } => Word::of(meta),
             _ => {
-                let limited = match self.origin.stalled_after() {
+                let limited = match self.origin.wait_limit() {
                     None => 0,
                     Some(_) => LIMITED,
                 };

@@ -3,11 +3,14 @@
 //! They are tasks of their own, which their executor polls. So that a trace leads to what is waited
 //! for in the end, they are asked at the same time.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Answer};
+use super::clock::Moment;
 use super::handle::{TraceHandle, tasks};
 use super::record::Record;
+use super::waking::{self, Waking};
 use super::{live, scope};
 use crate::capture::RawTrace;
 use crate::origin::Origin;
@@ -22,7 +25,11 @@ const MOST: usize = 64;
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Tasks that have been asked.
-pub(super) struct Awaited(Vec<Asked>);
+pub(super) struct Awaited {
+    asked: Vec<Asked>,
+    /// `None` if there is no task to wake.
+    waking: Option<Waking>,
+}
 
 struct Asked {
     handle: TraceHandle,
@@ -37,13 +44,16 @@ impl Awaited {
     /// Asks the tasks that the one of `record` awaits now. Those that it polls itself are a part of
     /// it, and are not asked.
     pub(super) fn ask(record: &Record) -> Self {
-        let live = live::frames(record);
+        let live = live::frames(record, Moment::now());
         let waits = live
             .iter()
             .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));
-        let numbers: Vec<u64> = waits.flat_map(|live| live.identity.awaits()).collect();
+        let numbers: HashSet<u64> = waits.flat_map(|live| live.identity.awaits()).collect();
         if numbers.is_empty() {
-            return Self(Vec::new());
+            return Self {
+                asked: Vec::new(),
+                waking: None,
+            };
         }
         let awaited = tasks().filter(|task| numbers.contains(&task.id().get()));
         let asked = awaited.take(MOST).map(|handle| {
@@ -53,7 +63,20 @@ impl Awaited {
             };
             Asked { handle, answer }
         });
-        Self(asked.collect())
+        let asked: Vec<Asked> = asked.collect();
+        let woken = asked.iter().filter(|asked| asked.answer.is_some());
+        let waking = Waking::start(woken.map(|asked| asked.handle.reference()));
+        Self {
+            asked,
+            waking: Some(waking),
+        }
+    }
+
+    /// Waits a moment for them to be woken.
+    pub(super) fn wait_a_moment(&self) {
+        if let Some(waking) = &self.waking {
+            waking.wait_a_moment();
+        }
     }
 
     /// Their answers, for which the calling thread is blocked for a moment at most.
@@ -65,11 +88,15 @@ impl Awaited {
     /// As `wait`, but it is another thread that is blocked, if anything has to be waited for.
     pub(super) async fn wait_elsewhere(self) -> Traces {
         let is_there = |asked: &Asked| asked.answer.as_ref().is_none_or(Answer::is_given);
-        if self.0.iter().all(is_there) {
+        if self.asked.iter().all(is_there) {
             return self.traces(Instant::now());
         }
         let (giver, answer) = answer::promise();
-        let spawned = os::thread::spawn("tasktrace-awaited", move || giver.give(Ok(self.wait())));
+        let spawned = os::thread::spawn("tasktrace-awaited", move || {
+            let traces = self.wait();
+            // It calls the waker of the task that waits.
+            os::signal::as_the_program(|| giver.give(Ok(traces)));
+        });
         if spawned.is_err() {
             return Vec::new();
         }
@@ -79,9 +106,9 @@ impl Awaited {
     }
 
     fn traces(self, deadline: Instant) -> Traces {
-        let traces = self.0.iter().map(|asked| {
+        let traces = self.asked.iter().map(|asked| {
             let answer = asked.answer.as_ref().and_then(|answer| {
-                answer.wait(Some(deadline));
+                waking::wait(answer, Some(deadline));
                 answer.take()
             });
             let trace = match answer {

@@ -15,7 +15,8 @@
 //! What is on the list is never freed, as the record is not: so it may be looked at without a reference
 //! to the record. The extras' chunks are freed when nobody has one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc as StdArc;
@@ -24,7 +25,7 @@ use std::task::Waker;
 use super::exchange::Queue;
 use super::frames::{Gone, Key, Slot};
 use crate::origin::Dynamic;
-use crate::sync::{AtomicPtr, AtomicU32, Mutex, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
 
 /// The first part of each part of the list.
 #[repr(C)]
@@ -63,17 +64,22 @@ struct Chunk<const LENGTH: usize> {
     slots: [Slot; LENGTH],
 }
 
-/// What is seldom needed.
+/// The dynamic parts of frames (those beyond a static description), by their keys.
+pub(super) type Dynamics = HashMap<Key, StdArc<Dynamic>, BuildHasherDefault<DefaultHasher>>;
+
+/// The rarely used parts of a task, allocated on first use. Nothing is allocated or freed while one of its locks is held.
 pub(crate) struct Extras<T> {
     pub(super) queue: Mutex<Queue<T>>,
     /// Frames that ended elsewhere, or went on there.
     pub(super) gone: Mutex<Vec<(Key, Gone)>>,
     /// What frames have beyond a static description.
-    pub(super) dynamic: Mutex<BTreeMap<Key, StdArc<Dynamic>>>,
+    pub(super) dynamic: Mutex<Dynamics>,
     /// The owner's: the wakers of frames that are polled with another than their task's.
     pub(super) wakers: UnsafeCell<BTreeMap<Key, Waker>>,
     /// How often the numbers of polls have begun again.
     pub(super) rounds: AtomicU32,
+    /// How many polls only answered requests. Only the owner writes it.
+    pub(super) asked_polls: AtomicU64,
     /// The chunks that are not on the list.
     later: AtomicPtr<Later>,
 }
@@ -470,9 +476,10 @@ impl<T> Extras<T> {
         Self {
             queue: Mutex::new(Queue::new()),
             gone: Mutex::new(Vec::new()),
-            dynamic: Mutex::new(BTreeMap::new()),
+            dynamic: Mutex::new(Dynamics::default()),
             wakers: UnsafeCell::new(BTreeMap::new()),
             rounds: AtomicU32::new(0),
+            asked_polls: AtomicU64::new(0),
             later: AtomicPtr::new(ptr::null_mut()),
         }
     }

@@ -7,8 +7,10 @@
 //!
 //! *Measured:* a load is 0.3 ns, `CLOCK_MONOTONIC_COARSE` 7.7 ns, `Instant::now` 19 ns.
 
+use std::process;
+use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use super::pool;
 use crate::capture::Now;
 use crate::origin::STEP;
 use crate::os;
+use crate::sync::fork::get_or_init;
 
 /// How many steps there are between looking whether there are tasks still.
 const STEPS_BETWEEN_LOOKS: u32 = 100;
@@ -23,8 +26,11 @@ const STEPS_BETWEEN_LOOKS: u32 = 100;
 /// The step that now is in. 0 while nobody keeps it.
 static NOW: AtomicU32 = AtomicU32::new(0);
 
-/// The thread that keeps the time, if there can be one.
-static KEEPER: OnceLock<Option<Thread>> = OnceLock::new();
+/// The thread that keeps the time, if there can be one. What it points to is never freed.
+static KEEPER: AtomicPtr<Thread> = AtomicPtr::new(ptr::null_mut());
+
+/// The process in which that was started: a child of `fork` needs one of its own. 0 before that.
+static KEPT_IN: AtomicU32 = AtomicU32::new(0);
 
 /// A step of time, counted from 1. It can be told for 497 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +83,7 @@ impl Moment {
     }
 
     /// The same for what knows steps, and no ticks.
-    pub(super) fn of_steps(self) -> Now {
+    pub(crate) fn of_steps(self) -> Now {
         let whole = self.0.as_secs().saturating_mul(1_000_000_000);
         // For 584 years.
         Now(whole.saturating_add(u64::from(self.0.subsec_nanos())))
@@ -86,7 +92,7 @@ impl Moment {
 
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(Instant::now)
+    *get_or_init(&START, Instant::now)
 }
 
 fn read_clock() -> Tick {
@@ -96,14 +102,26 @@ fn read_clock() -> Tick {
 
 #[cold]
 fn read_clock_and_wake_keeper() -> Tick {
-    let keeper = KEEPER.get_or_init(|| {
+    let process = process::id();
+    if KEPT_IN.swap(process, Ordering::Relaxed) != process {
         let spawned = os::thread::spawn("tasktrace-clock", keep);
-        spawned.ok().map(|handle| handle.thread().clone())
-    });
-    if let Some(keeper) = keeper {
+        let keeper = spawned.ok().map(|handle| Box::new(handle.thread().clone()));
+        KEEPER.store(
+            keeper.map_or(ptr::null_mut(), Box::into_raw),
+            Ordering::Release,
+        );
+    }
+    // SAFETY: `KEEPER` is null or comes from `Box::into_raw` above, and no box of it is ever freed. A handle that is
+    // left from a parent process unparks no thread, and the next call without a time reads the new one.
+    if let Some(keeper) = unsafe { KEEPER.load(Ordering::Acquire).as_ref() } {
         keeper.unpark();
     }
     read_clock()
+}
+
+/// Resets the time in a child of `fork`. Called before the child has a second thread.
+pub(super) fn forked() {
+    NOW.store(0, Ordering::Relaxed);
 }
 
 fn keep() {

@@ -3,10 +3,11 @@
 use std::task::{Context, Poll, Waker};
 
 use super::body::Body;
-use super::exchange::Request;
+use super::exchange::{End, Request};
+use super::foreign;
 use super::frame::Head;
 use super::frames::Times;
-use super::link::Link;
+use super::link::{Link, Root};
 use super::live;
 use super::local::Local;
 use super::name::NameRef;
@@ -14,6 +15,8 @@ use super::record::Record;
 use super::scope::{self, Scope, Unusual};
 use super::stamp::Stamp;
 use super::thread::Token;
+use super::turn::PROBE;
+use super::witness;
 use crate::capture::{self, Capture};
 use crate::host::Job;
 use crate::origin;
@@ -54,7 +57,7 @@ fn enter_on(
     if head.link().is_task() {
         // SAFETY: it is one.
         let record = unsafe { head.link().task_unchecked() };
-        return enter_root(local, head.link(), record, body, cx);
+        return enter_root(local, head, record, body, cx);
     }
     enter_first_root(local, head, name, body, cx)
 }
@@ -111,6 +114,7 @@ unsafe fn enter_unusual_frame(
     let capture = scope.capture();
     let result = scope.enter(local, || match capture {
         None => body.poll(cx),
+        Some(_) if foreign::is_demanded(cx.waker()) => body.poll(cx),
         Some(capture) => capture.watch(cx, |cx| body.poll(cx)),
     });
     head.leave(local, &scope, result)
@@ -139,9 +143,9 @@ fn enter_first_root(
 ///
 /// Returns `Ready` only if the body has, which is polled once at most.
 #[inline(always)]
-pub(super) fn enter_task(link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-    match (Local::get(), link.task()) {
-        (Some(local), Some(record)) => enter_root(local, link, record, body, cx),
+pub(super) fn enter_task(root: &impl Root, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
+    match (Local::get(), root.link().task()) {
+        (Some(local), Some(record)) => enter_root(local, root, record, body, cx),
         _ => body.poll(cx),
     }
 }
@@ -150,7 +154,7 @@ pub(super) fn enter_task(link: &Link, body: &mut dyn Body, cx: &mut Context<'_>)
 #[inline(never)]
 fn enter_root(
     local: &Local,
-    link: &Link,
+    root: &impl Root,
     record: &Record,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
@@ -160,9 +164,9 @@ fn enter_root(
     match unsafe { record.usual_poll(local.usual.get(), waker) } {
         Some(stamp) => {
             record.note_poll_of(stamp);
-            run(local, link, record, waker, true, body, cx)
+            run(local, root.link(), record, waker, true, body, cx)
         }
-        None => enter_unusual_root(local, link, record, body, cx),
+        None => enter_unusual_root(local, root, record, body, cx),
     }
 }
 
@@ -170,11 +174,14 @@ fn enter_root(
 #[inline(never)]
 fn enter_unusual_root(
     local: &Local,
-    link: &Link,
+    root: &impl Root,
     record: &Record,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
+    // If the last poll was in one of another task, then this is not like it.
+    root.leave_outer();
+    let link = root.link();
     if !prepare(record, cx.waker()) {
         return poll(link, false, body, cx);
     }
@@ -255,6 +262,7 @@ fn end_first_poll(record: &Record, waker: &Waker) {
             .end_first_poll(capture::real(waker), false);
     }
     on_panic.disarm();
+    witness::note(record);
 }
 
 /// Polls the body of a task, whatever there is to be said of the poll. `is_also_frame`: it is polled as a
@@ -292,7 +300,17 @@ fn attend(
     let is_first = !record.has_waker();
     let waker = capture::real(cx.waker());
     // SAFETY: the caller is the poller.
-    let request = unsafe { record.exchange().begin_poll(waker, thread(), is_nested) };
+    let mut request = unsafe { record.exchange().begin_poll(waker, thread(), is_nested) };
+    if request == Request::Capture {
+        let refused = match foreign::is_demanded(waker) {
+            true => Some(End::OwnWakers),
+            false => (!capture::has_room()).then_some(End::NoRoom),
+        };
+        if let Some(reason) = refused {
+            record.exchange().refuse(reason);
+            request = Request::Probe;
+        }
+    }
     // SAFETY: likewise.
     unsafe { record.frames().take_off_gone() };
     let (before, frames_before) = (record.stamp(), record.frames().version());
@@ -300,12 +318,15 @@ fn attend(
     // What is polled by a task whose poll was asked for is polled for that, unless it was woken.
     let is_asked = request != Request::None || is_nested && scope::is_asked(cx.waker());
     let asked = is_asked.then(|| Asked::new(record, before, frames_before));
+    let not_own = asked.as_ref().map(|_| NotOwnPoll::count(record));
     let unusual = Unusual::new(is_also_frame, is_asked);
+    let mut has_woken = false;
     let (result, captured) = match request {
         Request::None | Request::Probe => {
             let result = enter_unusual(record, &unusual, cx, |scope, cx| {
                 match scope.capture() {
                     None => body.poll(cx),
+                    Some(_) if foreign::is_demanded(cx.waker()) => body.poll(cx),
                     // That of a task around this one.
                     Some(capture) => capture.poll(cx, |cx| body.poll(cx)),
                 }
@@ -313,36 +334,66 @@ fn attend(
             (result, None)
         }
         Request::Capture => {
-            wake_children(record);
+            has_woken = wake_children(record);
             record.beside.prefetch();
             let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, |cx| body.poll(cx));
                 let result = scope.enter_capture(&capture, poll);
-                (result, capture.finish())
+                (result, capture.finish_with_room())
             });
             (result, Some(raw))
         }
     };
     if result.is_pending() {
+        if has_woken {
+            // Children that are woken wake their task, which is polled once more for that.
+            record.turn.set(PROBE);
+        }
         // Before the answer is given: whoever has it finds the task as it left it.
         match asked {
             Some(asked) if asked.was_for_nothing_else(record) => {
+                std::mem::forget(not_own);
                 record.note_settled_idle(asked.stamp, asked.times.as_ref());
             }
-            _ => record.note_settled(),
+            _ => {
+                drop(not_own);
+                record.note_settled();
+            }
         }
         if is_first {
             let waker = capture::real(cx.waker());
             // SAFETY: the caller is the poller.
             unsafe { record.exchange().end_first_poll(waker, captured.is_some()) };
         }
-        if let Some(draft) = captured {
-            record.exchange().answer(live::complete(record, draft));
+        if is_first || captured.is_some() {
+            witness::note(record);
+        }
+        match captured {
+            Some(Some(draft)) => record.exchange().answer(live::complete(record, draft)),
+            Some(None) => record.exchange().refuse(End::NoRoom),
+            None => {}
         }
     }
     on_panic.disarm();
     result
+}
+
+/// A poll that a request has caused, and so is not counted as one of the task's own. Dropping this takes that
+/// back, also when the poll panics.
+struct NotOwnPoll<'a>(&'a Record);
+
+impl<'a> NotOwnPoll<'a> {
+    fn count(record: &'a Record) -> Self {
+        record.count_asked_poll(1);
+        Self(record)
+    }
+}
+
+impl Drop for NotOwnPoll<'_> {
+    fn drop(&mut self) {
+        self.0.count_asked_poll(-1);
+    }
 }
 
 /// How a task was before a poll that somebody has asked for.
@@ -370,12 +421,17 @@ impl Asked {
 }
 
 /// Has the frames polled that only are when their own waker was woken: the combinators that made
-/// these wakers are about to be polled.
-fn wake_children(record: &Record) {
+/// these wakers are about to be polled. Returns `true` if there are any.
+///
+/// A panic of a waker does not end the task. The panic hook has reported it.
+fn wake_children(record: &Record) -> bool {
     // SAFETY: the caller is the poller.
-    for waker in unsafe { record.frames().wakers() } {
-        waker.wake();
+    let wakers = unsafe { record.frames().wakers() };
+    let any = !wakers.is_empty();
+    for waker in wakers {
+        foreign::wake(waker);
     }
+    any
 }
 
 /// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed. Has where the record

@@ -41,6 +41,12 @@ pub enum TraceError {
     },
     /// It is in the middle of a poll, and the stack of its thread could not be taken.
     NoSample(NoSample),
+    /// The executor of the task demands that wakers be its own, as embassy's does, so its tasks cannot be captured:
+    /// only their live frames are known.
+    OwnWakers,
+    /// The task is polled on a thread with a small stack, on which there was too little room left for a capture. Its
+    /// live frames are known. A thread with the standard library's usual stack of 2 MiB has enough.
+    NoRoom,
     /// The question came from inside a poll of the task itself, so waiting for the next one would
     /// have been in vain. Use [`Trace::here`](crate::Trace::here), or await
     /// [`backtrace`](crate::TraceHandle::backtrace).
@@ -60,6 +66,8 @@ pub enum NoAnswer {
     /// It had been woken, but its executor did not poll it: the executor does not run, or all of
     /// its threads are busy or blocked.
     NotPolled,
+    /// It was not woken: that takes a thread, and the system let the process start none.
+    NotWoken,
 }
 
 impl From<End> for TraceError {
@@ -67,6 +75,8 @@ impl From<End> for TraceError {
         match end {
             End::Finished => Self::Finished,
             End::Panicked => Self::Panicked,
+            End::OwnWakers => Self::OwnWakers,
+            End::NoRoom => Self::NoRoom,
         }
     }
 }
@@ -84,6 +94,14 @@ impl fmt::Display for TraceError {
                 f,
                 "the task is in the middle of a poll, and its stack is not known: {reason}"
             ),
+            Self::OwnWakers => f.write_str(
+                "the executor of the task demands that wakers be its own, so the task cannot be captured: \
+                 only its live frames are known",
+            ),
+            Self::NoRoom => f.write_str(
+                "the stack of the thread that polls the task has too little room left for a capture: only its live \
+                 frames are known",
+            ),
             Self::InsideOwnPoll => f.write_str(
                 "a task cannot block for its own trace: use `Trace::here()`, or `backtrace().await`",
             ),
@@ -96,9 +114,10 @@ impl fmt::Display for NoAnswer {
         f.write_str(match self {
             Self::Running => "it is in the middle of a poll, busy or blocking its thread",
             Self::NotPolled => {
-                "it was woken, but its executor has not polled it: \
-                 either it does not run, or its threads are busy or blocked"
+                "it was woken, but its executor has not polled it: it does not run, its threads are busy or \
+                 blocked, or the process gets too little processor time"
             }
+            Self::NotWoken => "it was not woken, because no thread could be started for that",
         })
     }
 }

@@ -17,11 +17,12 @@
 //!
 //! # No request is lost
 //!
-//! An asker locks the queue, adds itself, sets `CAPTURE`, and if by then there was a waker (`WAKER`)
-//! borrows that, unlocks, and wakes. A poller that has stored a new waker sets `WAKER`. Both change
-//! the same word, so one comes first: either the asker, and the poller sees `CAPTURE` then, which it looks
-//! for after that; or the poller, and the asker wakes the waker of this poll, which obliges the executor
-//! to poll again. A poller that is handed the waker it has already stored does neither: if it does not
+//! An asker locks the queue, adds itself, and sets `CAPTURE`. After that the asker, or a thread that does
+//! so for it (see [`waking`](super::waking)), locks it again, and if there is a waker (`WAKER`) then,
+//! borrows that, unlocks, and wakes. A poller that has stored a new waker sets `WAKER`. All change
+//! the same word, so one comes first: either `CAPTURE`, and the poller sees it then, which it looks
+//! for after that; or `WAKER`, and the waker of this poll is woken, which obliges the executor
+//! to poll again. Where `CAPTURE` is not set any more, there has been an answer. A poller that is handed the waker it has already stored does neither: if it does not
 //! see `CAPTURE`, the asker is still going to wake that same waker.
 //!
 //! The first waker is stored when the first poll has ended, because most tasks that resolve in it are
@@ -29,20 +30,21 @@
 //!
 //! # Whose the waker is
 //!
-//! An asker *borrows* the waker, so that it need not call its `clone`. In the step in which it finds
-//! `WAKER` it sets `LENT`, and takes that back when nobody has the waker on loan any more. A poller that
-//! wants to replace the waker clears `WAKER` first. If `LENT` was not set then, nobody has the waker, and
-//! nobody will before `WAKER` is set again: it is the poller's. If it was, the poller locks the queue,
-//! and while anybody has the old waker on loan, leaves it there for the last borrower to drop.
+//! A thread that wakes the task *borrows* the waker, so that it need not call `clone`. In the step in which it finds
+//! `WAKER` it sets `LENT`. The last borrower clears `LENT`. A poller that
+//! wants to replace the waker clears `WAKER` first. If `LENT` was not set then, no thread has the waker, and
+//! none can borrow it before `WAKER` is set again, so the poller owns it. If `LENT` was set, the poller locks the queue,
+//! and while a borrower has the old waker, leaves it there for the last borrower to drop.
 //!
 //! # Probes
 //!
 //! A probe is a wake like any other, and what comes of it is for the prober to see in the count of
-//! polls. It goes the way of a request so that the poll that it causes knows what it is for: a poll
-//! that was made to find out whether there is one does not count as progress (see
-//! [`drive`](super::drive)). The bit is taken by the first poll that sees it, so by the one that the
-//! wake obliges the executor to make or by one before that; in the latter case the other is taken
-//! for an ordinary poll, and a time is less than it could be.
+//! polls. A poll that only a wake of ours has caused does not count as one of the task's own, nor as progress
+//! (see [`drive`](super::drive)). So a thread sets `PROBE` right before it wakes the task, for a
+//! probe and for a request alike, and the first poll that begins after that takes the bit. The bit outlives the request: a poll in
+//! progress may answer it while the thread wakes, which makes another poll, or the requester withdraws it before
+//! the executor has polled. A poll that another wake causes between the bit and the wake takes the bit too
+//! early. Then the next poll is counted.
 //!
 //! # Nobody else's code under the lock
 //!
@@ -59,6 +61,7 @@ use std::task::{RawWaker, Waker};
 
 use super::answer::{Answer, Answers, Giver};
 use super::beside::Beside;
+use super::foreign;
 use super::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
 use crate::sync::{MutexGuard, UnsafeCell, lock};
 
@@ -69,6 +72,10 @@ pub(crate) enum End {
     Finished,
     /// A poll of the future panicked while it was being asked.
     Panicked,
+    /// Its executor demands that wakers be its own.
+    OwnWakers,
+    /// The stack that it is polled on is too small for a capture.
+    NoRoom,
 }
 
 /// What has become of the future.
@@ -156,10 +163,37 @@ impl<T> Copy for Exchange<'_, T> {}
 /// Those who have asked. There is one from the first question on.
 pub(crate) struct Queue<T> {
     waiting: Waiting<T>,
-    /// How many have the waker on loan.
+    /// How many have a waker on loan.
     borrowers: usize,
+    /// One of them may have the one that is the task's now.
+    is_lent: bool,
     /// Wakers that somebody may have on loan, and that the last borrower is to drop.
-    replaced: Vec<Waker>,
+    replaced: Option<Box<Replaced>>,
+}
+
+/// A waker that is not the task's any more. The place for it is made before the queue is locked.
+struct Replaced {
+    waker: Option<Waker>,
+    next: Option<Box<Replaced>>,
+}
+
+impl Replaced {
+    fn place() -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            waker: None,
+            next: None,
+        }))
+    }
+}
+
+impl Drop for Replaced {
+    /// Drops one after the other, not one in the other: there may be many.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut replaced) = next {
+            next = replaced.next.take();
+        }
+    }
 }
 
 impl<T> Queue<T> {
@@ -167,56 +201,100 @@ impl<T> Queue<T> {
         Self {
             waiting: Waiting::nobody(),
             borrowers: 0,
-            replaced: Vec::new(),
+            is_lent: false,
+            replaced: None,
         }
     }
 
-    /// What is to be dropped now, of a waker that is not the task's any more.
-    fn retire(&mut self, waker: Waker) -> Option<Waker> {
-        if self.borrowers == 0 {
+    /// Returns what is to be dropped now, of a waker that is not the task's any more. The place for it is taken if
+    /// that is to be kept.
+    fn retire(&mut self, waker: Waker, place: &mut Option<Box<Replaced>>) -> Option<Waker> {
+        // A borrower that does not come back keeps one waker, however many there are after that.
+        if !std::mem::replace(&mut self.is_lent, false) {
             return Some(waker);
         }
-        self.replaced.push(waker);
+        let Some(mut place) = place.take() else {
+            // It is leaked, rather than dropped while it is on loan.
+            std::mem::forget(waker);
+            return None;
+        };
+        place.waker = Some(waker);
+        place.next = self.replaced.take();
+        self.replaced = Some(place);
         None
     }
 }
 
-/// Those who wait for an answer. It is one at most, most of the time.
+/// The requesters that wait for an answer. Most of the time there is at most one: a place for another is made before the queue is
+/// locked.
 struct Waiting<T> {
     first: Option<Giver<T>>,
-    others: Box<[Giver<T>]>,
+    others: Option<Box<Other<T>>>,
 }
+
+/// A requester that waits, and the list of the others.
+struct Other<T> {
+    giver: Option<Giver<T>>,
+    next: Option<Box<Other<T>>>,
+}
+
+impl<T> Drop for Other<T> {
+    /// Drops one after the other, not one in the other: there may be many.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut other) = next {
+            next = other.next.take();
+        }
+    }
+}
+
+/// A requester that was taken off the queue, and its place, to be dropped when the queue is unlocked.
+type Removed<T> = (Option<Giver<T>>, Option<Box<Other<T>>>);
 
 impl<T> Waiting<T> {
     fn nobody() -> Self {
         Self {
             first: None,
-            others: Box::default(),
+            others: None,
         }
     }
 
-    fn push(&mut self, giver: Giver<T>) {
-        match &mut self.first {
-            first @ None => *first = Some(giver),
-            Some(_) => self.change_others(|others| others.push(giver)),
+    /// Adds one, if there is a place. Returns `true` if there was.
+    fn push(&mut self, giver: &mut Option<Giver<T>>, place: &mut Option<Box<Other<T>>>) -> bool {
+        if self.first.is_none() {
+            self.first = giver.take();
+            return true;
         }
+        let Some(mut place) = place.take() else {
+            return false;
+        };
+        place.giver = giver.take();
+        place.next = self.others.take();
+        self.others = Some(place);
+        true
     }
 
-    fn remove(&mut self, answer: &Answer<T>) -> Option<Giver<T>> {
+    fn remove(&mut self, answer: &Answer<T>) -> Removed<T> {
         let is_it = |giver: &Giver<T>| giver.is_of(answer);
         if self.first.as_ref().is_some_and(is_it) {
-            let next = self.change_others(Vec::pop);
-            return std::mem::replace(&mut self.first, next);
+            let mut place = self.others.take();
+            self.others = place.as_mut().and_then(|place| place.next.take());
+            let next = place.as_mut().and_then(|place| place.giver.take());
+            return (std::mem::replace(&mut self.first, next), place);
         }
-        let place = self.others.iter().position(is_it)?;
-        Some(self.change_others(|others| others.swap_remove(place)))
-    }
-
-    fn change_others<R>(&mut self, change: impl FnOnce(&mut Vec<Giver<T>>) -> R) -> R {
-        let mut others = std::mem::take(&mut self.others).into_vec();
-        let result = change(&mut others);
-        self.others = others.into();
-        result
+        let mut at = &mut self.others;
+        while at
+            .as_ref()
+            .is_some_and(|other| !other.giver.as_ref().is_some_and(is_it))
+        {
+            match at {
+                Some(other) => at = &mut other.next,
+                None => break,
+            }
+        }
+        let mut removed = at.take();
+        *at = removed.as_mut().and_then(|other| other.next.take());
+        (None, removed)
     }
 
     fn is_empty(&self) -> bool {
@@ -226,8 +304,12 @@ impl<T> Waiting<T> {
 
 impl<T: Clone> Waiting<T> {
     fn give_all(self, answer: Result<T, End>) {
-        for other in self.others {
-            give(other, answer.clone());
+        let mut others = self.others;
+        while let Some(mut other) = others {
+            others = other.next.take();
+            if let Some(giver) = other.giver.take() {
+                give(giver, answer.clone());
+            }
         }
         if let Some(first) = self.first {
             give(first, answer);
@@ -302,11 +384,16 @@ impl<'a, T: Clone> Exchange<'a, T> {
     ///
     /// The caller is the poller, and there is no waker.
     pub(crate) unsafe fn end_first_poll(self, waker: &Waker, was_asked: bool) {
+        // Without one, the task cannot be asked before its next poll.
+        let Some(own) = foreign::clone(waker) else {
+            return;
+        };
         // SAFETY: nobody but the caller looks at the place while there is no waker.
-        unsafe { self.waker.put(waker.clone()) };
+        unsafe { self.waker.put(own) };
         let turn = self.turn.set_own(WAKER);
         if !was_asked && turn & (CAPTURE | PROBE) != 0 {
-            waker.wake_by_ref();
+            self.turn.set(PROBE);
+            foreign::wake_by_ref(waker);
         }
     }
 
@@ -315,19 +402,26 @@ impl<'a, T: Clone> Exchange<'a, T> {
     /// The caller is the poller, and there is a waker.
     #[cold]
     unsafe fn replace_waker(self, waker: &Waker) {
-        let waker = waker.clone();
+        // Without one, the task is asked by its last waker until the next poll.
+        let Some(waker) = foreign::clone(waker) else {
+            return;
+        };
         let turn = self.turn.clear(WAKER);
         // If it is not lent, nobody will look at it before there is one again.
-        let queue = (turn & LENT != 0).then(|| self.lock());
+        let is_lent = turn & LENT != 0;
+        let mut place = is_lent.then(Replaced::place).flatten();
+        let queue = is_lent.then(|| self.lock());
         // SAFETY: so, or because the queue is locked, the caller has the place to himself.
         let old = unsafe {
             let old = self.waker.take();
             self.waker.put(waker);
             old
         };
-        let old = retire(queue, old);
+        let old = retire(queue, old, &mut place);
         self.turn.set(WAKER);
-        drop(old);
+        if let Some(old) = old {
+            foreign::drop(old);
+        }
     }
 
     /// Answers all that have asked.
@@ -346,6 +440,12 @@ impl<'a, T: Clone> Exchange<'a, T> {
         }
     }
 
+    /// Answers all waiting requests with the error that the task cannot be captured.
+    #[cold]
+    pub(crate) fn refuse(self, reason: End) {
+        self.take_waiting().give_all(Err(reason));
+    }
+
     /// The future has resolved or is gone. Returns what is to be dropped.
     ///
     /// # Safety
@@ -359,12 +459,19 @@ impl<'a, T: Clone> Exchange<'a, T> {
             // SAFETY: so the caller has the place to himself, and there was a waker.
             return has_waker.then(|| unsafe { self.waker.take() });
         }
+        let mut place = Replaced::place();
         let mut queue = self.lock();
         self.turn.clear(CAPTURE);
         let waiting = std::mem::replace(&mut queue.waiting, Waiting::nobody());
         // SAFETY: with the queue locked, the caller has the place to himself, and there was a waker.
         let waker = has_waker.then(|| unsafe { self.waker.take() });
-        let waker = waker.and_then(|waker| retire(Some(queue), waker));
+        let waker = match waker {
+            Some(waker) => retire(Some(queue), waker, &mut place),
+            None => {
+                drop(queue);
+                None
+            }
+        };
         waiting.give_all(Err(End::Finished));
         waker
     }
@@ -403,7 +510,7 @@ impl<'a, T: Clone> Exchange<'a, T> {
         self.turn.has(CAPTURE)
     }
 
-    /// Adds a question and wakes the task.
+    /// Adds a question. The requester [wakes](Self::lend_for_capture) the task, or has it woken.
     pub(crate) fn ask(self) -> Result<Answer<T>, End> {
         self.ask_in(&mut Answers::new(1))
     }
@@ -414,56 +521,93 @@ impl<'a, T: Clone> Exchange<'a, T> {
             return Err(End::Finished);
         }
         let (giver, answer) = answers.promise();
-        let mut queue = self.lock();
-        queue.waiting.push(giver);
-        match self.request_and_wake(CAPTURE, queue) {
-            true => Ok(answer),
-            false => {
+        let (mut giver, mut place) = (Some(giver), None);
+        let queue = loop {
+            let mut queue = self.lock();
+            if queue.waiting.push(&mut giver, &mut place) {
+                break queue;
+            }
+            drop(queue);
+            place = Some(Box::new(Other {
+                giver: None,
+                next: None,
+            }));
+        };
+        let turn = self.turn.change(|turn| match turn & (FINISHED | WAKER) {
+            WAKER => turn | CAPTURE | LENT,
+            0 => turn | CAPTURE,
+            _ => turn,
+        });
+        let end = if turn & FINISHED != 0 {
+            drop(queue);
+            Some(End::Finished)
+        } else if turn & WAKER != 0 {
+            let loan = self.borrow(queue, CAPTURE);
+            // Should the task be polled meanwhile, then it finds out by itself.
+            foreign::is_demanded(loan.waker()).then_some(End::OwnWakers)
+        } else {
+            drop(queue);
+            None
+        };
+        match end {
+            None => Ok(answer),
+            Some(end) => {
                 self.withdraw(&answer);
-                Err(End::Finished)
+                Err(end)
             }
         }
     }
 
-    /// Wakes the task to see whether it is polled. Does nothing if it has ended, or if its first poll
-    /// has not: then there is nothing to wake it with. Neither while the waker is being replaced: then a
-    /// poll is about to begin that the caller, who has read the number of polls before this, will see.
-    pub(crate) fn probe(self) {
-        if self.turn.get() & (FINISHED | WAKER) == WAKER {
-            let queue = self.lock();
-            self.request_and_wake(PROBE, queue);
+    /// The waker of the task, to wake it for those who have asked. `None` if they have been answered
+    /// meanwhile, or will be by a poll that has begun, or about to: while its first poll has not ended, or
+    /// its waker is being replaced, it sees what is asked.
+    pub(crate) fn lend_for_capture(self) -> Option<Loan<'a, T>> {
+        if self.turn.get() & (FINISHED | WAKER | CAPTURE) != WAKER | CAPTURE {
+            return None;
         }
+        self.lend(CAPTURE)
     }
 
-    /// Whether the task has not finished: then it learns of the request.
-    fn request_and_wake(self, what: u32, mut queue: MutexGuard<'_, Queue<T>>) -> bool {
-        let turn = self.turn.change(|turn| match turn & (FINISHED | WAKER) {
-            WAKER => turn | what | LENT,
-            0 => turn | what,
-            _ => turn,
-        });
-        if turn & (FINISHED | WAKER) == WAKER {
-            // SAFETY: there was a waker, and it is read with the queue locked, after it has been said that
-            // it is lent: whoever wants to replace it locks the queue. It is a copy of one that is not
-            // dropped while it is on loan, and is not dropped itself.
-            let waker = self.waker.0.with(|waker| unsafe {
-                let waker = (*waker).assume_init_ref();
-                Waker::from_raw(RawWaker::new(waker.data(), waker.vtable()))
-            });
-            queue.borrowers += 1;
-            drop(queue);
-            let loan = Loan {
-                waker: ManuallyDrop::new(waker),
-                exchange: self,
-            };
-            // Should that panic, then it is not who asks that did, and the hook has reported it. The
-            // question stands all the same.
-            let _ = catch_unwind(AssertUnwindSafe(move || {
-                let loan = loan;
-                loan.waker.wake_by_ref();
-            }));
+    /// The waker of the task, to wake it to see whether it is polled. `None` if it has ended, or if its
+    /// first poll has not: then there is nothing to wake it with. `None` also while the waker is being
+    /// replaced: then a poll is about to begin, and a caller that has read the number of polls before this call
+    /// sees that poll.
+    pub(crate) fn lend_for_probe(self) -> Option<Loan<'a, T>> {
+        if self.turn.get() & (FINISHED | WAKER) != WAKER {
+            return None;
         }
-        turn & FINISHED == 0
+        self.lend(0)
+    }
+
+    /// Lends the waker, if there is one, and all of the bits in `wanted` are set.
+    fn lend(self, wanted: u32) -> Option<Loan<'a, T>> {
+        let is_meant = |turn| turn & (FINISHED | WAKER | wanted) == WAKER | wanted;
+        let queue = self.lock();
+        let turn = self.turn.change(|turn| match is_meant(turn) {
+            true => turn | LENT,
+            false => turn,
+        });
+        is_meant(turn).then(|| self.borrow(queue, wanted))
+    }
+
+    /// Takes the waker on loan. The caller has set `LENT` with this lock, in a step in which there was `WAKER`.
+    fn borrow(self, mut queue: MutexGuard<'_, Queue<T>>, wanted: u32) -> Loan<'a, T> {
+        // SAFETY: the caller has set `LENT` in a step in which `WAKER` was set, so the cell holds a waker. Replacing a
+        // waker that is lent requires the queue lock, which `queue` holds, so nothing writes the cell during this read.
+        // The copy is in `ManuallyDrop`, and the original is not dropped before the loan has ended, so the copy stays
+        // valid and is never dropped twice.
+        let waker = self.waker.0.with(|waker| unsafe {
+            let waker = (*waker).assume_init_ref();
+            Waker::from_raw(RawWaker::new(waker.data(), waker.vtable()))
+        });
+        queue.borrowers += 1;
+        queue.is_lent = true;
+        drop(queue);
+        Loan {
+            waker: ManuallyDrop::new(waker),
+            exchange: self,
+            wanted,
+        }
     }
 
     /// Takes a question back, if it has not been answered.
@@ -480,17 +624,42 @@ impl<'a, T: Clone> Exchange<'a, T> {
 
 /// Unlocks the queue, if there has been anybody who may have the waker on loan. Returns what is to be
 /// dropped of a waker that is not the task's any more.
-fn retire<T>(queue: Option<MutexGuard<'_, Queue<T>>>, waker: Waker) -> Option<Waker> {
+fn retire<T>(
+    queue: Option<MutexGuard<'_, Queue<T>>>,
+    waker: Waker,
+    place: &mut Option<Box<Replaced>>,
+) -> Option<Waker> {
     match queue {
-        Some(mut queue) => queue.retire(waker),
+        Some(mut queue) => queue.retire(waker, place),
         None => Some(waker),
     }
 }
 
-/// A waker on loan, which an asker gives back also when it panics.
-struct Loan<'a, T: Clone> {
+/// A waker on loan, which is given back also after a panic.
+pub(crate) struct Loan<'a, T: Clone> {
     waker: ManuallyDrop<Waker>,
     exchange: Exchange<'a, T>,
+    /// The bits without which the task need not be woken.
+    wanted: u32,
+}
+
+impl<T: Clone> Loan<'_, T> {
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Wakes the task, unless the requests have been answered since. A panic of the waker does not reach the
+    /// requester. The panic hook has reported it. The question stands all the same.
+    pub(crate) fn wake(self) {
+        let is_wanted = |turn| turn & self.wanted == self.wanted;
+        let turn = self.exchange.turn.change(|turn| match is_wanted(turn) {
+            true => turn | PROBE,
+            false => turn,
+        });
+        if is_wanted(turn) {
+            foreign::wake_by_ref(&self.waker);
+        }
+    }
 }
 
 impl<T: Clone> Drop for Loan<'_, T> {
@@ -500,9 +669,10 @@ impl<T: Clone> Drop for Loan<'_, T> {
         let replaced = match queue.borrowers {
             0 => {
                 self.exchange.turn.clear(LENT);
-                std::mem::take(&mut queue.replaced)
+                queue.is_lent = false;
+                queue.replaced.take()
             }
-            _ => Vec::new(),
+            _ => None,
         };
         drop(queue);
         drop(replaced);

@@ -13,14 +13,16 @@ use std::ptr;
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::task::Poll;
 
+use super::foreign;
 use super::frames::{Filed, Gone, Key};
-use super::link::Link;
+use super::link::{Link, Root};
 use super::local::Local;
 use super::name::NameRef;
 use super::record::Record;
 use super::scope::Scope;
 use super::unaligned::Unaligned;
 use crate::capture;
+use crate::sync::Inside;
 
 /// In every annotated call: three words.
 pub(super) struct Head {
@@ -88,6 +90,7 @@ impl Head {
     #[cold]
     #[inline(never)]
     fn file(&self, scope: &Scope<'_>, record: &Record) -> Option<Key> {
+        let _inside = Inside::enter();
         let scopes: Vec<&Scope<'_>> = scope
             .outwards()
             .take_while(|scope| !scope.is_task())
@@ -105,6 +108,8 @@ impl Head {
     ///
     /// The caller is in a poll of this frame, and of the task of the record.
     pub(super) fn file_below(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
+        // An allocator that is called meanwhile does not file frames.
+        let _inside = Inside::enter();
         self.leave_others(record);
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
@@ -231,7 +236,8 @@ impl Head {
     fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
         if let Some(key) = self.key_in(record) {
             // SAFETY: the caller is in a poll of the task.
-            drop(unsafe { record.frames().set_waker(key, capture::real(scope.waker())) });
+            let replaced = unsafe { record.frames().set_waker(key, capture::real(scope.waker())) };
+            foreign::drop(replaced);
         }
     }
 
@@ -282,7 +288,7 @@ impl Head {
         let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
         if polled.is_some_and(|polled| ptr::eq(polled, record)) {
             // SAFETY: this is in a poll of the task.
-            drop(unsafe { record.frames().remove(key) });
+            foreign::drop(unsafe { record.frames().remove(key) });
         } else {
             record.note_gone(key, Gone::Ended);
         }
@@ -310,6 +316,17 @@ impl Head {
         self.unfile();
         self.link.finish();
     }
+}
+
+/// A frame that its first poll outside of any other task has made a task.
+impl Root for Head {
+    #[inline(always)]
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// It has left them when it became one: see [`Link::make`].
+    fn leave_outer(&self) {}
 }
 
 impl Drop for Head {

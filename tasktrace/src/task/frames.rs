@@ -62,13 +62,15 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
-use super::beside::{Beside, LAST_KEPT, Table};
+use super::beside::{Beside, Dynamics, LAST_KEPT, Table};
 use super::clock::Tick;
+use super::foreign;
 use super::name::NameRef;
 use super::stamp::Stamp;
 use super::turn::{GONE, Turn};
 use crate::origin::{self, FrameMeta, Identity};
-use crate::sync::{Ordering, fence, lock};
+use crate::sync::map::{has_room, larger};
+use crate::sync::{Inside, Ordering, fence, lock};
 
 pub(crate) use gone::Gone;
 use gone::all_gone;
@@ -186,9 +188,20 @@ impl<'a, T> Frames<'a, T> {
         let identity = name.get();
         if let Identity::Dynamic(dynamic) = &*identity {
             let dynamic = StdArc::clone(dynamic);
-            lock(&self.beside.extras_or_insert().dynamic).insert(key, dynamic);
+            let place = &self.beside.extras_or_insert().dynamic;
+            let mut spare = Dynamics::default();
+            loop {
+                let mut all = lock(place);
+                if has_room(&mut all, 1, &mut spare) {
+                    all.insert(key, dynamic);
+                    break;
+                }
+                let length = all.len();
+                drop(all);
+                spare = larger(length, 1);
+            }
         }
-        match identity.stalled_after() {
+        match identity.wait_limit() {
             None => &raw const DYNAMIC,
             Some(_) => &raw const LIMITED,
         }
@@ -241,6 +254,7 @@ impl<'a, T> Frames<'a, T> {
     #[cold]
     #[inline(never)]
     unsafe fn forget(self, key: Key) -> Option<Waker> {
+        let _inside = Inside::enter();
         let extras = self.beside.extras()?;
         let removed = lock(&extras.dynamic).remove(&key);
         drop(removed);
@@ -317,10 +331,12 @@ impl<'a, T> Frames<'a, T> {
         if known {
             return None;
         }
-        let waker = waker.clone();
+        let waker = foreign::clone(waker)?;
         let parent = slot.parent.load(Ordering::Relaxed);
         table.change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
-        // SAFETY: the caller is the owner.
+        let _inside = Inside::enter();
+        // SAFETY: only the owner may change the map (`# Safety` of this function), and the caller is the owner. `_inside`
+        // keeps a traced allocator that the insertion calls from coming here again, so there is no other reference.
         extras
             .wakers
             .with_mut(|wakers| unsafe { &mut *wakers }.insert(key, waker))
@@ -335,11 +351,15 @@ impl<'a, T> Frames<'a, T> {
         let Some(extras) = self.beside.extras() else {
             return Vec::new();
         };
-        // SAFETY: the caller is the owner. Cloning a waker is somebody else's code, but no poll of
-        // this task, which alone could change the map.
-        extras
-            .wakers
-            .with(|wakers| unsafe { &*wakers }.values().cloned().collect())
+        extras.wakers.with(|wakers| {
+            // SAFETY: only the owner changes the map, and only in a poll of this task. The caller is the owner (`# Safety`
+            // above), and a waker's `clone` runs foreign code but does not poll this task, so the map does not change
+            // while this reference exists.
+            unsafe { &*wakers }
+                .values()
+                .filter_map(foreign::clone)
+                .collect()
+        })
     }
 
     /// Whether there have been any, in this task.

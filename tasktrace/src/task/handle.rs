@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Answers};
@@ -17,10 +17,12 @@ use super::record::{Record, RecordRef};
 use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
 use super::state::TaskState;
+use super::waking::{self, Waking};
 use super::{TaskId, live, pool};
-use crate::capture::{self, RawTrace};
+use crate::capture::{self, LeafKind, RawTrace};
 use crate::host::Job;
 use crate::origin::Origin;
+use crate::sync::{self, Inside};
 use crate::trace::Trace;
 
 /// Asks a task where it is waiting.
@@ -67,7 +69,8 @@ pub fn current() -> Option<TraceHandle> {
 /// assert!(tasktrace::tasks().any(|task| task.id() == handle.id()));
 /// ```
 pub fn tasks() -> impl Iterator<Item = TraceHandle> {
-    let tasks = pool::tasks().filter(|record| !record.is_finished());
+    let is_there = |record: &RecordRef| !record.is_finished() && !record.is_left_behind();
+    let tasks = pool::tasks().filter(is_there);
     // With their numbers, so that none is looked at to be compared.
     let mut tasks: Vec<(TaskId, TraceHandle)> = tasks
         .map(TraceHandle::new)
@@ -115,9 +118,11 @@ impl TraceHandle {
     /// ```
     pub async fn backtrace(&self) -> Option<Trace> {
         let awaited = Awaited::ask(&self.task);
+        awaited.wait_a_moment();
         let asked = Backtrace {
             task: &self.task,
             asked: None,
+            _waking: None,
         };
         let raw = asked.await.ok()?;
         Some(Trace::new(raw).with_awaited(awaited.wait_elsewhere().await))
@@ -152,12 +157,13 @@ impl TraceHandle {
         let deadline = Instant::now().checked_add(timeout);
         let awaited = Awaited::ask(&self.task);
         let asked = self.ask()?;
+        let _waking = Waking::start(std::iter::once(self.task.clone()));
         asked.wait_until(deadline);
         let trace = asked.finish(timeout)?;
         Ok(trace.with_awaited(awaited.wait()))
     }
 
-    /// Asks, and does not wait for the answer.
+    /// Asks, and neither wakes the task nor waits for the answer.
     fn ask(&self) -> Result<Asked<'_>, TraceError> {
         self.ask_in(&mut Answers::new(1))
     }
@@ -166,6 +172,10 @@ impl TraceHandle {
     pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
         if scope::is_inside(&self.task) {
             return Err(TraceError::InsideOwnPoll);
+        }
+        // To wake it is to call into an executor whose threads are not there.
+        if self.task.is_left_behind() {
+            return Err(TraceError::Finished);
         }
         let answer = self.task.exchange().ask_in(answers)?;
         Ok(Asked {
@@ -214,7 +224,12 @@ impl TraceHandle {
     /// Wakes the task, for nothing but to see whether its executor polls it: then the count of polls
     /// goes up. Whatever the waker does, the caller goes on.
     pub(crate) fn probe(&self) {
-        self.task.exchange().probe();
+        waking::probe(self.task.clone());
+    }
+
+    /// Another reference to the record.
+    pub(crate) fn reference(&self) -> RecordRef {
+        self.task.clone()
     }
 
     /// The functions in it that may not be suspended for as long as they like, the task itself among
@@ -281,7 +296,11 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn state(&self) -> TaskState {
-        self.task.state()
+        self.state_at(Moment::now())
+    }
+
+    pub(crate) fn state_at(&self, moment: Moment) -> TaskState {
+        self.task.state_at(moment)
     }
 
     /// Where the task was made: the call of [`traced`](crate::traced()) or of a function that
@@ -341,10 +360,13 @@ impl TraceHandle {
     }
 
     pub(crate) fn last_polled_at(&self, moment: Moment) -> Option<Duration> {
-        (self.polls() > 0).then(|| self.task.stamp().tick().until(moment))
+        // The time may be told a step late to one thread, and no task was polled before it was made.
+        let polled = self.task.stamp().tick().max(self.task.made());
+        (self.all_polls() > 0).then(|| polled.until(moment))
     }
 
-    /// How many polls of the task have begun.
+    /// Returns how many polls of the task have begun. A poll that only answered a request for a trace, and in
+    /// which the task has not gone on, is not counted.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -352,6 +374,11 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn polls(&self) -> u64 {
+        self.task.own_polls()
+    }
+
+    /// Returns how many polls of the task have begun, for any purpose.
+    pub(crate) fn all_polls(&self) -> u64 {
         self.task.polls()
     }
 
@@ -364,12 +391,13 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Trace {
-        self.snapshot_at(Moment::now())
+        self.snapshot_at(Moment::now(), &mut None)
     }
 
-    /// As [`snapshot`](Self::snapshot), with the times as they are now.
-    pub(crate) fn snapshot_at(&self, now: Moment) -> Trace {
-        Trace::new(live::snapshot(&self.task, now))
+    /// As [`snapshot`](Self::snapshot), with the times as they are now. `plain` is one that others without
+    /// live frames may be the same as.
+    pub(crate) fn snapshot_at(&self, now: Moment, plain: &mut Option<Trace>) -> Trace {
+        Trace::new_or_same(live::snapshot(&self.task, now), plain)
     }
 
     /// Whether the future of the task has resolved or was dropped.
@@ -399,8 +427,11 @@ impl fmt::Debug for TraceHandle {
 impl Trace {
     /// The stack of the caller, up to the task that is being polled: now, without another poll.
     ///
-    /// `None` outside of any task. For log lines and panic hooks; it is never longer than the way
+    /// `None` outside of any task, and for an allocator that is called from the middle of this crate's own code. For log lines and panic hooks; it is never longer than the way
     /// to here, because what else the task waits for cannot be seen from inside.
+    ///
+    /// On a thread with too little room left on its stack, it is the live frames of the task:
+    /// see [`TraceError::NoRoom`].
     ///
     /// ```
     /// #[tasktrace::traced]
@@ -418,7 +449,14 @@ impl Trace {
     #[must_use]
     #[inline(never)]
     pub fn here() -> Option<Self> {
+        if sync::is_inside() {
+            return None;
+        }
+        if !capture::has_room() {
+            return Some(current()?.snapshot());
+        }
         let raw = Scope::with_current(|scope| {
+            let _inside = Inside::enter();
             let mut surroundings = Vec::new();
             scope::surroundings(&mut surroundings);
             Some(capture::here(scope.of_task()?.mark(), &surroundings))
@@ -440,7 +478,7 @@ impl Asked<'_> {
 
     /// Blocks until there is an answer, or until `deadline`.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>) {
-        self.answer.wait(deadline);
+        waking::wait(&self.answer, deadline);
     }
 
     /// The answer, if there is one. It is taken once.
@@ -463,6 +501,9 @@ impl Asked<'_> {
         let reason = match task.sight() {
             Sight::New { .. } => return Err(TraceError::NeverPolled),
             Sight::Running { .. } => NoAnswer::Running,
+            Sight::Resting { .. } | Sight::Moving if waking::is_without_thread() => {
+                NoAnswer::NotWoken
+            }
             Sight::Resting { .. } | Sight::Moving => NoAnswer::NotPolled,
             Sight::Finished => return Err(TraceError::Finished),
         };
@@ -473,10 +514,26 @@ impl Asked<'_> {
     }
 }
 
+/// Wakes a task that has been asked by one with this waker. Returns what is to be kept until there is an
+/// answer.
+fn wake_from_async(task: &Record, waker: &Waker) -> Option<Waking> {
+    let loan = task.exchange().lend_for_capture()?;
+    // An executor of the same kind is what polls the caller. So the others are not waited for.
+    if std::ptr::eq(loan.waker().vtable(), waker.vtable()) {
+        loan.wake();
+        return None;
+    }
+    drop(loan);
+    let waking = Waking::start(std::iter::once(RecordRef::of(task)));
+    waking.wait_a_moment();
+    Some(waking)
+}
+
 /// A request that is being waited for.
 struct Backtrace<'a> {
     task: &'a Record,
     asked: Option<Answer<RawTrace>>,
+    _waking: Option<Waking>,
 }
 
 impl Future for Backtrace<'_> {
@@ -484,12 +541,17 @@ impl Future for Backtrace<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
-        let answer = match &mut self.asked {
+        let this = &mut *self;
+        let answer = match &mut this.asked {
             Some(answer) => answer,
-            none => none.insert(task.exchange().ask()?),
+            none => {
+                let answer = none.insert(task.exchange().ask()?);
+                this._waking = wake_from_async(task, cx.waker());
+                answer
+            }
         };
         // Cloned at each poll: so it is a leaf of the task that waits, should that be asked too.
-        answer.poll(cx.waker().clone())
+        answer.poll(capture::register(cx.waker(), LeafKind::AwaitsTrace))
     }
 }
 

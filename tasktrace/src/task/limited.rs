@@ -31,7 +31,7 @@ pub(super) fn of(record: &Record) -> Option<Vec<Limited>> {
     };
     let origin = record.origin();
     let mut limited = Vec::new();
-    if let Some(limit) = origin.stalled_after() {
+    if let Some(limit) = origin.wait_limit() {
         limited.push(Limited {
             key: Key::TASK.to_bits(),
             origin,
@@ -41,7 +41,7 @@ pub(super) fn of(record: &Record) -> Option<Vec<Limited>> {
         });
     }
     for frame in record.frames().copy()? {
-        let Some(limit) = frame.identity.stalled_after() else {
+        let Some(limit) = frame.identity.wait_limit() else {
             continue;
         };
         if frame.stamp.is_after(poll) {

@@ -6,13 +6,17 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 
 use super::about::{About, Word};
+use super::ended;
+use super::foreign;
 use super::frame::Head;
 use super::local::Local;
 use super::name::NameRef;
 use super::record::{Record, RecordRef};
 use super::thread::Token;
+use super::traced::AsFrame;
 use super::turn::Turn;
 use super::unaligned::Unaligned;
+use super::witness;
 use crate::host::Job;
 
 /// Belongs to a future, and is used by whoever polls or drops that, so by one thread at a time. The
@@ -169,25 +173,55 @@ impl Link {
     }
 }
 
+/// The registration of a task whose future is polled outside of any other traced future.
+pub(super) trait Root {
+    fn link(&self) -> &Link;
+
+    /// Its task is polled outside of any other: it is not a frame of one any more.
+    fn leave_outer(&self);
+}
+
 /// Of a task from the beginning, which finishes when this is dropped.
 #[derive(Debug)]
-pub(super) struct Owner(Link);
+pub(super) struct Owner {
+    link: Link,
+    /// Its frame in the task that polls it.
+    pub(super) frame: AsFrame,
+}
 
 impl Owner {
     pub(super) fn new(about: About) -> Self {
-        Self(Link::to_task(about))
+        Self {
+            link: Link::to_task(about),
+            frame: AsFrame::none(),
+        }
     }
 
-    #[inline]
-    pub(super) fn link(&self) -> &Link {
-        &self.0
+    /// The task, and the frame that it is of another.
+    pub(super) fn parts(&mut self) -> (&Link, &mut AsFrame) {
+        (&self.link, &mut self.frame)
+    }
+}
+
+impl Root for Owner {
+    #[inline(always)]
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn leave_outer(&self) {
+        self.frame.leave_task();
     }
 }
 
 impl Drop for Owner {
     #[inline]
     fn drop(&mut self) {
-        self.0.finish();
+        // One that has resolved has finished.
+        if let Some(record) = self.link.task() {
+            ended::note_drop(record);
+            self.link.finish();
+        }
     }
 }
 
@@ -204,7 +238,9 @@ unsafe fn finish(record: &'static Record) {
         // SAFETY: as asserted by the caller.
         unsafe { give_back(record) };
         // Last, because the destructor of a waker is somebody else's code, and may panic.
-        drop(wakers);
+        if let Some(wakers) = wakers {
+            foreign::drop(wakers);
+        }
     } else {
         // SAFETY: as asserted by the caller.
         unsafe { give_back(record) };
@@ -219,8 +255,9 @@ unsafe fn give_back(record: &'static Record) {
     // Most often nobody else has a reference. Then there is nobody to tell.
     if record.refs.release_last() {
         // SAFETY: it was the last reference.
-        let waker = unsafe { record.recycle() };
-        drop(waker);
+        if let Some(waker) = unsafe { record.recycle() } {
+            foreign::drop(waker);
+        }
     } else {
         // SAFETY: as asserted by the caller.
         unsafe { tell(record) };
@@ -237,9 +274,12 @@ unsafe fn tell(record: &'static Record) {
     let reference = unsafe { RecordRef::from_retained(record) };
     // SAFETY: whoever has the owner of a task is its poller.
     let waker = unsafe { record.exchange().finish() };
+    witness::finish(record);
     drop(reference);
     // Last, as above.
-    drop(waker);
+    if let Some(waker) = waker {
+        foreign::drop(waker);
+    }
 }
 
 impl fmt::Debug for Link {

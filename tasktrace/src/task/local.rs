@@ -23,8 +23,6 @@ pub(super) struct Local {
     pub(super) attention: Cell<u32>,
     /// The innermost of these captures.
     pub(super) capture: Cell<Option<CaptureRef>>,
-    /// The next number of a task, and the one that is not this thread's any more.
-    pub(super) ids: Cell<(u64, u64)>,
     /// Records that are not in use.
     pub(super) records: pool::Own,
 }
@@ -42,7 +40,6 @@ thread_local! {
             usual: Cell::new(NEVER),
             attention: Cell::new(0),
             capture: Cell::new(None),
-            ids: Cell::new((0, 0)),
             records: pool::Own::new(),
         }
     };

@@ -12,9 +12,12 @@
 //! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
 //!   tasks.
 //! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
+//! * [`ended`]: the last that panicked, or were dropped before they had ended.
+//! * [`waking`]: waking who has been asked.
 //! * [`sample`]: what is done about those that cannot answer.
 //! * [`sight`], [`limited`]: what the watchdog looks at.
-//! * [`job`]: in which task of the executor it is.
+//! * [`foreign`]: wakers that may panic, or that leaves demand.
+//! * [`job`]: in which task of the executor it is; [`witness`]: which runtimes there are.
 //! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom. [`unaligned`]: where there is no
 //!   room.
 
@@ -27,8 +30,11 @@ mod beside;
 mod body;
 mod clock;
 mod drive;
+mod ended;
 mod error;
 mod exchange;
+mod foreign;
+mod fork;
 mod frame;
 mod framed;
 mod frames;
@@ -51,6 +57,8 @@ mod thread;
 mod traced;
 mod turn;
 mod unaligned;
+mod waking;
+mod witness;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -62,6 +70,7 @@ pub(crate) use answer::{Answers, promise};
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
+pub(crate) use ended::{Ended, ended, set_panic};
 pub use error::{NoAnswer, TraceError};
 pub(crate) use exchange::End;
 pub(crate) use framed::Named;
@@ -69,7 +78,6 @@ pub use framed::{Framed, TracedExt, TracedFuture};
 pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};
 pub(crate) use limited::Limited;
-use local::Local;
 pub(crate) use name::NameRef;
 pub(crate) use pool::glances;
 pub(crate) use sample::sample;
@@ -77,11 +85,12 @@ pub(crate) use sight::{Executor, Glance, Sight};
 pub use state::{Running, TaskState};
 pub(crate) use thread::Token;
 pub use traced::{TracedTask, traced};
+pub(crate) use waking::Waking;
+pub(crate) use witness::for_each_runtime;
 
 /// Identifies a task for the life of the process.
 ///
-/// Numbers start from 1, and none is used twice. Of two tasks that were made on the same thread, the later
-/// has the higher number. Threads take numbers several at a time, so between them that need not be so.
+/// Numbers start from 1, in the order in which tasks were made, and none is used twice.
 ///
 /// ```
 /// let (_future, handle) = tasktrace::traced(async {});
@@ -90,38 +99,20 @@ pub use traced::{TracedTask, traced};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZeroU64);
 
-/// How many numbers a thread takes at once, so that threads which make tasks all the time do not wait for
-/// each other.
-const BATCH: u64 = 32;
-
 impl TaskId {
     /// Of no task.
     const NONE: Self = Self(NonZeroU64::MAX);
 
-    /// The next of those that the thread has, which has this.
+    /// The next number.
+    ///
+    /// All threads take them from one place, as tokio does, so that readers find them in order: a locked
+    /// instruction for each task that is made.
     #[inline]
-    fn next(local: Option<&Local>) -> Self {
-        let next = match local {
-            None => Self::take(1),
-            Some(local) => {
-                let (mut next, mut end) = local.ids.get();
-                if next == end {
-                    next = Self::take(BATCH);
-                    end = next.saturating_add(BATCH);
-                }
-                local.ids.set((next + 1, end));
-                next
-            }
-        };
-        Self(NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN))
-    }
-
-    /// Takes so many numbers from those that no thread has. Returns the first.
-    #[cold]
-    fn take(count: u64) -> u64 {
+    fn next() -> Self {
         // At one task a nanosecond, the counter wraps after 584 years.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        NEXT.fetch_add(count, Ordering::Relaxed)
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The task with this number, which is not 0.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::TaskId;
 use super::about::Word;
+use super::fork;
 use super::local::Local;
 use super::record::{Record, RecordRef};
 use super::sight::Glance;
@@ -149,7 +150,7 @@ pub(super) fn prepare(local: Option<&Local>, about: Word, turn: u32) -> &'static
     let own = local.and_then(|local| local.records.pop());
     let record = own.unwrap_or_else(take_one_or_more);
     // SAFETY: it was on a list of free records, of which it has been taken off.
-    unsafe { record.prepare(TaskId::next(local), about, turn) };
+    unsafe { record.prepare(TaskId::next(), about, turn) };
     record
 }
 
@@ -157,46 +158,52 @@ pub(super) fn prepare(local: Option<&Local>, about: Word, turn: u32) -> &'static
 #[cold]
 #[inline(never)]
 fn take_one_or_more() -> &'static Record {
+    fork::expect();
     let is_open = Local::with(false, |local| local.records.open());
-    let mut free = free();
-    let first = free.take();
-    if is_open {
-        Local::with((), |Local { records, .. }| {
-            // The other way round, so that they are used in the order in which scans find them.
-            let others: [_; BATCH - 1] = std::array::from_fn(|_| free.take());
-            let others = others.into_iter().rev();
-            others.for_each(|record| records.push(record));
-        });
+    let mut made = None;
+    loop {
+        let mut free = free();
+        if let Some(chunk) = made.take() {
+            free.add(chunk);
+        }
+        if let Some(first) = free.list.pop() {
+            if is_open {
+                Local::with((), |Local { records, .. }| {
+                    // The other way round, so that they are used in the order in which scans find them.
+                    let others: [_; BATCH - 1] = std::array::from_fn(|_| free.list.pop());
+                    let others = others.into_iter().rev().flatten();
+                    others.for_each(|record| records.push(record));
+                });
+            }
+            return first;
+        }
+        drop(free);
+        made = Some(Chunk::make());
     }
-    first
+}
+
+impl Chunk {
+    #[cold]
+    fn make() -> &'static Self {
+        let records: Box<[Record]> = (0..LENGTH).map(|_| Record::empty()).collect();
+        Box::leak(Box::new(Self {
+            records: Box::leak(records),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }))
+    }
 }
 
 impl Free {
-    fn take(&mut self) -> &'static Record {
-        match self.list.pop() {
-            Some(record) => record,
-            None => self.make_chunk(),
-        }
-    }
-
-    /// Makes a chunk, and returns one of its records.
-    #[cold]
-    fn make_chunk(&mut self) -> &'static Record {
-        let records: Box<[Record]> = (0..LENGTH).map(|_| Record::empty()).collect();
-        let records: &'static [Record] = Box::leak(records);
-        let chunk: &'static Chunk = Box::leak(Box::new(Chunk {
-            records,
-            next: AtomicPtr::new(ptr::null_mut()),
-        }));
+    /// Adds the records of a chunk that no other thread knows.
+    fn add(&mut self, chunk: &'static Chunk) {
         // Release: whoever sees the chunk sees records.
         self.last
             .store(ptr::from_ref(chunk).cast_mut(), Ordering::Release);
         self.last = &chunk.next;
         // From the back to the front: the last that is pushed is the first that is popped.
-        for record in records[1..].iter().rev() {
+        for record in chunk.records.iter().rev() {
             self.list.push(record);
         }
-        &records[0]
     }
 }
 
@@ -244,6 +251,16 @@ fn records() -> impl Iterator<Item = &'static Record> {
     };
     let chunks = std::iter::successors(follow(&CHUNKS), move |chunk| follow(&chunk.next));
     chunks.flat_map(|chunk| chunk.records)
+}
+
+/// Returns the tasks among the first `records_looked_at` records.
+pub(super) fn first_tasks(records_looked_at: usize) -> impl Iterator<Item = RecordRef> {
+    let in_use = records()
+        .take(records_looked_at)
+        .filter(|record| record.refs.try_retain());
+    // SAFETY: `from_retained` takes over one reference. `try_retain` returned `true` for each record that the filter lets
+    // through, so it has just taken one, and nothing else releases it.
+    in_use.map(|record| unsafe { RecordRef::from_retained(record) })
 }
 
 /// All tasks whose records are in use: that are not finished, or have handles.

@@ -21,8 +21,11 @@ use std::task::Waker;
 use super::TaskId;
 use super::about::{AboutCell, Known, Word};
 use super::beside::Beside;
-use super::clock::Tick;
+use super::clock::{Moment, Tick};
+use super::ended;
 use super::exchange::{Exchange, Standing, WakerCell};
+use super::foreign;
+use super::fork;
 use super::frames::{Frames, Gone, Key, Times};
 use super::job::{self, JobCell};
 use super::local::Local;
@@ -147,6 +150,7 @@ impl Record {
         self.frames().forget_gone();
         if let Some(extras) = self.beside.extras() {
             extras.rounds.store(0, Ordering::Relaxed);
+            extras.asked_polls.store(0, Ordering::Relaxed);
         }
     }
 
@@ -349,6 +353,12 @@ impl Record {
     pub(super) fn note_panic(&self) {
         self.exchange().panicked();
         self.note_settled();
+        ended::note_panic(self);
+    }
+
+    /// Returns `true` if its last poll has panicked.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.exchange().standing() == Standing::Panicked
     }
 
     /// Notes that a frame is not to be seen any more.
@@ -359,6 +369,29 @@ impl Record {
     /// The [`Token`] of the thread that has begun the last poll.
     pub(super) fn last_thread(&self) -> u32 {
         self.turn.thread()
+    }
+
+    /// Returns `true` if this process is a child of `fork`, and the thread that polled the task is one of its parent's.
+    #[inline]
+    pub(super) fn is_left_behind(&self) -> bool {
+        fork::is_left_behind(self.turn.thread())
+    }
+
+    /// Returns how many polls have begun, without those that only answered requests.
+    pub(super) fn own_polls(&self) -> u64 {
+        // In this order: of a poll that is being counted among those, it is not known yet whose it is.
+        let extras = self.beside.extras();
+        let asked = extras.map_or(0, |extras| extras.asked_polls.load(Ordering::Relaxed));
+        self.polls().saturating_sub(asked)
+    }
+
+    /// Counts a poll as one that only answered a request, or takes that back.
+    ///
+    /// The caller is the poller.
+    pub(super) fn count_asked_poll(&self, more: i8) {
+        let asked = &self.beside.extras_or_insert().asked_polls;
+        let count = asked.load(Ordering::Relaxed);
+        asked.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
     }
 
     pub(super) fn polls(&self) -> u64 {
@@ -376,6 +409,7 @@ impl Record {
         let (poll, since) = (stamp.poll(), stamp.tick());
         match self.exchange().standing() {
             Standing::Finished => Sight::Finished,
+            _ if self.is_left_behind() => Sight::Finished,
             _ if stamp.is_running() => Sight::Running { poll, since },
             Standing::Panicked => Sight::Moving,
             Standing::Good if poll == 0 && self.rounds() == 0 => Sight::New { made: since },
@@ -407,7 +441,7 @@ impl Record {
         self.exchange().standing() == Standing::Finished
     }
 
-    pub(super) fn state(&self) -> TaskState {
+    pub(super) fn state_at(&self, moment: Moment) -> TaskState {
         match self.sight() {
             Sight::Finished => TaskState::Finished,
             Sight::New { .. } => TaskState::NeverPolled,
@@ -417,7 +451,8 @@ impl Record {
                 TaskState::Running(Running {
                     thread_id: info.as_ref().map_or(0, |info| info.id),
                     thread_name: info.and_then(|info| info.name),
-                    for_: since.elapsed(),
+                    for_: since.max(self.made()).until(moment),
+                    computes: None,
                 })
             }
             Sight::Resting { .. } | Sight::Moving if self.exchange().is_asked() => TaskState::Woken,
@@ -502,7 +537,7 @@ impl Drop for RecordRef {
         #[inline(never)]
         unsafe fn end(record: &'static Record) {
             // SAFETY: as asserted by the caller.
-            drop(unsafe { record.recycle() });
+            foreign::drop(unsafe { record.recycle() });
         }
 
         if self.refs.release() {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::clock::Moment;
 use super::handle::TraceHandle;
 use super::live;
 use super::scope;
+use super::thread::Token;
 use crate::capture::{self, NoSample};
 use crate::trace::Trace;
 
@@ -20,6 +22,7 @@ pub(crate) fn sample(
     thread: u64,
     tasks: &[&TraceHandle],
     all: &[TraceHandle],
+    moment: Moment,
     deadline: Instant,
 ) -> Sampled {
     // Also those around that nobody has asked about.
@@ -27,7 +30,14 @@ pub(crate) fn sample(
         let known = all.binary_search_by_key(&task, |handle| handle.id().get());
         Some(live::marker(all.get(known.ok()?)?.record()).identity)
     };
-    let mut sample = match capture::sample(thread, scope::collect, identify, deadline) {
+    // The token of the thread is known to the tasks that it polls.
+    let infos = tasks.iter().map(|task| Token(task.last_thread()).info());
+    let info = infos.flatten().find(|info| info.id == thread);
+    let sample = match info {
+        Some(info) => capture::sample(thread, info.has_room, scope::collect, identify, deadline),
+        None => Err(NoSample::Over),
+    };
+    let mut sample = match sample {
         Ok(sample) => sample,
         Err(error) => {
             let failed = |task: &&TraceHandle| (task.id().get(), Err(error.clone()));
@@ -37,7 +47,8 @@ pub(crate) fn sample(
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
         let raw = sample.trace(id);
-        let trace = raw.map(|raw| Trace::new(raw.with_live(id, &live::frames(task.record()))));
+        let trace =
+            raw.map(|raw| Trace::new(raw.with_live(id, &live::frames(task.record(), moment))));
         (id, trace)
     };
     tasks.iter().map(trace).collect()

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::escape::Escaped;
+
 /// What a task is doing, as far as it can be told without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,7 +19,8 @@ pub enum TaskState {
     /// It has been woken to answer a question, or by the watchdog that reports it, but its executor
     /// has not polled it since. (Wakes by others are not seen: they go to the executor directly.)
     Woken,
-    /// It has resolved, or was dropped before it could.
+    /// It has resolved, or was dropped before it could. In a child of `fork`, also one that another thread of the
+    /// parent has polled.
     Finished,
 }
 
@@ -27,6 +30,8 @@ pub struct Running {
     pub(crate) thread_name: Option<Arc<str>>,
     pub(crate) thread_id: u64,
     pub(crate) for_: Duration,
+    /// `true` if the thread computes, `false` if it waits for something, and `None` if it was not examined.
+    pub(crate) computes: Option<bool>,
 }
 
 impl Running {
@@ -48,6 +53,16 @@ impl Running {
         (self.thread_id != 0).then_some(self.thread_id)
     }
 
+    /// Returns `true` if the thread computes, `false` if it is blocked: it waits for something, such as a
+    /// lock or a file.
+    ///
+    /// That is known on Linux, of the tasks of a [`dump`](crate::dump()) whose polls did not end while the
+    /// dump was taken.
+    #[must_use]
+    pub fn computes(&self) -> Option<bool> {
+        self.computes
+    }
+
     /// For how long it has been in this poll.
     #[must_use]
     pub fn duration(&self) -> Duration {
@@ -63,7 +78,7 @@ impl fmt::Display for TaskState {
             Self::Running(running) => {
                 f.write_str("running on ")?;
                 if let Some(name) = running.thread_name() {
-                    write!(f, "{name} ")?;
+                    write!(f, "{} ", Escaped(name))?;
                 }
                 write!(f, "(thread {})", running.thread_id)
             }

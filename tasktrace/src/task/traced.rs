@@ -12,7 +12,7 @@ use super::about::About;
 use super::body::Body;
 use super::frame::Head;
 use super::handle::TraceHandle;
-use super::link::{Link, Owner};
+use super::link::{Link, Owner, Root};
 use super::name::Name;
 use super::record::RecordRef;
 use super::{body, drive, scope};
@@ -79,19 +79,17 @@ pin_project! {
         future: F,
         // After the future: the task is finished when that has been dropped.
         owner: Owner,
-        frame: AsFrame,
     }
 }
 
 /// What it is to a task that polls it, if one does.
-struct AsFrame(Option<(Name, Head)>);
+pub(super) struct AsFrame(Option<(Name, Head)>);
 
 impl<F: Future> TracedTask<F> {
     pub(crate) fn new(about: About, future: F) -> Self {
         Self {
             future,
             owner: Owner::new(about),
-            frame: AsFrame(None),
         }
     }
 
@@ -107,18 +105,32 @@ impl<F: Future> Future for TracedTask<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (link, frame) = (this.owner.link(), this.frame);
+        let owner = this.owner;
         // SAFETY: both poll it once at most, and return what that has.
         unsafe {
             body::poll(this.future, |body| match scope::is_in_task() {
-                false => drive::enter_task(link, body, cx),
-                true => frame.poll(link, body, cx),
+                false => drive::enter_task(owner, body, cx),
+                true => {
+                    let (link, frame) = owner.parts();
+                    frame.poll(link, body, cx)
+                }
             })
         }
     }
 }
 
 impl AsFrame {
+    pub(super) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// It is polled outside of any task.
+    pub(super) fn leave_task(&self) {
+        if let Some((_, head)) = &self.0 {
+            head.leave_task();
+        }
+    }
+
     /// Polls the task of `link` inside of another task. Returns `Ready` only if the body has, which is
     /// polled once at most.
     fn poll(&mut self, link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {

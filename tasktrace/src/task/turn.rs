@@ -11,7 +11,7 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// Somebody waits for a trace. Set by askers, with the queue locked.
 pub(crate) const CAPTURE: u32 = 1;
-/// Somebody has woken the task to see whether it is polled. Set by askers, with the queue locked.
+/// A requester is about to wake the task, or has woken it. Set right before the wake, and cleared by the next poll.
 pub(crate) const PROBE: u32 = 1 << 1;
 /// Frames have ended elsewhere. Set by who dropped them, with the list of them locked.
 pub(crate) const GONE: u32 = 1 << 2;

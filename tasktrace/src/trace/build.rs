@@ -56,23 +56,23 @@ struct Node {
 }
 
 impl Builder {
-    /// Adds the way from a root to a leaf: to the last of the places, or if there is one to the
-    /// resource that it waits for.
-    pub(super) fn add(
+    /// Adds a frame on the way from a root to a leaf, below another, and tells where it is.
+    pub(super) fn step(&mut self, parent: Option<usize>, place: Place, keys: &[u64]) -> usize {
+        let at = self.child(parent, place);
+        for key in keys {
+            self.keys.entry(*key).or_insert(at);
+        }
+        at
+    }
+
+    /// Adds a leaf: a way ends at that frame, or if there is one at the resource that it waits for.
+    pub(super) fn leaf(
         &mut self,
-        path: impl IntoIterator<Item = (Place, Vec<u64>)>,
+        at: Option<usize>,
         resource: Option<Resource>,
         wait: Wait,
         count: usize,
     ) {
-        let mut at = None;
-        for (place, keys) in path {
-            let child = self.child(at, place);
-            at = Some(child);
-            for key in keys {
-                self.keys.entry(key).or_insert(child);
-            }
-        }
         if let Some(Resource { place, wait, way }) = resource {
             let at = self.resource(at, place);
             self.nodes[at].is_resource = true;

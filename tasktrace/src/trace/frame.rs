@@ -41,6 +41,42 @@ pub(super) struct Place {
     pub(super) column: Option<u32>,
     pub(super) name: Arc<str>,
     pub(super) label: Option<Arc<str>>,
+    /// The function is a library's, and not the program's own.
+    pub(super) is_library: bool,
+    pub(super) line_is: LineIs,
+}
+
+/// The meaning of a frame's line: see [`Frame::line_is`].
+///
+/// ```
+/// # #[tasktrace::traced]
+/// # async fn serve() {
+/// use tasktrace::LineIs;
+///
+/// let trace = tasktrace::current().unwrap().snapshot();
+/// for frame in trace.frames() {
+///     match frame.line_is() {
+///         LineIs::Current => println!("{} is at line {:?}", frame.name(), frame.line()),
+///         LineIs::Definition => println!("{} begins at line {:?}", frame.name(), frame.line()),
+///         _ => println!("{} was made at line {:?}", frame.name(), frame.line()),
+///     }
+/// }
+/// # }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LineIs {
+    /// The line that is being executed, which in an async function is that of an `.await`. A trace
+    /// prints it as `app::serve at src/main.rs:10:5`.
+    #[default]
+    Current,
+    /// The line of the `fn`: no stack has told where in the function the task is. A trace prints it as
+    /// `app::serve (fn at src/main.rs:8)`.
+    Definition,
+    /// The line at which a future that is no function was traced or spawned, or at which the set of
+    /// tasks that it waits for was made. A trace prints it as `app::serve (made at src/main.rs:20)`.
+    Creation,
 }
 
 /// How a leaf is waited for.
@@ -68,7 +104,8 @@ pub enum Wait {
     /// It has used up what tokio lets a task do before it is the turn of others
     /// (`tokio::task::coop`), and will be polled again after them.
     OutOfBudget,
-    /// It waits, but has no waker registered: nothing can wake it.
+    /// It waits, but has registered no waker in the poll that was captured: nothing can wake it, unless
+    /// it kept that of an earlier poll.
     NoWaker,
     /// It is a live frame of which nothing more is known than that it has not finished: the trace is
     /// a snapshot, for which nothing was polled.
@@ -101,17 +138,35 @@ impl Frame {
         self.place.file.as_deref()
     }
 
-    /// The line that is being executed, which in an async function is that of an `.await`.
-    /// Counted from 1.
+    /// The line that is being executed, which in an async function is that of an `.await`, or where
+    /// that is not known the line of the `fn`: [`line_is`](Self::line_is) tells. Counted from 1.
     #[must_use]
     pub fn line(&self) -> Option<u32> {
         self.place.line
+    }
+
+    /// The meaning of [`line`](Self::line): a snapshot knows of a function only where it is defined,
+    /// and so does a capture of a function that was not polled.
+    #[must_use]
+    pub fn line_is(&self) -> LineIs {
+        self.place.line_is
     }
 
     /// The column, counted from 1.
     #[must_use]
     pub fn column(&self) -> Option<u32> {
         self.place.column
+    }
+
+    /// Returns `true` if the function is a dependency's or the standard library's, and `false` if it
+    /// is the program's own: that of its workspace, or of a package that it names by a path.
+    ///
+    /// The source file tells: what cargo took from a registry or from git, or has put into a
+    /// `vendor` folder, is a dependency's. Without debug information the best-known libraries are
+    /// known by their names.
+    #[must_use]
+    pub fn is_dependency(&self) -> bool {
+        self.place.is_library
     }
 
     /// How it waits, if it is a leaf.
@@ -173,6 +228,7 @@ impl fmt::Debug for Frame {
             .field("file", &self.file())
             .field("line", &self.line())
             .field("column", &self.column())
+            .field("line_is", &self.line_is())
             .field("wait", &self.wait)
             .field("count", &self.count)
             .field("children", &self.children.len())

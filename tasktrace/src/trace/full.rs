@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::Tree;
 use super::build::{Builder, Finished};
-use super::frame::Place;
+use super::frame::{LineIs, Place};
 use super::notes::Survey;
 use super::pattern::Grown;
-use super::tidy::wait;
+use super::shared::Shared;
+use super::tidy::{is_answering, wait};
 use crate::capture::{Entry, RawTrace};
 use crate::symbol::{self, Paths, Symbol};
+use crate::sync::is_unwanted;
 
 fn place(symbol: &Symbol) -> Place {
     Place {
@@ -18,17 +20,29 @@ fn place(symbol: &Symbol) -> Place {
         column: symbol.column,
         name: Arc::clone(&symbol.name),
         label: None,
+        is_library: symbol.is_library,
+        line_is: LineIs::Current,
     }
 }
 
 pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut builder = Builder::default();
-    let mut survey = Survey::default();
-    for stack in &*raw.stacks {
-        let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
+    let mut survey = Survey::start();
+    let mut shared = Shared::default();
+    let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
+    // Where the frames of the path are in the tree.
+    let mut nodes: Vec<usize> = Vec::new();
+    for stack in raw.stacks.iter().take_while(|_| !is_unwanted()) {
+        let same = shared.follow(raw, stack);
+        if same == 0 {
+            // The keys that may be left belong to frames that come after them.
+            shared.forget();
+        }
+        path.truncate(same);
+        nodes.truncate(same);
         // The keys of what is polled in a function that is still to come.
         let mut keys = Vec::new();
-        for entry in raw.entries(stack) {
+        while let Some(entry) = shared.next() {
             let before = path.len();
             match entry {
                 Entry::Ip(address) => {
@@ -42,8 +56,8 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
                         path.push((place, Vec::new()));
                     }
                     path.extend(symbols.iter().map(|symbol| (place(symbol), Vec::new())));
-                    if symbols.iter().any(Symbol::is_recording) {
-                        break;
+                    if is_answering(stack, address) {
+                        shared.end();
                     }
                 }
                 Entry::Cut => path.push((super::tidy::cut(), Vec::new())),
@@ -59,6 +73,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
             if let Some((_, known)) = path.get_mut(at) {
                 known.append(&mut keys);
             }
+            shared.made(path.len());
         }
         if path.is_empty() {
             // Nothing was polled that left a trace: say at least what the task is.
@@ -70,8 +85,12 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
                 }
                 _ => None,
             }));
+            shared.forget();
         }
-        builder.add(path, None, wait(stack.kind), stack.count);
+        for (place, keys) in &path[nodes.len()..] {
+            nodes.push(builder.step(nodes.last().copied(), place.clone(), keys));
+        }
+        builder.leaf(nodes.last().copied(), None, wait(stack.kind), stack.count);
     }
     super::live::add(raw, awaited, &mut builder);
     let Finished { frames, seen } = builder.finish();

@@ -3,7 +3,8 @@
 //! Equal kinds are equal trees. Traces whose kinds differ may have equal trees all the same, as where a
 //! function has several addresses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::capture::{Entry, Form, LiveFrame, Marker};
 use crate::origin::Identity;
@@ -60,27 +61,51 @@ fn marker(words: &mut Vec<usize>, raw: &Form, marker: Option<&Marker>) {
     }
 }
 
-/// The ways to the live frames that no others are in, and to those that are held.
-fn live(all: &[LiveFrame]) -> Vec<Vec<usize>> {
-    let by_key: HashMap<u64, &LiveFrame> = all.iter().map(|live| (live.key, live)).collect();
-    let parents: HashSet<u64> = all.iter().map(|live| live.parent).collect();
-    let ends = all.iter().filter(|live| !parents.contains(&live.key));
-    let ways = ends.map(|end| {
-        let mut words = Vec::new();
-        let mut next = Some(end);
-        // Those that were copied while they were moved may be in each other.
-        for _ in 0..all.len() {
-            let Some(live) = next else { break };
-            words.push(match live.is_held {
-                false => tag::LIVE,
-                true => tag::HELD,
-            });
-            identity(&mut words, &live.identity);
-            next = by_key.get(&live.parent).copied();
+/// The ways to the live frames that no others are in, and to those that are held: of each a hash, which
+/// is made of that of the way to the frame that it is in, so that no way is followed twice.
+fn live(all: &[LiveFrame]) -> impl Iterator<Item = Vec<usize>> {
+    let numbers = all.iter().enumerate();
+    let by_key: HashMap<u64, usize> = numbers.map(|(at, live)| (live.key, at)).collect();
+    let parents: Vec<Option<usize>> = all
+        .iter()
+        .map(|live| by_key.get(&live.parent).copied())
+        .collect();
+    let mut ways: Vec<Option<[u64; 2]>> = vec![None; all.len()];
+    let mut is_parent = vec![false; all.len()];
+    let mut pending = Vec::new();
+    for at in 0..all.len() {
+        if let Some(parent) = parents[at] {
+            is_parent[parent] = true;
         }
-        words
-    });
-    ways.collect()
+        let mut next = Some(at);
+        while let Some(at) = next.filter(|at| ways[*at].is_none()) {
+            // Frames that were copied while they moved may contain each other: the walk then meets this mark.
+            ways[at] = Some([0; 2]);
+            pending.push(at);
+            next = parents[at];
+        }
+        while let Some(at) = pending.pop() {
+            let above = parents[at].and_then(|parent| ways[parent]);
+            ways[at] = Some(way(above, &all[at]));
+        }
+    }
+    let ends = ways.into_iter().flatten().zip(is_parent);
+    ends.filter(|(_, is_parent)| !is_parent)
+        .map(|(way, _)| way.map(|half| half as usize).into())
+}
+
+/// The way to a live frame, as a hash that no other has: it has 128 bits where addresses have 64.
+fn way(above: Option<[u64; 2]>, live: &LiveFrame) -> [u64; 2] {
+    let tag = match live.is_held {
+        false => tag::LIVE,
+        true => tag::HELD,
+    };
+    let addresses = live.identity.origin().addresses();
+    [0, 1].map(|half| {
+        let mut hasher = DefaultHasher::new();
+        (half, above, tag, addresses).hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 fn identity(words: &mut Vec<usize>, identity: &Identity) {
@@ -89,6 +114,7 @@ fn identity(words: &mut Vec<usize>, identity: &Identity) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::time::Duration;
 
     use super::*;

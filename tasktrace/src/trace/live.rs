@@ -65,13 +65,16 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
             frames.add_below(live.1.key, parent);
         }
     }
+    if awaited.is_empty() {
+        return;
+    }
+    let awaited: HashMap<u64, &Tree> = awaited.iter().copied().collect();
     for live in &raw.frames {
         let at = builder.find(live.key);
         if let (Some(at), Origin::Wait { .. }) = (at, live.identity.origin()) {
-            for number in live.identity.awaits() {
-                let trees = awaited.iter().filter(|(task, _)| *task == number);
-                trees.for_each(|(_, tree)| builder.graft(at, &tree.frames));
-            }
+            let numbers = live.identity.awaits().into_iter();
+            let trees = numbers.filter_map(|number| awaited.get(&number));
+            trees.for_each(|tree| builder.graft(at, &tree.frames));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`frame`]: the tree that users inspect.
 //! * [`build`]: merging stacks into a tree.
-//! * [`tidy`], [`full`]: the two ways to make frames of a stack.
+//! * [`tidy`], [`full`]: the two ways to make frames of a stack; [`shared`]: where it parts from the one before.
 //! * [`live`]: the frames that are known without a stack.
 //! * [`pattern`]: what traces have in common, which is made once.
 //! * [`kind`]: which traces are the same, before symbols are looked up.
@@ -12,28 +12,35 @@
 mod build;
 mod frame;
 mod full;
+mod hidden;
 mod kind;
+pub(crate) mod libraries;
 mod live;
 mod notes;
 mod pattern;
 mod resource;
 #[cfg(test)]
 mod sample;
+mod shared;
 mod tidy;
+pub(crate) mod walk;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, OnceLock};
 
-pub use frame::{Frame, Wait};
+pub use frame::{Frame, LineIs, Wait};
 pub(crate) use kind::Kind;
 
-use crate::capture::{Form, RawTrace};
-use crate::symbol::Paths;
+use crate::capture::{Form, Now, RawTrace};
+use crate::symbol::{Failures, Paths};
+use crate::sync::fork::get_or_init;
+use crate::sync::is_unwanted;
 pub(crate) use notes::{Missing, Notes};
 use pattern::{Detail, Key, Words};
 pub(crate) use pattern::{Own, Pattern};
+pub(crate) use resource::public_name;
 
 /// Where a task waits: a tree of the functions that lead from the task to everything that it has
 /// registered a waker with.
@@ -42,7 +49,10 @@ pub(crate) use pattern::{Own, Pattern};
 /// inspected for the first time, which is when symbols are looked up: do that outside of what must
 /// not be delayed.
 ///
-/// * `{}` prints the functions of the program and what they wait for.
+/// * `{}` prints the functions of the program and what they wait for. Of three and more functions of
+///   dependencies, one in the other, it prints the first, which the program has called, and how many
+///   more there are: `reqwest::get at … (… 9 frames in reqwest, tower, hyper_util)`. The program's
+///   own are always printed: see [`Frame::is_dependency`].
 /// * `{:#}` prints everything that is on the stack.
 ///
 /// ```
@@ -122,10 +132,36 @@ impl Trace {
         }
     }
 
+    /// The same, with its times told as of another moment, unless others have it already.
+    pub(crate) fn told_at(mut self, moment: Now) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.raw.tell_as_of(moment);
+        }
+        self
+    }
+
+    /// How long ago the first of its live frames was suspended. Zero if there are none.
+    pub(crate) fn oldest(&self) -> std::time::Duration {
+        let raw = &self.inner.raw;
+        let ages = (0..raw.frames.len()).map(|frame| raw.age(frame));
+        ages.max().unwrap_or_default()
+    }
+
+    /// As [`new`](Self::new), but the one before if that is the same, and has no times.
+    pub(crate) fn new_or_same(raw: RawTrace, before: &mut Option<Self>) -> Self {
+        if !raw.frames.is_empty() {
+            return Self::new(raw);
+        }
+        match before {
+            Some(before) if Arc::ptr_eq(before.inner.raw.form(), raw.form()) => before.clone(),
+            before => before.insert(Self::new(raw)).clone(),
+        }
+    }
+
     /// Of which nothing is known.
     pub(crate) fn empty() -> Self {
         static EMPTY: OnceLock<Trace> = OnceLock::new();
-        EMPTY.get_or_init(|| Self::new(RawTrace::default())).clone()
+        get_or_init(&EMPTY, || Self::new(RawTrace::default())).clone()
     }
 
     /// The same, with the traces of tasks that are awaited by their handles.
@@ -266,6 +302,7 @@ impl Trace {
     /// Prepares what `{}` prints of many traces.
     pub(crate) fn tidy_all<'a>(traces: impl Iterator<Item = &'a Self>) {
         let mut making = Making::new();
+        let traces = traces.take_while(|_| !is_unwanted());
         for trace in traces.filter(|trace| trace.awaited.is_none()) {
             let Inner { raw, tidy, .. } = &*trace.inner;
             tidy.get_or_init(|| making.make(Detail::Tidy, raw));
@@ -330,10 +367,14 @@ impl Making {
             return Made::Alike(Arc::clone(known), OnceLock::new());
         }
         let is_worth_it = pattern::may_have(raw);
-        if is_worth_it && let Some(known) = pattern::find(&mut self.key, detail, raw, &self.paths) {
-            self.known.insert(form, Arc::clone(&known));
-            return Made::Alike(known, OnceLock::new());
+        if is_worth_it {
+            self.key.fill(detail, raw);
+            if let Some(known) = pattern::find(&self.key, &self.paths) {
+                self.known.insert(form, Arc::clone(&known));
+                return Made::Alike(known, OnceLock::new());
+            }
         }
+        let failures = Failures::so_far();
         let grown = match detail {
             Detail::Tidy => tidy::tree(raw, &[]),
             Detail::Full => full::tree(raw, &[]),
@@ -343,12 +384,16 @@ impl Making {
             self.paths = Arc::clone(&grown.paths);
             self.known.clear();
         }
-        if !is_worth_it {
+        // An incomplete trace is not shared.
+        if !is_worth_it || is_unwanted() {
             return Made::Alone(Box::new(grown.tree));
         }
         let pattern = Pattern::new(grown, raw);
-        let paths = Arc::clone(&self.paths);
-        let pattern = pattern::insert(&mut self.key, detail, raw, paths, pattern);
+        let pattern = match failures.since() {
+            // Later traces may get names.
+            Some(_) => Arc::new(pattern),
+            None => pattern::insert(std::mem::take(&mut self.key), &self.paths, pattern),
+        };
         self.known.insert(form, Arc::clone(&pattern));
         Made::Alike(pattern, OnceLock::new())
     }

@@ -1,12 +1,12 @@
 //! What is to be said of a trace as a whole.
 
 use crate::capture::RawTrace;
-use crate::symbol::{Class, Symbol};
+use crate::symbol::{Class, Failures, Symbol};
 
 /// What a reader should know before drawing conclusions from what is not there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
-    /// What the program was built without.
+    /// The names and lines that are missing.
     pub(crate) missing: Option<Missing>,
     /// Leaves that were not recorded for want of room.
     pub(crate) dropped: usize,
@@ -14,24 +14,37 @@ pub(crate) struct Notes {
     pub(crate) elsewhere: usize,
 }
 
-/// What the program was built without.
+/// The names and lines that are missing, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Names.
+    /// Names: the program was built without.
     Symbols,
-    /// Lines, and the names of what was inlined.
+    /// Lines, and the names of what was inlined: the program was built without.
     DebugInfo,
+    /// Names and lines: the program's file could not be opened, for this error number.
+    File(i32),
 }
 
 /// Counts what is there and what is not.
-#[derive(Default)]
 pub(super) struct Survey {
+    /// From before the first look-up.
+    failures: Failures,
     addresses: usize,
     named: usize,
     lines: usize,
 }
 
 impl Survey {
+    /// Starts before anything is looked up.
+    pub(super) fn start() -> Self {
+        Self {
+            failures: Failures::so_far(),
+            addresses: 0,
+            named: 0,
+            lines: 0,
+        }
+    }
+
     /// Takes note of what is known about one address.
     pub(super) fn see(&mut self, symbols: &[Symbol]) {
         // The standard library comes with its own debug information.
@@ -44,8 +57,10 @@ impl Survey {
     }
 
     pub(super) fn notes(&self, raw: &RawTrace) -> Notes {
+        let failure = self.failures.since();
         let missing = match self {
             Self { addresses: 0, .. } => None,
+            _ if self.named < self.addresses && failure.is_some() => failure.map(Missing::File),
             Self { named: 0, .. } => Some(Missing::Symbols),
             Self { lines: 0, .. } => Some(Missing::DebugInfo),
             _ => None,

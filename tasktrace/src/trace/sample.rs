@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::frame::{Place, Times};
+use super::frame::{LineIs, Place, Times};
 use super::{Frame, Made, Notes, Trace, Tree, Wait};
 use crate::capture::RawTrace;
 
@@ -36,6 +36,8 @@ impl Frame {
                 column: Some(5),
                 name: name.into(),
                 label: None,
+                is_library: false,
+                line_is: LineIs::Current,
             },
             wait: Some(Wait::Registered),
             count: 1,
@@ -58,6 +60,20 @@ impl Frame {
 
     pub(crate) fn with_label(mut self, label: &str) -> Self {
         self.place.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn rename_file(&mut self, file: &str) {
+        self.place.file = Some(file.into());
+    }
+
+    pub(crate) fn into_dependency(mut self) -> Self {
+        self.place.is_library = true;
+        self
+    }
+
+    pub(crate) fn with_line(mut self, line_is: LineIs) -> Self {
+        self.place.line_is = line_is;
         self
     }
 

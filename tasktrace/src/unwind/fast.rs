@@ -2,7 +2,7 @@
 //!
 //! * [`tables`]: finding them, and what they say of an address.
 //! * [`rule`]: as much of it as a walk needs, and the memory of it.
-//! * [`memory`]: whole walks that are known again.
+//! * [`memory`]: whole walks that are known again, and the ways that were made of them.
 //!
 //! While it walks it allocates nothing and takes no lock. It guesses nothing either: where the
 //! tables do not say how to go on, the walk is lost, and the platform's unwinder tries.
@@ -23,12 +23,13 @@ use std::sync::Arc;
 
 use gimli::UnwindContext;
 
-use self::memory::{Course, Memory, Word};
+pub(crate) use self::memory::Course;
+use self::memory::{Memory, Word};
 use self::rule::Rules;
 use self::tables::{Generation, Tables};
 use super::{
-    Interrupted, Known, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress,
-    StackPointer,
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
+    Walked, Way,
 };
 
 #[cfg(test)]
@@ -77,22 +78,25 @@ impl FastWalker {
         self.walk_from(ip, registers, mark, limit, frames, read)
     }
 
-    /// As `walk`. If it leads the same way as one before, it does not add frames. Whether that is so, or
-    /// will be the next time: then it is the [`last_known`](Self::last_known).
+    /// As `walk`, past these marks, from the outermost on. If it leads the same way as one before, it does
+    /// not add frames.
     ///
     /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
     #[inline(never)]
     pub(crate) fn walk_or_know(
         &mut self,
         mark: Mark,
+        marks: impl Iterator<Item = Mark> + Clone,
         kind: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
-    ) -> (Reach, bool) {
+    ) -> Walked {
         let (ip, registers) = here();
         let read = own_stack(&registers, mark);
-        if limit >= memory::LONGEST && self.memory.find(ip, &registers, mark, kind) {
-            return (Reach::Mark, true);
+        if limit >= memory::LONGEST
+            && let Some(way) = self.memory.find(ip, &registers, mark, kind, marks)
+        {
+            return Walked::Known(way);
         }
         let start = registers.clone();
         let reach = self.walk_from(ip, registers, mark, limit, frames, read);
@@ -100,15 +104,17 @@ impl FastWalker {
             Reach::Mark if frames.len() <= memory::LONGEST => self.course(ip, start, mark, frames),
             _ => None,
         };
-        let will_be_known = course.is_some();
-        if let Some(course) = course {
-            self.memory.insert(course, frames);
-        }
-        (reach, will_be_known)
+        Walked::New(reach, course)
     }
 
-    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
-        self.memory.last()
+    /// Has the walk that was just made known, as this way past these marks.
+    pub(crate) fn keep(
+        &mut self,
+        course: Course,
+        marks: impl Iterator<Item = Mark>,
+        way: &Arc<Way>,
+    ) {
+        self.memory.insert(course, marks, way);
     }
 
     /// Goes once more over a walk that has come to its mark, for what it has depended on.

@@ -19,6 +19,7 @@ mod way;
 
 use std::sync::{Arc, PoisonError};
 
+pub(crate) use fast::Course;
 pub(crate) use way::{Step, Way};
 
 use crate::sync::StaticMutex as Mutex;
@@ -129,41 +130,12 @@ pub(crate) enum Reach {
     Lost,
 }
 
-/// A walk that came to its mark, and that will be known again.
-pub(crate) struct Known {
-    frames: Box<[PhysicalFrame]>,
-    /// What was made of it, by the marks on the way, from the outermost on.
-    ways: Vec<(Box<[Mark]>, Arc<Way>)>,
-}
-
-/// With more tasks than this on a stack, one in the other, their ways are not kept.
-const MOST_WAYS: usize = 8;
-
-impl Known {
-    fn new(frames: &[PhysicalFrame]) -> Self {
-        Self {
-            frames: frames.into(),
-            ways: Vec::new(),
-        }
-    }
-
-    /// Leaf first.
-    pub(crate) fn frames(&self) -> &[PhysicalFrame] {
-        &self.frames
-    }
-
-    /// What was made of it for these marks.
-    pub(crate) fn way(&self, marks: impl Iterator<Item = Mark> + Clone) -> Option<&Arc<Way>> {
-        let ways = self.ways.iter();
-        let mut found = ways.filter(|(of, _)| of.iter().copied().eq(marks.clone()));
-        found.next().map(|(_, way)| way)
-    }
-
-    pub(crate) fn keep_way(&mut self, marks: impl Iterator<Item = Mark>, way: &Arc<Way>) {
-        if self.ways.len() < MOST_WAYS {
-            self.ways.push((marks.collect(), Arc::clone(way)));
-        }
-    }
+/// Where a walk has led.
+pub(crate) enum Walked {
+    /// The same way as one before, past the same marks.
+    Known(Arc<Way>),
+    /// So far. With the second it can be known again: see [`Walker::keep`].
+    New(Reach, Option<Course>),
 }
 
 /// Walks stacks; keeps what makes the next walk faster.
@@ -176,7 +148,7 @@ pub(crate) struct Walker {
 
 /// Walkers that wait for the next capture. A walker is taken for the length of a capture, so the
 /// lock is held for a push or a pop only, and there are never more than there are captures at once.
-static IDLE: Mutex<Vec<Walker>> = Mutex::new(Vec::new());
+static IDLE: Mutex<[Option<Walker>; MOST_IDLE]> = Mutex::new([const { None }; MOST_IDLE]);
 const MOST_IDLE: usize = 16;
 
 /// How many frames there is room for in the buffer of a walker that waits: 64 KiB.
@@ -187,11 +159,10 @@ impl Walker {
         let thread = this_thread();
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
         // What a walker knows is mostly of the stack of one thread.
-        let own = idle.iter().rposition(|walker| walker.thread == thread);
-        let known = match own {
-            Some(own) => Some(idle.swap_remove(own)),
-            None => idle.pop(),
-        };
+        let is_own = |walker: &Option<Self>| walker.as_ref().is_some_and(|it| it.thread == thread);
+        let found = idle.iter().position(is_own);
+        let found = found.or_else(|| idle.iter().position(Option::is_some));
+        let known = found.and_then(|found| idle[found].take());
         drop(idle);
         let mut walker = known.unwrap_or_else(|| Self {
             fast: Box::default(),
@@ -213,10 +184,14 @@ impl Walker {
         buffer.clear();
         buffer.shrink_to(LARGEST_IDLE_BUFFER);
         self.buffer = buffer;
+        let mut walker = Some(self);
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MOST_IDLE {
-            idle.push(self);
+        if let Some(place) = idle.iter_mut().find(|place| place.is_none()) {
+            std::mem::swap(place, &mut walker);
         }
+        drop(idle);
+        // If there are enough, it goes.
+        drop(walker);
     }
 
     /// Replaces the content of `frames` by those from where a thread was interrupted up to `mark`, or
@@ -233,28 +208,34 @@ impl Walker {
         self.fast.walk_interrupted(thread, mark, limit, frames)
     }
 
-    /// As `walk`. If it leads the same way as one before, it does not add frames: then, or if it will be
-    /// known again, it is the [`last_known`](Self::last_known).
+    /// As `walk`, past these marks, from the outermost on. If it leads the same way as one before, there are no
+    /// frames.
     ///
     /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
     #[inline(never)]
     pub(crate) fn walk_or_know(
         &mut self,
         mark: Mark,
+        marks: impl Iterator<Item = Mark> + Clone,
         kind: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
-    ) -> (Reach, bool) {
+    ) -> Walked {
         frames.clear();
-        match self.fast.walk_or_know(mark, kind, limit, frames) {
-            (Reach::Lost, _) => (portable::walk(mark, limit, frames), false),
-            known => known,
+        match self.fast.walk_or_know(mark, marks, kind, limit, frames) {
+            Walked::New(Reach::Lost, _) => Walked::New(portable::walk(mark, limit, frames), None),
+            walked => walked,
         }
     }
 
-    /// The walk that was known, or will be.
-    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
-        self.fast.last_known()
+    /// Has the walk that was just made known, as this way past these marks.
+    pub(crate) fn keep(
+        &mut self,
+        course: Course,
+        marks: impl Iterator<Item = Mark>,
+        way: &Arc<Way>,
+    ) {
+        self.fast.keep(course, marks, way);
     }
 
     /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
@@ -290,7 +271,9 @@ pub(crate) fn this_thread() -> usize {
 /// Has the next walk find everything out anew.
 #[cfg(test)]
 pub(crate) fn forget() {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    for place in &mut *IDLE.lock().unwrap_or_else(PoisonError::into_inner) {
+        *place = None;
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! Where there is no fast walker, there is nothing to keep between walks.
 
-use super::{Interrupted, Known, Mark, PhysicalFrame, Reach, ReturnAddress};
+use std::sync::Arc;
+
+use super::{Interrupted, Mark, PhysicalFrame, Reach, ReturnAddress, Walked, Way};
+
+/// No walk is known again.
+pub(crate) enum Course {}
 
 /// About the stack pointer of the function into which this is inlined.
 #[inline(always)]
@@ -30,15 +35,16 @@ impl FastWalker {
     pub(crate) fn walk_or_know(
         &mut self,
         _: Mark,
+        _: impl Iterator<Item = Mark> + Clone,
         _: usize,
         _: usize,
         _: &mut Vec<PhysicalFrame>,
-    ) -> (Reach, bool) {
-        (Reach::Lost, false)
+    ) -> Walked {
+        Walked::New(Reach::Lost, None)
     }
 
-    pub(crate) fn last_known(&mut self) -> Option<&mut Known> {
-        None
+    pub(crate) fn keep(&mut self, course: Course, _: impl Iterator<Item = Mark>, _: &Arc<Way>) {
+        match course {}
     }
 
     pub(crate) fn walk_interrupted(

@@ -1,11 +1,14 @@
 //! Walking with the platform's own unwinder: slower, but wherever `backtrace` works.
 
 use super::{LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer};
+use crate::sync::fork::Section;
 
 /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
 pub(super) fn walk(mark: Mark, limit: usize, frames: &mut Vec<PhysicalFrame>) -> Reach {
     frames.clear();
     let mut reach = Reach::Lost;
+    // It takes the lock of its crate.
+    let _section = Section::enter();
     backtrace::trace(|frame| {
         let frame = PhysicalFrame {
             ip: ReturnAddress(frame.ip().addr()),

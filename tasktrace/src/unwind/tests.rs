@@ -156,16 +156,27 @@ fn a_walk_that_is_known_again_is_the_same() {
         let turns: Vec<bool> = (0..DEEP).map(|at| (round / 2) >> at & 1 == 1).collect();
         turn_from_mark(&turns, &mut |mark| {
             assert_eq!(walker.walk(mark, usize::MAX, &mut walked), Reach::Mark);
-            let (reach, is_known) = walker.walk_or_know(mark, 0, usize::MAX, &mut frames);
-            assert_eq!(reach, Reach::Mark);
-            if frames.is_empty() {
-                known_again += 1;
-                frames.extend_from_slice(walker.last_known().unwrap().frames());
-            } else if is_known {
-                assert_eq!(
-                    addresses(walker.last_known().unwrap().frames()),
-                    addresses(&frames)
-                );
+            let marks = [mark].into_iter();
+            match walker.walk_or_know(mark, marks.clone(), 0, usize::MAX, &mut frames) {
+                Walked::Known(way) => {
+                    known_again += 1;
+                    assert!(frames.is_empty());
+                    frames.extend(way.iter().filter_map(|step| match step {
+                        Step::Ip(ip) => Some(PhysicalFrame {
+                            ip: *ip,
+                            sp: StackPointer(0),
+                        }),
+                        _ => None,
+                    }));
+                }
+                Walked::New(reach, course) => {
+                    assert_eq!(reach, Reach::Mark);
+                    let steps = frames.iter().map(|frame| Step::Ip(frame.ip));
+                    let way = Arc::new(Way::new(steps.collect()));
+                    if let Some(course) = course {
+                        walker.keep(course, marks, &way);
+                    }
+                }
             }
             let (walked, frames) = (addresses(&walked), addresses(&frames));
             // They begin in different functions of their own, called from here by different calls; where
@@ -185,21 +196,40 @@ fn a_walk_that_is_known_again_is_the_same() {
     assert!(known_again >= expected, "{known_again} of {expected}");
 }
 
-#[test]
-fn what_is_known_is_kept_by_marks() {
-    let frame = |at| PhysicalFrame {
-        ip: ReturnAddress(at),
-        sp: StackPointer(at),
-    };
-    let mut known = Known::new(&[frame(1), frame(2)]);
-    let marks = [Mark(3), Mark(4)];
-    let way = Arc::new(Way::new(vec![Step::Mark, Step::Ip(ReturnAddress(1))]));
-    known.keep_way(marks.into_iter(), &way);
-    assert_eq!(known.way(marks.into_iter()), Some(&way));
-    assert_eq!(known.way(marks.into_iter().rev()), None);
-    assert_eq!(known.way(marks.into_iter().take(1)), None);
-    for at in 0..2 * MOST_WAYS {
-        known.keep_way([Mark(at)].into_iter(), &way);
+/// The way of a walk from here, which is kept if it is new, and whether it was known.
+#[inline(never)]
+fn way_past(walker: &mut Walker, mark: Mark, marks: &[Mark]) -> (Arc<Way>, bool) {
+    let mut frames = Vec::new();
+    let marks = marks.iter().copied();
+    match walker.walk_or_know(mark, marks.clone(), 0, usize::MAX, &mut frames) {
+        Walked::Known(way) => (way, true),
+        Walked::New(_, course) => {
+            let way = Arc::new(Way::new(vec![Step::Mark; marks.len()]));
+            if let Some(course) = course {
+                walker.keep(course, marks, &way);
+            }
+            (way, false)
+        }
     }
-    assert_eq!(known.ways.len(), MOST_WAYS);
+}
+
+#[test]
+fn ways_are_known_by_their_marks() {
+    let mut walker = Walker::acquire();
+    turn_from_mark(&[], &mut |mark| {
+        let lists = [vec![], vec![mark], vec![mark, Mark(7)], vec![Mark(7), mark]];
+        let mut ways = Vec::new();
+        for is_known in [false, fast::IS_THERE] {
+            for (at, marks) in lists.iter().enumerate() {
+                let (way, was_known) = way_past(&mut walker, mark, marks);
+                assert_eq!(was_known, is_known, "{marks:?}");
+                assert_eq!(way.len(), marks.len());
+                match ways.get(at) {
+                    Some(before) => assert_eq!(Arc::ptr_eq(before, &way), is_known),
+                    None => ways.push(way),
+                }
+            }
+        }
+    });
+    walker.release(Vec::new());
 }

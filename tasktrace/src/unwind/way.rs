@@ -1,5 +1,6 @@
 //! What is kept of a walk: the return addresses, and which marked functions they are in.
 
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use super::ReturnAddress;
@@ -42,10 +43,11 @@ impl Way {
             steps: steps.into(),
         }
     }
+}
 
-    /// The same for ways that are the same, and different for almost all others.
-    pub(crate) fn hash_of_steps(&self) -> u64 {
-        self.hash
+impl Hash for Way {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 

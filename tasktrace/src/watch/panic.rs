@@ -1,23 +1,32 @@
 //! The async stack of a panic.
 
-use std::cell::Cell;
-use std::panic;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, Location};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
+use crate::escape::Escaped;
+use crate::origin::Title;
 use crate::os;
+use crate::symbol::Paths;
+use crate::task::set_panic;
 use crate::trace::Trace;
 
 thread_local! {
+    /// The last panic of this thread, in a process with tests.
+    static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
     /// Whether a panic of this thread says already where it is.
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has panics tell where they are in the task that panics, if they are in one: the async stack is
-/// written to standard error. Then the hook is called that was there before, which by default writes
-/// the message.
+/// Has panics tell where they are in the task that panics, if they are in one. First the hook is called
+/// that was there before, which by default writes the message; then the async stack is written to
+/// standard error, if that hook has returned.
 ///
 /// In a `#[tasktrace::test]`, this is so already.
+///
+/// [`Dump::ended`](crate::Dump::ended) shows the last tasks that have panicked, with the message.
 ///
 /// A panic is told once, however often this is called.
 ///
@@ -36,13 +45,36 @@ thread_local! {
 /// ```
 ///
 /// ```text
-/// in task 1 app::serve:
-/// ╼ app::serve at src/main.rs:5:5
 /// thread 'main' panicked at src/main.rs:5:5:
 /// on purpose
+/// in task 7 app::serve "conn 1", spawned at src/main.rs:9:5 by task 1:
+/// ╼ app::serve "conn 1" at src/main.rs:5:5
 /// ```
 pub fn panic_hook() {
     install();
+}
+
+/// Keeps what panics say, for [`Dump::ended`](crate::Dump::ended), and prints nothing: what a `main` does
+/// first.
+pub(crate) fn remember() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if crate::task::current().is_some() {
+                set_panic(message(info), info.location());
+            }
+            before(info);
+        }));
+    });
+}
+
+/// The message, if it is text, as all messages are that `panic!` writes. The type of anything else is
+/// its owner's business.
+fn message<'a>(info: &'a panic::PanicHookInfo<'_>) -> Option<&'a str> {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| Some(payload.downcast_ref::<String>()?.as_str()))
 }
 
 /// What a test does first.
@@ -87,17 +119,24 @@ fn install() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let told = Told::new();
-        if !told.before
-            && let Some(text) = stack()
-        {
-            if IN_TESTS.load(Ordering::Relaxed) {
+        let message = message(info);
+        if crate::task::current().is_some() {
+            set_panic(message, info.location());
+        }
+        before(info);
+        let in_tests = IN_TESTS.load(Ordering::Relaxed);
+        let text = if told.before { None } else { stack() };
+        if let Some(text) = &text {
+            if in_tests {
                 // It goes where the message goes: to the output of the test.
                 eprint!("{text}");
             } else {
-                os::stderr::write(&text);
+                os::stderr::write(text);
             }
         }
-        before(info);
+        if in_tests {
+            keep(message, info.location(), text.as_deref());
+        }
     }));
 }
 
@@ -105,11 +144,37 @@ fn install() {
 fn stack() -> Option<String> {
     let task = crate::task::current()?;
     let trace = Trace::here()?;
-    let label = task.label().map(|label| format!(" {label:?}"));
-    let label = label.unwrap_or_default();
-    Some(format!(
-        "in task {} {}{label}:\n{trace}\n",
-        task.id(),
-        task.name()
-    ))
+    let title = Title::new(task.name(), task.label());
+    let mut text = format!("in task {} {}", task.id(), Escaped(title));
+    if task.spawned_at().is_some() || task.parent().is_some() {
+        text.push_str(", spawned");
+    }
+    if let Some(place) = task.spawned_at() {
+        let file = Paths::new().shorten(place.file()).into_owned();
+        text += &format!(" at {file}:{}:{}", place.line(), place.column());
+    }
+    if let Some(parent) = task.parent() {
+        text += &format!(" by task {parent}");
+    }
+    Some(format!("{text}:\n{trace}\n"))
+}
+
+/// The last panic of this thread, as it was told.
+pub(crate) fn take_kept() -> Option<String> {
+    let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take());
+    kept.ok().flatten()
+}
+
+/// Keeps what has been told of a panic, if a test has to tell it once more.
+fn keep(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let place = place.map_or_else(String::new, |place| format!(" at {place}"));
+    let message = message.unwrap_or("Box<dyn Any>");
+    let mut text = format!("thread '{}' panicked{place}:\n{message}\n", Escaped(name));
+    // The outermost of our hooks is the last to keep it, and has the stack.
+    text.push_str(stack.unwrap_or_default());
+    super::test::note_panic(name, &text);
+    let before = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.replace(text));
+    drop(before);
 }

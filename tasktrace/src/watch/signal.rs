@@ -10,26 +10,51 @@ mod listener;
 mod report;
 mod start;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process;
 use std::str::FromStr;
-use std::sync::PoisonError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 pub use error::DumpOnSignalError;
 pub(crate) use start::{in_tests, start};
 
 use crate::os::{relay, signal};
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+use crate::sync::Map;
 
 /// How long the tasks are waited for, if nothing else is said.
 const BUDGET: Duration = Duration::from_secs(2);
 
 /// What is to be done on which signal.
-static ASKED: Mutex<BTreeMap<i32, DumpOnSignal>> = Mutex::new(BTreeMap::new());
+static ASKED: Map<i32, Arc<DumpOnSignal>> = Map::new();
 
-fn asked() -> MutexGuard<'static, BTreeMap<i32, DumpOnSignal>> {
-    ASKED.lock().unwrap_or_else(PoisonError::into_inner)
+/// The process in which a thread changes the handlers of signals. 0 if none does.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+
+/// The right to change what is done on signals, which one thread has at a time. It is no lock of ours: who has it
+/// calls the system, and starts a thread. A child of `fork` takes no heed of who had it in its parent.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let own = process::id();
+        loop {
+            let of = CHANGES.load(Ordering::Relaxed);
+            let take = || CHANGES.compare_exchange(of, own, Ordering::Acquire, Ordering::Relaxed);
+            if of != own && take().is_ok() {
+                return Self;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        CHANGES.store(0, Ordering::Release);
+    }
 }
 
 /// Has the program dump its tasks when it gets a signal: then it can be asked with `kill`, from any
@@ -71,7 +96,9 @@ fn asked() -> MutexGuard<'static, BTreeMap<i32, DumpOnSignal>> {
 ///   `SIGPWR` still end a program that does not handle them, with the same exit status, when the dump
 ///   is written. If nobody reads it, that is five seconds after the budget. A second such signal does
 ///   not wait.
-/// * Other signals, such as `SIGUSR1`, do not end the program any more.
+/// * Other signals, such as `SIGUSR1`, do not end the program any more. **They end it before this was called, and after
+///   `exec`**, unless their default is to be ignored, as that of `SIGURG` and `SIGWINCH` is: one that is on its way
+///   while the program replaces itself ends the new program.
 /// * A signal that is ignored, such as `SIGHUP` below `nohup`, stays so, and it is an error.
 /// * A child of `fork` that is no other program dumps nothing, until it calls this as well.
 ///
@@ -80,7 +107,9 @@ fn asked() -> MutexGuard<'static, BTreeMap<i32, DumpOnSignal>> {
 /// A program whose `main` is a [`#[tasktrace::main]`](macro@crate::main) need not call it: it is
 /// asked for with the environment variable `TASKTRACE_DUMP_ON_SIGNAL`. That is the name or the number
 /// of a signal, or several, with commas between them; `1` stands for `SIGUSR1`, and `0` for none,
-/// whatever the attribute says. `TASKTRACE_DUMP_FILE` is the file to write to.
+/// whatever the attribute says. Programs that it starts inherit the variable, and if they have no such `main` the signal
+/// does with them what it does by default: `SIGUSR1` ends them. `TASKTRACE_DUMP_FILE` is the file to write to. Neither has any effect on a
+/// program with more rights than the user who started it, such as one that is set-user-id.
 ///
 /// # Errors
 ///
@@ -106,16 +135,16 @@ pub fn dump_on_signal(options: impl Into<DumpOnSignal>) -> Result<(), DumpOnSign
     let signal = options.signal;
     let refuse = |why| DumpOnSignalError::new(signal, why);
 
-    let mut asked = asked();
+    let _turn = Turn::wait();
     // Before there is a thread for it.
     relay::check(signal).map_err(refuse)?;
     listener::start().map_err(DumpOnSignalError::Refused)?;
-    let before = asked.insert(signal, options);
+    let before = ASKED.replace(signal, Arc::new(options));
     relay::hear(signal).map_err(|why| {
         match before {
-            Some(before) => asked.insert(signal, before),
-            None => asked.remove(&signal),
-        };
+            Some(before) => drop(ASKED.replace(signal, before)),
+            None => drop(ASKED.remove(&signal)),
+        }
         refuse(why)
     })
 }
@@ -150,7 +179,8 @@ enum Output {
 }
 
 impl DumpOnSignal {
-    /// `SIGUSR1`, to the standard error output, with a budget of two seconds.
+    /// `SIGUSR1`, to the standard error output, with a budget of two seconds. Where no handler is installed, `SIGUSR1`
+    /// ends a program: see [`dump_on_signal`].
     pub fn new() -> Self {
         Self {
             signal: signal::DEFAULT,
@@ -160,6 +190,9 @@ impl DumpOnSignal {
     }
 
     /// On this signal, such as `libc::SIGUSR2`.
+    ///
+    /// The default action of most signals ends a program, which counts where the handler is not installed yet, and after
+    /// `exec`. That of `SIGURG` and `SIGWINCH` ignores them. See [`dump_on_signal`].
     ///
     /// ```
     /// # use tasktrace::DumpOnSignal;

@@ -42,7 +42,7 @@ fn boxed(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
     Box::pin(async move { *value })
 }
 
-#[traced("{} and {number}", text.trim(), stalled_after = "5s")]
+#[traced("{} and {number}", text.trim(), wait_limit = "5s")]
 async fn labelled(text: &str, number: u32) -> usize {
     text.len() + number as usize
 }
@@ -167,7 +167,7 @@ async fn limited_and_traced() {
     assert_eq!(limited_name().await, "", "the only way out");
 }
 
-#[traced(stalled_after = "1.5s")]
+#[traced(wait_limit = "1.5s")]
 async fn limited_name() -> &'static str {
     "limited"
 }

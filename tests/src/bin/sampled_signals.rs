@@ -13,7 +13,8 @@ fn main() {}
 mod linux {
     use std::ffi::{c_int, c_void};
     use std::mem::MaybeUninit;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::os::unix::process::CommandExt;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
     use tasktrace::{Source, TaskDump, TaskState, TraceError, TraceHandle};
@@ -56,37 +57,54 @@ mod linux {
                 print_dispositions();
             }
             "configured" => {
-                tasktrace::set_sample_signal(Some(libc::SIGPROF));
+                tasktrace::set_sample_signal(Some(libc::SIGPROF)).unwrap();
                 environment();
             }
             "off" => {
-                tasktrace::set_sample_signal(None);
+                tasktrace::set_sample_signal(None).unwrap();
                 environment();
             }
             "environment" => environment(),
             "handled and configured" => {
                 handle(libc::SIGUSR1);
-                tasktrace::set_sample_signal(Some(libc::SIGUSR1));
+                tasktrace::set_sample_signal(Some(libc::SIGUSR1)).unwrap();
                 println!("{}", dump(&poll(sleep)));
                 print_dispositions();
                 raise(libc::SIGUSR1);
             }
             "configured anew" => {
                 let poller = poll(sleep);
-                for signal in [Some(libc::SIGPROF), None, Some(libc::SIGVTALRM), Some(1000)] {
-                    tasktrace::set_sample_signal(signal);
+                for signal in [Some(libc::SIGPROF), None, Some(libc::SIGVTALRM)] {
+                    tasktrace::set_sample_signal(signal).unwrap();
                     println!("{}", dump(&poller));
                 }
                 print_dispositions();
+            }
+            "refused" => refused(),
+            "sent by another" => {
+                println!("{}", dump(&poll(sleep)));
+                let kill = std::process::Command::new("kill")
+                    .args([
+                        &*std::env::args().nth(2).unwrap(),
+                        &std::process::id().to_string(),
+                    ])
+                    .status();
+                assert!(kill.unwrap().success());
+                std::thread::sleep(LONG);
             }
             "does not respond" => {
                 let poller = poll(|_| wait_like_vfork());
                 println!("{}", dump(&poller).split(" within ").next().unwrap());
             }
             "forked" => forked(),
+            "exec" => exec(),
+            "little room" => little_room(std_thread),
+            "little room on a thread of C" => little_room(c_thread),
+            "alternate stack" => alternate_stack(std_thread),
+            "alternate stack of a thread of C" => alternate_stack(c_thread),
             "all handled" => {
                 handle(libc::SIGURG);
-                (libc::SIGRTMIN()..=libc::SIGRTMAX()).for_each(handle);
+                handle(libc::SIGWINCH);
                 println!("{}", dump(&poll(sleep)));
                 raise(libc::SIGURG);
             }
@@ -150,6 +168,157 @@ mod linux {
         }
     }
 
+    /// The current work of a task's thread is over.
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+    /// Needs no stack.
+    #[inline(never)]
+    fn wait() {
+        while !IS_OVER.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Waits when no more than so many bytes are left above this address.
+    #[inline(never)]
+    fn descend(lowest: usize, left: usize) {
+        let here = [0_u8; 64];
+        let address = std::hint::black_box(&raw const here).addr();
+        match address.saturating_sub(lowest) <= left {
+            true => wait(),
+            false => descend(lowest, left),
+        }
+        std::hint::black_box(&here);
+    }
+
+    /// The lowest address of the stack of this thread.
+    fn lowest() -> usize {
+        // SAFETY: the attributes are those of this thread, and are written before they are read.
+        unsafe {
+            let mut attributes = MaybeUninit::uninit();
+            let thread = libc::pthread_self();
+            assert_eq!(libc::pthread_getattr_np(thread, attributes.as_mut_ptr()), 0);
+            let (mut start, mut size) = (std::ptr::null_mut(), 0);
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut size);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+            start.addr()
+        }
+    }
+
+    type Run = Box<dyn FnOnce() + Send>;
+
+    /// The standard library gives it an alternate stack.
+    fn std_thread(run: Run) -> Box<dyn FnOnce()> {
+        let thread = std::thread::Builder::new().stack_size(1 << 17);
+        let thread = thread.spawn(run).unwrap();
+        Box::new(|| thread.join().unwrap())
+    }
+
+    /// It has no alternate stack.
+    fn c_thread(run: Run) -> Box<dyn FnOnce()> {
+        extern "C" fn start(run: *mut c_void) -> *mut c_void {
+            // SAFETY: `pthread_create` below passes the pointer that `Box::into_raw` returned, and only to this one call.
+            let run: Box<Run> = unsafe { Box::from_raw(run.cast()) };
+            run();
+            std::ptr::null_mut()
+        }
+        let run = Box::into_raw(Box::new(run));
+        // SAFETY: all zero is a value of this type, and the function takes what it is given.
+        let thread = unsafe {
+            let mut thread: libc::pthread_t = MaybeUninit::zeroed().assume_init();
+            let created =
+                libc::pthread_create(&raw mut thread, std::ptr::null(), start, run.cast());
+            assert_eq!(created, 0);
+            thread
+        };
+        Box::new(move || {
+            // SAFETY: `thread` was created joinable, and only this closure, which can be called once, joins it.
+            let joined = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+            assert_eq!(joined, 0);
+        })
+    }
+
+    /// Samples a task that runs this, on such a thread, until that has succeeded some times.
+    fn sample(thread: fn(Run) -> Box<dyn FnOnce()>, run: impl FnOnce() + Send + 'static) {
+        IS_OVER.store(false, Ordering::Relaxed);
+        let (begin, begun) = std::sync::mpsc::channel();
+        let (task, handle) = tasktrace::traced(async move {
+            begin.send(()).unwrap();
+            run();
+        });
+        let join = thread(Box::new(|| futures::executor::block_on(task)));
+        begun.recv().unwrap();
+        let start = Instant::now();
+        let mut samples = 0;
+        while samples < 10 {
+            let dump = tasktrace::dump_blocking(Duration::from_millis(500));
+            samples += usize::from(*dump.get(handle.id()).unwrap().source() == Source::Sample);
+            assert!(start.elapsed() < LONG, "{dump}");
+        }
+        IS_OVER.store(true, Ordering::Relaxed);
+        join();
+    }
+
+    /// Threads that have used nearly all of their stack.
+    fn little_room(thread: fn(Run) -> Box<dyn FnOnce()>) {
+        for left in [8192, 4096, 2048, 1024, 600] {
+            sample(thread, move || descend(lowest(), left));
+        }
+        println!("survived");
+    }
+
+    /// Handlers of the program that have used nearly all of the alternate stack that there was before.
+    fn alternate_stack(thread: fn(Run) -> Box<dyn FnOnce()>) {
+        extern "C" fn handler(_: c_int) {
+            let here = 0_u8;
+            let used = USES.load(Ordering::Relaxed);
+            descend(std::hint::black_box(&raw const here).addr() - used, 512);
+        }
+        static USES: AtomicUsize = AtomicUsize::new(0);
+
+        set_with(
+            libc::SIGPROF,
+            handler as extern "C" fn(c_int) as libc::sighandler_t,
+            libc::SA_ONSTACK | libc::SA_RESTART,
+        );
+        for used in [1024, 2048, 4096] {
+            USES.store(used, Ordering::Relaxed);
+            sample(thread, || {
+                // SAFETY: `raise` may be called at any time. The signal has a handler, so it does not end the process.
+                unsafe { libc::raise(libc::SIGPROF) };
+            });
+        }
+        println!("survived");
+    }
+
+    /// Replaces the program by itself, in the middle of a poll that others ask about, as often as the
+    /// argument says.
+    fn exec() {
+        let left: u64 = std::env::args().nth(2).unwrap().parse().unwrap();
+        if left == 0 {
+            println!("survived");
+            return;
+        }
+        handle(libc::SIGURG);
+        for _ in 0..2 {
+            std::thread::spawn(|| {
+                loop {
+                    let _ = tasktrace::dump_blocking(Duration::from_millis(8));
+                }
+            });
+        }
+        let (task, _handle) = tasktrace::traced(async move {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_micros(3000 + left % 7 * 700) {
+                std::hint::spin_loop();
+            }
+            let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+            let error = program.args(["exec", &(left - 1).to_string()]).exec();
+            panic!("{error}");
+        });
+        futures::executor::block_on(task)
+    }
+
     /// Does not return, and does not handle signals meanwhile: a child that shares the memory runs in the
     /// place of the thread.
     fn wait_like_vfork() {
@@ -171,6 +340,48 @@ mod linux {
             let top = top.sub(top.addr() % 16).cast();
             libc::clone(run, top, flags, std::ptr::null_mut());
         }
+    }
+
+    /// What means something to a program is not taken from it.
+    fn refused() {
+        tasktrace::set_sample_signal(Some(libc::SIGPROF)).unwrap();
+        let ends = [
+            libc::SIGHUP,
+            libc::SIGINT,
+            libc::SIGQUIT,
+            libc::SIGTERM,
+            libc::SIGPIPE,
+        ];
+        let ends = [
+            &ends[..],
+            &[libc::SIGALRM, libc::SIGXCPU, libc::SIGPWR, libc::SIGKILL],
+        ]
+        .concat();
+        let jobs = [
+            libc::SIGTSTP,
+            libc::SIGTTIN,
+            libc::SIGTTOU,
+            libc::SIGCONT,
+            libc::SIGSTOP,
+        ];
+        let faults = [
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGABRT,
+            libc::SIGBUS,
+            libc::SIGFPE,
+        ];
+        let faults = [&faults[..], &[libc::SIGSEGV, libc::SIGSYS]].concat();
+        for signal in [&ends[..], &jobs, &faults, &[-3, 0, 33, 65, 1000]].concat() {
+            let error = tasktrace::set_sample_signal(Some(signal)).unwrap_err();
+            assert_eq!(error.signal, signal);
+            assert!(
+                error.to_string().ends_with("use SIGURG or SIGWINCH"),
+                "{error}"
+            );
+        }
+        println!("{}", dump(&poll(sleep)));
+        print_dispositions();
     }
 
     fn environment() {
@@ -250,10 +461,15 @@ mod linux {
     }
 
     fn set(signal: c_int, handler: libc::sighandler_t) {
+        set_with(signal, handler, 0);
+    }
+
+    fn set_with(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
         // SAFETY: all zero is a value of this type, and the handler is static.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
             action.sa_sigaction = handler;
+            action.sa_flags = flags;
             assert_eq!(
                 libc::sigaction(signal, &raw const action, std::ptr::null_mut()),
                 0
@@ -264,7 +480,7 @@ mod linux {
     /// The program's handler is called, and has not been before.
     fn raise(signal: c_int) {
         let before = HANDLED.load(Ordering::SeqCst);
-        // SAFETY: it has a handler.
+        // SAFETY: `raise` may be called at any time. The signal has a handler, so it does not end the process.
         unsafe { libc::raise(signal) };
         println!(
             "handled {before} and {} times",
@@ -277,6 +493,7 @@ mod linux {
         let last = libc::SIGRTMAX();
         let signals = [
             ("SIGURG", libc::SIGURG),
+            ("SIGWINCH", libc::SIGWINCH),
             ("SIGPROF", libc::SIGPROF),
             ("SIGRTMAX", last),
             ("SIGRTMAX-1", last - 1),

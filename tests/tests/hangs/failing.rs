@@ -24,19 +24,79 @@ fn a_panic_tells_its_async_stack() {
         let output = run(process(&[&format!("others::{test}")]));
         let text = &output.text;
         assert_eq!(output.status.code(), Some(101), "{text}");
-        // Captured, and before the message.
+        // Captured, and after the message.
         let start = format!("---- others::{test} stdout ----");
         let (_, output) = text.split_once(&start).unwrap_or_else(|| panic!("{text}"));
-        let (stack, message) = output
-            .split_once("panicked at ")
+        let (message, stack) = output
+            .split_once("in task ")
             .unwrap_or_else(|| panic!("{text}"));
         assert!(
             stack.contains(&format!("hangs::others::calls \"{label}\" at ")),
             "{text}"
         );
         assert!(stack.contains("└╼ hangs::others::fails at "), "{text}");
+        assert!(message.contains("panicked at "), "{text}");
         assert!(message.contains("on purpose"), "{text}");
     }
+}
+
+/// The test runner would have printed it at the end.
+#[test]
+fn a_process_that_ends_prints_the_output_of_tests_that_failed_before() {
+    let mut both = process(&["others::panics", "hung::sleeping_test"]);
+    both.arg("--test-threads=2");
+    let output = run(both);
+    let text = &output.text;
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    let (_, said) = text
+        .split_once("these tests have failed before:")
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(said.contains("---- hangs::others::panics ----"), "{text}");
+    assert!(said.contains("panicked at tests/tests/hangs/"), "{text}");
+    assert!(said.contains("on purpose"), "{text}");
+    assert!(said.contains("└╼ hangs::others::fails at "), "{text}");
+}
+
+/// Also that of a plain test, of which only the panic is seen.
+#[test]
+fn a_process_that_ends_prints_the_panics_of_plain_tests() {
+    let mut both = process(&["others::plain", "hung::sleeping_test"]);
+    both.arg("--test-threads=2");
+    let output = run(both);
+    let text = &output.text;
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    let (_, said) = text
+        .split_once("these tests have panicked before, and failed unless they were to:")
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(said.contains("---- others::plain ----"), "{text}");
+    assert!(said.contains("panicked at tests/tests/hangs/"), "{text}");
+    assert_eq!(said.matches("plainly on purpose").count(), 1, "{text}");
+}
+
+#[test]
+fn one_that_goes_on_when_it_is_looked_at_fails() {
+    let output = run(process(&["hung::loses_a_wake_up"]));
+    let text = &output.text;
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    let verdict = "test took longer than its limit of 2s: hangs::hung::loses_a_wake_up (fn at ";
+    assert!(text.contains(verdict), "{text}");
+    assert!(text.contains("likely a wake-up was lost"), "{text}");
+    assert!(
+        text.contains("panicked at tests/tests/hangs/hung.rs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn one_that_ends_after_its_limit_fails() {
+    let output = run(process(&["hung::is_blocked_for_too_long"]));
+    let text = &output.text;
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    assert!(text.contains("the test's thread is blocked"), "{text}");
+    assert!(
+        text.contains("is_blocked_for_too_long ... FAILED"),
+        "{text}"
+    );
 }
 
 #[test]

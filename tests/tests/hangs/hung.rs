@@ -1,15 +1,20 @@
 //! Tests that hang.
 
 use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tasktrace::traced;
 use tasktrace_tests::HOUR;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::is_wanted;
 
@@ -134,10 +139,45 @@ async fn spins() {
     }
 }
 
+/// A branch is always ready, so it never yields.
+#[tasktrace::test(timeout = "2s")]
+async fn busy_select() {
+    if is_wanted() {
+        let (_sender, mut receiver) = mpsc::channel::<()>(1);
+        loop {
+            tokio::select! {
+                _ = receiver.recv() => {}
+                () = std::future::ready(()) => {}
+            }
+        }
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn yields_for_ever() {
+    if is_wanted() {
+        tasktrace::spawn(async {
+            let (_sender, mut idle) = mpsc::channel::<()>(1);
+            idle.recv().await
+        });
+        yields().await;
+    }
+}
+
+async fn yields() {
+    while std::hint::black_box(true) {
+        yield_now().await;
+    }
+}
+
+/// The test below has begun.
+pub(crate) static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
+
 /// The same on the thread of the test itself.
 #[tasktrace::test(timeout = "2s")]
 async fn sleeping_test() {
     if is_wanted() {
+        IS_ASLEEP.store(true, Ordering::Release);
         sleeps().await;
     }
 }
@@ -223,6 +263,131 @@ async fn stores(lock: &Mutex<()>) {
     let _guard = lock.lock().await;
 }
 
+/// The body is a server, and one of its handlers waits for a lock.
+#[tasktrace::test(timeout = "2s")]
+async fn server_in_body() {
+    if is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let lock = Arc::new(Mutex::new(()));
+        let _leaked = lock.clone().lock_owned().await;
+        tasktrace::spawn(async move {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"x").await.unwrap();
+            client.read_u8().await.unwrap();
+        });
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tasktrace::spawn(handles(stream, lock.clone()));
+        }
+    }
+}
+
+async fn handles(mut stream: TcpStream, lock: Lock) {
+    stream.read_u8().await.unwrap();
+    let _guard = lock.lock().await;
+}
+
+/// A session that waits for its peer, or for the program to stop.
+#[tasktrace::test(timeout = "2s")]
+async fn session_with_stop() {
+    if is_wanted() {
+        let (stream, _peer) = tokio::io::duplex(1);
+        session(stream, CancellationToken::new()).await;
+    }
+}
+
+async fn session(mut stream: DuplexStream, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        read = stream.read_u8() => drop(read),
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn abortable() {
+    if is_wanted() {
+        let (future, _handle) = futures::future::abortable(sleeps_long());
+        future.await.unwrap();
+    }
+}
+
+async fn sleeps_long() {
+    sleep(HOUR).await;
+}
+
+/// A helper that is parked on purpose, and a lock that is locked twice.
+#[tasktrace::test(timeout = "2s")]
+async fn parked_helper() {
+    if is_wanted() {
+        let _helper = tasktrace::spawn(pending::<()>());
+        let lock = Mutex::new(());
+        let _guard = lock.lock().await;
+        stores(&lock).await;
+    }
+}
+
+/// The body awaits a task of another runtime, which another test may use as well.
+#[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 1)]
+async fn other_runtime() {
+    if is_wanted() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
+        let lock = Arc::new(Mutex::new(()));
+        let _guard = lock.clone().lock_owned().await;
+        let outer = tasktrace::spawn_on(
+            async move { tasktrace::spawn(waits_for_lock(lock)).await.unwrap() },
+            runtime.handle(),
+        );
+        std::mem::forget(runtime);
+        outer.await.unwrap();
+    }
+}
+
+async fn waits_for_lock(lock: Lock) {
+    let _guard = lock.lock().await;
+}
+
+/// A buffered stream holds a future that it has begun while the body awaits something else for an item.
+#[tasktrace::test(timeout = "2s")]
+async fn buffered() {
+    if is_wanted() {
+        let lock = Arc::new(Mutex::new(()));
+        let items = futures::stream::iter(0..5).map(|number| item(lock.clone(), number));
+        let mut items = items.buffered(3);
+        while items.next().await.is_some() {
+            stores(&lock).await;
+        }
+    }
+}
+
+#[traced("item {number}")]
+async fn item(lock: Lock, number: u32) {
+    let _guard = lock.lock().await;
+    sleep(Duration::from_millis(10)).await;
+    let _ = number;
+}
+
+/// It registers its waker in its first poll only, and another task waits for a lock.
+#[tasktrace::test(timeout = "2s")]
+async fn registers_once() {
+    if is_wanted() {
+        once().await;
+    }
+}
+
+#[traced]
+async fn once() {
+    let mut kept = None;
+    poll_fn(move |cx| {
+        kept.get_or_insert_with(|| cx.waker().clone());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
 /// The body ends, and the runtime does not.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
 async fn no_shutdown() {
@@ -276,7 +441,7 @@ async fn should_panic() {
 
 /// That is what it expects.
 #[tasktrace::test(timeout = "100ms")]
-#[should_panic(expected = "hung::expected at")]
+#[should_panic(expected = "hung::expected (fn at ")]
 async fn expected() {
     pending::<()>().await;
 }
@@ -305,5 +470,89 @@ async fn slow() {
 async fn soon_over() {
     if is_wanted() {
         pending::<()>().await;
+    }
+}
+
+/// The hanging tasks are not traced.
+#[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
+async fn untraced_handlers() {
+    if is_wanted() {
+        for _ in 0..5 {
+            tokio::spawn(pending::<()>());
+        }
+        sleep(HOUR).await;
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn untraced_join_handle() {
+    if is_wanted() {
+        tokio::spawn(pending::<()>()).await.unwrap();
+    }
+}
+
+/// It looks for the value once more when it is woken, and nobody wakes it for that.
+#[tasktrace::test(timeout = "2s")]
+async fn loses_a_wake_up() {
+    if is_wanted() {
+        let mut is_there = false;
+        poll_fn(|_| match std::mem::replace(&mut is_there, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+#[tasktrace::test(timeout = "1s")]
+async fn is_blocked_for_too_long() {
+    if is_wanted() {
+        std::thread::sleep(Duration::from_secs(4));
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn joins_in_a_local_set() {
+    if is_wanted() {
+        let set = tokio::task::LocalSet::new();
+        let joined = async {
+            let (future, _handle) = tasktrace::traced(sleeps_long());
+            tokio::task::spawn_local(future).await.unwrap();
+        };
+        set.run_until(joined).await;
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn initializes_once() {
+    if is_wanted() {
+        let (_sender, receiver) = oneshot::channel::<u8>();
+        let cell = tokio::sync::OnceCell::new();
+        let first = cell.get_or_init(|| initializes(receiver));
+        tokio::join!(first, cell.get_or_init(|| async { 2 }));
+    }
+}
+
+async fn initializes(receiver: oneshot::Receiver<u8>) -> u8 {
+    receiver.await.unwrap()
+}
+
+/// None of these is traced.
+#[tasktrace::test(timeout = "2s")]
+async fn hidden_children() {
+    if is_wanted() {
+        futures::future::join_all((0..40).map(|_| sleep(HOUR))).await;
+    }
+}
+
+/// All of these are.
+#[tasktrace::test(timeout = "2s")]
+async fn shown_children() {
+    #[traced]
+    async fn child() {
+        sleep(HOUR).await;
+    }
+    if is_wanted() {
+        futures::future::join_all((0..40).map(|_| child())).await;
     }
 }

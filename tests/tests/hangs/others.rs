@@ -1,8 +1,11 @@
 //! Tests that end, one way or the other.
 
+use std::sync::atomic::Ordering;
+
 use tasktrace::traced;
 use tokio::task::yield_now;
 
+use crate::hung::IS_ASLEEP;
 use crate::support::is_wanted;
 
 #[tasktrace::test]
@@ -19,6 +22,17 @@ async fn works() {
 async fn panics() {
     if is_wanted() {
         calls(1).await;
+    }
+}
+
+/// Not one of ours: only the panic hook sees it, which the first of ours has installed.
+#[test]
+fn plain() {
+    if is_wanted() {
+        while !IS_ASLEEP.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        panic!("plainly on purpose");
     }
 }
 

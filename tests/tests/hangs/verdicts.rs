@@ -61,7 +61,7 @@ fn deadlock_without_tokio() {
 #[test]
 fn lost_wake() {
     let says = [
-        "hangs::hung::forgets_its_waker at tests/tests/hangs/hung.rs:",
+        "hangs::hung::forgets_its_waker (fn at tests/tests/hangs/hung.rs:",
         "nothing can wake it",
     ];
     check("lost_wake", &says, &["no waker registered"]);
@@ -110,10 +110,17 @@ mod blocked {
     #[test]
     fn busy_worker() {
         let says = [
-            "worker blocked by hangs::hung::spins at ",
+            "worker computes without yielding in hangs::hung::spins at ",
             "without an `.await`",
         ];
         check("busy_worker", &says, &[]);
+    }
+
+    /// It never waits, though there is a receiver in its loop.
+    #[test]
+    fn busy_select() {
+        let says = ["computes without yielding in hangs::hung::busy_select at "];
+        check("busy_select", &says, &["computes without yielding"]);
     }
 
     #[test]
@@ -165,8 +172,78 @@ mod blocked {
 fn futurelock() {
     let says = [
         "hangs::hung::stores at ",
-        " is waiting on tokio::sync::Mutex::lock, while hangs::hung::fetches at ",
+        " is waiting on tokio::sync::Mutex::lock, while hangs::hung::fetches (fn at ",
         "is held, but not polled",
     ];
     check("futurelock", &says, &[]);
+}
+
+#[test]
+fn tasks_that_are_not_traced_are_counted() {
+    let says = ["; 5 more tokio tasks on the runtime of task 1 are not traced"];
+    check(
+        "untraced_handlers",
+        &says,
+        &["`tasktrace::spawn`", "`#[traced]`"],
+    );
+}
+
+#[test]
+fn a_task_that_is_not_traced_and_awaited() {
+    let says = [
+        "hangs::hung::untraced_join_handle at ",
+        "is waiting on tokio::task::JoinHandle (what it awaits is not traced: `tasktrace::spawn`, or `#[traced]`",
+        "; 1 more tokio task on the runtime of task 1 is not traced",
+    ];
+    check("untraced_join_handle", &says, &[]);
+}
+
+#[test]
+fn a_handle_of_tokios_is_followed_to_the_task_that_was_spawned() {
+    let says = ["hangs::hung::sleeps_long at ", " waiting on "];
+    check("joins_in_a_local_set", &says, &[]);
+}
+
+#[test]
+fn a_value_that_is_initialized_is_waited_for_where_that_is_done() {
+    let says = [
+        " hangs::hung::initializes at ",
+        " is waiting on tokio::sync::oneshot::Receiver",
+    ];
+    check("initializes_once", &says, &[]);
+}
+
+const HIDDEN: &str = "(its children have wakers of their own: #[traced] shows them)";
+
+/// The verdict of a test and its report: those of the first of a few runs of which this is so, or of the
+/// last. On a busy machine a task may not come to answer within two seconds.
+fn verdict_that(test: &str, is_it: impl Fn(&str) -> bool) -> (String, String) {
+    let mut runs = (0..5).map(|_| verdict(test));
+    let mut last = None;
+    runs.find(|run| {
+        last = Some(run.clone());
+        is_it(&run.0)
+    });
+    last.unwrap()
+}
+
+#[test]
+fn children_that_are_hidden() {
+    let waits = format!("is waiting on futures::future::join_all {HIDDEN}");
+    let (verdict, text) = verdict_that("hung::hidden_children", |it| it.contains(&waits));
+    assert!(
+        verdict.contains("hangs::hung::hidden_children at "),
+        "{verdict}"
+    );
+    assert!(verdict.contains(&waits), "{verdict}");
+    // Once in the verdict, and once at the leaf.
+    assert_eq!(text.matches(HIDDEN).count(), 2, "{text}");
+}
+
+#[test]
+fn children_that_are_shown() {
+    let is_it = |verdict: &str| verdict.contains("child at ");
+    let (verdict, text) = verdict_that("hung::shown_children", is_it);
+    assert!(is_it(&verdict), "{verdict}");
+    assert!(!text.contains("wakers of their own"), "{text}");
 }

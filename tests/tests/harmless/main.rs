@@ -6,10 +6,20 @@
 
 mod asking;
 mod attributes;
+mod blocked;
+mod embassy;
+mod ended;
+mod extremes;
+mod forks;
+mod limits;
 mod nested;
 mod panics;
 mod polls;
 mod races;
+#[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
+mod small_stacks;
 mod stacks;
 mod support;
 mod threads;

@@ -1,10 +1,11 @@
 //! Polls and wakes are counted: one more of each for a capture, and none is lost.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use tasktrace::TraceHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::support::{Leaf, ask, ask_from_thread, task, wait_until};
@@ -270,4 +271,66 @@ fn a_task_besieged_by_threads_does_all_of_its_work() {
     for asker in askers {
         assert!(asker.join().unwrap() > 0);
     }
+}
+
+/// The task has not gone on in a poll that only a request has caused.
+#[test]
+fn a_poll_for_a_cancelled_request_is_not_counted() {
+    let (leaf, seen) = Leaf::new();
+    let (mut task, handle) = task(leaf);
+    assert!(task.poll().is_pending());
+    for _ in 0..3 {
+        drop(ask(&handle));
+        assert!(task.poll().is_pending());
+    }
+    assert_eq!((seen.polls(), handle.polls()), (4, 1));
+    assert!(task.poll().is_pending());
+    assert_eq!((seen.polls(), handle.polls()), (5, 2));
+}
+
+/// The request comes while the task is captured for another, and the same answer is for both. The task is woken
+/// for it all the same.
+#[test]
+fn a_poll_for_an_answered_request_is_not_counted() {
+    let known: Arc<OnceLock<TraceHandle>> = Arc::default();
+    let (mut task, handle) = task({
+        let known = Arc::clone(&known);
+        let mut polls = 0;
+        let mut second = None;
+        std::future::poll_fn(move |cx| {
+            std::hint::black_box(cx.waker().clone());
+            polls += 1;
+            match polls {
+                1 => {}
+                2 => second = Some(ask(known.get().unwrap())),
+                _ => assert!(second.take().is_none_or(|mut it| it.poll().is_ready())),
+            }
+            Poll::<()>::Pending
+        })
+    });
+    known.set(handle.clone()).unwrap();
+    assert!(task.poll().is_pending());
+    let mut first = ask(&handle);
+    assert!(task.poll().is_pending());
+    assert!(first.poll().is_ready());
+    assert_eq!((task.wakes.count(), handle.polls()), (2, 1));
+    assert!(task.poll().is_pending());
+    assert_eq!(handle.polls(), 1, "it has been woken for a request only");
+    assert!(task.poll().is_pending());
+    assert_eq!(handle.polls(), 2);
+}
+
+#[test]
+fn a_captured_poll_that_panics_is_counted() {
+    let mut polls = 0;
+    let (mut task, handle) = task(std::future::poll_fn(move |_| {
+        polls += 1;
+        assert!(polls < 2, "as the test has it");
+        Poll::<()>::Pending
+    }));
+    assert!(task.poll().is_pending());
+    let _asker = ask(&handle);
+    let poll = std::panic::AssertUnwindSafe(|| task.poll());
+    assert!(std::panic::catch_unwind(poll).is_err());
+    assert_eq!(handle.polls(), 2);
 }

@@ -1,7 +1,7 @@
 //! Wakers: what is cloned in a capture is real, and is dropped as often as it is cloned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
@@ -228,7 +228,8 @@ fn threads_clone_while_the_poller_does() {
     }
 }
 
-/// Cloning is the executor's code, and in a capture it is called from ours.
+/// Cloning is the executor's code, and in a capture it is called from ours: what panics for the sake of who asks does
+/// not end the task, and what the leaf has done does, as it would have.
 #[test]
 fn a_clone_that_panics() {
     for clones in 0..3 {
@@ -244,13 +245,13 @@ fn a_clone_that_panics() {
             task.as_mut().poll(&mut cx).is_pending()
         }));
         assert!(current().is_none());
-        // One clone is ours, to ask with, and one the leaf's.
+        // One clone is the leaf's, and one is ours, to ask with.
         if let Err(panic) = poll {
-            assert!(clones < 2);
+            assert_eq!(clones, 0);
             assert_eq!(*panic.downcast::<&str>().unwrap(), "no more clones");
             assert!(matches!(asker.poll(), Poll::Ready(None)));
         } else {
-            assert_eq!(clones, 2);
+            assert!(clones > 0);
             assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
         }
         let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
@@ -282,8 +283,8 @@ fn a_clone_that_panics_after_the_first_poll() {
     }));
     let mut task = Box::pin(task);
     let poll = || task.as_mut().poll(&mut Context::from_waker(&waker));
-    let panic = catch_unwind(AssertUnwindSafe(poll)).unwrap_err();
-    assert_eq!(*panic.downcast::<&str>().unwrap(), "no more clones");
+    let polled = catch_unwind(AssertUnwindSafe(poll));
+    assert!(polled.is_ok_and(|polled| polled.is_pending()));
     assert!(current().is_none());
     drop(task);
     assert!(handle.is_finished());
@@ -303,9 +304,9 @@ fn a_drop_that_panics_after_the_last_poll() {
     assert!(task.as_mut().poll(&mut cx).is_pending());
     counts.drops_left.store(0, Ordering::SeqCst);
     let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx).is_ready()));
-    assert_eq!(
-        *poll.unwrap_err().downcast::<&str>().unwrap(),
-        "no more drops"
+    assert!(
+        poll.is_ok_and(|is_ready| is_ready),
+        "it is not the task that panics"
     );
     assert!(current().is_none());
     assert!(handle.is_finished());
@@ -340,9 +341,9 @@ fn a_drop_that_panics() {
     drop(waker);
     let mut asker = ask(&handle);
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx).is_ready())).is_err());
+    assert!(task.as_mut().poll(&mut cx).is_pending());
     assert!(current().is_none());
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
 
     // It finishes with a bomb.
     let waker = Waker::from(Arc::new(Bomb));
@@ -353,7 +354,7 @@ fn a_drop_that_panics() {
     );
     drop(waker);
     let mut asker = ask(&handle);
-    assert!(catch_unwind(AssertUnwindSafe(|| drop(task))).is_err());
+    drop(task);
     assert!(matches!(asker.poll(), Poll::Ready(None)));
     assert!(handle.is_finished());
 }
@@ -403,7 +404,8 @@ fn a_waker_that_asks() {
     let mut cx = Context::from_waker(&waker);
     assert!(task.as_mut().poll(&mut cx).is_pending());
     let mut asker = ask(&handle);
-    assert_eq!(asks.1.load(Ordering::SeqCst), 11);
+    // It is called by a thread of ours. Those who ask in it do not wait until it is called for them.
+    wait_until(|| asks.1.load(Ordering::SeqCst) > 0);
     assert!(task.as_mut().poll(&mut cx).is_pending());
     assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
     asks.0.lock().unwrap().take();
@@ -414,25 +416,30 @@ fn a_waker_that_asks() {
 #[test]
 fn a_waker_that_polls() {
     type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-    struct Polls(Mutex<Option<Task>>);
+    /// Its task, unless a thread polls it, and `true` if it has been woken since.
+    struct Polls(Mutex<Option<Task>>, AtomicBool);
     impl std::task::Wake for Polls {
         fn wake(self: Arc<Self>) {
-            let Some(mut task) = self.0.lock().unwrap().take() else {
-                return;
-            };
-            let waker = Waker::from(Arc::clone(&self));
-            assert!(
-                task.as_mut()
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_pending()
-            );
-            *self.0.lock().unwrap() = Some(task);
+            self.1.store(true, Ordering::SeqCst);
+            while self.1.load(Ordering::SeqCst) {
+                let Some(mut task) = self.0.lock().unwrap().take() else {
+                    // The thread that polls it looks again when it has put it back.
+                    return;
+                };
+                if self.1.swap(false, Ordering::SeqCst) {
+                    let waker = Waker::from(Arc::clone(&self));
+                    let mut cx = Context::from_waker(&waker);
+                    assert!(task.as_mut().poll(&mut cx).is_pending());
+                }
+                *self.0.lock().unwrap() = Some(task);
+            }
         }
     }
 
     let (leaf, seen) = Leaf::new();
     let (task, handle) = tasktrace::traced(leaf);
-    let polls = Arc::new(Polls(Mutex::new(Some(Box::pin(task)))));
+    let polls = Polls(Mutex::new(Some(Box::pin(task))), AtomicBool::new(false));
+    let polls = Arc::new(polls);
     Waker::from(Arc::clone(&polls)).wake();
     assert!(handle.backtrace_timeout(LONG).is_ok());
     assert_eq!(
@@ -443,7 +450,11 @@ fn a_waker_that_polls() {
         1
     );
     assert_eq!((seen.polls(), seen.captures()), (3, 2));
-    polls.0.lock().unwrap().take();
+    // The thread that has answered may not have put it back yet.
+    wait_until(|| {
+        let task = polls.0.lock().unwrap().take();
+        task.is_some()
+    });
     assert!(handle.is_finished());
 }
 

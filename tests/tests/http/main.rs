@@ -3,9 +3,13 @@
 mod binding;
 mod forms;
 mod go;
+mod half_closed;
 mod joined;
+mod left;
 mod mounted;
 mod profiles;
 mod refusals;
+mod services;
+mod sites;
 mod support;
 mod wedged;

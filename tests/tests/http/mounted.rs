@@ -52,6 +52,29 @@ fn in_axum() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
+/// The task of the connection is there only to ask.
+#[test]
+fn the_connection_that_asks_is_not_counted() {
+    let runtime = multi_thread();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (serve, _handle) = tasktrace::traced(async {
+        axum::serve(listener, router(builder().service()))
+            .await
+            .unwrap();
+    });
+    runtime.spawn(serve);
+    // The connection that asked before may not be closed yet.
+    let untraced = || {
+        let view = get(address, "/debug/tasks/view.json");
+        let view: serde_json::Value = serde_json::from_str(view.text()).unwrap();
+        view["untraced"].as_u64().unwrap()
+    };
+    while untraced() != 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// The one thread of the runtime polls the tasks that are asked, and the connection.
 #[test]
 fn in_axum_on_one_thread() {

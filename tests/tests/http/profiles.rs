@@ -1,11 +1,14 @@
 //! What is seen over a time.
 
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tasktrace_tests::http::get;
+use tasktrace::http::TasksService;
+use tasktrace_tests::HOUR;
+use tasktrace_tests::http::{connect, get};
 
-use crate::support::{Waiting, builder, serve};
+use crate::support::{Waiting, begin, builder, call, poll, serve};
 
 #[test]
 fn each_form() {
@@ -68,23 +71,111 @@ fn they_stall_nobody() {
     });
 }
 
+/// Everything but the profiles that there are too many of.
+#[track_caller]
+fn assert_others_are_answered(service: &mut TasksService) {
+    let paths = [
+        "/",
+        "/dump.txt?capture=0",
+        "/process.json",
+        "/view.json?capture=0",
+    ];
+    for path in paths {
+        let response = futures::executor::block_on(call(service, path));
+        assert_eq!(response.status(), 200, "{path}");
+    }
+}
+
+#[track_caller]
+fn assert_is_refused(service: &mut TasksService, path: &str) {
+    let response = futures::executor::block_on(call(service, path));
+    assert_eq!(response.status(), 503, "{path}");
+    assert_eq!(response.headers()["Retry-After"], "1", "{path}");
+}
+
+#[test]
+fn more_than_two_long_ones_are_refused_and_others_are_taken() {
+    let mut service = builder().max_profile(HOUR).service();
+    let long = [
+        begin(&mut service, "/profile?seconds=1800"),
+        begin(&mut service, "/profile?seconds=1801"),
+        // Whoever asks for the same gets the same.
+        begin(&mut service, "/profile?seconds=1801"),
+    ];
+    assert_is_refused(&mut service, "/profile?seconds=1802");
+    assert_is_refused(&mut service, "/debug/pprof/profile?seconds=1803");
+    assert_others_are_answered(&mut service);
+    let short = call(&mut service, "/profile.txt?seconds=0.1");
+    assert_eq!(futures::executor::block_on(short).status(), 200);
+
+    // What nobody waits for any more makes room for others.
+    drop(long);
+    let begun = Instant::now();
+    while poll(&mut call(&mut service, "/profile?seconds=1804")).is_ready() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "they go on");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn more_than_four_short_ones_are_refused_and_others_are_taken() {
+    let mut service = builder().max_profile(HOUR).service();
+    let paths = (26..30).map(|seconds| format!("/profile?seconds={seconds}"));
+    let short: Vec<_> = paths.map(|path| begin(&mut service, &path)).collect();
+    assert_is_refused(&mut service, "/profile?seconds=30");
+    assert_others_are_answered(&mut service);
+    let _long = begin(&mut service, "/profile?seconds=1800");
+    drop(short);
+}
+
+/// They could all be answered at once, but until then they take the places of others.
+#[test]
+fn no_more_than_half_of_the_connections_wait_for_them() {
+    let builder = builder().max_profile(HOUR).max_connections(8);
+    let mut service = builder.clone().service();
+    let path = "/profile?seconds=1800";
+    let short = "/profile?seconds=10";
+    let waiting: Vec<_> = (0..4).map(|_| begin(&mut service, short)).collect();
+    assert_is_refused(&mut service, short);
+    assert_others_are_answered(&mut service);
+    drop(waiting);
+
+    let (_server, address) = serve(builder);
+    let clients = (0..20).map(|_| {
+        let mut client = connect(address);
+        write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        client
+    });
+    let _clients: Vec<_> = clients.collect();
+    for path in ["/dump.txt?capture=0", "/process.json"] {
+        assert_eq!(get(address, path).status, 200, "{path}");
+    }
+}
+
+/// Half of the places are for short ones, which need them for a moment.
+#[test]
+fn long_ones_leave_places_for_short_ones() {
+    let mut service = builder().max_profile(HOUR).service();
+    let path = "/profile?seconds=100";
+    let _waiting: Vec<_> = (0..16).map(|_| begin(&mut service, path)).collect();
+    assert_is_refused(&mut service, path);
+    let short = call(&mut service, "/profile.json?seconds=0.1");
+    assert_eq!(futures::executor::block_on(short).status(), 200);
+}
+
 /// What nobody waits for any more makes room for others.
 #[test]
 fn they_end_with_those_who_ask() {
     let (_server, address) = serve(builder());
-    for seconds in 60..70 {
-        use std::io::Write;
-        let mut stream = tasktrace_tests::http::connect(address);
-        write!(
-            stream,
-            "GET /profile?seconds={seconds} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        )
-        .unwrap();
+    for seconds in 20..30 {
+        let mut stream = connect(address);
+        let head = format!("GET /profile?seconds={seconds} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
     }
     let begun = Instant::now();
     // At most four at a time.
     while get(address, "/profile?seconds=0.1").status != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "they go on");
+        assert!(begun.elapsed() < Duration::from_secs(15), "they go on");
         thread::yield_now();
     }
 }

@@ -1,14 +1,18 @@
 //! Servers, and tasks to be seen.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::{Request, Response};
 use tasktrace::TaskId;
-use tasktrace::http::{Builder, Server};
+use tasktrace::http::{Body, Builder, Server, TasksService};
 use tasktrace_tests::multi_thread;
 use tokio::runtime::Runtime;
+use tower_service::Service;
 
 /// A server, as far as nothing else is said.
 pub(crate) fn builder() -> Builder {
@@ -21,6 +25,35 @@ pub(crate) fn serve(builder: Builder) -> (Server, SocketAddr) {
     let server = builder.bind("127.0.0.1:0").unwrap();
     let address = server.local_addr();
     (server, address)
+}
+
+/// Requests this of a service.
+pub(crate) fn call(
+    service: &mut TasksService,
+    path: &str,
+) -> Pin<Box<impl Future<Output = Response<Body>> + use<>>> {
+    let request = Request::get(path).header("Host", "localhost").body(());
+    let response = service.call(request.unwrap());
+    Box::pin(async { response.await.unwrap() })
+}
+
+/// Requests what takes a while, and returns its status to come.
+#[track_caller]
+pub(crate) fn begin(
+    service: &mut TasksService,
+    path: &str,
+) -> Pin<Box<impl Future<Output = u16> + use<>>> {
+    let response = call(service, path);
+    let mut status = Box::pin(async { response.await.status().as_u16() });
+    let polled = poll(&mut status);
+    assert!(polled.is_pending(), "{path}: {polled:?}");
+    status
+}
+
+pub(crate) fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A task that waits, on a runtime of its own.

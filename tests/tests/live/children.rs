@@ -41,10 +41,12 @@ fn check<F: Future>(future: F, children: usize) {
     }
     let snapshot = task.snapshot();
     let expected = match children {
-        1 => "(child)".to_owned(),
-        n => format!("(child×{n})"),
+        1 => "child".to_owned(),
+        n => format!("child×{n}"),
     };
-    assert!(snapshot.contains(&expected), "{snapshot}");
+    // A future of a library has no name: then the children are all that there is.
+    let is_below = snapshot.contains(&format!("({expected})"));
+    assert!(is_below || snapshot == expected, "{snapshot}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod children;
 mod held;
 mod labels;
 mod load;
+mod numbers;
 mod snapshots;
 mod states;
 mod support;

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use tasktrace::traced;
 
-use crate::support::{Driver, poll, wait_for_ever};
+use crate::support::{Driver, outline, poll, wait_for_ever};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Place = Arc<Mutex<Option<Boxed>>>;
@@ -259,4 +259,78 @@ fn dropped_while_its_task_is_being_polled_elsewhere() {
     let_go.send(()).unwrap();
     let task = poller.join().unwrap();
     assert!(!task.snapshot().contains('('), "{}", task.snapshot());
+}
+
+/// A task that is polled in others, and then by itself: only the task that polled it last awaits it.
+#[test]
+fn a_task_that_leaves_the_task_that_polled_it() {
+    let (place, [mut one, mut two]) = two_tasks();
+    let (task, handle) = tasktrace::traced(moved());
+    let mut task: Boxed = Box::pin(task);
+    let with = "polls(moved)";
+    let awaits = |task: &Driver<_>| {
+        let dump = tasktrace::snapshot();
+        let task = dump.get(task.handle.id()).expect("it is there");
+        task.awaits().contains(&handle.id())
+    };
+    for _ in 0..3 {
+        for other in [&mut one, &mut two] {
+            *place.lock().unwrap() = Some(task);
+            other.suspend();
+            assert!(other.snapshot().starts_with(with), "{}", other.snapshot());
+            task = place.lock().unwrap().take().unwrap();
+            assert!(awaits(other));
+        }
+        assert_eq!(one.snapshot(), WITHOUT);
+        // By itself.
+        assert!(poll(task.as_mut()).is_pending());
+        for other in [&mut one, &mut two] {
+            assert_eq!(other.snapshot(), WITHOUT);
+            assert!(!awaits(other));
+            other.suspend();
+            assert_eq!(other.snapshot(), WITHOUT, "nor is it held");
+        }
+        assert_eq!(outline(&handle.snapshot()), "moved(inside)");
+        assert!(poll(task.as_mut()).is_pending());
+    }
+}
+
+/// So it is with many of them, in a set that is polled in a task first, and then outside of any.
+#[test]
+fn tasks_in_a_set_that_leaves_its_task() {
+    use futures::StreamExt;
+    use futures::stream::FuturesUnordered;
+
+    let set: FuturesUnordered<_> = (0..4).map(|_| traced_task(wakes_itself())).collect();
+    let place: Place = Arc::new(Mutex::new(Some(Box::pin(async move {
+        set.for_each(|()| async {}).await;
+    }))));
+    let mut outer = Driver::new(polls(place.clone()));
+    outer.suspend();
+    assert!(
+        outer.snapshot().contains("wakes_itself"),
+        "{}",
+        outer.snapshot()
+    );
+    let mut set = place.lock().unwrap().take().unwrap();
+    // A set polls a few of those that wake themselves at a time.
+    for _ in 0..4 {
+        assert!(poll(set.as_mut()).is_pending());
+    }
+    assert_eq!(outer.snapshot(), WITHOUT);
+    outer.suspend();
+    assert_eq!(outer.snapshot(), WITHOUT);
+}
+
+fn traced_task<F: Future>(future: F) -> tasktrace::TracedTask<F> {
+    tasktrace::traced(future).0
+}
+
+/// Is polled whenever what polls it is.
+async fn wakes_itself() {
+    std::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    })
+    .await;
 }

@@ -9,26 +9,26 @@ use tasktrace_tests::probe;
 
 use crate::pause;
 
-#[traced(stalled_after = "5s", crate = probe)]
+#[traced(wait_limit = "5s", crate = probe)]
 async fn alone() -> u32 {
     pause().await;
     1
 }
 
-#[traced(crate = probe, stalled_after = "1m30s", "{} {id}", id + 1)]
+#[traced(crate = probe, wait_limit = "1m30s", "{} {id}", id + 1)]
 async fn before_a_label(id: u32) {
     pause().await;
 }
 
-#[traced("{text} {}", text.len(), stalled_after = "1.5s", crate = probe)]
+#[traced("{text} {}", text.len(), wait_limit = "1.5s", crate = probe)]
 async fn after_a_label(text: &str) {
     pause().await;
 }
 
-#[traced("label", crate = probe, stalled_after = "1ns",)]
+#[traced("label", crate = probe, wait_limit = "1ns",)]
 async fn after_the_crate() {}
 
-#[traced(name = "name", stalled_after = "18446744073709551615ns", crate = probe)]
+#[traced(name = "name", wait_limit = "18446744073709551615ns", crate = probe)]
 async fn named() {}
 
 /// What has a limit in its format is no option.
@@ -37,12 +37,12 @@ async fn argument(stalled_after: u32) {
     pause().await;
 }
 
-#[traced(stalled_after = "2ms", crate = probe)]
+#[traced(wait_limit = "2ms", crate = probe)]
 fn block(value: &u32) -> Pin<Box<dyn Future<Output = u32> + Send + '_>> {
     Box::pin(async move { *value })
 }
 
-#[traced(stalled_after = "3us", crate = probe)]
+#[traced(wait_limit = "3us", crate = probe)]
 fn returned(value: u32) -> impl Future<Output = u32> {
     if value == 0 {
         return std::future::ready(1);
@@ -58,7 +58,7 @@ mod module {
         limited().await;
     }
 
-    #[traced(stalled_after = "4h")]
+    #[traced(wait_limit = "4h")]
     async fn limited() {
         pause().await;
     }
@@ -66,7 +66,7 @@ mod module {
 
 macro_rules! from_a_macro {
     ($name:ident, $duration:literal) => {
-        #[traced(stalled_after = $duration, crate = probe)]
+        #[traced(wait_limit = $duration, crate = probe)]
         async fn $name() {}
     };
 }
@@ -74,7 +74,7 @@ macro_rules! from_a_macro {
 from_a_macro!(by_macro, "6d");
 
 /// With the runtime crate itself.
-#[traced("{value}", stalled_after = "7min")]
+#[traced("{value}", wait_limit = "7min")]
 async fn of_the_runtime(value: u32) -> u32 {
     pause().await;
     value

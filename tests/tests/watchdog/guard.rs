@@ -14,7 +14,7 @@ use tasktrace_tests::HOUR;
 use crate::support::{LONG, Reports, SOON, indifferent};
 
 fn watchdog() -> WatchdogBuilder {
-    indifferent().stalled_after(SOON)
+    indifferent().starved_after(SOON)
 }
 
 /// Is reported when it is kept.
@@ -125,16 +125,16 @@ fn dropping_wakes_it() {
 fn times_that_cannot_be_told() {
     let builder = tasktrace::watchdog()
         .every(Duration::MAX)
-        .stalled_after(Duration::MAX)
+        .starved_after(Duration::MAX)
         .blocked_after(Duration::MAX);
     drop(builder.start());
     let builder = tasktrace::watchdog()
         .every(Duration::ZERO)
-        .stalled_after(Duration::ZERO)
+        .starved_after(Duration::ZERO)
         .blocked_after(Duration::ZERO);
     let text = format!("{builder:?}");
     assert!(
-        text.contains("stalled_after: 20ms, blocked_after: 20ms, every: 10ms"),
+        text.contains("starved_after: 20ms, ") && text.contains("blocked_after: 20ms, every: 10ms"),
         "{text}"
     );
 }

@@ -43,7 +43,7 @@ async fn works_now_and_then(stop: Arc<AtomicBool>) {
 
 #[test]
 fn busy_runtimes() {
-    let watchdog = indifferent().stalled_after(LIMIT).blocked_after(LIMIT);
+    let watchdog = indifferent().starved_after(LIMIT).blocked_after(LIMIT);
     let reports = Reports::of("watchdog::healthy::works", watchdog);
     let stop = Arc::new(AtomicBool::new(false));
     let runtimes = [multi_thread(), current_thread()];

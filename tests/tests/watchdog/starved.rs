@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 use crate::support::{Reports, SOON, indifferent, verdict, wait_until};
 
 fn watchdog() -> WatchdogBuilder {
-    indifferent().stalled_after(SOON)
+    indifferent().starved_after(SOON)
 }
 
 /// Says so on a thread that nobody waits for.
@@ -87,7 +87,7 @@ fn while_a_task_blocks_the_thread() {
 
     let reports = Reports::of(
         "starved::while_a_task_blocks",
-        indifferent().stalled_after(2 * SOON).blocked_after(SOON),
+        indifferent().starved_after(2 * SOON).blocked_after(SOON),
     );
     let (go, wait) = mpsc::channel();
     let mut handles = Vec::new();

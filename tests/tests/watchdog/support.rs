@@ -16,7 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_millis(60);
 pub(crate) fn indifferent() -> WatchdogBuilder {
     tasktrace::watchdog()
         .every(Duration::from_millis(10))
-        .stalled_after(Duration::from_secs(3600))
+        .starved_after(Duration::from_secs(3600))
         .blocked_after(Duration::from_secs(3600))
 }
 

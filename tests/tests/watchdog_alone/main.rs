@@ -8,10 +8,26 @@ mod reuse;
 mod support;
 mod wakes;
 
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 /// To be held by each test.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    capture_one();
+    alone
+}
+
+/// The first capture reads the unwind tables, which takes longer than the watchdog waits for.
+fn capture_one() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let (future, handle) = tasktrace::traced(std::future::pending::<()>());
+    let mut future = std::pin::pin!(future);
+    let mut request = std::pin::pin!(handle.backtrace());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    assert!(request.as_mut().poll(&mut cx).is_pending());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    assert!(request.as_mut().poll(&mut cx).is_ready());
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -16,26 +16,26 @@ use tasktrace_tests::{current_thread, multi_thread};
 use tokio::sync::Notify;
 
 use crate::alone;
-use crate::support::{Reports, SOON, indifferent, verdict, wait_until};
+use crate::support::{LONG, Reports, SOON, indifferent, verdict, wait_until};
 
 const LIMIT: u64 = SOON.as_nanos() as u64;
 
-/// As `#[traced(stalled_after = "60ms")]`.
+/// As `#[traced(wait_limit = "60ms")]`.
 fn fetch(notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     enum Here {}
     fn meta() -> &'static FrameMeta {
         static META: FrameMeta =
-            FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 3, 1).stalled_after(LIMIT);
+            FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 3, 1).wait_limit(LIMIT);
         limited(&META)
     }
     frame(meta, async move { notify.notified().await })
 }
 
-/// As `#[traced("of {number}", stalled_after = "60ms")]`.
+/// As `#[traced("of {number}", wait_limit = "60ms")]`.
 fn fetch_one(number: u32, notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     enum Here {}
     static META: FrameMeta =
-        FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 5, 1).stalled_after(LIMIT);
+        FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 5, 1).wait_limit(LIMIT);
     labelled(limited(&META), format!("of {number}"), async move {
         notify.notified().await
     })
@@ -77,12 +77,16 @@ fn a_function_in_a_task() {
     );
     assert!(text.starts_with(&expected), "{text}");
     let expected =
-        ", longer than its limit of 60ms: watchdog_alone::overdue::fetch at src/fetch.rs:3:1";
+        ", longer than its limit of 60ms: watchdog_alone::overdue::fetch (fn at src/fetch.rs:3)";
     assert!(text.ends_with(expected), "{text}");
 
     // To be woken for nothing does not make it go on.
     let polls = handle.polls();
-    wait_until(|| handle.polls() > polls + 5);
+    let start = Instant::now();
+    while start.elapsed() < 5 * SOON {
+        assert!(handle.backtrace_timeout(LONG).is_ok());
+    }
+    assert_eq!(handle.polls(), polls, "polls for traces are not counted");
     notify.notify_one();
     let ended = reports.next_is(Stall::Overdue, Ended, &handle);
     assert!(ended.duration() >= began.duration());
@@ -97,6 +101,79 @@ fn a_function_in_a_task() {
     drop(runtime);
     reports.next_is(Stall::Overdue, Ended, &handle);
     reports.no_more();
+}
+
+/// The limit is that of the whole program. What waits for work is left out, and what has a limit of its own.
+#[test]
+fn the_wait_limit_holds_for_any_task() {
+    // The second wait has a frame. If a probe comes together with the wake, that tells that the task has gone on.
+    async fn waits_long(notify: Arc<Notify>) {
+        notify.notified().await;
+        waits_more().await;
+    }
+    #[traced]
+    async fn waits_more() {
+        std::future::pending::<()>().await;
+    }
+    async fn waits_long_for_work() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _ = listener.accept().await;
+    }
+    async fn waits_long_within_its_limit(notify: Arc<Notify>) {
+        enum Here {}
+        fn meta() -> &'static FrameMeta {
+            static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, "src/own.rs", 3, 1)
+                .wait_limit(3_600_000_000_000);
+            limited(&META)
+        }
+        frame(meta, async move { notify.notified().await }).await;
+    }
+
+    let _alone = alone();
+    let runtime = multi_thread();
+    let notify = Arc::new(Notify::new());
+    let reports = Reports::of("waits_long", indifferent().wait_limit(SOON));
+    let idle = spawn(&runtime, waits_long_for_work());
+    let own = spawn(
+        &runtime,
+        waits_long_within_its_limit(Arc::new(Notify::new())),
+    );
+    wait_until(|| idle.polls() > 0 && own.polls() > 0);
+    let untraced = runtime.spawn(std::future::pending::<()>());
+    let handle = spawn(&runtime, waits_long(notify.clone()));
+    let began = reports.next_is(Stall::Overdue, Began, &handle);
+    assert_eq!((began.limit(), began.function()), (SOON, None));
+    assert_eq!(began.untraced(), 1);
+    let text = began.to_string();
+    let told =
+        "1 tokio task on its runtime is not traced, and it may have what it waits for; to see";
+    assert!(text.contains(told), "{text}");
+    let text = verdict(&began);
+    assert!(text.contains(", longer than the limit of 60ms: "), "{text}");
+    // Unless the machine is too busy for an answer within the time that the watchdog has.
+    if began.task().source() == &Source::Capture {
+        assert!(text.contains("waits_long at "), "{text}");
+        assert!(
+            text.ends_with(" is waiting on tokio::sync::Notify::notified"),
+            "{text}"
+        );
+    }
+    notify.notify_one();
+    let ended = reports.next_is(Stall::Overdue, Ended, &handle);
+    assert_eq!(ended.untraced(), 0, "{ended}");
+    drop(untraced);
+}
+
+/// The names that they had before.
+#[test]
+#[expect(deprecated, reason = "they go on to work")]
+fn the_deprecated_names_still_work() {
+    static META: FrameMeta = FrameMeta::new(None, || "app::Here", "src/fetch.rs", 3, 1)
+        .stalled_after(SOON.as_nanos() as u64);
+    assert!(format!("{META:?}").contains("wait_limit: Some(60000000)"));
+    let former = tasktrace::watchdog().stalled_after(SOON);
+    let now = tasktrace::watchdog().starved_after(SOON);
+    assert_eq!(format!("{former:?}"), format!("{now:?}"));
 }
 
 #[test]
@@ -124,7 +201,7 @@ fn what_the_task_consists_of() {
     );
     assert!(text.starts_with(&expected), "{text}");
     let expected =
-        " than its limit of 60ms: watchdog_alone::overdue::fetch_one at src/fetch.rs:5:1";
+        " than its limit of 60ms: watchdog_alone::overdue::fetch_one (fn at src/fetch.rs:5)";
     assert!(text.ends_with(expected), "{text}");
     notify.notify_one();
     let ended = reports.next();
@@ -222,7 +299,7 @@ fn not_what_goes_on() {
         enum Here {}
         fn meta() -> &'static FrameMeta {
             static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, file!(), line!(), 1)
-                .stalled_after(Duration::from_secs(2).as_nanos() as u64);
+                .wait_limit(Duration::from_secs(2).as_nanos() as u64);
             limited(&META)
         }
         frame(meta, async move {

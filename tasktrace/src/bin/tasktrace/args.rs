@@ -22,7 +22,7 @@ Examples:
   tasktrace dump                               all tasks of the only one
   tasktrace top 4711                           watch process 4711
   tasktrace profile 4711 -s 30 -f svg -o w.svg where 30 seconds are waited
-  tasktrace dump --addr http://127.0.0.1:6669  a process that serves HTTP
+  tasktrace dump --addr http://127.0.0.1:6670  a process that serves HTTP
 
 A process can be asked if it has the feature `attach` of tasktrace, and #[tasktrace::main(attach)],
 the environment variable TASKTRACE_ATTACH=1 or a call of tasktrace::attach(). Or name its HTTP

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
 use crate::failure::Failure;
+use crate::output::visible;
 use crate::server::Server;
 
 /// The format of [`View`].
@@ -26,7 +27,15 @@ pub(crate) struct View {
     pub(crate) took_ms: u64,
     pub(crate) total: usize,
     pub(crate) untraced: Option<u64>,
+    /// The same in words, with what to do.
+    pub(crate) untraced_text: Option<String>,
+    /// The last tasks that panicked, or were dropped before they had ended: a line for each.
+    #[serde(default)]
+    pub(crate) ended: Vec<String>,
     pub(crate) cycles_total: usize,
+    /// Where tasks were spawned: `src/main.rs:10:5`.
+    #[serde(default)]
+    pub(crate) places: Vec<String>,
     /// The most urgent first.
     pub(crate) groups: Vec<Group>,
 }
@@ -45,18 +54,24 @@ pub(crate) struct Group {
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) urgency: String,
+    /// The findings, in words.
+    pub(crate) complaint: Option<String>,
     pub(crate) frames: Frames,
+    /// Where the leaves are, the likeliest first.
+    pub(crate) leaves: Vec<usize>,
     pub(crate) tasks: Tasks,
 }
 
 /// The tree of a group, in which each frame comes before its children.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Frames {
-    pub(crate) len: usize,
     pub(crate) parent: Column<Option<usize>>,
     pub(crate) name: Column<String>,
     pub(crate) file: Column<Option<String>>,
     pub(crate) line: Column<Option<u32>>,
+    /// `current`, or what else the line is. Older programs do not say.
+    #[serde(default)]
+    pub(crate) line_is: Column<String>,
     /// 1 of what is waited for, such as a lock.
     pub(crate) resource: Column<u8>,
 }
@@ -70,6 +85,9 @@ pub(crate) struct Tasks {
     pub(crate) age_ms: Column<u64>,
     pub(crate) waited_ms: Column<Option<u64>>,
     pub(crate) polls: Column<u64>,
+    /// Which of the places.
+    #[serde(default)]
+    pub(crate) spawned_at: Column<Option<usize>>,
 }
 
 /// The values of several, or the one that all have.
@@ -88,6 +106,12 @@ impl<T> Column<T> {
     }
 }
 
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Self::Each(Vec::new())
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -103,24 +127,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
     }
 }
 
+impl Tasks {
+    /// The label of a task.
+    pub(crate) fn label(&self, at: usize) -> Option<&str> {
+        self.label.get(at).and_then(Option::as_deref)
+    }
+
+    /// The number of the place where a task was spawned, if that is known.
+    pub(crate) fn place(&self, at: usize) -> Option<usize> {
+        self.spawned_at.get(at).copied().flatten()
+    }
+}
+
 impl Group {
-    /// What it waits for, and where: of the first leaf, and how many more there are.
+    /// The resource and the place of the likeliest wait, and how many more waits there are.
     pub(crate) fn leaf(&self) -> Leaf<'_> {
         let frames = &self.frames;
-        let mut has_children = vec![false; frames.len];
-        for at in 0..frames.len {
-            if let Some(Some(parent)) = frames.parent.get(at)
-                && let Some(it) = has_children.get_mut(*parent)
-            {
-                *it = true;
-            }
-        }
-        let mut leaves = (0..frames.len).filter(|at| !has_children[*at]);
-        let Some(first) = leaves.next() else {
+        let Some((first, others)) = self.leaves.split_first() else {
             return Leaf::default();
         };
+        let (first, more) = (*first, others.len());
         let name = |at: usize| frames.name.get(at).map_or("", String::as_str);
-        let more = leaves.count();
         let above = frames.parent.get(first).copied().flatten();
         match above.filter(|_| frames.resource.get(first) == Some(&1)) {
             Some(above) => Leaf {
@@ -145,32 +172,24 @@ impl Group {
     }
 
     /// What may be wrong, if it may.
-    pub(crate) fn complaint(&self) -> Option<&'static str> {
-        complaint(&self.urgency)
+    pub(crate) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 }
 
-/// What may be wrong with tasks of this urgency.
-pub(crate) fn complaint(urgency: &str) -> Option<&'static str> {
-    Some(match urgency {
-        "in_cycle" => "waits for a task that waits for it",
-        "blocking" => "blocks its thread",
-        "no_waker" => "has no waker registered",
-        "holding" => "holds a future that it does not poll",
-        "starved" => "is ready, but not polled",
-        "long" => "waits for long",
-        _ => return None,
-    })
-}
-
 impl Frames {
+    /// As a trace has it: `at src/main.rs:10`, or `(fn at src/main.rs:8)`.
     fn place(&self, at: usize) -> String {
-        let file = self.file.get(at).and_then(Option::as_deref);
-        let line = self.line.get(at).copied().flatten();
-        match (file, line) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
-            (Some(file), None) => file.to_owned(),
-            (None, _) => String::new(),
+        let Some(file) = self.file.get(at).and_then(Option::as_deref) else {
+            return String::new();
+        };
+        let Some(line) = self.line.get(at).copied().flatten() else {
+            return format!("at {file}");
+        };
+        match self.line_is.get(at).map_or("", String::as_str) {
+            "definition" => format!("(fn at {file}:{line})"),
+            "creation" => format!("(made at {file}:{line})"),
+            _ => format!("at {file}:{line}"),
         }
     }
 }
@@ -182,7 +201,7 @@ pub(crate) struct Leaf<'a> {
     pub(crate) resource: &'a str,
     /// Who waits.
     pub(crate) function: &'a str,
-    /// On which line. Empty if it is not known.
+    /// On which line, with the word before it. Empty if it is not known.
     pub(crate) place: String,
     /// How many more leaves the tree has.
     pub(crate) more: usize,
@@ -196,7 +215,7 @@ impl Leaf<'_> {
             resource => format!("{resource} in {}", self.function),
         };
         if !self.place.is_empty() {
-            text += &format!(" at {}", self.place);
+            text += &format!(" {}", self.place);
         }
         if self.more > 0 {
             text += &format!(" and {} more", self.more);
@@ -209,8 +228,10 @@ impl Leaf<'_> {
 pub(crate) fn read<T: DeserializeOwned>(server: &Server, bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::Other(format!(
-            "{server} answers what we do not understand ({error}): is it tasktrace, and of the same \
+            "{server} answers what we do not understand ({}): is it tasktrace, and of the same \
              version as this program ({})?",
+            // It may tell what it has read.
+            visible(&error.to_string()),
             env!("CARGO_PKG_VERSION")
         ))
     })
@@ -225,8 +246,9 @@ pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> 
     let Schema { schema } = read(server, bytes)?;
     if schema != VIEW {
         return Err(Failure::Other(format!(
-            "{server} answers with `{schema}`, and this program reads `{VIEW}`: use the one of the same \
-             version"
+            "{server} answers with `{}`, and this program reads `{VIEW}`: use the one of the same \
+             version",
+            visible(&schema)
         )));
     }
     read(server, bytes)
@@ -249,11 +271,13 @@ pub(crate) mod tests {
         "places": ["src/main.rs:5:9", "src/main.rs:6:9"],
         "groups": [
             {"id": "b", "name": "shop::reconnect", "state": "suspended", "urgency": "no_waker",
+             "complaint": "registered no waker in this poll", "leaves": [0],
              "frames": {"len": 1, "parent": null, "name": "shop::reconnect", "file": "src/db.rs",
-                        "line": 7, "column": 1, "wait": "no_waker", "count": 1, "resource": 0},
+                        "line": 7, "column": 1, "line_is": "definition", "wait": "no_waker", "count": 1, "resource": 0},
              "tasks": {"len": 1, "id": 9, "label": null, "age_ms": 5000, "waited_ms": 4000,
                        "polls": 2, "spawned_at": null, "parent": null, "urgency": "no_waker"}},
             {"id": "a", "name": "shop::order", "state": "suspended", "urgency": "suspended",
+             "complaint": null, "leaves": [1, 2],
              "frames": {"len": 3, "parent": [null, 0, 0],
                         "name": ["shop::order", "tokio::sync::Mutex::lock", "tokio::time::sleep"],
                         "file": ["src/main.rs", "mutex.rs", null], "line": [42, 455, null],
@@ -291,7 +315,7 @@ pub(crate) mod tests {
         assert_eq!(
             texts,
             [
-                "shop::reconnect at src/db.rs:7",
+                "shop::reconnect (fn at src/db.rs:7)",
                 "tokio::sync::Mutex::lock in shop::order at src/main.rs:42 and 1 more",
             ]
         );

@@ -3,7 +3,7 @@
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Output, Paint, visible};
+use crate::output::{Form, Output, Paint, visible};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Failure> {
@@ -28,9 +28,10 @@ pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Fail
     let output = Output::new(args.output);
     let is_text = !json && !args.folded;
     if is_text && output.is_seen(paint) {
-        bytes = painted(&String::from_utf8_lossy(&bytes), paint).into_bytes();
+        let painted = painted(&String::from_utf8_lossy(&bytes), paint);
+        return output.write(painted.as_bytes());
     }
-    output.write(&bytes)?;
+    output.write_foreign(&bytes, if json { Form::Json } else { Form::Text })?;
     output.tell(bytes.len(), json)
 }
 

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::output::visible;
+
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -56,10 +58,14 @@ impl Failure {
     pub(crate) fn writing(to: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::NobodyReads,
-            io::ErrorKind::PermissionDenied => {
-                Self::NoPermission(format!("{} cannot be written: {error}", to.display()))
-            }
-            _ => Self::Other(format!("{} cannot be written: {error}", to.display())),
+            io::ErrorKind::PermissionDenied => Self::NoPermission(format!(
+                "{} cannot be written: {error}",
+                visible(&to.display().to_string())
+            )),
+            _ => Self::Other(format!(
+                "{} cannot be written: {error}",
+                visible(&to.display().to_string())
+            )),
         }
     }
 

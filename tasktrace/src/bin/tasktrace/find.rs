@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use crate::failure::Failure;
+#[cfg(unix)]
+use crate::output::visible;
 
 /// What a process needs to be found.
 const HOW: &str = "it needs the feature `attach` of tasktrace and #[tasktrace::main(attach)], \
@@ -46,7 +48,7 @@ mod unix {
 
     use tasktrace::__private::place::{Alive, Listener, Place, alive, user};
 
-    use super::{Failure, Found, HOW, PathBuf};
+    use super::{Failure, Found, HOW, PathBuf, visible};
 
     /// Those of this user. What others have left behind that were killed is removed.
     pub(crate) fn all() -> Vec<Found> {
@@ -94,7 +96,7 @@ mod unix {
                     let removed = place.remove_stale(process).unwrap_or(false);
                     notes += &format!(
                         "\nnobody listens to {} any more{}",
-                        place.socket(process).display(),
+                        visible(&place.socket(process).display().to_string()),
                         if removed {
                             ", which has been removed"
                         } else {
@@ -104,16 +106,22 @@ mod unix {
                 }
                 Ok(Listener::NoSocket) => {
                     let path = place.socket(process);
-                    notes += &format!("\n{} is no socket: remove it", path.display());
+                    notes += &format!(
+                        "\n{} is no socket: remove it",
+                        visible(&path.display().to_string())
+                    );
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(Failure::NoPermission(format!(
                         "{}: {error}: it is for the user with the number {owner} and root",
-                        place.socket(process).display()
+                        visible(&place.socket(process).display().to_string())
                     )));
                 }
                 Err(error) => {
-                    notes += &format!("\n{}: {error}", place.socket(process).display());
+                    notes += &format!(
+                        "\n{}: {error}",
+                        visible(&place.socket(process).display().to_string())
+                    );
                 }
                 Ok(_) => {}
             }

@@ -3,7 +3,7 @@
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::Output;
+use crate::output::{Form, Output};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Flame, json: bool) -> Result<(), Failure> {
@@ -19,6 +19,6 @@ pub(crate) fn run(args: args::Flame, json: bool) -> Result<(), Failure> {
         (output, _) => Output::or_file(output, || server.file("svg")),
     };
     let bytes = fetch::get(&server, &path)?;
-    output.write(&bytes)?;
+    output.write_foreign(&bytes, Form::Text)?;
     output.tell(bytes.len(), json)
 }

@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 pub(crate) use crate::failure::Failure;
-use crate::output::{Output, Paint};
+use crate::output::{Output, Paint, visible};
 
 fn main() -> ExitCode {
     // Ends the process with 2 if the arguments are wrong.
@@ -70,6 +70,11 @@ fn tell(failure: &Failure, json: bool) {
     // Where that cannot be written, the exit code says what it is.
     let _ = match json {
         true => writeln!(stderr, "{}", failure.json()),
-        false => writeln!(stderr, "tasktrace: {failure}"),
+        // Paths are in it as they are; that is, line by line, what can be seen of them.
+        false => {
+            let text = failure.to_string();
+            let lines: Vec<_> = text.lines().map(visible).collect();
+            writeln!(stderr, "tasktrace: {}", lines.join("\n"))
+        }
     };
 }

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use tasktrace::__private::{is_function, is_plain};
+
 use crate::args::When;
 use crate::failure::Failure;
 
@@ -55,6 +57,19 @@ impl Output {
         }
     }
 
+    /// Writes what another process has made: byte for byte, but nothing that a terminal would obey to a
+    /// terminal.
+    pub(crate) fn write_foreign(&self, bytes: &[u8], form: Form) -> Result<(), Failure> {
+        let is_terminal = match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::File(path) => is_terminal(path),
+        };
+        match is_terminal {
+            true => self.write(shown(bytes, form).as_bytes()),
+            false => self.write(bytes),
+        }
+    }
+
     /// Tells of the file, if it is one: on the standard output as JSON, or as a line for people.
     pub(crate) fn tell(&self, bytes: usize, json: bool) -> Result<(), Failure> {
         let Self::File(path) = self else {
@@ -69,9 +84,30 @@ impl Output {
             return Ok(writeln!(io::stdout(), "{told}")?);
         }
         // Not to the standard output, which is for what was asked for.
-        let _ = writeln!(io::stderr(), "written to {}", path.display());
+        let _ = writeln!(
+            io::stderr(),
+            "written to {}",
+            visible(&path.display().to_string())
+        );
         Ok(())
     }
+}
+
+/// Returns `true` for the name of a terminal, such as `/dev/tty`.
+#[cfg(unix)]
+fn is_terminal(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    // Only character devices are opened: opening another file, such as a pipe, may wait for a writer.
+    let is_device = path
+        .metadata()
+        .is_ok_and(|it| it.file_type().is_char_device());
+    is_device && File::open(path).is_ok_and(|file| file.is_terminal())
+}
+
+#[cfg(not(unix))]
+fn is_terminal(_path: &Path) -> bool {
+    false
 }
 
 /// Colours, or none.
@@ -116,17 +152,54 @@ impl Paint {
     }
 }
 
-/// Text of another process, which may have anything in its names: nothing of it is to reach the
+/// A line of another process, which may have anything in its names: nothing of it is to reach the
 /// terminal but what can be seen.
 pub(crate) fn visible(text: &str) -> String {
     let visible = |char: char| match char {
         '\t' => ' ',
-        char if char.is_control() => '\u{fffd}',
-        // They turn around what comes after them.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        char => char,
+        char if is_plain(char) => char,
+        _ => '\u{fffd}',
     };
     text.chars().map(visible).collect()
+}
+
+/// The name of a task with its label. Which of them is first is as in the texts of the library.
+pub(crate) fn title(name: &str, label: Option<&str>) -> String {
+    match label {
+        None => name.to_owned(),
+        Some(label) if is_function(name) => format!("{name} \"{label}\""),
+        Some(label) => format!("\"{label}\" {name}"),
+    }
+}
+
+/// The form of bytes that another process has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines.
+    Text,
+    Json,
+}
+
+/// Bytes of another process such that a terminal shows them. JSON stays JSON, with the same meaning.
+fn shown(bytes: &[u8], form: Form) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match (char, form) {
+            ('\n', _) => shown.push('\n'),
+            (char, _) if is_plain(char) => shown.push(char),
+            // Between two values. In a string it is not JSON.
+            ('\t', _) => shown.push(' '),
+            ('\r', Form::Json) => {}
+            (char, Form::Json) => {
+                for unit in char.encode_utf16(&mut [0; 2]) {
+                    shown += &format!("\\u{unit:04x}");
+                }
+            }
+            (_, Form::Text) => shown.push('\u{fffd}'),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -140,6 +213,39 @@ mod tests {
             "a\u{fffd}[31mb\u{fffd}c d\u{fffd}"
         );
         assert_eq!(visible("für Ann"), "für Ann");
+    }
+
+    #[test]
+    fn json_of_others_stays_json_on_a_terminal() {
+        let json = "{\"a\":\"\u{9b}31m\u{7f}\u{202e}\u{2028}\u{e0041}é\"}\n";
+        let seen = shown(json.as_bytes(), Form::Json);
+        assert_eq!(
+            seen,
+            "{\"a\":\"\\u009b31m\\u007f\\u202e\\u2028\\udb40\\udc41é\"}\n"
+        );
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&seen), value(json));
+    }
+
+    #[test]
+    fn only_visible_characters_reach_a_terminal() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        for form in [Form::Text, Form::Json] {
+            for bytes in [all.as_bytes(), &bytes] {
+                let shown = shown(bytes, form);
+                assert!(shown.chars().all(|char| char == '\n' || is_plain(char)));
+            }
+        }
+        assert!(visible(&all).chars().all(is_plain));
+    }
+
+    #[test]
+    fn any_json_stays_the_same_json() {
+        let texts: Vec<String> = ('\0'..=char::MAX).map(String::from).collect();
+        let json = serde_json::to_string_pretty(&texts).unwrap();
+        let shown = shown(json.as_bytes(), Form::Json);
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), texts);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::args::{self, Format};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::Output;
+use crate::output::{Form, Output};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
@@ -46,7 +46,11 @@ pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
     if is_text && !bytes.is_empty() && !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
     }
-    output.write(&bytes)?;
+    let form = match format {
+        Format::Json => Form::Json,
+        _ => Form::Text,
+    };
+    output.write_foreign(&bytes, form)?;
     output.tell(bytes.len(), json)
 }
 

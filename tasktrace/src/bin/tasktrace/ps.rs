@@ -1,5 +1,6 @@
 //! `tasktrace ps`: the processes that can be asked, or the tasks of one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::document::{self, Group, Process, View};
 use crate::failure::Failure;
 use crate::fetch;
 use crate::find::{self, Found};
-use crate::output::{Output, Paint, visible};
+use crate::output::{Form, Output, Paint, title, visible};
 use crate::server::Server;
 use crate::table::{Align, Table};
 use crate::time::{human, human_ms};
@@ -23,15 +24,25 @@ pub(crate) fn run(args: &args::Ps, json: bool, paint: Paint) -> Result<(), Failu
     let server = Server::new(&args.target)?;
     let bytes = fetch::get(&server, &document::view_path(args.snapshot))?;
     if json {
-        return Output::Stdout.write(&bytes);
+        return Output::Stdout.write_foreign(&bytes, Form::Json);
     }
     let view = document::read_view(&server, &bytes)?;
     let table = match args.each {
         true => each(&view),
         false => groups(&view),
     };
-    let text = format!("{}\n{}", header(&view), table.text(paint));
+    let text = format!("{}\n{}{}", header(&view), table.text(paint), ended(&view));
     Output::Stdout.write(text.as_bytes())
+}
+
+/// The tasks that are no more, below the others.
+fn ended(view: &View) -> String {
+    if view.ended.is_empty() {
+        return String::new();
+    }
+    let lines = view.ended.iter();
+    let lines: String = lines.map(|line| format!("  {}\n", visible(line))).collect();
+    format!("ended before their time:\n{lines}")
 }
 
 /// One line for each process.
@@ -41,7 +52,7 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     if json {
         let processes: Vec<Value> = answers.iter().map(as_json).collect();
         let list = json!({ "schema": "tasktrace.ps/1", "processes": processes });
-        return Output::Stdout.write(format!("{list}\n").as_bytes());
+        return Output::Stdout.write_foreign(format!("{list}\n").as_bytes(), Form::Json);
     }
     if found.is_empty() {
         let _ = writeln!(
@@ -130,15 +141,75 @@ pub(crate) fn header(view: &View) -> String {
         more => format!("; {more} cycles of tasks that wait for each other"),
     };
     let name = visible(&view.process.name);
-    format!("{name} ({}): {tasks}{untraced}{cycles}", view.process.pid)
+    let note = match &view.untraced_text {
+        None => String::new(),
+        Some(text) => format!("\n{}", visible(text)),
+    };
+    format!(
+        "{name} ({}): {tasks}{untraced}{cycles}{note}",
+        view.process.pid
+    )
 }
 
 /// `never polled`
 pub(crate) fn state(group: &Group) -> String {
-    group.state.replace('_', " ")
+    visible(&group.state).replace('_', " ")
+}
+
+/// Tells tasks of one name apart by where they were spawned, such as several async blocks of one function.
+struct Titles<'a> {
+    view: &'a View,
+    /// The names of tasks that were spawned at several places.
+    shared: BTreeSet<&'a str>,
+}
+
+impl<'a> Titles<'a> {
+    fn of(view: &'a View) -> Self {
+        let mut places: BTreeMap<&str, BTreeSet<Option<usize>>> = BTreeMap::new();
+        for group in &view.groups {
+            let seen = places.entry(&group.name).or_default();
+            seen.extend((0..group.tasks.len).map(|at| group.tasks.place(at)));
+        }
+        places.retain(|_, places| places.len() > 1);
+        Self {
+            view,
+            shared: places.into_keys().collect(),
+        }
+    }
+
+    /// The title of one task.
+    fn of_task(&self, group: &Group, at: usize) -> String {
+        let title = title(&group.name, group.tasks.label(at));
+        self.with_place(group, title, group.tasks.place(at))
+    }
+
+    /// The title of a group: that of its task, if it has one.
+    fn of_group(&self, group: &Group) -> String {
+        let tasks = &group.tasks;
+        if tasks.len == 1 {
+            return self.of_task(group, 0);
+        }
+        let place = tasks.place(0);
+        let is_one = (1..tasks.len).all(|at| tasks.place(at) == place);
+        let place = place.filter(|_| is_one);
+        self.with_place(group, group.name.clone(), place)
+    }
+
+    fn with_place(&self, group: &Group, title: String, place: Option<usize>) -> String {
+        let place = place.filter(|_| self.shared.contains(&*group.name));
+        match place.and_then(|at| self.view.places.get(at)) {
+            Some(place) => {
+                // The line is enough.
+                let line = place.rsplit_once(':').map_or(&**place, |(line, _)| line);
+                format!("{title} (spawned at {line})")
+            }
+            None => title,
+        }
+    }
 }
 
 fn groups(view: &View) -> Table {
+    let titles = Titles::of(view);
     let mut table = Table::new(&[
         ("", Align::Left),
         ("TASKS", Align::Right),
@@ -156,7 +227,7 @@ fn groups(view: &View) -> Table {
                 group.tasks.len.to_string(),
                 state(group),
                 group.longest_ms().map_or_else(|| "-".to_owned(), human_ms),
-                group.name.clone(),
+                titles.of_group(group),
                 waits_for(group),
             ],
         );
@@ -165,6 +236,7 @@ fn groups(view: &View) -> Table {
 }
 
 fn each(view: &View) -> Table {
+    let titles = Titles::of(view);
     let mut table = Table::new(&[
         ("", Align::Left),
         ("ID", Align::Right),
@@ -182,7 +254,6 @@ fn each(view: &View) -> Table {
         for at in 0..tasks.len {
             let number = |value: Option<&u64>| value.map_or_else(String::new, u64::to_string);
             let waited = tasks.waited_ms.get(at).copied().flatten();
-            let label = tasks.label.get(at).and_then(Option::as_deref);
             table.row(
                 marked,
                 vec![
@@ -196,10 +267,7 @@ fn each(view: &View) -> Table {
                         .copied()
                         .map_or_else(String::new, human_ms),
                     number(tasks.polls.get(at)),
-                    match label {
-                        Some(label) => format!("{} \"{label}\"", group.name),
-                        None => group.name.clone(),
-                    },
+                    titles.of_task(group, at),
                     waits_for.clone(),
                 ],
             );
@@ -221,6 +289,7 @@ fn waits_for(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Column;
     use crate::document::tests::example;
 
     #[test]
@@ -234,11 +303,40 @@ mod tests {
             groups(&view).text(Paint::none()),
             concat!(
                 "   TASKS  STATE      LONGEST  TASK             WAITS FOR\n",
-                "!      1  suspended     4.0s  shop::reconnect  has no waker registered: \
-                 shop::reconnect at src/db.rs:7\n",
+                "!      1  suspended     4.0s  shop::reconnect  registered no waker in this poll: \
+                 shop::reconnect (fn at src/db.rs:7)\n",
                 "       3  suspended     2.0s  shop::order      tokio::sync::Mutex::lock in \
                  shop::order at src/main.rs:42 and 1 more\n",
             )
+        );
+    }
+
+    #[test]
+    fn a_group_of_one_task_has_its_label_and_tasks_of_one_name_their_places() {
+        let mut view = example();
+        let mut other = view.groups[0].clone();
+        view.groups[0].tasks.label = Column::All(Some("main".to_owned()));
+        view.groups[0].tasks.spawned_at = Column::All(Some(0));
+        other.tasks.spawned_at = Column::All(Some(1));
+        view.groups.push(other);
+        let titles = Titles::of(&view);
+        let titles: Vec<_> = view
+            .groups
+            .iter()
+            .map(|group| titles.of_group(group))
+            .collect();
+        assert_eq!(
+            titles,
+            [
+                "shop::reconnect \"main\" (spawned at src/main.rs:5)",
+                "shop::order",
+                "shop::reconnect (spawned at src/main.rs:6)",
+            ]
+        );
+        let text = each(&view).text(Paint::none());
+        assert!(
+            text.contains("shop::reconnect (spawned at src/main.rs:6)"),
+            "{text}"
         );
     }
 

@@ -9,6 +9,7 @@ use hyper::Uri;
 use crate::args::Target;
 use crate::failure::Failure;
 use crate::find;
+use crate::output::visible;
 
 /// Somebody who answers HTTP.
 #[derive(Clone, Debug)]
@@ -92,7 +93,7 @@ impl fmt::Display for Server {
         match (&self.at, self.process) {
             (_, Some(process)) => write!(f, "process {process}"),
             (At::Tcp(..), None) => write!(f, "http://{}{}", self.authority(), self.prefix),
-            (At::Unix(path), None) => write!(f, "{}", path.display()),
+            (At::Unix(path), None) => write!(f, "{}", visible(&path.display().to_string())),
         }
     }
 }
@@ -115,7 +116,7 @@ fn parse(address: &str) -> Result<(At, String), String> {
     if address.starts_with("https:") {
         return Err(format!(
             "`{address}` is not spoken to: tasktrace speaks plain HTTP, so go through a tunnel such as \
-             ssh -L 6669:localhost:6669 HOST"
+             ssh -L 6670:localhost:6670 HOST"
         ));
     }
     let address = match address.contains("://") {
@@ -145,7 +146,7 @@ mod tests {
     fn addresses() {
         let tcp = |host: &str, port| At::Tcp(host.to_owned(), port);
         for (address, at, prefix) in [
-            ("http://127.0.0.1:6669", tcp("127.0.0.1", 6669), ""),
+            ("http://127.0.0.1:6670", tcp("127.0.0.1", 6670), ""),
             ("http://localhost:80/", tcp("localhost", 80), ""),
             ("http://host/debug/tasks/", tcp("host", 80), "/debug/tasks"),
             ("host:1/a", tcp("host", 1), "/a"),

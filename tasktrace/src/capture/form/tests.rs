@@ -106,6 +106,22 @@ fn many_frames() {
 }
 
 #[test]
+fn times_in_steps_are_told_of_all_frames_however_many_are_held() {
+    let step = STEP.as_nanos() as u64;
+    for count in [FEW / 2, FEW] {
+        let frames: Vec<_> = (0..count as u64).map(|at| (at, &ONE, 1, Some(1))).collect();
+        let trace = RawTrace::snapshot(&task(1), &live(5, &frames));
+        let now = Now(100 * step);
+        let times = Times::in_steps(trace.form(), now, |at| 1 + at as u32, |at| 51 + at as u32);
+        for at in 0..count as u64 {
+            let ago = |begun: u64| Duration::from_nanos((100 - begun) * step);
+            assert_eq!(times.get(at as usize), ago(at));
+            assert_eq!(times.get(count + at as usize), ago(50 + at));
+        }
+    }
+}
+
+#[test]
 fn steps_of_time() {
     let step = STEP.as_nanos() as u64;
     let now = Now(3 * step + 5);

@@ -4,12 +4,14 @@
 //! polls it. The thread is sent a signal. The handler copies what there is to be known: the registers
 //! at the interruption, the stack from there up to the task, and which tasks and frames are being
 //! polled. It calls nothing that allocates, locks, blocks or looks up symbols, reads memory through a
-//! system call that fails where there is none, and leaves `errno` as it was. *Measured,* the thread is
+//! system call that fails where there is none, and leaves `errno` as it was. It runs on an alternate stack that
+//! the thread was given [beforehand](make_room), because how much is left of its own is not known; and
+//! it looks how much is left of that before it does anything. *Measured,* the thread is
 //! stopped for 14 µs with a stack of 4 KiB, 20 µs with 64 KiB, and 43 µs with 256 KiB. It is the asker
 //! who walks the copy, however long that takes.
 //!
 //! (To walk in the handler would be as good when the unwind tables are in the caches. When they are
-//! not, it was *measured* to take 3.5 ms, and it needs 8 KiB of the interrupted stack; and what the
+//! not, it was *measured* to take 3.5 ms, and it needs 8 KiB of stack; and what the
 //! tables say of a stack that is switched in the middle of a poll would be read blindly.)
 //!
 //! * [`handshake`]: the protocol between the asker and the handler.
@@ -39,8 +41,9 @@ use std::time::{Duration, Instant};
 
 use super::draft::Draft;
 use super::live::{Around, Marker, Surroundings};
-use super::record::{LeafKind, Recorder};
+use super::record::Recorder;
 use crate::origin::Identity;
+use crate::os::signal_stack::SignalStack;
 use crate::unwind::{Interrupted, Mark};
 
 pub use linux::set_sample_signal;
@@ -128,6 +131,9 @@ pub enum NoSample {
     NoResponse(Duration),
     /// Threads were being interrupted for somebody else all the time.
     Busy,
+    /// The time for the dump was over before it was the turn of the thread. There are very many threads in the
+    /// middle of polls, or there was little time.
+    NoTime,
     /// The thread has ended, or its poll has.
     Over,
     /// The poll is suspended on a stack of its own, that of a coroutine, while its thread does other
@@ -135,6 +141,9 @@ pub enum NoSample {
     OtherStack,
     /// The system refuses what it takes.
     Refused,
+    /// The thread has no room for a signal handler: no alternate stack, or too little left of it. See
+    /// [`set_sample_signal`](crate::set_sample_signal).
+    NoRoom,
 }
 
 impl fmt::Display for NoSample {
@@ -152,19 +161,29 @@ impl fmt::Display for NoSample {
                 write!(f, "its thread did not handle a signal within {waited:.1?}")
             }
             Self::Busy => f.write_str("other threads were being interrupted all the time"),
+            Self::NoTime => f.write_str("the time for the dump was over before its turn"),
             Self::Over => f.write_str("its poll has ended"),
             Self::OtherStack => f.write_str("its poll is suspended, on a stack of its own"),
             Self::Refused => f.write_str(
                 "the system does not let a process interrupt its threads, or read its own stacks",
             ),
+            Self::NoRoom => f.write_str(
+                "its thread has too little room for a signal handler: see `set_sample_signal`",
+            ),
         }
     }
 }
 
-/// Interrupts a thread, by the number that the system knows it by. `identify` tells what a task is
+/// Gives the calling thread room to be interrupted, for as long as that is kept. `None` if there is none.
+pub(crate) fn make_room() -> Option<SignalStack> {
+    linux::make_room()
+}
+
+/// Interrupts a thread, by the number that the system knows it by, if it [has room](make_room). `identify` tells what a task is
 /// known by.
 pub(crate) fn sample(
     thread: u64,
+    has_room: bool,
     collect: Collect,
     identify: impl Fn(u64) -> Option<Identity>,
     deadline: Instant,
@@ -173,7 +192,7 @@ pub(crate) fn sample(
         tasks,
         scopes,
         recorder,
-    } = linux::sample(thread, collect, deadline)?;
+    } = linux::sample(thread, has_room, collect, deadline)?;
     let scopes = scopes.into_iter();
     Ok(Sample {
         tasks,
@@ -214,7 +233,7 @@ impl Sample {
         let mark = self.tasks.get(&task).ok_or(NoSample::Over)?;
         let mark = mark.ok_or(NoSample::OtherStack)?;
         let recorder = &mut self.recorder;
-        Ok(recorder.record_alone(mark, LeafKind::Sampled, &self.surroundings))
+        Ok(recorder.record_interrupted(mark, &self.surroundings))
     }
 }
 
@@ -240,3 +259,34 @@ impl Seen {
         })
     }
 }
+/// The signals that are recommended.
+const USABLE: &str = "SIGURG or SIGWINCH";
+
+/// Why [`set_sample_signal`](crate::set_sample_signal) refuses a signal, and what to use instead.
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// # {
+/// let error = tasktrace::set_sample_signal(Some(15)).unwrap_err();
+/// assert!(error.to_string().starts_with("SIGTERM cannot be used"));
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SampleSignalError {
+    /// The number of the signal.
+    pub signal: i32,
+}
+
+impl fmt::Display for SampleSignalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} cannot be used to sample tasks, because it does not exist or means something to the program: use \
+             {USABLE}",
+            crate::os::signal::name(self.signal)
+        )
+    }
+}
+
+impl std::error::Error for SampleSignalError {}

@@ -41,7 +41,7 @@ impl Craft for Numbered {
         self.looks.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn make(&self, sight: &usize, order: &Order) -> (Order, usize) {
+    fn make(&self, sight: &usize, order: &Order, _: &dyn Fn() -> bool) -> (Order, usize) {
         self.makes.fetch_add(1, Ordering::Relaxed);
         (*order, *sight)
     }
@@ -164,4 +164,89 @@ fn a_panic_is_told_and_the_next_one_is_served() {
     assert_eq!(wait(gate.order((13, 'a'))), Err(Unmade::Failed));
     go_on.send(()).unwrap();
     assert_eq!(wait(gate.order((1, 'a'))), Ok(((1, 'a'), 1)));
+}
+
+/// Looks, and then makes, for as long as somebody waits for it, unless that is said to be done.
+struct Endless {
+    done: AtomicUsize,
+    begun: Sender<&'static str>,
+}
+
+impl Craft for Endless {
+    type Order = Order;
+    type Subject = u8;
+    type Sight = ();
+    type Product = usize;
+
+    fn subject(order: &Order) -> u8 {
+        order.0
+    }
+
+    fn look(&self, order: &Order, _: &dyn Fn() -> bool) {
+        self.begun.send("look").unwrap();
+        while order.1 == 'l' && !crate::sync::is_unwanted() {
+            thread::yield_now();
+        }
+    }
+
+    fn make(&self, (): &(), order: &Order, is_wanted: &dyn Fn() -> bool) -> usize {
+        self.begun.send("make").unwrap();
+        while order.1 == 'm' && is_wanted() {
+            thread::yield_now();
+        }
+        self.done.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn work_is_given_up_once_no_requester_waits() {
+    let (begun, begins) = channel();
+    let craft = Endless {
+        done: AtomicUsize::new(0),
+        begun,
+    };
+    let width = Width {
+        looks: 1,
+        orders: 8,
+    };
+    let gate = Gate::new("endless", width, craft);
+    let begins = || begins.recv_timeout(LONG).unwrap();
+
+    let looking = gate.order((1, 'l'));
+    assert_eq!(begins(), "look");
+    drop(looking);
+
+    // An order of the same subject would join the look, so this is one of another subject.
+    let making = gate.order((2, 'm'));
+    assert_eq!((begins(), begins()), ("look", "make"));
+    // It is another form of the same subject, but that was looked at already.
+    let after = gate.order((2, 'a'));
+    drop(making);
+
+    assert_eq!((begins(), begins()), ("look", "make"));
+    assert_eq!(wait(after), Ok(1));
+}
+
+#[test]
+fn a_request_that_comes_while_work_is_given_up_starts_it_anew() {
+    let (begun, begins) = channel();
+    let craft = Endless {
+        done: AtomicUsize::new(0),
+        begun,
+    };
+    let width = Width {
+        looks: 1,
+        orders: 8,
+    };
+    let gate = Gate::new("endless", width, craft);
+    let making = gate.order((1, 'm'));
+    assert_eq!(begins.recv_timeout(LONG).unwrap(), "look");
+    assert_eq!(begins.recv_timeout(LONG).unwrap(), "make");
+    drop(making);
+    // It may come before or after it was noticed that the other has gone. If before, it is the same.
+    let same = gate.order((1, 'm'));
+    let other = gate.order((2, 'a'));
+    thread::yield_now();
+    drop(same);
+    assert!(wait(other).is_ok());
 }

@@ -76,13 +76,24 @@ class App {
     this.chips();
     this.wrong();
     const { name, pid } = this.view.process;
-    const { untraced } = this.view.doc;
+    const { untraced, untraced_text: note } = this.view.doc;
     byId("program").textContent = `${visible(name)} · ${pid}${untraced > 0 ? ` · ${plural(untraced, "task")} not traced` : ""}`;
+    byId("untraced").textContent = note ?? "";
+    byId("untraced").hidden = !note;
+    this.ended(this.view.doc.ended ?? []);
     document.title = `${visible(name)} – tasktrace`;
     for (const link of document.querySelectorAll("[data-file]")) {
       link.href = `${BASE}${link.dataset.file}?capture=${this.settings.capture}`;
       link.download = `${name.replace(/[^\w.-]+/g, "-")}-${pid}.${link.dataset.file}`;
     }
+  }
+
+  /** The last tasks that panicked, or were dropped before they had ended. */
+  ended(lines) {
+    const details = byId("ended");
+    details.hidden = lines.length === 0;
+    details.querySelector("summary").textContent = `${plural(lines.length, "task")} ended before their time`;
+    details.querySelector("ul").replaceChildren(...lines.map((line) => el("li", {}, visible(line))));
   }
 
   /** Shows what is chosen. */

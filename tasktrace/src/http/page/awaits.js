@@ -91,7 +91,7 @@ class AwaitsView {
     else {
       const group = view.group(task);
       const label = view.label(task);
-      nodes.push(el("span", { class: "name" }, pathOf(group.name), label === null ? null : " ", label === null ? null : el("span", { class: "label" }, cut(quote(label)))));
+      nodes.push(el("span", { class: "name" }, ...titleOf(group.name, label === null ? null : cut(quote(label)))));
       if (line.closes) nodes.push(el("span", { class: "wrong-state" }, "↻ deadlock: it is above"));
       else if (line.isAgain) nodes.push(el("span", { class: "dim" }, "shown above"));
       else {

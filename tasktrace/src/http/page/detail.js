@@ -9,6 +9,7 @@ class Detail {
     this.app = app;
     this.element = byId("detail");
     this.wide = false;
+    this.unfolded = false;
     this.element.addEventListener("click", (event) => {
       const target = event.target.closest("[data-task], [data-do]");
       if (!target) return;
@@ -17,6 +18,9 @@ class Detail {
       else if (target.dataset.do === "copy") app.copy();
       else if (target.dataset.do === "more") {
         this.wide = true;
+        this.update();
+      } else if (target.dataset.do === "unfold") {
+        this.unfolded = true;
         this.update();
       } else if (target.dataset.do === "list") app.find(target.dataset.query);
     });
@@ -28,7 +32,7 @@ class Detail {
     document.body.classList.toggle("has-detail", selected !== null);
     if (selected === null || !view) return;
     const keep = this.shown === selected ? this.element.scrollTop : 0;
-    if (this.shown !== selected) this.wide = false;
+    if (this.shown !== selected) this.wide = this.unfolded = false;
     const found = this.find(view, selected);
     if (found === null) {
       // What was known of it stays.
@@ -119,9 +123,7 @@ class Detail {
   }
 
   title(group, label) {
-    const title = el("p", { class: "title" }, pathOf(group.name));
-    if (label !== null) title.append(" ", el("span", { class: "label" }, quote(label)));
-    return title;
+    return el("p", { class: "title" }, ...titleOf(group.name, label === null ? null : quote(label)));
   }
 
   complaint(view, urgency, id) {
@@ -161,7 +163,7 @@ class Detail {
       const place = el("span", { class: "wait-where" });
       if (function_ !== null) place.append("in ", visible(splitPath(function_.name)[1]), " ");
       const at = placeOf(where);
-      if (at !== "") place.append("at ", el("b", {}, visible(at)));
+      if (at !== "") place.append(el("b", {}, visible(atPlace(where, at))));
       item.append(place);
       const remark = remarkOf(group, frame, member);
       if (remark !== "") item.append(el("span", { class: "remark" }, remark));
@@ -179,7 +181,7 @@ class Detail {
   tree(group, member) {
     if (group.frames.length === 0) return [];
     const most = this.wide ? 20_000 : FIRST_LINES;
-    const all = treeLines(group, most + 1);
+    const all = treeLines(group, most + 1, this.unfolded);
     const lines = all.slice(0, most).map((line) => {
       const { frame, depth, guides, isLast, all } = line;
       const lead = depth === 0 ? "╼ " : ` ${guides}${isLast ? "└╼ " : "├╼ "}`;
@@ -191,11 +193,13 @@ class Detail {
       const labels = labelsOf(group, line, member);
       if (labels !== "") item.append(" ", el("span", { class: "label" }, labels));
       const place = placeOf(frame);
-      if (place !== "") item.append(" ", el("span", { class: "place" }, visible(place)));
+      if (place !== "") item.append(" ", el("span", { class: "place" }, visible(frame.lineIs in LINE_WORDS ? atPlace(frame, place) : place)));
       const age = all.length > 1 ? "" : ageOf(group, frame, member);
       if (age !== "") item.append(" ", el("span", { class: "frame-age" }, age));
       const remark = remarkOf(group, frame, member);
       if (remark !== "") item.append(" ", el("span", { class: "remark" }, remark));
+      const hidden = hiddenText(line.hidden);
+      if (hidden !== "") item.append(" ", el("button", { type: "button", class: "link", "data-do": "unfold", title: "Show all frames of libraries" }, hidden));
       return item;
     });
     const nodes = [el("h3", {}, "Tree"), el("ol", { class: "tree", id: "tree" }, ...lines)];

@@ -52,7 +52,8 @@ function flameOf(view, found, weight) {
     const flames = [];
     for (const frame of group.frames) {
       const parent = frame.parent === null ? root : flames[frame.parent];
-      const place = frame.file === null ? "" : `${frame.file}:${frame.line ?? ""}`;
+      const line = frame.file === null ? "" : `${frame.file}:${frame.line ?? ""}`;
+      const place = line === "" || !(frame.lineIs in LINE_WORDS) ? line : `${LINE_WORDS[frame.lineIs]} ${line}`;
       flames.push(grow(parent, frame.name || "(unknown function)", place, frame.wait !== null, values[frame.at]));
       if (frame.parent === null) root.value += values[frame.at];
     }

@@ -64,10 +64,9 @@ class TaskList {
     const only = count === 1 ? (members?.[0] ?? 0) : null;
     const isUnfolded = this.unfolded.has(group.id);
     const task = only === null ? null : group.first + only;
-    const name = el("span", { class: "name" }, pathOf(group.name));
     const label = group.label(only ?? 0);
-    if (label !== null) name.append(" ", el("span", { class: "label" }, cut(quote(label))));
-    if (label !== null && only === null && Array.isArray(group.tasks.label)) name.append(el("span", { class: "dim" }, " and others"));
+    const others = label !== null && only === null && Array.isArray(group.tasks.label) ? el("span", { class: "dim" }, " and others") : null;
+    const name = el("span", { class: "name" }, ...titleOf(group.name, label === null ? null : cut(quote(label)), others));
     const isSelected = selected !== null && (selected === group.id || (task !== null && selected === view.id[task]));
     return {
       attributes: {
@@ -100,8 +99,7 @@ class TaskList {
       const labelled = label === null ? el("span", { class: "dim" }, visible(splitPath(group.name)[1])) : el("span", { class: "label" }, cut(quote(label)));
       what.append(el("span", { class: "name" }, labelled, place === null ? null : " ", place === null ? null : el("span", { class: "dim", title: visible(place) }, "spawned at ", visible(shortPlace(place)))));
     } else {
-      const name = el("span", { class: "name" }, pathOf(group.name));
-      if (label !== null) name.append(" ", el("span", { class: "label" }, cut(quote(label))));
+      const name = el("span", { class: "name" }, ...titleOf(group.name, label === null ? null : cut(quote(label))));
       what.append(name, this.waiting(group, view.member(task)));
     }
     const urgency = view.urgency(task);
@@ -142,8 +140,9 @@ class TaskList {
     if (frame.wait === "not_polled") line.append(" ", el("span", { class: "alarm" }, "held, but not polled"));
     if (frame.wait === "no_waker") line.append(" ", el("span", { class: "alarm" }, "no waker"));
     const at = placeOf(function_ ?? frame);
+    const atShort = atPlace(function_ ?? frame, shortPlace(at));
     const where = function_ === null ? "" : `in ${splitPath(visible(function_.name))[1]} `;
-    if (at !== "") line.append(" ", el("span", { class: "dim where", title: visible(at) }, `${where}at ${visible(shortPlace(at))}`));
+    if (at !== "") line.append(" ", el("span", { class: "dim where", title: visible(at) }, `${where}${visible(atShort)}`));
     let more = -waits[0].count;
     for (const wait of waits) more += wait.count;
     if (more > 0) line.append(" ", el("span", { class: "more" }, `+${thousands(more)}`));

@@ -97,15 +97,37 @@ function pathOf(path) {
   return el("span", { class: "path" }, el("span", { class: "path-before" }, before), el("b", {}, last));
 }
 
+/** Whether a name is not the path of a type, nor a place. Types begin with a capital letter. */
+function isFunction(name) {
+  const [before, last] = splitPath(name);
+  return !name.startsWith("(") && (before === "" || !/^\p{Lu}/u.test(last));
+}
+
+/** The name of a task with its label. Where the name is not a function, the label leads. */
+function titleOf(name, quoted, others = null) {
+  if (quoted === null) return [pathOf(name)];
+  const label = el("span", { class: "label" }, quoted);
+  return isFunction(name) ? [pathOf(name), " ", label, others] : [label, others, " ", pathOf(name)];
+}
+
 /** What is enough of a path where there is little room: `Mutex::lock`, `time::sleep`. */
 function shortPath(path) {
   const [before, last] = splitPath(visible(path) || "(unknown function)");
   return before === "" ? last : `${splitPath(before.slice(0, -2))[1]}::${last}`;
 }
 
-/** Where in the source: `src/main.rs:10:5`. */
-const placeOf = (frame) =>
-  frame.file === null ? "" : [frame.file, frame.line, frame.column].filter((part) => part !== null).join(":");
+/** Where in the source: `src/main.rs:10:5`, or of a line that is not one at which it waits `src/main.rs:10`. */
+function placeOf(frame) {
+  if (frame.file === null) return "";
+  const column = frame.lineIs === "current" ? frame.column : null;
+  return [frame.file, frame.line, column].filter((part) => part !== null).join(":");
+}
+
+/** The words before a line at which a frame does not wait. */
+const LINE_WORDS = { definition: "fn at", creation: "made at" };
+
+/** As a trace has it, with the place or a short form of it: `at src/main.rs:10:5`, `(fn at src/main.rs:8)`. */
+const atPlace = (frame, place) => (frame.lineIs in LINE_WORDS ? `(${LINE_WORDS[frame.lineIs]} ${place})` : `at ${place}`);
 
 /** The end of that, which is enough for who knows the program: `src/main.rs:10:5`. */
 const shortPlace = (place) => place.split("/").slice(-2).join("/");

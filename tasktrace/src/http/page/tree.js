@@ -39,8 +39,28 @@ function fold(group, siblings) {
   return folded.sort((one, other) => one.frame.at - other.frame.at);
 }
 
-/** The lines of a tree, each before its children: at most so many, and how many are left out. */
-function treeLines(group, most) {
+/** The functions of libraries below a frame that are not told: how many, of which crates, and the last of them. */
+function hiddenBelow(frame) {
+  const hidden = { count: 0, crates: new Set(), last: frame };
+  while (hidden.last.children.length === 1 && hidden.last.children[0].isFolded) {
+    hidden.last = hidden.last.children[0];
+    hidden.count++;
+    const crate = hidden.last.name.match(/^(\w+)::/)?.[1];
+    if (crate !== undefined && !["alloc", "core", "std"].includes(crate)) hidden.crates.add(crate);
+  }
+  return hidden;
+}
+
+/** `… 9 frames in reqwest, tower, hyper_util`, or nothing. */
+function hiddenText({ count, crates }) {
+  if (count === 0) return "";
+  const few = 5;
+  const named = [...crates].slice(0, few).join(", ") + (crates.size > few ? ` and ${crates.size - few} more` : "");
+  return `… ${count} frames${named === "" ? "" : ` in ${visible(named)}`}`;
+}
+
+/** The lines of a tree, each before its children: at most so many. All frames are told if it is unfolded. */
+function treeLines(group, most, isUnfolded = false) {
   const lines = [];
   const extend = (frames, depth, guides) => {
     const folded = fold(group, frames);
@@ -52,10 +72,12 @@ function treeLines(group, most) {
   extend(group.roots, 0, "");
   while (pending.length > 0 && lines.length < most) {
     const line = pending.pop();
+    line.hidden = hiddenBelow(isUnfolded || line.frame.isFolded ? { children: [] } : line.frame);
+    if (line.hidden.count === 0) line.hidden.last = line.frame;
     lines.push(line);
     const deepest = 24;
     const guides = line.depth === 0 ? "" : line.depth > deepest ? line.guides : line.guides + (line.isLast ? "   " : "│  ");
-    extend(line.frame.children, line.depth + 1, guides);
+    extend(line.hidden.last.children, line.depth + 1, guides);
   }
   return lines;
 }
@@ -74,9 +96,10 @@ function labelsOf(group, { frame, all }, member) {
 
 /** What is to be said of how a leaf is waited for, beyond that it is. */
 function remarkOf(group, frame, member) {
+  if (frame.hides) return "its children have wakers of their own: #[traced] shows them";
   switch (frame.wait) {
     case "no_waker":
-      return "no waker registered: nothing can wake this task";
+      return "no waker registered in this poll: nothing can wake it, unless it kept that of an earlier one";
     case "out_of_budget":
       return "coop budget exhausted: polled again after other tasks";
     case "yielded":
@@ -105,11 +128,12 @@ function treeText(group, member, indent) {
     const labels = labelsOf(group, line, member);
     if (labels !== "") text += ` ${labels}`;
     const place = placeOf(frame);
-    if (place !== "") text += ` at ${visible(place)}`;
+    if (place !== "") text += ` ${visible(atPlace(frame, place))}`;
     const age = all.length > 1 ? "" : ageOf(group, frame, member);
     if (age !== "") text += ` (${age})`;
     const remark = remarkOf(group, frame, member);
     if (remark !== "") text += `: ${remark}`;
+    if (line.hidden.count > 0) text += ` (${hiddenText(line.hidden)})`;
     const count = Math.max(1, frame.count) * all.length;
     if (count > 1) text += ` (×${count})`;
     return text;

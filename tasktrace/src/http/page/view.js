@@ -10,14 +10,8 @@ const STATES = [
 ];
 const STATE_NAMES = Object.fromEntries(STATES);
 
-/** What may be wrong, the most urgent first: what it is called, and what it means. */
-const WRONG = {
-  in_cycle: ["deadlock", "It awaits a task that awaits it: none of them can go on."],
-  blocking: ["blocks thread", "It has been in a single poll for a second or longer. Other tasks wait for that thread in vain."],
-  no_waker: ["no waker", "It waits, but has no waker registered: nothing can wake it."],
-  holding: ["held, not polled", "It has stopped polling a future that it keeps. What that holds in turn, such as a lock, stays held."],
-  starved: ["not polled", "It is ready, but its executor has not polled it for a second or longer."],
-};
+/** What may be wrong, the most urgent first: what it is called, and what it means. The program says. */
+const WRONG = {};
 
 /** A column is a list, or the one value that all have. */
 const valueAt = (column, at) => (Array.isArray(column) ? column[at] : column);
@@ -29,6 +23,7 @@ class View {
     this.process = doc.process;
     this.asked = doc.asked === 1;
     this.total = doc.total;
+    for (const { urgency, title, meaning } of doc.wrong) WRONG[urgency] = [title, meaning];
     this.groups = doc.groups.map((group, at) => new Group(group, at, doc.places));
     // All tasks, group by group.
     this.id = new Float64Array(this.total);
@@ -144,6 +139,7 @@ class Group {
     this.name = doc.name;
     this.state = doc.state;
     this.urgency = doc.urgency;
+    this.leaves = doc.leaves;
     this.source = doc.source;
     this.tasks = doc.tasks;
     this.size = doc.tasks.len;
@@ -163,9 +159,12 @@ class Group {
       file: valueAt(columns.file, frame),
       line: valueAt(columns.line, frame),
       column: valueAt(columns.column, frame),
+      lineIs: valueAt(columns.line_is, frame),
       wait: valueAt(columns.wait, frame),
+      hides: valueAt(columns.hides, frame) === 1,
       count: valueAt(columns.count, frame),
       isResource: valueAt(columns.resource, frame) === 1,
+      isFolded: valueAt(columns.folded, frame) === 1,
       children: [],
     }));
     this.roots = [];
@@ -242,7 +241,7 @@ class Group {
     return greatest === -Infinity ? null : [least, greatest];
   }
 
-  /** The waiting lines: what is waited for, and by which line. What is held comes first. */
+  /** The waiting lines: what is waited for, and by which line. The likeliest comes first. */
   waits() {
     if (!this.known) {
       const points = this.frames.filter((frame) => frame.wait !== null);
@@ -250,8 +249,10 @@ class Group {
         const function_ = frame.isResource && frame.parent !== null ? this.frames[frame.parent] : null;
         return { frame, function_, count: Math.max(1, frame.count) };
       });
-      const order = (wait) => ["no_waker", "not_polled"].indexOf(wait.frame.wait) === -1;
-      this.known.sort((one, other) => order(one) - order(other));
+      // The program says which is the likeliest.
+      const order = new Map(this.leaves.map((at, order) => [at, order]));
+      const orderOf = ({ frame }) => order.get(frame.at) ?? order.size;
+      this.known.sort((one, other) => orderOf(one) - orderOf(other));
     }
     return this.known;
   }

@@ -20,10 +20,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where connections come from.
 pub(crate) trait Listen: Send + 'static {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
 
     /// The next one. It can be dropped, and then none is lost.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>>;
+}
+
+/// A connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Returns `true` if the client, which sends nothing more, certainly does not wait for a response either.
+    fn is_closed(&self) -> bool;
 }
 
 /// Serves who connects, until it is told to stop.
@@ -85,10 +91,7 @@ impl Open {
     }
 
     /// Serves this one, if there is room for it.
-    fn add<S>(&mut self, stream: S, service: &TasksService)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    fn add(&mut self, stream: impl Stream, service: &TasksService) {
         if !self.make_room() {
             return;
         }

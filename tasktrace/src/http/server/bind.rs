@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::accept::Listen;
+use super::accept::{Listen, Stream};
 use super::{BindError, Running, Server};
 use crate::http::service::TasksService;
 use crate::http::settings::Settings;
+use crate::os::peer;
 
 /// Listens at the first of these addresses that can be had.
 pub(in crate::http) fn bind(
@@ -51,5 +52,13 @@ impl Listen for TcpListener {
         // What is written is written at once, whatever has been read.
         let _ = stream.set_nodelay(true);
         Ok(stream)
+    }
+}
+
+impl Stream for TcpStream {
+    fn is_closed(&self) -> bool {
+        let addresses = self.local_addr().ok().zip(self.peer_addr().ok());
+        peer::has_hung_up(self)
+            || addresses.is_some_and(|(local, peer)| peer::is_closed_here(local, peer))
     }
 }

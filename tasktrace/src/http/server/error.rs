@@ -12,7 +12,7 @@ use crate::http::auth::SHORTEST;
 /// ```
 /// use tasktrace::http::{self, BindError};
 ///
-/// let error = http::serve("0.0.0.0:6669").unwrap_err();
+/// let error = http::serve("0.0.0.0:6670").unwrap_err();
 /// assert!(matches!(error, BindError::NotLoopback { .. }));
 /// ```
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod timer;
 
 use std::io::Result;
 use std::net::SocketAddr;
+use std::process;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::{fmt, io as std_io};
@@ -24,7 +25,7 @@ use tokio::sync::oneshot;
 
 use super::service::TasksService;
 use crate::os;
-pub(crate) use accept::Listen;
+pub(crate) use accept::{Listen, Stream};
 pub(super) use bind::bind;
 pub use error::BindError;
 
@@ -81,6 +82,8 @@ pub(crate) struct Running {
     /// `None` if nobody will tell it.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// The process that it is a thread of.
+    process: u32,
 }
 
 impl Running {
@@ -126,6 +129,7 @@ impl Running {
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
+            process: process::id(),
         })
     }
 
@@ -140,6 +144,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // A child of `fork` has a copy of this, but no such thread.
+        if self.process != process::id() {
+            std::mem::forget((self.stop.take(), self.thread.take()));
+            return;
+        }
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

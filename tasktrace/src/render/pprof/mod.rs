@@ -21,9 +21,11 @@ pub(crate) use self::go::GoEmpty;
 use self::message::{Label, Mapping, Sample, ValueType};
 use self::table::{PROGRAM, Tables};
 use super::folded::nanos;
-use super::weigh::{self, Scales, Seen, Way};
+use super::untraced;
+use super::weigh::{self, LEFT_OUT, Scales, Seen, Way};
 use crate::dump::Dump;
 use crate::profile::{Profile, Stack};
+use crate::sync::is_unwanted;
 use crate::trace::Wait;
 
 /// So many samples are in memory at a time. Their number is not bounded, but what they refer to is by
@@ -52,8 +54,7 @@ impl Dump {
     /// # }
     /// ```
     pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
-        let untraced = self.untraced().filter(|untraced| *untraced > 0);
-        let untraced = untraced.map(|untraced| format!("{untraced} more tasks are not traced"));
+        let untraced = untraced::sentences(self);
         let about = About {
             types: [("tasks", "count"), ("waited", "nanoseconds")],
             default_type: "tasks",
@@ -128,7 +129,7 @@ pub(super) fn write<'a>(
     let mut tables = Tables::new();
     let mut scales = Scales::default();
     let mut batch = message::Profile::default();
-    for seen in all {
+    for seen in all.take_while(|_| !is_unwanted()) {
         let labels = labels(&mut tables, &seen);
         scales.weigh(&seen, |way| {
             batch.sample.push(sample(&mut tables, &seen, &way, &labels));
@@ -162,8 +163,13 @@ pub(super) fn write<'a>(
 
 fn sample(tables: &mut Tables, seen: &Seen<'_>, way: &Way<'_>, labels: &[Label]) -> Sample {
     // The leaf first.
-    let frames = way.frames.iter().rev();
-    let mut location_id: Vec<u64> = frames.map(|frame| tables.frame(frame)).collect();
+    let mut location_id = Vec::with_capacity(way.frames.len() + 1);
+    for (at, frame) in way.frames.iter().enumerate().rev() {
+        location_id.push(tables.frame(frame));
+        if way.cut == Some(at) {
+            location_id.push(tables.name(LEFT_OUT));
+        }
+    }
     if location_id.is_empty() {
         location_id.push(tables.name(seen.name));
     }

@@ -159,7 +159,10 @@ fn the_types_of_samples() {
         .iter()
         .map(|at| text(&profile, *at))
         .collect();
-    assert_eq!(comments, ["12 more tasks are not traced"]);
+    assert_eq!(
+        comments,
+        ["12 more tokio tasks on this runtime are not traced"]
+    );
     assert!(profile.time_nanos > 0);
     // A task of which nothing else is known.
     assert_eq!(stack(&profile, &profile.sample[0]), ["app::serve :0:0"]);

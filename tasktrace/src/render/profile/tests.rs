@@ -31,7 +31,8 @@ fn example() -> Profile {
 #[test]
 fn as_text() {
     let expected = "\
-8.0s waited by up to 3 tasks in 4.0s: 4 samples, 10 skipped, 0.4% of a core
+8.0s waited by up to 3 tasks in 4.0s: 4 samples, 0.4% of a core
+10 more samples were due, but left out to spare the processor: with so few samples the times are rough, so let the profile take longer
 
 7.0s (87.5%) app::worker, suspended: 1.8 tasks on average
   ╼ app::worker at src/main.rs:1:5
@@ -72,7 +73,8 @@ app::worker;lock 7
 fn nothing_is_known_without_samples() {
     assert_eq!(
         profile([]).to_string(),
-        "nothing is known of these 0ns: no samples, 10 skipped, 0.0% of a core"
+        "nothing is known of these 0ns: no samples, 0.0% of a core\n\
+         10 more samples were due, but left out to spare the processor: with so few samples the times are rough, so let the profile take longer"
     );
     assert_eq!(profile([]).folded(Weight::Waited).to_string(), "");
 }

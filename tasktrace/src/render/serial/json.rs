@@ -127,6 +127,7 @@ impl Layout {
 /// How deep values are nested depends on their types, not on what is in them, so it may recurse.
 fn value(f: &mut fmt::Formatter<'_>, layout: Layout, it: &Value<'_>) -> fmt::Result {
     match it {
+        Value::Bool(it) => write!(f, "{it}"),
         Value::Number(number) => write!(f, "{number}"),
         Value::Text(text) => string(f, text),
         Value::Optional(None) => f.write_str("null"),

@@ -28,7 +28,7 @@ impl<'a> From<&'a Process<'a>> for Value<'a> {
             "pid": process.pid,
             "age_ns": process.age,
             "tasks": process.dump.len(),
-            "untraced": process.dump.untraced(),
+            "untraced": process.dump.untraced_total(),
         })
     }
 }

@@ -63,6 +63,7 @@ as_described! {
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::Bool(it) => serializer.serialize_bool(*it),
             Self::Number(number) => serializer.serialize_u64(*number),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Optional(None) => serializer.serialize_none(),

@@ -8,9 +8,9 @@ use serde_json::Value as Read;
 
 use super::value::{List, Object, Value};
 use crate::dump::sample::{dump, id, secs, some_time, task};
-use crate::dump::{Dump, Hang, Source, Stage, Why};
+use crate::dump::{Dump, EndedTask, Hang, Source, Stage, Why};
 use crate::task::{NoAnswer, NoSample, TraceError};
-use crate::trace::{Frame, Missing, Notes, Trace, Wait};
+use crate::trace::{Frame, LineIs, Missing, Notes, Trace, Wait};
 
 /// A dump with everything that there can be in one.
 fn example() -> Dump {
@@ -28,7 +28,10 @@ fn example() -> Dump {
 
     let held = Frame::sample("app::store", 20)
         .aged(8.0)
-        .with_children([Frame::sample("tokio::time::sleep", 447).waiting(Wait::Suspended)])
+        .with_line(LineIs::Definition)
+        .with_children([Frame::sample("shard", 12)
+            .with_line(LineIs::Creation)
+            .waiting(Wait::Suspended)])
         .held(5.0);
     let load = Frame::sample("app::load", 30)
         .with_label("key")
@@ -68,9 +71,11 @@ fn example() -> Dump {
         NoSample::SignalBlocked,
         NoSample::NoResponse(secs(0.5)),
         NoSample::Busy,
+        NoSample::NoTime,
         NoSample::OtherStack,
         NoSample::Over,
         NoSample::Refused,
+        NoSample::NoRoom,
     ];
     let no_sample = (10..).zip(no_sample);
 
@@ -86,7 +91,12 @@ fn example() -> Dump {
         sampled,
     ];
     tasks.extend(no_sample.map(|(id, reason)| refused(id, TraceError::NoSample(reason))));
-    Dump::new(tasks, Some(12)).taken_at(some_time())
+    tasks.push(refused(20, TraceError::OwnWakers));
+    let dump = Dump::new(tasks, Some(12)).taken_at(some_time());
+    dump.with_ended(vec![
+        EndedTask::sample(30, Some("connection lost")),
+        EndedTask::sample(31, None),
+    ])
 }
 
 /// Compares a file in `schema/` with what is written. With `TASKTRACE_BLESS=1`, it is written anew.
@@ -276,6 +286,8 @@ mod serialised {
         assert_eq!(json(&TaskId::from_number(u64::MAX)), u64::MAX);
         assert_eq!(json(&NoAnswer::Running), "running");
         assert_eq!(json(&Wait::OutOfBudget), "out_of_budget");
+        assert_eq!(json(&TraceError::OwnWakers)["kind"], "own_wakers");
+        assert_eq!(json(&TraceError::NoRoom)["kind"], "no_room");
         assert_eq!(json(&Source::Capture), json!({ "kind": "capture" }));
         assert_eq!(json(&TraceError::Finished)["kind"], "finished");
     }

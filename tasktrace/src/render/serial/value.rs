@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// A part of a document: an object or a list, or what is in one.
 pub(super) enum Value<'a> {
+    Bool(bool),
     Number(u64),
     Text(Cow<'a, str>),
     /// What can be missing. There are formats that tell what is there from what always is.
@@ -50,6 +51,12 @@ impl<'a> List<'a> {
 
     pub(super) fn elements(&self) -> Elements<'a> {
         (self.elements)()
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(it: bool) -> Self {
+        Self::Bool(it)
     }
 }
 

@@ -22,11 +22,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::group::{self, Group, Member};
 use super::super::out::Detail;
-use super::super::urgency::Urgency;
 use super::super::walk::{Step, walk};
-use super::super::{header, shape};
+use super::super::{ended, header, shape, untraced};
 use super::value::{List, Object, Value};
-use super::{missing_word, state_word, wait_word};
+use super::{line_word, missing_word, state_word, wait_word};
+use crate::diagnosis::{Urgency, order_of_leaves};
 use crate::dump::{Dump, Forest, TaskDump};
 use crate::symbol::Paths;
 use crate::task::{TaskId, TaskState};
@@ -81,6 +81,8 @@ struct View<'a> {
     roots: Vec<usize>,
     /// Where tasks were spawned.
     places: Vec<&'static Location<'static>>,
+    /// A line for each task that is no more.
+    ended: Vec<String>,
     paths: Paths,
 }
 
@@ -91,6 +93,7 @@ struct Shown<'a> {
     /// What tells its tasks from each other.
     labels: Vec<Option<&'a str>>,
     live: Vec<Live<'a>>,
+    leaves: Vec<usize>,
 }
 
 impl<'a> Shown<'a> {
@@ -104,6 +107,7 @@ impl<'a> Shown<'a> {
         });
         Self {
             labels: labels.collect(),
+            leaves: order_of_leaves(group.first().tree()),
             id,
             group,
             live,
@@ -131,6 +135,7 @@ impl<'a> View<'a> {
                 .filter(|at| !forest.task(*at).awaits().is_empty())
                 .collect(),
             places: places.into_iter().collect(),
+            ended: ended::lines(forest.dump()),
             paths: Paths::new(),
         }
     }
@@ -177,7 +182,9 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
             "took_ms": millis(about.took),
             "asked": u32::from(about.asked),
             "total": dump.len(),
-            "untraced": dump.untraced(),
+            "untraced": dump.untraced_total(),
+            "untraced_text": untraced::note(dump, view.awaits_handle()),
+            "ended": List::new(view.ended.len(), move || view.ended.iter().map(String::as_str)),
             "missing": view.missing(),
             // Each task awaits the next, and the last the first.
             "cycles": List::new(cycles.len().min(MOST_CYCLES), move || {
@@ -189,6 +196,17 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
             "places": List::new(view.places.len(), move || {
                 view.places.iter().map(|place| view.text_of(place))
             }),
+            // The findings, the most urgent first: their titles, and their meanings.
+            "wrong": List::new(Urgency::MARKED.len(), || {
+                Urgency::MARKED.iter().filter_map(|urgency| {
+                    let words = urgency.words()?;
+                    Some(object!("Wrong", {
+                        "urgency": urgency.word(),
+                        "title": words.title,
+                        "meaning": words.meaning,
+                    }))
+                })
+            }),
             "groups": List::new(view.groups.len(), move || {
                 view.groups.iter().map(move |shown| view.group(shown))
             }),
@@ -197,9 +215,18 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
 }
 
 impl<'a> View<'a> {
+    fn awaits_handle(&self) -> bool {
+        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree());
+        trees.any(untraced::awaits_handle)
+    }
+
     fn group(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
         let Shown {
-            id, group, live, ..
+            id,
+            group,
+            live,
+            leaves,
+            ..
         } = shown;
         let tree = group.first().tree();
         let first = group.first();
@@ -208,11 +235,14 @@ impl<'a> View<'a> {
             "id": id.as_str(),
             "name": first.task.name(),
             "state": state_word(first.task.state()),
-            "urgency": word(group.urgency),
+            "urgency": group.urgency.word(),
+            "complaint": complaint(group),
             "source": first.task.source(),
             "leaves_not_recorded": notes.dropped,
             "wakers_of_other_threads": notes.elsewhere,
             "frames": frames(&tree.frames),
+            // The likeliest first.
+            "leaves": List::new(leaves.len(), move || leaves.iter().map(|at| *at as u64)),
             "tasks": self.tasks(shown),
             "live": List::new(live.len(), move || live.iter().map(|live| live.value(&shown.labels))),
         })
@@ -242,7 +272,7 @@ impl<'a> View<'a> {
             "spawned_at": column(members, place),
             "parent": column(members, |it| it.task.parent().map(TaskId::get)),
             "thread": column(members, thread),
-            "urgency": column(members, |it| word(it.urgency)),
+            "urgency": column(members, |it| it.standing.urgency.word()),
             // Which member, and whom it awaits.
             "awaits": List::new(awaiting().count(), move || {
                 awaiting().map(|(at, it)| {
@@ -269,8 +299,12 @@ fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
         "file": frame_column(all, |step| step.frame.file()),
         "line": frame_column(all, |step| step.frame.line()),
         "column": frame_column(all, |step| step.frame.column()),
+        "line_is": frame_column(all, |step| line_word(step.frame.line_is())),
         "wait": frame_column(all, |step| step.frame.wait().map(|wait| wait_word(&wait))),
         "count": frame_column(all, |step| step.frame.count()),
+        // Set if there are children which are not shown.
+        "hides": frame_column(all, |step| u32::from(step.frame.hides_children())),
+        "folded": frame_column(all, |step| u32::from(step.is_folded)),
         "resource": frame_column(all, |step| u32::from(step.frame.is_resource())),
     })
 }
@@ -382,19 +416,15 @@ fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-fn word(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::InCycle => "in_cycle",
-        Urgency::Blocking => "blocking",
-        Urgency::NoWaker => "no_waker",
-        Urgency::Holding => "holding",
-        Urgency::Starved => "starved",
-        Urgency::Running => "running",
-        Urgency::Ready => "ready",
-        Urgency::Long => "long",
-        Urgency::Suspended => "suspended",
-        Urgency::Finished => "finished",
-    }
+/// Returns the complaint about the tasks of a group, if there is one.
+fn complaint(group: &Group<'_>) -> Option<String> {
+    let of_one = group.urgency.words()?.of_one;
+    let polls = group.first().task.polls_per_second();
+    let polls = polls.filter(|_| group.urgency == Urgency::Spinning);
+    Some(match polls {
+        Some(polls) => format!("{of_one}: {polls} polls a second"),
+        None => of_one.to_owned(),
+    })
 }
 
 /// The thread that polls it.

@@ -3,27 +3,49 @@
 //! Knows the layout that Cargo finds by itself, and the targets of which the manifest states the
 //! path. The manifest is read line by line, for keys of the usual form only: `name = "…"`.
 
+use std::io;
 use std::path::{Component, Path};
 
-/// The crate of `file` and the modules down to it.
-pub(super) fn module_of(file: &Path) -> Option<Vec<String>> {
-    let package = file
+/// The root of the workspace that a directory of sources belongs to: that of its package, if that is in none.
+pub(in crate::symbol) fn workspace_of(directory: &Path) -> Option<&Path> {
+    let mut packages = directory
         .ancestors()
-        .skip(1)
-        .find(|dir| dir.join("Cargo.toml").is_file())?;
-    let manifest = super::read(&package.join("Cargo.toml"))?;
-    let mut inside = Vec::new();
-    for component in file.strip_prefix(package).ok()?.components() {
-        match component {
-            Component::Normal(name) => inside.push(name.to_str()?),
-            _ => return None,
-        }
-    }
-    module_in(
-        &manifest,
-        &inside.join("/"),
-        package.join("src/lib.rs").is_file(),
+        .filter(|dir| dir.join("Cargo.toml").is_file());
+    let package = packages.next()?;
+    let is_root = |dir: &&Path| {
+        let manifest = super::read(&dir.join("Cargo.toml")).unwrap_or_default();
+        manifest
+            .lines()
+            .any(|line| line.trim_start().starts_with("[workspace"))
+    };
+    Some(
+        std::iter::once(package)
+            .chain(packages)
+            .find(is_root)
+            .unwrap_or(package),
     )
+}
+
+/// The crate of `file` and the modules down to it.
+///
+/// # Errors
+///
+/// If the manifest cannot be read.
+pub(super) fn module_of(file: &Path) -> io::Result<Option<Vec<String>>> {
+    let has_manifest = |dir: &&Path| dir.join("Cargo.toml").is_file();
+    let Some(package) = file.ancestors().skip(1).find(has_manifest) else {
+        return Ok(None);
+    };
+    let manifest = super::read(&package.join("Cargo.toml"))?;
+    let inside = file.strip_prefix(package).unwrap_or(file).components();
+    let names: Option<Vec<&str>> = inside
+        .map(|component| match component {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    let has_library = package.join("src/lib.rs").is_file();
+    Ok(names.and_then(|names| module_in(&manifest, &names.join("/"), has_library)))
 }
 
 /// As [`module_of`], for the path `inside` the package of `manifest`, which has a `src/lib.rs` or

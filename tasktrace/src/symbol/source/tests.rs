@@ -263,6 +263,11 @@ fn a_file_belongs_to_a_crate_and_a_module() {
     );
 }
 
+/// The name of the function at a line of a file that there is no want of descriptors for.
+fn function_at(file: &Path, line: u32) -> Option<String> {
+    super::function_at(file, line).expect("there are descriptors")
+}
+
 /// This very file.
 fn this_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/symbol/source/tests.rs")
@@ -328,6 +333,25 @@ fn few_files_are_remembered() {
             function_at(&dir.join(format!("missing-{number}.rs")), 1),
             None
         );
-        assert!(lock_files().len() <= MAX_FILES);
+        assert!(FILES.len() <= MAX_FILES);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_is_read_again_after_descriptors_had_run_out() {
+    let file = this_file().with_file_name("tokens.rs");
+    let refused = known_or_read(&file, |_| Err(io::Error::from_raw_os_error(libc::EMFILE)));
+    assert!(refused.is_err());
+    let line = 1 + include_str!("tokens.rs")
+        .lines()
+        .position(|line| line.contains("fn "))
+        .expect("it has functions");
+    assert!(function_at(&file, u32::try_from(line).unwrap()).is_some());
+
+    let gone = this_file().with_file_name("gone.rs");
+    let not_found = || io::Error::from(io::ErrorKind::NotFound);
+    assert!(known_or_read(&gone, |_| Err(not_found())).is_ok_and(|file| file.is_none()));
+    let known = known_or_read(&gone, |_| panic!("it is remembered"));
+    assert!(known.is_ok_and(|file| file.is_none()));
 }

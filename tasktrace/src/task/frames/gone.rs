@@ -6,8 +6,9 @@ use std::task::Waker;
 
 use super::slot::{ENDED, MARKS, MOVED};
 use super::{Found, Frames, Key, OWN_WAKER};
-use crate::sync::{MutexGuard, Ordering, lock};
+use crate::sync::{Inside, MutexGuard, Ordering, lock};
 use crate::task::beside::{LAST_KEPT, Table};
+use crate::task::foreign;
 use crate::task::turn::GONE;
 
 /// Why a frame is not to be seen any more.
@@ -35,7 +36,7 @@ impl<T> Frames<'_, T> {
     /// Notes that a frame is not to be seen any more.
     pub(crate) fn note_gone(self, key: Key, why: Gone) {
         if key.slot() > LAST_KEPT {
-            lock(&self.beside.extras_or_insert().gone).push((key, why));
+            self.list_gone(key, why);
             self.turn.set(GONE);
             return;
         }
@@ -54,6 +55,26 @@ impl<T> Frames<'_, T> {
         });
         if marked {
             self.turn.set(GONE);
+        }
+    }
+
+    #[cold]
+    fn list_gone(self, key: Key, why: Gone) {
+        let place = &self.beside.extras_or_insert().gone;
+        let mut spare = Vec::new();
+        loop {
+            let mut list = lock(place);
+            if list.len() == list.capacity() && spare.capacity() > list.len() {
+                spare.extend_from_slice(&list);
+                std::mem::swap(&mut *list, &mut spare);
+            }
+            if list.len() < list.capacity() {
+                list.push((key, why));
+                return;
+            }
+            let length = list.len();
+            drop(list);
+            spare.reserve(2 * length + 4);
         }
     }
 
@@ -89,8 +110,12 @@ impl<'a, T> Frames<'a, T> {
         // Before the marks are looked at: whoever makes one after that sets it again.
         self.turn.clear(GONE);
         if let Some(table) = self.beside.table() {
+            let inside = Inside::enter();
             // SAFETY: the caller is the owner.
-            drop(unsafe { self.take_off_marked(table) });
+            let wakers = unsafe { self.take_off_marked(table) };
+            drop(inside);
+            // Dropping wakers runs foreign code.
+            foreign::drop(wakers);
         }
     }
 
@@ -105,10 +130,9 @@ impl<'a, T> Frames<'a, T> {
         let mut noted: Vec<(Key, Gone)> = slots()
             .filter_map(|(number, slot)| slot.gone(number))
             .collect();
-        // Until they are off the table: a reader that no longer finds a frame on the list does not find it
-        // in the table either.
-        let mut list = self.list(used);
-        noted.extend(list.iter_mut().flat_map(|list| list.drain(..)));
+        let marked = noted.len();
+        self.copy_list(used, &mut noted);
+        let listed = noted.len() - marked;
         let parents = slots().map(|(number, slot)| {
             let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
             (slot.key(number), Key(parent))
@@ -120,15 +144,39 @@ impl<'a, T> Frames<'a, T> {
                 (slot.key(key.slot()) == key).then(|| Found::new(key, slot))
             })
             .collect();
+        // Until they are off the table: a reader that no longer finds a frame on the list does not find it
+        // in the table either.
+        let mut list = self.list(used);
+        if let Some(list) = &mut list {
+            list.drain(..listed);
+        }
         // In one change: nobody sees what is inside of a frame without that.
         table.change(|| gone.iter().for_each(|found| table.take_off(found)));
+        drop(list);
         // SAFETY: the caller is the owner.
         let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
         gone.iter().filter_map(forget).collect()
     }
 
+    /// Adds the frames that are on the list.
+    pub(super) fn copy_list(self, used: u32, copy: &mut Vec<(Key, Gone)>) {
+        loop {
+            let Some(list) = self.list(used) else {
+                return;
+            };
+            let length = list.len();
+            if copy.capacity() - copy.len() >= length {
+                copy.extend_from_slice(&list);
+                return;
+            }
+            // Room is not made while the list is locked.
+            drop(list);
+            copy.reserve(length);
+        }
+    }
+
     /// The list of those in slots that cannot be marked, if there are such slots.
-    pub(super) fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
+    fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
         let extras = (used > LAST_KEPT).then(|| self.beside.extras())??;
         Some(lock(&extras.gone))
     }

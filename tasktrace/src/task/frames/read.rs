@@ -3,7 +3,7 @@
 use std::sync::Arc as StdArc;
 
 use super::{Frames, Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, all_gone, is_dynamic};
-use crate::origin::{FrameMeta, Identity};
+use crate::origin::{Dynamic, FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
 use crate::task::clock::Tick;
 use crate::task::stamp::Stamp;
@@ -103,9 +103,7 @@ impl<T> Frames<'_, T> {
         }
         // Those that cannot be marked. What is not on the list any more is off the table, as the counter
         // will say if it was not before, because both are done with the list locked.
-        let list = self.list(used);
-        copy.gone.extend(list.iter().flat_map(|list| list.iter()));
-        drop(list);
+        self.copy_list(used, &mut copy.gone);
         // These are not counted. What is inside of a frame is marked or on the list before that, but may
         // have been looked at before it was.
         let is_as_copied = |words: &Words| self.is_as_copied(words);
@@ -133,13 +131,12 @@ impl<T> Frames<'_, T> {
         let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
         let parents = words.iter().map(|words| (words.key, parent(words)));
         let gone = all_gone(&copy.gone, parents);
-        let any_dynamic = words.iter().any(|words| is_dynamic(words.meta));
-        let extras = any_dynamic.then(|| self.beside.extras()).flatten();
-        let dynamic = extras.map(|extras| lock(&extras.dynamic));
+        let there = || words.iter().filter(|words| !gone.contains(&words.key));
+        let mut dynamic = self.dynamics(there)?.into_iter();
         let mut made = Vec::with_capacity(words.len());
-        for words in words.iter().filter(|words| !gone.contains(&words.key)) {
+        for words in there() {
             let identity = if is_dynamic(words.meta) {
-                Identity::Dynamic(StdArc::clone(dynamic.as_ref()?.get(&words.key)?))
+                Identity::Dynamic(dynamic.next()?)
             } else {
                 // SAFETY: only pointers to what is static are stored in slots.
                 Identity::Static(unsafe { &*words.meta })
@@ -154,6 +151,23 @@ impl<T> Frames<'_, T> {
             }));
         }
         Some(made)
+    }
+
+    /// Returns the dynamic parts of the frames that have any, and `None` if one of those frames has ended since.
+    fn dynamics<'b, I: Iterator<Item = &'b Words>>(
+        self,
+        words: impl Fn() -> I,
+    ) -> Option<Vec<StdArc<Dynamic>>> {
+        let count = words().filter(|words| is_dynamic(words.meta)).count();
+        // Room is made before the lock is taken, and given back after it.
+        let mut dynamics = Vec::with_capacity(count);
+        if count > 0 {
+            let all = lock(&self.beside.extras()?.dynamic);
+            for words in words().filter(|words| is_dynamic(words.meta)) {
+                dynamics.push(StdArc::clone(all.get(&words.key)?));
+            }
+        }
+        Some(dynamics)
     }
 
     /// How many frames there are, for tests.

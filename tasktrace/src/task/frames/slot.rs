@@ -9,7 +9,7 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::task::stamp::Stamp;
 
 /// Identifies a frame of a task: a slot and a serial number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(super) u64);
 
 impl Key {

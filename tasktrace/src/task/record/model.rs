@@ -12,7 +12,7 @@ use crate::task::exchange::Request;
 use crate::task::limited;
 use crate::task::name::NameRef;
 
-static LIMITED_META: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).stalled_after(1);
+static LIMITED_META: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).wait_limit(1);
 
 const FIRST: Tick = Tick(10);
 const ASKED: Tick = Tick(20);

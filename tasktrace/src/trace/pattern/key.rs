@@ -16,9 +16,12 @@ pub(in crate::trace) enum Detail {
     Full,
 }
 
-/// What decides which tree becomes of a raw trace, as words: the same for those with the same tree.
-#[derive(Default)]
+/// What decides which tree becomes of a raw trace: the same for those with the same tree.
+#[derive(Default, PartialEq, Eq, Hash)]
 pub(in crate::trace) struct Key {
+    /// Those of the stacks. Equal ones are mostly the very same.
+    ways: Vec<Arc<Way>>,
+    /// All else.
     words: Vec<u64>,
 }
 
@@ -36,8 +39,9 @@ const UNKNOWN: u64 = 3;
 const LIVE: u64 = 4;
 
 impl Key {
-    pub(super) fn words(&self) -> &[u64] {
-        &self.words
+    /// How many words it has, and steps of ways.
+    pub(super) fn size(&self) -> usize {
+        self.words.len() + self.ways.iter().map(|way| way.len()).sum::<usize>()
     }
 
     /// Whether there is no point in one: the trace is hardly like another.
@@ -49,16 +53,13 @@ impl Key {
         3 * (stacks.len() + markers + frames.len()) + most_polls > LONGEST || steps > LONGEST_WAYS
     }
 
-    /// Makes it that of a raw trace. `number` tells ways apart: the same are the same.
-    pub(super) fn fill(
-        &mut self,
-        detail: Detail,
-        raw: &Form,
-        mut number: impl FnMut(&Arc<Way>) -> u64,
-    ) {
+    /// Makes it that of a raw trace.
+    pub(in crate::trace) fn fill(&mut self, detail: Detail, raw: &Form) {
         let Form { stacks, frames, .. } = raw;
         let markers = raw.markers();
-        let words = &mut self.words;
+        let Self { ways, words } = self;
+        ways.clear();
+        ways.extend(stacks.iter().map(|stack| Arc::clone(&stack.way)));
         words.clear();
         words.extend([
             u64::from(detail == Detail::Full),
@@ -69,10 +70,7 @@ impl Key {
             frames.len() as u64,
         ]);
         for stack in &**stacks {
-            words.extend([
-                stack.kind as u64 | (stack.count as u64) << 8,
-                number(&stack.way),
-            ]);
+            words.push(stack.kind as u64 | (stack.count as u64) << 8);
             // As many as the way has marks.
             match stack.first_poll() {
                 Some(first) => words.push(u64::from(first)),
@@ -115,6 +113,10 @@ fn push(words: &mut Vec<u64>, number: u64, flag: bool, identity: &Identity, labe
         Origin::Wait { what, location } => {
             let location = std::ptr::from_ref(location).addr();
             (2, what.as_ptr().addr(), location)
+        }
+        Origin::Named { what, location } => {
+            let location = std::ptr::from_ref(location).addr();
+            (3, what.as_ptr().addr(), location)
         }
     };
     let label = match labels {

@@ -1,12 +1,12 @@
 //! The patterns that were made so far.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, PoisonError};
 
-use super::{Detail, Key, Pattern, walk};
-use crate::capture::{Form, Way};
+use super::{Key, Pattern, walk};
 use crate::symbol::Paths;
+use crate::sync::map::{has_room, larger};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// So many are kept. Programs wait in fewer ways.
@@ -16,87 +16,82 @@ const MOST: usize = 1 << 12;
 /// some tens of megabytes. Each way into a deep recursion is another.
 pub(super) const MOST_FRAMES: usize = 1 << 18;
 
+/// All of them are forgotten when there are too many, or when paths are shortened in another way.
 struct Known {
     /// What the paths in all of them were shortened with.
     paths: Arc<Paths>,
-    patterns: HashMap<Box<[u64]>, Arc<Pattern>, BuildHasherDefault<Words>>,
-    /// What the ways in their keys are known as.
-    ways: HashMap<Numbered, u64, BuildHasherDefault<Words>>,
+    patterns: Patterns,
     /// How many frames, steps and words that is.
     size: usize,
 }
 
+type Patterns = HashMap<Key, Arc<Pattern>, BuildHasherDefault<Words>>;
+
+/// Nothing is allocated or freed while it is locked.
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
 fn lock() -> MutexGuard<'static, Option<Known>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// That of a raw trace, if it is known how its paths are shortened. `key` is room for its key.
-pub(in crate::trace) fn find(
-    key: &mut Key,
-    detail: Detail,
-    raw: &Form,
-    paths: &Arc<Paths>,
-) -> Option<Arc<Pattern>> {
-    let mut known = lock();
-    let known = known.as_mut()?;
-    if !Arc::ptr_eq(&known.paths, paths) {
-        return None;
-    }
-    key.fill(detail, raw, |way| known.number(way));
-    known.patterns.get(key.words()).cloned()
+/// Returns the pattern of this key, if it is known and has paths that are shortened like that.
+pub(in crate::trace) fn find(key: &Key, paths: &Arc<Paths>) -> Option<Arc<Pattern>> {
+    let known = lock();
+    let known = known.as_ref();
+    let known = known.filter(|known| Arc::ptr_eq(&known.paths, paths))?;
+    known.patterns.get(key).cloned()
 }
 
-/// Keeps one. Another thread may have made the same in the meantime: then that is returned.
-pub(in crate::trace) fn insert(
-    key: &mut Key,
-    detail: Detail,
-    raw: &Form,
-    paths: Arc<Paths>,
-    pattern: Pattern,
-) -> Arc<Pattern> {
+/// Another thread may have taken the room that was made, so many times in a row.
+const MOST_TRIES: usize = 8;
+
+/// Keeps a pattern. Another thread may have made the same in the meantime: then that is returned.
+pub(in crate::trace) fn insert(key: Key, paths: &Arc<Paths>, pattern: Pattern) -> Arc<Pattern> {
     let pattern = Arc::new(pattern);
-    let mut known = lock();
-    let is_right = |known: &Known| Arc::ptr_eq(&known.paths, &paths) && !known.is_full();
+    let size = key.size() + walk(&pattern.tree.frames).count();
+    let mut key = Some(key);
+    let mut spare = Patterns::default();
     // Not dropped under the lock.
-    let old = match known.as_ref().is_some_and(is_right) {
-        true => None,
-        false => known.replace(Known {
-            paths,
-            patterns: HashMap::default(),
-            ways: HashMap::default(),
-            size: 0,
-        }),
-    };
-    let kept = known.as_mut().map(|known| {
-        key.fill(detail, raw, |way| known.number(way));
-        let kept = known.patterns.entry(key.words().into());
-        Arc::clone(kept.or_insert_with(|| {
-            known.size += key.words().len() + walk(&pattern.tree.frames).count();
-            Arc::clone(&pattern)
-        }))
-    });
-    drop(known);
-    drop(old);
-    kept.unwrap_or(pattern)
+    let mut before = Vec::with_capacity(MOST_TRIES);
+    for _ in 0..MOST_TRIES {
+        let length = {
+            let mut known = lock();
+            let is_right = |known: &Known| Arc::ptr_eq(&known.paths, paths) && !known.is_full();
+            if !known.as_ref().is_some_and(is_right) {
+                before.push(known.replace(Known::new(paths)));
+            }
+            let Some(known) = known.as_mut() else {
+                break;
+            };
+            if let Some(kept) = key.as_ref().and_then(|key| known.patterns.get(key)) {
+                return Arc::clone(kept);
+            }
+            if has_room(&mut known.patterns, 1, &mut spare) {
+                if let Some(key) = key.take() {
+                    known.size += size;
+                    known.patterns.insert(key, Arc::clone(&pattern));
+                }
+                break;
+            }
+            known.patterns.len()
+        };
+        spare = larger(length, 1);
+    }
+    pattern
 }
 
 impl Known {
-    fn is_full(&self) -> bool {
-        self.patterns.len() >= MOST || self.ways.len() >= MOST || self.size >= MOST_FRAMES
+    /// Allocates nothing.
+    fn new(paths: &Arc<Paths>) -> Self {
+        Self {
+            paths: Arc::clone(paths),
+            patterns: Patterns::default(),
+            size: 0,
+        }
     }
 
-    fn number(&mut self, way: &Arc<Way>) -> u64 {
-        let next = self.ways.len() as u64;
-        // Most are the very same as the first.
-        *self
-            .ways
-            .entry(Numbered(Arc::clone(way)))
-            .or_insert_with(|| {
-                self.size += way.len();
-                next
-            })
+    fn is_full(&self) -> bool {
+        self.patterns.len() >= MOST || self.size >= MOST_FRAMES
     }
 }
 
@@ -105,23 +100,6 @@ impl Known {
 pub(super) fn size() -> usize {
     lock().as_ref().map_or(0, |known| known.size)
 }
-
-/// A way that has a number.
-struct Numbered(Arc<Way>);
-
-impl Hash for Numbered {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash_of_steps().hash(state);
-    }
-}
-
-impl PartialEq for Numbered {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
-    }
-}
-
-impl Eq for Numbered {}
 
 /// For words that nobody chooses who means harm: the addresses and the numbers in a raw trace.
 #[derive(Default)]

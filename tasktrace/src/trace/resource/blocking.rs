@@ -3,9 +3,8 @@
 use super::function::Function;
 use super::name;
 use super::rules;
-use super::{Resource, Wait};
+use super::{Caller, Resource, Wait};
 use crate::symbol::{Class, Paths, Symbol};
-use crate::trace::frame::Place;
 
 /// Functions of the standard library that block, and what stands for the start of their paths in the
 /// names for users. What of it is plumbing has a whole name.
@@ -31,7 +30,6 @@ const STD: &[(&str, &str)] = &[
     ("std::sys::sync::once", "std::sync::Once::call_once"),
     ("std::sys::sync::rwlock", "std::sync::RwLock"),
     ("std::sys::sync::thread_parking", "std::thread::park"),
-    ("std::sys::thread", "std::thread::sleep"),
     ("std::thread", "std::thread"),
     ("std::thread::functions", "std::thread"),
 ];
@@ -72,17 +70,10 @@ pub(in crate::trace) fn find(functions: &[&Symbol], paths: &Paths) -> Option<Res
             .copied()
             .filter(|symbol| symbol.class == Class::Runtime)
             .collect();
-        return super::find(&runtime, Wait::Running, paths);
+        return super::find(&runtime, Caller::Program, Wait::Running, paths);
     };
-    let file = symbol.file.as_deref();
     Some(Resource {
-        place: Place {
-            file: file.map(|file| paths.shorten(file).into()),
-            line: symbol.line,
-            column: symbol.column,
-            name: name.into(),
-            label: None,
-        },
+        place: super::place(name.into(), Some(symbol), paths),
         wait: Wait::Running,
         way: 0,
     })
@@ -115,10 +106,27 @@ fn is_poll(function: &str) -> bool {
     method.starts_with("poll") || method.starts_with("try_poll")
 }
 
+/// A function of `std::sys::thread`, or as it was before of `std::sys::pal::unix::thread`: its module is
+/// that of the platform. `None` if it is in neither.
+fn of_sys_thread(function: &str) -> Option<Option<String>> {
+    let mut segments = function.strip_prefix("std::sys::")?.split("::");
+    segments.find(|segment| *segment == "thread")?;
+    let public = match segments.last() {
+        Some("join") => "std::thread::JoinHandle::join",
+        Some("sleep" | "sleep_until") => "std::thread::sleep",
+        Some("yield_now") => "std::thread::yield_now",
+        _ => return Some(None),
+    };
+    Some(Some(public.to_owned()))
+}
+
 fn of_std(function: &str) -> Option<String> {
     let is_in = |outer: &&str| rules::is_in(function, outer);
     if NOT_BLOCKING.iter().any(&is_in) || MERGED.contains(&function) {
         return None;
+    }
+    if let Some(of_thread) = of_sys_thread(function) {
+        return of_thread;
     }
     let rules = STD.iter().filter(|(path, _)| is_in(path));
     let (path, public) = rules.max_by_key(|(path, _)| path.len())?;
@@ -193,6 +201,7 @@ mod tests {
             function: function.into(),
             closures: 0,
             class,
+            is_library: false,
             file: None,
             line: None,
             column: None,
@@ -227,6 +236,14 @@ mod tests {
                 "std::sync::Mutex::lock",
             ),
             ("std::sys::thread::unix::sleep", "std::thread::sleep"),
+            (
+                "std::sys::thread::unix::Thread::join",
+                "std::thread::JoinHandle::join",
+            ),
+            (
+                "std::sys::pal::unix::thread::Thread::join",
+                "std::thread::JoinHandle::join",
+            ),
             (
                 "std::net::tcp::TcpListener::accept",
                 "std::net::TcpListener::accept",

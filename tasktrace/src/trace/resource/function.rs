@@ -2,7 +2,7 @@
 
 use super::name;
 use super::rules::{self, Role, Rule};
-use crate::symbol::{self, Class, Symbol};
+use crate::symbol::{self, Symbol};
 
 /// A function of a runtime.
 pub(super) struct Function<'a> {
@@ -26,15 +26,8 @@ impl<'a> Function<'a> {
     /// `None` if it is not a function of a runtime, but the program's part of a runtime's macro, or
     /// of the standard library.
     pub(super) fn of(symbol: &'a Symbol) -> Option<Self> {
-        let (path, known_by) = if symbol.class == Class::OurLeaf {
-            let is_dump = symbol.function.contains("dump::take");
-            let name = match is_dump {
-                true => "tasktrace::dump",
-                false => "tasktrace::TraceHandle::backtrace",
-            };
-            (name.to_owned(), KnownBy::Name)
-        } else if symbol.function.contains("::") {
-            let is_runtime = symbol::is_runtime(&symbol.function);
+        let (path, known_by) = if symbol.function.contains("::") {
+            let is_runtime = symbol::is_runtime(symbol);
             is_runtime.then(|| (symbol.function.to_string(), KnownBy::Name))?
         } else {
             let module = symbol::module(symbol.file.as_deref()?)?;
@@ -55,6 +48,17 @@ impl<'a> Function<'a> {
             path,
             known_by,
         })
+    }
+
+    pub(super) fn is_in(&self, path: &str) -> bool {
+        rules::is_in(&self.path, path)
+    }
+
+    pub(super) fn has_rule_of(&self, other: &Self) -> bool {
+        match (self.rule, other.rule) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            _ => false,
+        }
     }
 
     pub(super) fn role(&self) -> Role {

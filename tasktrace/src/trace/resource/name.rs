@@ -8,7 +8,7 @@
 /// futures_timer::Delay::poll                futures_timer::Delay
 /// tokio::net::TcpStream::poll_read_priv     tokio::net::TcpStream::read
 /// ```
-pub(super) fn public(path: &str) -> String {
+pub(crate) fn public(path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split("::").filter(|segment| !segment.is_empty()) {
         // Items are declared in a private module of their name. The crate's name stays.

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::sync::fork::get_or_init;
+
 /// What part a function plays between the program and the waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -13,8 +15,16 @@ pub(super) enum Role {
     /// Waits for whatever it was given by the program. Of its own accord it waits for nothing, or
     /// for nothing that explains itself.
     Wrapper,
+    /// Polls what it was given with wakers of its own, which are not seen: a resource. If it is part
+    /// of an [`Owner`](Role::Owner), that is named.
+    Collection,
+    /// A wrapper that may have a collection, and is named in its stead.
+    Owner,
     /// What resources are made of.
     Plumbing,
+    /// A function of a library that the program calls, and that is shown as such: only its name is
+    /// another.
+    Call,
 }
 
 pub(super) struct Rule {
@@ -35,7 +45,9 @@ type ByFile = &'static [(&'static str, &'static str)];
 /// The rule for a function.
 pub(super) fn find(path: &str) -> Option<&'static Rule> {
     static INDEX: OnceLock<HashMap<&'static str, &'static Rule>> = OnceLock::new();
-    let index = INDEX.get_or_init(|| RULES.iter().map(|rule| (rule.path, rule)).collect());
+    let index = get_or_init(&INDEX, || {
+        RULES.iter().map(|rule| (rule.path, rule)).collect()
+    });
     let mut path = path;
     loop {
         if let Some(rule) = index.get(path) {
@@ -86,6 +98,28 @@ const fn wrapper_named(path: &'static str, name: &'static str) -> Rule {
     }
 }
 
+const fn collection(path: &'static str, name: &'static str) -> Rule {
+    Rule {
+        role: Role::Collection,
+        ..named(path, name)
+    }
+}
+
+const fn owner(path: &'static str, name: &'static str) -> Rule {
+    Rule {
+        role: Role::Owner,
+        ..named(path, name)
+    }
+}
+
+/// Functions of a library that are shown as those of `public`, with what they wait for below them.
+const fn call(path: &'static str, public: &'static str) -> Rule {
+    Rule {
+        role: Role::Call,
+        ..known_as(path, public, &[])
+    }
+}
+
 const fn plumbing(path: &'static str) -> Rule {
     Rule {
         role: Role::Plumbing,
@@ -94,6 +128,20 @@ const fn plumbing(path: &'static str) -> Rule {
 }
 
 /// Everything in one place, so that a glance tells what there is.
+///
+/// To add a crate: wait for it in a test in `tests/crates`, look at `{:#}` of the trace, and write a
+/// rule for the function that should be named.
+///
+/// * `named` where the rest of the path, which is in the crate, tells users nothing.
+/// * `known_as` where a module is private, and its items are known under another path. Functions
+///   that begin with `poll_` are called after the method that users know.
+/// * `wrapper` where it waits for a future or stream that it was given.
+/// * `plumbing` where it is never the answer.
+/// * `call` for a function of a library, to which something else is the answer, such as a pool's.
+///
+/// A crate that should not be shown as functions at all is in the list of runtimes in
+/// `symbol/class.rs` as well. For others the outermost resource below the program's last function
+/// counts, and hides what the library does to wait for it.
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     // tokio: time
@@ -191,6 +239,9 @@ const RULES: &[Rule] = &[
     wrapper("tokio::future", "tokio"),
     plumbing("tokio::sync::batch_semaphore"),
     plumbing("tokio::sync::mpsc::chan"),
+    // Left over where the compiler has made the call of it the end of the function of `bounded`.
+    named("tokio::sync::mpsc::chan::Rx", "tokio::sync::mpsc::Receiver::recv"),
+    named("tokio::sync::mpsc::chan::recv", "tokio::sync::mpsc::Receiver::recv"),
     plumbing("tokio::sync::task"),
     plumbing("tokio::loom"),
     plumbing("tokio::runtime"),
@@ -225,15 +276,27 @@ const RULES: &[Rule] = &[
     wrapper("futures_io", "futures::io"),
     wrapper("futures_sink", "futures::sink"),
     wrapper("futures_util", "futures"),
-    wrapper("futures_util::abortable", "futures::future"),
+    wrapper_named("futures_util::abortable", "futures::future::Abortable"),
     wrapper("futures_util::async_await", "futures"),
     wrapper("futures_util::future::future", "futures::future"),
     wrapper("futures_util::stream::stream", "futures::stream"),
     wrapper("futures_util::stream::try_stream", "futures::stream"),
     known_as("futures_util::future::future::shared", "futures::future", &[("", "futures::future::Shared")]),
-    known_as("futures_util::stream::futures_unordered", "futures::stream", &[
-        ("", "futures::stream::FuturesUnordered::next"),
-    ]),
+    collection("futures_util::stream::futures_unordered", "futures::stream::FuturesUnordered::next"),
+    collection("futures_util::stream::futures_ordered", "futures::stream::FuturesOrdered::next"),
+    owner("futures_util::stream::select_all", "futures::stream::SelectAll::next"),
+    owner("futures_util::future::join_all", "futures::future::join_all"),
+    owner("futures_util::future::try_join_all", "futures::future::try_join_all"),
+    owner("futures_util::stream::stream::buffered", "futures::stream::Buffered::next"),
+    owner("futures_util::stream::stream::buffer_unordered", "futures::stream::BufferUnordered::next"),
+    owner("futures_util::stream::stream::flatten_unordered", "futures::stream::FlattenUnordered::next"),
+    owner("futures_util::stream::stream::for_each_concurrent", "futures::stream::StreamExt::for_each_concurrent"),
+    owner("futures_util::stream::try_stream::try_buffered", "futures::stream::TryBuffered::next"),
+    owner("futures_util::stream::try_stream::try_buffer_unordered", "futures::stream::TryBufferUnordered::next"),
+    owner(
+        "futures_util::stream::try_stream::try_for_each_concurrent",
+        "futures::stream::TryStreamExt::try_for_each_concurrent",
+    ),
     named("futures_util::lock::mutex", "futures::lock::Mutex::lock"),
     named("futures_util::lock::mutex::OwnedMutexLockFuture", "futures::lock::Mutex::lock_owned"),
     named("futures_util::lock::bilock", "futures::lock::BiLock"),
@@ -278,6 +341,32 @@ const RULES: &[Rule] = &[
     named("async_lock::semaphore::Acquire", "async_lock::Semaphore::acquire"),
     named("async_lock::semaphore::AcquireArc", "async_lock::Semaphore::acquire_arc"),
     named("async_lock::barrier::BarrierWait", "async_lock::Barrier::wait"),
+    // As they are called where the compiler has left out what is around them.
+    named("async_lock::mutex::AcquireSlow", "async_lock::Mutex::lock"),
+    named("async_lock::mutex::LockInner", "async_lock::Mutex::lock"),
+    named("async_lock::mutex::LockArcInnards", "async_lock::Mutex::lock_arc"),
+    named("async_lock::rwlock::futures::ReadInner", "async_lock::RwLock::read"),
+    named("async_lock::rwlock::futures::ReadArcInner", "async_lock::RwLock::read_arc"),
+    named("async_lock::rwlock::futures::UpgradableReadInner", "async_lock::RwLock::upgradable_read"),
+    named("async_lock::rwlock::futures::UpgradableReadArcInner", "async_lock::RwLock::upgradable_read_arc"),
+    named("async_lock::rwlock::futures::UpgradeInner", "async_lock::RwLockUpgradableReadGuard::upgrade"),
+    named("async_lock::rwlock::futures::UpgradeArcInner", "async_lock::RwLockUpgradableReadGuardArc::upgrade"),
+    named("async_lock::rwlock::futures::UpgradeArc", "async_lock::RwLockUpgradableReadGuardArc::upgrade"),
+    named("async_lock::rwlock::futures::WriteInner", "async_lock::RwLock::write"),
+    named("async_lock::rwlock::futures::WriteArcInner", "async_lock::RwLock::write_arc"),
+    named("async_lock::rwlock::raw::RawRead", "async_lock::RwLock::read"),
+    named("async_lock::rwlock::raw::RawUpgradableRead", "async_lock::RwLock::upgradable_read"),
+    named("async_lock::rwlock::raw::RawUpgrade", "async_lock::RwLockUpgradableReadGuard::upgrade"),
+    named("async_lock::rwlock::raw::RawWrite", "async_lock::RwLock::write"),
+    named("async_lock::semaphore::AcquireInner", "async_lock::Semaphore::acquire"),
+    named("async_lock::semaphore::AcquireArcInner", "async_lock::Semaphore::acquire_arc"),
+    named("async_lock::barrier::BarrierWaitInner", "async_lock::Barrier::wait"),
+    named("async_broadcast::Recv", "async_broadcast::Receiver::recv"),
+    named("async_broadcast::RecvInner", "async_broadcast::Receiver::recv"),
+    named("async_broadcast::Send", "async_broadcast::Sender::broadcast"),
+    named("async_broadcast::SendInner", "async_broadcast::Sender::broadcast"),
+    named("kanal::future::ReceiveFuture", "kanal::AsyncReceiver::recv"),
+    named("kanal::future::SendFuture", "kanal::AsyncSender::send"),
     known_as("async_lock::rwlock", "async_lock", &[("", "async_lock::RwLock")]),
     known_as("async_lock::semaphore", "async_lock", &[("", "async_lock::Semaphore::acquire")]),
     known_as("async_lock::barrier", "async_lock", &[("", "async_lock::Barrier::wait")]),
@@ -304,9 +393,79 @@ const RULES: &[Rule] = &[
     wrapper("smol", "smol"),
     plumbing("piper"),
 
+    // libraries: what is waited for
+    named("tokio_tungstenite::WebSocketStream::close", "tokio_tungstenite::WebSocketStream::close"),
+    named("tokio_tungstenite::WebSocketStream::poll_close", "tokio_tungstenite::WebSocketStream::close"),
+    // Called to flush, and to send.
+    named("tokio_tungstenite::WebSocketStream::poll_flush", "tokio_tungstenite::WebSocketStream::poll_flush"),
+    named("tokio_tungstenite::WebSocketStream::poll_next", "tokio_tungstenite::WebSocketStream::next"),
+    named("tokio_tungstenite::WebSocketStream::poll_ready", "tokio_tungstenite::WebSocketStream::send"),
+    plumbing("tokio_tungstenite::compat"),
+    plumbing("tokio_tungstenite::handshake"),
+    plumbing("tungstenite"),
+    named("hyper::body::incoming::Incoming", "hyper::body::Incoming::poll_frame"),
+    // It has asked for more of a body than its reader wants.
+    named("hyper::body::chan", "hyper connection (body not read)"),
+    named("hyper::proto::h1::conn::Conn::poll_read_head", "hyper connection (idle)"),
+    named("hyper::proto::h1::conn::Conn::poll_read_keep_alive", "hyper connection (idle)"),
+    named("hyper::proto::h1::conn::Conn::poll_read_body", "hyper connection (reading)"),
+    named("hyper::proto::h1::conn::Conn::poll_flush", "hyper connection (writing)"),
+    named("hyper::proto::h1::dispatch::Dispatcher::poll_read_head", "hyper connection (idle)"),
+    named("hyper::proto::h1::dispatch::Dispatcher::poll_flush", "hyper connection (writing)"),
+    named("async_cell::sync::Get", "async_cell::AsyncCell::get"),
+    named("async_cell::sync::GetRef", "async_cell::AsyncCell::get"),
+    named("async_cell::sync::GetWeak", "async_cell::AsyncCell::get_weak"),
+    named("async_cell::sync::Take", "async_cell::AsyncCell::take"),
+    named("async_cell::sync::TakeRef", "async_cell::AsyncCell::take"),
+    named("async_cell::sync::TakeWeak", "async_cell::AsyncCell::take_weak"),
+    named("async_cell::unsync::Get", "async_cell::AsyncCell::get"),
+    named("async_cell::unsync::GetRef", "async_cell::AsyncCell::get"),
+    named("async_cell::unsync::GetWeak", "async_cell::AsyncCell::get_weak"),
+    named("async_cell::unsync::Take", "async_cell::AsyncCell::take"),
+    named("async_cell::unsync::TakeRef", "async_cell::AsyncCell::take"),
+    named("async_cell::unsync::TakeWeak", "async_cell::AsyncCell::take_weak"),
+    // With lines only, which are those of a macro for both.
+    named("async_cell::internal::poll_get", "async_cell::AsyncCell::get"),
+    named("async_cell::internal::poll_take", "async_cell::AsyncCell::take"),
+    named("moka::future::value_initializer", "moka::future::Cache (another task initializes the value)"),
+    named("redis::aio::multiplexed_connection", "redis::aio::MultiplexedConnection"),
+    named("quinn::connection::AcceptBi", "quinn::Connection::accept_bi"),
+    named("quinn::connection::AcceptUni", "quinn::Connection::accept_uni"),
+    named("quinn::connection::OpenBi", "quinn::Connection::open_bi"),
+    named("quinn::connection::OpenUni", "quinn::Connection::open_uni"),
+    named("quinn::connection::ReadDatagram", "quinn::Connection::read_datagram"),
+    named("quinn::endpoint::Accept", "quinn::Endpoint::accept"),
+    known_as("quinn::recv_stream", "quinn", &[]),
+    known_as("quinn::send_stream", "quinn", &[]),
+
+    // libraries: what the program has called
+    call("quinn::connection", "quinn"),
+    call("quinn::endpoint", "quinn"),
+    call("reqwest::async_impl::client", "reqwest"),
+    call("reqwest::async_impl::response", "reqwest"),
+    call("sqlx_core", "sqlx"),
+    call("sqlx_core::pool::Pool", "sqlx::Pool"),
+    call("sqlx_mysql", "sqlx::mysql"),
+    call("sqlx_postgres", "sqlx::postgres"),
+    call("sqlx_sqlite", "sqlx::sqlite"),
+    call("bb8::api::Pool", "bb8::Pool"),
+    call("moka::future::cache::Cache", "moka::future::Cache"),
+
     // combinators
     wrapper("async_stream", "async_stream"),
     wrapper("futures_buffered", "futures_buffered"),
+    collection("futures_buffered::futures_unordered_bounded", "futures_buffered::FuturesUnorderedBounded"),
+    collection("futures_buffered::futures_unordered", "futures_buffered::FuturesUnordered"),
+    collection("futures_buffered::futures_ordered", "futures_buffered::FuturesOrdered"),
+    collection("futures_buffered::futures_ordered_bounded", "futures_buffered::FuturesOrderedBounded"),
+    collection("futures_buffered::merge_bounded", "futures_buffered::MergeBounded"),
+    collection("futures_buffered::merge_unbounded", "futures_buffered::MergeUnbounded"),
+    owner("futures_buffered::join_all", "futures_buffered::join_all"),
+    owner("futures_buffered::try_join_all", "futures_buffered::try_join_all"),
+    owner("futures_buffered::buffered", "futures_buffered::BufferedStreamExt"),
+    owner("futures_buffered::try_buffered", "futures_buffered::BufferedTryStreamExt"),
+    plumbing("futures_buffered::slot_map"),
+    plumbing("futures_buffered::waker_list"),
     wrapper("futures_concurrency", "futures_concurrency"),
     wrapper("futures_micro", "futures_micro"),
     wrapper("pin_project", "pin_project"),

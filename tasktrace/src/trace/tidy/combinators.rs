@@ -11,39 +11,113 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::Part;
+use super::{Lines, Part};
 use crate::capture::{LeafKind, RawTrace};
 use crate::symbol::{Class, Symbol};
 
 /// For each stack, whether it is that of a combinator whose children are shown.
-pub(super) fn own_registrations(raw: &RawTrace, stacks: &[Vec<Part<'_>>]) -> Vec<bool> {
-    let mut own = vec![false; stacks.len()];
-    let child = |parts: &Vec<Part<'_>>| parts.iter().rposition(is_child);
-    if stacks.iter().all(|parts| child(parts).is_none()) {
+pub(super) fn own_registrations(raw: &RawTrace, lines: &Lines<'_>) -> Vec<bool> {
+    let mut own = vec![false; lines.lines.len()];
+    if !lines.parts.iter().any(is_child) {
         return own;
     }
-    // What was registered or woken by each call, and the children it has polled.
-    let mut calls: HashMap<Call<'_>, Seen> = HashMap::new();
-    for (at, (stack, parts)) in raw.stacks.iter().zip(stacks).enumerate() {
-        if let Some(child) = child(parts) {
-            for (call, _) in calls_in(&parts[..=child]) {
-                calls.entry(call).or_default().children.push(at);
-            }
+    let mut calls = Calls::default();
+    let mut way: Vec<OnWay> = Vec::new();
+    for (at, (stack, line)) in raw.stacks.iter().zip(&lines.lines).enumerate() {
+        way.truncate(line.shared);
+        for part in &lines.parts[line.own.clone()] {
+            let next = OnWay::new(way.last(), way.len(), part, &mut calls);
+            way.push(next);
         }
-        let call = registrar(parts);
-        let seen = call.map(|call| calls.entry(call).or_default());
+        let Some(last) = way.last() else {
+            continue;
+        };
+        let around = last.child.map_or(0, |child| child + 1);
+        for call in way[..around].iter().flat_map(|on| &on.calls) {
+            calls.seen[*call].children.push(at);
+        }
+        let seen = last.registrar.map(|call| &mut calls.seen[call]);
         match (stack.kind, seen) {
-            (LeafKind::Registered, Some(seen)) => seen.registrations.push(at),
+            (LeafKind::Registered | LeafKind::AwaitsTrace | LeafKind::AwaitsDump, Some(seen)) => {
+                seen.registrations.push(at)
+            }
             (LeafKind::Woken, Some(seen)) => seen.wakes.push(at),
             _ => {}
         }
     }
-    for seen in calls.values() {
+    for seen in &calls.seen {
         for at in seen.own() {
             own[at] = true;
         }
     }
     own
+}
+
+/// The calls of all stacks.
+#[derive(Default)]
+struct Calls<'a> {
+    numbers: HashMap<Call<'a>, usize>,
+    /// What was registered or woken by each call, and the children it has polled.
+    seen: Vec<Seen>,
+}
+
+/// A part of the way to a leaf.
+struct OnWay {
+    /// The way so far.
+    way: DefaultHasher,
+    /// The numbers of the calls in it.
+    calls: Vec<usize>,
+    /// Of the calls so far, the innermost that polls something.
+    registrar: Option<usize>,
+    /// Of the parts so far, the position of the last in which there is a child.
+    child: Option<usize>,
+}
+
+impl OnWay {
+    fn new<'a>(
+        before: Option<&Self>,
+        at: usize,
+        part: &'a Part<'_>,
+        calls: &mut Calls<'a>,
+    ) -> Self {
+        let mut next = Self {
+            way: before.map(|before| before.way.clone()).unwrap_or_default(),
+            calls: Vec::new(),
+            registrar: before.and_then(|before| before.registrar),
+            child: before.and_then(|before| before.child),
+        };
+        if is_child(part) {
+            next.child = Some(at);
+        }
+        let Part::Functions(symbols, _) = part else {
+            return next;
+        };
+        // Within one function, which has others inlined, by lines; from function to function by
+        // address.
+        let mut within = next.way.clone();
+        symbols.as_ptr().hash(&mut next.way);
+        for symbol in symbols.iter() {
+            let Symbol {
+                function,
+                line,
+                column,
+                ..
+            } = symbol;
+            let Calls { numbers, seen } = calls;
+            let number = *numbers
+                .entry((within.finish(), function))
+                .or_insert_with(|| {
+                    seen.push(Seen::default());
+                    seen.len() - 1
+                });
+            next.calls.push(number);
+            if polls(symbol) {
+                next.registrar = Some(number);
+            }
+            (function, line, column).hash(&mut within);
+        }
+        next
+    }
 }
 
 /// What a call has done, as the numbers of stacks, which are in the order of time.
@@ -92,39 +166,9 @@ fn is_child(part: &Part<'_>) -> bool {
     }
 }
 
-/// The innermost call that polls something.
-fn registrar<'a>(parts: &'a [Part<'_>]) -> Option<Call<'a>> {
-    let polls = |symbol: &Symbol| {
-        let name = symbol.function.rsplit("::").next().unwrap_or_default();
-        let is_poll = name.starts_with("poll") || name.starts_with("try_poll");
-        // Of the program's closures some poll, of others' we would know their names.
-        is_poll || symbol.closures > 0 && symbol.class == Class::User
-    };
-    let calls = calls_in(parts).filter(|(_, symbol)| polls(symbol));
-    calls.last().map(|(call, _)| call)
-}
-
-fn calls_in<'a>(parts: &'a [Part<'_>]) -> impl Iterator<Item = (Call<'a>, &'a Symbol)> {
-    let functions = parts.iter().filter_map(|part| match part {
-        Part::Functions(symbols, _) => Some(symbols),
-        _ => None,
-    });
-    let mut way = DefaultHasher::new();
-    functions.flat_map(move |symbols| {
-        // Within one function, which has others inlined, by lines; from function to function by
-        // address.
-        let mut within = way.clone();
-        symbols.as_ptr().hash(&mut way);
-        symbols.iter().map(move |symbol| {
-            let call = (within.finish(), &*symbol.function);
-            let Symbol {
-                function,
-                line,
-                column,
-                ..
-            } = symbol;
-            (function, line, column).hash(&mut within);
-            (call, symbol)
-        })
-    })
+fn polls(symbol: &Symbol) -> bool {
+    let name = symbol.function.rsplit("::").next().unwrap_or_default();
+    let is_poll = name.starts_with("poll") || name.starts_with("try_poll");
+    // Of the program's closures some poll, of others' we would know their names.
+    is_poll || symbol.closures > 0 && symbol.class == Class::User
 }

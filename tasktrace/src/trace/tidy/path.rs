@@ -1,39 +1,77 @@
 //! The way from the root of a task to one leaf.
+//!
+//! One way is made of the one before it, from where they part: so the state after each part is kept. A
+//! part changes the last of the frames before it at most, so of all others nothing has to be copied.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Part, place_of, wait};
+use super::{Line, Part, place_of, wait};
 use crate::capture::{LeafKind, Marker};
 use crate::origin::Origin;
 use crate::symbol::{Class, Paths, Symbol};
-use crate::trace::frame::Place;
-use crate::trace::resource::{self, Resource};
+use crate::trace::build::Builder;
+use crate::trace::frame::{LineIs, Place};
+use crate::trace::resource::{self, Called, Found, Resource};
 
 /// The frames on the way to a leaf, in the making.
 pub(super) struct Path<'a> {
     paths: &'a Paths,
-    kind: LeafKind,
+    /// The thread was interrupted in the trace.
+    is_sampled: bool,
     /// The number of the task that the trace is of.
     task: u64,
     frames: Vec<TidyFrame>,
-    /// Functions of runtimes since the last frame: plumbing if another frame follows, the resource
-    /// that is waited for if none does.
+    /// Where in `frames` the last of each function is.
+    last: HashMap<Arc<str>, usize>,
+    /// Where in the tree the first of the frames are.
+    nodes: Vec<usize>,
+    /// Functions of runtimes. Those since the last frame are plumbing if another frame follows, the
+    /// resource that is waited for if none does.
     runtime: Vec<&'a Symbol>,
-    /// All functions since the last frame, if the thread was interrupted.
+    /// All functions, if the thread was interrupted.
     called: Vec<&'a Symbol>,
-    /// Whether the thread was interrupted while a stack was recorded on it.
-    is_answering: bool,
+    now: Now<'a>,
+    /// The state after each part.
+    after: Vec<After<'a>>,
+}
+
+/// Where the way has come to.
+#[derive(Clone, Copy)]
+struct Now<'a> {
+    /// Where in `runtime` those since the last frame begin.
+    runtime: usize,
+    /// The same in `called`.
+    called: usize,
+    /// The last function of this crate.
+    ours: Option<&'a Symbol>,
     caller: Caller,
     /// Whether the last frame is that of the caller, but for what polls on its behalf.
     is_direct: bool,
 }
 
+/// The state after a part.
+struct After<'a> {
+    now: Now<'a>,
+    /// The lengths of the lists.
+    frames: usize,
+    runtime: usize,
+    called: usize,
+    /// What the last frame is, which parts that follow can change.
+    last: Option<TidyFrame>,
+}
+
+#[derive(Clone)]
 struct TidyFrame {
     /// The path of the function. Empty if it is not known.
     function: Arc<str>,
     /// How many closures deep in that function.
     closures: usize,
     place: Place,
+    /// As it is in the debug information.
+    file: Option<Arc<str>>,
+    /// Where in the frames the one before of the same function is.
+    before: Option<usize>,
     /// The keys of the live frames that it is: it may be a task as well as a function.
     keys: Vec<u64>,
     source: Source,
@@ -70,37 +108,84 @@ enum Pushed {
     Nothing,
 }
 
+const BEGIN: Now<'_> = Now {
+    runtime: 0,
+    called: 0,
+    ours: None,
+    caller: Caller::Poll,
+    is_direct: true,
+};
+
 impl<'a> Path<'a> {
-    pub(super) fn new(paths: &'a Paths, kind: LeafKind, task: u64) -> Self {
+    pub(super) fn new(paths: &'a Paths, is_sampled: bool, task: u64) -> Self {
         Self {
             paths,
-            kind,
+            is_sampled,
             task,
             frames: Vec::new(),
+            last: HashMap::new(),
+            nodes: Vec::new(),
             runtime: Vec::new(),
             called: Vec::new(),
-            is_answering: false,
-            caller: Caller::Poll,
-            is_direct: true,
+            now: BEGIN,
+            after: Vec::new(),
         }
     }
 
-    pub(super) fn push(&mut self, part: &'a Part<'_>) {
+    /// Goes back to where the way to the next leaf parts from that to the one before, and from there to
+    /// that leaf.
+    pub(super) fn follow(&mut self, parts: &'a [Part<'_>], line: &Line) {
+        if line.shared < self.after.len() {
+            self.after.truncate(line.shared);
+            self.restore();
+        }
+        for part in &parts[line.own.clone()] {
+            self.push(part);
+            self.after.push(After {
+                now: self.now,
+                frames: self.frames.len(),
+                runtime: self.runtime.len(),
+                called: self.called.len(),
+                last: self.frames.last().cloned(),
+            });
+        }
+    }
+
+    /// Restores the state after the last part.
+    fn restore(&mut self) {
+        let after = self.after.last();
+        let (frames, runtime, called) =
+            after.map_or((0, 0, 0), |it| (it.frames, it.runtime, it.called));
+        let last = after.and_then(|after| after.last.clone());
+        self.now = after.map_or(BEGIN, |after| after.now);
+        self.runtime.truncate(runtime);
+        self.called.truncate(called);
+        // Parts that followed may have put another frame in the place of the last.
+        while self.frames.len() >= frames.max(1) {
+            self.pop_frame();
+        }
+        if let Some(last) = last {
+            self.push_frame(last);
+        }
+    }
+
+    fn push(&mut self, part: &'a Part<'_>) {
+        // The last frame may become another.
+        let unchanged = self.frames.len().saturating_sub(1);
+        self.nodes.truncate(unchanged);
         match part {
             Part::Functions(symbols, markers) => {
-                // Each belongs where a poll of ours is. Several may have been inlined into the
-                // same function, and without debug information nothing says where.
-                let mut markers = markers.iter();
-                for symbol in symbols.iter() {
-                    self.push_symbol(symbol);
-                    if symbol.class == Class::OurFrame
-                        && let Some(marker) = markers.next()
-                    {
-                        self.push_marker(marker);
-                    }
+                // The marked function is the first: it is on the stack, and the others were inlined
+                // into it.
+                let mut symbols = symbols.iter();
+                if let Some(marked) = symbols.next() {
+                    self.push_symbol(marked);
                 }
                 for marker in markers {
                     self.push_marker(marker);
+                }
+                for inlined in symbols {
+                    self.push_symbol(inlined);
                 }
             }
             Part::TailCaller(symbols) => {
@@ -109,10 +194,12 @@ impl<'a> Path<'a> {
                 }
             }
             Part::Root(marker) => self.push_marker(marker),
-            Part::Missing(place) => self.frames.push(TidyFrame {
+            Part::Missing(place) => self.push_frame(TidyFrame {
                 function: "".into(),
                 closures: 0,
                 place: place.clone(),
+                file: None,
+                before: None,
                 keys: Vec::new(),
                 source: Source::Symbol,
             }),
@@ -123,7 +210,8 @@ impl<'a> Path<'a> {
         let mut place = place_of(&marker.identity);
         let key = marker.key.filter(|_| marker.task == self.task);
         let source = match marker.identity.origin() {
-            Origin::Function(_) => Source::Attribute,
+            // No symbol has the name of the latter.
+            Origin::Function(_) | Origin::Named { .. } => Source::Attribute,
             Origin::Call { .. } => Source::Call,
             Origin::Wait { .. } => Source::Wait,
         };
@@ -144,45 +232,45 @@ impl<'a> Path<'a> {
                 last.keys.extend(key);
                 last.source = source;
             }
-            _ => self.frames.push(TidyFrame {
+            _ => self.push_frame(TidyFrame {
                 function: Arc::clone(&place.name),
                 closures: 0,
                 place,
+                file: None,
+                before: None,
                 keys: key.into_iter().collect(),
                 source,
             }),
         }
-        self.caller = Caller::Poll;
+        self.now.caller = Caller::Poll;
     }
 
     fn push_symbol(&mut self, symbol: &'a Symbol) {
-        if self.kind == LeafKind::Sampled {
-            // It was about to answer: how that is done is of no interest.
-            self.is_answering |= symbol.is_recording();
-            if self.is_answering {
-                return;
-            }
+        if self.is_sampled {
             self.called.push(symbol);
             if symbol.is_foreign() {
                 return;
             }
         }
         match symbol.class {
-            Class::User => self.is_direct = self.push_user(symbol) == Pushed::Frame,
-            Class::Runtime | Class::OurLeaf => {
+            Class::User => self.now.is_direct = self.push_user(symbol) == Pushed::Frame,
+            Class::Runtime => {
                 self.runtime.push(symbol);
-                self.is_direct &= symbol.function.starts_with("tracing");
+                self.now.is_direct &= symbol.function.starts_with("tracing");
             }
-            Class::PollFn | Class::Std | Class::OurFrame | Class::Ours => {
-                self.is_direct &= caller(symbol) == Caller::Poll;
+            Class::PollFn | Class::Std | Class::Ours => {
+                self.now.is_direct &= caller(symbol) == Caller::Poll;
+                if symbol.class == Class::Ours {
+                    self.now.ours = Some(symbol);
+                }
             }
         }
-        self.caller = caller(symbol);
+        self.now.caller = caller(symbol);
     }
 
     fn push_user(&mut self, symbol: &Symbol) -> Pushed {
-        self.runtime.clear();
-        self.called.clear();
+        self.now.runtime = self.runtime.len();
+        self.now.called = self.called.len();
         let mut place = Place {
             file: symbol
                 .file
@@ -192,7 +280,16 @@ impl<'a> Path<'a> {
             column: symbol.column,
             name: Arc::clone(&symbol.function),
             label: None,
+            is_library: symbol.is_library,
+            line_is: LineIs::Current,
         };
+        if symbol.is_library {
+            let file = symbol.file.as_deref();
+            let function = &*symbol.function;
+            if let Some(name) = resource::called(&Called { function, file }) {
+                place.name = name.into();
+            }
+        }
         let mut keys = Vec::new();
         match self.frames.last_mut() {
             Some(last) if is_inside(symbol, last) => {
@@ -206,13 +303,13 @@ impl<'a> Path<'a> {
                     }
                     return Pushed::Frame;
                 }
-                if self.caller == Caller::Call || last.closures == 0 {
+                if self.now.caller == Caller::Call || last.closures == 0 {
                     return Pushed::Nothing;
                 }
                 // A block stands before its `.await`, unless an attribute has put it around the
                 // body of the function.
                 let position = |place: &Place| (place.line, place.column);
-                if self.is_direct
+                if self.now.is_direct
                     && place.file == last.place.file
                     && position(&place) >= position(&last.place)
                 {
@@ -227,53 +324,141 @@ impl<'a> Path<'a> {
             Some(last) if last.source == Source::Call && last.function != symbol.function => {
                 keys = std::mem::take(&mut last.keys);
                 place.label = last.place.label.take();
-                self.frames.pop();
+                self.pop_frame();
             }
             _ => {}
         }
         // The closest, which in a recursion is the one whose body it is in.
-        let mut around = self.frames.iter().rev();
-        let around = around.find(|frame| frame.function == symbol.function);
-        if self.caller == Caller::Poll && around.is_some_and(|around| is_inside(symbol, around)) {
+        let around = self.last.get(&symbol.function).map(|at| &self.frames[*at]);
+        if self.now.caller == Caller::Poll && around.is_some_and(|around| is_inside(symbol, around))
+        {
             place.name = format!("{}::{{async block}}", place.name).into();
         }
-        self.frames.push(TidyFrame {
+        self.push_frame(TidyFrame {
             function: Arc::clone(&symbol.function),
             closures: symbol.closures,
             place,
+            file: symbol.file.clone(),
+            before: None,
             keys,
             source: Source::Symbol,
         });
         Pushed::Frame
     }
 
-    /// The frames, and what the last of them waits for.
-    pub(super) fn finish(mut self) -> (Vec<(Place, Vec<u64>)>, Option<Resource>) {
-        let resource = match self.kind {
-            LeafKind::Registered | LeafKind::Woken => {
-                resource::find(&self.runtime, wait(self.kind), self.paths)
+    fn push_frame(&mut self, mut frame: TidyFrame) {
+        let function = Arc::clone(&frame.function);
+        frame.before = self.last.insert(function, self.frames.len());
+        self.frames.push(frame);
+    }
+
+    fn pop_frame(&mut self) {
+        if let Some(TidyFrame {
+            function, before, ..
+        }) = self.frames.pop()
+        {
+            self.nodes.truncate(self.frames.len());
+            match before {
+                Some(before) => self.last.insert(function, before),
+                None => self.last.remove(&function),
+            };
+        }
+    }
+
+    /// Adds the frames to a tree, and what the last of them waits for.
+    pub(super) fn add_to(&mut self, builder: &mut Builder, kind: LeafKind, count: usize) {
+        let (shown, resource) = self.shown(kind);
+        self.nodes.truncate(shown);
+        for frame in &self.frames[self.nodes.len()..shown] {
+            let parent = self.nodes.last().copied();
+            let node = builder.step(parent, frame.place.clone(), &frame.keys);
+            self.nodes.push(node);
+        }
+        let at = match self.nodes.last() {
+            None if resource.is_none() => {
+                // Nothing is known but that there is something.
+                Some(builder.step(None, Place::default(), &[]))
             }
-            LeafKind::Sampled => resource::find_blocking(&self.called, self.paths),
-            LeafKind::NoWaker | LeafKind::Here => None,
+            last => last.copied(),
+        };
+        builder.leaf(at, resource, wait(kind), count);
+    }
+
+    /// How many of the frames are shown, and what the last of them waits for.
+    fn shown(&self, kind: LeafKind) -> (usize, Option<Resource>) {
+        let all = self.frames.len();
+        let (shown, resource) = match kind {
+            LeafKind::Registered
+            | LeafKind::AwaitsTrace
+            | LeafKind::AwaitsDump
+            | LeafKind::Woken => self.resource(kind),
+            LeafKind::Sampled => {
+                let called = &self.called[self.now.called..];
+                (all, resource::find_blocking(called, self.paths))
+            }
+            LeafKind::NoWaker | LeafKind::Here => (all, None),
         };
         // How another task is waited for is not of interest.
-        let waits_for_tasks = (self.frames.last()).is_some_and(|last| last.source == Source::Wait);
-        let resource = resource.filter(|_| !waits_for_tasks);
-        if self.frames.is_empty() && resource.is_none() {
-            // Nothing is known but that there is something.
-            self.frames.push(TidyFrame {
-                function: "".into(),
-                closures: 0,
-                place: Place::default(),
-                keys: Vec::new(),
-                source: Source::Symbol,
-            });
+        let last = self.frames[..shown].last();
+        let waits_for_tasks = last.is_some_and(|last| last.source == Source::Wait);
+        (shown, resource.filter(|_| !waits_for_tasks))
+    }
+
+    /// The function of this crate that has registered the waker: the last before the one that records.
+    fn registrar(&self) -> Option<&'a Symbol> {
+        let before = self.after.len().checked_sub(2)?;
+        self.after[before].now.ours
+    }
+
+    /// Returns how many of the frames lead to the resource that was waited for when the waker was registered, and
+    /// that: the outermost that has a name, of a library or of a runtime.
+    fn resource(&self, kind: LeafKind) -> (usize, Option<Resource>) {
+        let is_library = |frame: &TidyFrame| {
+            frame.source == Source::Symbol && frame.place.is_library && frame.keys.is_empty()
+        };
+        let program = self.frames.iter().rposition(|frame| !is_library(frame));
+        let first = program.map_or(0, |program| program + 1);
+        let libraries: Vec<Called<'_>> = self.frames[first..]
+            .iter()
+            .map(|frame| Called {
+                function: &frame.function,
+                file: frame.file.as_deref(),
+            })
+            .collect();
+        let found = resource::find_library(&libraries);
+        let caller = match libraries.is_empty() {
+            true => resource::Caller::Program,
+            false => resource::Caller::Library,
+        };
+        let wait = wait(kind);
+        let runtime = &self.runtime[self.now.runtime..];
+        let of_runtime = match resource::of_ours(kind) {
+            Some(name) => Some(resource::ours(name, self.registrar(), wait, self.paths)),
+            None => resource::find(runtime, caller, wait, self.paths),
+        };
+        match found {
+            Found::Resource(at, name) => {
+                let shown = (first + at).min(self.frames.len());
+                let of_library: Vec<Place> = self.frames[shown..]
+                    .iter()
+                    .map(|frame| frame.place.clone())
+                    .collect();
+                let (wait, way) = of_runtime.map_or((wait, 0), |of| (of.wait, of.way));
+                // A library may register wakers in two places, too.
+                let way = resource::way(way, &of_library);
+                let resource = of_library.into_iter().next().map(|place| {
+                    let name = name.into();
+                    let place = Place { name, ..place };
+                    Resource { place, wait, way }
+                });
+                (shown, resource)
+            }
+            Found::Plumbing(at) => {
+                // The root of a trace stays.
+                let shown = (first + at).max(1).min(self.frames.len());
+                (shown, of_runtime)
+            }
         }
-        let frames = self
-            .frames
-            .into_iter()
-            .map(|frame| (frame.place, frame.keys));
-        (frames.collect(), resource)
     }
 }
 

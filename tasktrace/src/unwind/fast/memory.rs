@@ -5,8 +5,12 @@
 //! they were the last time, it would go the same way again. They are compared in the order in which the
 //! walk read them, so that each is where the tables say it is given those before: a comparison reads
 //! nothing that a walk would not read.
+//!
+//! What is kept is the [`Way`] that was made of the walk, which is the same if it passes the same marks.
 
-use super::super::{Known, Mark, PhysicalFrame};
+use std::sync::Arc;
+
+use super::super::{Mark, Way};
 use super::Registers;
 
 /// A word of the stack.
@@ -17,7 +21,7 @@ pub(super) struct Word {
 }
 
 /// All that a walk has depended on, but for the tables.
-pub(super) struct Course {
+pub(crate) struct Course {
     pub(super) ip: usize,
     pub(super) mark: Mark,
     pub(super) stack_pointer: usize,
@@ -59,7 +63,9 @@ unsafe fn read(address: usize) -> usize {
 
 struct Entry {
     course: Course,
-    known: Known,
+    /// On the way, from the outermost on.
+    marks: Box<[Mark]>,
+    way: Arc<Way>,
 }
 
 /// The last few walks that began and ended at the same places, in polls of what is called alike, are in
@@ -73,12 +79,12 @@ pub(super) const LONGEST: usize = 128;
 #[derive(Default)]
 pub(super) struct Memory {
     sets: Vec<[Option<Box<Entry>>; WAYS]>,
-    /// In which set the last was found.
+    /// In which set was looked last.
     last: usize,
 }
 
 impl Memory {
-    /// Looks for a walk from here. If there is one, it is the [`last`](Self::last).
+    /// Returns the way of a walk from here, past these marks.
     ///
     /// `kind` is any number, which is the same for walks that are likely to be: where they begin and end
     /// does not tell tasks of different types apart.
@@ -89,26 +95,31 @@ impl Memory {
         registers: &Registers,
         mark: Mark,
         kind: usize,
-    ) -> bool {
+        marks: impl Iterator<Item = Mark> + Clone,
+    ) -> Option<Arc<Way>> {
         let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ kind.rotate_left(13);
         let hash = (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.last = (hash >> (u64::BITS - SETS_LOG2)) as usize;
-        let Some(set) = self.sets.get_mut(self.last) else {
-            return false;
-        };
+        let set = self.sets.get_mut(self.last)?;
         let is_it = |entry: &Option<Box<Entry>>| {
             let entry = entry.as_ref();
-            entry.is_some_and(|entry| entry.course.is_same(ip, registers, mark))
+            entry.is_some_and(|entry| {
+                entry.course.is_same(ip, registers, mark)
+                    && entry.marks.iter().copied().eq(marks.clone())
+            })
         };
-        let Some(at) = set.iter().position(is_it) else {
-            return false;
-        };
+        let at = set.iter().position(is_it)?;
         set[..=at].rotate_right(1);
-        true
+        set[0].as_ref().map(|entry| Arc::clone(&entry.way))
     }
 
-    /// Keeps what was not found. It is the [`last`](Self::last).
-    pub(super) fn insert(&mut self, course: Course, frames: &[PhysicalFrame]) {
+    /// Keeps what was not found.
+    pub(super) fn insert(
+        &mut self,
+        course: Course,
+        marks: impl Iterator<Item = Mark>,
+        way: &Arc<Way>,
+    ) {
         if self.sets.is_empty() {
             self.sets.resize_with(1 << SETS_LOG2, Default::default);
         }
@@ -117,13 +128,8 @@ impl Memory {
         set.rotate_right(1);
         set[0] = Some(Box::new(Entry {
             course,
-            known: Known::new(frames),
+            marks: marks.collect(),
+            way: Arc::clone(way),
         }));
-    }
-
-    /// What was found or inserted last.
-    pub(super) fn last(&mut self) -> Option<&mut Known> {
-        let entry = self.sets.get_mut(self.last)?[0].as_mut()?;
-        Some(&mut entry.known)
     }
 }

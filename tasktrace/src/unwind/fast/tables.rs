@@ -10,7 +10,7 @@ use gimli::{
 };
 
 use super::rule::{self, Rule};
-use crate::sync::StaticMutex as Mutex;
+use crate::sync::{StaticMutex as Mutex, fork};
 
 /// A section of a module that is mapped into this process.
 type Section = EndianSlice<'static, NativeEndian>;
@@ -139,7 +139,8 @@ pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
         // Not under our lock: the loader holds a lock of its own while it calls us.
         _ => {
             let tables = Arc::new(find());
-            *lock() = Some((generation, Arc::clone(&tables)));
+            let before = lock().replace((generation, Arc::clone(&tables)));
+            drop(before);
             tables
         }
     }
@@ -162,11 +163,23 @@ pub(super) fn while_loaded<R>(run: impl FnOnce() -> R) -> Option<R> {
 
 fn find() -> Tables {
     let mut modules = Vec::new();
-    for_each_module(|info, _| {
-        modules.extend(find_in(info));
-        true
-    });
-    Tables { modules }
+    // Nothing is allocated while the loader's lock is held, so room is made before, until it is enough.
+    loop {
+        let mut missing = 0;
+        modules.clear();
+        for_each_module(|info, _| {
+            match find_in(info) {
+                Some(module) if modules.len() < modules.capacity() => modules.push(module),
+                Some(_) => missing += 1,
+                None => {}
+            }
+            true
+        });
+        if missing == 0 {
+            return Tables { modules };
+        }
+        modules.reserve(modules.len() + missing);
+    }
 }
 
 fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
@@ -242,6 +255,8 @@ where
         let (visit, info) = unsafe { (&mut *visit.cast::<V>(), &*info) };
         libc::c_int::from(!visit(info, size))
     }
+    // The loader's lock.
+    let _section = fork::Section::enter();
     // SAFETY: `call` expects a pointer to a `V`.
     unsafe { libc::dl_iterate_phdr(Some(call::<V>), (&raw mut visit).cast()) };
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::escape::Escaped;
 use crate::os::{Deaf, signal};
 
 /// Why [`dump_on_signal`](crate::dump_on_signal) cannot do it, and what to do instead.
@@ -59,8 +60,9 @@ impl fmt::Display for DumpOnSignalError {
             ),
             Self::UnknownSignal { name } => write!(
                 f,
-                "`{name}` is no signal that a program can handle: \
-                 use the name or the number of one, such as SIGUSR1"
+                "`{}` is no signal that a program can handle: \
+                 use the name or the number of one, such as SIGUSR1",
+                Escaped(name)
             ),
             Self::CannotBeHandled { signal } => write!(
                 f,

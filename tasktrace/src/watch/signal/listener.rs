@@ -4,7 +4,7 @@
 //! reporter, a thread which is there while there is something to report. So a signal that means the
 //! end is heard also while a report waits for somebody to read it.
 
-use std::collections::BTreeMap;
+use std::array;
 use std::convert::Infallible;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::{DumpOnSignal, asked, report};
+use super::{ASKED, DumpOnSignal, report};
 use crate::os;
 use crate::os::relay::{self, Inlet};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
@@ -56,7 +56,9 @@ fn listen(mut inlet: Inlet) {
 }
 
 fn options(signal: i32) -> Option<DumpOnSignal> {
-    asked().get(&signal).cloned()
+    ASKED
+        .get(&signal)
+        .map(|options| DumpOnSignal::clone(&options))
 }
 
 /// Where reports are asked for: at most one for each signal waits while one is being made.
@@ -65,12 +67,39 @@ struct Desk<R> {
     inbox: Arc<Mutex<Inbox>>,
 }
 
-#[derive(Default)]
+/// Nothing is allocated or freed while it is locked.
 struct Inbox {
-    /// The signals, and who is told when the report is made, by dropping it: whoever asked last.
-    asked: BTreeMap<i32, Sender<Infallible>>,
+    /// By signal who is told when the report is made, by dropping it: whoever asked last.
+    asked: [Option<Sender<Infallible>>; SIGNALS],
     /// Whether there is a reporter, who will look here once more.
     is_staffed: bool,
+}
+
+/// No system has more signals.
+const SIGNALS: usize = 129;
+
+impl Inbox {
+    fn new() -> Self {
+        Self {
+            asked: array::from_fn(|_| None),
+            is_staffed: false,
+        }
+    }
+
+    /// Asks for a report of a signal. Returns whoever asked for it before, to be dropped later.
+    fn ask(&mut self, signal: i32, sender: Sender<Infallible>) -> Option<Sender<Infallible>> {
+        let index = usize::try_from(signal).unwrap_or(SIGNALS);
+        match self.asked.get_mut(index) {
+            Some(asked) => asked.replace(sender),
+            None => Some(sender),
+        }
+    }
+
+    /// Takes the report that is to be made next.
+    fn next(&mut self) -> Option<(i32, Sender<Infallible>)> {
+        let mut asked = (0..).zip(&mut self.asked);
+        asked.find_map(|(signal, asked)| Some((signal, asked.take()?)))
+    }
 }
 
 /// A report that has been asked for.
@@ -87,16 +116,18 @@ impl<R: Fn(i32) + Clone + Send + 'static> Desk<R> {
     fn new(report: R) -> Self {
         Self {
             report,
-            inbox: Arc::default(),
+            inbox: Arc::new(Mutex::new(Inbox::new())),
         }
     }
 
     fn ask(&self, signal: i32) -> Done {
         let (sender, done) = mpsc::channel();
         let mut inbox = lock(&self.inbox);
-        inbox.asked.insert(signal, sender);
-        if !std::mem::replace(&mut inbox.is_staffed, true) {
-            drop(inbox);
+        let before = inbox.ask(signal, sender);
+        let was_staffed = std::mem::replace(&mut inbox.is_staffed, true);
+        drop(inbox);
+        drop(before);
+        if !was_staffed {
             self.staff();
         }
         Done(done)
@@ -119,7 +150,7 @@ impl<R: Fn(i32) + Clone + Send + 'static> Desk<R> {
 fn work(inbox: &Mutex<Inbox>, report: impl Fn(i32)) {
     let next = || {
         let mut inbox = lock(inbox);
-        let next = inbox.asked.pop_first();
+        let next = inbox.next();
         inbox.is_staffed = next.is_some();
         next
     };

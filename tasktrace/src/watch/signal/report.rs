@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{DumpOnSignal, Output};
 use crate::dump::{Dump, dump_blocking};
+use crate::escape::Escaped;
 use crate::os::{signal, stderr};
 use crate::sync::StaticMutex as Mutex;
 use crate::watch::file;
@@ -47,7 +48,7 @@ fn text(options: &DumpOnSignal, reporter: Option<Reporter>) -> String {
     match &options.output {
         Output::Stderr => format!("{header}\n{dump}\n"),
         Output::File(path) => {
-            let path_shown = path.display();
+            let path_shown = Escaped(path.display());
             match write(path, &header, &dump) {
                 Ok(()) => format!("{header} written to {path_shown}\n"),
                 Err(error) => format!("{header} cannot be written to {path_shown}: {error}\n"),

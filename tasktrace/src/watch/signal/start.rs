@@ -1,14 +1,13 @@
 //! What the attributes and the environment ask for.
 
-use std::collections::BTreeSet;
-use std::env;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Once, OnceLock, PoisonError};
+use std::sync::{Once, OnceLock};
 
 use super::{DumpOnSignal, dump_on_signal, report};
-use crate::os::{signal, stderr};
-use crate::sync::StaticMutex as Mutex;
+use crate::escape::Escaped;
+use crate::os::{env, signal, stderr};
+use crate::sync::Map;
 use crate::watch::test;
 
 /// The signals, separated by commas, by their names or numbers. `1` is the usual one, `0` is none,
@@ -31,7 +30,7 @@ struct Environment {
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
 /// The attributes that have been seen to: there may be as many calls as there are tests.
-static SEEN: Mutex<BTreeSet<Box<str>>> = Mutex::new(BTreeSet::new());
+static SEEN: Map<Box<str>, ()> = Map::new();
 
 /// Does what the environment asks for and, if that says nothing, what an attribute does: `""` is the
 /// usual signal. What cannot be done is told on the standard error output.
@@ -40,10 +39,7 @@ pub(crate) fn start(attribute: Option<&str>) {
     let Some(attribute) = attribute.filter(|_| !environment.decides) else {
         return;
     };
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !seen.contains(attribute) {
-        seen.insert(attribute.into());
-        drop(seen);
+    if SEEN.get(attribute).is_none() && SEEN.insert(attribute.into(), ()).is_ok() {
         let asked = match attribute {
             "" => Asked::default_signal(),
             _ => Asked::read(attribute),
@@ -58,15 +54,15 @@ pub(crate) fn in_tests() {
     ONCE.call_once(|| {
         report::set_reporter(test::report_all);
         // nextest has each test in a process of its own, and sends this some seconds before it kills.
-        let is_nextest = env::var_os("NEXTEST").is_some();
+        let is_nextest = env::var("NEXTEST").is_some();
         start(is_nextest.then_some("SIGTERM"));
     });
 }
 
 impl Environment {
     fn see_to() -> Self {
-        let asked = env::var_os(ON_SIGNAL).map(|value| Asked::read(&value.to_string_lossy()));
-        let file = env::var_os(FILE).filter(|file| !file.is_empty());
+        let asked = env::text(ON_SIGNAL).map(|value| Asked::read(&value));
+        let file = env::var(FILE).filter(|file| !file.is_empty());
         let environment = Self {
             decides: asked.as_ref().is_some_and(|it| it.signals.is_some()),
             file: file.map(PathBuf::from),
@@ -126,8 +122,9 @@ fn see_to(by: &str, asked: &Asked, file: Option<&Path>) {
     for word in &asked.wrong {
         let _ = writeln!(
             told,
-            "tasktrace: {by}: `{word}` is no signal that a program can handle: use names or numbers, \
-             such as SIGUSR1 or SIGUSR2,SIGTERM, or 1 for SIGUSR1, or 0 for none"
+            "tasktrace: {by}: `{}` is no signal that a program can handle: use names or numbers, \
+             such as SIGUSR1 or SIGUSR2,SIGTERM, or 1 for SIGUSR1, or 0 for none",
+            Escaped(word)
         );
     }
     for signal in asked.signals.iter().flatten() {

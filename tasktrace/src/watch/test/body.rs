@@ -58,10 +58,12 @@ impl<F: Future> Future for TestBody<F> {
             if !this.membership.is_announced {
                 this.membership.is_announced = true;
                 let handle = this.task.handle();
-                test.change(|state| {
-                    state.body = Some(handle);
-                    state.runtime = Host::current().map(|host| host.runtime());
-                });
+                let runtime = Host::current().map(|host| host.runtime());
+                drop(test.change(|state| {
+                    state.runtime = runtime;
+                    state.fail = Some(*this.fail);
+                    state.body.replace(handle)
+                }));
             }
             if let Some(report) = test.take_report() {
                 // It says where the test is, and more.
@@ -81,8 +83,8 @@ impl Drop for Membership {
 }
 
 fn end(test: &Arc<Test>) {
-    test.change(|state| {
-        state.body = None;
+    drop(test.change(|state| {
         state.body_has_ended = true;
-    });
+        state.body.take()
+    }));
 }

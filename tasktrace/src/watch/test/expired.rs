@@ -4,10 +4,12 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failed;
 use super::report;
 use super::running::Test;
 use super::tasks;
 use crate::dump::{Hang, Stage, Why};
+use crate::escape::Escaped;
 use crate::os;
 
 /// How long the tasks are waited for.
@@ -22,6 +24,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What a process ends with in which a test has failed.
 const FAILED: i32 = 101;
+
+/// How long a test that has ended after its limit is kept for the report: for as long as its tasks are looked at, twice,
+/// and no longer.
+pub(super) const TO_REPORT: Duration = Duration::from_secs(10);
 
 /// Has the test fail, and tells why it hangs.
 pub(super) fn handle(test: &Arc<Test>) {
@@ -52,7 +58,10 @@ pub(super) fn handle(test: &Arc<Test>) {
 pub(super) fn notes(hang: &Hang) -> String {
     let mut notes = String::new();
     match report::write(hang) {
-        Some(Ok(file)) => notes.push_str(&format!("note: as JSON in {}\n", file.display())),
+        Some(Ok(file)) => {
+            let file = Escaped(file.display());
+            notes.push_str(&format!("note: as JSON in {file}\n"));
+        }
         Some(Err(error)) => notes.push_str(&format!("note: not written as JSON: {error}\n")),
         None => {}
     }
@@ -78,7 +87,15 @@ fn end(test: &Test, why: &str) {
         ));
         return;
     }
+    say_what_failed();
     process::exit(FAILED);
+}
+
+/// Prints the output of failed tests, which the test runner keeps back until all tests have ended and would lose.
+fn say_what_failed() {
+    if let Some(text) = failed::take() {
+        say(&text);
+    }
 }
 
 /// For a test that is to panic, and was made to because it hung: it would pass.
@@ -90,6 +107,7 @@ pub(super) fn end_if_hung(test: &Test) {
             "tasktrace: {} hung. It is to panic, so it cannot fail by a panic: the process ends.\n",
             test.name()
         ));
+        say_what_failed();
         process::exit(FAILED);
     }
 }

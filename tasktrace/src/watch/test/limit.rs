@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::escape::Escaped;
 use crate::os;
 
 /// What a test may take if nothing is said: below the minute after which the usual runners call a test
@@ -45,12 +46,13 @@ impl Limit {
 fn from_environment() -> Option<Option<Duration>> {
     static LIMIT: OnceLock<Option<Option<Duration>>> = OnceLock::new();
     *LIMIT.get_or_init(|| {
-        let text = std::env::var(VARIABLE).ok()?;
+        let text = os::env::text(VARIABLE)?;
         let parsed = parse(&text);
         if parsed.is_none() && !text.trim().is_empty() {
             os::stderr::write(&format!(
-                "tasktrace: {VARIABLE}={text} is ignored: it takes a time, such as `30s`, `1m30s` \
-                 or `500ms`, or `none`\n"
+                "tasktrace: {VARIABLE}={} is ignored: it takes a time, such as `30s`, `1m30s` \
+                 or `500ms`, or `none`\n",
+                Escaped(text)
             ));
         }
         parsed
@@ -79,7 +81,9 @@ fn parse(text: &str) -> Option<Option<Duration>> {
             _ => return None,
         };
         let number: f64 = number.parse().ok()?;
-        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
+        // One that is too long to be told is as long as can be.
+        let time = Duration::try_from_secs_f64(number * seconds).unwrap_or(Duration::MAX);
+        total = total.saturating_add(time);
         rest = after;
     }
     (!total.is_zero()).then_some(Some(total))
@@ -97,6 +101,8 @@ mod tests {
         assert_eq!(parse("500ms"), time(500));
         assert_eq!(parse("1.5s"), time(1_500));
         assert_eq!(parse("2h"), time(7_200_000));
+        let ages = "9".repeat(400) + "h1s";
+        assert_eq!(parse(&ages), Some(Some(Duration::MAX)));
         assert_eq!(parse("none"), Some(None));
         assert_eq!(parse("NONE"), Some(None));
         for wrong in [

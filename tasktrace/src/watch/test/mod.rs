@@ -4,6 +4,7 @@
 //! * [`body`]: the future of a test, through which it is made to fail.
 //! * [`limit`]: how long a test may take.
 //! * [`timer`]: a thread that waits for the first time that is over.
+//! * [`failed`]: what tests said that have failed.
 //! * [`expired`]: what is done then; [`report`]: the file that is written.
 //! * [`tasks`]: which tasks are those of a test.
 //!
@@ -18,6 +19,7 @@
 
 mod body;
 mod expired;
+mod failed;
 mod limit;
 mod report;
 mod running;
@@ -31,6 +33,14 @@ pub use running::{Current, Running};
 use std::time::Duration;
 
 use crate::dump::{Hang, Why};
+
+/// Keeps the text of a panic in a thread of this name, if the thread may be that of a test that is not ours. Of ours
+/// the end is seen.
+pub(crate) fn note_panic(thread: &str, text: &str) {
+    if Current::get().0.is_none() {
+        failed::add_plain(thread, text.to_owned());
+    }
+}
 
 /// What the tests that are running are doing, if any are: for a process that is about to be ended.
 pub(crate) fn report_all(signal: &str, budget: Duration) -> Option<String> {

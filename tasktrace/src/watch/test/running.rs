@@ -1,7 +1,6 @@
 //! Which tests run.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -13,7 +12,9 @@ use super::timer;
 use crate::host::Runtime;
 use crate::origin::{FrameMeta, Origin};
 use crate::os;
-use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+use crate::sync::{
+    Map, StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard,
+};
 use crate::task::{Token, TraceHandle};
 
 /// A test that is running.
@@ -40,25 +41,28 @@ pub(super) struct State {
     pub(super) body: Option<TraceHandle>,
     pub(super) runtime: Option<Runtime>,
     pub(super) body_has_ended: bool,
+    /// Its function returns after its limit.
+    pub(super) is_late: bool,
+    /// Panics with a message, at the place of the test.
+    pub(super) fail: Option<fn(String) -> !>,
     /// What the test is to fail with. Taken when it does.
     report: Option<String>,
     is_over: bool,
 }
 
-/// The tests that are running, in the order in which they began.
-static TESTS: Mutex<BTreeMap<u64, Arc<Test>>> = Mutex::new(BTreeMap::new());
+/// The tests that are running, by their numbers.
+static TESTS: Map<u64, Arc<Test>> = Map::new();
 
 thread_local! {
     /// The test whose function was called on this thread.
     static CURRENT: RefCell<Option<Arc<Test>>> = const { RefCell::new(None) };
 }
 
+/// The tests that are running, in the order in which they began.
 pub(super) fn all() -> Vec<Arc<Test>> {
-    tests().values().cloned().collect()
-}
-
-fn tests() -> MutexGuard<'static, BTreeMap<u64, Arc<Test>>> {
-    TESTS.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut tests = TESTS.values();
+    tests.sort_unstable_by_key(|test| test.number);
+    tests
 }
 
 /// A test, from when its function is called to when that returns: with the time that it takes to make
@@ -96,7 +100,8 @@ impl Running {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
         });
-        tests().insert(test.number, Arc::clone(&test));
+        let before = TESTS.replace(test.number, Arc::clone(&test));
+        debug_assert!(before.is_none(), "each has a number of its own");
         if let Some(limit) = test.limit {
             timer::add(Arc::clone(&test), limit);
         }
@@ -112,12 +117,30 @@ impl Drop for Running {
     fn drop(&mut self) {
         let around = self.around.take();
         let _ = CURRENT.try_with(|current| current.replace(around));
-        tests().remove(&self.test.number);
-        timer::remove(&self.test);
-        if self.test.should_panic && thread::panicking() {
-            super::expired::end_if_hung(&self.test);
+        drop(TESTS.remove(&self.test.number));
+        let was_in_time = timer::remove(&self.test);
+        let late = match was_in_time || thread::panicking() || self.test.should_panic {
+            true => None,
+            false => self.test.report_if_late(),
+        };
+        if thread::panicking() {
+            if self.test.should_panic {
+                super::expired::end_if_hung(&self.test);
+            } else if let Some(text) = crate::watch::panic::take_kept() {
+                super::failed::add(self.test.name(), text);
+            }
         }
-        self.test.change(|state| state.is_over = true);
+        let fail = self.test.change(|state| {
+            state.is_over = true;
+            state.fail
+        });
+        if let Some(report) = late {
+            // It says where the test is, and more.
+            crate::watch::panic::without_stack(|| match fail {
+                Some(fail) => fail(report),
+                None => panic!("{report}"),
+            });
+        }
     }
 }
 
@@ -148,14 +171,16 @@ impl Test {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
+    /// Changes it while it is locked: nothing may be allocated or freed for that. What it replaces is returned.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let before = change(&mut self.state());
         self.changed.notify_all();
+        before
     }
 
     /// Waits for something to be so. Whether it is.
     fn wait_until(&self, is_so: impl Fn(&State) -> bool, longest: Duration) -> bool {
-        let deadline = Instant::now() + longest;
+        let deadline = os::deadline(longest);
         let mut state = self.state();
         loop {
             if is_so(&state) {
@@ -172,7 +197,7 @@ impl Test {
 
     /// Has the test fail with a report, at the next poll of its body.
     pub(super) fn fail_with(&self, report: String) {
-        self.change(|state| state.report = Some(report));
+        drop(self.change(|state| state.report.replace(report)));
         self.has_report.store(true, Ordering::Release);
         let body = self.state().body.clone();
         if let Some(body) = body {
@@ -186,9 +211,22 @@ impl Test {
         if !self.has_report.load(Ordering::Acquire) {
             return None;
         }
-        let mut report = None;
-        self.change(|state| report = state.report.take());
-        report
+        self.change(|state| state.report.take())
+    }
+
+    /// What a test is to fail with that ends without a panic, if it took longer than its limit: the thread that looks at
+    /// its tasks is waited for.
+    fn report_if_late(&self) -> Option<String> {
+        let limit = self.limit.filter(|limit| self.begun.elapsed() >= *limit)?;
+        self.change(|state| state.is_late = true);
+        self.wait_until(|state| state.report.is_some(), super::expired::TO_REPORT);
+        let report = self.change(|state| state.report.take());
+        Some(report.unwrap_or_else(|| {
+            format!(
+                "test {} took longer than its limit of {limit:?}",
+                self.name()
+            )
+        }))
     }
 
     /// Whether it has had a report to fail with.
@@ -199,6 +237,11 @@ impl Test {
     /// Waits until the report has been taken. Whether it has.
     pub(super) fn wait_until_taken(&self, longest: Duration) -> bool {
         self.wait_until(|state| state.report.is_none() || state.is_over, longest)
+    }
+
+    /// Waits until the function of the test returns after its limit, or has returned.
+    pub(super) fn wait_until_late(&self, longest: Duration) {
+        self.wait_until(|state| state.is_late || state.is_over, longest);
     }
 
     /// Waits until the function of the test has returned. Whether it has.

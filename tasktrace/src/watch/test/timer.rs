@@ -3,7 +3,7 @@
 //! It is a plain thread, so it depends neither on a runtime that may be blocked nor on a clock that
 //! may be paused. It is started by the first test that has a limit, and never ends.
 
-use std::collections::BTreeMap;
+use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,22 @@ use super::running::Test;
 use crate::os;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
-/// The tests that have limits, by when those are over.
+/// The tests that have limits. Nothing is allocated or freed while it is locked.
 struct Timer {
-    tests: BTreeMap<(Instant, u64), Arc<Test>>,
+    /// Each with when its limit is over. There are as many as run at once: few.
+    tests: Vec<(Instant, Arc<Test>)>,
     has_thread: bool,
 }
 
+impl Timer {
+    /// The position of the one whose limit is over first.
+    fn first(&self) -> Option<usize> {
+        (0..self.tests.len()).min_by_key(|at| self.tests[*at].0)
+    }
+}
+
 static TIMER: Mutex<Timer> = Mutex::new(Timer {
-    tests: BTreeMap::new(),
+    tests: Vec::new(),
     has_thread: false,
 });
 static CHANGED: Condvar = Condvar::new();
@@ -34,15 +42,24 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     let Some(end) = test.begun.checked_add(limit) else {
         return;
     };
+    let mut spare = Vec::new();
     let mut timer = lock();
-    let is_first = timer
-        .tests
-        .keys()
-        .next()
-        .is_none_or(|(first, _)| end < *first);
-    timer.tests.insert((end, test.number()), test);
-    let had_thread = std::mem::replace(&mut timer.has_thread, true);
+    while timer.tests.len() == timer.tests.capacity() {
+        let length = timer.tests.len();
+        if spare.capacity() > length {
+            spare.append(&mut timer.tests);
+            mem::swap(&mut timer.tests, &mut spare);
+        } else {
+            drop(timer);
+            spare = Vec::with_capacity(2 * length + 8);
+            timer = lock();
+        }
+    }
+    let is_first = timer.first().is_none_or(|at| end < timer.tests[at].0);
+    timer.tests.push((end, test));
+    let had_thread = mem::replace(&mut timer.has_thread, true);
     drop(timer);
+    drop(spare);
     if !had_thread {
         if let Err(error) = os::thread::spawn("tasktrace-tests", run) {
             lock().has_thread = false;
@@ -53,35 +70,36 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     }
 }
 
-/// A test has ended.
-pub(super) fn remove(test: &Test) {
-    if let Some(end) = test.limit.and_then(|limit| test.begun.checked_add(limit)) {
-        // The thread may wake up once for nothing.
-        let removed = lock().tests.remove(&(end, test.number()));
-        drop(removed);
-    }
+/// A test has ended. Returns `true` if its limit was still to come.
+pub(super) fn remove(test: &Test) -> bool {
+    // The thread may wake up once for nothing.
+    let removed = {
+        let mut timer = lock();
+        let mut tests = timer.tests.iter();
+        let at = tests.position(|(_, known)| known.number() == test.number());
+        at.map(|at| timer.tests.swap_remove(at))
+    };
+    removed.is_some()
 }
 
 fn run() {
     let mut timer = lock();
     loop {
         let now = Instant::now();
-        let first = timer.tests.first_key_value().map(|((end, _), _)| *end);
-        match first {
+        let first = timer.first();
+        match first.map(|at| (at, timer.tests[at].0)) {
             None => timer = CHANGED.wait(timer).unwrap_or_else(PoisonError::into_inner),
-            Some(end) if end > now => {
+            Some((_, end)) if end > now => {
                 let wait = CHANGED.wait_timeout(timer, end - now);
                 timer = wait.unwrap_or_else(PoisonError::into_inner).0;
             }
-            Some(_) => {
-                let over = timer.tests.pop_first();
+            Some((at, _)) => {
+                let (_, test) = timer.tests.swap_remove(at);
                 drop(timer);
-                if let Some((_, test)) = over {
-                    // Each on its own thread: several may hang at once.
-                    let report = move || expired::handle(&test);
-                    if let Err(error) = os::thread::spawn("tasktrace-hung-test", report) {
-                        os::stderr::write(&format!("tasktrace: no report: {error}\n"));
-                    }
+                // Each on its own thread: several may hang at once.
+                let report = move || expired::handle(&test);
+                if let Err(error) = os::thread::spawn("tasktrace-hung-test", report) {
+                    os::stderr::write(&format!("tasktrace: no report: {error}\n"));
                 }
                 timer = lock();
             }

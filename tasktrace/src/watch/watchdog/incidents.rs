@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::stall::{Found, Key, What};
 use crate::dump::{Stall, StallPhase, StallReport};
-use crate::task::{Executor, TaskId};
+use crate::task::{Executor, Limited, TaskId};
 
 /// Of one executor so many tasks are reported as starved at a time, and of one function so many as
 /// overdue: who reads it will not read more.
@@ -23,7 +23,8 @@ pub(super) struct Incidents {
 
 struct Incident {
     found: Found,
-    report: StallReport,
+    /// The report, if one was made.
+    report: Option<StallReport>,
 }
 
 /// What stalls may have in common.
@@ -38,8 +39,7 @@ impl Crowd {
         match what {
             What::Blocked { .. } => None,
             What::Starved { executor, .. } => Some(Self::Executor(*executor)),
-            What::Overdue(function) => {
-                let origin = function.origin;
+            What::Overdue(Limited { origin, .. }) | What::Waiting { origin, .. } => {
                 let (line, column) = (origin.line(), origin.column());
                 Some(Self::Function(origin.file(), line, column))
             }
@@ -68,7 +68,7 @@ impl Incidents {
         MOST.saturating_sub(self.counted)
     }
 
-    pub(super) fn add(&mut self, found: Found, report: StallReport) {
+    pub(super) fn add(&mut self, found: Found, report: Option<StallReport>) {
         if let Some(crowd) = Crowd::of(&found.what) {
             *self.counts.entry(crowd).or_default() += 1;
             self.counted += 1;
@@ -85,11 +85,11 @@ impl Incidents {
         let mut over: Vec<Incident> = over.collect();
         over.sort_by_key(|incident| incident.found.order());
         over.into_iter()
-            .map(|incident| self.end(incident))
+            .filter_map(|incident| self.end(incident))
             .collect()
     }
 
-    fn end(&mut self, incident: Incident) -> StallReport {
+    fn end(&mut self, incident: Incident) -> Option<StallReport> {
         let Incident { found, report } = incident;
         if let Some(crowd) = Crowd::of(&found.what)
             && let Some(count) = self.counts.get_mut(&crowd)
@@ -100,11 +100,12 @@ impl Incidents {
                 self.counts.remove(&crowd);
             }
         }
-        StallReport {
+        Some(StallReport {
             phase: StallPhase::Ended,
             duration: found.since().elapsed(),
-            ..report
-        }
+            untraced: 0,
+            ..report?
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Found> {

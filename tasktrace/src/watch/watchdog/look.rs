@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::incidents::{Crowd, Incidents};
 use super::probes::Probes;
-use super::stall::{Found, Key, What};
+use super::stall::{Found, Key, WHOLE_TASK, What};
+use crate::diagnosis::{self, Rank};
 use crate::dump::{Stall, StallReport};
 use crate::origin;
 use crate::task::{Glance, Sight, Tick, glances};
@@ -21,7 +22,8 @@ const BUDGET_OF_ONE: Duration = Duration::from_millis(100);
 /// After how long something is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    pub(super) stalled_after: Duration,
+    pub(super) starved_after: Duration,
+    pub(super) wait_limit: Duration,
     pub(super) blocked_after: Duration,
 }
 
@@ -44,7 +46,7 @@ impl Looker {
         Self {
             limits,
             incidents: Incidents::default(),
-            probes: Probes::new(limits.stalled_after < Duration::MAX),
+            probes: Probes::new(limits.starved_after < Duration::MAX),
         }
     }
 
@@ -78,7 +80,9 @@ impl Looker {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            report(&self.begin(found, left.min(BUDGET_OF_ONE)));
+            if let Some(begun) = self.begin(found, left.min(BUDGET_OF_ONE)) {
+                report(&begun);
+            }
         }
         self.probes.wake(&self.incidents);
     }
@@ -104,7 +108,7 @@ impl Looker {
             counts: BTreeMap::new(),
         };
         for found in self.probes.waited_for() {
-            if seen.now.since(found.since()) >= self.limits.stalled_after {
+            if seen.now.since(found.since()) >= self.limits.starved_after {
                 seen.add(found.clone(), &self.incidents);
             }
         }
@@ -116,6 +120,9 @@ impl Looker {
                     if any_limits && glance.may_be_overdue(since, seen.now) {
                         self.suspect_overdue(glance, &mut seen);
                     }
+                    if self.waits_too_long(since, &seen) && !glance.is_nested() {
+                        self.suspect_waiting(glance, &mut seen);
+                    }
                 }
                 Sight::Running { since, .. } => {
                     if self.is_blocked(since, glance.is_nested(), &seen) {
@@ -123,7 +130,7 @@ impl Looker {
                     }
                 }
                 Sight::New { made } => {
-                    if seen.now.since(made) >= self.limits.stalled_after {
+                    if seen.now.since(made) >= self.limits.starved_after {
                         self.suspect_starved(glance, &mut seen);
                     }
                 }
@@ -171,7 +178,7 @@ impl Looker {
             return;
         };
         if let Sight::New { made: since } = handle.sight()
-            && seen.now.since(since) >= self.limits.stalled_after
+            && seen.now.since(since) >= self.limits.starved_after
         {
             let executor = handle.executor();
             let what = What::Starved {
@@ -196,26 +203,59 @@ impl Looker {
         }
     }
 
+    fn waits_too_long(&self, since: Tick, seen: &Seen) -> bool {
+        let limit = self.limits.wait_limit;
+        limit < Duration::MAX && seen.now.since(since) >= limit
+    }
+
+    /// Suspects a task that waits for longer than the limit for all tasks, unless a function in it has its own limit.
+    fn suspect_waiting(&self, glance: Glance, seen: &mut Seen) {
+        let key = (glance.address(), Stall::Overdue, WHOLE_TASK);
+        if self.incidents.contains(key) {
+            return;
+        }
+        let Some(handle) = glance.retain() else {
+            return;
+        };
+        if let Sight::Resting { since, .. } = handle.sight()
+            && self.waits_too_long(since, seen)
+            && handle.limited().is_some_and(|limited| limited.is_empty())
+        {
+            let what = What::Waiting {
+                since,
+                origin: handle.origin(),
+            };
+            seen.add(Found { handle, what }, &self.incidents);
+        }
+    }
+
     /// Makes an incident of what has been found. More of those that may be affected are looked for.
-    fn begin(&mut self, found: Found, budget: Duration) -> StallReport {
+    ///
+    /// `None` if it is not to be reported.
+    fn begin(&mut self, found: Found, budget: Duration) -> Option<StallReport> {
         let (limit, blocked_by) = match &found.what {
             What::Blocked { .. } => (self.limits.blocked_after, None),
             What::Overdue(function) => (function.limit, None),
+            What::Waiting { .. } => (self.limits.wait_limit, None),
             What::Starved { executor, .. } => {
                 let blocker = self.incidents.blocker(executor.thread);
-                (self.limits.stalled_after, blocker)
+                (self.limits.starved_after, blocker)
             }
         };
         let report = found.report(limit, blocked_by, budget);
         let executor = found.handle.executor();
         self.probes.forget(&found);
         let what = found.what.clone();
+        // To wait for work, or for the end of the program, is no fault. It is not asked again.
+        let is_idle = || diagnosis::likeliest(&report.task).is_some_and(|it| it.rank == Rank::Stop);
+        let is_told = !matches!(what, What::Waiting { .. }) || !is_idle();
+        let report = is_told.then_some(report);
         self.incidents.add(found, report.clone());
         match what {
             What::Blocked { .. } => self.probes.wake_all_on(executor.thread, &self.incidents),
             What::Starved { polls: 1.., .. } => self.probes.wake_more(executor, &self.incidents),
             // What has never been polled tells nothing of an executor.
-            What::Starved { .. } | What::Overdue(_) => {}
+            What::Starved { .. } | What::Overdue(_) | What::Waiting { .. } => {}
         }
         report
     }

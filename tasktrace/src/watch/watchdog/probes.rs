@@ -229,7 +229,7 @@ fn start(glance: Glance, executor: Executor, woken: Woken) -> Option<Found> {
         return None;
     }
     // Read before it is woken: a poll that comes of it counts.
-    let polls = handle.polls();
+    let polls = handle.all_polls();
     if woken == Woken::Now {
         handle.probe();
     }

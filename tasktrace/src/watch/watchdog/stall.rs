@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::dump::{self, Stall, StallPhase, StallReport, StalledFunction};
+use crate::dump::{self, Stall, StallPhase, StallReport, StalledFunction, Unpolled};
+use crate::origin::Origin;
 use crate::task::{Executor, Limited, Sight, TaskId, TaskState, Tick, TraceHandle};
 
 /// What is wrong with a task.
@@ -12,6 +13,8 @@ pub(super) enum What {
     Blocked { poll: u32, since: Tick },
     /// A function in it was last polled then.
     Overdue(Limited),
+    /// It waits since then, in a function from there.
+    Waiting { since: Tick, origin: Origin },
     /// It should be polled since then, when there had been so many polls.
     Starved {
         polls: u64,
@@ -32,10 +35,14 @@ pub(super) struct Found {
 /// kind and the function.
 pub(super) type Key = (usize, Stall, u64);
 
+/// Stands for a function where it is the task that waits too long.
+pub(super) const WHOLE_TASK: u64 = u64::MAX;
+
 impl Found {
     pub(super) fn key(&self) -> Key {
         let function = match &self.what {
             What::Overdue(function) => function.key,
+            What::Waiting { .. } => WHOLE_TASK,
             What::Blocked { .. } | What::Starved { .. } => 0,
         };
         (self.handle.address(), self.kind(), function)
@@ -50,7 +57,7 @@ impl Found {
     pub(super) fn kind(&self) -> Stall {
         match self.what {
             What::Blocked { .. } => Stall::Blocked,
-            What::Overdue(_) => Stall::Overdue,
+            What::Overdue(_) | What::Waiting { .. } => Stall::Overdue,
             What::Starved { .. } => Stall::Starved,
         }
     }
@@ -63,7 +70,9 @@ impl Found {
 
     pub(super) fn since(&self) -> Tick {
         match &self.what {
-            What::Blocked { since, .. } | What::Starved { since, .. } => *since,
+            What::Blocked { since, .. }
+            | What::Starved { since, .. }
+            | What::Waiting { since, .. } => *since,
             What::Overdue(function) => function.polled,
         }
     }
@@ -76,8 +85,14 @@ impl Found {
                 let sight = self.handle.sight();
                 matches!(sight, Sight::Running { poll: now, .. } if now == *poll)
             }
+            // A poll for a request leaves the time as it was, and a poll that goes on may be for a request.
+            What::Waiting { since, .. } => match self.handle.sight() {
+                Sight::Resting { since: now, .. } => now == *since,
+                Sight::Running { .. } | Sight::Moving => true,
+                Sight::New { .. } | Sight::Finished => false,
+            },
             What::Starved { polls, .. } => {
-                self.handle.polls() == *polls && !self.handle.is_finished()
+                self.handle.all_polls() == *polls && !self.handle.is_finished()
             }
             What::Overdue(function) => {
                 let is_it =
@@ -100,12 +115,21 @@ impl Found {
     ) -> StallReport {
         let mut task = match self.what {
             // Its executor is not known to be at fault, so it will show where it waits.
-            What::Overdue(_) if !budget.is_zero() => dump::asked(&self.handle, budget),
+            What::Overdue(_) | What::Waiting { .. } if !budget.is_zero() => {
+                dump::asked(&self.handle, budget)
+            }
             _ => dump::look_at(&self.handle, budget),
         };
-        if self.kind() == Stall::Starved && task.state == TaskState::Suspended {
-            // That is how it has been found.
-            task.state = TaskState::Woken;
+        if self.kind() == Stall::Starved {
+            if task.state == TaskState::Suspended {
+                // That is how it has been found.
+                task.state = TaskState::Woken;
+            }
+            // It has been seen twice.
+            task.unpolled = Some(Unpolled {
+                for_: self.since().elapsed(),
+                is_proven: true,
+            });
         }
         let function = match &self.what {
             What::Overdue(function) => Some(StalledFunction {
@@ -113,12 +137,17 @@ impl Found {
                 label: function.label.clone(),
                 file: function.origin.file(),
                 line: function.origin.line(),
-                column: function.origin.column(),
                 is_task: function.key == 0,
             }),
-            What::Blocked { .. } | What::Starved { .. } => None,
+            What::Blocked { .. } | What::Starved { .. } | What::Waiting { .. } => None,
+        };
+        // A blocked poll shows itself. A task that waits, or is not polled, may be up to one that is not seen.
+        let untraced = match (&self.what, blocked_by) {
+            (What::Blocked { .. }, _) | (_, Some(_)) => 0,
+            _ => dump::untraced_beside(&self.handle),
         };
         StallReport {
+            untraced,
             kind: self.kind(),
             phase: StallPhase::Began,
             duration: self.since().elapsed(),

@@ -6,6 +6,7 @@
 //! dropped.
 
 use std::io;
+use std::process;
 use std::sync::PoisonError;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ struct State {
 pub(super) struct Running {
     control: Arc<Control>,
     thread: JoinHandle<()>,
+    /// The process that it is a thread of.
+    process: u32,
 }
 
 impl Running {
@@ -52,7 +55,11 @@ impl Running {
                 drop(over);
             }
         })?;
-        Ok(Self { control, thread })
+        Ok(Self {
+            control,
+            thread,
+            process: process::id(),
+        })
     }
 
     pub(super) fn thread(&self) -> ThreadId {
@@ -62,6 +69,11 @@ impl Running {
     /// Stops it. Unless this is called by the thread itself, nothing is reported after, but by a
     /// call that does not return in time.
     pub(super) fn stop(self) {
+        // A child of `fork` has a copy of this, but no such thread.
+        if self.process != process::id() {
+            std::mem::forget(self);
+            return;
+        }
         self.control.change(|state| state.is_stopped = true);
         if self.thread() == thread::current().id() {
             return;

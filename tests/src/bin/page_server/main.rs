@@ -1,18 +1,20 @@
 //! A program with tasks that wait, block and hang in all ways, and the page about them, for
 //! `tests/browser/`.
 //!
-//! Its argument is `varied` or the number of tasks that it is to have. It prints where the page is
-//! when the tasks are as they will stay, does what is on each line of its input, and ends when that
+//! Its first argument is `varied` or the number of tasks that it is to have, its second `default-port`
+//! if it is to listen there. It prints where the page is when the tasks are as they will stay, or
+//! `taken` if another program has that port, does what is on each line of its input, and ends when that
 //! does.
 
 mod many;
 mod varied;
 
-use std::io::{BufRead, stdin};
+use std::io::{BufRead, ErrorKind, stdin};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tasktrace::Dump;
+use tasktrace::http::{BindError, DEFAULT_PORT};
 use tasktrace_tests::multi_thread;
 
 /// Longer than it takes on the slowest machine.
@@ -30,7 +32,16 @@ fn main() {
     };
     // As in a program with `#[tokio::main]`: it is this runtime's tasks that may not be traced.
     let _entered = runtime.enter();
-    let server = tasktrace::http::serve("127.0.0.1:0").expect("a free port");
+    let is_default = std::env::args().nth(2).as_deref() == Some("default-port");
+    let port = if is_default { DEFAULT_PORT } else { 0 };
+    let server = match tasktrace::http::serve(("127.0.0.1", port)) {
+        Ok(server) => server,
+        Err(BindError::Refused(error)) if is_default && error.kind() == ErrorKind::AddrInUse => {
+            println!("taken");
+            std::process::exit(0);
+        }
+        Err(error) => panic!("{error}"),
+    };
     println!("http://{}/", server.local_addr());
     for line in stdin().lock().lines() {
         match (line.as_deref(), &orders) {

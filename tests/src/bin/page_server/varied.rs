@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use hyper_util::rt::TokioIo;
 use tasktrace::{Frame, JoinHandle, TaskDump, TaskState, traced};
 use tasktrace_tests::HOUR;
 use tokio::runtime::Runtime;
@@ -48,7 +49,7 @@ const USERS: u32 = 9;
 const PERMITS: u32 = 2;
 
 /// Those of which there are several, and one of each other function.
-const TASKS: usize = ORDERS + USERS as usize + HOSTILE.len() + 1 + 13;
+const TASKS: usize = ORDERS + USERS as usize + HOSTILE.len() + 1 + 14;
 
 /// What blocks a thread or is held for less may be work in progress, and is not said to be wrong.
 const LONG: Duration = Duration::from_secs(1);
@@ -98,6 +99,7 @@ async fn program(next: Arc<Notify>) {
     tasktrace::spawn(forgets());
     tasktrace::spawn(lost());
     tasktrace::spawn(guests(next));
+    tasktrace::spawn(gateway());
     tasktrace::spawn(tick());
     deadlock();
     let (send, receive) = mpsc::channel(1);
@@ -200,6 +202,18 @@ async fn tick() {
     loop {
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Functions of libraries stand between it and what it waits for: a request that never comes.
+#[traced]
+async fn gateway() {
+    let (_client, server) = tokio::io::duplex(1000);
+    let service = hyper::service::service_fn(|_| async {
+        Ok::<_, std::io::Error>(hyper::Response::new(http_body_util::Empty::<&[u8]>::new()))
+    });
+    let connection = hyper::server::conn::http1::Builder::new();
+    let connection = connection.serve_connection(TokioIo::new(server), service);
+    let _ = connection.await;
 }
 
 /// Two tasks that await each other.

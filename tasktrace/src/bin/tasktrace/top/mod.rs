@@ -21,7 +21,7 @@ use crate::args;
 use crate::document::{self, View};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Output, Paint};
+use crate::output::{Form, Output, Paint};
 use crate::server::Server;
 use feed::Wanted;
 use keys::Then;
@@ -80,7 +80,7 @@ fn documents(server: &Server, args: &args::Top) -> Result<(), Failure> {
     while left != Some(0) {
         let bytes = fetch::get(server, &document::view_path(args.snapshot))?;
         let value: serde_json::Value = document::read(server, &bytes)?;
-        Output::Stdout.write(format!("{value}\n").as_bytes())?;
+        Output::Stdout.write_foreign(format!("{value}\n").as_bytes(), Form::Json)?;
         left = left.map(|left| left - 1);
         if left != Some(0) {
             thread::sleep(args.interval);

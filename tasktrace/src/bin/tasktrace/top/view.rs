@@ -12,7 +12,7 @@ use super::keys::HELP;
 use super::state::{List, Row, State};
 use crate::args::Sort;
 use crate::document::{Group, View};
-use crate::output::visible;
+use crate::output::{title, visible};
 use crate::time::{human, human_ms};
 
 /// How wide the name of a task may be.
@@ -249,8 +249,7 @@ fn name(state: &State, row: Row) -> String {
     let name = match (label, &state.list) {
         // The name is the same for all of them.
         (Some(label), List::Members(_)) => format!("\"{label}\""),
-        (Some(label), _) => format!("{} \"{label}\"", group.name),
-        (None, _) => group.name.clone(),
+        (label, _) => title(&group.name, label),
     };
     visible(&name)
 }
@@ -279,7 +278,7 @@ fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'sta
     };
     let waits_for = visible(&waits_for(group));
     let complaint = match complaint {
-        Some(complaint) if waits_for.starts_with("at ") => format!("{complaint} "),
+        Some(complaint) if has_only_place(&waits_for) => format!("{complaint} "),
         Some(complaint) => format!("{complaint}: "),
         None => String::new(),
     };
@@ -300,6 +299,13 @@ fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'sta
     ])
 }
 
+/// Returns `true` if a description of a wait begins with its place, because nothing in it has a name.
+fn has_only_place(waits_for: &str) -> bool {
+    ["at ", "(fn at ", "(made at "]
+        .iter()
+        .any(|place| waits_for.starts_with(place))
+}
+
 /// What is waited for and where; who waits there has been said, if it is the task itself.
 fn waits_for(group: &Group) -> String {
     let leaf = group.leaf();
@@ -315,7 +321,9 @@ fn waits_for(group: &Group) -> String {
         (resource, function) => format!("{resource} in {function}"),
     };
     if !leaf.place.is_empty() {
-        text += if text.is_empty() { "at " } else { " at " };
+        if !text.is_empty() {
+            text.push(' ');
+        }
         text += &leaf.place;
     }
     if leaf.more > 0 {
@@ -445,7 +453,7 @@ mod tests {
                 "tasktrace  shop (4711)  4 tasks: 4 suspended; 1 not traced",
                 "asked in 3ms, every 1.0s, by urgency",
                 "    TASKS  STATE        LONGEST  TASK             WAITS FOR",
-                "!       1  suspended       4.0s  shop::reconnect  has no waker registered at src/db.rs:7",
+                "!       1  suspended       4.0s  shop::reconnect  registered no waker in this poll (fn at src/db.rs:7)",
                 "        3  suspended       2.0s  shop::order      tokio::sync::Mutex::lock at src/main.rs:42 and 1 more",
                 "",
                 "",

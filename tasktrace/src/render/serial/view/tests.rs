@@ -167,6 +167,21 @@ fn a_running_task_has_a_thread() {
 }
 
 #[test]
+fn a_task_is_starved_only_if_that_is_proven() {
+    let of = |is_proven| {
+        let view = view(&dump([task(1, "app::ready").unpolled_for(2.0, is_proven)]));
+        let group = view["groups"][0].clone();
+        (group["urgency"].clone(), group["complaint"].clone())
+    };
+    let (starved, late) = (
+        "is ready, but not polled",
+        "is ready, and has not been polled since",
+    );
+    assert_eq!(of(true), (json!("starved"), json!(starved)));
+    assert_eq!(of(false), (json!("late"), json!(late)));
+}
+
+#[test]
 fn labels_are_escaped() {
     let label = "</script>\"\\\u{0}\u{2028}";
     let view = view(&dump([task(1, "app::one").with_label(label)]));

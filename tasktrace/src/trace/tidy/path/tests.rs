@@ -1,5 +1,5 @@
 use super::*;
-use crate::trace::frame::Wait;
+use crate::trace::frame::{Frame, Wait};
 
 const SLEEP: &str = "tokio::time::sleep::Sleep::poll";
 
@@ -9,6 +9,7 @@ fn symbol(class: Class, function: &str, closures: usize, line: u32) -> Symbol {
         function: function.into(),
         closures,
         class,
+        is_library: false,
         file: Some("/app/src/main.rs".into()),
         line: (line > 0).then_some(line),
         column: None,
@@ -24,18 +25,28 @@ fn check(functions: &[(Class, &str, usize, u32)], expected: &[(&str, u32)]) {
         .collect();
     let paths = Paths::new();
     let part = Part::Functions(symbols, Vec::new());
-    let mut path = Path::new(&paths, LeafKind::Registered, 1);
+    let mut path = Path::new(&paths, false, 1);
     path.push(&part);
-    let (frames, resource) = path.finish();
-    let places = frames
-        .into_iter()
-        .map(|(place, _)| place)
-        .chain(resource.map(|resource| resource.place));
-    let found: Vec<(String, u32)> = places
-        .map(|place| (place.name.to_string(), place.line.unwrap_or(0)))
+    let found: Vec<(String, u32)> = frames(&mut path, LeafKind::Registered)
+        .iter()
+        .map(|frame| (frame.place.name.to_string(), frame.place.line.unwrap_or(0)))
         .collect();
     let found: Vec<(&str, u32)> = found.iter().map(|(name, line)| (&**name, *line)).collect();
     assert_eq!(found, expected);
+}
+
+/// The frames of a tree of this way only.
+fn frames(path: &mut Path<'_>, kind: LeafKind) -> Vec<Frame> {
+    let mut builder = Builder::default();
+    path.add_to(&mut builder, kind, 1);
+    let mut frames = Vec::new();
+    let mut level = builder.finish().frames;
+    while let [frame] = &mut *level {
+        let below = std::mem::take(&mut frame.children);
+        frames.append(&mut level);
+        level = below;
+    }
+    frames
 }
 
 use crate::symbol::Symbols;
@@ -128,16 +139,71 @@ fn there_is_always_something() {
     check(&[(Std, "core::task::Waker::clone", 0, 1)], &[("", 0)]);
     let paths = Paths::new();
     for kind in [LeafKind::NoWaker, LeafKind::Here, LeafKind::Woken] {
-        let (frames, resource) = Path::new(&paths, kind, 1).finish();
+        let frames = frames(&mut Path::new(&paths, false, 1), kind);
         assert_eq!(frames.len(), 1);
-        assert!(resource.is_none());
+        assert!(!frames[0].is_resource);
     }
-    let mut path = Path::new(&paths, LeafKind::Woken, 1);
+    let mut path = Path::new(&paths, false, 1);
     let part = Part::Functions(Symbols::from([symbol(Runtime, SLEEP, 0, 7)]), Vec::new());
     path.push(&part);
     let missing = Part::Missing(super::super::cut());
     path.push(&missing);
-    let (frames, resource) = path.finish();
-    assert_eq!(frames.len(), 1);
-    assert_eq!(resource.map(|resource| resource.wait), Some(Wait::Yielded));
+    let frames = frames(&mut path, LeafKind::Woken);
+    assert_eq!(frames.len(), 2);
+    assert!(frames[1].is_resource);
+    assert_eq!(frames[1].wait, Some(Wait::Yielded));
+}
+
+/// Each way is made of the one before it, and is as if it were the first.
+#[test]
+fn ways_that_follow_each_other_are_those_that_each_of_them_is_alone() {
+    let paths = Paths::new();
+    let functions = [
+        (User, "app::serve", 1),
+        (User, "app::serve", 2),
+        (User, "app::listen", 0),
+        (User, "app::listen", 1),
+        (Std, "core::pin::Pin::poll", 0),
+        (Runtime, SLEEP, 0),
+        (Runtime, "tokio::sync::mpsc::Receiver::recv", 0),
+    ];
+    let mut random = 7_u64;
+    let mut below = |bound: usize| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (random >> 33) as usize % bound
+    };
+    let mut parts = Vec::new();
+    let mut lines: Vec<(Line, Vec<usize>)> = Vec::new();
+    for _ in 0..2000 {
+        let mut way = lines.last().map(|(_, way)| way.clone()).unwrap_or_default();
+        way.truncate(below(way.len() + 1));
+        let shared = way.len();
+        let start = parts.len();
+        for _ in 0..below(4) {
+            let (class, function, closures) = functions[below(functions.len())];
+            let symbols = [symbol(class, function, closures, below(50) as u32)];
+            way.push(parts.len());
+            parts.push(Part::Functions(Symbols::from(symbols), Vec::new()));
+        }
+        let own = start..parts.len();
+        lines.push((Line { shared, own }, way));
+    }
+    let mut path = Path::new(&paths, false, 1);
+    let mut builder = Builder::default();
+    let mut alone = Builder::default();
+    for (number, (line, way)) in lines.iter().enumerate() {
+        path.follow(&parts, line);
+        // Some are not shown.
+        if number % 3 == 0 {
+            continue;
+        }
+        path.add_to(&mut builder, LeafKind::Registered, 1);
+        let mut one = Path::new(&paths, false, 1);
+        for part in way {
+            one.push(&parts[*part]);
+        }
+        one.add_to(&mut alone, LeafKind::Registered, 1);
+    }
+    let (together, alone) = (builder.finish().frames, alone.finish().frames);
+    assert_eq!(format!("{together:?}"), format!("{alone:?}"));
 }

@@ -1,6 +1,9 @@
 //! Dumps on signals, of programs of their own.
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
+mod privileged;
+
 use std::ffi::c_int;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -20,12 +20,12 @@ mod labelled {
     pub async fn function() {}
 }
 
-#[traced(stalled_after = "5s")]
+#[traced(wait_limit = "5s")]
 impl Type {
     async fn in_limited_block(&self) {}
 }
 
-#[traced(crate = tasktrace, stalled_after = "5s")]
+#[traced(crate = tasktrace, wait_limit = "5s")]
 mod limited {
     pub async fn function() {}
 }

@@ -1,0 +1,66 @@
+//! The parts of a future's context besides its waker: where nightly's `Context::ext` and `Context::local_waker` exist, a captured
+//! poll hands them on. The build script finds out whether they do.
+
+use std::task::{Context, Poll, Waker};
+
+/// Calls `poll` with a context that is like `cx`, but has this waker.
+#[cfg(not(tasktrace_context_ext))]
+pub(super) fn with_waker<T>(
+    _cx: &mut Context<'_>,
+    waker: &Waker,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    poll(&mut Context::from_waker(waker))
+}
+
+/// Calls `poll` with a context that is like `cx`, but has this waker.
+#[cfg(tasktrace_context_ext)]
+pub(super) fn with_waker<T>(
+    cx: &mut Context<'_>,
+    waker: &Waker,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    use std::task::ContextBuilder;
+
+    let (local, own) = (cx.local_waker(), cx.waker());
+    // Most contexts have no local waker of their own: then it is the same as the waker, also in this poll.
+    let has_local = local.data() != own.data() || local.vtable() != own.vtable();
+    let mut builder = ContextBuilder::from_waker(waker);
+    if has_local {
+        builder = builder.local_waker(local);
+    }
+    poll(&mut builder.ext(cx.ext()).build())
+}
+
+#[cfg(all(test, tasktrace_context_ext, not(tasktrace_loom)))]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context, ContextBuilder, Poll, Waker};
+
+    #[test]
+    fn a_captured_poll_hands_on_what_the_executor_has_added() {
+        let (task, handle) = crate::traced(poll_fn(|cx| {
+            let data = cx.ext().downcast_mut::<u32>();
+            *data.expect("it is there in each poll") += 1;
+            let _registered = cx.waker().clone();
+            Poll::<()>::Pending
+        }));
+        let mut task = pin!(task);
+        let mut data = 0_u32;
+        let mut poll = || {
+            let builder = ContextBuilder::from_waker(Waker::noop());
+            task.as_mut()
+                .poll(&mut builder.ext(&mut data).build())
+                .is_pending()
+        };
+        assert!(poll());
+        let mut asked = pin!(handle.backtrace());
+        let mut asker = Context::from_waker(Waker::noop());
+        assert!(asked.as_mut().poll(&mut asker).is_pending());
+        assert!(poll());
+        assert!(asked.as_mut().poll(&mut asker).is_ready());
+        assert!(poll());
+        assert_eq!(data, 3);
+    }
+}

@@ -1,0 +1,105 @@
+//! Tasks that are no more, and did not end as they should.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::task::{Ended, TaskId};
+
+/// A task that ended by a panic, or was dropped before it had ended: see [`Dump::ended`](crate::Dump::ended).
+///
+/// ```
+/// for task in tasktrace::snapshot().ended() {
+///     println!("task {} {}: {}", task.id(), task.name(), task.panic_message().unwrap_or(""));
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EndedTask(Ended);
+
+/// How a task has ended: see [`EndedTask::how`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HowEnded {
+    /// A poll of the task has panicked.
+    Panicked,
+    /// The task was aborted, or its future was dropped in another way, while it was suspended.
+    Dropped,
+}
+
+impl EndedTask {
+    /// Returns the number of the task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.0.id
+    }
+
+    /// Returns the name of the task, as [`TaskDump::name`](crate::TaskDump::name) does.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.origin.name()
+    }
+
+    /// Returns the first 512 bytes of the task's label, if it was given one.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let label = self.0.label.as_deref();
+        label.or_else(|| self.0.origin.given_name())
+    }
+
+    /// Returns the place where the task was spawned, if that is known.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.0.spawned_at
+    }
+
+    /// Returns the task in whose poll it was spawned, if that is known.
+    #[must_use]
+    pub fn parent(&self) -> Option<TaskId> {
+        self.0.parent
+    }
+
+    /// Returns how the task has ended.
+    #[must_use]
+    pub fn how(&self) -> HowEnded {
+        match self.0.panic {
+            Some(_) => HowEnded::Panicked,
+            None => HowEnded::Dropped,
+        }
+    }
+
+    /// Returns the time at which the task has ended.
+    #[must_use]
+    pub fn when(&self) -> SystemTime {
+        self.0.when
+    }
+
+    /// Returns the first 512 bytes of the panic's message.
+    ///
+    /// The message is known in programs with `#[tasktrace::main]`, in tests with `#[tasktrace::test]` and after
+    /// [`panic_hook`](crate::panic_hook), if it is text, and unless another panic hook has displaced
+    /// ours.
+    #[must_use]
+    pub fn panic_message(&self) -> Option<&str> {
+        self.0.panic.as_ref()?.message.as_deref()
+    }
+
+    /// Returns the file, the line and the column of the panic, if its message is known.
+    #[must_use]
+    pub fn panicked_at(&self) -> Option<(&str, u32, u32)> {
+        let place = self.0.panic.as_ref()?.place.as_ref()?;
+        Some((&place.file, place.line, place.column))
+    }
+}
+
+/// Returns all ended tasks that are kept, the latest first.
+pub(super) fn all() -> Arc<[EndedTask]> {
+    crate::task::ended().into_iter().map(EndedTask).collect()
+}
+
+#[cfg(test)]
+impl EndedTask {
+    /// One that ended at a certain time, of a panic if there is a message.
+    pub(crate) fn sample(id: u64, message: Option<&str>) -> Self {
+        Self(Ended::sample(TaskId::from_number(id), message))
+    }
+}

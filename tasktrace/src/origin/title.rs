@@ -1,0 +1,68 @@
+//! Writes the title of a task or a frame: its name and its label.
+
+use std::fmt::{self, Display};
+
+/// A name with a label, the one that tells more first.
+///
+/// A function is a better name than any value. The path of a type, or the place of a call, only says how the future
+/// was made: there the label leads.
+///
+/// ```text
+/// shop::session "ann"
+/// "shard 7" (spawned at src/main.rs:31)
+/// "shard 7" shop::stream::Merge
+/// ```
+pub(crate) struct Title<'a> {
+    name: &'a str,
+    label: Option<&'a str>,
+}
+
+impl<'a> Title<'a> {
+    pub(crate) fn new(name: &'a str, label: Option<&'a str>) -> Self {
+        Self { name, label }
+    }
+}
+
+impl Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        match self.label {
+            None => f.write_str(name),
+            Some(label) if is_function(name) => write!(f, "{name} {label:?}"),
+            Some(label) => write!(f, "{label:?} {name}"),
+        }
+    }
+}
+
+/// Returns `true` if a name is not the path of a type, nor a place. Types begin with a capital letter.
+pub(crate) fn is_function(name: &str) -> bool {
+    let is_place = name.starts_with('(');
+    let last = name.rsplit_once("::").map(|(_, last)| last);
+    let is_type = last.is_some_and(|last| last.starts_with(char::is_uppercase));
+    !is_place && !is_type
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: &str) {
+        assert_eq!(Title::new(name, Some("one")).to_string(), expected);
+        assert_eq!(Title::new(name, None).to_string(), name);
+    }
+
+    #[test]
+    fn a_function_leads() {
+        check("shop::session", "shop::session \"one\"");
+        check("shop::Shop::open", "shop::Shop::open \"one\"");
+        check("Daily", "Daily \"one\"");
+        check("", " \"one\"");
+    }
+
+    #[test]
+    fn the_label_leads() {
+        check("(spawned at src/a.rs:1)", "\"one\" (spawned at src/a.rs:1)");
+        check("tokio::time::Sleep", "\"one\" tokio::time::Sleep");
+    }
+}

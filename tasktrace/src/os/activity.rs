@@ -1,0 +1,102 @@
+//! Tells threads that compute from threads that wait.
+
+use std::time::{Duration, Instant};
+
+/// The state of a thread as the system reports it at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activity {
+    at: Instant,
+    /// It runs, or could if there were a processor for it.
+    is_runnable: bool,
+    /// How long it has run.
+    ran: Duration,
+}
+
+impl Activity {
+    /// Asks the system. `None` where it does not tell, or if there is no such thread any more.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of(thread: u64) -> Option<Self> {
+        let read = |file| std::fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
+        let stat = read("stat")?;
+        let ran = read("schedstat").and_then(|text| text.split(' ').next()?.parse().ok());
+        Some(Self {
+            at: Instant::now(),
+            is_runnable: state(&stat)? == 'R',
+            // Not every kernel counts it.
+            ran: Duration::from_nanos(ran.unwrap_or(0)),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn of(_: u64) -> Option<Self> {
+        None
+    }
+
+    /// Returns `true` if the thread has computed since `earlier`: it could run at both ends, or has run for
+    /// a good part of the time. What waits in a loop runs for moments only.
+    pub(crate) fn computes_since(self, earlier: Self) -> bool {
+        let ran = self.ran.saturating_sub(earlier.ran);
+        let part = self.at.saturating_duration_since(earlier.at) / 4;
+        self.is_runnable && earlier.is_runnable || !ran.is_zero() && ran >= part
+    }
+}
+
+/// The state, which follows the name in parentheses: that may have some itself.
+#[cfg(target_os = "linux")]
+fn state(stat: &str) -> Option<char> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.chars().next()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::os::thread::id;
+
+    /// Returns `true` if there is a pair of moments between which the thread is seen to do so: either may
+    /// happen to fall on an exception.
+    fn is_seen(thread: u64, computes: bool) -> bool {
+        (0..100).any(|_| {
+            let before = Activity::of(thread).expect("it is there");
+            thread::sleep(Duration::from_millis(10));
+            let after = Activity::of(thread).expect("it is there");
+            after.computes_since(before) == computes
+        })
+    }
+
+    #[test]
+    fn a_busy_thread_computes_and_a_blocked_one_does_not() {
+        let (sender, receiver) = mpsc::channel();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (busy, is_over) = (sender.clone(), &is_over);
+            scope.spawn(move || {
+                busy.send(id().unwrap()).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+            assert!(is_seen(receiver.recv().unwrap(), true));
+            is_over.store(true, Ordering::Relaxed);
+
+            let (end, ended) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                sender.send(id().unwrap()).unwrap();
+                let _ = ended.recv();
+            });
+            assert!(is_seen(receiver.recv().unwrap(), false));
+            drop(end);
+        });
+    }
+
+    #[test]
+    fn names_with_parentheses_are_read() {
+        assert_eq!(state("1 (a) R (b)) S 2 3"), Some('S'));
+        assert_eq!(state("no thread"), None);
+        assert!(Activity::of(u64::MAX).is_none());
+    }
+}

@@ -1,0 +1,38 @@
+//! Where a frame is, told so that a line at which it waits is not taken for one at which it is defined.
+//!
+//! ```text
+//! app::serve at src/main.rs:10:5         the line that is awaited or executed
+//! app::serve (fn at src/main.rs:8)       the line of the `fn`
+//! app::serve (made at src/main.rs:20)    the line that made the future
+//! ```
+
+use std::fmt::{self, Write};
+
+use crate::trace::{Frame, LineIs};
+
+/// Writes where a frame is, if that is known.
+pub(super) fn write(out: &mut impl Write, frame: &Frame) -> fmt::Result {
+    write_line(out, frame)?;
+    match (frame.line_is(), frame.line(), frame.column()) {
+        (LineIs::Current, Some(_), Some(column)) => write!(out, ":{column}"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes where a frame is, without the column.
+pub(super) fn write_line(out: &mut impl Write, frame: &Frame) -> fmt::Result {
+    let Some(file) = frame.file() else {
+        return Ok(());
+    };
+    match (frame.line_is(), frame.line()) {
+        (LineIs::Current, Some(line)) => write!(out, " at {file}:{line}"),
+        (_, None) => write!(out, " at {file}"),
+        (LineIs::Definition, Some(line)) => write_definition(out, file, line),
+        (LineIs::Creation, Some(line)) => write!(out, " (made at {file}:{line})"),
+    }
+}
+
+/// Writes where a function is defined.
+pub(super) fn write_definition(out: &mut impl Write, file: &str, line: u32) -> fmt::Result {
+    write!(out, " (fn at {file}:{line})")
+}

@@ -1,0 +1,91 @@
+//! The tasks that are not traced: how many there are, on which runtime, and what to do about it.
+
+use std::fmt::Write;
+
+use crate::dump::{Dump, UntracedTasks};
+use crate::trace::{Tree, all};
+
+/// The largest number of runtimes that are named.
+const FEW: usize = 5;
+
+/// The advice on how to make a task visible.
+pub(crate) const ADVICE: &str = "to see them: `tasktrace::spawn` instead of `tokio::spawn`, or \
+                                 `#[traced]` on their function";
+
+/// Says of a wait for a task of tokio's, by its handle, how to see more. `None` of any other resource.
+pub(super) fn awaited(resource: &str, dump: &Dump) -> Option<&'static str> {
+    if !is_handle(resource) {
+        return None;
+    }
+    Some(match dump.untraced_by_runtime() {
+        [] => {
+            "it is that of `spawn_blocking`, or of a task which `tasktrace::spawn` instead of `tokio::spawn` would \
+             show"
+        }
+        _ => {
+            "what it awaits is not traced: `tasktrace::spawn`, or `#[traced]` on its function, would show \
+             where that waits"
+        }
+    })
+}
+
+/// Returns `true` if a resource is a task of tokio's, which is awaited by its handle.
+fn is_handle(resource: &str) -> bool {
+    let handles = ["JoinHandle", "JoinSet", "JoinMap", "TaskTracker"];
+    resource.starts_with("tokio") && handles.iter().any(|name| resource.contains(name))
+}
+
+/// Returns `true` if something in a tree waits for a task of tokio's by its handle.
+pub(super) fn awaits_handle(tree: &Tree) -> bool {
+    let mut resources = all(&tree.frames).filter(|frame| frame.is_resource());
+    resources.any(|frame| is_handle(frame.name()))
+}
+
+/// Says of tasks that wait so where the rest may be.
+pub(super) const HANDLES: &str = "a handle of tokio's: that of `spawn_blocking`, or of a task that `tasktrace::spawn` \
+                                  instead of `tokio::spawn` would name";
+
+/// How many there are, and what to do, in one line, also where a task waits for a handle of tokio's. `None` if there
+/// is nothing to say.
+#[cfg(feature = "http")]
+pub(super) fn note(dump: &Dump, awaits_handle: bool) -> Option<String> {
+    let sentences = sentences(dump).map(|sentences| format!("{sentences}; {ADVICE}"));
+    let handles = awaits_handle.then(|| format!("some wait for {HANDLES}"));
+    match (sentences, handles) {
+        (Some(sentences), Some(handles)) => Some(format!("{sentences}; {handles}")),
+        (sentences, handles) => sentences.or(handles),
+    }
+}
+
+/// `5 more tokio tasks on the runtime of task 1 are not traced`, for each runtime. `None` if all are traced.
+pub(crate) fn sentences(dump: &Dump) -> Option<String> {
+    let untraced = dump.untraced_by_runtime();
+    let more = if dump.is_empty() { "" } else { "more " };
+    let mut text = String::new();
+    for (at, untraced) in untraced.iter().take(FEW).enumerate() {
+        let before = if at > 0 { "; " } else { "" };
+        let place = match untraced.runtime_of() {
+            Some(task) => format!("the runtime of task {task}"),
+            None => "this runtime".to_owned(),
+        };
+        let (tasks, are) = match untraced.count() {
+            1 => ("task", "is"),
+            _ => ("tasks", "are"),
+        };
+        let count = untraced.count();
+        // Nothing can go wrong in writing to a string.
+        let _ = write!(
+            text,
+            "{before}{count} {more}tokio {tasks} on {place} {are} not traced"
+        );
+    }
+    if let Some(others @ [_, ..]) = untraced.get(FEW..) {
+        let count: usize = others.iter().map(UntracedTasks::count).sum();
+        let runtimes = match others.len() {
+            1 => "another runtime".to_owned(),
+            several => format!("{several} other runtimes"),
+        };
+        let _ = write!(text, "; {count} more on {runtimes}");
+    }
+    (!text.is_empty()).then_some(text)
+}

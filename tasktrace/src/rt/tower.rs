@@ -1,0 +1,194 @@
+//! Requests of services as tasks, or as frames of the tasks that serve their connections.
+
+use std::panic::Location;
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Request, header};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::origin::{Identity, Origin};
+use crate::task::TracedFuture;
+
+/// The longest name of a request, in characters.
+const LONGEST: usize = 120;
+
+/// A layer that shows each request until its response begins, as `request "GET /orders"`.
+///
+/// A server such as `axum::serve` polls requests in tasks of its own, which are not traced: there each request
+/// is a task. Where the connection is traced, as with the executor of the feature `hyper`, the request is a
+/// frame of it. The layer goes around all others, so that what waits in those is shown as well.
+///
+/// The name is the method and the path, without the query, and for gRPC the path, which is the method that is
+/// called. It has 120 characters at most, and none that control a terminal. [`named`](Self::named) takes
+/// another.
+///
+/// ```
+/// use tasktrace::tower::TraceLayer;
+/// use tower_layer::Layer;
+/// # let router = ();
+///
+/// let service = TraceLayer::new().layer(router);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TraceLayer<N = MethodAndPath> {
+    namer: N,
+    location: &'static Location<'static>,
+}
+
+/// The service that a [`TraceLayer`] makes of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Traced<S, N = MethodAndPath> {
+    service: S,
+    layer: TraceLayer<N>,
+}
+
+/// Names a request. Implemented by functions that take `&Request<B>` and return a `String`.
+pub trait NameRequest<B> {
+    /// Returns the name of the request.
+    fn name(&self, request: &Request<B>) -> String;
+}
+
+/// The names that requests have unless others are asked for: `GET /orders`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MethodAndPath;
+
+impl TraceLayer {
+    /// Returns a layer that names requests by method and path.
+    #[must_use]
+    #[track_caller]
+    pub fn new() -> Self {
+        Self::named(MethodAndPath)
+    }
+}
+
+impl Default for TraceLayer {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<N> TraceLayer<N> {
+    /// Returns a layer that names requests by what a function says. It is called once for each.
+    ///
+    /// ```
+    /// use tasktrace::tower::TraceLayer;
+    ///
+    /// let layer = TraceLayer::named(|request: &http::Request<()>| {
+    ///     let id = request.headers().get("x-request-id");
+    ///     format!("{} {id:?}", request.uri().path())
+    /// });
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn named(namer: N) -> Self {
+        Self {
+            namer,
+            location: Location::caller(),
+        }
+    }
+}
+
+impl<B, F> NameRequest<B> for F
+where
+    F: Fn(&Request<B>) -> String,
+{
+    fn name(&self, request: &Request<B>) -> String {
+        self(request)
+    }
+}
+
+impl<B> NameRequest<B> for MethodAndPath {
+    fn name(&self, request: &Request<B>) -> String {
+        let path = request.uri().path();
+        let media = request.headers().get(header::CONTENT_TYPE);
+        match media.map(HeaderValue::as_bytes) {
+            Some(media) if media.starts_with(b"application/grpc") => path.to_owned(),
+            _ => format!("{} {path}", request.method()),
+        }
+    }
+}
+
+/// The name as it is shown: in one line, and not too long.
+fn shown(name: &str) -> String {
+    let printed = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut shown: String = name.chars().take(LONGEST).map(printed).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
+}
+
+impl<S, N: Clone> Layer<S> for TraceLayer<N> {
+    type Service = Traced<S, N>;
+
+    fn layer(&self, service: S) -> Traced<S, N> {
+        Traced {
+            service,
+            layer: self.clone(),
+        }
+    }
+}
+
+impl<S, B, N> Service<Request<B>> for Traced<S, N>
+where
+    S: Service<Request<B>>,
+    N: NameRequest<B>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TracedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let name = shown(&self.layer.namer.name(&request));
+        let origin = Origin::Named {
+            what: "request",
+            location: self.layer.location,
+        };
+        let identity = Identity::new(origin, Some(name.into()), None);
+        TracedFuture::new(identity, self.service.call(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(method: &str, uri: &str, media: &str) -> String {
+        let request = Request::builder().method(method).uri(uri);
+        let request = request.header(header::CONTENT_TYPE, media).body(());
+        shown(&MethodAndPath.name(&request.expect("it is a request")))
+    }
+
+    #[test]
+    fn a_request_is_named_by_method_and_path() {
+        assert_eq!(
+            name("GET", "/orders?token=secret", "text/plain"),
+            "GET /orders"
+        );
+        assert_eq!(
+            name(
+                "POST",
+                "http://[::1]:1/shop.Orders/List",
+                "application/grpc+proto"
+            ),
+            "/shop.Orders/List"
+        );
+    }
+
+    #[test]
+    fn names_are_bounded_and_of_one_line() {
+        let long = name("GET", &format!("/{}", "ä".repeat(1000)), "text/plain");
+        assert_eq!(long.chars().count(), LONGEST);
+        assert!(long.ends_with("ä…"));
+        assert_eq!(shown("a\n\u{1b}[31mb"), "a\u{fffd}\u{fffd}[31mb");
+        assert_eq!(shown(&"x".repeat(LONGEST)), "x".repeat(LONGEST));
+    }
+}

@@ -1,0 +1,143 @@
+//! An executor whose leaves demand that the waker be its own, as embassy's do: they find the task in it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tasktrace::{Source, TraceError, TracedExt, traced};
+
+use self::embassy_executor::raw::waker;
+
+/// By the names of these functions it is recognised.
+mod embassy_executor {
+    pub(super) mod raw {
+        pub(in super::super) mod waker {
+            use std::sync::atomic::{AtomicUsize, Ordering};
+            use std::task::{RawWaker, RawWakerVTable, Waker};
+
+            /// Counts how often it is woken. Tasks are never freed.
+            pub(in super::super::super) type Task = AtomicUsize;
+
+            static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
+
+            pub(in super::super::super) fn from_task(task: &'static Task) -> Waker {
+                let data = std::ptr::from_ref(task).cast();
+                // SAFETY: the task is static, so the functions of the table may use it at any time, in any thread.
+                unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) }
+            }
+
+            pub(in super::super::super) fn task_from_waker(waker: &Waker) -> &Task {
+                assert!(
+                    std::ptr::eq(waker.vtable(), &raw const VTABLE),
+                    "found a waker that was not made by this executor"
+                );
+                // SAFETY: whatever has the table is from `from_task`.
+                unsafe { &*waker.data().cast() }
+            }
+
+            unsafe fn clone(data: *const ()) -> RawWaker {
+                RawWaker::new(data, &VTABLE)
+            }
+
+            unsafe fn wake(data: *const ()) {
+                // SAFETY: the data of this table is the static task of `from_task`.
+                unsafe { &*data.cast::<Task>() }.fetch_add(1, Ordering::SeqCst);
+            }
+
+            unsafe fn drop(_: *const ()) {}
+        }
+    }
+}
+
+/// A leaf that finds its task in the waker.
+async fn timer() {
+    std::future::poll_fn(|cx| {
+        waker::task_from_waker(cx.waker());
+        let _registered = cx.waker().clone();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[tasktrace::traced]
+async fn blinks() {
+    timer().traced("the timer").await;
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, task: &'static waker::Task) -> Poll<F::Output> {
+    let waker = waker::from_task(task);
+    future.poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn its_tasks_are_not_captured() {
+    let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
+    let (future, handle) = traced(blinks());
+    let mut future = Box::pin(future);
+    assert!(poll(future.as_mut(), task).is_pending());
+    for _ in 0..2 {
+        let error = handle.backtrace_timeout(Duration::from_secs(60));
+        assert_eq!(error.unwrap_err(), TraceError::OwnWakers);
+        assert!(poll(future.as_mut(), task).is_pending());
+    }
+    assert_eq!(
+        task.load(Ordering::SeqCst),
+        0,
+        "it is not woken for nothing"
+    );
+
+    let dump = tasktrace::dump_blocking(Duration::from_secs(1));
+    let dumped = dump.get(handle.id()).expect("it is there");
+    let error = Some(TraceError::OwnWakers);
+    assert_eq!(*dumped.source(), Source::Snapshot { error });
+    assert!(dumped.trace().contains("the timer"), "{dump}");
+}
+
+/// Who asks before there is a waker to be looked at is answered by the task.
+#[test]
+fn who_asks_before_the_first_poll_is_told() {
+    let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
+    let (future, handle) = traced(blinks());
+    let mut future = Box::pin(future);
+    let mut asked = Box::pin(handle.backtrace());
+    let mut asker = Context::from_waker(Waker::noop());
+    assert!(asked.as_mut().poll(&mut asker).is_pending());
+    assert!(poll(future.as_mut(), task).is_pending());
+    assert!(poll(future.as_mut(), task).is_pending());
+    assert!(matches!(asked.as_mut().poll(&mut asker), Poll::Ready(None)));
+}
+
+/// What such an executor polls in a poll of another that is captured is left alone, and the rest is not.
+#[test]
+fn they_may_be_in_a_task_that_is_captured() {
+    let inner: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
+    let (future, handle) = traced(async move {
+        let mut blinks = Box::pin(blinks());
+        let (task, _handle) = traced(timer());
+        let mut task = Box::pin(task);
+        let mut children: FuturesUnordered<_> =
+            [std::future::pending::<()>()].into_iter().collect();
+        std::future::poll_fn(|cx| {
+            assert!(poll(blinks.as_mut(), inner).is_pending());
+            assert!(poll(task.as_mut(), inner).is_pending());
+            assert!(children.poll_next_unpin(cx).is_pending());
+            let _registered = cx.waker().clone();
+            Poll::<()>::Pending
+        })
+        .await;
+    });
+    let mut future = Box::pin(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    let mut asked = Box::pin(handle.backtrace());
+    assert!(asked.as_mut().poll(&mut cx).is_pending());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    let Poll::Ready(Some(trace)) = asked.as_mut().poll(&mut cx) else {
+        panic!("it is answered");
+    };
+    assert!(trace.contains("the timer"), "{trace}");
+}
