@@ -21,7 +21,7 @@ test("a cycle comes first, and is called a deadlock", async () => {
     assert.equal(all[0].match(/#\d+/)[0], all[2].match(/#\d+/)[0]);
   });
   // From above: the whole of it.
-  await page.locator("#wrong button", { hasText: "deadlock" }).click();
+  await page.locator("#wrong button", { hasText: "deadlock task" }).click();
   await eventually(async () => assert.match(await page.locator("#detail .cycle").innerText(), /^task (\d+) → task \d+ → task \1$/));
   await close();
 });

@@ -68,8 +68,31 @@ test("what is held but not polled, and what nothing can wake, is said", async ()
     assert.equal(await page.locator("#tree li.alarm").count(), 1);
   });
   await opened(page, "varied::lost", async () => {
-    assert.match((await lines(page, "waits"))[0], /no waker registered: nothing can wake this task$/);
+    assert.match((await lines(page, "waits"))[0], /no waker registered in this poll: nothing can wake it, unless it kept that of an earlier one$/);
   });
+  await close();
+});
+
+test("functions of libraries are folded to one line, which unfolds", async () => {
+  // The list has only the rows that are in view.
+  const { page, close } = await openPage(browser, server.url, { hash: "#query=gateway" });
+  await opened(page, "varied::gateway", async () => {
+    const tree = await lines(page, "tree");
+    assert.equal(tree.length, 3, tree.join("\n"));
+    assert.match(tree[0], /^╼ page_server::varied::gateway tests/);
+    assert.match(tree[1], /^└╼ hyper::server::conn::http1::Connection::poll hyper-.* … \d+ frames in hyper$/);
+    assert.match(tree[2], /^└╼ hyper connection \(idle\) hyper-/);
+  });
+  const hidden = Number((await lines(page, "tree"))[1].match(/… (\d+) frames/)[1]);
+  const unfold = page.locator("#tree button[data-do=unfold]");
+  await unfold.click();
+  await eventually(async () => {
+    const tree = await lines(page, "tree");
+    assert.equal(tree.length, 3 + hidden, tree.join("\n"));
+    assert.ok(tree.some((line) => line.includes("hyper::proto::h1::dispatch::Dispatcher::")), tree.join("\n"));
+    assert.match(tree.at(-1), /hyper connection \(idle\)/);
+  });
+  assert.equal(await unfold.count(), 0);
   await close();
 });
 

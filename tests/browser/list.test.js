@@ -15,14 +15,15 @@ test("what looks wrong comes first, and the rest in groups", async () => {
   const { page, close } = await openPage(browser, server.url);
   await eventually(async () => {
     const all = await rows(page);
-    const states = ["deadlock", "deadlock", "blocks thread", "no waker", "held, not polled", "suspended"];
+    const states = ["deadlock", "deadlock", "blocks thread", "held, not polled", "write", "session", "no waker"];
     states.forEach((state, at) => assert.match(all[at], new RegExp(state)));
     assert.match(all[2], /checksum std::thread::sleep in checksum/);
-    assert.match(all[5], /^▸ 24 page_server::varied::write "order \d+" and others tokio::sync::Mutex::lock in write at page_server\/varied\.rs:\d+:\d+/);
+    assert.match(all[4], /^▸ 24 page_server::varied::write "order \d+" and others tokio::sync::Mutex::lock in write at page_server\/varied\.rs:\d+:\d+/);
 
     const wrong = await page.locator("#wrong li").allInnerTexts();
     assert.match(wrong[0], /^deadlock task \d+ → task \d+ → task \d+$/);
     assert.match(wrong[1], /^blocks thread checksum in thread::sleep, /);
+    assert.match(wrong[3], /^deadlock\? 24 × write, /);
   });
   await close();
 });
@@ -36,7 +37,7 @@ test("a group unfolds to its tasks, with state, times, label and where they were
   await member.waitFor();
   await eventually(async () => {
     const text = (await member.innerText()).replace(/\s+/g, " ");
-    assert.match(text, /^#\d+ "order 1007" spawned at page_server\/varied\.rs:\d+:\d+ suspended (?:\d+m)?[\d.]+s (?:\d+m)?[\d.]+s \d+$/);
+    assert.match(text, /^#\d+ "order 1007" spawned at page_server\/varied\.rs:\d+:\d+ deadlock\? (?:\d+m)?[\d.]+s (?:\d+m)?[\d.]+s \d+$/);
   });
   assert.equal(await orders.getAttribute("aria-expanded"), "true");
   await orders.locator("[data-part=fold]").click();
@@ -76,7 +77,7 @@ test("states are chosen by chips that count", async () => {
   await eventually(async () => assert.equal((await rows(page)).length, 1));
   assert.equal(await chip("running").getAttribute("aria-pressed"), "true");
   await chip("looks wrong").click();
-  await eventually(async () => assert.equal((await rows(page)).length, 5));
+  await eventually(async () => assert.equal((await rows(page)).length, 7));
   assert.match(await page.evaluate(() => location.hash), /state=wrong/);
   await chip("looks wrong").click();
   assert.equal(await chip("all").getAttribute("aria-pressed"), "true");
@@ -106,7 +107,7 @@ test("it can be sorted, either way, and ungrouped", async () => {
 });
 
 test("it is live: tasks end and begin", async () => {
-  const { page, close } = await openPage(browser, server.url);
+  const { page, close } = await openPage(browser, server.url, { hash: "#query=guest" });
   await page.locator("#rate").selectOption("1000");
   await row(page, '"guest 1"').waitFor();
   server.next();

@@ -33,7 +33,7 @@ test("what is open is copied as text, else all", async () => {
     await page.locator("#detail [data-do=copy]").click();
     assert.match(
       await copied(),
-      /^24 tasks page_server::varied::write, suspended .*\n {2}task \d+ "order \d+", .* and 19 more\n {2}╼ page_server::varied::write "order \d+" and others at tests\/src\/bin\/page_server\/varied\.rs:\d+:\d+ .*\n {3}└╼ tokio::sync::Mutex::lock at tokio-.*\n$/,
+      /^! 24 tasks page_server::varied::write, suspended .*\n {2}task \d+ "order \d+", .* and 19 more\n {2}╼ page_server::varied::write "order \d+" and others at tests\/src\/bin\/page_server\/varied\.rs:\d+:\d+ .*\n {3}└╼ tokio::sync::Mutex::lock at tokio-.*\n$/,
     );
   });
   await close();

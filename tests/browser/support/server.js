@@ -8,8 +8,8 @@ import { createInterface } from "node:readline";
 const PROGRAM = process.env.PAGE_SERVER ?? new URL("../../../target/release/page_server", import.meta.url).pathname;
 
 /** Starts it with tasks of one kind, or so many, and waits until they are there. */
-export async function startServer(kind = "varied") {
-  const child = spawn(PROGRAM, [String(kind)], { stdio: ["pipe", "pipe", "inherit"] });
+export async function startServer(kind = "varied", ...more) {
+  const child = spawn(PROGRAM, [String(kind), ...more], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout });
   const [url] = await Promise.race([
     once(lines, "line"),

@@ -226,30 +226,37 @@ fn repeat(times: u32, mut work: impl FnMut()) -> Duration {
 
 /// What the nested functions are nested in.
 #[derive(Clone, Copy)]
-enum Root<'a> {
+pub(crate) enum Root<'a> {
     Plain,
     Tasktrace,
     AsyncBacktrace,
     AwaitTree(&'a Registry),
 }
 
+impl Root<'_> {
+    /// Polls a future in such a root, until it is ready.
+    pub(crate) fn run<T>(self, inside: impl Future<Output = T>) -> T {
+        fn finish<T>(root: impl Future<Output = T>) -> T {
+            let mut root = pin!(root);
+            let mut cx = Context::from_waker(Waker::noop());
+            loop {
+                if let Poll::Ready(value) = root.as_mut().poll(&mut cx) {
+                    return value;
+                }
+            }
+        }
+        match self {
+            Root::Plain => finish(inside),
+            Root::Tasktrace => finish(tasktrace::traced(inside).0),
+            Root::AsyncBacktrace => finish(async_backtrace::frame!(inside)),
+            Root::AwaitTree(registry) => {
+                finish(registry.register_anonymous("root").instrument(inside))
+            }
+        }
+    }
+}
+
 /// Does it in a poll of a root.
 fn in_root<'a>(root: Root<'a>, mut way: Way<'a>) -> Way<'a> {
-    Box::new(move |times| {
-        let inside = async { way(times) };
-        let mut cx = Context::from_waker(Waker::noop());
-        let polled = match root {
-            Root::Plain => pin!(inside).poll(&mut cx),
-            Root::Tasktrace => pin!(tasktrace::traced(inside).0).poll(&mut cx),
-            Root::AsyncBacktrace => pin!(async_backtrace::frame!(inside)).poll(&mut cx),
-            Root::AwaitTree(registry) => {
-                let root = registry.register_anonymous("root");
-                pin!(root.instrument(inside)).poll(&mut cx)
-            }
-        };
-        match polled {
-            Poll::Ready(elapsed) => elapsed,
-            Poll::Pending => unreachable!("nothing is awaited in it"),
-        }
-    })
+    Box::new(move |times| root.run(async { way(times) }))
 }

@@ -103,6 +103,36 @@ pub const GOALS: &[Goal] = &[
         Bound::OfBestPeer(0.7),
     ),
     goal(
+        "cold-root",
+        "300,000 tasks in random order: a poll of a root",
+        Unit::Time,
+        Bound::OfBestPeer(0.8),
+    ),
+    goal(
+        "cold-nested",
+        "300,000 tasks in random order: a poll of a root with two suspended calls",
+        Unit::Time,
+        Bound::OfBestPeer(0.6),
+    ),
+    goal(
+        "cold-request",
+        "300,000 tasks in random order: a poll of a request (three suspended calls, two that return at once)",
+        Unit::Time,
+        Bound::OfBestPeer(0.6),
+    ),
+    goal(
+        "returns-mean",
+        "calls that return at once, ten shapes: geometric mean",
+        Unit::Time,
+        Bound::OfBestPeer(0.65),
+    ),
+    goal(
+        "returns-worst",
+        "calls that return at once, ten shapes: the worst",
+        Unit::Time,
+        Bound::OfBestPeer(0.95),
+    ),
+    goal(
         "capture",
         "capture of 10,000 tasks ten frames deep, per task, time of the executor",
         Unit::Time,

@@ -9,6 +9,8 @@ pub mod cases;
 pub mod child;
 pub mod executor;
 pub mod goals;
+pub mod returns;
+pub mod scattered;
 pub mod shapes;
 pub mod stopwatch;
 

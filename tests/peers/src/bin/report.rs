@@ -1,5 +1,5 @@
-//! Makes a table of the figures that the benchmarks have noted: `report FIGURES [README]`. With a
-//! second path, writes it between the markers in that file as well.
+//! Makes a table of the figures that the benchmarks have noted: `report FIGURES [README PROFILE]`. With
+//! more paths, writes it between the markers in the last file, and the rows that users ask about in the other.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,29 +10,49 @@ use tasktrace_benches::goals::{GOALS, Goal, noted};
 const BEGIN: &str = "<!-- bench-peers -->\n";
 const END: &str = "<!-- /bench-peers -->\n";
 
+/// The goals that are in the README.
+const IN_README: [&str; 7] = [
+    "root-poll",
+    "capture",
+    "snapshot",
+    "root-bytes",
+    "server",
+    "server-dump",
+    "compile-dev",
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (figures, readme) = match &arguments[..] {
+    let (figures, pages) = match &arguments[..] {
         [figures] => (figures, None),
-        [figures, readme] => (figures, Some(readme)),
+        [figures, readme, profile] => (figures, Some((readme, profile))),
         _ => {
-            eprintln!("usage: report FIGURES [README]");
+            eprintln!("usage: report FIGURES [README PROFILE]");
             return ExitCode::FAILURE;
         }
     };
-    let mut table = String::from("| goal | tasktrace | best peer | ratio | bound | |\n");
-    table.push_str("|---|---:|---:|---:|---:|---|\n");
-    for goal in GOALS {
-        writeln!(table, "{}", row(goal, figures)).expect("strings take any text");
-    }
-    print!("{table}");
-    match readme.map_or(Ok(()), |readme| write(readme, &table)) {
+    let all = table(figures, |_| true);
+    print!("{all}");
+    let written = pages.map_or(Ok(()), |(readme, profile)| {
+        write(profile, &all)?;
+        write(readme, &table(figures, |goal| IN_README.contains(&goal.id)))
+    });
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn table(figures: &str, is_in_it: impl Fn(&Goal) -> bool) -> String {
+    let mut table = String::from("| goal | tasktrace | best peer | ratio | bound | |\n");
+    table.push_str("|---|---:|---:|---:|---:|---|\n");
+    for goal in GOALS.iter().filter(|goal| is_in_it(goal)) {
+        writeln!(table, "{}", row(goal, figures)).expect("strings take any text");
+    }
+    table
 }
 
 fn row(goal: &Goal, figures: &str) -> String {
