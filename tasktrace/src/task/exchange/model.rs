@@ -160,10 +160,11 @@ fn attend(record: &Record, waker: &Waker, thread: u32, is_nested: bool) -> Reque
     request
 }
 
-/// With three threads, there may be too many interleavings: here, threads are interrupted so often at most.
-fn model_of_three(interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
+/// With three threads, there are too many interleavings if they interrupt each other: these go on until they
+/// wait.
+fn model_of_three(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(interruptions);
+    builder.preemption_bound = Some(0);
     builder.check(model);
 }
 
@@ -353,22 +354,56 @@ fn whoever_asks_learns_of_a_panic() {
     });
 }
 
+/// The executor polls once for each time it is woken.
+fn run_until_answered(record: &Record, signal: &StdArc<Signal>, times: usize) {
+    while {
+        let _ = poll(record, signal);
+        record.answered.get() < times
+    } {
+        signal.0.wait();
+    }
+}
+
+/// Three threads that interrupt each other have too many interleavings, even if they do so once only. Here
+/// each goes on until it waits. In the two models after this one, each pair interrupts each other.
 #[test]
 fn two_requests_at_once_are_both_answered() {
-    model_of_three(1, || {
+    model_of_three(|| {
         let record = asked_before();
         let askers = [spawn_asker(&record), spawn_asker(&record)];
-        let signal = Signal::new();
-        // The executor polls once for each time it is woken.
-        while {
-            let _ = poll(&record, &signal);
-            record.answered.get() < 2
-        } {
-            signal.0.wait();
-        }
+        run_until_answered(&record, &Signal::new(), 2);
         for asker in askers {
             assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
         }
+    });
+}
+
+#[test]
+fn two_requests_before_a_poll_are_both_answered() {
+    loom::model(|| {
+        let record = asked_before();
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        let asker = spawn_asker(&record);
+        let answer = ask_and_wake(&record).expect("it has not ended");
+        let other = asker.join().unwrap();
+        run_until_answered(&record, &signal, 2);
+        assert_eq!(answer.take(), Some(Ok(7)));
+        assert_eq!(other.take(), Some(Ok(7)));
+    });
+}
+
+#[test]
+fn a_request_during_the_answer_to_another_is_answered() {
+    loom::model(|| {
+        let record = asked_before();
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        let answer = ask_and_wake(&record).expect("it has not ended");
+        let asker = spawn_asker(&record);
+        run_until_answered(&record, &signal, 2);
+        assert_eq!(answer.take(), Some(Ok(7)));
+        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
     });
 }
 
@@ -466,9 +501,11 @@ fn a_probe_survives_a_change_of_wakers() {
     });
 }
 
+/// With three threads, as [`two_requests_at_once_are_both_answered`]: the three models after it have each
+/// pair of them.
 #[test]
 fn a_probe_takes_nothing_from_a_request() {
-    model_of_three(2, || {
+    model_of_three(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -477,6 +514,47 @@ fn a_probe_takes_nothing_from_a_request() {
         run_until_captured(&record, &signal);
         assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
         prober.join().unwrap();
+    });
+}
+
+#[test]
+fn a_probe_at_the_time_of_a_request_takes_nothing_from_it() {
+    loom::model(|| {
+        let record = asked_before();
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        let prober = spawn_prober(&record);
+        let answer = ask_and_wake(&record).expect("it has not ended");
+        prober.join().unwrap();
+        run_until_captured(&record, &signal);
+        assert_eq!(answer.take(), Some(Ok(7)));
+    });
+}
+
+#[test]
+fn a_probe_takes_nothing_from_a_request_before_it() {
+    loom::model(|| {
+        let record = asked_before();
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        let answer = ask_and_wake(&record).expect("it has not ended");
+        let prober = spawn_prober(&record);
+        run_until_captured(&record, &signal);
+        assert_eq!(answer.take(), Some(Ok(7)));
+        prober.join().unwrap();
+    });
+}
+
+#[test]
+fn a_probe_takes_nothing_from_a_request_after_it() {
+    loom::model(|| {
+        let record = asked_before();
+        let signal = Signal::new();
+        let _ = poll(&record, &signal);
+        probe(&record);
+        let asker = spawn_asker(&record);
+        run_until_captured(&record, &signal);
+        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
     });
 }
 
