@@ -1,8 +1,8 @@
 #![cfg_attr(tasktrace_context_ext, feature(context_ext, local_waker))]
 //! Shows where async tasks are waiting: logical stack traces of running and suspended tasks.
 //!
-//! A debugger can print the stack of a thread that hangs. A suspended task has no stack: it is a value in the queue of an
-//! executor, and the future that it waits for is somewhere inside that value. tasktrace asks the task:
+//! A debugger can print the stack of a thread that hangs. A suspended task has no stack: it is a value in the queue of
+//! an executor, and the future that it waits for is somewhere inside that value. tasktrace asks the task:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -44,8 +44,8 @@
 //! continues as if it had not been asked. Each leaf has one stack. The stacks of the branches of a `join!` or a
 //! `select!` share their outer frames, so they merge into a tree.
 //!
-//! This costs nothing until you ask. A capture costs one poll and the memory of some addresses. The addresses become names
-//! and lines when the [`Trace`] is printed.
+//! This costs nothing until you ask. A capture costs one poll and the memory of some addresses. The addresses become
+//! names and lines when the [`Trace`] is printed.
 //!
 //! # Tasks and frames
 //!
@@ -57,25 +57,26 @@
 //! * any future that is passed to the function [`traced`](traced()), or with the feature `tokio` to `tasktrace::spawn`.
 //!
 //! Inside a task, a `#[traced]` function is a **frame**, and so is any future with
-//! [`.traced("label")`](TracedExt::traced). A frame is *live* from its first suspension until it ends. Any thread can read
-//! the live frames of a task, with their labels and ages, whatever the executor does, and without symbols.
+//! [`.traced("label")`](TracedExt::traced). A frame is *live* from its first suspension until it ends. Any thread can
+//! read the live frames of a task, with their labels and ages, whatever the executor does, and without symbols.
 //!
 //! # Asking
 //!
 //! A [`TraceHandle`] asks one task. [`traced`](traced()), [`current`] and [`tasks`] return handles:
 //!
-//! * [`backtrace`](TraceHandle::backtrace) in async code, and [`backtrace_timeout`](TraceHandle::backtrace_timeout) on a
-//!   plain thread, have the task polled once, and show all functions down to what the task waits for;
+//! * [`backtrace`](TraceHandle::backtrace) in async code, and [`backtrace_timeout`](TraceHandle::backtrace_timeout) on
+//!   a plain thread, have the task polled once, and show all functions down to what the task waits for;
 //! * [`snapshot`](TraceHandle::snapshot) shows the live frames, without a poll;
-//! * [`state`](TraceHandle::state), [`age`](TraceHandle::age), [`polls`](TraceHandle::polls) and other methods return the
-//!   status of the task.
+//! * [`state`](TraceHandle::state), [`age`](TraceHandle::age), [`polls`](TraceHandle::polls) and other methods return
+//!   the status of the task.
 //!
-//! [`dump`](dump()) in async code, and [`dump_blocking`] on a plain thread, ask all tasks, and show the live frames of those
-//! that do not answer in time. [`snapshot`] shows the live frames of all tasks and asks none. A [`Dump`] prints tasks that
-//! wait at the same place as one group, likely problems first, or prints [who awaits whom](Dump::by_awaiter).
+//! [`dump`](dump()) in async code, and [`dump_blocking`] on a plain thread, ask all tasks, and show the live frames of
+//! those that do not answer in time. [`snapshot`] shows the live frames of all tasks and asks none. A [`Dump`] prints
+//! tasks that wait at the same place as one group, likely problems first, or prints [who awaits
+//! whom](Dump::by_awaiter).
 //!
-//! [`dump_on_signal`] writes a dump when the process gets a signal, and the module `http` (feature `http`) serves dumps to
-//! browsers.
+//! [`dump_on_signal`] writes a dump when the process gets a signal, and the module `http` (feature `http`) serves dumps
+//! to browsers.
 //!
 //! [`Trace::here`] returns the call path to the line that calls it, for logs and panic hooks.
 //!
@@ -107,47 +108,50 @@
 //!   ╼ app::serve "conn 1" and others (fn at src/main.rs:4)
 //! ```
 //!
-//! `at src/main.rs:10:5` is a line that is being awaited or executed. A snapshot has no stack, and neither has a future that
-//! is held but not polled. There only the function is known: `(fn at src/main.rs:4)`, or for a future that is not a
-//! function, `(made at src/main.rs:20)`. [`Frame::line_is`] distinguishes the three.
+//! `at src/main.rs:10:5` is a line that is being awaited or executed. A snapshot has no stack, and neither has a future
+//! that is held but not polled. There only the function is known: `(fn at src/main.rs:4)`, or for a future that is not
+//! a function, `(made at src/main.rs:20)`. [`Frame::line_is`] distinguishes the three.
 //!
 //! # Children with wakers of their own
 //!
 //! `FuturesUnordered`, `buffer_unordered`, `join_all` of more than 30 futures, `Shared`, `LocalSet` and others poll a
-//! child only when the child's own waker was woken. If a frame is polled with a waker other than its task's, it remembers
-//! that waker. A capture first wakes all remembered wakers, so that the same poll reaches these children, and shows them
-//! whole. Children that are not frames are not shown: their trace ends at the combinator.
+//! child only when the child's own waker was woken. If a frame is polled with a waker other than its task's, it
+//! remembers that waker. A capture first wakes all remembered wakers, so that the same poll reaches these children, and
+//! shows them whole. Children that are not frames are not shown: their trace ends at the combinator.
 //!
 //! # Held, but not polled
 //!
 //! A live frame may be left out of the last poll of its task, such as a `&mut future` that a `select!` no longer polls.
-//! Such a frame is marked, with the time since its last poll. Nothing drives it, and what it holds, such as a lock, stays
-//! held.
+//! Such a frame is marked, with the time since its last poll. Nothing drives it, and what it holds, such as a lock,
+//! stays held.
 //!
 //! # Running tasks
 //!
-//! A task in the middle of a poll cannot answer: it computes, or it blocks its thread. A dump interrupts that thread with a
-//! signal and shows what it is doing ([`Source::Sample`]): the functions of the task, and the call that blocks it, such as
-//! `std::thread::sleep`. The signal handler only copies the registers, the stack up to the task, and the list of frames
-//! that are being polled, which takes about ten microseconds. It runs on a larger alternate stack, which each thread gets
-//! when it first polls a task. By default the signal is one that processes ignore, so that it does no harm if it is pending
-//! when the program replaces itself by `exec`. The handler is installed when the first running task is sampled.
+//! A task in the middle of a poll cannot answer: it computes, or it blocks its thread. A dump interrupts that thread
+//! with a signal and shows what it is doing ([`Source::Sample`]): the functions of the task, and the call that blocks
+//! it, such as `std::thread::sleep`. The signal handler only copies the registers, the stack up to the task, and the
+//! list of frames that are being polled, which takes about ten microseconds. It runs on a larger alternate stack, which
+//! each thread gets when it first polls a task. By default the signal is one that processes ignore, so that it does no
+//! harm if it is pending when the program replaces itself by `exec`. The handler is installed when the first running
+//! task is sampled.
 //!
 //! This works on Linux, on x86_64 and aarch64. Elsewhere a dump shows the state of the task, its thread and the time.
 //! [`set_sample_signal`] selects the signal, and [`NoSample`] lists the reasons for a missing sample.
 //!
 //! # Profiles
 //!
-//! [`profile`](profile()) reads all tasks a hundred times a second, and adds up where they wait. It profiles a program that
-//! waits rather than computes. A [`Profile`] prints as text, JSON, folded stacks, a flamegraph or pprof, as a [`Dump`] does.
+//! [`profile`](profile()) reads all tasks a hundred times a second, and adds up where they wait. It profiles a program
+//! that waits rather than computes. A [`Profile`] prints as text, JSON, folded stacks, a flamegraph or pprof, as a
+//! [`Dump`] does.
 //!
 //! # Automatic reports
 //!
-//! * A [`#[tasktrace::test]`](macro@test) that takes too long fails with a verdict and the tasks of the test, and writes a
-//!   report as JSON. A plain thread keeps the time, whatever the runtime or its clock does. `timeout = "30s"` sets the
-//!   limit, and the environment variable `TASKTRACE_TEST_TIMEOUT` overrides it. A panic in the test prints the async stack.
-//! * [`watchdog`] reports polls that do not end, tasks that are woken but not polled, and functions that wait for longer
-//!   than [`#[traced(wait_limit = "5s")]`](macro@traced) allows.
+//! * A [`#[tasktrace::test]`](macro@test) that takes too long fails with a verdict and the tasks of the test, and
+//!   writes a report as JSON. A plain thread keeps the time, whatever the runtime or its clock does. `timeout = "30s"`
+//!   sets the limit, and the environment variable `TASKTRACE_TEST_TIMEOUT` overrides it. A panic in the test prints the
+//!   async stack.
+//! * [`watchdog`] reports polls that do not end, tasks that are woken but not polled, and functions that wait for
+//!   longer than [`#[traced(wait_limit = "5s")]`](macro@traced) allows.
 //! * [`dump_on_signal`] writes a dump from a separate thread when the process gets a signal.
 //! * [`panic_hook`] adds the async stack to the message of a panic.
 //! * [`Dump::ended`] lists the last tasks that panicked, or were dropped before they ended.
@@ -168,8 +172,8 @@
 //!
 //! # Requirements
 //!
-//! * Any executor. tasktrace depends on none: `main` and `test` expand to your version of tokio, or to the `block_on` that
-//!   you name.
+//! * Any executor. tasktrace depends on none: `main` and `test` expand to your version of tokio, or to the `block_on`
+//!   that you name.
 //! * Debug information, for lines: `debug = "line-tables-only"` in the profile is enough. Without it, a trace names the
 //!   functions that were not inlined, and the traced functions with their locations.
 //! * Unwind tables, which exist unless they were turned off. `panic = "abort"` keeps them.
@@ -178,46 +182,46 @@
 //!
 //! * **`fork`.** A child has a copy of the memory, and one thread. It can make its own tasks, snapshots, dumps and
 //!   watchdogs, and keeps its own time. A fork waits until no other thread is inside tasktrace, usually for some
-//!   microseconds and at most for two seconds, so that no lock is locked in the child. Dumps on other threads wait until
-//!   the system has copied the process, for at most ten seconds. Tasks that other threads of the parent polled last are
-//!   left behind: until a thread of the child polls them, the child neither lists nor asks them, and their handles say that
-//!   they have finished. What has its own thread in the parent, such as a [`watchdog`], [`dump_on_signal`] or a server,
-//!   must be started again in the child. If the parent was looking up names for longer than 200 ms, the child shows the
-//!   names that were known by then. All this applies to `fork` of the C library, and not to the bare system call.
-//!   Executors have locks and threads as well: see the documentation of yours for `fork`.
+//!   microseconds and at most for two seconds, so that no lock is locked in the child. Dumps on other threads wait
+//!   until the system has copied the process, for at most ten seconds. Tasks that other threads of the parent polled
+//!   last are left behind: until a thread of the child polls them, the child neither lists nor asks them, and their
+//!   handles say that they have finished. What has its own thread in the parent, such as a [`watchdog`],
+//!   [`dump_on_signal`] or a server, must be started again in the child. If the parent was looking up names for longer
+//!   than 200 ms, the child shows the names that were known by then. All this applies to `fork` of the C library, and
+//!   not to the bare system call. Executors have locks and threads as well: see the documentation of yours for `fork`.
 //! * **`exec`, `vfork`, `posix_spawn`.** Nothing of tasktrace is in the new program, except possibly a pending sample
 //!   signal. The new program ignores that signal, unless [`set_sample_signal`] chose another one.
-//! * **Set-user-id, set-group-id, file capabilities.** A program that runs with more rights than the user who started it
-//!   ignores all environment variables of tasktrace, because that user could make it write files. Requests of the program
-//!   itself, such as [`dump_on_signal`] with a file, run with the rights of the program.
+//! * **Set-user-id, set-group-id, file capabilities.** A program that runs with more rights than the user who started
+//!   it ignores all environment variables of tasktrace, because that user could make it write files. Requests of the
+//!   program itself, such as [`dump_on_signal`] with a file, run with the rights of the program.
 //!
 //! # Limits
 //!
 //! * A task answers at its next poll. A task that is not polled does not answer ([`TraceError`] says so), but its live
 //!   frames are visible.
-//! * The stack of a running task is available on Linux only. It is missing if the thread of the task blocks the signal, or
-//!   if the system forbids `process_vm_readv`. Of a stack of more than 512 KiB, the part nearer to the root is missing.
-//!   If a poll switches to another stack, the part below the switch is shown.
+//! * The stack of a running task is available on Linux only. It is missing if the thread of the task blocks the signal,
+//!   or if the system forbids `process_vm_readv`. Of a stack of more than 512 KiB, the part nearer to the root is
+//!   missing. If a poll switches to another stack, the part below the switch is shown.
 //! * With the feature `tokio`, the runtime tells which tasks belong to a test. Otherwise tasktrace tells by who spawned
 //!   them and by which thread polls them.
 //! * If a combinator passes its children wakers of their own, children that are not frames are not shown.
 //! * A leaf that waits without a waker has no stack. The trace shows the tasks and `#[traced]` functions around it.
-//! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the task
-//!   registered no waker in that poll, and that only an earlier waker can wake it.
+//! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the
+//!   task registered no waker in that poll, and that only an earlier waker can wake it.
 //! * A wake goes directly to the executor. So a task that was woken but not polled looks suspended. A
 //!   [`watchdog`](watchdog()) finds executors that do not poll woken tasks, by waking one of their tasks at each check.
-//! * The tasks of an executor that accepts only its own wakers cannot be captured. [`TraceError::OwnWakers`] says so, and
-//!   their live frames are shown. tasktrace recognises embassy by the names of its functions, so not in a program whose
-//!   symbols were stripped.
-//! * Every poll forwards nightly's `Context::ext` and `Context::local_waker` to the future. A leaf that registers a local
-//!   waker does not appear in a trace.
-//! * tasktrace keeps a clone of a task's waker until the task ends, even without a handle. On executors that cancel a task
-//!   when its last waker is dropped, a traced task is not cancelled that way.
-//! * A thread keeps the time, in steps of ten milliseconds, while there are tasks. Times are up to one step too long, or
-//!   more if the thread has to wait for a processor, and never too short.
+//! * The tasks of an executor that accepts only its own wakers cannot be captured. [`TraceError::OwnWakers`] says so,
+//!   and their live frames are shown. tasktrace recognises embassy by the names of its functions, so not in a program
+//!   whose symbols were stripped.
+//! * Every poll forwards nightly's `Context::ext` and `Context::local_waker` to the future. A leaf that registers a
+//!   local waker does not appear in a trace.
+//! * tasktrace keeps a clone of a task's waker until the task ends, even without a handle. On executors that cancel a
+//!   task when its last waker is dropped, a traced task is not cancelled that way.
+//! * A thread keeps the time, in steps of ten milliseconds, while there are tasks. Times are up to one step too long,
+//!   or more if the thread has to wait for a processor, and never too short.
 //! * The memory of an ended task is reused for later tasks and not given back.
-//! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, and other platforms that of the `backtrace` crate.
-//!   They have not been run.
+//! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, and other platforms that of the `backtrace`
+//!   crate. They have not been run.
 //!
 //! # Coming from async-backtrace or await-tree
 //!
@@ -256,15 +260,15 @@
 //! 1. The leaf registers the real waker. A capture causes no false `Pending` and no lost wake.
 //! 2. A capture costs a task at most one extra poll by its own executor, or two if children were woken. A check of the
 //!    watchdog costs one.
-//! 3. No lock is held while foreign code runs, which includes the allocator: nothing is allocated or freed under a lock. A
-//!    poll waits for a reader only while that reader copies the labels of the task.
+//! 3. No lock is held while foreign code runs, which includes the allocator: nothing is allocated or freed under a
+//!    lock. A poll waits for a reader only while that reader copies the labels of the task.
 //! 4. A panic in a poll propagates unchanged, and the state that was set up for the poll is restored.
 //! 5. A capture is bounded in frames and leaves, and the trace says what was cut. Merging and printing do not recurse.
 //! 6. A trace is never blank.
 //! 7. No lock of tasktrace is locked in a child of `fork`.
 //! 8. `unsafe` appears only in `unwind`, `capture`, `task` and `os`.
-//! 9. No text names a private path of the crate. tasktrace recognises its own functions by marks on the stack, by address,
-//!    or by type, so renaming or moving a function does not change the output.
+//! 9. No text names a private path of the crate. tasktrace recognises its own functions by marks on the stack, by
+//!    address, or by type, so renaming or moving a function does not change the output.
 
 #[cfg(any(feature = "attach", feature = "cli"))]
 mod attach;

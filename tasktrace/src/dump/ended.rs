@@ -1,4 +1,4 @@
-//! Tasks that are no more, and did not end as they should.
+//! Tasks that panicked or were dropped.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::task::{Ended, TaskId};
 
-/// A task that ended by a panic, or was dropped before it had ended: see [`Dump::ended`](crate::Dump::ended).
+/// A task that panicked, or was dropped before it ended: see [`Dump::ended`](crate::Dump::ended).
 ///
 /// ```
 /// for task in tasktrace::snapshot().ended() {
@@ -20,7 +20,7 @@ pub struct EndedTask(Ended);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HowEnded {
-    /// A poll of the task has panicked.
+    /// A poll of the task panicked.
     Panicked,
     /// The task was aborted, or its future was dropped in another way, while it was suspended.
     Dropped,
@@ -46,19 +46,19 @@ impl EndedTask {
         label.or_else(|| self.0.origin.given_name())
     }
 
-    /// Returns the place where the task was spawned, if that is known.
+    /// Returns the location that spawned the task, if it is known.
     #[must_use]
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.0.spawned_at
     }
 
-    /// Returns the task in whose poll it was spawned, if that is known.
+    /// Returns the task that spawned this one, if it is known.
     #[must_use]
     pub fn parent(&self) -> Option<TaskId> {
         self.0.parent
     }
 
-    /// Returns how the task has ended.
+    /// Returns how the task ended.
     #[must_use]
     pub fn how(&self) -> HowEnded {
         match self.0.panic {
@@ -67,7 +67,7 @@ impl EndedTask {
         }
     }
 
-    /// Returns the time at which the task has ended.
+    /// Returns the time at which the task ended.
     #[must_use]
     pub fn when(&self) -> SystemTime {
         self.0.when
@@ -75,9 +75,8 @@ impl EndedTask {
 
     /// Returns the first 512 bytes of the panic's message.
     ///
-    /// The message is known in programs with `#[tasktrace::main]`, in tests with `#[tasktrace::test]` and after
-    /// [`panic_hook`](crate::panic_hook), if it is text, and unless another panic hook has displaced
-    /// ours.
+    /// The message is known in programs with `#[tasktrace::main]`, in tests with `#[tasktrace::test]`, and after
+    /// [`panic_hook`](crate::panic_hook). It must be text, and no other panic hook may have replaced that of tasktrace.
     #[must_use]
     pub fn panic_message(&self) -> Option<&str> {
         self.0.panic.as_ref()?.message.as_deref()
@@ -91,7 +90,7 @@ impl EndedTask {
     }
 }
 
-/// Returns all ended tasks that are kept, the latest first.
+/// Returns all recorded ended tasks, the latest first.
 pub(super) fn all() -> Arc<[EndedTask]> {
     crate::task::ended().into_iter().map(EndedTask).collect()
 }

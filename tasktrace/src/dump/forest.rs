@@ -1,8 +1,8 @@
-//! Who waits for whom.
+//! Who awaits whom.
 //!
-//! Tasks and the handles that they await are a directed graph. Its strongly connected components
-//! (Tarjan) tell the cycles, and which tasks nobody outside of a cycle awaits. Time and memory are
-//! linear in the number of tasks and of handles awaited; nothing recurses.
+//! Tasks and the handles that they await form a directed graph. Its strongly connected components (Tarjan) contain the
+//! cycles, and tell which tasks are not awaited from outside a cycle. Time and memory are linear in the number of tasks
+//! and of awaited handles, and nothing recurses.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,12 +11,12 @@ use std::ops::Range;
 use super::{Dump, TaskDump};
 use crate::task::TaskId;
 
-/// The tasks of a [`Dump`], each below those that await it.
+/// The tasks of a [`Dump`], each below the tasks that await it.
 ///
-/// * `{}` prints first the tasks that await others, and below each those that it awaits. A task
-///   that is awaited by several is shown below the first, and referred to by the others. Then come
-///   the tasks that neither await nor are awaited, as in a dump.
-/// * `{:#}` prints each of them on its own, with everything that is on its stacks.
+/// * `{}` prints first the tasks that await others, with the awaited tasks below them. A task that several tasks await
+///   is printed below the first, and the others refer to it. Then come the tasks that neither await nor are awaited, as
+///   in a dump.
+/// * `{:#}` prints each task separately, with its whole stacks.
 ///
 /// ```
 /// let dump = tasktrace::snapshot();
@@ -63,9 +63,10 @@ impl<'a> Forest<'a> {
         forest
     }
 
-    /// The tasks that nobody awaits, and of each cycle that nobody else awaits the task with the lowest number.
+    /// Returns the roots of the forest, below which all other tasks are.
     ///
-    /// Every task is below one of them.
+    /// A root is a task that no task awaits. For a cycle that no other task awaits, it is the task with the lowest
+    /// number.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -76,9 +77,9 @@ impl<'a> Forest<'a> {
         self.roots.iter().map(|at| self.task(*at))
     }
 
-    /// The tasks that wait for each other: each awaits the next, and the last the first.
+    /// Returns the cycles of tasks that await each other. Each task awaits the next one, and the last awaits the first.
     ///
-    /// Where such cycles have tasks in common, the shortest through the task with the lowest number is given.
+    /// If several cycles share tasks, it returns only the shortest one through the task with the lowest number.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -100,22 +101,22 @@ impl<'a> Forest<'a> {
         &self.dump.tasks[at]
     }
 
-    /// As [`roots`](Self::roots), as positions in the dump.
+    /// Returns the [`roots`](Self::roots) as positions in the dump.
     pub(crate) fn root_positions(&self) -> &[usize] {
         &self.roots
     }
 
-    /// As [`cycles`](Self::cycles), as positions in the dump.
+    /// Returns the [`cycles`](Self::cycles) as positions in the dump.
     pub(crate) fn cycle_positions(&self) -> &[Vec<usize>] {
         &self.cycles
     }
 
-    /// Where in the dump a task is.
+    /// Returns the position of a task in the dump.
     pub(crate) fn position(&self, id: TaskId) -> Option<usize> {
         self.dump.position(id)
     }
 
-    /// The positions in the dump of the tasks that a task awaits.
+    /// Returns the positions in the dump of the tasks that a task awaits.
     fn awaited(&self, at: usize) -> &[usize] {
         &self.edges[self.edges_of(at)]
     }
@@ -124,19 +125,18 @@ impl<'a> Forest<'a> {
         self.starts[at]..self.starts[at + 1]
     }
 
-    /// The sets of tasks that all wait for each other, each in the order of their numbers. Most
-    /// consist of one task.
+    /// Returns the strongly connected components, each in the order of the tasks' numbers. Most consist of one task.
     fn components(&self) -> Vec<Vec<usize>> {
         const UNSEEN: usize = usize::MAX;
         let tasks = self.dump.len();
         let mut components = Vec::new();
-        // When each task was first seen, and the earliest that is reached from it.
+        // The time at which each task was first seen, and the earliest time reached from it.
         let mut seen = vec![UNSEEN; tasks];
         let mut earliest = vec![UNSEEN; tasks];
         let mut is_open = vec![false; tasks];
         let mut open = Vec::new();
         let mut clock = 0;
-        // The way to where we are, with the edges that are still to be followed.
+        // The path to the current task, with the edges that remain to be followed.
         let mut way: Vec<(usize, Range<usize>)> = Vec::new();
         for start in 0..tasks {
             if seen[start] != UNSEEN {
@@ -183,7 +183,7 @@ impl<'a> Forest<'a> {
         components
     }
 
-    /// The first task of each component that nobody outside of it awaits.
+    /// Returns the first task of each component that is not awaited from outside.
     fn sources(&self, components: &[Vec<usize>]) -> Vec<usize> {
         let mut component_of = vec![0; self.dump.len()];
         for (at, component) in components.iter().enumerate() {
@@ -211,7 +211,7 @@ impl<'a> Forest<'a> {
     fn shortest_cycles(&self, components: &[Vec<usize>]) -> Vec<Vec<usize>> {
         const OUTSIDE: usize = usize::MAX;
         const UNSEEN: usize = usize::MAX - 1;
-        // By which task of the component each was found.
+        // The task of the component from which each task was found.
         let mut found_by = vec![OUTSIDE; self.dump.len()];
         let mut cycles: Vec<Vec<usize>> = Vec::new();
         for component in components {

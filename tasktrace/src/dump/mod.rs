@@ -1,12 +1,12 @@
 //! All tasks at one moment: plain data.
 //!
-//! * [`take`]: taking it; [`ask`]: asking the tasks for it; [`look`]: what is known without.
-//! * [`task`]: what is known of one task; [`untraced`]: how many there are of which nothing is.
-//! * [`ended`]: those that are no more.
-//! * [`standing`]: the kind of the state that it is in.
-//! * [`forest`]: who waits for whom.
+//! * [`take`]: takes a dump; [`ask`]: asks the tasks; [`look`]: reads tasks without asking them.
+//! * [`task`]: the data of one task; [`untraced`]: counts the tasks that are not traced.
+//! * [`ended`]: tasks that panicked or were dropped.
+//! * [`standing`]: the kind of a task's state.
+//! * [`forest`]: who awaits whom.
 //! * [`hang`]: a test that does not end.
-//! * [`stall`]: one task that does not go on.
+//! * [`stall`]: a task that makes no progress.
 #![forbid(unsafe_code)]
 
 mod again;
@@ -45,17 +45,17 @@ use std::time::SystemTime;
 
 use crate::task::{Moment, TaskId};
 
-/// Where all tasks are, at one moment.
+/// Shows where all tasks are, at one moment.
 ///
-/// A dump is plain data, which does not change any more. It is cheap to take: like a
-/// [`Trace`](crate::Trace), it consists of addresses until it is printed or inspected.
+/// A dump is immutable, plain data. It is cheap to take: like a [`Trace`](crate::Trace), it consists of addresses until
+/// it is printed or inspected.
 ///
-/// * `{}` prints the counts, what looks wrong, and then the tasks: those that are in the same state
-///   at the same place as one group, with what makes them differ; the most urgent first. So are
-///   many frames in a task that are at the same place, and differ by their labels.
-/// * `{:#}` prints each task on its own, with everything that is on its stacks.
-/// * [`by_awaiter`](Self::by_awaiter) prints them as a forest: who waits for whom.
-/// * [`json`](Self::json) is for machines.
+/// * `{}` prints the counts, the likely problems, and then the tasks, the most urgent first. Tasks in the same state at
+///   the same place form one group, which lists their differences. Within a task, many frames at the same place that
+///   differ only by label form a group as well.
+/// * `{:#}` prints each task separately, with its whole stacks.
+/// * [`by_awaiter`](Self::by_awaiter) prints the tasks as a forest: who awaits whom.
+/// * [`json`](Self::json) returns JSON.
 ///
 /// ```
 /// # #[tasktrace::traced]
@@ -70,8 +70,9 @@ use crate::task::{Moment, TaskId};
 /// # async fn main() { serve().await }
 /// ```
 ///
-/// With the feature `serde`, it is `Serialize`. The format, which is that of the JSON, has a version,
-/// and a [JSON Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json):
+/// With the feature `serde`, a dump implements `Serialize`, in the same format as [`json`](Self::json). The format has
+/// a version and a [JSON
+/// Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json):
 ///
 /// ```
 /// # #[cfg(feature = "serde")]
@@ -82,19 +83,19 @@ use crate::task::{Moment, TaskId};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Dump {
-    /// In the order of their numbers.
+    /// The tasks, in the order of their numbers.
     tasks: Vec<TaskDump>,
     untraced: Option<usize>,
     untraced_tasks: Vec<UntracedTasks>,
-    /// The last first.
+    /// The ended tasks, the latest first.
     ended: Arc<[EndedTask]>,
     taken: SystemTime,
-    /// The moment as of which all is told.
+    /// The moment to which all ages refer.
     moment: Moment,
 }
 
 impl Dump {
-    /// `untraced` are the tasks of the runtime that are not traced, where that is known.
+    /// Makes a dump. `untraced` is the number of untraced tasks of the caller's runtime, if that is known.
     pub(crate) fn new(mut tasks: Vec<TaskDump>, untraced: Option<usize>) -> Self {
         tasks.sort_by_key(TaskDump::id);
         let here = untraced.filter(|untraced| *untraced > 0);
@@ -118,7 +119,7 @@ impl Dump {
         }
     }
 
-    /// As if these tasks were not traced.
+    /// Sets the untraced tasks.
     #[cfg(test)]
     pub(crate) fn with_untraced_tasks(self, untraced_tasks: Vec<UntracedTasks>) -> Self {
         Self {
@@ -127,13 +128,13 @@ impl Dump {
         }
     }
 
-    /// As if it had been taken then.
+    /// Sets the time at which the dump was taken.
     #[cfg(test)]
     pub(crate) fn taken_at(self, taken: SystemTime) -> Self {
         Self { taken, ..self }
     }
 
-    /// When it was taken: by then all tasks had been looked at.
+    /// Returns the time at which the dump was complete.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -144,8 +145,7 @@ impl Dump {
         self.taken
     }
 
-    /// The tasks, in the order of their numbers: those that one thread has made are in the order in which
-    /// it has made them.
+    /// Returns the tasks in the order of their numbers. Tasks that one thread made are in the order of their creation.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -157,7 +157,7 @@ impl Dump {
         self.tasks.iter()
     }
 
-    /// The task with this number, if it was there.
+    /// Returns the task with this number, if the dump has it.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -171,7 +171,7 @@ impl Dump {
         self.position(id).map(|at| &self.tasks[at])
     }
 
-    /// How many tasks there are.
+    /// Returns the number of tasks in the dump.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -182,7 +182,7 @@ impl Dump {
         self.tasks.len()
     }
 
-    /// Whether there are no tasks.
+    /// Returns `true` if the dump has no tasks.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -193,10 +193,10 @@ impl Dump {
         self.tasks.is_empty()
     }
 
-    /// Returns how many tasks of the caller's runtime are not traced, and so are not in this dump. The caller is the
-    /// code that asked for the dump.
+    /// Returns the number of tasks on the caller's runtime that are not traced, and so are missing from this dump.
     ///
-    /// `None` if it was asked for outside of any runtime: see [`untraced_by_runtime`](Self::untraced_by_runtime).
+    /// The caller is the code that asked for the dump. Returns `None` if it was not in a runtime: see
+    /// [`untraced_by_runtime`](Self::untraced_by_runtime).
     ///
     /// ```
     /// if let Some(untraced) = tasktrace::snapshot().untraced() {
@@ -208,11 +208,11 @@ impl Dump {
         self.untraced
     }
 
-    /// Returns how many tasks are not traced, for each known runtime that has such tasks. Known are the runtime in
-    /// which the dump was asked for, and, with the feature `tokio`, those of the tasks in the dump.
+    /// Returns the number of untraced tasks, for each known runtime that has some.
     ///
-    /// Such tasks become visible with `tasktrace::spawn` in place of `tokio::spawn`, or with
-    /// [`#[traced]`](macro@crate::traced) on their function.
+    /// The known runtimes are the one in which the dump was asked for and, with the feature `tokio`, those of the tasks
+    /// in the dump. To trace such a task, replace `tokio::spawn` with `tasktrace::spawn`, or put
+    /// [`#[traced]`](macro@crate::traced) on its function.
     ///
     /// ```
     /// for untraced in tasktrace::snapshot().untraced_by_runtime() {
@@ -224,7 +224,7 @@ impl Dump {
         &self.untraced_tasks
     }
 
-    /// How many tasks of all known runtimes are not traced. `None` if there is no runtime that could tell.
+    /// Returns the number of untraced tasks on all known runtimes, or `None` if no runtime is known.
     #[cfg(feature = "http")]
     pub(crate) fn untraced_total(&self) -> Option<usize> {
         let total: usize = self.untraced_tasks.iter().map(UntracedTasks::count).sum();
@@ -234,12 +234,10 @@ impl Dump {
         }
     }
 
-    /// Returns the last tasks that have panicked and the last that were dropped before they had ended, up to 16 of
-    /// each, the latest first.
+    /// Returns the last tasks that panicked or were dropped before they ended, at most 16 of each, the latest first.
     ///
-    /// A task that was dropped is listed if [`traced`](crate::traced()) or `tasktrace::spawn` has made it, and
-    /// if it had been polled. The future of a `#[traced]` function that is dropped, as in a `select!` that
-    /// another branch wins, is not listed.
+    /// A dropped task is listed if it was polled, and if [`traced`](crate::traced()) or `tasktrace::spawn` made it. The
+    /// future of a `#[traced]` function that is dropped, as in a `select!` that another branch wins, is not listed.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -259,7 +257,7 @@ impl Dump {
         }
     }
 
-    /// The tasks as a forest: each below those that await it.
+    /// Returns the tasks as a forest, each task below the tasks that await it.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();

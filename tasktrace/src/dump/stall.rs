@@ -1,4 +1,4 @@
-//! What a watchdog reports: plain data.
+//! The reports of a watchdog: plain data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::TaskDump;
 use crate::task::TaskId;
 
-/// A task that does not go on: what a [watchdog](crate::watchdog) reports once when it has found it,
-/// and once more when it is over.
+/// Describes a task that makes no progress.
 ///
-/// * `{}` prints a line that says what is wrong, and below where the task is.
-/// * `{:#}` prints everything that is on its stacks.
+/// A [watchdog](crate::watchdog) reports a stall once when it begins and once when it ends.
+///
+/// * `{}` prints a line that names the problem, and below it where the task is.
+/// * `{:#}` prints the whole stacks of the task.
 ///
 /// ```
 /// use tasktrace::{Stall, StallPhase};
@@ -33,15 +34,15 @@ pub struct StallReport {
     pub(crate) duration: Duration,
     pub(crate) limit: Duration,
     pub(crate) task: TaskDump,
-    /// Of what is overdue.
+    /// The overdue function.
     pub(crate) function: Option<StalledFunction>,
-    /// Of what is starved.
+    /// The task that blocks the thread of a starved task.
     pub(crate) blocked_by: Option<TaskId>,
-    /// The number of untraced tasks, one of which may be the cause of a stall that has begun.
+    /// The number of untraced tasks that may be the cause of a stall that has begun.
     pub(crate) untraced: usize,
 }
 
-/// What is wrong with a task.
+/// The kind of a stall.
 ///
 /// ```
 /// assert_eq!(tasktrace::Stall::Blocked.to_string(), "blocked");
@@ -49,14 +50,14 @@ pub struct StallReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stall {
-    /// It is in a poll that does not end: it computes, or it blocks its thread, and other tasks wait
-    /// for that.
+    /// The task is in a poll that does not end. It computes, or it blocks its thread, and other tasks wait for that
+    /// thread.
     Blocked,
-    /// It has been suspended for longer than
-    /// [`WatchdogBuilder::wait_limit`](crate::WatchdogBuilder::wait_limit) allows, or a function in it for
-    /// longer than `#[traced(wait_limit = "…")]`.
+    /// The task has been suspended for longer than
+    /// [`WatchdogBuilder::wait_limit`](crate::WatchdogBuilder::wait_limit) allows, or a function in it for longer than
+    /// its `#[traced(wait_limit = "…")]`.
     Overdue,
-    /// It should be polled, and is not: its executor does not run, or has no thread that is free.
+    /// The task was woken but is not polled. Its executor does not run, or has no free thread.
     Starved,
 }
 
@@ -77,9 +78,9 @@ pub enum Stall {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StallPhase {
-    /// It goes on.
+    /// The stall has begun and continues.
     Began,
-    /// It is over: the poll has ended, or there was one; or the task is gone.
+    /// The stall is over: a poll has ended or begun, or the task has ended.
     Ended,
 }
 
@@ -90,62 +91,63 @@ pub(crate) struct StalledFunction {
     pub(crate) label: Option<Arc<str>>,
     pub(crate) file: &'static str,
     pub(crate) line: u32,
-    /// Whether it is what the task consists of.
+    /// `true` if the function is the task itself.
     pub(crate) is_task: bool,
 }
 
 impl StallReport {
-    /// What is wrong.
+    /// Returns the kind of the stall.
     #[must_use]
     pub fn kind(&self) -> Stall {
         self.kind
     }
 
-    /// Whether it has begun or ended.
+    /// Returns whether the stall has begun or ended.
     #[must_use]
     pub fn phase(&self) -> StallPhase {
         self.phase
     }
 
-    /// For how long it has been so. When it has ended, up to the time between two looks of the
-    /// watchdog too long.
+    /// Returns the duration of the stall. For a stall that has ended, it is too long by at most the time between two
+    /// checks of the watchdog.
     ///
-    /// What is [starved](Stall::Starved) has been so for at least as long: see
-    /// [`watchdog`](crate::watchdog()).
+    /// A task may have been [starved](Stall::Starved) for longer: see [`watchdog`](crate::watchdog()).
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// After how long it is reported.
+    /// Returns the limit after which the watchdog reports such a stall.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// The task, as it was when the stall was found.
+    /// Returns the task, as it was when the watchdog found the stall.
     #[must_use]
     pub fn task(&self) -> &TaskDump {
         &self.task
     }
 
-    /// The path of the function that is [overdue](Stall::Overdue), or the name that it was given.
-    /// `None` for other kinds.
+    /// Returns the path or the given name of the [overdue](Stall::Overdue) function, and `None` for other kinds of
+    /// stalls.
     #[must_use]
     pub fn function(&self) -> Option<&str> {
         self.function.as_ref().map(|function| function.name)
     }
 
-    /// The task that blocks the thread on which this one was last polled, if it is
-    /// [starved](Stall::Starved) and one does.
+    /// Returns the task that blocks the thread on which a [starved](Stall::Starved) task was last polled, if there is
+    /// one.
     #[must_use]
     pub fn blocked_by(&self) -> Option<TaskId> {
         self.blocked_by
     }
 
-    /// Returns how many tasks on the runtime of this one are not traced, when the stall begins and one of them may be
-    /// the cause: where the task waits for something, or is starved and no traced task is known to block its thread.
-    /// Otherwise 0.
+    /// Returns the number of untraced tasks on the runtime of the task, if one of them may be the cause, and 0
+    /// otherwise.
+    ///
+    /// An untraced task may be the cause if the stall has begun, and the task waits for something, or is starved while
+    /// no traced task is known to block its thread.
     #[must_use]
     pub fn untraced(&self) -> usize {
         self.untraced
@@ -163,7 +165,7 @@ impl Stall {
 }
 
 impl fmt::Display for Stall {
-    /// `blocked`, `overdue`, `starved`.
+    /// Prints `blocked`, `overdue` or `starved`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

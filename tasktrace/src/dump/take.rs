@@ -1,4 +1,4 @@
-//! Taking a dump.
+//! Takes dumps and snapshots.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::host::Host;
 use crate::os;
 use crate::task::{End, TraceHandle, promise, tasks};
 
-/// How long [`dump`] waits for the tasks.
+/// The time that [`dump`] waits for the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// Where all tasks are as far as their live frames tell: the tasks and the `#[traced]` functions in
-/// them that have been suspended.
+/// Returns all tasks with their live frames, which are the `#[traced]` functions that were suspended.
 ///
-/// Nothing is polled, nobody is woken, and nothing is waited for. So it works on any thread and at
-/// any time: when all threads of the executor are blocked, when it is gone, in a panic hook.
+/// A snapshot polls no task, wakes no task, and waits for no task. So it works on any thread and at any time: when all
+/// threads of the executor are blocked, when the executor is gone, and in a panic hook. Only a `fork` in another
+/// thread delays it, see [`dump_blocking`].
 ///
 /// ```
 /// let (future, _handle) = tasktrace::traced(async {});
@@ -30,7 +30,7 @@ pub fn snapshot() -> Dump {
     snapshot_in(Host::current().as_ref())
 }
 
-/// As [`snapshot`], of this executor.
+/// Takes a [`snapshot`], and counts the untraced tasks of this runtime.
 pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = count(host, &handles, &handles);
@@ -38,7 +38,7 @@ pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
     Dump::counted(snapshots(&handles, &mut look), untraced, look.moment())
 }
 
-/// Where these tasks are, as far as their live frames tell.
+/// Returns these tasks with their live frames.
 pub(crate) fn snapshot_of(tasks: &[TraceHandle]) -> Dump {
     Dump::new(snapshots(tasks, &mut Look::now()), None)
 }
@@ -47,14 +47,14 @@ fn snapshots(tasks: &[TraceHandle], look: &mut Look) -> Vec<TaskDump> {
     tasks.iter().map(|handle| look.snapshot(handle)).collect()
 }
 
-/// Where all tasks are: each is asked, and polled once for it, and those that do not answer within
-/// two seconds are shown as in a [`snapshot`].
+/// Asks all tasks, and returns where they are.
 ///
-/// It does not matter on which executor it is awaited: the waiting is done by a thread of its own.
+/// Each task is polled once for its answer. Tasks that do not answer within two seconds are shown as in a
+/// [`snapshot`]. A separate thread waits for the answers, so `dump` works on any executor.
 ///
 /// # Cancel safety
 ///
-/// The future can be dropped at any time. The thread ends when its two seconds are over, or before.
+/// This function is cancel safe. If the future is dropped, the thread ends within its two seconds.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -73,7 +73,7 @@ pub async fn dump() -> Dump {
         let host = host.clone();
         move || {
             let dump = {
-                // Whoever has the dump may expect that nothing keeps the runtime.
+                // Dropped before the dump is handed over, so that the thread does not keep the runtime alive.
                 let host = host;
                 dump_in(host.as_ref(), BUDGET)
             };
@@ -81,25 +81,25 @@ pub async fn dump() -> Dump {
         }
     });
     if spawned.is_err() {
-        // Without a thread there is nobody to wait.
+        // Without the thread, nothing can wait for the answers.
         return snapshot_in(host.as_ref());
     }
-    // Cloned at each poll: so it is a leaf of the task that waits, which is asked as well.
+    // The waker is registered at each poll, so this is a leaf of the calling task, which is asked as well.
     let dumped =
         std::future::poll_fn(|cx| answer.poll(register(cx.waker(), LeafKind::AwaitsDump))).await;
     dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
 }
 
-/// As [`dump`], and waits for at most `budget`. Where there are so many tasks that it takes more than half of
-/// that to ask them, the rest is shown as in a [`snapshot`], which takes about a microsecond for each. So with
-/// a million tasks, none of which answers, `dump_blocking(100ms)` takes about as long as a `snapshot` and its
-/// budget together, or less.
+/// Asks all tasks, blocks the thread for at most `budget`, and returns where the tasks are.
 ///
-/// While another thread forks, it waits for that as well: until the system has copied the process, and for ten
-/// seconds at the most.
+/// Use it in watchdogs, in threads that handle signals, and in tests. In async code use [`dump`], because it must not
+/// block a thread that the executor needs to poll the tasks.
 ///
-/// For watchdogs, signal handling threads and tests. In async code use [`dump`]: a thread that an
-/// executor needs to poll the tasks must not be blocked.
+/// Tasks that do not answer in time are shown as in a [`snapshot`]. If asking takes more than half of the budget, the
+/// remaining tasks are shown as in a snapshot too, which takes about a microsecond each. So with a million tasks that
+/// do not answer, `dump_blocking(100ms)` takes at most about as long as a snapshot and the budget together.
+///
+/// If another thread forks, the function also waits until the system has copied the process, for at most ten seconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -115,7 +115,7 @@ pub fn dump_blocking(budget: Duration) -> Dump {
     dump_in(Host::current().as_ref(), budget)
 }
 
-/// Where these tasks are, within a time. They are in the order of their numbers.
+/// Asks these tasks, and returns a dump of them within `budget`. `tasks` are in the order of their numbers.
 pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     let all: Vec<TraceHandle> = crate::task::tasks().collect();
     let untraced = count(None, &tasks, &all);
@@ -123,7 +123,7 @@ pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     Dump::counted(ask(&tasks, budget, &mut look), untraced, look.moment())
 }
 
-/// As [`dump_blocking`], of this executor.
+/// Takes a dump as [`dump_blocking`] does, and counts the untraced tasks of this runtime.
 pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = count(host, &handles, &handles);
@@ -131,7 +131,7 @@ pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
     Dump::counted(ask(&handles, budget, &mut look), untraced, look.moment())
 }
 
-/// One task, which is polled for it, unless it does not answer within `budget`.
+/// Asks one task, and returns its snapshot if it does not answer within `budget`.
 pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
     let answer = ask(std::slice::from_ref(handle), budget, &mut Look::now()).pop();
     // It has finished.

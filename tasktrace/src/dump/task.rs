@@ -28,24 +28,24 @@ pub struct TaskDump {
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) parent: Option<TaskId>,
     pub(crate) awaits: Vec<TaskId>,
-    /// The rate of polls, if the task is polled very often.
+    /// The polls per second, if the task is polled very often.
     pub(crate) polls_per_second: Option<u64>,
-    /// The wait for the next poll, of a task that is to be polled.
+    /// The wait for the next poll, if the executor should poll the task.
     pub(crate) unpolled: Option<Unpolled>,
     pub(crate) trace: Trace,
     pub(crate) source: Source,
 }
 
-/// A task was to be polled, and has not been.
+/// The wait of a task that should have been polled and was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unpolled {
-    /// The time since it was made, or since it was woken to answer.
+    /// The time since the task was made, or since it was woken to answer.
     pub(crate) for_: Duration,
-    /// Its executor could have polled it: other threads of the process got processor time meanwhile.
+    /// `true` if the executor could have polled it, because other threads of the process had CPU time meanwhile.
     pub(crate) is_proven: bool,
 }
 
-/// Where the trace of a task in a [`Dump`](crate::Dump) is from.
+/// How the trace of a task in a [`Dump`](crate::Dump) was obtained.
 ///
 /// ```
 /// use tasktrace::Source;
@@ -61,20 +61,20 @@ pub(crate) struct Unpolled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// The task was polled for it, so it leads to the lines and the resources waited for.
+    /// The task was polled for the trace, which shows lines and the resources that the task waits for.
     Capture,
-    /// The task was in the middle of a poll. Its thread was interrupted for it, so it leads to what
-    /// that was doing.
+    /// The task was in the middle of a poll. Its thread was interrupted for the trace, which shows what the thread was
+    /// doing.
     Sample,
-    /// Nothing was polled: it consists of the live frames.
+    /// The task was not polled. The trace consists of the live frames.
     Snapshot {
-        /// Why the task gave no answer, if it was asked.
+        /// The reason why the task did not answer, if it was asked.
         error: Option<TraceError>,
     },
 }
 
 impl TaskDump {
-    /// The number of the task.
+    /// Returns the number of the task.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -87,7 +87,7 @@ impl TaskDump {
         self.id
     }
 
-    /// The path of the function that the task runs, or the name that it was given.
+    /// Returns the path of the function that the task runs, or the name that it was given.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -99,7 +99,8 @@ impl TaskDump {
         &self.name
     }
 
-    /// What tells it from others with the same name: the label of `#[traced("…")]` or `spawn`.
+    /// Returns the label of `#[traced("…")]`, or the name that `TaskBuilder` gave the task. It distinguishes tasks with
+    /// the same [`name`](Self::name).
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -111,7 +112,7 @@ impl TaskDump {
         self.label.as_deref()
     }
 
-    /// What it was doing.
+    /// Returns the state of the task.
     ///
     /// ```
     /// use tasktrace::TaskState;
@@ -127,7 +128,7 @@ impl TaskDump {
         &self.state
     }
 
-    /// How long ago it was made.
+    /// Returns the time since the task was made.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -138,10 +139,10 @@ impl TaskDump {
         self.age
     }
 
-    /// How long ago its last poll ended, or began if it is still in it. `None` if it was never
-    /// polled.
+    /// Returns the time since the last poll of the task ended, or since it began if it has not ended. Returns `None` if
+    /// the task was never polled.
     ///
-    /// A poll that was made to answer for this dump does not count.
+    /// The poll that answered this dump does not count.
     ///
     /// ```
     /// use std::time::Duration;
@@ -156,7 +157,7 @@ impl TaskDump {
         self.last_polled
     }
 
-    /// How often it has been polled.
+    /// Returns the number of polls so far. Polls for captures do not count.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -181,7 +182,7 @@ impl TaskDump {
         self.polls_per_second
     }
 
-    /// The line that spawned it, if it was spawned by a function of this crate.
+    /// Returns the location that spawned the task, if a function of this crate spawned it.
     ///
     /// ```
     /// for task in &tasktrace::snapshot() {
@@ -195,7 +196,7 @@ impl TaskDump {
         self.spawned_at
     }
 
-    /// The task that spawned it, which need not be there any more.
+    /// Returns the task that spawned this one. It may have ended.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -209,8 +210,8 @@ impl TaskDump {
         self.parent
     }
 
-    /// The tasks whose handles it awaits. [`Dump::by_awaiter`](crate::Dump::by_awaiter) shows the
-    /// whole.
+    /// Returns the tasks whose handles this task awaits. [`Dump::by_awaiter`](crate::Dump::by_awaiter) shows them for
+    /// all tasks.
     ///
     /// ```
     /// for task in &tasktrace::snapshot() {
@@ -224,7 +225,7 @@ impl TaskDump {
         &self.awaits
     }
 
-    /// Where it waits.
+    /// Returns the trace, which shows where the task waits.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -236,7 +237,7 @@ impl TaskDump {
         &self.trace
     }
 
-    /// Where the trace is from.
+    /// Returns how the trace was obtained.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -248,7 +249,7 @@ impl TaskDump {
         &self.source
     }
 
-    /// Returns `true` if it was asked, and its executor has not polled it.
+    /// Returns `true` if the task was asked and its executor did not poll it.
     pub(crate) fn is_not_polled(&self) -> bool {
         let error = match &self.source {
             Source::Snapshot { error } => error.as_ref(),
@@ -258,13 +259,13 @@ impl TaskDump {
         matches!(error, Some(TraceError::NoAnswer { reason: why, .. }) if *why == reason)
     }
 
-    /// For how long it has been in its state, if that is known.
+    /// Returns the time that the task has been in its state, if it is known.
     pub(crate) fn in_state(&self) -> Option<Duration> {
         match &self.state {
             TaskState::NeverPolled => Some(self.age),
             TaskState::Running(running) => Some(running.duration()),
             TaskState::Suspended => self.last_polled,
-            // By its last poll it may have been suspended for long, and woken just now.
+            // Its last poll may be long ago, and the wake recent.
             TaskState::Woken => self.unpolled.map(|unpolled| unpolled.for_),
             TaskState::Finished => None,
         }

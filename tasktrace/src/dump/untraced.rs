@@ -1,14 +1,14 @@
-//! The tasks of tokio's runtimes that are not traced: how many, and on which.
+//! Counts the tasks of each tokio runtime that are not traced.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::host::Host;
 use crate::task::{TaskId, TraceHandle, for_each_runtime};
 
-/// The largest number of runtimes that are counted, with that of the caller.
+/// The largest number of runtimes that are counted, including that of the caller.
 const MOST: usize = 128;
 
-/// The number of tasks of one runtime that are not traced: see [`Dump::untraced_by_runtime`](crate::Dump::untraced_by_runtime).
+/// The number of untraced tasks of one runtime: see [`Dump::untraced_by_runtime`](crate::Dump::untraced_by_runtime).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntracedTasks {
     runtime_of: Option<TaskId>,
@@ -20,7 +20,7 @@ impl UntracedTasks {
         Self { runtime_of, count }
     }
 
-    /// Returns the number of tasks that are not traced. It is never 0.
+    /// Returns the number of untraced tasks, which is never 0.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
@@ -28,14 +28,14 @@ impl UntracedTasks {
 
     /// Returns the traced task with the lowest number on the same runtime.
     ///
-    /// Returns `None` if that runtime has no traced task: then it is the one that the caller of the dump was in.
+    /// Returns `None` if that runtime has no traced task. It is then the runtime that the caller of the dump was in.
     #[must_use]
     pub fn runtime_of(&self) -> Option<TaskId> {
         self.runtime_of
     }
 }
 
-/// Returns the number of tasks that are not traced on the runtime of this task. 0 if that is not known.
+/// Returns the number of untraced tasks on the runtime of this task, or 0 if it is not known.
 pub(crate) fn beside(task: &TraceHandle) -> usize {
     let all: Vec<TraceHandle> = crate::task::tasks().collect();
     let count = count(None, std::slice::from_ref(task), &all);

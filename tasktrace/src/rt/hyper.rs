@@ -5,11 +5,15 @@ use std::panic::Location;
 
 use super::TaskBuilder;
 
-/// An executor for hyper, and for what is built on it, that traces what it spawns.
+/// An executor for hyper, and for libraries on top of it, that traces the tasks that it spawns.
 ///
-/// Servers and clients of HTTP/2 spawn their streams and connections on it, and the client of `hyper-util` its
-/// connections of either version. (A connection of an HTTP/1 server is spawned by the code that accepts it: there
-/// [`tasktrace::spawn`](crate::spawn) is what traces it.) It spawns on the tokio runtime that calls it.
+/// HTTP/2 servers and clients spawn their streams and connections on it, and the client of `hyper-util` spawns its
+/// connections of either version. An HTTP/1 server spawns no tasks: the code that accepts a connection spawns it, with
+/// [`tasktrace::spawn`](crate::spawn) to trace it. The executor spawns on the tokio runtime that calls it.
+///
+/// # Panics
+///
+/// `execute` panics outside a tokio runtime.
 ///
 /// ```
 /// use tasktrace::hyper::Executor;
@@ -23,7 +27,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Returns an executor. Its tasks say that they were spawned where this is called.
+    /// Returns an executor. The call of this function is the spawn location of its tasks.
     #[must_use]
     #[track_caller]
     pub fn new() -> Self {

@@ -12,18 +12,21 @@ use tokio::task::{self, JoinError};
 use crate::origin::{Identity, Origin};
 use crate::task::{Awaiting, TraceHandle};
 
-/// Awaits a task that was [spawned](crate::spawn): tokio's [`JoinHandle`](task::JoinHandle), which
-/// it derefs to, and a [`TraceHandle`].
+/// Awaits a task that was [spawned](crate::spawn), like tokio's [`JoinHandle`](task::JoinHandle).
 ///
-/// A task that awaits it is known to await the other one: the trace says so, and dumps tell who
-/// waits for whom.
+/// It derefs to tokio's handle, and also holds a [`TraceHandle`]. The trace of a task that awaits it names the awaited
+/// task, and dumps show who awaits whom.
 ///
-/// Dropping it detaches the task.
+/// Dropping the handle detaches the task.
+///
+/// # Errors
+///
+/// Resolves to a [`JoinError`] if the task panicked or was aborted.
 ///
 /// # Cancel safety
 ///
-/// That of tokio's: if it is polled by reference, as in a `select!`, and something else comes
-/// first, it can be awaited again.
+/// The handle is cancel safe. If it is polled by reference in a `select!` and another branch completes first, it can be
+/// awaited again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -55,7 +58,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// The handle to ask for traces of the task.
+    /// Returns the handle that asks for traces of the task.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -70,7 +73,7 @@ impl<T> JoinHandle<T> {
         &self.trace
     }
 
-    /// tokio's handle. Whoever awaits that is not known to await this task.
+    /// Returns tokio's handle. Traces do not show which task awaits that handle.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -95,7 +98,7 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
-/// That of a frame that awaits the task.
+/// Returns the identity of a frame that awaits the task.
 fn identity(task: &TraceHandle, spawned_at: &'static Location<'static>) -> Identity {
     let origin = Origin::Wait {
         what: "tasktrace::JoinHandle",

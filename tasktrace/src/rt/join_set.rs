@@ -18,11 +18,11 @@ use crate::sync::map::{has_room, larger};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 use crate::task::{Awaiting, TraceHandle};
 
-/// tokio's [`JoinSet`](task::JoinSet), whose tasks are traced.
+/// A set of traced tasks, like tokio's [`JoinSet`](task::JoinSet).
 ///
-/// A task that awaits the set is known to await all tasks in it that have not finished.
+/// Dumps show that a task that awaits the set awaits all unfinished tasks in it.
 ///
-/// When the set is dropped, all tasks in it are aborted.
+/// Dropping the set aborts all tasks in it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,15 +44,15 @@ pub struct JoinSet<T> {
     made_at: &'static Location<'static>,
 }
 
-/// The tasks that have been spawned into a set and not yet been joined.
+/// The tasks that were spawned into a set and not joined yet.
 #[derive(Default)]
 struct Members(Mutex<Spawned>);
 
 #[derive(Default)]
 struct Spawned {
-    /// How many have been, those included that were joined.
+    /// The number of tasks that were ever spawned into the set.
     count: u64,
-    /// Each with how many had been before it.
+    /// The unjoined tasks, each with the value of `count` when it was spawned.
     tasks: HashMap<Id, (u64, TraceHandle)>,
 }
 
@@ -87,7 +87,7 @@ impl Members {
         drop(removed);
     }
 
-    /// In the order in which they were spawned.
+    /// Returns the handles in the order in which the tasks were spawned.
     fn handles(&self) -> Vec<TraceHandle> {
         let mut tasks: Vec<(u64, TraceHandle)> = Vec::new();
         loop {
@@ -121,7 +121,7 @@ impl fmt::Debug for Members {
 }
 
 impl<T> JoinSet<T> {
-    /// An empty set.
+    /// Returns an empty set.
     ///
     /// ```
     /// let set = tasktrace::JoinSet::<u32>::new();
@@ -137,7 +137,7 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// How many tasks are in the set: spawned, but not joined yet.
+    /// Returns the number of tasks in the set, which are those not joined yet.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -152,7 +152,7 @@ impl<T> JoinSet<T> {
         self.inner.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if the set has no tasks.
     ///
     /// ```
     /// assert!(tasktrace::JoinSet::<u32>::new().is_empty());
@@ -162,8 +162,7 @@ impl<T> JoinSet<T> {
         self.inner.is_empty()
     }
 
-    /// The handles to ask for traces of the tasks in the set, in the order in which they were
-    /// spawned.
+    /// Returns the trace handles of the tasks in the set, in the order in which they were spawned.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -181,7 +180,7 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// For a task that has a name.
+    /// Returns a builder for a named task in the set.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -198,11 +197,11 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Spawns a task into the set: see [`spawn`](crate::spawn).
+    /// Spawns a task into the set, like [`spawn`](crate::spawn), and returns its abort handle.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside a tokio runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -221,7 +220,8 @@ impl<T: 'static> JoinSet<T> {
         self.build_task().spawn(future)
     }
 
-    /// Spawns a task on a runtime into the set: see [`spawn_on`](crate::spawn_on).
+    /// Spawns a task into the set on the given runtime, like [`spawn_on`](crate::spawn_on), and returns its abort
+    /// handle.
     ///
     /// ```
     /// let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -238,12 +238,12 @@ impl<T: 'static> JoinSet<T> {
         self.build_task().spawn_on(future, runtime)
     }
 
-    /// Spawns a task on the `LocalSet` that the caller is in into the set: see
-    /// [`spawn_local`](crate::spawn_local).
+    /// Spawns a task into the set on the current `LocalSet`, like [`spawn_local`](crate::spawn_local), and returns its
+    /// abort handle.
     ///
     /// # Panics
     ///
-    /// Where [`tokio::task::spawn_local`] does.
+    /// Panics like [`tokio::task::spawn_local`] outside a `LocalSet` or a local runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -265,7 +265,8 @@ impl<T: 'static> JoinSet<T> {
         self.build_task().spawn_local(future)
     }
 
-    /// Spawns a task on a `LocalSet` into the set: see [`spawn_local_on`](crate::spawn_local_on).
+    /// Spawns a task into the set on the given `LocalSet`, like [`spawn_local_on`](crate::spawn_local_on), and returns
+    /// its abort handle.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -284,12 +285,12 @@ impl<T: 'static> JoinSet<T> {
         self.build_task().spawn_local_on(future, local)
     }
 
-    /// Runs a closure on a thread where it may block, and puts it into the set. It is no task, so
-    /// there is no trace of it.
+    /// Spawns a closure that may block into the set, and returns its abort handle. A closure is not a task, so it has
+    /// no trace.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside a tokio runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -308,7 +309,8 @@ impl<T: 'static> JoinSet<T> {
         self.inner.spawn_blocking(closure)
     }
 
-    /// As [`spawn_blocking`](Self::spawn_blocking), on a runtime.
+    /// Spawns a closure into the set on the given runtime, like [`spawn_blocking`](Self::spawn_blocking), and returns
+    /// its abort handle.
     ///
     /// ```
     /// let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -325,16 +327,16 @@ impl<T: 'static> JoinSet<T> {
         self.inner.spawn_blocking_on(closure, runtime)
     }
 
-    /// Waits until one of the tasks has finished, and takes it out of the set. `None` if the set
-    /// is empty.
+    /// Waits until a task finishes, removes it from the set, and returns its output. Returns `None` if the set is
+    /// empty.
     ///
     /// # Errors
     ///
-    /// If the task has panicked or was aborted.
+    /// Returns an error if the task panicked or was aborted.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it resolves, no task has been taken out.
+    /// This method is cancel safe. If the future is dropped before it completes, no task was removed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -350,15 +352,15 @@ impl<T: 'static> JoinSet<T> {
         Some(joined.map(|(_, output)| output))
     }
 
-    /// As [`join_next`](Self::join_next), with the number that tokio gave the task.
+    /// Waits like [`join_next`](Self::join_next), and also returns tokio's id of the task.
     ///
     /// # Errors
     ///
-    /// If the task has panicked or was aborted. The error has the number.
+    /// Returns an error, which has the id, if the task panicked or was aborted.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it resolves, no task has been taken out.
+    /// This method is cancel safe. If the future is dropped before it completes, no task was removed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -377,11 +379,11 @@ impl<T: 'static> JoinSet<T> {
         .await
     }
 
-    /// Takes a task that has finished out of the set, if there is one.
+    /// Removes a finished task from the set, and returns its output. Returns `None` if no task has finished.
     ///
     /// # Errors
     ///
-    /// If the task has panicked or was aborted.
+    /// Returns an error if the task panicked or was aborted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -396,11 +398,11 @@ impl<T: 'static> JoinSet<T> {
         Some(joined.map(|(_, output)| output))
     }
 
-    /// As [`try_join_next`](Self::try_join_next), with the number that tokio gave the task.
+    /// Removes a finished task like [`try_join_next`](Self::try_join_next), and also returns tokio's id of the task.
     ///
     /// # Errors
     ///
-    /// If the task has panicked or was aborted. The error has the number.
+    /// Returns an error, which has the id, if the task panicked or was aborted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -416,13 +418,16 @@ impl<T: 'static> JoinSet<T> {
         joined
     }
 
-    /// Waits until all tasks have finished, and returns what they did, in the order in which they
-    /// finished.
+    /// Waits until all tasks have finished, and returns their outputs in the order in which they finished.
     ///
     /// # Panics
     ///
-    /// If one of the tasks panics, with the same payload, or was aborted. The others are aborted
-    /// then.
+    /// Panics if a task was aborted. If a task panics, this method panics with the same payload. In both cases the
+    /// other tasks are aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// This method is not cancel safe. Dropping the future drops the outputs so far and aborts the other tasks.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -446,6 +451,10 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks, and waits until they have ended.
     ///
+    /// # Cancel safety
+    ///
+    /// This method is cancel safe. If the future is dropped, the tasks are aborted and may remain in the set.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
@@ -460,7 +469,7 @@ impl<T: 'static> JoinSet<T> {
         while self.join_next().await.is_some() {}
     }
 
-    /// Aborts all tasks. They stay in the set until they are joined.
+    /// Aborts all tasks. They remain in the set until they are joined.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -475,7 +484,7 @@ impl<T: 'static> JoinSet<T> {
         self.inner.abort_all();
     }
 
-    /// Takes all tasks out of the set without aborting them.
+    /// Removes all tasks from the set without aborting them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -491,8 +500,14 @@ impl<T: 'static> JoinSet<T> {
         self.members.clear();
     }
 
-    /// Polls for a task that has finished: see [`join_next`](Self::join_next), which unlike this
-    /// makes known that the tasks are awaited.
+    /// Polls for a finished task, removes it from the set, and returns its output.
+    ///
+    /// Unlike [`join_next`](Self::join_next), this method does not record that the caller awaits the tasks. It returns
+    /// `Poll::Ready(None)` if the set is empty.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the task panicked or was aborted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -508,7 +523,11 @@ impl<T: 'static> JoinSet<T> {
         joined.map(|joined| joined.map(|joined| joined.map(|(_, output)| output)))
     }
 
-    /// As [`poll_join_next`](Self::poll_join_next), with the number that tokio gave the task.
+    /// Polls like [`poll_join_next`](Self::poll_join_next), and also returns tokio's id of the task.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, which has the id, if the task panicked or was aborted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -530,7 +549,7 @@ impl<T: 'static> JoinSet<T> {
         joined
     }
 
-    /// Forgets a task that has been taken out of the set.
+    /// Forgets a task that was removed from the set.
     fn forget(&self, joined: Option<&Result<(Id, T), JoinError>>) {
         match joined {
             Some(Ok((id, _))) => self.members.remove(*id),
@@ -540,7 +559,7 @@ impl<T: 'static> JoinSet<T> {
     }
 }
 
-/// That of a frame that awaits a set.
+/// Returns the identity of a frame that awaits a set.
 fn identity(members: Arc<Members>, made_at: &'static Location<'static>) -> Identity {
     let origin = Origin::Wait {
         what: "tasktrace::JoinSet::join_next",
@@ -549,7 +568,7 @@ fn identity(members: Arc<Members>, made_at: &'static Location<'static>) -> Ident
     Identity::awaiting_set(origin, members)
 }
 
-/// The future that waits for a task of the set. While it is being awaited, it is a frame.
+/// The future of [`JoinSet::join_next`]. While it is awaited, it is a frame.
 struct JoinNext<'a, T> {
     set: &'a mut JoinSet<T>,
     awaiting: Awaiting,
@@ -607,7 +626,7 @@ where
     }
 }
 
-/// Spawns a task that has a name into a [`JoinSet`]: see [`JoinSet::build_task`].
+/// Configures a task before spawning it into a [`JoinSet`]: see [`JoinSet::build_task`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -625,7 +644,7 @@ pub struct JoinSetTaskBuilder<'a, T> {
 }
 
 impl<T: 'static> JoinSetTaskBuilder<'_, T> {
-    /// See [`TaskBuilder::name`].
+    /// Sets the name of the task, like [`TaskBuilder::name`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -641,11 +660,11 @@ impl<T: 'static> JoinSetTaskBuilder<'_, T> {
         }
     }
 
-    /// See [`JoinSet::spawn`].
+    /// Spawns the task like [`JoinSet::spawn`], and returns its abort handle.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside a tokio runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -663,7 +682,7 @@ impl<T: 'static> JoinSetTaskBuilder<'_, T> {
         self.spawn_on(future, &Handle::current())
     }
 
-    /// See [`JoinSet::spawn_on`].
+    /// Spawns the task like [`JoinSet::spawn_on`], and returns its abort handle.
     ///
     /// ```
     /// let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -683,11 +702,11 @@ impl<T: 'static> JoinSetTaskBuilder<'_, T> {
         spawned
     }
 
-    /// See [`JoinSet::spawn_local`].
+    /// Spawns the task like [`JoinSet::spawn_local`], and returns its abort handle.
     ///
     /// # Panics
     ///
-    /// Where [`tokio::task::spawn_local`] does.
+    /// Panics like [`tokio::task::spawn_local`] outside a `LocalSet` or a local runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -709,7 +728,7 @@ impl<T: 'static> JoinSetTaskBuilder<'_, T> {
         spawned
     }
 
-    /// See [`JoinSet::spawn_local_on`].
+    /// Spawns the task like [`JoinSet::spawn_local_on`], and returns its abort handle.
     ///
     /// ```
     /// let local = tokio::task::LocalSet::new();

@@ -1,7 +1,7 @@
-//! Spawning traced tasks, and having others spawn them.
+//! Spawns traced tasks on tokio, and traces the tasks of servers.
 //!
-//! * [`spawn`](mod@spawn): the functions, and a builder for tasks that have names.
-//! * [`join_handle`], [`join_set`]: tokio's, and whoever awaits them is known to await the tasks.
+//! * [`spawn`](mod@spawn): the functions, and a builder for named tasks.
+//! * [`join_handle`], [`join_set`]: wrap those of tokio, and record which task awaits them.
 //! * [`tower`]: requests as tasks; [`hyper`]: the tasks of its servers and clients.
 #![forbid(unsafe_code)]
 

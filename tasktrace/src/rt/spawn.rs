@@ -12,16 +12,16 @@ use crate::host::Job;
 use crate::origin::Origin;
 use crate::task::{About, TraceHandle, TracedTask, current};
 
-/// Spawns a future as a traced task: as [`tokio::spawn`], and the task knows where
-/// it was spawned and by which task.
+/// Spawns a future as a traced task, like [`tokio::spawn`], and returns its handle.
 ///
-/// If the future is that of a `#[traced]` function, that is the first frame of the task.
+/// The task records where it was spawned and by which task. If the future comes from a `#[traced]` function, that
+/// function is the first frame of the task.
 ///
-/// See [`TaskBuilder`] to give the task a name.
+/// [`TaskBuilder`] gives the task a name.
 ///
 /// # Panics
 ///
-/// Outside of a tokio runtime.
+/// Panics outside a tokio runtime.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -45,8 +45,7 @@ where
     TaskBuilder::new().spawn(future)
 }
 
-/// As [`spawn`], on the runtime of a handle: as
-/// [`Handle::spawn`].
+/// Spawns a future as a traced task on the given runtime, like [`Handle::spawn`], and returns its handle.
 ///
 /// ```
 /// let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -62,15 +61,14 @@ where
     TaskBuilder::new().spawn_on(future, runtime)
 }
 
-/// As [`spawn`], for a future that is not `Send`, on the `LocalSet` that the caller is in: as
-/// [`tokio::task::spawn_local`].
+/// Spawns a future that is not `Send` as a traced task on the current `LocalSet`, like [`tokio::task::spawn_local`],
+/// and returns its handle.
 ///
-/// If the task that polls the `LocalSet` is traced, it shows this one, and awaits it.
+/// If the task that polls the `LocalSet` is traced, it shows the new task, and awaits it.
 ///
 /// # Panics
 ///
-/// Where [`tokio::task::spawn_local`] does: outside of a `LocalSet`, or
-/// another place that runs such futures.
+/// Panics like [`tokio::task::spawn_local`] outside a `LocalSet` or a local runtime.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -94,8 +92,8 @@ where
     TaskBuilder::new().spawn_local(future)
 }
 
-/// As [`spawn_local`], on a `LocalSet` that the caller need not be in: as
-/// [`LocalSet::spawn_local`].
+/// Spawns a future that is not `Send` as a traced task on the given `LocalSet`, like [`LocalSet::spawn_local`], and
+/// returns its handle.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -114,7 +112,7 @@ where
     TaskBuilder::new().spawn_local_on(future, local)
 }
 
-/// Spawns tasks that have names.
+/// Configures a traced task before spawning it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -136,7 +134,7 @@ pub struct TaskBuilder {
 }
 
 impl TaskBuilder {
-    /// For a task without a name, until it is given one.
+    /// Returns a builder for a task without a name.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -149,7 +147,7 @@ impl TaskBuilder {
         Self::default()
     }
 
-    /// What the task is to be called. It becomes its [label](TraceHandle::label).
+    /// Sets the name of the task, which becomes its [label](TraceHandle::label).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -164,11 +162,11 @@ impl TaskBuilder {
         }
     }
 
-    /// See [`spawn`].
+    /// Spawns the task like [`spawn`], and returns its handle.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside a tokio runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -186,7 +184,7 @@ impl TaskBuilder {
         self.spawn_on(future, &Handle::current())
     }
 
-    /// See [`spawn_on`].
+    /// Spawns the task like [`spawn_on`], and returns its handle.
     ///
     /// ```
     /// let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -205,11 +203,11 @@ impl TaskBuilder {
         JoinHandle::new(spawned, trace)
     }
 
-    /// See [`spawn_local`].
+    /// Spawns the task like [`spawn_local`], and returns its handle.
     ///
     /// # Panics
     ///
-    /// Where [`tokio::task::spawn_local`] does.
+    /// Panics like [`tokio::task::spawn_local`] outside a `LocalSet` or a local runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -231,7 +229,7 @@ impl TaskBuilder {
         JoinHandle::new(task::spawn_local(task), trace)
     }
 
-    /// See [`spawn_local_on`].
+    /// Spawns the task like [`spawn_local_on`], and returns its handle.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -256,7 +254,7 @@ impl TaskBuilder {
         self.make_at(future, std::any::type_name::<F>(), Location::caller())
     }
 
-    /// A task that is called `name`, and was spawned there.
+    /// Makes a task with this name and spawn location.
     fn make_at<F: Future>(
         self,
         future: F,
@@ -278,8 +276,8 @@ impl TaskBuilder {
         (task, trace)
     }
 
-    /// As [`spawn`](Self::spawn), for a library that spawns futures of its own. They are called by their
-    /// types, without what those are of.
+    /// Spawns the task like [`spawn`](Self::spawn), for a library's own futures. They are named after their types,
+    /// without generic arguments.
     #[cfg(feature = "hyper")]
     pub(super) fn spawn_at<F>(self, future: F, location: &'static Location<'static>)
     where
@@ -288,7 +286,7 @@ impl TaskBuilder {
     {
         let name = std::any::type_name::<F>();
         let name = match name.split_once('<') {
-            // A boxed future, which says nothing of itself.
+            // A boxed future has no type of its own to be named after.
             Some(("core::pin::Pin" | "alloc::boxed::Box", _)) => "hyper::task",
             Some((name, _)) => name,
             None => name,
@@ -300,7 +298,7 @@ impl TaskBuilder {
         note_spawned_on(&runtime, spawned.id(), &trace);
     }
 
-    /// For a `LocalSet`.
+    /// Makes a task for a `LocalSet`.
     #[track_caller]
     pub(super) fn make_local<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
         let (task, trace) = self.make(future);
@@ -310,12 +308,12 @@ impl TaskBuilder {
     }
 }
 
-/// Says which task of the runtime it is. If its first poll came first, then that has.
+/// Records the runtime's id of the task, unless its first poll has already done so.
 pub(super) fn note_spawned_on(runtime: &Handle, id: task::Id, task: &TraceHandle) {
     task.note_job(Some(Job::new(runtime, id)));
 }
 
-/// What may be spawned is what tokio lets be spawned.
+/// Tests that the bounds of the spawn functions are those of tokio.
 ///
 /// ```compile_fail,E0277
 /// let not_send = std::rc::Rc::new(0);

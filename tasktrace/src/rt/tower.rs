@@ -13,15 +13,15 @@ use crate::task::TracedFuture;
 /// The longest name of a request, in characters.
 const LONGEST: usize = 120;
 
-/// A layer that shows each request until its response begins, as `request "GET /orders"`.
+/// A layer that shows each request as `request "GET /orders"`, until its response begins.
 ///
-/// A server such as `axum::serve` polls requests in tasks of its own, which are not traced: there each request
-/// is a task. Where the connection is traced, as with the executor of the feature `hyper`, the request is a
-/// frame of it. The layer goes around all others, so that what waits in those is shown as well.
+/// In a traced connection, as with the executor of the feature `hyper`, the request is a frame of the connection's
+/// task. Otherwise each request is a task, as with `axum::serve`, whose connections are not traced. Add the layer
+/// last, so that it wraps all other layers and shows their waits as well.
 ///
-/// The name is the method and the path, without the query, and for gRPC the path, which is the method that is
-/// called. It has 120 characters at most, and none that control a terminal. [`named`](Self::named) takes
-/// another.
+/// The name of a request is its method and its path, without the query. A gRPC request is named by its path, which is
+/// the method that it calls. A name has at most 120 characters, and no control characters.
+/// [`named`](Self::named) sets a different name.
 ///
 /// ```
 /// use tasktrace::tower::TraceLayer;
@@ -36,20 +36,20 @@ pub struct TraceLayer<N = MethodAndPath> {
     location: &'static Location<'static>,
 }
 
-/// The service that a [`TraceLayer`] makes of another.
+/// A service that [`TraceLayer`] wraps.
 #[derive(Clone, Copy, Debug)]
 pub struct Traced<S, N = MethodAndPath> {
     service: S,
     layer: TraceLayer<N>,
 }
 
-/// Names a request. Implemented by functions that take `&Request<B>` and return a `String`.
+/// Names requests. Functions from `&Request<B>` to `String` implement it.
 pub trait NameRequest<B> {
     /// Returns the name of the request.
     fn name(&self, request: &Request<B>) -> String;
 }
 
-/// The names that requests have unless others are asked for: `GET /orders`.
+/// Names requests by method and path, such as `GET /orders`. This is the default of [`TraceLayer`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MethodAndPath;
 
@@ -70,7 +70,7 @@ impl Default for TraceLayer {
 }
 
 impl<N> TraceLayer<N> {
-    /// Returns a layer that names requests by what a function says. It is called once for each.
+    /// Returns a layer that names requests with a function, which it calls once for each request.
     ///
     /// ```
     /// use tasktrace::tower::TraceLayer;
@@ -111,7 +111,7 @@ impl<B> NameRequest<B> for MethodAndPath {
     }
 }
 
-/// The name as it is shown: in one line, and not too long.
+/// Returns the name on one line, truncated to [`LONGEST`] characters.
 fn shown(name: &str) -> String {
     let printed = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let mut shown: String = name.chars().take(LONGEST).map(printed).collect();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A function in a [`Trace`](crate::Trace), or the thing that it waits for.
+/// A function in a [`Trace`](crate::Trace), or the resource that a function waits for.
 ///
 /// ```
 /// # #[tasktrace::traced]
@@ -20,20 +20,20 @@ pub struct Frame {
     pub(super) place: Place,
     pub(super) wait: Option<Wait>,
     pub(super) count: usize,
-    /// Whether it is what the function that it is below waits for, not one that this has called.
+    /// `true` if the parent frame waits for this resource, `false` if the parent called this function.
     pub(super) is_resource: bool,
     pub(super) times: Times,
     pub(super) children: Vec<Frame>,
 }
 
-/// What is known of the times of a live frame. It tells no frame from another.
+/// The times of a live frame. They do not distinguish frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) age: Option<Duration>,
     pub(super) not_polled_for: Option<Duration>,
 }
 
-/// What makes two frames the same. Frames are ordered by their place in the source.
+/// The identity of a frame. Frames are ordered by their place in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     pub(super) file: Option<Arc<str>>,
@@ -41,7 +41,7 @@ pub(super) struct Place {
     pub(super) column: Option<u32>,
     pub(super) name: Arc<str>,
     pub(super) label: Option<Arc<str>>,
-    /// The function is a library's, and not the program's own.
+    /// `true` if the function belongs to a library, not to the program.
     pub(super) is_library: bool,
     pub(super) line_is: LineIs,
 }
@@ -67,19 +67,19 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LineIs {
-    /// The line that is being executed, which in an async function is that of an `.await`. A trace
-    /// prints it as `app::serve at src/main.rs:10:5`.
+    /// The line that is being executed, which in an async function is the line of an `.await`. A trace prints it as
+    /// `app::serve at src/main.rs:10:5`.
     #[default]
     Current,
-    /// The line of the `fn`: no stack has told where in the function the task is. A trace prints it as
-    /// `app::serve (fn at src/main.rs:8)`.
+    /// The line of the `fn`, because there is no stack that shows where in the function the task is. A trace prints it
+    /// as `app::serve (fn at src/main.rs:8)`.
     Definition,
-    /// The line at which a future that is no function was traced or spawned, or at which the set of
-    /// tasks that it waits for was made. A trace prints it as `app::serve (made at src/main.rs:20)`.
+    /// The line that traced or spawned a future that is not a function, or that made the set of tasks that it waits
+    /// for. A trace prints it as `app::serve (made at src/main.rs:20)`.
     Creation,
 }
 
-/// How a leaf is waited for.
+/// How a leaf waits.
 ///
 /// ```
 /// # #[tasktrace::traced]
@@ -97,121 +97,120 @@ pub enum LineIs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Wait {
-    /// It has registered a waker, and waits to be woken.
+    /// The leaf has registered a waker, and waits to be woken.
     Registered,
-    /// It has woken its own task, which will be polled again at once.
+    /// The leaf has woken its own task, which will be polled again at once.
     Yielded,
-    /// It has used up what tokio lets a task do before it is the turn of others
-    /// (`tokio::task::coop`), and will be polled again after them.
+    /// The task has used up its budget of tokio (`tokio::task::coop`), and will be polled again after other tasks.
     OutOfBudget,
-    /// It waits, but has registered no waker in the poll that was captured: nothing can wake it, unless
-    /// it kept that of an earlier poll.
+    /// The leaf waits, but registered no waker in the captured poll. Nothing can wake it, unless it kept the waker of
+    /// an earlier poll.
     NoWaker,
-    /// It is a live frame of which nothing more is known than that it has not finished: the trace is
-    /// a snapshot, for which nothing was polled.
+    /// The frame has not finished. Nothing more is known, because the trace is a snapshot, for which no task was
+    /// polled.
     Suspended,
-    /// It is alive, but its task does not poll it: the future is held, and nothing drives it. What
-    /// it holds in turn, such as a lock, stays held. See
+    /// The future is alive, but its task does not poll it. Whatever the future holds, such as a lock, stays held. See
     /// [`Frame::not_polled_for`](crate::Frame::not_polled_for).
     NotPolled,
-    /// It does not wait: it asked for its own stack with [`Trace::here`](crate::Trace::here).
+    /// The leaf does not wait. It called [`Trace::here`](crate::Trace::here) for its own stack.
     Running,
 }
 
 impl Frame {
-    /// The path of the function, such as `app::http::serve`, or of what it waits for, such as
-    /// `tokio::time::sleep`. Empty if there is no symbol.
+    /// Returns the path of the function, such as `app::http::serve`, or of the resource, such as `tokio::time::sleep`.
+    /// It is empty if there is no symbol.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.place.name
     }
 
-    /// The label given with `#[traced("…")]` or `#[traced(name = "…")]`.
+    /// Returns the label that `#[traced("…")]` or `#[traced(name = "…")]` gave.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.place.label.as_deref()
     }
 
-    /// The source file: relative to the workspace, or to the root of a dependency's package.
+    /// Returns the source file, relative to the workspace, or to the root of a dependency's package.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.place.file.as_deref()
     }
 
-    /// The line that is being executed, which in an async function is that of an `.await`, or where
-    /// that is not known the line of the `fn`: [`line_is`](Self::line_is) tells. Counted from 1.
+    /// Returns the line, counted from 1. [`line_is`](Self::line_is) tells which line it is.
+    ///
+    /// Usually it is the line that is being executed, which in an async function is the line of an `.await`. If that is
+    /// not known, it is the line of the `fn`.
     #[must_use]
     pub fn line(&self) -> Option<u32> {
         self.place.line
     }
 
-    /// The meaning of [`line`](Self::line): a snapshot knows of a function only where it is defined,
-    /// and so does a capture of a function that was not polled.
+    /// Returns the meaning of [`line`](Self::line). A snapshot knows only where a function is defined, and so does a
+    /// capture for a function that was not polled.
     #[must_use]
     pub fn line_is(&self) -> LineIs {
         self.place.line_is
     }
 
-    /// The column, counted from 1.
+    /// Returns the column, counted from 1.
     #[must_use]
     pub fn column(&self) -> Option<u32> {
         self.place.column
     }
 
-    /// Returns `true` if the function is a dependency's or the standard library's, and `false` if it
-    /// is the program's own: that of its workspace, or of a package that it names by a path.
+    /// Returns `true` if the function belongs to a dependency or to the standard library, and `false` if it belongs to
+    /// the program: to its workspace, or to a path dependency.
     ///
-    /// The source file tells: what cargo took from a registry or from git, or has put into a
-    /// `vendor` folder, is a dependency's. Without debug information the best-known libraries are
-    /// known by their names.
+    /// The source file decides. Files that cargo took from a registry or from git, or put into a `vendor` folder,
+    /// belong to dependencies. Without debug information, well-known libraries are recognised by name.
     #[must_use]
     pub fn is_dependency(&self) -> bool {
         self.place.is_library
     }
 
-    /// How it waits, if it is a leaf.
+    /// Returns how the frame waits, if it is a leaf.
     #[must_use]
     pub fn wait(&self) -> Option<Wait> {
         self.wait
     }
 
-    /// How many leaves there are at this very place, all with the same way to them: 1 but for
-    /// loops over futures. 0 if the frame is no leaf.
+    /// Returns the number of leaves that share this place and this call path. It is 1 except for futures that were made
+    /// in a loop, and 0 if the frame is not a leaf.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How long ago it was first suspended, if it is a `#[traced]` function.
+    /// Returns the time since the first suspension of the frame, if it is a `#[traced]` function.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.times.age
     }
 
-    /// How long ago it was last polled, if its task has been polled since without polling it:
-    /// see [`Wait::NotPolled`].
+    /// Returns the time since the last poll of the frame, if its task was polled since without polling the frame. See
+    /// [`Wait::NotPolled`].
     #[must_use]
     pub fn not_polled_for(&self) -> Option<Duration> {
         self.times.not_polled_for
     }
 
-    /// The functions that this one has called, and is waiting for.
+    /// Returns the functions and resources that this function waits for.
     #[must_use]
     pub fn children(&self) -> &[Frame] {
         &self.children
     }
 
-    /// Whether it is what the function that it is below waits for, or is blocked in.
+    /// Returns `true` if the frame is the resource that its parent waits for, or is blocked in.
     pub(crate) fn is_resource(&self) -> bool {
         self.is_resource
     }
 
-    /// Whether it is the same function at the same line.
+    /// Returns `true` if both frames are the same function at the same line.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         self.place == other.place
     }
 
-    /// Whether `path` is the path of this frame, its end, or its label.
+    /// Returns `true` if `path` is the path of this frame, the end of that path, or the label.
     pub(super) fn is(&self, path: &str) -> bool {
         let rest = self.name().strip_suffix(path);
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("::")) && !path.is_empty()
@@ -220,7 +219,7 @@ impl Frame {
 }
 
 impl fmt::Debug for Frame {
-    /// Without the children, of which there may be very many.
+    /// Omits the children, of which there may be very many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")
             .field("name", &self.name())
@@ -237,7 +236,7 @@ impl fmt::Debug for Frame {
 }
 
 impl Drop for Frame {
-    /// Trees can be deeper than the stack: takes them apart instead of recursing.
+    /// Drops the tree without recursion, because it can be deeper than the stack.
     fn drop(&mut self) {
         let mut pending = std::mem::take(&mut self.children);
         while let Some(mut frame) = pending.pop() {

@@ -1,12 +1,13 @@
-//! Traces as plain data: addresses until somebody looks, then a tree of frames.
+//! Traces as plain data: addresses until the first inspection, then a tree of frames.
 //!
 //! * [`frame`]: the tree that users inspect.
 //! * [`build`]: merging stacks into a tree.
-//! * [`tidy`], [`full`]: the two ways to make frames of a stack; [`shared`]: where it parts from the one before.
-//! * [`live`]: the frames that are known without a stack.
-//! * [`pattern`]: what traces have in common, which is made once.
-//! * [`kind`]: which traces are the same, before symbols are looked up.
-//! * [`resource`]: what to call the thing that a leaf waits for.
+//! * [`tidy`], [`full`]: convert a stack to frames, with or without simplification; [`shared`]: finds where a stack
+//!   parts from the previous one.
+//! * [`live`]: the live frames, which need no stack.
+//! * [`pattern`]: the interned tree that equal traces share.
+//! * [`kind`]: compares traces before symbols are looked up.
+//! * [`resource`]: names the resource that a leaf waits for.
 #![forbid(unsafe_code)]
 
 mod build;
@@ -42,18 +43,16 @@ use pattern::{Detail, Key, Words};
 pub(crate) use pattern::{Own, Pattern};
 pub(crate) use resource::public_name;
 
-/// Where a task waits: a tree of the functions that lead from the task to everything that it has
-/// registered a waker with.
+/// Shows where a task waits, as a tree of functions.
 ///
-/// A trace is cheap to clone and to keep. It consists of addresses until it is printed or
-/// inspected for the first time, which is when symbols are looked up: do that outside of what must
-/// not be delayed.
+/// The tree leads from the task to each leaf that has registered a waker. A trace is cheap to clone and to keep. It
+/// consists of addresses until it is first printed or inspected. Only then are symbols looked up, so do not do that in
+/// code that must not be delayed.
 ///
-/// * `{}` prints the functions of the program and what they wait for. Of three and more functions of
-///   dependencies, one in the other, it prints the first, which the program has called, and how many
-///   more there are: `reqwest::get at … (… 9 frames in reqwest, tower, hyper_util)`. The program's
-///   own are always printed: see [`Frame::is_dependency`].
-/// * `{:#}` prints everything that is on the stack.
+/// * `{}` prints the functions of the program and what they wait for. Three or more nested functions of dependencies
+///   share one line, which names the first and counts the others: `reqwest::get at … (… 9 frames in reqwest, tower,
+///   hyper_util)`. The functions of the program are always printed: see [`Frame::is_dependency`].
+/// * `{:#}` prints the whole stack.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -87,33 +86,33 @@ struct Inner {
     full: OnceLock<Box<Made>>,
 }
 
-/// The tree of a trace.
+/// The tree of a trace, made on first use.
 enum Made {
     Alone(Box<Tree>),
-    /// Other traces have the same, but for labels and times.
+    /// Other traces share the tree, except for labels and times.
     Alike(Arc<Pattern>, OnceLock<Box<Tree>>),
 }
 
-/// A trace with those of the tasks that are awaited by their handles, by their numbers.
+/// The traces of the tasks whose handles a trace awaits, by number.
 struct WithAwaited {
     awaited: Vec<(u64, Trace)>,
     tidy: OnceLock<Tree>,
     full: OnceLock<Tree>,
 }
 
-/// The frames without labels and times: those that differ by them only are one.
+/// Returns the frames without labels and times, and merges frames that differ only in these.
 pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
     let mut builder = build::Builder::default();
     builder.add_anonymous(frames);
     builder.finish().frames
 }
 
-/// All frames of a tree, each before its children.
+/// Returns all frames of a tree, each before its children.
 pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
     frame::walk(frames)
 }
 
-/// A tree, and what is to be said about it.
+/// A tree of frames, and the notes to print with it.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) frames: Vec<Frame>,
@@ -132,7 +131,7 @@ impl Trace {
         }
     }
 
-    /// The same, with its times told as of another moment, unless others have it already.
+    /// Converts the times of the trace to another moment, unless the trace is already shared.
     pub(crate) fn told_at(mut self, moment: Now) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.raw.tell_as_of(moment);
@@ -140,14 +139,14 @@ impl Trace {
         self
     }
 
-    /// How long ago the first of its live frames was suspended. Zero if there are none.
+    /// Returns the age of the oldest live frame, or zero if there are none.
     pub(crate) fn oldest(&self) -> std::time::Duration {
         let raw = &self.inner.raw;
         let ages = (0..raw.frames.len()).map(|frame| raw.age(frame));
         ages.max().unwrap_or_default()
     }
 
-    /// As [`new`](Self::new), but the one before if that is the same, and has no times.
+    /// Makes a trace like [`new`](Self::new), or returns the previous trace if it is equal and has no times.
     pub(crate) fn new_or_same(raw: RawTrace, before: &mut Option<Self>) -> Self {
         if !raw.frames.is_empty() {
             return Self::new(raw);
@@ -158,13 +157,13 @@ impl Trace {
         }
     }
 
-    /// Of which nothing is known.
+    /// Returns the empty trace.
     pub(crate) fn empty() -> Self {
         static EMPTY: OnceLock<Trace> = OnceLock::new();
         get_or_init(&EMPTY, || Self::new(RawTrace::default())).clone()
     }
 
-    /// The same, with the traces of tasks that are awaited by their handles.
+    /// Adds the traces of the tasks whose handles the trace awaits.
     pub(crate) fn with_awaited(self, awaited: Vec<(u64, Trace)>) -> Self {
         if awaited.is_empty() {
             return self;
@@ -179,7 +178,7 @@ impl Trace {
         }
     }
 
-    /// The functions of the program as a tree, the outermost first: what `{}` prints.
+    /// Returns the functions of the program as a tree, the outermost first. These are the frames that `{}` prints.
     ///
     /// ```
     /// # #[tasktrace::traced]
@@ -196,7 +195,7 @@ impl Trace {
         &self.tidy().frames
     }
 
-    /// Everything that is on the stack as a tree, the outermost first: what `{:#}` prints.
+    /// Returns the whole stack as a tree, the outermost frame first. These are the frames that `{:#}` prints.
     ///
     /// ```
     /// # #[tasktrace::traced]
@@ -211,7 +210,7 @@ impl Trace {
         &self.full().frames
     }
 
-    /// The waiting points: the frames of [`frames`](Self::frames) that have no children.
+    /// Returns the leaves, which are the frames of [`frames`](Self::frames) without children.
     ///
     /// ```
     /// # #[tasktrace::traced]
@@ -228,11 +227,10 @@ impl Trace {
             .collect()
     }
 
-    /// Whether the function with this path is in [`frames`](Self::frames): for assertions.
+    /// Returns `true` if [`frames`](Self::frames) contains the function with this path. Use it in assertions.
     ///
-    /// The path may leave out segments at its start, and a method may be that of any type:
-    /// `serve` is in `app::http::serve`, as is `http::serve`. It also finds the names given to
-    /// `#[traced(name = "…")]`.
+    /// The path may omit its first segments: both `serve` and `http::serve` find `app::http::serve`, and the name of a
+    /// method finds it on any type. The method also finds the names of `#[traced(name = "…")]`.
     ///
     /// ```
     /// # mod http {
@@ -252,12 +250,12 @@ impl Trace {
         frame::walk(self.frames()).any(|frame| frame.is(path))
     }
 
-    /// Tells it from others, but for labels and times, without looking up symbols.
+    /// Returns a fingerprint of the trace, without labels and times. It looks up no symbols.
     pub(crate) fn kind(&self) -> Kind {
         kind::of(&self.inner.raw)
     }
 
-    /// The numbers of the tasks whose handles are awaited, each once.
+    /// Returns the numbers of the tasks whose handles the task awaits, without duplicates.
     pub(crate) fn awaits(&self) -> Vec<u64> {
         let live = self.inner.raw.frames.iter();
         if live.clone().all(|live| live.identity.is_plain()) {
@@ -269,7 +267,7 @@ impl Trace {
         awaits
     }
 
-    /// What `{}` prints.
+    /// Returns the tree that `{}` prints.
     pub(crate) fn tidy(&self) -> &Tree {
         if let Some(with) = &self.awaited {
             return with.tidy.get_or_init(|| {
@@ -284,7 +282,7 @@ impl Trace {
         made.tree(&self.inner.raw)
     }
 
-    /// What `{:#}` prints.
+    /// Returns the tree that `{:#}` prints.
     pub(crate) fn full(&self) -> &Tree {
         if let Some(with) = &self.awaited {
             return with.full.get_or_init(|| {
@@ -299,7 +297,7 @@ impl Trace {
         made.tree(&self.inner.raw)
     }
 
-    /// Prepares what `{}` prints of many traces.
+    /// Prepares the trees that `{}` prints, for many traces.
     pub(crate) fn tidy_all<'a>(traces: impl Iterator<Item = &'a Self>) {
         let mut making = Making::new();
         let traces = traces.take_while(|_| !is_unwanted());
@@ -309,8 +307,8 @@ impl Trace {
         }
     }
 
-    /// What `{}` prints of this trace and of others, but for labels and times. `None` if it is this
-    /// one's alone, or if nobody has prepared it.
+    /// Returns the tree that `{}` prints, without labels and times, if this trace shares it with others. Returns `None`
+    /// if it does not share it, or if the tree is not prepared.
     pub(crate) fn pattern(&self) -> Option<&Arc<Pattern>> {
         match (&self.awaited, self.inner.tidy.get()) {
             (None, Some(Made::Alike(pattern, _))) => Some(pattern),
@@ -318,7 +316,7 @@ impl Trace {
         }
     }
 
-    /// As [`Pattern::each_own`].
+    /// Calls [`Pattern::each_own`], if the trace shares its tree.
     pub(crate) fn each_own<'a>(&'a self, each: impl FnMut(usize, Own<'a>)) {
         if let Some(pattern) = self.pattern() {
             pattern.each_own(&self.inner.raw, each);
@@ -342,13 +340,12 @@ impl Made {
     }
 }
 
-/// Makes trees of raw traces, one after the other.
+/// Makes the trees of raw traces, and reuses the trees of equal traces.
 struct Making {
-    /// Room for a key.
+    /// A buffer for keys.
     key: Key,
     paths: Arc<Paths>,
-    /// What was found for traces of the same form. Those that it was asked for are there for longer than
-    /// this.
+    /// The patterns of the captures seen so far, by address. The captures outlive this map.
     known: HashMap<*const Form, Arc<Pattern>, BuildHasherDefault<Words>>,
 }
 
