@@ -1,4 +1,4 @@
-//! Why a process cannot be attached to.
+//! The reasons why a process cannot be attached to.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::escape::Escaped;
 
-/// Why [`attach`](crate::attach()) cannot do it, and what to do about it.
+/// The error of [`attach`](crate::attach()). Its message says what to do.
 ///
 /// ```
 /// if let Err(error) = tasktrace::attach() {
@@ -17,21 +17,21 @@ use crate::escape::Escaped;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// This system has no unix sockets, or we don't know who is at their other end.
+    /// The system has no Unix sockets, or does not tell the user of a client.
     Unsupported,
-    /// The directory for the socket is a link, belongs to somebody else, or others have rights to
-    /// it. The text says which, and of which directory.
+    /// The directory for the socket is a symbolic link, belongs to another user, or gives rights to others. The text
+    /// names the directory and the reason.
     UnsafeDirectory(String),
-    /// Another process listens to the socket of this one: one with the same number, in another
-    /// container that shares the directory.
+    /// Another process listens on the socket at this path. It has the same PID, in another container that shares the
+    /// directory.
     InUse(PathBuf),
-    /// There is something of the socket's name that is none.
+    /// The file at this path, which is that of the socket, is not a socket.
     NotASocket(PathBuf),
-    /// Another process has the lock of the directory, and does not let go of it.
+    /// Another process holds the lock of the directory, and does not release it.
     Locked(PathBuf),
-    /// The system refuses it, at this path.
+    /// The system returned an error at this path.
     Io(PathBuf, io::Error),
-    /// The system refuses a thread, or what else that needs.
+    /// The system refused a thread or its resources.
     Refused(io::Error),
 }
 

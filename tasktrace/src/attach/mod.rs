@@ -1,11 +1,11 @@
-//! A process that others of the same user can ask, through a unix socket.
+//! Lets other processes of the same user ask this process, through a Unix socket.
 //!
-//! * [`place`]: where the sockets are. For the program `tasktrace` as well.
-//! * [`mod@socket`]: the one of this process, from its name to its removal.
-//! * [`served`]: what is there while somebody holds a guard.
+//! * [`place`]: the directory of the sockets. The program `tasktrace` uses it too.
+//! * [`mod@socket`]: creates and removes the socket of this process.
+//! * [`served`]: counts the guards of the socket.
 //! * [`server`]: the thread that answers.
-//! * [`mod@start`]: what the attribute and the environment ask for.
-//! * [`error`]: why it cannot be done.
+//! * [`mod@start`]: attaches if the attribute or the environment requests it.
+//! * [`error`]: the reasons why a process cannot be attached to.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "attach")]
@@ -31,14 +31,14 @@ pub use served::Attached;
 #[cfg(feature = "attach")]
 pub(crate) use start::{start_by_attribute, start_by_environment};
 
-/// Lets the program `tasktrace`, run by the same user, ask this process.
+/// Lets the program `tasktrace` ask this process, and returns a guard.
 ///
 /// ```
 /// # #[cfg(unix)]
 /// # fn main() -> Result<(), tasktrace::AttachError> {
 /// let attached = tasktrace::attach()?;
 /// println!("try: tasktrace ps {}", std::process::id());
-/// // As long as this is there. Or forever:
+/// // Dropping the guard closes the socket. This keeps it open:
 /// std::mem::forget(attached);
 /// # Ok(())
 /// # }
@@ -55,34 +55,32 @@ pub(crate) use start::{start_by_attribute, start_by_environment};
 /// …
 /// ```
 ///
-/// It listens on a unix socket, `PID.sock` in the first of these directories that is fit for it:
-/// `$XDG_RUNTIME_DIR/tasktrace`, `/run/user/UID/tasktrace`, and `tasktrace-UID` in the directory for
-/// temporary files. A thread and a runtime of its own answer, so they do when those of the program are
-/// blocked. Until somebody asks, that thread sleeps.
+/// The process listens on a Unix socket, `PID.sock`, in the first suitable directory of `$XDG_RUNTIME_DIR/tasktrace`,
+/// `/run/user/UID/tasktrace`, and `tasktrace-UID` in the directory for temporary files. A thread and a runtime of its
+/// own answer, so they answer even when the program's runtime is blocked. Until a client connects, that thread sleeps.
 ///
-/// Another call while there is a guard gives another guard of the same socket. With the last of them
-/// the socket goes, and so it does when the process exits. Where it is killed, the socket is removed by
-/// the next process or `tasktrace` that comes across it.
+/// Another call while a guard exists returns another guard of the same socket. Dropping the last guard removes the
+/// socket, and so does the exit of the process. A killed process leaves its socket behind, and the next process or
+/// `tasktrace` that finds it removes it.
 ///
-/// # Who may ask
+/// # Access
 ///
-/// The same user, and root. The directory has mode 0700 and the socket 0600; a directory that is a
-/// link, that belongs to somebody else, or that others have rights to, is not used; and of each peer
-/// the system is asked who it is. What they may do is to look, and to have tasks polled for it.
+/// Only the same user and root may ask. The directory has mode 0700 and the socket 0600. A directory that is a symbolic
+/// link, belongs to another user, or gives rights to others is not used. The process asks the system for the user of
+/// each client. A client can read the state of the tasks, and have tasks polled for that.
 ///
-/// # From outside
+/// # Attribute and environment variable
 ///
-/// A program whose `main` is a [`#[tasktrace::main]`](macro@crate::main) need not call it:
-/// `#[tasktrace::main(attach)]` does, or the environment variable `TASKTRACE_ATTACH=1`. With `0` there,
-/// the attribute does not. Then it lasts until the process exits. If it cannot be done, a line on the
-/// standard error output says why, and the program goes on.
+/// A program with [`#[tasktrace::main]`](macro@crate::main) does not need this call. `#[tasktrace::main(attach)]`
+/// attaches, and so does the environment variable `TASKTRACE_ATTACH=1`, until the process exits. `TASKTRACE_ATTACH=0`
+/// overrides the attribute. If the process cannot attach, a line on standard error says why, and the program continues.
 ///
-/// A child of `fork` that is no other program has to call this for itself.
+/// A child of `fork` has to call this function itself.
 ///
 /// # Errors
 ///
-/// If there is no place for a socket, or the system refuses it: [`AttachError`] says why, and what to
-/// do. On systems that are not unix, always [`AttachError::Unsupported`].
+/// Returns an error if there is no suitable directory, or if the system refuses the socket. [`AttachError`] says why,
+/// and what to do. On systems that are not Unix, it always returns [`AttachError::Unsupported`].
 #[cfg(feature = "attach")]
 pub fn attach() -> Result<Attached, AttachError> {
     served::attach()

@@ -1,8 +1,8 @@
-//! Holds what lives as long as a guard: the socket, and the thread that answers.
+//! Keeps the socket and its thread alive while there are guards.
 //!
-//! There is one for the process, with a count of its guards, in [`STATE`]. While a thread makes it or removes it, the
-//! state says so, and others wait: so they find either a socket that is listened to, or none. The lock is held only to
-//! look at the state and to replace it.
+//! The process has at most one socket, in [`STATE`], with a count of its guards. While a thread makes or removes it,
+//! the state is [`State::Changing`], and other threads wait. So they find either a socket with a listener, or none. The
+//! lock is held only to read and to replace the state.
 
 use std::fmt;
 use std::mem;
@@ -17,11 +17,11 @@ use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGua
 
 static STATE: Mutex<State> = Mutex::new(State::Free);
 
-/// A change of the state is over.
+/// Notified when a change of the state is over.
 static CHANGED: Condvar = Condvar::new();
 
-/// A child of `fork` has a copy of this, but neither the thread nor the right to remove the socket: what is there of
-/// another process is the same as nothing.
+/// The socket of the process. A child of `fork` has a copy, but neither the thread nor the right to remove the socket,
+/// so it treats the state of another process as [`State::Free`].
 enum State {
     Free,
     /// A thread of this process makes or removes the socket.
@@ -39,8 +39,7 @@ struct Served {
     _running: Running,
 }
 
-/// That this process can be [attached](crate::attach()) to. When the last of these is dropped, it
-/// cannot be any more.
+/// A guard of the socket that [`attach`](crate::attach()) opened. Dropping the last guard closes the socket.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -62,7 +61,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Where the socket is.
+    /// Returns the path of the socket.
     ///
     /// ```
     /// if let Ok(attached) = tasktrace::attach() {
@@ -87,14 +86,14 @@ fn state() -> Guard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right of a thread to make or remove the socket. Others wait until this is dropped.
+/// The right of a thread to make or remove the socket. Other threads wait until it is dropped.
 struct Change {
-    /// The state after it.
+    /// The state after the change.
     then: State,
 }
 
 impl Change {
-    /// Takes the state, for this thread to replace it.
+    /// Takes the state, and marks it as changing.
     fn begin(state: &mut State, process: u32) -> (Self, State) {
         let before = mem::replace(state, State::Changing { process });
         (Self { then: State::Free }, before)
@@ -104,7 +103,7 @@ impl Change {
 impl Drop for Change {
     fn drop(&mut self) {
         let then = mem::replace(&mut self.then, State::Free);
-        // Without a destructor that has something to do.
+        // The replaced value is `Changing`, which has nothing to drop.
         mem::forget(mem::replace(&mut *state(), then));
         CHANGED.notify_all();
     }
@@ -126,7 +125,7 @@ pub(super) fn attach() -> Result<Attached, AttachError> {
     }
     let (mut change, before) = Change::begin(&mut current, process);
     drop(current);
-    // In a child of `fork`, that is its parent's, whose thread is none of ours to stop.
+    // In a child of `fork` this is the state of the parent, whose thread the child must not stop.
     mem::forget(before);
     let (listener, path) = socket::listen()?;
     let running = match server::start(listener) {
@@ -155,7 +154,7 @@ impl Drop for Attached {
             return;
         }
         let mut current = state();
-        // Nothing of this process is there once it exits.
+        // The state is free once the process exits.
         let State::Served(served) = &mut *current else {
             return;
         };
@@ -181,12 +180,12 @@ extern "C" fn exit() {
     let mut current = match STATE.try_lock() {
         Ok(state) => state,
         Err(TryLockError::Poisoned(error)) => error.into_inner(),
-        // A thread counts its guard. What is left behind, other processes remove.
+        // Another thread holds the lock. Other processes remove the socket that is left behind.
         Err(TryLockError::WouldBlock) => return,
     };
     let own = process::id();
     if !matches!(&*current, State::Served(served) if served.process == own) {
-        // A thread is about to make or to remove it, or there is none.
+        // Another thread is making or removing the socket, or there is none.
         return;
     }
     let before = mem::replace(&mut *current, State::Free);
@@ -194,6 +193,6 @@ extern "C" fn exit() {
     if let State::Served(served) = &before {
         let _ = socket::remove(&served.path);
     }
-    // Its thread ends with the process.
+    // The thread of the socket ends with the process.
     mem::forget(before);
 }

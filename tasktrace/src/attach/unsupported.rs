@@ -1,16 +1,16 @@
-//! Where there are no unix sockets.
+//! Attaching on systems without Unix sockets, which always fails.
 
 use std::convert::Infallible;
 use std::path::Path;
 
 use super::AttachError;
 
-/// What there is none of on this system.
+/// The guard of [`attach`](crate::attach()), which cannot exist on this system.
 #[derive(Debug)]
 pub struct Attached(Infallible);
 
 impl Attached {
-    /// Where the socket is.
+    /// Returns the path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self.0 {}

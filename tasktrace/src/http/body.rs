@@ -1,4 +1,4 @@
-//! The bodies of responses.
+//! Response bodies.
 
 use std::error::Error;
 use std::fmt;
@@ -13,8 +13,8 @@ use super::shelf::Item;
 
 /// The body of a response of [`TasksService`](super::TasksService).
 ///
-/// It is handed out in pieces, as fast as the client reads them. A client that does not read it
-/// [in time](super::Builder::write_timeout) gets a part of it, and then [`Expired`].
+/// It yields chunks as fast as the client reads them. If the client does not read the body
+/// [in time](super::Builder::write_timeout), it yields [`Expired`] instead of the rest.
 ///
 /// ```
 /// use http_body::Body;
@@ -30,13 +30,13 @@ use super::shelf::Item;
 pub struct Body(Kind);
 
 enum Kind {
-    /// All of it, until it was handed out.
+    /// The whole body, until it is yielded.
     Whole(Bytes),
-    /// What is left of it.
+    /// A body that is kept on the shelf, from the position `at` on.
     Kept { item: Arc<Item>, at: usize },
 }
 
-/// The client has not read a response in time, so the rest of it is not there any more.
+/// The error of a response that the client did not read in time. The rest of the response was discarded.
 ///
 /// ```
 /// fn is_slow(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -1,4 +1,4 @@
-//! Setting it up.
+//! The settings of a service or a server.
 
 use std::net::ToSocketAddrs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::server::{BindError, Server, bind};
 use super::service::TasksService;
 use super::settings::Settings;
 
-/// How requests about tasks are answered, before they are: see [`builder`](super::builder()).
+/// Configures a service or a server: see [`builder`](super::builder()).
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is served until `service` or `bind` is called"]
 pub struct Builder {
@@ -17,11 +17,12 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Answers only those who show this token, as `Authorization: Bearer …`, or as the password of
-    /// `Authorization: Basic …`, which is what browsers ask for, and what
-    /// `go tool pprof http://:token@host/` shows. They are compared in constant time.
+    /// Answers only requests with this token.
     ///
-    /// With a token, the name in `Host` is not looked at. An empty token is never shown.
+    /// A client sends the token as `Authorization: Bearer …`, or as the password of `Authorization: Basic …`. The
+    /// latter is what browsers and `go tool pprof http://:token@host/` send. Tokens are compared in constant time.
+    ///
+    /// With a token, `Host` is not checked. With an empty token, no request is answered.
     ///
     /// ```
     /// let token = std::env::var("TASKS_TOKEN").unwrap_or_default();
@@ -33,11 +34,11 @@ impl Builder {
         self
     }
 
-    /// Answers requests to this name as well, on any port.
+    /// Also answers requests to this host name, on any port.
     ///
-    /// By default those to `localhost`, `127.0.0.1` and `[::1]` are answered, and no others: a page
-    /// from elsewhere whose name is made to resolve to this machine could read the answers. For a
-    /// service that is mounted in a server with a name, say so here.
+    /// By default only requests to `localhost`, `127.0.0.1` and `[::1]` are answered. Otherwise a page on another site
+    /// could make its own name resolve to this machine (DNS rebinding), and read the answers. If your server has a host
+    /// name, allow it here.
     ///
     /// ```
     /// let service = tasktrace::http::builder().allow_host("ops.example.com").service();
@@ -48,7 +49,7 @@ impl Builder {
         self
     }
 
-    /// Answers requests to any name: for a service behind something that knows who may ask.
+    /// Answers requests to any host name. Use it for a service behind your own authentication.
     ///
     /// ```
     /// let service = tasktrace::http::builder().allow_any_host().service();
@@ -59,10 +60,10 @@ impl Builder {
         self
     }
 
-    /// Lets [`bind`](Self::bind) listen where other machines can connect. It takes a
-    /// [`token`](Self::token), of 16 characters or more.
+    /// Lets [`bind`](Self::bind) listen on addresses that other machines can reach. This requires a
+    /// [`token`](Self::token) of at least 16 characters.
     ///
-    /// What is sent is not encrypted.
+    /// Responses are not encrypted.
     ///
     /// ```no_run
     /// let token = std::env::var("TASKS_TOKEN")?;
@@ -75,8 +76,8 @@ impl Builder {
         self
     }
 
-    /// How long tasks may take to answer, until what is known without them is shown. By default two
-    /// seconds.
+    /// Sets the time that tasks have to answer. Tasks that do not answer in time are shown as in a snapshot. The
+    /// default is two seconds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -89,7 +90,7 @@ impl Builder {
         self
     }
 
-    /// The longest profile that may be asked for. By default two minutes.
+    /// Sets the longest profile that a request may ask for. The default is two minutes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -102,8 +103,8 @@ impl Builder {
         self
     }
 
-    /// How many bytes a response may have. By default 64 MiB. All responses together that clients
-    /// have not read yet may have twice as many.
+    /// Sets the largest size of a response, in bytes. The default is 64 MiB. All responses that clients have not read
+    /// yet may together have twice this size.
     ///
     /// ```
     /// let service = tasktrace::http::builder().max_response(16 << 20).service();
@@ -114,9 +115,8 @@ impl Builder {
         self
     }
 
-    /// How long a client of [`bind`](Self::bind) may read nothing of a response, until its connection
-    /// is cut. By default half a minute. What any client has not read after four times as long is thrown
-    /// away.
+    /// Sets the time after which a client of [`bind`](Self::bind) that reads nothing of its response is disconnected.
+    /// The default is 30 seconds. Any response that a client has not read after four times this time is discarded.
     ///
     /// ```
     /// use std::time::Duration;
@@ -129,8 +129,9 @@ impl Builder {
         self
     }
 
-    /// How long a client of [`bind`](Self::bind) may take to write the head of a request, from when
-    /// it connects or its last one was answered, until its connection is cut. By default ten seconds.
+    /// Sets the time that a client of [`bind`](Self::bind) has to send the head of a request. It begins when the client
+    /// connects, or when its previous request was answered. After it the client is disconnected. The default is 10
+    /// seconds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -143,8 +144,10 @@ impl Builder {
         self
     }
 
-    /// How many connections to [`bind`](Self::bind) there may be. One more takes the place of the one
-    /// that has been idle for longest; if all are being answered it is closed. By default 128.
+    /// Sets the largest number of connections to [`bind`](Self::bind). The default is 128.
+    ///
+    /// A connection beyond this number replaces the connection that has been idle for longest. If no connection is
+    /// idle, the new one is closed.
     ///
     /// ```
     /// let service = tasktrace::http::builder().max_connections(16).service();
@@ -155,7 +158,7 @@ impl Builder {
         self
     }
 
-    /// A service to be mounted in a server: see [`service`](super::service()).
+    /// Returns a service to mount in your own server: see [`service`](super::service()).
     ///
     /// ```
     /// let service = tasktrace::http::builder().service();
@@ -166,11 +169,11 @@ impl Builder {
         TasksService::new(self.settings)
     }
 
-    /// Starts a server on a thread and a runtime of its own: see [`serve`](super::serve()).
+    /// Starts a server on a thread and a runtime of its own, and returns its handle: see [`serve`](super::serve()).
     ///
     /// # Errors
     ///
-    /// If it cannot listen there, or must not: see [`BindError`].
+    /// Returns an error if the server cannot listen there, or must not: see [`BindError`].
     ///
     /// ```
     /// let server = tasktrace::http::builder().bind("127.0.0.1:0")?;

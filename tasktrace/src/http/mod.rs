@@ -1,13 +1,14 @@
 #![doc = include_str!("../../docs/http.md")]
 //
-// Inside, a request goes this way:
+// A request passes these modules:
 //
-// * `server`: sockets, connections and their limits, for `serve`; or whatever server there is.
-// * `service`: who may ask (`host`, `site`, `auth`, `base64`), what is asked for (`route`, `query`, `negotiate`, `pprof`).
-// * `gate`: one at a time, and callers joined.
-// * `make`: doing a `job`, on a thread of its own.
-// * `shelf`: what was made, until the client has read its `body`.
-// * `response`: the headers that all have; `document`: the `page`.
+// * `server`: the sockets, connections and limits of `serve`. Other servers call `service` directly.
+// * `service`: checks access (`host`, `site`, `auth`, `base64`) and parses the request (`route`, `query`, `negotiate`,
+//   `pprof`).
+// * `gate`: runs one job at a time, and joins equal requests.
+// * `make`: does a `job`, on a separate thread.
+// * `shelf`: keeps the result until the client has read its `body`.
+// * `response`: the headers of all responses; `document`: the `page`.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -43,7 +44,7 @@ pub use service::{ResponseFuture, TasksService};
 #[allow(unused_imports, reason = "for sockets in the file system")]
 pub(crate) use settings::Access;
 
-/// The port that the examples and the documentation use. No browser refuses it.
+/// The port that the examples and the documentation use. Browsers allow it.
 ///
 /// ```no_run
 /// use tasktrace::http::{self, DEFAULT_PORT};
@@ -53,12 +54,12 @@ pub(crate) use settings::Access;
 /// ```
 pub const DEFAULT_PORT: u16 = 6670;
 
-/// A service that answers requests about the tasks of this process, to be mounted in a server that
-/// is there already: in axum with `nest_service`, in hyper by hyper-util's `TowerToHyperService`.
+/// Returns a service that answers requests about the tasks of this process, to mount in your own server.
 ///
-/// It belongs to no executor, blocks no thread, and never fails. It is called with paths that begin
-/// where it is mounted. By default only requests to names of this machine are answered: see
-/// [`Builder::allow_host`]. Who may ask is up to the server, or to a [`Builder::token`].
+/// Mount it in axum with `nest_service`, and in hyper with hyper-util's `TowerToHyperService`. It works on any
+/// executor, blocks no thread, and never returns an error. It expects paths relative to its mount point. By default it
+/// answers only requests to names of this machine: see [`Builder::allow_host`]. Your server, or a [`Builder::token`],
+/// decides who may ask.
 ///
 /// ```
 /// use tower_service::Service;
@@ -81,18 +82,18 @@ pub fn service() -> TasksService {
     builder().service()
 }
 
-/// Serves requests about the tasks of this process, on a thread and a runtime of its own.
+/// Starts a server that answers requests about the tasks of this process, and returns a handle that stops it when
+/// dropped.
 ///
-/// So it answers when the threads of the program's runtime are blocked, and shows by what. It listens
-/// at an address of this machine; for others see [`Builder::allow_remote`]. It is stopped when what
-/// this returns is dropped.
+/// The server has a thread and a runtime of its own. So it answers even if all threads of the program's runtime are
+/// blocked, and shows what blocks them. The address must be one of this machine only; for others see
+/// [`Builder::allow_remote`].
 ///
-/// With the feature `tokio`, the tasks that are not traced are counted of the runtime that this is
-/// called in.
+/// With the feature `tokio`, the server counts the untraced tasks of the runtime in which this function is called.
 ///
 /// # Errors
 ///
-/// If it cannot listen there, or must not: see [`BindError`].
+/// Returns an error if the server cannot listen there, or must not: see [`BindError`].
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -112,7 +113,7 @@ pub fn serve(address: impl ToSocketAddrs) -> Result<Server, BindError> {
     builder().bind(address)
 }
 
-/// How requests about tasks are answered, where that is not to be as by default.
+/// Returns a builder that configures a [`service`] or a server.
 ///
 /// ```
 /// use std::time::Duration;

@@ -24,7 +24,7 @@ use super::shelf::{Item, Shelf};
 use super::site;
 use crate::host::Host;
 
-/// One dump at a time.
+/// The limits of dumps: one at a time.
 const DUMPS: Width = Width {
     looks: 1,
     orders: 32,
@@ -36,7 +36,7 @@ const BRIEF: Width = Width {
     orders: 32,
 };
 
-/// Profiles take long, and keep no dump waiting: these are several.
+/// The limits of profiles: several at a time, because they take long. They do not delay dumps.
 const PROFILES: Width = Width {
     looks: 4,
     orders: 0,
@@ -48,18 +48,17 @@ const LONG_PROFILES: Width = Width {
     orders: 0,
 };
 
-/// The longest of the shorter ones: what Go's tools ask for if nothing is said.
+/// The longest profile that counts as short, which is the default of Go's tools.
 const LONGEST_OF_SHORT: Duration = Duration::from_secs(30);
 
 /// The largest number of requests that may wait for profiles: at most half of all requests. Half of these places are
 /// for short profiles.
 const MOST_PROFILED: usize = 32;
 
-/// How long a dump may take to be written, when the tasks have answered, for a client that sends no more
-/// and may be gone.
+/// The time to write a dump, after the tasks have answered, for a half-closed client that may have disconnected.
 const TO_WRITE: Duration = Duration::from_secs(10);
 
-/// The same of a profile: longer ones are for clients that are there.
+/// The longest profile for a half-closed client that may have disconnected.
 const LONGEST_ALONE: Duration = Duration::from_secs(10);
 
 /// Answers requests about the tasks of this process: see [`service`](super::service()).
@@ -75,22 +74,22 @@ pub struct TasksService {
     long_profiles: Gate<Maker>,
     /// How many requests wait for profiles.
     profiled: Arc<AtomicUsize>,
-    /// How many of these wait for ones that keep their places for long.
+    /// How many requests wait for profiles longer than [`LONGEST_ALONE`].
     long_profiled: Arc<AtomicUsize>,
 }
 
-/// Whose tasks are counted that are not traced.
+/// The runtime whose untraced tasks are counted.
 #[derive(Clone)]
 enum Executor {
-    /// Of the runtime that calls the service.
+    /// The runtime that calls the service.
     Callers,
-    /// Of this one, or nobody's: not of the server's own.
+    /// This runtime, if any, and not the runtime of the server.
     This(Option<Host>),
 }
 
 impl TasksService {
     pub(super) fn new(settings: Settings) -> Self {
-        // Whoever reads steadily has time.
+        // A client that reads steadily has more time than one that reads nothing.
         let longest = settings.write_timeout.saturating_mul(4);
         let shelf = Shelf::new(settings.largest_response, longest);
         let maker = || Maker {
@@ -109,14 +108,14 @@ impl TasksService {
         }
     }
 
-    /// The same for clients that are known to be the user.
+    /// Sets how access is checked.
     #[allow(dead_code, reason = "for sockets in the file system")]
     pub(crate) fn with_access(mut self, access: Access) -> Self {
         Arc::make_mut(&mut self.settings).access = access;
         self
     }
 
-    /// Counts the tasks of the runtime that this is called in, whatever runtime calls the service.
+    /// Counts the untraced tasks of the current runtime, whatever runtime calls the service.
     pub(crate) fn of_this_runtime(mut self) -> Self {
         self.executor = Executor::This(Host::current());
         self
@@ -175,7 +174,7 @@ impl TasksService {
         })
     }
 
-    /// A place among those who wait for profiles, if there is one left: the other places are for others.
+    /// Returns a place among the requests that wait for profiles, if one is left.
     fn profile(&self, length: Duration) -> Option<Profiled> {
         let most = (self.settings.connections / 2).clamp(1, MOST_PROFILED);
         let long = match length > LONGEST_ALONE {
@@ -188,18 +187,18 @@ impl TasksService {
         })
     }
 
-    /// Whether the client may know.
+    /// Checks the access of a request.
     fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let headers = request.headers();
         if self.settings.access == Access::Local {
             return Ok(());
         }
-        // Also with a token, which a browser that knows it shows on behalf of any page.
+        // Checked even with a token, because a browser that knows the token sends it for any page.
         if !site::is_own(headers, host(request)) {
             return Err(Refusal::site());
         }
         if let Some(token) = &self.settings.token {
-            // Whoever has it is no page from elsewhere.
+            // A page on another site does not have the token.
             let shown = headers.get(header::AUTHORIZATION);
             let is_shown = shown.is_some_and(|shown| token.is_shown_by(shown.as_bytes()));
             return if is_shown {
@@ -216,16 +215,16 @@ impl TasksService {
     }
 }
 
-/// The name that is asked for, if there is one.
+/// Returns the host name of the request, if there is exactly one.
 fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut named = request.headers().get_all(header::HOST).iter();
     let in_header = match (named.next(), named.next()) {
         (Some(name), None) => Some(name.to_str().ok()?),
         (None, None) => None,
-        // Whoever is in between might have taken the other.
+        // With several `Host` headers, a proxy may have used another one.
         _ => return None,
     };
-    // As of HTTP/2.
+    // HTTP/2 has the name in the address.
     let in_address = request.uri().authority().map(|it| it.as_str());
     match (in_address, in_header) {
         (Some(address), Some(header)) if address != header => None,
@@ -233,7 +232,7 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
     }
 }
 
-/// All that is said in headers of this name.
+/// Joins the values of all headers with this name.
 fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
     let values = headers.get_all(name);
     let values: Vec<_> = values.iter().filter_map(|it| it.to_str().ok()).collect();
@@ -251,7 +250,7 @@ fn ready_made(fixed: Fixed) -> Response<Body> {
     named(made, fixed.file)
 }
 
-/// Says what it is called when it is saved.
+/// Sets the file name under which a browser saves the response.
 fn named(mut response: Response<Body>, file: Option<&str>) -> Response<Body> {
     let value = file.map(|file| format!("attachment; filename=\"{file}\""));
     if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
@@ -282,17 +281,17 @@ impl fmt::Debug for TasksService {
     }
 }
 
-/// A response of [`TasksService`] that is being made.
+/// The future of a response of [`TasksService`].
 ///
-/// It belongs to no executor: the work is done by a thread of its own.
+/// A separate thread does the work, so the future works on any executor.
 ///
 /// # Cancel safety
 ///
-/// It can be dropped at any time. What nobody waits for is not made.
+/// The future can be dropped at any time. If no other request waits for the same response, the work is abandoned.
 pub struct ResponseFuture(Answer);
 
 enum Answer {
-    /// `None` once it was given.
+    /// The response, or `None` once it was returned.
     Ready(Option<Response<Body>>),
     Ticket {
         ticket: Ticket<Result<Arc<Item>, Refusal>>,
@@ -303,13 +302,13 @@ enum Answer {
     },
 }
 
-/// The places of a request that waits for a profile.
+/// The places that a request takes while it waits for a profile.
 struct Profiled {
     _any: Counted,
     _long: Option<Counted>,
 }
 
-/// A place that is counted until this is dropped.
+/// A place that counts until it is dropped.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -326,8 +325,7 @@ impl Drop for Counted {
 }
 
 impl ResponseFuture {
-    /// For how long it is worth making for a client that has closed its half of the connection: it may
-    /// wait for the response, or be gone.
+    /// Returns the time that the work may take for a half-closed client, which may have disconnected.
     pub(super) fn alone(&self) -> Duration {
         match self.0 {
             Answer::Ready(_) => Duration::ZERO,
@@ -343,7 +341,7 @@ impl Future for ResponseFuture {
         let response = match &mut self.0 {
             Answer::Ready(response) => match response.take() {
                 Some(response) => response,
-                // Polled once too often.
+                // Polled again after it was ready.
                 None => return Poll::Pending,
             },
             Answer::Ticket { ticket, form, .. } => {

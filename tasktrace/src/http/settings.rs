@@ -1,38 +1,38 @@
-//! How it is set up.
+//! The values of the settings.
 
 use std::time::Duration;
 
 use super::auth::Token;
 use super::host::Hosts;
 
-/// What a [`Builder`](super::Builder) has been told.
+/// The settings of a [`Builder`](super::Builder).
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) access: Access,
     pub(super) hosts: Hosts,
     pub(super) token: Option<Token>,
-    /// How long tasks may take to answer.
+    /// The time that tasks have to answer.
     pub(super) budget: Duration,
-    /// How long a profile may take.
+    /// The longest profile.
     pub(super) longest_profile: Duration,
-    /// How many bytes a response may have.
+    /// The largest size of a response, in bytes.
     pub(super) largest_response: usize,
-    /// How long a client may take to read nothing.
+    /// The time that a client may read nothing.
     pub(super) write_timeout: Duration,
-    /// How long it may take to write a request.
+    /// The time that a client has to send a request.
     pub(super) read_timeout: Duration,
-    /// How many connections there may be.
+    /// The largest number of connections.
     pub(super) connections: usize,
-    /// Whether others than this machine may connect.
+    /// `true` if other machines may connect.
     pub(super) is_remote_allowed: bool,
 }
 
-/// How it is known who asks.
+/// How access is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// By the token if there is one, and otherwise by the name that is asked for.
+    /// The service checks the token if there is one, and otherwise the host name.
     Checked,
-    /// It is known already, as the other end of a socket that nobody else can open.
+    /// The client is the user, because only the user can open the socket.
     #[allow(dead_code, reason = "for sockets in the file system")]
     Local,
 }

@@ -1,4 +1,4 @@
-//! What to profile, and for how long.
+//! The settings of a profile.
 
 use std::fmt;
 use std::future::Future;
@@ -13,13 +13,13 @@ use crate::os;
 use crate::sync::{Arc, Mutex, lock};
 use crate::task::promise;
 
-/// Less often than this nobody could be told from who waits for a moment.
+/// The shortest interval between two samples.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The least share of a core: samples have to be taken at some time.
+/// The smallest share of a core, with which samples are still taken.
 const LEAST_CPU: f64 = 0.0001;
 
-/// Samples all tasks for a while, and adds up where time is waited: a builder.
+/// Configures a [`profile`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,12 +38,12 @@ const LEAST_CPU: f64 = 0.0001;
 /// # }
 /// ```
 ///
-/// | it does | unless told otherwise |
+/// | setting | default |
 /// |---|---|
-/// | take a sample | [`every`](Self::every) 10 ms |
-/// | take samples | for 10 seconds: [`lasting`](Self::lasting) |
-/// | look at the live frames, and poll nothing | [`captures`](Self::captures) |
-/// | take no more than 1 % of a core | [`max_cpu`](Self::max_cpu) |
+/// | [`every`](Self::every): the interval between samples | 10 ms |
+/// | [`lasting`](Self::lasting): the duration of the profile | 10 seconds |
+/// | [`snapshots`](Self::snapshots) or [`captures`](Self::captures): the kind of samples | snapshots |
+/// | [`max_cpu`](Self::max_cpu): the largest share of a core | 0.01 |
 #[must_use = "nothing is sampled until it is run"]
 pub struct ProfileBuilder {
     every: Duration,
@@ -55,15 +55,13 @@ pub struct ProfileBuilder {
 
 pub(super) type Callback = Box<dyn FnMut(&Progress) + Send>;
 
-/// Samples all tasks for a while, and adds up where time is *waited*: the profile of what a program does
-/// when it does nothing.
+/// Returns a builder that samples all tasks and adds up where they *wait*.
 ///
-/// Profilers of the processor see the functions that run. What makes a request slow in an async program
-/// is most often what does not run: it waits for a lock, for a connection out of a pool, for somebody
-/// else's answer. Each sample looks at where each task is, and adds the time since the last sample to the
-/// stack that the task waits with.
+/// A CPU profiler shows the functions that run. In an async program, a slow request is usually slow because of a
+/// function that does not run: it waits for a lock, for a connection from a pool, or for an answer. Each sample reads
+/// where each task is, and adds the time since the previous sample to the stack of the task.
 ///
-/// See [`ProfileBuilder`] for what can be set, and [`Profile`] for what comes of it.
+/// [`ProfileBuilder`] has the settings, and [`Profile`] is the result.
 ///
 /// ```
 /// use std::time::Duration;
@@ -85,9 +83,9 @@ pub fn profile() -> ProfileBuilder {
 }
 
 impl ProfileBuilder {
-    /// How often to take a sample: not more often than a thousand times a second.
+    /// Sets the interval between samples, which is at least one millisecond. The default is 10 milliseconds.
     ///
-    /// It is done less often where it would cost too much: see [`max_cpu`](Self::max_cpu).
+    /// Samples are skipped if they would cost too much: see [`max_cpu`](Self::max_cpu).
     ///
     /// ```
     /// use std::time::Duration;
@@ -100,7 +98,7 @@ impl ProfileBuilder {
         self
     }
 
-    /// For how long to take samples.
+    /// Sets the duration of the profile. The default is 10 seconds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,8 +111,8 @@ impl ProfileBuilder {
         self
     }
 
-    /// Looks at the live frames, as a [`snapshot`](crate::snapshot) does: the tasks and the `#[traced]`
-    /// functions in them. Nothing is polled. This is what is done if nothing is said.
+    /// Reads the live frames, which are the `#[traced]` functions of each task, as a [`snapshot`](crate::snapshot)
+    /// does. No task is polled. This is the default.
     ///
     /// ```
     /// let builder = tasktrace::profile().snapshots();
@@ -125,11 +123,10 @@ impl ProfileBuilder {
         self
     }
 
-    /// Asks each task, as a [`dump`](crate::dump()) does, which leads to the lines and the resources that
-    /// are waited for, also through functions that are not `#[traced]`.
+    /// Asks each task, as a [`dump`](crate::dump()) does. The profile then has lines, the resources that tasks wait
+    /// for, and functions that are not `#[traced]`.
     ///
-    /// That polls each task at each sample. It does no harm, but it is work for the executor: take
-    /// samples less often, such as ten times a second.
+    /// Each sample polls each task, which is work for the executor. Sample less often, such as ten times a second.
     ///
     /// ```
     /// use std::time::Duration;
@@ -142,13 +139,12 @@ impl ProfileBuilder {
         self
     }
 
-    /// How much of one core the samples may cost: 0.01, a hundredth, unless it is said here.
+    /// Sets the largest share of one core that the samples may cost. The default is 0.01, one hundredth.
     ///
-    /// The cost is measured: the time that the processor spends on taking samples, and on recording the
-    /// stacks of the tasks that are asked. Where samples cost more, some of those that are due are
-    /// skipped, and [`Profile::skipped`] says how many. Where there are very many tasks, a sample looks at
-    /// some of them, and [`Profile::portion`] says how many. The polls of tasks that are asked do not count:
-    /// what these do is up to them.
+    /// The cost is the measured CPU time that takes the samples and records the stacks of the tasks that are asked. It
+    /// does not include the rest of the polls of these tasks. If samples cost too much, some are skipped, and
+    /// [`Profile::skipped`] counts them. If there are very many tasks, a sample reads only some of them, and
+    /// [`Profile::portion`] returns their fraction.
     ///
     /// ```
     /// let builder = tasktrace::profile().max_cpu(0.1);
@@ -160,8 +156,8 @@ impl ProfileBuilder {
         self
     }
 
-    /// Calls this after each sample, on the thread that takes them. The time it takes does not count as
-    /// a cost. If it panics, so does [`run`](Self::run).
+    /// Sets a function that is called after each sample, on the thread that takes the samples. Its time does not count
+    /// as cost. If it panics, [`run`](Self::run) and [`run_blocking`](Self::run_blocking) panic too.
     ///
     /// ```
     /// use std::time::Duration;
@@ -176,9 +172,13 @@ impl ProfileBuilder {
         self
     }
 
-    /// Takes the samples on the calling thread, and returns when the time is over.
+    /// Takes the samples on the calling thread, and returns the profile when its time is over.
     ///
-    /// Not for threads that an executor needs: these use [`run`](Self::run).
+    /// In async code use [`run`](Self::run), because this blocks the thread.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the function of [`on_sample`](Self::on_sample) panics.
     ///
     /// ```
     /// use std::time::Duration;
@@ -195,13 +195,17 @@ impl ProfileBuilder {
         })
     }
 
-    /// Takes the samples on a thread of its own, so it does not matter on which executor it is awaited.
+    /// Takes the samples on a separate thread, and returns the profile when its time is over. It works on any executor.
     ///
-    /// Should the system have no more threads, no sample is taken, and all are skipped.
+    /// If the system refuses a thread, all samples are skipped.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the function of [`on_sample`](Self::on_sample) panics.
     ///
     /// # Cancel safety
     ///
-    /// The future can be dropped at any time. The thread then ends.
+    /// This method is cancel safe. If the future is dropped, the thread ends.
     ///
     /// ```
     /// use std::time::Duration;
@@ -219,7 +223,7 @@ impl ProfileBuilder {
         let sampler = self.into_sampler();
         async move {
             let without_thread = sampler.nothing();
-            // It is dropped with this future, which the thread sees.
+            // Dropped with this future, which tells the thread to stop.
             let (_is_awaited, hangs_up) = mpsc::channel::<()>();
             let (giver, answer) = promise();
             let result = Arc::new(Mutex::new(None));
@@ -240,7 +244,7 @@ impl ProfileBuilder {
             if spawned.is_err() {
                 return without_thread;
             }
-            // Cloned at each poll: so it is a leaf of the task that waits.
+            // The waker is cloned at each poll, so this is a leaf of the calling task.
             let _ = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
             let outcome = lock(&result).take();
             match outcome {

@@ -1,8 +1,8 @@
-//! Where time is waited, added up over many looks at all tasks.
+//! Profiles: where tasks wait, added up over many samples of all tasks.
 //!
-//! * [`builder`]: what to profile; [`sampler`]: doing it.
-//! * [`budget`]: how often; [`portion`]: at how many tasks at a time; [`choice`]: at which.
-//! * [`tally`]: adding up; [`stacks`]: the same, when symbols are known.
+//! * [`builder`]: the settings; [`sampler`]: takes the samples.
+//! * [`budget`]: decides how often to sample; [`portion`]: how many tasks; [`choice`]: which tasks.
+//! * [`tally`]: adds up the samples; [`stacks`]: merges them once symbols are known.
 #![forbid(unsafe_code)]
 
 mod budget;
@@ -23,30 +23,29 @@ pub use builder::{ProfileBuilder, profile};
 pub(crate) use stacks::Stack;
 use tally::Group;
 
-/// Where time was waited, over a while: what comes of [`profile`](crate::profile()).
+/// Shows where tasks waited over a period. [`profile`](crate::profile()) returns it.
 ///
-/// Tasks with the same name, in the same state, with the same stack are added up, whatever their labels
-/// are. Of each stack there is known
+/// A profile adds up tasks with the same name, the same state and the same stack, whatever their labels are. For each
+/// stack it has
 ///
-/// * for how long tasks have waited with it, all together ([`Weight::Waited`](crate::Weight::Waited)): two
-///   tasks that wait for ten seconds are twenty seconds;
-/// * how often one was seen with it ([`Weight::Tasks`](crate::Weight::Tasks)): so tasks that were running
-///   are there as well, though they did not wait.
+/// * the total time that tasks waited with it ([`Weight::Waited`](crate::Weight::Waited)): two tasks that wait for ten
+///   seconds count as twenty seconds;
+/// * the number of times that a task was seen with it ([`Weight::Tasks`](crate::Weight::Tasks)), which includes tasks
+///   that were running and did not wait.
 ///
-/// `{}` prints what there is, with the longest waits first. [`folded`](Self::folded) and
-/// [`json`](Self::json) are for machines, as are `write_flamegraph` with the feature `flamegraph`, and
-/// `write_pprof` with the feature `pprof`.
+/// `{}` prints the stacks, the longest waits first. [`folded`](Self::folded) and [`json`](Self::json) return other
+/// formats, as do `write_flamegraph` with the feature `flamegraph`, and `write_pprof` with the feature `pprof`.
 ///
-/// Like a [`Dump`](crate::Dump) it consists of addresses until it is printed. As with any sampling
-/// profiler, a sample stands for the time since the last one: who is found waiting counts as waiting since
-/// then. What is seen often is right on average, whether waits are long or short; what was seen a few
-/// times says little.
+/// Like a [`Dump`](crate::Dump), a profile consists of addresses until it is printed. As in any sampling profiler, a
+/// sample stands for the time since the previous one: a task that waits now counts as waiting since then. Stacks that
+/// were seen often are accurate on average, whether the waits are long or short. Stacks that were seen a few times are
+/// not.
 #[derive(Clone, Debug)]
 pub struct Profile {
     began: SystemTime,
-    /// How long it took.
+    /// The duration of the profile.
     lasted: Duration,
-    /// How much of that the samples stand for.
+    /// The part of `lasted` that the samples stand for.
     sampled: Duration,
     every: Duration,
     source: ProfileSource,
@@ -54,11 +53,11 @@ pub struct Profile {
     skipped: u64,
     cost: Duration,
     most_tasks: usize,
-    /// How many tasks were there in all samples, and at how many of them was looked.
+    /// The number of tasks that existed in all samples together, and the number of them that were read.
     present: u64,
     looks: u64,
     groups: Arc<[Group]>,
-    /// Looked up when somebody wants to see them.
+    /// The stacks with symbols, looked up on first use.
     stacks: Arc<OnceLock<Vec<Stack>>>,
 }
 
@@ -73,13 +72,13 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProfileSource {
-    /// The live frames are read. Nothing is polled.
+    /// Each sample reads the live frames and polls no task.
     Snapshots,
-    /// Each task is asked, and polled for it.
+    /// Each sample asks the tasks, and polls each once.
     Captures,
 }
 
-/// How far a profile has got.
+/// The progress of a profile that is being taken: see [`ProfileBuilder::on_sample`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -103,37 +102,37 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For how long samples have been taken.
+    /// Returns the time since the profile began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// For how long they will be.
+    /// Returns the duration that the profile will have.
     #[must_use]
     pub fn lasting(&self) -> Duration {
         self.lasting
     }
 
-    /// How many were taken.
+    /// Returns the number of samples taken so far.
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// How many were due, but skipped.
+    /// Returns the number of samples skipped so far.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// How many tasks there were in the last of them.
+    /// Returns the number of tasks in the last sample.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.tasks
     }
 
-    /// What they have cost so far, as [`Profile::cost`].
+    /// Returns the cost of the samples so far, like [`Profile::cost`].
     #[must_use]
     pub fn cost(&self) -> Duration {
         self.cost
@@ -141,12 +140,12 @@ impl Progress {
 }
 
 impl Profile {
-    /// Those first where most time was waited.
+    /// Returns the stacks, the longest waits first.
     pub(crate) fn stacks(&self) -> &[Stack] {
         self.stacks.get_or_init(|| stacks::stacks(&self.groups))
     }
 
-    /// How many samples were taken.
+    /// Returns the number of samples taken.
     ///
     /// ```
     /// use std::time::Duration;
@@ -159,14 +158,14 @@ impl Profile {
         self.samples
     }
 
-    /// How many were due, but skipped: they would have cost too much, or the thread had no processor.
+    /// Returns the number of skipped samples. A sample that is due is skipped if it would cost too much, or if the
+    /// thread has no processor.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// What the samples have cost: the time that processors have spent on them. Where the system does
-    /// not tell that, the time that has passed.
+    /// Returns the CPU time that the samples took. If the system does not tell the CPU time, it is the elapsed time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -180,9 +179,10 @@ impl Profile {
         self.cost
     }
 
-    /// At which part of the tasks each sample has looked, on average: 1.0 is all. Where there are so many
-    /// that it would cost too much to look at all of them at once, each sample looks at some, which are
-    /// chosen by chance, and stand for all. Times are those of all tasks.
+    /// Returns the average fraction of the tasks that a sample read. 1.0 means all tasks.
+    ///
+    /// If there are so many tasks that reading all of them would cost too much, each sample reads a random selection.
+    /// The times in the profile are extrapolated to all tasks.
     ///
     /// ```
     /// use std::time::Duration;
@@ -199,52 +199,52 @@ impl Profile {
         }
     }
 
-    /// When it began.
+    /// Returns the time at which the profile began.
     #[must_use]
     pub fn began(&self) -> SystemTime {
         self.began
     }
 
-    /// How long it took.
+    /// Returns the duration of the profile.
     #[must_use]
     pub fn lasted(&self) -> Duration {
         self.lasted
     }
 
-    /// The part of that which the samples stand for: until the last of them.
+    /// Returns the part of the duration that the samples stand for, which ends with the last sample.
     pub(crate) fn sampled(&self) -> Duration {
         self.sampled
     }
 
-    /// How many tasks were there in all samples.
+    /// Returns the number of tasks that existed in all samples together.
     pub(crate) fn present(&self) -> u64 {
         self.present
     }
 
-    /// How many of them were looked at.
+    /// Returns the number of tasks that were read in all samples together.
     pub(crate) fn looks(&self) -> u64 {
         self.looks
     }
 
-    /// How often samples were due.
+    /// Returns the interval between samples.
     #[must_use]
     pub fn every(&self) -> Duration {
         self.every
     }
 
-    /// How the samples were taken.
+    /// Returns how the samples were taken.
     #[must_use]
     pub fn source(&self) -> ProfileSource {
         self.source
     }
 
-    /// The most tasks that were there at a time.
+    /// Returns the largest number of tasks that existed at the same time.
     #[must_use]
     pub fn most_tasks(&self) -> usize {
         self.most_tasks
     }
 
-    /// For how long tasks have waited, all together.
+    /// Returns the total time that all tasks waited.
     ///
     /// ```
     /// use std::time::Duration;

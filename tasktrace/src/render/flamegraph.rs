@@ -1,4 +1,4 @@
-//! Flamegraphs, drawn by `inferno` of [`folded`](super::folded) stacks.
+//! Draws flamegraphs of [`folded`](super::folded) stacks with `inferno`.
 
 use std::io::{self, Write};
 
@@ -12,19 +12,19 @@ use crate::dump::Dump;
 use crate::profile::{Profile, Stack};
 use crate::trace::Trace;
 
-/// So fine is a task divided where some wait for several things at once.
+/// The number of parts into which a task is divided if some tasks wait for several things at once.
 const PARTS: u64 = 100;
 
 impl Dump {
-    /// Writes the dump as a flamegraph: an SVG document, which a browser shows with search and zoom.
+    /// Writes the dump as a flamegraph, which is an SVG document with search and zoom.
     ///
-    /// The flames are those of [`folded`](Self::folded). A task that waits for several things at once is
-    /// split evenly between them, here also where tasks are counted, so that nothing is missing. The
-    /// same dump is the same document.
+    /// The flamegraph shows the stacks of [`folded`](Self::folded). A task that waits for several things at once is
+    /// split evenly between them, even with [`Weight::Tasks`], so that no stack is missing. The output is
+    /// deterministic.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     ///
     /// ```
     /// use tasktrace::Weight;
@@ -45,11 +45,11 @@ impl Dump {
 }
 
 impl Trace {
-    /// Writes the trace as a flamegraph, of leaves: see [`Dump::write_flamegraph`].
+    /// Writes the trace as a flamegraph, weighted by leaves: see [`Dump::write_flamegraph`].
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -74,7 +74,7 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     ///
     /// ```
     /// use std::time::Duration;

@@ -17,17 +17,18 @@ use crate::sync::is_unwanted;
 use crate::trace::{Frame, Trace, Wait};
 
 impl Dump {
-    /// The dump as folded stacks, for flamegraph tools: a line `root;function;leaf 12` for each way to
-    /// a leaf, in the order of the alphabet.
+    /// Returns the dump as folded stacks, for flamegraph tools.
     ///
-    /// The number is that of tasks, or the time waited in microseconds. A task that waits for several
-    /// things at once has several ways. Its time is split evenly between them, and it counts at one of
-    /// them, so that the numbers add up to the number of tasks; tasks with the same ways take turns. So
-    /// a number can be 0.
+    /// Each call path to a leaf is one line, `root;function;leaf 12`, and the lines are sorted. The numbers are the
+    /// number of tasks, or the time waited in microseconds.
     ///
-    /// If a task has very many long paths, the frames in the middle of each are left out, and the text says so.
-    /// The lines of functions and the labels are left out. `;` in names becomes `,`, and what a reader
-    /// could take for the number is changed, too.
+    /// A task that waits for several things at once has several paths. Its time is split evenly between them. It is
+    /// counted at only one of them, so that the numbers add up to the number of tasks. Tasks with the same paths are
+    /// counted at each path in turn. So a number can be 0.
+    ///
+    /// Lines and labels are omitted. If a task has very many long paths, the frames in the middle of each are omitted,
+    /// and the text says so. A `;` in a name becomes a `,`, and characters that a parser could take for the number are
+    /// replaced.
     ///
     /// ```
     /// use tasktrace::Weight;
@@ -47,14 +48,14 @@ impl Dump {
     /// # }
     /// ```
     pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
-        // Made when it is written, as symbols are looked up for it.
+        // Folded only when it is written, because this looks up symbols.
         Folded(move || fold(tasks(self), weight))
     }
 }
 
 impl Trace {
-    /// The trace as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded). The
-    /// number is that of leaves.
+    /// Returns the trace as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded). The numbers
+    /// are numbers of leaves.
     ///
     /// ```
     /// # #[tasktrace::traced]

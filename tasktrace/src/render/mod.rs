@@ -1,12 +1,13 @@
-//! Traces and dumps as text: data in, [`fmt::Write`] out. Nothing is captured or looked up.
+//! Traces and dumps as text: data in, [`fmt::Write`] out. Nothing is captured here.
 //!
-//! * [`text`]: the tree of one trace, for traces and dumps alike, [`fold`]ed in the latter.
-//! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and such trees.
-//! * [`verdict`], [`summary`]: what looks wrong, as [`diagnosis`](crate::diagnosis) has found it; [`untraced`]: what is not seen.
-//! * [`serial`]: the same data for machines.
-//! * [`weigh`]: adding up tasks, for [`folded`] stacks, flamegraphs and pprof.
-//! * [`go`]: what tools for Go's profiles read.
-//! * [`stall`]: what a watchdog has found.
+//! * [`text`]: the tree of one trace, for traces and for dumps, which [`fold`] it.
+//! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and trees.
+//! * [`verdict`], [`summary`]: the problems that [`diagnosis`](crate::diagnosis) found; [`untraced`]: the untraced
+//!   tasks.
+//! * [`serial`]: the same data as JSON and `Serialize`.
+//! * [`weigh`]: adds up tasks, for [`folded`] stacks, flamegraphs and pprof.
+//! * [`go`]: the formats of Go's profiling tools.
+//! * [`stall`]: the reports of a watchdog.
 #![forbid(unsafe_code)]
 
 mod dump;
@@ -84,7 +85,7 @@ impl fmt::Display for StallReport {
 }
 
 impl Trace {
-    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    /// Returns the text of `{}` with ANSI colours, for terminals.
     ///
     /// ```
     /// # #[tasktrace::traced]
@@ -100,7 +101,7 @@ impl Trace {
 }
 
 impl Dump {
-    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    /// Returns the text of `{}` with ANSI colours, for terminals.
     ///
     /// ```
     /// println!("{}", tasktrace::snapshot().ansi());

@@ -39,9 +39,9 @@ impl Stack {
 }
 
 impl Profile {
-    /// The profile as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded).
+    /// Returns the profile as folded stacks, for flamegraph tools: see [`Dump::folded`](crate::Dump::folded).
     ///
-    /// The number is the time waited in microseconds, or how often a task was seen there.
+    /// The numbers are the time waited in microseconds, or the number of times that a task was seen.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,7 +60,7 @@ impl Profile {
         folded::Folded(move || folded::fold(self.stacks().iter().map(Stack::as_seen), weight))
     }
 
-    /// As `{}`, coloured with ANSI escape sequences, for terminals.
+    /// Returns the text of `{}` with ANSI colours, for terminals.
     ///
     /// ```
     /// use std::time::Duration;

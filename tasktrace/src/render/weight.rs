@@ -1,9 +1,9 @@
-//! What the width of a flame is.
+//! The weight of a stack in a flamegraph.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What is counted where tasks are added up, as in a flamegraph.
+/// The unit in which tasks are added up, such as the width in a flamegraph.
 ///
 /// ```
 /// use tasktrace::Weight;
@@ -15,10 +15,10 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Weight {
-    /// How many tasks are there. In a [`Profile`](crate::Profile), how often a task was seen there.
+    /// The number of tasks. In a [`Profile`](crate::Profile), the number of times that a task was seen.
     #[default]
     Tasks,
-    /// For how long they have been waiting there. A task that is running does not wait.
+    /// The time that tasks have been waiting. A running task does not wait.
     Waited,
 }
 
@@ -32,7 +32,7 @@ impl Weight {
 }
 
 impl fmt::Display for Weight {
-    /// `tasks`, `waited`.
+    /// Prints `tasks` or `waited`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }
@@ -48,7 +48,7 @@ impl FromStr for Weight {
     }
 }
 
-/// A word is not that of a [`Weight`].
+/// The error of parsing a [`Weight`] from a string that is neither `tasks` nor `waited`.
 ///
 /// ```
 /// let error = "bytes".parse::<tasktrace::Weight>().unwrap_err();

@@ -1,10 +1,10 @@
-//! Hangs that explain themselves: what asks on its own, and tells.
+//! Automatic reports of hangs and panics.
 //!
-//! * [`signal`]: dumps that are asked for with a signal.
-//! * [`test`]: tests that do not end.
-//! * [`panic`]: panics that tell where they are.
-//! * [`mod@file`]: where reports are written to.
-//! * [`watchdog`]: tasks that do not go on.
+//! * [`signal`]: dumps tasks on a signal.
+//! * [`test`]: reports tests that do not end.
+//! * [`panic`]: prints the async stack of a panic.
+//! * [`mod@file`]: writes the files of reports.
+//! * [`watchdog`]: reports tasks that make no progress.
 #![forbid(unsafe_code)]
 
 pub(crate) mod file;

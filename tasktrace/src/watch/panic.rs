@@ -1,4 +1,4 @@
-//! The async stack of a panic.
+//! Prints the async stack of a panic.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, Location};
@@ -16,19 +16,21 @@ use crate::trace::Trace;
 thread_local! {
     /// The last panic of this thread, in a process with tests.
     static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// Whether a panic of this thread says already where it is.
+    /// `true` while another hook of this crate already prints the stack of a panic of this thread.
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has panics tell where they are in the task that panics, if they are in one. First the hook is called
-/// that was there before, which by default writes the message; then the async stack is written to
-/// standard error, if that hook has returned.
+/// Installs a panic hook that prints the async stack of a panic inside a task.
 ///
-/// In a `#[tasktrace::test]`, this is so already.
+/// The hook first calls the previous hook, which by default prints the message. When that returns, it prints the async
+/// stack to standard error. If this function is called several times, each panic is still printed once.
 ///
-/// [`Dump::ended`](crate::Dump::ended) shows the last tasks that have panicked, with the message.
+/// `#[tasktrace::test]` installs the hook itself. [`Dump::ended`](crate::Dump::ended) lists the last tasks that
+/// panicked, with the message.
 ///
-/// A panic is told once, however often this is called.
+/// # Panics
+///
+/// Panics if it is called from a thread that is panicking, like [`std::panic::set_hook`].
 ///
 /// ```
 /// tasktrace::panic_hook();
@@ -54,7 +56,7 @@ pub fn panic_hook() {
     install();
 }
 
-/// Keeps what panics say, for [`Dump::ended`](crate::Dump::ended), and prints nothing: what a `main` does
+/// Installs a hook that records panics for [`Dump::ended`](crate::Dump::ended) and prints nothing. `main` calls it
 /// first.
 pub(crate) fn remember() {
     static ONCE: Once = Once::new();
@@ -69,15 +71,14 @@ pub(crate) fn remember() {
     });
 }
 
-/// The message, if it is text, as all messages are that `panic!` writes. The type of anything else is
-/// its owner's business.
+/// Returns the message of a panic, if it is text, as it is for every `panic!` with a message.
 fn message<'a>(info: &'a panic::PanicHookInfo<'_>) -> Option<&'a str> {
     let payload = info.payload();
     let text = payload.downcast_ref::<&'static str>().copied();
     text.or_else(|| Some(payload.downcast_ref::<String>()?.as_str()))
 }
 
-/// What a test does first.
+/// Installs the hook for tests. A test calls it first.
 pub(crate) fn in_tests() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -86,23 +87,23 @@ pub(crate) fn in_tests() {
     });
 }
 
-/// Whether there are tests in this process.
+/// `true` if there are tests in this process.
 static IN_TESTS: AtomicBool = AtomicBool::new(false);
 
-/// Calls what panics, and tells its own stack.
+/// Calls a function whose panics are not printed with a stack, because their message has one.
 pub(crate) fn without_stack<R>(run: impl FnOnce() -> R) -> R {
     let _told = Told::new();
     run()
 }
 
-/// While there is one, panics of this thread are told.
+/// Suppresses the stack of panics of this thread while it is alive.
 struct Told {
     before: bool,
 }
 
 impl Told {
     fn new() -> Self {
-        // Where there are no thread-locals any more, there is no task either.
+        // Without thread-locals, at the end of a thread, there is no task.
         let before = IS_TOLD.try_with(|told| told.replace(true)).unwrap_or(true);
         Self { before }
     }
@@ -128,7 +129,7 @@ fn install() {
         let text = if told.before { None } else { stack() };
         if let Some(text) = &text {
             if in_tests {
-                // It goes where the message goes: to the output of the test.
+                // `eprint!` goes to the captured output of the test, like the message.
                 eprint!("{text}");
             } else {
                 os::stderr::write(text);
@@ -140,7 +141,7 @@ fn install() {
     }));
 }
 
-/// The async stack of the caller, who panics.
+/// Returns the async stack of the caller, which is panicking.
 fn stack() -> Option<String> {
     let task = crate::task::current()?;
     let trace = Trace::here()?;
@@ -159,13 +160,13 @@ fn stack() -> Option<String> {
     Some(format!("{text}:\n{trace}\n"))
 }
 
-/// The last panic of this thread, as it was told.
+/// Takes the text of the last panic of this thread.
 pub(crate) fn take_kept() -> Option<String> {
     let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take());
     kept.ok().flatten()
 }
 
-/// Keeps what has been told of a panic, if a test has to tell it once more.
+/// Keeps the text of a panic, in case a test has to print it again.
 fn keep(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");

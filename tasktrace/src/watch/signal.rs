@@ -1,9 +1,9 @@
-//! Dumps that are asked for with a signal.
+//! Dumps the tasks on a signal.
 //!
-//! * [`listener`]: the thread that is told of signals, by [`os::relay`](crate::os::relay).
-//! * [`report`]: what is written, and where to.
-//! * [`mod@start`]: what the attributes and the environment ask for.
-//! * [`error`]: why a signal cannot be used.
+//! * [`listener`]: the thread that waits for signals, through [`os::relay`](crate::os::relay).
+//! * [`report`]: writes the dump.
+//! * [`mod@start`]: starts the dumps that the attributes and the environment request.
+//! * [`error`]: the reasons why a signal cannot be used.
 
 mod error;
 mod listener;
@@ -24,17 +24,17 @@ pub(crate) use start::{in_tests, start};
 use crate::os::{relay, signal};
 use crate::sync::Map;
 
-/// How long the tasks are waited for, if nothing else is said.
+/// The default budget for the answers of the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// What is to be done on which signal.
+/// The options of each signal.
 static ASKED: Map<i32, Arc<DumpOnSignal>> = Map::new();
 
-/// The process in which a thread changes the handlers of signals. 0 if none does.
+/// The process in which a thread is changing signal handlers, or 0.
 static CHANGES: AtomicU32 = AtomicU32::new(0);
 
-/// The right to change what is done on signals, which one thread has at a time. It is no lock of ours: who has it
-/// calls the system, and starts a thread. A child of `fork` takes no heed of who had it in its parent.
+/// The right to change signal handlers, which one thread has at a time. It is not a lock, because its owner calls the
+/// system and starts a thread. A child of `fork` ignores an owner in its parent.
 struct Turn;
 
 impl Turn {
@@ -57,8 +57,7 @@ impl Drop for Turn {
     }
 }
 
-/// Has the program dump its tasks when it gets a signal: then it can be asked with `kill`, from any
-/// shell.
+/// Dumps all tasks whenever the process receives a signal, for example by `kill` from a shell.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -79,42 +78,39 @@ impl Drop for Turn {
 /// …
 /// ```
 ///
-/// It takes nothing, or the number of a signal, such as `libc::SIGUSR2`, or a [`DumpOnSignal`] that
-/// says more. Several signals can be used, each with its own options. Another call for the same
-/// signal replaces its options.
+/// The argument is `()`, the number of a signal such as `libc::SIGUSR2`, or a [`DumpOnSignal`] with more options.
+/// Several signals can be used, each with its own options. Another call for the same signal replaces its options.
 ///
-/// The dump is that of [`dump_blocking`](crate::dump_blocking), taken by a thread of its own: so it
-/// works when all threads of the executor are blocked, or gone. Until there is a signal, that thread
-/// sleeps. If signals come while a dump is being taken, one more is taken after it, however many
-/// they are.
+/// A separate thread takes the dump with [`dump_blocking`](crate::dump_blocking). So it works even if all threads of
+/// the executor are blocked or have ended. Until a signal arrives, that thread sleeps. If any number of signals arrives
+/// while a dump is being taken, one more dump is taken after it.
 ///
-/// # What becomes of the signal
+/// # Effect on the signal
 ///
-/// * A handler that was there before is called as well. One that comes later must call ours in turn,
-///   as those of `tokio::signal` do, or there is no dump.
-/// * `SIGTERM`, `SIGINT`, `SIGQUIT`, `SIGHUP`, `SIGALRM`, `SIGVTALRM`, `SIGPROF`, `SIGXCPU` and
-///   `SIGPWR` still end a program that does not handle them, with the same exit status, when the dump
-///   is written. If nobody reads it, that is five seconds after the budget. A second such signal does
-///   not wait.
-/// * Other signals, such as `SIGUSR1`, do not end the program any more. **They end it before this was called, and after
-///   `exec`**, unless their default is to be ignored, as that of `SIGURG` and `SIGWINCH` is: one that is on its way
-///   while the program replaces itself ends the new program.
-/// * A signal that is ignored, such as `SIGHUP` below `nohup`, stays so, and it is an error.
-/// * A child of `fork` that is no other program dumps nothing, until it calls this as well.
+/// * A handler that was installed before is called as well. A handler that is installed later must call that of
+///   tasktrace, as those of `tokio::signal` do, or there is no dump.
+/// * `SIGTERM`, `SIGINT`, `SIGQUIT`, `SIGHUP`, `SIGALRM`, `SIGVTALRM`, `SIGPROF`, `SIGXCPU` and `SIGPWR` still end a
+///   program that does not handle them, with the same exit status, after the dump is written. If the output blocks,
+///   they end it five seconds after the budget. A second such signal ends it at once.
+/// * Other signals, such as `SIGUSR1`, no longer end the program. **They do end it before this function is called, and
+///   after `exec`**: a signal that is pending while the program replaces itself ends the new program. `SIGURG` and
+///   `SIGWINCH` are exceptions, because processes ignore them by default.
+/// * A signal that the process ignores, such as `SIGHUP` under `nohup`, stays ignored, and the call is an error.
+/// * A child of `fork` does not dump until it calls this function as well.
 ///
-/// # From outside
+/// # Environment variables
 ///
-/// A program whose `main` is a [`#[tasktrace::main]`](macro@crate::main) need not call it: it is
-/// asked for with the environment variable `TASKTRACE_DUMP_ON_SIGNAL`. That is the name or the number
-/// of a signal, or several, with commas between them; `1` stands for `SIGUSR1`, and `0` for none,
-/// whatever the attribute says. Programs that it starts inherit the variable, and if they have no such `main` the signal
-/// does with them what it does by default: `SIGUSR1` ends them. `TASKTRACE_DUMP_FILE` is the file to write to. Neither has any effect on a
-/// program with more rights than the user who started it, such as one that is set-user-id.
+/// A program with [`#[tasktrace::main]`](macro@crate::main) does not need this call. The environment variable
+/// `TASKTRACE_DUMP_ON_SIGNAL` is the name or the number of a signal, or a comma-separated list of signals. `1` stands
+/// for `SIGUSR1`, and `0` for none, which overrides the attribute. `TASKTRACE_DUMP_FILE` is the file to write to.
+/// Programs that the process starts inherit the variables. If such a program has no `#[tasktrace::main]`, the signal
+/// has its default effect: `SIGUSR1` ends the program. A program with more rights than the user who started it, such as
+/// a set-user-id program, ignores both variables.
 ///
 /// # Errors
 ///
-/// If the signal cannot be used. [`DumpOnSignalError`] says why, and what to do. The program need
-/// not end for that:
+/// Returns an error if the signal cannot be used. [`DumpOnSignalError`] says why, and what to do. The program can
+/// continue without dumps:
 ///
 /// ```
 /// use tasktrace::DumpOnSignal;
@@ -129,14 +125,14 @@ pub fn dump_on_signal(options: impl Into<DumpOnSignal>) -> Result<(), DumpOnSign
     if let Output::File(path) = &mut options.output
         && let Ok(absolute) = std::path::absolute(&path)
     {
-        // The program may go to another directory.
+        // The program may change its current directory.
         *path = absolute;
     }
     let signal = options.signal;
     let refuse = |why| DumpOnSignalError::new(signal, why);
 
     let _turn = Turn::wait();
-    // Before there is a thread for it.
+    // Checked before a thread is started for it.
     relay::check(signal).map_err(refuse)?;
     listener::start().map_err(DumpOnSignalError::Refused)?;
     let before = ASKED.replace(signal, Arc::new(options));
@@ -149,7 +145,7 @@ pub fn dump_on_signal(options: impl Into<DumpOnSignal>) -> Result<(), DumpOnSign
     })
 }
 
-/// On which signal [`dump_on_signal`] dumps the tasks, and where to.
+/// The options of [`dump_on_signal`]: the signal, the output and the budget.
 ///
 /// ```
 /// use std::time::Duration;
@@ -179,8 +175,9 @@ enum Output {
 }
 
 impl DumpOnSignal {
-    /// `SIGUSR1`, to the standard error output, with a budget of two seconds. Where no handler is installed, `SIGUSR1`
-    /// ends a program: see [`dump_on_signal`].
+    /// Returns options for `SIGUSR1`, standard error, and a budget of two seconds.
+    ///
+    /// `SIGUSR1` ends a program that has not installed the handler: see [`dump_on_signal`].
     pub fn new() -> Self {
         Self {
             signal: signal::DEFAULT,
@@ -189,10 +186,10 @@ impl DumpOnSignal {
         }
     }
 
-    /// On this signal, such as `libc::SIGUSR2`.
+    /// Sets the signal, such as `libc::SIGUSR2`.
     ///
-    /// The default action of most signals ends a program, which counts where the handler is not installed yet, and after
-    /// `exec`. That of `SIGURG` and `SIGWINCH` ignores them. See [`dump_on_signal`].
+    /// Most signals end a program in which the handler is not installed, such as before the call and after `exec`.
+    /// Processes ignore `SIGURG` and `SIGWINCH` by default. See [`dump_on_signal`].
     ///
     /// ```
     /// # use tasktrace::DumpOnSignal;
@@ -203,13 +200,13 @@ impl DumpOnSignal {
         Self { signal, ..self }
     }
 
-    /// To a file, which each dump writes anew, and of which a line on the standard error output
-    /// tells. If its name ends with `.json`, as [JSON](crate::Dump::json), else as text.
+    /// Writes dumps to a file. Each dump replaces the file, and prints a line on standard error.
     ///
-    /// The file can be read by its owner only, and whoever reads it sees the old dump or the new,
-    /// but no half of one. A symbolic link of that name is replaced, not followed. A directory, a
-    /// terminal or anything else that is no file is left alone, and then there is no dump. A relative
-    /// path is seen from the current directory of the call of [`dump_on_signal`].
+    /// The dump is [JSON](crate::Dump::json) if the name of the file ends with `.json`, and text otherwise. Only the
+    /// owner can read the file. A reader sees either the old dump or the new one, but never a part. A symbolic link of
+    /// that name is replaced, not followed. If the path is a directory, a terminal or another special file, it is left
+    /// alone, and no dump is written. A relative path is relative to the current directory at the call of
+    /// [`dump_on_signal`].
     ///
     /// ```
     /// # use tasktrace::DumpOnSignal;
@@ -221,7 +218,7 @@ impl DumpOnSignal {
         Self { output, ..self }
     }
 
-    /// To the standard error output, in one piece.
+    /// Writes dumps to standard error, each in one piece. This is the default.
     ///
     /// ```
     /// # use tasktrace::DumpOnSignal;
@@ -233,8 +230,8 @@ impl DumpOnSignal {
         Self { output, ..self }
     }
 
-    /// How long the tasks are waited for. Those that have not answered are shown as in a
-    /// [`snapshot`](crate::snapshot()).
+    /// Sets the time to wait for the answers of the tasks. The default is two seconds. Tasks that have not answered by
+    /// then are shown as in a [`snapshot`](crate::snapshot()).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -253,21 +250,21 @@ impl Default for DumpOnSignal {
     }
 }
 
-/// The default.
+/// Returns the default options.
 impl From<()> for DumpOnSignal {
     fn from((): ()) -> Self {
         Self::new()
     }
 }
 
-/// On the signal of this number.
+/// Returns the default options for the signal with this number.
 impl From<i32> for DumpOnSignal {
     fn from(signal: i32) -> Self {
         Self::new().signal(signal)
     }
 }
 
-/// On the signal of this name, such as `SIGUSR2` or `usr2`, or of this number.
+/// Returns the default options for the signal with this name, such as `SIGUSR2` or `usr2`, or with this number.
 impl FromStr for DumpOnSignal {
     type Err = DumpOnSignalError;
 

@@ -1,4 +1,4 @@
-//! Why a server cannot be started.
+//! The reasons why a server cannot be started.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use crate::http::auth::SHORTEST;
 
-/// Why [`serve`](crate::http::serve()) cannot do it, and what to do instead.
+/// The error of [`serve`](crate::http::serve()). Its message says what to do instead.
 ///
 /// ```
 /// use tasktrace::http::{self, BindError};
@@ -18,20 +18,20 @@ use crate::http::auth::SHORTEST;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Others than this machine could connect, which has to be
-    /// [asked for](crate::http::Builder::allow_remote).
+    /// Other machines could connect to the address, and [`allow_remote`](crate::http::Builder::allow_remote) was not
+    /// called.
     NotLoopback {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: SocketAddr,
     },
-    /// Others than this machine may connect, and nothing is asked of them.
+    /// Other machines may connect, and there is no token.
     NoToken {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: SocketAddr,
     },
-    /// The token is so short that it can be guessed.
+    /// The token is so short that it could be guessed.
     ShortToken,
-    /// It is no address, it is taken, or the system refuses it.
+    /// The address is invalid or in use, or the system refused it.
     Refused(io::Error),
 }
 

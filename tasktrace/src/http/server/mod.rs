@@ -1,11 +1,11 @@
 //! A server on a thread and a runtime of its own.
 //!
-//! * [`bind`]: where it listens, and whether it may; [`error`]: why not.
-//! * [`accept`]: connections, and how many; [`connection`]: one of them.
-//! * [`io`]: what is between a connection and hyper; [`timer`]: hyper's clock.
+//! * [`bind`]: checks the address and listens; [`error`]: the reasons to refuse.
+//! * [`accept`]: accepts and limits connections; [`connection`]: serves one connection.
+//! * [`io`]: adapts a connection to hyper; [`timer`]: hyper's clock.
 //!
-//! Nothing on that thread takes long: dumps are taken by others. So it answers whatever the program
-//! does, as long as it gets a processor.
+//! Other threads take the dumps, so the server's thread never blocks for long. It answers whatever the program does, as
+//! long as it gets a processor.
 
 mod accept;
 mod bind;
@@ -29,10 +29,10 @@ pub(crate) use accept::{Listen, Stream};
 pub(super) use bind::bind;
 pub use error::BindError;
 
-/// A server that answers requests about the tasks of this process: see [`serve`](super::serve()).
+/// A handle of a server that answers requests about the tasks of this process: see [`serve`](super::serve()).
 ///
-/// It is stopped when this is dropped: connections are cut, and the address is free when that
-/// returns. [`detach`](Self::detach) lets it run for as long as the process.
+/// Dropping the handle stops the server. It closes all connections, and the address is free when the drop returns.
+/// [`detach`](Self::detach) lets the server run until the process ends.
 ///
 /// ```
 /// let server = tasktrace::http::serve("127.0.0.1:0")?;
@@ -46,7 +46,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     ///
     /// ```
     /// let server = tasktrace::http::serve("127.0.0.1:0")?;
@@ -58,7 +58,7 @@ impl Server {
         self.address
     }
 
-    /// Lets it run until the process ends.
+    /// Lets the server run until the process ends.
     ///
     /// ```
     /// tasktrace::http::serve("127.0.0.1:0")?.detach();
@@ -79,21 +79,21 @@ impl fmt::Debug for Server {
 
 /// The thread of a server, which ends when this is dropped.
 pub(crate) struct Running {
-    /// `None` if nobody will tell it.
+    /// Stops the thread when it is dropped. `None` if the server is detached.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// The process that it is a thread of.
+    /// The process of the thread.
     process: u32,
 }
 
 impl Running {
-    /// Starts a thread with a runtime, and serves who connects.
+    /// Starts a thread with a runtime, and serves the clients that connect.
     ///
-    /// `open` is called on that thread, in that runtime.
+    /// `open` is called on that thread, inside the runtime.
     ///
     /// # Errors
     ///
-    /// If the system refuses a thread or a runtime, or whatever `open` returns.
+    /// Returns an error if the system refuses a thread or a runtime, and the errors of `open`.
     pub(crate) fn start<L: Listen>(
         name: &str,
         service: TasksService,
@@ -135,7 +135,7 @@ impl Running {
 
     pub(crate) fn detach(mut self) {
         if let Some(stop) = self.stop.take() {
-            // A channel whose other end is gone would be the same as being told.
+            // Dropping the sender would stop the server.
             std::mem::forget(stop);
         }
         self.thread = None;
@@ -144,7 +144,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A child of `fork` has a copy of this, but no such thread.
+        // A child of `fork` has a copy of this, but not the thread.
         if self.process != process::id() {
             std::mem::forget((self.stop.take(), self.thread.take()));
             return;

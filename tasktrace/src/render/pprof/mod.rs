@@ -28,22 +28,21 @@ use crate::profile::{Profile, Stack};
 use crate::sync::is_unwanted;
 use crate::trace::Wait;
 
-/// So many samples are in memory at a time. Their number is not bounded, but what they refer to is by
-/// the size of the program, and the names of tasks.
+/// The number of samples in memory at a time. The number of samples is unbounded. The tables that they refer to are
+/// bounded by the size of the program and by the names of tasks.
 const BATCH: usize = 1024;
 
 impl Dump {
-    /// Writes the dump in the format of pprof, compressed: what `go tool pprof` and collectors of profiles
-    /// read.
+    /// Writes the dump as a compressed pprof file, for `go tool pprof` and profile collectors.
     ///
-    /// It has two sample types, `tasks` (a count; the default) and `waited` (nanoseconds). Samples have the
-    /// labels `task` (its number), `name`, `label`, `state` and, where it is not the usual one, `wait`.
-    /// A task that waits for several things at once has a sample for each: its time is split evenly between
-    /// them, and it counts at one of them, so that the counts add up to the number of tasks.
+    /// It has two sample types, `tasks` (a count; the default) and `waited` (nanoseconds). Samples have the labels
+    /// `task` (its number), `name`, `label`, `state` and, unless it is the usual one, `wait`. A task that waits for
+    /// several things at once has a sample for each. Its time is split evenly between them. It is counted at only one
+    /// of them, so that the counts add up to the number of tasks.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -68,15 +67,14 @@ impl Dump {
 }
 
 impl Profile {
-    /// Writes the profile in the format of pprof, compressed: what `go tool pprof` and collectors of
-    /// profiles read.
+    /// Writes the profile as a compressed pprof file, for `go tool pprof` and profile collectors.
     ///
-    /// It has two sample types, `seen` (how often a task was seen there) and `waited` (nanoseconds; the
-    /// default). Samples have the labels `name`, `state` and, where it is not the usual one, `wait`.
+    /// It has two sample types, `seen` (the number of times that a task was seen) and `waited` (nanoseconds; the
+    /// default). Samples have the labels `name`, `state` and, unless it is the usual one, `wait`.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     ///
     /// ```
     /// use std::time::Duration;

@@ -8,12 +8,12 @@ use crate::profile::Profile;
 use crate::trace::Trace;
 
 impl Dump {
-    /// The dump as JSON, for machines: `{}` in one line, `{:#}` indented.
+    /// Returns the dump as JSON. `{}` prints it on one line, and `{:#}` indents it.
     ///
-    /// The format has a version, and a
-    /// [JSON Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
-    /// It is what the feature `serde` serialises, and needs no feature. What is written is made
-    /// task by task: `write!` to a file does not need memory for the whole text.
+    /// The format has a version and a [JSON
+    /// Schema](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json). It is the
+    /// format of `Serialize` with the feature `serde`, but needs no feature. The text is generated task by task, so
+    /// `write!` to a file does not need memory for the whole text.
     ///
     /// ```
     /// println!("{:#}", tasktrace::snapshot().json());
@@ -27,9 +27,9 @@ impl Dump {
 }
 
 impl Trace {
-    /// The trace as JSON, for machines: `{}` in one line, `{:#}` indented.
+    /// Returns the trace as JSON. `{}` prints it on one line, and `{:#}` indents it.
     ///
-    /// The format is that of the traces [in a dump](Dump::json), with its version.
+    /// The format is that of the traces [in a dump](Dump::json), with the same version.
     ///
     /// ```
     /// let (future, handle) = tasktrace::traced(std::future::pending::<()>());
@@ -44,9 +44,9 @@ impl Trace {
 }
 
 impl Profile {
-    /// The profile as JSON, for machines: `{}` in one line, `{:#}` indented.
+    /// Returns the profile as JSON. `{}` prints it on one line, and `{:#}` indents it.
     ///
-    /// The format has a version, and the [JSON Schema](Dump::json) of dumps describes it as well.
+    /// The format has a version, and the [JSON Schema](Dump::json) of dumps also describes it.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Why a signal cannot be used.
+//! The reasons why a signal cannot be used.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::io;
 use crate::escape::Escaped;
 use crate::os::{Deaf, signal};
 
-/// Why [`dump_on_signal`](crate::dump_on_signal) cannot do it, and what to do instead.
+/// The error of [`dump_on_signal`](crate::dump_on_signal). Its message says what to do instead.
 ///
 /// ```
 /// # #[cfg(unix)]
@@ -21,23 +21,25 @@ use crate::os::{Deaf, signal};
 pub enum DumpOnSignalError {
     /// This system has no signals.
     Unsupported,
-    /// There is no signal of this name, or none that can be handled.
+    /// There is no signal with this name, or it cannot be handled.
     UnknownSignal {
-        /// What it was called.
+        /// The name that was given.
         name: String,
     },
-    /// There is no signal of this number; or it cannot be handled, or not so that the program goes
-    /// on as if nobody had; or it is about what a thread of the program has done.
+    /// There is no signal with this number, or the signal is not suitable.
+    ///
+    /// A signal is not suitable if it cannot be handled, if the program could not continue as before after it, or if it
+    /// reports a fault of a thread, such as `SIGSEGV`.
     CannotBeHandled {
-        /// Its number.
+        /// The number of the signal.
         signal: i32,
     },
-    /// The signal is ignored, which whoever started the program may have asked for.
+    /// The process ignores the signal. The parent of the process may have set that, as `nohup` does.
     Ignored {
-        /// Its number.
+        /// The number of the signal.
         signal: i32,
     },
-    /// The system refuses a handler, a pipe or a thread.
+    /// The system refused a handler, a pipe or a thread.
     Refused(io::Error),
 }
 

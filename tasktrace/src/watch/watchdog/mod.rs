@@ -1,33 +1,29 @@
-//! Tasks that do not go on.
+//! The watchdog reports tasks that make no progress.
 //!
-//! * [`look`]: one look at all tasks; [`stall`]: what may be wrong with one.
-//! * [`incidents`]: what has been reported; [`probes`]: what is woken.
-//! * [`thread`]: the thread that looks; [`sink`]: where reports go.
+//! * [`look`]: one scan of all tasks; [`stall`]: the checks of one task.
+//! * [`incidents`]: the stalls that were reported; [`probes`]: the tasks that are woken to test their executors.
+//! * [`thread`]: the thread of the watchdog; [`sink`]: the destination of reports.
 //!
-//! # What a look costs
+//! # Cost of a scan
 //!
-//! A look goes over all records that are in use, and reads a few atomics of each: what the task is
-//! doing, since when, and what polls it. It takes no reference and no lock, and does not look at its
-//! live frames, unless there are functions with limits; then it reads the times of those that are
-//! among the first four. (Of a task with limits in others, or with
-//! a label beside its limit, it takes a reference.) Of a task that looks
-//! wrong it takes a reference, and looks again: only what is so then counts (see
-//! [`sight`](crate::task::Glance)). What is wrong is looked at a third time a moment later.
+//! A scan visits all task headers in use, and reads a few atomics of each: the state of the task, its time, and its
+//! executor. It takes no reference and no lock. It does not read live frames unless some functions have limits. Then it
+//! reads the times of the first four frames. (It takes a reference to a task that has limits in other frames, or a
+//! label beside its limit.) If a task looks wrong, the scan takes a reference and reads the task again, and only the
+//! second reading counts (see [`sight`](crate::task::Glance)). A moment later it checks each problem a third time.
 //!
-//! *Measured* with a million tasks that are suspended, on the 2-core machine this is developed on: 17 ms,
-//! and 46 ms if each is in a function with a limit (`cargo bench -p tasktrace-tests --bench watchdog`).
+//! *Measured* with a million suspended tasks on a machine with two cores: 17 ms, and 46 ms if each task is in a
+//! function with a limit (`cargo bench -p tasktrace-tests --bench watchdog`).
 //!
-//! What is kept from one look to the next is bounded: the incidents, the tasks that are being waited
-//! for, and for each executor whose turn it is. A reference is held to tasks that are reported or
-//! waited for, so their records are not used for others meanwhile, and it is never another task that
-//! an end is reported of.
+//! The state between scans is bounded: the incidents, the probes, and for each executor the next task to wake. The
+//! watchdog holds a reference to each task that it has reported or probed. So the header of the task is not reused, and
+//! the end of a stall is always reported for the same task.
 //!
-//! # Who may do what
+//! # Locks and writes
 //!
-//! The watchdog's thread holds no lock but that of [`thread`] for as long as it takes to read a flag,
-//! and none when it wakes a task, takes a dump or calls the function that it was given. It writes
-//! nothing to a task but the bit of a probe: see [`exchange`](crate::task). Two watchdogs do not
-//! know of each other.
+//! The thread of the watchdog holds only the lock of [`thread`], while it reads a flag. It holds no lock when it wakes
+//! a task, takes a dump or calls the report function. The only write to a task is the bit of a probe: see
+//! [`exchange`](crate::task). Watchdogs are independent of each other.
 
 mod incidents;
 mod look;
@@ -44,25 +40,25 @@ use self::sink::Sink;
 use self::thread::Running;
 use crate::dump::StallReport;
 
-/// What the clock of the tasks can tell apart.
+/// The smallest limit, which is the resolution of the task clock.
 const LEAST_LIMIT: Duration = Duration::from_millis(20);
-/// More often than that there is nothing new to be seen.
+/// The shortest interval, which is one step of the task clock.
 const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Watches over all tasks, and reports those that do not go on.
+/// Returns a builder of a watchdog, which reports tasks that make no progress.
 ///
-/// It looks at them from a thread of its own, `tasktrace-watchdog`, and reports each of these once
-/// when it has found it, and once more when it is over:
+/// The watchdog scans all tasks from a thread of its own, `tasktrace-watchdog`. It reports each of these stalls once
+/// when it finds it and once when it is over:
 ///
-/// * [`Blocked`](crate::Stall::Blocked): a poll takes longer than
-///   [`blocked_after`](WatchdogBuilder::blocked_after). The task computes or blocks its thread, and
-///   others wait for that. If the poll is part of one of another task, that is not reported as well.
-/// * [`Starved`](crate::Stall::Starved): a task should be polled, but is not for
-///   [`starved_after`](WatchdogBuilder::starved_after): its executor does not run, its threads are
-///   blocked, by what is traced or what is not, or it has too much to do.
-/// * [`Overdue`](crate::Stall::Overdue): a task, or a function in one, is suspended for longer than
-///   its own limit, `#[traced(wait_limit = "5s")]`; or a task for longer than
-///   [`wait_limit`](WatchdogBuilder::wait_limit), if there is one for the whole program.
+/// * [`Blocked`](crate::Stall::Blocked): a poll takes longer than [`blocked_after`](WatchdogBuilder::blocked_after).
+///   The task computes or blocks its thread, and other tasks wait for that thread. If a task is polled within the poll
+///   of another task, only the inner one is reported.
+/// * [`Starved`](crate::Stall::Starved): a task was woken and is not polled for
+///   [`starved_after`](WatchdogBuilder::starved_after). Its executor does not run, or has too much to do, or its
+///   threads are blocked by traced or untraced tasks.
+/// * [`Overdue`](crate::Stall::Overdue): a task, or a function in it, is suspended for longer than its own limit,
+///   `#[traced(wait_limit = "5s")]`, or a task for longer than the optional
+///   [`wait_limit`](WatchdogBuilder::wait_limit) of the whole program.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,52 +76,48 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 ///   ╼ app::worker "conn 1" at src/main.rs:20:5 (3.0s)
 /// ```
 ///
-/// # What is starved
+/// # Starved tasks
 ///
-/// Whoever wakes a task tells its executor, and nobody else. So the watchdog finds out by itself: at
-/// each look it wakes one suspended task of each executor, another each time, and sees whether that
-/// is polled. An executor is a thread of a runtime, or a thread where nothing is known of a runtime;
-/// on a runtime with several threads any of them may poll it. When one has not been polled within the
-/// limit, it is reported, and more of the same executor are woken, up to 64, to tell who is affected;
-/// so it is when a thread is blocked. To be woken means to be polled once more than necessary. It
-/// does not count as progress: a task that goes on waiting has been suspended all along. If the
-/// executor is a waker that does something else than to have the task polled later, then it does so.
+/// A wake goes directly to the executor, so the watchdog does not see it. Instead, each scan wakes one suspended task
+/// of each executor, a different one each time, and later checks that it was polled. An executor is a thread of a
+/// runtime, or a thread without a known runtime. On a runtime with several threads, any of them may poll the task. If a
+/// task was not polled within the limit, it is reported, and up to 64 tasks of the same executor are woken to find out
+/// which are affected. The same happens when a thread is blocked. A woken task is polled one extra time. This poll does
+/// not count as progress: a task that continues to wait counts as suspended all the time. If a waker does something
+/// other than schedule its task, the wake of the watchdog does that as well.
 ///
-/// A task is starved from when it was woken by the watchdog, or seen to be asked for a trace. Others
-/// may have woken it before.
+/// A task counts as starved from the moment when the watchdog woke it, or saw that it was asked for a trace. It may
+/// have been woken earlier.
 ///
-/// A task that has not been polled at all is ready from when it was made: by
-/// [`traced`](crate::traced()), or by a function that spawns it. So a future that is kept for later is
-/// reported, once, at most 64 of them at a time. Make a task of it when it is to run:
-/// `let run = || traced(work()).0`. Or leave out of account those in
+/// A task that was never polled is ready from its creation by [`traced`](crate::traced()) or a spawn function. So a
+/// future that you keep for later is reported once, and at most 64 such futures at a time. Either make the task when it
+/// should run, `let run = || traced(work()).0`, or ignore reports of tasks in
 /// [`TaskState::NeverPolled`](crate::TaskState::NeverPolled).
 ///
-/// A task that is polled by hand is starved as well, if nobody polls it when it is woken. One that is
-/// polled by another task is not woken: it has no executor but that.
+/// A task that your own code polls is starved as well, if your code does not poll it when it is woken. A task that
+/// another task polls is not woken, because that task is its executor.
 ///
-/// # What it costs
+/// # Cost
 ///
-/// A look over a million healthy tasks takes 17 ms of its own thread, and does not disturb them: no lock is
-/// taken and no reference counted. Functions with limits make it look at the times of live
-/// frames. Besides, each executor polls a task at each look.
+/// A scan of a million healthy tasks takes 17 ms of the watchdog's thread. It disturbs no task: it takes no lock and
+/// counts no reference. If functions have limits, it also reads the times of live frames. At each scan, each executor
+/// polls one task.
 ///
-/// # Where it reports to
+/// # Destination of reports
 ///
-/// The function given to [`on_stall`](WatchdogBuilder::on_stall). Without one, with the feature
-/// `tracing` events of the target `tasktrace::watchdog`, `WARN` when something begins and `INFO` when
-/// it ends, with the fields `task.id`, `task.name`, `kind` and `duration`, and the text as the
-/// message; or else stderr.
+/// Reports go to the function of [`on_stall`](WatchdogBuilder::on_stall). Without one, they go to stderr, or with the
+/// feature `tracing` they are events of the target `tasktrace::watchdog`: `WARN` when a stall begins and `INFO` when it
+/// ends, with the fields `task.id`, `task.name`, `kind` and `duration`, and the text as the message.
 ///
 /// # Limits
 ///
-/// * What happens between two looks is not seen: `blocked_after` is found out up to an interval
-///   later, and so is an end.
-/// * A poll that blocks where that does no harm, as in `tokio::task::block_in_place`, is blocked
-///   nevertheless.
-/// * A process that is stopped, or has no processor, does not go on either. What looks wrong is looked
-///   at again 20 ms later for that reason.
-/// * At most 64 tasks of an executor are reported as starved at a time, and 64 of a function as
-///   overdue; 1024 in all.
+/// * The watchdog does not see what happens between two scans. It finds a blocked poll, or the end of a stall, up to
+///   one interval late.
+/// * A poll that blocks where that is allowed, as in `tokio::task::block_in_place`, is reported as blocked.
+/// * In a process that is stopped or has no processor, no task makes progress. For that reason the watchdog checks each
+///   problem again after 20 ms.
+/// * At most 64 tasks of an executor are reported as starved at a time, at most 64 tasks of a function as overdue, and
+///   at most 1024 tasks in total.
 pub fn watchdog() -> WatchdogBuilder {
     WatchdogBuilder {
         limits: Limits {
@@ -138,10 +130,9 @@ pub fn watchdog() -> WatchdogBuilder {
     }
 }
 
-/// What a [`watchdog`] is to look for. Nothing is watched until it is [started](Self::start).
+/// Configures a [`watchdog`]. Nothing is watched until it is [started](Self::start).
 ///
-/// Times below what can be told apart, which is 20 milliseconds, and 10 between two looks, are taken
-/// to be that.
+/// Limits below 20 milliseconds are raised to 20 milliseconds, and intervals below 10 milliseconds to 10 milliseconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -156,15 +147,15 @@ pub struct WatchdogBuilder {
 }
 
 impl WatchdogBuilder {
-    /// Reports a task that should be polled and is not for this long. If nothing is said, 5 seconds.
+    /// Sets the time after which a task that was woken but not polled is reported. The default is 5 seconds.
     ///
-    /// With [`Duration::MAX`], none is reported, and so none is woken.
+    /// With [`Duration::MAX`], no task is reported as starved, and the watchdog wakes no task.
     pub fn starved_after(mut self, time: Duration) -> Self {
         self.limits.starved_after = time.max(LEAST_LIMIT);
         self
     }
 
-    /// The former name of [`starved_after`](Self::starved_after). It is not about tasks that wait for long.
+    /// Sets [`starved_after`](Self::starved_after), under its former name.
     #[deprecated(
         note = "it is called `starved_after`; `wait_limit` is about tasks that wait for long"
     )]
@@ -172,12 +163,12 @@ impl WatchdogBuilder {
         self.starved_after(time)
     }
 
-    /// Reports a task that is suspended for this long, whatever it waits for. If nothing is said, there is
-    /// no such limit: to wait for long is no fault.
+    /// Sets the time after which any suspended task is reported. By default there is no such limit, because a long wait
+    /// is not a fault.
     ///
-    /// Left out of account are tasks that most likely wait for work, or for the program to stop: at the
-    /// `accept` of a server, for a signal or a cancellation. And tasks in which there is a function with a
-    /// limit of its own, `#[traced(wait_limit = "1d")]`: that counts.
+    /// The limit does not apply to tasks that probably wait for work or for the program to stop: in the `accept` of a
+    /// server, for a signal or for a cancellation. Nor does it apply to tasks that contain a function with its own
+    /// limit, `#[traced(wait_limit = "1d")]`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -189,22 +180,22 @@ impl WatchdogBuilder {
         self
     }
 
-    /// Reports a poll that takes this long. If nothing is said, one second.
+    /// Sets the time after which a poll is reported as blocked. The default is one second.
     pub fn blocked_after(mut self, time: Duration) -> Self {
         self.limits.blocked_after = time.max(LEAST_LIMIT);
         self
     }
 
-    /// How long to wait between two looks. If nothing is said, one second.
+    /// Sets the interval between two scans. The default is one second.
     pub fn every(mut self, time: Duration) -> Self {
         self.every = time.max(LEAST_INTERVAL);
         self
     }
 
-    /// What to do with a report, instead of what is done by default: see [`watchdog`].
+    /// Sets the function that handles reports, instead of the [default](watchdog) destination.
     ///
-    /// It is called on the watchdog's thread, which does not look while it runs. If it panics, that is
-    /// said on stderr the first time, and the watchdog goes on.
+    /// It is called on the watchdog's thread, which does not scan meanwhile. If it panics, the first panic is reported
+    /// on stderr, and the watchdog continues.
     ///
     /// ```
     /// let (reports, received) = std::sync::mpsc::channel();
@@ -218,10 +209,10 @@ impl WatchdogBuilder {
         self
     }
 
-    /// Starts the watchdog, whose thread goes on until the guard is dropped.
+    /// Starts the watchdog, and returns a guard. The watchdog stops when the guard is dropped.
     ///
-    /// Several watchdogs can run at the same time; each reports everything. If there can be no thread,
-    /// that is said on stderr, and nothing is watched.
+    /// Several watchdogs can run at the same time, and each reports all stalls. If the system refuses a thread, a
+    /// message on stderr says so, and nothing is watched.
     pub fn start(self) -> Watchdog {
         let looker = Looker::new(self.limits);
         match Running::start(looker, self.sink, self.every) {
@@ -247,12 +238,11 @@ impl fmt::Debug for WatchdogBuilder {
     }
 }
 
-/// Watches until it is dropped: see [`watchdog`].
+/// A guard of a running [`watchdog`], which stops when the guard is dropped.
 ///
-/// To drop it takes no longer than a moment, or if a report is being handled than that, but at most
-/// a second. After that nothing is reported, unless that second was not enough. It may be dropped by
-/// the function that handles reports, and is not waited for then. What has begun and not ended is not
-/// reported to end.
+/// If a report is being handled, the drop waits for the report function, for at most one second. After the drop nothing
+/// is reported, unless that second was not enough. The report function itself may drop the guard, and then does not
+/// wait. The end of a stall that is still going on is not reported.
 ///
 /// ```
 /// let watchdog = tasktrace::watchdog().start();
@@ -278,8 +268,7 @@ impl fmt::Debug for Watchdog {
     }
 }
 
-/// What makes a look each time it is called, and returns how much there was to report: for
-/// benchmarks.
+/// Returns a function that scans all tasks, and returns the number of reports. Benchmarks use it.
 pub(crate) fn looks() -> impl FnMut() -> usize {
     let mut looker = Looker::new(watchdog().limits);
     move || {
