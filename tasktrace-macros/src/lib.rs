@@ -1,7 +1,7 @@
 //! The attributes of `tasktrace`. Use them through that crate.
 //!
-//! An attribute is read (`args`, `item`, `items`), checked (`validate`) and expanded (`expand`), each
-//! in a module of its own. `rewritten` knows functions that another attribute has expanded before.
+//! An attribute is parsed (`args`, `item`, `items`), validated (`validate`) and expanded (`expand`). `rewritten`
+//! recognises functions that another attribute has already expanded.
 
 mod args;
 mod expand;
@@ -15,7 +15,7 @@ use proc_macro::TokenStream;
 
 use crate::validate::Macro;
 
-/// Names a function in the traces of the tasks that run it.
+/// Traces an async function as a frame of its task, or as a task.
 ///
 /// ```
 /// use tasktrace::traced;
@@ -35,14 +35,13 @@ use crate::validate::Macro;
 /// # futures::executor::block_on(serve("::1"));
 /// ```
 ///
-/// A task's trace marks the call with the function's path and place, although symbols may have
-/// been stripped or the function inlined. Called where there is no task, the function is a task of
-/// its own.
+/// The trace of a task shows each call of the function with its path and location, even if the symbols were stripped or
+/// the function was inlined. If it is called outside any task, the function becomes a task of its own.
 ///
 /// # Labels
 ///
-/// A label tells one call from another. It takes what [`format!`] takes: a literal, in which
-/// arguments of the function can be named, and then arguments of the format.
+/// A label distinguishes the calls of a function. It has the syntax of [`format!`]: a string literal, which can name
+/// the arguments of the function, and then format arguments.
 ///
 /// ```
 /// use tasktrace::traced;
@@ -71,42 +70,41 @@ use crate::validate::Macro;
 /// # });
 /// ```
 ///
-/// It is formatted once for each call, when the body is first polled, right before the body begins.
-/// From then on it borrows nothing: the body may move and change what the label names. Of the
-/// arguments it asks what the format asks of them. A label that has something to format costs that,
-/// with its allocation; without one, and with a `name`, nothing is allocated.
+/// The label is formatted once per call, in the first poll, right before the body begins. After that it borrows
+/// nothing, so the body may move and change the values. The format determines the traits that the values must
+/// implement. A label with format arguments costs the formatting and one allocation. A label without them, and a
+/// `name`, allocates nothing.
 ///
 /// # Arguments
 ///
 /// - `"…", arguments…`: a label, as above.
-/// - `name = "…"`: a name to show with the function, the same for all of its calls.
-/// - `wait_limit = "5s"`: how long a call may wait. See [below](#limits). It was called `stalled_after`,
-///   which is deprecated.
-/// - `crate = path`: where the `tasktrace` crate is, if not at `::tasktrace`. A macro that writes the attribute for its users passes
-///   `crate = $crate::…`.
-/// - `skip`, alone: leaves everything as it is. It is for functions in an `impl`, a trait or a module with the attribute,
-///   see [below](#on-everything-in-a-block-a-trait-or-a-module). On a function of its own it changes nothing, and is
-///   allowed, so that a function can be moved, or a macro write it.
+/// - `name = "…"`: a name to show with the function, the same for all calls.
+/// - `wait_limit = "5s"`: the longest time that a call may wait, see [below](#limits). Its former name,
+///   `stalled_after`, is deprecated.
+/// - `crate = path`: the path of the `tasktrace` crate, if it is not `::tasktrace`. A macro that emits the attribute
+///   passes `crate = $crate::…`.
+/// - `skip`, as the only argument: does not trace the function. Use it for functions in an `impl` block, a trait or a
+///   module with the attribute, see [below](#on-everything-in-a-block-a-trait-or-a-module). On other functions it is
+///   allowed and has no effect.
 ///
-/// With a label, the others stand before it or after all of its arguments.
+/// Put the other arguments before the label, or after all of its format arguments.
 ///
 /// # Limits
 ///
-/// `wait_limit` is the limit of one function: a watchdog reports a call of it that waits for longer than
-/// this. A task in which there is such a function is left out of account by the limit of the whole
-/// program, `watchdog().wait_limit(…)`.
+/// `wait_limit` is the limit of one function. A watchdog reports a call that waits for longer. The limit of the whole
+/// program, `watchdog().wait_limit(…)`, does not apply to a task that contains such a function.
 ///
 /// ```
 /// use tasktrace::traced;
 ///
-/// // Waits for the next message, which may be hours away.
+/// // The next message may be hours away.
 /// #[traced("{peer}", wait_limit = "1d")]
 /// async fn receive(peer: &str) {
 ///     # let _ = peer;
 ///     tokio::task::yield_now().await;
 /// }
 ///
-/// // Is told at once that it is done.
+/// // The answer arrives at once.
 /// #[traced(wait_limit = "500ms")]
 /// async fn acknowledge() {
 ///     tokio::task::yield_now().await;
@@ -119,14 +117,14 @@ use crate::validate::Macro;
 ///
 /// # Durations
 ///
-/// A duration is a number with a unit, or several of them: `"30s"`, `"1.5s"`, `"1m30s"`. The units
-/// are `ns`, `us` or `µs`, `ms`, `s`, `m` or `min`, `h` and `d`. A duration of zero is an error.
+/// A duration is a number with a unit, or several of these: `"30s"`, `"1.5s"`, `"1m30s"`. The units are `ns`, `us` or
+/// `µs`, `ms`, `s`, `m` or `min`, `h` and `d`. A duration of zero is an error.
 ///
 /// # On everything in a block, a trait or a module
 ///
-/// On an `impl` block, a `trait` or a `mod name { … }`, the attribute traces each `async fn` in it
-/// that has a body, and so on inwards. `#[traced(skip)]` opts out. A function with an attribute of
-/// its own, also one in a `cfg_attr`, is left to that, and is not traced twice.
+/// On an `impl` block, a `trait` or a `mod name { … }`, the attribute traces each `async fn` in it that has a body, and
+/// those in nested blocks, traits and modules. `#[traced(skip)]` exempts a function. A function with its own
+/// `#[traced]`, even in a `cfg_attr`, is traced only by that.
 ///
 /// ```
 /// use tasktrace::traced;
@@ -145,7 +143,7 @@ use crate::validate::Macro;
 ///         self.is_open().await.then(String::new)
 ///     }
 ///
-///     // Too small to be of interest.
+///     // Too short to be worth a frame.
 ///     #[traced(skip)]
 ///     async fn is_open(&self) -> bool {
 ///         true
@@ -177,20 +175,19 @@ use crate::validate::Macro;
 /// # futures::executor::block_on(jobs::all(&[Store]));
 /// ```
 ///
-/// What is not async is left alone, also if it returns a future, and so are the functions inside of
-/// functions and those that macros write. Functions with `#[tasktrace::main]` or
-/// `#[tasktrace::test]` are tasks already. A `crate = path` applies to all of it; a path that begins
-/// with `::` or `crate` means the same in inner modules.
+/// The attribute leaves other functions alone, even those that return futures. It also leaves alone functions inside
+/// functions, and functions that macros generate. Functions with `#[tasktrace::main]` or `#[tasktrace::test]` are tasks
+/// already. `crate = path` applies to all functions in the block. Use a path that begins with `::` or `crate`, which
+/// means the same in inner modules.
 ///
 /// # Functions that return futures
 ///
-/// Besides the `async fn`, the attribute accepts
+/// The attribute also accepts
 ///
-/// - a `fn` whose last expression is `async { … }` or `Box::pin(async { … })`: the block is traced
-///   as the body of an `async fn` is, and a label in it can name what is in scope of the block;
-/// - a `fn` that returns `impl Future` or `Pin<Box<dyn Future>>` (or `BoxFuture`, or
-///   `LocalBoxFuture`), however it comes by the future: whatever it returns is traced. A label is
-///   formatted at the call, before the body.
+/// - a `fn` whose last expression is `async { … }` or `Box::pin(async { … })`. The block is traced like the body of an
+///   `async fn`, and the label can name the variables in scope of the block;
+/// - a `fn` that returns `impl Future` or `Pin<Box<dyn Future>>` (or `BoxFuture`, or `LocalBoxFuture`). Any future that
+///   it returns is traced. The label is formatted at the call, before the body.
 ///
 /// ```
 /// use std::pin::Pin;
@@ -217,18 +214,17 @@ use crate::validate::Macro;
 /// # });
 /// ```
 ///
-/// A boxed future that is not made of an async block at the end of the function is boxed once more,
-/// which is an allocation for each call. So is that of a function which also returns early.
+/// A boxed future is boxed a second time, which costs an allocation per call, unless it comes from an async block at
+/// the end of the function and the function does not return early.
 ///
-/// The return type is known by its name. Under another one, an early return before a final
-/// async block is not traced. Nor is the `return` of a macro, which cannot be seen; where the
-/// function returns `impl Future`, such a macro is an error.
+/// The attribute recognises the return type by its name. With a type alias, an early return before a final async block
+/// is not traced. A `return` inside a macro is not visible, so it is not traced either. If the function returns `impl
+/// Future`, such a macro is an error.
 ///
-/// # Beside other attributes
+/// # With other attributes
 ///
-/// It stands above or below `#[tokio::main]`, `#[tokio::test]` and `#[tracing::instrument]`, as you
-/// like, and so with the `main` and `test` of other runtimes; on methods of what has an
-/// `#[async_trait]`, and above or below it:
+/// The attribute works above and below `#[tokio::main]`, `#[tokio::test]`, `#[tracing::instrument]`, and the `main` and
+/// `test` attributes of other runtimes. With `#[async_trait]`, it works above it, below it, and on the methods:
 ///
 /// ```
 /// use tasktrace::traced;
@@ -254,35 +250,35 @@ use crate::validate::Macro;
 /// # assert_eq!(futures::executor::block_on(store.get("key")), None);
 /// ```
 ///
-/// Under `#[async_trait]`, a label cannot name what a pattern among the parameters binds, such as
-/// `(a, b): (u32, u32)`: there it is bound after the label.
+/// Under `#[async_trait]`, a label cannot name the variables of a parameter pattern, such as `(a, b): (u32, u32)`,
+/// because they are bound after the label is formatted.
 ///
-/// Below an attribute that has made a plain function of an `async fn`, it looks for the async block that
-/// this hands to a `block_on`, a `run` or the like, or for the one `async fn` in it. Where there is none,
-/// it is an error, and `#[traced]` goes above that attribute. So it does with an attribute that copies
-/// others to what it makes, such as `#[mockall::automock]`.
+/// Below an attribute that has turned the `async fn` into a plain function, `#[traced]` looks for the async block that
+/// the function passes to `block_on`, `run` or the like, or for the only `async fn` in it. If there is none, it is a
+/// compile error, and `#[traced]` must go above that attribute. It must also go above an attribute that copies other
+/// attributes to the code that it generates, such as `#[mockall::automock]`.
 ///
-/// # What it changes
+/// # Effect on the function
 ///
-/// The body becomes a future in the function's own, and is polled through a frame. Without a label
-/// nothing is allocated for it here, nothing is required of the arguments, and the future is
-/// [`Send`] where it would be without the attribute. What can be observed is this:
+/// The body becomes an inner future, which is polled through a frame. Without a label, the attribute allocates nothing
+/// and requires nothing of the arguments, and the future is [`Send`] if it would be without the attribute. There are
+/// two visible differences:
 ///
-/// - Arguments are dropped after the body's variables, as ever. Among the arguments, those that
-///   the body names are dropped first, in the order in which it names them; then the others.
-/// - A closure that is returned as `impl Fn(…)` has to name the types of its arguments.
+/// - Arguments are dropped after the variables of the body, as usual. Among the arguments, those that the body names
+///   are dropped first, in the order in which it names them, and then the others.
+/// - A closure that is returned as `impl Fn(…)` must name the types of its arguments.
 ///
 /// # Errors
 ///
-/// Anything else under the attribute, and any other argument, is an error at compile time, and so
-/// are a label together with a `name`, either of them or `wait_limit` on what is not a function,
-/// and a module in a file of its own, whose content the attribute cannot see.
+/// It is a compile error to use the attribute on another item or with another argument; to combine a label with a
+/// `name`; to give a label, a `name` or a `wait_limit` to something that is not a function; and to use it on a module
+/// in a separate file, whose content the attribute cannot see.
 #[proc_macro_attribute]
 pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::traced(args.into(), item.into()).into()
 }
 
-/// Runs an `async fn main` on tokio, as a task that can be traced.
+/// Runs an `async fn main` on tokio, as a traced task.
 ///
 /// ```
 /// #[tasktrace::main]
@@ -293,14 +289,14 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// This is `#[tokio::main]` with the body as a task named after the function. The function returns
-/// what the body returns.
+/// The attribute expands to `#[tokio::main]`. The body becomes a task with the name of the function, and the function
+/// returns the output of the body.
 ///
 /// # Arguments
 ///
-/// Those of `#[tokio::main]`, with the same defaults, as they are handed over to it: `flavor`,
-/// `worker_threads`, `start_paused`, `unhandled_panic`, `crate = "path"` (where *tokio* is), and
-/// what the tokio that you depend on accepts besides.
+/// The attribute passes the arguments of `#[tokio::main]` on to it, so they have the same defaults: `flavor`,
+/// `worker_threads`, `start_paused`, `unhandled_panic`, `crate = "path"` (the path of *tokio*), and any others that
+/// your version of tokio accepts.
 ///
 /// ```
 /// #[tasktrace::main(flavor = "current_thread")]
@@ -309,17 +305,15 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// And four more, in any place among those:
+/// It has four arguments of its own, in any order:
 ///
-/// - `block_on = path::to::fn`: runs the task with this function, which takes a future and returns
-///   its output, and without tokio. It excludes the arguments of tokio.
-/// - `dump_on_signal`: has the process dump its tasks when it is sent a signal. See
-///   [below](#signals).
-/// - `attach`: lets the program `tasktrace`, run by the same user, ask this process, as
-///   `tasktrace::attach` does. It takes the feature `attach`; without, it is an error. The environment
-///   variable `TASKTRACE_ATTACH` has the last word: `1` attaches without this argument, `0` does not
-///   with it.
-/// - `tasktrace = path`: where the `tasktrace` crate is, if not at `::tasktrace`.
+/// - `block_on = path::to::fn`: runs the task with this function instead of tokio. The function takes a future and
+///   returns its output. It cannot be combined with arguments of tokio.
+/// - `dump_on_signal`: dumps all tasks when the process receives a signal, see [below](#signals).
+/// - `attach`: lets the program `tasktrace` of the same user ask this process, like `tasktrace::attach`. It is an error
+///   without the feature `attach`. The environment variable `TASKTRACE_ATTACH` overrides the argument: `1` attaches
+///   without it, and `0` does not attach with it.
+/// - `tasktrace = path`: the path of the `tasktrace` crate, if it is not `::tasktrace`.
 ///
 /// ```
 /// #[tasktrace::main(block_on = futures::executor::block_on)]
@@ -330,8 +324,8 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Signals
 ///
-/// `dump_on_signal` names the signal, or leaves it to `tasktrace` which one it is. Most signals end a program
-/// before `main` has begun, and after `exec`: see the function `tasktrace::dump_on_signal`.
+/// `dump_on_signal = "…"` names the signal, and `dump_on_signal` alone uses the default signal. Most signals end a
+/// program before its `main` has begun, and after `exec`: see the function `tasktrace::dump_on_signal`.
 ///
 /// ```
 /// #[tasktrace::main(flavor = "current_thread", dump_on_signal = "SIGUSR2")]
@@ -347,25 +341,23 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # }
 /// ```
 ///
-/// A name is one of `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGUSR1`, `SIGUSR2`, `SIGALRM`, `SIGTERM`,
-/// `SIGURG`, `SIGXCPU`, `SIGVTALRM`, `SIGPROF`, `SIGWINCH`, `SIGIO` and `SIGINFO`, with or without
-/// `SIG`, in capital letters or not. It is checked at compile time. Whether there is such a signal
-/// is up to the system.
+/// The name is one of `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGUSR1`, `SIGUSR2`, `SIGALRM`, `SIGTERM`, `SIGURG`, `SIGXCPU`,
+/// `SIGVTALRM`, `SIGPROF`, `SIGWINCH`, `SIGIO` and `SIGINFO`, with or without `SIG`, in upper or lower case. The name
+/// is checked at compile time. Not every system has every signal.
 ///
-/// It begins before the task does: in a `main` on tokio when the runtime has been built, in a test
+/// The handler is installed before the task starts: in a `main` on tokio after the runtime is built, and in a test
 /// before that.
 ///
 /// # Errors
 ///
-/// Anything but an `async fn` is an error at compile time, and so are arguments of `main` and a
-/// second attribute that runs the function. As with tokio, the function can have another name than
-/// `main`, and then it can have arguments.
+/// It is a compile error to use the attribute on anything but an `async fn`, to give `main` arguments, or to add a
+/// second attribute that runs the function. As with tokio, a function with another name than `main` can have arguments.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::entry(Macro::Main, args.into(), item.into()).into()
 }
 
-/// Runs an `async fn` as a test on tokio, as a task that can be traced.
+/// Runs an `async fn` as a test on tokio, as a traced task that reports why it hangs.
 ///
 /// ```
 /// #[tasktrace::test]
@@ -386,14 +378,15 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// This is `#[tokio::test]` with the body as a task named after the function.
+/// The attribute expands to `#[tokio::test]`, and the body becomes a task with the name of the function.
 ///
 /// # Arguments
 ///
-/// Those of [`macro@main`], with the defaults of `#[tokio::test]`, and one more:
+/// The arguments are those of [`macro@main`], with the defaults of `#[tokio::test]`, and one more:
 ///
-/// - `timeout = "30s"`: how long the test may take. One that takes longer fails, and says where its
-///   tasks wait. It is a [duration](macro@traced#durations), or `"none"` for as long as it likes.
+/// - `timeout = "30s"`: the longest time that the test may take. A test that takes longer fails, and reports where its
+///   tasks wait. The value is a [duration](macro@traced#durations), or `"none"` for no limit. The default is 50
+///   seconds.
 ///
 /// ```
 /// #[tasktrace::test(timeout = "30s")]
@@ -408,24 +401,23 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The time is that of the whole function: the runtime is built in it, and shut down. What an
-/// attribute between this one and the function adds, such as to wait for other tests, is not a part
-/// of it.
+/// The time includes the start and the shutdown of the runtime. It does not include code that an attribute between this
+/// one and the function adds, such as waiting for other tests.
 ///
-/// A test fails by a panic at the next poll of its body, or when its function returns. If its thread stays blocked it
-/// can do neither: its report is printed, and after a few seconds the process ends, and with it all other tests.
+/// A test that takes too long panics at the next poll of its body, or when its function returns. If its thread stays
+/// blocked, it can do neither. Then its report is printed, and after a few seconds the process exits, which ends all
+/// other tests as well.
 ///
 /// # Errors
 ///
-/// Anything but an `async fn`, a second attribute that makes a test of the function, and what is not
-/// a duration, is an error at compile time.
+/// It is a compile error to use the attribute on anything but an `async fn`, to add a second attribute that makes the
+/// function a test, or to give an invalid duration.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::entry(Macro::Test, args.into(), item.into()).into()
 }
 
-/// Puts what it is given before the body of a function. `test` leaves it to be expanded after
-/// tokio's attribute.
+/// Inserts statements before the body of a function. `test` emits it, to be expanded after tokio's attribute.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn around_test(statements: TokenStream, item: TokenStream) -> TokenStream {
