@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::shelf::Item;
+use super::store::StoredResponse;
 
 /// The body of a response of [`TasksService`](super::TasksService).
 ///
@@ -32,8 +32,11 @@ pub struct Body(Kind);
 enum Kind {
     /// The whole body, until it is yielded.
     Whole(Bytes),
-    /// A body that is kept on the shelf, from the position `at` on.
-    Kept { item: Arc<Item>, at: usize },
+    /// A body that is kept in the store, from the position `at` on.
+    Kept {
+        item: Arc<StoredResponse>,
+        at: usize,
+    },
 }
 
 /// The error of a response that the client did not read in time. The rest of the response was discarded.
@@ -56,7 +59,7 @@ impl Body {
         Self(Kind::Whole(text.into()))
     }
 
-    pub(super) fn kept(item: Arc<Item>) -> Self {
+    pub(super) fn kept(item: Arc<StoredResponse>) -> Self {
         Self(Kind::Kept { item, at: 0 })
     }
 

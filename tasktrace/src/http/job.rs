@@ -1,4 +1,4 @@
-//! What can be asked for: something to look at, and a form to show it in.
+//! A job: a subject, and the form in which to show it.
 
 use std::time::Duration;
 
@@ -8,71 +8,71 @@ use crate::host::Host;
 use crate::render::{GoProfile, Weight};
 use crate::task::{TaskId, TraceHandle, tasks};
 
-/// What is looked at.
+/// The subject of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// All tasks.
     Tasks(Asking),
-    /// The one with this number.
+    /// The task with this number.
     Task(u64, Asking),
-    /// All tasks, for so long, and how often if that is said.
+    /// All tasks over this time, with this interval, if one is given.
     Time(Duration, Asking, Option<Duration>),
 }
 
-/// Whether they are asked.
+/// Whether the tasks are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asking {
-    /// Each is polled for it.
+    /// Each task is polled.
     Polled,
-    /// Nothing is polled.
+    /// No task is polled.
     LookedAt,
 }
 
-/// How it is shown.
+/// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// For readers.
+    /// Plain text.
     Text,
-    /// Each task below those that await it.
+    /// Plain text, each task below the tasks that await it.
     Forest,
     Json,
-    /// For the page.
+    /// The data of the page.
     View,
-    /// What the process says of itself.
+    /// The data of the process.
     Process,
     Folded(Weight),
     Flamegraph(Weight),
     Pprof,
-    /// As at Go's addresses.
+    /// The formats of Go's paths.
     GoPprof(GoProfile),
     GoCounted(GoProfile),
     GoStacks,
 }
 
-/// The two together.
+/// A subject and a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) subject: Subject,
     pub(super) form: Form,
 }
 
-/// A job of somebody in an executor.
+/// A job, and the runtime that it was requested in.
 #[derive(Clone)]
-pub(super) struct Order {
+pub(super) struct JobRequest {
     pub(super) job: Job,
-    /// Whose tasks are counted.
+    /// The runtime whose untraced tasks are counted.
     pub(super) host: Option<Host>,
 }
 
-/// Two in different executors get the same.
-impl PartialEq for Order {
+/// Requests for the same job are equal, even in different runtimes.
+impl PartialEq for JobRequest {
     fn eq(&self, other: &Self) -> bool {
         self.job == other.job
     }
 }
 
 impl Form {
-    /// The type of its media.
+    /// Returns the media type.
     pub(super) fn media(self) -> &'static str {
         match self {
             Self::Text | Self::Forest | Self::Folded(_) | Self::GoCounted(_) | Self::GoStacks => {
@@ -84,7 +84,7 @@ impl Form {
         }
     }
 
-    /// What it may do in a browser.
+    /// Returns the content security policy.
     pub(super) fn policy(self) -> Policy {
         match self {
             Self::Flamegraph(_) => Policy::Sandbox,
@@ -92,7 +92,7 @@ impl Form {
         }
     }
 
-    /// What it is called when it is saved, if that is what is done with it.
+    /// Returns the file name under which a browser saves the response, if it should.
     pub(super) fn file(self) -> Option<&'static str> {
         match self {
             Self::Pprof => Some("tasks.pb.gz"),
@@ -103,11 +103,11 @@ impl Form {
 }
 
 impl Subject {
-    /// Whether there is such a thing.
+    /// Checks that the subject exists.
     ///
     /// # Errors
     ///
-    /// If not.
+    /// Returns an error if it does not.
     pub(super) fn check(self) -> Result<(), Refusal> {
         match self {
             Self::Tasks(_) | Self::Time(..) => Ok(()),
@@ -115,7 +115,7 @@ impl Subject {
         }
     }
 
-    /// Whether they are asked for it.
+    /// Returns whether the tasks are asked.
     pub(super) fn asking(self) -> Asking {
         match self {
             Self::Tasks(asking) | Self::Task(_, asking) | Self::Time(_, asking, _) => asking,
@@ -123,7 +123,11 @@ impl Subject {
     }
 }
 
-/// The task with this number.
+/// Returns the task with this number.
+///
+/// # Errors
+///
+/// Returns an error if there is no such task.
 pub(super) fn task(id: u64) -> Result<TraceHandle, Refusal> {
     let id = TaskId::from_number(id);
     let gone = || Refusal::not_found(format!("there is no task {id}, or not any more"));

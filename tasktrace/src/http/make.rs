@@ -1,4 +1,4 @@
-//! Doing jobs: looking at tasks, and writing what was seen.
+//! Does jobs: gathers the data of tasks, and renders it.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -10,79 +10,79 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, process};
 
-use super::gate::{Craft, Unmade};
-use super::job::{Asking, Form, Job, Order, Subject, task};
+use super::job::{Asking, Form, Job, JobRequest, Subject, task};
 use super::pprof;
 use super::response::Refusal;
-use super::shelf::{Item, Shelf};
+use super::single_flight::{Handler, NoResponse};
+use super::store::{ResponseStore, StoredResponse};
 use crate::dump::{Dump, asked, dump_in, look_at, snapshot_in};
 use crate::os::age;
 use crate::profile::{Profile, profile};
 use crate::render::{self, About};
 
-/// Of a profile for which nothing is polled.
+/// The interval of profiles of snapshots.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// Of one for which tasks are.
+/// The interval of profiles of captures.
 const EVERY_POLLED: Duration = Duration::from_millis(100);
 
-/// How soon it is noticed that nobody waits for a profile any more.
+/// The interval at which a profile checks that a client still waits.
 const NOTICED: Duration = Duration::from_millis(100);
 
-/// Does the jobs.
+/// The [`Handler`] of jobs.
 pub(super) struct Maker {
-    /// How long tasks may take to answer.
+    /// The time that tasks have to answer.
     pub(super) budget: Duration,
-    pub(super) shelf: Shelf,
+    pub(super) store: ResponseStore,
 }
 
-/// What has been seen.
-pub(super) enum Sight {
+/// The data of a job.
+pub(super) enum Data {
     Dump {
         dump: Dump,
         taken: SystemTime,
-        /// How long it took.
+        /// The time that the dump took.
         took: Duration,
     },
     Profile(Profile),
 }
 
-impl Craft for Maker {
-    type Order = Order;
+impl Handler for Maker {
+    type Request = JobRequest;
     type Subject = Subject;
-    type Sight = Result<Sight, Refusal>;
-    type Product = Result<Arc<Item>, Refusal>;
+    type Data = Result<Data, Refusal>;
+    type Response = Result<Arc<StoredResponse>, Refusal>;
 
-    fn subject(order: &Order) -> Subject {
-        order.job.subject
+    fn subject(request: &JobRequest) -> Subject {
+        request.job.subject
     }
 
-    fn look(&self, order: &Order, is_wanted: &dyn Fn() -> bool) -> Self::Sight {
-        if let Subject::Time(length, asking, every) = order.job.subject {
-            return sample(length, asking, every, is_wanted).map(Sight::Profile);
+    fn gather(&self, request: &JobRequest, is_wanted: &dyn Fn() -> bool) -> Self::Data {
+        if let Subject::Time(length, asking, every) = request.job.subject {
+            return sample(length, asking, every, is_wanted).map(Data::Profile);
         }
         let taken = SystemTime::now();
         let begun = Instant::now();
-        let dump = self.dump(order)?;
+        let dump = self.dump(request)?;
         let took = begun.elapsed();
-        Ok(Sight::Dump { dump, taken, took })
+        Ok(Data::Dump { dump, taken, took })
     }
 
-    fn make(
+    fn render(
         &self,
-        sight: &Self::Sight,
-        order: &Order,
+        data: &Self::Data,
+        request: &JobRequest,
         is_wanted: &dyn Fn() -> bool,
-    ) -> Self::Product {
-        let sight = sight.as_ref().map_err(Refusal::clone)?;
-        let kept = self.shelf.keep(|out| {
+    ) -> Self::Response {
+        let data = data.as_ref().map_err(Refusal::clone)?;
+        let kept = self.store.keep(|out| {
             let mut out = io::BufWriter::new(WhileWanted { out, is_wanted });
-            match sight {
-                Sight::Dump { dump, taken, took } => {
-                    let about = || about(order.job.subject, *taken, *took);
-                    write_dump(dump, about, order.job, &mut out)?;
+            match data {
+                Data::Dump { dump, taken, took } => {
+                    let about = || about(request.job.subject, *taken, *took);
+                    write_dump(dump, about, request.job, &mut out)?;
                 }
-                Sight::Profile(profile) => write_profile(profile, order.job.form, &mut out)?,
+                Data::Profile(profile) => write_profile(profile, request.job.form, &mut out)?,
             }
             out.flush()
         });
@@ -95,9 +95,9 @@ impl Craft for Maker {
 }
 
 impl Maker {
-    fn dump(&self, order: &Order) -> Result<Dump, Refusal> {
-        let host = order.host.as_ref();
-        match order.job.subject {
+    fn dump(&self, request: &JobRequest) -> Result<Dump, Refusal> {
+        let host = request.host.as_ref();
+        match request.job.subject {
             Subject::Task(id, asking) => {
                 let task = task(id)?;
                 let task = match asking {
@@ -112,7 +112,7 @@ impl Maker {
     }
 }
 
-/// Takes samples for so long, or until nobody wants to know any more.
+/// Takes a profile of this length, or until no client waits.
 fn sample(
     length: Duration,
     asking: Asking,
@@ -133,7 +133,7 @@ fn sample(
         thread::park_timeout(NOTICED);
         if !is_wanted() {
             // No client is left that could read the error.
-            return Err(Unmade::Busy.into());
+            return Err(NoResponse::Busy.into());
         }
     }
 }
@@ -202,7 +202,7 @@ fn write_profile(profile: &Profile, form: Form, out: &mut impl Write) -> io::Res
         Form::Flamegraph(weight) => profile.write_flamegraph(weight, out),
         Form::Pprof => profile.write_pprof(out),
         Form::GoPprof(kind) => profile.write_go_pprof(kind, out),
-        // Those of dumps are not asked for.
+        // Only dumps are asked for in these forms.
         Form::Text
         | Form::Forest
         | Form::View
@@ -212,7 +212,7 @@ fn write_profile(profile: &Profile, form: Form, out: &mut impl Write) -> io::Res
     }
 }
 
-/// What the page says of a dump.
+/// Returns what the page says about a dump.
 fn about(subject: Subject, taken: SystemTime, took: Duration) -> About {
     About {
         program: program(),
@@ -223,7 +223,7 @@ fn about(subject: Subject, taken: SystemTime, took: Duration) -> About {
     }
 }
 
-/// The name of this program.
+/// Returns the name of this program.
 fn program() -> String {
     let path = env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_name().unwrap_or(&path);

@@ -5,9 +5,9 @@
 // * `server`: the sockets, connections and limits of `serve`. Other servers call `service` directly.
 // * `service`: checks access (`host`, `site`, `auth`, `base64`) and parses the request (`route`, `query`, `negotiate`,
 //   `pprof`).
-// * `gate`: runs one job at a time, and joins equal requests.
+// * `single_flight`: runs one job at a time, and joins equal requests.
 // * `make`: does a `job`, on a separate thread.
-// * `shelf`: keeps the result until the client has read its `body`.
+// * `store`: keeps the result until the client has read its `body`.
 // * `response`: the headers of all responses; `document`: the `page`.
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,6 @@ mod base64;
 mod body;
 mod builder;
 mod document;
-mod gate;
 mod host;
 mod job;
 mod make;
@@ -29,8 +28,9 @@ mod route;
 mod server;
 mod service;
 mod settings;
-mod shelf;
+mod single_flight;
 mod site;
+mod store;
 
 use std::net::ToSocketAddrs;
 

@@ -7,8 +7,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::Body;
-use super::gate::Unmade;
-use super::shelf::Full;
+use super::single_flight::NoResponse;
+use super::store::Full;
 
 /// What a document may do in a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,13 +175,13 @@ impl Refusal {
     }
 }
 
-impl From<Unmade> for Refusal {
-    fn from(why: Unmade) -> Self {
+impl From<NoResponse> for Refusal {
+    fn from(why: NoResponse) -> Self {
         match why {
-            Unmade::Busy => {
+            NoResponse::Busy => {
                 Self::later("too many dumps or profiles are being taken: try again later")
             }
-            Unmade::Failed => Self::new(
+            NoResponse::Failed => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "it panicked: the message is where the panics of the program go",
             ),

@@ -14,38 +14,38 @@ use tower_service::Service;
 
 use super::body::Body;
 use super::document::document;
-use super::gate::{Gate, Ticket, Width};
-use super::job::{Form, Job, Order, Subject};
+use super::job::{Form, Job, JobRequest, Subject};
 use super::make::Maker;
 use super::response::{Policy, Refusal, response};
 use super::route::{Asked, Fixed, Route};
 use super::settings::{Access, Settings};
-use super::shelf::{Item, Shelf};
+use super::single_flight::{Limits, SingleFlight, Ticket};
 use super::site;
+use super::store::{ResponseStore, StoredResponse};
 use crate::host::Host;
 
 /// The limits of dumps: one at a time.
-const DUMPS: Width = Width {
-    looks: 1,
-    orders: 32,
+const DUMPS: Limits = Limits {
+    concurrent: 1,
+    waiting: 32,
 };
 
-/// The width for quick requests, so that they do not wait for slow ones.
-const BRIEF: Width = Width {
-    looks: 1,
-    orders: 32,
+/// The limits of quick requests, so that they do not wait for slow ones.
+const BRIEF: Limits = Limits {
+    concurrent: 1,
+    waiting: 32,
 };
 
 /// The limits of profiles: several at a time, because they take long. They do not delay dumps.
-const PROFILES: Width = Width {
-    looks: 4,
-    orders: 0,
+const PROFILES: Limits = Limits {
+    concurrent: 4,
+    waiting: 0,
 };
 
-/// The width for long profiles: fewer than others, so that they do not keep shorter ones out.
-const LONG_PROFILES: Width = Width {
-    looks: 2,
-    orders: 0,
+/// The limits of long profiles: fewer than others, so that they do not keep shorter ones out.
+const LONG_PROFILES: Limits = Limits {
+    concurrent: 2,
+    waiting: 0,
 };
 
 /// The longest profile that counts as short, which is the default of Go's tools.
@@ -68,10 +68,10 @@ const LONGEST_ALONE: Duration = Duration::from_secs(10);
 pub struct TasksService {
     settings: Arc<Settings>,
     executor: Executor,
-    dumps: Gate<Maker>,
-    brief: Gate<Maker>,
-    profiles: Gate<Maker>,
-    long_profiles: Gate<Maker>,
+    dumps: SingleFlight<Maker>,
+    brief: SingleFlight<Maker>,
+    profiles: SingleFlight<Maker>,
+    long_profiles: SingleFlight<Maker>,
     /// How many requests wait for profiles.
     profiled: Arc<AtomicUsize>,
     /// How many requests wait for profiles longer than [`LONGEST_ALONE`].
@@ -91,16 +91,16 @@ impl TasksService {
     pub(super) fn new(settings: Settings) -> Self {
         // A client that reads steadily has more time than one that reads nothing.
         let longest = settings.write_timeout.saturating_mul(4);
-        let shelf = Shelf::new(settings.largest_response, longest);
+        let store = ResponseStore::new(settings.largest_response, longest);
         let maker = || Maker {
             budget: settings.budget,
-            shelf: shelf.clone(),
+            store: store.clone(),
         };
         Self {
-            dumps: Gate::new("tasktrace-http", DUMPS, maker()),
-            brief: Gate::new("tasktrace-http", BRIEF, maker()),
-            profiles: Gate::new("tasktrace-http", PROFILES, maker()),
-            long_profiles: Gate::new("tasktrace-http", LONG_PROFILES, maker()),
+            dumps: SingleFlight::new("tasktrace-http", DUMPS, maker()),
+            brief: SingleFlight::new("tasktrace-http", BRIEF, maker()),
+            profiles: SingleFlight::new("tasktrace-http", PROFILES, maker()),
+            long_profiles: SingleFlight::new("tasktrace-http", LONG_PROFILES, maker()),
             profiled: Arc::default(),
             long_profiled: Arc::default(),
             settings: Arc::new(settings),
@@ -148,26 +148,26 @@ impl TasksService {
             Executor::Callers => Host::of_asker(),
             Executor::This(host) => host.clone(),
         };
-        self.order(job, host)
+        self.submit(job, host)
     }
 
-    fn order(&self, job: Job, host: Option<Host>) -> Result<Answer, Refusal> {
+    fn submit(&self, job: Job, host: Option<Host>) -> Result<Answer, Refusal> {
         let soon = self.settings.budget.saturating_add(TO_WRITE);
-        let (gate, profiled, alone) = match (job.subject, job.form) {
+        let (flight, profiled, alone) = match (job.subject, job.form) {
             (_, Form::Process) => (&self.brief, None, soon),
             (Subject::Tasks(_) | Subject::Task(..), _) => (&self.dumps, None, soon),
             (Subject::Time(length, ..), _) => {
-                let gate = match length <= LONGEST_OF_SHORT {
+                let flight = match length <= LONGEST_OF_SHORT {
                     true => &self.profiles,
                     false => &self.long_profiles,
                 };
                 let profiled = self.profile(length).ok_or_else(Refusal::profiles)?;
                 let alone = soon.saturating_add(length.min(LONGEST_ALONE));
-                (gate, Some(profiled), alone)
+                (flight, Some(profiled), alone)
             }
         };
         Ok(Answer::Ticket {
-            ticket: gate.order(Order { job, host }),
+            ticket: flight.request(JobRequest { job, host }),
             form: job.form,
             alone,
             _profiled: profiled,
@@ -294,7 +294,7 @@ enum Answer {
     /// The response, or `None` once it was returned.
     Ready(Option<Response<Body>>),
     Ticket {
-        ticket: Ticket<Result<Arc<Item>, Refusal>>,
+        ticket: Ticket<Result<Arc<StoredResponse>, Refusal>>,
         form: Form,
         /// As [`ResponseFuture::alone`].
         alone: Duration,

@@ -1,7 +1,7 @@
-//! What has been made for clients and not been fetched yet: bounded in size and in time.
+//! Stores responses until clients have read them, bounded in size and in time.
 //!
-//! A client may be as slow as it likes. What it does not fetch is thrown away after a while, and all
-//! that is here together has a limit: see [`Full`].
+//! A client may read slowly. A response that it does not read is discarded after a while. All responses together have a
+//! limit: see [`Full`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,82 +13,81 @@ use std::time::{Duration, Instant};
 use crate::os;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
 
-/// So much is handed out at a time. It is a copy, so what is in a connection's buffers does not keep
-/// the whole.
+/// The size of a chunk. A chunk is a copy, so the buffers of a connection do not keep the whole response alive.
 const CHUNK: usize = 64 << 10;
 
-/// The memory of what is larger is given back to the system.
+/// The memory of larger responses is returned to the system.
 const LARGE: usize = 4 << 20;
 
-/// Where it is kept.
+/// The stored responses. Clones share them.
 #[derive(Clone)]
-pub(super) struct Shelf(Arc<Inner>);
+pub(super) struct ResponseStore(Arc<Inner>);
 
 struct Inner {
-    /// How many bytes one may have.
+    /// The largest size of one response, in bytes.
     largest: usize,
-    /// How many bytes all may have.
+    /// The largest size of all responses together, in bytes.
     most: usize,
-    /// For how long one is kept.
+    /// The longest time that a response is stored.
     longest: Duration,
     used: AtomicUsize,
     items: Mutex<Items>,
-    /// Something has gone.
-    gone: Condvar,
+    /// Notified when a response is dropped.
+    removed: Condvar,
 }
 
 #[derive(Default)]
 struct Items {
-    /// In the order of their times.
-    queue: VecDeque<(Instant, Weak<Item>)>,
-    /// Whether there is a thread that throws them away.
-    has_keeper: bool,
-    /// A large response was kept since the keeper has begun.
+    /// The responses, with the times at which they expire, in that order.
+    queue: VecDeque<(Instant, Weak<StoredResponse>)>,
+    /// `true` while a thread removes expired responses.
+    has_cleaner: bool,
+    /// `true` if a large response was stored since the cleaner has begun.
     has_large: bool,
 }
 
-/// A response that is kept for as long as a client may fetch it.
-pub(super) struct Item {
-    /// `None` once it was thrown away.
+/// A response that is stored for as long as a client may read it.
+pub(super) struct StoredResponse {
+    /// The body, or `None` once it was discarded.
     bytes: Mutex<Option<Vec<u8>>>,
     length: usize,
-    shelf: Arc<Inner>,
+    store: Arc<Inner>,
 }
 
-/// There is no room for it.
+/// The reason why a response cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// It is larger than one may be.
+    /// It is larger than one response may be.
     TooLarge { largest: usize },
-    /// There is too much of others.
+    /// The other responses take too much room.
     Crowded,
 }
 
-impl Shelf {
+impl ResponseStore {
     pub(super) fn new(largest: usize, longest: Duration) -> Self {
         Self(Arc::new(Inner {
             largest,
-            // One that is being fetched slowly leaves room for another.
+            // A response that is read slowly leaves room for another.
             most: largest.saturating_mul(2),
             longest,
             used: AtomicUsize::new(0),
             items: Mutex::default(),
-            gone: Condvar::new(),
+            removed: Condvar::new(),
         }))
     }
 
-    /// Keeps what is written.
+    /// Stores what `write` writes.
     ///
     /// # Errors
     ///
-    /// Why it cannot be kept, or what was the matter with the writing of it.
+    /// Returns [`Full`] if there is no room, and the error of `write`.
     pub(super) fn keep(
         &self,
         write: impl FnOnce(&mut Writer) -> io::Result<()>,
-    ) -> Result<Result<Arc<Item>, Full>, io::Error> {
+    ) -> Result<Result<Arc<StoredResponse>, Full>, io::Error> {
         let mut writer = Writer {
             bytes: Vec::new(),
-            shelf: Arc::clone(&self.0),
+            store: Arc::clone(&self.0),
             full: None,
         };
         let written = write(&mut writer);
@@ -98,20 +97,20 @@ impl Shelf {
         written?;
         let mut bytes = mem::take(&mut writer.bytes);
         bytes.shrink_to_fit();
-        let item = Arc::new(Item {
+        let item = Arc::new(StoredResponse {
             length: bytes.len(),
             bytes: Mutex::new(Some(bytes)),
-            shelf: Arc::clone(&self.0),
+            store: Arc::clone(&self.0),
         });
-        // What is small does no harm.
+        // Small responses need no cleaner.
         if item.length > CHUNK {
             self.watch(&item);
         }
         Ok(Ok(item))
     }
 
-    /// Sees to it that it does not stay for ever.
-    fn watch(&self, item: &Arc<Item>) {
+    /// Registers a response for expiry, and starts the cleaner if there is none.
+    fn watch(&self, item: &Arc<StoredResponse>) {
         let end = os::deadline(self.0.longest);
         let weak = Arc::downgrade(item);
         // Nothing is allocated or freed while it is locked.
@@ -130,21 +129,21 @@ impl Shelf {
         }
         items.queue.push_back((end, weak));
         items.has_large |= item.length >= LARGE;
-        if mem::replace(&mut items.has_keeper, true) {
+        if mem::replace(&mut items.has_cleaner, true) {
             return;
         }
         drop(items);
         let spawned = os::thread::spawn("tasktrace-shelf", {
-            let shelf = Arc::clone(&self.0);
+            let store = Arc::clone(&self.0);
             move || {
-                if shelf.tidy() {
+                if store.remove_expired() {
                     os::memory::give_back();
                 }
             }
         });
         if spawned.is_err() {
-            // The next one will have more luck.
-            self.0.items().has_keeper = false;
+            // The next response tries again.
+            self.0.items().has_cleaner = false;
         }
     }
 }
@@ -155,41 +154,42 @@ impl Inner {
         items.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Throws away what is too old, until there is nothing left. Returns `true` if some of it was large.
-    fn tidy(&self) -> bool {
+    /// Discards expired responses until none is left. Returns `true` if some response was large.
+    fn remove_expired(&self) -> bool {
         let mut items = self.items();
         loop {
             let now = Instant::now();
-            let is_over =
-                |(end, item): &(Instant, Weak<Item>)| *end <= now || item.strong_count() == 0;
+            let is_over = |(end, item): &(Instant, Weak<StoredResponse>)| {
+                *end <= now || item.strong_count() == 0
+            };
             if let Some(at) = items.queue.iter().position(is_over) {
                 let over = items.queue.remove(at);
                 drop(items);
                 if let Some(item) = over.and_then(|(_, item)| item.upgrade()) {
-                    item.throw_away();
+                    item.discard();
                 }
                 items = self.items();
                 continue;
             }
             let Some((end, _)) = items.queue.front() else {
-                items.has_keeper = false;
+                items.has_cleaner = false;
                 return mem::take(&mut items.has_large);
             };
             let wait = end.saturating_duration_since(now);
-            let waited = self.gone.wait_timeout(items, wait);
+            let waited = self.removed.wait_timeout(items, wait);
             items = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 }
 
-impl Item {
+impl StoredResponse {
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// What comes next from there. `None` if it has been thrown away.
+    /// Returns the chunk that begins at `from`, or `None` if the response was discarded.
     pub(super) fn chunk(&self, from: usize) -> Option<Box<[u8]>> {
-        // Room is made before it is locked.
+        // Allocated before the lock is taken.
         let mut chunk = Vec::with_capacity(self.length.saturating_sub(from).min(CHUNK));
         {
             let bytes = self.bytes();
@@ -199,10 +199,10 @@ impl Item {
         Some(chunk.into())
     }
 
-    fn throw_away(&self) {
+    fn discard(&self) {
         let bytes = self.bytes().take();
         if let Some(bytes) = bytes {
-            self.shelf.used.fetch_sub(bytes.len(), Ordering::Relaxed);
+            self.store.used.fetch_sub(bytes.len(), Ordering::Relaxed);
         }
     }
 
@@ -212,19 +212,19 @@ impl Item {
     }
 }
 
-impl Drop for Item {
+impl Drop for StoredResponse {
     fn drop(&mut self) {
-        self.throw_away();
-        // Without the lock, which whoever drops it may have. A keeper who misses this waits for a
-        // while longer.
-        self.shelf.gone.notify_one();
+        self.discard();
+        // Notified without the lock, which the thread that drops the response may hold. A cleaner that misses the
+        // notification waits for a while longer.
+        self.store.removed.notify_one();
     }
 }
 
-/// Counts what is written.
+/// Collects a response, and counts its bytes.
 pub(super) struct Writer {
     bytes: Vec<u8>,
-    shelf: Arc<Inner>,
+    store: Arc<Inner>,
     full: Option<Full>,
 }
 
@@ -235,7 +235,7 @@ impl Writer {
             most,
             used,
             ..
-        } = &*self.shelf;
+        } = &*self.store;
         if more > largest - self.bytes.len() {
             return Err(Full::TooLarge { largest: *largest });
         }
@@ -265,7 +265,7 @@ impl io::Write for Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         let written = self.bytes.len();
-        self.shelf.used.fetch_sub(written, Ordering::Relaxed);
+        self.store.used.fetch_sub(written, Ordering::Relaxed);
     }
 }
 
@@ -278,39 +278,39 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn keep(shelf: &Shelf, length: usize) -> Result<Arc<Item>, Full> {
-        shelf
+    fn keep(store: &ResponseStore, length: usize) -> Result<Arc<StoredResponse>, Full> {
+        store
             .keep(|out| out.write_all(&vec![b'x'; length]))
             .unwrap()
     }
 
-    fn used(shelf: &Shelf) -> usize {
-        shelf.0.used.load(Ordering::Relaxed)
+    fn used(store: &ResponseStore) -> usize {
+        store.0.used.load(Ordering::Relaxed)
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let shelf = Shelf::new(100, LONG);
+    fn stored_responses_are_bounded() {
+        let store = ResponseStore::new(100, LONG);
         assert_eq!(
-            keep(&shelf, 101).err(),
+            keep(&store, 101).err(),
             Some(Full::TooLarge { largest: 100 })
         );
-        assert_eq!(used(&shelf), 0);
-        let first = keep(&shelf, 100).ok().unwrap();
-        let second = keep(&shelf, 90).ok().unwrap();
-        assert_eq!(keep(&shelf, 11).err(), Some(Full::Crowded));
-        assert_eq!(used(&shelf), 190);
+        assert_eq!(used(&store), 0);
+        let first = keep(&store, 100).ok().unwrap();
+        let second = keep(&store, 90).ok().unwrap();
+        assert_eq!(keep(&store, 11).err(), Some(Full::Crowded));
+        assert_eq!(used(&store), 190);
         drop(first);
-        let third = keep(&shelf, 11).ok().unwrap();
-        assert_eq!(used(&shelf), 101);
+        let third = keep(&store, 11).ok().unwrap();
+        assert_eq!(used(&store), 101);
         drop((second, third));
-        assert_eq!(used(&shelf), 0);
+        assert_eq!(used(&store), 0);
     }
 
     #[test]
-    fn it_comes_in_chunks() {
-        let shelf = Shelf::new(1 << 20, LONG);
-        let item = keep(&shelf, CHUNK + 1).ok().unwrap();
+    fn a_response_is_read_in_chunks() {
+        let store = ResponseStore::new(1 << 20, LONG);
+        let item = keep(&store, CHUNK + 1).ok().unwrap();
         assert_eq!(item.len(), CHUNK + 1);
         assert_eq!(item.chunk(0).unwrap().len(), CHUNK);
         assert_eq!(&*item.chunk(CHUNK).unwrap(), b"x");
@@ -318,29 +318,29 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_fetches_is_thrown_away() {
-        let shelf = Shelf::new(1 << 20, Duration::ZERO);
-        let item = keep(&shelf, CHUNK + 1).ok().unwrap();
+    fn an_unread_response_is_discarded() {
+        let store = ResponseStore::new(1 << 20, Duration::ZERO);
+        let item = keep(&store, CHUNK + 1).ok().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         while item.chunk(0).is_some() {
             assert!(Instant::now() < deadline, "it is still there");
             thread::yield_now();
         }
-        assert_eq!(used(&shelf), 0);
+        assert_eq!(used(&store), 0);
         drop(item);
-        assert_eq!(used(&shelf), 0);
+        assert_eq!(used(&store), 0);
     }
 
     #[test]
-    fn the_keeper_goes_when_all_is_gone() {
-        let shelf = Shelf::new(1 << 20, LONG);
-        let item = keep(&shelf, CHUNK + 1).ok().unwrap();
-        assert!(shelf.0.items().has_keeper);
+    fn the_cleaner_ends_when_no_response_is_left() {
+        let store = ResponseStore::new(1 << 20, LONG);
+        let item = keep(&store, CHUNK + 1).ok().unwrap();
+        assert!(store.0.items().has_cleaner);
         drop(item);
         let deadline = Instant::now() + Duration::from_secs(30);
-        while shelf.0.items().has_keeper {
+        while store.0.items().has_cleaner {
             // It may have missed it.
-            shelf.0.gone.notify_one();
+            store.0.removed.notify_one();
             assert!(Instant::now() < deadline, "it is still there");
             thread::yield_now();
         }
