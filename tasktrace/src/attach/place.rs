@@ -28,50 +28,50 @@ use crate::os::{env, process};
 pub use crate::os::process::{Alive, alive, user};
 pub use crate::os::socket::Listener;
 
-/// For how long another process may have the lock, which it needs for some microseconds: it may have
-/// been stopped just then.
+/// The longest time to wait for the lock. Another process needs it for some microseconds, but may have been stopped
+/// while it held the lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait between two tries.
+/// The time between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest name of a socket.
 #[cfg(feature = "attach")]
 const LONGEST_NAME: usize = "/4294967295.sock".len();
 
-/// A directory of sockets, which has been checked.
+/// A checked directory of sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
-    /// Whose it is.
+    /// The owner of the directory.
     user: u32,
 }
 
 /// Why a directory is not used.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Unfit {
-    /// It is none, or a symbolic link to one.
+pub enum Unsuitable {
+    /// The path is not a directory, or is a symbolic link.
     NoDirectory(PathBuf),
-    /// It belongs to somebody else.
+    /// The directory belongs to another user.
     Foreign {
         /// The directory.
         path: PathBuf,
         /// The number of the user.
         owner: u32,
     },
-    /// Others have rights to it.
+    /// The directory gives rights to others.
     Open {
         /// The directory.
         path: PathBuf,
         /// The rights.
         mode: u32,
     },
-    /// The system does not say, or let us make one.
+    /// The system refused to inspect or to make the directory.
     Refused(PathBuf, io::Error),
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for Unsuitable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoDirectory(path) => write!(
@@ -102,43 +102,43 @@ impl Place {
     ///
     /// If it is not safe to use.
     #[cfg(feature = "attach")]
-    pub(super) fn ours() -> Result<Self, Unfit> {
+    pub(super) fn ours() -> Result<Self, Unsuitable> {
         let user = process::user();
         let bases = bases(user);
         let fit = bases.iter().find(|base| base.is_fit(user));
         let Some(base) = fit.or(bases.last()) else {
             let error = io::ErrorKind::NotFound.into();
-            return Err(Unfit::Refused(env::temporary_directory(), error));
+            return Err(Unsuitable::Refused(env::temporary_directory(), error));
         };
         let path = base.directory();
         match socket::create_directory(&path) {
             Ok(()) => Self::check(path, user),
-            Err(error) => Err(Unfit::Refused(path, error)),
+            Err(error) => Err(Unsuitable::Refused(path, error)),
         }
     }
 
     /// Where a user's processes may have their sockets: those directories that there are.
-    pub fn all_of(user: u32) -> Vec<Result<Self, Unfit>> {
+    pub fn all_of(user: u32) -> Vec<Result<Self, Unsuitable>> {
         let paths = bases(user).into_iter().map(|base| base.directory());
         let there = paths.filter(|path| fs::symlink_metadata(path).is_ok());
         there.map(|path| Self::check(path, user)).collect()
     }
 
-    fn check(path: PathBuf, user: u32) -> Result<Self, Unfit> {
+    fn check(path: PathBuf, user: u32) -> Result<Self, Unsuitable> {
         let found = match socket::directory(&path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(Unfit::NoDirectory(path));
+                return Err(Unsuitable::NoDirectory(path));
             }
-            Err(error) => return Err(Unfit::Refused(path, error)),
+            Err(error) => return Err(Unsuitable::Refused(path, error)),
         };
         if found.owner != user {
             let owner = found.owner;
-            return Err(Unfit::Foreign { path, owner });
+            return Err(Unsuitable::Foreign { path, owner });
         }
         if found.mode & 0o077 != 0 {
             let mode = found.mode;
-            return Err(Unfit::Open { path, mode });
+            return Err(Unsuitable::Open { path, mode });
         }
         Ok(Self { path, user })
     }
@@ -326,17 +326,17 @@ mod tests {
 
     #[test]
     fn directories_that_are_not_used() {
-        let directory = Temporary::new("unfit");
+        let directory = Temporary::new("unsuitable");
         let user = process::user();
         let path = directory.0.clone();
         assert!(Place::check(path.clone(), user).is_ok());
 
         let foreign = Place::check(path.clone(), user + 1);
-        assert!(matches!(foreign, Err(Unfit::Foreign { owner, .. }) if owner == user));
+        assert!(matches!(foreign, Err(Unsuitable::Foreign { owner, .. }) if owner == user));
         for mode in [0o750, 0o705, 0o770, 0o1777] {
             chmod(&path, mode);
             let open = Place::check(path.clone(), user);
-            assert!(matches!(open, Err(Unfit::Open { mode: it, .. }) if it == mode));
+            assert!(matches!(open, Err(Unsuitable::Open { mode: it, .. }) if it == mode));
         }
         chmod(&path, 0o700);
 
@@ -344,10 +344,10 @@ mod tests {
         symlink(&path, &link).expect("it can be created");
         assert!(matches!(
             Place::check(link, user),
-            Err(Unfit::NoDirectory(_))
+            Err(Unsuitable::NoDirectory(_))
         ));
         let missing = Place::check(path.join("missing"), user);
-        assert!(matches!(missing, Err(Unfit::Refused(..))));
+        assert!(matches!(missing, Err(Unsuitable::Refused(..))));
     }
 
     #[test]

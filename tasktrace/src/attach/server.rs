@@ -1,4 +1,4 @@
-//! Who is answered: the server of HTTP does that, on a thread and a runtime of its own.
+//! Serves HTTP on the Unix socket, on a thread and a runtime of its own.
 
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
@@ -9,32 +9,32 @@ use super::place::user;
 use crate::http::{self, Access, Listen, Running, Stream};
 use crate::os::peer;
 
-/// Answers whoever connects, until it is dropped.
+/// Starts the server, which stops when the returned value is dropped.
 ///
 /// # Errors
 ///
-/// If the system refuses the thread, or its runtime.
+/// Returns an error if the system refuses the thread or its runtime.
 pub(super) fn start(listener: StdListener) -> io::Result<Running> {
-    // Of those who come in, the system has said who they are.
+    // The listener has checked the user of each client.
     let service = http::service().with_access(Access::Local);
     Running::start("tasktrace-unix", service.of_this_runtime(), || {
-        UnixListener::from_std(listener).map(Door)
+        UnixListener::from_std(listener).map(CheckedListener)
     })
 }
 
-/// Where they come in.
-struct Door(UnixListener);
+/// A listener that accepts connections of the same user and of root only.
+struct CheckedListener(UnixListener);
 
-impl Listen for Door {
+impl Listen for CheckedListener {
     type Stream = UnixStream;
 
     async fn accept(&mut self) -> io::Result<UnixStream> {
         loop {
             let (stream, _) = self.0.accept().await?;
-            if is_welcome(&stream) {
+            if is_allowed(&stream) {
                 return Ok(stream);
             }
-            // Closed without a word.
+            // Other clients are disconnected without an answer.
         }
     }
 }
@@ -45,9 +45,8 @@ impl Stream for UnixStream {
     }
 }
 
-/// Whether it is the same user, or root, at the other end. It is the system that says so, and of the
-/// moment when they connected.
-fn is_welcome(stream: &UnixStream) -> bool {
+/// Returns `true` if the client is the same user or root. The system recorded its user when it connected.
+fn is_allowed(stream: &UnixStream) -> bool {
     let peer = stream.peer_cred().map(|peer| peer.uid());
     peer.is_ok_and(|peer| peer == user() || peer == 0)
 }

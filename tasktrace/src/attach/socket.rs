@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use super::AttachError;
-use super::place::{Alive, Listener, Place, Unfit, alive};
+use super::place::{Alive, Listener, Place, Unsuitable, alive};
 
 /// Who may do what: the owner may connect.
 const MODE: u32 = 0o600;
@@ -48,11 +48,11 @@ pub(super) fn listen() -> Result<(UnixListener, PathBuf), AttachError> {
     Ok((listener, path))
 }
 
-impl From<Unfit> for AttachError {
-    fn from(unfit: Unfit) -> Self {
-        match unfit {
-            Unfit::Refused(path, error) => Self::Io(path, error),
-            unfit => Self::UnsafeDirectory(unfit.to_string()),
+impl From<Unsuitable> for AttachError {
+    fn from(unsuitable: Unsuitable) -> Self {
+        match unsuitable {
+            Unsuitable::Refused(path, error) => Self::Io(path, error),
+            unsuitable => Self::UnsafeDirectory(unsuitable.to_string()),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! * [`take`]: takes a dump; [`ask`]: asks the tasks; [`look`]: reads tasks without asking them.
 //! * [`task`]: the data of one task; [`untraced`]: counts the tasks that are not traced.
 //! * [`ended`]: tasks that panicked or were dropped.
-//! * [`standing`]: the kind of a task's state.
+//! * [`state_kind`]: the kind of a task's state.
 //! * [`forest`]: who awaits whom.
 //! * [`hang`]: a test that does not end.
 //! * [`stall`]: a task that makes no progress.
@@ -16,7 +16,7 @@ mod forest;
 mod hang;
 mod look;
 mod stall;
-mod standing;
+mod state_kind;
 mod take;
 mod task;
 mod turns;
@@ -29,7 +29,7 @@ pub use forest::Forest;
 pub(crate) use hang::{Hang, Stage, Why};
 pub(crate) use stall::StalledFunction;
 pub use stall::{Stall, StallPhase, StallReport};
-pub(crate) use standing::Standing;
+pub(crate) use state_kind::StateKind;
 pub(crate) use take::dump_of;
 pub(crate) use take::{asked, snapshot_of};
 pub use take::{dump, dump_blocking, snapshot};

@@ -1,18 +1,18 @@
-//! What the operating system is asked for: signals, threads, files, standard error.
+//! All requests to the operating system: signals, threads, files, standard error.
 //!
-//! * [`signal`]: what signals there are, and what is done with them.
-//! * [`relay`]: telling a thread of them.
-//! * [`fork`]: what is called when the process forks.
-//! * [`signal_stack`]: where handlers have room.
-//! * [`stack`]: the room that a thread has left.
-//! * [`mod@env`]: variables, unless they are another user's.
+//! * [`signal`]: the numbers, names and actions of signals.
+//! * [`self_pipe`]: delivers signals to a thread.
+//! * [`fork`]: the handlers around `fork`.
+//! * [`signal_stack`]: the alternate stack of signal handlers.
+//! * [`stack`]: the room left on the stack of a thread.
+//! * [`mod@env`]: environment variables, unless another user set them.
 //! * [`program`]: the file of this program.
-//! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: what else.
-//! * `age`, `memory`: how long this process has been running, and what it holds (feature `http`).
-//! * `peer`: who is at the other end of a connection (feature `http`).
-//! * `process`, `socket`: who is there to be connected to (features `attach` and `cli`).
+//! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
+//! * `age`, `memory`: the age and the memory of this process (feature `http`).
+//! * `peer`: the state of the other end of a connection (feature `http`).
+//! * `process`, `socket`: other processes and their sockets (features `attach` and `cli`).
 //!
-//! Where it has no such thing, the functions say so; nobody outside of here asks which system it is.
+//! If the system lacks something, the functions return that. No code outside this module checks the system.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -32,8 +32,8 @@ pub(crate) mod peer;
 #[cfg(all(unix, any(feature = "attach", feature = "cli")))]
 pub(crate) mod process;
 pub(crate) mod program;
-#[cfg_attr(not(unix), path = "no_relay.rs")]
-pub(crate) mod relay;
+#[cfg_attr(not(unix), path = "no_self_pipe.rs")]
+pub(crate) mod self_pipe;
 #[cfg_attr(not(unix), path = "no_signal.rs")]
 pub(crate) mod signal;
 #[cfg_attr(
@@ -54,24 +54,24 @@ pub(crate) mod thread;
 /// Longer than any process runs.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// The moment at which a time is over that begins now. A time that is too long to be told is over in ten
+/// Returns the moment at which a time that begins now is over. A time that is too long for [`Instant`] is over in ten
 /// years.
 pub(crate) fn deadline(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now + FOREVER)
 }
 
-/// Why a signal cannot be heard.
+/// The reason why a signal cannot be delivered to a thread.
 #[derive(Debug)]
 #[cfg_attr(not(unix), allow(dead_code, reason = "there is one reason"))]
-pub(crate) enum Deaf {
-    /// There are no signals.
+pub(crate) enum SignalError {
+    /// The system has no signals.
     #[cfg_attr(unix, allow(dead_code, reason = "there are"))]
     Unsupported,
-    /// There is no such signal, or it cannot be handled, or not so that the program goes on.
+    /// There is no such signal, it cannot be handled, or the program could not continue after it.
     CannotBeHandled,
-    /// It is ignored, which whoever started the program may have asked for.
+    /// The process ignores the signal, which its parent may have set.
     Ignored,
-    /// The system refuses it.
+    /// The system refused the handler.
     Refused(io::Error),
 }

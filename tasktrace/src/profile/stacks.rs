@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::tally::Group;
-use crate::dump::Standing;
+use crate::dump::StateKind;
 use crate::trace::{Frame, LineIs, Tree, Wait, all, anonymous};
 
 /// Tasks of the same name that were seen in the same state with the same frames.
 #[derive(Debug)]
 pub(crate) struct Stack {
     pub(crate) name: Cow<'static, str>,
-    pub(crate) standing: Standing,
+    pub(crate) state_kind: StateKind,
     /// Without labels and times.
     pub(crate) tree: Tree,
     /// How often one was seen.
@@ -36,13 +36,13 @@ type Shape = Vec<(
 /// The stacks, those first where most time was waited.
 pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
     let mut stacks: Vec<Stack> = Vec::new();
-    let mut index: HashMap<(Cow<'static, str>, Standing, Shape), usize> = HashMap::new();
+    let mut index: HashMap<(Cow<'static, str>, StateKind, Shape), usize> = HashMap::new();
     for group in groups {
         let tidy = group.trace.tidy();
         let frames = anonymous(&tidy.frames);
         let name = group.name.clone();
         let next = stacks.len();
-        let at = index.entry((name, group.standing, shape(&frames)));
+        let at = index.entry((name, group.state_kind, shape(&frames)));
         match stacks.get_mut(*at.or_insert(next)) {
             Some(stack) => {
                 stack.seen += group.seen;
@@ -51,7 +51,7 @@ pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
             }
             None => stacks.push(Stack {
                 name: group.name.clone(),
-                standing: group.standing,
+                state_kind: group.state_kind,
                 tree: Tree {
                     frames,
                     notes: tidy.notes.clone(),
@@ -64,7 +64,7 @@ pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
     }
     stacks.sort_by(|one, other| {
         let order = |stack: &Stack| (stack.waited, stack.time, stack.seen);
-        let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
+        let by_name = || (&one.name, one.state_kind).cmp(&(&other.name, other.state_kind));
         order(other).cmp(&order(one)).then_with(by_name)
     });
     stacks
@@ -93,7 +93,7 @@ mod tests {
     fn group(name: &str, frames: Vec<Frame>, millis: u64) -> Group {
         Group {
             name: name.to_owned().into(),
-            standing: Standing::Suspended,
+            state_kind: StateKind::Suspended,
             trace: Trace::sample(frames),
             members: None,
             seen: 1,

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use crate::capture::RawTrace;
-use crate::dump::{Dump, Standing};
+use crate::dump::{Dump, StateKind};
 use crate::task::TaskId;
 use crate::trace::{Kind, Trace};
 
@@ -21,7 +21,7 @@ pub(super) const MOST: usize = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) name: Cow<'static, str>,
-    pub(super) standing: Standing,
+    pub(super) state_kind: StateKind,
     /// Of the first of them.
     pub(super) trace: Trace,
     /// The tasks that were seen, unless they are many.
@@ -32,7 +32,7 @@ pub(super) struct Group {
     pub(super) time: Duration,
 }
 
-type Key = (Cow<'static, str>, Standing, Kind);
+type Key = (Cow<'static, str>, StateKind, Kind);
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -82,18 +82,18 @@ impl Tally {
         let stands_for = interval.as_nanos() * all as u128 / picked.max(1) as u128;
         let time = Duration::from_nanos(stands_for.try_into().unwrap_or(u64::MAX));
         for task in dump {
-            let standing = Standing::of(task.state());
-            let key = (task.name.clone(), standing, task.trace().kind());
+            let state_kind = StateKind::of(task.state());
+            let key = (task.name.clone(), state_kind, task.trace().kind());
             let has_room = self.groups.len() < most;
             let group = match self.groups.entry(key) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) if has_room => {
                     let name = entry.key().0.clone();
-                    entry.insert(Group::new(name, standing, task.trace().clone()))
+                    entry.insert(Group::new(name, state_kind, task.trace().clone()))
                 }
                 Entry::Vacant(_) => self.others.get_or_insert_with(|| {
                     let name = "(stacks that are too many to be told apart)".into();
-                    Group::new(name, Standing::Suspended, Trace::new(RawTrace::default()))
+                    Group::new(name, StateKind::Suspended, Trace::new(RawTrace::default()))
                 }),
             };
             group.note(task.id());
@@ -111,7 +111,7 @@ impl Tally {
         }
         groups.sort_by(|one, other| {
             let order = |group: &Group| (group.waited(), group.time, group.seen);
-            let by_name = || (&one.name, one.standing).cmp(&(&other.name, other.standing));
+            let by_name = || (&one.name, one.state_kind).cmp(&(&other.name, other.state_kind));
             order(other).cmp(&order(one)).then_with(by_name)
         });
         groups
@@ -146,10 +146,10 @@ impl Group {
         most.unwrap_or(Duration::MAX)
     }
 
-    fn new(name: Cow<'static, str>, standing: Standing, trace: Trace) -> Self {
+    fn new(name: Cow<'static, str>, state_kind: StateKind, trace: Trace) -> Self {
         Self {
             name,
-            standing,
+            state_kind,
             trace,
             members: Some(Vec::new()),
             seen: 0,
@@ -159,7 +159,7 @@ impl Group {
 
     /// For how long they have waited, all together.
     pub(super) fn waited(&self) -> Duration {
-        match self.standing.waits() {
+        match self.state_kind.waits() {
             true => self.time,
             false => Duration::ZERO,
         }
@@ -181,10 +181,10 @@ mod tests {
         tally.finish()
     }
 
-    fn told(groups: &[Group]) -> Vec<(&str, Standing, u64, f64)> {
+    fn told(groups: &[Group]) -> Vec<(&str, StateKind, u64, f64)> {
         let groups = groups.iter();
         groups
-            .map(|it| (&*it.name, it.standing, it.seen, it.waited().as_secs_f64()))
+            .map(|it| (&*it.name, it.state_kind, it.seen, it.waited().as_secs_f64()))
             .collect()
     }
 
@@ -198,7 +198,7 @@ mod tests {
             (waiting(0.5), 1.0),
         ];
         let groups = tally(&samples, MOST);
-        assert_eq!(told(&groups), [("app::a", Standing::Suspended, 3, 4.0)]);
+        assert_eq!(told(&groups), [("app::a", StateKind::Suspended, 3, 4.0)]);
     }
 
     #[test]
@@ -212,10 +212,10 @@ mod tests {
         ];
         let groups = tally(&[(all, 1.0)], MOST);
         let expected = [
-            ("app::a", Standing::Suspended, 2, 2.0),
-            ("app::a", Standing::NeverPolled, 1, 1.0),
-            ("app::b", Standing::Suspended, 1, 1.0),
-            ("app::a", Standing::Running, 1, 0.0),
+            ("app::a", StateKind::Suspended, 2, 2.0),
+            ("app::a", StateKind::NeverPolled, 1, 1.0),
+            ("app::b", StateKind::Suspended, 1, 1.0),
+            ("app::a", StateKind::Running, 1, 0.0),
         ];
         assert_eq!(told(&groups), expected);
     }
@@ -229,8 +229,8 @@ mod tests {
         assert_eq!((tally.present, tally.looks, tally.most_tasks), (12, 4, 10));
         let groups = tally.finish();
         let expected = [
-            ("app::a", Standing::Suspended, 2, 6.0),
-            ("app::b", Standing::Running, 2, 0.0),
+            ("app::a", StateKind::Suspended, 2, 6.0),
+            ("app::b", StateKind::Running, 2, 0.0),
         ];
         assert_eq!(told(&groups), expected);
         assert_eq!(groups[1].time, secs(6.0));
@@ -265,7 +265,7 @@ mod tests {
         }
         assert_eq!((tally.present, tally.looks, tally.most_tasks), (3, 3, 1));
         let groups = tally.finish();
-        assert_eq!(told(&groups), [("app::a", Standing::Suspended, 3, 3.0)]);
+        assert_eq!(told(&groups), [("app::a", StateKind::Suspended, 3, 3.0)]);
     }
 
     #[test]
@@ -279,8 +279,8 @@ mod tests {
         }
         let groups = tally.finish();
         let expected = [
-            ("app::2", Standing::Suspended, 2, 20.0),
-            ("app::1", Standing::Suspended, 4, 6.0),
+            ("app::2", StateKind::Suspended, 2, 20.0),
+            ("app::1", StateKind::Suspended, 4, 6.0),
         ];
         assert_eq!(told(&groups), expected);
     }

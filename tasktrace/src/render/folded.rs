@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::weigh::{LEFT_OUT, Scales, Seen, Way, tasks};
 use super::weight::Weight;
-use crate::dump::{Dump, Standing};
+use crate::dump::{Dump, StateKind};
 use crate::escape::is_plain;
 use crate::sync::is_unwanted;
 use crate::trace::{Frame, Trace, Wait};
@@ -134,7 +134,7 @@ fn stack(seen: &Seen<'_>, way: &Way<'_>) -> String {
         push(&mut stack, seen.name);
     }
     let wait = way.frames.last().and_then(|leaf| leaf.wait());
-    if let Some(remark) = remark(seen.standing, wait) {
+    if let Some(remark) = remark(seen.state_kind, wait) {
         push(&mut stack, remark);
     }
     stack
@@ -149,17 +149,17 @@ pub(super) fn function(frame: &Frame) -> &str {
 }
 
 /// What there is to say of a leaf, but that it waits.
-fn remark(standing: Standing, wait: Option<Wait>) -> Option<&'static str> {
-    match (standing, wait) {
-        (Standing::NeverPolled, _) => Some("[not polled yet]"),
-        (Standing::Running, _) => Some("[running]"),
-        (Standing::Finished, _) => Some("[finished]"),
-        (Standing::Woken, _) => Some("[woken, not polled since]"),
-        (Standing::Suspended, Some(Wait::NoWaker)) => Some("[no waker registered]"),
-        (Standing::Suspended, Some(Wait::NotPolled)) => Some("[held, but not polled]"),
-        (Standing::Suspended, Some(Wait::Yielded)) => Some("[woken again at once]"),
-        (Standing::Suspended, Some(Wait::OutOfBudget)) => Some("[coop budget exhausted]"),
-        (Standing::Suspended, Some(Wait::Registered | Wait::Suspended | Wait::Running) | None) => {
+fn remark(state_kind: StateKind, wait: Option<Wait>) -> Option<&'static str> {
+    match (state_kind, wait) {
+        (StateKind::NeverPolled, _) => Some("[not polled yet]"),
+        (StateKind::Running, _) => Some("[running]"),
+        (StateKind::Finished, _) => Some("[finished]"),
+        (StateKind::Woken, _) => Some("[woken, not polled since]"),
+        (StateKind::Suspended, Some(Wait::NoWaker)) => Some("[no waker registered]"),
+        (StateKind::Suspended, Some(Wait::NotPolled)) => Some("[held, but not polled]"),
+        (StateKind::Suspended, Some(Wait::Yielded)) => Some("[woken again at once]"),
+        (StateKind::Suspended, Some(Wait::OutOfBudget)) => Some("[coop budget exhausted]"),
+        (StateKind::Suspended, Some(Wait::Registered | Wait::Suspended | Wait::Running) | None) => {
             None
         }
     }
@@ -214,7 +214,7 @@ impl<'a> Seen<'a> {
             name: "",
             label: None,
             task: None,
-            standing: Standing::Suspended,
+            state_kind: StateKind::Suspended,
             tree: trace.tidy(),
             count: 1,
             waited: Duration::ZERO,

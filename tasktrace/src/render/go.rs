@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::weigh::{Scales, Seen, Way, tasks};
-use crate::dump::{Dump, Standing, TaskDump};
+use crate::dump::{Dump, StateKind, TaskDump};
 use crate::escape::Escaped;
 use crate::symbol::Paths;
 use crate::trace::Frame;
@@ -28,8 +28,8 @@ impl GoProfile {
     pub(super) fn has(self, seen: &Seen<'_>) -> bool {
         match self {
             Self::Goroutine => true,
-            Self::Block => seen.standing.waits(),
-            Self::Mutex => seen.standing.waits() && waits_for_lock(seen),
+            Self::Block => seen.state_kind.waits(),
+            Self::Mutex => seen.state_kind.waits() && waits_for_lock(seen),
         }
     }
 }
@@ -211,11 +211,11 @@ fn stack(
 
 /// What a task does there, in a few words.
 fn doing<'a>(seen: &Seen<'_>, way: &Way<'a>) -> &'a str {
-    match seen.standing {
-        Standing::Running => "running",
-        Standing::NeverPolled | Standing::Woken => "runnable",
-        Standing::Finished => "dead",
-        Standing::Suspended => {
+    match seen.state_kind {
+        StateKind::Running => "running",
+        StateKind::NeverPolled | StateKind::Woken => "runnable",
+        StateKind::Finished => "dead",
+        StateKind::Suspended => {
             let leaf = way.frames.last().filter(|leaf| leaf.is_resource());
             leaf.map_or("waiting", |leaf| leaf.name())
         }

@@ -21,7 +21,7 @@ use super::walk::walk;
 use super::weigh::Seen;
 use super::weight::Weight;
 use super::{folded, text};
-use crate::dump::Standing;
+use crate::dump::StateKind;
 use crate::profile::{Profile, Stack};
 
 impl Stack {
@@ -30,7 +30,7 @@ impl Stack {
             name: &self.name,
             label: None,
             task: None,
-            standing: self.standing,
+            state_kind: self.state_kind,
             tree: &self.tree,
             count: self.seen,
             waited: self.waited,
@@ -90,13 +90,13 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
         out.line("")?;
         out.line("")?;
         out.bold()?;
-        if stack.standing.waits() {
+        if stack.state_kind.waits() {
             let percent = 100.0 * part(stack.waited, all);
             write!(out, "{} ({percent:.1}%) ", Human(stack.waited))?;
         }
         out.write_str(&stack.name)?;
         out.normal()?;
-        write!(out, ", {}: ", words(stack.standing))?;
+        write!(out, ", {}: ", words(stack.state_kind))?;
         average(profile, stack, out)?;
         let known = Known {
             age: None,
@@ -186,13 +186,13 @@ fn part(part: Duration, whole: Duration) -> f64 {
     }
 }
 
-fn words(standing: Standing) -> &'static str {
-    match standing {
-        Standing::NeverPolled => "not polled yet",
-        Standing::Running => "running",
-        Standing::Suspended => "suspended",
-        Standing::Woken => "woken, not polled since",
-        Standing::Finished => "finished",
+fn words(state_kind: StateKind) -> &'static str {
+    match state_kind {
+        StateKind::NeverPolled => "not polled yet",
+        StateKind::Running => "running",
+        StateKind::Suspended => "suspended",
+        StateKind::Woken => "woken, not polled since",
+        StateKind::Finished => "finished",
     }
 }
 

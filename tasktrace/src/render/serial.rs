@@ -218,7 +218,7 @@ impl<'a> From<&'a Stack> for Value<'a> {
     fn from(stack: &'a Stack) -> Self {
         object!("ProfileStack", {
             "name": &*stack.name,
-            "state": stack.standing.word(),
+            "state": stack.state_kind.word(),
             "seen": stack.seen,
             "waited_ns": stack.waited,
             "trace": tree(&stack.tree),

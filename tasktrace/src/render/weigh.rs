@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::dump::{Dump, Standing, TaskDump};
+use crate::dump::{Dump, StateKind, TaskDump};
 use crate::trace::{Frame, Tree, anonymous};
 
 /// A task, or several with the same frames that were seen at one time or another.
@@ -29,7 +29,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) label: Option<&'a str>,
     /// The number of the task, if it is one.
     pub(crate) task: Option<u64>,
-    pub(crate) standing: Standing,
+    pub(crate) state_kind: StateKind,
     pub(crate) tree: &'a Tree,
     /// How many were seen.
     pub(crate) count: u64,
@@ -39,13 +39,13 @@ pub(crate) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn of(task: &'a TaskDump) -> Self {
-        let standing = Standing::of(task.state());
-        let waited = task.in_state().filter(|_| standing.waits());
+        let state_kind = StateKind::of(task.state());
+        let waited = task.in_state().filter(|_| state_kind.waits());
         Self {
             name: task.name(),
             label: task.label(),
             task: Some(task.id().get()),
-            standing,
+            state_kind,
             tree: task.trace().tidy(),
             count: 1,
             waited: waited.unwrap_or_default(),

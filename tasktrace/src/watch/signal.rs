@@ -1,6 +1,6 @@
 //! Dumps the tasks on a signal.
 //!
-//! * [`listener`]: the thread that waits for signals, through [`os::relay`](crate::os::relay).
+//! * [`listener`]: the thread that waits for signals, through [`os::self_pipe`](crate::os::self_pipe).
 //! * [`report`]: writes the dump.
 //! * [`mod@start`]: starts the dumps that the attributes and the environment request.
 //! * [`error`]: the reasons why a signal cannot be used.
@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use error::DumpOnSignalError;
 pub(crate) use start::{in_tests, start};
 
-use crate::os::{relay, signal};
+use crate::os::{self_pipe, signal};
 use crate::sync::Map;
 
 /// The default budget for the answers of the tasks.
@@ -133,10 +133,10 @@ pub fn dump_on_signal(options: impl Into<DumpOnSignal>) -> Result<(), DumpOnSign
 
     let _turn = Turn::wait();
     // Checked before a thread is started for it.
-    relay::check(signal).map_err(refuse)?;
+    self_pipe::check(signal).map_err(refuse)?;
     listener::start().map_err(DumpOnSignalError::Refused)?;
     let before = ASKED.replace(signal, Arc::new(options));
-    relay::hear(signal).map_err(|why| {
+    self_pipe::register(signal).map_err(|why| {
         match before {
             Some(before) => drop(ASKED.replace(signal, before)),
             None => drop(ASKED.remove(&signal)),

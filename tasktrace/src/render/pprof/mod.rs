@@ -197,7 +197,7 @@ fn labels(tables: &mut Tables, seen: &Seen<'_>) -> Vec<Label> {
     let texts = [
         ("name", Some(seen.name)),
         ("label", seen.label),
-        ("state", Some(seen.standing.word())),
+        ("state", Some(seen.state_kind.word())),
     ];
     for (key, text) in texts {
         if let Some(text) = text {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::escape::Escaped;
-use crate::os::{Deaf, signal};
+use crate::os::{SignalError, signal};
 
 /// The error of [`dump_on_signal`](crate::dump_on_signal). Its message says what to do instead.
 ///
@@ -44,12 +44,12 @@ pub enum DumpOnSignalError {
 }
 
 impl DumpOnSignalError {
-    pub(super) fn new(signal: i32, why: Deaf) -> Self {
+    pub(super) fn new(signal: i32, why: SignalError) -> Self {
         match why {
-            Deaf::Unsupported => Self::Unsupported,
-            Deaf::CannotBeHandled => Self::CannotBeHandled { signal },
-            Deaf::Ignored => Self::Ignored { signal },
-            Deaf::Refused(error) => Self::Refused(error),
+            SignalError::Unsupported => Self::Unsupported,
+            SignalError::CannotBeHandled => Self::CannotBeHandled { signal },
+            SignalError::Ignored => Self::Ignored { signal },
+            SignalError::Refused(error) => Self::Refused(error),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The thread that is told of signals, and the one that reports.
+//! The thread that receives signals, and the thread that reports.
 //!
-//! The listener sleeps until a signal comes, and does nothing that could take long: that is for the
-//! reporter, a thread which is there while there is something to report. So a signal that means the
-//! end is heard also while a report waits for somebody to read it.
+//! The listener sleeps until a signal arrives, and does nothing that takes long. The reporter does that, on a thread
+//! that exists while there is something to report. So a signal that ends the process is received even while a report
+//! blocks on its output.
 
 use std::array;
 use std::convert::Infallible;
@@ -14,43 +14,43 @@ use std::time::Duration;
 
 use super::{ASKED, DumpOnSignal, report};
 use crate::os;
-use crate::os::relay::{self, Inlet};
+use crate::os::self_pipe::{self, SignalReceiver};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
-/// How much longer than its budget a report may delay the end of the process: for names and lines to
-/// be looked up, and for it to be written.
+/// The time beyond its budget by which a report may delay the end of the process, to look up names and lines and to be
+/// written.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Starts the listener, if there is none in this process. One caller at a time.
+/// Starts the listener, if this process has none. Only one thread may call this at a time.
 ///
 /// # Errors
 ///
-/// If the system refuses what it needs.
+/// Returns an error if the system refuses a pipe or a thread.
 pub(super) fn start() -> io::Result<()> {
-    if Inlet::is_open() {
+    if SignalReceiver::is_open() {
         return Ok(());
     }
-    let inlet = Inlet::open()?;
-    os::thread::spawn("tasktrace-sig", move || listen(inlet)).map(drop)
+    let receiver = SignalReceiver::open()?;
+    os::thread::spawn("tasktrace-sig", move || listen(receiver)).map(drop)
 }
 
-fn listen(mut inlet: Inlet) {
-    let desk = Desk::new(|signal| {
+fn listen(mut receiver: SignalReceiver) {
+    let reporter = Reporter::new(|signal| {
         if let Some(options) = options(signal) {
             report::report(&options);
         }
     });
-    while let Ok(came) = inlet.wait() {
+    while let Ok(came) = receiver.wait() {
         let told: Vec<_> = came
             .into_iter()
-            .map(|signal| (signal, desk.ask(signal)))
+            .map(|signal| (signal, reporter.ask(signal)))
             .collect();
         for (signal, done) in told {
-            if relay::ends(signal) {
+            if self_pipe::ends(signal) {
                 let budget = options(signal).map_or(Duration::ZERO, |options| options.budget);
                 done.wait(budget.saturating_add(GRACE));
             }
-            relay::end(signal);
+            self_pipe::end(signal);
         }
     }
 }
@@ -61,32 +61,32 @@ fn options(signal: i32) -> Option<DumpOnSignal> {
         .map(|options| DumpOnSignal::clone(&options))
 }
 
-/// Where reports are asked for: at most one for each signal waits while one is being made.
-struct Desk<R> {
+/// Makes reports on a thread. While it makes one, at most one request for each signal waits.
+struct Reporter<R> {
     report: R,
-    inbox: Arc<Mutex<Inbox>>,
+    requests: Arc<Mutex<Requests>>,
 }
 
-/// Nothing is allocated or freed while it is locked.
-struct Inbox {
-    /// By signal who is told when the report is made, by dropping it: whoever asked last.
+/// The requests that wait. Nothing is allocated or freed while they are locked.
+struct Requests {
+    /// The last requester of each signal. Dropping the sender tells it that the report is made.
     asked: [Option<Sender<Infallible>>; SIGNALS],
-    /// Whether there is a reporter, who will look here once more.
-    is_staffed: bool,
+    /// `true` if there is a reporter thread that will check the requests again.
+    has_thread: bool,
 }
 
 /// No system has more signals.
 const SIGNALS: usize = 129;
 
-impl Inbox {
+impl Requests {
     fn new() -> Self {
         Self {
             asked: array::from_fn(|_| None),
-            is_staffed: false,
+            has_thread: false,
         }
     }
 
-    /// Asks for a report of a signal. Returns whoever asked for it before, to be dropped later.
+    /// Requests a report of a signal. Returns the previous requester, to be dropped without the lock.
     fn ask(&mut self, signal: i32, sender: Sender<Infallible>) -> Option<Sender<Infallible>> {
         let index = usize::try_from(signal).unwrap_or(SIGNALS);
         match self.asked.get_mut(index) {
@@ -95,74 +95,74 @@ impl Inbox {
         }
     }
 
-    /// Takes the report that is to be made next.
+    /// Takes the next request.
     fn next(&mut self) -> Option<(i32, Sender<Infallible>)> {
         let mut asked = (0..).zip(&mut self.asked);
         asked.find_map(|(signal, asked)| Some((signal, asked.take()?)))
     }
 }
 
-/// A report that has been asked for.
-struct Done(Receiver<Infallible>);
+/// A report that was requested.
+struct Requested(Receiver<Infallible>);
 
-impl Done {
-    /// Waits for it.
+impl Requested {
+    /// Waits until the report is made, for at most `limit`.
     fn wait(&self, limit: Duration) {
         let _ = self.0.recv_timeout(limit);
     }
 }
 
-impl<R: Fn(i32) + Clone + Send + 'static> Desk<R> {
+impl<R: Fn(i32) + Clone + Send + 'static> Reporter<R> {
     fn new(report: R) -> Self {
         Self {
             report,
-            inbox: Arc::new(Mutex::new(Inbox::new())),
+            requests: Arc::new(Mutex::new(Requests::new())),
         }
     }
 
-    fn ask(&self, signal: i32) -> Done {
+    fn ask(&self, signal: i32) -> Requested {
         let (sender, done) = mpsc::channel();
-        let mut inbox = lock(&self.inbox);
-        let before = inbox.ask(signal, sender);
-        let was_staffed = std::mem::replace(&mut inbox.is_staffed, true);
-        drop(inbox);
+        let mut requests = lock(&self.requests);
+        let before = requests.ask(signal, sender);
+        let had_thread = std::mem::replace(&mut requests.has_thread, true);
+        drop(requests);
         drop(before);
-        if !was_staffed {
-            self.staff();
+        if !had_thread {
+            self.start_thread();
         }
-        Done(done)
+        Requested(done)
     }
 
-    fn staff(&self) {
+    fn start_thread(&self) {
         let spawned = os::thread::spawn("tasktrace-report", {
             let report = self.report.clone();
-            let inbox = Arc::clone(&self.inbox);
-            move || work(&inbox, report)
+            let requests = Arc::clone(&self.requests);
+            move || work(&requests, report)
         });
         if spawned.is_err() {
-            // Better late than never.
-            work(&self.inbox, self.report.clone());
+            // Without a thread, the listener makes the reports.
+            work(&self.requests, self.report.clone());
         }
     }
 }
 
-/// Makes the reports that are asked for, until there are no more.
-fn work(inbox: &Mutex<Inbox>, report: impl Fn(i32)) {
+/// Makes the requested reports until none is left.
+fn work(requests: &Mutex<Requests>, report: impl Fn(i32)) {
     let next = || {
-        let mut inbox = lock(inbox);
-        let next = inbox.next();
-        inbox.is_staffed = next.is_some();
+        let mut requests = lock(requests);
+        let next = requests.next();
+        requests.has_thread = next.is_some();
         next
     };
     while let Some((signal, asked)) = next() {
-        // The panic has been told of, by the hook.
+        // The panic hook has reported the panic.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| report(signal)));
         drop(asked);
     }
 }
 
-fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(requests: &Mutex<Requests>) -> MutexGuard<'_, Requests> {
+    requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -170,18 +170,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_one_waits_while_one_is_made() {
+    fn at_most_one_request_per_signal_waits_while_a_report_is_made() {
         let (begun, begins) = mpsc::channel();
         let (go_on, goes_on) = mpsc::channel();
         let goes_on = Arc::new(Mutex::new(goes_on));
-        let desk = Desk::new(move |signal| {
+        let reporter = Reporter::new(move |signal| {
             begun.send(signal).expect("the test waits");
             let goes_on = goes_on.lock().expect("one report at a time");
             goes_on.recv().expect("the test goes on");
         });
-        let first = desk.ask(10);
+        let first = reporter.ask(10);
         assert_eq!(begins.recv(), Ok(10));
-        let rest: Vec<_> = [10, 12, 10, 12, 10].map(|it| desk.ask(it)).into();
+        let rest: Vec<_> = [10, 12, 10, 12, 10].map(|it| reporter.ask(it)).into();
         assert!(begins.try_recv().is_err());
 
         go_on.send(()).expect("it is waited for");
@@ -194,35 +194,35 @@ mod tests {
             report.wait(Duration::MAX);
         }
         assert!(begins.try_recv().is_err());
-        // The reporter may have gone, or be about to look once more.
-        let last = desk.ask(15);
+        // The reporter thread may have ended, or be about to check again.
+        let last = reporter.ask(15);
         assert_eq!(begins.recv(), Ok(15));
         go_on.send(()).expect("it is waited for");
         last.wait(Duration::MAX);
     }
 
     #[test]
-    fn it_is_not_waited_for_longer_than_it_may_take() {
+    fn waiting_for_a_report_has_a_limit() {
         let (go_on, goes_on) = mpsc::channel::<()>();
         let goes_on = Arc::new(Mutex::new(goes_on));
-        let desk = Desk::new(move |_| {
+        let reporter = Reporter::new(move |_| {
             let goes_on = goes_on.lock().expect("one report at a time");
             let _ = goes_on.recv();
         });
-        desk.ask(15).wait(Duration::from_millis(1));
+        reporter.ask(15).wait(Duration::from_millis(1));
         drop(go_on);
-        desk.ask(15).wait(Duration::MAX);
+        reporter.ask(15).wait(Duration::MAX);
     }
 
     #[test]
-    fn a_report_that_panics_is_over() {
+    fn a_report_that_panics_ends() {
         let (made, makes) = mpsc::channel();
-        let desk = Desk::new(move |signal| {
+        let reporter = Reporter::new(move |signal| {
             made.send(signal).expect("the test waits");
             assert_eq!(signal, 12, "a panic that the test asks for");
         });
-        desk.ask(10).wait(Duration::MAX);
-        desk.ask(12).wait(Duration::MAX);
+        reporter.ask(10).wait(Duration::MAX);
+        reporter.ask(12).wait(Duration::MAX);
         assert_eq!(makes.try_iter().collect::<Vec<_>>(), [10, 12]);
     }
 }

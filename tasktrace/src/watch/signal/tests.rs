@@ -66,6 +66,6 @@ mod unix {
             assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
         }
         assert!(ASKED.values().is_empty());
-        assert!(!relay::Inlet::is_open());
+        assert!(!self_pipe::SignalReceiver::is_open());
     }
 }

@@ -1,23 +1,23 @@
-//! The stalls that have been reported, and go on.
+//! The stalls that were reported and continue.
 
 use std::collections::BTreeMap;
 
-use super::stall::{Found, Key, What};
+use super::stall::{Found, Key, Problem};
 use crate::dump::{Stall, StallPhase, StallReport};
 use crate::task::{Executor, Limited, TaskId};
 
-/// Of one executor so many tasks are reported as starved at a time, and of one function so many as
-/// overdue: who reads it will not read more.
+/// The largest number of tasks of one executor that are reported as starved at a time, and of one function as overdue.
+/// A reader would not read more.
 pub(super) const FEW: usize = 64;
 
-/// So many in all. Those that are blocked are not counted: there are as many as threads.
+/// The largest number of incidents in total. Blocked polls do not count, because there are at most as many as threads.
 const MOST: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Incidents {
     all: BTreeMap<Key, Incident>,
-    /// How many there are that have something in common, and the sum of that.
-    counts: BTreeMap<Crowd, usize>,
+    /// The number of incidents in each group. `counted` is their sum.
+    counts: BTreeMap<Group, usize>,
     counted: usize,
 }
 
@@ -27,19 +27,19 @@ struct Incident {
     report: Option<StallReport>,
 }
 
-/// What stalls may have in common.
+/// A set of stalls that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Crowd {
+pub(super) enum Group {
     Executor(Executor),
     Function(&'static str, u32, u32),
 }
 
-impl Crowd {
-    pub(super) fn of(what: &What) -> Option<Self> {
+impl Group {
+    pub(super) fn of(what: &Problem) -> Option<Self> {
         match what {
-            What::Blocked { .. } => None,
-            What::Starved { executor, .. } => Some(Self::Executor(*executor)),
-            What::Overdue(Limited { origin, .. }) | What::Waiting { origin, .. } => {
+            Problem::Blocked { .. } => None,
+            Problem::Starved { executor, .. } => Some(Self::Executor(*executor)),
+            Problem::Overdue(Limited { origin, .. }) | Problem::Waiting { origin, .. } => {
                 let (line, column) = (origin.line(), origin.column());
                 Some(Self::Function(origin.file(), line, column))
             }
@@ -52,31 +52,31 @@ impl Incidents {
         self.all.contains_key(&key)
     }
 
-    /// Whether the record is that of a task that has been reported as starved.
+    /// Returns `true` if the task at this address was reported as starved.
     pub(super) fn is_starved(&self, address: usize) -> bool {
         self.contains((address, Stall::Starved, 0))
     }
 
-    /// How many more may be added, of these.
-    pub(super) fn room(&self, crowd: Crowd) -> usize {
-        let in_crowd = self.counts.get(&crowd).copied().unwrap_or(0);
-        FEW.saturating_sub(in_crowd).min(self.left())
+    /// Returns how many more incidents of this group may be added.
+    pub(super) fn room(&self, group: Group) -> usize {
+        let in_group = self.counts.get(&group).copied().unwrap_or(0);
+        FEW.saturating_sub(in_group).min(self.left())
     }
 
-    /// How many more may be added.
+    /// Returns how many more incidents may be added.
     pub(super) fn left(&self) -> usize {
         MOST.saturating_sub(self.counted)
     }
 
     pub(super) fn add(&mut self, found: Found, report: Option<StallReport>) {
-        if let Some(crowd) = Crowd::of(&found.what) {
-            *self.counts.entry(crowd).or_default() += 1;
+        if let Some(group) = Group::of(&found.what) {
+            *self.counts.entry(group).or_default() += 1;
             self.counted += 1;
         }
         self.all.insert(found.key(), Incident { found, report });
     }
 
-    /// Takes out those that are over, and returns what is to be reported of them.
+    /// Removes the incidents that are over, and returns their reports.
     pub(super) fn take_over(&mut self) -> Vec<StallReport> {
         let all = self.all.iter();
         let over = all.filter(|(_, incident)| !incident.found.goes_on());
@@ -91,13 +91,13 @@ impl Incidents {
 
     fn end(&mut self, incident: Incident) -> Option<StallReport> {
         let Incident { found, report } = incident;
-        if let Some(crowd) = Crowd::of(&found.what)
-            && let Some(count) = self.counts.get_mut(&crowd)
+        if let Some(group) = Group::of(&found.what)
+            && let Some(count) = self.counts.get_mut(&group)
         {
             *count -= 1;
             self.counted -= 1;
             if *count == 0 {
-                self.counts.remove(&crowd);
+                self.counts.remove(&group);
             }
         }
         Some(StallReport {
@@ -112,7 +112,7 @@ impl Incidents {
         self.all.values().map(|incident| &incident.found)
     }
 
-    /// The task that blocks a thread, if one does.
+    /// Returns the task that blocks a thread, if there is one.
     pub(super) fn blocker(&self, thread: u32) -> Option<TaskId> {
         let mut all = self.iter();
         let blocks = |found: &&Found| found.blocked_thread() == Some(thread);

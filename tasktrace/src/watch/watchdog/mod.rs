@@ -1,6 +1,6 @@
 //! The watchdog reports tasks that make no progress.
 //!
-//! * [`look`]: one scan of all tasks; [`stall`]: the checks of one task.
+//! * [`scan`]: one scan of all tasks; [`stall`]: the checks of one task.
 //! * [`incidents`]: the stalls that were reported; [`probes`]: the tasks that are woken to test their executors.
 //! * [`thread`]: the thread of the watchdog; [`sink`]: the destination of reports.
 //!
@@ -26,8 +26,8 @@
 //! [`exchange`](crate::task). Watchdogs are independent of each other.
 
 mod incidents;
-mod look;
 mod probes;
+mod scan;
 mod sink;
 mod stall;
 mod thread;
@@ -35,7 +35,7 @@ mod thread;
 use std::fmt;
 use std::time::Duration;
 
-use self::look::{Limits, Looker};
+use self::scan::{Limits, Scanner};
 use self::sink::Sink;
 use self::thread::Running;
 use crate::dump::StallReport;
@@ -214,8 +214,8 @@ impl WatchdogBuilder {
     /// Several watchdogs can run at the same time, and each reports all stalls. If the system refuses a thread, a
     /// message on stderr says so, and nothing is watched.
     pub fn start(self) -> Watchdog {
-        let looker = Looker::new(self.limits);
-        match Running::start(looker, self.sink, self.every) {
+        let scanner = Scanner::new(self.limits);
+        match Running::start(scanner, self.sink, self.every) {
             Ok(running) => Watchdog(Some(running)),
             Err(error) => {
                 sink::say(format_args!(
@@ -270,10 +270,10 @@ impl fmt::Debug for Watchdog {
 
 /// Returns a function that scans all tasks, and returns the number of reports. Benchmarks use it.
 pub(crate) fn looks() -> impl FnMut() -> usize {
-    let mut looker = Looker::new(watchdog().limits);
+    let mut scanner = Scanner::new(watchdog().limits);
     move || {
         let mut reports = 0;
-        looker.look(|_| true, |_| reports += 1);
+        scanner.check(|_| true, |_| reports += 1);
         reports
     }
 }

@@ -1,45 +1,45 @@
-//! Whether executors poll what is woken.
+//! Probes whether executors poll woken tasks.
 //!
-//! One task of each executor is woken at each look, another each time, and is *waited for* until it
-//! is polled. While it is, no other of that executor is woken, unless it is known that something is
-//! wrong there; then so many that it can be said who is affected. What is polled by another task is
-//! not woken: it is that one which the executor polls, and to which the poll would count.
+//! At each check one task of each executor is woken, a different one each time, and *waited for* until it is polled.
+//! Meanwhile no other task of that executor is woken, unless the executor has a known problem. Then up to [`FEW`] tasks
+//! are woken to find out which are affected. A task that another task polls is not woken, because the executor polls
+//! the other task.
 
-use super::incidents::{Crowd, FEW, Incidents};
-use super::stall::{Found, What};
+use super::incidents::{FEW, Group, Incidents};
+use super::stall::{Found, Problem};
 use crate::task::{Executor, Glance, Sight, Tick, glances};
 
-/// So many executors are probed. Of a runtime with many threads each counts.
+/// The largest number of executors that are probed. Each thread of a runtime counts.
 const MOST_EXECUTORS: usize = 1024;
 
 pub(super) struct Probes {
-    /// Nobody is woken if nobody is to be reported.
+    /// `false` if starved tasks are not reported. Then no task is woken.
     is_on: bool,
-    /// In their order.
+    /// The turns, in the order of their executors.
     turns: Vec<Turn>,
-    /// Where in that the executor of the last task is: most often that of the next as well.
+    /// The position in `turns` of the last executor, which is usually that of the next task as well.
     last: usize,
     waited_for: Vec<Found>,
 }
 
-/// Whose turn it is on an executor.
+/// The next task to wake on an executor.
 struct Turn {
     executor: Executor,
-    /// Where in the pool the last that had its turn was found.
+    /// The position in the pool of the last task that was woken.
     last: Option<usize>,
-    /// The first that could have it, and the first after the last.
+    /// The first task that could be woken, and the first one after `last`.
     first: Option<(usize, Glance)>,
     next: Option<(usize, Glance)>,
-    /// How many of its tasks are waited for.
+    /// The number of tasks of the executor that are waited for.
     waited_for: usize,
 }
 
-/// Who has woken a task that is waited for.
+/// Whether a task that is waited for must be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Woken {
-    /// Somebody else.
+    /// The task was woken by a request for a trace.
     Before,
-    /// Nobody yet: that is to be done.
+    /// The probe must wake the task.
     Now,
 }
 
@@ -53,7 +53,7 @@ impl Probes {
         }
     }
 
-    /// Forgets the tasks that have been polled, and the executors that have none any more.
+    /// Forgets the tasks that were polled, and the executors that have no more tasks.
     pub(super) fn begin(&mut self) {
         self.waited_for.retain(Found::goes_on);
         self.turns
@@ -62,7 +62,7 @@ impl Probes {
             (turn.first, turn.next, turn.waited_for) = (None, None, 0);
         }
         for at in 0..self.waited_for.len() {
-            if let What::Starved { executor, .. } = self.waited_for[at].what
+            if let Problem::Starved { executor, .. } = self.waited_for[at].what
                 && let Some(turn) = self.turn(executor)
             {
                 turn.waited_for += 1;
@@ -70,7 +70,7 @@ impl Probes {
         }
     }
 
-    /// Looks at a task that is at rest. What is asked for a trace has been woken already.
+    /// Considers a suspended task. A task that was asked for a trace was woken already.
     #[inline]
     pub(super) fn see(&mut self, position: usize, glance: Glance, incidents: &Incidents) {
         if !self.is_on {
@@ -96,7 +96,7 @@ impl Probes {
         }
     }
 
-    /// Wakes those that have their turn.
+    /// Wakes the next task of each executor.
     pub(super) fn wake(&mut self, incidents: &Incidents) {
         for at in 0..self.turns.len() {
             let turn = &mut self.turns[at];
@@ -110,13 +110,13 @@ impl Probes {
         }
     }
 
-    /// Wakes more tasks of an executor, as many as are worth telling.
+    /// Wakes more tasks of an executor, up to the limit of its group.
     pub(super) fn wake_more(&mut self, executor: Executor, incidents: &Incidents) {
         let room = self.room(executor, incidents);
         self.wake_some(room, |other| other == executor, incidents);
     }
 
-    /// Wakes tasks that were last polled on a thread, as many as are worth telling.
+    /// Wakes up to [`FEW`] tasks that were last polled on a thread.
     pub(super) fn wake_all_on(&mut self, thread: u32, incidents: &Incidents) {
         if thread != 0 {
             self.wake_some(FEW, |other| other.thread == thread, incidents);
@@ -138,33 +138,33 @@ impl Probes {
         }
     }
 
-    /// Those that are waited for.
+    /// Returns the tasks that are waited for.
     pub(super) fn waited_for(&self) -> impl Iterator<Item = &Found> {
         self.waited_for.iter()
     }
 
-    /// Waits no more for one that has been reported.
+    /// Stops waiting for a task that was reported.
     pub(super) fn forget(&mut self, reported: &Found) {
         let key = reported.key();
         let Some(at) = self.waited_for.iter().position(|found| found.key() == key) else {
             return;
         };
         let known = self.waited_for.swap_remove(at);
-        if let What::Starved { executor, .. } = known.what
+        if let Problem::Starved { executor, .. } = known.what
             && let Some(turn) = self.turn(executor)
         {
             turn.waited_for -= 1;
         }
     }
 
-    /// How many more of an executor may be waited for.
+    /// Returns how many more tasks of an executor may be waited for.
     fn room(&mut self, executor: Executor, incidents: &Incidents) -> usize {
-        let room = incidents.room(Crowd::Executor(executor));
+        let room = incidents.room(Group::Executor(executor));
         let turn = self.turn(executor);
         turn.map_or(0, |turn| room.saturating_sub(turn.waited_for))
     }
 
-    /// Whether it is waited for from now on.
+    /// Starts to wait for a task. Returns `true` if it does.
     fn wait_for(&mut self, glance: Glance, woken: Woken, incidents: &Incidents) -> bool {
         let executor = glance.executor();
         if self.room(executor, incidents) == 0 || self.is_known(glance, incidents) {
@@ -186,7 +186,7 @@ impl Probes {
         waited_for.any(|known| known == address) || incidents.is_starved(address)
     }
 
-    /// That of an executor. `None` if there are too many.
+    /// Returns the turn of an executor, or `None` if there are too many executors.
     #[inline]
     fn turn(&mut self, executor: Executor) -> Option<&mut Turn> {
         let is_last = self
@@ -221,19 +221,18 @@ impl Probes {
     }
 }
 
-/// Begins to wait for a task, which from here on is that of the record. `None` if it is not what it
-/// was taken for.
+/// Takes a reference to a task and starts to wait for it. Returns `None` if the task has changed since it was seen.
 fn start(glance: Glance, executor: Executor, woken: Woken) -> Option<Found> {
     let handle = glance.retain()?;
     if !matches!(handle.sight(), Sight::Resting { .. }) || handle.executor() != executor {
         return None;
     }
-    // Read before it is woken: a poll that comes of it counts.
+    // Read before the wake, so that a poll after it counts.
     let polls = handle.all_polls();
     if woken == Woken::Now {
         handle.probe();
     }
-    let what = What::Starved {
+    let what = Problem::Starved {
         polls,
         since: Tick::read(),
         executor,

@@ -1,4 +1,4 @@
-//! Where reports go.
+//! The destination of reports.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use self::stderr as default;
 #[cfg(feature = "tracing")]
 use self::tracing as default;
 
-/// What is called with each report.
+/// The function that handles reports.
 pub(super) struct Sink {
     on_stall: Box<dyn FnMut(&StallReport) + Send>,
     has_panicked: bool,
@@ -30,13 +30,14 @@ impl Sink {
         }
     }
 
-    /// It is called again after a panic, of which is told once: besides, the hook has told.
+    /// Calls the function with a report. If it panics, that is printed the first time, and the function is called again
+    /// with the next report.
     pub(super) fn report(&mut self, report: &StallReport) {
         let called = catch_unwind(AssertUnwindSafe(|| (self.on_stall)(report)));
         let Err(panic) = called else {
             return;
         };
-        // It is somebody else's, and so is its destructor.
+        // The payload is foreign, and its destructor may panic.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
         if !std::mem::replace(&mut self.has_panicked, true) {
             say("tasktrace: the function that a watchdog calls has panicked; the watchdog goes on");
@@ -50,8 +51,8 @@ impl Default for Sink {
     }
 }
 
-/// Says something on stderr, if there is anybody to hear it.
+/// Prints a line on stderr, and ignores errors.
 pub(super) fn say(text: impl fmt::Display) {
-    // At once, so that the lines of others are not in between.
+    // One write, so that other lines are not in between.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

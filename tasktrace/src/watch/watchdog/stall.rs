@@ -1,4 +1,4 @@
-//! A stall: what it is, and whether it still is.
+//! A stall: its kind, and whether it continues.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use crate::dump::{self, Stall, StallPhase, StallReport, StalledFunction, Unpolle
 use crate::origin::Origin;
 use crate::task::{Executor, Limited, Sight, TaskId, TaskState, Tick, TraceHandle};
 
-/// What is wrong with a task.
+/// The problem of a task.
 #[derive(Clone, Debug)]
-pub(super) enum What {
-    /// It is in this poll, which began then.
+pub(super) enum Problem {
+    /// The task has been in this poll since then.
     Blocked { poll: u32, since: Tick },
-    /// A function in it was last polled then.
+    /// A function of the task waits for longer than its limit.
     Overdue(Limited),
-    /// It waits since then, in a function from there.
+    /// The task has waited since then.
     Waiting { since: Tick, origin: Origin },
-    /// It should be polled since then, when there had been so many polls.
+    /// The task should have been polled since then, and still has this number of polls.
     Starved {
         polls: u64,
         since: Tick,
@@ -23,32 +23,30 @@ pub(super) enum What {
     },
 }
 
-/// A task and what is wrong, or may be wrong, with it. The reference to the task keeps the record
-/// from being used for another.
+/// A task, and its problem or suspected problem. The reference to the task keeps its header from being reused.
 #[derive(Clone)]
 pub(super) struct Found {
     pub(super) handle: TraceHandle,
-    pub(super) what: What,
+    pub(super) what: Problem,
 }
 
-/// What tells one stall from all others that there are at the same time: the record, and in it the
-/// kind and the function.
+/// The identity of a stall among all current stalls: the address of the task header, the kind and the function.
 pub(super) type Key = (usize, Stall, u64);
 
-/// Stands for a function where it is the task that waits too long.
+/// The function in the [`Key`] of a task that waits too long as a whole.
 pub(super) const WHOLE_TASK: u64 = u64::MAX;
 
 impl Found {
     pub(super) fn key(&self) -> Key {
         let function = match &self.what {
-            What::Overdue(function) => function.key,
-            What::Waiting { .. } => WHOLE_TASK,
-            What::Blocked { .. } | What::Starved { .. } => 0,
+            Problem::Overdue(function) => function.key,
+            Problem::Waiting { .. } => WHOLE_TASK,
+            Problem::Blocked { .. } | Problem::Starved { .. } => 0,
         };
         (self.handle.address(), self.kind(), function)
     }
 
-    /// In which order they are reported.
+    /// Returns the order in which stalls are reported.
     pub(super) fn order(&self) -> (Stall, TaskId, u64) {
         let (_, kind, function) = self.key();
         (kind, self.handle.id(), function)
@@ -56,13 +54,13 @@ impl Found {
 
     pub(super) fn kind(&self) -> Stall {
         match self.what {
-            What::Blocked { .. } => Stall::Blocked,
-            What::Overdue(_) | What::Waiting { .. } => Stall::Overdue,
-            What::Starved { .. } => Stall::Starved,
+            Problem::Blocked { .. } => Stall::Blocked,
+            Problem::Overdue(_) | Problem::Waiting { .. } => Stall::Overdue,
+            Problem::Starved { .. } => Stall::Starved,
         }
     }
 
-    /// The thread that it blocks, if that is known.
+    /// Returns the thread that the task blocks, if it is known.
     pub(super) fn blocked_thread(&self) -> Option<u32> {
         let thread = self.handle.executor().thread;
         (self.kind() == Stall::Blocked && thread != 0).then_some(thread)
@@ -70,31 +68,31 @@ impl Found {
 
     pub(super) fn since(&self) -> Tick {
         match &self.what {
-            What::Blocked { since, .. }
-            | What::Starved { since, .. }
-            | What::Waiting { since, .. } => *since,
-            What::Overdue(function) => function.polled,
+            Problem::Blocked { since, .. }
+            | Problem::Starved { since, .. }
+            | Problem::Waiting { since, .. } => *since,
+            Problem::Overdue(function) => function.polled,
         }
     }
 
-    /// Whether it is still so: the same poll goes on, or there has been none. Where that cannot be
-    /// told, it is.
+    /// Returns `true` if the stall continues: the same poll goes on, or there was no poll. If this is not known, it
+    /// returns `true`.
     pub(super) fn goes_on(&self) -> bool {
         match &self.what {
-            What::Blocked { poll, .. } => {
+            Problem::Blocked { poll, .. } => {
                 let sight = self.handle.sight();
                 matches!(sight, Sight::Running { poll: now, .. } if now == *poll)
             }
-            // A poll for a request leaves the time as it was, and a poll that goes on may be for a request.
-            What::Waiting { since, .. } => match self.handle.sight() {
+            // A capture poll does not change the time, and the current poll may be a capture poll.
+            Problem::Waiting { since, .. } => match self.handle.sight() {
                 Sight::Resting { since: now, .. } => now == *since,
                 Sight::Running { .. } | Sight::Moving => true,
                 Sight::New { .. } | Sight::Finished => false,
             },
-            What::Starved { polls, .. } => {
+            Problem::Starved { polls, .. } => {
                 self.handle.all_polls() == *polls && !self.handle.is_finished()
             }
-            What::Overdue(function) => {
+            Problem::Overdue(function) => {
                 let is_it =
                     |now: &Limited| now.key == function.key && now.polled == function.polled;
                 match self.handle.limited() {
@@ -106,7 +104,7 @@ impl Found {
         }
     }
 
-    /// The report that it has begun. The task may take `budget` to show itself.
+    /// Returns the report that the stall has begun. The task has `budget` to answer.
     pub(super) fn report(
         &self,
         limit: Duration,
@@ -114,36 +112,36 @@ impl Found {
         budget: Duration,
     ) -> StallReport {
         let mut task = match self.what {
-            // Its executor is not known to be at fault, so it will show where it waits.
-            What::Overdue(_) | What::Waiting { .. } if !budget.is_zero() => {
+            // The executor is probably fine, so the task can answer.
+            Problem::Overdue(_) | Problem::Waiting { .. } if !budget.is_zero() => {
                 dump::asked(&self.handle, budget)
             }
             _ => dump::look_at(&self.handle, budget),
         };
         if self.kind() == Stall::Starved {
             if task.state == TaskState::Suspended {
-                // That is how it has been found.
+                // The probe has woken it.
                 task.state = TaskState::Woken;
             }
-            // It has been seen twice.
+            // The stall was checked twice.
             task.unpolled = Some(Unpolled {
                 for_: self.since().elapsed(),
                 is_proven: true,
             });
         }
         let function = match &self.what {
-            What::Overdue(function) => Some(StalledFunction {
+            Problem::Overdue(function) => Some(StalledFunction {
                 name: function.origin.name(),
                 label: function.label.clone(),
                 file: function.origin.file(),
                 line: function.origin.line(),
                 is_task: function.key == 0,
             }),
-            What::Blocked { .. } | What::Starved { .. } | What::Waiting { .. } => None,
+            Problem::Blocked { .. } | Problem::Starved { .. } | Problem::Waiting { .. } => None,
         };
-        // A blocked poll shows itself. A task that waits, or is not polled, may be up to one that is not seen.
+        // A blocked poll shows its own cause. An untraced task may be the cause if a task waits or is not polled.
         let untraced = match (&self.what, blocked_by) {
-            (What::Blocked { .. }, _) | (_, Some(_)) => 0,
+            (Problem::Blocked { .. }, _) | (_, Some(_)) => 0,
             _ => dump::untraced_beside(&self.handle),
         };
         StallReport {

@@ -1,9 +1,8 @@
-//! The thread of a watchdog, and how it is stopped.
+//! The thread of a watchdog.
 //!
-//! The thread sleeps on a condition variable, so whoever stops it need not wait until it would have
-//! woken up. Between two looks, in the pause of one and before each report it finds out whether it
-//! is to stop. It says so when it is over and done with: when the function that it calls has been
-//! dropped.
+//! The thread sleeps on a condition variable, so that stopping it does not wait for the interval. It checks whether to
+//! stop between two scans, in the pause of a scan, and before each report. It says that it is over after it has dropped
+//! the report function.
 
 use std::io;
 use std::process;
@@ -11,15 +10,15 @@ use std::sync::PoisonError;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::look::Looker;
+use super::scan::Scanner;
 use super::sink::Sink;
 use crate::os;
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
-/// How long whoever stops a thread waits for it, when it is in the middle of a report.
+/// The time that [`Running::stop`] waits for a thread that is in the middle of a report.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What the thread and the one who stops it share.
+/// The state that the thread and its [`Running`] share.
 struct Control {
     state: Mutex<State>,
     changed: Condvar,
@@ -30,16 +29,16 @@ struct State {
     is_over: bool,
 }
 
-/// A thread that looks. It goes on for ever unless it is stopped.
+/// A thread that scans until it is stopped.
 pub(super) struct Running {
     control: Arc<Control>,
     thread: JoinHandle<()>,
-    /// The process that it is a thread of.
+    /// The process of the thread.
     process: u32,
 }
 
 impl Running {
-    pub(super) fn start(looker: Looker, sink: Sink, every: Duration) -> io::Result<Self> {
+    pub(super) fn start(scanner: Scanner, sink: Sink, every: Duration) -> io::Result<Self> {
         let control = Arc::new(Control {
             state: Mutex::new(State {
                 is_stopped: false,
@@ -51,7 +50,7 @@ impl Running {
             let control = Arc::clone(&control);
             move || {
                 let over = Over(&control);
-                run(&control, looker, sink, every);
+                run(&control, scanner, sink, every);
                 drop(over);
             }
         })?;
@@ -66,10 +65,10 @@ impl Running {
         self.thread.thread().id()
     }
 
-    /// Stops it. Unless this is called by the thread itself, nothing is reported after, but by a
-    /// call that does not return in time.
+    /// Stops the thread. After this nothing is reported, unless the thread itself calls this, or the report function
+    /// does not return in time.
     pub(super) fn stop(self) {
-        // A child of `fork` has a copy of this, but no such thread.
+        // A child of `fork` has a copy of this, but not the thread.
         if self.process != process::id() {
             std::mem::forget(self);
             return;
@@ -84,9 +83,9 @@ impl Running {
     }
 }
 
-fn run(control: &Control, mut looker: Looker, mut sink: Sink, every: Duration) {
+fn run(control: &Control, mut scanner: Scanner, mut sink: Sink, every: Duration) {
     while control.pause(every) {
-        looker.look(
+        scanner.check(
             |time| control.pause(time),
             |report| {
                 if !control.is_stopped() {
@@ -97,7 +96,7 @@ fn run(control: &Control, mut looker: Looker, mut sink: Sink, every: Duration) {
     }
 }
 
-/// Says that the thread is over, also if it panics.
+/// Says that the thread is over when it is dropped, even by a panic.
 struct Over<'a>(&'a Control);
 
 impl Drop for Over<'_> {
@@ -116,9 +115,9 @@ impl Control {
         lock(&self.state).is_stopped
     }
 
-    /// Waits for that long, or until it is stopped. Whether it is not.
+    /// Waits for this time, or until the watchdog is stopped. Returns `true` if it is not stopped.
     fn pause(&self, time: Duration) -> bool {
-        // A time too far to be told does not come.
+        // A time that is too long for `Instant` never ends.
         let deadline = Instant::now().checked_add(time);
         !self.wait(deadline, |state| state.is_stopped)
     }
@@ -127,7 +126,7 @@ impl Control {
         self.wait(Some(deadline), |state| state.is_over)
     }
 
-    /// Waits until it is so, but not longer than until the deadline. Whether it is so.
+    /// Waits until `is_so` returns `true`, or until the deadline. Returns the last value of `is_so`.
     fn wait(&self, deadline: Option<Instant>, is_so: impl Fn(&State) -> bool) -> bool {
         let mut state = lock(&self.state);
         while !is_so(&state) {

@@ -26,7 +26,7 @@ use crate::server::Server;
 use feed::Wanted;
 use keys::Then;
 use state::State;
-use view::Look;
+use view::Theme;
 
 /// How long a key may be waited for, before what the other threads have sent is looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -55,7 +55,7 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
     let bytes = fetch::get(&server, &document::view_path(true))?;
     document::read_view(&server, &bytes)?;
 
-    let look = Look {
+    let theme = Theme {
         colours: paint.is_on(),
     };
     let state = State::new(args.sort, args.filter, args.snapshot, args.interval);
@@ -63,7 +63,7 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
     signals::start(events.clone())?;
     // Gives the terminal back if there is a panic, too.
     let mut terminal = ratatui::try_init()?;
-    let ended = watch(&mut terminal, server, state, look, (events, received));
+    let ended = watch(&mut terminal, server, state, theme, (events, received));
     let restored = ratatui::try_restore();
     let signal = ended?;
     restored?;
@@ -96,7 +96,7 @@ fn watch(
     terminal: &mut DefaultTerminal,
     server: Server,
     mut state: State,
-    look: Look,
+    theme: Theme,
     (events, received): Events,
 ) -> Result<Option<i32>, Failure> {
     let (changes, changed) = mpsc::channel();
@@ -114,7 +114,7 @@ fn watch(
             is_new = true;
         }
         if is_new {
-            terminal.draw(|frame| view::draw(frame, &state, look, Instant::now()))?;
+            terminal.draw(|frame| view::draw(frame, &state, theme, Instant::now()))?;
             drawn = Some(Instant::now());
         }
         let mut wait = TICK;

@@ -24,13 +24,13 @@ const MEASURED: usize = 1000;
 /// What is older is told of, with the time that it takes to come by.
 const STALE: Duration = Duration::from_secs(3);
 
-/// What stands out, or nothing but bold and reversed text.
+/// The text styles. Without colours, they are only bold and reversed text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct Theme {
     pub(crate) colours: bool,
 }
 
-impl Look {
+impl Theme {
     fn wrong(self) -> Style {
         match self.colours {
             true => Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
@@ -59,32 +59,32 @@ pub(crate) fn page(height: u16) -> usize {
     usize::from(height.saturating_sub(4)).max(1)
 }
 
-pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, look: Look, now: Instant) {
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme, now: Instant) {
     let rows = [
         Constraint::Length(2),
         Constraint::Min(1),
         Constraint::Length(1),
     ];
     let [top, middle, bottom] = Layout::vertical(rows).areas(frame.area());
-    frame.render_widget(Text::from(header(state, look, now)), top);
+    frame.render_widget(Text::from(header(state, theme, now)), top);
     match (&state.view, &state.open) {
-        (_, Some(_)) => draw_task(frame, state, look, middle),
-        (Some(_), None) => draw_list(frame, state, look, middle),
+        (_, Some(_)) => draw_task(frame, state, theme, middle),
+        (Some(_), None) => draw_list(frame, state, theme, middle),
         (None, None) => {
             let text = match &state.failure {
                 Some(_) => "nothing has been received",
                 None => "waiting for an answer…",
             };
-            frame.render_widget(Line::styled(text, look.quiet()), middle);
+            frame.render_widget(Line::styled(text, theme.quiet()), middle);
         }
     }
-    frame.render_widget(footer(state, look), bottom);
+    frame.render_widget(footer(state, theme), bottom);
     if state.is_helping {
-        draw_help(frame, look);
+        draw_help(frame, theme);
     }
 }
 
-fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
+fn header(state: &State, theme: Theme, now: Instant) -> Vec<Line<'static>> {
     let mut first = vec![Span::styled(
         "tasktrace",
         Style::new().add_modifier(Modifier::BOLD),
@@ -101,7 +101,7 @@ fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
     let mut second = Vec::new();
     if state.is_paused {
         let text = format!("PAUSED {} ago  ", human(whole(age)));
-        second.push(Span::styled(text, look.wrong()));
+        second.push(Span::styled(text, theme.wrong()));
     }
     match &state.failure {
         Some(failure) => {
@@ -109,11 +109,11 @@ fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
                 Some(_) => format!("{} old: {failure}", human(whole(age))),
                 None => failure.clone(),
             };
-            second.push(Span::styled(what, look.wrong()));
+            second.push(Span::styled(what, theme.wrong()));
         }
         None if !state.is_paused && state.view.is_some() && age > STALE.max(state.interval * 2) => {
             let text = format!("{} old: no answer yet  ", human(whole(age)));
-            second.push(Span::styled(text, look.wrong()));
+            second.push(Span::styled(text, theme.wrong()));
         }
         None => {}
     }
@@ -128,14 +128,14 @@ fn header(state: &State, look: Look, now: Instant) -> Vec<Line<'static>> {
         };
         let every = human(state.interval);
         let text = format!("{asked}, every {every}, by {}", by(state.sort));
-        second.push(Span::styled(text, look.quiet()));
+        second.push(Span::styled(text, theme.quiet()));
     }
     if state.is_filtering {
         second.push(Span::raw(format!("  filter: {}▏", state.filter)));
     } else if !state.filter.is_empty() {
         second.push(Span::styled(
             format!("  filter: {}", state.filter),
-            look.wrong(),
+            theme.wrong(),
         ));
     }
     vec![Line::from(first), Line::from(second)]
@@ -184,7 +184,7 @@ fn counts(view: &View) -> String {
     }
 }
 
-fn draw_list(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
+fn draw_list(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
     let width = usize::from(area.width);
     let height = usize::from(area.height).saturating_sub(1);
     let name_width = names(state, width);
@@ -207,7 +207,7 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
     let first = state.selected.saturating_sub(height / 2);
     let first = first.min(state.rows.len().saturating_sub(height));
     for (at, row) in state.rows.iter().enumerate().skip(first).take(height) {
-        let line = row_line(state, *row, name_width, look);
+        let line = row_line(state, *row, name_width, theme);
         let line = match at == state.selected {
             true => {
                 let mut text: String = line.spans.iter().map(|span| &*span.content).collect();
@@ -224,7 +224,7 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
             true => "  no tasks",
             false => "  no task has that: Esc shows all",
         };
-        lines.push(Line::styled(text, look.quiet()));
+        lines.push(Line::styled(text, theme.quiet()));
     }
     frame.render_widget(Text::from(lines), area);
 }
@@ -254,7 +254,7 @@ fn name(state: &State, row: Row) -> String {
     visible(&name)
 }
 
-fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'static> {
+fn row_line(state: &State, row: Row, name_width: usize, theme: Theme) -> Line<'static> {
     let Some(group) = state.group(row) else {
         return Line::default();
     };
@@ -283,18 +283,18 @@ fn row_line(state: &State, row: Row, name_width: usize, look: Look) -> Line<'sta
         None => String::new(),
     };
     Line::from(vec![
-        Span::styled(mark, look.wrong()),
+        Span::styled(mark, theme.wrong()),
         Span::raw(format!("{:>7}  ", number.unwrap_or(0))),
         Span::styled(
             format!("{:<13}", group.state.replace('_', " ")),
-            look.state(&group.state),
+            theme.state(&group.state),
         ),
         Span::raw(format!(
             "{:>7}  ",
             waited.map_or_else(|| "-".to_owned(), human_ms)
         )),
         Span::raw(format!("{name:<name_width$}  ")),
-        Span::styled(complaint, look.wrong()),
+        Span::styled(complaint, theme.wrong()),
         Span::raw(waits_for),
     ])
 }
@@ -351,13 +351,13 @@ fn shortened_front(text: &str, width: usize) -> String {
         .collect()
 }
 
-fn draw_task(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
+fn draw_task(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
     let Some(open) = &state.open else {
         return;
     };
     let Some(lines) = &open.lines else {
         let text = format!("waiting for task {}…", open.task);
-        frame.render_widget(Line::styled(text, look.quiet()), area);
+        frame.render_widget(Line::styled(text, theme.quiet()), area);
         return;
     };
     let height = usize::from(area.height);
@@ -365,7 +365,7 @@ fn draw_task(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
     let first = open.scroll.min(lines.len().saturating_sub(height));
     let shown = lines.iter().skip(first).take(height).map(|line| {
         let style = match line {
-            line if line.starts_with('!') => look.wrong(),
+            line if line.starts_with('!') => theme.wrong(),
             line if line.starts_with("task ") => Style::new().add_modifier(Modifier::BOLD),
             _ => Style::new(),
         };
@@ -375,7 +375,7 @@ fn draw_task(frame: &mut Frame<'_>, state: &State, look: Look, area: Rect) {
     frame.render_widget(Text::from(shown), area);
 }
 
-fn footer(state: &State, look: Look) -> Line<'static> {
+fn footer(state: &State, theme: Theme) -> Line<'static> {
     let text = if state.is_filtering {
         "Enter keeps the filter  Esc drops it"
     } else if state.open.is_some() {
@@ -383,15 +383,15 @@ fn footer(state: &State, look: Look) -> Line<'static> {
     } else {
         "↑↓ move  Enter open  Esc back  Tab groups/tasks  / filter  s sort  p pause  ? help  q quit"
     };
-    let mut line = Line::styled(text, look.quiet());
+    let mut line = Line::styled(text, theme.quiet());
     if state.open.is_none() && state.rows.len() > 1 {
         let at = format!("  {}/{}", state.selected + 1, state.rows.len());
-        line.push_span(Span::styled(at, look.quiet()));
+        line.push_span(Span::styled(at, theme.quiet()));
     }
     line
 }
 
-fn draw_help(frame: &mut Frame<'_>, look: Look) {
+fn draw_help(frame: &mut Frame<'_>, theme: Theme) {
     let area = frame.area();
     let width = 74.min(area.width);
     let height = u16::try_from(HELP.len() + 2)
@@ -412,7 +412,9 @@ fn draw_help(frame: &mut Frame<'_>, look: Look) {
             Span::raw(*what),
         ])
     });
-    let block = Block::bordered().title(" Keys ").border_style(look.quiet());
+    let block = Block::bordered()
+        .title(" Keys ")
+        .border_style(theme.quiet());
     frame.render_widget(Clear, place);
     frame.render_widget(
         Paragraph::new(lines.collect::<Vec<_>>()).block(block),
@@ -430,7 +432,7 @@ mod tests {
     use super::super::state::tests::state;
     use super::*;
 
-    const PLAIN: Look = Look { colours: false };
+    const PLAIN: Theme = Theme { colours: false };
 
     /// The lines of the screen.
     fn screen(state: &State, width: u16, height: u16) -> Vec<String> {

@@ -1,10 +1,10 @@
-//! What a task was doing, without what differs from one to another.
+//! The kind of a task's state, without the data of the state.
 
 use crate::task::TaskState;
 
 /// The kind of a [`TaskState`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Standing {
+pub(crate) enum StateKind {
     NeverPolled,
     Running,
     Suspended,
@@ -12,7 +12,7 @@ pub(crate) enum Standing {
     Finished,
 }
 
-impl Standing {
+impl StateKind {
     pub(crate) fn of(state: &TaskState) -> Self {
         match state {
             TaskState::NeverPolled => Self::NeverPolled,
@@ -23,7 +23,7 @@ impl Standing {
         }
     }
 
-    /// What it is called for machines.
+    /// Returns the name in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::NeverPolled => "never_polled",
@@ -34,7 +34,7 @@ impl Standing {
         }
     }
 
-    /// Whether its time passes with waiting: to be woken, or to be polled.
+    /// Returns `true` if the task waits, to be woken or to be polled.
     pub(crate) fn waits(self) -> bool {
         matches!(self, Self::NeverPolled | Self::Suspended | Self::Woken)
     }

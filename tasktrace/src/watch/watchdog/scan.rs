@@ -1,25 +1,25 @@
-//! One look at all tasks.
+//! One check of all tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::incidents::{Crowd, Incidents};
+use super::incidents::{Group, Incidents};
 use super::probes::Probes;
-use super::stall::{Found, Key, WHOLE_TASK, What};
+use super::stall::{Found, Key, Problem, WHOLE_TASK};
 use crate::diagnosis::{self, Rank};
 use crate::dump::{Stall, StallReport};
 use crate::origin;
 use crate::task::{Glance, Sight, Tick, glances};
 
-/// What looks suspicious is looked at again after this long. When the process was stopped for a
-/// while, or a thread did not get a processor, all that was needed was a moment.
+/// The time after which a suspicious task is checked again. If the process was stopped, or a thread had no processor,
+/// the task makes progress within this time.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// How long the tasks that are reported may take to show themselves, all in all and each.
+/// The time that the reported tasks have to answer, together and each.
 const BUDGET: Duration = Duration::from_millis(500);
 const BUDGET_OF_ONE: Duration = Duration::from_millis(100);
 
-/// After how long something is reported.
+/// The times after which stalls are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) starved_after: Duration,
@@ -27,21 +27,21 @@ pub(super) struct Limits {
     pub(super) blocked_after: Duration,
 }
 
-/// What remains from one look to the next.
-pub(super) struct Looker {
+/// Checks all tasks periodically. Its fields are the state between two checks.
+pub(super) struct Scanner {
     limits: Limits,
     incidents: Incidents,
     probes: Probes,
 }
 
-/// What is seen in one look, until it has been looked at again.
+/// The suspects of one scan, before they are checked again.
 struct Seen {
     now: Tick,
     found: Vec<Found>,
-    counts: BTreeMap<Crowd, usize>,
+    counts: BTreeMap<Group, usize>,
 }
 
-impl Looker {
+impl Scanner {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -50,9 +50,9 @@ impl Looker {
         }
     }
 
-    /// Looks at all tasks, and reports what has begun or ended since the last time. `pause` waits,
-    /// and returns whether to go on.
-    pub(super) fn look(
+    /// Checks all tasks, and reports the stalls that have begun or ended since the last check. `pause` waits, and
+    /// returns `true` if the watchdog should continue.
+    pub(super) fn check(
         &mut self,
         pause: impl Fn(Duration) -> bool,
         mut report: impl FnMut(&StallReport),
@@ -75,7 +75,7 @@ impl Looker {
             if !pause(Duration::ZERO) {
                 return;
             }
-            // The reports before may have taken long.
+            // The previous reports may have taken long.
             if !found.goes_on() {
                 continue;
             }
@@ -87,8 +87,7 @@ impl Looker {
         self.probes.wake(&self.incidents);
     }
 
-    /// Leaves out the polls in which a poll of another task does not end: it is that which is to
-    /// blame.
+    /// Removes blocked polls that contain a blocked poll of another task, because the inner poll is the cause.
     fn leave_out_what_is_around(&self, found: &mut Vec<Found>) {
         let all = found.iter().chain(self.incidents.iter());
         let nested = all.filter(|found| found.handle.is_nested());
@@ -99,10 +98,10 @@ impl Looker {
         });
     }
 
-    /// What looks wrong, and is not known yet.
+    /// Returns the stalls that look new.
     fn scan(&mut self) -> Vec<Found> {
         let mut seen = Seen {
-            // Before anything is looked at: what was so for long by then was.
+            // Read before the tasks, so that no stall looks longer than it is.
             now: Tick::read(),
             found: Vec::new(),
             counts: BTreeMap::new(),
@@ -142,8 +141,8 @@ impl Looker {
 
     fn is_blocked(&self, since: Tick, is_nested: bool, seen: &Seen) -> bool {
         let limit = match is_nested {
-            // It is looked at again in a moment. So one that began together with the poll around it
-            // is found together with that.
+            // It is checked again after a moment. So a poll that began together with its outer poll is found together
+            // with that.
             true => self.limits.blocked_after.saturating_sub(MOMENT),
             false => self.limits.blocked_after,
         };
@@ -163,15 +162,15 @@ impl Looker {
         if let Sight::Running { poll, since } = handle.sight()
             && self.is_blocked(since, handle.is_nested(), seen)
         {
-            let what = What::Blocked { poll, since };
+            let what = Problem::Blocked { poll, since };
             seen.add(Found { handle, what }, &self.incidents);
         }
     }
 
-    /// Of a task that has never been polled.
+    /// Suspects a task that was never polled.
     fn suspect_starved(&self, glance: Glance, seen: &mut Seen) {
-        let crowd = Crowd::Executor(glance.executor());
-        if !seen.has_room(crowd, &self.incidents) || self.incidents.is_starved(glance.address()) {
+        let group = Group::Executor(glance.executor());
+        if !seen.has_room(group, &self.incidents) || self.incidents.is_starved(glance.address()) {
             return;
         }
         let Some(handle) = glance.retain() else {
@@ -181,7 +180,7 @@ impl Looker {
             && seen.now.since(since) >= self.limits.starved_after
         {
             let executor = handle.executor();
-            let what = What::Starved {
+            let what = Problem::Starved {
                 polls: 0,
                 since,
                 executor,
@@ -197,7 +196,7 @@ impl Looker {
         for function in handle.limited().into_iter().flatten() {
             if seen.now.since(function.polled) >= function.limit {
                 let handle = handle.clone();
-                let what = What::Overdue(function);
+                let what = Problem::Overdue(function);
                 seen.add(Found { handle, what }, &self.incidents);
             }
         }
@@ -221,7 +220,7 @@ impl Looker {
             && self.waits_too_long(since, seen)
             && handle.limited().is_some_and(|limited| limited.is_empty())
         {
-            let what = What::Waiting {
+            let what = Problem::Waiting {
                 since,
                 origin: handle.origin(),
             };
@@ -229,15 +228,15 @@ impl Looker {
         }
     }
 
-    /// Makes an incident of what has been found. More of those that may be affected are looked for.
+    /// Makes an incident of a stall, and wakes other tasks that may be affected.
     ///
-    /// `None` if it is not to be reported.
+    /// Returns `None` if the stall is not to be reported.
     fn begin(&mut self, found: Found, budget: Duration) -> Option<StallReport> {
         let (limit, blocked_by) = match &found.what {
-            What::Blocked { .. } => (self.limits.blocked_after, None),
-            What::Overdue(function) => (function.limit, None),
-            What::Waiting { .. } => (self.limits.wait_limit, None),
-            What::Starved { executor, .. } => {
+            Problem::Blocked { .. } => (self.limits.blocked_after, None),
+            Problem::Overdue(function) => (function.limit, None),
+            Problem::Waiting { .. } => (self.limits.wait_limit, None),
+            Problem::Starved { executor, .. } => {
                 let blocker = self.incidents.blocker(executor.thread);
                 (self.limits.starved_after, blocker)
             }
@@ -246,36 +245,36 @@ impl Looker {
         let executor = found.handle.executor();
         self.probes.forget(&found);
         let what = found.what.clone();
-        // To wait for work, or for the end of the program, is no fault. It is not asked again.
+        // To wait for work, or for the program to stop, is not a fault. The task is not checked again.
         let is_idle = || diagnosis::likeliest(&report.task).is_some_and(|it| it.rank == Rank::Stop);
-        let is_told = !matches!(what, What::Waiting { .. }) || !is_idle();
+        let is_told = !matches!(what, Problem::Waiting { .. }) || !is_idle();
         let report = is_told.then_some(report);
         self.incidents.add(found, report.clone());
         match what {
-            What::Blocked { .. } => self.probes.wake_all_on(executor.thread, &self.incidents),
-            What::Starved { polls: 1.., .. } => self.probes.wake_more(executor, &self.incidents),
-            // What has never been polled tells nothing of an executor.
-            What::Starved { .. } | What::Overdue(_) | What::Waiting { .. } => {}
+            Problem::Blocked { .. } => self.probes.wake_all_on(executor.thread, &self.incidents),
+            Problem::Starved { polls: 1.., .. } => self.probes.wake_more(executor, &self.incidents),
+            // A task that was never polled says nothing about its executor.
+            Problem::Starved { .. } | Problem::Overdue(_) | Problem::Waiting { .. } => {}
         }
         report
     }
 }
 
 impl Seen {
-    fn has_room(&self, crowd: Crowd, incidents: &Incidents) -> bool {
-        let seen = self.counts.get(&crowd).copied().unwrap_or(0);
-        seen < incidents.room(crowd) && self.found.len() < incidents.left()
+    fn has_room(&self, group: Group, incidents: &Incidents) -> bool {
+        let seen = self.counts.get(&group).copied().unwrap_or(0);
+        seen < incidents.room(group) && self.found.len() < incidents.left()
     }
 
     fn add(&mut self, found: Found, incidents: &Incidents) {
-        let crowd = Crowd::of(&found.what);
-        let has_room = crowd.is_none_or(|crowd| self.has_room(crowd, incidents));
+        let group = Group::of(&found.what);
+        let has_room = group.is_none_or(|group| self.has_room(group, incidents));
         let key: Key = found.key();
         if !has_room || incidents.contains(key) {
             return;
         }
-        if let Some(crowd) = crowd {
-            *self.counts.entry(crowd).or_default() += 1;
+        if let Some(group) = group {
+            *self.counts.entry(group).or_default() += 1;
         }
         self.found.push(found);
     }

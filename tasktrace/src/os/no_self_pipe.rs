@@ -1,14 +1,14 @@
-//! Where there are no signals, there is nothing to be told.
+//! The self-pipe on systems without signals, which always fails.
 
 use std::convert::Infallible;
 use std::io;
 
-use super::Deaf;
+use super::SignalError;
 
 #[derive(Debug)]
-pub(crate) struct Inlet(Infallible);
+pub(crate) struct SignalReceiver(Infallible);
 
-impl Inlet {
+impl SignalReceiver {
     pub(crate) fn open() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -22,12 +22,12 @@ impl Inlet {
     }
 }
 
-pub(crate) fn check(_signal: i32) -> Result<(), Deaf> {
-    Err(Deaf::Unsupported)
+pub(crate) fn check(_signal: i32) -> Result<(), SignalError> {
+    Err(SignalError::Unsupported)
 }
 
-pub(crate) fn hear(_signal: i32) -> Result<(), Deaf> {
-    Err(Deaf::Unsupported)
+pub(crate) fn register(_signal: i32) -> Result<(), SignalError> {
+    Err(SignalError::Unsupported)
 }
 
 pub(crate) fn ends(_signal: i32) -> bool {
