@@ -44,7 +44,7 @@
 //! continues as if it had not been asked. Each leaf has one stack. The stacks of the branches of a `join!` or a
 //! `select!` share their outer frames, so they merge into a tree.
 //!
-//! This costs nothing until you ask. A capture costs one poll and the memory of some addresses. The addresses become
+//! None of this happens until you ask. A capture costs one poll and the memory of some addresses. The addresses become
 //! names and lines when the [`Trace`] is printed.
 //!
 //! # Tasks and frames
