@@ -335,7 +335,6 @@ fn attend(
         }
         Request::Capture => {
             has_woken = wake_children(record);
-            record.beside.prefetch();
             let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, |cx| body.poll(cx));

@@ -60,7 +60,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{RawWaker, Waker};
 
 use super::answer::{Answer, Answers, Giver};
-use super::beside::Beside;
+use super::extras::ExtrasCell;
 use super::foreign;
 use super::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
 use crate::sync::{MutexGuard, UnsafeCell, lock};
@@ -149,7 +149,7 @@ impl WakerCell {
 pub(crate) struct Exchange<'a, T> {
     pub(super) turn: &'a Turn,
     pub(super) waker: &'a WakerCell,
-    pub(super) beside: &'a Beside<T>,
+    pub(super) extras: &'a ExtrasCell<T>,
 }
 
 impl<T> Clone for Exchange<'_, T> {
@@ -325,7 +325,7 @@ fn give<T>(giver: Giver<T>, answer: Result<T, End>) {
 
 impl<'a, T: Clone> Exchange<'a, T> {
     fn lock(self) -> MutexGuard<'a, Queue<T>> {
-        lock(&self.beside.extras_or_insert().queue)
+        lock(&self.extras.get_or_insert().queue)
     }
 
     // The poller's side.

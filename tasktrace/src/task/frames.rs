@@ -9,8 +9,8 @@
 //! # The table
 //!
 //! A frame has a *slot* from the poll in which it is first suspended until it is finished, dropped,
-//! or polled by another task. Slots are [beside](super::beside) the record, and stay where they are for as
-//! long as that has references. They are numbered from 1; the task itself counts as number 0. Each use of a
+//! or polled by another task. Slots are in the record and in [chunks](table), and stay where they are for as
+//! long as the record has references. They are numbered from 1; the task itself counts as number 0. Each use of a
 //! slot has a *serial* number that no other use of a slot of this record has, so a [`Key`], which is both,
 //! never identifies another frame than the one it was made for: not when its slot is used again, and not
 //! when the record is used for another task. It is what the sequence counter was when the frame was
@@ -30,7 +30,7 @@
 //!
 //! # Labels
 //!
-//! What a frame has beyond a static description is kept beside the table, under a lock, by key. A
+//! What a frame has beyond a static description is kept in the [extras](super::extras), under a lock, by key. A
 //! reader that has copied a key finds either what belongs to it, or nothing because the frame has
 //! ended since: then it copies again.
 //!
@@ -55,6 +55,7 @@
 mod gone;
 mod read;
 mod slot;
+mod table;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -62,8 +63,8 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
-use super::beside::{Beside, Dynamics, LAST_KEPT, Table};
 use super::clock::Tick;
+use super::extras::{Dynamics, ExtrasCell};
 use super::foreign;
 use super::name::NameRef;
 use super::stamp::Stamp;
@@ -77,11 +78,14 @@ use gone::all_gone;
 pub(crate) use read::{Copied, Peek};
 use slot::{DYNAMIC, LIMITED, LIVE, MARKS, OWN_WAKER, is_dynamic, is_limited};
 pub(crate) use slot::{Filed, Key, Slot, SlotRef};
+use table::{ALL_CHUNKS, KEPT_CHUNKS};
+pub(crate) use table::{Chunks, LAST_KEPT, Table};
 
 /// What there is of the frames of a task.
 pub(crate) struct Frames<'a, T> {
     pub(super) turn: &'a Turn,
-    pub(super) beside: &'a Beside<T>,
+    pub(super) table: &'a Table,
+    pub(super) extras: &'a ExtrasCell<T>,
 }
 
 impl<T> Clone for Frames<'_, T> {
@@ -127,12 +131,12 @@ impl<'a, T> Frames<'a, T> {
     pub(crate) unsafe fn insert(self, name: NameRef, parent: Key, stamp: Stamp) -> Option<Filed> {
         // SAFETY: the caller is the owner.
         unsafe { self.take_off_gone() };
-        let table = self.beside.table_or_insert();
+        let table = self.table;
         let number = match table.free.load(Ordering::Relaxed) {
-            0 => self.unused_slot(table)?,
+            0 => self.unused_slot()?,
             number => number,
         };
-        let slot = self.beside.slot_in(table, number)?;
+        let slot = self.slot(number)?;
         // The counter is even, and is another after each change.
         let sequence = table.sequence.load(Ordering::Relaxed);
         let key = Key::new(number, sequence << 1 | LIVE);
@@ -165,7 +169,7 @@ impl<'a, T> Frames<'a, T> {
         meta: &'static FrameMeta,
         stamp: Stamp,
     ) -> Option<Filed> {
-        let table = self.beside.table()?;
+        let table = self.table;
         let is_next = match table.free.load(Ordering::Relaxed) {
             0 => table.used.load(Ordering::Relaxed) == 0,
             free => free == 1,
@@ -174,7 +178,7 @@ impl<'a, T> Frames<'a, T> {
             return None;
         }
         let sequence = table.sequence.load(Ordering::Relaxed);
-        let (slot, key) = (table.slot(), Key::new(1, sequence << 1 | LIVE));
+        let (slot, key) = (&table.slots[0], Key::new(1, sequence << 1 | LIVE));
         table.change_from(sequence, || table.fill(slot, key, meta, Key::TASK, stamp));
         Some(Filed {
             key: NonZeroU64::new(key.0)?,
@@ -188,7 +192,7 @@ impl<'a, T> Frames<'a, T> {
         let identity = name.get();
         if let Identity::Dynamic(dynamic) = &*identity {
             let dynamic = StdArc::clone(dynamic);
-            let place = &self.beside.extras_or_insert().dynamic;
+            let place = &self.extras.get_or_insert().dynamic;
             let mut spare = Dynamics::default();
             loop {
                 let mut all = lock(place);
@@ -213,9 +217,8 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn remove(self, key: Key) -> Option<Waker> {
-        let (table, slot) = self.beside.table().zip(self.find(key))?;
-        let found = Found::new(key, slot);
-        table.change(|| table.take_off(&found));
+        let found = Found::new(key, self.find(key)?);
+        self.table.change(|| self.table.take_off(&found));
         match is_dynamic(found.meta) || found.own_waker {
             false => None,
             // SAFETY: the caller is the owner.
@@ -232,7 +235,7 @@ impl<'a, T> Frames<'a, T> {
     #[inline(always)]
     pub(crate) unsafe fn remove_plain(self, slot: SlotRef, key: Key, name: NameRef) -> bool {
         // SAFETY: as asserted by the caller.
-        let (slot, table) = unsafe { (slot.0.as_ref(), self.beside.table_unchecked()) };
+        let slot = unsafe { slot.0.as_ref() };
         let found = Found::new(key, slot);
         if !slot.is(key) || !name.is_static(found.meta) || found.own_waker {
             return false;
@@ -241,11 +244,11 @@ impl<'a, T> Frames<'a, T> {
         if is_limited(unsafe { &*found.meta }) {
             return false;
         }
-        table.change(|| table.take_off_plain(&found));
+        self.table.change(|| self.table.take_off_plain(&found));
         true
     }
 
-    /// Removes what is kept beside the table of a frame that has been taken off. Returns what is to
+    /// Removes what is kept in the extras of a frame that has been taken off. Returns what is to
     /// be dropped.
     ///
     /// # Safety
@@ -255,7 +258,7 @@ impl<'a, T> Frames<'a, T> {
     #[inline(never)]
     unsafe fn forget(self, key: Key) -> Option<Waker> {
         let _inside = Inside::enter();
-        let extras = self.beside.extras()?;
+        let extras = self.extras.get()?;
         let removed = lock(&extras.dynamic).remove(&key);
         drop(removed);
         // SAFETY: the caller is the owner.
@@ -303,13 +306,14 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn set_parent(self, key: Key, parent: Key) -> bool {
-        let Some((table, slot)) = self.beside.table().zip(self.find(key)) else {
+        let Some(slot) = self.find(key) else {
             return false;
         };
         let before = slot.parent.load(Ordering::Relaxed);
         if before & !OWN_WAKER != parent.0 {
             let parent = parent.0 | before & OWN_WAKER;
-            table.change(|| slot.parent.store(parent, Ordering::Relaxed));
+            self.table
+                .change(|| slot.parent.store(parent, Ordering::Relaxed));
         }
         true
     }
@@ -321,8 +325,8 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn set_waker(self, key: Key, waker: &Waker) -> Option<Waker> {
-        let (table, slot) = self.beside.table().zip(self.find(key))?;
-        let extras = self.beside.extras_or_insert();
+        let slot = self.find(key)?;
+        let extras = self.extras.get_or_insert();
         // SAFETY: the caller is the owner, and `will_wake` calls nobody's code.
         let known = extras.wakers.with(|wakers| unsafe {
             let known = (*wakers).get(&key);
@@ -333,7 +337,8 @@ impl<'a, T> Frames<'a, T> {
         }
         let waker = foreign::clone(waker)?;
         let parent = slot.parent.load(Ordering::Relaxed);
-        table.change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
+        self.table
+            .change(|| slot.parent.store(parent | OWN_WAKER, Ordering::Relaxed));
         let _inside = Inside::enter();
         // SAFETY: only the owner may change the map (`# Safety` of this function), and the caller is the owner. `_inside`
         // keeps a traced allocator that the insertion calls from coming here again, so there is no other reference.
@@ -348,7 +353,7 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) unsafe fn wakers(self) -> Vec<Waker> {
-        let Some(extras) = self.beside.extras() else {
+        let Some(extras) = self.extras.get() else {
             return Vec::new();
         };
         extras.wakers.with(|wakers| {
@@ -375,20 +380,20 @@ impl<'a, T> Frames<'a, T> {
     /// The caller is the owner.
     #[inline]
     pub(crate) unsafe fn clear(self) -> Option<BTreeMap<Key, Waker>> {
-        let table = self.beside.table()?;
-        match table.used.load(Ordering::Relaxed) {
+        match self.used() {
             0 => None,
             // SAFETY: the caller is the owner.
-            used => unsafe { self.clear_used(table, used) },
+            used => unsafe { self.clear_used(used) },
         }
     }
 
     /// # Safety
     ///
     /// The caller is the owner, and so many slots are in use.
-    unsafe fn clear_used(self, table: &Table, used: u32) -> Option<BTreeMap<Key, Waker>> {
+    unsafe fn clear_used(self, used: u32) -> Option<BTreeMap<Key, Waker>> {
+        let table = self.table;
         table.change(|| {
-            for slot in self.beside.slots(used) {
+            for slot in self.slots(used) {
                 slot.identity.store(ptr::null_mut(), Ordering::Relaxed);
                 slot.serial.store(0, Ordering::Relaxed);
             }
@@ -396,7 +401,7 @@ impl<'a, T> Frames<'a, T> {
             table.free.store(0, Ordering::Relaxed);
             table.limited.store(0, Ordering::Relaxed);
         });
-        let extras = self.beside.extras()?;
+        let extras = self.extras.get()?;
         let dynamic = std::mem::take(&mut *lock(&extras.dynamic));
         drop(dynamic);
         // SAFETY: the caller is the owner.
@@ -408,42 +413,86 @@ impl<'a, T> Frames<'a, T> {
 
     #[inline]
     fn find(self, key: Key) -> Option<&'a Slot> {
-        let table = self.beside.table()?;
-        if key.slot() > table.used.load(Ordering::Relaxed) {
+        if key.slot() > self.used() {
             return None;
         }
-        let slot = self.beside.slot(key.slot())?;
-        slot.is(key).then_some(slot)
+        self.slot(key.slot()).filter(|slot| slot.is(key))
     }
 
     /// The number of a slot that has not been in use yet, and that there is room for.
     #[inline]
-    fn unused_slot(self, table: &Table) -> Option<u32> {
-        let number = table.used.load(Ordering::Relaxed) + 1;
-        self.beside.make_room(number)?;
+    fn unused_slot(self) -> Option<u32> {
+        let number = self.used() + 1;
+        if self.slot(number).is_none() {
+            self.extras.get_or_insert().chunks.make_room(number)?;
+        }
         Some(number)
+    }
+
+    /// The slot of this number, if there is one.
+    #[inline]
+    fn slot(self, number: u32) -> Option<&'a Slot> {
+        let inline = self.table.slot(number);
+        inline.or_else(|| self.extras.get()?.chunks.slot(number))
+    }
+
+    /// So many slots, in the order of their numbers.
+    fn slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
+        self.slots_in(used, ALL_CHUNKS)
+    }
+
+    /// The same as far as they are never freed: who has no reference to the record may look at these.
+    #[inline]
+    fn kept_slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
+        self.slots_in(used, KEPT_CHUNKS)
+    }
+
+    #[inline]
+    fn slots_in(self, used: u32, chunks: usize) -> impl Iterator<Item = &'a Slot> {
+        let used = used as usize;
+        let inline = &self.table.slots[..used.min(self.table.slots.len())];
+        let left = used - inline.len();
+        let extras = (left > 0).then(|| self.extras.get()).flatten();
+        let later = extras.into_iter();
+        inline
+            .iter()
+            .chain(later.flat_map(move |extras| extras.chunks.slots(left, chunks)))
+    }
+
+    /// Makes room for as many frames as are kept. Returns the number of the last slot.
+    #[cfg(all(test, tasktrace_loom))]
+    pub(super) fn make_room_in_model(self) -> u32 {
+        let chunks = &self.extras.get_or_insert().chunks;
+        chunks.make_room(LAST_KEPT).expect("there are not many");
+        LAST_KEPT
+    }
+
+    /// Whether there are slots up to this number, and no frames in them.
+    #[cfg(all(test, tasktrace_loom))]
+    pub(super) fn has_free_slots_in_model(self, last: u32) -> bool {
+        let slots: Vec<_> = self.kept_slots(last).collect();
+        assert!(slots.iter().all(|slot| !slot.has_frame()));
+        slots.len() == last as usize
     }
 
     /// A number that changes when a frame comes or goes.
     ///
     /// The caller is the owner.
     pub(crate) fn version(self) -> u32 {
-        let table = self.beside.table();
-        table.map_or(0, |table| table.sequence.load(Ordering::Relaxed))
+        self.table.sequence.load(Ordering::Relaxed)
     }
 
     /// How many slots have been in use.
     #[inline]
     fn used(self) -> u32 {
-        let table = self.beside.table();
-        table.map_or(0, |table| table.used.load(Ordering::Relaxed))
+        self.table.used.load(Ordering::Relaxed)
     }
 
     /// When the frames were last polled.
     ///
     /// The caller is the owner.
     pub(crate) fn times(self) -> Times {
-        let slots = self.beside.slots(self.used());
+        let slots = self.slots(self.used());
         let stamp = |slot: &Slot| Stamp::from_bits(slot.stamp.load(Ordering::Relaxed));
         Times(slots.map(stamp).collect())
     }
@@ -453,7 +502,7 @@ impl<'a, T> Frames<'a, T> {
     ///
     /// The caller is the owner.
     pub(crate) fn set_times(self, times: &Times) {
-        for (slot, before) in self.beside.slots(self.used()).zip(&times.0) {
+        for (slot, before) in self.slots(self.used()).zip(&times.0) {
             let stamp = Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).at_time_of(*before);
             slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
         }
@@ -466,16 +515,13 @@ impl<'a, T> Frames<'a, T> {
     /// at, which stay where they are for as long as the record does. If there are limits elsewhere,
     /// they may have been come to.
     pub(crate) fn may_be_overdue(self, now: Tick) -> bool {
-        let Some(table) = self.beside.table() else {
-            return false;
-        };
-        let limited = table.limited.load(Ordering::Relaxed);
+        let limited = self.table.limited.load(Ordering::Relaxed);
         if limited == 0 {
             return false;
         }
-        let used = table.used.load(Ordering::Relaxed).min(GLANCED_AT);
+        let used = self.used().min(GLANCED_AT);
         let mut seen = 0;
-        for slot in self.beside.kept_slots(used) {
+        for slot in self.kept_slots(used) {
             // SAFETY: null, or static.
             let meta = unsafe { slot.identity.load(Ordering::Relaxed).as_ref() };
             // Of what is not static it is not known here.

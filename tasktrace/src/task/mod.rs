@@ -1,7 +1,7 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
 //! * [`record`]: what is known of a task; [`about`]: what of it is from the beginning; [`refs`] and [`pool`]:
-//!   how it is kept; [`beside`]: what few need.
+//!   how it is kept; [`extras`]: what few need.
 //! * [`exchange`]: the protocol between those who ask and the one who polls; [`turn`]: what a poll has to
 //!   know of it; [`answer`]: the place for what comes of it.
 //! * [`frames`]: the live frames of a task, which one thread writes and any may read; [`live`]: what is made of
@@ -26,13 +26,13 @@ mod answer;
 mod awaited;
 #[cfg(feature = "tokio")]
 mod awaiting;
-mod beside;
 mod body;
 mod clock;
 mod drive;
 mod ended;
 mod error;
 mod exchange;
+mod extras;
 mod foreign;
 mod fork;
 mod frame;

@@ -11,7 +11,7 @@
 //! Whoever looks at all records does so without a reference, because to count it costs more than
 //! to look, and disturbs the poller. What may be read so is in [`sight`](super::sight).
 
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
@@ -20,13 +20,13 @@ use std::task::Waker;
 
 use super::TaskId;
 use super::about::{AboutCell, Known, Word};
-use super::beside::Beside;
 use super::clock::{Moment, Tick};
 use super::ended;
 use super::exchange::{Exchange, Standing, WakerCell};
+use super::extras::{Extras, ExtrasCell};
 use super::foreign;
 use super::fork;
-use super::frames::{Frames, Gone, Key, Times};
+use super::frames::{Frames, Gone, Key, Table, Times};
 use super::job::{self, JobCell};
 use super::local::Local;
 use super::pool;
@@ -41,10 +41,12 @@ use crate::host::Job;
 use crate::origin::{Identity, Origin};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// There is one for each task, so it is small: what most tasks do not need is [beside](Beside) it.
+/// There is one for each task. What most tasks do not need is in its [`extras`](super::extras).
 ///
-/// The layout is as written: first what is looked at in each poll.
-#[repr(C)]
+/// A task that was not polled for a while is in no cache, and each line of it that is looked at has to come from
+/// memory. So the layout is as written: in the first line, all that a poll of the task looks at; in the second,
+/// the slots of two frames.
+#[repr(C, align(64))]
 pub(crate) struct Record {
     pub(super) refs: Refs,
     pub(super) turn: Turn,
@@ -52,9 +54,10 @@ pub(crate) struct Record {
     stamp: AtomicU64,
     /// While the record is not in use, the next that is not is here.
     waker: WakerCell,
-    pub(super) beside: Beside<RawTrace>,
     // What does not change while there is a task in the record. Written by who has it to himself.
     about: AboutCell,
+    pub(super) extras: ExtrasCell<RawTrace>,
+    table: Table,
     id: AtomicU64,
     made: AtomicU32,
     // In which task of the executor it is, see `JobCell`.
@@ -63,7 +66,11 @@ pub(crate) struct Record {
 }
 
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
-const _: () = assert!(size_of::<Record>() == 72);
+const _: () = {
+    const LINE: usize = 64;
+    assert!(size_of::<Record>() == 3 * LINE);
+    assert!(offset_of!(Record, table) + Table::SLOTS == LINE);
+};
 
 // SAFETY: what is not an atomic is synchronised by `Exchange`, or by `Refs` for who has the record to
 // himself.
@@ -78,8 +85,9 @@ impl Record {
             turn: Turn::new(),
             stamp: AtomicU64::new(0),
             waker: WakerCell::new(),
-            beside: Beside::new(),
             about: AboutCell::new(),
+            extras: ExtrasCell::new(),
+            table: Table::new(),
             id: AtomicU64::new(0),
             made: AtomicU32::new(0),
             job_runtime: AtomicU32::new(job::UNKNOWN),
@@ -93,7 +101,7 @@ impl Record {
         Exchange {
             turn: &self.turn,
             waker: &self.waker,
-            beside: &self.beside,
+            extras: &self.extras,
         }
     }
 
@@ -102,7 +110,8 @@ impl Record {
     pub(super) fn frames(&self) -> Frames<'_, RawTrace> {
         Frames {
             turn: &self.turn,
-            beside: &self.beside,
+            table: &self.table,
+            extras: &self.extras,
         }
     }
 
@@ -129,9 +138,9 @@ impl Record {
     /// The caller has given back the last reference.
     #[inline(always)]
     unsafe fn reset(&self) -> Option<Waker> {
-        if self.beside.is_more_than_a_table() {
+        if let Some(extras) = self.extras.get() {
             // SAFETY: as asserted by the caller.
-            unsafe { self.reset_beside() };
+            unsafe { self.reset_extras(extras) };
         }
         // SAFETY: as asserted by the caller.
         unsafe {
@@ -144,14 +153,12 @@ impl Record {
     ///
     /// The caller has given back the last reference.
     #[cold]
-    unsafe fn reset_beside(&self) {
-        // SAFETY: as asserted by the caller.
-        unsafe { self.beside.shrink() };
+    unsafe fn reset_extras(&self, extras: &Extras<RawTrace>) {
+        // SAFETY: as asserted by the caller, nobody else has a reference. The task has ended, so it has no frames.
+        unsafe { extras.chunks.shrink() };
         self.frames().forget_gone();
-        if let Some(extras) = self.beside.extras() {
-            extras.rounds.store(0, Ordering::Relaxed);
-            extras.asked_polls.store(0, Ordering::Relaxed);
-        }
+        extras.rounds.store(0, Ordering::Relaxed);
+        extras.asked_polls.store(0, Ordering::Relaxed);
     }
 
     /// Keeps the record for another task. Returns what is to be dropped.
@@ -298,7 +305,7 @@ impl Record {
 
     #[cold]
     fn begin_round(&self) {
-        let extras = self.beside.extras_or_insert();
+        let extras = self.extras.get_or_insert();
         let rounds = extras.rounds.load(Ordering::Relaxed);
         extras
             .rounds
@@ -307,7 +314,7 @@ impl Record {
 
     /// How often the numbers of polls have begun again.
     fn rounds(&self) -> u32 {
-        let extras = self.beside.extras();
+        let extras = self.extras.get();
         extras.map_or(0, |extras| extras.rounds.load(Ordering::Relaxed))
     }
 
@@ -380,7 +387,7 @@ impl Record {
     /// Returns how many polls have begun, without those that only answered requests.
     pub(super) fn own_polls(&self) -> u64 {
         // In this order: of a poll that is being counted among those, it is not known yet whose it is.
-        let extras = self.beside.extras();
+        let extras = self.extras.get();
         let asked = extras.map_or(0, |extras| extras.asked_polls.load(Ordering::Relaxed));
         self.polls().saturating_sub(asked)
     }
@@ -389,7 +396,7 @@ impl Record {
     ///
     /// The caller is the poller.
     pub(super) fn count_asked_poll(&self, more: i8) {
-        let asked = &self.beside.extras_or_insert().asked_polls;
+        let asked = &self.extras.get_or_insert().asked_polls;
         let count = asked.load(Ordering::Relaxed);
         asked.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@
 //!
 //! Whoever looks at all tasks again and again, most of which are well, must not take references: to
 //! count one is a locked instruction on a line that the poller uses. It need not either. What is read
-//! here are atomics of records, and of what is on the list [beside](super::beside) them, which are never
+//! here are atomics of records, and of their [extras](super::extras), which are never
 //! freed, and what is static. A record that is used again for another task meanwhile makes what was
 //! read wrong, but no data race. So a [`Glance`] is good for a suspicion. Whoever has one
 //! [retains](Glance::retain) the record, after which it belongs to the task that is in it, and looks

@@ -38,7 +38,7 @@ impl Wake for Signal {
 struct Record {
     turn: Turn,
     waker: WakerCell,
-    beside: Beside<u32>,
+    extras: ExtrasCell<u32>,
     polls: AtomicU32,
     /// How many requests the poller has answered.
     answered: Cell<usize>,
@@ -54,7 +54,7 @@ impl Record {
         Exchange {
             turn: &self.turn,
             waker: &self.waker,
-            beside: &self.beside,
+            extras: &self.extras,
         }
     }
 
@@ -103,7 +103,7 @@ fn shared() -> Shared {
     Arc::new(Record {
         turn: Turn::new(),
         waker: WakerCell::new(),
-        beside: Beside::new(),
+        extras: ExtrasCell::new(),
         polls: AtomicU32::new(0),
         answered: Cell::new(0),
     })
@@ -112,7 +112,7 @@ fn shared() -> Shared {
 /// The same, but somebody has, so that there is a queue: what it takes to make one is not looked at again.
 fn asked_before() -> Shared {
     let record = shared();
-    record.beside.extras_or_insert();
+    record.extras.get_or_insert();
     record
 }
 

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::task::Waker;
 
 use super::slot::{ENDED, MARKS, MOVED};
-use super::{Found, Frames, Key, OWN_WAKER};
+use super::{Found, Frames, Key, LAST_KEPT, OWN_WAKER};
 use crate::sync::{Inside, MutexGuard, Ordering, lock};
-use crate::task::beside::{LAST_KEPT, Table};
 use crate::task::foreign;
 use crate::task::turn::GONE;
 
@@ -44,7 +43,7 @@ impl<T> Frames<'_, T> {
             Gone::Ended => ENDED,
             Gone::Moved => MOVED,
         };
-        let marked = self.beside.slot(key.slot()).is_some_and(|slot| {
+        let marked = self.slot(key.slot()).is_some_and(|slot| {
             let marked = slot.serial.compare_exchange(
                 key.serial(),
                 key.serial() & !MARKS | mark,
@@ -60,7 +59,7 @@ impl<T> Frames<'_, T> {
 
     #[cold]
     fn list_gone(self, key: Key, why: Gone) {
-        let place = &self.beside.extras_or_insert().gone;
+        let place = &self.extras.get_or_insert().gone;
         let mut spare = Vec::new();
         loop {
             let mut list = lock(place);
@@ -80,7 +79,7 @@ impl<T> Frames<'_, T> {
 
     /// Forgets what was noted about frames that could not be marked.
     pub(crate) fn forget_gone(self) {
-        if let Some(extras) = self.beside.extras() {
+        if let Some(extras) = self.extras.get() {
             lock(&extras.gone).clear();
         }
     }
@@ -109,14 +108,12 @@ impl<'a, T> Frames<'a, T> {
     unsafe fn take_off_all_gone(self) {
         // Before the marks are looked at: whoever makes one after that sets it again.
         self.turn.clear(GONE);
-        if let Some(table) = self.beside.table() {
-            let inside = Inside::enter();
-            // SAFETY: the caller is the owner.
-            let wakers = unsafe { self.take_off_marked(table) };
-            drop(inside);
-            // Dropping wakers runs foreign code.
-            foreign::drop(wakers);
-        }
+        let inside = Inside::enter();
+        // SAFETY: the caller is the owner.
+        let wakers = unsafe { self.take_off_marked() };
+        drop(inside);
+        // Dropping wakers runs foreign code.
+        foreign::drop(wakers);
     }
 
     /// Returns what is to be dropped.
@@ -124,9 +121,9 @@ impl<'a, T> Frames<'a, T> {
     /// # Safety
     ///
     /// The caller is the owner.
-    unsafe fn take_off_marked(self, table: &Table) -> Vec<Waker> {
-        let used = table.used.load(Ordering::Relaxed);
-        let slots = || (1..).zip(self.beside.slots(used));
+    unsafe fn take_off_marked(self) -> Vec<Waker> {
+        let (table, used) = (self.table, self.used());
+        let slots = || (1..).zip(self.slots(used));
         let mut noted: Vec<(Key, Gone)> = slots()
             .filter_map(|(number, slot)| slot.gone(number))
             .collect();
@@ -140,7 +137,7 @@ impl<'a, T> Frames<'a, T> {
         let gone: Vec<Found<'_>> = all_gone(&noted, parents)
             .into_iter()
             .filter_map(|key| {
-                let slot = self.beside.slot(key.slot())?;
+                let slot = self.slot(key.slot())?;
                 (slot.key(key.slot()) == key).then(|| Found::new(key, slot))
             })
             .collect();
@@ -177,7 +174,7 @@ impl<'a, T> Frames<'a, T> {
 
     /// The list of those in slots that cannot be marked, if there are such slots.
     fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
-        let extras = (used > LAST_KEPT).then(|| self.beside.extras())??;
+        let extras = (used > LAST_KEPT).then(|| self.extras.get())??;
         Some(lock(&extras.gone))
     }
 }

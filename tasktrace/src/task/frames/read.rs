@@ -58,31 +58,27 @@ impl<T> Frames<'_, T> {
     #[inline]
     pub(crate) fn peek<R>(self, look: impl FnOnce(Peek<'_, T>) -> R) -> Option<R> {
         // As in `try_copy`.
-        let table = self.beside.table();
-        let before = table.map_or(0, |table| table.sequence.load(Ordering::Acquire));
+        let before = self.table.sequence.load(Ordering::Acquire);
         if !before.is_multiple_of(2) {
             return None;
         }
-        let used = table.map_or(0, |table| table.used.load(Ordering::Relaxed));
+        let used = self.used();
         let result = look(Peek { frames: self, used });
         fence(Ordering::Acquire);
-        let after = table.map_or(0, |table| table.sequence.load(Ordering::Relaxed));
+        let after = self.table.sequence.load(Ordering::Relaxed);
         (after == before).then_some(result)
     }
 
     pub(super) fn try_copy(self, copy: &mut Draft) -> bool {
         copy.slots.clear();
         copy.gone.clear();
-        let Some(table) = self.beside.table() else {
-            return true;
-        };
         // Acquire: sees all the changes that were made before the counter was this.
-        let before = table.sequence.load(Ordering::Acquire);
+        let before = self.table.sequence.load(Ordering::Acquire);
         if !before.is_multiple_of(2) {
             return false;
         }
-        let used = table.used.load(Ordering::Relaxed);
-        for (number, slot) in (1..).zip(self.beside.slots(used)) {
+        let used = self.used();
+        for (number, slot) in (1..).zip(self.slots(used)) {
             let meta = slot.identity.load(Ordering::Relaxed);
             if meta.is_null() {
                 continue;
@@ -112,16 +108,16 @@ impl<T> Frames<'_, T> {
         }
         // If one of these loads saw a change, the next one sees that the counter was made odd.
         fence(Ordering::Acquire);
-        table.sequence.load(Ordering::Relaxed) == before
+        self.table.sequence.load(Ordering::Relaxed) == before
     }
 
     fn is_as_copied(self, words: &Words) -> bool {
-        let slot = self.beside.slot(words.key.slot());
+        let slot = self.slot(words.key.slot());
         slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == words.serial)
     }
 
     /// Makes frames of the words, without those that are gone. `None` if one has ended since that
-    /// has something beside the table: what is left would be half of a tree.
+    /// has something in the extras: what is left would be half of a tree.
     pub(super) fn complete<R>(
         self,
         copy: &Draft,
@@ -162,7 +158,7 @@ impl<T> Frames<'_, T> {
         // Room is made before the lock is taken, and given back after it.
         let mut dynamics = Vec::with_capacity(count);
         if count > 0 {
-            let all = lock(&self.beside.extras()?.dynamic);
+            let all = lock(&self.extras.get()?.dynamic);
             for words in words().filter(|words| is_dynamic(words.meta)) {
                 dynamics.push(StdArc::clone(all.get(&words.key)?));
             }
@@ -223,7 +219,7 @@ impl<T> Peek<'_, T> {
     /// one, or with more to it than this. Whether there is none.
     #[inline]
     pub(crate) fn each(&self, mut see: impl FnMut(usize, Peeked)) -> bool {
-        let slots = self.frames.beside.kept_slots(self.used);
+        let slots = self.frames.kept_slots(self.used);
         for (at, slot) in slots.enumerate() {
             let Some(peeked) = Self::peeked(at as u32 + 1, slot) else {
                 return false;

@@ -12,21 +12,24 @@ const STAMP: Stamp = Stamp::new(1, Tick(1));
 /// What there is of a record.
 pub(super) struct Record {
     turn: Turn,
-    beside: Beside<()>,
+    table: Table,
+    extras: ExtrasCell<()>,
 }
 
 impl Record {
     pub(super) fn new() -> Self {
         Self {
             turn: Turn::new(),
-            beside: Beside::new(),
+            table: Table::new(),
+            extras: ExtrasCell::new(),
         }
     }
 
     pub(super) fn frames(&self) -> Frames<'_, ()> {
         Frames {
             turn: &self.turn,
-            beside: &self.beside,
+            table: &self.table,
+            extras: &self.extras,
         }
     }
 }
@@ -89,7 +92,7 @@ fn a_key_that_is_out_of_date_is_no_key() {
     // SAFETY: likewise, and there is nobody else.
     unsafe {
         frames.clear();
-        record.beside.shrink();
+        record.extras.get_or_insert().chunks.shrink();
     }
     assert_eq!(keys(frames), []);
     assert!(!frames.polled(new, Key::TASK, STAMP));
@@ -102,7 +105,7 @@ fn what_is_noted_as_gone_is_not_seen() {
     let [one, two] = [(); 2].map(|()| insert(frames, Key::TASK));
     frames.note_gone(one, Gone::Ended);
     assert_eq!(keys(frames), [two]);
-    assert!(record.beside.extras().is_none(), "that takes no memory");
+    assert!(record.extras.get().is_none(), "that takes no memory");
     // SAFETY: a test is the owner of its frames.
     unsafe { frames.take_off_gone() };
     assert_eq!(keys(frames), [two]);
@@ -229,8 +232,7 @@ fn the_first_slot_is_filled_and_emptied_like_any_other() {
     let remove_plain = |filed: Filed, meta: &'static FrameMeta| unsafe {
         frames.remove_plain(filed.slot.unwrap(), filed.key(), NameRef::of_static(meta))
     };
-    assert!(insert_first().is_none(), "there is no table yet");
-    let first = insert(frames, Key::TASK);
+    let first = insert_first().unwrap().key();
     assert!(insert_first().is_none(), "it is in use");
     let second = insert(frames, Key::TASK);
     remove(frames, first);
@@ -255,4 +257,21 @@ fn the_first_slot_is_filled_and_emptied_like_any_other() {
     assert!(remove_plain(first, &META));
     frames.note_gone(second, Gone::Ended);
     assert!(insert_first().is_none(), "others are taken off before");
+}
+
+#[test]
+fn slots_are_found_by_their_numbers_and_in_their_order() {
+    let record = Record::new();
+    let frames = record.frames();
+    let live: Vec<Key> = (0..3 * LAST_KEPT)
+        .map(|_| insert(frames, Key::TASK))
+        .collect();
+    for (number, key) in (1..).zip(live) {
+        assert_eq!(key.slot(), number);
+        assert!(frames.slot(number).is_some_and(|slot| slot.is(key)));
+        let in_order: Vec<_> = frames.slots(number).map(ptr::from_ref).collect();
+        let by_number = (1..=number).filter_map(|number| frames.slot(number));
+        assert!(by_number.map(ptr::from_ref).eq(in_order));
+    }
+    assert_eq!(frames.kept_slots(u32::MAX).count(), LAST_KEPT as usize);
 }

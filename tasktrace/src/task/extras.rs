@@ -1,0 +1,113 @@
+//! What is rarely needed of a task: behind one pointer of its record, and made when it is first needed.
+//!
+//! It is kept for the next task in the record, and never freed, as the record is not. So it may be looked at
+//! without a reference to the record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::ptr;
+use std::sync::Arc as StdArc;
+use std::task::Waker;
+
+use super::exchange::Queue;
+use super::frames::{Chunks, Gone, Key};
+use crate::origin::Dynamic;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
+
+/// The dynamic parts of frames (those beyond a static description), by their keys.
+pub(super) type Dynamics = HashMap<Key, StdArc<Dynamic>, BuildHasherDefault<DefaultHasher>>;
+
+/// The rarely used parts of a task. Nothing is allocated or freed while one of its locks is held.
+pub(crate) struct Extras<T> {
+    /// The slots for which there is no room in the record.
+    pub(super) chunks: Chunks,
+    pub(super) queue: Mutex<Queue<T>>,
+    /// Frames that ended elsewhere, or went on there.
+    pub(super) gone: Mutex<Vec<(Key, Gone)>>,
+    /// What frames have beyond a static description.
+    pub(super) dynamic: Mutex<Dynamics>,
+    /// The owner's: the wakers of frames that are polled with another than their task's.
+    pub(super) wakers: UnsafeCell<BTreeMap<Key, Waker>>,
+    /// How often the numbers of polls have begun again.
+    pub(super) rounds: AtomicU32,
+    /// How many polls only answered requests. Only the owner writes it.
+    pub(super) asked_polls: AtomicU64,
+}
+
+// SAFETY: `wakers` is accessed by the owner of the frames only, of whom there is one at a time: who does
+// is `unsafe` and demands it. Everything else is synchronised.
+unsafe impl<T: Send> Sync for Extras<T> {}
+
+impl<T> Extras<T> {
+    fn new() -> Self {
+        Self {
+            chunks: Chunks::none(),
+            queue: Mutex::new(Queue::new()),
+            gone: Mutex::new(Vec::new()),
+            dynamic: Mutex::new(Dynamics::default()),
+            wakers: UnsafeCell::new(BTreeMap::new()),
+            rounds: AtomicU32::new(0),
+            asked_polls: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The place for the [`Extras`] of a task. Null until somebody needs them.
+pub(crate) struct ExtrasCell<T>(AtomicPtr<Extras<T>>);
+
+// SAFETY: it owns what it leads to, and hands out shared references to that.
+unsafe impl<T: Send> Sync for ExtrasCell<T> {}
+// SAFETY: likewise.
+unsafe impl<T: Send> Send for ExtrasCell<T> {}
+
+impl<T> ExtrasCell<T> {
+    pub(super) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The extras, if there are any.
+    #[inline]
+    pub(super) fn get(&self) -> Option<&Extras<T>> {
+        // SAFETY: the pointer is null, or came from a box in `insert`, and is freed by nobody but `drop`. Acquire: whoever
+        // sees the pointer sees what it leads to.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    pub(super) fn get_or_insert(&self) -> &Extras<T> {
+        self.get().unwrap_or_else(|| self.insert())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&self) -> &Extras<T> {
+        let made = Box::into_raw(Box::new(Extras::new()));
+        // Release: whoever sees the pointer sees what it leads to. Acquire: so does this thread, if it comes late.
+        let inserted =
+            self.0
+                .compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
+        match inserted {
+            // SAFETY: it is from the box above, and freed by nobody but `drop`.
+            Ok(_) => unsafe { &*made },
+            Err(first) => {
+                // SAFETY: it is from the box above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                // SAFETY: it is not null, and as in `get`.
+                unsafe { &*first }
+            }
+        }
+    }
+}
+
+/// Records are never dropped, but those of tests and models are.
+impl<T> Drop for ExtrasCell<T> {
+    fn drop(&mut self) {
+        let extras = self.0.load(Ordering::Relaxed);
+        if !extras.is_null() {
+            // SAFETY: it came from a box in `insert`, and `&mut self` says that nobody else has a reference to it.
+            drop(unsafe { Box::from_raw(extras) });
+        }
+    }
+}
+
+#[cfg(all(test, tasktrace_loom))]
+mod model;

@@ -1,0 +1,98 @@
+//! [`ExtrasCell`] and the chunks in it, in all interleavings that loom can tell apart.
+//!
+//! The owner of the frames needs slots while others need the extras, or look at what is there.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::*;
+use crate::sync::lock;
+use crate::task::frames::{Frames, LAST_KEPT, Table};
+use crate::task::turn::Turn;
+
+struct Record {
+    turn: Turn,
+    table: Table,
+    extras: ExtrasCell<()>,
+}
+
+type Shared = Arc<Record>;
+
+fn shared() -> Shared {
+    Arc::new(Record {
+        turn: Turn::new(),
+        table: Table::new(),
+        extras: ExtrasCell::new(),
+    })
+}
+
+impl Record {
+    fn frames(&self) -> Frames<'_, ()> {
+        Frames {
+            turn: &self.turn,
+            table: &self.table,
+            extras: &self.extras,
+        }
+    }
+
+    /// Whoever has seen the extras sees them from then on.
+    fn insert_extras(&self) -> usize {
+        let inserted = ptr::from_ref(self.extras.get_or_insert()).addr();
+        let found = self.extras.get().map(|extras| ptr::from_ref(extras).addr());
+        assert_eq!(found, Some(inserted));
+        inserted
+    }
+}
+
+fn spawn<R: 'static>(record: &Shared, run: fn(&Record) -> R) -> thread::JoinHandle<R> {
+    let record = record.clone();
+    thread::spawn(move || run(&record))
+}
+
+#[test]
+fn extras_are_inserted_once() {
+    loom::model(|| {
+        let record = shared();
+        let others = [(); 2].map(|()| spawn(&record, Record::insert_extras));
+        let own = record.insert_extras();
+        for other in others {
+            assert_eq!(other.join().unwrap(), own);
+        }
+    });
+}
+
+#[test]
+fn slots_are_added_while_others_insert_the_extras() {
+    loom::model(|| {
+        let record = shared();
+        let noter = spawn(&record, |record| {
+            lock(&record.extras.get_or_insert().gone).push((Key::TASK, Gone::Ended));
+        });
+        let last = record.frames().make_room_in_model();
+        noter.join().unwrap();
+        assert!(record.frames().has_free_slots_in_model(last));
+        assert_eq!(lock(&record.extras.get_or_insert().gone).len(), 1);
+    });
+}
+
+/// Loom reports who looks at what is not there yet.
+#[test]
+fn what_is_found_is_whole() {
+    loom::model(|| {
+        let record = shared();
+        let noter = spawn(&record, |record| {
+            lock(&record.extras.get_or_insert().gone).push((Key::TASK, Gone::Ended));
+        });
+        let reader = spawn(&record, |record| {
+            let noted = record
+                .extras
+                .get()
+                .map_or(0, |extras| lock(&extras.gone).len());
+            assert!(noted <= 1);
+            record.frames().has_free_slots_in_model(LAST_KEPT);
+        });
+        record.frames().make_room_in_model();
+        noter.join().unwrap();
+        reader.join().unwrap();
+    });
+}
