@@ -5,22 +5,19 @@
 //! is never freed and a key is never used twice, so what it remembers may be out of date, but does
 //! no harm.
 
-use std::cell::Cell;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, compiler_fence};
 use std::task::Poll;
 
 use super::foreign;
-use super::frames::{Filed, Gone, Key};
+use super::frames::{Filed, Gone, Key, Slot};
 use super::link::{Link, Root};
 use super::local::Local;
 use super::name::NameRef;
 use super::record::Record;
 use super::scope::Scope;
-use super::unaligned::Unaligned;
 use crate::capture;
 use crate::sync::Inside;
 
@@ -28,19 +25,12 @@ use crate::sync::Inside;
 pub(super) struct Head {
     /// Where it is filed, or that it is a task.
     link: Link,
-    /// Where in the record, as long as it is filed. Nothing before that: most calls never are.
-    filed: Cell<MaybeUninit<Unaligned<Filed>>>,
+    /// Where in the record, as long as it is filed.
+    filed: FiledCell,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(align_of::<Head>() == 1 && size_of::<Head>() == 24);
-
-// SAFETY: the cells are accessed only by who has the future mutably, to poll or to drop it, and
-// inside of such a poll on the same thread, through a `Scope`. `Debug` only reads, and has a shared
-// reference to the future, so nobody polls or drops that.
-unsafe impl Send for Head {}
-// SAFETY: likewise.
-unsafe impl Sync for Head {}
+const _: () = assert!(size_of::<Head>() == 24);
 
 // Whatever happens in a poll, what is remembered may be out of date: see above.
 impl UnwindSafe for Head {}
@@ -51,7 +41,7 @@ impl Head {
     pub(super) const fn new() -> Self {
         Self {
             link: Link::none(),
-            filed: Cell::new(MaybeUninit::uninit()),
+            filed: FiledCell::none(),
         }
     }
 
@@ -60,22 +50,10 @@ impl Head {
         &self.link
     }
 
-    /// # Safety
-    ///
-    /// It is filed, or was since it was made.
-    #[inline(always)]
-    unsafe fn filed(&self) -> Filed {
-        // SAFETY: as asserted by the caller.
-        unsafe { self.filed.get().assume_init() }.0
-    }
-
     /// Where it is filed in this record.
     #[inline(always)]
     pub(super) fn filed_in(&self, record: &Record) -> Option<Filed> {
-        // SAFETY: it is.
-        self.link
-            .is_filed_in(record)
-            .then(|| unsafe { self.filed() })
+        self.link.is_filed_in(record).then(|| self.filed.get())
     }
 
     /// The key that it has in this record.
@@ -202,7 +180,7 @@ impl Head {
 
     #[inline(always)]
     fn set_filed_in(&self, record: &Record, filed: Filed) {
-        self.filed.set(MaybeUninit::new(Unaligned(filed)));
+        self.filed.set(filed);
         // In this order also for a signal handler, which reads the key where the record is right.
         compiler_fence(Ordering::SeqCst);
         self.link.set_filed_in(record);
@@ -283,8 +261,7 @@ impl Head {
         let Some(record) = self.link.take_filed() else {
             return;
         };
-        // SAFETY: it was filed.
-        let key = unsafe { self.filed() }.key();
+        let key = self.filed.get().key();
         let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
         if polled.is_some_and(|polled| ptr::eq(polled, record)) {
             // SAFETY: this is in a poll of the task.
@@ -304,8 +281,7 @@ impl Head {
     /// It is being polled elsewhere.
     pub(super) fn leave_task(&self) {
         if let Some(other) = self.link.take_filed() {
-            // SAFETY: it was filed.
-            other.note_gone(unsafe { self.filed() }.key(), Gone::Moved);
+            other.note_gone(self.filed.get().key(), Gone::Moved);
         }
     }
 
@@ -315,6 +291,35 @@ impl Head {
     fn end(&self) {
         self.unfile();
         self.link.finish();
+    }
+}
+
+/// Where a frame is filed: a [`Filed`], in words that a signal handler may read.
+struct FiledCell {
+    /// That of no frame until this one is filed for the first time.
+    key: AtomicU64,
+    slot: AtomicPtr<Slot>,
+}
+
+impl FiledCell {
+    const fn none() -> Self {
+        Self {
+            key: AtomicU64::new(0),
+            slot: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Filed {
+        let key = self.key.load(Ordering::Relaxed);
+        Filed::from_parts(key, self.slot.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    fn set(&self, filed: Filed) {
+        let (key, slot) = filed.into_parts();
+        self.key.store(key, Ordering::Relaxed);
+        self.slot.store(slot, Ordering::Relaxed);
     }
 }
 

@@ -58,7 +58,6 @@ mod slot;
 mod table;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 use std::sync::Arc as StdArc;
 use std::task::Waker;
@@ -150,7 +149,7 @@ impl<'a, T> Frames<'a, T> {
         });
         let stays = number <= LAST_KEPT;
         Some(Filed {
-            key: NonZeroU64::new(key.0)?,
+            key,
             slot: stays.then(|| SlotRef(NonNull::from(slot))),
         })
     }
@@ -181,7 +180,7 @@ impl<'a, T> Frames<'a, T> {
         let (slot, key) = (&table.slots[0], Key::new(1, sequence << 1 | LIVE));
         table.change_from(sequence, || table.fill(slot, key, meta, Key::TASK, stamp));
         Some(Filed {
-            key: NonZeroU64::new(key.0)?,
+            key,
             slot: Some(SlotRef(NonNull::from(slot))),
         })
     }

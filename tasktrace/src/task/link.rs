@@ -1,9 +1,9 @@
 //! What a future is in the live tree, in one word.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::about::{About, Word};
 use super::ended;
@@ -15,7 +15,6 @@ use super::record::{Record, RecordRef};
 use super::thread::Token;
 use super::traced::AsFrame;
 use super::turn::Turn;
-use super::unaligned::Unaligned;
 use super::witness;
 use crate::host::Job;
 
@@ -29,7 +28,9 @@ use crate::host::Job;
 /// * a *frame*: the address of the record that it is filed in, or was.
 ///
 /// What has it finishes the task, or takes the frame off, when it is dropped.
-pub(super) struct Link(Cell<Unaligned<*const Record>>);
+///
+/// Atomic, because a signal handler that interrupts that thread reads it.
+pub(super) struct Link(AtomicPtr<Record>);
 
 /// Added to an address: records are aligned.
 const TASK: usize = 1;
@@ -39,13 +40,6 @@ const FINISHED: usize = 2;
 
 const _: () = assert!(align_of::<Record>() > FINISHED);
 
-// SAFETY: the cell is accessed by one thread at a time, see above, and leads to what is `Sync`, in
-// memory that is never freed. `Debug` only reads it, and has a shared reference to the future, so nobody
-// polls or drops that.
-unsafe impl Send for Link {}
-// SAFETY: likewise.
-unsafe impl Sync for Link {}
-
 // A panic in a poll is one of the things that may happen to a task, and is told to who asks. And what
 // is known of where a frame is filed may be out of date.
 impl UnwindSafe for Link {}
@@ -54,7 +48,7 @@ impl RefUnwindSafe for Link {}
 impl Link {
     /// Of a future that is nothing yet.
     pub(super) const fn none() -> Self {
-        Self(Cell::new(Unaligned(ptr::null())))
+        Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// Of a task.
@@ -73,12 +67,12 @@ impl Link {
 
     #[inline(always)]
     fn get(&self) -> *const Record {
-        self.0.get().0
+        self.0.load(Ordering::Relaxed)
     }
 
     #[inline(always)]
     fn set(&self, to: *const Record) {
-        self.0.set(Unaligned(to));
+        self.0.store(to.cast_mut(), Ordering::Relaxed);
     }
 
     /// Whether it is a task that has not finished.

@@ -2,9 +2,13 @@
 //!
 //! One thread-local for all of it, without a destructor and initialised before the thread runs, so
 //! that access is free.
+//!
+//! A signal handler that interrupts the thread reads which scopes there are ([`scope::collect`](super::scope::collect)).
+//! What it reads is atomic, and relaxed: so its reads are no data races, and cost what plain ones do.
 
 use std::cell::Cell;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::pool;
 use super::scope::Scope;
@@ -14,13 +18,13 @@ use crate::capture::CaptureRef;
 pub(super) struct Local {
     /// The innermost scope. Invariant: the list that starts here holds scopes of this thread whose
     /// `enter` has not returned, and no others.
-    pub(super) innermost: Cell<*const Scope<'static>>,
+    innermost: AtomicPtr<Scope<'static>>,
     /// What the word of a task is if its next poll is usual and on this thread: see
     /// [`Turn`](super::turn::Turn). [`NEVER`] until the thread polls its first task, and when it ends.
     pub(super) usual: Cell<u32>,
     /// Whether polls on this thread need more than others: [`TANGLED`], and twice the number of captures
     /// that are going on.
-    pub(super) attention: Cell<u32>,
+    attention: AtomicU32,
     /// The innermost of these captures.
     pub(super) capture: Cell<Option<CaptureRef>>,
     /// Records that are not in use.
@@ -29,16 +33,16 @@ pub(super) struct Local {
 
 /// A poll has once ended before one that began in it, so the task of a frame may not be polled any
 /// more: see [`Scope::record`].
-pub(super) const TANGLED: u32 = 1;
+const TANGLED: u32 = 1;
 /// A capture.
-pub(super) const CAPTURE: u32 = 2;
+const CAPTURE: u32 = 2;
 
 thread_local! {
     static LOCAL: Local = const {
         Local {
-            innermost: Cell::new(ptr::null()),
+            innermost: AtomicPtr::new(ptr::null_mut()),
             usual: Cell::new(NEVER),
-            attention: Cell::new(0),
+            attention: AtomicU32::new(0),
             capture: Cell::new(None),
             records: pool::Own::new(),
         }
@@ -61,18 +65,43 @@ impl Local {
     /// Whether a task is being polled on this thread.
     #[inline(always)]
     pub(super) fn is_in_task(&self) -> bool {
-        !self.innermost.get().is_null()
+        !self.innermost().is_null()
+    }
+
+    #[inline(always)]
+    pub(super) fn innermost(&self) -> *const Scope<'static> {
+        self.innermost.load(Ordering::Relaxed)
+    }
+
+    /// # Safety
+    ///
+    /// The invariant of the list holds.
+    #[inline(always)]
+    pub(super) unsafe fn set_innermost(&self, scope: *const Scope<'static>) {
+        self.innermost.store(scope.cast_mut(), Ordering::Relaxed);
     }
 
     /// Whether a poll needs nothing but its scope.
     #[inline(always)]
     pub(super) fn needs_nothing(&self) -> bool {
-        self.attention.get() == 0
+        self.attention.load(Ordering::Relaxed) == 0
     }
 
     #[inline(always)]
     pub(super) fn is_tangled(&self) -> bool {
-        self.attention.get() & TANGLED != 0
+        self.attention.load(Ordering::Relaxed) & TANGLED != 0
+    }
+
+    pub(super) fn note_tangled(&self) {
+        self.attention.fetch_or(TANGLED, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_capture_begins(&self) {
+        self.attention.fetch_add(CAPTURE, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_capture_ends(&self) {
+        self.attention.fetch_sub(CAPTURE, Ordering::Relaxed);
     }
 
     /// Calls `run` with that of this thread. Where that is taken down with the thread, the answer is

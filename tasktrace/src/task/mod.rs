@@ -18,8 +18,7 @@
 //! * [`sight`], [`limited`]: what the watchdog looks at.
 //! * [`foreign`]: wakers that may panic, or that leaves demand.
 //! * [`job`]: in which task of the executor it is; [`witness`]: which runtimes there are.
-//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom. [`unaligned`]: where there is no
-//!   room.
+//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom.
 
 mod about;
 mod answer;
@@ -56,7 +55,6 @@ mod state;
 mod thread;
 mod traced;
 mod turn;
-mod unaligned;
 mod waking;
 mod witness;
 

@@ -11,13 +11,13 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 use std::task::Waker;
 
 use super::frame::Head;
 use super::frames::{Filed, Key};
 use super::link::Link;
-use super::local::{self, Local};
+use super::local::Local;
 use super::name::NameRef;
 use super::record::Record;
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
@@ -37,7 +37,7 @@ pub(super) struct Scope<'a> {
     /// What it is polled with.
     waker: &'a Waker,
     /// The scope that this one was entered in: the next on the list, while it is on the list.
-    parent: Cell<*const Scope<'static>>,
+    parent: AtomicPtr<Scope<'static>>,
     of: PhantomData<Kind<'a>>,
 }
 
@@ -72,7 +72,7 @@ impl Unusual {
 
 #[inline(always)]
 fn innermost() -> *const Scope<'static> {
-    Local::with(ptr::null(), |local| local.innermost.get())
+    Local::with(ptr::null(), Local::innermost)
 }
 
 #[inline]
@@ -112,7 +112,7 @@ impl<'a> Scope<'a> {
             name: NameRef::NONE,
             subject: ptr::from_ref(link).cast(),
             waker,
-            parent: Cell::new(ptr::null()),
+            parent: AtomicPtr::new(ptr::null_mut()),
             of: PhantomData,
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Scope<'a> {
             name: NameRef::UNUSUAL,
             subject: ptr::from_ref(unusual).cast(),
             waker,
-            parent: Cell::new(innermost()),
+            parent: AtomicPtr::new(innermost().cast_mut()),
             of: PhantomData,
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Scope<'a> {
         name: NameRef,
         waker: &'a Waker,
     ) -> Self {
-        let parent = local.innermost.get();
+        let parent = local.innermost();
         // SAFETY: as asserted by the caller, it is not null. So by the invariant of `Local::innermost` it has
         // not returned from its `enter`, and the record is there; and records are never freed.
         let record = unsafe { &*parent.cast::<Scope<'a>>() }.record;
@@ -153,7 +153,7 @@ impl<'a> Scope<'a> {
             name,
             subject: ptr::from_ref(head).cast(),
             waker,
-            parent: Cell::new(parent),
+            parent: AtomicPtr::new(parent.cast_mut()),
             of: PhantomData,
         }
     }
@@ -172,12 +172,11 @@ impl<'a> Scope<'a> {
 
         let on_panic = OnPanic(self);
         compiler_fence(Ordering::SeqCst);
-        local.innermost.set(self.erased());
+        // SAFETY: this scope is alive until the closure has returned or panicked, and is taken off then.
+        unsafe { local.set_innermost(self.erased()) };
         let result = run();
         std::mem::forget(on_panic);
-        if ptr::eq(local.innermost.get(), self.erased()) {
-            local.innermost.set(self.parent.get());
-        } else {
+        if !self.unlink_innermost(local) {
             self.unlink(local);
         }
         compiler_fence(Ordering::SeqCst);
@@ -193,7 +192,7 @@ impl<'a> Scope<'a> {
                 self.0.set(None);
                 Local::with((), |local| {
                     local.capture.set(self.1);
-                    local.attention.set(local.attention.get() - local::CAPTURE);
+                    local.note_capture_ends();
                 });
             }
         }
@@ -204,7 +203,7 @@ impl<'a> Scope<'a> {
         let own = Some(capture.as_ref());
         place.set(own);
         let before = Local::with(None, |local| {
-            local.attention.set(local.attention.get() + local::CAPTURE);
+            local.note_capture_begins();
             local.capture.replace(own)
         });
         let _leave = Leave(place, before);
@@ -216,23 +215,41 @@ impl<'a> Scope<'a> {
         ptr::from_ref(self).cast()
     }
 
+    /// The next on the list.
+    #[inline(always)]
+    fn next(&self) -> *const Scope<'static> {
+        self.parent.load(Ordering::Relaxed)
+    }
+
+    /// Takes this scope off the list, if it is the innermost. Whether it was.
+    #[inline(always)]
+    fn unlink_innermost(&self, local: &Local) -> bool {
+        let is_innermost = ptr::eq(local.innermost(), self.erased());
+        if is_innermost {
+            // SAFETY: what comes next on the list is null, or was entered before this and has not been left.
+            unsafe { local.set_innermost(self.next()) };
+        }
+        is_innermost
+    }
+
     /// Takes this scope out of the list, wherever it is there.
     ///
     /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
     /// suspended in the middle of a poll need not.
     #[cold]
     fn unlink(&self, local: &Local) {
-        let mut next = local.innermost.get();
-        if ptr::eq(next, self.erased()) {
-            local.innermost.set(self.parent.get());
+        if self.unlink_innermost(local) {
             return;
         }
-        local.attention.set(local.attention.get() | local::TANGLED);
+        local.note_tangled();
+        let mut next = local.innermost();
         // SAFETY: `next` is on the list, so by its invariant it is null or alive.
         while let Some(scope) = unsafe { next.as_ref() } {
-            next = scope.parent.get();
+            next = scope.next();
             if ptr::eq(next, self.erased()) {
-                scope.parent.set(self.parent.get());
+                scope
+                    .parent
+                    .store(self.next().cast_mut(), Ordering::Relaxed);
                 return;
             }
         }
@@ -307,7 +324,7 @@ impl<'a> Scope<'a> {
         // top of it, or right after that. So by the invariant of the list its parent has not returned from
         // its `enter` either (if that does so first, then its own takes its place: see `unlink`), and cannot
         // while the reference is in use: this thread is here.
-        unsafe { self.parent.get().cast::<Self>().as_ref() }
+        unsafe { self.next().cast::<Self>().as_ref() }
     }
 
     /// This scope and those around it, from the inside out.

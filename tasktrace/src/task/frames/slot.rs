@@ -1,6 +1,5 @@
 //! A place for a frame, and what identifies the one that is in it.
 
-use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 
 use super::Gone;
@@ -113,8 +112,7 @@ impl Slot {
 /// Where a frame was filed.
 #[derive(Clone, Copy)]
 pub(crate) struct Filed {
-    /// That of a frame, so not 0: then two registers are enough for an `Option`.
-    pub(super) key: NonZeroU64,
+    pub(super) key: Key,
     /// If that stays there for as long as the record does.
     pub(crate) slot: Option<SlotRef>,
 }
@@ -122,7 +120,22 @@ pub(crate) struct Filed {
 impl Filed {
     #[inline(always)]
     pub(crate) fn key(self) -> Key {
-        Key(self.key.get())
+        self.key
+    }
+
+    /// What [`from_parts`](Self::from_parts) makes it of again.
+    #[inline(always)]
+    pub(in crate::task) fn into_parts(self) -> (u64, *mut Slot) {
+        let slot = self.slot.map_or(ptr::null_mut(), |slot| slot.0.as_ptr());
+        (self.key.0, slot)
+    }
+
+    #[inline(always)]
+    pub(in crate::task) fn from_parts(key: u64, slot: *mut Slot) -> Self {
+        Self {
+            key: Key(key),
+            slot: NonNull::new(slot).map(SlotRef),
+        }
     }
 }
 
