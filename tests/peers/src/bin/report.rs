@@ -72,6 +72,7 @@ fn row(goal: &Goal, figures: &str) -> String {
     let met = match goal.is_met(&figure) {
         Some(true) => "met",
         Some(false) => "**not met**",
+        None if bound.is_empty() => "",
         None => "no peer",
     };
     let ours = unit.show(figure.ours);
