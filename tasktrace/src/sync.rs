@@ -4,6 +4,7 @@
 //!
 //! * [`mutex`]: locks, which are counted, and seen through by ThreadSanitizer with `--cfg tasktrace_tsan`.
 //! * [`inside`]: what a thread is in the middle of.
+//! * [`caught`](fn@caught): calls of foreign code that may panic.
 //! * [`map`]: maps behind locks, in which nothing is allocated while they are locked.
 //!
 //! No lock is locked in a child of `fork`: see [`fork`].
@@ -35,9 +36,11 @@ pub(crate) use mutex::{
     Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
 };
 
+pub(crate) use caught::caught;
 pub(crate) use inside::{Inside, held, is_inside};
 pub(crate) use map::Map;
 
+mod caught;
 pub(crate) mod fork;
 mod inside;
 pub(crate) mod map;

@@ -56,14 +56,13 @@
 //! While nobody asks: a comparison of two wakers and of a word.
 
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{RawWaker, Waker};
 
 use super::answer::{Answer, Answers, Giver};
 use super::extras::ExtrasCell;
 use super::foreign;
 use super::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
-use crate::sync::{MutexGuard, UnsafeCell, lock};
+use crate::sync::{MutexGuard, UnsafeCell, caught, lock};
 
 /// Why there is no answer, and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +188,7 @@ impl Replaced {
 impl Drop for Replaced {
     /// Drops one after the other, not one in the other: there may be many.
     fn drop(&mut self) {
+        foreign::drop(self.waker.take());
         let mut next = self.next.take();
         while let Some(mut replaced) = next {
             next = replaced.next.take();
@@ -320,7 +320,7 @@ impl<T: Clone> Waiting<T> {
 fn give<T>(giver: Giver<T>, answer: Result<T, End>) {
     // It wakes the asker. Should that panic, then it is neither the task that did, nor the
     // other askers, and the hook has reported it.
-    let _ = catch_unwind(AssertUnwindSafe(|| giver.give(answer)));
+    let _ = caught(|| giver.give(answer));
 }
 
 impl<'a, T: Clone> Exchange<'a, T> {
@@ -419,9 +419,7 @@ impl<'a, T: Clone> Exchange<'a, T> {
         };
         let old = retire(queue, old, &mut place);
         self.turn.set(WAKER);
-        if let Some(old) = old {
-            foreign::drop(old);
-        }
+        foreign::drop(old);
     }
 
     /// Answers all that have asked.

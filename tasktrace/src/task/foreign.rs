@@ -6,31 +6,33 @@
 //! Some executors have leaves that demand the executor's own waker, because they look for the task in it, and panic if
 //! it is another. A task of such an executor cannot be captured. They are known by the functions of their wakers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{RawWakerVTable, Waker};
 
-use crate::sync::Map;
+use crate::sync::{Map, caught};
 use crate::unwind::ReturnAddress;
 use crate::{capture, symbol};
 
 /// Returns another waker like this one, if it can be had.
 pub(super) fn clone(waker: &Waker) -> Option<Waker> {
-    catch_unwind(AssertUnwindSafe(|| waker.clone())).ok()
+    caught(|| waker.clone())
 }
 
 pub(super) fn wake(waker: Waker) {
-    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    let _ = caught(|| waker.wake());
 }
 
 pub(super) fn wake_by_ref(waker: &Waker) {
-    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
+    let _ = caught(|| waker.wake_by_ref());
 }
 
-/// Drops a waker, or several.
-pub(super) fn drop<T>(wakers: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| std::mem::drop(wakers)));
+/// Drops a waker, or several: each on its own, because the process would be aborted by the second that panics while the
+/// first unwinds.
+pub(super) fn drop(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        let _ = caught(|| std::mem::drop(waker));
+    }
 }
 
 /// The modules whose wakers are demanded by leaves: those of embassy's executor, of which its timer queue is one.

@@ -1,5 +1,6 @@
 //! What a future is in the live tree, in one word.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
@@ -232,9 +233,7 @@ unsafe fn finish(record: &'static Record) {
         // SAFETY: as asserted by the caller.
         unsafe { give_back(record) };
         // Last, because the destructor of a waker is somebody else's code, and may panic.
-        if let Some(wakers) = wakers {
-            foreign::drop(wakers);
-        }
+        foreign::drop(wakers.into_iter().flat_map(BTreeMap::into_values));
     } else {
         // SAFETY: as asserted by the caller.
         unsafe { give_back(record) };
@@ -249,9 +248,7 @@ unsafe fn give_back(record: &'static Record) {
     // Most often nobody else has a reference. Then there is nobody to tell.
     if record.refs.release_last() {
         // SAFETY: it was the last reference.
-        if let Some(waker) = unsafe { record.recycle() } {
-            foreign::drop(waker);
-        }
+        foreign::drop(unsafe { record.recycle() });
     } else {
         // SAFETY: as asserted by the caller.
         unsafe { tell(record) };
@@ -271,9 +268,7 @@ unsafe fn tell(record: &'static Record) {
     witness::finish(record);
     drop(reference);
     // Last, as above.
-    if let Some(waker) = waker {
-        foreign::drop(waker);
-    }
+    foreign::drop(waker);
 }
 
 impl fmt::Debug for Link {

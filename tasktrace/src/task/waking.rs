@@ -30,7 +30,6 @@
 //! Nothing is allocated or freed under it, either: batches are linked, and unlinked ones are handed out to be
 //! dropped.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -41,7 +40,9 @@ use super::answer::Answer;
 use super::record::RecordRef;
 use super::sight::Executor;
 use crate::os;
-use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
+use crate::sync::{
+    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard, caught,
+};
 
 /// The largest number of threads.
 const MOST_THREADS: usize = 8;
@@ -569,12 +570,8 @@ fn unlink(link: &mut Link, mut batch: Box<Batch>, into: &mut Link) {
 /// Does what is to be done, until there is nothing for a while.
 fn work(me: usize) {
     while let Some(job) = next(me) {
-        // Only foreign code panics here, and the panic hook has reported it.
-        let woken = catch_unwind(AssertUnwindSafe(|| wake(me, job)));
-        if let Err(panic) = woken {
-            // So is the destructor of what it panicked with.
-            std::mem::forget(panic);
-        }
+        // Only foreign code panics here.
+        let _ = caught(|| wake(me, job));
     }
 }
 

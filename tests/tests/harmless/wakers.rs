@@ -1,12 +1,13 @@
 //! Wakers: what is cloned in a capture is real, and is dropped as often as it is cloned.
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
-use tasktrace::{NoAnswer, TaskState, TraceError, current};
+use tasktrace::{NoAnswer, TaskState, TraceError, TracedExt, current};
 
 use crate::support::{LONG, Leaf, ask, ask_from_thread, task, wait_until};
 
@@ -497,4 +498,95 @@ fn asked_while_it_is_polled() {
     // That poll had begun before, so it takes another, and the task has been woken for it.
     assert!(task.poll().is_pending());
     assert!(asker.join().unwrap().is_ok());
+}
+
+/// The payload of a panic that panics when it is dropped.
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("the payload panics as well"));
+    }
+}
+
+/// Panics in what it is told to.
+#[derive(Default)]
+struct Panics {
+    in_clone: AtomicBool,
+    in_wake: AtomicBool,
+    in_drop: AtomicBool,
+}
+
+static PANICS: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        Panics::at(data, |panics| &panics.in_clone);
+        RawWaker::new(data, &PANICS)
+    },
+    |data| Panics::at(data, |panics| &panics.in_wake),
+    |data| Panics::at(data, |panics| &panics.in_wake),
+    |data| Panics::at(data, |panics| &panics.in_drop),
+);
+
+impl Panics {
+    fn at(data: *const (), which: impl Fn(&Self) -> &AtomicBool) {
+        // SAFETY: all wakers of this table come from `waker`, and so point to a `Panics` that is never freed.
+        let panics = unsafe { &*data.cast::<Self>() };
+        if which(panics).load(Ordering::SeqCst) {
+            resume_unwind(Box::new(Payload));
+        }
+    }
+
+    fn waker(&'static self) -> Waker {
+        // SAFETY: the functions of the table may be called by any thread, and the data lives for ever.
+        unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(self).cast(), &PANICS)) }
+    }
+}
+
+static IN_CLONE: Panics = Panics {
+    in_clone: AtomicBool::new(true),
+    in_wake: AtomicBool::new(false),
+    in_drop: AtomicBool::new(false),
+};
+
+static IN_WAKE: Panics = Panics {
+    in_clone: AtomicBool::new(false),
+    in_wake: AtomicBool::new(true),
+    in_drop: AtomicBool::new(false),
+};
+
+static IN_DROP: Panics = Panics {
+    in_clone: AtomicBool::new(false),
+    in_wake: AtomicBool::new(false),
+    in_drop: AtomicBool::new(true),
+};
+
+/// The payload of a panic is foreign code too, and each of several wakers may panic: those of a task and of the children
+/// that it polls with wakers of their own.
+#[test]
+fn each_of_several_panics_and_its_payload_stay_outside_of_the_task() {
+    for panics in [&IN_CLONE, &IN_WAKE, &IN_DROP] {
+        let bad = ManuallyDrop::new(panics.waker());
+        let mut children: Vec<_> = (0..3)
+            .map(|child| Box::pin(std::future::pending::<()>().traced(format!("child {child}"))))
+            .collect();
+        let bad_of_children = ManuallyDrop::new(panics.waker());
+        // It clones no waker: only the code under test does.
+        let (task, handle) = tasktrace::traced(std::future::poll_fn(move |_| {
+            for child in &mut children {
+                let mut cx = Context::from_waker(&bad_of_children);
+                assert!(child.as_mut().poll(&mut cx).is_pending());
+            }
+            Poll::<()>::Pending
+        }));
+        let mut task = Box::pin(task);
+        let mut poll = |waker: &Waker| task.as_mut().poll(&mut Context::from_waker(waker));
+        for waker in [Waker::noop(), &bad, Waker::noop(), &bad] {
+            assert!(poll(waker).is_pending());
+            let mut asker = ask(&handle);
+            assert!(poll(waker).is_pending());
+            assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+        }
+        drop(task);
+        assert!(handle.is_finished());
+    }
 }

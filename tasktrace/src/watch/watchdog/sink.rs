@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dump::StallReport;
+use crate::sync::caught;
 
 #[cfg(not(feature = "tracing"))]
 mod stderr;
@@ -33,13 +33,8 @@ impl Sink {
     /// Calls the function with a report. If it panics, that is printed the first time, and the function is called again
     /// with the next report.
     pub(super) fn report(&mut self, report: &StallReport) {
-        let called = catch_unwind(AssertUnwindSafe(|| (self.on_stall)(report)));
-        let Err(panic) = called else {
-            return;
-        };
-        // The payload is foreign, and its destructor may panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
-        if !std::mem::replace(&mut self.has_panicked, true) {
+        let called = caught(|| (self.on_stall)(report));
+        if called.is_none() && !std::mem::replace(&mut self.has_panicked, true) {
             say("tasktrace: the function that a watchdog calls has panicked; the watchdog goes on");
         }
     }
