@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Inside;
+
 /// How long a fork waits for sections to end. Those are short, but their threads need a processor.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -139,8 +141,11 @@ impl Shard {
     }
 }
 
-/// Runs what takes the lock of the crate `backtrace`, perhaps for long. `None` in a process that never
-/// gets that lock.
+/// Runs code that takes the lock of the crate `backtrace`, perhaps for long. Returns `None` in a process that never gets
+/// that lock.
+///
+/// The crate lets the thread that has its lock take it again. So an allocator that `run` calls must not come here: it
+/// would use tables that are being changed. Looking up names heeds [`is_inside`](super::is_inside).
 pub(crate) fn look_up<R>(run: impl FnOnce() -> R) -> Option<R> {
     struct LookUp;
 
@@ -153,6 +158,7 @@ pub(crate) fn look_up<R>(run: impl FnOnce() -> R) -> Option<R> {
     if are_names_lost() {
         return None;
     }
+    let _inside = Inside::enter();
     let _section = Section::enter();
     LOOKING_UP.fetch_add(1, Ordering::SeqCst);
     let _look_up = LookUp;
