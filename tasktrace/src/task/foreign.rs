@@ -4,7 +4,8 @@
 //! reported it, and the task goes on.
 //!
 //! Some executors have leaves that demand the executor's own waker, because they look for the task in it, and panic if
-//! it is another. A task of such an executor cannot be captured. They are known by the functions of their wakers.
+//! it is another. A task of such an executor cannot be captured. They are known by the names of the functions of their
+//! wakers. In a program without names, each executor is taken for one whose wakers have [functions like theirs](may_be_demanded).
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,14 +55,19 @@ pub(super) fn is_demanded(waker: &Waker) -> bool {
         return false;
     }
     let table = table(waker);
-    let is_demanded = KNOWN.get(&table.addr()).unwrap_or_else(|| {
+    let known = KNOWN.get(&table.addr()).or_else(|| {
         let functions = functions(waker.vtable());
-        let is_demanded =
-            may_be_demanded(waker, functions) && functions.into_iter().any(is_demanded_function);
+        let is_demanded = match may_be_demanded(waker, functions) {
+            true => is_demanded_by_name(functions)?,
+            false => false,
+        };
         // Another thread has found the same.
         let _ = KNOWN.insert(table.addr(), is_demanded);
-        is_demanded
+        Some(is_demanded)
     });
+    // Without names, as in a program that was stripped, it is taken to be demanded: a trace less is no harm, and a
+    // panic of the executor is.
+    let is_demanded = known.unwrap_or(true);
     if !is_demanded {
         LAST.store(table.addr(), Ordering::Relaxed);
     }
@@ -94,16 +100,16 @@ const _: () = assert!(
         && align_of::<RawWakerVTable>() == align_of::<usize>()
 );
 
-/// Without symbols nothing is known of it: then it is taken to be like most.
-fn is_demanded_function(address: usize) -> bool {
+/// Returns `true` if one of these functions is named as those of an executor that demands its own wakers. `None` if none
+/// of them has a name, or none can be looked up now.
+fn is_demanded_by_name(functions: [usize; FUNCTIONS]) -> Option<bool> {
     // A return address is in the function, not at its start.
-    let symbols = symbol::resolve(ReturnAddress(address.wrapping_add(1)));
-    let is_it = |module: &&str| {
-        symbols
-            .iter()
-            .any(|symbol| symbol.function.contains(*module))
-    };
-    DEMANDED.iter().any(is_it)
+    let symbols =
+        functions.map(|function| symbol::resolve(ReturnAddress(function.wrapping_add(1))));
+    let mut names = symbols.iter().flat_map(|symbols| &**symbols).peekable();
+    names.peek()?;
+    let is_demanded = |name: &str| DEMANDED.iter().any(|module| name.contains(module));
+    Some(names.any(|symbol| is_demanded(&symbol.function)))
 }
 
 #[cfg(all(test, not(tasktrace_loom)))]
@@ -148,6 +154,16 @@ mod tests {
         for waker in [Waker::noop(), &counted] {
             assert!(!may_be_demanded(waker, functions(waker.vtable())));
         }
+    }
+
+    #[test]
+    fn nothing_is_known_of_functions_without_names() {
+        let functions = functions(Waker::noop().vtable());
+        assert_eq!(is_demanded_by_name(functions), Some(false));
+        // Memory of no program or library.
+        let memory = Box::new(0_u64);
+        let address = ptr::from_ref(&*memory).addr();
+        assert_eq!(is_demanded_by_name([address; FUNCTIONS]), None);
     }
 
     #[test]

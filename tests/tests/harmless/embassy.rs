@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -95,6 +96,30 @@ fn its_tasks_are_not_captured() {
     let error = Some(TraceError::OwnWakers);
     assert_eq!(*dumped.source(), Source::Snapshot { error });
     assert!(dumped.trace().contains("the timer"), "{dump}");
+}
+
+/// Its functions have no names then.
+#[cfg(target_os = "linux")]
+#[test]
+fn nor_are_they_in_a_program_that_was_stripped() {
+    let directory = std::env::temp_dir();
+    let program = directory.join(format!("tasktrace-stripped-{}", std::process::id()));
+    let mut strip = Command::new("strip");
+    strip
+        .arg("-o")
+        .arg(&program)
+        .arg(std::env::current_exe().unwrap());
+    if !strip.output().is_ok_and(|output| output.status.success()) {
+        println!("not run: there is no `strip`, or it is refused");
+        return;
+    }
+    let output = Command::new(&program)
+        .args(["--exact", "embassy::its_tasks_are_not_captured"])
+        .output();
+    let _ = std::fs::remove_file(&program);
+    let output = output.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("1 passed"), "{told}");
 }
 
 /// Who asks before there is a waker to be looked at is answered by the task.
