@@ -1,9 +1,28 @@
 //! Threads, as the operating system knows them.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use super::signal;
+use super::{env, signal};
+
+/// The bytes that the stack of a thread of ours has at least, as threads have by default.
+const LEAST_STACK: usize = 2 << 20;
+
+/// Returns the size of the stack of a thread of ours. The program may be run with another default, and needs as much
+/// where we call it.
+fn stack_size() -> usize {
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+
+    let known = SIZE.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let default = env::text("RUST_MIN_STACK").and_then(|size| size.parse().ok());
+    let size = LEAST_STACK.max(default.unwrap_or(0));
+    SIZE.store(size, Ordering::Relaxed);
+    size
+}
 
 /// Spawns a thread of ours. The program's signals are left to its own threads, but for code of the program that runs
 /// in [`signal::as_the_program`].
@@ -16,6 +35,7 @@ pub(crate) fn spawn<T: Send + 'static>(
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
+    let builder = builder.stack_size(stack_size());
     let left = signal::Left::by_the_program();
     let run = move || {
         signal::Left::remember(left);

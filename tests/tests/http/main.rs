@@ -11,5 +11,6 @@ mod profiles;
 mod refusals;
 mod services;
 mod sites;
+mod small_stacks;
 mod support;
 mod wedged;
