@@ -212,7 +212,7 @@
 //!   [`watchdog`](watchdog()) finds executors that do not poll woken tasks, by waking one of their tasks at each check.
 //! * The tasks of an executor that accepts only its own wakers cannot be captured. [`TraceError::OwnWakers`] says so,
 //!   and their live frames are shown. tasktrace recognises embassy by the names of its functions. In a program whose
-//!   symbols were stripped, it treats any waker as embassy's whose `drop` does nothing or whose `wake` is its `wake_by_ref`.
+//!   symbols were stripped, it treats any waker as embassy's whose vtable contains one function twice.
 //! * Every poll forwards nightly's `Context::ext` and `Context::local_waker` to the future. A leaf that registers a
 //!   local waker does not appear in a trace.
 //! * tasktrace keeps a clone of a task's waker until the task ends, even without a handle. On executors that cancel a
