@@ -118,6 +118,52 @@ waits! {
         let _ = stream.read(&mut [0]).await;
     }
 
+    futures_concurrency_join("futures_concurrency::future::Join::join") |at| {
+        use futures_concurrency::prelude::*;
+        let timers = [smol::Timer::never(), smol::Timer::never()];
+        at.next(line!());
+        timers.join().await;
+    }
+
+    futures_concurrency_try_join("futures_concurrency::future::TryJoin::try_join") |at| {
+        use futures_concurrency::prelude::*;
+        let never = || async { smol::Timer::never().await; Ok::<(), ()>(()) };
+        let timers = vec![never(), never()];
+        at.next(line!());
+        let _ = timers.try_join().await;
+    }
+
+    futures_concurrency_group("futures_concurrency::future::FutureGroup::next") |at| {
+        use futures::StreamExt;
+        let mut group = futures_concurrency::future::FutureGroup::new();
+        group.insert(smol::Timer::never());
+        at.next(line!());
+        group.next().await;
+    }
+
+    futures_concurrency_merge("futures_concurrency::stream::Merge::merge") |at| {
+        use futures::StreamExt;
+        use futures_concurrency::prelude::*;
+        let mut timers = [smol::Timer::never(), smol::Timer::never()].merge();
+        at.next(line!());
+        timers.next().await;
+    }
+
+    futures_concurrency_zip("futures_concurrency::stream::Zip::zip") |at| {
+        use futures::StreamExt;
+        use futures_concurrency::prelude::*;
+        let mut timers = [smol::Timer::never(), smol::Timer::never()].zip();
+        at.next(line!());
+        timers.next().await;
+    }
+
+    futures_concurrency_for_each("futures_concurrency::concurrent_stream::ConcurrentStream::for_each") |at| {
+        use futures_concurrency::prelude::*;
+        let numbers = vec![1, 2].into_co_stream();
+        at.next(line!());
+        numbers.for_each(|_| async { smol::Timer::never().await; }).await;
+    }
+
     smol_task("async_task::Task") |at| {
         let executor = smol::LocalExecutor::new();
         let task = executor.spawn(std::future::pending::<()>());

@@ -55,8 +55,10 @@ pub(crate) struct Blocked<'a> {
 /// A function that waits, and for what: the likeliest first. Never empty.
 pub(crate) struct Waiting<'a> {
     pub(crate) points: Vec<Point<'a>>,
-    /// How many do so.
+    /// How many waits these are. A function that waits for several things at once, as in a `join!`, has as many.
     pub(crate) count: usize,
+    /// How many tasks wait so.
+    pub(crate) tasks: usize,
     /// The task that was counted last.
     last: TaskId,
 }
@@ -189,9 +191,18 @@ fn held<'a>(tasks: &[(Circle, &'a TaskDump)], limit: Duration) -> Option<Cause<'
     })
 }
 
+/// The waits of a task. A function that has used up its budget is ready: whatever else it has registered for in that
+/// poll is not what keeps it.
 fn task_waits(task: &TaskDump) -> Vec<Point<'_>> {
     let is_wait = |point: &Point<'_>| point.is_wait() && point.wait() != Some(Wait::NotPolled);
-    points(task).into_iter().filter(is_wait).collect()
+    let mut points: Vec<Point<'_>> = points(task).into_iter().filter(is_wait).collect();
+    let function = |point: &Point<'_>| point.function.map(ptr::from_ref);
+    let out_of_budget = points.iter().filter(|point| point.is_out_of_budget());
+    let ready: HashSet<_> = out_of_budget.filter_map(function).collect();
+    points.retain(|point| {
+        point.is_out_of_budget() || !function(point).is_some_and(|it| ready.contains(&it))
+    });
+    points
 }
 
 fn cycle(hang: &Hang) -> Option<Cause<'_>> {
@@ -421,6 +432,7 @@ fn together(told: Vec<Point<'_>>) -> Vec<Waiting<'_>> {
                 all.push(Waiting {
                     points: vec![point],
                     count: point.count(),
+                    tasks: 1,
                     last: point.task.id(),
                 });
             }
@@ -456,6 +468,9 @@ impl<'a> Waiting<'a> {
         let is_told = self.says(&point);
         if is_told || self.last != point.task.id() {
             self.count += point.count();
+        }
+        if self.last != point.task.id() {
+            self.tasks += 1;
         }
         self.last = point.task.id();
         if !is_told {

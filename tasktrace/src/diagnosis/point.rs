@@ -148,7 +148,12 @@ impl<'a> Point<'a> {
     /// How often it is polled in a second, if it wakes itself all the time.
     pub(crate) fn spins(&self) -> Option<u64> {
         let polls = self.task.polls_per_second();
-        polls.filter(|_| self.wait() == Some(Wait::Yielded))
+        polls.filter(|_| self.wait() == Some(Wait::Yielded) || self.is_out_of_budget())
+    }
+
+    /// Returns `true` if it does not wait: all that it awaited was ready, until its coop budget was used up.
+    pub(crate) fn is_out_of_budget(&self) -> bool {
+        self.wait() == Some(Wait::OutOfBudget)
     }
 
     pub(crate) fn resource(&self) -> Option<&'a str> {

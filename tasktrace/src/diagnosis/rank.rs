@@ -208,7 +208,7 @@ mod tests {
                 "tokio::task::JoinSet::join_next",
                 "tokio::sync::OnceCell::get_or_init",
                 "async_lock::OnceCell::wait",
-                "moka::future::Cache (another task initializes the value)",
+                "moka::future::Cache (another call initializes the value)",
             ],
         );
         check(

@@ -18,6 +18,10 @@ pub(super) fn awaited(resource: &str, dump: &Dump) -> Option<&'static str> {
         return None;
     }
     Some(match dump.untraced_by_runtime() {
+        // All its tasks may have ended.
+        [] if resource.contains("TaskTracker") => {
+            "it ends when all its tasks have ended and its `close` was called"
+        }
         [] => {
             "it is that of `spawn_blocking`, or of a task which `tasktrace::spawn` instead of `tokio::spawn` would \
              show"

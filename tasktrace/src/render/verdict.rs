@@ -217,14 +217,21 @@ fn waiting(dump: &Dump, all: &[Waiting<'_>]) -> String {
         if let Some(polls) = waiting.first().spins() {
             let subject = subject(waiting.first());
             text.push_str(&format!("{subject} spins: {polls} polls a second"));
+            if let Some(spent) = budget_spent(waiting.first()) {
+                text.push_str(&format!(" ({spent})"));
+            }
             continue;
         }
-        let (times, is) = match waiting.count {
+        let (times, is) = match waiting.tasks {
             1 => (String::new(), "is"),
-            count => (format!("{count} × "), "are"),
+            tasks => (format!("{tasks} × "), "are"),
         };
         let subject = subject(waiting.first());
-        let what = wait(&waiting.points);
+        let mut what = wait(&waiting.points);
+        // A function that is called twice, or one that waits for two things: it cannot be told.
+        if waiting.count > waiting.tasks {
+            what.push_str(&format!(" (×{})", waiting.count));
+        }
         match &last {
             Some(last) if *last == what => text.push_str(&format!("so {is} {times}{subject}")),
             _ => text.push_str(&format!("{times}{subject} {is} {what}")),
@@ -251,8 +258,17 @@ pub(super) fn of_point(point: &Point<'_>) -> String {
     format!("{} is {}", subject(point), wait(&[*point]))
 }
 
+/// Says of a function that is ready where its budget was used up.
+fn budget_spent(point: &Point<'_>) -> Option<String> {
+    let resource = point.resource().filter(|_| point.is_out_of_budget())?;
+    Some(format!("its coop budget was used up in {resource}"))
+}
+
 /// `waiting on tokio::net::TcpStream::read or CancellationToken::cancelled`.
 fn wait(points: &[Point<'_>]) -> String {
+    if let Some(spent) = points.first().and_then(budget_spent) {
+        return format!("ready, but {spent}");
+    }
     let mut text = String::new();
     let mut preposition = "";
     let mut told: Vec<String> = Vec::new();

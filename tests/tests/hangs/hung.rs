@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::support::is_wanted;
 
@@ -167,6 +168,21 @@ async fn yields_for_ever() {
 async fn yields() {
     while std::hint::black_box(true) {
         yield_now().await;
+    }
+}
+
+/// The channel is closed, and so ready all the time: nothing but its budget ends a poll.
+#[tasktrace::test(timeout = "2s")]
+async fn ready_all_the_time() {
+    if is_wanted() {
+        let (_, mut closed) = mpsc::channel::<()>(1);
+        let stop = Notify::new();
+        loop {
+            tokio::select! {
+                _ = closed.recv() => {}
+                () = stop.notified() => {}
+            }
+        }
     }
 }
 
@@ -554,5 +570,25 @@ async fn shown_children() {
     }
     if is_wanted() {
         futures::future::join_all((0..40).map(|_| child())).await;
+    }
+}
+
+/// One function waits for two messages.
+#[tasktrace::test(timeout = "2s")]
+async fn joins_two() {
+    if is_wanted() {
+        let (_sender, mut one) = mpsc::channel::<()>(1);
+        let (_sender, mut other) = mpsc::channel::<()>(1);
+        tokio::join!(one.recv(), other.recv());
+    }
+}
+
+/// All its tasks have ended, but nobody has closed it.
+#[tasktrace::test(timeout = "2s")]
+async fn open_tracker() {
+    if is_wanted() {
+        let tracker = TaskTracker::new();
+        tracker.spawn(async {}).await.unwrap();
+        tracker.wait().await;
     }
 }

@@ -247,3 +247,34 @@ fn children_that_are_shown() {
     assert!(is_it(&verdict), "{verdict}");
     assert!(!text.contains("wakers of their own"), "{text}");
 }
+
+#[test]
+fn a_function_that_is_ready_all_the_time() {
+    let is_it = |verdict: &str| verdict.contains("its coop budget was used up in tokio::select!");
+    let (verdict, text) = verdict_that("hung::ready_all_the_time", is_it);
+    assert!(is_it(&verdict), "{text}");
+    assert!(
+        verdict.contains("hangs::hung::ready_all_the_time at "),
+        "{verdict}"
+    );
+    assert!(!verdict.contains("waiting"), "{verdict}");
+}
+
+#[test]
+fn a_function_that_waits_for_two_messages_is_one() {
+    let says = [
+        "test hung for 2s: hangs::hung::joins_two at tests/tests/hangs/hung.rs:",
+        " is waiting on tokio::sync::mpsc::Receiver::recv (×2)",
+    ];
+    check("joins_two", &says, &[]);
+}
+
+#[test]
+fn a_tracker_that_is_not_closed() {
+    let says = [
+        "hangs::hung::open_tracker at ",
+        " is waiting on tokio_util::task::TaskTracker::wait (it ends when all its tasks have ended and its `close` \
+         was called)",
+    ];
+    check("open_tracker", &says, &[]);
+}

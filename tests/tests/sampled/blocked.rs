@@ -138,6 +138,18 @@ fn running_a_future_to_its_end() {
     check(resource, blocks_on, receiver, || drop(sender));
 }
 
+/// It parks its thread, or waits for events in its stead, by means of other crates.
+#[test]
+fn running_a_future_to_its_end_and_a_reactor() {
+    async fn blocks_on(site: Site, answer: oneshot::Receiver<()>) {
+        site.next(line!());
+        let _ = smol::block_on(answer);
+    }
+    let (sender, receiver) = oneshot::channel();
+    let resource = "async_io::block_on";
+    check(resource, blocks_on, receiver, || drop(sender));
+}
+
 #[test]
 fn reading_from_a_pipe() {
     async fn reads(site: Site, mut pipe: PipeReader) {

@@ -247,6 +247,33 @@ fn a_task_that_wakes_itself_spins() {
     );
 }
 
+/// The poll ended because its budget was used up, and not because of a message that it could have waited for.
+#[test]
+fn a_task_that_is_ready_all_the_time_spins() {
+    let of = |polls: Option<u64>| {
+        let resource = |name| Frame::sample(name, 9).into_resource();
+        let reads = Frame::sample("app::reads", 20).with_children([
+            resource("tokio::sync::mpsc::Receiver::recv"),
+            resource("tokio::io::DuplexStream::read").waiting(Wait::OutOfBudget),
+        ]);
+        let body = body().at([Frame::sample("app::test", 9).with_children([reads])]);
+        verdict([match polls {
+            Some(polls) => body.polled_per_second(polls),
+            None => body,
+        }])
+    };
+    assert_eq!(
+        of(Some(2_000)),
+        "test hung for 30s: app::reads at src/main.rs:20 spins: 2000 polls a second (its coop budget \
+         was used up in tokio::io::DuplexStream::read) (in app::test at src/main.rs:7)"
+    );
+    assert_eq!(
+        of(None),
+        "test hung for 30s: app::reads at src/main.rs:20 is ready, but its coop budget was used up in \
+         tokio::io::DuplexStream::read (in app::test at src/main.rs:7)"
+    );
+}
+
 #[test]
 fn a_short_poll_blocks_nobody() {
     let text = verdict([

@@ -2,7 +2,7 @@
 
 use super::function::Function;
 use super::name;
-use super::rules;
+use super::rules::{self, Role};
 use super::{Caller, Resource, Wait};
 use crate::symbol::{Class, Paths, Symbol};
 
@@ -57,9 +57,15 @@ const MERGED: &[&str] = &[
     "std::sys::fs::unix::File::write",
 ];
 
-/// What the function of the program has called that blocks, or is being polled by it. `functions` are
-/// those that it has called, the outermost first.
-pub(in crate::trace) fn find(functions: &[&Symbol], paths: &Paths) -> Option<Resource> {
+/// What the function of the program, or of a library, has called that blocks, or is being polled by it. `functions`
+/// are those that it has called, the outermost first.
+///
+/// As with what is awaited, plumbing is named only if the program has called it.
+pub(in crate::trace) fn find(
+    functions: &[&Symbol],
+    caller: Caller,
+    paths: &Paths,
+) -> Option<Resource> {
     let found = functions
         .iter()
         .enumerate()
@@ -70,8 +76,13 @@ pub(in crate::trace) fn find(functions: &[&Symbol], paths: &Paths) -> Option<Res
             .copied()
             .filter(|symbol| symbol.class == Class::Runtime)
             .collect();
-        return super::find(&runtime, Caller::Program, Wait::Running, paths);
+        return super::find(&runtime, caller, Wait::Running, paths);
     };
+    let is_plumbing = symbol.class == Class::Runtime
+        && Function::of(symbol).is_some_and(|function| function.role() == Role::Plumbing);
+    if is_plumbing && caller == Caller::Library {
+        return None;
+    }
     Some(Resource {
         place: super::place(name.into(), Some(symbol), paths),
         wait: Wait::Running,
@@ -95,7 +106,11 @@ fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
             // The C library calls `read` `__GI___libc_read` as well.
             let name = symbol.function.trim_start_matches("__GI_");
             let name = name.trim_start_matches('_');
-            Some(name.trim_start_matches("libc_").to_owned())
+            Some(match name.trim_start_matches("libc_") {
+                // The compiler has made that of the standard library the end of the function that calls it.
+                "sched_yield" => "std::thread::yield_now".to_owned(),
+                name => name.to_owned(),
+            })
         }
         _ => None,
     }
@@ -193,6 +208,23 @@ mod tests {
     fn functions_of_other_languages() {
         let call = symbol("__GI___clock_nanosleep", Class::User);
         assert_eq!(name(&call, &[]).as_deref(), Some("clock_nanosleep"));
+        let call = symbol("sched_yield", Class::User);
+        assert_eq!(name(&call, &[]).as_deref(), Some("std::thread::yield_now"));
+    }
+
+    /// The lock of a library says more than how its thread is parked.
+    #[test]
+    fn plumbing_is_not_what_a_library_is_blocked_in() {
+        let park = symbol("parking_lot_core::parking_lot::park", Class::Runtime);
+        let lock = symbol("lock_api::mutex::Mutex::lock", Class::Runtime);
+        let name = |functions: &[&Symbol], caller| {
+            let found = find(functions, caller, &Paths::new());
+            found.map(|found| found.place.name.to_string())
+        };
+        assert_eq!(name(&[&park], Caller::Library), None);
+        assert!(name(&[&park], Caller::Program).is_some());
+        let known = name(&[&lock, &park], Caller::Library);
+        assert_eq!(known.as_deref(), Some("parking_lot::Mutex::lock"));
     }
 
     fn symbol(function: &str, class: Class) -> Symbol {

@@ -394,7 +394,11 @@ impl<'a> Path<'a> {
             | LeafKind::Woken => self.resource(kind),
             LeafKind::Sampled => {
                 let called = &self.called[self.now.called..];
-                (all, resource::find_blocking(called, self.paths))
+                let caller = match self.frames.last() {
+                    Some(last) if last.is_of_library() => resource::Caller::Library,
+                    _ => resource::Caller::Program,
+                };
+                (all, resource::find_blocking(called, caller, self.paths))
             }
             LeafKind::NoWaker | LeafKind::Here => (all, None),
         };
@@ -413,10 +417,7 @@ impl<'a> Path<'a> {
     /// Returns how many of the frames lead to the resource that was waited for when the waker was registered, and
     /// that: the outermost that has a name, of a library or of a runtime.
     fn resource(&self, kind: LeafKind) -> (usize, Option<Resource>) {
-        let is_library = |frame: &TidyFrame| {
-            frame.source == Source::Symbol && frame.place.is_library && frame.keys.is_empty()
-        };
-        let program = self.frames.iter().rposition(|frame| !is_library(frame));
+        let program = self.frames.iter().rposition(|frame| !frame.is_of_library());
         let first = program.map_or(0, |program| program + 1);
         let libraries: Vec<Called<'_>> = self.frames[first..]
             .iter()
@@ -459,6 +460,13 @@ impl<'a> Path<'a> {
                 (shown, of_runtime)
             }
         }
+    }
+}
+
+impl TidyFrame {
+    /// Returns `true` if it is a function of a library, which has no attribute of ours.
+    fn is_of_library(&self) -> bool {
+        self.source == Source::Symbol && self.place.is_library && self.keys.is_empty()
     }
 }
 

@@ -186,7 +186,7 @@ waits! {
         let _: redis::RedisResult<String> = redis::cmd("GET").arg("x").query_async(&mut connection).await;
     }
 
-    moka_get_with("moka::future::Cache (another task initializes the value)") {
+    moka_get_with("moka::future::Cache (another call initializes the value)") {
         let cache = moka::future::Cache::<u32, u32>::new(10);
         let other = cache.clone();
         tokio::spawn(async move {
