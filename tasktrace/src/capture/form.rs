@@ -116,10 +116,11 @@ impl RawTrace {
         &self.form
     }
 
-    /// Has the times told as of another moment, if they are told in steps, as they are of all but very many frames.
+    /// Has the times told as of another moment.
     pub(crate) fn tell_as_of(&mut self, moment: Now) {
-        if let Times::Steps { now, .. } = &mut self.times {
-            *now = moment;
+        match &mut self.times {
+            Times::Steps { now, .. } => *now = moment,
+            Times::Nanos { as_of, .. } => *as_of = moment,
         }
     }
 
@@ -143,16 +144,22 @@ pub(crate) const FEW: usize = 12;
 #[derive(Clone, Debug)]
 pub(crate) enum Times {
     /// Up to when they are told, and from which step of time on.
-    Steps {
-        now: Now,
-        few: [u32; FEW],
+    Steps { now: Now, few: [u32; FEW] },
+    /// Up to when they were told, and up to when they are to be.
+    Nanos {
+        told: Now,
+        as_of: Now,
+        all: Box<[u64]>,
     },
-    Nanos(Box<[u64]>),
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self::Nanos(Box::default())
+        Self::Nanos {
+            told: Now(0),
+            as_of: Now(0),
+            all: Box::default(),
+        }
     }
 }
 
@@ -167,7 +174,7 @@ impl Times {
     ) -> Self {
         if form.times() > FEW {
             let since = |at| now.since(since(at));
-            return Self::in_nanos(form, since, |at| now.since(polled(at)));
+            return Self::in_nanos(form, now, since, |at| now.since(polled(at)));
         }
         let mut few = [0; FEW];
         let (ages, held) = few.split_at_mut(form.frames.len());
@@ -180,21 +187,29 @@ impl Times {
         Self::Steps { now, few }
     }
 
-    /// Of the frames of a form, in nanoseconds: how long ago each was first suspended and last polled.
+    /// Of the frames of a form, in nanoseconds: how long before the moment `told` each was first suspended and last
+    /// polled.
     fn in_nanos(
         form: &Form,
+        told: Now,
         age: impl Fn(usize) -> u64,
         not_polled_for: impl Fn(usize) -> u64,
     ) -> Self {
         let ages = (0..form.frames.len()).map(age);
         let held = form.held.iter().map(|at| not_polled_for(*at));
-        Self::Nanos(ages.chain(held).collect())
+        Self::Nanos {
+            told,
+            as_of: told,
+            all: ages.chain(held).collect(),
+        }
     }
 
     fn get(&self, at: usize) -> Duration {
         let nanos = match self {
             Self::Steps { now, few } => few.get(at).map(|step| now.since(*step)),
-            Self::Nanos(all) => all.get(at).copied(),
+            Self::Nanos { told, as_of, all } => all
+                .get(at)
+                .map(|nanos| nanos.saturating_add(as_of.0).saturating_sub(told.0)),
         };
         Duration::from_nanos(nanos.unwrap_or(0))
     }
@@ -247,7 +262,8 @@ impl Alive for [Live] {
 
     fn times(&self, form: &Form) -> Times {
         let not_polled_for = |at: usize| self[at].not_polled_for.map_or(0, nanos);
-        Times::in_nanos(form, |at| nanos(self[at].age), not_polled_for)
+        let told = self.first().map_or(Now(0), |live| live.told);
+        Times::in_nanos(form, told, |at| nanos(self[at].age), not_polled_for)
     }
 }
 

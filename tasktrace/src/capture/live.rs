@@ -59,6 +59,8 @@ pub(crate) struct Live {
     /// How long ago it was last polled, if its task has been polled since, and should have polled
     /// it.
     pub(crate) not_polled_for: Option<Duration>,
+    /// The moment as of which these times are told.
+    pub(crate) told: Now,
 }
 
 /// What has the key of a live frame.

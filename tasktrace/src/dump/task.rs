@@ -112,6 +112,16 @@ impl TaskDump {
         self.label.as_deref()
     }
 
+    /// Returns the label of the task. Where it has none, returns that of the function that it runs, which is known once
+    /// that has been suspended.
+    pub(crate) fn own_label(&self) -> Option<&str> {
+        let of_function = || {
+            let function = self.trace().frames().first()?;
+            (function.name() == self.name()).then(|| function.label())?
+        };
+        self.label().or_else(of_function)
+    }
+
     /// Returns the state of the task.
     ///
     /// ```

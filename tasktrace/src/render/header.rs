@@ -49,7 +49,7 @@ pub(super) fn name(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
 
 /// Returns the name of a task with its label.
 pub(super) fn title(task: &TaskDump) -> Title<'_> {
-    Title::new(task.name(), task.label())
+    Title::new(task.name(), task.own_label())
 }
 
 /// Writes the remark about the state of a task, if there is one.
@@ -132,7 +132,7 @@ impl Display for Brief<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(task) = self;
         write!(f, "task {}", task.id())?;
-        if let Some(label) = task.label() {
+        if let Some(label) = task.own_label() {
             write!(f, " {label:?}")?;
         }
         if let Some(time) = task.in_state() {

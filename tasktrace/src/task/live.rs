@@ -45,6 +45,7 @@ fn frames_after(record: &Record, expected: Expected, now: Option<Moment>) -> Vec
             not_polled_for: is_held(frame.stamp, frame.own_waker, settled, expected)
                 .then(|| frame.stamp.tick().max(made).until(now())),
             identity: frame.identity.now(),
+            told: now().of_steps(),
         };
         // A task that is not polled for is not awaited. It does not need to be: unlike other futures
         // that are held, it is driven by its executor.
@@ -70,6 +71,7 @@ fn unread() -> Live {
         identity: Identity::Static(&UNREAD),
         age: Duration::ZERO,
         not_polled_for: None,
+        told: Moment::now().of_steps(),
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::capture::{Live, RawTrace};
+    use crate::capture::{Live, Now, RawTrace};
     use crate::origin::FrameMeta;
 
     static TASK: FrameMeta = FrameMeta::new(None, || "app::task::", "src/main.rs", 1, 1);
@@ -132,6 +132,7 @@ mod tests {
             identity: Identity::Static(meta),
             age: Duration::from_secs(key),
             not_polled_for: None,
+            told: Now(0),
         }
     }
 

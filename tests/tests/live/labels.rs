@@ -93,3 +93,33 @@ fn of_a_task_and_of_its_function() {
     let snapshot = outline(&task.unwrap().snapshot());
     assert_eq!(snapshot, "the task(conn dave req=2)");
 }
+
+/// What is spawned with a label is one frame, and the label is said of the task.
+#[test]
+fn of_a_future_that_is_spawned() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let plain = tasktrace::spawn(wait_for_ever().traced("shard 7"));
+        let attributed = tasktrace::spawn(serve("eve", 1));
+        tokio::task::yield_now().await;
+        let dump = tasktrace::dump().await;
+        let text = dump.to_string();
+        for (task, label) in [(plain, "shard 7"), (attributed, "conn eve req=2")] {
+            let id = task.trace_handle().id();
+            let frames = dump.get(id).unwrap().trace().frames();
+            assert_eq!(frames.len(), 1, "{text}");
+            assert_eq!(frames[0].label(), Some(label), "{text}");
+            let is_same = |child: &tasktrace::Frame| child.name() == frames[0].name();
+            assert!(!frames[0].children().iter().any(is_same), "{text}");
+            let header = text
+                .lines()
+                .find(|line| line.starts_with(&format!("task {id} ")));
+            assert!(
+                header.unwrap().contains(&format!("{label:?}, suspended")),
+                "{text}"
+            );
+        }
+    });
+}

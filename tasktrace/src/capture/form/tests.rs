@@ -19,6 +19,7 @@ fn live(first: u64, frames: &[Frame]) -> Vec<Live> {
         identity: Identity::Static(meta),
         age: Duration::from_nanos(*age),
         not_polled_for: not_polled_for.map(Duration::from_nanos),
+        told: Now(0),
     });
     live.collect()
 }
@@ -117,6 +118,34 @@ fn times_in_steps_are_told_of_all_frames_however_many_are_held() {
             let ago = |begun: u64| Duration::from_nanos((100 - begun) * step);
             assert_eq!(times.get(at as usize), ago(at));
             assert_eq!(times.get(count + at as usize), ago(50 + at));
+        }
+    }
+}
+
+/// Of few frames and of many, in steps and in nanoseconds.
+#[test]
+fn times_are_told_as_of_another_moment() {
+    let step = STEP.as_nanos() as u64;
+    let told = Now(100 * step);
+    let as_of = Now(98 * step);
+    for count in [1, FEW / 2, FEW] {
+        let frames: Vec<_> = (0..count as u64)
+            .map(|at| (at, &ONE, 10 * step, Some(step)))
+            .collect();
+        let mut alive = live(5, &frames);
+        for frame in &mut alive {
+            frame.told = told;
+        }
+        let mut traces = [(); 2].map(|()| RawTrace::snapshot(&task(1), &alive));
+        traces[1].times = Times::in_steps(traces[1].form(), told, |_| 91, |_| 100);
+        for mut trace in traces {
+            assert_eq!(trace.age(0), 10 * STEP);
+            trace.tell_as_of(as_of);
+            for at in 0..count {
+                assert_eq!(trace.age(at), 8 * STEP);
+                // It was polled later than that.
+                assert_eq!(trace.not_polled_for(at), Some(Duration::ZERO));
+            }
         }
     }
 }

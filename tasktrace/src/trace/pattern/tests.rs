@@ -1,5 +1,5 @@
 use super::*;
-use crate::capture::{Live, Marker};
+use crate::capture::{Live, Marker, Now};
 use crate::origin::{FrameMeta, Identity, Origin};
 use crate::trace::{Making, tidy};
 
@@ -26,6 +26,7 @@ fn raw(task: u64, frames: Frames<'_>) -> RawTrace {
         identity: Identity::new(Origin::Function(&CALL), label.map(Arc::from), None),
         age: Duration::from_secs(*age),
         not_polled_for: not_polled.map(Duration::from_secs),
+        told: Now(0),
     });
     let live: Vec<Live> = live.collect();
     RawTrace::snapshot(&root, &live)

@@ -216,13 +216,13 @@ impl<'a> Path<'a> {
             Origin::Wait { .. } => Source::Wait,
         };
         match self.frames.last_mut() {
-            // The async fn whose body the attribute has wrapped. Or a task that was made of its future,
-            // if nothing is known of what is between the two.
+            // The async fn whose body the attribute has wrapped. Or a task that was made of its future, with or
+            // without a label, if nothing is known of what is between the two.
             Some(last)
                 if last.function == place.name
                     && (last.source == Source::Symbol
                         || last.source == Source::Call
-                            && source == Source::Attribute
+                            && matches!(source, Source::Attribute | Source::Call)
                             && (last.place.label.is_none() || place.label.is_none())) =>
             {
                 // That of the task, if this is the function that it runs.
