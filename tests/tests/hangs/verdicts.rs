@@ -248,6 +248,8 @@ fn children_that_are_shown() {
     assert!(!text.contains("wakers of their own"), "{text}");
 }
 
+/// These need functions of tokio that optimisation may leave out.
+#[cfg(debug_assertions)]
 #[test]
 fn a_function_that_is_ready_all_the_time() {
     let is_it = |verdict: &str| verdict.contains("its coop budget was used up in tokio::select!");
@@ -260,6 +262,7 @@ fn a_function_that_is_ready_all_the_time() {
     assert!(!verdict.contains("waiting"), "{verdict}");
 }
 
+#[cfg(debug_assertions)]
 #[test]
 fn a_function_that_waits_for_two_messages_is_one() {
     let says = [
@@ -269,6 +272,7 @@ fn a_function_that_waits_for_two_messages_is_one() {
     check("joins_two", &says, &[]);
 }
 
+#[cfg(debug_assertions)]
 #[test]
 fn a_tracker_that_is_not_closed() {
     let says = [

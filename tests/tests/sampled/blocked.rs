@@ -139,6 +139,7 @@ fn running_a_future_to_its_end() {
 }
 
 /// It parks its thread, or waits for events in its stead, by means of other crates.
+#[cfg(debug_assertions)]
 #[test]
 fn running_a_future_to_its_end_and_a_reactor() {
     async fn blocks_on(site: Site, answer: oneshot::Receiver<()>) {
