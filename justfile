@@ -64,7 +64,7 @@ asan:
 # Everything is instrumented but the standard library, which would take its sources. What that
 # synchronises inside of itself is not seen, so
 #
-# * our locks say once more what they order (`tasktrace_tsan`, see `tasktrace/src/sync/tsan.rs`), and
+# * our locks say once more what they order (`tasktrace_tsan`, see `tasktrace/src/sync/mutex.rs`), and
 #   those of tokio are `parking_lot`'s, which is instrumented;
 # * what is left, none of it ours, is in `tests/tsan.supp`, with reasons;
 # * the harness runs one test at a time.
