@@ -1,6 +1,7 @@
-//! What is rarely needed of a task: behind one pointer of its record, and made when it is first needed.
+//! The extras of a task hold what is rarely needed of it. One pointer of its record leads to them, and they are made
+//! when they are first needed.
 //!
-//! It is kept for the next task in the record, and never freed, as the record is not. So it may be looked at
+//! They are kept for the next task in the record, and never freed, as the record is not. So they may be looked at
 //! without a reference to the record.
 
 use std::collections::{BTreeMap, HashMap};
@@ -57,7 +58,7 @@ pub(crate) struct ExtrasCell<T>(AtomicPtr<Extras<T>>);
 
 // SAFETY: it owns what it leads to, and hands out shared references to that.
 unsafe impl<T: Send> Sync for ExtrasCell<T> {}
-// SAFETY: likewise.
+// SAFETY: it owns what it leads to, and nothing in an `Extras` belongs to a thread if `T` does not.
 unsafe impl<T: Send> Send for ExtrasCell<T> {}
 
 impl<T> ExtrasCell<T> {

@@ -128,7 +128,7 @@ impl<'a, T> Frames<'a, T> {
     /// The caller is the owner.
     #[inline]
     pub(crate) unsafe fn insert(self, name: NameRef, parent: Key, stamp: Stamp) -> Option<Filed> {
-        // SAFETY: the caller is the owner.
+        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
         unsafe { self.take_off_gone() };
         let table = self.table;
         let number = match table.free.load(Ordering::Relaxed) {
@@ -220,7 +220,7 @@ impl<'a, T> Frames<'a, T> {
         self.table.change(|| self.table.take_off(&found));
         match is_dynamic(found.meta) || found.own_waker {
             false => None,
-            // SAFETY: the caller is the owner.
+            // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
             true => unsafe { self.forget(key) },
         }
     }
@@ -260,7 +260,7 @@ impl<'a, T> Frames<'a, T> {
         let extras = self.extras.get()?;
         let removed = lock(&extras.dynamic).remove(&key);
         drop(removed);
-        // SAFETY: the caller is the owner.
+        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
         extras
             .wakers
             .with_mut(|wakers| unsafe { &mut *wakers }.remove(&key))
@@ -381,7 +381,7 @@ impl<'a, T> Frames<'a, T> {
     pub(crate) unsafe fn clear(self) -> Option<BTreeMap<Key, Waker>> {
         match self.used() {
             0 => None,
-            // SAFETY: the caller is the owner.
+            // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
             used => unsafe { self.clear_used(used) },
         }
     }
@@ -403,7 +403,7 @@ impl<'a, T> Frames<'a, T> {
         let extras = self.extras.get()?;
         let dynamic = std::mem::take(&mut *lock(&extras.dynamic));
         drop(dynamic);
-        // SAFETY: the caller is the owner.
+        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
         let wakers = extras
             .wakers
             .with_mut(|wakers| std::mem::take(unsafe { &mut *wakers }));

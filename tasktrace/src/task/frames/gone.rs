@@ -95,7 +95,7 @@ impl<'a, T> Frames<'a, T> {
     #[inline]
     pub(crate) unsafe fn take_off_gone(self) {
         if self.turn.has(GONE) {
-            // SAFETY: the caller is the owner.
+            // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
             unsafe { self.take_off_all_gone() };
         }
     }
@@ -109,7 +109,7 @@ impl<'a, T> Frames<'a, T> {
         // Before the marks are looked at: whoever makes one after that sets it again.
         self.turn.clear(GONE);
         let inside = Inside::enter();
-        // SAFETY: the caller is the owner.
+        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
         let wakers = unsafe { self.take_off_marked() };
         drop(inside);
         // Dropping wakers runs foreign code.
@@ -150,7 +150,7 @@ impl<'a, T> Frames<'a, T> {
         // In one change: nobody sees what is inside of a frame without that.
         table.change(|| gone.iter().for_each(|found| table.take_off(found)));
         drop(list);
-        // SAFETY: the caller is the owner.
+        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
         let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
         gone.iter().filter_map(forget).collect()
     }
