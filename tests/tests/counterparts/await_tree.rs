@@ -7,7 +7,7 @@ use tasktrace::{
 };
 use tokio::sync::oneshot;
 
-use crate::support::{Driver, frames, outline, wait_for_ever};
+use crate::support::{Driver, frames, let_time_pass, outline, wait_for_ever};
 use crate::{outlines, suspended, tasks_of};
 
 /// A frame with this label, or of this function.
@@ -16,14 +16,6 @@ fn find<'a>(trace: &'a Trace, name: &str) -> Option<&'a Frame> {
         frame.label() == Some(name) || frame.name().ends_with(&format!("::{name}"))
     };
     frames(trace).into_iter().find(is_it)
-}
-
-/// Lets so much time pass that it is seen.
-fn let_time_pass(task: &TraceHandle) {
-    let before = task.age();
-    while task.age() < before + Duration::from_millis(50) {
-        std::thread::yield_now();
-    }
 }
 
 /// The README, and `examples/basic.rs`: calls with names, some of which tell values.
@@ -149,7 +141,7 @@ mod detach {
         );
 
         stop.send(()).unwrap();
-        let_time_pass(&handle);
+        let_time_pass();
         task.suspend();
         let tree = handle.snapshot();
         let text = outline(&tree);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tasktrace::{Frame, Trace, TraceHandle, TracedTask, Wait};
 
@@ -108,4 +109,18 @@ pub(crate) fn frames(trace: &Trace) -> Vec<&Frame> {
         all.push(frame);
     }
     all
+}
+
+/// Waits until events are filed under a time that is later than the present one by 50 milliseconds. That
+/// time is kept by a thread, which a busy machine may run late.
+pub(crate) fn let_time_pass() {
+    let (_future, earlier) = tasktrace::traced(async {});
+    loop {
+        let age = earlier.age();
+        let (_future, later) = tasktrace::traced(async {});
+        if age >= later.age() + Duration::from_millis(50) {
+            return;
+        }
+        std::thread::yield_now();
+    }
 }
