@@ -263,3 +263,79 @@ fn the_readme_is_short_and_has_no_placeholders() {
         assert!(path.exists(), "{link}");
     }
 }
+
+/// The names that follow a path prefix in a source: `a` and `b` of `use super::{a::C, b};`.
+fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let name_of = |text: &str| -> String {
+        let name = text.trim_start().chars();
+        name.take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut names = BTreeSet::new();
+    for rest in code.split(prefix).skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(name_of(rest));
+            continue;
+        };
+        let (mut depth, mut at_start) = (0, true);
+        for (at, c) in group.char_indices() {
+            if at_start && depth == 0 {
+                names.insert(name_of(&group[at..]));
+            }
+            at_start = false;
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' => at_start = true,
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// What each file of a module uses of the others. A file and its children count as one.
+fn files_used(module: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = sources().join(module);
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let mut used = BTreeMap::<String, BTreeSet<String>>::new();
+    for path in files(module) {
+        let inside = path.strip_prefix(&root).unwrap_or(&path);
+        let is_child = inside.components().count() > 1;
+        let name = match inside.components().next() {
+            Some(first) => stem(Path::new(&first)),
+            None => continue,
+        };
+        if name == "mod" || stem(&path) == "model" {
+            continue;
+        }
+        let source = read(&path);
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim().starts_with("//"));
+        let code: String = lines.collect::<Vec<_>>().join("\n");
+        let own = used.entry(name).or_default();
+        own.extend(names_after(&code, &format!("crate::{module}::")));
+        if !is_child {
+            own.extend(names_after(&code, "super::"));
+        }
+    }
+    let names: BTreeSet<String> = used.keys().cloned().collect();
+    for (name, uses) in &mut used {
+        uses.retain(|other| other != name && names.contains(other));
+    }
+    used
+}
+
+#[test]
+fn no_two_files_of_the_core_use_each_other() {
+    for (module, expected) in [("task", 40), ("capture", 10)] {
+        let mut left = files_used(module);
+        assert!(left.len() >= expected, "{module}: {left:?}");
+        while !left.is_empty() {
+            let names: BTreeSet<String> = left.keys().cloned().collect();
+            left.retain(|_, uses| uses.intersection(&names).next().is_some());
+            assert!(left.len() < names.len(), "a circle in {module}: {left:#?}");
+        }
+    }
+}

@@ -6,10 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::few::Few;
-use super::form::{Alive, Form, Forms, RawTrace};
+use super::form::{Form, RawTrace};
 use super::give_room;
-use super::live::{Live, Marker, Numbers, Surroundings};
-use super::record::{LeafKind, Polls, Stack, from};
+use super::live::{Live, Marker, Numbers, Surroundings, from};
+use super::stack::{LeafKind, Polls, Stack};
 use crate::sync::fork::get_or_init;
 use crate::unwind::{Mark, Step, Way};
 
@@ -62,34 +62,6 @@ impl Draft {
         }
     }
 
-    /// Completes a capture with the frames that are alive at its end, if the same is known already.
-    #[inline]
-    pub(crate) fn complete_as_known(
-        &self,
-        task: &Marker,
-        live: &(impl Alive + ?Sized),
-    ) -> Option<RawTrace> {
-        // Of what is known, each frame is alive.
-        Forms::with(|forms| forms.find(self, task, live))
-    }
-
-    /// Completes a capture with the frames that are alive at its end.
-    ///
-    /// Stacks through frames that have ended in the meantime are forgotten: what these had waited
-    /// for nobody waits for any more. So it is with whatever a `block_on` in the middle of the poll
-    /// has run.
-    pub(crate) fn complete(mut self: Box<Self>, task: &Marker, live: &[Live]) -> RawTrace {
-        if let Some(known) = self.complete_as_known(task, live) {
-            return known;
-        }
-        self.settle();
-        self.form.forget_ended(task, live);
-        Forms::with(|forms| {
-            let known = forms.find(&self, task, live);
-            known.unwrap_or_else(|| forms.insert(*self, task, live))
-        })
-    }
-
     /// What was recorded when a thread was interrupted, with the frames that are alive. Those of the
     /// stack may not be among them: they go on.
     pub(crate) fn with_live(self, task: u64, live: &[Live]) -> RawTrace {
@@ -105,7 +77,7 @@ impl Draft {
 
     /// Of a task of which nothing was polled.
     #[inline]
-    fn of_snapshot(task: &Marker) -> Self {
+    pub(super) fn of_snapshot(task: &Marker) -> Self {
         let form = Form {
             markers: Few::One(task.clone()),
             ..Form::default()
@@ -114,29 +86,8 @@ impl Draft {
     }
 }
 
-impl RawTrace {
-    /// A trace of live frames, of which nothing was polled.
-    pub(crate) fn snapshot(task: &Marker, live: &[Live]) -> Self {
-        let draft = Draft::of_snapshot(task);
-        Forms::with(|forms| {
-            let known = forms.find(&draft, task, live);
-            known.unwrap_or_else(|| forms.insert(draft, task, live))
-        })
-    }
-
-    /// The same, if the same is known already.
-    #[inline]
-    pub(crate) fn snapshot_as_known(
-        task: &Marker,
-        live: &(impl Alive + ?Sized),
-    ) -> Option<RawTrace> {
-        let draft = Draft::of_snapshot(task);
-        Forms::with(|forms| forms.find(&draft, task, live))
-    }
-}
-
 impl Form {
-    fn forget_ended(&mut self, task: &Marker, live: &[Live]) {
+    pub(super) fn forget_ended(&mut self, task: &Marker, live: &[Live]) {
         let mut alive = Numbers::of(live);
         let mut has_ended = |marker: &Marker| {
             let key = marker

@@ -6,18 +6,17 @@
 //! [`Form`] of the first task of which there was such a one, with the numbers of that, and times of its
 //! own; and a capture allocates nothing.
 //!
-//! [`Forms`] keeps those that were seen last on this thread.
+//! [`Forms`](super::forms::Forms) keeps those that were seen last on this thread.
 
-use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::draft::Draft;
 use super::few::Few;
 use super::live::{HasKey, Live, Marker, Now};
-use super::record::{Polls, Stack};
+use super::stack::{Entry, Polls, Stack};
 use crate::origin::Identity;
+use crate::unwind::Step;
 
 /// A trace but for its times.
 #[derive(Debug, Default)]
@@ -91,7 +90,7 @@ impl Form {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawTrace {
     form: Arc<Form>,
-    times: Times,
+    pub(super) times: Times,
 }
 
 impl Deref for RawTrace {
@@ -204,7 +203,7 @@ impl Times {
         }
     }
 
-    fn get(&self, at: usize) -> Duration {
+    pub(super) fn get(&self, at: usize) -> Duration {
         let nanos = match self {
             Self::Steps { now, few } => few.get(at).map(|step| now.since(*step)),
             Self::Nanos { told, as_of, all } => all
@@ -273,191 +272,6 @@ fn nanos(time: Duration) -> u64 {
     whole.saturating_add(u64::from(time.subsec_nanos()))
 }
 
-/// Which of the live frames a key is that of, whatever the keys are.
-#[derive(Clone, Copy, Debug)]
-enum Link {
-    Task,
-    Frame(u32),
-}
-
-impl Link {
-    fn of(key: u64, frames: &[LiveFrame]) -> Option<Self> {
-        if key == 0 {
-            return Some(Self::Task);
-        }
-        let frame = frames.iter().position(|frame| frame.key == key)?;
-        Some(Self::Frame(u32::try_from(frame).ok()?))
-    }
-
-    /// `live` are as many as the frames that it is of.
-    #[inline]
-    fn is_to(self, key: u64, live: &(impl Alive + ?Sized)) -> bool {
-        match self {
-            Self::Task => key == 0,
-            Self::Frame(at) => live.key(at as usize) == key,
-        }
-    }
-}
-
-/// A form that others may have.
-struct Shared {
-    form: Arc<Form>,
-    /// What the markers stand for.
-    markers: Box<[Link]>,
-    /// What the live frames are below.
-    parents: Box<[Link]>,
-}
-
-/// More frames than this are hardly ever the same again.
-const MOST_FRAMES: usize = 128;
-
-impl Shared {
-    /// `None` if there is more to it than can be told of others.
-    fn new(form: &Arc<Form>) -> Option<Self> {
-        let frames = &form.frames;
-        let markers = &form.markers;
-        if frames.len().max(markers.len()).max(form.stacks.len()) > MOST_FRAMES {
-            return None;
-        }
-        let identities = markers.iter().map(|marker| &marker.identity);
-        let mut identities = identities.chain(frames.iter().map(|frame| &frame.identity));
-        if !form.polls.is_empty() || !identities.all(Identity::is_plain) {
-            return None;
-        }
-        let links = markers.iter().map(|marker| {
-            let key = marker.key.filter(|_| marker.task == form.task)?;
-            Link::of(key, frames)
-        });
-        let parents = frames.iter().map(|frame| Link::of(frame.parent, frames));
-        Some(Self {
-            markers: links.collect::<Option<_>>()?,
-            parents: parents.collect::<Option<_>>()?,
-            form: Arc::clone(form),
-        })
-    }
-
-    /// Whether this is the form of it.
-    #[inline]
-    fn is_of(&self, draft: &Draft, task: &Marker, live: &(impl Alive + ?Sized)) -> bool {
-        let Form {
-            stacks,
-            markers,
-            frames,
-            dropped,
-            elsewhere,
-            // Empty.
-            polls: _,
-            held: _,
-            task: _,
-        } = &*self.form;
-        let Draft { form: other, first } = draft;
-        let is_stack = |(one, other): (&Stack, &Stack)| one.is_same(other);
-        let is_marker = |((one, link), other): ((&Marker, &Link), &Marker)| {
-            other.key.is_some_and(|key| link.is_to(key, live))
-                && other.task == task.task
-                && one.own_waker == other.own_waker
-                && one.identity.is_same_and_plain(&other.identity)
-        };
-        let is_frame = |(at, (one, link)): (usize, (&LiveFrame, &Link))| {
-            live.is(at, one) && link.is_to(live.parent(at), live)
-        };
-        frames.len() == live.count()
-            && stacks.len() == other.stacks.len()
-            && other.polls.is_empty()
-            && (*dropped, *elsewhere) == (other.dropped, other.elsewhere)
-            && stacks.iter().zip(&*other.stacks).all(is_stack)
-            && match first {
-                None => {
-                    markers.len() == other.markers.len()
-                        && (markers.iter().zip(&self.markers).zip(&*other.markers)).all(is_marker)
-                }
-                Some(first) => {
-                    let mut others = first.markers();
-                    let mut known = markers.iter().zip(&self.markers);
-                    known.all(|known| others.next().is_some_and(|other| is_marker((known, other))))
-                        && others.next().is_none()
-                }
-            }
-            && frames.iter().zip(&self.parents).enumerate().all(is_frame)
-    }
-}
-
-/// The last few forms that are alike at a glance are in one set.
-const WAYS: usize = 4;
-const SETS_LOG2: u32 = 5;
-
-/// The forms that were seen last.
-#[derive(Default)]
-pub(crate) struct Forms {
-    sets: Vec<[Option<Shared>; WAYS]>,
-}
-
-thread_local! {
-    /// Those of this thread.
-    static FORMS: Cell<Forms> = const { Cell::new(Forms { sets: Vec::new() }) };
-}
-
-impl Forms {
-    /// Calls `run` with those of this thread.
-    pub(crate) fn with<R>(run: impl FnOnce(&mut Self) -> R) -> R {
-        let mut forms = FORMS.try_with(Cell::take).unwrap_or_default();
-        let result = run(&mut forms);
-        let _ = FORMS.try_with(|place| place.set(forms));
-        result
-    }
-
-    /// What was recorded, if its form is known.
-    #[inline]
-    pub(super) fn find(
-        &mut self,
-        draft: &Draft,
-        task: &Marker,
-        live: &(impl Alive + ?Sized),
-    ) -> Option<RawTrace> {
-        let set = self.sets.get_mut(set_of(draft, task, live.kind()))?;
-        let is_it = |known: &Option<Shared>| {
-            let known = known.as_ref();
-            known.is_some_and(|known| known.is_of(draft, task, live))
-        };
-        let at = set.iter().position(is_it)?;
-        if at > 0 {
-            set[..=at].rotate_right(1);
-        }
-        let form = &set[0].as_ref()?.form;
-        Some(RawTrace::new(Arc::clone(form), live))
-    }
-
-    /// What was recorded, of a form that was not found.
-    pub(super) fn insert(&mut self, draft: Draft, task: &Marker, live: &[Live]) -> RawTrace {
-        let set = set_of(&draft, task, live.kind());
-        let form = draft.into_form().with_live(task.task, live);
-        let trace = RawTrace::new(Arc::new(form), live);
-        if let Some(shared) = Shared::new(&trace.form) {
-            if self.sets.is_empty() {
-                self.sets.resize_with(1 << SETS_LOG2, Default::default);
-            }
-            let set = &mut self.sets[set];
-            // The one that was not found for longest goes.
-            set.rotate_right(1);
-            set[0] = Some(shared);
-        }
-        trace
-    }
-}
-
-/// The same for those of the same form.
-#[inline]
-fn set_of(draft: &Draft, task: &Marker, kind: usize) -> usize {
-    let way = draft.form.stacks.first();
-    let way = way.map_or(0, |stack| Arc::as_ptr(&stack.way).addr());
-    let words = [way, task.identity.origin().address(), kind];
-    let hash = words.into_iter().fold(0_u64, |hash, word| {
-        // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
-        (hash.rotate_left(23) ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    });
-    (hash >> (u64::BITS - SETS_LOG2)) as usize
-}
-
 impl From<&Live> for LiveFrame {
     fn from(live: &Live) -> Self {
         Self {
@@ -469,18 +283,31 @@ impl From<&Live> for LiveFrame {
     }
 }
 
-impl Stack {
-    /// Without looking at ways that are not shared.
-    fn is_same(&self, other: &Self) -> bool {
-        let is_same_polls = match (self.polls, other.polls) {
-            (Polls::From(one), Polls::From(other)) => one == other,
-            _ => false,
-        };
-        is_same_polls
-            && Arc::ptr_eq(&self.way, &other.way)
-            && (self.kind, self.count) == (other.kind, other.count)
+impl Form {
+    pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = Entry> + 'a {
+        let mut poll = 0;
+        stack.way.iter().map(move |step| match step {
+            Step::Ip(address) => Entry::Ip(*address),
+            Step::Cut => Entry::Cut,
+            Step::Lost => Entry::Lost,
+            Step::Mark => {
+                poll += 1;
+                Entry::Marker(self.poll(stack.polls, poll - 1))
+            }
+        })
+    }
+
+    /// The numbers of the markers of a stack, from the root on.
+    pub(crate) fn polls(&self, stack: &Stack) -> impl Iterator<Item = u32> {
+        let marks = stack.way.iter().filter(|step| **step == Step::Mark);
+        let polls = stack.polls;
+        (0..marks.count()).map(move |at| self.poll(polls, at))
+    }
+
+    fn poll(&self, polls: Polls, at: usize) -> u32 {
+        match polls {
+            Polls::From(first) => first.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)),
+            Polls::Listed(start) => self.polls.get(start + at).copied().unwrap_or(u32::MAX),
+        }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -108,3 +108,16 @@ impl<'a, T: HasKey> Numbers<'a, T> {
         Some(at)
     }
 }
+
+/// The part that belongs to the task at `mark`, from the outside in.
+pub(super) fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
+    let end = surroundings.iter().position(|around| around.mark == mark);
+    let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
+    let is_shown = move |around: &&Around| around.mark == mark || !around.is_also_frame;
+    part.iter().rev().filter(is_shown)
+}
+
+/// Polls, from the outside in.
+pub(super) trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
+
+impl<'a, I: Iterator<Item = &'a Around> + Clone> Scopes<'a> for I {}

@@ -1,8 +1,8 @@
 //! Recording where wakers are cloned.
 //!
 //! * [`waker`]: the waker that a task is handed while it is captured; [`context`]: what else it is handed.
-//! * [`record`]: the buffer that the stacks go to; [`draft`]: what is in it at the end.
-//! * [`form`]: what traces have in common, which is kept once.
+//! * [`record`]: the buffer that the stacks go to; [`draft`]: what is in it at the end; [`stack`]: one of them.
+//! * [`form`]: what traces have in common, which is kept once; [`forms`]: those that a thread has seen last.
 //! * [`sample`]: the stack of a thread that is interrupted.
 //! * [`live`]: what goes with the stacks: the live frames.
 //! * [`few`]: a list of mostly one.
@@ -16,7 +16,7 @@
 //! |---|---|---|---|---|
 //! | rules (`unwind`) | the address of a call | to read the unwind tables | 4,096 a walker | when a library is loaded or unloaded, or others take their places |
 //! | ways (`unwind`) | where a walk begins and ends, the words that it reads, the marks that it passes | the walk, and to make a way of it | 256 a walker, of 128 frames | as rules |
-//! | [forms](form) | the very ways; which functions the task and its frames are, and how these are in each other | to allocate; tells by an address that traces are alike | 128 a thread, of 128 frames | when others take their places, or the thread ends |
+//! | [forms] | the very ways; which functions the task and its frames are, and how these are in each other | to allocate; tells by an address that traces are alike | 128 a thread, of 128 frames | when others take their places, or the thread ends |
 //! | patterns (`trace`) | equal ways; the same of tasks and frames, and which labels are equal | symbols, and to make the tree | 4,096, of 2¹⁸ steps, words and frames together | all at once, when they are too many or paths are shortened in another way |
 //!
 //! There are 16 walkers that wait, and as many more as there are captures at a time. Each line is found by what the one
@@ -28,9 +28,11 @@ mod context;
 mod draft;
 mod few;
 mod form;
+mod forms;
 mod live;
 mod record;
 mod sample;
+mod stack;
 mod waker;
 
 use std::cell::{Cell, RefCell};
@@ -42,9 +44,9 @@ use std::time::{Duration, Instant};
 pub(crate) use draft::Draft;
 pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace, Times};
 pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, Surroundings};
-pub(crate) use record::{Entry, LeafKind, Stack};
 pub use sample::{NoSample, SampleSignalError, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, make_room, sample};
+pub(crate) use stack::{Entry, LeafKind, Stack};
 pub(crate) use waker::{real, register};
 
 use crate::os;

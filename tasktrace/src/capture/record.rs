@@ -5,73 +5,12 @@ use std::sync::Arc;
 
 use super::draft::{Draft, First};
 use super::few::Few;
-use super::form::Form;
-use super::live::{Around, Marker, Surroundings};
+use super::live::{Around, Marker, Scopes, Surroundings, from};
+use super::stack::{LeafKind, Polls, Stack};
 use crate::origin::Origin;
 use crate::unwind::{
-    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, Step, Walked,
-    Walker, Way,
+    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, Step, Walked, Walker, Way,
 };
-
-/// A way from the root of the task to a leaf.
-#[derive(Clone, Debug)]
-pub(crate) struct Stack {
-    pub(crate) way: Arc<Way>,
-    pub(super) polls: Polls,
-    pub(crate) kind: LeafKind,
-    /// How many leaves in a row had just this stack.
-    pub(crate) count: usize,
-}
-
-impl Stack {
-    /// The number of its first marker, if the others follow it one by one.
-    pub(crate) fn first_poll(&self) -> Option<u32> {
-        match self.polls {
-            Polls::From(first) => Some(first),
-            Polls::Listed(_) => None,
-        }
-    }
-}
-
-/// Which markers those of a way are.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Polls {
-    /// One after the other, from this one on. So it is for most stacks.
-    From(u32),
-    /// From there on in the list.
-    Listed(usize),
-}
-
-/// Why a stack was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum LeafKind {
-    /// A waker was cloned: this is waited for.
-    Registered,
-    /// As above, by [`TraceHandle::backtrace`](crate::TraceHandle::backtrace): see
-    /// [`register`](super::register).
-    AwaitsTrace,
-    /// As above, by [`dump`](crate::dump()).
-    AwaitsDump,
-    /// The task was woken by reference: it will be polled again at once.
-    Woken,
-    /// It returned `Pending`, but has no waker registered.
-    NoWaker,
-    /// Somebody asked from here.
-    Here,
-    /// The thread was interrupted here.
-    Sampled,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Entry {
-    Ip(ReturnAddress),
-    /// A task or a frame whose poll is in the function of the entry before. An index.
-    Marker(u32),
-    /// Here frames are missing: the stack was deeper than the limit.
-    Cut,
-    /// Here frames are missing: the stack could not be followed.
-    Lost,
-}
 
 /// So many markers are found without a map.
 const FEW: usize = 16;
@@ -79,35 +18,6 @@ const FEW: usize = 16;
 /// The limits of one capture: 16 MiB of addresses, and as many leaves as a reader could want.
 const MOST_ENTRIES: usize = 1 << 20;
 const MOST_STACKS: usize = 1 << 16;
-
-impl Form {
-    pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = Entry> + 'a {
-        let mut poll = 0;
-        stack.way.iter().map(move |step| match step {
-            Step::Ip(address) => Entry::Ip(*address),
-            Step::Cut => Entry::Cut,
-            Step::Lost => Entry::Lost,
-            Step::Mark => {
-                poll += 1;
-                Entry::Marker(self.poll(stack.polls, poll - 1))
-            }
-        })
-    }
-
-    /// The numbers of the markers of a stack, from the root on.
-    pub(crate) fn polls(&self, stack: &Stack) -> impl Iterator<Item = u32> {
-        let marks = stack.way.iter().filter(|step| **step == Step::Mark);
-        let polls = stack.polls;
-        (0..marks.count()).map(move |at| self.poll(polls, at))
-    }
-
-    fn poll(&self, polls: Polls, at: usize) -> u32 {
-        match polls {
-            Polls::From(first) => first.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)),
-            Polls::Listed(start) => self.polls.get(start + at).copied().unwrap_or(u32::MAX),
-        }
-    }
-}
 
 impl Recorder {
     fn push_first(&mut self, way: Arc<Way>, kind: LeafKind) {
@@ -502,16 +412,3 @@ fn kind_of(surroundings: &[Around]) -> usize {
         .flat_map(Origin::addresses)
         .fold(surroundings.len(), |kind, word| kind.rotate_left(11) ^ word)
 }
-
-/// The part that belongs to the task at `mark`, from the outside in.
-pub(super) fn from(mark: Mark, surroundings: &[Around]) -> impl Scopes<'_> {
-    let end = surroundings.iter().position(|around| around.mark == mark);
-    let part = &surroundings[..end.map_or(surroundings.len(), |end| end + 1)];
-    let is_shown = move |around: &&Around| around.mark == mark || !around.is_also_frame;
-    part.iter().rev().filter(is_shown)
-}
-
-/// Polls, from the outside in.
-pub(super) trait Scopes<'a>: Iterator<Item = &'a Around> + Clone {}
-
-impl<'a, I: Iterator<Item = &'a Around> + Clone> Scopes<'a> for I {}

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::record::LeafKind;
+use super::stack::LeafKind;
 use super::{CaptureRef, Mark, context, this_thread};
 
 /// What the data pointer of a recording waker points to.

@@ -26,8 +26,20 @@
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use super::exchange::End;
 use crate::sync::{Arc, AtomicU8, Condvar, Mutex, Ordering, UnsafeCell, lock};
+
+/// Why there is no answer, and never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The future has resolved, or was dropped.
+    Finished,
+    /// A poll of the future panicked while it was being asked.
+    Panicked,
+    /// Its executor demands that wakers be its own.
+    OwnWakers,
+    /// The stack that it is polled on is too small for a capture.
+    NoRoom,
+}
 
 const AWAITED: u8 = 0;
 /// Somebody is to be told.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::answer::{self, Answer};
 use super::clock::Moment;
-use super::handle::{TraceHandle, tasks};
 use super::record::Record;
+use super::reference::{self, RecordRef};
 use super::waking::{self, Waking};
 use super::{live, scope};
 use crate::capture::RawTrace;
@@ -32,7 +32,7 @@ pub(super) struct Awaited {
 }
 
 struct Asked {
-    handle: TraceHandle,
+    task: RecordRef,
     /// Empty if it was not to be asked.
     answer: Option<Answer<RawTrace>>,
 }
@@ -55,17 +55,17 @@ impl Awaited {
                 waking: None,
             };
         }
-        let awaited = tasks().filter(|task| numbers.contains(&task.id().get()));
-        let asked = awaited.take(MOST).map(|handle| {
-            let answer = match scope::is_inside(handle.record()) {
+        let awaited = reference::unfinished().filter(|task| numbers.contains(&task.id().get()));
+        let asked = awaited.take(MOST).map(|task| {
+            let answer = match scope::is_inside(&task) {
                 true => None,
-                false => handle.record().exchange().ask().ok(),
+                false => task.exchange().ask().ok(),
             };
-            Asked { handle, answer }
+            Asked { task, answer }
         });
         let asked: Vec<Asked> = asked.collect();
         let woken = asked.iter().filter(|asked| asked.answer.is_some());
-        let waking = Waking::start(woken.map(|asked| asked.handle.reference()));
+        let waking = Waking::start(woken.map(|asked| asked.task.clone()));
         Self {
             asked,
             waking: Some(waking),
@@ -113,9 +113,9 @@ impl Awaited {
             });
             let trace = match answer {
                 Some(Ok(raw)) => Trace::new(raw),
-                _ => asked.handle.snapshot(),
+                _ => Trace::new(live::snapshot(&asked.task, Moment::now())),
             };
-            (asked.handle.id().get(), trace)
+            (asked.task.id().get(), trace)
         });
         traces.collect()
     }
@@ -124,7 +124,7 @@ impl Awaited {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(answer) = &self.answer {
-            self.handle.record().exchange().withdraw(answer);
+            self.task.exchange().withdraw(answer);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::frame::Head;
+use super::frame::FrameOwner;
 use super::name::Name;
 use super::{body, drive, scope};
 use crate::origin::Identity;
@@ -13,7 +13,7 @@ use crate::origin::Identity;
 /// What a future that waits for other tasks is to the task that polls it: a frame.
 pub(crate) struct Awaiting {
     /// Made by the first poll in a task.
-    frame: Option<(Name, Head)>,
+    frame: Option<(Name, FrameOwner)>,
 }
 
 impl Awaiting {
@@ -31,15 +31,19 @@ impl Awaiting {
         if !scope::is_in_task() {
             return future.poll(cx);
         }
-        let make = || (Name::new(identity()), Head::new());
-        let (name, head) = self.frame.get_or_insert_with(make);
+        let make = || (Name::new(identity()), FrameOwner::new());
+        let (name, frame) = self.frame.get_or_insert_with(make);
         // SAFETY: `enter` polls it once at most, and returns what that has.
-        unsafe { body::poll(future, |body| drive::enter(head, name.get(), body, cx)) }
+        unsafe {
+            body::poll(future, |body| {
+                drive::enter(frame.head(), name.get(), body, cx)
+            })
+        }
     }
 }
 
 impl fmt::Debug for Awaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.frame.as_ref().map(|(_, head)| head).fmt(f)
+        self.frame.as_ref().map(|(_, frame)| frame).fmt(f)
     }
 }

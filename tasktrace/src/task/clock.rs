@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::pool;
 use crate::capture::Now;
 use crate::origin::STEP;
 use crate::os;
@@ -22,6 +21,9 @@ use crate::sync::fork::get_or_init;
 
 /// How many steps there are between looking whether there are tasks still.
 const STEPS_BETWEEN_LOOKS: u32 = 100;
+
+/// Says whether the time is needed still: whether there are tasks.
+static IS_NEEDED: OnceLock<fn() -> bool> = OnceLock::new();
 
 /// The step that now is in. 0 while nobody keeps it.
 static NOW: AtomicU32 = AtomicU32::new(0);
@@ -90,6 +92,11 @@ impl Moment {
     }
 }
 
+/// Sets what says whether the time is needed still. The first to do so is obeyed.
+pub(super) fn keep_while(is_needed: fn() -> bool) {
+    get_or_init(&IS_NEEDED, || is_needed);
+}
+
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *get_or_init(&START, Instant::now)
@@ -130,7 +137,7 @@ fn keep() {
             NOW.store(read_clock().0, Ordering::Relaxed);
             thread::sleep(STEP);
         }
-        if !pool::any() {
+        if !IS_NEEDED.get().is_some_and(|is_needed| is_needed()) {
             NOW.store(0, Ordering::Relaxed);
             // Whoever finds no time unparks: also if that is between these two lines.
             thread::park();

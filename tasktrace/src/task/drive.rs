@@ -2,12 +2,15 @@
 
 use std::task::{Context, Poll, Waker};
 
+use super::answer::End;
 use super::body::Body;
-use super::exchange::{End, Request};
+use super::ended;
+use super::exchange::Request;
+use super::finish::finish;
 use super::foreign;
-use super::frame::Head;
 use super::frames::Times;
-use super::link::{Link, Root};
+use super::head::{Head, Root};
+use super::link::Link;
 use super::live;
 use super::local::Local;
 use super::name::NameRef;
@@ -130,7 +133,7 @@ fn enter_first_root(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     // Nobody has known of it for long. Who asks is woken for at the end of the poll.
-    match head.link().make(local, head, name) {
+    match head.make_task(local, name) {
         Some(record) => {
             record.note_poll();
             run(local, head.link(), record, cx.waker(), false, body, cx)
@@ -215,7 +218,7 @@ fn run(
         }
     } else {
         // SAFETY: it is an outermost one.
-        unsafe { scope.link_unchecked() }.finish();
+        finish(unsafe { scope.link_unchecked() });
     }
     result
 }
@@ -280,7 +283,7 @@ pub(super) fn poll(
     };
     let polled = attend(record, is_also_frame, body, cx);
     if polled.is_ready() {
-        link.finish();
+        finish(link);
     }
     polled
 }
@@ -446,8 +449,19 @@ impl OnPanic<'_> {
 impl Drop for OnPanic<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.note_panic();
+        note_panic(self.0);
     }
+}
+
+/// A poll of a task has panicked.
+///
+/// The caller is the poller.
+#[cold]
+#[inline(never)]
+fn note_panic(record: &Record) {
+    record.exchange().panicked();
+    record.note_settled();
+    ended::note_panic(record);
 }
 
 /// Calls `run` in the scope of a task. A mark, as [`enter`] is.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::exchange::End;
+use super::answer::End;
 use crate::capture::NoSample;
 
 /// Why [`TraceHandle::backtrace_timeout`](crate::TraceHandle::backtrace_timeout) has no trace to

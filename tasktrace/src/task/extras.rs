@@ -10,8 +10,9 @@ use std::ptr;
 use std::sync::Arc as StdArc;
 use std::task::Waker;
 
-use super::exchange::Queue;
-use super::frames::{Chunks, Gone, Key};
+use super::queue::Queue;
+use super::slot::{Gone, Key};
+use super::table::Chunks;
 use crate::origin::Dynamic;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
 

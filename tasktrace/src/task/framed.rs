@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::frame::Head;
+use super::frame::FrameOwner;
 use super::name::{Name, NameRef};
 use super::{body, drive};
 use crate::origin::{Identity, Origin};
@@ -99,7 +99,7 @@ pub struct Framed<F, N> {
     future: F,
     name: N,
     // The last field: the task, or the frame, is finished when the future has been dropped.
-    head: Head,
+    frame: FrameOwner,
 }
 
 // `future` is pinned with it, and neither moved nor replaced; the others are not pinned.
@@ -120,7 +120,7 @@ fn show<F: fmt::Debug, N: Named>(
     f.debug_struct(name)
         .field("future", &framed.future)
         .field("origin", &framed.name.name().get().origin())
-        .field("head", &framed.head)
+        .field("frame", &framed.frame)
         .finish()
 }
 
@@ -130,7 +130,7 @@ impl<F, N> Framed<F, N> {
         Self {
             future,
             name,
-            head: Head::new(),
+            frame: FrameOwner::new(),
         }
     }
 }
@@ -141,11 +141,15 @@ impl<F: Future, N: Named> Future for Framed<F, N> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing is moved out of it: see `Unpin`.
-        let Self { future, name, head } = unsafe { self.get_unchecked_mut() };
+        let Self {
+            future,
+            name,
+            frame,
+        } = unsafe { self.get_unchecked_mut() };
         // SAFETY: it is pinned with it.
         let future = unsafe { Pin::new_unchecked(future) };
         let name = name.name();
         // SAFETY: `enter` polls it once at most, and returns what that has.
-        unsafe { body::poll(future, |body| drive::enter(head, name, body, cx)) }
+        unsafe { body::poll(future, |body| drive::enter(frame.head(), name, body, cx)) }
     }
 }

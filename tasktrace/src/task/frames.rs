@@ -9,7 +9,7 @@
 //! # The table
 //!
 //! A frame has a *slot* from the poll in which it is first suspended until it is finished, dropped,
-//! or polled by another task. Slots are in the record and in [chunks](table), and stay where they are for as
+//! or polled by another task. Slots are in the record and in [chunks](super::table), and stay where they are for as
 //! long as the record has references. They are numbered from 1; the task itself counts as number 0. Each use of a
 //! slot has a *serial* number that no other use of a slot of this record has, so a [`Key`], which is both,
 //! never identifies another frame than the one it was made for: not when its slot is used again, and not
@@ -54,8 +54,6 @@
 
 mod gone;
 mod read;
-mod slot;
-mod table;
 
 use std::collections::BTreeMap;
 use std::ptr::{self, NonNull};
@@ -66,19 +64,18 @@ use super::clock::Tick;
 use super::extras::{Dynamics, ExtrasCell};
 use super::foreign;
 use super::name::NameRef;
+use super::slot::{
+    DYNAMIC, Filed, Key, LIMITED, LIVE, OWN_WAKER, Slot, SlotRef, is_dynamic, is_limited,
+};
 use super::stamp::Stamp;
+use super::table::{self, LAST_KEPT, Table};
 use super::turn::{GONE, Turn};
 use crate::origin::{self, FrameMeta, Identity};
 use crate::sync::map::{has_room, larger};
 use crate::sync::{Inside, Ordering, fence, lock};
 
-pub(crate) use gone::Gone;
 use gone::all_gone;
 pub(crate) use read::{Copied, Peek};
-use slot::{DYNAMIC, LIMITED, LIVE, MARKS, OWN_WAKER, is_dynamic, is_limited};
-pub(crate) use slot::{Filed, Key, Slot, SlotRef};
-use table::{ALL_CHUNKS, KEPT_CHUNKS};
-pub(crate) use table::{Chunks, LAST_KEPT, Table};
 
 /// What there is of the frames of a task.
 pub(crate) struct Frames<'a, T> {
@@ -437,13 +434,13 @@ impl<'a, T> Frames<'a, T> {
 
     /// So many slots, in the order of their numbers.
     fn slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
-        self.slots_in(used, ALL_CHUNKS)
+        self.slots_in(used, table::CHUNKS)
     }
 
     /// The same as far as they are never freed: who has no reference to the record may look at these.
     #[inline]
     fn kept_slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
-        self.slots_in(used, KEPT_CHUNKS)
+        self.slots_in(used, table::KEPT)
     }
 
     #[inline]

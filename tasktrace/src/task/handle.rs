@@ -7,18 +7,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, Answers};
+use super::answer::{Answer, Answers, End};
 use super::awaited::Awaited;
 use super::clock::Moment;
 use super::error::{NoAnswer, TraceError};
-use super::exchange::End;
 use super::limited::{self, Limited};
-use super::record::{Record, RecordRef};
+use super::record::Record;
+use super::reference::{self, RecordRef};
 use super::scope::{self, Scope};
 use super::sight::{Executor, Sight};
-use super::state::TaskState;
+use super::state::{Running, TaskState};
+use super::thread::Token;
 use super::waking::{self, Waking};
-use super::{TaskId, live, pool};
+use super::{TaskId, live};
 use crate::capture::{self, LeafKind, RawTrace};
 use crate::host::Job;
 use crate::origin::Origin;
@@ -69,15 +70,7 @@ pub fn current() -> Option<TraceHandle> {
 /// assert!(tasktrace::tasks().any(|task| task.id() == handle.id()));
 /// ```
 pub fn tasks() -> impl Iterator<Item = TraceHandle> {
-    let is_there = |record: &RecordRef| !record.is_finished() && !record.is_left_behind();
-    let tasks = pool::tasks().filter(is_there);
-    // With their numbers, so that none is looked at to be compared.
-    let mut tasks: Vec<(TaskId, TraceHandle)> = tasks
-        .map(TraceHandle::new)
-        .map(|task| (task.id(), task))
-        .collect();
-    tasks.sort_unstable_by_key(|(id, _)| *id);
-    tasks.into_iter().map(|(_, task)| task)
+    reference::unfinished().map(TraceHandle::new)
 }
 
 impl TraceHandle {
@@ -216,7 +209,7 @@ impl TraceHandle {
         self.task.is_nested()
     }
 
-    /// As [`Glance::address`](super::sight::Glance::address).
+    /// As [`Glance::address`](super::glance::Glance::address).
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref::<Record>(&self.task).addr()
     }
@@ -300,7 +293,22 @@ impl TraceHandle {
     }
 
     pub(crate) fn state_at(&self, moment: Moment) -> TaskState {
-        self.task.state_at(moment)
+        let task = &self.task;
+        match task.sight() {
+            Sight::Finished => TaskState::Finished,
+            Sight::New { .. } => TaskState::NeverPolled,
+            Sight::Running { since, .. } => {
+                let info = Token(task.executor().thread).info();
+                TaskState::Running(Running {
+                    thread_id: info.as_ref().map_or(0, |info| info.id),
+                    thread_name: info.and_then(|info| info.name),
+                    for_: since.max(task.made()).until(moment),
+                    computes: None,
+                })
+            }
+            Sight::Resting { .. } | Sight::Moving if task.exchange().is_asked() => TaskState::Woken,
+            Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
+        }
     }
 
     /// Where the task was made: the call of [`traced`](crate::traced()) or of a function that

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Tick;
-use super::frames::Key;
 use super::record::Record;
 use super::sight::Sight;
+use super::slot::Key;
 use crate::origin::Origin;
 
 /// A function with a limit that is live in a task.

@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::clock::{Moment, Tick};
-use super::frames::{Copied, Key, Peek};
+use super::frames::{Copied, Peek};
 use super::record::Record;
 use super::scope;
+use super::slot::Key;
 use super::stamp::Stamp;
 use crate::capture::{Alive, Draft, FEW, Form, Live, LiveFrame, Marker, Now, RawTrace, Times};
 use crate::origin::{FrameMeta, Identity, Origin};

@@ -10,15 +10,14 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use super::pool;
-use super::scope::Scope;
+use super::free::Own;
 use super::turn::NEVER;
 use crate::capture::CaptureRef;
 
 pub(super) struct Local {
-    /// The innermost scope. Invariant: the list that starts here holds scopes of this thread whose
-    /// `enter` has not returned, and no others.
-    innermost: AtomicPtr<Scope<'static>>,
+    /// The innermost [`Scope`](super::scope::Scope). Invariant: the list that starts here holds scopes of this thread
+    /// whose `enter` has not returned, and no others.
+    innermost: AtomicPtr<()>,
     /// What the word of a task is if its next poll is usual and on this thread: see
     /// [`Turn`](super::turn::Turn). [`NEVER`] until the thread polls its first task, and when it ends.
     pub(super) usual: Cell<u32>,
@@ -28,11 +27,11 @@ pub(super) struct Local {
     /// The innermost of these captures.
     pub(super) capture: Cell<Option<CaptureRef>>,
     /// Records that are not in use.
-    pub(super) records: pool::Own,
+    pub(super) records: Own,
 }
 
 /// A poll has once ended before one that began in it, so the task of a frame may not be polled any
-/// more: see [`Scope::record`].
+/// more: see [`Scope::record`](super::scope::Scope::record).
 const TANGLED: u32 = 1;
 /// A capture.
 const CAPTURE: u32 = 2;
@@ -44,7 +43,7 @@ thread_local! {
             usual: Cell::new(NEVER),
             attention: AtomicU32::new(0),
             capture: Cell::new(None),
-            records: pool::Own::new(),
+            records: Own::new(),
         }
     };
 }
@@ -69,7 +68,7 @@ impl Local {
     }
 
     #[inline(always)]
-    pub(super) fn innermost(&self) -> *const Scope<'static> {
+    pub(super) fn innermost(&self) -> *const () {
         self.innermost.load(Ordering::Relaxed)
     }
 
@@ -77,7 +76,7 @@ impl Local {
     ///
     /// The invariant of the list holds.
     #[inline(always)]
-    pub(super) unsafe fn set_innermost(&self, scope: *const Scope<'static>) {
+    pub(super) unsafe fn set_innermost(&self, scope: *const ()) {
         self.innermost.store(scope.cast_mut(), Ordering::Relaxed);
     }
 

@@ -1,27 +1,49 @@
 //! Tasks: the record, how it is polled, and the handle to it.
 //!
-//! * [`record`]: what is known of a task; [`about`]: what of it is from the beginning; [`refs`] and [`pool`]:
-//!   how it is kept; [`extras`]: what few need.
-//! * [`exchange`]: the protocol between those who ask and the one who polls; [`turn`]: what a poll has to
-//!   know of it; [`answer`]: the place for what comes of it.
-//! * [`frames`]: the live frames of a task, which one thread writes and any may read; [`live`]: what is made of
-//!   them.
-//! * [`scope`]: what is being polled on this thread, which has a [`local`] for it.
-//! * [`drive`]: one poll of a task; [`frame`]: one poll of a frame; [`body`]: what both do not know the type
-//!   of; [`link`], [`name`]: what their futures know of themselves.
-//! * [`traced`], [`framed`]: the futures that users hold; `awaiting`: what is in those that wait for
-//!   tasks.
-//! * [`handle`]: what users ask with; [`awaited`]: who is asked together with a task.
-//! * [`ended`]: the last that panicked, or were dropped before they had ended.
-//! * [`waking`]: waking who has been asked.
-//! * [`sample`]: what is done about those that cannot answer.
-//! * [`sight`], [`limited`]: what the watchdog looks at.
-//! * [`foreign`]: wakers that may panic, or that leaves demand.
-//! * [`job`]: in which task of the executor it is; [`witness`]: which runtimes there are.
-//! * [`clock`], [`stamp`], [`thread`]: when, in which poll, and by whom.
+//! # Files
+//!
+//! A file uses those in the rows above its own, and some in its row; a test sees to it that no two files use each other,
+//! but for a file and its child.
+//!
+//! | | files |
+//! |---|---|
+//! | words of a record | [`about`]: what is known of a task from the beginning; [`turn`]: its state; [`stamp`], [`clock`]: its last poll, and when that was; [`job`]: in which task of the executor it is; [`refs`]: the count of references; [`name`]: what a frame is known by |
+//! | what many share | [`foreign`]: calls of wakers, which may panic; [`fork`]: which tasks a fork has left behind; [`state`], [`sight`]: what is told of a task |
+//! | parts of a record | [`slot`], [`table`]: where frames are kept; [`frames`]: the live frames, which one thread writes and any may read; [`exchange`], [`queue`], [`answer`]: the protocol between those who ask and the one who polls; [`extras`]: what few tasks need |
+//! | records | [`record`]: the parts together; [`free`], [`local`], [`pool`]: how they are made and used again; [`mod@reference`]: counted references; [`thread`]: the threads that poll; [`at_fork`]: what a fork changes |
+//! | one poll | [`link`], [`head`]: what a future knows of itself; [`scope`]: what is being polled on this thread; [`finish`], [`frame`]: how tasks and frames end; [`ended`]: the last that panicked or were dropped; [`witness`]: which runtimes there are; [`body`], [`drive`]: a poll |
+//! | futures | [`traced`], [`framed`], `awaiting`: what users hold |
+//! | asking | [`error`]: why there is no answer; [`live`]: what is made of the frames; [`waking`]: wakes who has been asked; [`awaited`]: who is asked together with a task; [`handle`]: what users ask with; [`sample`]: those that cannot answer |
+//! | watching | [`glance`], [`limited`]: what the watchdog looks at |
+//!
+//! # The life of a task
+//!
+//! 1. [`traced`] takes a record from the pool and writes what is known of the task into it. The future has the [`link`]:
+//!    whoever polls or drops that is the **poller**. Handles and dumps are **readers**.
+//! 2. A poll compares the state and the waker with those of the last poll. If they are the same, it notes the time,
+//!    puts a [`scope`] on the thread's list, and polls the future. Otherwise it goes through [`drive`]'s slow path, which
+//!    takes requests, stores the new waker, and takes frames off that have ended elsewhere.
+//! 3. A frame that is suspended for the first time is filed in the record: see [`frames`].
+//! 4. A reader takes a reference, and copies the frames, or adds a request and has the task woken: see [`exchange`].
+//! 5. When the future resolves or is dropped, the task finishes: see [`finish`]. When there is no reference left, the
+//!    record is used for another task. It is never freed.
+//!
+//! # Who may access what
+//!
+//! | word | written by | read by |
+//! |---|---|---|
+//! | `refs` | anyone, by read-modify-write | anyone |
+//! | `turn` | poller, those who ask, who drops a frame: bit by bit | anyone |
+//! | `stamp` | poller | anyone; a torn view is not possible, it is one word |
+//! | `waker` | poller | poller; a borrower, with the queue locked |
+//! | `about`, `id`, `made` | who prepares the record, alone | anyone with a reference; `about` also at a glance |
+//! | `table` | poller; who drops a frame marks its slot | anyone; what is read counts if the sequence number has not changed |
+//! | `extras` | anyone, once | anyone; what is in it has locks, or is the poller's |
+//! | `job_runtime`, `job_task` | poller, once | anyone |
 
 mod about;
 mod answer;
+mod at_fork;
 mod awaited;
 #[cfg(feature = "tokio")]
 mod awaiting;
@@ -32,12 +54,16 @@ mod ended;
 mod error;
 mod exchange;
 mod extras;
+mod finish;
 mod foreign;
 mod fork;
 mod frame;
 mod framed;
 mod frames;
+mod free;
+mod glance;
 mod handle;
+mod head;
 mod job;
 mod limited;
 mod link;
@@ -45,13 +71,17 @@ mod live;
 mod local;
 mod name;
 mod pool;
+mod queue;
 mod record;
+mod reference;
 mod refs;
 mod sample;
 mod scope;
 mod sight;
+mod slot;
 mod stamp;
 mod state;
+mod table;
 mod thread;
 mod traced;
 mod turn;
@@ -64,22 +94,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::capture::NoSample;
 pub(crate) use about::About;
-pub(crate) use answer::{Answers, promise};
+pub(crate) use answer::{Answers, End, promise};
 #[cfg(feature = "tokio")]
 pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
 pub(crate) use ended::{Ended, ended, set_panic};
 pub use error::{NoAnswer, TraceError};
-pub(crate) use exchange::End;
 pub(crate) use framed::Named;
 pub use framed::{Framed, TracedExt, TracedFuture};
+pub(crate) use glance::{Glance, glances};
 pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};
 pub(crate) use limited::Limited;
 pub(crate) use name::NameRef;
-pub(crate) use pool::glances;
 pub(crate) use sample::sample;
-pub(crate) use sight::{Executor, Glance, Sight};
+pub(crate) use sight::{Executor, Sight};
 pub use state::{Running, TaskState};
 pub(crate) use thread::Token;
 pub use traced::{TracedTask, traced};
@@ -139,6 +168,6 @@ impl fmt::Display for TaskId {
 /// How many records are in use, and how many frames are in them: for tests that nothing is left
 /// behind.
 pub(crate) fn live() -> (usize, usize) {
-    let frames = pool::tasks().map(|record| record.frames().len()).sum();
+    let frames = reference::tasks().map(|record| record.frames().len()).sum();
     (pool::count(), frames)
 }

@@ -7,17 +7,16 @@
 //! what there is would on average be half of the memory again, and a task would have to wait while
 //! all of it is written.
 
-use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::TaskId;
 use super::about::Word;
-use super::fork;
+use super::free::{List, Own};
 use super::local::Local;
-use super::record::{Record, RecordRef};
-use super::sight::Glance;
+use super::record::Record;
+use super::{at_fork, clock};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// How many records there are in a chunk.
@@ -47,42 +46,6 @@ struct Free {
 /// How many free records a thread takes or gives at once. It keeps up to twice as many.
 const BATCH: usize = 32;
 
-/// Free records, each of which leads to the next. Whoever has the list has them to himself.
-struct List(Option<NonNull<Record>>);
-
-// SAFETY: records are `Sync`, and never freed.
-unsafe impl Send for List {}
-
-impl List {
-    const EMPTY: Self = Self(None);
-
-    #[inline]
-    fn pop(&mut self) -> Option<&'static Record> {
-        // SAFETY: records are never freed.
-        let record = unsafe { self.0?.as_ref() };
-        // SAFETY: those on a list are nobody else's.
-        self.0 = unsafe { record.next_free() };
-        Some(record)
-    }
-
-    /// The caller has the record to himself, and gives that up.
-    #[inline]
-    fn push(&mut self, record: &'static Record) {
-        // SAFETY: as asserted by the caller.
-        unsafe { record.set_next_free(self.0) };
-        self.0 = Some(NonNull::from(record));
-    }
-}
-
-/// The free records of a thread, which it keeps with what else it has: [`Local`]. Empty before the thread is
-/// [known](OWNER) to give them back when it ends, and after that.
-pub(super) struct Own {
-    list: Cell<List>,
-    length: Cell<usize>,
-    /// Whether records may be kept.
-    is_open: Cell<bool>,
-}
-
 thread_local! {
     /// Gives the records back when the thread ends. (Where thread-locals are not the compiler's, what there is
     /// may be gone by then, and the few records with it.)
@@ -103,40 +66,13 @@ impl Drop for Owner {
     }
 }
 
-impl Own {
-    pub(super) const fn new() -> Self {
-        Self {
-            list: Cell::new(List::EMPTY),
-            length: Cell::new(0),
-            is_open: Cell::new(false),
-        }
-    }
-
-    /// Whether records may be kept, because the thread will give them back.
-    #[cold]
-    #[inline(never)]
-    fn open(&self) -> bool {
-        let will_be_given_back = OWNER.try_with(|_| ()).is_ok();
-        self.is_open.set(will_be_given_back);
-        will_be_given_back
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<&'static Record> {
-        let mut list = self.list.replace(List::EMPTY);
-        let record = list.pop()?;
-        self.list.set(list);
-        self.length.set(self.length.get() - 1);
-        Some(record)
-    }
-
-    #[inline]
-    fn push(&self, record: &'static Record) {
-        let mut list = self.list.replace(List::EMPTY);
-        list.push(record);
-        self.list.set(list);
-        self.length.set(self.length.get() + 1);
-    }
+/// Whether the thread may keep records, because it will give them back.
+#[cold]
+#[inline(never)]
+fn open(own: &Own) -> bool {
+    let will_be_given_back = OWNER.try_with(|_| ()).is_ok();
+    own.is_open.set(will_be_given_back);
+    will_be_given_back
 }
 
 fn free() -> MutexGuard<'static, Free> {
@@ -158,8 +94,9 @@ pub(super) fn prepare(local: Option<&Local>, about: Word, turn: u32) -> &'static
 #[cold]
 #[inline(never)]
 fn take_one_or_more() -> &'static Record {
-    fork::expect();
-    let is_open = Local::with(false, |local| local.records.open());
+    at_fork::expect();
+    clock::keep_while(any);
+    let is_open = Local::with(false, |local| open(&local.records));
     let mut made = None;
     loop {
         let mut free = free();
@@ -215,7 +152,7 @@ impl Free {
 #[inline]
 pub(super) unsafe fn put_back(record: &'static Record) {
     let is_kept = Local::with(false, |Local { records, .. }| {
-        let is_open = records.is_open.get() || records.open();
+        let is_open = records.is_open.get() || open(records);
         if is_open {
             records.push(record);
             if records.length.get() > 2 * BATCH {
@@ -244,36 +181,14 @@ fn give_batch(own: &Own) {
     }
 }
 
-fn records() -> impl Iterator<Item = &'static Record> {
+/// All records, also those that are not in use.
+pub(super) fn records() -> impl Iterator<Item = &'static Record> {
     let follow = |chunk: &'static AtomicPtr<Chunk>| {
         // SAFETY: null or a chunk, and those are never freed. Acquire: it is whole.
         unsafe { chunk.load(Ordering::Acquire).as_ref::<'static>() }
     };
     let chunks = std::iter::successors(follow(&CHUNKS), move |chunk| follow(&chunk.next));
     chunks.flat_map(|chunk| chunk.records)
-}
-
-/// Returns the tasks among the first `records_looked_at` records.
-pub(super) fn first_tasks(records_looked_at: usize) -> impl Iterator<Item = RecordRef> {
-    let in_use = records()
-        .take(records_looked_at)
-        .filter(|record| record.refs.try_retain());
-    // SAFETY: `from_retained` takes over one reference. `try_retain` returned `true` for each record that the filter lets
-    // through, so it has just taken one, and nothing else releases it.
-    in_use.map(|record| unsafe { RecordRef::from_retained(record) })
-}
-
-/// All tasks whose records are in use: that are not finished, or have handles.
-pub(crate) fn tasks() -> impl Iterator<Item = RecordRef> {
-    let in_use = records().filter(|record| record.refs.try_retain());
-    // SAFETY: it has just been retained.
-    in_use.map(|record| unsafe { RecordRef::from_retained(record) })
-}
-
-/// All tasks whose records are in use, at a glance: no reference is taken.
-pub(crate) fn glances() -> impl Iterator<Item = Glance> {
-    let in_use = records().filter(|record| record.refs.any());
-    in_use.map(Glance::of)
 }
 
 /// Whether there are any.

@@ -6,35 +6,31 @@
 //! * one [`Link`](super::link::Link), in the future of the task: it is the poller's, and what is marked as the
 //!   owner's or the poller's in [`exchange`](super::exchange) and [`frames`](super::frames) is done
 //!   through it only;
-//! * any number of [`RecordRef`]s: readers and askers.
+//! * any number of [`RecordRef`](super::reference::RecordRef)s: readers and askers.
 //!
 //! Whoever looks at all records does so without a reference, because to count it costs more than
-//! to look, and disturbs the poller. What may be read so is in [`sight`](super::sight).
+//! to look, and disturbs the poller. What may be read so is in [`glance`](super::glance).
 
-use std::mem::{ManuallyDrop, offset_of};
-use std::ops::Deref;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+#[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
+use std::mem::offset_of;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::TaskId;
 use super::about::{AboutCell, Known, Word};
-use super::clock::{Moment, Tick};
-use super::ended;
+use super::clock::Tick;
 use super::exchange::{Exchange, Standing, WakerCell};
 use super::extras::{Extras, ExtrasCell};
-use super::foreign;
 use super::fork;
-use super::frames::{Frames, Gone, Key, Table, Times};
+use super::frames::{Frames, Times};
 use super::job::{self, JobCell};
-use super::local::Local;
-use super::pool;
 use super::refs::Refs;
 use super::sight::{Executor, Sight};
+use super::slot::{Gone, Key};
 use super::stamp::Stamp;
-use super::state::{Running, TaskState};
-use super::thread::Token;
+use super::table::Table;
 use super::turn::{NESTED, Turn, WAKER};
 use crate::capture::RawTrace;
 use crate::host::Job;
@@ -137,7 +133,7 @@ impl Record {
     ///
     /// The caller has given back the last reference.
     #[inline(always)]
-    unsafe fn reset(&self) -> Option<Waker> {
+    pub(super) unsafe fn reset(&self) -> Option<Waker> {
         if let Some(extras) = self.extras.get() {
             // SAFETY: as asserted by the caller.
             unsafe { self.reset_extras(extras) };
@@ -159,21 +155,6 @@ impl Record {
         self.frames().forget_gone();
         extras.rounds.store(0, Ordering::Relaxed);
         extras.asked_polls.store(0, Ordering::Relaxed);
-    }
-
-    /// Keeps the record for another task. Returns what is to be dropped.
-    ///
-    /// # Safety
-    ///
-    /// The caller has given back the last reference.
-    #[inline(always)]
-    pub(super) unsafe fn recycle(&'static self) -> Option<Waker> {
-        // SAFETY: as asserted by the caller.
-        unsafe {
-            let waker = self.reset();
-            pool::put_back(self);
-            waker
-        }
     }
 
     /// The next on the list of free records that this one is on.
@@ -352,17 +333,6 @@ impl Record {
         self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 
-    /// A poll has panicked.
-    ///
-    /// The caller is the poller.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn note_panic(&self) {
-        self.exchange().panicked();
-        self.note_settled();
-        ended::note_panic(self);
-    }
-
     /// Returns `true` if its last poll has panicked.
     pub(super) fn has_panicked(&self) -> bool {
         self.exchange().standing() == Standing::Panicked
@@ -373,7 +343,7 @@ impl Record {
         self.frames().note_gone(key, why);
     }
 
-    /// The [`Token`] of the thread that has begun the last poll.
+    /// The [`Token`](super::thread::Token) of the thread that has begun the last poll.
     pub(super) fn last_thread(&self) -> u32 {
         self.turn.thread()
     }
@@ -447,25 +417,6 @@ impl Record {
     pub(super) fn is_finished(&self) -> bool {
         self.exchange().standing() == Standing::Finished
     }
-
-    pub(super) fn state_at(&self, moment: Moment) -> TaskState {
-        match self.sight() {
-            Sight::Finished => TaskState::Finished,
-            Sight::New { .. } => TaskState::NeverPolled,
-            Sight::Running { since, .. } => {
-                let token = self.executor().thread;
-                let info = Token(token).info();
-                TaskState::Running(Running {
-                    thread_id: info.as_ref().map_or(0, |info| info.id),
-                    thread_name: info.and_then(|info| info.name),
-                    for_: since.max(self.made()).until(moment),
-                    computes: None,
-                })
-            }
-            Sight::Resting { .. } | Sight::Moving if self.exchange().is_asked() => TaskState::Woken,
-            Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
-        }
-    }
 }
 
 // A free record has the next in the place of a waker.
@@ -479,80 +430,6 @@ const NOBODY: Origin = Origin::Call {
     future: "",
     location: Location::caller(),
 };
-
-/// A reference to a record with a task in it.
-pub(crate) struct RecordRef(NonNull<Record>);
-
-// SAFETY: it is a counted reference to what is `Sync`, in memory that is never freed.
-unsafe impl Send for RecordRef {}
-// SAFETY: likewise.
-unsafe impl Sync for RecordRef {}
-
-// A panic in a poll is one of the things that may happen to a task, and is told to who asks.
-impl UnwindSafe for RecordRef {}
-impl RefUnwindSafe for RecordRef {}
-
-impl RecordRef {
-    /// To the record of a new task. `turn` is what its [`Turn`] is before its first poll.
-    #[inline(always)]
-    pub(super) fn new(local: Option<&Local>, about: Word, turn: u32) -> Self {
-        Self(NonNull::from(pool::prepare(local, about, turn)))
-    }
-
-    /// # Safety
-    ///
-    /// The record was retained for this, or is the caller's to publish.
-    pub(super) unsafe fn from_retained(record: &'static Record) -> Self {
-        Self(NonNull::from(record))
-    }
-
-    /// The record, to which there is one reference more than there are of these.
-    pub(super) fn into_static(self) -> &'static Record {
-        let reference = ManuallyDrop::new(self);
-        // SAFETY: records are never freed.
-        unsafe { reference.0.as_ref() }
-    }
-
-    /// Another reference to the record.
-    pub(super) fn of(record: &Record) -> Self {
-        record.refs.retain();
-        Self(NonNull::from(record))
-    }
-}
-
-impl Clone for RecordRef {
-    fn clone(&self) -> Self {
-        Self::of(self)
-    }
-}
-
-impl Deref for RecordRef {
-    type Target = Record;
-
-    #[inline]
-    fn deref(&self) -> &Record {
-        // SAFETY: records are never freed, and this is a reference to one with a task in it.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl Drop for RecordRef {
-    fn drop(&mut self) {
-        /// # Safety
-        ///
-        /// The caller has given back the last reference.
-        #[inline(never)]
-        unsafe fn end(record: &'static Record) {
-            // SAFETY: as asserted by the caller.
-            foreign::drop(unsafe { record.recycle() });
-        }
-
-        if self.refs.release() {
-            // SAFETY: it was the last reference, and records are never freed.
-            unsafe { end(self.0.as_ref()) };
-        }
-    }
-}
 
 #[cfg(all(test, tasktrace_loom))]
 mod model;

@@ -14,12 +14,12 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 use std::task::Waker;
 
-use super::frame::Head;
-use super::frames::{Filed, Key};
+use super::head::Head;
 use super::link::Link;
 use super::local::Local;
 use super::name::NameRef;
 use super::record::Record;
+use super::slot::{Filed, Key};
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
 use crate::origin::Identity;
 use crate::unwind::Mark;
@@ -37,7 +37,7 @@ pub(super) struct Scope<'a> {
     /// What it is polled with.
     waker: &'a Waker,
     /// The scope that this one was entered in: the next on the list, while it is on the list.
-    parent: AtomicPtr<Scope<'static>>,
+    parent: AtomicPtr<()>,
     of: PhantomData<Kind<'a>>,
 }
 
@@ -71,7 +71,7 @@ impl Unusual {
 }
 
 #[inline(always)]
-fn innermost() -> *const Scope<'static> {
+fn innermost() -> *const () {
     Local::with(ptr::null(), Local::innermost)
 }
 
@@ -211,13 +211,13 @@ impl<'a> Scope<'a> {
     }
 
     #[inline]
-    fn erased(&self) -> *const Scope<'static> {
+    fn erased(&self) -> *const () {
         ptr::from_ref(self).cast()
     }
 
     /// The next on the list.
     #[inline(always)]
-    fn next(&self) -> *const Scope<'static> {
+    fn next(&self) -> *const () {
         self.parent.load(Ordering::Relaxed)
     }
 
@@ -244,7 +244,7 @@ impl<'a> Scope<'a> {
         local.note_tangled();
         let mut next = local.innermost();
         // SAFETY: `next` is on the list, so by its invariant it is null or alive.
-        while let Some(scope) = unsafe { next.as_ref() } {
+        while let Some(scope) = unsafe { next.cast::<Scope<'_>>().as_ref() } {
             next = scope.next();
             if ptr::eq(next, self.erased()) {
                 scope
@@ -261,7 +261,7 @@ impl<'a> Scope<'a> {
         // SAFETY: by the invariant of the list, the pointer is null or to a scope that lives until
         // its `enter` returns. `run` is called from inside of that call, and cannot keep the
         // reference.
-        let scope = unsafe { innermost().as_ref() }?;
+        let scope = unsafe { innermost().cast::<Scope<'_>>().as_ref() }?;
         run(scope)
     }
 

@@ -110,7 +110,6 @@ pub(super) fn forked() {
 }
 
 fn register() -> Registered {
-    fork::expect();
     let name: Option<Arc<str>> = std::thread::current().name().map(Arc::from);
     let room = capture::make_room();
     loop {

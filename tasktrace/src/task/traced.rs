@@ -10,12 +10,14 @@ use pin_project_lite::pin_project;
 
 use super::about::About;
 use super::body::Body;
-use super::frame::Head;
+use super::finish::finish;
+use super::frame::FrameOwner;
 use super::handle::TraceHandle;
-use super::link::{Link, Owner, Root};
+use super::head::Root;
+use super::link::Link;
 use super::name::Name;
-use super::record::RecordRef;
-use super::{body, drive, scope};
+use super::reference::RecordRef;
+use super::{body, drive, ended, scope};
 use crate::origin::{Identity, Origin};
 
 /// Makes a task of a future: returns a future to use in its place, and a handle to ask for traces
@@ -78,18 +80,62 @@ pin_project! {
         #[pin]
         future: F,
         // After the future: the task is finished when that has been dropped.
-        owner: Owner,
+        owner: TaskOwner,
+    }
+}
+
+/// Of a task from the beginning, which finishes when this is dropped.
+#[derive(Debug)]
+pub(super) struct TaskOwner {
+    link: Link,
+    /// Its frame in the task that polls it.
+    pub(super) frame: AsFrame,
+}
+
+impl TaskOwner {
+    pub(super) fn new(about: About) -> Self {
+        Self {
+            link: Link::to_task(about),
+            frame: AsFrame::none(),
+        }
+    }
+
+    /// The task, and the frame that it is of another.
+    pub(super) fn parts(&mut self) -> (&Link, &mut AsFrame) {
+        (&self.link, &mut self.frame)
+    }
+}
+
+impl Root for TaskOwner {
+    #[inline(always)]
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn leave_outer(&self) {
+        self.frame.leave_task();
+    }
+}
+
+impl Drop for TaskOwner {
+    #[inline]
+    fn drop(&mut self) {
+        // One that has resolved has finished.
+        if let Some(record) = self.link.task() {
+            ended::note_drop(record);
+            finish(&self.link);
+        }
     }
 }
 
 /// What it is to a task that polls it, if one does.
-pub(super) struct AsFrame(Option<(Name, Head)>);
+pub(super) struct AsFrame(Option<(Name, FrameOwner)>);
 
 impl<F: Future> TracedTask<F> {
     pub(crate) fn new(about: About, future: F) -> Self {
         Self {
             future,
-            owner: Owner::new(about),
+            owner: TaskOwner::new(about),
         }
     }
 
@@ -126,8 +172,8 @@ impl AsFrame {
 
     /// It is polled outside of any task.
     pub(super) fn leave_task(&self) {
-        if let Some((_, head)) = &self.0 {
-            head.leave_task();
+        if let Some((_, frame)) = &self.0 {
+            frame.head().leave_task();
         }
     }
 
@@ -137,12 +183,12 @@ impl AsFrame {
         let Some(record) = link.task() else {
             return body.poll(cx);
         };
-        let (name, head) = self.0.get_or_insert_with(|| {
+        let (name, frame) = self.0.get_or_insert_with(|| {
             let (label, id) = (record.label().cloned(), record.id().get());
             let identity = Identity::new(record.origin(), label, Some(id));
-            (Name::new(identity), Head::new())
+            (Name::new(identity), FrameOwner::new())
         });
-        drive::enter(head, name.get(), &mut Both { link, body }, cx)
+        drive::enter(frame.head(), name.get(), &mut Both { link, body }, cx)
     }
 }
 
@@ -161,7 +207,7 @@ impl Body for Both<'_> {
 impl fmt::Debug for AsFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AsFrame")
-            .field(&self.0.as_ref().map(|(_, head)| head))
+            .field(&self.0.as_ref().map(|(_, frame)| frame))
             .finish()
     }
 }

@@ -37,7 +37,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::record::RecordRef;
+use super::reference::RecordRef;
 use super::sight::Executor;
 use crate::os;
 use crate::sync::{

@@ -16,8 +16,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 use std::thread;
 
-use super::pool;
-use super::record::{Record, RecordRef};
+use super::record::Record;
+use super::reference::{self, RecordRef};
 use crate::host::Host;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
@@ -165,7 +165,7 @@ fn hand_over(slot: &Slot, runtime: u32, from: &Record) {
 
 /// A task that is suspended on this runtime, if one is found soon.
 fn another(runtime: u32) -> Option<RecordRef> {
-    pool::first_tasks(LOOKED_AT)
+    reference::first_tasks(LOOKED_AT)
         .find(|record| record.executor().runtime == runtime && !record.is_finished())
 }
 

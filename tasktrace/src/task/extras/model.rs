@@ -7,7 +7,8 @@ use loom::thread;
 
 use super::*;
 use crate::sync::lock;
-use crate::task::frames::{Frames, LAST_KEPT, Table};
+use crate::task::frames::Frames;
+use crate::task::table::{LAST_KEPT, Table};
 use crate::task::turn::Turn;
 
 struct Record {

@@ -4,31 +4,12 @@
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use super::slot::{ENDED, MARKS, MOVED};
-use super::{Found, Frames, Key, LAST_KEPT, OWN_WAKER};
+use super::{Found, Frames};
 use crate::sync::{Inside, MutexGuard, Ordering, lock};
 use crate::task::foreign;
+use crate::task::slot::{ENDED, Gone, Key, MARKS, MOVED, OWN_WAKER};
+use crate::task::table::LAST_KEPT;
 use crate::task::turn::GONE;
-
-/// Why a frame is not to be seen any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// It has ended. What was below it and is still there has left it before.
-    Ended,
-    /// It is polled by another task now, together with all that is below it.
-    Moved,
-}
-
-impl Gone {
-    /// Of a frame with such a serial number.
-    pub(super) fn of_mark(serial: u32) -> Option<Self> {
-        match serial & MARKS {
-            ENDED => Some(Self::Ended),
-            MOVED => Some(Self::Moved),
-            _ => None,
-        }
-    }
-}
 
 /// The droppers' side.
 impl<T> Frames<'_, T> {

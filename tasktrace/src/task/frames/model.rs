@@ -12,6 +12,7 @@ use super::tests::Record;
 use super::*;
 use crate::origin::Origin;
 use crate::task::name::Name;
+use crate::task::slot::Gone;
 
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
 static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc as StdArc;
 
-use super::{Frames, Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, all_gone, is_dynamic};
+use super::{Frames, all_gone};
 use crate::origin::{Dynamic, FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
 use crate::task::clock::Tick;
+use crate::task::slot::{Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, is_dynamic};
 use crate::task::stamp::Stamp;
 
 /// How often a reader tries to get a copy.

@@ -4,6 +4,7 @@ use std::task::Wake;
 use super::*;
 use crate::origin::Origin;
 use crate::task::name::Name;
+use crate::task::slot::Gone;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 

@@ -35,17 +35,17 @@ const INLINE: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
 /// How many slots the first chunk has. It begins with the slot of this number, as the next begins with twice it.
 const FIRST: u32 = INLINE as u32 + 1;
 /// So many chunks are kept.
-const KEPT: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
+pub(super) const KEPT: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
 /// The last slot that is never freed.
 pub(crate) const LAST_KEPT: u32 = (FIRST << KEPT) - 1;
 /// More frames than there are slots in so many chunks stay invisible.
-const CHUNKS: usize = 21;
+pub(super) const CHUNKS: usize = 21;
 
 impl Table {
     /// Where the slots begin.
-    pub(in crate::task) const SLOTS: usize = offset_of!(Self, slots);
+    pub(super) const SLOTS: usize = offset_of!(Self, slots);
 
-    pub(in crate::task) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             sequence: AtomicU32::new(0),
             used: AtomicU32::new(0),
@@ -78,7 +78,7 @@ const fn length(chunk: usize) -> usize {
 }
 
 impl Chunks {
-    pub(in crate::task) fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self(std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())))
     }
 
@@ -136,7 +136,7 @@ impl Chunks {
     /// # Safety
     ///
     /// No slot in them is in use, and nobody else has a reference to the record.
-    pub(in crate::task) unsafe fn shrink(&self) {
+    pub(super) unsafe fn shrink(&self) {
         // SAFETY: as asserted by the caller: who has no reference looks at chunks that are kept.
         unsafe { self.free_from(KEPT) };
     }
@@ -162,10 +162,6 @@ impl Drop for Chunks {
         unsafe { self.free_from(0) };
     }
 }
-
-/// The chunks that are kept, and all chunks.
-pub(super) const KEPT_CHUNKS: usize = KEPT;
-pub(super) const ALL_CHUNKS: usize = CHUNKS;
 
 #[cfg(test)]
 mod tests {

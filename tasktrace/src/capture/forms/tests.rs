@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use super::*;
+use crate::capture::form::{FEW, Times};
+use crate::capture::live::Now;
 use crate::origin::STEP;
 use crate::origin::{FrameMeta, Origin};
 

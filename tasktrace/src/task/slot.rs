@@ -2,10 +2,9 @@
 
 use std::ptr::{self, NonNull};
 
-use super::Gone;
+use super::stamp::Stamp;
 use crate::origin::{self, FrameMeta};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::task::stamp::Stamp;
 
 /// Identifies a frame of a task: a slot and a serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +49,7 @@ pub(crate) struct Slot {
     /// The key of the parent. While there is no frame in it, the number of the next free slot.
     pub(super) parent: AtomicU64,
     pub(super) serial: AtomicU32,
-    /// The tick in which it was first suspended, see [`Tick`](crate::task::clock::Tick).
+    /// The tick in which it was first suspended, see [`Tick`](super::clock::Tick).
     pub(super) since: AtomicU32,
 }
 
@@ -94,17 +93,37 @@ impl Slot {
 
     /// For models.
     #[cfg(all(test, tasktrace_loom))]
-    pub(in crate::task) fn has_frame(&self) -> bool {
+    pub(super) fn has_frame(&self) -> bool {
         !self.identity.load(Ordering::Relaxed).is_null()
     }
 
-    pub(in crate::task) fn free() -> Self {
+    pub(super) fn free() -> Self {
         Self {
             identity: AtomicPtr::new(ptr::null_mut()),
             stamp: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             serial: AtomicU32::new(0),
             since: AtomicU32::new(0),
+        }
+    }
+}
+
+/// Why a frame is not to be seen any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It has ended. What was below it and is still there has left it before.
+    Ended,
+    /// It is polled by another task now, together with all that is below it.
+    Moved,
+}
+
+impl Gone {
+    /// Of a frame with such a serial number.
+    pub(super) fn of_mark(serial: u32) -> Option<Self> {
+        match serial & MARKS {
+            ENDED => Some(Self::Ended),
+            MOVED => Some(Self::Moved),
+            _ => None,
         }
     }
 }
@@ -125,13 +144,13 @@ impl Filed {
 
     /// What [`from_parts`](Self::from_parts) makes it of again.
     #[inline(always)]
-    pub(in crate::task) fn into_parts(self) -> (u64, *mut Slot) {
+    pub(super) fn into_parts(self) -> (u64, *mut Slot) {
         let slot = self.slot.map_or(ptr::null_mut(), |slot| slot.0.as_ptr());
         (self.key.0, slot)
     }
 
     #[inline(always)]
-    pub(in crate::task) fn from_parts(key: u64, slot: *mut Slot) -> Self {
+    pub(super) fn from_parts(key: u64, slot: *mut Slot) -> Self {
         Self {
             key: Key(key),
             slot: NonNull::new(slot).map(SlotRef),
