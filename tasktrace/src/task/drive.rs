@@ -14,7 +14,7 @@ use super::link::Link;
 use super::live;
 use super::local::Local;
 use super::name::NameRef;
-use super::record::Record;
+use super::poller::Poller;
 use super::scope::{self, Scope, Unusual};
 use super::stamp::Stamp;
 use super::thread::Token;
@@ -57,10 +57,9 @@ fn enter_on(
         // SAFETY: it is so.
         return unsafe { enter_frame(local, head, name, body, cx) };
     }
-    if head.link().is_task() {
-        // SAFETY: it is one.
-        let record = unsafe { head.link().task_unchecked() };
-        return enter_root(local, head, record, body, cx);
+    // SAFETY: the caller polls the future, and the task finishes at the end of this.
+    if let Some(poller) = unsafe { head.link().poller() } {
+        return enter_root(local, head, poller, body, cx);
     }
     enter_first_root(local, head, name, body, cx)
 }
@@ -134,9 +133,9 @@ fn enter_first_root(
 ) -> Poll<()> {
     // Nobody has known of it for long. Who asks is woken for at the end of the poll.
     match head.make_task(local, name) {
-        Some(record) => {
-            record.note_poll();
-            run(local, head.link(), record, cx.waker(), false, body, cx)
+        Some(poller) => {
+            poller.note_poll();
+            run(local, head.link(), poller, cx.waker(), false, body, cx)
         }
         None => body.poll(cx),
     }
@@ -147,8 +146,9 @@ fn enter_first_root(
 /// Returns `Ready` only if the body has, which is polled once at most.
 #[inline(always)]
 pub(super) fn enter_task(root: &impl Root, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-    match (Local::get(), root.link().task()) {
-        (Some(local), Some(record)) => enter_root(local, root, record, body, cx),
+    // SAFETY: the caller polls the future, and the task finishes at the end of this.
+    match (Local::get(), unsafe { root.link().poller() }) {
+        (Some(local), Some(poller)) => enter_root(local, root, poller, body, cx),
         _ => body.poll(cx),
     }
 }
@@ -158,18 +158,17 @@ pub(super) fn enter_task(root: &impl Root, body: &mut dyn Body, cx: &mut Context
 fn enter_root(
     local: &Local,
     root: &impl Root,
-    record: &Record,
+    poller: Poller<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     let waker = cx.waker();
-    // SAFETY: whoever has the link of a task is its poller.
-    match unsafe { record.usual_poll(local.usual.get(), waker) } {
+    match poller.usual_poll(local.usual.get(), waker) {
         Some(stamp) => {
-            record.note_poll_of(stamp);
-            run(local, root.link(), record, waker, true, body, cx)
+            poller.note_poll_of(stamp);
+            run(local, root.link(), poller, waker, true, body, cx)
         }
-        None => enter_unusual_root(local, root, record, body, cx),
+        None => enter_unusual_root(local, root, poller, body, cx),
     }
 }
 
@@ -178,19 +177,19 @@ fn enter_root(
 fn enter_unusual_root(
     local: &Local,
     root: &impl Root,
-    record: &Record,
+    poller: Poller<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     // If the last poll was in one of another task, then this is not like it.
     root.leave_outer();
     let link = root.link();
-    if !prepare(record, cx.waker()) {
+    if !prepare(poller, cx.waker()) {
         return poll(link, false, body, cx);
     }
-    record.note_poll();
-    let (waker, has_waker) = (cx.waker(), record.has_waker());
-    run(local, link, record, waker, has_waker, body, cx)
+    poller.note_poll();
+    let (waker, has_waker) = (cx.waker(), poller.has_waker());
+    run(local, link, poller, waker, has_waker, body, cx)
 }
 
 /// Polls the body of a task, outside of any other, in a poll that has been noted, and of which there is nothing
@@ -199,47 +198,41 @@ fn enter_unusual_root(
 fn run(
     local: &Local,
     link: &Link,
-    record: &Record,
+    poller: Poller<'_>,
     waker: &Waker,
     has_waker: bool,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let scope = Scope::outermost(link, record, waker);
+    let scope = Scope::outermost(link, poller, waker);
     let on_panic = OnPanic(scope.polled());
     let result = scope.enter(local, || body.poll(cx));
     on_panic.disarm();
     // All from the scope again, so that no registers have to be saved for it.
     if result.is_pending() {
-        let record = *scope.polled();
-        record.note_settled();
+        let poller = *scope.polled();
+        poller.note_settled();
         if !has_waker {
-            end_first_poll(record, scope.waker());
+            end_first_poll(poller, scope.waker());
         }
     } else {
-        // SAFETY: it is an outermost one.
-        finish(unsafe { scope.link_unchecked() });
+        // SAFETY: it is an outermost scope, so it has the link of the future that this polls. Its poller is not used any
+        // more.
+        unsafe { finish(scope.link_unchecked()) };
     }
     result
 }
 
 /// Makes a poll of a task, which is outside of any other and not like the last, one in which there is
 /// nothing to be said of it. Whether that is so.
-///
-/// The caller is the poller.
 #[cold]
 #[inline(never)]
-fn prepare(record: &Record, waker: &Waker) -> bool {
-    let on_panic = OnPanic(&record);
-    record.note_job(Job::current);
-    // SAFETY: the caller is the poller.
-    let is_asked = unsafe {
-        record
-            .exchange()
-            .prepare_poll(capture::real(waker), thread(), false)
-    };
-    // SAFETY: likewise.
-    unsafe { record.frames().take_off_gone() };
+fn prepare(poller: Poller<'_>, waker: &Waker) -> bool {
+    let on_panic = OnPanic(&poller);
+    poller.note_job(Job::current);
+    let waker = capture::real(waker);
+    let is_asked = poller.exchange().prepare_poll(waker, thread(), false);
+    poller.frames().take_off_gone();
     on_panic.disarm();
     !is_asked
 }
@@ -250,22 +243,15 @@ fn thread() -> u32 {
 }
 
 /// The first poll of a task has left it suspended.
-///
-/// The caller is the poller.
 #[cold]
 #[inline(never)]
-fn end_first_poll(record: &Record, waker: &Waker) {
-    debug_assert!(!record.has_waker());
+fn end_first_poll(poller: Poller<'_>, waker: &Waker) {
     // A waker is somebody else's code.
-    let on_panic = OnPanic(&record);
-    // SAFETY: the caller is the poller.
-    unsafe {
-        record
-            .exchange()
-            .end_first_poll(capture::real(waker), false);
-    }
+    let on_panic = OnPanic(&poller);
+    let waker = capture::real(waker);
+    poller.exchange().end_first_poll(waker, false);
     on_panic.disarm();
-    witness::note(record);
+    witness::note(poller.record());
 }
 
 /// Polls the body of a task, whatever there is to be said of the poll. `is_also_frame`: it is polled as a
@@ -278,55 +264,54 @@ pub(super) fn poll(
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(record) = link.task() else {
+    // SAFETY: the caller polls the future, and the task finishes at the end of this.
+    let Some(poller) = (unsafe { link.poller() }) else {
         return body.poll(cx);
     };
-    let polled = attend(record, is_also_frame, body, cx);
+    let polled = attend(poller, is_also_frame, body, cx);
     if polled.is_ready() {
-        finish(link);
+        // SAFETY: the caller polls the future, and the poller is not used any more.
+        unsafe { finish(link) };
     }
     polled
 }
 
-/// The caller is the poller.
 fn attend(
-    record: &Record,
+    poller: Poller<'_>,
     is_also_frame: bool,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let on_panic = OnPanic(&record);
+    let on_panic = OnPanic(&poller);
     let is_nested = scope::is_in_task();
     if !is_also_frame {
-        record.note_job(Job::current);
+        poller.note_job(Job::current);
     }
-    let is_first = !record.has_waker();
+    let is_first = !poller.has_waker();
     let waker = capture::real(cx.waker());
-    // SAFETY: the caller is the poller.
-    let mut request = unsafe { record.exchange().begin_poll(waker, thread(), is_nested) };
+    let mut request = poller.exchange().begin_poll(waker, thread(), is_nested);
     if request == Request::Capture {
         let refused = match foreign::is_demanded(waker) {
             true => Some(End::OwnWakers),
             false => (!capture::has_room()).then_some(End::NoRoom),
         };
         if let Some(reason) = refused {
-            record.exchange().refuse(reason);
+            poller.exchange().refuse(reason);
             request = Request::Probe;
         }
     }
-    // SAFETY: likewise.
-    unsafe { record.frames().take_off_gone() };
-    let (before, frames_before) = (record.stamp(), record.frames().version());
-    record.note_poll();
+    poller.frames().take_off_gone();
+    let (before, frames_before) = (poller.stamp(), poller.frames().version());
+    poller.note_poll();
     // What is polled by a task whose poll was asked for is polled for that, unless it was woken.
     let is_asked = request != Request::None || is_nested && scope::is_asked(cx.waker());
-    let asked = is_asked.then(|| Asked::new(record, before, frames_before));
-    let not_own = asked.as_ref().map(|_| NotOwnPoll::count(record));
+    let asked = is_asked.then(|| Asked::new(poller, before, frames_before));
+    let not_own = asked.as_ref().map(|_| NotOwnPoll::count(poller));
     let unusual = Unusual::new(is_also_frame, is_asked);
     let mut has_woken = false;
     let (result, captured) = match request {
         Request::None | Request::Probe => {
-            let result = enter_unusual(record, &unusual, cx, |scope, cx| {
+            let result = enter_unusual(poller, &unusual, cx, |scope, cx| {
                 match scope.capture() {
                     None => body.poll(cx),
                     Some(_) if foreign::is_demanded(cx.waker()) => body.poll(cx),
@@ -337,8 +322,8 @@ fn attend(
             (result, None)
         }
         Request::Capture => {
-            has_woken = wake_children(record);
-            let (result, raw) = enter_unusual(record, &unusual, cx, |scope, cx| {
+            has_woken = wake_children(poller);
+            let (result, raw) = enter_unusual(poller, &unusual, cx, |scope, cx| {
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, |cx| body.poll(cx));
                 let result = scope.enter_capture(&capture, poll);
@@ -350,30 +335,31 @@ fn attend(
     if result.is_pending() {
         if has_woken {
             // Children that are woken wake their task, which is polled once more for that.
-            record.turn.set(PROBE);
+            poller.turn.set(PROBE);
         }
         // Before the answer is given: whoever has it finds the task as it left it.
         match asked {
-            Some(asked) if asked.was_for_nothing_else(record) => {
+            Some(asked) if asked.was_for_nothing_else(poller) => {
                 std::mem::forget(not_own);
-                record.note_settled_idle(asked.stamp, asked.times.as_ref());
+                poller.note_settled_idle(asked.stamp, asked.times.as_ref());
             }
             _ => {
                 drop(not_own);
-                record.note_settled();
+                poller.note_settled();
             }
         }
         if is_first {
             let waker = capture::real(cx.waker());
-            // SAFETY: the caller is the poller.
-            unsafe { record.exchange().end_first_poll(waker, captured.is_some()) };
+            poller.exchange().end_first_poll(waker, captured.is_some());
         }
         if is_first || captured.is_some() {
-            witness::note(record);
+            witness::note(poller.record());
         }
         match captured {
-            Some(Some(draft)) => record.exchange().answer(live::complete(record, draft)),
-            Some(None) => record.exchange().refuse(End::NoRoom),
+            Some(Some(draft)) => poller
+                .exchange()
+                .answer(live::complete(poller.record(), draft)),
+            Some(None) => poller.exchange().refuse(End::NoRoom),
             None => {}
         }
     }
@@ -383,12 +369,12 @@ fn attend(
 
 /// A poll that a request has caused, and so is not counted as one of the task's own. Dropping this takes that
 /// back, also when the poll panics.
-struct NotOwnPoll<'a>(&'a Record);
+struct NotOwnPoll<'a>(Poller<'a>);
 
 impl<'a> NotOwnPoll<'a> {
-    fn count(record: &'a Record) -> Self {
-        record.count_asked_poll(1);
-        Self(record)
+    fn count(poller: Poller<'a>) -> Self {
+        poller.count_asked_poll(1);
+        Self(poller)
     }
 }
 
@@ -407,18 +393,18 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(record: &Record, stamp: Stamp, version: u32) -> Self {
+    fn new(poller: Poller<'_>, stamp: Stamp, version: u32) -> Self {
         Self {
             stamp,
             version,
-            times: origin::any_limits().then(|| record.frames().times()),
+            times: origin::any_limits().then(|| poller.frames().times()),
         }
     }
 
     /// Whether the task has not gone on in this poll, as far as can be seen: then it is taken to
     /// have been waiting all along.
-    fn was_for_nothing_else(&self, record: &Record) -> bool {
-        record.frames().version() == self.version && record.polls() > 1
+    fn was_for_nothing_else(&self, poller: Poller<'_>) -> bool {
+        poller.frames().version() == self.version && poller.polls() > 1
     }
 }
 
@@ -426,9 +412,8 @@ impl Asked {
 /// these wakers are about to be polled. Returns `true` if there are any.
 ///
 /// A panic of a waker does not end the task. The panic hook has reported it.
-fn wake_children(record: &Record) -> bool {
-    // SAFETY: the caller is the poller.
-    let wakers = unsafe { record.frames().wakers() };
+fn wake_children(poller: Poller<'_>) -> bool {
+    let wakers = poller.frames().wakers();
     let any = !wakers.is_empty();
     for waker in wakers {
         foreign::wake(waker);
@@ -436,9 +421,9 @@ fn wake_children(record: &Record) -> bool {
     any
 }
 
-/// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed. Has where the record
+/// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed. Has where the poller
 /// is told.
-struct OnPanic<'a>(&'a &'a Record);
+struct OnPanic<'a>(&'a Poller<'a>);
 
 impl OnPanic<'_> {
     fn disarm(self) {
@@ -449,30 +434,28 @@ impl OnPanic<'_> {
 impl Drop for OnPanic<'_> {
     #[inline]
     fn drop(&mut self) {
-        note_panic(self.0);
+        note_panic(*self.0);
     }
 }
 
 /// A poll of a task has panicked.
-///
-/// The caller is the poller.
 #[cold]
 #[inline(never)]
-fn note_panic(record: &Record) {
-    record.exchange().panicked();
-    record.note_settled();
-    ended::note_panic(record);
+fn note_panic(poller: Poller<'_>) {
+    poller.exchange().panicked();
+    poller.note_settled();
+    ended::note_panic(poller.record());
 }
 
 /// Calls `run` in the scope of a task. A mark, as [`enter`] is.
 #[inline(never)]
 fn enter_unusual<R>(
-    record: &Record,
+    poller: Poller<'_>,
     unusual: &Unusual,
     cx: &mut Context<'_>,
     run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
 ) -> R {
-    let scope = Scope::task(record, cx.waker(), unusual);
+    let scope = Scope::task(poller, cx.waker(), unusual);
     match Local::get() {
         Some(local) => scope.enter(local, || run(&scope, cx)),
         None => run(&scope, cx),

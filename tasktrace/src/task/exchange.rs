@@ -55,15 +55,19 @@
 //!
 //! While nobody asks: a comparison of two wakers and of a word.
 
+mod respond;
+
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::task::{RawWaker, Waker};
 
 use super::answer::{Answer, Answers, End};
 use super::extras::ExtrasCell;
 use super::foreign;
-use super::queue::{Other, Queue, Replaced, Waiting};
-use super::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
+use super::queue::{Other, Queue};
+use super::turn::{CAPTURE, FINISHED, LENT, PANICKED, PROBE, Turn, WAKER};
 use crate::sync::{MutexGuard, UnsafeCell, lock};
+
+pub(crate) use respond::{Request, Responder};
 
 /// What has become of the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,18 +78,6 @@ pub(crate) enum Standing {
     Panicked,
     /// It has resolved, or is gone.
     Finished,
-}
-
-/// What this poll is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Request {
-    /// For the task itself.
-    None,
-    /// For somebody who wants to see that it is made.
-    Probe,
-    /// To be captured.
-    Capture,
 }
 
 /// The place for the waker of a task. There is one in it while the word of the task says `WAKER`.
@@ -148,154 +140,14 @@ impl<T> Clone for Exchange<'_, T> {
 impl<T> Copy for Exchange<'_, T> {}
 
 impl<'a, T: Clone> Exchange<'a, T> {
-    fn lock(self) -> MutexGuard<'a, Queue<T>> {
-        lock(&self.extras.get_or_insert().queue)
-    }
-
-    // The poller's side.
-
-    /// A poll with this waker is about to begin, on the thread of this number, in a poll of another task or
-    /// not. Whether it is for somebody who asks: what it is for, [`begin_poll`](Self::begin_poll) says.
+    /// The poller's side.
     ///
     /// # Safety
     ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn prepare_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> bool {
-        // The first poll stores it at its end.
-        // SAFETY: the caller is the poller.
-        if self.turn.has(WAKER) && !unsafe { self.waker.has(waker) } {
-            // SAFETY: likewise, and there is one.
-            unsafe { self.replace_waker(waker) };
-        }
-        let now = Turn::on(thread) | if is_nested { NESTED } else { 0 };
-        // The last poll may have panicked, and was perhaps elsewhere.
-        let others = !(Turn::on(u32::MAX) | NESTED | PANICKED);
-        let mut turn = self.turn.get();
-        if turn != turn & others | now {
-            turn = self.turn.change(|turn| turn & others | now);
-        }
-        turn & (CAPTURE | PROBE) != 0
-    }
-
-    /// A poll begins for which [`prepare_poll`](Self::prepare_poll) has said that it is for somebody who
-    /// asks: what it is for. A probe is taken; what has been asked for is taken back by the answer.
-    pub(crate) fn request(self) -> Request {
-        let turn = self.turn.clear(PROBE);
-        match turn & (CAPTURE | PROBE) {
-            0 => Request::None,
-            PROBE => Request::Probe,
-            _ => Request::Capture,
-        }
-    }
-
-    /// Both of these.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> Request {
-        // SAFETY: the caller is the poller.
-        match unsafe { self.prepare_poll(waker, thread, is_nested) } {
-            true => self.request(),
-            false => Request::None,
-        }
-    }
-
-    /// The first poll, with this waker, has left the task suspended. Who has asked in it is answered
-    /// if it `was_asked` for, or else woken for.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller, and there is no waker.
-    pub(crate) unsafe fn end_first_poll(self, waker: &Waker, was_asked: bool) {
-        // Without one, the task cannot be asked before its next poll.
-        let Some(own) = foreign::clone(waker) else {
-            return;
-        };
-        // SAFETY: nobody but the caller looks at the place while there is no waker.
-        unsafe { self.waker.put(own) };
-        let turn = self.turn.set_own(WAKER);
-        if !was_asked && turn & (CAPTURE | PROBE) != 0 {
-            self.turn.set(PROBE);
-            foreign::wake_by_ref(waker);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the poller, and there is a waker.
-    #[cold]
-    unsafe fn replace_waker(self, waker: &Waker) {
-        // Without one, the task is asked by its last waker until the next poll.
-        let Some(waker) = foreign::clone(waker) else {
-            return;
-        };
-        let turn = self.turn.clear(WAKER);
-        // If it is not lent, nobody will look at it before there is one again.
-        let is_lent = turn & LENT != 0;
-        let mut place = is_lent.then(Replaced::place).flatten();
-        let queue = is_lent.then(|| self.lock());
-        // SAFETY: so, or because the queue is locked, the caller has the place to himself.
-        let old = unsafe {
-            let old = self.waker.take();
-            self.waker.put(waker);
-            old
-        };
-        let old = retire(queue, old, &mut place);
-        self.turn.set(WAKER);
-        foreign::drop(old);
-    }
-
-    /// Answers all that have asked.
-    pub(crate) fn answer(self, answer: T) {
-        self.take_waiting().give_all(Ok(answer));
-    }
-
-    /// A poll panicked. The future may be polled again, but whoever asked has no answer.
-    pub(crate) fn panicked(self) {
-        let turn = self.turn.change(|turn| match turn & FINISHED {
-            0 => turn | PANICKED,
-            _ => turn,
-        });
-        if turn & CAPTURE != 0 {
-            self.take_waiting().give_all(Err(End::Panicked));
-        }
-    }
-
-    /// Answers all waiting requests with the error that the task cannot be captured.
-    #[cold]
-    pub(crate) fn refuse(self, reason: End) {
-        self.take_waiting().give_all(Err(reason));
-    }
-
-    /// The future has resolved or is gone. Returns what is to be dropped.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller.
-    pub(crate) unsafe fn finish(self) -> Option<Waker> {
-        let turn = self.turn.change(|turn| turn & !WAKER | FINISHED);
-        let has_waker = turn & WAKER != 0;
-        if turn & (CAPTURE | LENT) == 0 {
-            // Nobody waits, and nobody will: nor look at the waker.
-            // SAFETY: so the caller has the place to himself, and there was a waker.
-            return has_waker.then(|| unsafe { self.waker.take() });
-        }
-        let mut place = Replaced::place();
-        let mut queue = self.lock();
-        self.turn.clear(CAPTURE);
-        let waiting = std::mem::replace(&mut queue.waiting, Waiting::nobody());
-        // SAFETY: with the queue locked, the caller has the place to himself, and there was a waker.
-        let waker = has_waker.then(|| unsafe { self.waker.take() });
-        let waker = match waker {
-            Some(waker) => retire(Some(queue), waker, &mut place),
-            None => {
-                drop(queue);
-                None
-            }
-        };
-        waiting.give_all(Err(End::Finished));
-        waker
+    /// The caller is the poller, for as long as it has what is returned.
+    #[inline(always)]
+    pub(crate) unsafe fn responder(self) -> Responder<'a, T> {
+        Responder::new(self)
     }
 
     /// Takes the waker out of a record that is not in use any more.
@@ -310,13 +162,9 @@ impl<'a, T: Clone> Exchange<'a, T> {
         has_waker.then(|| unsafe { self.waker.take() })
     }
 
-    fn take_waiting(self) -> Waiting<T> {
-        let mut queue = self.lock();
-        self.turn.clear(CAPTURE);
-        std::mem::replace(&mut queue.waiting, Waiting::nobody())
+    fn lock(self) -> MutexGuard<'a, Queue<T>> {
+        lock(&self.extras.get_or_insert().queue)
     }
-
-    // The askers' side.
 
     #[inline]
     pub(crate) fn standing(self) -> Standing {
@@ -438,19 +286,6 @@ impl<'a, T: Clone> Exchange<'a, T> {
         }
         drop(queue);
         drop(withdrawn);
-    }
-}
-
-/// Unlocks the queue, if there has been anybody who may have the waker on loan. Returns what is to be
-/// dropped of a waker that is not the task's any more.
-fn retire<T>(
-    queue: Option<MutexGuard<'_, Queue<T>>>,
-    waker: Waker,
-    place: &mut Option<Box<Replaced>>,
-) -> Option<Waker> {
-    match queue {
-        Some(mut queue) => queue.retire(waker, place),
-        None => Some(waker),
     }
 }
 

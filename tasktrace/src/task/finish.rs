@@ -1,34 +1,43 @@
 //! The end of a task: its future has resolved, or was dropped.
 
 use std::collections::BTreeMap;
+use std::task::Waker;
 
 use super::link::Link;
+use super::poller::Poller;
 use super::record::Record;
 use super::reference::{self, RecordRef};
 use super::{foreign, witness};
 
 /// The task of this link finishes, if it is one and has not before.
-#[inline]
-pub(super) fn finish(link: &Link) {
-    if let Some(record) = link.take_task() {
-        // SAFETY: the link was the owner of the task, and is not any more.
-        unsafe { finish_record(record) };
-    }
-}
-
-/// Finishes a task, and gives back the poller's reference to its record.
 ///
 /// # Safety
 ///
-/// The caller has the owner, and does not use it any more.
+/// The caller polls or drops the future of the link, and nobody uses a [`Poller`] of it any more.
+#[inline]
+pub(super) unsafe fn finish(link: &Link) {
+    // SAFETY: as asserted by the caller. So it has the reference that the link has owned.
+    unsafe {
+        if let Some(record) = link.take_task() {
+            finish_record(record);
+        }
+    }
+}
+
+/// Finishes a task, and gives back the reference of its link.
+///
+/// # Safety
+///
+/// The caller has that reference, and alone polls or drops the future.
 #[inline(never)]
 unsafe fn finish_record(record: &'static Record) {
-    if record.frames().any_used() {
-        // SAFETY: whoever has the owner of a task is its poller.
-        let wakers = unsafe { record.frames().clear() };
+    // SAFETY: as asserted by the caller.
+    let poller = unsafe { Poller::new(record) };
+    if poller.frames().any_used() {
+        let wakers = poller.frames().clear();
         // SAFETY: as asserted by the caller.
         unsafe { give_back(record) };
-        // Last, because the destructor of a waker is somebody else's code, and may panic.
+        // Last, because the destructor of a waker is somebody else's code.
         foreign::drop(wakers.into_iter().flat_map(BTreeMap::into_values));
     } else {
         // SAFETY: as asserted by the caller.
@@ -42,27 +51,28 @@ unsafe fn finish_record(record: &'static Record) {
 #[inline(always)]
 unsafe fn give_back(record: &'static Record) {
     // Most often nobody else has a reference. Then there is nobody to tell.
-    if record.refs.release_last() {
+    let waker = match record.refs.release_last() {
         // SAFETY: it was the last reference.
-        foreign::drop(unsafe { reference::recycle(record) });
-    } else {
+        true => unsafe { reference::recycle(record) },
         // SAFETY: as asserted by the caller.
-        unsafe { tell(record) };
-    }
+        false => unsafe { tell(record) },
+    };
+    foreign::drop(waker);
 }
 
+/// Returns what is to be dropped.
+///
 /// # Safety
 ///
 /// As of [`finish_record`].
 #[cold]
 #[inline(never)]
-unsafe fn tell(record: &'static Record) {
-    // SAFETY: as asserted by the caller: the reference is given back when this is dropped.
-    let reference = unsafe { RecordRef::from_retained(record) };
-    // SAFETY: whoever has the owner of a task is its poller.
-    let waker = unsafe { record.exchange().finish() };
+unsafe fn tell(record: &'static Record) -> Option<Waker> {
+    // SAFETY: as asserted by the caller. The reference is given back when this is dropped, which is the end of the use of
+    // the poller.
+    let (reference, poller) = unsafe { (RecordRef::from_retained(record), Poller::new(record)) };
+    let waker = poller.exchange().finish();
     witness::finish(record);
     drop(reference);
-    // Last, as above.
-    foreign::drop(waker);
+    waker
 }

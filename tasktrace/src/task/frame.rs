@@ -9,7 +9,7 @@ use super::finish::finish;
 use super::foreign;
 use super::head::Head;
 use super::local::Local;
-use super::record::Record;
+use super::poller::Poller;
 use super::scope::Scope;
 use super::slot::{Filed, Gone, Key};
 use crate::capture;
@@ -46,12 +46,10 @@ impl fmt::Debug for FrameOwner {
 }
 
 impl Head {
-    /// Files the frame in the record of the task that polls it, together with those around it.
-    ///
-    /// `scope` is that of a poll of this frame.
+    /// Files the frame of this scope in the record of the task that polls it, together with those around it.
     #[cold]
     #[inline(never)]
-    fn file(&self, scope: &Scope<'_>, record: &Record) -> Option<Key> {
+    fn file(scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
         let _inside = Inside::enter();
         let scopes: Vec<&Scope<'_>> = scope
             .outwards()
@@ -61,7 +59,7 @@ impl Head {
         scopes.iter().for_each(|scope| scope.leave_others());
         let mut parent = Key::TASK;
         for scope in scopes.into_iter().rev() {
-            parent = scope.head()?.file_below(scope.name(), record, parent)?;
+            parent = scope.head()?.file_below(scope.name(), poller, parent)?;
         }
         Some(parent)
     }
@@ -80,12 +78,12 @@ impl Head {
     /// The poll has returned `Pending`.
     #[inline(always)]
     fn suspended(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
-        let Some((record, parent)) = scope.usual(local) else {
+        let Some((poller, parent)) = scope.usual(local) else {
             return self.suspended_otherwise(scope);
         };
-        match self.filed_in(record) {
-            None => self.suspended_first(scope, record, parent),
-            Some(filed) if Self::is_suspended_again(filed, record, parent) => Poll::Pending,
+        match self.filed_in(poller.record()) {
+            None => self.suspended_first(scope, poller, parent),
+            Some(filed) if Self::is_suspended_again(filed, poller, parent) => Poll::Pending,
             Some(_) => self.suspended_otherwise(scope),
         }
     }
@@ -93,25 +91,29 @@ impl Head {
     /// It was suspended before, as it is now: in the same task, below the same frame, and with the same waker. If
     /// so, that it has been polled is noted.
     #[inline(always)]
-    fn is_suspended_again(filed: Filed, record: &Record, parent: &Scope<'_>) -> bool {
+    fn is_suspended_again(filed: Filed, poller: Poller<'_>, parent: &Scope<'_>) -> bool {
         let Some(slot) = filed.slot else {
             return false;
         };
         let parent = match parent.head() {
             None => Key::TASK,
-            Some(parent) => match parent.key_in(record) {
+            Some(parent) => match parent.key_in(poller.record()) {
                 Some(parent) => parent,
                 None => return false,
             },
         };
-        // SAFETY: the slot is one of this record, and the caller is in a poll of its task.
-        unsafe { slot.polled(filed.key(), parent, record.stamp()) }
+        slot.polled(filed.key(), parent, poller.stamp())
     }
 
     /// It is not filed in this record, and polled with the waker of what is around it.
     #[inline(never)]
-    fn suspended_first(&self, scope: &Scope<'_>, record: &Record, parent: &Scope<'_>) -> Poll<()> {
-        match self.is_filed_first(scope, record, parent) {
+    fn suspended_first(
+        &self,
+        scope: &Scope<'_>,
+        poller: Poller<'_>,
+        parent: &Scope<'_>,
+    ) -> Poll<()> {
+        match self.is_filed_first(scope, poller, parent) {
             true => Poll::Pending,
             false => self.suspended_otherwise(scope),
         }
@@ -120,17 +122,16 @@ impl Head {
     /// It was never filed, and is polled by the task itself. If so, and if it is the only frame of the task, it is
     /// filed.
     #[inline(always)]
-    fn is_filed_first(&self, scope: &Scope<'_>, record: &Record, parent: &Scope<'_>) -> bool {
+    fn is_filed_first(&self, scope: &Scope<'_>, poller: Poller<'_>, parent: &Scope<'_>) -> bool {
         if !parent.is_task() || self.link().leads_anywhere() {
             return false;
         }
         let Some(meta) = scope.name().as_static() else {
             return false;
         };
-        // SAFETY: this is in a poll of the task.
-        let filed = unsafe { record.frames().insert_first(meta, record.stamp()) };
+        let filed = poller.frames().insert_first(meta, poller.stamp());
         filed.is_some_and(|filed| {
-            self.set_filed_in(record, filed);
+            self.set_filed_in(poller.record(), filed);
             true
         })
     }
@@ -138,34 +139,28 @@ impl Head {
     #[cold]
     #[inline(never)]
     fn suspended_otherwise(&self, scope: &Scope<'_>) -> Poll<()> {
-        let Some(record) = scope.record() else {
+        let Some(poller) = scope.poller() else {
             return Poll::Pending;
         };
-        let frames = record.frames();
+        let frames = poller.frames();
         let parent = scope.parent().and_then(Scope::key);
         let parent = parent.filter(|parent| frames.has(*parent));
-        let filed = match (self.key_in(record), parent) {
-            (Some(key), Some(parent)) => frames.polled(key, parent, record.stamp()),
+        let filed = match (self.key_in(poller.record()), parent) {
+            (Some(key), Some(parent)) => frames.polled(key, parent, poller.stamp()),
             _ => false,
         };
         if !filed {
             match parent {
-                Some(parent) => self.file_below(scope.name(), record, parent),
-                None => self.file(scope, record),
+                Some(parent) => self.file_below(scope.name(), poller, parent),
+                None => Self::file(scope, poller),
             };
         }
-        if scope.has_own_waker() {
-            self.keep_waker(scope, record);
+        if scope.has_own_waker()
+            && let Some(key) = self.key_in(poller.record())
+        {
+            foreign::drop(frames.set_waker(key, capture::real(scope.waker())));
         }
         Poll::Pending
-    }
-
-    fn keep_waker(&self, scope: &Scope<'_>, record: &Record) {
-        if let Some(key) = self.key_in(record) {
-            // SAFETY: the caller is in a poll of the task.
-            let replaced = unsafe { record.frames().set_waker(key, capture::real(scope.waker())) };
-            foreign::drop(replaced);
-        }
     }
 
     /// The poll has returned `Ready`: the frame is no more where it was.
@@ -184,19 +179,15 @@ impl Head {
         if local.is_tangled() {
             return false;
         }
-        let record = *scope.polled();
-        let Some(filed) = self.filed_in(record) else {
+        let poller = *scope.polled();
+        let Some(filed) = self.filed_in(poller.record()) else {
             return false;
         };
         let Some(slot) = filed.slot else {
             return false;
         };
-        // SAFETY: this is in a poll of the task, in whose record the slot is.
-        let is_removed = unsafe {
-            record
-                .frames()
-                .remove_plain(slot, filed.key(), scope.name())
-        };
+        let frames = poller.frames();
+        let is_removed = frames.remove_plain(slot, filed.key(), scope.name());
         if is_removed {
             self.link().forget_filed();
         }
@@ -210,12 +201,14 @@ impl Head {
         let Some((record, key)) = self.take_filed() else {
             return;
         };
-        let polled = Scope::with_current(|scope| scope.record().map(ptr::from_ref));
-        if polled.is_some_and(|polled| ptr::eq(polled, record)) {
-            // SAFETY: this is in a poll of the task.
-            foreign::drop(unsafe { record.frames().remove(key) });
-        } else {
-            record.note_gone(key, Gone::Ended);
+        let removed = Scope::with_current(|scope| {
+            let poller = scope.poller()?;
+            let is_it = ptr::eq(poller.record(), record);
+            is_it.then(|| poller.frames().remove(key))
+        });
+        match removed {
+            Some(waker) => foreign::drop(waker),
+            None => record.note_gone(key, Gone::Ended),
         }
     }
 
@@ -224,6 +217,7 @@ impl Head {
     #[inline(never)]
     fn end(&self) {
         self.unfile();
-        finish(self.link());
+        // SAFETY: the future is being dropped, so it is not being polled.
+        unsafe { finish(self.link()) };
     }
 }

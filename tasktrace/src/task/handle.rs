@@ -58,8 +58,8 @@ pub struct TraceHandle {
 #[must_use]
 pub fn current() -> Option<TraceHandle> {
     Scope::with_current(|scope| {
-        let record = scope.of_task()?.record()?;
-        Some(TraceHandle::new(RecordRef::of(record)))
+        let poller = scope.of_task()?.poller()?;
+        Some(TraceHandle::new(RecordRef::of(poller.record())))
     })
 }
 

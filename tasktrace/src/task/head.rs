@@ -12,6 +12,7 @@ use super::about::{About, Word};
 use super::link::Link;
 use super::local::Local;
 use super::name::NameRef;
+use super::poller::Poller;
 use super::record::Record;
 use super::reference::RecordRef;
 use super::slot::{Filed, Gone, Key, Slot};
@@ -61,30 +62,18 @@ impl Head {
         self.filed_in(record).map(Filed::key)
     }
 
-    /// Files the frame below one that is filed.
-    ///
-    /// The caller is in a poll of this frame, and of the task of the record.
-    pub(super) fn file_below(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
+    /// Files the frame below one that is filed. `poller` is that of the task that polls the frame.
+    pub(super) fn file_below(&self, name: NameRef, poller: Poller<'_>, parent: Key) -> Option<Key> {
         // An allocator that is called meanwhile does not file frames.
         let _inside = Inside::enter();
-        self.leave_others(record);
-        if let Some(key) = self.key_in(record) {
-            // SAFETY: the caller is in a poll of the task.
-            if unsafe { record.frames().set_parent(key, parent) } {
-                return Some(key);
-            }
+        self.leave_others(poller.record());
+        if let Some(key) = self.key_in(poller.record())
+            && poller.frames().set_parent(key, parent)
+        {
+            return Some(key);
         }
-        self.file_anew(name, record, parent)
-    }
-
-    /// Files the frame below one that is filed. It is not filed itself.
-    ///
-    /// The caller is in a poll of this frame, and of the task of the record.
-    #[inline(always)]
-    fn file_anew(&self, name: NameRef, record: &Record, parent: Key) -> Option<Key> {
-        // SAFETY: the caller is in a poll of the task.
-        let filed = unsafe { record.frames().insert(name, parent, record.stamp()) }?;
-        self.set_filed_in(record, filed);
+        let filed = poller.frames().insert(name, parent, poller.stamp())?;
+        self.set_filed_in(poller.record(), filed);
         Some(filed.key())
     }
 
@@ -117,9 +106,9 @@ impl Head {
     }
 
     /// Makes a task of the frame, whose first poll outside of any other task has just begun. `name` is what it
-    /// is known by. Returns the record; `None` if it has been a task and has finished.
+    /// is known by. Returns its poller; `None` if it has been a task and has finished.
     #[inline]
-    pub(super) fn make_task(&self, local: &Local, name: NameRef) -> Option<&'static Record> {
+    pub(super) fn make_task(&self, local: &Local, name: NameRef) -> Option<Poller<'_>> {
         if self.link.has_finished() {
             return None;
         }
@@ -130,9 +119,10 @@ impl Head {
         };
         let thread = Token::of(local).map_or(0, |token| token.0);
         let record = RecordRef::new(Some(local), about, Turn::on(thread));
-        let record = self.link.set_task(record);
-        record.note_job(Job::current);
-        Some(record)
+        // SAFETY: the caller polls the future, and is the first to know of the task.
+        let poller = unsafe { self.link.set_task(record) };
+        poller.note_job(Job::current);
+        Some(poller)
     }
 }
 
@@ -154,7 +144,10 @@ impl FiledCell {
     #[inline(always)]
     fn get(&self) -> Filed {
         let key = self.key.load(Ordering::Relaxed);
-        Filed::from_parts(key, self.slot.load(Ordering::Relaxed))
+        // SAFETY: `set` has written what `into_parts` has made, or nobody has written, and the slot is null. Both words
+        // are of one `Filed`: who polls or drops the future writes and reads them, and a signal handler on that thread
+        // only looks at the key.
+        unsafe { Filed::from_parts(key, self.slot.load(Ordering::Relaxed)) }
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::about::About;
 use super::local::Local;
+use super::poller::Poller;
 use super::record::Record;
 use super::reference::RecordRef;
 use super::turn::Turn;
@@ -48,14 +49,22 @@ impl Link {
     pub(super) fn to_task(about: About) -> Self {
         let link = Self::none();
         // Which thread polls it is not known yet.
-        link.set_task(RecordRef::new(Local::get(), about.into_word(), Turn::on(0)));
+        let record = RecordRef::new(Local::get(), about.into_word(), Turn::on(0));
+        // SAFETY: nobody else has the link yet.
+        unsafe { link.set_task(record) };
         link
     }
 
-    pub(super) fn set_task(&self, record: RecordRef) -> &'static Record {
+    /// Makes it a task, and the owner of this reference. Returns its poller.
+    ///
+    /// # Safety
+    ///
+    /// As of [`poller`](Self::poller).
+    pub(super) unsafe fn set_task(&self, record: RecordRef) -> Poller<'_> {
         let record = record.into_static();
         self.set(ptr::from_ref(record).map_addr(|address| address | TASK));
-        record
+        // SAFETY: as asserted by the caller.
+        unsafe { Poller::new(record) }
     }
 
     #[inline(always)]
@@ -81,26 +90,37 @@ impl Link {
     }
 
     /// The record of the task that it is, if that has not finished.
-    #[inline]
-    pub(super) fn task(&self) -> Option<&'static Record> {
-        // SAFETY: it is one.
-        self.is_task().then(|| unsafe { self.task_unchecked() })
+    #[inline(always)]
+    fn record(&self) -> Option<&'static Record> {
+        let record = self.get().map_addr(|address| address.wrapping_sub(TASK));
+        // SAFETY: of a task, it is the address of a record, and those are never freed.
+        self.is_task().then(|| unsafe { &*record })
     }
 
+    /// A reference to the task that it is, if that has not finished.
+    pub(super) fn task(&self) -> Option<RecordRef> {
+        RecordRef::of_task_in(self.record()?)
+    }
+
+    /// The same for whoever polls it.
+    ///
     /// # Safety
     ///
-    /// It is a task that has not finished.
-    #[inline]
-    pub(super) unsafe fn task_unchecked(&self) -> &'static Record {
-        let record = self.get().map_addr(|address| address.wrapping_sub(TASK));
-        // SAFETY: as asserted by the caller, it is the address of a record, and those are never freed.
-        unsafe { &*record }
+    /// The caller polls or drops the future, and uses what is returned only until the task [finishes](Self::take_task).
+    #[inline(always)]
+    pub(super) unsafe fn poller(&self) -> Option<Poller<'_>> {
+        // SAFETY: as asserted by the caller.
+        self.record().map(|record| unsafe { Poller::new(record) })
     }
 
     /// The record of the task, which finishes.
+    ///
+    /// # Safety
+    ///
+    /// The caller polls or drops the future, and nobody uses what [`poller`](Self::poller) has returned any more.
     #[inline]
-    pub(super) fn take_task(&self) -> Option<&'static Record> {
-        let record = self.task()?;
+    pub(super) unsafe fn take_task(&self) -> Option<&'static Record> {
+        let record = self.record()?;
         self.set(ptr::without_provenance(FINISHED));
         Some(record)
     }
@@ -142,7 +162,7 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.task() {
-            Some(record) => write!(f, "task {}", record.id()),
+            Some(task) => write!(f, "task {}", task.id()),
             None if self.leads_anywhere() => f.write_str("frame"),
             None => f.write_str("no task"),
         }

@@ -10,7 +10,7 @@
 //! | words of a record | [`about`]: what is known of a task from the beginning; [`turn`]: its state; [`stamp`], [`clock`]: its last poll, and when that was; [`job`]: in which task of the executor it is; [`refs`]: the count of references; [`name`]: what a frame is known by |
 //! | what many share | [`foreign`]: calls of wakers, which may panic; [`fork`]: which tasks a fork has left behind; [`state`], [`sight`]: what is told of a task |
 //! | parts of a record | [`slot`], [`table`]: where frames are kept; [`frames`]: the live frames, which one thread writes and any may read; [`exchange`], [`queue`], [`answer`]: the protocol between those who ask and the one who polls; [`extras`]: what few tasks need |
-//! | records | [`record`]: the parts together; [`free`], [`local`], [`pool`]: how they are made and used again; [`mod@reference`]: counted references; [`thread`]: the threads that poll; [`at_fork`]: what a fork changes |
+//! | records | [`record`]: the parts together; [`free`], [`local`], [`pool`]: how they are made and used again; [`mod@reference`]: counted references; [`poller`]: the role of who polls; [`thread`]: the threads that poll; [`at_fork`]: what a fork changes |
 //! | one poll | [`link`], [`head`]: what a future knows of itself; [`scope`]: what is being polled on this thread; [`finish`], [`frame`]: how tasks and frames end; [`ended`]: the last that panicked or were dropped; [`witness`]: which runtimes there are; [`body`], [`drive`]: a poll |
 //! | futures | [`traced`], [`framed`], `awaiting`: what users hold |
 //! | asking | [`error`]: why there is no answer; [`live`]: what is made of the frames; [`waking`]: wakes who has been asked; [`awaited`]: who is asked together with a task; [`handle`]: what users ask with; [`sample`]: those that cannot answer |
@@ -70,6 +70,7 @@ mod link;
 mod live;
 mod local;
 mod name;
+mod poller;
 mod pool;
 mod queue;
 mod record;

@@ -47,9 +47,9 @@ impl NameRef {
 
     /// Whether it is this static description, and there is no more to it.
     #[inline(always)]
-    pub(super) fn is_static(self, meta: *const FrameMeta) -> bool {
+    pub(super) fn is_static(self, meta: &'static FrameMeta) -> bool {
         // Any other address has a mark.
-        ptr::eq(self.0, meta.cast())
+        ptr::eq(self.0, ptr::from_ref(meta).cast())
     }
 
     #[inline]

@@ -24,14 +24,14 @@ use super::clock::Tick;
 use super::exchange::{Exchange, Standing, WakerCell};
 use super::extras::{Extras, ExtrasCell};
 use super::fork;
-use super::frames::{Frames, Times};
+use super::frames::Frames;
 use super::job::{self, JobCell};
 use super::refs::Refs;
 use super::sight::{Executor, Sight};
 use super::slot::{Gone, Key};
 use super::stamp::Stamp;
 use super::table::Table;
-use super::turn::{NESTED, Turn, WAKER};
+use super::turn::{NESTED, Turn};
 use crate::capture::RawTrace;
 use crate::host::Job;
 use crate::origin::{Identity, Origin};
@@ -47,9 +47,9 @@ pub(crate) struct Record {
     pub(super) refs: Refs,
     pub(super) turn: Turn,
     /// The [`Stamp`] of the last poll that has begun. The poller's to write.
-    stamp: AtomicU64,
+    pub(super) stamp: AtomicU64,
     /// While the record is not in use, the next that is not is here.
-    waker: WakerCell,
+    pub(super) waker: WakerCell,
     // What does not change while there is a task in the record. Written by who has it to himself.
     about: AboutCell,
     pub(super) extras: ExtrasCell<RawTrace>,
@@ -241,56 +241,10 @@ impl Record {
         }
     }
 
-    /// The stamp of the poll that is to begin, if that is one like the last: outside of any other task, on the
-    /// same thread, with the same waker, and with nothing to be done about it. `usual` is the thread's.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller, and in no poll of another task.
-    #[inline(always)]
-    pub(super) unsafe fn usual_poll(&self, usual: u32, waker: &Waker) -> Option<Stamp> {
-        debug_assert!(usual & WAKER != 0);
-        // SAFETY: the caller is the poller, and there is a waker if the word is what is usual, on whichever thread.
-        let is_usual = self.turn.get() == usual && unsafe { self.waker.has(waker) };
-        if !is_usual {
-            return None;
-        }
-        let (stamp, begin_again) = self.stamp().next(Tick::known()?);
-        (!begin_again).then_some(stamp)
-    }
-
     /// Whether there is a waker to wake the task with.
     #[inline(always)]
     pub(super) fn has_waker(&self) -> bool {
         self.turn.has_waker()
-    }
-
-    /// The beginning of a poll.
-    ///
-    /// The caller is the poller.
-    #[inline(always)]
-    pub(super) fn note_poll(&self) {
-        let (stamp, begin_again) = self.stamp().next(Tick::now());
-        if begin_again {
-            self.begin_round();
-        }
-        self.note_poll_of(stamp);
-    }
-
-    /// The same of the poll that is to have this stamp.
-    #[inline(always)]
-    pub(super) fn note_poll_of(&self, stamp: Stamp) {
-        // Release: whoever sees it sees on which thread that is.
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
-    }
-
-    #[cold]
-    fn begin_round(&self) {
-        let extras = self.extras.get_or_insert();
-        let rounds = extras.rounds.load(Ordering::Relaxed);
-        extras
-            .rounds
-            .store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// How often the numbers of polls have begun again.
@@ -304,33 +258,9 @@ impl Record {
         Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
     }
 
-    /// The end of a poll that has left the task suspended.
-    ///
-    /// The caller is the poller.
-    #[inline(always)]
-    pub(super) fn note_settled(&self) {
-        let stamp = self.stamp().ended();
-        // Whoever sees it finds the frames as that poll has left them, or later.
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
-    }
-
     /// The last poll that has ended and left the task suspended.
     pub(super) fn settled(&self) -> u32 {
         Stamp::from_bits(self.stamp.load(Ordering::Acquire)).settled()
-    }
-
-    /// As [`note_settled`](Self::note_settled), of a poll that was for the sake of somebody who
-    /// asks, and in which the task has not gone on: it has been waiting since `before`, and the
-    /// frames in it as `times` has it.
-    ///
-    /// The caller is the poller.
-    pub(super) fn note_settled_idle(&self, before: Stamp, times: Option<&Times>) {
-        // Whoever finds the task suspended, which is said after this, finds these times.
-        if let Some(times) = times {
-            self.frames().set_times(times);
-        }
-        let stamp = self.stamp().ended().at_time_of(before);
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 
     /// Returns `true` if its last poll has panicked.
@@ -360,15 +290,6 @@ impl Record {
         let extras = self.extras.get();
         let asked = extras.map_or(0, |extras| extras.asked_polls.load(Ordering::Relaxed));
         self.polls().saturating_sub(asked)
-    }
-
-    /// Counts a poll as one that only answered a request, or takes that back.
-    ///
-    /// The caller is the poller.
-    pub(super) fn count_asked_poll(&self, more: i8) {
-        let asked = &self.extras.get_or_insert().asked_polls;
-        let count = asked.load(Ordering::Relaxed);
-        asked.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
     }
 
     pub(super) fn polls(&self) -> u64 {

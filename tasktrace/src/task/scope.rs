@@ -18,6 +18,7 @@ use super::head::Head;
 use super::link::Link;
 use super::local::Local;
 use super::name::NameRef;
+use super::poller::Poller;
 use super::record::Record;
 use super::slot::{Filed, Key};
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
@@ -28,8 +29,8 @@ use crate::unwind::Mark;
 pub(super) struct Scope<'a> {
     /// Of the function that polls.
     mark: Mark,
-    /// The task, or that of the frame.
-    record: &'a Record,
+    /// Of the task, or that of the frame.
+    poller: Poller<'a>,
     /// What a frame is known by. Of a task, whether the poll is [`Unusual`].
     name: NameRef,
     /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or the [`Link`] of its future.
@@ -88,7 +89,7 @@ pub(super) fn is_in_task() -> bool {
 
 /// The task that is being polled on this thread: the innermost.
 pub(super) fn current_task() -> Option<super::TaskId> {
-    Scope::with_current(|scope| Some(scope.of_task()?.record.id()))
+    Scope::with_current(|scope| Some(scope.of_task()?.poller.id()))
 }
 
 impl<'a> Scope<'a> {
@@ -105,10 +106,10 @@ impl<'a> Scope<'a> {
     /// The scope of a poll of the task of `link` outside of any other, by the function into which this is
     /// inlined.
     #[inline(always)]
-    pub(super) fn outermost(link: &'a Link, record: &'a Record, waker: &'a Waker) -> Self {
+    pub(super) fn outermost(link: &'a Link, poller: Poller<'a>, waker: &'a Waker) -> Self {
         Self {
             mark: Mark::here(),
-            record,
+            poller,
             name: NameRef::NONE,
             subject: ptr::from_ref(link).cast(),
             waker,
@@ -119,10 +120,10 @@ impl<'a> Scope<'a> {
 
     /// The scope of a poll of a task, by the function into which this is inlined.
     #[inline(always)]
-    pub(super) fn task(record: &'a Record, waker: &'a Waker, unusual: &'a Unusual) -> Self {
+    pub(super) fn task(poller: Poller<'a>, waker: &'a Waker, unusual: &'a Unusual) -> Self {
         Self {
             mark: Mark::here(),
-            record,
+            poller,
             name: NameRef::UNUSUAL,
             subject: ptr::from_ref(unusual).cast(),
             waker,
@@ -146,10 +147,10 @@ impl<'a> Scope<'a> {
         let parent = local.innermost();
         // SAFETY: as asserted by the caller, it is not null. So by the invariant of `Local::innermost` it has
         // not returned from its `enter`, and the record is there; and records are never freed.
-        let record = unsafe { &*parent.cast::<Scope<'a>>() }.record;
+        let poller = unsafe { &*parent.cast::<Scope<'a>>() }.poller;
         Self {
             mark: Mark::here(),
-            record,
+            poller,
             name,
             subject: ptr::from_ref(head).cast(),
             waker,
@@ -265,46 +266,46 @@ impl<'a> Scope<'a> {
         run(scope)
     }
 
-    /// The record of the task, if that is being polled on this thread: so whoever is in this scope
-    /// is the poller.
+    /// The poller of the task, if that is being polled on this thread: that is who is in this scope.
     ///
     /// It is, unless a coroutine was suspended in the middle of a poll, and goes on after the poll
     /// around it has ended.
     #[inline]
-    pub(super) fn record(&self) -> Option<&'a Record> {
+    pub(super) fn poller(&self) -> Option<Poller<'a>> {
         match is_tangled() {
-            false => Some(self.record),
-            true => self.find_record(),
+            false => Some(self.poller),
+            true => self.find_poller(),
         }
     }
 
-    /// The record of the task, as [`record`](Self::record) has it, and the scope around this one, if
+    /// The poller of the task, as [`poller`](Self::poller) has it, and the scope around this one, if
     /// that has the same waker.
     #[inline(always)]
-    pub(super) fn usual(&self, local: &Local) -> Option<(&'a Record, &Self)> {
+    pub(super) fn usual(&self, local: &Local) -> Option<(Poller<'a>, &Self)> {
         if local.is_tangled() {
             return None;
         }
         let parent = self.parent()?;
-        ptr::eq(self.waker, parent.waker).then_some((self.record, parent))
+        ptr::eq(self.waker, parent.waker).then_some((self.poller, parent))
     }
 
     /// The number of the task, if that has not ended.
     fn task_number(&self) -> Option<u64> {
-        Some(self.record()?.id().get())
+        Some(self.poller()?.id().get())
     }
 
     #[cold]
-    fn find_record(&self) -> Option<&'a Record> {
-        let is_polled = |scope: &Self| scope.is_task() && ptr::eq(scope.record, self.record);
-        self.outwards().any(is_polled).then_some(self.record)
+    fn find_poller(&self) -> Option<Poller<'a>> {
+        let is_polled =
+            |scope: &Self| scope.is_task() && ptr::eq(scope.poller.record(), self.poller.record());
+        self.outwards().any(is_polled).then_some(self.poller)
     }
 
-    /// The record of the task, in a scope that is used right before or after what it was entered for: so that
+    /// The poller of the task, in a scope that is used right before or after what it was entered for: so that
     /// is being polled.
     #[inline(always)]
-    pub(super) fn polled(&self) -> &&'a Record {
-        &self.record
+    pub(super) fn polled(&self) -> &Poller<'a> {
+        &self.poller
     }
 
     /// What it is polled with.
@@ -333,7 +334,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The scope of the task that this one belongs to, or if that has ended (see
-    /// [`record`](Self::record)) one around it.
+    /// [`poller`](Self::poller)) one around it.
     pub(super) fn of_task(&self) -> Option<&Self> {
         self.outwards().find(|scope| scope.is_task())
     }
@@ -381,14 +382,14 @@ impl<'a> Scope<'a> {
     pub(super) fn key(&self) -> Option<Key> {
         match self.head() {
             None => Some(Key::TASK),
-            Some(head) => head.key_in(self.record),
+            Some(head) => head.key_in(self.poller.record()),
         }
     }
 
     /// Takes the frame off from where it was filed, if that was with another task.
     pub(super) fn leave_others(&self) {
         if let Kind::Frame(head) = self.kind() {
-            head.leave_others(self.record);
+            head.leave_others(self.poller.record());
         }
     }
 
@@ -438,19 +439,18 @@ impl<'a> Scope<'a> {
         for scope in self.outwards() {
             let filed = match scope.kind() {
                 Kind::Task | Kind::Unusual(_) => None,
-                Kind::Frame(head) => match head.filed_in(scope.record) {
+                Kind::Frame(head) => match head.filed_in(scope.poller.record()) {
                     Some(filed) => Some(filed),
                     None => return false,
                 },
             };
             let key = filed.map_or(Key::TASK, Filed::key);
-            // SAFETY: a frame is polled by the task of what is around it, so it was filed in that record.
-            let is_below = |below| unsafe { scope.record.frames().is_below(below, key) };
+            let is_below = |below| scope.poller.frames().is_below(below, key);
             if !below.is_none_or(is_below) {
                 return false;
             }
             below = filed;
-            into.push(scope.around(Some(scope.record.id().get()), Some(key)));
+            into.push(scope.around(Some(scope.poller.id().get()), Some(key)));
         }
         true
     }
@@ -468,8 +468,8 @@ impl<'a> Scope<'a> {
             key = match scope.kind() {
                 Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
                 Kind::Frame(head) => key
-                    .zip(scope.record())
-                    .and_then(|(parent, record)| head.file_below(scope.name, record, parent)),
+                    .zip(scope.poller())
+                    .and_then(|(parent, poller)| head.file_below(scope.name, poller, parent)),
             };
             into.push(scope.around(scope.task_number(), key));
         }
@@ -478,7 +478,7 @@ impl<'a> Scope<'a> {
 
     fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
         let identity = match self.kind() {
-            Kind::Task | Kind::Unusual(_) => self.record.identity(),
+            Kind::Task | Kind::Unusual(_) => self.poller.identity(),
             Kind::Frame(_) => match self.name.as_static() {
                 Some(meta) => Identity::Static(meta),
                 None => self.name.get().clone().now(),
@@ -527,7 +527,10 @@ pub(super) fn is_asked(waker: &Waker) -> bool {
 pub(super) fn is_inside(record: &Record) -> bool {
     let found = Scope::with_current(|scope| {
         let mut tasks = scope.outwards().filter(|scope| scope.is_task());
-        let is_it = |task: &Scope<'_>| task.record().is_some_and(|it| std::ptr::eq(it, record));
+        let is_it = |task: &Scope<'_>| {
+            let poller = task.poller();
+            poller.is_some_and(|poller| ptr::eq(poller.record(), record))
+        };
         tasks.any(is_it).then_some(())
     });
     found.is_some()

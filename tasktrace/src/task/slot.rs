@@ -43,7 +43,7 @@ pub(super) const MARKS: u32 = 0b11;
 
 pub(crate) struct Slot {
     /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
-    pub(super) identity: AtomicPtr<FrameMeta>,
+    identity: AtomicPtr<FrameMeta>,
     /// See [`Stamp`].
     pub(super) stamp: AtomicU64,
     /// The key of the parent. While there is no frame in it, the number of the next free slot.
@@ -63,7 +63,7 @@ pub(super) fn is_limited(meta: &FrameMeta) -> bool {
     origin::any_limits() && meta.limit() > 0
 }
 
-pub(super) fn is_dynamic(meta: *const FrameMeta) -> bool {
+pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
     ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
 
@@ -76,6 +76,25 @@ impl Slot {
     pub(super) fn key(&self, number: u32) -> Key {
         let serial = self.serial.load(Ordering::Relaxed);
         Key::new(number, serial & !MARKS | LIVE)
+    }
+
+    /// The static description of the frame in it, or what stands for another.
+    #[inline(always)]
+    pub(super) fn meta(&self) -> Option<&'static FrameMeta> {
+        // SAFETY: it is null, or was made of a `&'static FrameMeta` by `set_meta`, which alone writes it.
+        unsafe { self.identity.load(Ordering::Relaxed).as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_meta(&self, meta: &'static FrameMeta) {
+        let meta = ptr::from_ref(meta).cast_mut();
+        self.identity.store(meta, Ordering::Relaxed);
+    }
+
+    /// There is no frame in it.
+    #[inline(always)]
+    pub(super) fn clear_meta(&self) {
+        self.identity.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// What is in it, if that is not to be seen any more.
@@ -94,7 +113,7 @@ impl Slot {
     /// For models.
     #[cfg(all(test, tasktrace_loom))]
     pub(super) fn has_frame(&self) -> bool {
-        !self.identity.load(Ordering::Relaxed).is_null()
+        self.meta().is_some()
     }
 
     pub(super) fn free() -> Self {
@@ -149,8 +168,11 @@ impl Filed {
         (self.key.0, slot)
     }
 
+    /// # Safety
+    ///
+    /// [`into_parts`](Self::into_parts) has made these, or the slot is null.
     #[inline(always)]
-    pub(super) fn from_parts(key: u64, slot: *mut Slot) -> Self {
+    pub(super) unsafe fn from_parts(key: u64, slot: *mut Slot) -> Self {
         Self {
             key: Key(key),
             slot: NonNull::new(slot).map(SlotRef),
@@ -158,21 +180,32 @@ impl Filed {
     }
 }
 
-/// A slot that stays where it is for as long as the record does.
+/// A slot of a record, or of a chunk that its record keeps: these are never freed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotRef(pub(super) NonNull<Slot>);
+pub(crate) struct SlotRef(NonNull<Slot>);
 
 impl SlotRef {
+    /// # Safety
+    ///
+    /// The slot is never freed, or not before this is used for the last time.
+    #[inline(always)]
+    pub(super) unsafe fn new(slot: &Slot) -> Self {
+        Self(NonNull::from(slot))
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(&self) -> &Slot {
+        // SAFETY: whoever has made this asserts that the slot is there.
+        unsafe { self.0.as_ref() }
+    }
+
     /// Notes that a frame has been polled, if it is here, below this parent, and without a waker of
     /// its own. Whether it is.
     ///
-    /// # Safety
-    ///
-    /// The slot is one of a record that is still there, and the caller is its owner.
+    /// The caller is the owner of the record; if it is not, a time is wrong.
     #[inline(always)]
-    pub(crate) unsafe fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
-        // SAFETY: as asserted by the caller.
-        let slot = unsafe { self.0.as_ref() };
+    pub(crate) fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
+        let slot = self.slot();
         let is_it = slot.is(key) && slot.parent.load(Ordering::Relaxed) == parent.0;
         if is_it {
             slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);

@@ -16,7 +16,6 @@ use super::handle::TraceHandle;
 use super::head::Root;
 use super::link::Link;
 use super::name::Name;
-use super::reference::RecordRef;
 use super::{body, drive, ended, scope};
 use crate::origin::{Identity, Origin};
 
@@ -121,9 +120,12 @@ impl Drop for TaskOwner {
     #[inline]
     fn drop(&mut self) {
         // One that has resolved has finished.
-        if let Some(record) = self.link.task() {
-            ended::note_drop(record);
-            finish(&self.link);
+        // SAFETY: the future has been dropped. The poller is used before the task finishes.
+        unsafe {
+            if let Some(poller) = self.link.poller() {
+                ended::note_drop(poller.record());
+                finish(&self.link);
+            }
         }
     }
 }
@@ -141,8 +143,8 @@ impl<F: Future> TracedTask<F> {
 
     /// A handle to it, before it is polled.
     pub(crate) fn handle(&self) -> TraceHandle {
-        let record = self.owner.link().task();
-        TraceHandle::new(RecordRef::of(record.expect("it has not been polled")))
+        let task = self.owner.link().task();
+        TraceHandle::new(task.expect("it has not been polled"))
     }
 }
 
@@ -180,12 +182,13 @@ impl AsFrame {
     /// Polls the task of `link` inside of another task. Returns `Ready` only if the body has, which is
     /// polled once at most.
     fn poll(&mut self, link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(record) = link.task() else {
+        // SAFETY: the caller polls the future, and the poller is used before the task finishes.
+        let Some(poller) = (unsafe { link.poller() }) else {
             return body.poll(cx);
         };
         let (name, frame) = self.0.get_or_insert_with(|| {
-            let (label, id) = (record.label().cloned(), record.id().get());
-            let identity = Identity::new(record.origin(), label, Some(id));
+            let (label, id) = (poller.label().cloned(), poller.id().get());
+            let identity = Identity::new(poller.origin(), label, Some(id));
             (Name::new(identity), FrameOwner::new())
         });
         drive::enter(frame.head(), name.get(), &mut Both { link, body }, cx)

@@ -13,7 +13,8 @@ use loom::thread;
 
 use super::*;
 use crate::sync::Arc;
-use crate::task::turn::{GONE, NEVER};
+use crate::task::queue::Waiting;
+use crate::task::turn::{GONE, NESTED, NEVER};
 
 /// A waker that an executor of one task waits for.
 struct Signal(Notify);
@@ -70,7 +71,7 @@ impl Record {
 
     /// As [`Exchange::answer`], which does not say how many there were.
     fn answer(&self) {
-        let waiting = self.exchange().take_waiting();
+        let waiting = responder(self).take_waiting();
         let count = usize::from(waiting.first.is_some()) + others(&waiting);
         self.answered.set(self.answered.get() + count);
         waiting.give_all(Ok(7));
@@ -116,6 +117,12 @@ fn asked_before() -> Shared {
     record
 }
 
+/// The poller's side.
+fn responder(record: &Record) -> Responder<'_, u32> {
+    // SAFETY: each model has one thread that polls, and it is the one that calls this.
+    unsafe { record.exchange().responder() }
+}
+
 /// One poll that returns `Pending`, as [`drive`](crate::task::drive) makes it outside of any other
 /// task. Answers if it is asked to.
 fn poll(record: &Record, signal: &StdArc<Signal>) -> Request {
@@ -123,7 +130,7 @@ fn poll(record: &Record, signal: &StdArc<Signal>) -> Request {
 }
 
 fn poll_with(record: &Record, waker: &Waker) -> Request {
-    let (turn, exchange) = (&record.turn, record.exchange());
+    let turn = &record.turn;
     // The thread has its number from the first poll that is none of the usual ones.
     let usual = match turn.thread() {
         0 => NEVER,
@@ -131,28 +138,23 @@ fn poll_with(record: &Record, waker: &Waker) -> Request {
     };
     // SAFETY: each model has one thread that polls, and there is a waker if the word is what is usual.
     let is_usual = turn.get() == usual && unsafe { record.waker.has(waker) };
-    // SAFETY: likewise.
-    if !is_usual && unsafe { exchange.prepare_poll(waker, THREAD, false) } {
+    if !is_usual && responder(record).prepare_poll(waker, THREAD, false) {
         return attend(record, waker, THREAD, false);
     }
     record.note_poll();
     if !turn.has_waker() {
-        // SAFETY: likewise, and there is no waker.
-        unsafe { exchange.end_first_poll(waker, false) };
+        responder(record).end_first_poll(waker, false);
     }
     Request::None
 }
 
 /// One that is not a usual one.
 fn attend(record: &Record, waker: &Waker, thread: u32, is_nested: bool) -> Request {
-    let exchange = record.exchange();
     let is_first = !record.turn.has_waker();
-    // SAFETY: each model has one thread that polls.
-    let request = unsafe { exchange.begin_poll(waker, thread, is_nested) };
+    let request = responder(record).begin_poll(waker, thread, is_nested);
     record.note_poll();
     if is_first {
-        // SAFETY: likewise, and there is no waker.
-        unsafe { exchange.end_first_poll(waker, request == Request::Capture) };
+        responder(record).end_first_poll(waker, request == Request::Capture);
     }
     if request == Request::Capture {
         record.answer();
@@ -196,8 +198,7 @@ fn spawn_asker(record: &Shared) -> thread::JoinHandle<Answer<u32>> {
 }
 
 fn finish(record: &Record) {
-    // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    drop(unsafe { record.exchange().finish() });
+    drop(responder(record).finish());
 }
 
 #[test]
@@ -240,8 +241,7 @@ fn a_first_poll_need_not_look_for_requests() {
             move || assert_eq!(ask(&record), Ok(7))
         });
         let waker = Waker::from(StdArc::clone(&signal));
-        // SAFETY: each model has one thread that polls.
-        unsafe { record.exchange().end_first_poll(&waker, false) };
+        responder(&record).end_first_poll(&waker, false);
         signal.0.wait();
         run_until_captured(&record, &signal);
         asker.join().unwrap();
@@ -306,8 +306,7 @@ fn a_waker_on_loan_is_not_dropped() {
         // It is replaced, and the other dropped.
         let signal = Signal::new();
         let waker = Waker::from(StdArc::clone(&signal));
-        // SAFETY: each model has one thread that polls.
-        let _ = unsafe { record.exchange().prepare_poll(&waker, THREAD, false) };
+        let _ = responder(&record).prepare_poll(&waker, THREAD, false);
         finish(&record);
         for asker in askers {
             asker.join().unwrap();
@@ -348,7 +347,7 @@ fn whoever_asks_learns_of_a_panic() {
                 assert!(answer.is_err(), "{answer:?}");
             }
         });
-        record.exchange().panicked();
+        responder(&record).panicked();
         finish(&record);
         asker.join().unwrap();
     });
@@ -611,9 +610,8 @@ fn nobody_undoes_what_another_says() {
                 probe(&record);
             }
         });
-        record.exchange().panicked();
-        // SAFETY: each model has one thread that polls.
-        let is_asked = unsafe { record.exchange().prepare_poll(Waker::noop(), 1, true) };
+        responder(&record).panicked();
+        let is_asked = responder(&record).prepare_poll(Waker::noop(), 1, true);
         dropper.join().unwrap();
         let turn = record.turn.get();
         assert_eq!(turn, Turn::on(1) | NESTED | WAKER | GONE | PROBE);
@@ -633,12 +631,7 @@ fn wakers_are_dropped_once_whoever_has_them_on_loan() {
             clone: Some(StdArc::clone(&second)),
             ..Noticing::default()
         });
-        // SAFETY: each model has one thread that polls.
-        let _ = unsafe {
-            record
-                .exchange()
-                .prepare_poll(&other.waker(), THREAD, false)
-        };
+        let _ = responder(&record).prepare_poll(&other.waker(), THREAD, false);
         assert!(!second.is_dropped.load(Ordering::SeqCst));
         let signal = Signal::new();
         let _ = poll(&record, &signal);

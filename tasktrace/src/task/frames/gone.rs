@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use super::{Found, Frames};
+use super::Frames;
+use super::write::{Found, Owner};
 use crate::sync::{Inside, MutexGuard, Ordering, lock};
 use crate::task::foreign;
 use crate::task::slot::{ENDED, Gone, Key, MARKS, MOVED, OWN_WAKER};
@@ -67,42 +68,29 @@ impl<T> Frames<'_, T> {
 }
 
 /// The owner's side.
-impl<'a, T> Frames<'a, T> {
+impl<T> Owner<'_, T> {
     /// Takes off what has ended elsewhere.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner.
     #[inline]
-    pub(crate) unsafe fn take_off_gone(self) {
+    pub(crate) fn take_off_gone(self) {
         if self.turn.has(GONE) {
-            // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
-            unsafe { self.take_off_all_gone() };
+            self.take_off_all_gone();
         }
     }
 
-    /// # Safety
-    ///
-    /// The caller is the owner.
     #[cold]
     #[inline(never)]
-    unsafe fn take_off_all_gone(self) {
+    fn take_off_all_gone(self) {
         // Before the marks are looked at: whoever makes one after that sets it again.
         self.turn.clear(GONE);
         let inside = Inside::enter();
-        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
-        let wakers = unsafe { self.take_off_marked() };
+        let wakers = self.take_off_marked();
         drop(inside);
         // Dropping wakers runs foreign code.
         foreign::drop(wakers);
     }
 
     /// Returns what is to be dropped.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner.
-    unsafe fn take_off_marked(self) -> Vec<Waker> {
+    fn take_off_marked(self) -> Vec<Waker> {
         let (table, used) = (self.table, self.used());
         let slots = || (1..).zip(self.slots(used));
         let mut noted: Vec<(Key, Gone)> = slots()
@@ -129,13 +117,16 @@ impl<'a, T> Frames<'a, T> {
             list.drain(..listed);
         }
         // In one change: nobody sees what is inside of a frame without that.
-        table.change(|| gone.iter().for_each(|found| table.take_off(found)));
+        let sequence = table.begin_change();
+        gone.iter().for_each(|found| table.take_off(found));
+        table.end_change(sequence);
         drop(list);
-        // SAFETY: the caller asserts that it is the owner (`# Safety` above), which is all that this call demands.
-        let forget = |found: &Found<'_>| unsafe { self.forget(found.key) };
+        let forget = |found: &Found<'_>| self.forget(found.key);
         gone.iter().filter_map(forget).collect()
     }
+}
 
+impl<'a, T> Frames<'a, T> {
     /// Adds the frames that are on the list.
     pub(super) fn copy_list(self, used: u32, copy: &mut Vec<(Key, Gone)>) {
         loop {

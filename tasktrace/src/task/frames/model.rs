@@ -5,14 +5,17 @@
 //! reader copies: loom tries all ways in which the steps of the two can be interleaved, and all
 //! values that a relaxed load may return.
 
+use std::sync::Arc as StdArc;
+
 use loom::sync::Arc;
 use loom::thread;
 
-use super::tests::Record;
+use super::tests::{Record, owner};
 use super::*;
-use crate::origin::Origin;
-use crate::task::name::Name;
+use crate::origin::{Identity, Origin};
+use crate::task::name::{Name, NameRef};
 use crate::task::slot::Gone;
+use crate::task::table::LAST_KEPT;
 
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
 static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
@@ -21,17 +24,14 @@ const FIRST: Stamp = Stamp::new(1, Tick(1));
 const SECOND: Stamp = Stamp::new(2, Tick(2));
 
 fn insert(frames: Frames<'_, ()>, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
-    // SAFETY: each model has one thread that is the owner.
-    let first = (parent == Key::TASK).then(|| unsafe { frames.insert_first(meta, stamp) });
-    // SAFETY: likewise.
-    let other = || unsafe { frames.insert(NameRef::of_static(meta), parent, stamp) };
+    let first = (parent == Key::TASK).then(|| owner(frames).insert_first(meta, stamp));
+    let other = || owner(frames).insert(NameRef::of_static(meta), parent, stamp);
     let filed = first.flatten().or_else(other);
     filed.expect("there is room").key()
 }
 
 fn remove(frames: Frames<'_, ()>, key: Key) {
-    // SAFETY: each model has one thread that is the owner.
-    assert!(unsafe { frames.remove(key) }.is_none());
+    assert!(owner(frames).remove(key).is_none());
 }
 
 fn name(frame: &Copied) -> &'static str {
@@ -53,8 +53,7 @@ fn peek(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
             seen.push(Copied {
                 key: frame.key,
                 parent: frame.parent,
-                // SAFETY: only pointers to what is static are stored in slots.
-                identity: Identity::Static(unsafe { &*frame.meta }),
+                identity: Identity::Static(frame.meta),
                 since: frame.since,
                 stamp: frame.stamp,
                 own_waker: frame.own_waker,
@@ -137,9 +136,8 @@ fn a_frame_is_below_one_parent_or_the_other() {
     model(
         |frames| insert(frames, &ONE, Key::TASK, FIRST),
         |frames, one| {
-            assert!(frames.polled(one, Key::TASK, SECOND));
-            // SAFETY: this is the owner.
-            assert!(unsafe { frames.set_parent(one, Key::new(7, 7)) });
+            assert!(owner(frames).polled(one, Key::TASK, SECOND));
+            assert!(owner(frames).set_parent(one, Key::new(7, 7)));
         },
         |copy| {
             let [one] = &copy[..] else {
@@ -168,8 +166,7 @@ fn a_frame_that_ends_elsewhere_is_taken_off_once() {
         });
         let two = insert(frames, &TWO, Key::TASK, FIRST);
         dropper.join().unwrap();
-        // SAFETY: this is the owner.
-        unsafe { frames.take_off_gone() };
+        owner(frames).take_off_gone();
         assert!(frames.find(one).is_none());
         assert!(frames.find(two).is_some());
     });
@@ -185,8 +182,7 @@ fn nothing_is_seen_without_what_has_moved_from_around_it() {
         },
         |frames, one| {
             frames.note_gone(one, Gone::Moved);
-            // SAFETY: this is the owner.
-            unsafe { frames.take_off_gone() };
+            owner(frames).take_off_gone();
         },
         |copy| {
             let names: Vec<_> = copy.iter().map(name).collect();
@@ -257,8 +253,8 @@ fn a_label_is_that_of_its_frame() {
     loom::model(move || {
         let record = Arc::new(Record::new());
         let frames = record.frames();
-        // SAFETY: this is the owner.
-        let one = unsafe { frames.insert(label("one").get(), Key::TASK, FIRST) }
+        let one = owner(frames)
+            .insert(label("one").get(), Key::TASK, FIRST)
             .unwrap()
             .key();
         let reader = thread::spawn({
@@ -266,8 +262,9 @@ fn a_label_is_that_of_its_frame() {
             move || copy(record.frames())
         });
         remove(frames, one);
-        // SAFETY: likewise.
-        unsafe { frames.insert(label("two").get(), Key::TASK, SECOND) }.unwrap();
+        owner(frames)
+            .insert(label("two").get(), Key::TASK, SECOND)
+            .unwrap();
         for frame in reader.join().unwrap().unwrap_or_default() {
             let expected = if frame.since == Tick(1) { "one" } else { "two" };
             assert_eq!(frame.identity.label().as_deref(), Some(expected));

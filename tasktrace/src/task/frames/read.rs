@@ -80,10 +80,9 @@ impl<T> Frames<'_, T> {
         }
         let used = self.used();
         for (number, slot) in (1..).zip(self.slots(used)) {
-            let meta = slot.identity.load(Ordering::Relaxed);
-            if meta.is_null() {
+            let Some(meta) = slot.meta() else {
                 continue;
-            }
+            };
             // Acquire: if it is marked, what was marked before it is seen to be.
             let serial = slot.serial.load(Ordering::Acquire);
             let key = Key::new(number, serial & !MARKS | LIVE);
@@ -132,11 +131,9 @@ impl<T> Frames<'_, T> {
         let mut dynamic = self.dynamics(there)?.into_iter();
         let mut made = Vec::with_capacity(words.len());
         for words in there() {
-            let identity = if is_dynamic(words.meta) {
-                Identity::Dynamic(dynamic.next()?)
-            } else {
-                // SAFETY: only pointers to what is static are stored in slots.
-                Identity::Static(unsafe { &*words.meta })
+            let identity = match is_dynamic(words.meta) {
+                true => Identity::Dynamic(dynamic.next()?),
+                false => Identity::Static(words.meta),
             };
             made.extend(make(Copied {
                 key: words.key,
@@ -186,7 +183,7 @@ struct Words {
     key: Key,
     /// As it is in the slot: it may be marked.
     serial: u32,
-    meta: *const FrameMeta,
+    meta: &'static FrameMeta,
     stamp: u64,
     parent: u64,
     since: u32,
@@ -202,8 +199,7 @@ pub(crate) struct Peek<'a, T> {
 pub(crate) struct Peeked {
     pub(crate) key: Key,
     pub(crate) parent: Key,
-    /// Only to be compared.
-    pub(crate) meta: *const FrameMeta,
+    pub(crate) meta: &'static FrameMeta,
     pub(crate) since: Tick,
     pub(crate) stamp: Stamp,
     pub(crate) own_waker: bool,
@@ -232,9 +228,9 @@ impl<T> Peek<'_, T> {
 
     #[inline]
     fn peeked(number: u32, slot: &Slot) -> Option<Peeked> {
-        let meta = slot.identity.load(Ordering::Relaxed).cast_const();
+        let meta = slot.meta()?;
         let serial = slot.serial.load(Ordering::Relaxed);
-        if meta.is_null() || is_dynamic(meta) || serial & MARKS != LIVE {
+        if is_dynamic(meta) || serial & MARKS != LIVE {
             return None;
         }
         let parent = slot.parent.load(Ordering::Relaxed);

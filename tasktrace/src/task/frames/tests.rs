@@ -1,10 +1,12 @@
 use std::sync::Arc;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 use super::*;
-use crate::origin::Origin;
-use crate::task::name::Name;
+use crate::origin::{Identity, Origin};
+use crate::task::name::{Name, NameRef};
 use crate::task::slot::Gone;
+use crate::task::table::LAST_KEPT;
+use crate::task::turn::GONE;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 
@@ -35,16 +37,21 @@ impl Record {
     }
 }
 
+/// The frames of a test, which is their owner.
+pub(super) fn owner<T>(frames: Frames<'_, T>) -> Owner<'_, T> {
+    // SAFETY: each test and each model has one thread that is the owner of its frames.
+    unsafe { frames.owner() }
+}
+
 fn insert(frames: Frames<'_, ()>, parent: Key) -> Key {
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.insert(NameRef::of_static(&META), parent, STAMP) }
+    owner(frames)
+        .insert(NameRef::of_static(&META), parent, STAMP)
         .expect("there is room")
         .key()
 }
 
 fn remove(frames: Frames<'_, ()>, key: Key) -> Option<Waker> {
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.remove(key) }
+    owner(frames).remove(key)
 }
 
 fn keys(frames: Frames<'_, ()>) -> Vec<Key> {
@@ -79,24 +86,19 @@ fn a_key_that_is_out_of_date_is_no_key() {
     let new = insert(frames, Key::TASK);
     assert_eq!(old.slot(), new.slot());
 
-    assert!(!frames.polled(old, Key::TASK, STAMP));
+    assert!(!owner(frames).polled(old, Key::TASK, STAMP));
     remove(frames, old);
     frames.note_gone(old, Gone::Ended);
-    // SAFETY: a test is the owner of its frames.
-    unsafe {
-        frames.take_off_gone();
-        assert!(!frames.set_parent(old, new));
-        assert!(frames.set_waker(old, Waker::noop()).is_none());
-    }
+    owner(frames).take_off_gone();
+    assert!(!owner(frames).set_parent(old, new));
+    assert!(owner(frames).set_waker(old, Waker::noop()).is_none());
     assert_eq!(keys(frames), [new]);
 
-    // SAFETY: likewise, and there is nobody else.
-    unsafe {
-        frames.clear();
-        record.extras.get_or_insert().chunks.shrink();
-    }
+    owner(frames).clear();
+    // SAFETY: there are no frames, and nobody else has a reference to the record.
+    unsafe { record.extras.get_or_insert().chunks.shrink() };
     assert_eq!(keys(frames), []);
-    assert!(!frames.polled(new, Key::TASK, STAMP));
+    assert!(!owner(frames).polled(new, Key::TASK, STAMP));
 }
 
 #[test]
@@ -107,8 +109,7 @@ fn what_is_noted_as_gone_is_not_seen() {
     frames.note_gone(one, Gone::Ended);
     assert_eq!(keys(frames), [two]);
     assert!(record.extras.get().is_none(), "that takes no memory");
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.take_off_gone() };
+    owner(frames).take_off_gone();
     assert_eq!(keys(frames), [two]);
 }
 
@@ -122,16 +123,14 @@ fn what_is_below_a_frame_that_moves_goes_with_it() {
     let other = insert(frames, stays);
     frames.note_gone(moves, Gone::Moved);
     assert_eq!(keys(frames), [stays, other]);
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.take_off_gone() };
+    owner(frames).take_off_gone();
     assert_eq!(keys(frames), [stays, other]);
-    assert!(!frames.polled(child, moves, STAMP));
+    assert!(!owner(frames).polled(child, moves, STAMP));
 
     // But what has ended may leave something behind.
     frames.note_gone(stays, Gone::Ended);
     assert_eq!(keys(frames), [other]);
-    // SAFETY: likewise.
-    unsafe { frames.take_off_gone() };
+    owner(frames).take_off_gone();
     assert_eq!(keys(frames), [other]);
 }
 
@@ -162,8 +161,7 @@ fn what_cannot_be_marked_is_on_a_list() {
     frames.note_gone(later[0], Gone::Ended);
     let stays: Vec<Key> = kept[1..].iter().chain(&later[1..]).copied().collect();
     assert_eq!(keys(frames), stays);
-    // SAFETY: a test is the owner of its frames.
-    unsafe { frames.take_off_gone() };
+    owner(frames).take_off_gone();
     assert_eq!(keys(frames), stays);
     assert!(!record.turn.has(GONE));
     // Their slots are used again.
@@ -177,10 +175,9 @@ fn labels_go_with_their_frames() {
     let frames = record.frames();
     let label: Arc<str> = "a label".into();
     let identity = Identity::new(Origin::Function(&META), Some(label.clone()), Some(7));
-    // SAFETY: a test is the owner of its frames.
     let name = Name::new(identity.clone());
-    // SAFETY: likewise.
-    let key = unsafe { frames.insert(name.get(), Key::TASK, STAMP) }
+    let key = owner(frames)
+        .insert(name.get(), Key::TASK, STAMP)
         .unwrap()
         .key();
     let copy = frames.copy().unwrap();
@@ -202,18 +199,16 @@ fn wakers_are_handed_back() {
     let record = Record::new();
     let frames = record.frames();
     let key = insert(frames, Key::TASK);
-    // SAFETY: a test is the owner of its frames.
-    unsafe {
-        assert!(frames.set_waker(key, &waker).is_none());
-        assert!(frames.set_waker(key, &waker).is_none(), "it is the same");
-        assert_eq!(frames.wakers().len(), 1);
-        let replaced = frames.set_waker(key, Waker::noop());
-        assert!(replaced.is_some_and(|replaced| replaced.will_wake(&waker)));
-        assert!(frames.set_waker(key, &waker).is_some());
-    }
+    let own = owner(frames);
+    assert!(own.set_waker(key, &waker).is_none());
+    assert!(own.set_waker(key, &waker).is_none(), "it is the same");
+    assert_eq!(own.wakers().len(), 1);
+    let replaced = own.set_waker(key, Waker::noop());
+    assert!(replaced.is_some_and(|replaced| replaced.will_wake(&waker)));
+    assert!(own.set_waker(key, &waker).is_some());
     assert!(frames.copy().unwrap()[0].own_waker);
     assert!(
-        frames.polled(key, Key::TASK, STAMP),
+        owner(frames).polled(key, Key::TASK, STAMP),
         "the mark is no parent"
     );
     assert!(remove(frames, key).is_some());
@@ -227,11 +222,9 @@ fn the_first_slot_is_filled_and_emptied_like_any_other() {
 
     let record = Record::new();
     let frames = record.frames();
-    // SAFETY: a test is the owner of its frames.
-    let insert_first = || unsafe { frames.insert_first(&META, STAMP) };
-    // SAFETY: likewise, and the frame was in a slot of the record.
-    let remove_plain = |filed: Filed, meta: &'static FrameMeta| unsafe {
-        frames.remove_plain(filed.slot.unwrap(), filed.key(), NameRef::of_static(meta))
+    let insert_first = || owner(frames).insert_first(&META, STAMP);
+    let remove_plain = |filed: Filed, meta: &'static FrameMeta| {
+        owner(frames).remove_plain(filed.slot.unwrap(), filed.key(), NameRef::of_static(meta))
     };
     let first = insert_first().unwrap().key();
     assert!(insert_first().is_none(), "it is in use");
@@ -250,8 +243,7 @@ fn the_first_slot_is_filled_and_emptied_like_any_other() {
     assert!(remove_plain(first, &META));
     remove(frames, second);
     assert!(insert_first().is_none());
-    // SAFETY: a test is the owner of its frames.
-    assert!(unsafe { frames.clear() }.is_none());
+    assert!(owner(frames).clear().is_none());
     let first = insert_first().unwrap();
     assert_eq!(first.key().slot(), 1, "none was in use");
     let second = insert(frames, Key::TASK);
@@ -270,9 +262,9 @@ fn slots_are_found_by_their_numbers_and_in_their_order() {
     for (number, key) in (1..).zip(live) {
         assert_eq!(key.slot(), number);
         assert!(frames.slot(number).is_some_and(|slot| slot.is(key)));
-        let in_order: Vec<_> = frames.slots(number).map(ptr::from_ref).collect();
+        let in_order: Vec<_> = frames.slots(number).map(std::ptr::from_ref).collect();
         let by_number = (1..=number).filter_map(|number| frames.slot(number));
-        assert!(by_number.map(ptr::from_ref).eq(in_order));
+        assert!(by_number.map(std::ptr::from_ref).eq(in_order));
     }
     assert_eq!(frames.kept_slots(u32::MAX).count(), LAST_KEPT as usize);
 }

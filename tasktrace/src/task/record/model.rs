@@ -11,6 +11,7 @@ use crate::origin::FrameMeta;
 use crate::task::exchange::Request;
 use crate::task::limited;
 use crate::task::name::NameRef;
+use crate::task::poller::Poller;
 
 static LIMITED_META: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).wait_limit(1);
 
@@ -18,13 +19,19 @@ const FIRST: Tick = Tick(10);
 const ASKED: Tick = Tick(20);
 const LAST: Tick = Tick(30);
 
+fn poller(record: &Record) -> Poller<'_> {
+    // SAFETY: each model has one thread that polls, and it is the one that calls this.
+    unsafe { Poller::new(record) }
+}
+
 fn begin(record: &Record, now: Tick) {
-    // SAFETY: each model has one thread that polls.
-    let request = unsafe { record.exchange().begin_poll(Waker::noop(), 1, false) };
+    let request = poller(record)
+        .exchange()
+        .begin_poll(Waker::noop(), 1, false);
     assert_eq!(request, Request::None);
     let (stamp, begin_again) = record.stamp().next(now);
     assert!(!begin_again);
-    record.note_poll_of(stamp);
+    poller(record).note_poll_of(stamp);
 }
 
 /// A record with a frame, after its first poll.
@@ -33,18 +40,23 @@ fn polled_once() -> (Arc<Record>, Key) {
     let record = Arc::new(Record::empty());
     begin(&record, FIRST);
     let name = NameRef::of_static(&LIMITED_META);
-    // SAFETY: each model has one thread that polls.
-    let key = unsafe { record.frames().insert(name, Key::TASK, record.stamp()) };
-    record.note_settled();
+    let key = poller(&record)
+        .frames()
+        .insert(name, Key::TASK, record.stamp());
+    poller(&record).note_settled();
     (record, key.expect("there is room").key())
 }
 
 /// A poll as [`drive`](crate::task::drive) makes it for a probe.
 fn poll_for_nothing_else(record: &Record, key: Key) {
-    let (before, times) = (record.stamp(), record.frames().times());
+    let (before, times) = (record.stamp(), poller(record).frames().times());
     begin(record, ASKED);
-    assert!(record.frames().polled(key, Key::TASK, record.stamp()));
-    record.note_settled_idle(before, Some(&times));
+    assert!(
+        poller(record)
+            .frames()
+            .polled(key, Key::TASK, record.stamp())
+    );
+    poller(record).note_settled_idle(before, Some(&times));
 }
 
 #[test]

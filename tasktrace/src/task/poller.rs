@@ -1,0 +1,132 @@
+//! The role of the one who polls a task: it alone writes what others only read.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::task::Waker;
+
+use super::clock::Tick;
+use super::exchange::Responder;
+use super::frames::{Owner, Times};
+use super::record::Record;
+use super::stamp::Stamp;
+use super::turn::WAKER;
+use crate::capture::RawTrace;
+use crate::sync::Ordering;
+
+/// Proves that whoever has it polls the task of this record, or drops its future. There is one thread at a time that
+/// does, because both take the future by a mutable reference.
+#[derive(Clone, Copy)]
+pub(super) struct Poller<'a> {
+    record: &'a Record,
+    /// It stays on the thread that polls.
+    of_thread: PhantomData<*const ()>,
+}
+
+impl Deref for Poller<'_> {
+    type Target = Record;
+
+    #[inline(always)]
+    fn deref(&self) -> &Record {
+        self.record
+    }
+}
+
+impl<'a> Poller<'a> {
+    /// # Safety
+    ///
+    /// For as long as it is used, the caller polls the task of this record, or drops its future, and that has not
+    /// finished.
+    #[inline(always)]
+    pub(super) unsafe fn new(record: &'a Record) -> Self {
+        Self {
+            record,
+            of_thread: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn record(self) -> &'a Record {
+        self.record
+    }
+
+    /// The frames of the task.
+    #[inline(always)]
+    pub(super) fn frames(self) -> Owner<'a, RawTrace> {
+        // SAFETY: the poller of a task is the owner of its frames.
+        unsafe { self.record.frames().owner() }
+    }
+
+    /// How it is asked.
+    #[inline(always)]
+    pub(super) fn exchange(self) -> Responder<'a, RawTrace> {
+        // SAFETY: this is the poller.
+        unsafe { self.record.exchange().responder() }
+    }
+
+    /// The stamp of the poll that is to begin, if that is one like the last: outside of any other task, on the
+    /// same thread, with the same waker, and with nothing to be done about it. `usual` is the thread's.
+    #[inline(always)]
+    pub(super) fn usual_poll(self, usual: u32, waker: &Waker) -> Option<Stamp> {
+        debug_assert!(usual & WAKER != 0);
+        // SAFETY: this is the poller's side, and there is a waker if the word is what is usual, on whichever thread.
+        let is_usual = self.turn.get() == usual && unsafe { self.waker.has(waker) };
+        if !is_usual {
+            return None;
+        }
+        let (stamp, begin_again) = self.stamp().next(Tick::known()?);
+        (!begin_again).then_some(stamp)
+    }
+
+    /// The beginning of a poll.
+    #[inline(always)]
+    pub(super) fn note_poll(self) {
+        let (stamp, begin_again) = self.stamp().next(Tick::now());
+        if begin_again {
+            self.begin_round();
+        }
+        self.note_poll_of(stamp);
+    }
+
+    /// The same of the poll that is to have this stamp.
+    #[inline(always)]
+    pub(super) fn note_poll_of(self, stamp: Stamp) {
+        // Release: whoever sees it sees on which thread that is.
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    }
+
+    #[cold]
+    fn begin_round(self) {
+        let extras = self.extras.get_or_insert();
+        let rounds = extras.rounds.load(Ordering::Relaxed);
+        extras
+            .rounds
+            .store(rounds.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The end of a poll that has left the task suspended.
+    #[inline(always)]
+    pub(super) fn note_settled(self) {
+        let stamp = self.stamp().ended();
+        // Whoever sees it finds the frames as that poll has left them, or later.
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    }
+
+    /// As [`note_settled`](Self::note_settled), of a poll that was for the sake of somebody who
+    /// asks, and in which the task has not gone on: it has been waiting since `before`, and the
+    /// frames in it as `times` has it.
+    pub(super) fn note_settled_idle(self, before: Stamp, times: Option<&Times>) {
+        // Whoever finds the task suspended, which is said after this, finds these times.
+        if let Some(times) = times {
+            self.frames().set_times(times);
+        }
+        let stamp = self.stamp().ended().at_time_of(before);
+        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    }
+
+    /// Counts a poll as one that only answered a request, or takes that back.
+    pub(super) fn count_asked_poll(self, more: i8) {
+        let asked = &self.extras.get_or_insert().asked_polls;
+        let count = asked.load(Ordering::Relaxed);
+        asked.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
+    }
+}
