@@ -2,20 +2,18 @@
 //!
 //! A task that resolves costs nothing here: only a poll that unwinds and a suspended task that is dropped come
 //! to this module. Then a few words are copied under a lock, without allocating or dropping anything there, and
-//! what was there before is dropped after it. A thread that finds the lock taken gives up: the list is of
-//! the last few, not of all.
+//! what was there before is dropped after it. So a thread that finds the lock taken waits for no longer than that.
 
 use std::cell::RefCell;
 use std::panic::Location;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use super::TaskId;
 use super::record::Record;
 use super::scope;
 use crate::origin::Origin;
-use crate::sync::StaticMutex;
+use crate::sync::{StaticMutex, StaticMutexGuard};
 
 /// The number of panicked tasks that are kept, and of dropped tasks: neither kind displaces the other.
 const KEPT: usize = 16;
@@ -77,12 +75,20 @@ static PANICKED: StaticMutex<Ring> = StaticMutex::new(Ring::new());
 static DROPPED: StaticMutex<Ring> = StaticMutex::new(Ring::new());
 
 thread_local! {
-    /// The panic that a hook was last told of on this thread, in a task.
-    static PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
+    /// The last panic in a task that a hook has seen on this thread, and the poll in which that was. A panic that the
+    /// task catches stays here: it says nothing of a later poll, which may panic without calling the hook
+    /// (`resume_unwind`).
+    static PANIC: RefCell<Option<(Poll, Panic)>> = const { RefCell::new(None) };
 }
+
+/// A poll of a task that is polled outside of all others: the task, and the number of the poll.
+type Poll = (TaskId, u64);
 
 /// Tells of a panic in a task on this thread, before it unwinds.
 pub(crate) fn set_panic(message: Option<&str>, place: Option<&Location<'_>>) {
+    let Some(poll) = scope::outermost_poll() else {
+        return;
+    };
     let panic = Panic {
         message: message.map(|message| cut(message).into()),
         place: place.map(|place| Place {
@@ -92,7 +98,7 @@ pub(crate) fn set_panic(message: Option<&str>, place: Option<&Location<'_>>) {
         }),
     };
     let before = PANIC.try_with(|last| match last.try_borrow_mut() {
-        Ok(mut last) => last.replace(panic),
+        Ok(mut last) => last.replace((poll, panic)),
         Err(_) => None,
     });
     drop(before);
@@ -103,14 +109,17 @@ pub(crate) fn set_panic(message: Option<&str>, place: Option<&Location<'_>>) {
 /// The caller is the poller.
 #[cold]
 pub(super) fn note_panic(record: &Record) {
-    let is_outermost = !scope::is_in_task();
+    let around = scope::outermost_poll();
+    let is_outermost = around.is_none();
+    let poll = around.unwrap_or_else(|| (record.id(), record.polls()));
     let panic = PANIC.try_with(|last| match last.try_borrow_mut() {
         // A task in another has the same panic as that.
         Ok(mut last) if is_outermost => last.take(),
         Ok(last) => last.clone(),
         Err(_) => None,
     });
-    let panic = panic.ok().flatten().unwrap_or_default();
+    let panic = panic.ok().flatten().filter(|(of, _)| *of == poll);
+    let panic = panic.map(|(_, panic)| panic).unwrap_or_default();
     put(&PANICKED, Ended::of(record, Some(panic)));
 }
 
@@ -173,11 +182,12 @@ impl Ended {
 }
 
 fn put(ring: &StaticMutex<Ring>, ended: Ended) {
-    let before = match ring.try_lock() {
-        Ok(mut ring) => ring.put(ended),
-        Err(_) => return,
-    };
+    let before = lock(ring).put(ended);
     drop(before);
+}
+
+fn lock(ring: &StaticMutex<Ring>) -> StaticMutexGuard<'_, Ring> {
+    ring.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All that are kept, the last first.
@@ -192,13 +202,7 @@ pub(crate) fn ended() -> Vec<Ended> {
 
 /// To clone one allocates nothing.
 fn copy(ring: &StaticMutex<Ring>) -> [Option<Ended>; KEPT] {
-    for _ in 0..100 {
-        if let Ok(ring) = ring.try_lock() {
-            return ring.kept.clone();
-        }
-        thread::yield_now();
-    }
-    [const { None }; KEPT]
+    lock(ring).kept.clone()
 }
 
 /// As much of it as is kept.

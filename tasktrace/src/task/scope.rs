@@ -87,6 +87,14 @@ pub(super) fn is_in_task() -> bool {
     !innermost().is_null()
 }
 
+/// Returns the outermost task that this thread polls, and the number of that poll.
+pub(super) fn outermost_poll() -> Option<(super::TaskId, u64)> {
+    Scope::with_current(|scope| {
+        let pollers = scope.outwards().filter_map(Scope::poller);
+        pollers.last().map(|poller| (poller.id(), poller.polls()))
+    })
+}
+
 /// The task that is being polled on this thread: the innermost.
 pub(super) fn current_task() -> Option<super::TaskId> {
     Scope::with_current(|scope| Some(scope.of_task()?.poller.id()))

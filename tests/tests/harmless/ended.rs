@@ -1,8 +1,10 @@
 //! Tasks that panicked, or were dropped before they had ended, are told of in dumps.
 
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, resume_unwind};
 use std::process::{Command, Output};
 
+use futures::FutureExt as _;
 use tasktrace::{HowEnded, TaskBuilder, traced};
 use tasktrace_tests::current_thread;
 
@@ -108,6 +110,109 @@ fn the_last_that_did_not_end_are_told() {
 
 fn traced_later() -> impl Future {
     tasktrace::traced(pending::<()>()).0
+}
+
+/// `resume_unwind` does not call the panic hook, so the message is not known. It is not that of another panic, which was
+/// caught before.
+#[test]
+fn a_panic_that_was_caught_is_not_told_of_a_later_one() {
+    if in_child("ended::a_panic_that_was_caught_is_not_told_of_a_later_one").is_some() {
+        return;
+    }
+    tasktrace::panic_hook();
+    current_thread().block_on(async {
+        let catches = tasktrace::spawn(async {
+            let caught = AssertUnwindSafe(fails(1)).catch_unwind().await;
+            assert!(caught.is_err());
+            tokio::task::yield_now().await;
+            resume_unwind(Box::new("another"));
+        });
+        assert!(catches.await.is_err());
+        let outer = tasktrace::spawn(async {
+            let inner = tasktrace::traced(fails(2)).0;
+            let caught = AssertUnwindSafe(inner).catch_unwind().await;
+            assert!(caught.is_err());
+        });
+        outer.await.expect("it has caught the panic");
+        let other = tasktrace::spawn(async {
+            tokio::task::yield_now().await;
+            resume_unwind(Box::new("another"));
+        });
+        assert!(other.await.is_err());
+        let panics = tasktrace::spawn(async {
+            let inner = tasktrace::traced(fails(3)).0;
+            inner.await;
+        });
+        assert!(panics.await.is_err());
+    });
+    let dump = tasktrace::snapshot();
+    let mut told = dump.ended().to_vec();
+    told.sort_by_key(|task| task.id());
+    let told: Vec<_> = told.iter().map(|task| task.panic_message()).collect();
+    let message = |key: u32| format!("key {key}\nis not here");
+    let (two, three) = (message(2), message(3));
+    let expected = [
+        None,
+        // The task that the next one has polled within itself.
+        Some(two.as_str()),
+        None,
+        // Both have the same panic.
+        Some(three.as_str()),
+        Some(three.as_str()),
+    ];
+    assert_eq!(told, expected);
+}
+
+/// The hooks of the program are below the panic, on the same stack.
+#[test]
+fn the_stack_of_a_panic_ends_where_the_program_panics() {
+    if let Some(output) = in_child("ended::the_stack_of_a_panic_ends_where_the_program_panics") {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let (_, stack) = text.split_once("in task ").expect("it is told");
+        let (stack, _) = stack.split_once("complained").unwrap_or((stack, ""));
+        assert!(stack.contains("╼ harmless::ended::fails at "), "{text}");
+        assert!(!stack.contains("complain"), "{text}");
+        assert_eq!(stack.matches('╼').count(), 1, "{text}");
+        return;
+    }
+    fn complain(before: &dyn Fn(&PanicHookInfo<'_>), info: &PanicHookInfo<'_>) {
+        before(info);
+        eprintln!("complained");
+    }
+    tasktrace::panic_hook();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| complain(&before, info)));
+    current_thread().block_on(async {
+        assert!(tasktrace::spawn(fails(1)).await.is_err());
+    });
+}
+
+/// All at once, on several threads.
+#[test]
+fn panics_on_several_threads_are_all_kept() {
+    if in_child("ended::panics_on_several_threads_are_all_kept").is_some() {
+        return;
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    for round in 0..200 {
+        let ids: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let (task, handle) = tasktrace::traced(async { panic!() });
+                        let run = || futures::executor::block_on(task);
+                        assert!(std::panic::catch_unwind(AssertUnwindSafe(run)).is_err());
+                        handle.id()
+                    })
+                })
+                .collect();
+            let ids = threads.into_iter().map(|thread| thread.join().unwrap());
+            ids.collect()
+        });
+        let dump = tasktrace::snapshot();
+        let is_kept = |id| dump.ended().iter().any(|task| task.id() == id);
+        assert!(ids.into_iter().all(is_kept), "round {round}: {dump}");
+    }
 }
 
 /// Without a hook it is known that, but not why. And many take no more room than a few.

@@ -46,6 +46,8 @@ struct Now<'a> {
     /// The last function of this crate.
     ours: Option<&'a Symbol>,
     caller: Caller,
+    /// The program has panicked: what follows are panic hooks.
+    has_panicked: bool,
     /// Whether the last frame is that of the caller, but for what polls on its behalf.
     is_direct: bool,
 }
@@ -113,8 +115,18 @@ const BEGIN: Now<'_> = Now {
     called: 0,
     ours: None,
     caller: Caller::Poll,
+    has_panicked: false,
     is_direct: true,
 };
+
+/// Returns `true` for the functions of the standard library that call the panic hook.
+fn begins_panic(symbol: &Symbol) -> bool {
+    let function = &*symbol.function;
+    symbol.class == Class::Std
+        && (function.starts_with("core::panicking::")
+            || function.starts_with("std::panicking::begin_panic")
+            || function.ends_with("rust_begin_unwind"))
+}
 
 impl<'a> Path<'a> {
     pub(super) fn new(paths: &'a Paths, is_sampled: bool, task: u64) -> Self {
@@ -251,6 +263,11 @@ impl<'a> Path<'a> {
             if symbol.is_foreign() {
                 return;
             }
+        }
+        // A thread that was interrupted in a hook may be blocked there.
+        self.now.has_panicked |= !self.is_sampled && begins_panic(symbol);
+        if self.now.has_panicked {
+            return;
         }
         match symbol.class {
             Class::User => self.now.is_direct = self.push_user(symbol) == Pushed::Frame,
