@@ -1,7 +1,7 @@
 //! What the attributes do not accept, said where it is written.
 
 use quote::ToTokens;
-use syn::{Attribute, Error, Meta, Result};
+use syn::{Attribute, Error, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Result};
 
 use crate::args::{EntryArgs, TracedArgs};
 use crate::item::{Function, NotAFunction};
@@ -158,8 +158,49 @@ pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
     path.last().is_some_and(|last| last.ident == name)
 }
 
-/// Whether it has a `#[should_panic]` that does not say what is expected.
-pub(crate) fn passes_by_any_panic(function: &Function) -> bool {
+/// Whether this is an attribute that makes the function a test only where no other attribute has.
+fn goes_along(attr: &Attribute) -> bool {
+    const CRATES: [&str; 2] = ["googletest", "test_log"];
+    let first = attr.path().segments.first();
+    let is_known = first.is_some_and(|first| CRATES.iter().any(|name| first.ident == name));
+    // Its argument would be another such attribute.
+    is_known && matches!(attr.meta, Meta::Path(_))
+}
+
+/// Whether this is the attribute of the standard library by its full path, as other attributes add it.
+fn is_added(attr: &Attribute) -> bool {
+    attr.path()
+        .segments
+        .iter()
+        .any(|segment| segment.ident == "prelude")
+}
+
+/// The panic by which a test passes.
+pub(crate) enum ShouldPanic {
+    /// `#[should_panic]`
+    Any,
+    /// `#[should_panic = "…"]` or `#[should_panic(expected = "…")]`
+    Expected(LitStr),
+}
+
+/// The panic by which the test passes, if it has a `#[should_panic]`.
+pub(crate) fn should_panic(function: &Function) -> Option<ShouldPanic> {
     let mut attrs = function.attrs.iter();
-    attrs.any(|attr| matches!(&attr.meta, Meta::Path(path) if path.is_ident("should_panic")))
+    let attr = attrs.find(|attr| attr.path().is_ident("should_panic"))?;
+    let text = |value: &Expr| match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(ShouldPanic::Expected(text.clone())),
+        _ => None,
+    };
+    // The compiler says what is wrong with another form.
+    match &attr.meta {
+        Meta::Path(_) => Some(ShouldPanic::Any),
+        Meta::NameValue(meta) => text(&meta.value),
+        Meta::List(list) => {
+            let meta: MetaNameValue = list.parse_args().ok()?;
+            text(&meta.value).filter(|_| meta.path.is_ident("expected"))
+        }
+    }
 }

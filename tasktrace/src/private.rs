@@ -113,7 +113,7 @@ pub fn is_function(name: &str) -> bool {
 
 /// A `test` function: how long it may take, that it runs, and its body.
 pub use crate::watch::test::{
-    Current as CurrentTest, Limit, Running as RunningTest, TestBody, body as test,
+    Current as CurrentTest, Limit, Outcome, Running as RunningTest, TestBody, body as test,
 };
 
 /// Panics with what a test is told, at the place of the call.

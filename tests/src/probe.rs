@@ -87,7 +87,7 @@ pub mod __private {
     use super::{ENTERED, Entered, FAILURE, Kind, LABELS, LIMITS, RUNNING, function, step};
 
     pub use std::format;
-    pub use tasktrace::__private::{Limit, around_test, fail};
+    pub use tasktrace::__private::{Limit, Outcome, around_test, fail};
 
     #[derive(Debug)]
     pub struct FrameMeta {
@@ -177,6 +177,12 @@ pub mod __private {
             step("to panic".to_owned());
             Self::new(meta, limit)
         }
+
+        #[must_use]
+        pub fn expecting(meta: &'static FrameMeta, limit: Limit, message: &str) -> Self {
+            step(format!("to panic: {message}"));
+            Self::new(meta, limit)
+        }
     }
 
     impl Drop for RunningTest {
@@ -201,6 +207,7 @@ pub mod __private {
         test: CurrentTest,
         panic: fn(String) -> !,
         future: F,
+        _failure: fn(&F::Output) -> Option<String>,
     ) -> F {
         assert_eq!(test.0, Some(function((meta.path)())));
         if let Some(message) = FAILURE.take() {

@@ -127,9 +127,10 @@ mod running {
     fn ends_in_a_panic() {
         assert!(catch_unwind(panics).is_err());
         let begin = "begin panics Nanos(5000000000)";
-        assert_eq!(probe::steps(), [begin, "end panics"]);
+        let expects = "to panic: on purpose";
+        assert_eq!(probe::steps(), [expects, begin, "end panics"]);
         assert!(catch_unwind(panics_on_another_executor).is_err());
-        assert_eq!(probe::steps().len(), 2);
+        assert_eq!(probe::steps().len(), 3);
     }
 }
 
@@ -290,8 +291,8 @@ mod failures {
         let expected = |line: u32| ("hangs".to_owned(), format!("{}:{line}:11", file!()));
         assert_eq!(panic_of(on_tokio), expected(ON_TOKIO));
         assert_eq!(panic_of(on_another_executor), expected(ON_ANOTHER_EXECUTOR));
-        // Ended all the same.
-        assert_eq!(probe::steps().len(), 4);
+        // Ended all the same. One of them says what it expects.
+        assert_eq!(probe::steps().len(), 5);
         assert_eq!(probe::names(), []);
     }
 }

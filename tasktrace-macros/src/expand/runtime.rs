@@ -8,7 +8,7 @@ use syn::{LitStr, Path, ReturnType, Signature, Type};
 
 use crate::args::{Label, Timeout, TracedArgs, WaitLimit};
 use crate::item::Function;
-use crate::validate;
+use crate::validate::{self, ShouldPanic};
 
 /// The private items of the runtime crate, and the function they are named for.
 pub(super) struct Runtime {
@@ -191,12 +191,21 @@ impl Runtime {
     ///     current,
     ///     |message| { (::tasktrace::__private::fail)(message) },
     ///     future,
+    ///     |output| { ::tasktrace::__private::Outcome(output).failure() },
     /// )
     /// ```
     ///
     /// `fail` panics where it is called, which is to be at the `fn` keyword: the call lies there,
     /// with all that delimits it. The macro `panic!` would have the lints on it that look for one.
-    pub(super) fn test(&self, current: &TokenStream, future: &TokenStream) -> TokenStream {
+    ///
+    /// The last argument tells a failure by the type of the output, so it is left out where the signature does not
+    /// name one: `|_| None`.
+    pub(super) fn test(
+        &self,
+        current: &TokenStream,
+        future: &TokenStream,
+        sig: &Signature,
+    ) -> TokenStream {
         let Self {
             private,
             own,
@@ -210,8 +219,12 @@ impl Runtime {
         };
         let fail = parentheses(quote_spanned!(*own=> #private::fail));
         let message = parentheses(quote_spanned!(*own=> message));
+        let failure = match output(sig) {
+            Some(_) => quote_spanned!(*own=> |output| { #private::Outcome(output).failure() }),
+            None => quote_spanned!(*own=> |_| ::core::option::Option::None),
+        };
         quote_spanned! {*own=>
-            #private::test(#meta, #current, |message| { #fail #message }, #future)
+            #private::test(#meta, #current, |message| { #fail #message }, #future, #failure)
         }
     }
 
@@ -230,18 +243,23 @@ impl Runtime {
     /// );
     /// ```
     ///
-    /// Of a test that passes if it panics, whatever the message, it says so (`panicking`): it cannot be
-    /// made to fail by a panic.
+    /// Of a test that passes if it panics, it says so (`panicking`, or `expecting` with the message): it may not
+    /// be possible to make it fail by a panic.
     pub(super) fn running_test(
         &self,
         timeout: Option<&Timeout>,
         function: &Function,
     ) -> TokenStream {
         let Self { private, own, .. } = self;
-        let new = match validate::passes_by_any_panic(function) {
-            true => quote_spanned!(*own=> panicking),
-            false => quote_spanned!(*own=> new),
+        let (new, message) = match validate::should_panic(function) {
+            None => (quote_spanned!(*own=> new), None),
+            Some(ShouldPanic::Any) => (quote_spanned!(*own=> panicking), None),
+            Some(ShouldPanic::Expected(text)) => {
+                let text = LitStr::new(&text.value(), *own);
+                (quote_spanned!(*own=> expecting), Some(text))
+            }
         };
+        let message = message.into_iter();
         let meta = self.meta(None, None);
         let limit = match timeout.map(|timeout| timeout.nanos) {
             None => quote_spanned!(*own=> Default),
@@ -252,7 +270,7 @@ impl Runtime {
             }
         };
         quote_spanned! {*own=>
-            let _running = #private::RunningTest::#new(#meta, #private::Limit::#limit);
+            let _running = #private::RunningTest::#new(#meta, #private::Limit::#limit #(, #message)*);
         }
     }
 
@@ -324,19 +342,28 @@ impl Runtime {
     /// `exit` is what leaves the block: `return`, or a `break`.
     pub(super) fn hint(&self, sig: &Signature, exit: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
-        let (mut output, span) = match &sig.output {
+        let (output, span) = match &sig.output {
             ReturnType::Default => (syn::parse_quote!(()), sig.ident.span()),
-            ReturnType::Type(_, ty) => (Type::clone(ty), ty.span()),
+            ReturnType::Type(_, ty) => match output(sig) {
+                Some(output) => (output, ty.span()),
+                None => return TokenStream::new(),
+            },
         };
-        Unnamed.visit_type_mut(&mut output);
-        if matches!(output, Type::Infer(_) | Type::Never(_)) {
-            return TokenStream::new();
-        }
         let returned = quote_spanned!(*own=> let output: #output = #private::output(); output);
         let mut returned = Group::new(Delimiter::Brace, returned);
         returned.set_span(span);
         quote_spanned!(*own=> if false { #exit #returned; })
     }
+}
+
+/// The type that the signature gives the output, if it names one other than `()`, as far as it can be named in a body.
+fn output(sig: &Signature) -> Option<Type> {
+    let ReturnType::Type(_, ty) = &sig.output else {
+        return None;
+    };
+    let mut output = Type::clone(ty);
+    Unnamed.visit_type_mut(&mut output);
+    (!matches!(output, Type::Infer(_) | Type::Never(_))).then_some(output)
 }
 
 /// Leaves to inference what cannot be named in a body: `impl Trait`, and macros, which may expand

@@ -22,6 +22,7 @@ use crate::item::Function;
 ///             HINT
 ///             { … }
 ///         },
+///         |output| { ::tasktrace::__private::Outcome(output).failure() },
 ///     )
 ///     .await
 /// }
@@ -63,12 +64,12 @@ pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
         Executor::Tokio(tokio) => {
             let attribute = tokio_attribute(&quote!(test), tokio);
             let around = runtime.around_test(&running);
-            function.body.tokens = runtime.polled(&runtime.test(&current, &future));
+            function.body.tokens = runtime.polled(&runtime.test(&current, &future, &function.sig));
             quote!(#attribute #around #function)
         }
         Executor::BlockOn(path) => {
             let test = quote_spanned!(own=> test);
-            let task = runtime.polled(&runtime.test(&test, &future));
+            let task = runtime.polled(&runtime.test(&test, &future, &function.sig));
             function.sig.asyncness = None;
             function.body.tokens = blocking(&runtime, &task, &TokenStream::new(), &path);
             let before = quote_spanned!(own=> #running let #test = #current;);

@@ -1,10 +1,10 @@
 //! Prints the async stack of a panic.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::{self, Location};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, LocalKey};
 
 use crate::escape::Escaped;
 use crate::origin::Title;
@@ -14,9 +14,9 @@ use crate::task::set_panic;
 use crate::trace::Trace;
 
 thread_local! {
-    /// The last panic of this thread, in a process with tests.
-    static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// `true` while another hook of this crate already prints the stack of a panic of this thread.
+    /// `true` while a hook of this crate runs on this thread, which prints the stack. A program can have several.
+    static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
+    /// `true` while a panic of this thread needs no stack, because its message has one.
     static IS_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -92,26 +92,27 @@ static IN_TESTS: AtomicBool = AtomicBool::new(false);
 
 /// Calls a function whose panics are not printed with a stack, because their message has one.
 pub(crate) fn without_stack<R>(run: impl FnOnce() -> R) -> R {
-    let _told = Told::new();
+    let _told = Set::new(&IS_TOLD);
     run()
 }
 
-/// Suppresses the stack of panics of this thread while it is alive.
-struct Told {
+/// A flag of this thread, which is set while this is alive.
+struct Set {
+    flag: &'static LocalKey<Cell<bool>>,
     before: bool,
 }
 
-impl Told {
-    fn new() -> Self {
+impl Set {
+    fn new(flag: &'static LocalKey<Cell<bool>>) -> Self {
         // Without thread-locals, at the end of a thread, there is no task.
-        let before = IS_TOLD.try_with(|told| told.replace(true)).unwrap_or(true);
-        Self { before }
+        let before = flag.try_with(|flag| flag.replace(true)).unwrap_or(true);
+        Self { flag, before }
     }
 }
 
-impl Drop for Told {
+impl Drop for Set {
     fn drop(&mut self) {
-        let _ = IS_TOLD.try_with(|told| told.set(self.before));
+        let _ = self.flag.try_with(|flag| flag.set(self.before));
     }
 }
 
@@ -119,19 +120,26 @@ impl Drop for Told {
 fn install() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let told = Told::new();
+        let in_hook = Set::new(&IS_IN_HOOK);
         let message = message(info);
         if crate::task::current().is_some() {
             set_panic(message, info.location());
         }
         before(info);
+        if in_hook.before {
+            return;
+        }
         let in_tests = IN_TESTS.load(Ordering::Relaxed);
-        let text = if told.before { None } else { stack() };
+        let text = match IS_TOLD.try_with(Cell::get) {
+            Ok(true) => None,
+            _ => stack(),
+        };
         if let Some(text) = &text {
-            if in_tests {
+            if in_tests && super::test::is_captured() {
                 // `eprint!` goes to the captured output of the test, like the message.
                 eprint!("{text}");
             } else {
+                // `eprint!` would panic if nobody reads what it writes.
                 os::stderr::write(text);
             }
         }
@@ -160,22 +168,13 @@ fn stack() -> Option<String> {
     Some(format!("{text}:\n{trace}\n"))
 }
 
-/// Takes the text of the last panic of this thread.
-pub(crate) fn take_kept() -> Option<String> {
-    let kept = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take());
-    kept.ok().flatten()
-}
-
 /// Keeps the text of a panic, in case a test has to print it again.
 fn keep(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
     let place = place.map_or_else(String::new, |place| format!(" at {place}"));
-    let message = message.unwrap_or("Box<dyn Any>");
-    let mut text = format!("thread '{}' panicked{place}:\n{message}\n", Escaped(name));
-    // The outermost of our hooks is the last to keep it, and has the stack.
+    let said = message.unwrap_or("Box<dyn Any>");
+    let mut text = format!("thread '{}' panicked{place}:\n{said}\n", Escaped(name));
     text.push_str(stack.unwrap_or_default());
-    super::test::note_panic(name, &text);
-    let before = KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.replace(text));
-    drop(before);
+    super::test::note_panic(name, message, text);
 }

@@ -1,5 +1,7 @@
 //! How long a test may take, and how it fails.
 
+use std::process::Stdio;
+
 use crate::support::{process, run};
 
 #[test]
@@ -40,6 +42,18 @@ fn a_panic_tells_its_async_stack() {
     }
 }
 
+/// A hook that panics because of that would end the process.
+#[test]
+fn a_test_fails_as_usual_if_nobody_reads_its_output() {
+    let mut process = process(&["others::panics"]);
+    process.arg("--nocapture");
+    process.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = process.spawn().expect("it can be started");
+    drop(child.stderr.take());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(101), "{status}");
+}
+
 /// The test runner would have printed it at the end.
 #[test]
 fn a_process_that_ends_prints_the_output_of_tests_that_failed_before() {
@@ -55,6 +69,66 @@ fn a_process_that_ends_prints_the_output_of_tests_that_failed_before() {
     assert!(said.contains("panicked at tests/tests/hangs/"), "{text}");
     assert!(said.contains("on purpose"), "{text}");
     assert!(said.contains("└╼ hangs::others::fails at "), "{text}");
+}
+
+/// Returns what a process that ends prints of a test that ran before.
+fn said_before_the_end(test: &str) -> String {
+    let name = format!("others::{test}");
+    let mut both = process(&[&name, "hung::sleeping_test"]);
+    both.arg("--test-threads=2");
+    let output = run(both);
+    assert_eq!(output.status.code(), Some(101), "{}", output.text);
+    let end = output.text.split_once("The process ends in ");
+    let (_, said) = end.unwrap_or_else(|| panic!("{}", output.text));
+    said.to_owned()
+}
+
+#[test]
+fn a_process_that_ends_prints_the_failures_that_tests_returned() {
+    let said = said_before_the_end("returns_an_error");
+    assert!(said.contains("these tests have failed before:"), "{said}");
+    assert!(
+        said.contains("\nError: \"an error on purpose\"\n"),
+        "{said}"
+    );
+    let said = said_before_the_end("returns_an_exit_code");
+    assert!(
+        said.contains("---- hangs::others::returns_an_exit_code ----"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_process_that_ends_tells_tests_that_panicked_as_expected_from_others() {
+    let said = said_before_the_end("panics_as_expected");
+    assert!(!said.contains("failed before"), "{said}");
+    let said = said_before_the_end("panics_otherwise");
+    assert!(said.contains("these tests have failed before:"), "{said}");
+    assert!(
+        said.contains("\nnote: panic did not contain expected string: \"as expected\"\n"),
+        "{said}"
+    );
+    let said = said_before_the_end("does_not_panic");
+    assert!(
+        said.contains("\nnote: test did not panic as expected\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_process_that_ends_prints_all_panics_of_a_test() {
+    let said = said_before_the_end("panics_after_its_task");
+    let (task, test) = said
+        .split_once("a task has panicked")
+        .unwrap_or_else(|| panic!("{said}"));
+    assert!(task.contains("on purpose"), "{said}");
+    assert!(task.contains("└╼ hangs::others::fails at "), "{said}");
+    assert!(!test.contains("on purpose"), "{said}");
+    let said = said_before_the_end("passes_a_panic_on");
+    assert!(
+        said.contains("the test panicked without a message"),
+        "{said}"
+    );
 }
 
 /// Also that of a plain test, of which only the panic is seen.

@@ -1,5 +1,6 @@
 //! Tests that end, one way or the other.
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use tasktrace::traced;
@@ -51,5 +52,69 @@ async fn fails(number: u32) {
 async fn panics_elsewhere() {
     if is_wanted() {
         tokio::spawn(calls(2)).await.unwrap();
+    }
+}
+
+#[tasktrace::test]
+async fn returns_an_error() -> Result<(), String> {
+    yield_now().await;
+    match is_wanted() {
+        true => Err("an error on purpose".to_owned()),
+        false => Ok(()),
+    }
+}
+
+#[tasktrace::test]
+async fn returns_an_exit_code() -> ExitCode {
+    match is_wanted() {
+        true => ExitCode::from(3),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+#[tasktrace::test]
+#[should_panic(expected = "as expected")]
+async fn panics_as_expected() {
+    calls_to_panic("as expected").await;
+}
+
+#[tasktrace::test]
+#[should_panic = "as expected"]
+async fn panics_otherwise() {
+    let message = if is_wanted() {
+        "otherwise"
+    } else {
+        "as expected"
+    };
+    calls_to_panic(message).await;
+}
+
+#[tasktrace::test]
+#[should_panic]
+async fn does_not_panic() {
+    if !is_wanted() {
+        calls_to_panic("as it should").await;
+    }
+}
+
+#[traced]
+async fn calls_to_panic(message: &str) {
+    yield_now().await;
+    panic!("{message}");
+}
+
+/// The panic of the test only says that there was another.
+#[tasktrace::test(flavor = "multi_thread", worker_threads = 1)]
+async fn panics_after_its_task() {
+    if is_wanted() {
+        assert!(tokio::spawn(calls(3)).await.is_ok(), "a task has panicked");
+    }
+}
+
+/// No panic hook is called.
+#[tasktrace::test]
+async fn passes_a_panic_on() {
+    if is_wanted() {
+        std::panic::resume_unwind(Box::new("passed on"));
     }
 }

@@ -204,7 +204,7 @@ fn the_tasks_of_a_test_are_found_in_linear_time() {
         }
         let _running = RunningTest::new(&TEST, Limit::None);
         let fail = |report| panic!("{report}");
-        let body = tasktrace::__private::test(&TEST, CurrentTest::get(), fail, last);
+        let body = tasktrace::__private::test(&TEST, CurrentTest::get(), fail, last, |_| None);
         let mut body = Box::pin(body);
         let mut context = Context::from_waker(Waker::noop());
         assert!(body.as_mut().poll(&mut context).is_pending());

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::running::{Current, Test};
 use crate::host::Host;
 use crate::origin::{FrameMeta, Origin};
+use crate::sync::caught;
 use crate::task::{About, TracedTask};
 use crate::watch::panic;
 
@@ -17,11 +18,15 @@ pin_project! {
     /// The future that the body of a `test` function becomes: a task, which can be made to fail.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct TestBody<F> {
+    pub struct TestBody<F>
+    where
+        F: Future,
+    {
         #[pin]
         task: TracedTask<F>,
         membership: Membership,
         fail: fn(String) -> !,
+        failure: fn(&F::Output) -> Option<String>,
     }
 }
 
@@ -32,12 +37,14 @@ struct Membership {
     is_announced: bool,
 }
 
-/// The body of a test. `fail` panics with a message, at the place of the test.
+/// The body of a test. `fail` panics with a message, at the place of the test. `failure` returns a text if the output is
+/// a failure.
 pub fn body<F: Future>(
     meta: &'static FrameMeta,
     test: Current,
     fail: fn(String) -> !,
     future: F,
+    failure: fn(&F::Output) -> Option<String>,
 ) -> TestBody<F> {
     TestBody {
         task: TracedTask::new(About::of(Origin::Function(meta)), future),
@@ -46,6 +53,7 @@ pub fn body<F: Future>(
             is_announced: false,
         },
         fail,
+        failure,
     }
 }
 
@@ -70,7 +78,15 @@ impl<F: Future> Future for TestBody<F> {
                 panic::without_stack(|| (this.fail)(report));
             }
         }
-        this.task.poll(cx)
+        let poll = this.task.poll(cx);
+        if let (Some(test), Poll::Ready(output)) = (&this.membership.test.0, &poll)
+            && super::is_captured()
+            // It formats a value of the test's.
+            && let Some(Some(text)) = caught(|| (this.failure)(output))
+        {
+            test.note_failure(text);
+        }
+        poll
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::env;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 
 use crate::escape::Escaped;
 use crate::sync::StaticMutex as Mutex;
@@ -14,13 +14,13 @@ use crate::sync::StaticMutex as Mutex;
 const KEPT: usize = 64;
 
 /// Longer texts are cut.
-const LONGEST: usize = 1 << 16;
+pub(super) const LONGEST: usize = 1 << 16;
 
 static FAILED: Mutex<VecDeque<Failed>> = Mutex::new(VecDeque::new());
 
 struct Failed {
     test: String,
-    /// The text with which the panic was told.
+    /// The text with which its panics were told, or the error that it returned.
     text: String,
     kind: Kind,
 }
@@ -33,7 +33,7 @@ enum Kind {
     Plain,
 }
 
-/// Keeps the text with which the panic of a test of ours was told.
+/// Keeps what a test of ours said that has failed.
 pub(super) fn add(test: &str, text: String) {
     keep(test.to_owned(), text, Kind::Ours);
 }
@@ -70,7 +70,6 @@ fn keep(test: String, mut text: String, kind: Kind) {
         0 => std::mem::replace(&mut *failed, room),
         _ => room,
     };
-    // The hook may be called more than once for a panic.
     let is_same = |it: &Failed| (it.kind, kind) == (Kind::Plain, Kind::Plain) && it.test == test;
     let same = failed.iter().position(is_same);
     let before = same.and_then(|at| failed.remove(at));
@@ -115,11 +114,14 @@ pub(super) fn take() -> Option<String> {
     Some(text)
 }
 
-/// Returns `true` if the test runner keeps no output back.
-fn is_printed() -> bool {
-    let is_set = |value: &str| value != "0";
-    env::args_os().any(|argument| argument == "--nocapture" || argument == "--no-capture")
-        || env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| is_set(&value))
+/// Returns `true` if the test runner keeps no output back. It decides that once.
+pub(super) fn is_printed() -> bool {
+    static IS_PRINTED: OnceLock<bool> = OnceLock::new();
+    *IS_PRINTED.get_or_init(|| {
+        let is_set = |value: &str| value != "0";
+        env::args_os().any(|argument| argument == "--nocapture" || argument == "--no-capture")
+            || env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| is_set(&value))
+    })
 }
 
 #[cfg(test)]

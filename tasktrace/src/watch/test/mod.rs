@@ -4,6 +4,7 @@
 //! * [`body`]: the future of a test, through which it is made to fail.
 //! * [`limit`]: how long a test may take.
 //! * [`timer`]: a thread that waits for the first time that is over.
+//! * [`outcome`]: whether the value that a body returns is a failure.
 //! * [`failed`]: what tests said that have failed.
 //! * [`expired`]: what is done then; [`report`]: the file that is written.
 //! * [`tasks`]: which tasks are those of a test.
@@ -21,6 +22,7 @@ mod body;
 mod expired;
 mod failed;
 mod limit;
+mod outcome;
 mod report;
 mod running;
 mod tasks;
@@ -28,18 +30,31 @@ mod timer;
 
 pub use body::{TestBody, body};
 pub use limit::Limit;
+pub use outcome::Outcome;
 pub use running::{Current, Running};
 
 use std::time::Duration;
 
 use crate::dump::{Hang, Why};
 
-/// Keeps the text of a panic in a thread of this name, if the thread may be that of a test that is not ours. Of ours
-/// the end is seen.
-pub(crate) fn note_panic(thread: &str, text: &str) {
-    if Current::get().0.is_none() {
-        failed::add_plain(thread, text.to_owned());
+use running::Whose;
+
+/// Keeps the text of a panic, in case the process ends before the test runner prints it: for the test of ours that runs
+/// on this thread or has a task that this thread polls, or for a test that is not ours, if the name of the thread may be
+/// that of one.
+pub(crate) fn note_panic(thread: &str, message: Option<&str>, text: String) {
+    match Current::get().0 {
+        Some(test) => test.note_panic(message, text, Whose::Own),
+        None => match running::of_runtime() {
+            Some(test) => test.note_panic(message, text, Whose::Task),
+            None => failed::add_plain(thread, text),
+        },
     }
+}
+
+/// Returns `true` if the test runner keeps the output of tests back until they have ended.
+pub(crate) fn is_captured() -> bool {
+    !failed::is_printed()
 }
 
 /// What the tests that are running are doing, if any are: for a process that is about to be ended.

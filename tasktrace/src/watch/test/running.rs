@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::limit::Limit;
 use super::timer;
-use crate::host::Runtime;
+use crate::host::{Host, Runtime};
 use crate::origin::{FrameMeta, Origin};
 use crate::os;
 use crate::sync::{
@@ -21,8 +22,7 @@ use crate::task::{Token, TraceHandle};
 pub(crate) struct Test {
     number: u64,
     pub(super) origin: Origin,
-    /// What is to fail if it panics: then a panic would make the test pass.
-    pub(super) should_panic: bool,
+    pub(super) expects: Expects,
     /// What the system calls the thread that its function was called on. 0 if that is not known.
     pub(super) thread_id: u64,
     /// What tasks that it polls have noted of it. 0 if that is not known.
@@ -47,7 +47,33 @@ pub(super) struct State {
     pub(super) fail: Option<fn(String) -> !>,
     /// What the test is to fail with. Taken when it does.
     report: Option<String>,
+    /// The texts of its panics, and of the error that it returned.
+    said: String,
+    /// Its body has returned a failure.
+    has_failed: bool,
+    /// Its last panic has the message that is expected.
+    is_expected: bool,
     is_over: bool,
+}
+
+/// How a test ends that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    /// Its function returns.
+    Return,
+    /// It panics: `#[should_panic]`.
+    AnyPanic,
+    /// It panics with a message that contains this text: `#[should_panic(expected = "…")]`.
+    Panic(&'static str),
+}
+
+/// Where a panic of a test is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// On its thread.
+    Own,
+    /// In a task that another thread polls.
+    Task,
 }
 
 /// The tests that are running, by their numbers.
@@ -65,6 +91,13 @@ pub(super) fn all() -> Vec<Arc<Test>> {
     tests
 }
 
+/// The test whose body is polled by the runtime that this thread is in.
+pub(super) fn of_runtime() -> Option<Arc<Test>> {
+    let runtime = Host::current()?.runtime();
+    let mut tests = all().into_iter();
+    tests.find(|test| test.state().runtime == Some(runtime))
+}
+
 /// A test, from when its function is called to when that returns: with the time that it takes to make
 /// its runtime, and to shut that down.
 #[must_use = "the test is over when this is dropped"]
@@ -76,22 +109,27 @@ pub struct Running {
 impl Running {
     /// A test begins on this thread.
     pub fn new(meta: &'static FrameMeta, limit: Limit) -> Self {
-        Self::begin(meta, limit, false)
+        Self::begin(meta, limit, Expects::Return)
     }
 
     /// A test begins on this thread that is to panic.
     pub fn panicking(meta: &'static FrameMeta, limit: Limit) -> Self {
-        Self::begin(meta, limit, true)
+        Self::begin(meta, limit, Expects::AnyPanic)
     }
 
-    fn begin(meta: &'static FrameMeta, limit: Limit, should_panic: bool) -> Self {
+    /// A test begins on this thread that is to panic with a message that contains this text.
+    pub fn expecting(meta: &'static FrameMeta, limit: Limit, message: &'static str) -> Self {
+        Self::begin(meta, limit, Expects::Panic(message))
+    }
+
+    fn begin(meta: &'static FrameMeta, limit: Limit, expects: Expects) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         crate::watch::panic::in_tests();
         crate::watch::signal::in_tests();
         let test = Arc::new(Test {
             number: LAST.fetch_add(1, Ordering::Relaxed),
             origin: Origin::Function(meta),
-            should_panic,
+            expects,
             thread_id: os::thread::id().unwrap_or(0),
             token: Token::current().map_or(0, |token| token.0),
             begun: Instant::now(),
@@ -119,16 +157,19 @@ impl Drop for Running {
         let _ = CURRENT.try_with(|current| current.replace(around));
         drop(TESTS.remove(&self.test.number));
         let was_in_time = timer::remove(&self.test);
-        let late = match was_in_time || thread::panicking() || self.test.should_panic {
-            true => None,
-            false => self.test.report_if_late(),
+        let may_fail = !thread::panicking() && self.test.expects != Expects::AnyPanic;
+        let late = match !was_in_time && may_fail {
+            true => self.test.report_if_late(),
+            false => None,
         };
-        if thread::panicking() {
-            if self.test.should_panic {
+        match self.test.failure() {
+            _ if late.is_some() => {}
+            Some(text) => super::failed::add(self.test.name(), text),
+            // It passes, by a panic that may be the report. A test that names its message may expect the report.
+            None if self.test.expects == Expects::AnyPanic => {
                 super::expired::end_if_hung(&self.test);
-            } else if let Some(text) = crate::watch::panic::take_kept() {
-                super::failed::add(self.test.name(), text);
             }
+            None => {}
         }
         let fail = self.test.change(|state| {
             state.is_over = true;
@@ -212,6 +253,66 @@ impl Test {
             return None;
         }
         self.change(|state| state.report.take())
+    }
+
+    /// Keeps the text of a panic of the test.
+    pub(super) fn note_panic(&self, message: Option<&str>, text: String, whose: Whose) {
+        if let Expects::Panic(expected) = self.expects {
+            let has = message.is_some_and(|message| message.contains(expected));
+            self.change(|state| {
+                // The panic of a task is that of the test if it is passed on, which the hook does not see.
+                state.is_expected = has || state.is_expected && whose == Whose::Task;
+            });
+        }
+        self.keep(text);
+    }
+
+    /// Keeps the text of the failure that the body has returned.
+    pub(super) fn note_failure(&self, text: String) {
+        self.change(|state| state.has_failed = true);
+        self.keep(text);
+    }
+
+    /// Adds to what the test has said. The last is what is wanted, if that is too long.
+    fn keep(&self, mut text: String) {
+        while !text.is_empty() {
+            let mut said = self.change(|state| mem::take(&mut state.said));
+            if said.len() + text.len() > super::failed::LONGEST {
+                said = "…\n".to_owned();
+            }
+            if !said.is_empty() {
+                said.push('\n');
+            }
+            said.push_str(&text);
+            // Another thread may have said something meanwhile.
+            text = self.change(|state| mem::replace(&mut state.said, said));
+        }
+    }
+
+    /// Returns what is to be printed of the test if it has failed. Called on its thread, when its function is left.
+    fn failure(&self) -> Option<String> {
+        let (mut said, has_failed, is_expected) = self.change(|state| {
+            let said = mem::take(&mut state.said);
+            (said, state.has_failed, state.is_expected)
+        });
+        let has_panicked = thread::panicking();
+        let why = match self.expects {
+            Expects::Return if has_panicked => match said.as_str() {
+                // The hook is not called for `resume_unwind`.
+                "" => "the test panicked without a message\n".to_owned(),
+                _ => String::new(),
+            },
+            Expects::Return if has_failed => String::new(),
+            Expects::AnyPanic | Expects::Panic(_) if !has_panicked => {
+                "note: test did not panic as expected\n".to_owned()
+            }
+            Expects::Panic(expected) if !is_expected => {
+                format!("note: panic did not contain expected string: {expected:?}\n")
+            }
+            _ => return None,
+        };
+        said.push_str(&why);
+        Some(said)
     }
 
     /// What a test is to fail with that ends without a panic, if it took longer than its limit: the thread that looks at
