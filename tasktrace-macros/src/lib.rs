@@ -256,7 +256,8 @@ use crate::validate::Macro;
 /// Below an attribute that has turned the `async fn` into a plain function, `#[traced]` looks for the async block that
 /// the function passes to `block_on`, `run` or the like, or for the only `async fn` in it. If there is none, it is a
 /// compile error, and `#[traced]` must go above that attribute. It must also go above an attribute that copies other
-/// attributes to the code that it generates, such as `#[mockall::automock]`.
+/// attributes to the code that it generates, such as `#[mockall::automock]`, and as `#[rstest]` does, where a label names
+/// an argument.
 ///
 /// # Effect on the function
 ///

@@ -21,13 +21,16 @@ impl Macro {
         Error::new_spanned(at, self.says(complaint))
     }
 
-    fn says(self, complaint: &str) -> String {
-        let name = match self {
+    fn name(self) -> &'static str {
+        match self {
             Self::Traced => "traced",
             Self::Main => "tasktrace::main",
             Self::Test => "tasktrace::test",
-        };
-        format!("`#[{name}]` {complaint}")
+        }
+    }
+
+    fn says(self, complaint: &str) -> String {
+        format!("`#[{}]` {complaint}", self.name())
     }
 }
 
@@ -123,6 +126,14 @@ pub(crate) fn entry(attribute: Macro, function: &Function) -> Result<()> {
         ));
     }
     match function.attrs.iter().find(|attr| runs_too(attribute, attr)) {
+        Some(second) if is_added(second) => Err(attribute.error(
+            second,
+            &format!(
+                "runs this function, and so does the attribute above it: keep one of them, or put `#[{}]` above \
+                 that attribute",
+                attribute.name()
+            ),
+        )),
         Some(second) => Err(attribute.error(
             second,
             "runs this function, and so does this attribute: keep one of them",
@@ -155,7 +166,7 @@ pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
         Macro::Test => "test",
     };
     let path = &other.path().segments;
-    path.last().is_some_and(|last| last.ident == name)
+    path.last().is_some_and(|last| last.ident == name) && !goes_along(other)
 }
 
 /// Whether this is an attribute that makes the function a test only where no other attribute has.

@@ -112,4 +112,33 @@ mod tests {
             expected(quote!(#[::tokio::main(crate = "a b")])),
         );
     }
+
+    /// `#[test_log::test]` makes a function a test only if no other attribute has.
+    #[test]
+    fn tests_beside_attributes_of_other_tests() {
+        let expansion = |attribute: TokenStream| {
+            let item = quote!(#attribute async fn f() {});
+            entry(Macro::Test, quote!(), item).to_string()
+        };
+        for attribute in [quote!(#[test_log::test]), quote!(#[googletest::test])] {
+            let text = expansion(attribute.clone());
+            assert!(!text.contains("compile_error"), "{text}");
+            assert!(text.contains(&attribute.to_string()), "{text}");
+        }
+        for attribute in [
+            quote!(#[test_log::test(tokio::test)]),
+            quote!(#[other::test]),
+        ] {
+            let text = expansion(attribute);
+            assert!(
+                text.contains("and so does this attribute: keep one of them"),
+                "{text}"
+            );
+        }
+        let text = expansion(quote!(#[::core::prelude::v1::test]));
+        assert!(
+            text.contains("put `#[tasktrace::test]` above that attribute"),
+            "{text}"
+        );
+    }
 }
