@@ -8,7 +8,7 @@ use crate::diagnosis::{Blocked, Cause, Point, Rank, Sure, Waiting, of_hang};
 use crate::dump::{Dump, Hang, Stage};
 use crate::origin::Title;
 use crate::symbol::Paths;
-use crate::trace::{Frame, Wait};
+use crate::trace::{Frame, PANIC_HOOK, Wait};
 
 /// So many waits are told.
 const FEW: usize = 3;
@@ -182,11 +182,17 @@ fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
         return format!("{who} by {} for {time} ({thread})", blocked.task.name());
     };
     let function = subject(point);
+    let thread_of = match running.thread_id() == hang.thread {
+        true => "the test's thread",
+        false => "worker",
+    };
+    if point.resource() == Some(PANIC_HOOK) {
+        return format!(
+            "{thread_of} is in {PANIC_HOOK}, called by {function}, for {time} ({thread})"
+        );
+    }
     if running.computes() == Some(true) {
-        let who = match running.thread_id() == hang.thread {
-            true => "the test's thread",
-            false => "worker",
-        };
+        let who = thread_of;
         return format!(
             "{who} computes without yielding in {function}: it has been running for {time} without \
              an `.await` that waits ({thread})"

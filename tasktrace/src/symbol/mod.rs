@@ -230,6 +230,15 @@ impl Symbol {
             && !self.file.as_deref().is_some_and(in_rust)
     }
 
+    /// Returns `true` for the functions of the standard library that call the panic hook.
+    pub(crate) fn begins_panic(&self) -> bool {
+        let function = &*self.function;
+        self.class == Class::Std
+            && (function.starts_with("core::panicking::")
+                || function.starts_with("std::panicking::begin_panic")
+                || function.ends_with("rust_begin_unwind"))
+    }
+
     fn new(raw: &Raw, failure: &mut Option<io::Error>) -> Self {
         let (name, file, line) = (&*raw.name, raw.file.as_deref(), raw.line);
         let mut split = split_name(name);

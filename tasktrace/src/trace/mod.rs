@@ -41,7 +41,7 @@ use crate::sync::is_unwanted;
 pub(crate) use notes::{Missing, Notes};
 use pattern::{Detail, Key, Words};
 pub(crate) use pattern::{Own, Pattern};
-pub(crate) use resource::public_name;
+pub(crate) use resource::{PANIC_HOOK, public_name};
 
 /// Shows where a task waits, as a tree of functions.
 ///

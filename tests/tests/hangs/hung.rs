@@ -592,3 +592,25 @@ async fn open_tracker() {
         tracker.wait().await;
     }
 }
+
+/// As a hook that reads debug information for long.
+#[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 1)]
+async fn stays_in_the_panic_hook() {
+    if is_wanted() {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().name() == Some("tokio-rt-worker") {
+                std::thread::sleep(HOUR);
+            }
+            before(info);
+        }));
+        let falls = tasktrace::spawn(falls());
+        assert!(falls.await.is_ok(), "it has panicked");
+    }
+}
+
+#[traced]
+async fn falls() {
+    yield_now().await;
+    panic!("on purpose");
+}

@@ -158,6 +158,16 @@ mod blocked {
     }
 
     #[test]
+    fn stays_in_the_panic_hook() {
+        let says = ["worker is in the panic hook, called by hangs::hung::falls at "];
+        check(
+            "stays_in_the_panic_hook",
+            &says,
+            &["its function does not return"],
+        );
+    }
+
+    #[test]
     fn no_shutdown() {
         let says = [
             "its body has ended, but its runtime does not shut down: worker blocked in \

@@ -34,6 +34,9 @@ const STD: &[(&str, &str)] = &[
     ("std::thread::functions", "std::thread"),
 ];
 
+/// The name of the panic hook, for a thread that is in it.
+pub(crate) const PANIC_HOOK: &str = "the panic hook";
+
 /// What is in one of those, and does not block.
 const NOT_BLOCKING: &[&str] = &[
     "std::thread::current",
@@ -93,6 +96,7 @@ pub(in crate::trace) fn find(
 /// What users call a function that blocks. `inner` are the functions that it has called.
 fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
     match symbol.class {
+        Class::Std if symbol.begins_panic() => Some(PANIC_HOOK.to_owned()),
         Class::Std => of_std(&symbol.function),
         // What is polled does not block, or should not.
         Class::Runtime if symbol.closures == 0 && !is_poll(&symbol.function) => {

@@ -25,6 +25,7 @@ pub(super) use library::{Called, Found, called, find as find_library};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+pub(crate) use blocking::PANIC_HOOK;
 pub(super) use blocking::find as find_blocking;
 use function::Function;
 pub(crate) use name::public as public_name;

@@ -119,15 +119,6 @@ const BEGIN: Now<'_> = Now {
     is_direct: true,
 };
 
-/// Returns `true` for the functions of the standard library that call the panic hook.
-fn begins_panic(symbol: &Symbol) -> bool {
-    let function = &*symbol.function;
-    symbol.class == Class::Std
-        && (function.starts_with("core::panicking::")
-            || function.starts_with("std::panicking::begin_panic")
-            || function.ends_with("rust_begin_unwind"))
-}
-
 impl<'a> Path<'a> {
     pub(super) fn new(paths: &'a Paths, is_sampled: bool, task: u64) -> Self {
         Self {
@@ -264,8 +255,7 @@ impl<'a> Path<'a> {
                 return;
             }
         }
-        // A thread that was interrupted in a hook may be blocked there.
-        self.now.has_panicked |= !self.is_sampled && begins_panic(symbol);
+        self.now.has_panicked |= symbol.begins_panic();
         if self.now.has_panicked {
             return;
         }
