@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::host::Job;
 use crate::task::{Ended, TaskId};
 
 /// A task that panicked, or was dropped before it ended: see [`Dump::ended`](crate::Dump::ended).
@@ -87,6 +88,13 @@ impl EndedTask {
     pub fn panicked_at(&self) -> Option<(&str, u32, u32)> {
         let place = self.0.panic.as_ref()?.place.as_ref()?;
         Some((&place.file, place.line, place.column))
+    }
+}
+
+impl EndedTask {
+    /// Returns the task of the executor that the task was in, if that is known.
+    pub(crate) fn job(&self) -> Option<Job> {
+        self.0.job
     }
 }
 

@@ -248,6 +248,12 @@ impl Dump {
         &self.ended
     }
 
+    /// Leaves out all ended tasks but those for which `is_kept` returns `true`.
+    pub(crate) fn retain_ended(&mut self, is_kept: impl Fn(&EndedTask) -> bool) {
+        let kept = self.ended.iter().filter(|task| is_kept(task));
+        self.ended = kept.cloned().collect();
+    }
+
     /// Replaces the ended tasks.
     #[cfg(test)]
     pub(crate) fn with_ended(self, ended: Vec<EndedTask>) -> Self {

@@ -16,6 +16,9 @@ use crate::dump::{Dump, EndedTask, HowEnded};
 use crate::origin::Title;
 use crate::symbol::Paths;
 
+/// The number of characters of a message that a verdict tells.
+const LONGEST: usize = 100;
+
 /// The number of ended tasks that a short text names.
 const FEW: usize = 4;
 
@@ -42,6 +45,35 @@ pub(super) fn write(out: &mut Out<'_, '_>, dump: &Dump, detail: Detail) -> fmt::
             write!(out, "and {more} more")
         }
     }
+}
+
+/// Says which task has panicked: the first of those that are known.
+///
+/// `task 7 app::worker "conn 1" panicked before at src/worker.rs:20: "on purpose"`
+pub(super) fn panicked(dump: &Dump) -> Option<String> {
+    let panicked = |task: &&EndedTask| task.how() == HowEnded::Panicked;
+    let panicked: Vec<&EndedTask> = dump.ended().iter().filter(panicked).collect();
+    let first = panicked.last()?;
+    let title = Title::new(first.name(), first.label());
+    let mut text = format!("task {} {title} panicked before", first.id());
+    if let Some((file, line, _)) = first.panicked_at() {
+        text += &format!(" at {}:{line}", Paths::new().shorten(file));
+    }
+    if let Some(message) = first.panic_message() {
+        let line = message.lines().next().unwrap_or_default();
+        let short: String = line.chars().take(LONGEST).collect();
+        let more = if short.len() < message.len() {
+            "…"
+        } else {
+            ""
+        };
+        text += &format!(": {:?}", format!("{short}{more}"));
+    }
+    match panicked.len() - 1 {
+        0 => {}
+        more => text += &format!(", and {more} more"),
+    }
+    Some(text)
 }
 
 /// Returns a line for each ended task: panicked tasks first, and the latest first.

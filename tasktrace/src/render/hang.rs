@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::Human;
 use super::group;
 use super::out::{Detail, Out, Style};
-use super::{dump, untraced, verdict};
+use super::{dump, ended, untraced, verdict};
 use crate::dump::{Hang, Stage, Why};
 
 impl fmt::Display for Hang {
@@ -37,6 +37,9 @@ impl Hang {
                 self.name, self.file, self.line
             ));
         }
+        if let Some(panicked) = ended::panicked(&self.dump) {
+            verdict.push_str(&format!("; {panicked}"));
+        }
         if let Some(untraced) = untraced::sentences(&self.dump) {
             verdict.push_str(&format!("; {untraced}"));
         }
@@ -57,6 +60,7 @@ fn write(hang: &Hang, out: &mut Out<'_, '_>) -> fmt::Result {
     dump::groups(out, &hang.dump, own, Detail::Tidy)?;
     dump::groups(out, &hang.dump, others, Detail::Tidy)?;
     dump::missing(out, &members)?;
+    ended::write(out, &hang.dump, Detail::Tidy)?;
     if hang.dump.is_empty() {
         out.line("")?;
         out.write_str("none of its tasks is traced, or has been polled yet")?;

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use super::TaskId;
 use super::record::Record;
 use super::scope;
+use crate::host::Job;
 use crate::origin::Origin;
 use crate::sync::{StaticMutex, StaticMutexGuard};
 
@@ -29,6 +30,8 @@ pub(crate) struct Ended {
     pub(crate) label: Option<Arc<str>>,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) parent: Option<TaskId>,
+    /// The task of the executor that it was in, if that is known.
+    pub(crate) job: Option<Job>,
     pub(crate) when: SystemTime,
     /// `None` if it was dropped.
     pub(crate) panic: Option<Panic>,
@@ -148,6 +151,7 @@ impl Ended {
             label,
             spawned_at: record.spawned_at(),
             parent: record.parent(),
+            job: record.job(),
             when: SystemTime::now(),
             panic,
         }
@@ -172,6 +176,7 @@ impl Ended {
             label: Some("conn 1".into()),
             spawned_at: None,
             parent: Some(TaskId::from_number(1)),
+            job: None,
             when: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000),
             panic: message.map(|message| Panic {
                 message: Some(message.into()),

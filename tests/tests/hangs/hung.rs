@@ -614,3 +614,21 @@ async fn falls() {
     yield_now().await;
     panic!("on purpose");
 }
+
+/// A task that should have sent has panicked, and one was aborted. Nobody awaits them. On a busy machine the panic hook
+/// reads debug information for seconds.
+#[tasktrace::test(timeout = "10s")]
+async fn outlives_its_tasks() {
+    if is_wanted() {
+        let (sender, receiver) = oneshot::channel::<()>();
+        let aborted = tasktrace::spawn(sleeps_long());
+        let falls = tasktrace::spawn(falls());
+        yield_now().await;
+        aborted.abort();
+        while !falls.is_finished() || !aborted.is_finished() {
+            yield_now().await;
+        }
+        let _ = receiver.await;
+        drop(sender);
+    }
+}

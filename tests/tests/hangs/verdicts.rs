@@ -1,6 +1,6 @@
 //! The first line names the right function and the right cause.
 
-use crate::support::verdict;
+use crate::support::{process, run, verdict};
 
 /// The verdict says all of this, and in the report there is all of that.
 #[track_caller]
@@ -221,6 +221,41 @@ fn a_value_that_is_initialized_is_waited_for_where_that_is_done() {
         " is waiting on tokio::sync::oneshot::Receiver",
     ];
     check("initializes_once", &says, &[]);
+}
+
+#[test]
+fn a_task_that_panicked_before_is_told() {
+    let says = [
+        "test hung for 10s: hangs::hung::outlives_its_tasks at ",
+        " is waiting on tokio::sync::oneshot::Receiver; task ",
+        " hangs::hung::falls panicked before at tests/tests/hangs/hung.rs:",
+        ": \"on purpose\"",
+    ];
+    let shows = [
+        "\nended before their time:\n",
+        " hangs::hung::falls panicked ",
+        " hangs::hung::sleeps_long was dropped ",
+    ];
+    let is_it = |verdict: &str| says.iter().all(|part| verdict.contains(part));
+    let (verdict, text) = verdict_that("hung::outlives_its_tasks", is_it);
+    assert!(is_it(&verdict), "{text}");
+    for part in shows {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+/// It runs at the same time, and ends at once.
+#[test]
+fn a_task_of_another_test_that_panicked_is_not_told() {
+    let mut process = process(&["others::panics_elsewhere", "hung::nobody_sends"]);
+    process.args(["--test-threads=2", "--nocapture"]);
+    let output = run(process);
+    let text = &output.text;
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    assert!(text.contains("on purpose"), "{text}");
+    assert!(!output.verdict().contains("panicked before"), "{text}");
+    let (_, report) = text.split_once("test hung for ").expect("there is one");
+    assert!(!report.contains("ended before their time"), "{text}");
 }
 
 const HIDDEN: &str = "(its children have wakers of their own: #[traced] shows them)";

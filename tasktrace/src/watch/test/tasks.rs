@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::running::{self, Test};
-use crate::dump::{self, Hang, Stage, TaskDump, Why};
+use crate::dump::{self, Dump, EndedTask, Hang, Stage, TaskDump, Why};
 use crate::host::Runtime;
-use crate::task::{TaskState, TraceHandle, tasks};
+use crate::task::{TaskId, TaskState, TraceHandle, tasks};
 
 /// How long the function of a test may take to return when its body went on because it was looked at.
 const TO_RETURN: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub(super) fn look_at(test: &Arc<Test>, why: Why, budget: Duration) -> Hang {
     if !dump.tasks().any(is_running) {
         dump::ask_again(&mut dump, &own, budget);
     }
+    leave_out_ended(&mut dump, test);
     Hang {
         name: test.name().to_owned(),
         file: test.origin.file(),
@@ -48,6 +49,34 @@ pub(super) fn look_at(test: &Arc<Test>, why: Why, budget: Duration) -> Hang {
         dump,
         unknown,
     }
+}
+
+/// Leaves out the ended tasks that are not known to be those of the test.
+fn leave_out_ended(dump: &mut Dump, test: &Test) {
+    let runtime = test.state().runtime;
+    let mut own: BTreeSet<TaskId> = dump.tasks().map(TaskDump::id).collect();
+    // The first to end is the last: a task may have been spawned by one that ended after it.
+    loop {
+        let is_new = |task: &&EndedTask| {
+            let is_in = task
+                .job()
+                .zip(runtime)
+                .map(|(job, runtime)| job.is_in(runtime));
+            let by_own = task.parent().is_some_and(|parent| own.contains(&parent));
+            !own.contains(&task.id()) && is_in.unwrap_or(by_own)
+        };
+        let new: Vec<TaskId> = dump
+            .ended()
+            .iter()
+            .filter(is_new)
+            .map(EndedTask::id)
+            .collect();
+        if new.is_empty() {
+            break;
+        }
+        own.extend(new);
+    }
+    dump.retain_ended(|task| own.contains(&task.id()));
 }
 
 /// How far a test has come, once its tasks have been looked at: `body` is the one that it had before.
