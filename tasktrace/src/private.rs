@@ -21,7 +21,7 @@ pub struct Of<M>(M);
 
 impl<M: Fn() -> &'static FrameMeta> Named for Of<M> {
     #[inline]
-    fn name(&self) -> NameRef {
+    fn name(&self) -> NameRef<'_> {
         NameRef::of_static((self.0)())
     }
 }

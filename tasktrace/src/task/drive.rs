@@ -31,7 +31,7 @@ use crate::origin;
 #[inline(always)]
 pub(super) fn enter(
     head: &Head,
-    name: NameRef,
+    name: NameRef<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
@@ -49,7 +49,7 @@ pub(super) fn enter(
 fn enter_on(
     local: &Local,
     head: &Head,
-    name: NameRef,
+    name: NameRef<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
@@ -77,7 +77,7 @@ fn enter_on(
 unsafe fn enter_frame(
     local: &Local,
     head: &Head,
-    name: NameRef,
+    name: NameRef<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
@@ -103,7 +103,7 @@ unsafe fn enter_frame(
 unsafe fn enter_unusual_frame(
     local: &Local,
     head: &Head,
-    name: NameRef,
+    name: NameRef<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
@@ -127,7 +127,7 @@ unsafe fn enter_unusual_frame(
 fn enter_first_root(
     local: &Local,
     head: &Head,
-    name: NameRef,
+    name: NameRef<'_>,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {

@@ -83,11 +83,11 @@ impl<F: fmt::Debug> fmt::Debug for TracedFuture<F> {
 /// What a frame is known by.
 pub(crate) trait Named {
     /// For as long as it is borrowed.
-    fn name(&self) -> NameRef;
+    fn name(&self) -> NameRef<'_>;
 }
 
 impl Named for Name {
-    fn name(&self) -> NameRef {
+    fn name(&self) -> NameRef<'_> {
         self.get()
     }
 }

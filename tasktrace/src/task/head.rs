@@ -63,7 +63,12 @@ impl Head {
     }
 
     /// Files the frame below one that is filed. `poller` is that of the task that polls the frame.
-    pub(super) fn file_below(&self, name: NameRef, poller: Poller<'_>, parent: Key) -> Option<Key> {
+    pub(super) fn file_below(
+        &self,
+        name: NameRef<'_>,
+        poller: Poller<'_>,
+        parent: Key,
+    ) -> Option<Key> {
         // An allocator that is called meanwhile does not file frames.
         let _inside = Inside::enter();
         self.leave_others(poller.record());
@@ -108,7 +113,7 @@ impl Head {
     /// Makes a task of the frame, whose first poll outside of any other task has just begun. `name` is what it
     /// is known by. Returns its poller; `None` if it has been a task and has finished.
     #[inline]
-    pub(super) fn make_task(&self, local: &Local, name: NameRef) -> Option<Poller<'_>> {
+    pub(super) fn make_task(&self, local: &Local, name: NameRef<'_>) -> Option<Poller<'_>> {
         if self.link.has_finished() {
             return None;
         }

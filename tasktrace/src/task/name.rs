@@ -1,5 +1,6 @@
 //! What a frame is known by, in one word.
 
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr;
@@ -10,24 +11,26 @@ use crate::origin::{Dynamic, FrameMeta, Identity};
 /// An [`Identity`]: the address of a [`FrameMeta`], or that of what an `Arc` of a [`Dynamic`] has, and
 /// [`DYNAMIC`].
 #[derive(Clone, Copy)]
-pub(crate) struct NameRef(*const ());
+pub(crate) struct NameRef<'a>(*const (), PhantomData<&'a Identity>);
 
 /// Added to an address: both are aligned.
 const DYNAMIC: usize = 1;
 
 const _: () = assert!(align_of::<FrameMeta>() > DYNAMIC && align_of::<Dynamic>() > DYNAMIC);
 
-impl NameRef {
+impl NameRef<'static> {
     /// Of a scope that has none.
-    pub(super) const NONE: Self = Self(ptr::null());
+    pub(super) const NONE: Self = Self(ptr::null(), PhantomData);
     /// Of one that has none, in an [unusual](super::scope::Unusual) poll. No name is this address.
-    pub(super) const UNUSUAL: Self = Self(ptr::without_provenance(DYNAMIC));
+    pub(super) const UNUSUAL: Self = Self(ptr::without_provenance(DYNAMIC), PhantomData);
 
     #[inline]
     pub(crate) fn of_static(meta: &'static FrameMeta) -> Self {
-        Self(ptr::from_ref(meta).cast())
+        Self(ptr::from_ref(meta).cast(), PhantomData)
     }
+}
 
+impl<'a> NameRef<'a> {
     #[inline(always)]
     pub(super) fn is_none(self) -> bool {
         self.0.addr() <= DYNAMIC
@@ -41,8 +44,11 @@ impl NameRef {
     /// The static description, if there is no more to it.
     #[inline]
     pub(super) fn as_static(self) -> Option<&'static FrameMeta> {
+        if self.is_none() || self.is_dynamic() {
+            return None;
+        }
         // SAFETY: it was such a reference.
-        (!self.is_dynamic()).then(|| unsafe { &*self.0.cast() })
+        Some(unsafe { &*self.0.cast() })
     }
 
     /// Whether it is this static description, and there is no more to it.
@@ -57,9 +63,9 @@ impl NameRef {
         self.0.addr() & DYNAMIC != 0
     }
 
-    /// The caller has the [`Name`] that it is of for as long as what is returned.
-    pub(super) fn get(self) -> impl Deref<Target = Identity> {
-        // SAFETY: it is not dropped, and as asserted by the caller.
+    /// The identity.
+    pub(super) fn get(self) -> impl Deref<Target = Identity> + use<'a> {
+        // SAFETY: it is not dropped, and the `Name` that it is of is there for as long as `'a`.
         ManuallyDrop::new(unsafe { self.identity() })
     }
 
@@ -67,6 +73,12 @@ impl NameRef {
     ///
     /// What is returned is dropped once for each `Name`, and not used after that.
     unsafe fn identity(self) -> Identity {
+        /// Where there is no name.
+        static NOBODY: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+
+        if self.is_none() {
+            return Identity::Static(&NOBODY);
+        }
         match self.is_dynamic() {
             // SAFETY: it was a reference.
             false => Identity::Static(unsafe { &*self.0.cast() }),
@@ -80,7 +92,7 @@ impl NameRef {
 }
 
 /// Owns an [`Identity`].
-pub(crate) struct Name(NameRef);
+pub(crate) struct Name(NameRef<'static>);
 
 // SAFETY: it owns an `Identity`, and nothing else.
 unsafe impl Send for Name where Identity: Send {}
@@ -94,13 +106,13 @@ impl Name {
             Identity::Static(meta) => NameRef::of_static(meta),
             Identity::Dynamic(dynamic) => {
                 let dynamic = Arc::into_raw(dynamic).cast::<()>();
-                NameRef(dynamic.map_addr(|address| address | DYNAMIC))
+                NameRef(dynamic.map_addr(|address| address | DYNAMIC), PhantomData)
             }
         })
     }
 
     #[inline]
-    pub(super) fn get(&self) -> NameRef {
+    pub(super) fn get(&self) -> NameRef<'_> {
         self.0
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Scope<'a> {
     /// Of the task, or that of the frame.
     poller: Poller<'a>,
     /// What a frame is known by. Of a task, whether the poll is [`Unusual`].
-    name: NameRef,
+    name: NameRef<'a>,
     /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or the [`Link`] of its future.
     subject: *const (),
     /// What it is polled with.
@@ -149,7 +149,7 @@ impl<'a> Scope<'a> {
     pub(super) unsafe fn frame(
         local: &Local,
         head: &'a Head,
-        name: NameRef,
+        name: NameRef<'a>,
         waker: &'a Waker,
     ) -> Self {
         let parent = local.innermost();
@@ -348,7 +348,7 @@ impl<'a> Scope<'a> {
     }
 
     /// What the frame is known by, in a scope of one.
-    pub(super) fn name(&self) -> NameRef {
+    pub(super) fn name(&self) -> NameRef<'a> {
         self.name
     }
 

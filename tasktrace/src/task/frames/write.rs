@@ -68,7 +68,7 @@ impl<'a, T> Owner<'a, T> {
 
     /// Adds a frame. `None` if there are too many.
     #[inline]
-    pub(crate) fn insert(self, name: NameRef, parent: Key, stamp: Stamp) -> Option<Filed> {
+    pub(crate) fn insert(self, name: NameRef<'_>, parent: Key, stamp: Stamp) -> Option<Filed> {
         self.take_off_gone();
         let table = self.table;
         let number = match table.free.load(Ordering::Relaxed) {
@@ -122,7 +122,7 @@ impl<'a, T> Owner<'a, T> {
 
     /// Keeps what there is to a frame beyond a static description. Returns what stands for it.
     #[cold]
-    fn keep_dynamic(self, name: NameRef, key: Key) -> &'static FrameMeta {
+    fn keep_dynamic(self, name: NameRef<'_>, key: Key) -> &'static FrameMeta {
         let identity = name.get();
         if let Identity::Dynamic(dynamic) = &*identity {
             let dynamic = StdArc::clone(dynamic);
@@ -160,7 +160,7 @@ impl<'a, T> Owner<'a, T> {
     /// Takes a frame off a slot that stays, if there is no more to it than its name, which is a static
     /// description. Whether it has. It calls nobody, as [`insert_first`](Self::insert_first).
     #[inline(always)]
-    pub(crate) fn remove_plain(self, slot: SlotRef, key: Key, name: NameRef) -> bool {
+    pub(crate) fn remove_plain(self, slot: SlotRef, key: Key, name: NameRef<'_>) -> bool {
         let found = Found::new(key, slot.slot());
         let is_plain = |meta| name.is_static(meta) && !is_limited(meta);
         let is_it = found.slot.is(key) && found.meta.is_some_and(is_plain) && !found.own_waker;
