@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::process::ExitCode;
 
 /// The value that a body returns. `failure` is the method of the type, and where the type has none, that of
-/// [`Other`]:
+/// `Other`:
 ///
 /// ```text
 /// |output| Outcome(output).failure()
