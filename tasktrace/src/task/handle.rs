@@ -374,7 +374,7 @@ impl TraceHandle {
     }
 
     /// Returns how many polls of the task have begun. A poll that only answered a request for a trace, and in
-    /// which the task has not gone on, is not counted.
+    /// which the task has not gone on, is not counted, unless several requests were made at the same time: then one may be.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});

@@ -74,6 +74,27 @@ fn size() -> u64 {
     pages.parse::<u64>().expect("it is a number") * 4096
 }
 
+/// Waits until the thread of this name has begun: so often has it slept. One that begins while there is no memory ends the
+/// process, because the standard library has no stack for its signals.
+fn wait_until_begun(name: &str) {
+    let sleeps = |status: &str| {
+        let named = status.lines().next()?.strip_prefix("Name:")?.trim() == name;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line?.trim().parse::<u64>().ok().filter(|_| named)
+    };
+    let has_begun = || {
+        let threads = std::fs::read_dir("/proc/self/task").expect("it can be read");
+        let statuses = threads.flatten().map(|thread| thread.path().join("status"));
+        let mut statuses = statuses.filter_map(|path| std::fs::read_to_string(path).ok());
+        statuses.any(|status| sleeps(&status) >= Some(3))
+    };
+    while !has_begun() {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_task_that_no_thread_can_wake_is_not_said_to_be_woken() {
     if !is_child("limits::a_task_that_no_thread_can_wake_is_not_said_to_be_woken") {
@@ -85,6 +106,7 @@ fn a_task_that_no_thread_can_wake_is_not_said_to_be_woken() {
     while handle.state() != TaskState::Suspended {
         std::thread::yield_now();
     }
+    wait_until_begun("tasktrace-clock");
     // There is no room for the stack of a thread.
     let (error, dump) = with_limit(libc::RLIMIT_AS, size() + (1 << 20), || {
         let error = handle.backtrace_timeout(SHORT);
