@@ -54,7 +54,7 @@ fn enter_on(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     if local.is_in_task() {
-        // SAFETY: it is so.
+        // SAFETY: a task is being polled on this thread: `is_in_task` has just said so.
         return unsafe { enter_frame(local, head, name, body, cx) };
     }
     // SAFETY: the caller polls the future, and the task finishes at the end of this.
@@ -84,7 +84,7 @@ unsafe fn enter_frame(
     // SAFETY: as asserted by the caller.
     let scope = unsafe { Scope::frame(local, head, name, cx.waker()) };
     if head.link().is_task() || !local.needs_nothing() {
-        // SAFETY: likewise.
+        // SAFETY: as asserted by the caller, a task is being polled on this thread.
         return unsafe { enter_unusual_frame(local, head, name, body, cx) };
     }
     let result = scope.enter(local, || body.poll(cx));

@@ -47,7 +47,7 @@ impl<'a> NameRef<'a> {
         if self.is_none() || self.is_dynamic() {
             return None;
         }
-        // SAFETY: it was such a reference.
+        // SAFETY: a word that is neither empty nor marked was made of a `&'static FrameMeta` by `of_static`.
         Some(unsafe { &*self.0.cast() })
     }
 
@@ -80,7 +80,7 @@ impl<'a> NameRef<'a> {
             return Identity::Static(&NOBODY);
         }
         match self.is_dynamic() {
-            // SAFETY: it was a reference.
+            // SAFETY: a word that is neither empty nor marked was made of a `&'static FrameMeta` by `of_static`.
             false => Identity::Static(unsafe { &*self.0.cast() }),
             true => {
                 let dynamic = self.0.map_addr(|address| address & !DYNAMIC);
@@ -96,7 +96,7 @@ pub(crate) struct Name(NameRef<'static>);
 
 // SAFETY: it owns an `Identity`, and nothing else.
 unsafe impl Send for Name where Identity: Send {}
-// SAFETY: likewise.
+// SAFETY: a shared reference to it gives shared references to that `Identity`, and nothing else.
 unsafe impl Sync for Name where Identity: Sync {}
 
 impl Name {
@@ -121,7 +121,8 @@ impl Drop for Name {
     #[inline]
     fn drop(&mut self) {
         if self.0.is_dynamic() {
-            // SAFETY: nobody uses it any more.
+            // SAFETY: the `Name` owns the `Arc`, and drops it here for the only time: names that were borrowed from it are
+            // not used any more.
             drop(unsafe { self.0.identity() });
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct RecordRef(NonNull<Record>);
 
 // SAFETY: it is a counted reference to what is `Sync`, in memory that is never freed.
 unsafe impl Send for RecordRef {}
-// SAFETY: likewise.
+// SAFETY: a shared reference to it gives shared references to the record, which is `Sync`, and more counted ones.
 unsafe impl Sync for RecordRef {}
 
 // A panic in a poll is one of the things that may happen to a task, and is told to who asks.

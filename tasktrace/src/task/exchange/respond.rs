@@ -120,7 +120,9 @@ impl<'a, T: Clone> Responder<'a, T> {
         let is_lent = turn & LENT != 0;
         let mut place = is_lent.then(Replaced::place).flatten();
         let queue = is_lent.then(|| self.lock());
-        // SAFETY: so, or because the queue is locked, the caller has the place to himself.
+        // SAFETY: `WAKER` is not set, so nobody begins to look at the place. Who has the waker on loan looked before, with the
+        // queue locked, and if there is such a thread, the queue is locked here. So this thread alone uses the place. There
+        // was a waker in it, as asserted by the caller.
         let old = unsafe {
             let old = self.waker.take();
             self.waker.put(waker);
