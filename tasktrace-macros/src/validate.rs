@@ -169,7 +169,7 @@ pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
     path.last().is_some_and(|last| last.ident == name) && !goes_along(other)
 }
 
-/// Whether this is an attribute that makes the function a test only where no other attribute has.
+/// Returns `true` for an attribute that makes the function a test only where no other attribute has.
 fn goes_along(attr: &Attribute) -> bool {
     const CRATES: [&str; 2] = ["googletest", "test_log"];
     let first = attr.path().segments.first();
@@ -178,7 +178,7 @@ fn goes_along(attr: &Attribute) -> bool {
     is_known && matches!(attr.meta, Meta::Path(_))
 }
 
-/// Whether this is the attribute of the standard library by its full path, as other attributes add it.
+/// Returns `true` for the attribute of the standard library by its full path, as other attributes add it.
 fn is_added(attr: &Attribute) -> bool {
     attr.path()
         .segments

@@ -243,8 +243,8 @@ impl Runtime {
     /// );
     /// ```
     ///
-    /// Of a test that passes if it panics, it says so (`panicking`, or `expecting` with the message): it may not
-    /// be possible to make it fail by a panic.
+    /// A test that passes if it panics is begun by `panicking`, or by `expecting` with the message, because a panic may
+    /// not make it fail.
     pub(super) fn running_test(
         &self,
         timeout: Option<&Timeout>,

@@ -38,9 +38,9 @@ impl Link {
 /// A form that others may have.
 struct Shared {
     form: Arc<Form>,
-    /// What the markers stand for.
+    /// The live frame, or the task, that each marker stands for.
     markers: Box<[Link]>,
-    /// What the live frames are below.
+    /// The parent of each live frame.
     parents: Box<[Link]>,
 }
 
@@ -72,7 +72,7 @@ impl Shared {
         })
     }
 
-    /// Whether this is the form of it.
+    /// Returns `true` if a capture of these has this form.
     #[inline]
     fn is_of(&self, draft: &Draft, task: &Marker, live: &(impl Alive + ?Sized)) -> bool {
         let Form {
@@ -142,7 +142,7 @@ impl Forms {
         result
     }
 
-    /// What was recorded, if its form is known.
+    /// Returns the trace of a capture whose form is known.
     #[inline]
     pub(super) fn find(
         &mut self,
@@ -163,7 +163,7 @@ impl Forms {
         Some(RawTrace::new(Arc::clone(form), live))
     }
 
-    /// What was recorded, of a form that was not found.
+    /// Returns the trace of a capture whose form was not found, and keeps the form.
     pub(super) fn insert(&mut self, draft: Draft, task: &Marker, live: &[Live]) -> RawTrace {
         let set = set_of(&draft, task, live.kind());
         let form = draft.into_form().with_live(task.task, live);
@@ -202,7 +202,7 @@ impl Draft {
         task: &Marker,
         live: &(impl Alive + ?Sized),
     ) -> Option<RawTrace> {
-        // Of what is known, each frame is alive.
+        // Each frame of a known form is alive.
         Forms::with(|forms| forms.find(self, task, live))
     }
 

@@ -35,12 +35,12 @@ unsafe fn finish_record(record: &'static Record) {
     let poller = unsafe { Poller::new(record) };
     if poller.frames().any_used() {
         let wakers = poller.frames().clear();
-        // SAFETY: as asserted by the caller.
+        // SAFETY: the caller has the reference of the link, and the frames have been cleared.
         unsafe { give_back(record) };
         // Last, because the destructor of a waker is somebody else's code.
         foreign::drop(wakers.into_iter().flat_map(BTreeMap::into_values));
     } else {
-        // SAFETY: as asserted by the caller.
+        // SAFETY: the caller has the reference of the link, and no frame was ever used.
         unsafe { give_back(record) };
     }
 }
@@ -52,9 +52,9 @@ unsafe fn finish_record(record: &'static Record) {
 unsafe fn give_back(record: &'static Record) {
     // Most often nobody else has a reference. Then there is nobody to tell.
     let waker = match record.refs.release_last() {
-        // SAFETY: it was the last reference.
+        // SAFETY: `release_last` has returned `true`, so this was the last reference.
         true => unsafe { reference::recycle(record) },
-        // SAFETY: as asserted by the caller.
+        // SAFETY: `release_last` has returned `false`, so the caller has its reference still.
         false => unsafe { tell(record) },
     };
     foreign::drop(waker);

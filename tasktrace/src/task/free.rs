@@ -8,7 +8,8 @@ use super::record::Record;
 /// Free records, each of which leads to the next. Whoever has the list has them to himself.
 pub(super) struct List(Option<NonNull<Record>>);
 
-// SAFETY: records are `Sync`, and never freed.
+// SAFETY: a list is a pointer to records, which are `Sync` and never freed. Whoever has it has these records to himself, on
+// whichever thread.
 unsafe impl Send for List {}
 
 impl List {
@@ -16,17 +17,17 @@ impl List {
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<&'static Record> {
-        // SAFETY: records are never freed.
+        // SAFETY: the pointer was made of a `&'static Record` by `push`.
         let record = unsafe { self.0?.as_ref() };
-        // SAFETY: those on a list are nobody else's.
+        // SAFETY: the record is on this list, and whoever has the list has its records to himself.
         self.0 = unsafe { record.next_free() };
         Some(record)
     }
 
-    /// The caller has the record to himself, and gives that up.
+    /// Adds a record that the caller has to himself, and does not use any more.
     #[inline]
     pub(super) fn push(&mut self, record: &'static Record) {
-        // SAFETY: as asserted by the caller.
+        // SAFETY: the caller has the record to himself, and a record without a task has no waker in it.
         unsafe { record.set_next_free(self.0) };
         self.0 = Some(NonNull::from(record));
     }

@@ -14,7 +14,8 @@ use super::{TaskId, foreign, pool};
 /// A reference to a record with a task in it.
 pub(crate) struct RecordRef(NonNull<Record>);
 
-// SAFETY: it is a counted reference to what is `Sync`, in memory that is never freed.
+// SAFETY: `Record` is `Sync`, the count of references is atomic, and the memory of a record is never freed. So any thread may
+// use the reference and give it back.
 unsafe impl Send for RecordRef {}
 // SAFETY: a shared reference to it gives shared references to the record, which is `Sync`, and more counted ones.
 unsafe impl Sync for RecordRef {}
@@ -40,7 +41,7 @@ impl RecordRef {
     /// The record, to which there is one reference more than there are of these.
     pub(super) fn into_static(self) -> &'static Record {
         let reference = ManuallyDrop::new(self);
-        // SAFETY: records are never freed.
+        // SAFETY: the pointer was made of a `&Record`, and the pool frees no record.
         unsafe { reference.0.as_ref() }
     }
 
@@ -68,7 +69,8 @@ impl Deref for RecordRef {
 
     #[inline]
     fn deref(&self) -> &Record {
-        // SAFETY: records are never freed, and this is a reference to one with a task in it.
+        // SAFETY: the pointer was made of a `&Record`, and the pool frees no record. This counts as a reference, so the record
+        // is not used for another task meanwhile.
         unsafe { self.0.as_ref() }
     }
 }
@@ -80,12 +82,13 @@ impl Drop for RecordRef {
         /// The caller has given back the last reference.
         #[inline(never)]
         unsafe fn end(record: &'static Record) {
-            // SAFETY: as asserted by the caller.
+            // SAFETY: the caller has given back the last reference, which is all that `recycle` demands.
             foreign::drop(unsafe { recycle(record) });
         }
 
         if self.refs.release() {
-            // SAFETY: it was the last reference, and records are never freed.
+            // SAFETY: `release` has returned `true`, so this was the last reference. The pool frees no record, so the pointer is
+            // to one still.
             unsafe { end(self.0.as_ref()) };
         }
     }
@@ -98,7 +101,8 @@ impl Drop for RecordRef {
 /// The caller has given back the last reference.
 #[inline(always)]
 pub(super) unsafe fn recycle(record: &'static Record) -> Option<Waker> {
-    // SAFETY: as asserted by the caller.
+    // SAFETY: the caller has given back the last reference, so nobody else uses the record. It is reset before the pool has
+    // it.
     unsafe {
         let waker = record.reset();
         pool::put_back(record);

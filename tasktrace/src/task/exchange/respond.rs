@@ -10,7 +10,7 @@ use crate::task::foreign;
 use crate::task::queue::{Queue, Replaced, Waiting};
 use crate::task::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
 
-/// What this poll is for.
+/// The purpose of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Request {
