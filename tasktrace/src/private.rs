@@ -9,32 +9,41 @@ pub use std::format;
 pub use tasktrace_macros::around_test;
 
 use crate::origin::{Identity, Origin, set_any_limits};
-use crate::task::{About, NameRef, Named};
+use crate::task::{About, HasIdentity};
 
 pub use crate::origin::FrameMeta;
 pub use crate::task::{Framed, TracedFuture, TracedTask};
 pub use core::any::type_name;
 
-/// The name of a frame that is the function of which this one says what is known: a type of its own, so
-/// that it takes no place in the future.
-pub struct Of<M>(M);
+/// What a frame of a `#[traced]` function is known by.
+pub struct Function(Identity);
 
-impl<M: Fn() -> &'static FrameMeta> Named for Of<M> {
+impl Function {
+    /// The function of which this is known.
+    pub const fn of(meta: &'static FrameMeta) -> Self {
+        Self(Identity::Static(meta))
+    }
+}
+
+/// Leads to a [`Function`]: a type of its own, so that it takes no place in the future.
+pub struct Of<T>(T);
+
+impl<T: Fn() -> &'static Function> HasIdentity for Of<T> {
     #[inline]
-    fn name(&self) -> NameRef<'_> {
-        NameRef::of_static((self.0)())
+    fn identity(&self) -> &Identity {
+        &(self.0)().0
     }
 }
 
 /// Wraps the body of a `#[traced]` function: a frame of the task that polls it, or a task of its
 /// own where there is none.
 #[inline]
-pub const fn frame<M, F>(meta: M, future: F) -> Framed<F, Of<M>>
+pub const fn frame<T, F>(function: T, future: F) -> Framed<F, Of<T>>
 where
-    M: Fn() -> &'static FrameMeta + Copy,
+    T: Fn() -> &'static Function + Copy,
     F: Future,
 {
-    Framed::new(Of(meta), future)
+    Framed::new(Of(function), future)
 }
 
 /// As `frame`, with a label.
@@ -45,9 +54,9 @@ pub fn labelled<F: Future>(meta: &'static FrameMeta, label: String, future: F) -
 
 /// Passes on what is known of a function that has a limit, and notes that there is one.
 #[inline]
-pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
+pub fn limited<T>(function: &'static T) -> &'static T {
     set_any_limits();
-    meta
+    function
 }
 
 /// Wraps the body of a `main` function: always a task of its own.

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tasktrace::__private::{FrameMeta, frame, limited, looks, type_name};
+use tasktrace::__private::{FrameMeta, Function, frame, limited, looks, type_name};
 
 criterion_group! {
     name = benches;
@@ -31,12 +31,13 @@ async fn inside() {
 /// With a limit that it does not come to.
 async fn waits_with_limit() {
     enum Here {}
-    fn meta() -> &'static FrameMeta {
+    fn function() -> &'static Function {
         static META: FrameMeta =
             FrameMeta::new(None, type_name::<Here>, "", 0, 0).wait_limit(1_000_000_000_000);
-        limited(&META)
+        static FUNCTION: Function = Function::of(&META);
+        limited(&FUNCTION)
     }
-    frame(meta, pending()).await
+    frame(function, pending()).await
 }
 
 /// One look over a million tasks of a runtime, each suspended in a `#[traced]` function, which is

@@ -57,11 +57,14 @@ impl Runtime {
     ///
     /// ::tasktrace::__private::limited(&META)
     /// ```
-    fn known(
-        &self,
-        name: Option<&LitStr>,
-        wait_limit: Option<&WaitLimit>,
-    ) -> (TokenStream, TokenStream) {
+    fn meta(&self, name: Option<&LitStr>, wait_limit: Option<&WaitLimit>) -> TokenStream {
+        let items = self.items(name, wait_limit);
+        let meta = self.reference(&quote_spanned!(self.own=> META), wait_limit);
+        quote_spanned!(self.own=> { #items #meta })
+    }
+
+    /// The items in the block of [`meta`](Self::meta).
+    fn items(&self, name: Option<&LitStr>, wait_limit: Option<&WaitLimit>) -> TokenStream {
         let Self {
             private,
             own,
@@ -71,33 +74,29 @@ impl Runtime {
         // These report the place of the user's code that they come from, which is the attribute
         // for tokens of ours.
         let place = quote_spanned!(*keyword=> ::core::file!(), ::core::line!(), ::core::column!());
-        let (limit, meta) = match wait_limit {
-            Some(WaitLimit { key, duration }) => {
-                let nanos = Literal::u64_unsuffixed(duration.nanos);
-                (
-                    // The method has the name of the argument, and its place: so the compiler warns
-                    // there of the one that is deprecated.
-                    quote_spanned!(*own=> .#key(#nanos)),
-                    quote_spanned!(*own=> #private::limited(&META)),
-                )
-            }
-            None => (TokenStream::new(), quote_spanned!(*own=> &META)),
-        };
-        let items = quote_spanned! {*own=>
+        let limit = wait_limit.map(|WaitLimit { key, duration }| {
+            let nanos = Literal::u64_unsuffixed(duration.nanos);
+            // The method has the name of the argument, and its place: so the compiler warns there of the one that is
+            // deprecated.
+            quote_spanned!(*own=> .#key(#nanos))
+        });
+        quote_spanned! {*own=>
             enum Here {}
             static META: #private::FrameMeta = #private::FrameMeta::new(
                 #name,
                 #private::type_name::<Here>,
                 #place
             )#limit;
-        };
-        (items, meta)
+        }
     }
 
-    /// A block that is a reference to what is known of the function.
-    fn meta(&self, name: Option<&LitStr>, wait_limit: Option<&WaitLimit>) -> TokenStream {
-        let (items, meta) = self.known(name, wait_limit);
-        quote_spanned!(self.own=> { #items #meta })
+    /// A reference to a static of this name, in the block of [`meta`](Self::meta).
+    fn reference(&self, to: &TokenStream, wait_limit: Option<&WaitLimit>) -> TokenStream {
+        let Self { private, own, .. } = self;
+        match wait_limit {
+            Some(_) => quote_spanned!(*own=> #private::limited(&#to)),
+            None => quote_spanned!(*own=> &#to),
+        }
     }
 
     /// The future of a `#[traced]` function. Without a label to format, nothing is allocated, and what is
@@ -110,10 +109,11 @@ impl Runtime {
     ///     {
     ///         enum Here {}
     ///         static META: … = …;
-    ///         fn meta() -> &'static ::tasktrace::__private::FrameMeta {
-    ///             &META
+    ///         static FUNCTION: … = ::tasktrace::__private::Function::of(&META);
+    ///         fn function() -> &'static ::tasktrace::__private::Function {
+    ///             &FUNCTION
     ///         }
-    ///         meta
+    ///         function
     ///     },
     ///     future,
     /// )
@@ -134,15 +134,18 @@ impl Runtime {
                 quote_spanned!(*own=> #private::labelled(#meta, #label, #future))
             }
             Some(Label::Name(_)) | None => {
-                let (items, meta) = self.known(name, args.wait_limit.as_ref());
+                let items = self.items(name, args.wait_limit.as_ref());
+                let function = quote_spanned!(*own=> FUNCTION);
+                let function = self.reference(&function, args.wait_limit.as_ref());
                 quote_spanned! {*own=>
                     #private::frame(
                         {
                             #items
-                            fn meta() -> &'static #private::FrameMeta {
-                                #meta
+                            static FUNCTION: #private::Function = #private::Function::of(&META);
+                            fn function() -> &'static #private::Function {
+                                #function
                             }
-                            meta
+                            function
                         },
                         #future
                     )

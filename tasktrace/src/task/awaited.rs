@@ -59,7 +59,7 @@ impl Awaited {
         let asked = awaited.take(MOST).map(|task| {
             let answer = match scope::is_inside(&task) {
                 true => None,
-                false => task.exchange().ask().ok(),
+                false => task.ask().ok(),
             };
             Asked { task, answer }
         });
@@ -124,7 +124,7 @@ impl Awaited {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(answer) = &self.answer {
-            self.task.exchange().withdraw(answer);
+            self.task.withdraw(answer);
         }
     }
 }

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::frame::FrameOwner;
-use super::name::Name;
 use super::{body, drive, scope};
 use crate::origin::Identity;
 
 /// What a future that waits for other tasks is to the task that polls it: a frame.
 pub(crate) struct Awaiting {
     /// Made by the first poll in a task.
-    frame: Option<(Name, FrameOwner)>,
+    frame: Option<(Identity, FrameOwner)>,
 }
 
 impl Awaiting {
@@ -31,12 +30,12 @@ impl Awaiting {
         if !scope::is_in_task() {
             return future.poll(cx);
         }
-        let make = || (Name::new(identity()), FrameOwner::new());
-        let (name, frame) = self.frame.get_or_insert_with(make);
+        let make = || (identity(), FrameOwner::new());
+        let (identity, frame) = self.frame.get_or_insert_with(make);
         // SAFETY: `enter` polls it once at most, and returns what that has.
         unsafe {
             body::poll(future, |body| {
-                drive::enter(frame.head(), name.get(), body, cx)
+                drive::enter(frame.head(), identity, body, cx)
             })
         }
     }

@@ -1,6 +1,6 @@
 //! How a task is asked for a trace, and how it answers.
 //!
-//! Two sides share an [`Exchange`]:
+//! Two sides share a record:
 //!
 //! * the **poller**: whoever polls or drops the task. There is one at a time, because the future
 //!   is borrowed mutably, and each poll happens after the one before it;
@@ -57,143 +57,44 @@
 
 mod respond;
 
-use std::mem::{ManuallyDrop, MaybeUninit};
-use std::task::{RawWaker, Waker};
+use std::mem::ManuallyDrop;
+use std::task::Waker;
 
 use super::answer::{Answer, Answers, End};
-use super::extras::ExtrasCell;
 use super::foreign;
 use super::queue::{Other, Queue};
-use super::turn::{CAPTURE, FINISHED, LENT, PANICKED, PROBE, Turn, WAKER};
-use crate::sync::{MutexGuard, UnsafeCell, lock};
+use super::record::Record;
+use super::turn::{CAPTURE, FINISHED, LENT, PROBE, WAKER};
+use crate::capture::RawTrace;
+use crate::sync::{MutexGuard, lock};
 
-pub(crate) use respond::{Request, Responder};
+pub(crate) use respond::Request;
 
-/// What has become of the future.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It can be polled.
-    Good,
-    /// Its last poll has panicked. It can be polled.
-    Panicked,
-    /// It has resolved, or is gone.
-    Finished,
-}
-
-/// The place for the waker of a task. There is one in it while the word of the task says `WAKER`.
-pub(crate) struct WakerCell(UnsafeCell<MaybeUninit<Waker>>);
-
-impl WakerCell {
-    pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(MaybeUninit::uninit()))
-    }
-
-    /// Whether it is the same waker, without calling anybody's code.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller, and there is a waker.
-    #[inline]
-    pub(super) unsafe fn has(&self, waker: &Waker) -> bool {
-        // SAFETY: as asserted by the caller, there is one; only the poller writes, and that is who is
-        // reading.
-        self.0
-            .with(|known| unsafe { (*known).assume_init_ref().will_wake(waker) })
-    }
-
-    /// # Safety
-    ///
-    /// The caller has the place to himself, and there is a waker in it, which is taken.
-    unsafe fn take(&self) -> Waker {
-        // SAFETY: as asserted by the caller.
-        self.0
-            .with_mut(|known| unsafe { (*known).assume_init_read() })
-    }
-
-    /// # Safety
-    ///
-    /// The caller has the place to himself, and there is nothing in it.
-    unsafe fn put(&self, waker: Waker) {
-        // SAFETY: as asserted by the caller.
-        self.0.with_mut(|known| unsafe { (*known).write(waker) });
-    }
-
-    /// The place as such, for a record that is not in use: it has room for a pointer.
-    pub(super) fn unused<R>(&self, use_it: impl FnOnce(*mut MaybeUninit<Waker>) -> R) -> R {
-        self.0.with_mut(use_it)
-    }
-}
-
-/// What the two sides share.
-pub(crate) struct Exchange<'a, T> {
-    pub(super) turn: &'a Turn,
-    pub(super) waker: &'a WakerCell,
-    pub(super) extras: &'a ExtrasCell<T>,
-}
-
-impl<T> Clone for Exchange<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Exchange<'_, T> {}
-
-impl<'a, T: Clone> Exchange<'a, T> {
-    /// The poller's side.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the poller, for as long as it has what is returned.
-    #[inline(always)]
-    pub(crate) unsafe fn responder(self) -> Responder<'a, T> {
-        Responder::new(self)
-    }
-
-    /// Takes the waker out of a record that is not in use any more.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else uses it.
-    #[inline]
-    pub(crate) unsafe fn reset(self) -> Option<Waker> {
-        let has_waker = self.turn.has(WAKER);
-        // SAFETY: as asserted by the caller, and there is one.
-        has_waker.then(|| unsafe { self.waker.take() })
-    }
-
-    fn lock(self) -> MutexGuard<'a, Queue<T>> {
+/// For those who ask.
+impl Record {
+    fn lock_queue(&self) -> MutexGuard<'_, Queue<RawTrace>> {
         lock(&self.extras.get_or_insert().queue)
     }
 
-    #[inline]
-    pub(crate) fn standing(self) -> Standing {
-        match self.turn.get() & (FINISHED | PANICKED) {
-            0 => Standing::Good,
-            PANICKED => Standing::Panicked,
-            _ => Standing::Finished,
-        }
-    }
-
     /// Whether somebody waits for an answer.
-    pub(crate) fn is_asked(self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.turn.has(CAPTURE)
     }
 
     /// Adds a question. The requester [wakes](Self::lend_for_capture) the task, or has it woken.
-    pub(crate) fn ask(self) -> Result<Answer<T>, End> {
+    pub(crate) fn ask(&self) -> Result<Answer<RawTrace>, End> {
         self.ask_in(&mut Answers::new(1))
     }
 
     /// The same, as one of many.
-    pub(crate) fn ask_in(self, answers: &mut Answers<T>) -> Result<Answer<T>, End> {
+    pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Answer<RawTrace>, End> {
         if self.turn.has(FINISHED) {
             return Err(End::Finished);
         }
         let (giver, answer) = answers.promise();
         let (mut giver, mut place) = (Some(giver), None);
         let queue = loop {
-            let mut queue = self.lock();
+            let mut queue = self.lock_queue();
             if queue.waiting.push(&mut giver, &mut place) {
                 break queue;
             }
@@ -228,7 +129,7 @@ impl<'a, T: Clone> Exchange<'a, T> {
     /// The waker of the task, to wake it for those who have asked. `None` if they have been answered
     /// meanwhile, or will be by a poll that has begun, or about to: while its first poll has not ended, or
     /// its waker is being replaced, it sees what is asked.
-    pub(crate) fn lend_for_capture(self) -> Option<Loan<'a, T>> {
+    pub(crate) fn lend_for_capture(&self) -> Option<Loan<'_>> {
         if self.turn.get() & (FINISHED | WAKER | CAPTURE) != WAKER | CAPTURE {
             return None;
         }
@@ -239,7 +140,7 @@ impl<'a, T: Clone> Exchange<'a, T> {
     /// first poll has not: then there is nothing to wake it with. `None` also while the waker is being
     /// replaced: then a poll is about to begin, and a caller that has read the number of polls before this call
     /// sees that poll.
-    pub(crate) fn lend_for_probe(self) -> Option<Loan<'a, T>> {
+    pub(crate) fn lend_for_probe(&self) -> Option<Loan<'_>> {
         if self.turn.get() & (FINISHED | WAKER) != WAKER {
             return None;
         }
@@ -247,9 +148,9 @@ impl<'a, T: Clone> Exchange<'a, T> {
     }
 
     /// Lends the waker, if there is one, and all of the bits in `wanted` are set.
-    fn lend(self, wanted: u32) -> Option<Loan<'a, T>> {
+    fn lend(&self, wanted: u32) -> Option<Loan<'_>> {
         let is_meant = |turn| turn & (FINISHED | WAKER | wanted) == WAKER | wanted;
-        let queue = self.lock();
+        let queue = self.lock_queue();
         let turn = self.turn.change(|turn| match is_meant(turn) {
             true => turn | LENT,
             false => turn,
@@ -258,28 +159,23 @@ impl<'a, T: Clone> Exchange<'a, T> {
     }
 
     /// Takes the waker on loan. The caller has set `LENT` with this lock, in a step in which there was `WAKER`.
-    fn borrow(self, mut queue: MutexGuard<'_, Queue<T>>, wanted: u32) -> Loan<'a, T> {
-        // SAFETY: the caller has set `LENT` in a step in which `WAKER` was set, so the cell holds a waker. Replacing a
-        // waker that is lent requires the queue lock, which `queue` holds, so nothing writes the cell during this read.
-        // The copy is in `ManuallyDrop`, and the original is not dropped before the loan has ended, so the copy stays
-        // valid and is never dropped twice.
-        let waker = self.waker.0.with(|waker| unsafe {
-            let waker = (*waker).assume_init_ref();
-            Waker::from_raw(RawWaker::new(waker.data(), waker.vtable()))
-        });
+    fn borrow(&self, mut queue: MutexGuard<'_, Queue<RawTrace>>, wanted: u32) -> Loan<'_> {
+        // SAFETY: the caller has set `LENT` in a step in which `WAKER` was set, so there is a waker. To replace or to drop one
+        // that is lent requires the lock that `queue` holds, and waits for the end of the loan.
+        let waker = unsafe { self.waker.borrow() };
         queue.borrowers += 1;
         queue.is_lent = true;
         drop(queue);
         Loan {
-            waker: ManuallyDrop::new(waker),
-            exchange: self,
+            waker,
+            record: self,
             wanted,
         }
     }
 
     /// Takes a question back, if it has not been answered.
-    pub(crate) fn withdraw(self, answer: &Answer<T>) {
-        let mut queue = self.lock();
+    pub(crate) fn withdraw(&self, answer: &Answer<RawTrace>) {
+        let mut queue = self.lock_queue();
         let withdrawn = queue.waiting.remove(answer);
         if queue.waiting.is_empty() {
             self.turn.clear(CAPTURE);
@@ -290,14 +186,14 @@ impl<'a, T: Clone> Exchange<'a, T> {
 }
 
 /// A waker on loan, which is given back also after a panic.
-pub(crate) struct Loan<'a, T: Clone> {
+pub(crate) struct Loan<'a> {
     waker: ManuallyDrop<Waker>,
-    exchange: Exchange<'a, T>,
+    record: &'a Record,
     /// The bits without which the task need not be woken.
     wanted: u32,
 }
 
-impl<T: Clone> Loan<'_, T> {
+impl Loan<'_> {
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
     }
@@ -306,7 +202,7 @@ impl<T: Clone> Loan<'_, T> {
     /// requester. The panic hook has reported it. The question stands all the same.
     pub(crate) fn wake(self) {
         let is_wanted = |turn| turn & self.wanted == self.wanted;
-        let turn = self.exchange.turn.change(|turn| match is_wanted(turn) {
+        let turn = self.record.turn.change(|turn| match is_wanted(turn) {
             true => turn | PROBE,
             false => turn,
         });
@@ -316,13 +212,13 @@ impl<T: Clone> Loan<'_, T> {
     }
 }
 
-impl<T: Clone> Drop for Loan<'_, T> {
+impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        let mut queue = self.exchange.lock();
+        let mut queue = self.record.lock_queue();
         queue.borrowers -= 1;
         let replaced = match queue.borrowers {
             0 => {
-                self.exchange.turn.clear(LENT);
+                self.record.turn.clear(LENT);
                 queue.is_lent = false;
                 queue.replaced.take()
             }

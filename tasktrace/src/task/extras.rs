@@ -13,6 +13,7 @@ use std::task::Waker;
 use super::queue::Queue;
 use super::slot::{Gone, Key};
 use super::table::Chunks;
+use crate::capture::RawTrace;
 use crate::origin::Dynamic;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
 
@@ -20,10 +21,10 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
 pub(super) type Dynamics = HashMap<Key, StdArc<Dynamic>, BuildHasherDefault<DefaultHasher>>;
 
 /// The rarely used parts of a task. Nothing is allocated or freed while one of its locks is held.
-pub(crate) struct Extras<T> {
+pub(crate) struct Extras {
     /// The slots for which there is no room in the record.
     pub(super) chunks: Chunks,
-    pub(super) queue: Mutex<Queue<T>>,
+    pub(super) queue: Mutex<Queue<RawTrace>>,
     /// Frames that ended elsewhere, or went on there.
     pub(super) gone: Mutex<Vec<(Key, Gone)>>,
     /// What frames have beyond a static description.
@@ -38,9 +39,9 @@ pub(crate) struct Extras<T> {
 
 // SAFETY: `wakers` is accessed by the owner of the frames only, of whom there is one at a time: who does
 // is `unsafe` and demands it. Everything else is synchronised.
-unsafe impl<T: Send> Sync for Extras<T> {}
+unsafe impl Sync for Extras {}
 
-impl<T> Extras<T> {
+impl Extras {
     fn new() -> Self {
         Self {
             chunks: Chunks::none(),
@@ -55,33 +56,33 @@ impl<T> Extras<T> {
 }
 
 /// The place for the [`Extras`] of a task. Null until somebody needs them.
-pub(crate) struct ExtrasCell<T>(AtomicPtr<Extras<T>>);
+pub(crate) struct ExtrasCell(AtomicPtr<Extras>);
 
 // SAFETY: it owns what it leads to, and hands out shared references to that.
-unsafe impl<T: Send> Sync for ExtrasCell<T> {}
-// SAFETY: it owns what it leads to, and nothing in an `Extras` belongs to a thread if `T` does not.
-unsafe impl<T: Send> Send for ExtrasCell<T> {}
+unsafe impl Sync for ExtrasCell {}
+// SAFETY: it owns what it leads to, and nothing in an `Extras` belongs to a thread.
+unsafe impl Send for ExtrasCell {}
 
-impl<T> ExtrasCell<T> {
+impl ExtrasCell {
     pub(super) fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// The extras, if there are any.
     #[inline]
-    pub(super) fn get(&self) -> Option<&Extras<T>> {
+    pub(super) fn get(&self) -> Option<&Extras> {
         // SAFETY: the pointer is null, or came from a box in `insert`, and is freed by nobody but `drop`. Acquire: whoever
         // sees the pointer sees what it leads to.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    pub(super) fn get_or_insert(&self) -> &Extras<T> {
+    pub(super) fn get_or_insert(&self) -> &Extras {
         self.get().unwrap_or_else(|| self.insert())
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(&self) -> &Extras<T> {
+    fn insert(&self) -> &Extras {
         let made = Box::into_raw(Box::new(Extras::new()));
         // Release: whoever sees the pointer sees what it leads to. Acquire: so does this thread, if it comes late.
         let inserted =
@@ -101,7 +102,7 @@ impl<T> ExtrasCell<T> {
 }
 
 /// Records are never dropped, but those of tests and models are.
-impl<T> Drop for ExtrasCell<T> {
+impl Drop for ExtrasCell {
     fn drop(&mut self) {
         let extras = self.0.load(Ordering::Relaxed);
         if !extras.is_null() {

@@ -33,8 +33,8 @@ pub(super) unsafe fn finish(link: &Link) {
 unsafe fn finish_record(record: &'static Record) {
     // SAFETY: as asserted by the caller.
     let poller = unsafe { Poller::new(record) };
-    if poller.frames().any_used() {
-        let wakers = poller.frames().clear();
+    if poller.has_had_frames() {
+        let wakers = poller.clear_frames();
         // SAFETY: the caller has the reference of the link, and the frames have been cleared.
         unsafe { give_back(record) };
         // Last, because the destructor of a waker is somebody else's code.
@@ -57,7 +57,9 @@ unsafe fn give_back(record: &'static Record) {
         // SAFETY: `release_last` has returned `false`, so the caller has its reference still.
         false => unsafe { tell(record) },
     };
-    foreign::drop(waker);
+    if let Some(waker) = waker {
+        foreign::drop([waker]);
+    }
 }
 
 /// Returns what is to be dropped.
@@ -71,7 +73,7 @@ unsafe fn tell(record: &'static Record) -> Option<Waker> {
     // SAFETY: as asserted by the caller. The reference is given back when this is dropped, which is the end of the use of
     // the poller.
     let (reference, poller) = unsafe { (RecordRef::from_retained(record), Poller::new(record)) };
-    let waker = poller.exchange().finish();
+    let waker = poller.finish();
     witness::finish(record);
     drop(reference);
     waker

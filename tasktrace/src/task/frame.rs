@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::ptr;
-use std::task::Poll;
 
 use super::finish::finish;
 use super::foreign;
@@ -11,7 +10,7 @@ use super::head::Head;
 use super::local::Local;
 use super::poller::Poller;
 use super::scope::Scope;
-use super::slot::{Filed, Gone, Key};
+use super::slot::{Gone, Key};
 use crate::capture;
 use crate::sync::Inside;
 
@@ -46,169 +45,94 @@ impl fmt::Debug for FrameOwner {
 }
 
 impl Head {
-    /// Files the frame of this scope in the record of the task that polls it, together with those around it.
+    /// Files the frame of this scope in the record of the task that polls it, after those around it that are not filed.
+    /// `poller` is that of the task. Returns `None` if there are too many frames.
+    fn file(&self, scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
+        // From the inside out, so that nobody sees what is inside without what is around it.
+        self.leave_others(poller.record());
+        let around = scope.parent()?;
+        let known = around.key().filter(|key| poller.has_frame(*key));
+        let parent = known.or_else(|| Self::file_all(around, poller))?;
+        let (head, identity) = scope.as_frame()?;
+        head.file_below(identity, poller, parent)
+    }
+
+    /// Files the frame of this scope, and those around it that are not filed.
     #[cold]
     #[inline(never)]
-    fn file(scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
+    fn file_all(scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
+        // An allocator that is called meanwhile does not file frames.
         let _inside = Inside::enter();
-        let scopes: Vec<&Scope<'_>> = scope
-            .outwards()
-            .take_while(|scope| !scope.is_task())
-            .collect();
-        // From the inside out, so that nobody sees what is inside without what is around it.
-        scopes.iter().for_each(|scope| scope.leave_others());
-        let mut parent = Key::TASK;
-        for scope in scopes.into_iter().rev() {
-            parent = scope.head()?.file_below(scope.name(), poller, parent)?;
+        let is_unfiled = |scope: &&Scope<'_>| scope.key().is_none_or(|key| !poller.has_frame(key));
+        let unfiled: Vec<&Scope<'_>> = scope.outwards().take_while(is_unfiled).collect();
+        unfiled.iter().for_each(|scope| scope.leave_others());
+        let outermost = unfiled.last().and_then(|scope| scope.parent());
+        let mut parent = outermost?.key()?;
+        for scope in unfiled.into_iter().rev() {
+            let (head, identity) = scope.as_frame()?;
+            parent = head.file_below(identity, poller, parent)?;
         }
         Some(parent)
     }
 
-    /// A poll in this scope, which has been left, has returned this. Returns it as well, as do those that it
-    /// calls, so that it need not be kept.
-    #[inline(always)]
-    pub(super) fn leave(&self, local: &Local, scope: &Scope<'_>, result: Poll<()>) -> Poll<()> {
-        match result {
-            Poll::Ready(()) if self.link().leads_anywhere() => self.unfile_from(local, scope),
-            Poll::Pending => self.suspended(local, scope),
-            result => result,
+    /// A poll in this scope, which has been left, has returned `Pending`.
+    #[inline]
+    pub(super) fn suspended(&self, local: &Local, scope: &Scope<'_>) {
+        if self.suspended_again(local, scope).is_none() {
+            self.suspended_anew(local, scope);
         }
     }
 
-    /// The poll has returned `Pending`.
-    #[inline(always)]
-    fn suspended(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
-        let Some((poller, parent)) = scope.usual(local) else {
-            return self.suspended_otherwise(scope);
-        };
-        match self.filed_in(poller.record()) {
-            None => self.suspended_first(scope, poller, parent),
-            Some(filed) if Self::is_suspended_again(filed, poller, parent) => Poll::Pending,
-            Some(_) => self.suspended_otherwise(scope),
+    /// Notes that it has been polled, if it is suspended as it was before: in the same task, below the same frame, and with
+    /// the same waker. Returns `None` if it is not.
+    #[inline]
+    fn suspended_again(&self, local: &Local, scope: &Scope<'_>) -> Option<()> {
+        let poller = scope.poller_on(local)?;
+        let slot = poller.find_frame(self.key_in(poller.record())?)?;
+        let parent = scope.parent()?;
+        if slot.parent() != parent.key()? || !scope.has_waker_of(parent) {
+            return None;
         }
+        slot.set_stamp(poller.stamp());
+        Some(())
     }
 
-    /// It was suspended before, as it is now: in the same task, below the same frame, and with the same waker. If
-    /// so, that it has been polled is noted.
-    #[inline(always)]
-    fn is_suspended_again(filed: Filed, poller: Poller<'_>, parent: &Scope<'_>) -> bool {
-        let Some(slot) = filed.slot else {
-            return false;
-        };
-        let parent = match parent.head() {
-            None => Key::TASK,
-            Some(parent) => match parent.key_in(poller.record()) {
-                Some(parent) => parent,
-                None => return false,
-            },
-        };
-        slot.polled(filed.key(), parent, poller.stamp())
-    }
-
-    /// It is not filed in this record, and polled with the waker of what is around it.
+    /// It is suspended for the first time, or elsewhere than before.
     #[inline(never)]
-    fn suspended_first(
-        &self,
-        scope: &Scope<'_>,
-        poller: Poller<'_>,
-        parent: &Scope<'_>,
-    ) -> Poll<()> {
-        match self.is_filed_first(scope, poller, parent) {
-            true => Poll::Pending,
-            false => self.suspended_otherwise(scope),
-        }
-    }
-
-    /// It was never filed, and is polled by the task itself. If so, and if it is the only frame of the task, it is
-    /// filed.
-    #[inline(always)]
-    fn is_filed_first(&self, scope: &Scope<'_>, poller: Poller<'_>, parent: &Scope<'_>) -> bool {
-        if !parent.is_task() || self.link().leads_anywhere() {
-            return false;
-        }
-        let Some(meta) = scope.name().as_static() else {
-            return false;
+    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) {
+        let Some(poller) = scope.poller_on(local) else {
+            return;
         };
-        let filed = poller.frames().insert_first(meta, poller.stamp());
-        filed.is_some_and(|filed| {
-            self.set_filed_in(poller.record(), filed);
-            true
-        })
+        let Some(key) = self.file(scope, poller) else {
+            return;
+        };
+        if scope.has_own_waker() {
+            let waker = capture::real(scope.waker());
+            foreign::drop(poller.set_waker(key, waker));
+        }
     }
 
-    #[cold]
+    /// A poll in this scope, which has been left, has returned `Ready`.
+    #[inline]
+    pub(super) fn resolved(&self, local: &Local, scope: &Scope<'_>) {
+        if self.link().leads_anywhere() {
+            self.unfile(scope.poller_on(local));
+        }
+    }
+
+    /// Takes the frame off where it is filed. `poller` is that of the task that is being polled on this thread, if there is
+    /// one: who polls a task takes its frames off, and who does not leaves a note.
     #[inline(never)]
-    fn suspended_otherwise(&self, scope: &Scope<'_>) -> Poll<()> {
-        let Some(poller) = scope.poller() else {
-            return Poll::Pending;
-        };
-        let frames = poller.frames();
-        let parent = scope.parent().and_then(Scope::key);
-        let parent = parent.filter(|parent| frames.has(*parent));
-        let filed = match (self.key_in(poller.record()), parent) {
-            (Some(key), Some(parent)) => frames.polled(key, parent, poller.stamp()),
-            _ => false,
-        };
-        if !filed {
-            match parent {
-                Some(parent) => self.file_below(scope.name(), poller, parent),
-                None => Self::file(scope, poller),
-            };
-        }
-        if scope.has_own_waker()
-            && let Some(key) = self.key_in(poller.record())
-        {
-            foreign::drop(frames.set_waker(key, capture::real(scope.waker())));
-        }
-        Poll::Pending
-    }
-
-    /// The poll has returned `Ready`: the frame is no more where it was.
-    #[inline(never)]
-    fn unfile_from(&self, local: &Local, scope: &Scope<'_>) -> Poll<()> {
-        if !self.is_unfiled_from(local, scope) {
-            self.unfile();
-        }
-        Poll::Ready(())
-    }
-
-    /// It is in a slot of the task that polls it, and there is no more to it than a static description. If so, it
-    /// is taken off.
-    #[inline(always)]
-    fn is_unfiled_from(&self, local: &Local, scope: &Scope<'_>) -> bool {
-        if local.is_tangled() {
-            return false;
-        }
-        let poller = *scope.polled();
-        let Some(filed) = self.filed_in(poller.record()) else {
-            return false;
-        };
-        let Some(slot) = filed.slot else {
-            return false;
-        };
-        let frames = poller.frames();
-        let is_removed = frames.remove_plain(slot, filed.key(), scope.name());
-        if is_removed {
-            self.link().forget_filed();
-        }
-        is_removed
-    }
-
-    /// The frame is no more where it was.
-    #[cold]
-    #[inline(never)]
-    fn unfile(&self) {
+    fn unfile(&self, poller: Option<Poller<'_>>) {
         let Some((record, key)) = self.take_filed() else {
             return;
         };
-        let removed = Scope::with_current(|scope| {
-            let poller = scope.poller()?;
-            let is_it = ptr::eq(poller.record(), record);
-            is_it.then(|| poller.frames().remove(key))
-        });
-        match removed {
-            Some(waker) => foreign::drop(waker),
-            None => record.note_gone(key, Gone::Ended),
+        let Some(poller) = poller.filter(|poller| ptr::eq(poller.record(), record)) else {
+            record.note_gone(key, Gone::Ended);
+            return;
+        };
+        if let Some(waker) = poller.remove(key) {
+            foreign::drop([waker]);
         }
     }
 
@@ -216,7 +140,12 @@ impl Head {
     #[cold]
     #[inline(never)]
     fn end(&self) {
-        self.unfile();
+        Scope::with_current(|scope| {
+            self.unfile(scope.poller());
+            Some(())
+        });
+        // If no task is being polled on this thread, it has not been taken off yet.
+        self.unfile(None);
         // SAFETY: the future is being dropped, so it is not being polled.
         unsafe { finish(self.link()) };
     }

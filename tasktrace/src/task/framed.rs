@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::frame::FrameOwner;
-use super::name::{Name, NameRef};
 use super::{body, drive};
 use crate::origin::{Identity, Origin};
 
@@ -54,14 +53,14 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedFuture<F> {
         #[pin]
-        framed: Framed<F, Name>,
+        framed: Framed<F, Identity>,
     }
 }
 
 impl<F: Future> TracedFuture<F> {
     pub(crate) fn new(identity: Identity, future: F) -> Self {
         Self {
-            framed: Framed::new(Name::new(identity), future),
+            framed: Framed::new(identity, future),
         }
     }
 }
@@ -80,76 +79,67 @@ impl<F: fmt::Debug> fmt::Debug for TracedFuture<F> {
     }
 }
 
-/// What a frame is known by.
-pub(crate) trait Named {
-    /// For as long as it is borrowed.
-    fn name(&self) -> NameRef<'_>;
+/// What has the identity of a frame, or leads to it.
+pub(crate) trait HasIdentity {
+    fn identity(&self) -> &Identity;
 }
 
-impl Named for Name {
-    fn name(&self) -> NameRef<'_> {
-        self.get()
+impl HasIdentity for Identity {
+    fn identity(&self) -> &Identity {
+        self
     }
 }
 
-/// A future with a frame, or one that is a task. In every annotated call, so there is as little to it as
-/// can be.
-#[must_use = "futures do nothing unless polled"]
-pub struct Framed<F, N> {
-    future: F,
-    name: N,
-    // The last field: the task, or the frame, is finished when the future has been dropped.
-    frame: FrameOwner,
+pin_project! {
+    /// A future with a frame, or one that is a task. In every annotated call, so there is as little to it as can be.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Framed<F, I> {
+        #[pin]
+        future: F,
+        identity: I,
+        // The last field: the task, or the frame, is finished when the future has been dropped.
+        frame: FrameOwner,
+    }
 }
 
-// `future` is pinned with it, and neither moved nor replaced; the others are not pinned.
-impl<F: Unpin, N> Unpin for Framed<F, N> {}
-
 // A function that is annotated may return a future of which its callers know that it has this.
-impl<F: fmt::Debug, N: Named> fmt::Debug for Framed<F, N> {
+impl<F: fmt::Debug, I: HasIdentity> fmt::Debug for Framed<F, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show("Framed", self, f)
     }
 }
 
-fn show<F: fmt::Debug, N: Named>(
+fn show<F: fmt::Debug, I: HasIdentity>(
     name: &str,
-    framed: &Framed<F, N>,
+    framed: &Framed<F, I>,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     f.debug_struct(name)
         .field("future", &framed.future)
-        .field("origin", &framed.name.name().get().origin())
+        .field("origin", &framed.identity.identity().origin())
         .field("frame", &framed.frame)
         .finish()
 }
 
-impl<F, N> Framed<F, N> {
+impl<F, I> Framed<F, I> {
     #[inline]
-    pub(crate) const fn new(name: N, future: F) -> Self {
+    pub(crate) const fn new(identity: I, future: F) -> Self {
         Self {
             future,
-            name,
+            identity,
             frame: FrameOwner::new(),
         }
     }
 }
 
-impl<F: Future, N: Named> Future for Framed<F, N> {
+impl<F: Future, I: HasIdentity> Future for Framed<F, I> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: nothing is moved out of it: see `Unpin`.
-        let Self {
-            future,
-            name,
-            frame,
-        } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: it is pinned with it.
-        let future = unsafe { Pin::new_unchecked(future) };
-        let name = name.name();
+        let this = self.project();
+        let (head, identity) = (this.frame.head(), this.identity.identity());
         // SAFETY: `enter` polls it once at most, and returns what that has.
-        unsafe { body::poll(future, |body| drive::enter(frame.head(), name, body, cx)) }
+        unsafe { body::poll(this.future, |body| drive::enter(head, identity, body, cx)) }
     }
 }

@@ -37,7 +37,7 @@
 //! # Limits
 //!
 //! Those who look at all tasks without a reference to any want to know whether a frame may have been
-//! suspended for longer than it is allowed to: see [`Frames::may_be_overdue`]. A static description says
+//! suspended for longer than it is allowed to: see [`Record::may_have_overdue_frame`]. A static description says
 //! for how long that is, and is always there to be looked at.
 //!
 //! # Frames that end elsewhere
@@ -57,97 +57,65 @@ mod read;
 mod write;
 
 use super::clock::Tick;
-use super::extras::ExtrasCell;
-use super::slot::{Filed, Key, OWN_WAKER, Slot};
-use super::stamp::Stamp;
-use super::table::{self, Table};
-use super::turn::Turn;
+use super::record::Record;
+use super::slot::{Key, Slot};
+use super::table;
 use crate::origin::FrameMeta;
 use crate::sync::Ordering;
 
 use gone::all_gone;
 pub(crate) use read::{Copied, Peek};
-pub(crate) use write::{Owner, Times};
-
-/// What there is of the frames of a task.
-pub(crate) struct Frames<'a, T> {
-    pub(super) turn: &'a Turn,
-    pub(super) table: &'a Table,
-    pub(super) extras: &'a ExtrasCell<T>,
-}
-
-impl<T> Clone for Frames<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Frames<'_, T> {}
+pub(super) use write::Times;
 
 /// So many slots are looked at without a reference to the record.
 const GLANCED_AT: u32 = 4;
 
-impl<'a, T> Frames<'a, T> {
-    /// The frames for their owner.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the owner, for as long as it has what is returned: it polls the task, or drops its future.
-    #[inline(always)]
-    pub(crate) unsafe fn owner(self) -> Owner<'a, T> {
-        Owner::new(self)
-    }
-
+impl Record {
     /// Whether it is that of a frame which is there, or of the task.
     #[inline]
-    pub(crate) fn has(self, key: Key) -> bool {
-        key == Key::TASK || self.find(key).is_some()
+    pub(super) fn has_frame(&self, key: Key) -> bool {
+        key == Key::TASK || self.find_frame(key).is_some()
     }
 
     /// Whether a frame is there still, and below this parent.
     #[inline]
-    pub(crate) fn is_below(self, filed: Filed, parent: Key) -> bool {
-        let slot = match filed.slot {
-            Some(ref slot) => Some(slot.slot()).filter(|slot| slot.is(filed.key())),
-            None => self.find(filed.key()),
-        };
-        slot.is_some_and(|slot| slot.parent.load(Ordering::Relaxed) & !OWN_WAKER == parent.0)
+    pub(super) fn is_below(&self, key: Key, parent: Key) -> bool {
+        self.find_frame(key)
+            .is_some_and(|slot| slot.parent() == parent)
     }
 
     /// Whether there have been any, in this task.
     #[inline]
-    pub(crate) fn any_used(self) -> bool {
+    pub(super) fn has_had_frames(&self) -> bool {
         self.used() != 0
     }
 
+    /// The slot of this frame, if the frame is there. No other frame has the same serial number.
     #[inline]
-    fn find(self, key: Key) -> Option<&'a Slot> {
-        if key.slot() > self.used() {
-            return None;
-        }
+    pub(super) fn find_frame(&self, key: Key) -> Option<&Slot> {
         self.slot(key.slot()).filter(|slot| slot.is(key))
     }
 
     /// The slot of this number, if there is one.
     #[inline]
-    fn slot(self, number: u32) -> Option<&'a Slot> {
+    fn slot(&self, number: u32) -> Option<&Slot> {
         let inline = self.table.slot(number);
         inline.or_else(|| self.extras.get()?.chunks.slot(number))
     }
 
     /// So many slots, in the order of their numbers.
-    fn slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
+    fn slots(&self, used: u32) -> impl Iterator<Item = &Slot> {
         self.slots_in(used, table::CHUNKS)
     }
 
     /// The same as far as they are never freed: who has no reference to the record may look at these.
     #[inline]
-    fn kept_slots(self, used: u32) -> impl Iterator<Item = &'a Slot> {
+    fn kept_slots(&self, used: u32) -> impl Iterator<Item = &Slot> {
         self.slots_in(used, table::KEPT)
     }
 
     #[inline]
-    fn slots_in(self, used: u32, chunks: usize) -> impl Iterator<Item = &'a Slot> {
+    fn slots_in(&self, used: u32, chunks: usize) -> impl Iterator<Item = &Slot> {
         let used = used as usize;
         let inline = &self.table.slots[..used.min(self.table.slots.len())];
         let left = used - inline.len();
@@ -160,7 +128,7 @@ impl<'a, T> Frames<'a, T> {
 
     /// Makes room for as many frames as are kept. Returns the number of the last slot.
     #[cfg(all(test, tasktrace_loom))]
-    pub(super) fn make_room_in_model(self) -> u32 {
+    pub(super) fn make_room_in_model(&self) -> u32 {
         let chunks = &self.extras.get_or_insert().chunks;
         chunks
             .make_room(table::LAST_KEPT)
@@ -170,7 +138,7 @@ impl<'a, T> Frames<'a, T> {
 
     /// Whether there are slots up to this number, and no frames in them.
     #[cfg(all(test, tasktrace_loom))]
-    pub(super) fn has_free_slots_in_model(self, last: u32) -> bool {
+    pub(super) fn has_free_slots_in_model(&self, last: u32) -> bool {
         let slots: Vec<_> = self.kept_slots(last).collect();
         assert!(slots.iter().all(|slot| !slot.has_frame()));
         slots.len() == last as usize
@@ -178,7 +146,7 @@ impl<'a, T> Frames<'a, T> {
 
     /// How many slots have been in use.
     #[inline]
-    fn used(self) -> u32 {
+    fn used(&self) -> u32 {
         self.table.used.load(Ordering::Relaxed)
     }
 
@@ -188,7 +156,7 @@ impl<'a, T> Frames<'a, T> {
     /// glance. The caller need not have a reference to the record: only the first slots are looked
     /// at, which stay where they are for as long as the record does. If there are limits elsewhere,
     /// they may have been come to.
-    pub(crate) fn may_be_overdue(self, now: Tick) -> bool {
+    pub(super) fn may_have_overdue_frame(&self, now: Tick) -> bool {
         let limited = self.table.limited.load(Ordering::Relaxed);
         if limited == 0 {
             return false;
@@ -202,7 +170,7 @@ impl<'a, T> Frames<'a, T> {
                 continue;
             }
             seen += 1;
-            let polled = Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)).tick();
+            let polled = slot.stamp().tick();
             if now.0.saturating_sub(polled.0) >= limit {
                 return true;
             }

@@ -54,13 +54,13 @@ impl Glance {
     /// Whether somebody has asked for a trace, and waits.
     #[inline]
     pub(crate) fn is_asked(self) -> bool {
-        self.0.exchange().is_asked()
+        self.0.is_asked()
     }
 
     /// Whether the task, which has been resting since then, or a function in it may have been
     /// suspended for as long as it is allowed to, or longer.
     pub(crate) fn may_be_overdue(self, since: Tick, now: Tick) -> bool {
-        self.0.may_be_overdue(since, now) || self.0.frames().may_be_overdue(now)
+        self.0.may_be_overdue(since, now) || self.0.may_have_overdue_frame(now)
     }
 
     /// A reference to the task that is in the record, if there is one.

@@ -170,7 +170,7 @@ impl TraceHandle {
         if self.task.is_left_behind() {
             return Err(TraceError::Finished);
         }
-        let answer = self.task.exchange().ask_in(answers)?;
+        let answer = self.task.ask_in(answers)?;
         Ok(Asked {
             task: &self.task,
             answer,
@@ -306,7 +306,7 @@ impl TraceHandle {
                     computes: None,
                 })
             }
-            Sight::Resting { .. } | Sight::Moving if task.exchange().is_asked() => TaskState::Woken,
+            Sight::Resting { .. } | Sight::Moving if task.is_asked() => TaskState::Woken,
             Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
         }
     }
@@ -501,7 +501,7 @@ impl Asked<'_> {
             return answer;
         }
         let Self { task, answer } = self;
-        task.exchange().withdraw(&answer);
+        task.withdraw(&answer);
         // The answer may have been given while the question was being taken back.
         if let Some(answer) = answer.take() {
             return Ok(Trace::new(answer?));
@@ -525,7 +525,7 @@ impl Asked<'_> {
 /// Wakes a task that has been asked by one with this waker. Returns what is to be kept until there is an
 /// answer.
 fn wake_from_async(task: &Record, waker: &Waker) -> Option<Waking> {
-    let loan = task.exchange().lend_for_capture()?;
+    let loan = task.lend_for_capture()?;
     // An executor of the same kind is what polls the caller. So the others are not waited for.
     if std::ptr::eq(loan.waker().vtable(), waker.vtable()) {
         loan.wake();
@@ -553,7 +553,7 @@ impl Future for Backtrace<'_> {
         let answer = match &mut this.asked {
             Some(answer) => answer,
             none => {
-                let answer = none.insert(task.exchange().ask()?);
+                let answer = none.insert(task.ask()?);
                 this._waking = wake_from_async(task, cx.waker());
                 answer
             }
@@ -566,7 +566,7 @@ impl Future for Backtrace<'_> {
 impl Drop for Backtrace<'_> {
     fn drop(&mut self) {
         if let Some(answer) = &self.asked {
-            self.task.exchange().withdraw(answer);
+            self.task.withdraw(answer);
         }
     }
 }

@@ -5,32 +5,30 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::about::{About, Word};
 use super::link::Link;
 use super::local::Local;
-use super::name::NameRef;
 use super::poller::Poller;
 use super::record::Record;
 use super::reference::RecordRef;
-use super::slot::{Filed, Gone, Key, Slot};
+use super::slot::{Gone, Key};
 use super::thread::Token;
 use super::turn::Turn;
 use crate::host::Job;
-use crate::sync::Inside;
+use crate::origin::Identity;
 
-/// In every annotated call: three words. [`FrameOwner`](super::frame::FrameOwner) owns it.
+/// In every annotated call: two words. [`FrameOwner`](super::frame::FrameOwner) owns it.
 pub(super) struct Head {
     /// Where it is filed, or that it is a task.
     link: Link,
-    /// Where in the record, as long as it is filed.
-    filed: FiledCell,
+    /// The bits of the [`Key`] that it has in that record. 0 until it is filed for the first time.
+    key: AtomicU64,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Head>() == 24);
+const _: () = assert!(size_of::<Head>() == 16);
 
 // Whatever happens in a poll, what is remembered may be out of date: see above.
 impl UnwindSafe for Head {}
@@ -41,7 +39,7 @@ impl Head {
     pub(super) const fn new() -> Self {
         Self {
             link: Link::none(),
-            filed: FiledCell::none(),
+            key: AtomicU64::new(0),
         }
     }
 
@@ -50,44 +48,34 @@ impl Head {
         &self.link
     }
 
-    /// Where it is filed in this record.
-    #[inline(always)]
-    pub(super) fn filed_in(&self, record: &Record) -> Option<Filed> {
-        self.link.is_filed_in(record).then(|| self.filed.get())
-    }
-
-    /// The key that it has in this record.
+    /// The key that it has in this record, if it is filed there.
     #[inline]
     pub(super) fn key_in(&self, record: &Record) -> Option<Key> {
-        self.filed_in(record).map(Filed::key)
+        self.link.is_filed_in(record).then(|| self.key())
     }
 
-    /// Files the frame below one that is filed. `poller` is that of the task that polls the frame.
+    #[inline]
+    fn key(&self) -> Key {
+        Key(self.key.load(Ordering::Relaxed))
+    }
+
+    /// Files the frame, which is in no other record, below one that is filed. `poller` is that of the task that polls the
+    /// frame. Returns `None` if there are too many frames.
+    #[inline]
     pub(super) fn file_below(
         &self,
-        name: NameRef<'_>,
+        identity: &Identity,
         poller: Poller<'_>,
         parent: Key,
     ) -> Option<Key> {
-        // An allocator that is called meanwhile does not file frames.
-        let _inside = Inside::enter();
-        self.leave_others(poller.record());
-        if let Some(key) = self.key_in(poller.record())
-            && poller.frames().set_parent(key, parent)
-        {
-            return Some(key);
-        }
-        let filed = poller.frames().insert(name, parent, poller.stamp())?;
-        self.set_filed_in(poller.record(), filed);
-        Some(filed.key())
-    }
-
-    #[inline(always)]
-    pub(super) fn set_filed_in(&self, record: &Record, filed: Filed) {
-        self.filed.set(filed);
+        let record = poller.record();
+        let known = self.key_in(record);
+        let key = poller.register(known, identity, parent, poller.stamp())?;
+        self.key.store(key.0, Ordering::Relaxed);
         // In this order also for a signal handler, which reads the key where the record is right.
         compiler_fence(Ordering::SeqCst);
         self.link.set_filed_in(record);
+        Some(key)
     }
 
     /// It is being polled by the task of this record: it is no longer part of another.
@@ -107,20 +95,19 @@ impl Head {
     /// Where it was filed: it is no more.
     pub(super) fn take_filed(&self) -> Option<(&'static Record, Key)> {
         let record = self.link.take_filed()?;
-        Some((record, self.filed.get().key()))
+        Some((record, self.key()))
     }
 
-    /// Makes a task of the frame, whose first poll outside of any other task has just begun. `name` is what it
-    /// is known by. Returns its poller; `None` if it has been a task and has finished.
-    #[inline]
-    pub(super) fn make_task(&self, local: &Local, name: NameRef<'_>) -> Option<Poller<'_>> {
+    /// Makes a task of the frame, whose first poll outside of any other task has just begun on this thread. Returns its
+    /// poller, and `None` if it has been a task and has finished.
+    pub(super) fn make_task(&self, local: &Local, identity: &Identity) -> Option<Poller<'_>> {
         if self.link.has_finished() {
             return None;
         }
         self.leave_task();
-        let about = match name.as_static() {
-            Some(meta) => Word::of(meta),
-            None => About::of_identity(&name.get()).into_word(),
+        let about = match identity {
+            Identity::Static(meta) => Word::of(meta),
+            Identity::Dynamic(_) => About::of_identity(identity).into_word(),
         };
         let thread = Token::of(local).map_or(0, |token| token.0);
         let record = RecordRef::new(Some(local), about, Turn::on(thread));
@@ -129,57 +116,6 @@ impl Head {
         poller.note_job(Job::current);
         Some(poller)
     }
-}
-
-/// Where a frame is filed: a [`Filed`], in words that a signal handler may read.
-struct FiledCell {
-    /// That of no frame until this one is filed for the first time.
-    key: AtomicU64,
-    slot: AtomicPtr<Slot>,
-}
-
-impl FiledCell {
-    const fn none() -> Self {
-        Self {
-            key: AtomicU64::new(0),
-            slot: AtomicPtr::new(ptr::null_mut()),
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self) -> Filed {
-        let key = self.key.load(Ordering::Relaxed);
-        // SAFETY: `set` has written what `into_parts` has made, or nobody has written, and the slot is null. Both words
-        // are of one `Filed`: who polls or drops the future writes and reads them, and a signal handler on that thread
-        // only looks at the key.
-        unsafe { Filed::from_parts(key, self.slot.load(Ordering::Relaxed)) }
-    }
-
-    #[inline(always)]
-    fn set(&self, filed: Filed) {
-        let (key, slot) = filed.into_parts();
-        self.key.store(key, Ordering::Relaxed);
-        self.slot.store(slot, Ordering::Relaxed);
-    }
-}
-
-/// The registration of a task whose future is polled outside of any other traced future.
-pub(super) trait Root {
-    fn link(&self) -> &Link;
-
-    /// Its task is polled outside of any other: it is not a frame of one any more.
-    fn leave_outer(&self);
-}
-
-/// A frame that its first poll outside of any other task has made a task.
-impl Root for Head {
-    #[inline(always)]
-    fn link(&self) -> &Link {
-        &self.link
-    }
-
-    /// It has left them when it became one: see [`Head::make_task`].
-    fn leave_outer(&self) {}
 }
 
 impl fmt::Debug for Head {

@@ -40,7 +40,7 @@ pub(super) fn of(record: &Record) -> Option<Vec<Limited>> {
             polled: since,
         });
     }
-    for frame in record.frames().copy()? {
+    for frame in record.copy_frames()? {
         let Some(limit) = frame.identity.wait_limit() else {
             continue;
         };

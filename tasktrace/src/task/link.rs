@@ -92,9 +92,10 @@ impl Link {
     /// The record of the task that it is, if that has not finished.
     #[inline(always)]
     fn record(&self) -> Option<&'static Record> {
-        let record = self.get().map_addr(|address| address.wrapping_sub(TASK));
+        let record = self.get();
+        let is_task = record.addr() & TASK != 0;
         // SAFETY: of a task, it is the address of a record, and those are never freed.
-        self.is_task().then(|| unsafe { &*record })
+        is_task.then(|| unsafe { &*record.map_addr(|address| address & !TASK) })
     }
 
     /// A reference to the task that it is, if that has not finished.
@@ -142,15 +143,10 @@ impl Link {
         self.set(record);
     }
 
-    /// It is filed, and is no more.
-    pub(super) fn forget_filed(&self) {
-        self.set(ptr::null());
-    }
-
     /// The record that it is filed in, or was: it is no more.
     pub(super) fn take_filed(&self) -> Option<&'static Record> {
         let record = self.get();
-        if record.addr() & !FINISHED == 0 || self.is_task() {
+        if record.addr() & !FINISHED == 0 || record.addr() & TASK != 0 {
             return None;
         }
         self.set(ptr::null());

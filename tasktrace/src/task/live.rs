@@ -53,7 +53,7 @@ fn frames_after(record: &Record, expected: Expected, now: Option<Moment>) -> Vec
         let is_wait = matches!(live.identity.origin(), Origin::Wait { .. });
         (!is_wait || live.not_polled_for.is_none()).then_some(live)
     };
-    let live = record.frames().copy_as(of);
+    let live = record.copy_frames_as(of);
     live.unwrap_or_else(|| vec![unread()])
 }
 
@@ -120,9 +120,8 @@ fn peek<R>(
 ) -> Option<R> {
     // In this order, as in `frames`.
     let settled = record.settled();
-    let slots = record
-        .frames()
-        .peek(|slots| Slots::copy(slots, settled, record.made(), now, expected));
+    let slots =
+        record.peek_frames(|slots| Slots::copy(slots, settled, record.made(), now, expected));
     look(&slots.flatten()?)
 }
 
@@ -141,8 +140,8 @@ struct Slots {
 impl Slots {
     /// `None` if they are not few, or if there is more to them.
     #[inline]
-    fn copy<T>(
-        slots: Peek<'_, T>,
+    fn copy(
+        slots: Peek<'_>,
         settled: u32,
         made: Tick,
         now: Moment,

@@ -7,10 +7,11 @@
 //!
 //! | | files |
 //! |---|---|
-//! | words of a record | [`about`]: what is known of a task from the beginning; [`turn`]: its state; [`stamp`], [`clock`]: its last poll, and when that was; [`job`]: in which task of the executor it is; [`refs`]: the count of references; [`name`]: what a frame is known by |
+//! | words of a record | [`about`]: what is known of a task from the beginning; [`turn`]: its state; [`stamp`], [`clock`]: its last poll, and when that was; [`job`]: in which task of the executor it is; [`refs`]: the count of references |
 //! | what many share | [`foreign`]: calls of wakers, which may panic; [`fork`]: which tasks a fork has left behind; [`state`], [`sight`]: what is told of a task |
-//! | parts of a record | [`slot`], [`table`]: where frames are kept; [`frames`]: the live frames, which one thread writes and any may read; [`exchange`], [`queue`], [`answer`]: the protocol between those who ask and the one who polls; [`extras`]: what few tasks need |
+//! | parts of a record | [`slot`], [`table`]: where frames are kept; [`waker_cell`]: where the waker is; [`answer`], [`queue`]: those who ask; [`extras`]: what few tasks need |
 //! | records | [`record`]: the parts together; [`free`], [`local`], [`pool`]: how they are made and used again; [`mod@reference`]: counted references; [`poller`]: the role of who polls; [`thread`]: the threads that poll; [`at_fork`]: what a fork changes |
+//! | what is done with a record | [`frames`]: the live frames, which one thread writes and any may read; [`exchange`]: the protocol between those who ask and the one who polls |
 //! | one poll | [`link`], [`head`]: what a future knows of itself; [`scope`]: what is being polled on this thread; [`finish`], [`frame`]: how tasks and frames end; [`ended`]: the last that panicked or were dropped; [`witness`]: which runtimes there are; [`body`], [`drive`]: a poll |
 //! | futures | [`traced`], [`framed`], `awaiting`: what users hold |
 //! | asking | [`error`]: why there is no answer; [`live`]: what is made of the frames; [`waking`]: wakes who has been asked; [`awaited`]: who is asked together with a task; [`handle`]: what users ask with; [`sample`]: those that cannot answer |
@@ -22,7 +23,8 @@
 //!    whoever polls or drops that is the **poller**. Handles and dumps are **readers**.
 //! 2. A poll compares the state and the waker with those of the last poll. If they are the same, it notes the time,
 //!    puts a [`scope`] on the thread's list, and polls the future. Otherwise it goes through [`drive`]'s slow path, which
-//!    takes requests, stores the new waker, and takes frames off that have ended elsewhere.
+//!    takes requests, stores the new waker, and takes frames off that have ended elsewhere. So there are two ways, and
+//!    no third.
 //! 3. A frame that is suspended for the first time is filed in the record: see [`frames`].
 //! 4. A reader takes a reference, and copies the frames, or adds a request and has the task woken: see [`exchange`].
 //! 5. When the future resolves or is dropped, the task finishes: see [`finish`]. When there is no reference left, the
@@ -69,7 +71,6 @@ mod limited;
 mod link;
 mod live;
 mod local;
-mod name;
 mod poller;
 mod pool;
 mod queue;
@@ -86,6 +87,7 @@ mod table;
 mod thread;
 mod traced;
 mod turn;
+mod waker_cell;
 mod waking;
 mod witness;
 
@@ -101,13 +103,12 @@ pub(crate) use awaiting::Awaiting;
 pub(crate) use clock::{Moment, Tick};
 pub(crate) use ended::{Ended, ended, set_panic};
 pub use error::{NoAnswer, TraceError};
-pub(crate) use framed::Named;
+pub(crate) use framed::HasIdentity;
 pub use framed::{Framed, TracedExt, TracedFuture};
 pub(crate) use glance::{Glance, glances};
 pub(crate) use handle::Asked;
 pub use handle::{TraceHandle, current, tasks};
 pub(crate) use limited::Limited;
-pub(crate) use name::NameRef;
 pub(crate) use sample::sample;
 pub(crate) use sight::{Executor, Sight};
 pub use state::{Running, TaskState};
@@ -169,6 +170,6 @@ impl fmt::Display for TaskId {
 /// How many records are in use, and how many frames are in them: for tests that nothing is left
 /// behind.
 pub(crate) fn live() -> (usize, usize) {
-    let frames = reference::tasks().map(|record| record.frames().len()).sum();
+    let frames = reference::tasks().map(|record| record.count_frames()).sum();
     (pool::count(), frames)
 }

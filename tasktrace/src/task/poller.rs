@@ -5,12 +5,9 @@ use std::ops::Deref;
 use std::task::Waker;
 
 use super::clock::Tick;
-use super::exchange::Responder;
-use super::frames::{Owner, Times};
 use super::record::Record;
 use super::stamp::Stamp;
 use super::turn::WAKER;
-use crate::capture::RawTrace;
 use crate::sync::Ordering;
 
 /// Proves that whoever has it polls the task of this record, or drops its future. There is one thread at a time that
@@ -49,28 +46,16 @@ impl<'a> Poller<'a> {
         self.record
     }
 
-    /// The frames of the task.
-    #[inline(always)]
-    pub(super) fn frames(self) -> Owner<'a, RawTrace> {
-        // SAFETY: the poller of a task is the owner of its frames.
-        unsafe { self.record.frames().owner() }
-    }
-
-    /// How it is asked.
-    #[inline(always)]
-    pub(super) fn exchange(self) -> Responder<'a, RawTrace> {
-        // SAFETY: this is the poller.
-        unsafe { self.record.exchange().responder() }
-    }
-
-    /// The stamp of the poll that is to begin, if that is one like the last: outside of any other task, on the
-    /// same thread, with the same waker, and with nothing to be done about it. `usual` is the thread's.
+    /// The stamp of the poll that is to begin, if there is nothing to be said of it: it is outside of any other task, on the
+    /// same thread as the last, with the same waker if it is not the first, and nobody wants anything. `usual` is the
+    /// thread's.
     #[inline(always)]
     pub(super) fn usual_poll(self, usual: u32, waker: &Waker) -> Option<Stamp> {
         debug_assert!(usual & WAKER != 0);
+        let turn = self.turn.get();
         // SAFETY: this is the poller's side, and there is a waker if the word is what is usual, on whichever thread.
-        let is_usual = self.turn.get() == usual && unsafe { self.waker.has(waker) };
-        if !is_usual {
+        let is_usual = turn == usual && unsafe { self.waker.has(waker) };
+        if !is_usual && turn != usual & !WAKER {
             return None;
         }
         let (stamp, begin_again) = self.stamp().next(Tick::known()?);
@@ -108,18 +93,6 @@ impl<'a> Poller<'a> {
     pub(super) fn note_settled(self) {
         let stamp = self.stamp().ended();
         // Whoever sees it finds the frames as that poll has left them, or later.
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
-    }
-
-    /// As [`note_settled`](Self::note_settled), of a poll that was for the sake of somebody who
-    /// asks, and in which the task has not gone on: it has been waiting since `before`, and the
-    /// frames in it as `times` has it.
-    pub(super) fn note_settled_idle(self, before: Stamp, times: Option<&Times>) {
-        // Whoever finds the task suspended, which is said after this, finds these times.
-        if let Some(times) = times {
-            self.frames().set_times(times);
-        }
-        let stamp = self.stamp().ended().at_time_of(before);
         self.stamp.store(stamp.to_bits(), Ordering::Release);
     }
 

@@ -21,21 +21,18 @@ use std::task::Waker;
 use super::TaskId;
 use super::about::{AboutCell, Known, Word};
 use super::clock::Tick;
-use super::exchange::{Exchange, Standing, WakerCell};
 use super::extras::{Extras, ExtrasCell};
 use super::fork;
-use super::frames::Frames;
 use super::job::{self, JobCell};
 use super::refs::Refs;
 use super::sight::{Executor, Sight};
-use super::slot::{Gone, Key};
 use super::stamp::Stamp;
 use super::table::Table;
-use super::turn::{NESTED, Turn};
-use crate::capture::RawTrace;
+use super::turn::{NESTED, Standing, Turn, WAKER};
+use super::waker_cell::WakerCell;
 use crate::host::Job;
 use crate::origin::{Identity, Origin};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, lock};
 
 /// There is one for each task. What most tasks do not need is in its [`extras`](super::extras).
 ///
@@ -52,8 +49,8 @@ pub(crate) struct Record {
     pub(super) waker: WakerCell,
     // What does not change while there is a task in the record. Written by who has it to himself.
     about: AboutCell,
-    pub(super) extras: ExtrasCell<RawTrace>,
-    table: Table,
+    pub(super) extras: ExtrasCell,
+    pub(super) table: Table,
     id: AtomicU64,
     made: AtomicU32,
     // In which task of the executor it is, see `JobCell`.
@@ -68,7 +65,7 @@ const _: () = {
     assert!(offset_of!(Record, table) + Table::SLOTS == LINE);
 };
 
-// SAFETY: what is not an atomic is synchronised by `Exchange`, or by `Refs` for who has the record to
+// SAFETY: what is not an atomic is synchronised as [`exchange`](super::exchange) says, or by `Refs` for who has the record to
 // himself.
 unsafe impl Sync for Record {}
 // SAFETY: nothing in it belongs to a thread.
@@ -88,26 +85,6 @@ impl Record {
             made: AtomicU32::new(0),
             job_runtime: AtomicU32::new(job::UNKNOWN),
             job_task: AtomicU64::new(0),
-        }
-    }
-
-    /// How it is asked.
-    #[inline]
-    pub(super) fn exchange(&self) -> Exchange<'_, RawTrace> {
-        Exchange {
-            turn: &self.turn,
-            waker: &self.waker,
-            extras: &self.extras,
-        }
-    }
-
-    /// The frames of the task.
-    #[inline]
-    pub(super) fn frames(&self) -> Frames<'_, RawTrace> {
-        Frames {
-            turn: &self.turn,
-            table: &self.table,
-            extras: &self.extras,
         }
     }
 
@@ -141,7 +118,7 @@ impl Record {
         // SAFETY: as asserted by the caller.
         unsafe {
             self.about.clear();
-            self.exchange().reset()
+            self.turn.has(WAKER).then(|| self.waker.take())
         }
     }
 
@@ -149,10 +126,10 @@ impl Record {
     ///
     /// The caller has given back the last reference.
     #[cold]
-    unsafe fn reset_extras(&self, extras: &Extras<RawTrace>) {
+    unsafe fn reset_extras(&self, extras: &Extras) {
         // SAFETY: as asserted by the caller, nobody else has a reference. The task has ended, so it has no frames.
         unsafe { extras.chunks.shrink() };
-        self.frames().forget_gone();
+        lock(&extras.gone).clear();
         extras.rounds.store(0, Ordering::Relaxed);
         extras.asked_polls.store(0, Ordering::Relaxed);
     }
@@ -265,12 +242,7 @@ impl Record {
 
     /// Returns `true` if its last poll has panicked.
     pub(super) fn has_panicked(&self) -> bool {
-        self.exchange().standing() == Standing::Panicked
-    }
-
-    /// Notes that a frame is not to be seen any more.
-    pub(super) fn note_gone(&self, key: Key, why: Gone) {
-        self.frames().note_gone(key, why);
+        self.turn.standing() == Standing::Panicked
     }
 
     /// The [`Token`](super::thread::Token) of the thread that has begun the last poll.
@@ -305,7 +277,7 @@ impl Record {
         // Acquire: of a poll that has ended, all is seen that it has left.
         let stamp = Stamp::from_bits(self.stamp.load(Ordering::Acquire));
         let (poll, since) = (stamp.poll(), stamp.tick());
-        match self.exchange().standing() {
+        match self.turn.standing() {
             Standing::Finished => Sight::Finished,
             _ if self.is_left_behind() => Sight::Finished,
             _ if stamp.is_running() => Sight::Running { poll, since },
@@ -336,7 +308,7 @@ impl Record {
 
     #[inline]
     pub(super) fn is_finished(&self) -> bool {
-        self.exchange().standing() == Standing::Finished
+        self.turn.standing() == Standing::Finished
     }
 }
 

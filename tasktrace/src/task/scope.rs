@@ -9,18 +9,15 @@
 //! used for something else. The fences that say so are for the compiler, and cost nothing.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 use std::task::Waker;
 
 use super::head::Head;
-use super::link::Link;
 use super::local::Local;
-use super::name::NameRef;
 use super::poller::Poller;
 use super::record::Record;
-use super::slot::{Filed, Key};
+use super::slot::Key;
 use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
 use crate::origin::Identity;
 use crate::unwind::Mark;
@@ -31,24 +28,20 @@ pub(super) struct Scope<'a> {
     mark: Mark,
     /// Of the task, or that of the frame.
     poller: Poller<'a>,
-    /// What a frame is known by. Of a task, whether the poll is [`Unusual`].
-    name: NameRef<'a>,
-    /// Of a frame, its [`Head`]. Of a task, what is [`Unusual`] about the poll, or the [`Link`] of its future.
-    subject: *const (),
+    kind: Kind<'a>,
     /// What it is polled with.
     waker: &'a Waker,
     /// The scope that this one was entered in: the next on the list, while it is on the list.
     parent: AtomicPtr<()>,
-    of: PhantomData<Kind<'a>>,
 }
 
 /// The scope of what.
+#[derive(Clone, Copy)]
 pub(super) enum Kind<'a> {
-    /// A task, in a poll of which there is nothing to be said.
-    Task,
-    /// A task.
-    Unusual(&'a Unusual),
-    Frame(&'a Head),
+    /// A task, and what is unusual about the poll, if anything is.
+    Task(Option<&'a Unusual>),
+    /// A frame, and what it is known by.
+    Frame(&'a Head, &'a Identity),
 }
 
 /// What most polls of tasks are not.
@@ -101,70 +94,43 @@ pub(super) fn current_task() -> Option<super::TaskId> {
 }
 
 impl<'a> Scope<'a> {
-    #[inline(always)]
-    fn kind(&self) -> Kind<'a> {
-        match self.head() {
-            Some(head) => Kind::Frame(head),
-            // SAFETY: it is what is unusual, and there for as long as `'a`.
-            None if self.name.is_unusual() => Kind::Unusual(unsafe { &*self.subject.cast() }),
-            None => Kind::Task,
-        }
-    }
-
-    /// The scope of a poll of the task of `link` outside of any other, by the function into which this is
-    /// inlined.
-    #[inline(always)]
-    pub(super) fn outermost(link: &'a Link, poller: Poller<'a>, waker: &'a Waker) -> Self {
-        Self {
-            mark: Mark::here(),
-            poller,
-            name: NameRef::NONE,
-            subject: ptr::from_ref(link).cast(),
-            waker,
-            parent: AtomicPtr::new(ptr::null_mut()),
-            of: PhantomData,
-        }
-    }
-
     /// The scope of a poll of a task, by the function into which this is inlined.
     #[inline(always)]
-    pub(super) fn task(poller: Poller<'a>, waker: &'a Waker, unusual: &'a Unusual) -> Self {
+    pub(super) fn task(
+        local: &Local,
+        poller: Poller<'a>,
+        waker: &'a Waker,
+        unusual: Option<&'a Unusual>,
+    ) -> Self {
         Self {
             mark: Mark::here(),
             poller,
-            name: NameRef::UNUSUAL,
-            subject: ptr::from_ref(unusual).cast(),
+            kind: Kind::Task(unusual),
             waker,
-            parent: AtomicPtr::new(innermost().cast_mut()),
-            of: PhantomData,
+            parent: AtomicPtr::new(local.innermost().cast_mut()),
         }
     }
 
-    /// The scope of a poll of a frame inside of a task, by the function into which this is inlined.
-    ///
-    /// # Safety
-    ///
-    /// A task is being polled on this thread.
+    /// The scope of a poll of a frame, by the function into which this is inlined. Returns `None` if no task is being
+    /// polled on this thread.
     #[inline(always)]
-    pub(super) unsafe fn frame(
+    pub(super) fn frame(
         local: &Local,
         head: &'a Head,
-        name: NameRef<'a>,
+        identity: &'a Identity,
         waker: &'a Waker,
-    ) -> Self {
+    ) -> Option<Self> {
         let parent = local.innermost();
-        // SAFETY: as asserted by the caller, it is not null. So by the invariant of `Local::innermost` it has
-        // not returned from its `enter`, and the record is there; and records are never freed.
-        let poller = unsafe { &*parent.cast::<Scope<'a>>() }.poller;
-        Self {
+        // SAFETY: by the invariant of `Local::innermost` it is null, or to a scope that has not returned from its `enter`, and
+        // cannot while this function runs.
+        let poller = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.poller;
+        Some(Self {
             mark: Mark::here(),
             poller,
-            name,
-            subject: ptr::from_ref(head).cast(),
+            kind: Kind::Frame(head, identity),
             waker,
             parent: AtomicPtr::new(parent.cast_mut()),
-            of: PhantomData,
-        }
+        })
     }
 
     /// Calls `run` with this scope as the innermost of this thread.
@@ -206,7 +172,7 @@ impl<'a> Scope<'a> {
             }
         }
 
-        let Kind::Unusual(Unusual { capture: place, .. }) = self.kind() else {
+        let Some(Unusual { capture: place, .. }) = self.unusual() else {
             return run();
         };
         let own = Some(capture.as_ref());
@@ -246,6 +212,7 @@ impl<'a> Scope<'a> {
     /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
     /// suspended in the middle of a poll need not.
     #[cold]
+    #[inline(never)]
     fn unlink(&self, local: &Local) {
         if self.unlink_innermost(local) {
             return;
@@ -280,21 +247,22 @@ impl<'a> Scope<'a> {
     /// around it has ended.
     #[inline]
     pub(super) fn poller(&self) -> Option<Poller<'a>> {
-        match is_tangled() {
+        Local::with(None, |local| self.poller_on(local))
+    }
+
+    /// [`poller`](Self::poller) on the thread that has this.
+    #[inline]
+    pub(super) fn poller_on(&self, local: &Local) -> Option<Poller<'a>> {
+        match local.is_tangled() {
             false => Some(self.poller),
             true => self.find_poller(),
         }
     }
 
-    /// The poller of the task, as [`poller`](Self::poller) has it, and the scope around this one, if
-    /// that has the same waker.
-    #[inline(always)]
-    pub(super) fn usual(&self, local: &Local) -> Option<(Poller<'a>, &Self)> {
-        if local.is_tangled() {
-            return None;
-        }
-        let parent = self.parent()?;
-        ptr::eq(self.waker, parent.waker).then_some((self.poller, parent))
+    /// Whether the poll that this scope is of has the same waker as the one around it, for sure.
+    #[inline]
+    pub(super) fn has_waker_of(&self, around: &Self) -> bool {
+        ptr::eq(self.waker, around.waker)
     }
 
     /// The number of the task, if that has not ended.
@@ -307,13 +275,6 @@ impl<'a> Scope<'a> {
         let is_polled =
             |scope: &Self| scope.is_task() && ptr::eq(scope.poller.record(), self.poller.record());
         self.outwards().any(is_polled).then_some(self.poller)
-    }
-
-    /// The poller of the task, in a scope that is used right before or after what it was entered for: so that
-    /// is being polled.
-    #[inline(always)]
-    pub(super) fn polled(&self) -> &Poller<'a> {
-        &self.poller
     }
 
     /// What it is polled with.
@@ -347,42 +308,23 @@ impl<'a> Scope<'a> {
         self.outwards().find(|scope| scope.is_task())
     }
 
-    /// What the frame is known by, in a scope of one.
-    pub(super) fn name(&self) -> NameRef<'a> {
-        self.name
+    /// The frame, and what it is known by, in a scope of one.
+    #[inline]
+    pub(super) fn as_frame(&self) -> Option<(&'a Head, &'a Identity)> {
+        match self.kind {
+            Kind::Frame(head, identity) => Some((head, identity)),
+            Kind::Task(_) => None,
+        }
     }
 
-    /// What [`head`](Self::head) has.
-    ///
-    /// # Safety
-    ///
-    /// It has one.
-    #[inline(always)]
-    pub(super) unsafe fn head_unchecked(&self) -> &'a Head {
-        // SAFETY: as asserted by the caller, it is the scope of a head, which is there for as long as `'a`.
-        unsafe { &*self.subject.cast() }
-    }
-
-    /// The link of the task.
-    ///
-    /// # Safety
-    ///
-    /// The scope is an [`outermost`](Self::outermost) one.
-    #[inline(always)]
-    pub(super) unsafe fn link_unchecked(&self) -> &'a Link {
-        // SAFETY: as asserted by the caller, it is that, which is there for as long as `'a`.
-        unsafe { &*self.subject.cast() }
-    }
-
-    #[inline(always)]
-    pub(super) fn head(&self) -> Option<&'a Head> {
-        // SAFETY: a scope with a name is that of a head.
-        (!self.is_task()).then(|| unsafe { self.head_unchecked() })
+    #[inline]
+    fn head(&self) -> Option<&'a Head> {
+        Some(self.as_frame()?.0)
     }
 
     #[inline]
     pub(super) fn is_task(&self) -> bool {
-        self.name.is_none()
+        self.head().is_none()
     }
 
     /// The key of the frame, if it has one in the record. That of the task is always known.
@@ -396,7 +338,7 @@ impl<'a> Scope<'a> {
 
     /// Takes the frame off from where it was filed, if that was with another task.
     pub(super) fn leave_others(&self) {
-        if let Kind::Frame(head) = self.kind() {
+        if let Some(head) = self.head() {
             head.leave_others(self.poller.record());
         }
     }
@@ -418,9 +360,9 @@ impl<'a> Scope<'a> {
 
     /// What is unusual about the poll, if anything is.
     fn unusual(&self) -> Option<&Unusual> {
-        match self.kind() {
-            Kind::Unusual(unusual) => Some(unusual),
-            Kind::Task | Kind::Frame(_) => None,
+        match self.kind {
+            Kind::Task(unusual) => unusual,
+            Kind::Frame(..) => None,
         }
     }
 
@@ -443,21 +385,16 @@ impl<'a> Scope<'a> {
             return false;
         }
         // A frame, of which it is not known yet what it is below.
-        let mut below: Option<Filed> = None;
+        let mut below: Option<Key> = None;
         for scope in self.outwards() {
-            let filed = match scope.kind() {
-                Kind::Task | Kind::Unusual(_) => None,
-                Kind::Frame(head) => match head.filed_in(scope.poller.record()) {
-                    Some(filed) => Some(filed),
-                    None => return false,
-                },
+            let Some(key) = scope.key() else {
+                return false;
             };
-            let key = filed.map_or(Key::TASK, Filed::key);
-            let is_below = |below| scope.poller.frames().is_below(below, key);
+            let is_below = |below| scope.poller.is_below(below, key);
             if !below.is_none_or(is_below) {
                 return false;
             }
-            below = filed;
+            below = (!scope.is_task()).then_some(key);
             into.push(scope.around(Some(scope.poller.id().get()), Some(key)));
         }
         true
@@ -473,11 +410,11 @@ impl<'a> Scope<'a> {
         into.reserve(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {
-            key = match scope.kind() {
-                Kind::Task | Kind::Unusual(_) => Some(Key::TASK),
-                Kind::Frame(head) => key
+            key = match scope.kind {
+                Kind::Task(_) => Some(Key::TASK),
+                Kind::Frame(head, identity) => key
                     .zip(scope.poller())
-                    .and_then(|(parent, poller)| head.file_below(scope.name, poller, parent)),
+                    .and_then(|(parent, poller)| head.file_below(identity, poller, parent)),
             };
             into.push(scope.around(scope.task_number(), key));
         }
@@ -485,12 +422,9 @@ impl<'a> Scope<'a> {
     }
 
     fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
-        let identity = match self.kind() {
-            Kind::Task | Kind::Unusual(_) => self.poller.identity(),
-            Kind::Frame(_) => match self.name.as_static() {
-                Some(meta) => Identity::Static(meta),
-                None => self.name.get().clone().now(),
-            },
+        let identity = match self.kind {
+            Kind::Task(_) => self.poller.identity(),
+            Kind::Frame(_, identity) => identity.clone().now(),
         };
         Around {
             mark: self.mark,
@@ -570,7 +504,7 @@ impl Scope<'_> {
             mark: self.mark,
             task: self.task_number()?,
             key: self.key().map(Key::to_bits),
-            identity: self.head().map(|_| self.name.get().clone()),
+            identity: self.as_frame().map(|(_, identity)| identity.clone()),
             own_waker: self.has_own_waker(),
             is_also_frame: self.is_also_frame(),
         })

@@ -1,9 +1,9 @@
 //! A place for a frame, and what identifies the one that is in it.
 
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use super::stamp::Stamp;
-use crate::origin::{self, FrameMeta};
+use crate::origin::FrameMeta;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Identifies a frame of a task: a slot and a serial number.
@@ -45,7 +45,7 @@ pub(crate) struct Slot {
     /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
     identity: AtomicPtr<FrameMeta>,
     /// See [`Stamp`].
-    pub(super) stamp: AtomicU64,
+    stamp: AtomicU64,
     /// The key of the parent. While there is no frame in it, the number of the next free slot.
     pub(super) parent: AtomicU64,
     pub(super) serial: AtomicU32,
@@ -58,11 +58,6 @@ pub(super) static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line
 /// The same, of a frame that may not be suspended for as long as it likes.
 pub(super) static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
 
-#[inline(always)]
-pub(super) fn is_limited(meta: &FrameMeta) -> bool {
-    origin::any_limits() && meta.limit() > 0
-}
-
 pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
     ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
@@ -71,6 +66,29 @@ pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
 pub(super) const OWN_WAKER: u64 = 1 << 63;
 
 impl Slot {
+    /// The key of what the frame in it is below.
+    #[inline]
+    pub(super) fn parent(&self) -> Key {
+        Key(self.parent.load(Ordering::Relaxed) & !OWN_WAKER)
+    }
+
+    /// When it was last polled.
+    #[inline]
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn set_stamp(&self, stamp: Stamp) {
+        self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether the frame in it has a waker of its own.
+    #[inline]
+    pub(super) fn has_own_waker(&self) -> bool {
+        self.parent.load(Ordering::Relaxed) & OWN_WAKER != 0
+    }
+
     /// The key of the frame that is in it, or was.
     #[inline]
     pub(super) fn key(&self, number: u32) -> Key {
@@ -144,72 +162,5 @@ impl Gone {
             MOVED => Some(Self::Moved),
             _ => None,
         }
-    }
-}
-
-/// Where a frame was filed.
-#[derive(Clone, Copy)]
-pub(crate) struct Filed {
-    pub(super) key: Key,
-    /// If that stays there for as long as the record does.
-    pub(crate) slot: Option<SlotRef>,
-}
-
-impl Filed {
-    #[inline(always)]
-    pub(crate) fn key(self) -> Key {
-        self.key
-    }
-
-    /// What [`from_parts`](Self::from_parts) makes it of again.
-    #[inline(always)]
-    pub(super) fn into_parts(self) -> (u64, *mut Slot) {
-        let slot = self.slot.map_or(ptr::null_mut(), |slot| slot.0.as_ptr());
-        (self.key.0, slot)
-    }
-
-    /// # Safety
-    ///
-    /// [`into_parts`](Self::into_parts) has made these, or the slot is null.
-    #[inline(always)]
-    pub(super) unsafe fn from_parts(key: u64, slot: *mut Slot) -> Self {
-        Self {
-            key: Key(key),
-            slot: NonNull::new(slot).map(SlotRef),
-        }
-    }
-}
-
-/// A slot of a record, or of a chunk that its record keeps: these are never freed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotRef(NonNull<Slot>);
-
-impl SlotRef {
-    /// # Safety
-    ///
-    /// The slot is never freed, or not before this is used for the last time.
-    #[inline(always)]
-    pub(super) unsafe fn new(slot: &Slot) -> Self {
-        Self(NonNull::from(slot))
-    }
-
-    #[inline(always)]
-    pub(super) fn slot(&self) -> &Slot {
-        // SAFETY: whoever has made this asserts that the slot is there.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Notes that a frame has been polled, if it is here, below this parent, and without a waker of
-    /// its own. Whether it is.
-    ///
-    /// The caller is the owner of the record; if it is not, a time is wrong.
-    #[inline(always)]
-    pub(crate) fn polled(self, key: Key, parent: Key, stamp: Stamp) -> bool {
-        let slot = self.slot();
-        let is_it = slot.is(key) && slot.parent.load(Ordering::Relaxed) == parent.0;
-        if is_it {
-            slot.stamp.store(stamp.to_bits(), Ordering::Relaxed);
-        }
-        is_it
     }
 }

@@ -1,6 +1,5 @@
 //! The function `traced`, and the future that it returns.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -13,9 +12,8 @@ use super::body::Body;
 use super::finish::finish;
 use super::frame::FrameOwner;
 use super::handle::TraceHandle;
-use super::head::Root;
 use super::link::Link;
-use super::name::Name;
+use super::local::Local;
 use super::{body, drive, ended, scope};
 use crate::origin::{Identity, Origin};
 
@@ -87,32 +85,37 @@ pin_project! {
 #[derive(Debug)]
 pub(super) struct TaskOwner {
     link: Link,
-    /// Its frame in the task that polls it.
-    pub(super) frame: AsFrame,
+    /// Its frame in the task that polls it, if one does, or did.
+    frame: Option<(Identity, FrameOwner)>,
 }
 
 impl TaskOwner {
     pub(super) fn new(about: About) -> Self {
         Self {
             link: Link::to_task(about),
-            frame: AsFrame::none(),
+            frame: None,
         }
     }
 
-    /// The task, and the frame that it is of another.
-    pub(super) fn parts(&mut self) -> (&Link, &mut AsFrame) {
-        (&self.link, &mut self.frame)
-    }
-}
-
-impl Root for TaskOwner {
-    #[inline(always)]
-    fn link(&self) -> &Link {
-        &self.link
-    }
-
-    fn leave_outer(&self) {
-        self.frame.leave_task();
+    /// Polls the task. Returns `Ready` only if the body has, which is polled once at most.
+    fn poll(&mut self, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { link, frame } = self;
+        if !scope::is_in_task() {
+            if let Some((_, frame)) = frame {
+                frame.head().leave_task();
+            }
+            return drive::enter_link(link, body, cx);
+        }
+        // SAFETY: the caller polls the future, and the poller is used before the task finishes.
+        let Some(poller) = (unsafe { link.poller() }) else {
+            return body.poll(cx);
+        };
+        let (identity, frame) = frame.get_or_insert_with(|| {
+            let (label, id) = (poller.label().cloned(), poller.id().get());
+            let identity = Identity::new(poller.origin(), label, Some(id));
+            (identity, FrameOwner::new())
+        });
+        drive::enter(frame.head(), identity, &mut Both { link, body }, cx)
     }
 }
 
@@ -130,9 +133,6 @@ impl Drop for TaskOwner {
     }
 }
 
-/// What it is to a task that polls it, if one does.
-pub(super) struct AsFrame(Option<(Name, FrameOwner)>);
-
 impl<F: Future> TracedTask<F> {
     pub(crate) fn new(about: About, future: F) -> Self {
         Self {
@@ -143,7 +143,7 @@ impl<F: Future> TracedTask<F> {
 
     /// A handle to it, before it is polled.
     pub(crate) fn handle(&self) -> TraceHandle {
-        let task = self.owner.link().task();
+        let task = self.owner.link.task();
         TraceHandle::new(task.expect("it has not been polled"))
     }
 }
@@ -154,44 +154,8 @@ impl<F: Future> Future for TracedTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let owner = this.owner;
-        // SAFETY: both poll it once at most, and return what that has.
-        unsafe {
-            body::poll(this.future, |body| match scope::is_in_task() {
-                false => drive::enter_task(owner, body, cx),
-                true => {
-                    let (link, frame) = owner.parts();
-                    frame.poll(link, body, cx)
-                }
-            })
-        }
-    }
-}
-
-impl AsFrame {
-    pub(super) const fn none() -> Self {
-        Self(None)
-    }
-
-    /// It is polled outside of any task.
-    pub(super) fn leave_task(&self) {
-        if let Some((_, frame)) = &self.0 {
-            frame.head().leave_task();
-        }
-    }
-
-    /// Polls the task of `link` inside of another task. Returns `Ready` only if the body has, which is
-    /// polled once at most.
-    fn poll(&mut self, link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the caller polls the future, and the poller is used before the task finishes.
-        let Some(poller) = (unsafe { link.poller() }) else {
-            return body.poll(cx);
-        };
-        let (name, frame) = self.0.get_or_insert_with(|| {
-            let (label, id) = (poller.label().cloned(), poller.id().get());
-            let identity = Identity::new(poller.origin(), label, Some(id));
-            (Name::new(identity), FrameOwner::new())
-        });
-        drive::enter(frame.head(), name.get(), &mut Both { link, body }, cx)
+        // SAFETY: it is polled once at most, and what that has returned is returned.
+        unsafe { body::poll(this.future, |body| owner.poll(body, cx)) }
     }
 }
 
@@ -203,14 +167,9 @@ struct Both<'a> {
 
 impl Body for Both<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        drive::poll(self.link, true, self.body, cx)
-    }
-}
-
-impl fmt::Debug for AsFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsFrame")
-            .field(&self.0.as_ref().map(|(_, frame)| frame))
-            .finish()
+        match Local::get() {
+            Some(local) => drive::poll(local, self.link, true, self.body, cx),
+            None => self.body.poll(cx),
+        }
     }
 }

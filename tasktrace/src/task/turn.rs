@@ -39,6 +39,17 @@ const _: () = assert!(NEVER & WAKER != 0 && NEVER & FINISHED != 0);
 /// The highest number that a thread can have.
 pub(crate) const MOST_THREADS: u32 = u32::MAX >> THREAD;
 
+/// What has become of the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It can be polled.
+    Good,
+    /// Its last poll has panicked. It can be polled.
+    Panicked,
+    /// It has resolved, or is gone.
+    Finished,
+}
+
 /// See the module.
 pub(crate) struct Turn(AtomicU32);
 
@@ -77,6 +88,15 @@ impl Turn {
     #[inline]
     pub(crate) fn has(&self, bits: u32) -> bool {
         self.get() & bits != 0
+    }
+
+    #[inline]
+    pub(crate) fn standing(&self) -> Standing {
+        match self.get() & (FINISHED | PANICKED) {
+            0 => Standing::Good,
+            PANICKED => Standing::Panicked,
+            _ => Standing::Finished,
+        }
     }
 
     /// Whether there is a waker. For the poller, who alone says so.

@@ -614,10 +614,9 @@ fn wake(me: usize, job: Job) {
 
 /// Wakes the task. Returns the kind of its waker if it was not called, because enough threads are stuck in such wakers.
 fn wake_unless_stuck(me: usize, job: &Job) -> Result<(), usize> {
-    let exchange = job.task.exchange();
     let loan = match job.purpose {
-        Purpose::Capture => exchange.lend_for_capture(),
-        Purpose::Probe => exchange.lend_for_probe(),
+        Purpose::Capture => job.task.lend_for_capture(),
+        Purpose::Probe => job.task.lend_for_probe(),
     };
     let Some(loan) = loan else {
         return Ok(());

@@ -38,7 +38,15 @@ mod nothing {
             FrameMeta, format, output, type_name,
         };
 
-        pub(in super::super) const fn frame<F>(_: fn() -> &'static FrameMeta, future: F) -> F {
+        pub(in super::super) struct Function;
+
+        impl Function {
+            pub(in super::super) const fn of(_: &'static FrameMeta) -> Self {
+                Self
+            }
+        }
+
+        pub(in super::super) const fn frame<F>(_: fn() -> &'static Function, future: F) -> F {
             future
         }
 

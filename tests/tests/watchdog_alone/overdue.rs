@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tasktrace::__private::{FrameMeta, frame, labelled, limited, type_name};
+use tasktrace::__private::{FrameMeta, Function, frame, labelled, limited, type_name};
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Source, Stall, TraceHandle, traced};
 use tasktrace_tests::{current_thread, multi_thread};
@@ -23,12 +23,13 @@ const LIMIT: u64 = SOON.as_nanos() as u64;
 /// As `#[traced(wait_limit = "60ms")]`.
 fn fetch(notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     enum Here {}
-    fn meta() -> &'static FrameMeta {
+    fn function() -> &'static Function {
         static META: FrameMeta =
             FrameMeta::new(None, type_name::<Here>, "src/fetch.rs", 3, 1).wait_limit(LIMIT);
-        limited(&META)
+        static FUNCTION: Function = Function::of(&META);
+        limited(&FUNCTION)
     }
-    frame(meta, async move { notify.notified().await })
+    frame(function, async move { notify.notified().await })
 }
 
 /// As `#[traced("of {number}", wait_limit = "60ms")]`.
@@ -123,12 +124,13 @@ fn the_wait_limit_holds_for_any_task() {
     }
     async fn waits_long_within_its_limit(notify: Arc<Notify>) {
         enum Here {}
-        fn meta() -> &'static FrameMeta {
+        fn function() -> &'static Function {
             static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, "src/own.rs", 3, 1)
                 .wait_limit(3_600_000_000_000);
-            limited(&META)
+            static FUNCTION: Function = Function::of(&META);
+            limited(&FUNCTION)
         }
-        frame(meta, async move { notify.notified().await }).await;
+        frame(function, async move { notify.notified().await }).await;
     }
 
     let _alone = alone();
@@ -299,12 +301,13 @@ fn not_what_goes_on() {
     #[traced]
     async fn goes_on(stop: Arc<AtomicBool>) {
         enum Here {}
-        fn meta() -> &'static FrameMeta {
+        fn function() -> &'static Function {
             static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, file!(), line!(), 1)
                 .wait_limit(Duration::from_secs(2).as_nanos() as u64);
-            limited(&META)
+            static FUNCTION: Function = Function::of(&META);
+            limited(&FUNCTION)
         }
-        frame(meta, async move {
+        frame(function, async move {
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -1,9 +1,10 @@
-//! The protocol of [`Exchange`], in all interleavings that loom can tell apart.
+//! The protocol between those who ask and the poller, in all interleavings that loom can tell apart.
 //!
 //! A lost request or a lost wake shows as a deadlock, which loom reports; an access to the waker
 //! that is not exclusive when it must be, as a panic of loom's cell.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::Arc as StdArc;
 use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
@@ -13,8 +14,9 @@ use loom::thread;
 
 use super::*;
 use crate::sync::Arc;
+use crate::task::poller::Poller;
 use crate::task::queue::Waiting;
-use crate::task::turn::{GONE, NESTED, NEVER};
+use crate::task::turn::{GONE, NESTED, NEVER, Turn};
 
 /// A waker that an executor of one task waits for.
 struct Signal(Notify);
@@ -35,11 +37,9 @@ impl Wake for Signal {
     }
 }
 
-/// What there is of a record.
+/// A record, and what a model counts.
 struct Record {
-    turn: Turn,
-    waker: WakerCell,
-    extras: ExtrasCell<u32>,
+    record: super::Record,
     polls: AtomicU32,
     /// How many requests the poller has answered.
     answered: Cell<usize>,
@@ -50,15 +50,15 @@ unsafe impl Sync for Record {}
 // SAFETY: likewise.
 unsafe impl Send for Record {}
 
-impl Record {
-    fn exchange(&self) -> Exchange<'_, u32> {
-        Exchange {
-            turn: &self.turn,
-            waker: &self.waker,
-            extras: &self.extras,
-        }
-    }
+impl Deref for Record {
+    type Target = super::Record;
 
+    fn deref(&self) -> &super::Record {
+        &self.record
+    }
+}
+
+impl Record {
     /// The number of polls that have begun.
     fn polls(&self) -> u32 {
         self.polls.load(Ordering::Acquire)
@@ -69,12 +69,12 @@ impl Record {
         self.polls.store(polls, Ordering::Release);
     }
 
-    /// As [`Exchange::answer`], which does not say how many there were.
+    /// As [`Poller::answer`], which does not say how many there were.
     fn answer(&self) {
-        let waiting = responder(self).take_waiting();
+        let waiting = poller(self).take_waiting();
         let count = usize::from(waiting.first.is_some()) + others(&waiting);
         self.answered.set(self.answered.get() + count);
-        waiting.give_all(Ok(7));
+        waiting.give_all(Ok(RawTrace::default()));
     }
 
     /// Of a task that was last polled with this waker.
@@ -90,7 +90,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         // SAFETY: there is nobody else.
-        drop(unsafe { self.exchange().reset() });
+        drop(unsafe { self.record.reset() });
     }
 }
 
@@ -102,9 +102,7 @@ type Shared = Arc<Record>;
 /// Of a task that has not been polled. Nobody has asked it for anything.
 fn shared() -> Shared {
     Arc::new(Record {
-        turn: Turn::new(),
-        waker: WakerCell::new(),
-        extras: ExtrasCell::new(),
+        record: super::Record::empty(),
         polls: AtomicU32::new(0),
         answered: Cell::new(0),
     })
@@ -118,9 +116,9 @@ fn asked_before() -> Shared {
 }
 
 /// The poller's side.
-fn responder(record: &Record) -> Responder<'_, u32> {
+fn poller(record: &Record) -> Poller<'_> {
     // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    unsafe { record.exchange().responder() }
+    unsafe { Poller::new(record) }
 }
 
 /// One poll that returns `Pending`, as [`drive`](crate::task::drive) makes it outside of any other
@@ -138,23 +136,20 @@ fn poll_with(record: &Record, waker: &Waker) -> Request {
     };
     // SAFETY: each model has one thread that polls, and there is a waker if the word is what is usual.
     let is_usual = turn.get() == usual && unsafe { record.waker.has(waker) };
-    if !is_usual && responder(record).prepare_poll(waker, THREAD, false) {
+    if !is_usual {
         return attend(record, waker, THREAD, false);
     }
     record.note_poll();
-    if !turn.has_waker() {
-        responder(record).end_first_poll(waker, false);
-    }
     Request::None
 }
 
 /// One that is not a usual one.
 fn attend(record: &Record, waker: &Waker, thread: u32, is_nested: bool) -> Request {
     let is_first = !record.turn.has_waker();
-    let request = responder(record).begin_poll(waker, thread, is_nested);
+    let request = poller(record).begin_poll(waker, thread, is_nested);
     record.note_poll();
     if is_first {
-        responder(record).end_first_poll(waker, request == Request::Capture);
+        poller(record).end_first_poll(waker, request == Request::Capture);
     }
     if request == Request::Capture {
         record.answer();
@@ -177,9 +172,9 @@ fn run_until_captured(record: &Record, signal: &StdArc<Signal>) {
     }
 }
 
-fn ask_and_wake(record: &Record) -> Result<Answer<u32>, End> {
-    let answer = record.exchange().ask()?;
-    if let Some(loan) = record.exchange().lend_for_capture() {
+fn ask_and_wake(record: &Record) -> Result<Answer<RawTrace>, End> {
+    let answer = record.ask()?;
+    if let Some(loan) = record.lend_for_capture() {
         loan.wake();
     }
     Ok(answer)
@@ -188,17 +183,22 @@ fn ask_and_wake(record: &Record) -> Result<Answer<u32>, End> {
 fn ask(record: &Record) -> Result<u32, End> {
     let answer = ask_and_wake(record)?;
     assert!(answer.wait(None), "there was no deadline");
-    answer.take().expect("it is taken once")
+    taken(&answer).expect("it is taken once")
+}
+
+/// An answer, as a number: those of these models are alike.
+fn taken(answer: &Answer<RawTrace>) -> Option<Result<u32, End>> {
+    Some(answer.take()?.map(|_| 7))
 }
 
 /// Asks on another thread, which does not wait for the answer.
-fn spawn_asker(record: &Shared) -> thread::JoinHandle<Answer<u32>> {
+fn spawn_asker(record: &Shared) -> thread::JoinHandle<Answer<RawTrace>> {
     let record = record.clone();
     thread::spawn(move || ask_and_wake(&record).expect("it has not ended"))
 }
 
 fn finish(record: &Record) {
-    drop(responder(record).finish());
+    drop(poller(record).finish());
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_first_poll_need_not_look_for_requests() {
             move || assert_eq!(ask(&record), Ok(7))
         });
         let waker = Waker::from(StdArc::clone(&signal));
-        responder(&record).end_first_poll(&waker, false);
+        poller(&record).end_first_poll(&waker, false);
         signal.0.wait();
         run_until_captured(&record, &signal);
         asker.join().unwrap();
@@ -306,7 +306,7 @@ fn a_waker_on_loan_is_not_dropped() {
         // It is replaced, and the other dropped.
         let signal = Signal::new();
         let waker = Waker::from(StdArc::clone(&signal));
-        let _ = responder(&record).prepare_poll(&waker, THREAD, false);
+        let _ = poller(&record).begin_poll(&waker, THREAD, false);
         finish(&record);
         for asker in askers {
             asker.join().unwrap();
@@ -347,7 +347,7 @@ fn whoever_asks_learns_of_a_panic() {
                 assert!(answer.is_err(), "{answer:?}");
             }
         });
-        responder(&record).panicked();
+        poller(&record).panicked();
         finish(&record);
         asker.join().unwrap();
     });
@@ -372,7 +372,7 @@ fn two_requests_at_once_are_both_answered() {
         let askers = [spawn_asker(&record), spawn_asker(&record)];
         run_until_answered(&record, &Signal::new(), 2);
         for asker in askers {
-            assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+            assert_eq!(taken(&asker.join().unwrap()), Some(Ok(7)));
         }
     });
 }
@@ -387,8 +387,8 @@ fn two_requests_before_a_poll_are_both_answered() {
         let answer = ask_and_wake(&record).expect("it has not ended");
         let other = asker.join().unwrap();
         run_until_answered(&record, &signal, 2);
-        assert_eq!(answer.take(), Some(Ok(7)));
-        assert_eq!(other.take(), Some(Ok(7)));
+        assert_eq!(taken(&answer), Some(Ok(7)));
+        assert_eq!(taken(&other), Some(Ok(7)));
     });
 }
 
@@ -401,8 +401,8 @@ fn a_request_during_the_answer_to_another_is_answered() {
         let answer = ask_and_wake(&record).expect("it has not ended");
         let asker = spawn_asker(&record);
         run_until_answered(&record, &signal, 2);
-        assert_eq!(answer.take(), Some(Ok(7)));
-        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+        assert_eq!(taken(&answer), Some(Ok(7)));
+        assert_eq!(taken(&asker.join().unwrap()), Some(Ok(7)));
     });
 }
 
@@ -414,7 +414,7 @@ fn a_request_can_be_taken_back_at_any_time() {
             let record = record.clone();
             move || {
                 if let Ok(answer) = ask_and_wake(&record) {
-                    record.exchange().withdraw(&answer);
+                    record.withdraw(&answer);
                 }
             }
         });
@@ -452,7 +452,7 @@ fn run_until_probed(record: &Record, signal: &StdArc<Signal>) {
 }
 
 fn probe(record: &Record) {
-    if let Some(loan) = record.exchange().lend_for_probe() {
+    if let Some(loan) = record.lend_for_probe() {
         loan.wake();
     }
 }
@@ -511,7 +511,7 @@ fn a_probe_takes_nothing_from_a_request() {
         let prober = spawn_prober(&record);
         let asker = spawn_asker(&record);
         run_until_captured(&record, &signal);
-        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+        assert_eq!(taken(&asker.join().unwrap()), Some(Ok(7)));
         prober.join().unwrap();
     });
 }
@@ -526,7 +526,7 @@ fn a_probe_at_the_time_of_a_request_takes_nothing_from_it() {
         let answer = ask_and_wake(&record).expect("it has not ended");
         prober.join().unwrap();
         run_until_captured(&record, &signal);
-        assert_eq!(answer.take(), Some(Ok(7)));
+        assert_eq!(taken(&answer), Some(Ok(7)));
     });
 }
 
@@ -539,7 +539,7 @@ fn a_probe_takes_nothing_from_a_request_before_it() {
         let answer = ask_and_wake(&record).expect("it has not ended");
         let prober = spawn_prober(&record);
         run_until_captured(&record, &signal);
-        assert_eq!(answer.take(), Some(Ok(7)));
+        assert_eq!(taken(&answer), Some(Ok(7)));
         prober.join().unwrap();
     });
 }
@@ -553,7 +553,7 @@ fn a_probe_takes_nothing_from_a_request_after_it() {
         probe(&record);
         let asker = spawn_asker(&record);
         run_until_captured(&record, &signal);
-        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+        assert_eq!(taken(&asker.join().unwrap()), Some(Ok(7)));
     });
 }
 
@@ -573,7 +573,7 @@ fn a_task_that_is_probed_may_end() {
 /// Nobody has the waker on loan any more, and nothing is left to be done.
 fn check_quiet(record: &Record) {
     assert_eq!(record.turn.get() & !WAKER, Turn::on(THREAD));
-    let queue = record.exchange().lock();
+    let queue = record.lock_queue();
     assert!(queue.waiting.is_empty());
     assert_eq!(queue.borrowers, 0);
     assert!(queue.replaced.is_none());
@@ -592,7 +592,7 @@ fn a_request_survives_a_change_of_threads() {
             assert!(record.turn.has(NESTED));
             run_until_captured(&record, &signal);
         }
-        assert_eq!(asker.join().unwrap().take(), Some(Ok(7)));
+        assert_eq!(taken(&asker.join().unwrap()), Some(Ok(7)));
         let _ = poll(&record, &signal);
         check_quiet(&record);
     });
@@ -610,12 +610,15 @@ fn nobody_undoes_what_another_says() {
                 probe(&record);
             }
         });
-        responder(&record).panicked();
-        let is_asked = responder(&record).prepare_poll(Waker::noop(), 1, true);
+        poller(&record).panicked();
+        let request = poller(&record).begin_poll(Waker::noop(), 1, true);
         dropper.join().unwrap();
         let turn = record.turn.get();
-        assert_eq!(turn, Turn::on(1) | NESTED | WAKER | GONE | PROBE);
-        assert!(!is_asked || turn & PROBE != 0);
+        let left = match request {
+            Request::Probe => 0,
+            _ => PROBE,
+        };
+        assert_eq!(turn, Turn::on(1) | NESTED | WAKER | GONE | left);
     });
 }
 
@@ -631,7 +634,7 @@ fn wakers_are_dropped_once_whoever_has_them_on_loan() {
             clone: Some(StdArc::clone(&second)),
             ..Noticing::default()
         });
-        let _ = responder(&record).prepare_poll(&other.waker(), THREAD, false);
+        let _ = poller(&record).begin_poll(&other.waker(), THREAD, false);
         assert!(!second.is_dropped.load(Ordering::SeqCst));
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -664,13 +667,13 @@ fn a_waker_may_be_on_loan_at_the_end() {
         });
         finish(&record);
         if let Some(answer) = asker.join().unwrap() {
-            assert_eq!(answer.take(), Some(Err(End::Finished)));
+            assert_eq!(taken(&answer), Some(Err(End::Finished)));
         }
         assert!(noticing.is_dropped.load(Ordering::SeqCst));
         assert!(!noticing.is_used_after.load(Ordering::SeqCst));
         // A wake that came too late may have left `PROBE`, which the next task of the record does not see.
         assert_eq!(record.turn.get() & !PROBE, Turn::on(THREAD) | FINISHED);
-        let queue = record.exchange().lock();
+        let queue = record.lock_queue();
         assert!(queue.waiting.is_empty() && queue.replaced.is_none());
     });
 }

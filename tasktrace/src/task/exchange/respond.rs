@@ -1,12 +1,12 @@
 //! The poller's side of an exchange: requests are taken and answered.
 
-use std::ops::Deref;
 use std::task::Waker;
 
-use super::Exchange;
+use crate::capture::RawTrace;
 use crate::sync::MutexGuard;
 use crate::task::answer::End;
 use crate::task::foreign;
+use crate::task::poller::Poller;
 use crate::task::queue::{Queue, Replaced, Waiting};
 use crate::task::turn::{CAPTURE, FINISHED, LENT, NESTED, PANICKED, PROBE, Turn, WAKER};
 
@@ -22,35 +22,10 @@ pub(crate) enum Request {
     Capture,
 }
 
-/// What the two sides share, for the poller: see [`Exchange::responder`].
-pub(crate) struct Responder<'a, T>(Exchange<'a, T>);
-
-impl<T> Clone for Responder<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Responder<'_, T> {}
-
-impl<'a, T> Deref for Responder<'a, T> {
-    type Target = Exchange<'a, T>;
-
-    #[inline(always)]
-    fn deref(&self) -> &Exchange<'a, T> {
-        &self.0
-    }
-}
-
-impl<'a, T: Clone> Responder<'a, T> {
-    #[inline(always)]
-    pub(super) fn new(exchange: Exchange<'a, T>) -> Self {
-        Self(exchange)
-    }
-
-    /// A poll with this waker is about to begin, on the thread of this number, in a poll of another task or
-    /// not. Whether it is for somebody who asks: what it is for, [`begin_poll`](Self::begin_poll) says.
-    pub(crate) fn prepare_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> bool {
+impl Poller<'_> {
+    /// A poll with this waker begins, on the thread of this number, in a poll of another task or not. Returns what it is
+    /// for. A probe is taken; what has been asked for is taken back by the answer.
+    pub(crate) fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> Request {
         // The first poll stores it at its end.
         // SAFETY: this is the poller's side, and `WAKER` says that there is a waker.
         unsafe {
@@ -60,30 +35,15 @@ impl<'a, T: Clone> Responder<'a, T> {
         }
         let now = Turn::on(thread) | if is_nested { NESTED } else { 0 };
         // The last poll may have panicked, and was perhaps elsewhere.
-        let others = !(Turn::on(u32::MAX) | NESTED | PANICKED);
+        let others = !(Turn::on(u32::MAX) | NESTED | PANICKED | PROBE);
         let mut turn = self.turn.get();
         if turn != turn & others | now {
             turn = self.turn.change(|turn| turn & others | now);
         }
-        turn & (CAPTURE | PROBE) != 0
-    }
-
-    /// A poll begins for which [`prepare_poll`](Self::prepare_poll) has said that it is for somebody who
-    /// asks: what it is for. A probe is taken; what has been asked for is taken back by the answer.
-    pub(crate) fn request(self) -> Request {
-        let turn = self.turn.clear(PROBE);
         match turn & (CAPTURE | PROBE) {
             0 => Request::None,
             PROBE => Request::Probe,
             _ => Request::Capture,
-        }
-    }
-
-    /// Both of these.
-    pub(crate) fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> Request {
-        match self.prepare_poll(waker, thread, is_nested) {
-            true => self.request(),
-            false => Request::None,
         }
     }
 
@@ -119,7 +79,7 @@ impl<'a, T: Clone> Responder<'a, T> {
         // If it is not lent, nobody will look at it before there is one again.
         let is_lent = turn & LENT != 0;
         let mut place = is_lent.then(Replaced::place).flatten();
-        let queue = is_lent.then(|| self.lock());
+        let queue = is_lent.then(|| self.lock_queue());
         // SAFETY: `WAKER` is not set, so nobody begins to look at the place. Who has the waker on loan looked before, with the
         // queue locked, and if there is such a thread, the queue is locked here. So this thread alone uses the place. There
         // was a waker in it, as asserted by the caller.
@@ -134,7 +94,7 @@ impl<'a, T: Clone> Responder<'a, T> {
     }
 
     /// Answers all that have asked.
-    pub(crate) fn answer(self, answer: T) {
+    pub(crate) fn answer(self, answer: RawTrace) {
         self.take_waiting().give_all(Ok(answer));
     }
 
@@ -165,7 +125,7 @@ impl<'a, T: Clone> Responder<'a, T> {
             return has_waker.then(|| unsafe { self.waker.take() });
         }
         let mut place = Replaced::place();
-        let mut queue = self.lock();
+        let mut queue = self.lock_queue();
         self.turn.clear(CAPTURE);
         let waiting = std::mem::replace(&mut queue.waiting, Waiting::nobody());
         // SAFETY: with the queue locked, the caller has the place to himself, and there was a waker.
@@ -181,8 +141,8 @@ impl<'a, T: Clone> Responder<'a, T> {
         waker
     }
 
-    pub(super) fn take_waiting(self) -> Waiting<T> {
-        let mut queue = self.lock();
+    pub(super) fn take_waiting(self) -> Waiting<RawTrace> {
+        let mut queue = self.lock_queue();
         self.turn.clear(CAPTURE);
         std::mem::replace(&mut queue.waiting, Waiting::nobody())
     }
@@ -190,8 +150,8 @@ impl<'a, T: Clone> Responder<'a, T> {
 
 /// Unlocks the queue, if there has been anybody who may have the waker on loan. Returns what is to be
 /// dropped of a waker that is not the task's any more.
-fn retire<T>(
-    queue: Option<MutexGuard<'_, Queue<T>>>,
+fn retire(
+    queue: Option<MutexGuard<'_, Queue<RawTrace>>>,
     waker: Waker,
     place: &mut Option<Box<Replaced>>,
 ) -> Option<Waker> {

@@ -7,42 +7,24 @@ use loom::thread;
 
 use super::*;
 use crate::sync::lock;
-use crate::task::frames::Frames;
-use crate::task::table::{LAST_KEPT, Table};
-use crate::task::turn::Turn;
-
-struct Record {
-    turn: Turn,
-    table: Table,
-    extras: ExtrasCell<()>,
-}
+use crate::task::record::Record;
+use crate::task::table::LAST_KEPT;
 
 type Shared = Arc<Record>;
 
 fn shared() -> Shared {
-    Arc::new(Record {
-        turn: Turn::new(),
-        table: Table::new(),
-        extras: ExtrasCell::new(),
-    })
+    Arc::new(Record::empty())
 }
 
-impl Record {
-    fn frames(&self) -> Frames<'_, ()> {
-        Frames {
-            turn: &self.turn,
-            table: &self.table,
-            extras: &self.extras,
-        }
-    }
-
-    /// Whoever has seen the extras sees them from then on.
-    fn insert_extras(&self) -> usize {
-        let inserted = ptr::from_ref(self.extras.get_or_insert()).addr();
-        let found = self.extras.get().map(|extras| ptr::from_ref(extras).addr());
-        assert_eq!(found, Some(inserted));
-        inserted
-    }
+/// Whoever has seen the extras sees them from then on.
+fn insert_extras(record: &Record) -> usize {
+    let inserted = ptr::from_ref(record.extras.get_or_insert()).addr();
+    let found = record.extras.get();
+    assert_eq!(
+        found.map(|extras| ptr::from_ref(extras).addr()),
+        Some(inserted)
+    );
+    inserted
 }
 
 fn spawn<R: 'static>(record: &Shared, run: fn(&Record) -> R) -> thread::JoinHandle<R> {
@@ -54,8 +36,8 @@ fn spawn<R: 'static>(record: &Shared, run: fn(&Record) -> R) -> thread::JoinHand
 fn extras_are_inserted_once() {
     loom::model(|| {
         let record = shared();
-        let others = [(); 2].map(|()| spawn(&record, Record::insert_extras));
-        let own = record.insert_extras();
+        let others = [(); 2].map(|()| spawn(&record, insert_extras));
+        let own = insert_extras(&record);
         for other in others {
             assert_eq!(other.join().unwrap(), own);
         }
@@ -69,9 +51,9 @@ fn slots_are_added_while_others_insert_the_extras() {
         let noter = spawn(&record, |record| {
             lock(&record.extras.get_or_insert().gone).push((Key::TASK, Gone::Ended));
         });
-        let last = record.frames().make_room_in_model();
+        let last = record.make_room_in_model();
         noter.join().unwrap();
-        assert!(record.frames().has_free_slots_in_model(last));
+        assert!(record.has_free_slots_in_model(last));
         assert_eq!(lock(&record.extras.get_or_insert().gone).len(), 1);
     });
 }
@@ -90,9 +72,9 @@ fn what_is_found_is_whole() {
                 .get()
                 .map_or(0, |extras| lock(&extras.gone).len());
             assert!(noted <= 1);
-            record.frames().has_free_slots_in_model(LAST_KEPT);
+            record.has_free_slots_in_model(LAST_KEPT);
         });
-        record.frames().make_room_in_model();
+        record.make_room_in_model();
         noter.join().unwrap();
         reader.join().unwrap();
     });

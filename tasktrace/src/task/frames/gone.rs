@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use super::Frames;
-use super::write::{Found, Owner};
+use super::write::Found;
 use crate::sync::{Inside, MutexGuard, Ordering, lock};
 use crate::task::foreign;
-use crate::task::slot::{ENDED, Gone, Key, MARKS, MOVED, OWN_WAKER};
+use crate::task::poller::Poller;
+use crate::task::record::Record;
+use crate::task::slot::{ENDED, Gone, Key, MARKS, MOVED};
 use crate::task::table::LAST_KEPT;
 use crate::task::turn::GONE;
 
 /// The droppers' side.
-impl<T> Frames<'_, T> {
+impl Record {
     /// Notes that a frame is not to be seen any more.
-    pub(crate) fn note_gone(self, key: Key, why: Gone) {
+    pub(crate) fn note_gone(&self, key: Key, why: Gone) {
         if key.slot() > LAST_KEPT {
             self.list_gone(key, why);
             self.turn.set(GONE);
@@ -40,7 +41,7 @@ impl<T> Frames<'_, T> {
     }
 
     #[cold]
-    fn list_gone(self, key: Key, why: Gone) {
+    fn list_gone(&self, key: Key, why: Gone) {
         let place = &self.extras.get_or_insert().gone;
         let mut spare = Vec::new();
         loop {
@@ -58,17 +59,10 @@ impl<T> Frames<'_, T> {
             spare.reserve(2 * length + 4);
         }
     }
-
-    /// Forgets what was noted about frames that could not be marked.
-    pub(crate) fn forget_gone(self) {
-        if let Some(extras) = self.extras.get() {
-            lock(&extras.gone).clear();
-        }
-    }
 }
 
 /// The owner's side.
-impl<T> Owner<'_, T> {
+impl Poller<'_> {
     /// Takes off what has ended elsewhere.
     #[inline]
     pub(crate) fn take_off_gone(self) {
@@ -91,7 +85,7 @@ impl<T> Owner<'_, T> {
 
     /// Returns what is to be dropped.
     fn take_off_marked(self) -> Vec<Waker> {
-        let (table, used) = (self.table, self.used());
+        let (table, used) = (&self.table, self.used());
         let slots = || (1..).zip(self.slots(used));
         let mut noted: Vec<(Key, Gone)> = slots()
             .filter_map(|(number, slot)| slot.gone(number))
@@ -99,10 +93,7 @@ impl<T> Owner<'_, T> {
         let marked = noted.len();
         self.copy_list(used, &mut noted);
         let listed = noted.len() - marked;
-        let parents = slots().map(|(number, slot)| {
-            let parent = slot.parent.load(Ordering::Relaxed) & !OWN_WAKER;
-            (slot.key(number), Key(parent))
-        });
+        let parents = slots().map(|(number, slot)| (slot.key(number), slot.parent()));
         let gone: Vec<Found<'_>> = all_gone(&noted, parents)
             .into_iter()
             .filter_map(|key| {
@@ -126,9 +117,9 @@ impl<T> Owner<'_, T> {
     }
 }
 
-impl<'a, T> Frames<'a, T> {
+impl Record {
     /// Adds the frames that are on the list.
-    pub(super) fn copy_list(self, used: u32, copy: &mut Vec<(Key, Gone)>) {
+    pub(super) fn copy_list(&self, used: u32, copy: &mut Vec<(Key, Gone)>) {
         loop {
             let Some(list) = self.list(used) else {
                 return;
@@ -145,7 +136,7 @@ impl<'a, T> Frames<'a, T> {
     }
 
     /// The list of those in slots that cannot be marked, if there are such slots.
-    fn list(self, used: u32) -> Option<MutexGuard<'a, Vec<(Key, Gone)>>> {
+    fn list(&self, used: u32) -> Option<MutexGuard<'_, Vec<(Key, Gone)>>> {
         let extras = (used > LAST_KEPT).then(|| self.extras.get())??;
         Some(lock(&extras.gone))
     }

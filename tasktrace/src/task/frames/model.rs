@@ -10,11 +10,11 @@ use std::sync::Arc as StdArc;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::tests::{Record, owner};
+use super::tests::{polled, poller};
 use super::*;
 use crate::origin::{Identity, Origin};
-use crate::task::name::{Name, NameRef};
 use crate::task::slot::Gone;
+use crate::task::stamp::Stamp;
 use crate::task::table::LAST_KEPT;
 
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
@@ -23,31 +23,39 @@ static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
 const FIRST: Stamp = Stamp::new(1, Tick(1));
 const SECOND: Stamp = Stamp::new(2, Tick(2));
 
-fn insert(frames: Frames<'_, ()>, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
-    let first = (parent == Key::TASK).then(|| owner(frames).insert_first(meta, stamp));
-    let other = || owner(frames).insert(NameRef::of_static(meta), parent, stamp);
-    let filed = first.flatten().or_else(other);
-    filed.expect("there is room").key()
+fn insert(record: &Record, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
+    register(record, None, meta, parent, stamp)
 }
 
-fn remove(frames: Frames<'_, ()>, key: Key) {
-    assert!(owner(frames).remove(key).is_none());
+fn register(
+    record: &Record,
+    known: Option<Key>,
+    meta: &'static FrameMeta,
+    parent: Key,
+    stamp: Stamp,
+) -> Key {
+    let key = poller(record).register(known, &Identity::Static(meta), parent, stamp);
+    key.expect("there is room")
+}
+
+fn remove(record: &Record, key: Key) {
+    assert!(poller(record).remove(key).is_none());
 }
 
 fn name(frame: &Copied) -> &'static str {
     frame.identity.origin().name()
 }
 
-type Reader = fn(Frames<'_, ()>) -> Option<Vec<Copied>>;
+type Reader = fn(&Record) -> Option<Vec<Copied>>;
 
-fn copy(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
+fn copy(record: &Record) -> Option<Vec<Copied>> {
     let mut copy = read::Draft::default();
-    let is_copied = frames.try_copy(&mut copy);
-    is_copied.then(|| frames.complete(&copy, &Some)).flatten()
+    let is_copied = record.try_copy(&mut copy);
+    is_copied.then(|| record.complete(&copy, &Some)).flatten()
 }
 
-fn peek(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
-    let peeked = frames.peek(|slots| {
+fn peek(record: &Record) -> Option<Vec<Copied>> {
+    let peeked = record.peek_frames(|slots| {
         let mut seen = Vec::new();
         let is_all = slots.each(|_, frame| {
             seen.push(Copied {
@@ -66,8 +74,8 @@ fn peek(frames: Frames<'_, ()>) -> Option<Vec<Copied>> {
 
 /// Lets the owner `change` what `prepare` has made, and hands what a reader sees to `check`.
 fn model<T: Send + 'static>(
-    prepare: impl Fn(Frames<'_, ()>) -> T + Send + Sync + 'static,
-    change: impl Fn(Frames<'_, ()>, T) + Send + Sync + 'static,
+    prepare: impl Fn(&Record) -> T + Send + Sync + 'static,
+    change: impl Fn(&Record, T) + Send + Sync + 'static,
     check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
 ) {
     let parts = StdArc::new((prepare, change, check));
@@ -75,13 +83,13 @@ fn model<T: Send + 'static>(
         let parts = StdArc::clone(&parts);
         loom::model(move || {
             let (prepare, change, check) = &*parts;
-            let record = Arc::new(Record::new());
-            let prepared = prepare(record.frames());
+            let record = Arc::new(Record::empty());
+            let prepared = prepare(&record);
             let reader = {
                 let record = record.clone();
-                thread::spawn(move || read(record.frames()))
+                thread::spawn(move || read(&record))
             };
-            change(record.frames(), prepared);
+            change(&record, prepared);
             if let Some(copy) = reader.join().unwrap() {
                 check(copy);
             }
@@ -93,9 +101,9 @@ fn model<T: Send + 'static>(
 fn a_new_frame_is_seen_whole() {
     model(
         |_| (),
-        |frames, ()| {
-            let one = insert(frames, &ONE, Key::TASK, FIRST);
-            insert(frames, &TWO, one, FIRST);
+        |record, ()| {
+            let one = insert(record, &ONE, Key::TASK, FIRST);
+            insert(record, &TWO, one, FIRST);
         },
         |copy| {
             for frame in &copy {
@@ -112,11 +120,11 @@ fn a_new_frame_is_seen_whole() {
 #[test]
 fn a_slot_that_is_used_again_is_never_seen_half() {
     model(
-        |frames| insert(frames, &ONE, Key::TASK, FIRST),
-        |frames, one| {
-            remove(frames, one);
+        |record| insert(record, &ONE, Key::TASK, FIRST),
+        |record, one| {
+            remove(record, one);
             let parent = Key::new(7, 7);
-            let two = insert(frames, &TWO, parent, SECOND);
+            let two = insert(record, &TWO, parent, SECOND);
             assert_eq!(two.slot(), one.slot());
             assert_ne!(two, one);
         },
@@ -134,10 +142,10 @@ fn a_slot_that_is_used_again_is_never_seen_half() {
 #[test]
 fn a_frame_is_below_one_parent_or_the_other() {
     model(
-        |frames| insert(frames, &ONE, Key::TASK, FIRST),
-        |frames, one| {
-            assert!(owner(frames).polled(one, Key::TASK, SECOND));
-            assert!(owner(frames).set_parent(one, Key::new(7, 7)));
+        |record| insert(record, &ONE, Key::TASK, FIRST),
+        |record, one| {
+            assert!(polled(record, one, Key::TASK, SECOND));
+            register(record, Some(one), &ONE, Key::new(7, 7), SECOND);
         },
         |copy| {
             let [one] = &copy[..] else {
@@ -152,37 +160,35 @@ fn a_frame_is_below_one_parent_or_the_other() {
 #[test]
 fn a_frame_that_ends_elsewhere_is_taken_off_once() {
     loom::model(|| {
-        let record = Arc::new(Record::new());
-        let frames = record.frames();
-        let one = insert(frames, &ONE, Key::TASK, FIRST);
+        let record = Arc::new(Record::empty());
+        let one = insert(&record, &ONE, Key::TASK, FIRST);
         let dropper = thread::spawn({
             let record = record.clone();
             move || {
-                let frames = record.frames();
-                frames.note_gone(one, Gone::Ended);
-                let copy = frames.copy().unwrap_or_default();
+                record.note_gone(one, Gone::Ended);
+                let copy = record.copy_frames().unwrap_or_default();
                 assert!(copy.iter().all(|frame| frame.key != one));
             }
         });
-        let two = insert(frames, &TWO, Key::TASK, FIRST);
+        let two = insert(&record, &TWO, Key::TASK, FIRST);
         dropper.join().unwrap();
-        owner(frames).take_off_gone();
-        assert!(frames.find(one).is_none());
-        assert!(frames.find(two).is_some());
+        poller(&record).take_off_gone();
+        assert!(record.find_frame(one).is_none());
+        assert!(record.find_frame(two).is_some());
     });
 }
 
 #[test]
 fn nothing_is_seen_without_what_has_moved_from_around_it() {
     model(
-        |frames| {
-            let one = insert(frames, &ONE, Key::TASK, FIRST);
-            insert(frames, &TWO, one, FIRST);
+        |record| {
+            let one = insert(record, &ONE, Key::TASK, FIRST);
+            insert(record, &TWO, one, FIRST);
             one
         },
-        |frames, one| {
-            frames.note_gone(one, Gone::Moved);
-            owner(frames).take_off_gone();
+        |record, one| {
+            record.note_gone(one, Gone::Moved);
+            poller(record).take_off_gone();
         },
         |copy| {
             let names: Vec<_> = copy.iter().map(name).collect();
@@ -192,47 +198,47 @@ fn nothing_is_seen_without_what_has_moved_from_around_it() {
 }
 
 /// In a slot that is looked at after so many others, which are free.
-fn insert_after(frames: Frames<'_, ()>, others: u32, meta: &'static FrameMeta, parent: Key) -> Key {
-    let others = (0..others).map(|_| insert(frames, &ONE, Key::TASK, FIRST));
+fn insert_after(record: &Record, others: u32, meta: &'static FrameMeta, parent: Key) -> Key {
+    let others = (0..others).map(|_| insert(record, &ONE, Key::TASK, FIRST));
     let others: Vec<Key> = others.collect();
-    let key = insert(frames, meta, parent, FIRST);
-    others.into_iter().for_each(|other| remove(frames, other));
+    let key = insert(record, meta, parent, FIRST);
+    others.into_iter().for_each(|other| remove(record, other));
     key
 }
 
 #[test]
 fn nothing_is_seen_without_what_has_ended_around_it() {
     // It is looked at before that.
-    ends_in_what_ends(|frames| {
-        let outer = insert_after(frames, 1, &ONE, Key::TASK);
-        (insert(frames, &TWO, outer, FIRST), outer)
+    ends_in_what_ends(|record| {
+        let outer = insert_after(record, 1, &ONE, Key::TASK);
+        (insert(record, &TWO, outer, FIRST), outer)
     });
 }
 
 #[test]
 fn nothing_is_seen_without_what_has_ended_around_it_and_is_not_marked() {
-    ends_in_what_ends(|frames| {
-        let outer = insert_after(frames, LAST_KEPT, &ONE, Key::TASK);
-        (insert(frames, &TWO, outer, FIRST), outer)
+    ends_in_what_ends(|record| {
+        let outer = insert_after(record, LAST_KEPT, &ONE, Key::TASK);
+        (insert(record, &TWO, outer, FIRST), outer)
     });
 }
 
 #[test]
 fn nothing_that_is_not_marked_is_seen_without_what_has_ended_around_it() {
-    ends_in_what_ends(|frames| {
-        let outer = insert(frames, &ONE, Key::TASK, FIRST);
-        let inner = insert_after(frames, LAST_KEPT, &TWO, outer);
+    ends_in_what_ends(|record| {
+        let outer = insert(record, &ONE, Key::TASK, FIRST);
+        let inner = insert_after(record, LAST_KEPT, &TWO, outer);
         (inner, outer)
     });
 }
 
 /// `prepare` makes a frame inside of another.
-fn ends_in_what_ends(prepare: fn(Frames<'_, ()>) -> (Key, Key)) {
+fn ends_in_what_ends(prepare: fn(&Record) -> (Key, Key)) {
     model(
         prepare,
-        |frames, (inner, outer)| {
-            frames.note_gone(inner, Gone::Ended);
-            frames.note_gone(outer, Gone::Ended);
+        |record, (inner, outer)| {
+            record.note_gone(inner, Gone::Ended);
+            record.note_gone(outer, Gone::Ended);
         },
         |copy| {
             let names: Vec<_> = copy.iter().map(name).collect();
@@ -243,27 +249,19 @@ fn ends_in_what_ends(prepare: fn(Frames<'_, ()>) -> (Key, Key)) {
 
 #[test]
 fn a_label_is_that_of_its_frame() {
-    let label = |text: &str| {
-        Name::new(Identity::new(
-            Origin::Function(&ONE),
-            Some(text.into()),
-            None,
-        ))
-    };
+    let label = |text: &str| Identity::new(Origin::Function(&ONE), Some(text.into()), None);
     loom::model(move || {
-        let record = Arc::new(Record::new());
-        let frames = record.frames();
-        let one = owner(frames)
-            .insert(label("one").get(), Key::TASK, FIRST)
-            .unwrap()
-            .key();
+        let record = Arc::new(Record::empty());
+        let one = poller(&record)
+            .register(None, &label("one"), Key::TASK, FIRST)
+            .unwrap();
         let reader = thread::spawn({
             let record = record.clone();
-            move || copy(record.frames())
+            move || copy(&record)
         });
-        remove(frames, one);
-        owner(frames)
-            .insert(label("two").get(), Key::TASK, SECOND)
+        remove(&record, one);
+        poller(&record)
+            .register(None, &label("two"), Key::TASK, SECOND)
             .unwrap();
         for frame in reader.join().unwrap().unwrap_or_default() {
             let expected = if frame.since == Tick(1) { "one" } else { "two" };

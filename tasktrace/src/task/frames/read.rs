@@ -2,10 +2,11 @@
 
 use std::sync::Arc as StdArc;
 
-use super::{Frames, all_gone};
+use super::all_gone;
 use crate::origin::{Dynamic, FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
 use crate::task::clock::Tick;
+use crate::task::record::Record;
 use crate::task::slot::{Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, is_dynamic};
 use crate::task::stamp::Stamp;
 
@@ -27,16 +28,16 @@ pub(crate) struct Copied {
     pub(crate) own_waker: bool,
 }
 
-impl<T> Frames<'_, T> {
+impl Record {
     /// A copy of the table. `None` if it was being changed all the time.
     ///
     /// The caller has a reference to the record.
-    pub(crate) fn copy(self) -> Option<Vec<Copied>> {
-        self.copy_as(Some)
+    pub(crate) fn copy_frames(&self) -> Option<Vec<Copied>> {
+        self.copy_frames_as(Some)
     }
 
     /// The same, made into something else. What that is `None` of is left out.
-    pub(crate) fn copy_as<R>(self, make: impl Fn(Copied) -> Option<R>) -> Option<Vec<R>> {
+    pub(crate) fn copy_frames_as<R>(&self, make: impl Fn(Copied) -> Option<R>) -> Option<Vec<R>> {
         let mut copy = Draft::default();
         for attempt in 0..TRIES {
             if self.try_copy(&mut copy)
@@ -57,20 +58,20 @@ impl<T> Frames<'_, T> {
     ///
     /// The caller has a reference to the record.
     #[inline]
-    pub(crate) fn peek<R>(self, look: impl FnOnce(Peek<'_, T>) -> R) -> Option<R> {
+    pub(crate) fn peek_frames<R>(&self, look: impl FnOnce(Peek<'_>) -> R) -> Option<R> {
         // As in `try_copy`.
         let before = self.table.sequence.load(Ordering::Acquire);
         if !before.is_multiple_of(2) {
             return None;
         }
         let used = self.used();
-        let result = look(Peek { frames: self, used });
+        let result = look(Peek { record: self, used });
         fence(Ordering::Acquire);
         let after = self.table.sequence.load(Ordering::Relaxed);
         (after == before).then_some(result)
     }
 
-    pub(super) fn try_copy(self, copy: &mut Draft) -> bool {
+    pub(super) fn try_copy(&self, copy: &mut Draft) -> bool {
         copy.slots.clear();
         copy.gone.clear();
         // Acquire: sees all the changes that were made before the counter was this.
@@ -92,7 +93,7 @@ impl<T> Frames<'_, T> {
                 key,
                 serial,
                 meta,
-                stamp: slot.stamp.load(Ordering::Relaxed),
+                stamp: slot.stamp(),
                 parent: slot.parent.load(Ordering::Relaxed),
                 since: slot.since.load(Ordering::Relaxed),
             });
@@ -111,7 +112,7 @@ impl<T> Frames<'_, T> {
         self.table.sequence.load(Ordering::Relaxed) == before
     }
 
-    fn is_as_copied(self, words: &Words) -> bool {
+    fn is_as_copied(&self, words: &Words) -> bool {
         let slot = self.slot(words.key.slot());
         slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == words.serial)
     }
@@ -119,7 +120,7 @@ impl<T> Frames<'_, T> {
     /// Makes frames of the words, without those that are gone. `None` if one has ended since that
     /// has something in the extras: what is left would be half of a tree.
     pub(super) fn complete<R>(
-        self,
+        &self,
         copy: &Draft,
         make: &impl Fn(Copied) -> Option<R>,
     ) -> Option<Vec<R>> {
@@ -140,7 +141,7 @@ impl<T> Frames<'_, T> {
                 parent: parent(words),
                 identity,
                 since: Tick(words.since),
-                stamp: Stamp::from_bits(words.stamp),
+                stamp: words.stamp,
                 own_waker: words.parent & OWN_WAKER != 0,
             }));
         }
@@ -149,7 +150,7 @@ impl<T> Frames<'_, T> {
 
     /// Returns the dynamic parts of the frames that have any, and `None` if one of those frames has ended since.
     fn dynamics<'b, I: Iterator<Item = &'b Words>>(
-        self,
+        &self,
         words: impl Fn() -> I,
     ) -> Option<Vec<StdArc<Dynamic>>> {
         let count = words().filter(|words| is_dynamic(words.meta)).count();
@@ -165,8 +166,8 @@ impl<T> Frames<'_, T> {
     }
 
     /// How many frames there are, for tests.
-    pub(crate) fn len(self) -> usize {
-        self.copy().map_or(0, |frames| frames.len())
+    pub(crate) fn count_frames(&self) -> usize {
+        self.copy_frames().map_or(0, |frames| frames.len())
     }
 }
 
@@ -184,14 +185,14 @@ struct Words {
     /// As it is in the slot: it may be marked.
     serial: u32,
     meta: &'static FrameMeta,
-    stamp: u64,
+    stamp: Stamp,
     parent: u64,
     since: u32,
 }
 
 /// The table while it is looked at. It may be changed meanwhile.
-pub(crate) struct Peek<'a, T> {
-    frames: Frames<'a, T>,
+pub(crate) struct Peek<'a> {
+    record: &'a Record,
     used: u32,
 }
 
@@ -205,7 +206,7 @@ pub(crate) struct Peeked {
     pub(crate) own_waker: bool,
 }
 
-impl<T> Peek<'_, T> {
+impl Peek<'_> {
     /// How many slots have been in use.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -216,7 +217,7 @@ impl<T> Peek<'_, T> {
     /// one, or with more to it than this. Whether there is none.
     #[inline]
     pub(crate) fn each(&self, mut see: impl FnMut(usize, Peeked)) -> bool {
-        let slots = self.frames.kept_slots(self.used);
+        let slots = self.record.kept_slots(self.used);
         for (at, slot) in slots.enumerate() {
             let Some(peeked) = Self::peeked(at as u32 + 1, slot) else {
                 return false;
@@ -239,7 +240,7 @@ impl<T> Peek<'_, T> {
             parent: Key(parent & !OWN_WAKER),
             meta,
             since: Tick(slot.since.load(Ordering::Relaxed)),
-            stamp: Stamp::from_bits(slot.stamp.load(Ordering::Relaxed)),
+            stamp: slot.stamp(),
             own_waker: parent & OWN_WAKER != 0,
         })
     }

@@ -10,8 +10,8 @@ use super::*;
 use crate::origin::FrameMeta;
 use crate::task::exchange::Request;
 use crate::task::limited;
-use crate::task::name::NameRef;
 use crate::task::poller::Poller;
+use crate::task::slot::Key;
 
 static LIMITED_META: FrameMeta = FrameMeta::new(Some("limited"), || "", "", 1, 1).wait_limit(1);
 
@@ -25,9 +25,7 @@ fn poller(record: &Record) -> Poller<'_> {
 }
 
 fn begin(record: &Record, now: Tick) {
-    let request = poller(record)
-        .exchange()
-        .begin_poll(Waker::noop(), 1, false);
+    let request = poller(record).begin_poll(Waker::noop(), 1, false);
     assert_eq!(request, Request::None);
     let (stamp, begin_again) = record.stamp().next(now);
     assert!(!begin_again);
@@ -39,23 +37,18 @@ fn polled_once() -> (Arc<Record>, Key) {
     crate::origin::set_any_limits();
     let record = Arc::new(Record::empty());
     begin(&record, FIRST);
-    let name = NameRef::of_static(&LIMITED_META);
-    let key = poller(&record)
-        .frames()
-        .insert(name, Key::TASK, record.stamp());
+    let identity = Identity::Static(&LIMITED_META);
+    let key = poller(&record).register(None, &identity, Key::TASK, record.stamp());
     poller(&record).note_settled();
-    (record, key.expect("there is room").key())
+    (record, key.expect("there is room"))
 }
 
 /// A poll as [`drive`](crate::task::drive) makes it for a probe.
 fn poll_for_nothing_else(record: &Record, key: Key) {
-    let (before, times) = (record.stamp(), poller(record).frames().times());
+    let (before, times) = (record.stamp(), poller(record).times());
     begin(record, ASKED);
-    assert!(
-        poller(record)
-            .frames()
-            .polled(key, Key::TASK, record.stamp())
-    );
+    let frame = record.find_frame(key).expect("it is there");
+    frame.set_stamp(record.stamp());
     poller(record).note_settled_idle(before, Some(&times));
 }
 
