@@ -168,7 +168,9 @@
 //! * `http`: the page, and dumps and profiles in all formats over HTTP: `http::serve` and `http::service`.
 //! * `tracing`: emits the reports of a watchdog as events.
 //! * `attach`: `attach` and `#[tasktrace::main(attach)]`, with which the program `tasktrace` can ask the process.
-//! * `cli`: that program: `cargo install --git https://github.com/petrosagg/tasktrace tasktrace --features cli`.
+//!
+//! The package `tasktrace-cli` is that program:
+//! `cargo install --git https://github.com/petrosagg/tasktrace tasktrace-cli`.
 //!
 //! # Requirements
 //!
@@ -236,7 +238,7 @@
 //!
 //! | module | job | uses |
 //! |---|---|---|
-//! | `attach` | lets other processes of the user ask (features `attach` and `cli`) | escape, http, os, sync |
+//! | `attach` | lets other processes of the user ask (feature `attach`); finds them for `tasktrace-cli` | escape, http, os, sync |
 //! | `watch` | hung tests, dumps on signals, panics, the watchdog | diagnosis, dump, escape, host, origin, os, sync, symbol, task, trace |
 //! | `http` | dumps for browsers and collectors (feature `http`) | dump, host, os, profile, render, sync, task |
 //! | `rt` | spawning on tokio, requests of services (features `tokio`, `tower`, `hyper`) | host, origin, sync, task |
@@ -270,7 +272,7 @@
 //! 9. No text names a private path of the crate. tasktrace recognises its own functions by marks on the stack, by
 //!    address, or by type, so renaming or moving a function does not change the output.
 
-#[cfg(any(feature = "attach", feature = "cli"))]
+#[cfg(feature = "__cli")]
 mod attach;
 mod capture;
 mod diagnosis;

@@ -15,7 +15,7 @@ use interned::interned;
 
 pub(crate) use name::{Name, split as split_name};
 pub(crate) use title::Title;
-#[cfg(feature = "cli")]
+#[cfg(feature = "__cli")]
 pub(crate) use title::is_function;
 
 /// The clock by which tasks are timed goes in steps, counted from 1.

@@ -1,5 +1,6 @@
-//! What the expansions of the attributes name. Not a public interface: it may change in any
-//! release, which is why the two crates are pinned to each other.
+//! The items that the expansions of the attributes name and, in `cli`, those that the program `tasktrace` uses.
+//!
+//! Not a public interface: it may change in any release, so those crates are pinned to the exact version of this one.
 #![allow(missing_docs)]
 
 use core::future::Future;
@@ -104,20 +105,28 @@ macro_rules! __attach {
     };
 }
 
-/// Where processes are found, for the program `tasktrace`.
-#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
-pub use crate::attach::place;
+/// The parts of this crate that the program `tasktrace` uses.
+///
+/// The package `tasktrace-cli` uses nothing else of this crate. It turns on the feature `__cli` alone, and depends on the
+/// exact version, so this module may change in any release. Everything else about a process the program learns from
+/// the answers of that process.
+#[cfg(feature = "__cli")]
+pub mod cli {
+    /// The directories of the sockets, the state of each socket, and the processes behind them.
+    #[cfg(unix)]
+    pub use crate::attach::place::{Alive, Listener, Place, Unsuitable, alive, user};
 
-/// Says what a terminal shows, for the same program.
-#[cfg(feature = "cli")]
-pub fn is_plain(character: char) -> bool {
-    crate::escape::is_plain(character)
-}
+    /// Returns `true` if a terminal shows a character as itself, and does not obey it.
+    #[must_use]
+    pub fn is_plain(character: char) -> bool {
+        crate::escape::is_plain(character)
+    }
 
-/// Returns `true` if the name of a task is that of a function, for the command line.
-#[cfg(feature = "cli")]
-pub fn is_function(name: &str) -> bool {
-    crate::origin::is_function(name)
+    /// Returns `true` if the name of a task is the path of a function. Then the name precedes the label of the task.
+    #[must_use]
+    pub fn is_function(name: &str) -> bool {
+        crate::origin::is_function(name)
+    }
 }
 
 /// A `test` function: how long it may take, that it runs, and its body.

@@ -234,6 +234,20 @@ fn the_environment_is_read_in_one_place() {
 }
 
 #[test]
+fn the_program_uses_one_module_of_the_library() {
+    let files = files("../../tasktrace-cli/src");
+    assert!(files.iter().any(|file| file.ends_with("src/main.rs")));
+    for file in files {
+        let source = read(&file);
+        let code = source.lines().map(str::trim_start);
+        for line in code.filter(|line| line.starts_with("use tasktrace::")) {
+            let is_seam = line.starts_with("use tasktrace::__private::cli::");
+            assert!(is_seam, "{}: {line}", file.display());
+        }
+    }
+}
+
+#[test]
 fn the_readme_is_short_and_has_no_placeholders() {
     let readme = read(&sources().join("../../README.md"));
     let lines = readme.lines().count();

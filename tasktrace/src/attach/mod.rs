@@ -11,7 +11,7 @@
 #[cfg(feature = "attach")]
 mod error;
 #[cfg(unix)]
-pub mod place;
+pub(crate) mod place;
 #[cfg(all(unix, feature = "attach"))]
 mod served;
 #[cfg(all(not(unix), feature = "attach"))]

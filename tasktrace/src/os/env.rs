@@ -22,7 +22,7 @@ pub(crate) fn text(name: &str) -> Option<String> {
 
 /// Returns the directory for temporary files. The environment names it where it is believed.
 #[cfg_attr(
-    not(any(feature = "attach", feature = "cli")),
+    not(feature = "__cli"),
     allow(dead_code, reason = "sockets are placed in it")
 )]
 pub(crate) fn temporary_directory() -> PathBuf {

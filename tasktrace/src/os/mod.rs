@@ -10,7 +10,7 @@
 //! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
 //! * `age`, `memory`: the age and the memory of this process (feature `http`).
 //! * `peer`: the state of the other end of a connection (feature `http`).
-//! * `process`, `socket`: other processes and their sockets (features `attach` and `cli`).
+//! * `process`, `socket`: other processes and their sockets (feature `attach`, and for `tasktrace-cli`).
 //!
 //! If the system lacks something, the functions return that. No code outside this module checks the system.
 
@@ -29,7 +29,7 @@ pub(crate) mod fork;
 pub(crate) mod memory;
 #[cfg(feature = "http")]
 pub(crate) mod peer;
-#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
+#[cfg(all(unix, feature = "__cli"))]
 pub(crate) mod process;
 pub(crate) mod program;
 #[cfg_attr(not(unix), path = "no_self_pipe.rs")]
@@ -44,7 +44,7 @@ pub(crate) mod signal;
     path = "no_signal_stack.rs"
 )]
 pub(crate) mod signal_stack;
-#[cfg(all(unix, any(feature = "attach", feature = "cli")))]
+#[cfg(all(unix, feature = "__cli"))]
 pub(crate) mod socket;
 #[cfg_attr(not(target_os = "linux"), path = "no_stack.rs")]
 pub(crate) mod stack;

@@ -7,6 +7,7 @@ mod half_closed;
 mod joined;
 mod left;
 mod mounted;
+mod ports;
 mod profiles;
 mod refusals;
 mod services;

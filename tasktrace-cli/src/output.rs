@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tasktrace::__private::{is_function, is_plain};
+use tasktrace::__private::cli::{is_function, is_plain};
 
 use crate::args::When;
 use crate::failure::Failure;

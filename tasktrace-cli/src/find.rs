@@ -46,7 +46,7 @@ mod unix {
     use std::io;
     use std::os::unix::fs::MetadataExt;
 
-    use tasktrace::__private::place::{Alive, Listener, Place, alive, user};
+    use tasktrace::__private::cli::{Alive, Listener, Place, alive, user};
 
     use super::{Failure, Found, HOW, PathBuf, visible};
 
