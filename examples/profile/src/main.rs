@@ -1,11 +1,11 @@
 //! A service that is slow while its processor idles: where does the time go?
 //!
-//!     cargo run --release --example profile
+//!     cargo run --release -p tasktrace-example-profile
 //!
 //! prints where its requests wait, and writes the same as `profile.svg`, for a browser, and as
 //! `profile.pb.gz`, for `go tool pprof -http=: profile.pb.gz`, to the directory that is given:
 //!
-//!     cargo run --release --example profile -- /tmp
+//!     cargo run --release -p tasktrace-example-profile -- /tmp
 
 use std::error::Error;
 use std::fs::File;
