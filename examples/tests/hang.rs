@@ -2,7 +2,7 @@
 //! transfer locks the account that it takes from first.
 //!
 //! ```console
-//! $ cargo test -p tasktrace-examples --test hang -- --nocapture
+//! $ cargo test --test hang -- --nocapture
 //! ```
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
+//! use tokio::sync::mpsc;
 //!
 //! #[tasktrace::main]
 //! async fn main() {
@@ -14,12 +15,14 @@
 //!         let trace = task.backtrace_timeout(Duration::from_secs(5)).unwrap();
 //!         println!("{trace}");
 //!     });
-//!     tokio::join!(listen(), tick());
+//!     let (_orders, queue) = mpsc::channel(8);
+//!     tokio::join!(deliver(queue), tick());
 //! }
 //!
-//! async fn listen() {
-//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-//!     listener.accept().await.unwrap();
+//! async fn deliver(mut queue: mpsc::Receiver<u32>) {
+//!     while let Some(order) = queue.recv().await {
+//!         println!("order {order}");
+//!     }
 //! }
 //!
 //! async fn tick() {
@@ -28,10 +31,10 @@
 //! ```
 //!
 //! ```text
-//! ╼ app::main at src/main.rs:10:5
-//!  ├╼ app::listen at src/main.rs:15:23
-//!  │  └╼ tokio::net::TcpListener::accept at tokio-1.54.1/src/net/tcp/listener.rs:167:14
-//!  └╼ app::tick at src/main.rs:19:51
+//! ╼ app::main at src/main.rs:12:5
+//!  ├╼ app::deliver at src/main.rs:16:42
+//!  │  └╼ tokio::sync::mpsc::Receiver::recv at tokio-1.54.1/src/sync/mpsc/bounded.rs:245:42
+//!  └╼ app::tick at src/main.rs:22:51
 //!     └╼ tokio::time::sleep at tokio-1.54.1/src/time/sleep.rs:457:27
 //! ```
 //!

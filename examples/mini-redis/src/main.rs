@@ -1,4 +1,4 @@
-//! Prints where a server and two of its clients wait: `cargo run --example mini-redis`.
+//! Prints where a server and two of its clients wait: `cargo run -p tasktrace-example-mini-redis --example mini-redis`.
 
 use tasktrace_example_mini_redis::{Traces, traces};
 

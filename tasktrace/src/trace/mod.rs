@@ -57,18 +57,17 @@ pub(crate) use resource::{PANIC_HOOK, public_name};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// async fn listen() {
-///     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-///     listener.accept().await.unwrap();
+/// async fn tick() {
+///     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
 /// }
 ///
-/// let (future, handle) = tasktrace::traced(listen());
+/// let (future, handle) = tasktrace::traced(tick());
 /// tokio::spawn(future);
 /// # tokio::task::yield_now().await;
 /// let trace = handle.backtrace().await.unwrap();
 ///
 /// println!("{trace}");
-/// assert!(trace.contains("listen"));
+/// assert!(trace.contains("tick"));
 /// for leaf in trace.leaves() {
 ///     println!("waits for {}", leaf.name());
 /// }
