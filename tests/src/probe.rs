@@ -123,15 +123,41 @@ pub mod __private {
 
     pub use std::any::type_name;
 
-    pub fn limited(meta: &'static FrameMeta) -> &'static FrameMeta {
-        let nanos = meta.wait_limit.expect("it has a limit");
+    #[derive(Debug)]
+    pub struct Function(&'static FrameMeta);
+
+    impl Function {
+        #[must_use]
+        pub const fn of(meta: &'static FrameMeta) -> Self {
+            Self(meta)
+        }
+    }
+
+    pub trait Limited {
+        fn meta(&self) -> &FrameMeta;
+    }
+
+    impl Limited for FrameMeta {
+        fn meta(&self) -> &FrameMeta {
+            self
+        }
+    }
+
+    impl Limited for Function {
+        fn meta(&self) -> &FrameMeta {
+            self.0
+        }
+    }
+
+    pub fn limited<T: Limited>(function: &'static T) -> &'static T {
+        let nanos = function.meta().wait_limit.expect("it has a limit");
         LIMITS.with_borrow_mut(|all| all.push(Duration::from_nanos(nanos)));
-        meta
+        function
     }
 
     #[must_use]
-    pub fn frame<F: Future>(meta: fn() -> &'static FrameMeta, future: F) -> F {
-        enter(Kind::Frame, meta());
+    pub fn frame<F: Future>(function: fn() -> &'static Function, future: F) -> F {
+        enter(Kind::Frame, function().0);
         future
     }
 

@@ -52,10 +52,9 @@ fn enter_on(
     if local.is_in_task() {
         return enter_frame(local, head, identity, body, cx);
     }
-    // SAFETY: the caller polls the future, and the task finishes at the end of this.
-    match unsafe { head.link().poller() } {
-        Some(poller) => enter_task(local, head.link(), poller, body, cx),
-        None => enter_new_task(local, head, identity, body, cx),
+    match head.link().is_task() {
+        true => enter_task(local, head.link(), false, body, cx),
+        false => enter_new_task(local, head, identity, body, cx),
     }
 }
 
@@ -103,7 +102,7 @@ fn enter_unusual_frame(
 ) -> Poll<()> {
     let scope = match Scope::frame(local, head, identity, cx.waker()) {
         Some(scope) if !head.link().is_task() => scope,
-        _ => return poll(local, head.link(), false, body, cx),
+        _ => return enter_task(local, head.link(), false, body, cx),
     };
     let capture = scope.capture();
     let result = scope.enter(local, || match capture {
@@ -127,49 +126,59 @@ fn enter_new_task(
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    match head.make_task(local, identity) {
-        Some(poller) => enter_task(local, head.link(), poller, body, cx),
-        None => body.poll(cx),
+    if head.link().has_finished() {
+        return body.poll(cx);
     }
+    head.make_task(local, identity);
+    enter_task(local, head.link(), false, body, cx)
 }
 
-/// Polls a future that was a task from the beginning, outside of any other.
+/// Polls the task of this link. If it is polled outside of any other, one word and the waker tell whether there is anything
+/// to be said of the poll. `is_also_frame`: it is polled as a frame of another task at the same time.
 ///
 /// Returns `Ready` only if the body has, which is polled once at most.
-pub(super) fn enter_link(link: &Link, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-    // SAFETY: the caller polls the future, and the task finishes at the end of this.
-    match (Local::get(), unsafe { link.poller() }) {
-        (Some(local), Some(poller)) => enter_task(local, link, poller, body, cx),
-        _ => body.poll(cx),
-    }
-}
-
-/// Polls a task outside of any other. One word and the waker tell whether there is anything to be said of the poll.
 #[inline(never)]
-fn enter_task(
+pub(super) fn enter_task(
     local: &Local,
     link: &Link,
-    poller: Poller<'_>,
+    is_also_frame: bool,
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(stamp) = poller.usual_poll(local.usual.get(), cx.waker()) else {
-        return poll(local, link, false, body, cx);
+    // SAFETY: the caller polls the future, and the task finishes below, when the poller is not used any more.
+    let Some(poller) = (unsafe { link.poller() }) else {
+        return body.poll(cx);
     };
+    let result = match poller.usual_poll(local, cx.waker()) {
+        Some(stamp) => run(local, poller, stamp, body, cx),
+        None => attend(local, poller, is_also_frame, body, cx),
+    };
+    if result.is_ready() {
+        // SAFETY: the caller polls the future, and the poller is not used any more.
+        unsafe { finish(link) };
+    }
+    result
+}
+
+/// Polls a task in a poll of which there is nothing to be said.
+#[inline(always)]
+fn run(
+    local: &Local,
+    poller: Poller<'_>,
+    stamp: Stamp,
+    body: &mut dyn Body,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     poller.note_poll_of(stamp);
     let scope = Scope::task(local, poller, cx.waker(), None);
     let on_panic = OnPanic(poller);
     let result = scope.enter(local, || body.poll(cx));
     on_panic.disarm();
-    match result {
-        Poll::Pending => {
-            poller.note_settled();
-            if !poller.has_waker() {
-                end_first_poll(poller, cx.waker(), false);
-            }
+    if result.is_pending() {
+        poller.note_settled();
+        if !poller.has_waker() {
+            end_first_poll(poller, cx.waker(), false);
         }
-        // SAFETY: the caller polls the future, and the poller is not used any more.
-        Poll::Ready(()) => unsafe { finish(link) },
     }
     result
 }
@@ -182,34 +191,12 @@ fn end_first_poll(poller: Poller<'_>, waker: &Waker, was_captured: bool) {
     let waker = capture::real(waker);
     poller.end_first_poll(waker, was_captured);
     on_panic.disarm();
-    witness::note(poller.record());
+    witness::note(poller);
 }
 
-/// Polls a task, whatever there is to be said of the poll. `is_also_frame`: it is polled as a frame of another task at
-/// the same time.
-///
-/// Returns `Ready` only if the body has, which is polled once at most.
+/// Polls a task, whatever there is to be said of the poll.
 #[cold]
 #[inline(never)]
-pub(super) fn poll(
-    local: &Local,
-    link: &Link,
-    is_also_frame: bool,
-    body: &mut dyn Body,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    // SAFETY: the caller polls the future, and the task finishes at the end of this.
-    let Some(poller) = (unsafe { link.poller() }) else {
-        return body.poll(cx);
-    };
-    let polled = attend(local, poller, is_also_frame, body, cx);
-    if polled.is_ready() {
-        // SAFETY: the caller polls the future, and the poller is not used any more.
-        unsafe { finish(link) };
-    }
-    polled
-}
-
 fn attend(
     local: &Local,
     poller: Poller<'_>,
@@ -274,7 +261,7 @@ fn attend(
         if is_first {
             end_first_poll(poller, cx.waker(), captured.is_some());
         } else if captured.is_some() {
-            witness::note(poller.record());
+            witness::note(poller);
         }
         match captured {
             Some(Some(draft)) => poller.answer(live::complete(poller.record(), draft)),

@@ -12,10 +12,10 @@ use std::task::Waker;
 
 use super::queue::Queue;
 use super::slot::{Gone, Key};
-use super::table::Chunks;
+use super::table::{Chunks, KEPT};
 use crate::capture::RawTrace;
 use crate::origin::Dynamic;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Mutex, Ordering, UnsafeCell, lock};
 
 /// The dynamic parts of frames (those beyond a static description), by their keys.
 pub(super) type Dynamics = HashMap<Key, StdArc<Dynamic>, BuildHasherDefault<DefaultHasher>>;
@@ -53,6 +53,20 @@ impl Extras {
             asked_polls: AtomicU64::new(0),
         }
     }
+
+    /// Makes them what they are for a new task.
+    ///
+    /// # Safety
+    ///
+    /// Nobody has a reference to the record, and the task has no frames.
+    #[cold]
+    pub(super) unsafe fn reset(&self) {
+        // SAFETY: as asserted by the caller, nobody looks at slots that are not kept, or uses one.
+        unsafe { self.chunks.free_from(KEPT) };
+        lock(&self.gone).clear();
+        self.rounds.store(0, Ordering::Relaxed);
+        self.asked_polls.store(0, Ordering::Relaxed);
+    }
 }
 
 /// The place for the [`Extras`] of a task. Null until somebody needs them.
@@ -77,26 +91,25 @@ impl ExtrasCell {
     }
 
     pub(super) fn get_or_insert(&self) -> &Extras {
-        self.get().unwrap_or_else(|| self.insert())
+        loop {
+            match self.get() {
+                Some(extras) => return extras,
+                None => self.insert(),
+            }
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(&self) -> &Extras {
+    fn insert(&self) {
         let made = Box::into_raw(Box::new(Extras::new()));
-        // Release: whoever sees the pointer sees what it leads to. Acquire: so does this thread, if it comes late.
+        // Release: whoever sees the pointer sees what it leads to.
         let inserted =
             self.0
-                .compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
-        match inserted {
-            // SAFETY: it is from the box above, and freed by nobody but `drop`.
-            Ok(_) => unsafe { &*made },
-            Err(first) => {
-                // SAFETY: it is from the box above, and nobody else has seen it.
-                drop(unsafe { Box::from_raw(made) });
-                // SAFETY: it is not null, and as in `get`.
-                unsafe { &*first }
-            }
+                .compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Relaxed);
+        if inserted.is_err() {
+            // SAFETY: it is from the box above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(made) });
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ptr;
 
-use super::finish::finish;
+use super::finish::finish_dropped;
 use super::foreign;
 use super::head::Head;
 use super::local::Local;
@@ -139,14 +139,13 @@ impl Head {
     /// It is being dropped.
     #[cold]
     #[inline(never)]
-    fn end(&self) {
+    fn end(&mut self) {
         Scope::with_current(|scope| {
             self.unfile(scope.poller());
             Some(())
         });
         // If no task is being polled on this thread, it has not been taken off yet.
         self.unfile(None);
-        // SAFETY: the future is being dropped, so it is not being polled.
-        unsafe { finish(self.link()) };
+        finish_dropped(self.link_mut());
     }
 }

@@ -84,12 +84,6 @@ impl Record {
             .is_some_and(|slot| slot.parent() == parent)
     }
 
-    /// Whether there have been any, in this task.
-    #[inline]
-    pub(super) fn has_had_frames(&self) -> bool {
-        self.used() != 0
-    }
-
     /// The slot of this frame, if the frame is there. No other frame has the same serial number.
     #[inline]
     pub(super) fn find_frame(&self, key: Key) -> Option<&Slot> {

@@ -1,35 +1,47 @@
 //! Lists of records that are not in use.
 
 use std::cell::Cell;
-use std::ptr::NonNull;
 
 use super::record::Record;
 
-/// Free records, each of which leads to the next. Whoever has the list has them to himself.
-pub(super) struct List(Option<NonNull<Record>>);
+/// A record that is not in use, which whoever has this has to himself.
+pub(super) struct Unused(&'static Record);
 
-// SAFETY: a list is a pointer to records, which are `Sync` and never freed. Whoever has it has these records to himself, on
-// whichever thread.
-unsafe impl Send for List {}
+impl Unused {
+    /// # Safety
+    ///
+    /// There is no task in the record, and no other reference to it or `Unused` of it.
+    #[inline]
+    pub(super) unsafe fn new(record: &'static Record) -> Self {
+        Self(record)
+    }
+
+    #[inline]
+    pub(super) fn into_record(self) -> &'static Record {
+        self.0
+    }
+}
+
+/// Free records, each of which leads to the next.
+pub(super) struct List(Option<Unused>);
 
 impl List {
     pub(super) const EMPTY: Self = Self(None);
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<&'static Record> {
-        // SAFETY: the pointer was made of a `&'static Record` by `push`.
-        let record = unsafe { self.0?.as_ref() };
-        // SAFETY: the record is on this list, and whoever has the list has its records to himself.
-        self.0 = unsafe { record.next_free() };
-        Some(record)
+    pub(super) fn pop(&mut self) -> Option<Unused> {
+        let first = self.0.take()?;
+        let next = first.0.next_free();
+        // SAFETY: `push` had an `Unused` of this one, and put its record in that place instead.
+        self.0 = next.map(|next| unsafe { Unused::new(next) });
+        Some(first)
     }
 
-    /// Adds a record that the caller has to himself, and does not use any more.
     #[inline]
-    pub(super) fn push(&mut self, record: &'static Record) {
-        // SAFETY: the caller has the record to himself, and a record without a task has no waker in it.
-        unsafe { record.set_next_free(self.0) };
-        self.0 = Some(NonNull::from(record));
+    pub(super) fn push(&mut self, unused: Unused) {
+        let next = self.0.take().map(Unused::into_record);
+        unused.0.set_next_free(next);
+        self.0 = Some(unused);
     }
 }
 
@@ -52,7 +64,7 @@ impl Own {
     }
 
     #[inline]
-    pub(super) fn pop(&self) -> Option<&'static Record> {
+    pub(super) fn pop(&self) -> Option<Unused> {
         let mut list = self.list.replace(List::EMPTY);
         let record = list.pop()?;
         self.list.set(list);
@@ -61,9 +73,9 @@ impl Own {
     }
 
     #[inline]
-    pub(super) fn push(&self, record: &'static Record) {
+    pub(super) fn push(&self, unused: Unused) {
         let mut list = self.list.replace(List::EMPTY);
-        list.push(record);
+        list.push(unused);
         self.list.set(list);
         self.length.set(self.length.get() + 1);
     }

@@ -59,7 +59,7 @@ pub struct TraceHandle {
 pub fn current() -> Option<TraceHandle> {
     Scope::with_current(|scope| {
         let poller = scope.of_task()?.poller()?;
-        Some(TraceHandle::new(RecordRef::of(poller.record())))
+        Some(TraceHandle::new(RecordRef::of(poller)))
     })
 }
 
@@ -475,7 +475,7 @@ impl Trace {
 
 /// A request that a thread can wait for.
 pub(crate) struct Asked<'a> {
-    task: &'a Record,
+    task: &'a RecordRef,
     answer: Answer<RawTrace>,
 }
 
@@ -524,7 +524,7 @@ impl Asked<'_> {
 
 /// Wakes a task that has been asked by one with this waker. Returns what is to be kept until there is an
 /// answer.
-fn wake_from_async(task: &Record, waker: &Waker) -> Option<Waking> {
+fn wake_from_async(task: &RecordRef, waker: &Waker) -> Option<Waking> {
     let loan = task.lend_for_capture()?;
     // An executor of the same kind is what polls the caller. So the others are not waited for.
     if std::ptr::eq(loan.waker().vtable(), waker.vtable()) {
@@ -532,14 +532,14 @@ fn wake_from_async(task: &Record, waker: &Waker) -> Option<Waking> {
         return None;
     }
     drop(loan);
-    let waking = Waking::start(std::iter::once(RecordRef::of(task)));
+    let waking = Waking::start(std::iter::once(task.clone()));
     waking.wait_a_moment();
     Some(waking)
 }
 
 /// A request that is being waited for.
 struct Backtrace<'a> {
-    task: &'a Record,
+    task: &'a RecordRef,
     asked: Option<Answer<RawTrace>>,
     _waking: Option<Waking>,
 }

@@ -12,7 +12,6 @@ use super::link::Link;
 use super::local::Local;
 use super::poller::Poller;
 use super::record::Record;
-use super::reference::RecordRef;
 use super::slot::{Gone, Key};
 use super::thread::Token;
 use super::turn::Turn;
@@ -98,23 +97,23 @@ impl Head {
         Some((record, self.key()))
     }
 
-    /// Makes a task of the frame, whose first poll outside of any other task has just begun on this thread. Returns its
-    /// poller, and `None` if it has been a task and has finished.
-    pub(super) fn make_task(&self, local: &Local, identity: &Identity) -> Option<Poller<'_>> {
-        if self.link.has_finished() {
-            return None;
-        }
+    /// Makes a task of the frame, whose first poll outside of any other task has just begun on this thread.
+    pub(super) fn make_task(&self, local: &Local, identity: &Identity) {
         self.leave_task();
         let about = match identity {
             Identity::Static(meta) => Word::of(meta),
             Identity::Dynamic(_) => About::of_identity(identity).into_word(),
         };
         let thread = Token::of(local).map_or(0, |token| token.0);
-        let record = RecordRef::new(Some(local), about, Turn::on(thread));
-        // SAFETY: the caller polls the future, and is the first to know of the task.
-        let poller = unsafe { self.link.set_task(record) };
-        poller.note_job(Job::current);
-        Some(poller)
+        self.link.make_task(Some(local), about, Turn::on(thread));
+        if let Some(record) = self.link.record() {
+            record.note_job(Job::current);
+        }
+    }
+
+    /// The link, for who drops the future.
+    pub(super) fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::about::About;
+use super::about::{About, Word};
 use super::local::Local;
 use super::poller::Poller;
 use super::record::Record;
@@ -49,22 +49,14 @@ impl Link {
     pub(super) fn to_task(about: About) -> Self {
         let link = Self::none();
         // Which thread polls it is not known yet.
-        let record = RecordRef::new(Local::get(), about.into_word(), Turn::on(0));
-        // SAFETY: nobody else has the link yet.
-        unsafe { link.set_task(record) };
+        link.make_task(Local::get(), about.into_word(), Turn::on(0));
         link
     }
 
-    /// Makes it a task, and the owner of this reference. Returns its poller.
-    ///
-    /// # Safety
-    ///
-    /// As of [`poller`](Self::poller).
-    pub(super) unsafe fn set_task(&self, record: RecordRef) -> Poller<'_> {
-        let record = record.into_static();
+    /// Makes it a task, of which this is known. `turn` is what its [`Turn`] is before its first poll.
+    pub(super) fn make_task(&self, local: Option<&Local>, about: Word, turn: u32) {
+        let record = RecordRef::new(local, about, turn).into_static();
         self.set(ptr::from_ref(record).map_addr(|address| address | TASK));
-        // SAFETY: as asserted by the caller.
-        unsafe { Poller::new(record) }
     }
 
     #[inline(always)]
@@ -89,21 +81,24 @@ impl Link {
         self.get().addr() & !FINISHED != 0
     }
 
-    /// The record of the task that it is, if that has not finished.
+    /// The record of the task that it is, if that has not finished. Until then the link has a reference to it.
     #[inline(always)]
-    fn record(&self) -> Option<&'static Record> {
-        let record = self.get();
-        let is_task = record.addr() & TASK != 0;
-        // SAFETY: of a task, it is the address of a record, and those are never freed.
-        is_task.then(|| unsafe { &*record.map_addr(|address| address & !TASK) })
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.task_record()
+    }
+
+    #[inline(always)]
+    fn task_record(&self) -> Option<&'static Record> {
+        let link = self.get();
+        (link.addr() & TASK != 0).then(|| record_at(link))
     }
 
     /// A reference to the task that it is, if that has not finished.
     pub(super) fn task(&self) -> Option<RecordRef> {
-        RecordRef::of_task_in(self.record()?)
+        RecordRef::of_task_in(self.task_record()?)
     }
 
-    /// The same for whoever polls it.
+    /// The poller of the task that it is, if that has not finished.
     ///
     /// # Safety
     ///
@@ -111,19 +106,21 @@ impl Link {
     #[inline(always)]
     pub(super) unsafe fn poller(&self) -> Option<Poller<'_>> {
         // SAFETY: as asserted by the caller.
-        self.record().map(|record| unsafe { Poller::new(record) })
+        Some(unsafe { Poller::new(self.task_record()?) })
     }
 
-    /// The record of the task, which finishes.
+    /// The task that it is, if that has not finished: it does with this.
     ///
     /// # Safety
     ///
-    /// The caller polls or drops the future, and nobody uses what [`poller`](Self::poller) has returned any more.
+    /// The caller polls or drops the future, and nobody uses what [`poller`](Self::poller) or [`record`](Self::record) has
+    /// returned any more.
     #[inline]
-    pub(super) unsafe fn take_task(&self) -> Option<&'static Record> {
-        let record = self.record()?;
+    pub(super) unsafe fn take_task(&self) -> Option<RecordRef> {
+        let record = self.task_record()?;
         self.set(ptr::without_provenance(FINISHED));
-        Some(record)
+        // SAFETY: it is the reference that `make_task` has left to the link, which does not lead to the record any more.
+        Some(unsafe { RecordRef::from_static(record) })
     }
 
     /// Whether it is a task that has finished.
@@ -139,20 +136,28 @@ impl Link {
     }
 
     /// The caller has filed it in this record. It is no task.
-    pub(super) fn set_filed_in(&self, record: &Record) {
+    pub(super) fn set_filed_in(&self, record: &'static Record) {
         self.set(record);
     }
 
     /// The record that it is filed in, or was: it is no more.
     pub(super) fn take_filed(&self) -> Option<&'static Record> {
-        let record = self.get();
-        if record.addr() & !FINISHED == 0 || record.addr() & TASK != 0 {
+        let link = self.get();
+        if link.addr() & !FINISHED == 0 || link.addr() & TASK != 0 {
             return None;
         }
         self.set(ptr::null());
-        // SAFETY: it is the address of a record, and those are never freed.
-        Some(unsafe { &*record })
+        Some(record_at(link))
     }
+}
+
+/// The record of a link that leads to one.
+#[inline(always)]
+fn record_at(link: *const Record) -> &'static Record {
+    debug_assert!(link.addr() & !FINISHED != 0);
+    // SAFETY: without the mark of a task, it is the address of a record, because only `make_task` and `set_filed_in` store
+    // others than null and `FINISHED`. Records are never freed.
+    unsafe { &*link.map_addr(|address| address & !TASK) }
 }
 
 impl fmt::Debug for Link {

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::task::Waker;
 
 use super::clock::Tick;
+use super::local::Local;
 use super::record::Record;
 use super::stamp::Stamp;
 use super::turn::WAKER;
@@ -14,9 +15,9 @@ use crate::sync::Ordering;
 /// does, because both take the future by a mutable reference.
 #[derive(Clone, Copy)]
 pub(super) struct Poller<'a> {
-    record: &'a Record,
-    /// It stays on the thread that polls.
-    of_thread: PhantomData<*const ()>,
+    record: &'static Record,
+    /// It stays on the thread that polls, and does not outlive the poll.
+    of_poll: PhantomData<(&'a (), *const ())>,
 }
 
 impl Deref for Poller<'_> {
@@ -28,38 +29,44 @@ impl Deref for Poller<'_> {
     }
 }
 
-impl<'a> Poller<'a> {
+impl Poller<'_> {
     /// # Safety
     ///
     /// For as long as it is used, the caller polls the task of this record, or drops its future, and that has not
     /// finished.
     #[inline(always)]
-    pub(super) unsafe fn new(record: &'a Record) -> Self {
+    pub(super) unsafe fn new(record: &'static Record) -> Self {
         Self {
             record,
-            of_thread: PhantomData,
+            of_poll: PhantomData,
         }
     }
 
     #[inline(always)]
-    pub(super) fn record(self) -> &'a Record {
+    pub(super) fn record(self) -> &'static Record {
         self.record
     }
 
-    /// The stamp of the poll that is to begin, if there is nothing to be said of it: it is outside of any other task, on the
-    /// same thread as the last, with the same waker if it is not the first, and nobody wants anything. `usual` is the
-    /// thread's.
+    /// The stamp of the poll that is to begin on the thread that has this, if there is nothing to be said of it: it is
+    /// outside of any other task, on the same thread as the last, with the same waker if it is not the first, and nobody
+    /// wants anything.
     #[inline(always)]
-    pub(super) fn usual_poll(self, usual: u32, waker: &Waker) -> Option<Stamp> {
+    pub(super) fn usual_poll(self, local: &Local, waker: &Waker) -> Option<Stamp> {
+        let (turn, usual) = (self.turn.get(), local.usual.get());
         debug_assert!(usual & WAKER != 0);
-        let turn = self.turn.get();
-        // SAFETY: this is the poller's side, and there is a waker if the word is what is usual, on whichever thread.
-        let is_usual = turn == usual && unsafe { self.waker.has(waker) };
-        if !is_usual && turn != usual & !WAKER {
+        let is_usual = turn == usual && self.has_same_waker(waker) || turn == usual & !WAKER;
+        if !is_usual || local.is_in_task() {
             return None;
         }
         let (stamp, begin_again) = self.stamp().next(Tick::known()?);
         (!begin_again).then_some(stamp)
+    }
+
+    /// Whether there is a waker, and it is this one. Calls nobody's code.
+    #[inline(always)]
+    pub(super) fn has_same_waker(self, waker: &Waker) -> bool {
+        // SAFETY: the poller alone writes, and there is a waker.
+        self.has_waker() && unsafe { self.waker.has(waker) }
     }
 
     /// The beginning of a poll.

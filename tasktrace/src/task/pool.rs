@@ -11,9 +11,7 @@ use std::ptr;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::TaskId;
-use super::about::Word;
-use super::free::{List, Own};
+use super::free::{List, Own, Unused};
 use super::local::Local;
 use super::record::Record;
 use super::{at_fork, clock};
@@ -79,21 +77,17 @@ fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A record for a new task, with one reference to it, which is the caller's. `local` is this thread's, `turn` what its
-/// [`Turn`](super::turn::Turn) is before its first poll.
-#[inline(always)]
-pub(super) fn prepare(local: Option<&Local>, about: Word, turn: u32) -> &'static Record {
+/// A record for a new task. `local` is this thread's.
+#[inline]
+pub(super) fn take(local: Option<&Local>) -> Unused {
     let own = local.and_then(|local| local.records.pop());
-    let record = own.unwrap_or_else(take_one_or_more);
-    // SAFETY: it was on a list of free records, of which it has been taken off.
-    unsafe { record.prepare(TaskId::next(), about, turn) };
-    record
+    own.unwrap_or_else(take_one_or_more)
 }
 
 /// For a thread that has none, or is being taken down.
 #[cold]
 #[inline(never)]
-fn take_one_or_more() -> &'static Record {
+fn take_one_or_more() -> Unused {
     at_fork::expect();
     clock::keep_while(any);
     let is_open = Local::with(false, |local| open(&local.records));
@@ -139,38 +133,36 @@ impl Free {
         self.last = &chunk.next;
         // From the back to the front: the last that is pushed is the first that is popped.
         for record in chunk.records.iter().rev() {
-            self.list.push(record);
+            // SAFETY: nobody else knows the record: as the chunk, it is new.
+            self.list.push(unsafe { Unused::new(record) });
         }
     }
 }
 
 /// Keeps a record for another task.
-///
-/// # Safety
-///
-/// The caller has given back the last reference to the record, and has reset it.
 #[inline]
-pub(super) unsafe fn put_back(record: &'static Record) {
-    let is_kept = Local::with(false, |Local { records, .. }| {
-        let is_open = records.is_open.get() || open(records);
-        if is_open {
-            records.push(record);
+pub(super) fn put_back(unused: Unused) {
+    let mut unused = Some(unused);
+    Local::with((), |Local { records, .. }| {
+        if (records.is_open.get() || open(records))
+            && let Some(unused) = unused.take()
+        {
+            records.push(unused);
             if records.length.get() > 2 * BATCH {
                 give_batch(records);
             }
         }
-        is_open
     });
-    if !is_kept {
-        put_back_to_all(record);
+    if let Some(unused) = unused {
+        put_back_to_all(unused);
     }
 }
 
 /// For a thread that is being taken down.
 #[cold]
 #[inline(never)]
-fn put_back_to_all(record: &'static Record) {
-    free().list.push(record);
+fn put_back_to_all(unused: Unused) {
+    free().list.push(unused);
 }
 
 #[cold]

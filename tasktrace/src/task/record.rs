@@ -14,14 +14,14 @@
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
 use std::mem::offset_of;
 use std::panic::Location;
-use std::ptr::NonNull;
+use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::TaskId;
 use super::about::{AboutCell, Known, Word};
 use super::clock::Tick;
-use super::extras::{Extras, ExtrasCell};
+use super::extras::ExtrasCell;
 use super::fork;
 use super::job::{self, JobCell};
 use super::refs::Refs;
@@ -32,7 +32,7 @@ use super::turn::{NESTED, Standing, Turn, WAKER};
 use super::waker_cell::WakerCell;
 use crate::host::Job;
 use crate::origin::{Identity, Origin};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, lock};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// There is one for each task. What most tasks do not need is in its [`extras`](super::extras).
 ///
@@ -45,7 +45,6 @@ pub(crate) struct Record {
     pub(super) turn: Turn,
     /// The [`Stamp`] of the last poll that has begun. The poller's to write.
     pub(super) stamp: AtomicU64,
-    /// While the record is not in use, the next that is not is here.
     pub(super) waker: WakerCell,
     // What does not change while there is a task in the record. Written by who has it to himself.
     about: AboutCell,
@@ -56,6 +55,8 @@ pub(crate) struct Record {
     // In which task of the executor it is, see `JobCell`.
     job_runtime: AtomicU32,
     job_task: AtomicU64,
+    /// While the record is not in use, the next that is not.
+    next_free: AtomicPtr<Self>,
 }
 
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
@@ -85,6 +86,7 @@ impl Record {
             made: AtomicU32::new(0),
             job_runtime: AtomicU32::new(job::UNKNOWN),
             job_task: AtomicU64::new(0),
+            next_free: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -106,54 +108,35 @@ impl Record {
         self.refs.publish();
     }
 
+    /// Takes out what is left of a task. Returns what is to be dropped.
+    ///
     /// # Safety
     ///
     /// The caller has given back the last reference.
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn reset(&self) -> Option<Waker> {
         if let Some(extras) = self.extras.get() {
-            // SAFETY: as asserted by the caller.
-            unsafe { self.reset_extras(extras) };
+            // SAFETY: as asserted by the caller, nobody else has a reference. The task has ended, so it has no frames.
+            unsafe { extras.reset() };
         }
-        // SAFETY: as asserted by the caller.
+        // SAFETY: as asserted by the caller, nobody uses what was known of the task, or its waker.
         unsafe {
             self.about.clear();
             self.turn.has(WAKER).then(|| self.waker.take())
         }
     }
 
-    /// # Safety
-    ///
-    /// The caller has given back the last reference.
-    #[cold]
-    unsafe fn reset_extras(&self, extras: &Extras) {
-        // SAFETY: as asserted by the caller, nobody else has a reference. The task has ended, so it has no frames.
-        unsafe { extras.chunks.shrink() };
-        lock(&extras.gone).clear();
-        extras.rounds.store(0, Ordering::Relaxed);
-        extras.asked_polls.store(0, Ordering::Relaxed);
-    }
-
     /// The next on the list of free records that this one is on.
-    ///
-    /// # Safety
-    ///
-    /// The caller has the record to himself, and it is on such a list.
     #[inline]
-    pub(super) unsafe fn next_free(&self) -> Option<NonNull<Self>> {
-        // SAFETY: as asserted by the caller, it was written by `set_next_free`.
-        self.waker
-            .unused(|place| unsafe { place.cast::<Option<NonNull<Self>>>().read() })
+    pub(super) fn next_free(&self) -> Option<&'static Self> {
+        // SAFETY: `set_next_free` has put it there, and alone does.
+        unsafe { self.next_free.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// # Safety
-    ///
-    /// The caller has the record to himself, and there is no waker in it.
     #[inline]
-    pub(super) unsafe fn set_next_free(&self, next: Option<NonNull<Self>>) {
-        // SAFETY: as asserted by the caller, and there is room: see below.
-        self.waker
-            .unused(|place| unsafe { place.cast::<Option<NonNull<Self>>>().write(next) });
+    pub(super) fn set_next_free(&self, next: Option<&'static Self>) {
+        let next = next.map_or(ptr::null(), ptr::from_ref);
+        self.next_free.store(next.cast_mut(), Ordering::Relaxed);
     }
 
     #[inline]
@@ -311,12 +294,6 @@ impl Record {
         self.turn.standing() == Standing::Finished
     }
 }
-
-// A free record has the next in the place of a waker.
-const _: () = assert!(
-    size_of::<Waker>() >= size_of::<Option<NonNull<Record>>>()
-        && align_of::<Waker>() >= align_of::<Option<NonNull<Record>>>()
-);
 
 /// For a record without a task, to which nobody has a reference.
 const NOBODY: Origin = Origin::Call {

@@ -3,22 +3,17 @@
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::about::Word;
+use super::free::Unused;
 use super::local::Local;
+use super::poller::Poller;
 use super::record::Record;
 use super::{TaskId, foreign, pool};
 
 /// A reference to a record with a task in it.
-pub(crate) struct RecordRef(NonNull<Record>);
-
-// SAFETY: `Record` is `Sync`, the count of references is atomic, and the memory of a record is never freed. So any thread may
-// use the reference and give it back.
-unsafe impl Send for RecordRef {}
-// SAFETY: a shared reference to it gives shared references to the record, which is `Sync`, and more counted ones.
-unsafe impl Sync for RecordRef {}
+pub(crate) struct RecordRef(&'static Record);
 
 // A panic in a poll is one of the things that may happen to a task, and is told to who asks.
 impl UnwindSafe for RecordRef {}
@@ -26,41 +21,60 @@ impl RefUnwindSafe for RecordRef {}
 
 impl RecordRef {
     /// To the record of a new task. `turn` is what its [`Turn`](super::turn::Turn) is before its first poll.
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(local: Option<&Local>, about: Word, turn: u32) -> Self {
-        Self(NonNull::from(pool::prepare(local, about, turn)))
+        let record = pool::take(local).into_record();
+        // SAFETY: an `Unused` has its record to itself, and is gone.
+        unsafe { record.prepare(TaskId::next(), about, turn) };
+        Self(record)
     }
 
     /// # Safety
     ///
     /// There is a reference to the record that this is to give back.
-    pub(super) unsafe fn from_retained(record: &'static Record) -> Self {
-        Self(NonNull::from(record))
+    #[inline]
+    pub(super) unsafe fn from_static(record: &'static Record) -> Self {
+        Self(record)
     }
 
     /// The record, to which there is one reference more than there are of these.
     pub(super) fn into_static(self) -> &'static Record {
-        let reference = ManuallyDrop::new(self);
-        // SAFETY: the pointer was made of a `&Record`, and the pool frees no record.
-        unsafe { reference.0.as_ref() }
+        ManuallyDrop::new(self).0
     }
 
     /// A reference to the task in this record, if there is one.
     pub(super) fn of_task_in(record: &'static Record) -> Option<Self> {
-        let is_retained = record.refs.try_retain();
-        is_retained.then(|| Self(NonNull::from(record)))
+        record.refs.try_retain().then_some(Self(record))
     }
 
-    /// Another reference to the record.
-    pub(super) fn of(record: &Record) -> Self {
-        record.refs.retain();
-        Self(NonNull::from(record))
+    /// A reference to the record of a task that is being polled.
+    pub(super) fn of(poller: Poller<'_>) -> Self {
+        // While there is a poller, the link of its task has a reference.
+        poller.refs.retain();
+        Self(poller.record())
+    }
+
+    /// The record, for as long as the caller has the reference.
+    #[inline]
+    pub(super) fn record(&self) -> &'static Record {
+        self.0
+    }
+
+    /// Gives the reference back if it is the last. Returns what is to be dropped, or the reference.
+    #[inline]
+    pub(super) fn end_last(self) -> Result<Option<Waker>, Self> {
+        match self.0.refs.release_last() {
+            // SAFETY: that was the last reference.
+            true => Ok(unsafe { recycle(self.into_static()) }),
+            false => Err(self),
+        }
     }
 }
 
 impl Clone for RecordRef {
     fn clone(&self) -> Self {
-        Self::of(self)
+        self.0.refs.retain();
+        Self(self.0)
     }
 }
 
@@ -69,27 +83,20 @@ impl Deref for RecordRef {
 
     #[inline]
     fn deref(&self) -> &Record {
-        // SAFETY: the pointer was made of a `&Record`, and the pool frees no record. This counts as a reference, so the record
-        // is not used for another task meanwhile.
-        unsafe { self.0.as_ref() }
+        self.0
     }
 }
 
 impl Drop for RecordRef {
     fn drop(&mut self) {
-        /// # Safety
-        ///
-        /// The caller has given back the last reference.
         #[inline(never)]
-        unsafe fn end(record: &'static Record) {
-            // SAFETY: the caller has given back the last reference, which is all that `recycle` demands.
+        fn end(record: &'static Record) {
+            // SAFETY: the caller has given back the last reference.
             foreign::drop(unsafe { recycle(record) });
         }
 
-        if self.refs.release() {
-            // SAFETY: `release` has returned `true`, so this was the last reference. The pool frees no record, so the pointer is
-            // to one still.
-            unsafe { end(self.0.as_ref()) };
+        if self.0.refs.release() {
+            end(self.0);
         }
     }
 }
@@ -99,15 +106,12 @@ impl Drop for RecordRef {
 /// # Safety
 ///
 /// The caller has given back the last reference.
-#[inline(always)]
-pub(super) unsafe fn recycle(record: &'static Record) -> Option<Waker> {
-    // SAFETY: the caller has given back the last reference, so nobody else uses the record. It is reset before the pool has
-    // it.
-    unsafe {
-        let waker = record.reset();
-        pool::put_back(record);
-        waker
-    }
+#[inline]
+unsafe fn recycle(record: &'static Record) -> Option<Waker> {
+    // SAFETY: as asserted by the caller, nobody else uses the record.
+    let (waker, unused) = unsafe { (record.reset(), Unused::new(record)) };
+    pool::put_back(unused);
+    waker
 }
 
 /// The tasks in the first `records_looked_at` records.

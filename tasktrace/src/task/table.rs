@@ -131,20 +131,12 @@ impl Chunks {
         Some(())
     }
 
-    /// Frees the chunks that are not kept.
+    /// Frees this chunk and those after it.
     ///
     /// # Safety
     ///
-    /// No slot in them is in use, and nobody else has a reference to the record.
-    pub(super) unsafe fn shrink(&self) {
-        // SAFETY: as asserted by the caller: who has no reference looks at chunks that are kept.
-        unsafe { self.free_from(KEPT) };
-    }
-
-    /// # Safety
-    ///
-    /// Nobody looks at this chunk or one after it, or uses a slot in it.
-    unsafe fn free_from(&self, first: usize) {
+    /// Nobody looks at one of them, or uses a slot in it.
+    pub(super) unsafe fn free_from(&self, first: usize) {
         for (chunk, place) in self.0.iter().enumerate().skip(first) {
             let slots = place.swap(ptr::null_mut(), Ordering::Relaxed);
             if !slots.is_null() {

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::about::About;
 use super::body::Body;
-use super::finish::finish;
+use super::finish::finish_dropped;
 use super::frame::FrameOwner;
 use super::handle::TraceHandle;
 use super::link::Link;
@@ -104,15 +104,14 @@ impl TaskOwner {
             if let Some((_, frame)) = frame {
                 frame.head().leave_task();
             }
-            return drive::enter_link(link, body, cx);
+            return poll(link, false, body, cx);
         }
-        // SAFETY: the caller polls the future, and the poller is used before the task finishes.
-        let Some(poller) = (unsafe { link.poller() }) else {
+        let Some(record) = link.record() else {
             return body.poll(cx);
         };
         let (identity, frame) = frame.get_or_insert_with(|| {
-            let (label, id) = (poller.label().cloned(), poller.id().get());
-            let identity = Identity::new(poller.origin(), label, Some(id));
+            let (label, id) = (record.label().cloned(), record.id().get());
+            let identity = Identity::new(record.origin(), label, Some(id));
             (identity, FrameOwner::new())
         });
         drive::enter(frame.head(), identity, &mut Both { link, body }, cx)
@@ -123,12 +122,9 @@ impl Drop for TaskOwner {
     #[inline]
     fn drop(&mut self) {
         // One that has resolved has finished.
-        // SAFETY: the future has been dropped. The poller is used before the task finishes.
-        unsafe {
-            if let Some(poller) = self.link.poller() {
-                ended::note_drop(poller.record());
-                finish(&self.link);
-            }
+        if let Some(record) = self.link.record() {
+            ended::note_drop(record);
+            finish_dropped(&mut self.link);
         }
     }
 }
@@ -167,9 +163,14 @@ struct Both<'a> {
 
 impl Body for Both<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match Local::get() {
-            Some(local) => drive::poll(local, self.link, true, self.body, cx),
-            None => self.body.poll(cx),
-        }
+        poll(self.link, true, self.body, cx)
+    }
+}
+
+/// Polls the task of this link, which may be a frame of another task at the same time.
+fn poll(link: &Link, is_also_frame: bool, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
+    match Local::get() {
+        Some(local) => drive::enter_task(local, link, is_also_frame, body, cx),
+        None => body.poll(cx),
     }
 }

@@ -55,9 +55,4 @@ impl WakerCell {
             ManuallyDrop::new(Waker::from_raw(RawWaker::new(waker.data(), waker.vtable())))
         })
     }
-
-    /// The place as such, for a record that is not in use: it has room for a pointer.
-    pub(super) fn unused<R>(&self, use_it: impl FnOnce(*mut MaybeUninit<Waker>) -> R) -> R {
-        self.0.with_mut(use_it)
-    }
 }

@@ -16,6 +16,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 use std::thread;
 
+use super::poller::Poller;
 use super::record::Record;
 use super::reference::{self, RecordRef};
 use crate::host::Host;
@@ -74,19 +75,19 @@ fn slots(runtime: u32) -> impl Iterator<Item = &'static Slot> {
 
 /// Makes the task the witness of its runtime, if that has none.
 ///
-/// The caller is the poller, and the task has not finished.
+/// The task has not finished.
 #[inline]
-pub(super) fn note(record: &Record) {
-    let runtime = record.executor().runtime;
+pub(super) fn note(poller: Poller<'_>) {
+    let runtime = poller.executor().runtime;
     if runtime == 0 || slots(runtime).any(|slot| slot.runtime.load(Ordering::Relaxed) == runtime) {
         return;
     }
-    begin(record, runtime);
+    begin(poller, runtime);
 }
 
 #[cold]
 #[inline(never)]
-fn begin(record: &Record, runtime: u32) {
+fn begin(poller: Poller<'_>, runtime: u32) {
     let Some(host) = Host::current().filter(|host| host.number() == runtime) else {
         return;
     };
@@ -99,9 +100,9 @@ fn begin(record: &Record, runtime: u32) {
     let Some(slot) = slots(runtime).find(claim) else {
         return;
     };
-    let witness = RecordRef::of(record);
+    let witness = RecordRef::of(poller);
     slot.witness
-        .store(ptr::from_ref(record).cast_mut(), Ordering::Release);
+        .store(ptr::from_ref(poller.record()).cast_mut(), Ordering::Release);
     match slot.lock() {
         Some(mut kept) => *kept = Some(Kept { host, witness }),
         None => slot.witness.store(ptr::null_mut(), Ordering::Release),
@@ -111,10 +112,9 @@ fn begin(record: &Record, runtime: u32) {
 /// The task has finished: if it is the witness of its runtime, another becomes it, or the runtime is not
 /// known any more.
 ///
-/// The caller is the poller, and still has a reference to the record.
 #[inline]
-pub(super) fn finish(record: &Record) {
-    let runtime = record.executor().runtime;
+pub(super) fn finish(task: &RecordRef) {
+    let runtime = task.executor().runtime;
     if runtime == 0 {
         return;
     }
@@ -122,16 +122,15 @@ pub(super) fn finish(record: &Record) {
     // it has become the witness.
     fence(Ordering::SeqCst);
     for slot in slots(runtime) {
-        if ptr::eq(slot.witness.load(Ordering::Relaxed), record) {
-            hand_over(slot, runtime, record);
+        if ptr::eq(slot.witness.load(Ordering::Relaxed), task.record()) {
+            hand_over(slot, runtime, task.clone());
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn hand_over(slot: &Slot, runtime: u32, from: &Record) {
-    let mut from = RecordRef::of(from);
+fn hand_over(slot: &Slot, runtime: u32, mut from: RecordRef) {
     loop {
         let kept = match slot.lock() {
             Some(mut kept) => kept.take_if(|kept| ptr::eq(&*kept.witness, &*from)),

@@ -16,7 +16,7 @@ use super::*;
 use crate::sync::Arc;
 use crate::task::poller::Poller;
 use crate::task::queue::Waiting;
-use crate::task::turn::{GONE, NESTED, NEVER, Turn};
+use crate::task::turn::{GONE, NESTED, Turn};
 
 /// A waker that an executor of one task waits for.
 struct Signal(Notify);
@@ -99,13 +99,28 @@ const THREAD: u32 = 3;
 
 type Shared = Arc<Record>;
 
+std::thread_local! {
+    /// The number of the thread that is to poll first, or 0 if that is not known before.
+    static BEGINS_ON: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs a model of a task whose first poll is one like most, and of one of which there is something to be said.
+fn model(run: impl Fn() + Sync + Send + Copy + 'static) {
+    for thread in [THREAD, 0] {
+        BEGINS_ON.set(thread);
+        loom::model(run);
+    }
+}
+
 /// Of a task that has not been polled. Nobody has asked it for anything.
 fn shared() -> Shared {
-    Arc::new(Record {
+    let record = Record {
         record: super::Record::empty(),
         polls: AtomicU32::new(0),
         answered: Cell::new(0),
-    })
+    };
+    record.turn.store(Turn::on(BEGINS_ON.get()));
+    Arc::new(record)
 }
 
 /// The same, but somebody has, so that there is a queue: what it takes to make one is not looked at again.
@@ -117,8 +132,8 @@ fn asked_before() -> Shared {
 
 /// The poller's side.
 fn poller(record: &Record) -> Poller<'_> {
-    // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    unsafe { Poller::new(record) }
+    // SAFETY: each model has one thread that polls. It is the one that calls this, and uses the poller while the record is there.
+    unsafe { Poller::new(&*std::ptr::from_ref(&record.record)) }
 }
 
 /// One poll that returns `Pending`, as [`drive`](crate::task::drive) makes it outside of any other
@@ -128,18 +143,15 @@ fn poll(record: &Record, signal: &StdArc<Signal>) -> Request {
 }
 
 fn poll_with(record: &Record, waker: &Waker) -> Request {
-    let turn = &record.turn;
-    // The thread has its number from the first poll that is none of the usual ones.
-    let usual = match turn.thread() {
-        0 => NEVER,
-        thread => Turn::usual(thread),
-    };
-    // SAFETY: each model has one thread that polls, and there is a waker if the word is what is usual.
-    let is_usual = turn.get() == usual && unsafe { record.waker.has(waker) };
+    let (turn, usual) = (record.turn.get(), Turn::usual(THREAD));
+    let is_usual = turn == usual && poller(record).has_same_waker(waker) || turn == usual & !WAKER;
     if !is_usual {
         return attend(record, waker, THREAD, false);
     }
     record.note_poll();
+    if !record.turn.has_waker() {
+        poller(record).end_first_poll(waker, false);
+    }
     Request::None
 }
 
@@ -203,7 +215,7 @@ fn finish(record: &Record) {
 
 #[test]
 fn a_request_is_answered_whenever_it_comes() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let asker = thread::spawn({
             let record = record.clone();
@@ -216,7 +228,7 @@ fn a_request_is_answered_whenever_it_comes() {
 
 #[test]
 fn a_request_survives_a_change_of_wakers() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let asker = thread::spawn({
             let record = record.clone();
@@ -233,7 +245,7 @@ fn a_request_survives_a_change_of_wakers() {
 /// As when the poll makes the task: there is nothing to look at, nor anybody who could have asked.
 #[test]
 fn a_first_poll_need_not_look_for_requests() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let signal = Signal::new();
         let asker = thread::spawn({
@@ -320,7 +332,7 @@ fn a_waker_on_loan_is_not_dropped() {
 
 #[test]
 fn whoever_asks_learns_of_the_end() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let asker = thread::spawn({
             let record = record.clone();
@@ -338,7 +350,7 @@ fn whoever_asks_learns_of_the_end() {
 
 #[test]
 fn whoever_asks_learns_of_a_panic() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let asker = thread::spawn({
             let record = record.clone();
@@ -379,7 +391,7 @@ fn two_requests_at_once_are_both_answered() {
 
 #[test]
 fn two_requests_before_a_poll_are_both_answered() {
-    loom::model(|| {
+    model(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -394,7 +406,7 @@ fn two_requests_before_a_poll_are_both_answered() {
 
 #[test]
 fn a_request_during_the_answer_to_another_is_answered() {
-    loom::model(|| {
+    model(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -408,7 +420,7 @@ fn a_request_during_the_answer_to_another_is_answered() {
 
 #[test]
 fn a_request_can_be_taken_back_at_any_time() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let asker = thread::spawn({
             let record = record.clone();
@@ -430,7 +442,7 @@ fn a_request_can_be_taken_back_at_any_time() {
 
 #[test]
 fn wakers_are_dropped_with_the_task() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let signal = Signal::new();
         let asker = thread::spawn({
@@ -464,7 +476,7 @@ fn spawn_prober(record: &Shared) -> thread::JoinHandle<()> {
 
 #[test]
 fn a_probe_is_polled_for() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -479,7 +491,7 @@ fn a_probe_is_polled_for() {
 /// replaces the waker, then that is what it sees.
 #[test]
 fn a_probe_survives_a_change_of_wakers() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let _ = poll(&record, &Signal::new());
         let prober = thread::spawn({
@@ -518,7 +530,7 @@ fn a_probe_takes_nothing_from_a_request() {
 
 #[test]
 fn a_probe_at_the_time_of_a_request_takes_nothing_from_it() {
-    loom::model(|| {
+    model(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -532,7 +544,7 @@ fn a_probe_at_the_time_of_a_request_takes_nothing_from_it() {
 
 #[test]
 fn a_probe_takes_nothing_from_a_request_before_it() {
-    loom::model(|| {
+    model(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -546,7 +558,7 @@ fn a_probe_takes_nothing_from_a_request_before_it() {
 
 #[test]
 fn a_probe_takes_nothing_from_a_request_after_it() {
-    loom::model(|| {
+    model(|| {
         let record = asked_before();
         let signal = Signal::new();
         let _ = poll(&record, &signal);
@@ -559,7 +571,7 @@ fn a_probe_takes_nothing_from_a_request_after_it() {
 
 #[test]
 fn a_task_that_is_probed_may_end() {
-    loom::model(|| {
+    model(|| {
         let record = shared();
         let signal = Signal::new();
         let _ = poll(&record, &signal);

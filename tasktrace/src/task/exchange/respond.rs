@@ -27,11 +27,8 @@ impl Poller<'_> {
     /// for. A probe is taken; what has been asked for is taken back by the answer.
     pub(crate) fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> Request {
         // The first poll stores it at its end.
-        // SAFETY: this is the poller's side, and `WAKER` says that there is a waker.
-        unsafe {
-            if self.turn.has(WAKER) && !self.waker.has(waker) {
-                self.replace_waker(waker);
-            }
+        if self.has_waker() && !self.has_same_waker(waker) {
+            self.replace_waker(waker);
         }
         let now = Turn::on(thread) | if is_nested { NESTED } else { 0 };
         // The last poll may have panicked, and was perhaps elsewhere.
@@ -66,11 +63,9 @@ impl Poller<'_> {
         }
     }
 
-    /// # Safety
-    ///
     /// There is a waker.
     #[cold]
-    unsafe fn replace_waker(self, waker: &Waker) {
+    fn replace_waker(self, waker: &Waker) {
         // Without one, the task is asked by its last waker until the next poll.
         let Some(waker) = foreign::clone(waker) else {
             return;

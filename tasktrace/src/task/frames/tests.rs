@@ -15,8 +15,8 @@ const STAMP: Stamp = Stamp::new(1, Tick(1));
 
 /// The poller of a record that is in a test.
 pub(super) fn poller(record: &Record) -> Poller<'_> {
-    // SAFETY: each test and each model has one thread that polls.
-    unsafe { Poller::new(record) }
+    // SAFETY: each test and each model has one thread that polls, and uses the poller while the record is there.
+    unsafe { Poller::new(&*std::ptr::from_ref(record)) }
 }
 
 fn insert(record: &Record, parent: Key) -> Key {
@@ -77,7 +77,7 @@ fn a_key_that_is_out_of_date_is_no_key() {
 
     poller(record).clear_frames();
     // SAFETY: there are no frames, and nobody else has a reference to the record.
-    unsafe { record.extras.get_or_insert().chunks.shrink() };
+    unsafe { record.extras.get_or_insert().reset() };
     assert_eq!(keys(record), []);
     assert!(!polled(record, new, Key::TASK, STAMP));
 }

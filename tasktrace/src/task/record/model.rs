@@ -20,8 +20,8 @@ const ASKED: Tick = Tick(20);
 const LAST: Tick = Tick(30);
 
 fn poller(record: &Record) -> Poller<'_> {
-    // SAFETY: each model has one thread that polls, and it is the one that calls this.
-    unsafe { Poller::new(record) }
+    // SAFETY: each model has one thread that polls. It is the one that calls this, and uses the poller while the record is there.
+    unsafe { Poller::new(&*std::ptr::from_ref(record)) }
 }
 
 fn begin(record: &Record, now: Tick) {
