@@ -74,7 +74,7 @@ pub(super) struct Word(*const ());
 
 impl Word {
     /// Of a function, of whose task there is no more to be known.
-    #[inline(always)]
+    #[inline]
     pub(super) fn of(function: &'static FrameMeta) -> Self {
         Self(ptr::from_ref(function).cast())
     }
@@ -106,7 +106,7 @@ impl AboutCell {
     }
 
     /// The caller has the record to himself, and there is no task in it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn set(&self, about: Word) {
         self.0.store(about.0.cast_mut(), Ordering::Relaxed);
     }
@@ -114,7 +114,7 @@ impl AboutCell {
     /// # Safety
     ///
     /// The caller has the record to himself, and nobody uses what was known.
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn clear(&self) {
         let about = self.0.load(Ordering::Relaxed);
         self.0.store(ptr::null_mut(), Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl AboutCell {
 }
 
 /// Of a word that says [`MORE`].
-#[inline(always)]
+#[inline]
 fn without_flags(about: *mut ()) -> *const About {
     let about = about.map_addr(|address| address & !(MORE | LIMITED));
     about.cast_const().cast()

@@ -161,7 +161,7 @@ pub(super) fn enter_task(
 }
 
 /// Polls a task in a poll of which there is nothing to be said.
-#[inline(always)]
+#[inline]
 fn run(
     local: &Local,
     poller: Poller<'_>,
@@ -171,13 +171,15 @@ fn run(
 ) -> Poll<()> {
     poller.note_poll_of(stamp);
     let scope = Scope::task(local, poller, cx.waker(), None);
-    let on_panic = OnPanic(poller);
+    let on_panic = OnPanic(scope.polled());
     let result = scope.enter(local, || body.poll(cx));
     on_panic.disarm();
+    // All from the scope again, so that no registers have to be saved for it.
     if result.is_pending() {
+        let poller = *scope.polled();
         poller.note_settled();
         if !poller.has_waker() {
-            end_first_poll(poller, cx.waker(), false);
+            end_first_poll(poller, scope.waker(), false);
         }
     }
     result
@@ -187,7 +189,7 @@ fn run(
 #[cold]
 #[inline(never)]
 fn end_first_poll(poller: Poller<'_>, waker: &Waker, was_captured: bool) {
-    let on_panic = OnPanic(poller);
+    let on_panic = OnPanic(&poller);
     let waker = capture::real(waker);
     poller.end_first_poll(waker, was_captured);
     on_panic.disarm();
@@ -204,7 +206,7 @@ fn attend(
     body: &mut dyn Body,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let on_panic = OnPanic(poller);
+    let on_panic = OnPanic(&poller);
     if !is_also_frame {
         poller.note_job(Job::current);
     }
@@ -346,7 +348,7 @@ fn wake_children(poller: Poller<'_>) -> bool {
 }
 
 /// Answers whoever has asked, when a poll panics: the future, or a waker that it was handed.
-struct OnPanic<'a>(Poller<'a>);
+struct OnPanic<'a>(&'a Poller<'a>);
 
 impl OnPanic<'_> {
     fn disarm(self) {
@@ -357,7 +359,7 @@ impl OnPanic<'_> {
 impl Drop for OnPanic<'_> {
     #[inline]
     fn drop(&mut self) {
-        note_panic(self.0);
+        note_panic(*self.0);
     }
 }
 

@@ -45,18 +45,6 @@ impl fmt::Debug for FrameOwner {
 }
 
 impl Head {
-    /// Files the frame of this scope in the record of the task that polls it, after those around it that are not filed.
-    /// `poller` is that of the task. Returns `None` if there are too many frames.
-    fn file(&self, scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
-        // From the inside out, so that nobody sees what is inside without what is around it.
-        self.leave_others(poller.record());
-        let around = scope.parent()?;
-        let known = around.key().filter(|key| poller.has_frame(*key));
-        let parent = known.or_else(|| Self::file_all(around, poller))?;
-        let (head, identity) = scope.as_frame()?;
-        head.file_below(identity, poller, parent)
-    }
-
     /// Files the frame of this scope, and those around it that are not filed.
     #[cold]
     #[inline(never)]
@@ -79,7 +67,7 @@ impl Head {
     #[inline]
     pub(super) fn suspended(&self, local: &Local, scope: &Scope<'_>) {
         if self.suspended_again(local, scope).is_none() {
-            self.suspended_anew(local, scope);
+            let _too_many = self.suspended_anew(local, scope).is_none();
         }
     }
 
@@ -97,19 +85,31 @@ impl Head {
         Some(())
     }
 
-    /// It is suspended for the first time, or elsewhere than before.
+    /// It is suspended for the first time, or elsewhere than before: files it, after those around it that are not filed.
     #[inline(never)]
-    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) {
-        let Some(poller) = scope.poller_on(local) else {
-            return;
+    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) -> Option<()> {
+        let poller = scope.poller_on(local)?;
+        let (_, identity) = scope.as_frame()?;
+        // From the inside out, so that nobody sees what is inside without what is around it.
+        self.leave_others(poller.record());
+        let around = scope.parent()?;
+        let parent = match around.key() {
+            Some(key) if poller.has_frame(key) => key,
+            _ => Self::file_all(around, poller)?,
         };
-        let Some(key) = self.file(scope, poller) else {
-            return;
-        };
+        let key = self.file_below(identity, poller, parent)?;
         if scope.has_own_waker() {
-            let waker = capture::real(scope.waker());
-            foreign::drop(poller.set_waker(key, waker));
+            Self::keep_waker(scope, poller, key);
         }
+        Some(())
+    }
+
+    /// Keeps the waker of a frame that is polled with another than what is around it.
+    #[cold]
+    #[inline(never)]
+    fn keep_waker(scope: &Scope<'_>, poller: Poller<'_>, key: Key) {
+        let waker = capture::real(scope.waker());
+        foreign::drop(poller.set_waker(key, waker));
     }
 
     /// A poll in this scope, which has been left, has returned `Ready`.

@@ -60,7 +60,7 @@ impl Head {
 
     /// Files the frame, which is in no other record, below one that is filed. `poller` is that of the task that polls the
     /// frame. Returns `None` if there are too many frames.
-    #[inline]
+    #[inline(always)]
     pub(super) fn file_below(
         &self,
         identity: &Identity,
@@ -78,13 +78,16 @@ impl Head {
     }
 
     /// It is being polled by the task of this record: it is no longer part of another.
+    #[inline]
     pub(super) fn leave_others(&self, record: &Record) {
-        if !self.link.is_filed_in(record) {
+        if self.link.leads_anywhere() && !self.link.is_filed_in(record) {
             self.leave_task();
         }
     }
 
     /// It is being polled elsewhere.
+    #[cold]
+    #[inline(never)]
     pub(super) fn leave_task(&self) {
         if let Some((other, key)) = self.take_filed() {
             other.note_gone(key, Gone::Moved);

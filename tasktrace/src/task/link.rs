@@ -59,12 +59,12 @@ impl Link {
         self.set(ptr::from_ref(record).map_addr(|address| address | TASK));
     }
 
-    #[inline(always)]
+    #[inline]
     fn get(&self) -> *const Record {
         self.0.load(Ordering::Relaxed)
     }
 
-    #[inline(always)]
+    #[inline]
     fn set(&self, to: *const Record) {
         self.0.store(to.cast_mut(), Ordering::Relaxed);
     }
@@ -82,12 +82,12 @@ impl Link {
     }
 
     /// The record of the task that it is, if that has not finished. Until then the link has a reference to it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn record(&self) -> Option<&Record> {
         self.task_record()
     }
 
-    #[inline(always)]
+    #[inline]
     fn task_record(&self) -> Option<&'static Record> {
         let link = self.get();
         (link.addr() & TASK != 0).then(|| record_at(link))
@@ -103,7 +103,7 @@ impl Link {
     /// # Safety
     ///
     /// The caller polls or drops the future, and uses what is returned only until the task [finishes](Self::take_task).
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn poller(&self) -> Option<Poller<'_>> {
         // SAFETY: as asserted by the caller.
         Some(unsafe { Poller::new(self.task_record()?) })
@@ -152,7 +152,7 @@ impl Link {
 }
 
 /// The record of a link that leads to one.
-#[inline(always)]
+#[inline]
 fn record_at(link: *const Record) -> &'static Record {
     debug_assert!(link.addr() & !FINISHED != 0);
     // SAFETY: without the mark of a task, it is the address of a record, because only `make_task` and `set_filed_in` store

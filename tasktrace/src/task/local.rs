@@ -53,7 +53,7 @@ impl Local {
     /// costs nothing.
     ///
     /// In a library it is a function call, so whoever needs it often is handed it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn get<'a>() -> Option<&'a Self> {
         let local = LOCAL.try_with(ptr::from_ref).ok()?;
         // SAFETY: it is there for as long as the thread runs, or runs anything but destructors of what is
@@ -62,12 +62,12 @@ impl Local {
     }
 
     /// Whether a task is being polled on this thread.
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_in_task(&self) -> bool {
         !self.innermost().is_null()
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn innermost(&self) -> *const () {
         self.innermost.load(Ordering::Relaxed)
     }
@@ -75,18 +75,18 @@ impl Local {
     /// # Safety
     ///
     /// The invariant of the list holds.
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn set_innermost(&self, scope: *const ()) {
         self.innermost.store(scope.cast_mut(), Ordering::Relaxed);
     }
 
     /// Whether a poll needs nothing but its scope.
-    #[inline(always)]
+    #[inline]
     pub(super) fn needs_nothing(&self) -> bool {
         self.attention.load(Ordering::Relaxed) == 0
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn is_tangled(&self) -> bool {
         self.attention.load(Ordering::Relaxed) & TANGLED != 0
     }
@@ -105,7 +105,7 @@ impl Local {
 
     /// Calls `run` with that of this thread. Where that is taken down with the thread, the answer is
     /// `gone` from then on; elsewhere that costs nothing.
-    #[inline(always)]
+    #[inline]
     pub(super) fn with<R>(gone: R, run: impl FnOnce(&Self) -> R) -> R {
         LOCAL.try_with(run).unwrap_or(gone)
     }

@@ -23,7 +23,7 @@ pub(super) struct Poller<'a> {
 impl Deref for Poller<'_> {
     type Target = Record;
 
-    #[inline(always)]
+    #[inline]
     fn deref(&self) -> &Record {
         self.record
     }
@@ -34,7 +34,7 @@ impl Poller<'_> {
     ///
     /// For as long as it is used, the caller polls the task of this record, or drops its future, and that has not
     /// finished.
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn new(record: &'static Record) -> Self {
         Self {
             record,
@@ -42,7 +42,7 @@ impl Poller<'_> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn record(self) -> &'static Record {
         self.record
     }
@@ -50,12 +50,12 @@ impl Poller<'_> {
     /// The stamp of the poll that is to begin on the thread that has this, if there is nothing to be said of it: it is
     /// outside of any other task, on the same thread as the last, with the same waker if it is not the first, and nobody
     /// wants anything.
-    #[inline(always)]
+    #[inline]
     pub(super) fn usual_poll(self, local: &Local, waker: &Waker) -> Option<Stamp> {
         let (turn, usual) = (self.turn.get(), local.usual.get());
         debug_assert!(usual & WAKER != 0);
-        let is_usual = turn == usual && self.has_same_waker(waker) || turn == usual & !WAKER;
-        if !is_usual || local.is_in_task() {
+        let is_same = turn == usual && self.has_same_waker(waker);
+        if !is_same && turn != usual & !WAKER || local.is_in_task() {
             return None;
         }
         let (stamp, begin_again) = self.stamp().next(Tick::known()?);
@@ -63,14 +63,14 @@ impl Poller<'_> {
     }
 
     /// Whether there is a waker, and it is this one. Calls nobody's code.
-    #[inline(always)]
+    #[inline]
     pub(super) fn has_same_waker(self, waker: &Waker) -> bool {
         // SAFETY: the poller alone writes, and there is a waker.
         self.has_waker() && unsafe { self.waker.has(waker) }
     }
 
     /// The beginning of a poll.
-    #[inline(always)]
+    #[inline]
     pub(super) fn note_poll(self) {
         let (stamp, begin_again) = self.stamp().next(Tick::now());
         if begin_again {
@@ -80,7 +80,7 @@ impl Poller<'_> {
     }
 
     /// The same of the poll that is to have this stamp.
-    #[inline(always)]
+    #[inline]
     pub(super) fn note_poll_of(self, stamp: Stamp) {
         // Release: whoever sees it sees on which thread that is.
         self.stamp.store(stamp.to_bits(), Ordering::Release);
@@ -96,7 +96,7 @@ impl Poller<'_> {
     }
 
     /// The end of a poll that has left the task suspended.
-    #[inline(always)]
+    #[inline]
     pub(super) fn note_settled(self) {
         let stamp = self.stamp().ended();
         // Whoever sees it finds the frames as that poll has left them, or later.

@@ -95,7 +95,7 @@ impl Record {
     /// # Safety
     ///
     /// The caller has the record to himself: it is not in use, and not in the pool.
-    #[inline(always)]
+    #[inline]
     pub(super) unsafe fn prepare(&self, id: TaskId, about: Word, turn: u32) {
         let made = Tick::now();
         self.turn.store(turn);
@@ -202,7 +202,7 @@ impl Record {
     }
 
     /// Whether there is a waker to wake the task with.
-    #[inline(always)]
+    #[inline]
     pub(super) fn has_waker(&self) -> bool {
         self.turn.has_waker()
     }
@@ -213,7 +213,7 @@ impl Record {
         extras.map_or(0, |extras| extras.rounds.load(Ordering::Relaxed))
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn stamp(&self) -> Stamp {
         Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
     }

@@ -44,7 +44,7 @@ impl RecordRef {
 
     /// A reference to the task in this record, if there is one.
     pub(super) fn of_task_in(record: &'static Record) -> Option<Self> {
-        record.refs.try_retain().then_some(Self(record))
+        record.refs.try_retain().then(|| Self(record))
     }
 
     /// A reference to the record of a task that is being polled.

@@ -64,7 +64,7 @@ impl Unusual {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn innermost() -> *const () {
     Local::with(ptr::null(), Local::innermost)
 }
@@ -134,7 +134,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Calls `run` with this scope as the innermost of this thread.
-    #[inline(always)]
+    #[inline]
     pub(super) fn enter<R>(&self, local: &Local, run: impl FnOnce() -> R) -> R {
         /// Takes a scope off the list when `run` panics.
         struct OnPanic<'a>(&'a Scope<'a>);
@@ -191,13 +191,13 @@ impl<'a> Scope<'a> {
     }
 
     /// The next on the list.
-    #[inline(always)]
+    #[inline]
     fn next(&self) -> *const () {
         self.parent.load(Ordering::Relaxed)
     }
 
     /// Takes this scope off the list, if it is the innermost. Whether it was.
-    #[inline(always)]
+    #[inline]
     fn unlink_innermost(&self, local: &Local) -> bool {
         let is_innermost = ptr::eq(local.innermost(), self.erased());
         if is_innermost {
@@ -248,6 +248,12 @@ impl<'a> Scope<'a> {
     #[inline]
     pub(super) fn poller(&self) -> Option<Poller<'a>> {
         Local::with(None, |local| self.poller_on(local))
+    }
+
+    /// The poller of the task, in a scope that is used right after what it was entered for: so that is being polled.
+    #[inline]
+    pub(super) fn polled(&self) -> &Poller<'a> {
+        &self.poller
     }
 
     /// [`poller`](Self::poller) on the thread that has this.

@@ -97,20 +97,20 @@ impl Slot {
     }
 
     /// The static description of the frame in it, or what stands for another.
-    #[inline(always)]
+    #[inline]
     pub(super) fn meta(&self) -> Option<&'static FrameMeta> {
         // SAFETY: it is null, or was made of a `&'static FrameMeta` by `set_meta`, which alone writes it.
         unsafe { self.identity.load(Ordering::Relaxed).as_ref() }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn set_meta(&self, meta: &'static FrameMeta) {
         let meta = ptr::from_ref(meta).cast_mut();
         self.identity.store(meta, Ordering::Relaxed);
     }
 
     /// There is no frame in it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn clear_meta(&self) {
         self.identity.store(ptr::null_mut(), Ordering::Relaxed);
     }

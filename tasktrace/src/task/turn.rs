@@ -100,7 +100,7 @@ impl Turn {
     }
 
     /// Whether there is a waker. For the poller, who alone says so.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn has_waker(&self) -> bool {
         self.0.load(Ordering::Relaxed) & WAKER != 0
     }

@@ -16,6 +16,8 @@ use crate::task::turn::GONE;
 /// The droppers' side.
 impl Record {
     /// Notes that a frame is not to be seen any more.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn note_gone(&self, key: Key, why: Gone) {
         if key.slot() > LAST_KEPT {
             self.list_gone(key, why);

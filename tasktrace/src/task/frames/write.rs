@@ -64,10 +64,13 @@ impl Poller<'_> {
         self.take_off_gone();
         let table = &self.table;
         let number = match table.free.load(Ordering::Relaxed) {
-            0 => self.unused_slot()?,
+            0 => self.used() + 1,
             number => number,
         };
-        let slot = self.slot(number)?;
+        let slot = match self.slot(number) {
+            Some(slot) => slot,
+            None => self.add_slot(number)?,
+        };
         // The counter is even, and is another after each change.
         let sequence = table.sequence.load(Ordering::Relaxed);
         let key = Key::new(number, sequence << 1 | LIVE);
@@ -207,22 +210,13 @@ impl Poller<'_> {
         Some(self.change_wakers(extras, std::mem::take))
     }
 
-    /// The number of a slot that has not been in use yet, and that there is room for.
-    #[inline]
-    fn unused_slot(self) -> Option<u32> {
-        let number = self.used() + 1;
-        match self.slot(number) {
-            Some(_) => Some(number),
-            None => self.make_room(number),
-        }
-    }
-
+    /// Makes a slot of this number, and returns it. Returns `None` if there are too many.
     #[cold]
-    fn make_room(self, number: u32) -> Option<u32> {
+    fn add_slot(&self, number: u32) -> Option<&Slot> {
         // An allocator that is called meanwhile does not file frames.
         let _inside = Inside::enter();
         self.extras.get_or_insert().chunks.make_room(number)?;
-        Some(number)
+        self.slot(number)
     }
 
     /// A number that changes when a frame comes or goes.
@@ -261,7 +255,7 @@ impl Poller<'_> {
 impl Table {
     /// Begins to change which frames there are, so that no reader takes what is half done for a whole. Returns the
     /// counter, for the [end](Self::end_change).
-    #[inline(always)]
+    #[inline]
     pub(super) fn begin_change(&self) -> u32 {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence
@@ -271,7 +265,7 @@ impl Table {
         sequence
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn end_change(&self, sequence: u32) {
         // A reader that sees the counter even again sees all of the changes.
         self.sequence
@@ -281,7 +275,7 @@ impl Table {
     /// Puts a frame into a slot, which has never been in use, or is the next that is free.
     ///
     /// The caller is in the middle of a change.
-    #[inline(always)]
+    #[inline]
     fn fill(&self, slot: &Slot, key: Key, meta: &'static FrameMeta, parent: Key, stamp: Stamp) {
         if key.slot() > self.used.load(Ordering::Relaxed) {
             self.used.store(key.slot(), Ordering::Relaxed);
