@@ -29,16 +29,16 @@ pub(crate) struct Extras {
     pub(super) gone: Mutex<Vec<(Key, Gone)>>,
     /// What frames have beyond a static description.
     pub(super) dynamic: Mutex<Dynamics>,
-    /// The owner's: the wakers of frames that are polled with another than their task's.
+    /// The poller's: the wakers of frames that are polled with another than their task's.
     pub(super) wakers: UnsafeCell<BTreeMap<Key, Waker>>,
     /// How often the numbers of polls have begun again.
     pub(super) rounds: AtomicU32,
-    /// How many polls only answered requests. Only the owner writes it.
+    /// How many polls only answered requests. Only the poller writes it.
     pub(super) asked_polls: AtomicU64,
 }
 
-// SAFETY: `wakers` is accessed by the owner of the frames only, of whom there is one at a time: who does
-// is `unsafe` and demands it. Everything else is synchronised.
+// SAFETY: `wakers` is accessed by methods of `Poller` only, and there is one poller of a task at a time. Everything else is
+// synchronised.
 unsafe impl Sync for Extras {}
 
 impl Extras {

@@ -67,7 +67,8 @@ impl Head {
     #[inline]
     pub(super) fn suspended(&self, local: &Local, scope: &Scope<'_>) {
         if self.suspended_again(local, scope).is_none() {
-            let _too_many = self.suspended_anew(local, scope).is_none();
+            // A frame for which there is no room stays invisible.
+            let _ = self.suspended_anew(local, scope);
         }
     }
 
@@ -86,8 +87,9 @@ impl Head {
     }
 
     /// It is suspended for the first time, or elsewhere than before: files it, after those around it that are not filed.
+    /// Returns `None` if there are too many frames.
     #[inline(never)]
-    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) -> Option<()> {
+    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) -> Option<Key> {
         let poller = scope.poller_on(local)?;
         let (_, identity) = scope.as_frame()?;
         // From the inside out, so that nobody sees what is inside without what is around it.
@@ -101,7 +103,7 @@ impl Head {
         if scope.has_own_waker() {
             Self::keep_waker(scope, poller, key);
         }
-        Some(())
+        Some(key)
     }
 
     /// Keeps the waker of a frame that is polled with another than what is around it.

@@ -1,10 +1,10 @@
 //! The live frames of a task: a table in its record that one thread writes and any may read.
 //!
-//! | who | may |
-//! |---|---|
-//! | **owner**: the poller of the task | everything; it never waits for anybody, and executes no locked instruction unless a frame has a label |
-//! | **readers**: any thread that has a reference to the record | copy the table |
-//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | mark its slot |
+//! | who | may | with |
+//! |---|---|---|
+//! | the **poller** of the task | everything; it never waits for anybody, and executes no locked instruction unless a frame has a label | a [`Poller`](super::poller::Poller) |
+//! | **readers**: any thread that has a reference to the record | copy the table | a [`Record`] |
+//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | mark its slot | a [`Record`] |
 //!
 //! # The table
 //!
@@ -19,7 +19,7 @@
 //!
 //! # Copying
 //!
-//! A sequence counter is odd while the owner changes which frames there are. A reader copies, and
+//! A sequence counter is odd while the poller changes which frames there are. A reader copies, and
 //! copies again if the counter was odd or has moved on; after a few times it gives up. All fields
 //! are atomic, so a copy that is thrown away was a waste of time, but no data race. What changes
 //! with every poll, the stamps, is not counted: a stamp is a word of its own.
@@ -44,7 +44,7 @@
 //!
 //! A frame can be moved out of its task and dropped anywhere, while the task is being polled on
 //! another thread. The dropper marks its slot, by changing the serial number in it, if that is still the
-//! frame's, and says in the record's [`turn`](super::turn) that it has; the owner takes the frame off the
+//! frame's, and says in the record's [`turn`](super::turn) that it has; the poller takes the frame off the
 //! table when it next has a look, and readers leave out what is marked. A dropper that comes too late, when
 //! the slot is another frame's, changes nothing. It need not have a reference to the record, so this goes
 //! for the slots only that are never freed; a frame in another is put on a list instead.

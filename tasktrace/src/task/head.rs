@@ -60,7 +60,7 @@ impl Head {
 
     /// Files the frame, which is in no other record, below one that is filed. `poller` is that of the task that polls the
     /// frame. Returns `None` if there are too many frames.
-    #[inline(always)]
+    #[inline]
     pub(super) fn file_below(
         &self,
         identity: &Identity,
@@ -102,7 +102,9 @@ impl Head {
 
     /// Makes a task of the frame, whose first poll outside of any other task has just begun on this thread.
     pub(super) fn make_task(&self, local: &Local, identity: &Identity) {
-        self.leave_task();
+        if self.link.leads_anywhere() {
+            self.leave_task();
+        }
         let about = match identity {
             Identity::Static(meta) => Word::of(meta),
             Identity::Dynamic(_) => About::of_identity(identity).into_word(),

@@ -3,10 +3,9 @@
 //! Records live in a [`pool`](super::pool), are found there by whoever wants to see all tasks, and
 //! are used again when nobody refers to them any more. There are two kinds of reference:
 //!
-//! * one [`Link`](super::link::Link), in the future of the task: it is the poller's, and what is marked as the
-//!   owner's or the poller's in [`exchange`](super::exchange) and [`frames`](super::frames) is done
-//!   through it only;
-//! * any number of [`RecordRef`](super::reference::RecordRef)s: readers and askers.
+//! * one [`Link`](super::link::Link), in the future of the task: whoever polls or drops that future is the
+//!   [`Poller`](super::poller::Poller);
+//! * any number of [`RecordRef`](super::reference::RecordRef)s: readers, and those who ask.
 //!
 //! Whoever looks at all records does so without a reference, because to count it costs more than
 //! to look, and disturbs the poller. What may be read so is in [`glance`](super::glance).

@@ -94,7 +94,8 @@ pub(super) fn current_task() -> Option<super::TaskId> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a poll of a task, by the function into which this is inlined.
+    /// The scope of a poll of a task, by the function into which this is inlined: it is always, because the mark has to be
+    /// of that function.
     #[inline(always)]
     pub(super) fn task(
         local: &Local,
@@ -111,8 +112,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The scope of a poll of a frame, by the function into which this is inlined. Returns `None` if no task is being
-    /// polled on this thread.
+    /// The scope of a poll of a frame, by the function into which this is inlined, as [`task`](Self::task) is. Returns `None`
+    /// if no task is being polled on this thread.
     #[inline(always)]
     pub(super) fn frame(
         local: &Local,

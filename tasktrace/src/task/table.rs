@@ -6,7 +6,7 @@
 //! record: 1 2 3    chunks: 4 … 7    8 … 15    16 … 31    …
 //! ```
 //!
-//! A chunk is made by the owner when it needs a slot in it. The first chunks are kept for the next task in the
+//! A chunk is made by the poller when it needs a slot in it. The first chunks are kept for the next task in the
 //! record and never freed, so their slots may be looked at without a reference to the record. The others are
 //! freed when nobody has one.
 
@@ -19,11 +19,11 @@ use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 /// The table of a task's frames: its head, and the first slots.
 #[repr(C)]
 pub(crate) struct Table {
-    /// Odd while the owner changes which frames there are.
+    /// Odd while the poller changes which frames there are.
     pub(super) sequence: AtomicU32,
     /// How many slots have been in use.
     pub(super) used: AtomicU32,
-    /// The owner's: a slot that is not in use any more, and leads to the others.
+    /// The poller's: a slot that is not in use any more, and leads to the others.
     pub(super) free: AtomicU32,
     /// How many of the frames have a limit.
     pub(super) limited: AtomicU32,

@@ -1,4 +1,4 @@
-//! Frames that have ended elsewhere than in a poll of their task: how that is noted, and how their owner takes
+//! Frames that have ended elsewhere than in a poll of their task: how that is noted, and how the poller takes
 //! them off.
 
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl Record {
     }
 }
 
-/// The owner's side.
+/// The poller's side.
 impl Poller<'_> {
     /// Takes off what has ended elsewhere.
     #[inline]

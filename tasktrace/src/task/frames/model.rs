@@ -1,7 +1,7 @@
 //! [`Frames`] in all interleavings that loom can tell apart.
 //!
 //! Each frame has its parent for an identity: the two words are written one after the other, so a
-//! copy that mixes the fields of two frames shows. Each model lets the owner do one thing while a
+//! copy that mixes the fields of two frames shows. Each model lets the poller do one thing while a
 //! reader copies: loom tries all ways in which the steps of the two can be interleaved, and all
 //! values that a relaxed load may return.
 
@@ -72,7 +72,7 @@ fn peek(record: &Record) -> Option<Vec<Copied>> {
     peeked.flatten()
 }
 
-/// Lets the owner `change` what `prepare` has made, and hands what a reader sees to `check`.
+/// Lets the poller `change` what `prepare` has made, and hands what a reader sees to `check`.
 fn model<T: Send + 'static>(
     prepare: impl Fn(&Record) -> T + Send + Sync + 'static,
     change: impl Fn(&Record, T) + Send + Sync + 'static,

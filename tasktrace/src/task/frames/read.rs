@@ -12,7 +12,7 @@ use crate::task::stamp::Stamp;
 
 /// How often a reader tries to get a copy.
 const TRIES: usize = 256;
-/// How often without letting other threads run. The owner may be waiting for a processor, in the
+/// How often without letting other threads run. The poller may be waiting for a processor, in the
 /// middle of a change.
 const TRIES_AT_ONCE: usize = 32;
 

@@ -1,4 +1,4 @@
-//! The owner's side of the table: frames come and go.
+//! The poller's side of the table: frames come and go.
 
 use std::collections::BTreeMap;
 use std::ptr;
@@ -165,7 +165,7 @@ impl Poller<'_> {
         extras: &Extras,
         change: impl FnOnce(&mut BTreeMap<Key, Waker>) -> R,
     ) -> R {
-        // SAFETY: only the owner uses the map, which is who calls, and all its calls are in this module. None of them comes
+        // SAFETY: only the poller uses the map, which is who calls, and all its calls are in this module. None of them comes
         // here again from `change`, as it says above: so this is the only reference.
         extras
             .wakers
@@ -251,7 +251,7 @@ impl Poller<'_> {
     }
 }
 
-/// The owner's.
+/// The poller's side.
 impl Table {
     /// Begins to change which frames there are, so that no reader takes what is half done for a whole. Returns the
     /// counter, for the [end](Self::end_change).
