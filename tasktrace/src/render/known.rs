@@ -1,6 +1,5 @@
 //! What is known of the frames of several trees that are alike.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::duration::Span;
@@ -30,25 +29,32 @@ impl<'a> Known<'a> {
 
     /// Of each frame of the trees of tasks that are told together, in the order of [`walk`].
     pub(super) fn of_all(members: &[Member<'a>]) -> Vec<Self> {
-        let of = |member: &Member<'a>| walk(&member.tree().frames).map(|it| Self::of(it.frame));
         let Some((first, others)) = members.split_first() else {
             return Vec::new();
         };
-        let mut known: Vec<Self> = of(first).collect();
+        let mut known = Vec::new();
+        Self::of_member(first, &mut known);
+        let mut of_other = Vec::new();
         for other in others {
-            let trace = other.task.trace();
-            match (first.task.trace().pattern(), trace.pattern()) {
-                // Nobody need make its tree.
-                (Some(first), Some(pattern)) if Arc::ptr_eq(first, pattern) => {
-                    trace.each_own(|at, own| known[at].add(own.into()));
-                }
-                _ => {
-                    let frames = known.iter_mut().zip(of(other));
-                    frames.for_each(|(known, other)| known.add(other));
-                }
-            }
+            Self::of_member(other, &mut of_other);
+            let frames = known.iter_mut().zip(&of_other);
+            frames.for_each(|(known, other)| known.add(*other));
         }
         known
+    }
+
+    /// Replaces the contents of `into` by what is known of each frame of one tree.
+    fn of_member(member: &Member<'a>, into: &mut Vec<Self>) {
+        into.clear();
+        let trace = member.task.trace();
+        match trace.pattern() {
+            // Nobody need make its tree.
+            Some(pattern) => {
+                into.resize(walk(&pattern.tree().frames).count(), Self::default());
+                trace.each_own(|at, own| into[at] = own.into());
+            }
+            None => into.extend(walk(&member.tree().frames).map(|it| Self::of(it.frame))),
+        }
     }
 
     /// Adds what is known of a frame that is alike.
