@@ -7,7 +7,7 @@
 //! | [`TAKING`] | the handler | `TAKEN`, by the handler |
 //! | [`TAKEN`] | the asker | `ASKED`, by the asker |
 //!
-//! There is one asker at a time: its methods are `unsafe` and demand it. The number of the thread is
+//! There is one asker at a time: [`question`](Handshake::question) is `unsafe` and demands it. The number of the thread is
 //! part of the state, so a handler that comes late, for a question that was given up, answers a later
 //! one only if that is for the same thread, which is as good. A thread that is stopped in the middle
 //! of the handler keeps the room: the asker sees that, leaves it all to the handler, and takes
@@ -26,14 +26,13 @@ pub(super) struct Handshake<T> {
     room: UnsafeCell<T>,
 }
 
-// SAFETY: who may use the room is told by the state, and there is one at a time: see above.
+// SAFETY: by the table above, the phase gives the room to one thread at a time, and the changes of the phase order
+// what one does with it before what the next does. So it is sent from thread to thread, which `T: Send` allows.
 unsafe impl<T: Send> Sync for Handshake<T> {}
 
-/// What has become of a question.
+/// Why a question has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Outcome {
-    Answered,
+pub(super) enum Unanswered {
     /// The handler has not begun, and will not.
     NotBegun,
     /// The handler is in the middle of it: the room is its own.
@@ -50,14 +49,43 @@ impl<T> Handshake<T> {
 
     // The asker's side.
 
+    /// Asks a thread. Calls `prepare` with the room, `wait`, in which the caller sends the signal and waits, and, if there
+    /// is an answer by then, `read` with the room.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the only asker, and none of its questions has ended with [`Unanswered::Unfinished`] before, unless
+    /// it was [answered](Self::is_answered) since.
+    pub(super) unsafe fn question<R>(
+        &self,
+        thread: u64,
+        prepare: impl FnOnce(&mut T),
+        wait: impl FnOnce(),
+        read: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, Unanswered> {
+        // SAFETY: the `# Safety` section says that the caller is the asker, and that no earlier question is open.
+        unsafe {
+            self.with_room(prepare);
+            self.ask(thread);
+        }
+        wait();
+        // SAFETY: as above, the caller is the asker. It uses the room only if `give_up` says that this question was
+        // answered.
+        unsafe {
+            self.give_up()?;
+            Ok(self.with_room(read))
+        }
+    }
+
     /// Uses the room between two questions.
     ///
     /// # Safety
     ///
     /// The caller is the asker, and none of its questions is open: the last was answered or has not
     /// begun.
-    pub(super) unsafe fn with_room<R>(&self, run: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: by the table above, the asker has it.
+    unsafe fn with_room<R>(&self, run: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: by the table above, the asker may use the room in the phases `IDLE` and `TAKEN`. The `# Safety` section
+        // says that the caller is the asker, and that none of its questions is open, so the phase is one of these.
         self.room.with_mut(|room| run(unsafe { &mut *room }))
     }
 
@@ -66,7 +94,7 @@ impl<T> Handshake<T> {
     /// # Safety
     ///
     /// As of [`with_room`](Self::with_room).
-    pub(super) unsafe fn ask(&self, thread: u64) {
+    unsafe fn ask(&self, thread: u64) {
         // Release: the handler sees the room as the asker has left it.
         self.state.store(thread << 2 | ASKED, Ordering::Release);
     }
@@ -86,7 +114,7 @@ impl<T> Handshake<T> {
     /// # Safety
     ///
     /// The caller is the asker.
-    pub(super) unsafe fn give_up(&self) -> Outcome {
+    unsafe fn give_up(&self) -> Result<(), Unanswered> {
         // Relaxed: if it is an answer, `is_answered` sees it.
         let state = self.state.load(Ordering::Relaxed);
         if state & 0b11 == ASKED {
@@ -94,12 +122,12 @@ impl<T> Handshake<T> {
                 self.state
                     .compare_exchange(state, IDLE, Ordering::Relaxed, Ordering::Relaxed);
             if given_up.is_ok() {
-                return Outcome::NotBegun;
+                return Err(Unanswered::NotBegun);
             }
         }
         match self.is_answered() {
-            true => Outcome::Answered,
-            false => Outcome::Unfinished,
+            true => Ok(()),
+            false => Err(Unanswered::Unfinished),
         }
     }
 
@@ -114,7 +142,8 @@ impl<T> Handshake<T> {
         if exchanged.is_err() {
             return;
         }
-        // SAFETY: by the table above, the handler has it.
+        // SAFETY: the exchange has made the phase `TAKING`, in which, by the table above, only the handler that made it
+        // so uses the room.
         self.room.with_mut(|room| fill(unsafe { &mut *room }));
         self.state.store(thread << 2 | TAKEN, Ordering::Release);
     }

@@ -21,7 +21,7 @@ fn handler(shared: &Arc<Handshake<u32>>, thread: u64, value: u32) -> thread::Joi
 }
 
 /// Asks, and tells what has come of it.
-fn ask(shared: &Handshake<u32>, looks: usize) -> Outcome {
+fn ask(shared: &Handshake<u32>, looks: usize) -> Result<(), Unanswered> {
     // SAFETY: each model has one asker, and asks again only after an answer or none.
     unsafe {
         shared.with_room(|room| *room = 1);
@@ -48,9 +48,9 @@ fn an_answer_is_seen_whole_or_not_at_all() {
         let shared = shared();
         let handler = handler(&shared, THREAD, 2);
         match ask(&shared, 1) {
-            Outcome::Answered => assert_eq!(room(&shared), 2),
-            Outcome::NotBegun => assert_eq!(room(&shared), 1),
-            Outcome::Unfinished => {}
+            Ok(()) => assert_eq!(room(&shared), 2),
+            Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
+            Err(Unanswered::Unfinished) => {}
         }
         handler.join().unwrap();
     });
@@ -61,12 +61,12 @@ fn a_handler_that_comes_late_does_no_harm() {
     loom::model(|| {
         let shared = shared();
         let late = handler(&shared, THREAD, 2);
-        if ask(&shared, 0) != Outcome::Unfinished {
+        if ask(&shared, 0) != Err(Unanswered::Unfinished) {
             // It may answer this one.
             match ask(&shared, 1) {
-                Outcome::Answered => assert_eq!(room(&shared), 2),
-                Outcome::NotBegun => assert_eq!(room(&shared), 1),
-                Outcome::Unfinished => {}
+                Ok(()) => assert_eq!(room(&shared), 2),
+                Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
+                Err(Unanswered::Unfinished) => {}
             }
         }
         late.join().unwrap();
@@ -78,7 +78,7 @@ fn another_thread_does_not_answer() {
     loom::model(|| {
         let shared = shared();
         let other = handler(&shared, THREAD + 1, 3);
-        assert_eq!(ask(&shared, 1), Outcome::NotBegun);
+        assert_eq!(ask(&shared, 1), Err(Unanswered::NotBegun));
         assert_eq!(room(&shared), 1);
         other.join().unwrap();
     });
@@ -90,9 +90,9 @@ fn two_handlers_answer_once() {
         let shared = shared();
         let handlers = [handler(&shared, THREAD, 2), handler(&shared, THREAD, 3)];
         match ask(&shared, 1) {
-            Outcome::Answered => assert!([2, 3].contains(&room(&shared))),
-            Outcome::NotBegun => assert_eq!(room(&shared), 1),
-            Outcome::Unfinished => {}
+            Ok(()) => assert!([2, 3].contains(&room(&shared))),
+            Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
+            Err(Unanswered::Unfinished) => {}
         }
         for handler in handlers {
             handler.join().unwrap();
@@ -106,13 +106,13 @@ fn a_room_that_was_left_comes_back() {
     loom::model(|| {
         let shared = shared();
         let slow = handler(&shared, THREAD, 2);
-        if ask(&shared, 0) == Outcome::Unfinished {
+        if ask(&shared, 0) == Err(Unanswered::Unfinished) {
             while !shared.is_answered() {
                 thread::yield_now();
             }
             assert_eq!(room(&shared), 2);
             // It can be asked again, and nobody answers any more.
-            assert_eq!(ask(&shared, 1), Outcome::NotBegun);
+            assert_eq!(ask(&shared, 1), Err(Unanswered::NotBegun));
             assert_eq!(room(&shared), 1);
         }
         slow.join().unwrap();

@@ -1,0 +1,367 @@
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, mpsc};
+
+use super::super::{Scopes, Seen};
+use super::asker::ASKER;
+use super::copy::{PAGE, Piece};
+use super::handler::HANDLER_NEEDS;
+use super::shared::{IN_USE, Shared};
+use super::*;
+use crate::os::signal::{self, Disposition};
+use crate::unwind::Mark;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// Some pages of memory, of which each can be taken away.
+struct Pages(*mut c_void, usize);
+
+impl Pages {
+    fn new(count: usize) -> Self {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let length = count * PAGE;
+        // SAFETY: it is new memory.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: it is as long as that.
+        unsafe { start.cast::<u8>().write_bytes(7, length) };
+        Self(start, length)
+    }
+
+    fn start(&self) -> usize {
+        self.0.expose_provenance()
+    }
+
+    /// Nobody can read it any more.
+    fn close(&self, page: usize) {
+        let page = self.0.cast::<u8>().wrapping_add(page * PAGE);
+        // SAFETY: nothing but the system reads it.
+        let result = unsafe { libc::mprotect(page.cast(), PAGE, libc::PROT_NONE) };
+        assert_eq!(result, 0);
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it any more.
+        unsafe { libc::munmap(self.0, self.1) };
+    }
+}
+
+#[test]
+fn as_much_is_copied_as_there_is() {
+    let pages = Pages::new(4);
+    let start = pages.start();
+    let mut to = vec![0; 5 * PAGE];
+    let mut pieces = vec![Piece::default(); 6];
+    let mut copy = |start, length| {
+        to.fill(0);
+        let copied = super::copy::copy(start, length, &mut to, &mut pieces);
+        assert!(to[..copied].iter().all(|byte| *byte == 7));
+        assert!(to[copied..].iter().all(|byte| *byte == 0));
+        copied
+    };
+    assert_eq!(copy(start, 4 * PAGE), 4 * PAGE);
+    assert_eq!(copy(start + 100, 2 * PAGE), 2 * PAGE);
+    assert_eq!(copy(start + 100, 8), 8);
+    assert_eq!(copy(start + PAGE - 1, 2), 2);
+    assert_eq!(copy(start, 0), 0);
+
+    pages.close(2);
+    assert_eq!(copy(start, 4 * PAGE), 2 * PAGE);
+    assert_eq!(copy(start + 100, 4 * PAGE), 2 * PAGE - 100);
+    assert_eq!(copy(start + 2 * PAGE - 1, 2), 1);
+    assert_eq!(copy(start + 2 * PAGE, PAGE), 0);
+    assert_eq!(copy(start + 3 * PAGE, PAGE), PAGE);
+
+    assert_eq!(copy(0, PAGE), 0);
+    assert_eq!(copy(usize::MAX - 10, PAGE), 0);
+    // More than there is room for.
+    let large = Pages::new(8);
+    assert_eq!(copy(large.start(), 8 * PAGE), 5 * PAGE);
+    assert_eq!(copy(large.start() + 1, 8 * PAGE), 5 * PAGE);
+}
+
+#[test]
+fn what_a_thread_blocks() {
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        // SAFETY: it makes a set, and that is the mask of this thread.
+        unsafe {
+            let mut set = MaybeUninit::uninit();
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGPROF);
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGRTMAX());
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        }
+        tell.send(os::thread::id().unwrap()).unwrap();
+        let _ = ended.recv();
+    });
+    let other = told.recv().unwrap();
+    assert!(is_blocked(other, libc::SIGPROF) && is_blocked(other, libc::SIGRTMAX()));
+    assert!(!is_blocked(other, libc::SIGURG) && !is_blocked(other, libc::SIGRTMAX() - 1));
+    assert!(!is_blocked(os::thread::id().unwrap(), libc::SIGPROF));
+    drop(end);
+    thread.join().unwrap();
+    // There is none of that number.
+    assert!(!is_blocked(u64::MAX, libc::SIGPROF));
+}
+
+#[test]
+fn threads_that_poll_nothing() {
+    let collect: Collect = |_| {};
+    let _room = make_room().unwrap();
+    let own = os::thread::id().unwrap();
+    assert_eq!(
+        sample(own, true, collect, soon()).err(),
+        Some(NoSample::Over)
+    );
+    let no_thread = i32::MAX as u64;
+    assert_eq!(
+        sample(no_thread, true, collect, soon()).err(),
+        Some(NoSample::Over)
+    );
+}
+
+#[test]
+fn there_is_one_asker() {
+    let asker = Asker::wait(soon()).unwrap();
+    let shared = asker.shared();
+    assert!(Asker::wait(Instant::now()).is_none());
+    // As it is after a fork: it is the parent that has one.
+    ASKER.store(std::process::id() + 1, Ordering::Release);
+    std::mem::forget(asker);
+    let child = Asker::wait(soon()).unwrap();
+    // What the parent has is left alone.
+    assert!(IN_USE.get().is_none());
+    assert!(!std::ptr::eq(child.shared(), shared));
+}
+
+#[test]
+fn a_room_comes_back_when_the_handler_is_done() {
+    const THREAD: u64 = 7;
+
+    let asker = Asker::wait(soon()).unwrap();
+    let first = asker.shared();
+    let (begin, begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let mut handler = None;
+    let wait = || {
+        handler = Some(thread::spawn(move || {
+            first.answer(THREAD, |_| {
+                begin.send(()).unwrap();
+                let _ = ended.recv();
+            });
+        }));
+        begun.recv().unwrap();
+    };
+    // SAFETY: this test has the only asker, which has asked nothing before.
+    let answer = unsafe { first.question(THREAD, |_| {}, wait, |_| {}) };
+    assert_eq!(answer, Err(Unanswered::Unfinished));
+    asker.abandon();
+    let second = asker.shared();
+    assert!(!std::ptr::eq(first, second));
+    assert!(Shared::left().is_none());
+
+    drop(end);
+    handler.unwrap().join().unwrap();
+    asker.abandon();
+    assert!(std::ptr::eq(first, asker.shared()));
+}
+
+thread_local! {
+    static MARK: Cell<Option<Mark>> = const { Cell::new(None) };
+}
+
+/// As if there were one task, at the mark.
+fn collect(scopes: &mut Scopes) {
+    scopes.push(true, || {
+        Some(Seen {
+            mark: MARK.get()?,
+            task: 1,
+            key: Some(0),
+            identity: None,
+            own_waker: false,
+            is_also_frame: false,
+        })
+    });
+}
+
+#[inline(never)]
+fn descend(depth: usize, work: &mut dyn FnMut()) {
+    let locals = std::hint::black_box([depth; 16]);
+    match depth {
+        0 => work(),
+        _ => descend(depth - 1, work),
+    }
+    std::hint::black_box(locals);
+}
+
+#[inline(never)]
+fn with_stack(bytes: usize, work: &mut dyn FnMut()) {
+    let top = Mark::here();
+    MARK.set(Some(top));
+    let mut depth = 0;
+    // As many calls as it takes.
+    loop {
+        let mut used = 0;
+        descend(depth, &mut || {
+            used = top.distance_from(Mark::here());
+            if used >= bytes {
+                work();
+            }
+        });
+        if used >= bytes {
+            break;
+        }
+        depth += 1 + depth / 8;
+    }
+}
+
+/// The alternate stack of this thread, from its lowest address on.
+fn alternate_stack() -> &'static mut [MaybeUninit<u8>] {
+    let mut stack = MaybeUninit::<libc::stack_t>::zeroed();
+    // SAFETY: without a new stack, `sigaltstack` only writes the current one to `stack`, which is valid for writes
+    // and whose zeroed bytes are a valid value. This thread has an alternate stack (`make_room`), so the address and
+    // the size are those of a mapping. The test uses the slice only while no handler runs on that stack.
+    unsafe {
+        libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr());
+        let stack = stack.assume_init();
+        std::slice::from_raw_parts_mut(stack.ss_sp.cast(), stack.ss_size)
+    }
+}
+
+/// `cargo test -p tasktrace --lib how_much_stack -- --nocapture`, with `--release` and without, measures.
+#[test]
+fn how_much_stack_the_handler_needs() {
+    const FREE: u8 = 0x5a;
+
+    static TOP: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+
+    /// As deep as the first call of ours.
+    extern "C" fn entry(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+        let here = 0_u8;
+        TOP.store(
+            std::hint::black_box((&raw const here).cast_mut()),
+            Ordering::Relaxed,
+        );
+    }
+
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let _room = make_room().unwrap();
+        let signal = libc::SIGUSR2;
+        let before = Disposition::DEFAULT.with(entry).replace(signal).unwrap();
+        signal::raise(signal);
+        before.set(signal).unwrap();
+        alternate_stack().fill(MaybeUninit::new(FREE));
+        let mut stack = [0_u8; 64];
+        with_stack(100, &mut || {
+            tell.send(os::thread::id().unwrap()).unwrap();
+            let _ = ended.recv();
+        });
+        std::hint::black_box(&mut stack);
+        let used = alternate_stack();
+        let top = TOP.load(Ordering::Relaxed).addr() - used.as_ptr().addr();
+        let written = used.len() - top;
+        // SAFETY: `fill` above wrote each byte of the alternate stack, and handlers that ran since only overwrote
+        // some of them.
+        let is_free = |byte: &&mut MaybeUninit<u8>| unsafe { byte.assume_init() } == FREE;
+        let free = used.iter_mut().take_while(is_free).count();
+        (written, top - free)
+    });
+    let thread_id = told.recv().unwrap();
+    for _ in 0..10 {
+        match sample(thread_id, true, collect, soon()) {
+            Ok(walked) => assert_eq!(walked.tasks.len(), 1),
+            Err(error) => assert!(matches!(error, NoSample::NoResponse(_)), "{error}"),
+        }
+    }
+    drop(end);
+    let (written, needed) = thread.join().unwrap();
+    println!("the system writes {written} bytes, and then the handler needs {needed}");
+    assert!(needed < HANDLER_NEEDS, "{needed}");
+}
+
+/// So long this thread has been running.
+fn cpu_time() -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: it writes the time to its place, which was zeroed before.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr());
+        time.assume_init()
+    };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// `cargo test --release -p tasktrace --lib how_long_it_takes -- --nocapture` measures; a debug build
+/// tries it out.
+#[test]
+fn how_long_it_takes() {
+    const TIMES: usize = if cfg!(debug_assertions) { 20 } else { 2000 };
+
+    fn median(times: &mut [Duration]) -> Duration {
+        times.sort_unstable();
+        times[times.len() / 2]
+    }
+
+    for kib in [4, 64, 256, 500] {
+        let (tell, told) = mpsc::channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                let _room = make_room().unwrap();
+                let mut gaps = Vec::with_capacity(1 << 20);
+                with_stack(kib << 10, &mut || {
+                    tell.send(os::thread::id().unwrap()).unwrap();
+                    let mut last = cpu_time();
+                    while !is_over.load(Ordering::Relaxed) {
+                        let now = cpu_time();
+                        if now - last > Duration::from_micros(2) && gaps.len() < 1 << 20 {
+                            gaps.push(now - last);
+                        }
+                        last = now;
+                    }
+                });
+                gaps
+            }
+        });
+        let thread_id = told.recv().unwrap();
+        let take = || {
+            let start = Instant::now();
+            match sample(thread_id, true, collect, soon()) {
+                Ok(walked) => assert_eq!(walked.tasks.len(), 1),
+                // It had no processor.
+                Err(error) => assert!(matches!(error, NoSample::NoResponse(_)), "{error}"),
+            }
+            start.elapsed()
+        };
+        let first = take();
+        let mut warm: Vec<_> = (0..TIMES).map(|_| take()).collect();
+        let cold = || {
+            crate::unwind::forget();
+            take()
+        };
+        let mut cold: Vec<_> = (0..TIMES).map(|_| cold()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        let mut gaps = thread.join().unwrap();
+        gaps.sort_unstable();
+        // One each time. What else delays the thread takes less, or is rare.
+        let mut inside = gaps.split_off(gaps.len().saturating_sub(2 * TIMES));
+        println!(
+            "{kib} KiB: the thread is stopped for {:.1?}; the asker takes {first:.1?} at first, \
+             {:.1?} with what it has learnt, {:.1?} without",
+            median(&mut inside),
+            median(&mut warm),
+            median(&mut cold),
+        );
+    }
+}
