@@ -217,20 +217,6 @@ impl Identity {
         }
     }
 
-    /// Whether both come from the same place, and there is no more to them than that.
-    #[inline]
-    pub(crate) fn is_same_and_plain(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Static(one), Self::Static(other)) => std::ptr::eq(*one, *other),
-            (Self::Dynamic(one), Self::Dynamic(two)) => {
-                self.is_plain()
-                    && other.is_plain()
-                    && one.origin.addresses() == two.origin.addresses()
-            }
-            _ => false,
-        }
-    }
-
     pub(crate) fn origin(&self) -> Origin {
         match self {
             Self::Static(meta) => Origin::Function(meta),

@@ -1,7 +1,6 @@
 //! The live frames of a task, as they go with its stacks: plain data.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::CaptureRef;
 use crate::origin::{Identity, STEP};
@@ -54,29 +53,17 @@ pub(crate) struct Live {
     /// The key of the frame that it is below. 0 is the task itself.
     pub(crate) parent: u64,
     pub(crate) identity: Identity,
-    /// How long ago it was first suspended.
-    pub(crate) age: Duration,
-    /// How long ago it was last polled, if its task has been polled since, and should have polled
-    /// it.
-    pub(crate) not_polled_for: Option<Duration>,
-    /// The moment as of which these times are told.
-    pub(crate) told: Now,
-}
-
-/// What has the key of a live frame.
-pub(crate) trait HasKey {
-    fn key(&self) -> u64;
-}
-
-impl HasKey for Live {
-    fn key(&self) -> u64 {
-        self.key
-    }
+    /// The step of time in which it was first suspended.
+    pub(crate) since: u32,
+    /// The step of time in which it was last polled.
+    pub(crate) polled: u32,
+    /// Whether it should have been polled in the last poll of its task, and was not.
+    pub(crate) is_held: bool,
 }
 
 /// Finds live frames by their keys.
-pub(crate) struct Numbers<'a, T> {
-    live: &'a [T],
+pub(super) struct Numbers<'a> {
+    live: &'a [Live],
     many: Option<HashMap<u64, usize>>,
     /// They mostly are asked for in their order.
     next: usize,
@@ -85,10 +72,10 @@ pub(crate) struct Numbers<'a, T> {
 /// So many live frames are found without a map.
 const FEW: usize = 16;
 
-impl<'a, T: HasKey> Numbers<'a, T> {
-    pub(crate) fn of(live: &'a [T]) -> Self {
+impl<'a> Numbers<'a> {
+    pub(super) fn of(live: &'a [Live]) -> Self {
         let all = || live.iter().enumerate();
-        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key(), at)).collect());
+        let many = (live.len() > FEW).then(|| all().map(|(at, live)| (live.key, at)).collect());
         Self {
             live,
             many,
@@ -96,9 +83,9 @@ impl<'a, T: HasKey> Numbers<'a, T> {
         }
     }
 
-    /// Which of the frames has this key.
-    pub(crate) fn find(&mut self, key: u64) -> Option<usize> {
-        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key() == key);
+    /// Returns the position of the frame with this key.
+    pub(super) fn find(&mut self, key: u64) -> Option<usize> {
+        let is_it = |at: usize| self.live.get(at).is_some_and(|live| live.key == key);
         let at = match &self.many {
             _ if is_it(self.next) => self.next,
             Some(many) => *many.get(&key)?,

@@ -1,14 +1,13 @@
 //! Recording where wakers are cloned.
 //!
-//! * [`waker`]: the waker that a task is handed while it is captured; [`context`]: what else it is handed.
-//! * [`record`]: the buffer that the stacks go to; [`draft`]: what is in it at the end; [`stack`]: one of them.
-//! * [`form`]: what traces have in common, which is kept once; [`forms`]: those that a thread has seen last.
+//! * [`waker`]: the waker that a task is handed while it is captured; [`context`]: the other parts of a context.
+//! * [`record`]: walks the stacks of a capture; [`recording`]: collects them; [`stack`]: one of them.
+//! * [`intern`]: finds captures that are alike; [`interned`]: what they share, and the times that each has of its own.
 //! * [`sample`]: the stack of a thread that is interrupted.
-//! * [`live`]: what goes with the stacks: the live frames.
-//! * [`few`]: a list of mostly one.
+//! * [`live`]: plain data that goes with the stacks: the live frames, and the polls around a leaf.
 //!
-//! What is recorded is addresses: this module knows neither symbols nor text. Nor does it know
-//! tasks: what is being polled around a leaf it is told.
+//! A capture consists of addresses: this module knows neither symbols nor text. Nor does it know tasks: it is told what
+//! is being polled around a leaf.
 //!
 //! # What is kept from capture to capture
 //!
@@ -16,21 +15,20 @@
 //! |---|---|---|---|---|
 //! | rules (`unwind`) | the address of a call | to read the unwind tables | 4,096 a walker | when a library is loaded or unloaded, or others take their places |
 //! | ways (`unwind`) | where a walk begins and ends, the words that it reads, the marks that it passes | the walk, and to make a way of it | 256 a walker, of 128 frames | as rules |
-//! | [forms] | the very ways; which functions the task and its frames are, and how these are in each other | to allocate; tells by an address that traces are alike | 128 a thread, of 128 frames | when others take their places, or the thread ends |
-//! | patterns (`trace`) | equal ways; the same of tasks and frames, and which labels are equal | symbols, and to make the tree | 4,096, of 2¹⁸ steps, words and frames together | all at once, when they are too many or paths are shortened in another way |
+//! | interned captures ([`intern`]) | the ways; which functions the task and its frames are, and how these are in each other; which labels are equal | to allocate for each task; to look up symbols and make a tree for each task | 256 a thread, of 2¹⁵ steps, positions and words together and 2¹² each | all of a thread at once, when they are too many, or when the thread ends |
+//! | trees (`trace`) | the interned capture | as above | two of each interned capture | with the last trace of it, or when paths are shortened in another way |
+//! | buffers | the thread | to allocate for each capture | 1,024 polls around a leaf, 1,024 frames of a table, twice | when the thread ends |
 //!
-//! There are 16 walkers that wait, and as many more as there are captures at a time. Each line is found by what the one
-//! before has made, so what is alike is compared once, and then known by where it is. While a dump is printed, the
-//! pattern of a form, and what is made of a pattern, are looked up once for all tasks: that is kept until the dump is
-//! there.
+//! There are 16 walkers that wait, and as many more as there are captures at a time. A capture is looked up once, by a
+//! key that compares ways by their hashes or addresses. Everything later is found through the interned capture. So a dump
+//! keeps nothing of its own while it is printed, except which trees it has met.
 
 mod context;
-mod draft;
-mod few;
-mod form;
-mod forms;
+mod intern;
+mod interned;
 mod live;
 mod record;
+mod recording;
 mod sample;
 mod stack;
 mod waker;
@@ -41,9 +39,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-pub(crate) use draft::Draft;
-pub(crate) use form::{Alive, FEW, Form, LiveFrame, RawTrace, Times};
-pub(crate) use live::{Around, HasKey, Live, Marker, Now, Numbers, Surroundings};
+pub(crate) use interned::{Interned, RawTrace};
+pub(crate) use live::{Around, Live, Marker, Now, Surroundings};
+pub(crate) use recording::Recording;
 pub use sample::{NoSample, SampleSignalError, set_sample_signal};
 pub(crate) use sample::{Scopes, Seen, make_room, sample};
 pub(crate) use stack::{Entry, LeafKind, Stack};
@@ -51,9 +49,8 @@ pub(crate) use waker::{real, register};
 
 use crate::os;
 use crate::sync::Inside;
-pub(crate) use crate::unwind::Way;
 use crate::unwind::{Mark, ReturnAddress, is_in_function, this_thread};
-use record::Recorder;
+use record::{Lost, Recorder};
 
 /// Adds what is being polled around the caller.
 type Surround = fn(&mut Surroundings);
@@ -108,16 +105,11 @@ impl Capture {
         }
     }
 
-    /// [`finish`](Self::finish). Returns `None` if there was a leaf with too little room on the stack to record it.
-    pub(crate) fn finish_with_room(self) -> Option<Box<Draft>> {
-        (!self.had_no_room.get()).then(|| self.finish())
-    }
-
-    /// What was recorded, without the frames that are alive.
-    pub(crate) fn finish(self) -> Box<Draft> {
-        let mut trace = self.recorder.into_inner().finish();
-        trace.form.elsewhere = self.elsewhere.into_inner();
-        trace
+    /// Returns the stacks. Returns `None` if a leaf was not recorded because there was too little room on the stack.
+    pub(crate) fn finish(self) -> Option<Box<Recording>> {
+        let mut recording = self.recorder.into_inner().finish();
+        recording.elsewhere = self.elsewhere.into_inner();
+        (!self.had_no_room.get()).then_some(recording)
     }
 }
 
@@ -227,21 +219,17 @@ impl CaptureRef {
         })
     }
 
-    /// Calls `run` with the capture, if it is going on.
-    fn with<R>(self, surroundings: &[Around], run: impl FnOnce(&Capture) -> R) -> Option<R> {
-        let mut captures = surroundings.iter().filter_map(|around| around.capture);
-        let is_going_on = captures.any(|capture| capture == self);
-        // SAFETY: the surroundings are of now, and captures that are going on are on the stack of
-        // their poll. That one cannot end while `run` is running, because this thread is here.
-        is_going_on.then(|| run(unsafe { self.capture.as_ref() }))
-    }
-
-    /// Calls `run` with what is being polled around the caller.
-    #[inline(always)]
-    fn with_surroundings(self, run: impl FnOnce(&mut Surroundings)) {
+    /// Calls `run` with this capture and those around it, from the inside out, if it is going on, and with what is being
+    /// polled around the caller.
+    fn each_capture(self, mut run: impl FnMut(&Capture, &Surroundings)) {
         let mut surroundings = take_room();
         (self.surroundings)(&mut surroundings);
-        run(&mut surroundings);
+        let captures = surroundings.iter().filter_map(|around| around.capture);
+        for capture in captures.skip_while(|capture| *capture != self) {
+            // SAFETY: `surroundings` has just been filled with the polls that this thread is in the middle of. A capture
+            // is on the stack of its poll, and that poll cannot end while this thread is here.
+            run(unsafe { capture.capture.as_ref() }, &surroundings);
+        }
         give_room(surroundings);
     }
 
@@ -257,67 +245,31 @@ impl CaptureRef {
             self.note_no_room();
             return;
         }
-        self.with_surroundings(|surroundings| self.leaf_in(kind, recording, surroundings));
+        let mut lost = Lost::Recorded;
+        self.each_capture(|capture, surroundings| {
+            // The recorder is in use only while it records, and recording calls nobody's code.
+            // Should it be in use all the same, a missing leaf is better than a panic.
+            if let Ok(mut recorder) = capture.recorder.try_borrow_mut() {
+                recorder.record(recording, capture.mark, kind, surroundings, lost);
+            }
+            lost = Lost::LeftOut;
+        });
         if let Some(begun) = begun {
             let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
             SPENT.fetch_add(nanos, Ordering::Relaxed);
         }
     }
 
-    fn leaf_in(self, kind: LeafKind, recording: Mark, surroundings: &mut Surroundings) {
-        // This capture, and those around it.
-        let mut captures = surroundings
-            .iter()
-            .filter_map(|around| around.capture)
-            .skip_while(|capture| *capture != self);
-        let Some(own) = captures.next() else {
-            return;
-        };
-        let is_alone = captures.next().is_none();
-        // SAFETY: the surroundings are of now, so it is going on, and this thread is here: see `with`.
-        let capture = unsafe { own.capture.as_ref() };
-        let own = capture.mark;
-        // The recorder is in use only while it records, and recording calls nobody's code.
-        // Should it be in use all the same, a missing leaf is better than a panic.
-        let Ok(mut recorder) = capture.recorder.try_borrow_mut() else {
-            return;
-        };
-        if is_alone && recorder.record_first(recording, own, kind, surroundings) {
-            return;
-        }
-        recorder.record(recording, own, kind, surroundings);
-        let captures = surroundings.iter().filter_map(|around| around.capture);
-        for outer in captures.skip_while(|capture| *capture != self).skip(1) {
-            outer.with(surroundings, |outer| {
-                if let Ok(mut recorder) = outer.recorder.try_borrow_mut() {
-                    recorder.record_around(recording, outer.mark, kind, surroundings);
-                }
-            });
-        }
-    }
-
     /// Notes that a leaf was not recorded.
     fn note_no_room(self) {
-        self.with_surroundings(|surroundings| {
-            let captures = surroundings.iter().filter_map(|around| around.capture);
-            for capture in captures.skip_while(|capture| *capture != self) {
-                capture.with(surroundings, |capture| capture.had_no_room.set(true));
-            }
-        });
+        self.each_capture(|capture, _| capture.had_no_room.set(true));
     }
 
     /// Counts wakers that other threads have cloned.
     fn note_elsewhere(self, count: usize) {
         let _inside = Inside::enter();
         count_leaf();
-        self.with_surroundings(|surroundings| {
-            let captures = surroundings.iter().filter_map(|around| around.capture);
-            for capture in captures.skip_while(|capture| *capture != self) {
-                capture.with(surroundings, |capture| {
-                    capture.elsewhere.set(capture.elsewhere.get() + count);
-                });
-            }
-        });
+        self.each_capture(|capture, _| capture.elsewhere.set(capture.elsewhere.get() + count));
     }
 }
 
@@ -334,6 +286,8 @@ pub(crate) fn is_recording(address: ReturnAddress) -> bool {
 #[inline(never)]
 pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
     let mut recorder = Recorder::new();
-    recorder.record(Mark::here(), mark, LeafKind::Here, surroundings);
-    recorder.finish().without_live()
+    let kind = LeafKind::Here;
+    recorder.record(Mark::here(), mark, kind, surroundings, Lost::Recorded);
+    // It belongs to no task, and nothing is known of what is alive.
+    recorder.finish().trace(0, &[], Now(0))
 }

@@ -1,163 +1,14 @@
 //! The stacks of one capture, as return addresses.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::draft::{Draft, First};
-use super::few::Few;
-use super::live::{Around, Marker, Scopes, Surroundings, from};
-use super::stack::{LeafKind, Polls, Stack};
+use super::live::{Around, Scopes, from};
+use super::recording::{MOST_ENTRIES, Recording};
+use super::stack::LeafKind;
 use crate::origin::Origin;
 use crate::unwind::{
     Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, Step, Walked, Walker, Way,
 };
-
-/// So many markers are found without a map.
-const FEW: usize = 16;
-
-/// The limits of one capture: 16 MiB of addresses, and as many leaves as a reader could want.
-const MOST_ENTRIES: usize = 1 << 20;
-const MOST_STACKS: usize = 1 << 16;
-
-impl Recorder {
-    fn push_first(&mut self, way: Arc<Way>, kind: LeafKind) {
-        self.length += way.len();
-        self.trace.form.stacks.push(Stack {
-            way,
-            polls: Polls::From(0),
-            kind,
-            count: 1,
-        });
-    }
-
-    fn mark(&mut self, marker: &Marker) -> u32 {
-        let markers = &mut self.trace.form.markers;
-        let next = markers.len();
-        let same = |known: &Marker| known.key == marker.key && known.task == marker.task;
-        let index = match marker.key {
-            None => next,
-            // Most traces have few, and for these a map costs more than it saves.
-            Some(_) if next < FEW => markers.iter().position(same).unwrap_or(next),
-            Some(key) => {
-                if self.known.is_empty() {
-                    let keys = markers.iter().enumerate();
-                    let keys = keys.filter_map(|(at, known)| Some(((known.task, known.key?), at)));
-                    self.known = keys.collect();
-                }
-                *self.known.entry((marker.task, key)).or_insert(next)
-            }
-        };
-        if index == next {
-            markers.push(marker.clone());
-        }
-        u32::try_from(index).unwrap_or(u32::MAX)
-    }
-
-    /// Walks from the function at `recording`, which has called this one, where this is being polled, to the
-    /// task at `mark`. Returns its way, with the scopes on it.
-    #[inline(never)]
-    fn walk<'a>(
-        &mut self,
-        recording: Mark,
-        mark: Mark,
-        kind: LeafKind,
-        alike: usize,
-        scopes: impl Scopes<'a>,
-    ) -> (Reach, Arc<Way>) {
-        let room = MOST_ENTRIES - self.length.min(MOST_ENTRIES);
-        let walk = &mut self.walk;
-        let walker = self.walker.get_or_insert_with(|| {
-            let mut walker = Walker::acquire();
-            walk.frames = walker.take_buffer();
-            walker
-        });
-        let marks = scopes.clone().map(|around| around.mark);
-        match walker.walk_or_know(mark, marks.clone(), alike, room, &mut walk.frames) {
-            Walked::Known(way) => (Reach::Mark, way),
-            Walked::New(reach, course) => {
-                walk.recording = Some(recording);
-                walk.mark = mark;
-                walk.reach = reach;
-                walk.find_order();
-                let way = Arc::new(walk.way(mark, kind, scopes));
-                if let Some(course) = course {
-                    walker.keep(course, marks, &way);
-                }
-                (reach, way)
-            }
-        }
-    }
-
-    fn push<'a>(&mut self, way: Arc<Way>, kind: LeafKind, scopes: impl Scopes<'a>) {
-        self.trace.settle();
-        let trace = &mut self.trace.form;
-        if trace.stacks.len() == MOST_STACKS || self.length + way.len() > MOST_ENTRIES {
-            trace.dropped += 1;
-            return;
-        }
-        if trace.markers.is_empty() && trace.stacks.is_empty() {
-            // Those of one stack are different from each other.
-            let markers = scopes.clone().map(|around| around.marker.clone());
-            trace.markers = Few::from((scopes.count(), markers));
-            self.push_first(way, kind);
-            return;
-        }
-        let mut scopes = scopes.map(|around| &around.marker);
-        let first = scopes.next().map_or(0, |marker| self.mark(marker));
-        let mut next = first;
-        let start = self.trace.form.polls.len();
-        let mut is_listed = false;
-        for marker in scopes {
-            let number = self.mark(marker);
-            let expected = next.saturating_add(1);
-            if !is_listed && number != expected {
-                is_listed = true;
-                self.trace.form.polls.extend(first..=next);
-            }
-            if is_listed {
-                self.trace.form.polls.push(number);
-            }
-            next = number;
-        }
-        let polls = match is_listed {
-            true => Polls::Listed(start),
-            false => Polls::From(first),
-        };
-        let stack = Stack {
-            way,
-            polls,
-            kind,
-            count: 1,
-        };
-        let is_same = |last: &&mut Stack| {
-            last.kind == kind
-                && (Arc::ptr_eq(&last.way, &stack.way) || last.way == stack.way)
-                && is_same(&self.trace.form.polls, last.polls, polls, &stack.way)
-        };
-        match self.trace.form.stacks.last_mut().filter(is_same) {
-            Some(last) => {
-                last.count += 1;
-                self.trace.form.polls.truncate(start);
-            }
-            None => {
-                self.length += stack.way.len();
-                self.trace.form.stacks.push(stack);
-            }
-        }
-    }
-}
-
-/// Whether the markers of a way are the same.
-fn is_same(listed: &[u32], one: Polls, other: Polls, way: &Way) -> bool {
-    match (one, other) {
-        (Polls::From(one), Polls::From(other)) => one == other,
-        (Polls::Listed(one), Polls::Listed(other)) => {
-            let length = way.iter().filter(|step| **step == Step::Mark).count();
-            listed[one..one + length] == listed[other..other + length]
-        }
-        _ => false,
-    }
-}
 
 /// The result of the last walk.
 struct Walk {
@@ -272,16 +123,11 @@ impl Walk {
     }
 }
 
-/// A trace in the making.
+/// Walks the stacks of a capture, and records them.
 pub(super) struct Recorder {
     walker: Option<Walker>,
     walk: Walk,
-    trace: Box<Draft>,
-    /// How many entries all stacks have.
-    length: usize,
-    /// Where in the markers of the trace that of a frame of a task is.
-    /// Empty while there are few.
-    known: BTreeMap<(u64, u64), usize>,
+    recording: Box<Recording>,
 }
 
 impl Recorder {
@@ -289,9 +135,47 @@ impl Recorder {
         Self {
             walker: None,
             walk: Walk::new(),
-            trace: Box::default(),
-            length: 0,
-            known: BTreeMap::new(),
+            recording: Recording::take(),
+        }
+    }
+
+    /// Records the stack of the function at `recording`, which has called this one, from the task at `mark` on.
+    #[inline(never)]
+    pub(super) fn record(
+        &mut self,
+        recording: Mark,
+        mark: Mark,
+        kind: LeafKind,
+        surroundings: &[Around],
+        lost: Lost,
+    ) {
+        let scopes = from(mark, surroundings);
+        let walk = &mut self.walk;
+        let walker = self.walker.get_or_insert_with(|| {
+            let mut walker = Walker::acquire();
+            walk.frames = walker.take_buffer();
+            walker
+        });
+        let marks = scopes.clone().map(|around| around.mark);
+        let (alike, room) = (kind_of(surroundings), self.recording.room());
+        let walked = walker.walk_or_know(mark, marks.clone(), alike, room, &mut walk.frames);
+        let (reach, way) = match walked {
+            Walked::Known(way) => (Reach::Mark, way),
+            Walked::New(reach, course) => {
+                walk.recording = Some(recording);
+                walk.mark = mark;
+                walk.reach = reach;
+                walk.find_order();
+                let way = Arc::new(walk.way(mark, kind, scopes.clone()));
+                if let Some(course) = course {
+                    walker.keep(course, marks, &way);
+                }
+                (reach, way)
+            }
+        };
+        if reach != Reach::Lost || lost == Lost::Recorded {
+            self.recording
+                .push(way, kind, scopes.map(|around| &around.marker));
         }
     }
 
@@ -326,79 +210,31 @@ impl Recorder {
         });
     }
 
-    /// Records the stack that was walked last, from the task at `mark` on, as a trace of its own.
-    pub(super) fn record_interrupted(&mut self, mark: Mark, surroundings: &[Around]) -> Draft {
+    /// Returns the stack that was walked last, from the task at `mark` on.
+    pub(super) fn interrupted(&self, mark: Mark, surroundings: &[Around]) -> Box<Recording> {
         let scopes = from(mark, surroundings);
         let kind = LeafKind::Sampled;
         let way = Arc::new(self.walk.way(mark, kind, scopes.clone()));
-        self.push(way, kind, scopes);
-        self.known.clear();
-        self.length = 0;
-        std::mem::take(&mut *self.trace)
+        let mut recording = Recording::take();
+        recording.push(way, kind, scopes.map(|around| &around.marker));
+        recording
     }
 
-    /// Records the stack of the function at `recording`, from the task at `mark` on.
-    pub(super) fn record(
-        &mut self,
-        recording: Mark,
-        mark: Mark,
-        kind: LeafKind,
-        surroundings: &[Around],
-    ) {
-        let scopes = from(mark, surroundings);
-        let alike = kind_of(surroundings);
-        let (_, way) = self.walk(recording, mark, kind, alike, scopes.clone());
-        self.push(way, kind, scopes);
-    }
-
-    /// As `record`, if it is the first stack: then what is around it is taken. Whether it was.
-    pub(super) fn record_first(
-        &mut self,
-        recording: Mark,
-        mark: Mark,
-        kind: LeafKind,
-        surroundings: &mut Surroundings,
-    ) -> bool {
-        let is_first = self.trace.form.stacks.is_empty() && self.trace.form.markers.is_empty();
-        if !is_first {
-            return false;
-        }
-        let alike = kind_of(surroundings);
-        let (_, way) = self.walk(recording, mark, kind, alike, from(mark, surroundings));
-        if way.len() > MOST_ENTRIES {
-            return false;
-        }
-        self.push_first(way, kind);
-        self.trace.first = Some(First {
-            surroundings: std::mem::take(surroundings),
-            mark,
-        });
-        true
-    }
-
-    /// As `record`, of a task around another that is being captured, if it is on this stack: see
-    /// [`CaptureRef`](super::CaptureRef).
-    pub(super) fn record_around(
-        &mut self,
-        recording: Mark,
-        mark: Mark,
-        kind: LeafKind,
-        surroundings: &[Around],
-    ) {
-        let scopes = from(mark, surroundings);
-        let alike = kind_of(surroundings);
-        let (reach, way) = self.walk(recording, mark, kind, alike, scopes.clone());
-        if reach != Reach::Lost {
-            self.push(way, kind, scopes);
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Box<Draft> {
+    pub(super) fn finish(mut self) -> Box<Recording> {
         if let Some(walker) = self.walker.take() {
             walker.release(self.walk.frames);
         }
-        self.trace
+        self.recording
     }
+}
+
+/// What becomes of a stack that does not lead to the task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The part that is known is recorded.
+    Recorded,
+    /// The task is not on this stack: see [`CaptureRef`](super::CaptureRef).
+    LeftOut,
 }
 
 /// The same for what is polled alike: mostly by the same calls.

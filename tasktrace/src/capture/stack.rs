@@ -4,44 +4,15 @@ use std::sync::Arc;
 
 use crate::unwind::{ReturnAddress, Way};
 
-/// A way from the root of the task to a leaf.
-#[derive(Clone, Debug)]
+/// The call path from the root of a task to a leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stack {
     pub(crate) way: Arc<Way>,
-    pub(super) polls: Polls,
+    /// The position of its first marker in the list that has those of all stacks.
+    pub(super) polls: usize,
     pub(crate) kind: LeafKind,
-    /// How many leaves in a row had just this stack.
+    /// The number of leaves in a row that had this stack.
     pub(crate) count: usize,
-}
-
-impl Stack {
-    /// The number of its first marker, if the others follow it one by one.
-    pub(crate) fn first_poll(&self) -> Option<u32> {
-        match self.polls {
-            Polls::From(first) => Some(first),
-            Polls::Listed(_) => None,
-        }
-    }
-
-    /// Without looking at ways that are not shared.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        let is_same_polls = match (self.polls, other.polls) {
-            (Polls::From(one), Polls::From(other)) => one == other,
-            _ => false,
-        };
-        is_same_polls
-            && Arc::ptr_eq(&self.way, &other.way)
-            && (self.kind, self.count) == (other.kind, other.count)
-    }
-}
-
-/// Which markers those of a way are.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Polls {
-    /// One after the other, from this one on. So it is for most stacks.
-    From(u32),
-    /// From there on in the list.
-    Listed(usize),
 }
 
 /// Why a stack was recorded.

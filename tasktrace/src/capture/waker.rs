@@ -25,7 +25,6 @@ struct Recording<'a> {
 
 impl Recording<'_> {
     /// `recording` is the mark of the function of the table that calls this.
-    #[inline(always)]
     fn leaf(&self, kind: LeafKind, recording: Mark) {
         if self.thread == this_thread() {
             // Should there be a fault of ours in it, then a leaf is missing, and the task goes on.

@@ -44,7 +44,7 @@ impl Awaited {
     /// Asks the tasks that the one of `record` awaits now. Those that it polls itself are a part of
     /// it, and are not asked.
     pub(super) fn ask(record: &Record) -> Self {
-        let live = live::frames(record, Moment::now());
+        let live = live::frames(record);
         let waits = live
             .iter()
             .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));

@@ -239,7 +239,7 @@ fn attend(
                 let capture = Capture::new(scope.mark(), scope::surroundings);
                 let poll = || capture.as_ref().poll(cx, |cx| body.poll(cx));
                 let result = scope.enter_capture(&capture, poll);
-                (result, capture.finish_with_room())
+                (result, capture.finish())
             });
             (result, Some(raw))
         }
@@ -266,7 +266,9 @@ fn attend(
             witness::note(poller);
         }
         match captured {
-            Some(Some(draft)) => poller.answer(live::complete(poller.record(), draft)),
+            Some(Some(recording)) => {
+                poller.answer(live::complete(poller.record(), recording));
+            }
             Some(None) => poller.refuse(End::NoRoom),
             None => {}
         }

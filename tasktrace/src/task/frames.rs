@@ -64,7 +64,7 @@ use crate::origin::FrameMeta;
 use crate::sync::Ordering;
 
 use gone::all_gone;
-pub(crate) use read::{Copied, Peek};
+pub(crate) use read::Copied;
 pub(super) use write::Times;
 
 /// So many slots are looked at without a reference to the record.

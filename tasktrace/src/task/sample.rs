@@ -37,7 +37,7 @@ pub(crate) fn sample(
         Some(info) => capture::sample(thread, info.has_room, scope::collect, identify, deadline),
         None => Err(NoSample::Over),
     };
-    let mut sample = match sample {
+    let sample = match sample {
         Ok(sample) => sample,
         Err(error) => {
             let failed = |task: &&TraceHandle| (task.id().get(), Err(error.clone()));
@@ -46,9 +46,10 @@ pub(crate) fn sample(
     };
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
-        let raw = sample.trace(id);
-        let trace =
-            raw.map(|raw| Trace::new(raw.with_live(id, &live::frames(task.record(), moment))));
+        let trace = sample.recording(id).map(|recording| {
+            let live = live::frames(task.record());
+            Trace::new(recording.trace(id, &live, moment.of_steps()))
+        });
         (id, trace)
     };
     tasks.iter().map(trace).collect()

@@ -32,7 +32,7 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     let mut path: Vec<(Place, Vec<u64>)> = Vec::new();
     // Where the frames of the path are in the tree.
     let mut nodes: Vec<usize> = Vec::new();
-    for stack in raw.stacks.iter().take_while(|_| !is_unwanted()) {
+    for stack in raw.stacks().iter().take_while(|_| !is_unwanted()) {
         let same = shared.follow(raw, stack);
         if same == 0 {
             // The keys that may be left belong to frames that come after them.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::capture::{Entry, Form, LiveFrame, Marker};
+use crate::capture::{Entry, Interned, Live, Marker};
 use crate::origin::Identity;
 
 /// All that tells a trace from others, but labels and times, as numbers.
@@ -23,14 +23,14 @@ mod tag {
     pub(super) const HELD: usize = 5;
 }
 
-pub(super) fn of(raw: &Form) -> Kind {
+pub(super) fn of(raw: &Interned) -> Kind {
     let task = raw.markers().first().map(|root| {
         let mut words = Vec::new();
         identity(&mut words, &root.identity);
         words
     });
     let mut ways: Vec<Vec<usize>> = task.into_iter().collect();
-    ways.extend(raw.stacks.iter().map(|stack| {
+    ways.extend(raw.stacks().iter().map(|stack| {
         let mut words = vec![stack.kind as usize];
         for entry in raw.entries(stack) {
             match entry {
@@ -52,7 +52,7 @@ pub(super) fn of(raw: &Form) -> Kind {
     Kind(parts.collect())
 }
 
-fn marker(words: &mut Vec<usize>, raw: &Form, marker: Option<&Marker>) {
+fn marker(words: &mut Vec<usize>, raw: &Interned, marker: Option<&Marker>) {
     words.push(tag::MARKER);
     if let Some(marker) = marker {
         let is_own = usize::from(marker.task == raw.task);
@@ -63,7 +63,7 @@ fn marker(words: &mut Vec<usize>, raw: &Form, marker: Option<&Marker>) {
 
 /// The ways to the live frames that no others are in, and to those that are held: of each a hash, which
 /// is made of that of the way to the frame that it is in, so that no way is followed twice.
-fn live(all: &[LiveFrame]) -> impl Iterator<Item = Vec<usize>> {
+fn live(all: &[Live]) -> impl Iterator<Item = Vec<usize>> {
     let numbers = all.iter().enumerate();
     let by_key: HashMap<u64, usize> = numbers.map(|(at, live)| (live.key, at)).collect();
     let parents: Vec<Option<usize>> = all
@@ -95,7 +95,7 @@ fn live(all: &[LiveFrame]) -> impl Iterator<Item = Vec<usize>> {
 }
 
 /// The way to a live frame, as a hash that no other has: it has 128 bits where addresses have 64.
-fn way(above: Option<[u64; 2]>, live: &LiveFrame) -> [u64; 2] {
+fn way(above: Option<[u64; 2]>, live: &Live) -> [u64; 2] {
     let tag = match live.is_held {
         false => tag::LIVE,
         true => tag::HELD,
@@ -115,10 +115,9 @@ fn identity(words: &mut Vec<usize>, identity: &Identity) {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::time::Duration;
 
     use super::*;
-    use crate::capture::{Live, Now, RawTrace};
+    use crate::capture::{Now, RawTrace};
     use crate::origin::FrameMeta;
 
     static TASK: FrameMeta = FrameMeta::new(None, || "app::task::", "src/main.rs", 1, 1);
@@ -130,9 +129,9 @@ mod tests {
             key,
             parent,
             identity: Identity::Static(meta),
-            age: Duration::from_secs(key),
-            not_polled_for: None,
-            told: Now(0),
+            since: key as u32,
+            polled: 0,
+            is_held: false,
         }
     }
 
@@ -143,7 +142,7 @@ mod tests {
             identity: Identity::Static(&TASK),
             own_waker: false,
         };
-        of(&RawTrace::snapshot(&marker, &live))
+        of(&RawTrace::snapshot(marker, &live, Now(0)))
     }
 
     #[test]
@@ -182,7 +181,7 @@ mod tests {
                 frame(3, 0, &TWO),
             ]),
             kind(vec![Live {
-                not_polled_for: Some(Duration::ZERO),
+                is_held: true,
                 ..frame(1, 0, &ONE)
             }]),
         ];

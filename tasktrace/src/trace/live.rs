@@ -9,17 +9,17 @@ use super::Tree;
 use super::build::Builder;
 use super::frame::{Times, Wait};
 use super::tidy::place_of;
-use crate::capture::{LiveFrame, RawTrace};
+use crate::capture::{Live, RawTrace};
 use crate::origin::{Identity, Origin};
 
 pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builder) {
-    let root = match (raw.stacks.first(), raw.markers()) {
+    let root = match (raw.stacks().first(), raw.markers()) {
         // It is in the tree with the stacks.
         (Some(_), _) | (None, []) => None,
         (None, [root, ..]) => Some(builder.add_live(None, place_of(&root.identity), 0)),
     };
     let root = root.or_else(|| builder.find(0));
-    if raw.frames.is_empty() && raw.stacks.is_empty() {
+    if raw.frames.is_empty() && raw.stacks().is_empty() {
         if let Some(root) = root {
             builder.see(root, Wait::Suspended);
         }
@@ -80,7 +80,7 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut Builde
 }
 
 /// A live frame, and which of all it is.
-type Numbered<'a> = (usize, &'a LiveFrame);
+type Numbered<'a> = (usize, &'a Live);
 
 struct Frames<'a, 'b> {
     raw: &'a RawTrace,
@@ -134,7 +134,7 @@ impl<'a> Frames<'a, '_> {
         }
     }
 
-    fn add_without_stack(&mut self, live: &LiveFrame, parent: Parent) -> usize {
+    fn add_without_stack(&mut self, live: &Live, parent: Parent) -> usize {
         let place = place_of(&live.identity);
         match (parent.at, parent.origin, live.identity.origin()) {
             // A task, or a frame, that was made of the future of this function, whose name it has.

@@ -26,20 +26,17 @@ mod shared;
 mod tidy;
 pub(crate) mod walk;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasherDefault;
 use std::sync::{Arc, OnceLock};
 
 pub use frame::{Frame, LineIs, Wait};
 pub(crate) use kind::Kind;
 
-use crate::capture::{Form, Now, RawTrace};
-use crate::symbol::{Failures, Paths};
+use crate::capture::{Now, RawTrace};
 use crate::sync::fork::get_or_init;
 use crate::sync::is_unwanted;
 pub(crate) use notes::{Missing, Notes};
-use pattern::{Detail, Key, Words};
+use pattern::{Detail, Making};
 pub(crate) use pattern::{Own, Pattern};
 pub(crate) use resource::{PANIC_HOOK, public_name};
 
@@ -151,7 +148,7 @@ impl Trace {
             return Self::new(raw);
         }
         match before {
-            Some(before) if Arc::ptr_eq(before.inner.raw.form(), raw.form()) => before.clone(),
+            Some(before) if before.inner.raw.is_same(&raw) => before.clone(),
             before => before.insert(Self::new(raw)).clone(),
         }
     }
@@ -339,67 +336,11 @@ impl Made {
     }
 }
 
-/// Makes the trees of raw traces, and reuses the trees of equal traces.
-struct Making {
-    /// A buffer for keys.
-    key: Key,
-    paths: Arc<Paths>,
-    /// The patterns of the captures seen so far, by address. The captures outlive this map.
-    known: HashMap<*const Form, Arc<Pattern>, BuildHasherDefault<Words>>,
-}
-
-impl Making {
-    fn new() -> Self {
-        Self {
-            key: Key::default(),
-            paths: Paths::current(),
-            known: HashMap::default(),
-        }
-    }
-
-    fn make(&mut self, detail: Detail, raw: &RawTrace) -> Made {
-        let form = Arc::as_ptr(raw.form());
-        if let Some(known) = self.known.get(&form) {
-            return Made::Alike(Arc::clone(known), OnceLock::new());
-        }
-        let is_worth_it = pattern::may_have(raw);
-        if is_worth_it {
-            self.key.fill(detail, raw);
-            if let Some(known) = pattern::find(&self.key, &self.paths) {
-                self.known.insert(form, Arc::clone(&known));
-                return Made::Alike(known, OnceLock::new());
-            }
-        }
-        let failures = Failures::so_far();
-        let grown = match detail {
-            Detail::Tidy => tidy::tree(raw, &[]),
-            Detail::Full => full::tree(raw, &[]),
-        };
-        // It may have learnt of a workspace.
-        if !Arc::ptr_eq(&self.paths, &grown.paths) {
-            self.paths = Arc::clone(&grown.paths);
-            self.known.clear();
-        }
-        // An incomplete trace is not shared.
-        if !is_worth_it || is_unwanted() {
-            return Made::Alone(Box::new(grown.tree));
-        }
-        let pattern = Pattern::new(grown, raw);
-        let pattern = match failures.since() {
-            // Later traces may get names.
-            Some(_) => Arc::new(pattern),
-            None => pattern::insert(std::mem::take(&mut self.key), &self.paths, pattern),
-        };
-        self.known.insert(form, Arc::clone(&pattern));
-        Made::Alike(pattern, OnceLock::new())
-    }
-}
-
 impl fmt::Debug for Trace {
     /// Does not look up symbols.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trace")
-            .field("stacks", &self.inner.raw.stacks.len())
+            .field("stacks", &self.inner.raw.stacks().len())
             .finish_non_exhaustive()
     }
 }

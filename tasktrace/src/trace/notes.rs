@@ -67,8 +67,8 @@ impl Survey {
         };
         Notes {
             missing,
-            dropped: raw.dropped,
-            elsewhere: raw.elsewhere,
+            dropped: raw.dropped(),
+            elsewhere: raw.elsewhere(),
         }
     }
 }

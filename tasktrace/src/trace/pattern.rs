@@ -1,25 +1,22 @@
 //! What raw traces that differ only in labels and times have in common: the tree, but for those.
 //!
-//! To make frames of addresses takes long next to recording them, and most tasks of a program wait
-//! in one of a few ways. So it is done once for each way, and for the traces that are the same
-//! labels and times are put where they belong. [`key`] says which are the same, and [`known`] keeps
-//! what has been made.
+//! To make frames of addresses takes long next to recording them, and most tasks of a program wait in one of a few ways.
+//! So it is done once for the captures that share [memos](Interned::memos), and labels and times are put where they
+//! belong.
 
-mod key;
-mod known;
-
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::Tree;
 use super::build::Seen;
 use super::frame::{Frame, Times, walk};
-use crate::capture::RawTrace;
-use crate::symbol::Paths;
-pub(super) use key::{Detail, Key};
-pub(super) use known::{Words, find, insert};
+use super::{Made, Tree, full, tidy};
+use crate::capture::{Interned, RawTrace};
+use crate::origin::Identity;
+use crate::symbol::{Failures, Paths};
+use crate::sync::is_unwanted;
 
-/// A tree for all raw traces with the same [`Key`].
+/// A tree for all raw traces that share memos.
 pub(crate) struct Pattern {
     /// With the labels and the times of the one that it was made of.
     tree: Tree,
@@ -29,6 +26,61 @@ pub(crate) struct Pattern {
     labels: Vec<(usize, usize)>,
     /// Whether there are no labels, and no frame has the times of several: so it is with most.
     is_simple: bool,
+    /// What its paths were shortened with.
+    paths: Arc<Paths>,
+    /// Names are missing that may be found later, so only the [`Making`] with this number uses it.
+    only_for: Option<u64>,
+}
+
+/// The two trees of a trace, which are the numbers of their memos.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Tidy,
+    Full,
+}
+
+/// Makes the trees of raw traces, and reuses the trees of equal traces.
+pub(super) struct Making {
+    number: u64,
+    paths: Arc<Paths>,
+}
+
+impl Making {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            paths: Paths::current(),
+        }
+    }
+
+    pub(super) fn make(&mut self, detail: Detail, raw: &RawTrace) -> Made {
+        let memo = raw.memos().map(|memos| &memos[detail as usize]);
+        let known = memo.and_then(|memo| memo.get::<Pattern>());
+        if let Some(known) = known.filter(|known| self.may_use(known)) {
+            return Made::Alike(known, OnceLock::new());
+        }
+        let failures = Failures::so_far();
+        let grown = match detail {
+            Detail::Tidy => tidy::tree(raw, &[]),
+            Detail::Full => full::tree(raw, &[]),
+        };
+        // It may have learnt of a workspace.
+        self.paths = Arc::clone(&grown.paths);
+        // An incomplete tree is not shared.
+        let Some(memo) = memo.filter(|_| !is_unwanted()) else {
+            return Made::Alone(Box::new(grown.tree));
+        };
+        let only_for = failures.since().map(|_| self.number);
+        let pattern = Arc::new(Pattern::new(grown, raw, only_for));
+        memo.set(Arc::clone(&pattern));
+        Made::Alike(pattern, OnceLock::new())
+    }
+
+    fn may_use(&self, pattern: &Pattern) -> bool {
+        Arc::ptr_eq(&pattern.paths, &self.paths)
+            && pattern.only_for.is_none_or(|number| number == self.number)
+    }
 }
 
 /// What became of a raw trace: a tree, and of which live frames its times are.
@@ -47,15 +99,10 @@ pub(crate) struct Own<'a> {
     pub(crate) label: Option<&'a str>,
 }
 
-/// Whether there is any point in looking for a pattern.
-pub(super) fn may_have(raw: &RawTrace) -> bool {
-    !Key::is_too_long(raw)
-}
-
 impl Pattern {
-    pub(super) fn new(grown: Grown, raw: &RawTrace) -> Self {
-        let Grown { tree, seen, .. } = grown;
-        let known = key::labels(raw);
+    fn new(grown: Grown, raw: &RawTrace, only_for: Option<u64>) -> Self {
+        let Grown { tree, seen, paths } = grown;
+        let known = labels(raw);
         let frames = walk(&tree.frames).enumerate();
         let labels = frames.filter_map(|(at, frame)| {
             let label = frame.label()?;
@@ -67,6 +114,8 @@ impl Pattern {
             labels,
             tree,
             seen,
+            paths,
+            only_for,
         }
     }
 
@@ -124,7 +173,7 @@ impl Pattern {
         }
         let known = match &*self.labels {
             [] => Vec::new(),
-            _ => key::labels(raw),
+            _ => labels(raw),
         };
         let mut labels = self.labels.iter().copied().peekable();
         let mut seen = self.seen.iter().peekable();
@@ -150,6 +199,16 @@ impl Pattern {
             each(at, own);
         }
     }
+}
+
+/// Returns the labels of a raw trace in alphabetical order, each once.
+fn labels(raw: &Interned) -> Vec<&str> {
+    let markers = raw.markers().iter().map(|marker| &marker.identity);
+    let identities = markers.chain(raw.frames.iter().map(|frame| &frame.identity));
+    let mut labels: Vec<&str> = identities.filter_map(Identity::label_str).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
 }
 
 #[cfg(test)]

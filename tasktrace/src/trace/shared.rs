@@ -4,7 +4,7 @@
 //! lengths of all stacks are quadratic in the depth if there is a leaf at each. So the frames of a stack
 //! are made from where it parts from the one before, and the rest of it is compared only, as numbers.
 
-use crate::capture::{Entry, Form, Stack};
+use crate::capture::{Entry, Interned, Stack};
 use crate::symbol::ReturnAddress;
 
 /// The stack that is being looked at, and the one before.
@@ -21,7 +21,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Goes on to the next stack. Returns the length of what has been made of the one before that is so
     /// for this one as well.
-    pub(super) fn follow(&mut self, raw: &Form, stack: &Stack) -> usize {
+    pub(super) fn follow(&mut self, raw: &Interned, stack: &Stack) -> usize {
         std::mem::swap(&mut self.entries, &mut self.before);
         self.entries.clear();
         self.entries.extend(raw.entries(stack));

@@ -36,9 +36,9 @@ pub(super) fn tree(raw: &RawTrace, awaited: &[(u64, &Tree)]) -> Grown {
     learn_workspaces(raw, &lines.parts);
     let paths = Paths::current();
     let own = combinators::own_registrations(raw, &lines);
-    let is_sampled = raw.stacks.iter().any(|it| it.kind == LeafKind::Sampled);
+    let is_sampled = raw.stacks().iter().any(|it| it.kind == LeafKind::Sampled);
     let mut path = Path::new(&paths, is_sampled, raw.task);
-    for ((stack, line), own) in raw.stacks.iter().zip(&lines.lines).zip(own) {
+    for ((stack, line), own) in raw.stacks().iter().zip(&lines.lines).zip(own) {
         if is_unwanted() {
             break;
         }
@@ -170,7 +170,7 @@ impl<'a> Lines<'a> {
         let mut parts = Vec::new();
         let mut lines = Vec::new();
         let mut shared = Shared::default();
-        for stack in raw.stacks.iter().take_while(|_| !is_unwanted()) {
+        for stack in raw.stacks().iter().take_while(|_| !is_unwanted()) {
             let same = shared.follow(raw, stack);
             let start = parts.len();
             let mut caller = shared.caller();

@@ -39,9 +39,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::draft::Draft;
 use super::live::{Around, Marker, Surroundings};
 use super::record::Recorder;
+use super::recording::Recording;
 use crate::origin::Identity;
 use crate::os::signal_stack::SignalStack;
 use crate::unwind::{Interrupted, Mark};
@@ -229,11 +229,10 @@ impl Walked {
 
 impl Sample {
     /// The stack as it belongs to a task.
-    pub(crate) fn trace(&mut self, task: u64) -> Result<Draft, NoSample> {
+    pub(crate) fn recording(&self, task: u64) -> Result<Box<Recording>, NoSample> {
         let mark = self.tasks.get(&task).ok_or(NoSample::Over)?;
         let mark = mark.ok_or(NoSample::OtherStack)?;
-        let recorder = &mut self.recorder;
-        Ok(recorder.record_interrupted(mark, &self.surroundings))
+        Ok(self.recorder.interrupted(mark, &self.surroundings))
     }
 }
 

@@ -46,30 +46,11 @@ fn name(frame: &Copied) -> &'static str {
     frame.identity.origin().name()
 }
 
-type Reader = fn(&Record) -> Option<Vec<Copied>>;
-
 fn copy(record: &Record) -> Option<Vec<Copied>> {
     let mut copy = read::Draft::default();
-    let is_copied = record.try_copy(&mut copy);
-    is_copied.then(|| record.complete(&copy, &Some)).flatten()
-}
-
-fn peek(record: &Record) -> Option<Vec<Copied>> {
-    let peeked = record.peek_frames(|slots| {
-        let mut seen = Vec::new();
-        let is_all = slots.each(|_, frame| {
-            seen.push(Copied {
-                key: frame.key,
-                parent: frame.parent,
-                identity: Identity::Static(frame.meta),
-                since: frame.since,
-                stamp: frame.stamp,
-                own_waker: frame.own_waker,
-            });
-        });
-        is_all.then_some(seen)
-    });
-    peeked.flatten()
+    let mut frames = Vec::new();
+    let is_copied = record.try_copy(&mut copy) && record.complete(&copy, &mut frames, Some);
+    is_copied.then_some(frames)
 }
 
 /// Lets the poller `change` what `prepare` has made, and hands what a reader sees to `check`.
@@ -79,22 +60,19 @@ fn model<T: Send + 'static>(
     check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
 ) {
     let parts = StdArc::new((prepare, change, check));
-    for read in [copy as Reader, peek] {
-        let parts = StdArc::clone(&parts);
-        loom::model(move || {
-            let (prepare, change, check) = &*parts;
-            let record = Arc::new(Record::empty());
-            let prepared = prepare(&record);
-            let reader = {
-                let record = record.clone();
-                thread::spawn(move || read(&record))
-            };
-            change(&record, prepared);
-            if let Some(copy) = reader.join().unwrap() {
-                check(copy);
-            }
-        });
-    }
+    loom::model(move || {
+        let (prepare, change, check) = &*parts;
+        let record = Arc::new(Record::empty());
+        let prepared = prepare(&record);
+        let reader = {
+            let record = record.clone();
+            thread::spawn(move || copy(&record))
+        };
+        change(&record, prepared);
+        if let Some(copy) = reader.join().unwrap() {
+            check(copy);
+        }
+    });
 }
 
 #[test]

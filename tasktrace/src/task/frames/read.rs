@@ -1,5 +1,6 @@
-//! The readers' side of the table: copies of it, and looks at it where it is.
+//! The readers' side of the table: copies of it.
 
+use std::cell::Cell;
 use std::sync::Arc as StdArc;
 
 use super::all_gone;
@@ -7,7 +8,7 @@ use crate::origin::{Dynamic, FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
 use crate::task::clock::Tick;
 use crate::task::record::Record;
-use crate::task::slot::{Gone, Key, LIVE, MARKS, OWN_WAKER, Slot, is_dynamic};
+use crate::task::slot::{Gone, Key, LIVE, MARKS, OWN_WAKER, is_dynamic};
 use crate::task::stamp::Stamp;
 
 /// How often a reader tries to get a copy.
@@ -15,6 +16,14 @@ const TRIES: usize = 256;
 /// How often without letting other threads run. The poller may be waiting for a processor, in the
 /// middle of a change.
 const TRIES_AT_ONCE: usize = 32;
+
+/// The capacity of the buffer of a thread, in slots.
+const MOST_KEPT: usize = 1 << 10;
+
+thread_local! {
+    /// A buffer, so that a copy allocates nothing.
+    static COPY: Cell<Draft> = const { Cell::new(Draft { slots: Vec::new(), gone: Vec::new() }) };
+}
 
 /// A frame, as a reader has found it.
 #[derive(Clone, Debug)]
@@ -29,46 +38,36 @@ pub(crate) struct Copied {
 }
 
 impl Record {
-    /// A copy of the table. `None` if it was being changed all the time.
+    /// Returns a copy of the table, or `None` if it was being changed all the time.
     ///
     /// The caller has a reference to the record.
     pub(crate) fn copy_frames(&self) -> Option<Vec<Copied>> {
-        self.copy_frames_as(Some)
+        let mut frames = Vec::new();
+        self.copy_frames_into(&mut frames, Some).then_some(frames)
     }
 
-    /// The same, made into something else. What that is `None` of is left out.
-    pub(crate) fn copy_frames_as<R>(&self, make: impl Fn(Copied) -> Option<R>) -> Option<Vec<R>> {
-        let mut copy = Draft::default();
-        for attempt in 0..TRIES {
-            if self.try_copy(&mut copy)
-                && let Some(complete) = self.complete(&copy, &make)
-            {
-                return Some(complete);
+    /// Replaces the contents of `into` by a copy of the table, made into something else. What that is `None` of is left
+    /// out. Returns `false` if the table was being changed all the time.
+    pub(crate) fn copy_frames_into<R>(
+        &self,
+        into: &mut Vec<R>,
+        make: impl Fn(Copied) -> Option<R>,
+    ) -> bool {
+        let mut copy = COPY.try_with(Cell::take).unwrap_or_default();
+        let is_copied = (0..TRIES).any(|attempt| {
+            if self.try_copy(&mut copy) && self.complete(&copy, into, &make) {
+                return true;
             }
             match attempt {
                 0..TRIES_AT_ONCE => spin_loop(),
                 _ => std::thread::yield_now(),
             }
-        }
-        None
-    }
-
-    /// Looks at the table without a copy. `None` if there is more to it than that, or if it was changed
-    /// meanwhile: then what was seen belongs to different times.
-    ///
-    /// The caller has a reference to the record.
-    #[inline]
-    pub(crate) fn peek_frames<R>(&self, look: impl FnOnce(Peek<'_>) -> R) -> Option<R> {
-        // As in `try_copy`.
-        let before = self.table.sequence.load(Ordering::Acquire);
-        if !before.is_multiple_of(2) {
-            return None;
-        }
-        let used = self.used();
-        let result = look(Peek { record: self, used });
-        fence(Ordering::Acquire);
-        let after = self.table.sequence.load(Ordering::Relaxed);
-        (after == before).then_some(result)
+            false
+        });
+        copy.slots.clear();
+        copy.slots.shrink_to(MOST_KEPT);
+        let _ = COPY.try_with(|place| place.set(copy));
+        is_copied
     }
 
     pub(super) fn try_copy(&self, copy: &mut Draft) -> bool {
@@ -117,35 +116,39 @@ impl Record {
         slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == words.serial)
     }
 
-    /// Makes frames of the words, without those that are gone. `None` if one has ended since that
-    /// has something in the extras: what is left would be half of a tree.
+    /// Makes frames of the words, without those that are gone. Returns `false` if one has ended since that has
+    /// something in the extras: what is left would be half of a tree.
     pub(super) fn complete<R>(
         &self,
         copy: &Draft,
-        make: &impl Fn(Copied) -> Option<R>,
-    ) -> Option<Vec<R>> {
+        into: &mut Vec<R>,
+        make: impl Fn(Copied) -> Option<R>,
+    ) -> bool {
+        into.clear();
         let words = &copy.slots;
         let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
         let parents = words.iter().map(|words| (words.key, parent(words)));
         let gone = all_gone(&copy.gone, parents);
         let there = || words.iter().filter(|words| !gone.contains(&words.key));
-        let mut dynamic = self.dynamics(there)?.into_iter();
-        let mut made = Vec::with_capacity(words.len());
-        for words in there() {
+        let Some(dynamic) = self.dynamics(there) else {
+            return false;
+        };
+        let mut dynamic = dynamic.into_iter();
+        into.extend(there().filter_map(|words| {
             let identity = match is_dynamic(words.meta) {
                 true => Identity::Dynamic(dynamic.next()?),
                 false => Identity::Static(words.meta),
             };
-            made.extend(make(Copied {
+            make(Copied {
                 key: words.key,
                 parent: parent(words),
                 identity,
                 since: Tick(words.since),
                 stamp: words.stamp,
                 own_waker: words.parent & OWN_WAKER != 0,
-            }));
-        }
-        Some(made)
+            })
+        }));
+        true
     }
 
     /// Returns the dynamic parts of the frames that have any, and `None` if one of those frames has ended since.
@@ -188,60 +191,4 @@ struct Words {
     stamp: Stamp,
     parent: u64,
     since: u32,
-}
-
-/// The table while it is looked at. It may be changed meanwhile.
-pub(crate) struct Peek<'a> {
-    record: &'a Record,
-    used: u32,
-}
-
-/// A frame in the table, of which this is all there is.
-pub(crate) struct Peeked {
-    pub(crate) key: Key,
-    pub(crate) parent: Key,
-    pub(crate) meta: &'static FrameMeta,
-    pub(crate) since: Tick,
-    pub(crate) stamp: Stamp,
-    pub(crate) own_waker: bool,
-}
-
-impl Peek<'_> {
-    /// How many slots have been in use.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.used as usize
-    }
-
-    /// Tells of the frames in the slots, the first of them if they are many, unless there is a slot without
-    /// one, or with more to it than this. Whether there is none.
-    #[inline]
-    pub(crate) fn each(&self, mut see: impl FnMut(usize, Peeked)) -> bool {
-        let slots = self.record.kept_slots(self.used);
-        for (at, slot) in slots.enumerate() {
-            let Some(peeked) = Self::peeked(at as u32 + 1, slot) else {
-                return false;
-            };
-            see(at, peeked);
-        }
-        true
-    }
-
-    #[inline]
-    fn peeked(number: u32, slot: &Slot) -> Option<Peeked> {
-        let meta = slot.meta()?;
-        let serial = slot.serial.load(Ordering::Relaxed);
-        if is_dynamic(meta) || serial & MARKS != LIVE {
-            return None;
-        }
-        let parent = slot.parent.load(Ordering::Relaxed);
-        Some(Peeked {
-            key: Key::new(number, serial),
-            parent: Key(parent & !OWN_WAKER),
-            meta,
-            since: Tick(slot.since.load(Ordering::Relaxed)),
-            stamp: slot.stamp(),
-            own_waker: parent & OWN_WAKER != 0,
-        })
-    }
 }

@@ -1,14 +1,15 @@
 use super::*;
 use crate::capture::{Live, Marker, Now};
+use crate::origin::STEP;
 use crate::origin::{FrameMeta, Identity, Origin};
-use crate::trace::{Making, tidy};
+use crate::trace::tidy;
 
 static ROOT: FrameMeta = FrameMeta::new(None, || "app::main::item", "src/main.rs", 1, 2);
 static CALL: FrameMeta = FrameMeta::new(None, || "app::call::item", "src/main.rs", 9, 2);
 
 /// A task with frames below each other or side by side: the number of the parent from 1 on, the label,
-/// the age, and for how long it was not polled.
-type Frames<'a> = &'a [(u64, Option<&'a str>, u64, Option<u64>)];
+/// the age, and for how long it was not polled, both in steps.
+type Frames<'a> = &'a [(u64, Option<&'a str>, u32, Option<u32>)];
 
 fn raw(task: u64, frames: Frames<'_>) -> RawTrace {
     let root = Marker {
@@ -24,12 +25,12 @@ fn raw(task: u64, frames: Frames<'_>) -> RawTrace {
         key: key(number),
         parent: key(*parent),
         identity: Identity::new(Origin::Function(&CALL), label.map(Arc::from), None),
-        age: Duration::from_secs(*age),
-        not_polled_for: not_polled.map(Duration::from_secs),
-        told: Now(0),
+        since: 101 - age,
+        polled: 101 - not_polled.unwrap_or(0),
+        is_held: not_polled.is_some(),
     });
     let live: Vec<Live> = live.collect();
-    RawTrace::snapshot(&root, &live)
+    RawTrace::snapshot(root, &live, Now(100 * STEP.as_nanos() as u64))
 }
 
 fn told(tree: &Tree) -> Vec<String> {
@@ -48,13 +49,9 @@ fn check(raw: &RawTrace) {
 
 #[track_caller]
 fn are_same(one: &RawTrace, other: &RawTrace, expected: bool) {
-    let key = |raw| {
-        let mut key = Key::default();
-        assert!(may_have(raw));
-        key.fill(Detail::Tidy, raw);
-        key
-    };
-    assert_eq!(key(one) == key(other), expected);
+    let memos = one.memos().zip(other.memos());
+    let share = memos.is_some_and(|(one, other)| Arc::ptr_eq(one, other));
+    assert_eq!(share, expected);
     check(one);
     check(other);
 }
@@ -102,15 +99,19 @@ fn what_is_below_what_decides() {
 
 #[test]
 fn large_ones_are_made_by_themselves() {
-    let frames = [(0, None, 1, None); 2000];
-    let large = raw(1, &frames);
-    assert!(!may_have(&large));
+    let large = raw(1, &[(0, None, 1, None); 3000]);
+    assert!(matches!(
+        Making::new().make(Detail::Tidy, &large),
+        Made::Alone(_)
+    ));
     check(&large);
 }
 
 #[test]
 fn the_longest_keys_find_their_frames() {
-    let frames: Vec<_> = (0..50).map(|parent| (parent, None, parent, None)).collect();
+    let frames: Vec<_> = (0..50)
+        .map(|parent| (parent, None, parent as u32, None))
+        .collect();
     let mut turned = frames.clone();
     turned[49].0 = 48;
     are_same(&raw(1, &frames), &raw(2, &frames), true);
@@ -118,17 +119,13 @@ fn the_longest_keys_find_their_frames() {
 }
 
 #[test]
-fn what_is_kept_is_bounded() {
-    // A recursion that comes a step further from task to task.
-    let mut kept = 0;
-    for depth in 450..600 {
-        let frames: Vec<_> = (0..depth).map(|parent| (parent, None, 1, None)).collect();
-        let raw = raw(depth, &frames);
-        assert!(may_have(&raw));
-        Making::new().make(Detail::Tidy, &raw);
-        // Each has as many frames, and three words for each.
-        kept += depth as usize * 4;
-        assert!(known::size() < known::MOST_FRAMES + (1 << 13), "{kept}");
+fn alike_traces_share_one_pattern_in_each_detail() {
+    let alike = |task| raw(task, &[(0, None, task as u32, None)]);
+    for detail in [Detail::Tidy, Detail::Full] {
+        let [one, other] = [1, 2].map(|task| Making::new().make(detail, &alike(task)));
+        let (Made::Alike(one, _), Made::Alike(other, _)) = (one, other) else {
+            panic!("they share one");
+        };
+        assert!(Arc::ptr_eq(&one, &other));
     }
-    assert!(kept > known::MOST_FRAMES);
 }

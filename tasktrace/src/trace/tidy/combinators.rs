@@ -23,7 +23,7 @@ pub(super) fn own_registrations(raw: &RawTrace, lines: &Lines<'_>) -> Vec<bool> 
     }
     let mut calls = Calls::default();
     let mut way: Vec<OnWay> = Vec::new();
-    for (at, (stack, line)) in raw.stacks.iter().zip(&lines.lines).enumerate() {
+    for (at, (stack, line)) in raw.stacks().iter().zip(&lines.lines).enumerate() {
         way.truncate(line.shared);
         for part in &lines.parts[line.own.clone()] {
             let next = OnWay::new(way.last(), way.len(), part, &mut calls);
