@@ -37,13 +37,12 @@ struct Key {
 }
 
 impl Hash for Key {
-    /// The ways, and the last tasks and frames, tell nearly all of a capture. To hash all words would be one more loop over
-    /// twenty frames in a capture that is ten frames deep.
+    /// All words, because programs have many tasks that differ only in their outermost function. The positions follow from
+    /// the ways and the words, but for what two leaves of one task share.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.words.len() as u64);
         self.ways.iter().for_each(|way| way.hash(state));
-        let last = self.words.iter().rev().take(4);
-        last.for_each(|word| state.write_u64(*word));
+        self.words.iter().for_each(|word| state.write_u64(*word));
     }
 }
 
