@@ -17,11 +17,9 @@ use crate::unwind::Way;
 const MOST: usize = 256;
 
 /// The number of steps of ways, of words and of positions in the keys that a thread keeps. The trees that are made of
-/// the captures grow with it.
-const MOST_SIZE: usize = 1 << 15;
-
-/// A larger capture is hardly ever there twice.
-const LARGEST: usize = 1 << 12;
+/// the captures grow with it. A capture of a task with 80,000 frames is still kept: without, its tree is made again for each
+/// print.
+const MOST_SIZE: usize = 1 << 18;
 
 /// Everything that tells a capture from those that are not like it: the call paths, and of tasks and frames their
 /// functions and how these are in each other. Of numbers it is only which are the same, and of labels which are the
@@ -183,7 +181,7 @@ impl Interner {
         let memos = known.cloned();
         let is_new = memos.is_none();
         let size = self.key.size();
-        if is_new && size > LARGEST {
+        if is_new && size > MOST_SIZE {
             self.key = Key::default();
             return Arc::new(Interned::new(recording, task, live, None));
         }

@@ -15,7 +15,7 @@
 //! |---|---|---|---|---|
 //! | rules (`unwind`) | the address of a call | to read the unwind tables | 4,096 a walker | when a library is loaded or unloaded, or others take their places |
 //! | ways (`unwind`) | where a walk begins and ends, the words that it reads, the marks that it passes | the walk, and to make a way of it | 256 a walker, of 128 frames | as rules |
-//! | interned captures ([`intern`]) | the ways; which functions the task and its frames are, and how these are in each other; which labels are equal | to allocate for each task; to look up symbols and make a tree for each task | 256 a thread, of 2¹⁵ steps, positions and words together and 2¹² each | all of a thread at once, when they are too many, or when the thread ends |
+//! | interned captures ([`intern`]) | the ways; which functions the task and its frames are, and how these are in each other; which labels are equal | to allocate for each task; to look up symbols and make a tree for each task | 256 a thread, of 2¹⁸ steps, positions and words together | all of a thread at once, when they are too many, or when the thread ends |
 //! | trees (`trace`) | the interned capture | as above | two of each interned capture | with the last trace of it, or when paths are shortened in another way |
 //! | buffers | the thread | to allocate for each capture | 1,024 polls around a leaf, 1,024 frames of a table, twice | when the thread ends |
 //!

@@ -99,7 +99,7 @@ fn what_is_below_what_decides() {
 
 #[test]
 fn large_ones_are_made_by_themselves() {
-    let large = raw(1, &[(0, None, 1, None); 3000]);
+    let large = raw(1, &vec![(0, None, 1, None); 140_000]);
     assert!(matches!(
         Making::new().make(Detail::Tidy, &large),
         Made::Alone(_)
