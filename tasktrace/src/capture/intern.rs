@@ -44,7 +44,7 @@ impl Hash for Key {
     }
 }
 
-// What is not the number of a live frame.
+// The numbers below that of the first live frame stand for other parents.
 const TASK: u64 = 0;
 const OTHER_TASK: u64 = 1;
 const NO_KEY: u64 = 2;

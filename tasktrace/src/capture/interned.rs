@@ -1,4 +1,4 @@
-//! What the captures of tasks that wait alike have in common, and what is each one's own.
+//! Interned captures: the part that tasks which wait alike share, and the times that each task has of its own.
 //!
 //! Most tasks of a program wait in one of a few ways. Their captures have the same stacks, the same polls on these, and
 //! the same live frames. They differ in the numbers of tasks and frames, which tell only which of them are the same, and

@@ -57,7 +57,7 @@ pub(crate) struct Live {
     pub(crate) since: u32,
     /// The step of time in which it was last polled.
     pub(crate) polled: u32,
-    /// Whether it should have been polled in the last poll of its task, and was not.
+    /// The last poll of its task should have polled it, and did not.
     pub(crate) is_held: bool,
 }
 

@@ -228,7 +228,7 @@ impl Recorder {
     }
 }
 
-/// What becomes of a stack that does not lead to the task.
+/// Says whether a stack that does not lead to the task is recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     /// The part that is known is recorded.

@@ -1,4 +1,4 @@
-//! What one capture has recorded so far: stacks, and the tasks and frames that are polled on them.
+//! The recording of one capture: stacks, and the tasks and frames that are polled on them.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

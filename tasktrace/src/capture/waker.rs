@@ -116,7 +116,8 @@ pub(super) fn starts() -> [*const (); 3] {
 /// `data` is the data pointer of a recording waker.
 #[inline(never)]
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: as asserted by the caller.
+    // SAFETY: the caller asserts that `data` is that of a recording waker. `with` made it of a `Recording` that lives until
+    // the poll has ended, which a call through its waker does not outlive.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
     recording.leaf(LeafKind::Registered, Mark::here());
     let waker = ManuallyDrop::new(recording.real.clone());
@@ -128,7 +129,8 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 /// `data` is the data pointer of a recording waker.
 #[inline(never)]
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: as asserted by the caller.
+    // SAFETY: the caller asserts that `data` is that of a recording waker. `with` made it of a `Recording` that lives until
+    // the poll has ended, which a call through its waker does not outlive.
     let recording = unsafe { &*data.cast::<Recording<'_>>() };
     recording.leaf(LeafKind::Woken, Mark::here());
     recording.real.wake_by_ref();
@@ -140,7 +142,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 ///
 /// `data` is the data pointer of a recording waker.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: as asserted by the caller.
+    // SAFETY: the caller asserts that `data` is that of a recording waker, which is all that `wake_by_ref` demands.
     unsafe { wake_by_ref(data) }
 }
 

@@ -21,7 +21,8 @@ pub(super) fn finish_dropped(link: &mut Link) {
 /// The caller polls or drops the future of the link, and nobody uses a [`Poller`] or the record of it any more.
 #[inline]
 pub(super) unsafe fn finish(link: &Link) {
-    // SAFETY: as asserted by the caller.
+    // SAFETY: the caller asserts that it polls or drops the future, and that nobody uses a poller or the record any more. That
+    // is what `take_task` demands.
     if let Some(task) = unsafe { link.take_task() } {
         finish_task(task);
     }
@@ -47,7 +48,8 @@ fn finish_task(task: RecordRef) {
 #[cold]
 #[inline(never)]
 fn tell(task: RecordRef) -> Option<Waker> {
-    // SAFETY: as in `finish_task`.
+    // SAFETY: `task` is the reference that was taken from the link, so its owner alone polls or drops the future. The poller
+    // is used for this call only.
     let waker = unsafe { Poller::new(task.record()) }.finish();
     witness::finish(&task);
     waker

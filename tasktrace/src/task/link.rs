@@ -105,7 +105,7 @@ impl Link {
     /// The caller polls or drops the future, and uses what is returned only until the task [finishes](Self::take_task).
     #[inline]
     pub(super) unsafe fn poller(&self) -> Option<Poller<'_>> {
-        // SAFETY: as asserted by the caller.
+        // SAFETY: the caller asserts that it polls or drops the future, and uses the poller only until the task finishes.
         Some(unsafe { Poller::new(self.task_record()?) })
     }
 

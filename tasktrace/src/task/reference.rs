@@ -64,7 +64,7 @@ impl RecordRef {
     #[inline]
     pub(super) fn end_last(self) -> Result<Option<Waker>, Self> {
         match self.0.refs.release_last() {
-            // SAFETY: that was the last reference.
+            // SAFETY: `release_last` returned `true`, so this was the last reference, and it is given back.
             true => Ok(unsafe { recycle(self.into_static()) }),
             false => Err(self),
         }
@@ -91,7 +91,7 @@ impl Drop for RecordRef {
     fn drop(&mut self) {
         #[inline(never)]
         fn end(record: &'static Record) {
-            // SAFETY: the caller has given back the last reference.
+            // SAFETY: `release` returned `true` before this was called, so the last reference was given back.
             foreign::drop(unsafe { recycle(record) });
         }
 
@@ -108,7 +108,8 @@ impl Drop for RecordRef {
 /// The caller has given back the last reference.
 #[inline]
 unsafe fn recycle(record: &'static Record) -> Option<Waker> {
-    // SAFETY: as asserted by the caller, nobody else uses the record.
+    // SAFETY: the caller asserts that it has given back the last reference. So nobody else uses the record, and after
+    // `reset` there is no task in it.
     let (waker, unused) = unsafe { (record.reset(), Unused::new(record)) };
     pool::put_back(unused);
     waker

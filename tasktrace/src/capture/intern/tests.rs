@@ -10,7 +10,7 @@ static TWO: FrameMeta = FrameMeta::new(None, || "app::two::item", "src/main.rs",
 /// When the times are told: at the beginning of step 101.
 const NOW: Now = Now(100 * STEP.as_nanos() as u64);
 
-/// What a frame is below, by its number from 1 on, what it is, its age in steps, and for how many it was not polled.
+/// A frame: the number of its parent from 1 on, its function, its age in steps, and the steps for which it was not polled.
 type Frame = (u64, &'static FrameMeta, u32, Option<u32>);
 
 /// Keys are from `first` on, in this order.

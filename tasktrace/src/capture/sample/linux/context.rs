@@ -11,7 +11,7 @@ pub(super) struct Registers {
     pub(super) link: Option<usize>,
 }
 
-/// What the kernel has handed to a signal handler that has not returned yet.
+/// The arguments that the kernel has passed to a signal handler, which has not returned yet.
 pub(super) struct Interruption<'a> {
     info: Option<&'a libc::siginfo_t>,
     context: Option<&'a Context>,
@@ -63,7 +63,7 @@ impl<'a> Interruption<'a> {
     }
 }
 
-/// What a signal handler is given, as far as it matters: the kernel's, so it is the same with every C
+/// The beginning of the kernel's `ucontext`, which a signal handler gets. The kernel defines it, so it is the same with every C
 /// library.
 #[cfg(target_arch = "x86_64")]
 #[repr(C)]
@@ -88,7 +88,7 @@ impl Context {
     }
 }
 
-/// What a signal handler is given, as far as it matters: the kernel's, so it is the same with every C
+/// The beginning of the kernel's `ucontext`, which a signal handler gets. The kernel defines it, so it is the same with every C
 /// library.
 #[cfg(target_arch = "aarch64")]
 #[repr(C)]

@@ -106,7 +106,7 @@ fn wait_for(shared: &Handshake<Room>, deadline: Instant) {
     }
 }
 
-/// Whether the thread has the signal blocked, until then.
+/// Returns `true` if the thread still blocks the signal at the time `until`.
 ///
 /// So it has for a moment when it has answered, until it has left the handler.
 fn blocks(thread: u64, signal: c_int, until: Instant) -> bool {

@@ -1,4 +1,4 @@
-//! What the handler writes, and the asker reads.
+//! The memory that the handler writes and the asker reads.
 
 use super::super::{Collect, NoSample, Scopes, Seen, Walked};
 use super::context::Registers;
@@ -42,7 +42,7 @@ impl Room {
         self.copied = 0;
     }
 
-    /// What the handler does.
+    /// The handler calls this.
     pub(super) fn fill(&mut self, registers: Registers) {
         self.registers = registers;
         (self.collect)(&mut self.scopes);

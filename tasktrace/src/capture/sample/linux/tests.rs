@@ -25,10 +25,10 @@ impl Pages {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let length = count * PAGE;
-        // SAFETY: it is new memory.
+        // SAFETY: without an address, `mmap` takes memory that nothing else uses.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
         assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: it is as long as that.
+        // SAFETY: the mapping above is `length` bytes long and writable, and no reference to it exists yet.
         unsafe { start.cast::<u8>().write_bytes(7, length) };
         Self(start, length)
     }
@@ -40,7 +40,7 @@ impl Pages {
     /// Nobody can read it any more.
     fn close(&self, page: usize) {
         let page = self.0.cast::<u8>().wrapping_add(page * PAGE);
-        // SAFETY: nothing but the system reads it.
+        // SAFETY: no reference to the page exists: only the system reads the mapping, by its address.
         let result = unsafe { libc::mprotect(page.cast(), PAGE, libc::PROT_NONE) };
         assert_eq!(result, 0);
     }
@@ -48,7 +48,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: nobody uses it any more.
+        // SAFETY: `new` has mapped this memory with this length, and its only owner is being dropped.
         unsafe { libc::munmap(self.0, self.1) };
     }
 }
