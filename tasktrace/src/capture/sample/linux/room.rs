@@ -42,7 +42,8 @@ impl Room {
         self.copied = 0;
     }
 
-    /// The handler calls this.
+    /// Writes the registers, the polls on the thread and a copy of its stack. The handler calls it, so it allocates nothing
+    /// and takes no lock.
     pub(super) fn fill(&mut self, registers: Registers) {
         self.registers = registers;
         (self.collect)(&mut self.scopes);
