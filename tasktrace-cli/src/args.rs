@@ -1,4 +1,4 @@
-//! The arguments.
+//! Defines the arguments of the program. The doc comments of the commands and options are the text of `--help`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -127,7 +127,7 @@ fn pid() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// What is counted.
+/// The quantity that folded stacks and flamegraphs count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Weight {
     /// How many tasks are there
@@ -217,7 +217,7 @@ pub(crate) struct Top {
     pub(crate) count: Option<u64>,
 }
 
-/// What comes first.
+/// The order of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
     /// What may be wrong
@@ -283,7 +283,7 @@ pub(crate) struct Profile {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// What a profile is written as.
+/// The format of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For readers: the longest waits first
@@ -298,7 +298,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// A number of seconds, or a number with a unit.
+/// Parses a number of seconds, or a number with a unit.
 fn seconds(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let (number, unit) = units
@@ -308,13 +308,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let time = number.parse::<f64>().ok().map(|number| number * unit);
     let time = time.and_then(|time| Duration::try_from_secs_f64(time).ok());
     match time {
-        Some(time) if time >= Duration::from_millis(1) && time <= DAY => Ok(time),
+        Some(time) if time >= Duration::from_millis(1) && time <= MAX_DURATION => Ok(time),
         _ => Err("use a number of seconds, such as 2.5 or 500ms, of at most a day".to_owned()),
     }
 }
 
-/// Longer than anybody waits.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest duration that an option accepts.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -323,12 +323,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_grammar_is_sound() {
+    fn clap_accepts_the_definition_of_the_arguments() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn times() {
+    fn durations_are_parsed_and_bounded() {
         for (text, millis) in [
             ("1", 1000),
             ("2.5", 2500),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_named_once() {
+    fn a_process_is_named_by_one_argument() {
         use clap::error::ErrorKind;
         for arguments in [&["dump", "1"][..], &["dump", "--pid", "1"]] {
             let Ok(Cli {

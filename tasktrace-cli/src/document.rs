@@ -1,4 +1,4 @@
-//! What processes answer, as far as we read it.
+//! Parses the documents that processes send. Only the fields that this program uses are listed.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
@@ -7,10 +7,10 @@ use crate::failure::Failure;
 use crate::output::visible;
 use crate::server::Server;
 
-/// The format of [`View`].
+/// The schema of [`View`].
 const VIEW: &str = "tasktrace.view/1";
 
-/// What a process says of itself.
+/// The description of a process.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Process {
     pub(crate) name: String,
@@ -19,7 +19,7 @@ pub(crate) struct Process {
     pub(crate) untraced: Option<u64>,
 }
 
-/// All tasks, in groups.
+/// All tasks of a process, in groups.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct View {
     pub(crate) process: Program,
@@ -27,16 +27,16 @@ pub(crate) struct View {
     pub(crate) took_ms: u64,
     pub(crate) total: usize,
     pub(crate) untraced: Option<u64>,
-    /// The same in words, with what to do.
+    /// The number of untraced tasks in words, with advice.
     pub(crate) untraced_text: Option<String>,
-    /// The last tasks that panicked, or were dropped before they had ended: a line for each.
+    /// The last tasks that panicked or were dropped before they ended, one line for each.
     #[serde(default)]
     pub(crate) ended: Vec<String>,
     pub(crate) cycles_total: usize,
-    /// Where tasks were spawned: `src/main.rs:10:5`.
+    /// The locations where tasks were spawned, such as `src/main.rs:10:5`.
     #[serde(default)]
     pub(crate) places: Vec<String>,
-    /// The most urgent first.
+    /// The groups, the most urgent first.
     pub(crate) groups: Vec<Group>,
 }
 
@@ -46,37 +46,37 @@ pub(crate) struct Program {
     pub(crate) pid: u32,
 }
 
-/// Tasks that are in the same state at the same place.
+/// Tasks in the same state at the same place.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Group {
-    /// The same as long as the process runs.
+    /// The id of the group, which stays the same while the process runs.
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) urgency: String,
-    /// The findings, in words.
+    /// The problems of the group in words.
     pub(crate) complaint: Option<String>,
     pub(crate) frames: Frames,
-    /// Where the leaves are, the likeliest first.
+    /// The positions of the leaves in the tree, the likeliest cause first.
     pub(crate) leaves: Vec<usize>,
     pub(crate) tasks: Tasks,
 }
 
-/// The tree of a group, in which each frame comes before its children.
+/// The tree of a group. Each frame precedes its children.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Frames {
     pub(crate) parent: Column<Option<usize>>,
     pub(crate) name: Column<String>,
     pub(crate) file: Column<Option<String>>,
     pub(crate) line: Column<Option<u32>>,
-    /// `current`, or what else the line is. Older programs do not say.
+    /// The kind of the line, such as `current`. Older processes do not send it.
     #[serde(default)]
     pub(crate) line_is: Column<String>,
-    /// 1 of what is waited for, such as a lock.
+    /// 1 for a frame that is a resource, such as a lock, and 0 for others.
     pub(crate) resource: Column<u8>,
 }
 
-/// What makes the tasks of a group differ.
+/// The values that differ between the tasks of a group.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Tasks {
     pub(crate) len: usize,
@@ -85,12 +85,12 @@ pub(crate) struct Tasks {
     pub(crate) age_ms: Column<u64>,
     pub(crate) waited_ms: Column<Option<u64>>,
     pub(crate) polls: Column<u64>,
-    /// Which of the places.
+    /// The position in [`View::places`].
     #[serde(default)]
     pub(crate) spawned_at: Column<Option<usize>>,
 }
 
-/// The values of several, or the one that all have.
+/// One value for each element, or one value for all.
 #[derive(Clone, Debug)]
 pub(crate) enum Column<T> {
     Each(Vec<T>),
@@ -128,19 +128,19 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
 }
 
 impl Tasks {
-    /// The label of a task.
+    /// Returns the label of a task.
     pub(crate) fn label(&self, at: usize) -> Option<&str> {
         self.label.get(at).and_then(Option::as_deref)
     }
 
-    /// The number of the place where a task was spawned, if that is known.
+    /// Returns the position in [`View::places`] of the location where a task was spawned, if it is known.
     pub(crate) fn place(&self, at: usize) -> Option<usize> {
         self.spawned_at.get(at).copied().flatten()
     }
 }
 
 impl Group {
-    /// The resource and the place of the likeliest wait, and how many more waits there are.
+    /// Returns the likeliest wait of the group, and the number of other waits.
     pub(crate) fn leaf(&self) -> Leaf<'_> {
         let frames = &self.frames;
         let Some((first, others)) = self.leaves.split_first() else {
@@ -165,20 +165,20 @@ impl Group {
         }
     }
 
-    /// For how long the one has waited that has waited for longest.
+    /// Returns the longest time that a task of the group has waited.
     pub(crate) fn longest_ms(&self) -> Option<u64> {
         let waited = |at| self.tasks.waited_ms.get(at).copied().flatten();
         (0..self.tasks.len).filter_map(waited).max()
     }
 
-    /// What may be wrong, if it may.
+    /// Returns the problem of the group, if it may have one.
     pub(crate) fn complaint(&self) -> Option<&str> {
         self.complaint.as_deref()
     }
 }
 
 impl Frames {
-    /// As a trace has it: `at src/main.rs:10`, or `(fn at src/main.rs:8)`.
+    /// Returns a location as a trace prints it: `at src/main.rs:10`, or `(fn at src/main.rs:8)`.
     fn place(&self, at: usize) -> String {
         let Some(file) = self.file.get(at).and_then(Option::as_deref) else {
             return String::new();
@@ -194,21 +194,21 @@ impl Frames {
     }
 }
 
-/// What is waited for.
+/// A wait: the resource, and the place that waits for it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leaf<'a> {
-    /// Such as a lock. Empty if it is not known.
+    /// The resource, such as a lock. Empty if it is unknown.
     pub(crate) resource: &'a str,
-    /// Who waits.
+    /// The function that waits.
     pub(crate) function: &'a str,
-    /// On which line, with the word before it. Empty if it is not known.
+    /// The location of the wait, with the word before it. Empty if it is unknown.
     pub(crate) place: String,
-    /// How many more leaves the tree has.
+    /// The number of other leaves of the tree.
     pub(crate) more: usize,
 }
 
 impl Leaf<'_> {
-    /// In one line.
+    /// Returns the wait as one line.
     pub(crate) fn text(&self) -> String {
         let mut text = match self.resource {
             "" => self.function.to_owned(),
@@ -224,20 +224,20 @@ impl Leaf<'_> {
     }
 }
 
-/// Reads a document.
+/// Parses a document.
 pub(crate) fn read<T: DeserializeOwned>(server: &Server, bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::Other(format!(
             "{server} answers what we do not understand ({}): is it tasktrace, and of the same \
              version as this program ({})?",
-            // It may tell what it has read.
+            // The message of the parser may contain text of the document.
             visible(&error.to_string()),
             env!("CARGO_PKG_VERSION")
         ))
     })
 }
 
-/// Reads all tasks.
+/// Parses a document with all tasks, and checks its schema.
 pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> {
     #[derive(Deserialize)]
     struct Schema {
@@ -254,7 +254,7 @@ pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> 
     read(server, bytes)
 }
 
-/// Where all tasks are to be had.
+/// Returns the path of the document with all tasks.
 pub(crate) fn view_path(snapshot: bool) -> String {
     format!("/view.json?capture={}", u8::from(!snapshot))
 }
@@ -298,7 +298,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn columns() {
+    fn columns_have_one_value_or_one_for_each_task() {
         let view = example();
         let tasks = &view.groups[1].tasks;
         assert_eq!(tasks.id.get(2), Some(&3));
@@ -322,7 +322,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn other_documents() {
+    fn documents_of_other_schemas_are_failures() {
         let failure = |text: &str| {
             let read = read_view(&server(), text.as_bytes());
             read.map(drop).expect_err("it is none").to_string()

@@ -1,9 +1,9 @@
-//! `tasktrace dump`: all tasks, as the process prints them.
+//! Runs `tasktrace dump`: prints all tasks as the process formats them.
 
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Form, Output, Paint, visible};
+use crate::output::{Output, Paint, TextFormat, visible};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Failure> {
@@ -27,15 +27,22 @@ pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Fail
     }
     let output = Output::new(args.output);
     let is_text = !json && !args.folded;
-    if is_text && output.is_seen(paint) {
+    if is_text && output.is_terminal_output(paint) {
         let painted = painted(&String::from_utf8_lossy(&bytes), paint);
         return output.write(painted.as_bytes());
     }
-    output.write_foreign(&bytes, if json { Form::Json } else { Form::Text })?;
+    output.write_foreign(
+        &bytes,
+        if json {
+            TextFormat::Json
+        } else {
+            TextFormat::Text
+        },
+    )?;
     output.tell(bytes.len(), json)
 }
 
-/// What may be wrong stands out, and nothing of the text does anything to the terminal.
+/// Highlights the problems in the text of a dump, and removes the characters that a terminal would obey.
 fn painted(text: &str, paint: Paint) -> String {
     let mut painted = String::with_capacity(text.len());
     for line in text.lines().map(visible) {
@@ -58,7 +65,7 @@ mod tests {
     use crate::args::When;
 
     #[test]
-    fn what_may_be_wrong_is_red() {
+    fn problems_are_red_and_control_characters_are_replaced() {
         let text = "2 tasks: 2 suspended\n! task 2\n  ╼ \u{7}a\n";
         let paint = Paint::new(When::Always);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What can go wrong, the exit code of each, and what to do about it.
+//! Defines the failures of a command, with their exit codes and messages.
 
 use std::fmt;
 use std::io;
@@ -9,25 +9,25 @@ use serde_json::json;
 
 use crate::output::visible;
 
-/// Why a command was not carried out.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Whatever has no code of its own.
+    /// A failure without an exit code of its own.
     Other(String),
-    /// The command is wrong, or says too little.
+    /// The command is not valid, or is incomplete.
     Usage(String),
     NoProcess(String),
     NoPermission(String),
     NotInstrumented(String),
     NoAnswer(String),
-    /// Nobody reads what we write: there is nothing more to do, and nothing wrong.
-    NobodyReads,
+    /// The reader of the output has closed it. The program ends without an error.
+    OutputClosed,
 }
 
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::NobodyReads => 0,
+            Self::OutputClosed => 0,
             Self::Other(_) => 1,
             Self::Usage(_) => 2,
             Self::NoProcess(_) => 3,
@@ -37,10 +37,10 @@ impl Failure {
         }
     }
 
-    /// What scripts know it by.
+    /// Returns the name of the failure in JSON.
     fn kind(&self) -> &'static str {
         match self {
-            Self::NobodyReads => "nobody_reads",
+            Self::OutputClosed => "nobody_reads",
             Self::Other(_) => "failure",
             Self::Usage(_) => "usage",
             Self::NoProcess(_) => "no_such_process",
@@ -54,10 +54,10 @@ impl Failure {
         ExitCode::from(self.code())
     }
 
-    /// What could not be written, and where to.
+    /// Returns the failure to write to a file.
     pub(crate) fn writing(to: &Path, error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
             io::ErrorKind::PermissionDenied => Self::NoPermission(format!(
                 "{} cannot be written: {error}",
                 visible(&to.display().to_string())
@@ -69,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// As a line of JSON.
+    /// Returns the failure as one line of JSON.
     pub(crate) fn json(&self) -> String {
         let error = json!({
             "error": { "code": self.code(), "kind": self.kind(), "message": self.to_string() },
@@ -81,7 +81,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NobodyReads => f.write_str("nobody reads the output"),
+            Self::OutputClosed => f.write_str("nobody reads the output"),
             Self::Other(text)
             | Self::Usage(text)
             | Self::NoProcess(text)
@@ -92,7 +92,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// From what is written to the standard output.
+/// Returns the failure to write to the standard output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::writing(Path::new("the standard output"), &error)

@@ -1,4 +1,4 @@
-//! One request, and its answer.
+//! Sends one request and reads its answer.
 
 use std::io;
 use std::time::Duration;
@@ -14,36 +14,36 @@ use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
 use crate::output::visible;
-use crate::server::{At, Server};
+use crate::server::{Endpoint, Server};
 use crate::time::human;
 
-/// More than any process has to say: who says more does not mean well.
-const LONGEST: usize = 2 << 30;
+/// The largest answer in bytes. No process of good will sends more.
+const MAX_ANSWER: usize = 2 << 30;
 
-/// How often somebody who watches is told.
+/// The interval between calls of `tick`, and between attempts to connect.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The runtime that requests are made in.
+/// Returns the runtime that requests run on.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
     built.map_err(|error| Failure::Other(format!("the system refuses it: {error}")))
 }
 
-/// Asks for a document.
+/// Fetches a document.
 pub(crate) fn get(server: &Server, path: &str) -> Result<Vec<u8>, Failure> {
-    runtime()?.block_on(request(server, path, server.patience))
+    runtime()?.block_on(request(server, path, server.time_limit))
 }
 
-/// Asks for what takes `time` to be made. Calls `tick` while it waits.
+/// Fetches a document that takes `time` to be made. Calls `tick` while it waits.
 pub(crate) fn get_after(
     server: &Server,
     path: &str,
     time: Duration,
     mut tick: impl FnMut(),
 ) -> Result<Vec<u8>, Failure> {
-    let patience = server.patience.saturating_add(time);
+    let time_limit = server.time_limit.saturating_add(time);
     runtime()?.block_on(async {
-        let mut answer = std::pin::pin!(request(server, path, patience));
+        let mut answer = std::pin::pin!(request(server, path, time_limit));
         loop {
             tokio::select! {
                 answer = &mut answer => return answer,
@@ -53,29 +53,29 @@ pub(crate) fn get_after(
     })
 }
 
-/// Asks, and waits for at most `patience` until the answer begins.
+/// Fetches a document, and waits for at most `time_limit` until the answer begins.
 pub(crate) async fn request(
     server: &Server,
     path: &str,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<Vec<u8>, Failure> {
     match &server.at {
-        At::Tcp(host, port) => {
+        Endpoint::Tcp(host, port) => {
             let connected = tokio::net::TcpStream::connect((host.as_str(), *port));
             let stream = connected_in_time(server, connected).await?;
-            exchange(server, stream, path, patience).await
+            request_over(server, stream, path, time_limit).await
         }
         #[cfg(unix)]
-        At::Unix(at) => {
+        Endpoint::Unix(at) => {
             let stream = connected_in_time(server, connect(at)).await?;
-            exchange(server, stream, path, patience).await
+            request_over(server, stream, path, time_limit).await
         }
         #[cfg(not(unix))]
-        At::Unix(_) => Err(Failure::Usage("this system has no unix sockets".to_owned())),
+        Endpoint::Unix(_) => Err(Failure::Usage("this system has no unix sockets".to_owned())),
     }
 }
 
-/// Connects, and waits while the queue of the other side is full.
+/// Connects to a socket, and waits while its queue is full.
 #[cfg(unix)]
 async fn connect(path: &std::path::Path) -> io::Result<tokio::net::UnixStream> {
     loop {
@@ -90,10 +90,10 @@ async fn connected_in_time<S>(
     server: &Server,
     connected: impl Future<Output = io::Result<S>>,
 ) -> Result<S, Failure> {
-    match timeout(server.patience, connected).await {
+    match timeout(server.time_limit, connected).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(not_connected(server, &error)),
-        Err(_) => Err(late(server, server.patience)),
+        Err(_) => Err(timed_out(server, server.time_limit)),
     }
 }
 
@@ -109,38 +109,38 @@ fn not_connected(server: &Server, error: &io::Error) -> Failure {
     }
 }
 
-fn late(server: &Server, patience: Duration) -> Failure {
+fn timed_out(server: &Server, time_limit: Duration) -> Failure {
     Failure::NoAnswer(format!(
         "no answer from {server} within {}: it may be stopped, or have no processor time; --timeout \
          waits for longer",
-        human(patience)
+        human(time_limit)
     ))
 }
 
-fn hung_up(server: &Server, error: &hyper::Error) -> Failure {
+fn disconnected(server: &Server, error: &hyper::Error) -> Failure {
     Failure::NoAnswer(format!(
         "{server} hung up: {error}: has the process just ended?"
     ))
 }
 
-async fn exchange<S>(
+async fn request_over<S>(
     server: &Server,
     stream: S,
     path: &str,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<Vec<u8>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let in_time = async {
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| hung_up(server, &error))?;
+        let (mut sender, connection) = handshake.map_err(|error| disconnected(server, &error))?;
         let answer = async {
             let request = sender.send_request(get_request(server, path)?);
-            match timeout(patience, request).await {
+            match timeout(time_limit, request).await {
                 Ok(Ok(response)) => body(server, response).await,
-                Ok(Err(error)) => Err(hung_up(server, &error)),
-                Err(_) => Err(late(server, patience)),
+                Ok(Err(error)) => Err(disconnected(server, &error)),
+                Err(_) => Err(timed_out(server, time_limit)),
             }
         };
         let mut answer = std::pin::pin!(answer);
@@ -149,7 +149,7 @@ where
         loop {
             tokio::select! {
                 answer = &mut answer => return answer,
-                // What is wrong with it, the answer says.
+                // The answer fails with the error of the connection.
                 _ = &mut connection, if is_open => is_open = false,
             }
         }
@@ -174,22 +174,22 @@ fn get_request(server: &Server, path: &str) -> Result<Request<Empty<Bytes>>, Fai
     request.map_err(|error| Failure::Usage(format!("{server} cannot be asked: {error}")))
 }
 
-/// The whole of an answer, if it is one to what was asked.
+/// Reads the body of a response. Returns a failure unless the status is 200.
 async fn body(server: &Server, response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
     let status = response.status();
     let mut body = response.into_body();
     let mut all = Vec::new();
     loop {
-        let frame = match timeout(server.patience, body.frame()).await {
+        let frame = match timeout(server.time_limit, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(hung_up(server, &error)),
+            Ok(Some(Err(error))) => return Err(disconnected(server, &error)),
             Ok(None) => break,
-            Err(_) => return Err(late(server, server.patience)),
+            Err(_) => return Err(timed_out(server, server.time_limit)),
         };
         if let Ok(data) = frame.into_data() {
             all.extend_from_slice(&data);
         }
-        if all.len() > LONGEST {
+        if all.len() > MAX_ANSWER {
             return Err(Failure::Other(format!("{server} does not stop answering")));
         }
     }

@@ -1,4 +1,4 @@
-//! The processes that can be attached to, by their sockets.
+//! Finds the processes that can be attached to, by their sockets.
 
 use std::path::PathBuf;
 
@@ -6,25 +6,25 @@ use crate::failure::Failure;
 #[cfg(unix)]
 use crate::output::visible;
 
-/// What a process needs to be found.
-const HOW: &str = "it needs the feature `attach` of tasktrace and #[tasktrace::main(attach)], \
+/// The message about the ways to let a process be found.
+const WAYS_TO_ATTACH: &str = "it needs the feature `attach` of tasktrace and #[tasktrace::main(attach)], \
                    TASKTRACE_ATTACH=1 in its environment or a call of tasktrace::attach(); \
                    or name its HTTP server with --addr";
 
 /// A process with a socket.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundProcess {
     pub(crate) process: u32,
     pub(crate) path: PathBuf,
 }
 
-/// The one that need not be named.
-pub(crate) fn the_only_one() -> Result<Found, Failure> {
+/// Returns the only process that can be attached to.
+pub(crate) fn only_process() -> Result<FoundProcess, Failure> {
     let mut found = all();
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (None, _) => Err(Failure::NotInstrumented(format!(
-            "no process of this user can be attached to: {HOW}"
+            "no process of this user can be attached to: {WAYS_TO_ATTACH}"
         ))),
         (Some(last), _) => {
             found.push(last);
@@ -46,22 +46,24 @@ mod unix {
     use std::io;
     use std::os::unix::fs::MetadataExt;
 
-    use tasktrace::__private::cli::{Alive, Listener, Place, alive, user};
+    use tasktrace::__private::cli::{
+        ProcessState, SocketDirectory, SocketState, process_state, user,
+    };
 
-    use super::{Failure, Found, HOW, PathBuf, visible};
+    use super::{Failure, FoundProcess, PathBuf, WAYS_TO_ATTACH, visible};
 
-    /// Those of this user. What others have left behind that were killed is removed.
-    pub(crate) fn all() -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::new();
-        for place in Place::all_of(user()).into_iter().flatten() {
-            for process in place.processes().unwrap_or_default() {
-                match place.listener(process) {
-                    Ok(Listener::There) if found.iter().all(|it| it.process != process) => {
-                        let path = place.socket(process);
-                        found.push(Found { process, path });
+    /// Returns the processes of this user. Removes the sockets of killed processes.
+    pub(crate) fn all() -> Vec<FoundProcess> {
+        let mut found: Vec<FoundProcess> = Vec::new();
+        for directory in SocketDirectory::all_of(user()).into_iter().flatten() {
+            for process in directory.processes().unwrap_or_default() {
+                match directory.socket_state(process) {
+                    Ok(SocketState::Listening) if found.iter().all(|it| it.process != process) => {
+                        let path = directory.socket(process);
+                        found.push(FoundProcess { process, path });
                     }
-                    Ok(Listener::Gone) => {
-                        let _ = place.remove_stale(process);
+                    Ok(SocketState::Stale) => {
+                        let _ = directory.remove_stale(process);
                     }
                     _ => {}
                 }
@@ -71,32 +73,33 @@ mod unix {
         found
     }
 
-    /// The socket of a process.
+    /// Returns the path of the socket of a process.
     pub(crate) fn socket_of(process: u32) -> Result<PathBuf, Failure> {
-        let alive = alive(process);
+        let process_state = process_state(process);
         let owner = owner(process);
         let mut notes = String::new();
-        let mut places = Place::all_of(owner);
-        // A process with more rights than its user has is root's, as far as the system tells.
+        let mut directories = SocketDirectory::all_of(owner);
+        // The system reports root as the owner of a process that has more rights than its user. Its socket belongs to
+        // the user.
         if owner != user() {
-            places.extend(Place::all_of(user()));
+            directories.extend(SocketDirectory::all_of(user()));
         }
-        for place in places {
-            let place = match place {
-                Ok(place) => place,
-                // Nobody who is not asked for a socket there need know.
-                Err(unfit) => {
-                    notes += &format!("\nnot looked at: {unfit}");
+        for directory in directories {
+            let directory = match directory {
+                Ok(directory) => directory,
+                // An unsuitable directory is mentioned only if no socket is found.
+                Err(unsuitable) => {
+                    notes += &format!("\nnot looked at: {unsuitable}");
                     continue;
                 }
             };
-            match place.listener(process) {
-                Ok(Listener::There) => return Ok(place.socket(process)),
-                Ok(Listener::Gone) => {
-                    let removed = place.remove_stale(process).unwrap_or(false);
+            match directory.socket_state(process) {
+                Ok(SocketState::Listening) => return Ok(directory.socket(process)),
+                Ok(SocketState::Stale) => {
+                    let removed = directory.remove_stale(process).unwrap_or(false);
                     notes += &format!(
                         "\nnobody listens to {} any more{}",
-                        visible(&place.socket(process).display().to_string()),
+                        visible(&directory.socket(process).display().to_string()),
                         if removed {
                             ", which has been removed"
                         } else {
@@ -104,8 +107,8 @@ mod unix {
                         }
                     );
                 }
-                Ok(Listener::NoSocket) => {
-                    let path = place.socket(process);
+                Ok(SocketState::NotASocket) => {
+                    let path = directory.socket(process);
                     notes += &format!(
                         "\n{} is no socket: remove it",
                         visible(&path.display().to_string())
@@ -114,24 +117,24 @@ mod unix {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(Failure::NoPermission(format!(
                         "{}: {error}: it is for the user with the number {owner} and root",
-                        visible(&place.socket(process).display().to_string())
+                        visible(&directory.socket(process).display().to_string())
                     )));
                 }
                 Err(error) => {
                     notes += &format!(
                         "\n{}: {error}",
-                        visible(&place.socket(process).display().to_string())
+                        visible(&directory.socket(process).display().to_string())
                     );
                 }
                 Ok(_) => {}
             }
         }
-        Err(match alive {
-            Alive::No => Failure::NoProcess(format!(
+        Err(match process_state {
+            ProcessState::No => Failure::NoProcess(format!(
                 "there is no process {process}: tasktrace ps lists those that can be asked{notes}"
             )),
-            Alive::Ours => Failure::NotInstrumented(format!(
-                "process {process} lets nobody attach: {HOW}{notes}"
+            ProcessState::Ours => Failure::NotInstrumented(format!(
+                "process {process} lets nobody attach: {WAYS_TO_ATTACH}{notes}"
             )),
             _ => Failure::NoPermission(format!(
                 "process {process} belongs to another user: run tasktrace as that user, or as root"
@@ -139,7 +142,7 @@ mod unix {
         })
     }
 
-    /// Whose process it is. Where the system does not say, ours.
+    /// Returns the owner of a process, or this user if the system does not report it.
     fn owner(process: u32) -> u32 {
         let known = std::fs::metadata(format!("/proc/{process}"));
         known.map_or_else(|_| user(), |found| found.uid())
@@ -147,7 +150,7 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn all() -> Vec<Found> {
+pub(crate) fn all() -> Vec<FoundProcess> {
     Vec::new()
 }
 

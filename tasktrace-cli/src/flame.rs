@@ -1,9 +1,9 @@
-//! `tasktrace flame`: a flamegraph of where the tasks are.
+//! Runs `tasktrace flame`: writes a flamegraph of the current tasks.
 
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Form, Output};
+use crate::output::{Output, TextFormat};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Flame, json: bool) -> Result<(), Failure> {
@@ -13,12 +13,12 @@ pub(crate) fn run(args: args::Flame, json: bool) -> Result<(), Failure> {
         u8::from(!args.snapshot),
         args.weight.word()
     );
-    // With JSON on the standard output, the picture cannot be there.
+    // The standard output is for JSON, so the flamegraph goes to a file.
     let output = match (args.output, json) {
         (None, true) => Output::File(server.file("svg").into()),
         (output, _) => Output::or_file(output, || server.file("svg")),
     };
     let bytes = fetch::get(&server, &path)?;
-    output.write_foreign(&bytes, Form::Text)?;
+    output.write_foreign(&bytes, TextFormat::Text)?;
     output.tell(bytes.len(), json)
 }

@@ -1,10 +1,10 @@
-//! The program `tasktrace`: asks processes where their tasks are waiting.
+//! The program `tasktrace` asks processes where their tasks are waiting.
 //!
-//! It is a client: what it shows, a process says, through HTTP on a unix socket or an address.
+//! It is a client: it prints data that a process sends, through HTTP on a Unix socket or a TCP address.
 //!
-//! * [`args`]: the arguments. [`failure`]: what can go wrong, and the exit codes.
-//! * [`server`], [`find`]: whom to ask. [`fetch`]: asking. [`document`]: the answers.
-//! * [`output`], [`table`], [`time`]: text.
+//! * [`args`]: the arguments; [`failure`]: the failures and the exit codes.
+//! * [`server`], [`find`]: the process or server to ask; [`fetch`]: sends requests; [`document`]: parses answers.
+//! * [`output`], [`table`], [`time`]: format and write text.
 //! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`]: the commands.
 #![forbid(unsafe_code)]
 
@@ -33,7 +33,7 @@ pub(crate) use crate::failure::Failure;
 use crate::output::{Output, Paint, visible};
 
 fn main() -> ExitCode {
-    // Ends the process with 2 if the arguments are wrong.
+    // `parse` ends the process with the exit code 2 if the arguments are not valid.
     let cli = Cli::parse();
     let json = cli.json;
     match run(cli) {
@@ -63,14 +63,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn tell(failure: &Failure, json: bool) {
-    if matches!(failure, Failure::NobodyReads) {
+    if matches!(failure, Failure::OutputClosed) {
         return;
     }
     let mut stderr = io::stderr();
-    // Where that cannot be written, the exit code says what it is.
+    // If the message cannot be written, the exit code still tells the failure.
     let _ = match json {
         true => writeln!(stderr, "{}", failure.json()),
-        // Paths are in it as they are; that is, line by line, what can be seen of them.
+        // The message may contain paths with arbitrary characters, so only its visible characters are printed.
         false => {
             let text = failure.to_string();
             let lines: Vec<_> = text.lines().map(visible).collect();

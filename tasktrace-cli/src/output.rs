@@ -1,4 +1,4 @@
-//! Where the output goes: the standard output or a file, in colour or not.
+//! Writes output to the standard output or a file, with or without colours.
 
 use std::env;
 use std::fs::File;
@@ -10,14 +10,14 @@ use tasktrace::__private::cli::{is_function, is_plain};
 use crate::args::When;
 use crate::failure::Failure;
 
-/// A place to write to.
+/// The destination of output.
 pub(crate) enum Output {
     Stdout,
     File(PathBuf),
 }
 
 impl Output {
-    /// What the argument says. `-` is the standard output.
+    /// Returns the destination that an argument names. `-` is the standard output.
     pub(crate) fn new(argument: Option<PathBuf>) -> Self {
         match argument {
             Some(path) if path != Path::new("-") => Self::File(path),
@@ -25,7 +25,8 @@ impl Output {
         }
     }
 
-    /// The same for what nobody wants to see on a terminal: there, a file of this name.
+    /// Returns the destination of output that is not readable on a terminal. On a terminal, it is a file with the
+    /// default name.
     pub(crate) fn or_file(argument: Option<PathBuf>, default: impl FnOnce() -> String) -> Self {
         match argument {
             None if io::stdout().is_terminal() => Self::File(default().into()),
@@ -33,12 +34,12 @@ impl Output {
         }
     }
 
-    /// Whether it is a terminal, or is to look as if it were one.
-    pub(crate) fn is_seen(&self, paint: Paint) -> bool {
+    /// Returns `true` if the output goes to a terminal, or should look as if it did.
+    pub(crate) fn is_terminal_output(&self, paint: Paint) -> bool {
         matches!(self, Self::Stdout) && (paint.is_on() || io::stdout().is_terminal())
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Stdout => {
@@ -57,20 +58,20 @@ impl Output {
         }
     }
 
-    /// Writes what another process has made: byte for byte, but nothing that a terminal would obey to a
-    /// terminal.
-    pub(crate) fn write_foreign(&self, bytes: &[u8], form: Form) -> Result<(), Failure> {
+    /// Writes bytes that another process has made. A file gets them unchanged. A terminal gets no characters that it
+    /// would obey.
+    pub(crate) fn write_foreign(&self, bytes: &[u8], format: TextFormat) -> Result<(), Failure> {
         let is_terminal = match self {
             Self::Stdout => io::stdout().is_terminal(),
             Self::File(path) => is_terminal(path),
         };
         match is_terminal {
-            true => self.write(shown(bytes, form).as_bytes()),
+            true => self.write(shown(bytes, format).as_bytes()),
             false => self.write(bytes),
         }
     }
 
-    /// Tells of the file, if it is one: on the standard output as JSON, or as a line for people.
+    /// Reports the file that was written, if it is one: as JSON on the standard output, or as text on stderr.
     pub(crate) fn tell(&self, bytes: usize, json: bool) -> Result<(), Failure> {
         let Self::File(path) = self else {
             return Ok(());
@@ -83,7 +84,7 @@ impl Output {
             });
             return Ok(writeln!(io::stdout(), "{told}")?);
         }
-        // Not to the standard output, which is for what was asked for.
+        // The standard output is for the output of the command.
         let _ = writeln!(
             io::stderr(),
             "written to {}",
@@ -110,12 +111,12 @@ fn is_terminal(_path: &Path) -> bool {
     false
 }
 
-/// Colours, or none.
+/// Formats text with or without colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// What the argument, the environment and the output are.
+    /// Determines from the argument, the environment and the output if colours are used.
     pub(crate) fn new(when: When) -> Self {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = env::var_os("TERM").is_some_and(|value| value == "dumb");
@@ -126,7 +127,7 @@ impl Paint {
         })
     }
 
-    /// For what is compared.
+    /// Returns a formatter without colours, for comparisons.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self(false)
@@ -152,8 +153,8 @@ impl Paint {
     }
 }
 
-/// A line of another process, which may have anything in its names: nothing of it is to reach the
-/// terminal but what can be seen.
+/// Returns a line of another process without the characters that a terminal would obey. The names in such a line may
+/// contain any characters.
 pub(crate) fn visible(text: &str) -> String {
     let visible = |char: char| match char {
         '\t' => ' ',
@@ -163,7 +164,7 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-/// The name of a task with its label. Which of them is first is as in the texts of the library.
+/// Returns the name of a task with its label, in the same order as in the texts of the library.
 pub(crate) fn title(name: &str, label: Option<&str>) -> String {
     match label {
         None => name.to_owned(),
@@ -172,31 +173,31 @@ pub(crate) fn title(name: &str, label: Option<&str>) -> String {
     }
 }
 
-/// The form of bytes that another process has made.
+/// The format of bytes that another process has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum TextFormat {
     /// Lines.
     Text,
     Json,
 }
 
-/// Bytes of another process such that a terminal shows them. JSON stays JSON, with the same meaning.
-fn shown(bytes: &[u8], form: Form) -> String {
+/// Returns bytes of another process as text without characters that a terminal would obey. JSON keeps its meaning.
+fn shown(bytes: &[u8], format: TextFormat) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
-        match (char, form) {
+        match (char, format) {
             ('\n', _) => shown.push('\n'),
             (char, _) if is_plain(char) => shown.push(char),
-            // Between two values. In a string it is not JSON.
+            // A tab can only be between two JSON values, because a string must not contain one.
             ('\t', _) => shown.push(' '),
-            ('\r', Form::Json) => {}
-            (char, Form::Json) => {
+            ('\r', TextFormat::Json) => {}
+            (char, TextFormat::Json) => {
                 for unit in char.encode_utf16(&mut [0; 2]) {
                     shown += &format!("\\u{unit:04x}");
                 }
             }
-            (_, Form::Text) => shown.push('\u{fffd}'),
+            (_, TextFormat::Text) => shown.push('\u{fffd}'),
         }
     }
     shown
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn json_of_others_stays_json_on_a_terminal() {
         let json = "{\"a\":\"\u{9b}31m\u{7f}\u{202e}\u{2028}\u{e0041}é\"}\n";
-        let seen = shown(json.as_bytes(), Form::Json);
+        let seen = shown(json.as_bytes(), TextFormat::Json);
         assert_eq!(
             seen,
             "{\"a\":\"\\u009b31m\\u007f\\u202e\\u2028\\udb40\\udc41é\"}\n"
@@ -231,9 +232,9 @@ mod tests {
     fn only_visible_characters_reach_a_terminal() {
         let all: String = ('\0'..=char::MAX).collect();
         let bytes: Vec<u8> = (0..=u8::MAX).collect();
-        for form in [Form::Text, Form::Json] {
+        for format in [TextFormat::Text, TextFormat::Json] {
             for bytes in [all.as_bytes(), &bytes] {
-                let shown = shown(bytes, form);
+                let shown = shown(bytes, format);
                 assert!(shown.chars().all(|char| char == '\n' || is_plain(char)));
             }
         }
@@ -244,7 +245,7 @@ mod tests {
     fn any_json_stays_the_same_json() {
         let texts: Vec<String> = ('\0'..=char::MAX).map(String::from).collect();
         let json = serde_json::to_string_pretty(&texts).unwrap();
-        let shown = shown(json.as_bytes(), Form::Json);
+        let shown = shown(json.as_bytes(), TextFormat::Json);
         assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), texts);
     }
 

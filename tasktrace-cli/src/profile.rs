@@ -1,4 +1,4 @@
-//! `tasktrace profile`: where time is waited.
+//! Runs `tasktrace profile`: adds up where tasks wait over some time.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::args::{self, Format};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Form, Output};
+use crate::output::{Output, TextFormat};
 use crate::server::Server;
 
 pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
     let server = Server::new(&args.target)?;
-    let usual = if json { Format::Json } else { Format::Text };
-    let format = args.format.unwrap_or(usual);
+    let default_format = if json { Format::Json } else { Format::Text };
+    let format = args.format.unwrap_or(default_format);
     let (word, extension) = match format {
         Format::Text => ("txt", "txt"),
         Format::Folded => ("folded", "folded"),
@@ -39,7 +39,7 @@ pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
     if matches!(format, Format::Folded | Format::Svg) {
         path += &format!("&weight={}", args.weight.word());
     }
-    let bar = Bar::new(args.seconds, io::stderr().is_terminal());
+    let bar = Progress::new(args.seconds, io::stderr().is_terminal());
     let answer = fetch::get_after(&server, &path, args.seconds, || bar.tick());
     bar.clear();
     let mut bytes = answer?;
@@ -47,20 +47,20 @@ pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
         bytes.push(b'\n');
     }
     let form = match format {
-        Format::Json => Form::Json,
-        _ => Form::Text,
+        Format::Json => TextFormat::Json,
+        _ => TextFormat::Text,
     };
     output.write_foreign(&bytes, form)?;
     output.tell(bytes.len(), json)
 }
 
-/// How much of the time is over.
-struct Bar {
+/// A progress bar, which shows the part of the time that is over.
+struct Progress {
     bar: ProgressBar,
     begun: Instant,
 }
 
-impl Bar {
+impl Progress {
     fn new(time: Duration, is_terminal: bool) -> Self {
         let target = match is_terminal {
             true => ProgressDrawTarget::stderr(),

@@ -1,4 +1,4 @@
-//! `tasktrace ps`: the processes that can be asked, or the tasks of one.
+//! Runs `tasktrace ps`: lists the processes that can be asked, or the tasks of one process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -11,8 +11,8 @@ use crate::args;
 use crate::document::{self, Group, Process, View};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::find::{self, Found};
-use crate::output::{Form, Output, Paint, title, visible};
+use crate::find::{self, FoundProcess};
+use crate::output::{Output, Paint, TextFormat, title, visible};
 use crate::server::Server;
 use crate::table::{Align, Table};
 use crate::time::{human, human_ms};
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &args::Ps, json: bool, paint: Paint) -> Result<(), Failu
     let server = Server::new(&args.target)?;
     let bytes = fetch::get(&server, &document::view_path(args.snapshot))?;
     if json {
-        return Output::Stdout.write_foreign(&bytes, Form::Json);
+        return Output::Stdout.write_foreign(&bytes, TextFormat::Json);
     }
     let view = document::read_view(&server, &bytes)?;
     let table = match args.each {
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &args::Ps, json: bool, paint: Paint) -> Result<(), Failu
     Output::Stdout.write(text.as_bytes())
 }
 
-/// The tasks that are no more, below the others.
+/// Returns lines for the tasks that panicked or were dropped, to be printed below the table.
 fn ended(view: &View) -> String {
     if view.ended.is_empty() {
         return String::new();
@@ -45,14 +45,14 @@ fn ended(view: &View) -> String {
     format!("ended before their time:\n{lines}")
 }
 
-/// One line for each process.
+/// Prints one line for each process.
 fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     let found = find::all();
     let answers = fetch::runtime()?.block_on(ask(&found));
     if json {
         let processes: Vec<Value> = answers.iter().map(as_json).collect();
         let list = json!({ "schema": "tasktrace.ps/1", "processes": processes });
-        return Output::Stdout.write_foreign(format!("{list}\n").as_bytes(), Form::Json);
+        return Output::Stdout.write_foreign(format!("{list}\n").as_bytes(), TextFormat::Json);
     }
     if found.is_empty() {
         let _ = writeln!(
@@ -83,15 +83,15 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     Output::Stdout.write(table.text(paint).as_bytes())
 }
 
-type Answer = (Found, Result<Process, Failure>);
+type ProcessAnswer = (FoundProcess, Result<Process, Failure>);
 
-/// Asks all of them at once, so that those who do not answer are waited for once.
-async fn ask(found: &[Found]) -> Vec<Answer> {
+/// Asks all processes at the same time, so that the total time is at most one timeout.
+async fn ask(found: &[FoundProcess]) -> Vec<ProcessAnswer> {
     let mut asked = JoinSet::new();
     for one in found.iter().cloned() {
         asked.spawn(async {
             let server = Server::of(one.process, one.path.clone());
-            let answer = fetch::request(&server, "/process.json", server.patience).await;
+            let answer = fetch::request(&server, "/process.json", server.time_limit).await;
             let process = answer.and_then(|bytes| document::read(&server, &bytes));
             (one, process)
         });
@@ -101,7 +101,7 @@ async fn ask(found: &[Found]) -> Vec<Answer> {
     answers
 }
 
-fn as_json((found, answer): &Answer) -> Value {
+fn as_json((found, answer): &ProcessAnswer) -> Value {
     let socket = found.path.to_string_lossy();
     match answer {
         Ok(it) => json!({
@@ -125,7 +125,7 @@ fn as_json((found, answer): &Answer) -> Value {
     }
 }
 
-/// `shop (4711): 7 tasks, and 1 of tokio's that is not traced`
+/// Returns the header, such as `shop (4711): 7 tasks, and 1 of tokio's not traced`.
 pub(crate) fn header(view: &View) -> String {
     let tasks = match view.total {
         1 => "1 task".to_owned(),
@@ -151,15 +151,16 @@ pub(crate) fn header(view: &View) -> String {
     )
 }
 
-/// `never polled`
+/// Returns the state of a group, such as `never polled`.
 pub(crate) fn state(group: &Group) -> String {
     visible(&group.state).replace('_', " ")
 }
 
-/// Tells tasks of one name apart by where they were spawned, such as several async blocks of one function.
+/// Makes titles of tasks. Tasks with the same name that were spawned at several places, such as several async blocks of
+/// one function, get the place in their title.
 struct Titles<'a> {
     view: &'a View,
-    /// The names of tasks that were spawned at several places.
+    /// The names of the tasks that were spawned at several places.
     shared: BTreeSet<&'a str>,
 }
 
@@ -177,13 +178,13 @@ impl<'a> Titles<'a> {
         }
     }
 
-    /// The title of one task.
+    /// Returns the title of one task.
     fn of_task(&self, group: &Group, at: usize) -> String {
         let title = title(&group.name, group.tasks.label(at));
         self.with_place(group, title, group.tasks.place(at))
     }
 
-    /// The title of a group: that of its task, if it has one.
+    /// Returns the title of a group. A group of one task has the title of that task.
     fn of_group(&self, group: &Group) -> String {
         let tasks = &group.tasks;
         if tasks.len == 1 {
@@ -199,7 +200,7 @@ impl<'a> Titles<'a> {
         let place = place.filter(|_| self.shared.contains(&*group.name));
         match place.and_then(|at| self.view.places.get(at)) {
             Some(place) => {
-                // The line is enough.
+                // The column is left out.
                 let line = place.rsplit_once(':').map_or(&**place, |(line, _)| line);
                 format!("{title} (spawned at {line})")
             }
@@ -276,7 +277,7 @@ fn each(view: &View) -> Table {
     table
 }
 
-/// What may be wrong, before where it is.
+/// Returns the problem of a group, if any, and the place where it waits.
 fn waits_for(group: &Group) -> String {
     let leaf = group.leaf().text();
     match group.complaint().filter(|_| group.urgency != "long") {
@@ -293,7 +294,7 @@ mod tests {
     use crate::document::tests::example;
 
     #[test]
-    fn as_groups() {
+    fn groups_are_listed_with_problems_first() {
         let view = example();
         assert_eq!(
             header(&view),
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn as_tasks() {
+    fn each_task_is_listed_in_its_own_row() {
         let text = each(&example()).text(Paint::none());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{text}");

@@ -1,4 +1,4 @@
-//! Whom to ask: a process by its socket, or a server by its address.
+//! Identifies the server to ask: a process by its socket, or a server by its address.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,29 +11,29 @@ use crate::failure::Failure;
 use crate::find;
 use crate::output::visible;
 
-/// Somebody who answers HTTP.
+/// An HTTP server to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    pub(crate) at: At,
-    /// Where the routes are mounted: empty, or with a slash at the front and none at the end.
+    pub(crate) at: Endpoint,
+    /// The path where the service is mounted. It is empty, or begins with a slash and does not end with one.
     pub(crate) prefix: String,
     pub(crate) token: Option<String>,
-    /// How long to wait for an answer, or for more of it.
-    pub(crate) patience: Duration,
-    /// The process, where it is known.
+    /// The longest time to wait for an answer, and for each further part of it.
+    pub(crate) time_limit: Duration,
+    /// The process id, if it is known.
     pub(crate) process: Option<u32>,
 }
 
-/// Where they are.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum At {
+pub(crate) enum Endpoint {
     /// The host, without brackets.
     Tcp(String, u16),
     Unix(PathBuf),
 }
 
 impl Server {
-    /// Whom the arguments mean.
+    /// Returns the server that the arguments name.
     pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
         let server = match (&target.addr, target.process()) {
             (_, Some(process)) => Self::of(process, find::socket_of(process)?),
@@ -43,43 +43,43 @@ impl Server {
                     at,
                     prefix,
                     token: None,
-                    patience: Duration::ZERO,
+                    time_limit: Duration::ZERO,
                     process: None,
                 }
             }
             (None, None) => {
-                let found = find::the_only_one()?;
+                let found = find::only_process()?;
                 Self::of(found.process, found.path)
             }
         };
         Ok(Self {
             token: target.token.clone().filter(|token| !token.is_empty()),
-            patience: target.timeout,
+            time_limit: target.timeout,
             ..server
         })
     }
 
-    /// A process, by its socket.
+    /// Returns the server behind the socket of a process.
     pub(crate) fn of(process: u32, path: PathBuf) -> Self {
         Self {
-            at: At::Unix(path),
+            at: Endpoint::Unix(path),
             prefix: String::new(),
             token: None,
-            patience: Duration::from_secs(2),
+            time_limit: Duration::from_secs(2),
             process: Some(process),
         }
     }
 
-    /// What it is asked by, as HTTP wants to be told.
+    /// Returns the value of the header `Host`.
     pub(crate) fn authority(&self) -> String {
         match &self.at {
-            At::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
-            At::Tcp(host, port) => format!("{host}:{port}"),
-            At::Unix(_) => "localhost".to_owned(),
+            Endpoint::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            Endpoint::Tcp(host, port) => format!("{host}:{port}"),
+            Endpoint::Unix(_) => "localhost".to_owned(),
         }
     }
 
-    /// The name of a file for what it has answered.
+    /// Returns the name of a file for an answer of the server.
     pub(crate) fn file(&self, extension: &str) -> String {
         match self.process {
             Some(process) => format!("tasktrace-{process}.{extension}"),
@@ -92,19 +92,19 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.at, self.process) {
             (_, Some(process)) => write!(f, "process {process}"),
-            (At::Tcp(..), None) => write!(f, "http://{}{}", self.authority(), self.prefix),
-            (At::Unix(path), None) => write!(f, "{}", visible(&path.display().to_string())),
+            (Endpoint::Tcp(..), None) => write!(f, "http://{}{}", self.authority(), self.prefix),
+            (Endpoint::Unix(path), None) => write!(f, "{}", visible(&path.display().to_string())),
         }
     }
 }
 
-/// `http://host:port/prefix`, `host:port` or `unix:/path`.
-fn parse(address: &str) -> Result<(At, String), String> {
+/// Parses `http://host:port/prefix`, `host:port` or `unix:/path`.
+fn parse(address: &str) -> Result<(Endpoint, String), String> {
     if let Some(path) = address.strip_prefix("unix:") {
-        // As in `unix:///path`.
+        // Also accepts `unix:///path`.
         let path = path.strip_prefix("//").unwrap_or(path);
         return match path.starts_with('/') {
-            true => Ok((At::Unix(path.into()), String::new())),
+            true => Ok((Endpoint::Unix(path.into()), String::new())),
             false => Err(format!(
                 "`{address}` has no path: write unix:/path/to/socket"
             )),
@@ -135,7 +135,7 @@ fn parse(address: &str) -> Result<(At, String), String> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = uri.port_u16().unwrap_or(80);
     let prefix = uri.path().trim_end_matches('/');
-    Ok((At::Tcp(host.to_owned(), port), prefix.to_owned()))
+    Ok((Endpoint::Tcp(host.to_owned(), port), prefix.to_owned()))
 }
 
 #[cfg(test)]
@@ -143,16 +143,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        let tcp = |host: &str, port| At::Tcp(host.to_owned(), port);
+    fn addresses_are_parsed_and_invalid_ones_are_not() {
+        let tcp = |host: &str, port| Endpoint::Tcp(host.to_owned(), port);
         for (address, at, prefix) in [
             ("http://127.0.0.1:6670", tcp("127.0.0.1", 6670), ""),
             ("http://localhost:80/", tcp("localhost", 80), ""),
             ("http://host/debug/tasks/", tcp("host", 80), "/debug/tasks"),
             ("host:1/a", tcp("host", 1), "/a"),
             ("http://[::1]:9", tcp("::1", 9), ""),
-            ("unix:/run/a.sock", At::Unix("/run/a.sock".into()), ""),
-            ("unix:///run/a.sock", At::Unix("/run/a.sock".into()), ""),
+            ("unix:/run/a.sock", Endpoint::Unix("/run/a.sock".into()), ""),
+            (
+                "unix:///run/a.sock",
+                Endpoint::Unix("/run/a.sock".into()),
+                "",
+            ),
         ] {
             assert_eq!(parse(address), Ok((at, prefix.to_owned())), "{address}");
         }
@@ -170,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn hosts_as_they_are_written() {
+    fn ipv6_hosts_keep_their_brackets() {
         let server = |address| {
             let (at, prefix) = parse(address).expect("it is one");
             Server {
                 at,
                 prefix,
                 token: None,
-                patience: Duration::ZERO,
+                time_limit: Duration::ZERO,
                 process: None,
             }
         };

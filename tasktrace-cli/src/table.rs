@@ -1,15 +1,15 @@
-//! Rows of text below each other.
+//! Formats rows of text as a table.
 
 use crate::output::{Paint, visible};
 
-/// How a column stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
     Right,
 }
 
-/// A table with a header. The last column is as wide as it is.
+/// A table with a header. The last column is not padded.
 pub(crate) struct Table {
     header: Vec<(&'static str, Align)>,
     rows: Vec<(bool, Vec<String>)>,
@@ -23,13 +23,13 @@ impl Table {
         }
     }
 
-    /// Adds a row, which may be marked as something to look at.
+    /// Adds a row, which may be marked as a problem.
     pub(crate) fn row(&mut self, marked: bool, cells: Vec<String>) {
         let cells = cells.iter().map(|cell| visible(cell)).collect();
         self.rows.push((marked, cells));
     }
 
-    /// With a line feed after each row.
+    /// Returns the table with a line feed after each row.
     pub(crate) fn text(&self, paint: Paint) -> String {
         let mut widths: Vec<usize> = self.header.iter().map(|it| it.0.chars().count()).collect();
         for (_, cells) in &self.rows {
@@ -74,7 +74,7 @@ mod tests {
     use crate::args::When;
 
     #[test]
-    fn columns_stand_below_each_other() {
+    fn columns_are_aligned_and_marked_rows_are_red() {
         let mut table = Table::new(&[
             ("PID", Align::Right),
             ("NAME", Align::Left),

@@ -1,8 +1,8 @@
-//! Durations for people.
+//! Formats durations for readers.
 
 use std::time::Duration;
 
-/// `850ns`, `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`: as a dump has them.
+/// Formats a duration as in a dump: `850ns`, `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`.
 pub(crate) fn human(time: Duration) -> String {
     let secs = time.as_secs();
     let (mins, hours, days) = (secs / 60, secs / 3600, secs / 86400);
@@ -17,7 +17,7 @@ pub(crate) fn human(time: Duration) -> String {
     }
 }
 
-/// The same of milliseconds.
+/// Formats a number of milliseconds like [`human`].
 pub(crate) fn human_ms(millis: u64) -> String {
     human(Duration::from_millis(millis))
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units() {
+    fn durations_have_units_that_fit() {
         for (millis, text) in [
             (0, "0ns"),
             (12, "12ms"),

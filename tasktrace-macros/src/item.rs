@@ -1,7 +1,7 @@
-//! Lenient parsing of the function that an attribute stands on.
+//! Parses the function that an attribute is applied to.
 //!
-//! The body stays a stream of tokens: it is passed on as it is, so that whatever the compiler
-//! accepts in it is accepted here, and half-written code in an editor still expands.
+//! The body stays a stream of tokens, which is passed on unchanged. So this accepts every body that the compiler
+//! accepts, and a half-written body in an editor still expands.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
@@ -20,21 +20,21 @@ pub(crate) struct Function {
     pub(crate) body: Body,
 }
 
-/// The braces of a function and what is in them.
+/// The braces of a function and their content.
 pub(crate) struct Body {
     braces: Group,
-    /// Attributes at the top of the body. They apply to the function, so they stay at its top.
+    /// The attributes at the top of the body. They apply to the function, so they stay at its top.
     inner_attrs: Vec<Attribute>,
     pub(crate) tokens: TokenStream,
 }
 
-/// What an attribute was put on, where it is not a function with a body.
+/// An item that is not a function with a body.
 pub(crate) enum NotAFunction {
-    /// A function of a trait that has no default body.
+    /// A function of a trait without a default body.
     NoBody(Token![fn]),
-    /// Another item, known by its keyword.
+    /// An item of another kind, with its keyword.
     Other(Ident),
-    /// Not to be parsed.
+    /// Tokens that cannot be parsed.
     Invalid(Error),
 }
 
@@ -86,7 +86,7 @@ impl Body {
         })
     }
 
-    /// The braces of the body around other tokens.
+    /// Returns the braces of the body around other tokens.
     pub(crate) fn braces(&self, content: TokenStream) -> Group {
         with_content(&self.braces, content)
     }
@@ -101,7 +101,7 @@ impl ToTokens for Body {
     }
 }
 
-/// Everything before the body.
+/// The part of a function before its body.
 struct Head {
     attrs: Vec<Attribute>,
     vis: Visibility,
@@ -126,7 +126,7 @@ impl Parse for Head {
     }
 }
 
-/// The keyword that says what kind of item this is.
+/// Returns the keyword that determines the kind of an item.
 fn keyword(input: ParseStream<'_>) -> Result<Ident> {
     const KINDS: [&str; 12] = [
         "const",

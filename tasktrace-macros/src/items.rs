@@ -1,7 +1,7 @@
-//! Lenient splitting of tokens into items: the content of an `impl` block, a trait or a module.
+//! Splits the content of an `impl` block, a trait or a module into items.
 //!
-//! Nothing is understood here but where an item ends and whether there may be functions in it. So
-//! whatever the compiler accepts is passed on as it is, and so is what it does not accept.
+//! It only determines where an item ends, and if the item may contain functions. All tokens are passed on unchanged,
+//! even those that the compiler does not accept.
 
 use std::collections::VecDeque;
 
@@ -12,24 +12,24 @@ use syn::parse::Parser;
 
 use crate::tokens::{braces, is_punct, with_content};
 
-/// One item. Its tokens are what it was made of.
+/// One item, which keeps all of its tokens.
 pub(crate) struct Item {
     pub(crate) attrs: Vec<Attribute>,
-    /// Everything after the attributes.
+    /// The tokens after the attributes.
     tokens: Vec<TokenTree>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ItemKind,
 }
 
-pub(crate) enum Kind {
+pub(crate) enum ItemKind {
     Function,
     /// An `impl` block, a trait or a module, by its keyword.
     Container(Ident),
-    /// `const`, `static` or `use`: ends at a semicolon, and may have braces before.
+    /// `const`, `static` or `use`: it ends at a semicolon, and may contain braces before that.
     Statement,
     Other,
 }
 
-/// The items that tokens are made of.
+/// Iterates over the items of a stream of tokens.
 pub(crate) struct Items {
     tokens: VecDeque<TokenTree>,
 }
@@ -41,8 +41,8 @@ impl Items {
         }
     }
 
-    /// Takes the invisible delimiters off an item that is a fragment of a `macro_rules!` macro. An
-    /// item can begin with a smaller fragment, such as `$vis`, which stays.
+    /// Removes the invisible delimiters of an item that is a fragment of a `macro_rules!` macro. A smaller fragment at
+    /// the beginning of an item, such as `$vis`, keeps them.
     fn ungroup(&mut self) {
         while let Some(TokenTree::Group(group)) = self.tokens.front()
             && group.delimiter() == Delimiter::None
@@ -54,7 +54,7 @@ impl Items {
         }
     }
 
-    /// `#[…]`, `#[…]`, …
+    /// Removes and returns the outer attributes, `#[…]`.
     fn outer_attrs(&mut self) -> Vec<Attribute> {
         let is_attr = |at: &usize| self.is_punct(*at, '#') && self.is_group(at + 1);
         let count = (0..).step_by(2).take_while(is_attr).count();
@@ -68,7 +68,7 @@ impl Items {
         }
     }
 
-    /// `#![…]`
+    /// Removes and returns an inner attribute, `#![…]`.
     fn inner_attr(&mut self) -> Option<Vec<TokenTree>> {
         let is_attr = self.is_punct(0, '#') && self.is_punct(1, '!') && self.is_group(2);
         is_attr.then(|| self.tokens.drain(..3).collect())
@@ -85,7 +85,7 @@ impl Items {
     }
 }
 
-/// Whether the content ends as an item does.
+/// Returns `true` if the content ends like an item.
 fn is_item(content: &Group) -> bool {
     match content.stream().into_iter().last() {
         Some(TokenTree::Group(inner)) => {
@@ -113,7 +113,7 @@ impl Iterator for Items {
             }
             attrs.extend(more);
         }
-        let kind = Kind::of(&self.tokens);
+        let kind = ItemKind::of(&self.tokens);
         let end = kind.end(&self.tokens);
         let tokens: Vec<TokenTree> = self.tokens.drain(..end).collect();
         (!attrs.is_empty() || !tokens.is_empty()).then_some(Item {
@@ -129,16 +129,16 @@ impl Item {
         Self {
             attrs: Vec::new(),
             tokens,
-            kind: Kind::Other,
+            kind: ItemKind::Other,
         }
     }
 
-    /// Whether it ends with braces.
+    /// Returns `true` if the item ends with braces.
     pub(crate) fn has_content(&self) -> bool {
         self.tokens.last().cloned().and_then(braces).is_some()
     }
 
-    /// Replaces what is between the braces, if it ends with any.
+    /// Replaces the content of the braces at the end of the item, if there are any.
     pub(crate) fn replace_content(&mut self, content: impl FnOnce(TokenStream) -> TokenStream) {
         if let Some(last) = self.tokens.last_mut()
             && let Some(group) = braces(last.clone())
@@ -155,14 +155,14 @@ impl ToTokens for Item {
     }
 }
 
-impl Kind {
-    /// By the first keyword that is not a modifier.
+impl ItemKind {
+    /// Determines the kind by the first keyword that is not a modifier.
     fn of(tokens: &VecDeque<TokenTree>) -> Self {
         let mut is_const = false;
         for token in tokens {
             let ident = match token {
                 TokenTree::Ident(ident) => ident,
-                // The ABI, `(in path)` after `pub`, a fragment of a macro.
+                // These tokens are part of the modifiers: an ABI, `(in path)` after `pub`, or a fragment of a macro.
                 TokenTree::Literal(_) => continue,
                 TokenTree::Group(group) if group.delimiter() != Delimiter::Brace => continue,
                 TokenTree::Group(_) | TokenTree::Punct(_) => break,
@@ -183,10 +183,9 @@ impl Kind {
         }
     }
 
-    /// How many of the tokens are those of the item that they begin with.
+    /// Returns the number of tokens of the first item.
     ///
-    /// It ends with a semicolon or with its body: braces that are not in `<…>`, where they are an
-    /// argument.
+    /// An item ends with a semicolon or with its body. Braces inside `<…>` are a generic argument, and not the body.
     fn end(&self, tokens: &VecDeque<TokenTree>) -> usize {
         let mut angles = 0_usize;
         let mut before_arrow = false;
@@ -224,20 +223,20 @@ mod tests {
         source.parse().expect("it is made of tokens")
     }
 
-    /// The kinds of the items, which together are all of the tokens.
+    /// Returns the kinds of the items, and checks that the items contain all tokens.
     fn kinds(source: &str) -> Vec<String> {
         let items: Vec<Item> = Items::new(tokens(source)).collect();
         assert_eq!(quote!(#(#items)*).to_string(), tokens(source).to_string());
         let kind = |item: Item| match item.kind {
-            Kind::Function => "fn".to_owned(),
-            Kind::Container(keyword) => keyword.to_string(),
-            Kind::Statement => "statement".to_owned(),
-            Kind::Other => "other".to_owned(),
+            ItemKind::Function => "fn".to_owned(),
+            ItemKind::Container(keyword) => keyword.to_string(),
+            ItemKind::Statement => "statement".to_owned(),
+            ItemKind::Other => "other".to_owned(),
         };
         items.into_iter().map(kind).collect()
     }
 
-    /// That this is one item, also with another after it.
+    /// Checks that a text is one item, even if another item follows.
     fn assert_one(item: &str, kind: &str) {
         assert_eq!(kinds(item), [kind], "{item}");
         let two = format!("{item} fn next() {{}}");
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn functions() {
+    fn functions_are_items_of_their_own() {
         assert_one("fn f() {}", "fn");
         assert_one(
             "#[a] /** b */ pub(in c::d) async fn f(&self) -> u32 { 1 }",
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn containers() {
+    fn impl_blocks_traits_and_modules_are_containers() {
         assert_one("impl<const N: usize> A<{ N }> for B<N> {}", "impl");
         assert_one("#[a] unsafe impl !A for B {}", "impl");
         assert_one("pub unsafe auto trait A: B where C: D {}", "trait");
@@ -272,9 +271,9 @@ mod tests {
         assert_one("mod m;", "mod");
     }
 
-    /// What has a keyword of another item in it, or braces before its end.
+    /// These items contain the keyword of another item, or braces before their end.
     #[test]
-    fn others() {
+    fn keywords_inside_other_items_do_not_split_them() {
         assert_one("struct S { f: fn() }", "other");
         assert_one("struct S<const N: usize = { 1 }>(fn());", "other");
         assert_one("enum E { F }", "other");
@@ -293,9 +292,9 @@ mod tests {
         assert_one("const _: () = {};", "statement");
     }
 
-    /// What is not complete is still all there.
+    /// Incomplete items keep all their tokens.
     #[test]
-    fn half_written() {
+    fn incomplete_items_keep_their_tokens() {
         let sources = [
             "",
             "#",
@@ -315,9 +314,9 @@ mod tests {
         assert_eq!(kinds("async fn f(a: ) { let } fn g() {}"), ["fn", "fn"]);
     }
 
-    /// The fragments of a macro: an item, and what an item begins with.
+    /// Fragments of a macro are a whole item, or the beginning of one.
     #[test]
-    fn fragments() {
+    fn macro_fragments_are_part_of_items() {
         let group = |content| TokenTree::from(Group::new(Delimiter::None, content));
         let item = group(group(tokens("#[b] fn f() {}")).into());
         let vis = group(tokens("pub"));
@@ -327,8 +326,8 @@ mod tests {
             panic!("three items");
         };
         assert_eq!(first.attrs.len(), 2);
-        assert!(matches!(first.kind, Kind::Function));
-        assert!(matches!(second.kind, Kind::Function));
-        assert!(matches!(third.kind, Kind::Container(_)));
+        assert!(matches!(first.kind, ItemKind::Function));
+        assert!(matches!(second.kind, ItemKind::Function));
+        assert!(matches!(third.kind, ItemKind::Container(_)));
     }
 }

@@ -218,8 +218,8 @@ use crate::validate::Macro;
 /// the end of the function and the function does not return early.
 ///
 /// The attribute recognises the return type by its name. With a type alias, an early return before a final async block
-/// is not traced. A `return` inside a macro is not visible, so it is not traced either. If the function returns `impl
-/// Future`, such a macro is an error.
+/// is not traced. A `return` inside a macro is not visible, so it is not traced either. If the function returns
+/// `impl Future`, such a macro is an error.
 ///
 /// # With other attributes
 ///
@@ -256,8 +256,8 @@ use crate::validate::Macro;
 /// Below an attribute that has turned the `async fn` into a plain function, `#[traced]` looks for the async block that
 /// the function passes to `block_on`, `run` or the like, or for the only `async fn` in it. If there is none, it is a
 /// compile error, and `#[traced]` must go above that attribute. It must also go above an attribute that copies other
-/// attributes to the code that it generates, such as `#[mockall::automock]`, and as `#[rstest]` does, where a label names
-/// an argument.
+/// attributes to the code that it generates, such as `#[mockall::automock]`, and as `#[rstest]` does, where a label
+/// names an argument.
 ///
 /// # Effect on the function
 ///

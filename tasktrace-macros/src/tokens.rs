@@ -1,15 +1,15 @@
-//! What is asked of tokens that are not parsed.
+//! Inspects and builds tokens that are not parsed.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// A group like `group` around other tokens. Keeps the spans of the delimiters.
+/// Returns a group like `group` around other tokens. Keeps the spans of the delimiters.
 pub(crate) fn with_content(group: &Group, content: TokenStream) -> Group {
     let mut new = Group::new(group.delimiter(), content);
     new.set_span(group.span());
     new
 }
 
-/// Takes off the invisible delimiters that a `macro_rules!` macro puts around a fragment.
+/// Removes the invisible delimiters that a `macro_rules!` macro puts around a fragment.
 pub(crate) fn ungroup(tokens: TokenStream) -> TokenStream {
     let mut iter = tokens.clone().into_iter();
     match (iter.next(), iter.next()) {
@@ -20,7 +20,7 @@ pub(crate) fn ungroup(tokens: TokenStream) -> TokenStream {
     }
 }
 
-/// The braces that a token is, if it is.
+/// Returns the token as a group, if it is a group in braces.
 pub(crate) fn braces(token: TokenTree) -> Option<Group> {
     match ungroup(token.into()).into_iter().next() {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => Some(group),
@@ -28,7 +28,7 @@ pub(crate) fn braces(token: TokenTree) -> Option<Group> {
     }
 }
 
-/// Whether an identifier is among the tokens, at any depth.
+/// Returns `true` if the identifier is among the tokens, at any depth.
 pub(crate) fn mentions(tokens: impl IntoIterator<Item = TokenTree>, name: &str) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Group(group) => mentions(group.stream(), name),

@@ -1,11 +1,11 @@
-//! What the attributes do not accept, said where it is written.
+//! Checks the items and arguments of the attributes, and makes errors that point to their causes.
 
 use quote::ToTokens;
 use syn::{Attribute, Error, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Result};
 
 use crate::args::{EntryArgs, TracedArgs};
 use crate::item::{Function, NotAFunction};
-use crate::items::{Item, Kind};
+use crate::items::{Item, ItemKind};
 use crate::rewritten;
 
 /// The attribute that was used.
@@ -62,8 +62,8 @@ pub(crate) fn not_a_function(attribute: Macro, item: NotAFunction) -> Error {
     }
 }
 
-/// For a function that is not async, does not end with an async block, and does not return what is
-/// known to be a future.
+/// Returns the error for a function that is not async, does not end with an async block, and does not return a known
+/// future.
 pub(crate) fn not_async(function: &Function) -> Error {
     Macro::Traced.error(
         function.sig.fn_token,
@@ -73,9 +73,9 @@ pub(crate) fn not_async(function: &Function) -> Error {
     )
 }
 
-/// What `traced` asks of an `impl` block, a trait or a module.
+/// Checks an `impl` block, a trait or a module for `traced`.
 pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
-    let Kind::Container(keyword) = &container.kind else {
+    let ItemKind::Container(keyword) = &container.kind else {
         return Ok(());
     };
     if let Some(label) = &args.label {
@@ -103,7 +103,7 @@ pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
     ))
 }
 
-/// What `main` and `test` ask of their function.
+/// Checks the function for `main` or `test`.
 pub(crate) fn entry(attribute: Macro, function: &Function) -> Result<()> {
     let sig = &function.sig;
     if sig.asyncness.is_none() {
@@ -142,7 +142,7 @@ pub(crate) fn entry(attribute: Macro, function: &Function) -> Result<()> {
     }
 }
 
-/// What `main` asks of its arguments, other than their grammar.
+/// Checks the arguments of `main` and `test`, apart from their grammar.
 pub(crate) fn entry_args(attribute: Macro, args: &EntryArgs) -> Result<()> {
     match &args.timeout {
         Some(timeout) if attribute == Macro::Main => Err(attribute.error(
@@ -153,12 +153,13 @@ pub(crate) fn entry_args(attribute: Macro, args: &EntryArgs) -> Result<()> {
     }
 }
 
-/// Whether this is `main` with arguments, which the compiler does not accept either.
+/// Returns `true` if this is a function `main` with arguments, which the compiler does not accept either.
 pub(crate) fn has_arguments_of_main(function: &Function) -> bool {
     function.sig.ident == "main" && !function.sig.inputs.is_empty()
 }
 
-/// `#[test]`, `#[tokio::test]`, … beside a `test`; likewise for a `main`.
+/// Returns `true` for another attribute that runs the function: `#[test]`, `#[tokio::test]` and so on for a `test`, and
+/// likewise for a `main`.
 pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
     let name = match attribute {
         Macro::Traced => return false,
@@ -169,16 +170,16 @@ pub(crate) fn runs_too(attribute: Macro, other: &Attribute) -> bool {
     path.last().is_some_and(|last| last.ident == name) && !goes_along(other)
 }
 
-/// Returns `true` for an attribute that makes the function a test only where no other attribute has.
+/// Returns `true` for an attribute that makes the function a test only if no other attribute does.
 fn goes_along(attr: &Attribute) -> bool {
     const CRATES: [&str; 2] = ["googletest", "test_log"];
     let first = attr.path().segments.first();
     let is_known = first.is_some_and(|first| CRATES.iter().any(|name| first.ident == name));
-    // Its argument would be another such attribute.
+    // The argument of such an attribute is another attribute that makes the function a test.
     is_known && matches!(attr.meta, Meta::Path(_))
 }
 
-/// Returns `true` for the attribute of the standard library by its full path, as other attributes add it.
+/// Returns `true` for the attribute of the standard library with its full path, in which other attributes add it.
 fn is_added(attr: &Attribute) -> bool {
     attr.path()
         .segments
@@ -194,7 +195,7 @@ pub(crate) enum ShouldPanic {
     Expected(LitStr),
 }
 
-/// The panic by which the test passes, if it has a `#[should_panic]`.
+/// Returns the panic by which the test passes, if it has `#[should_panic]`.
 pub(crate) fn should_panic(function: &Function) -> Option<ShouldPanic> {
     let mut attrs = function.attrs.iter();
     let attr = attrs.find(|attr| attr.path().is_ident("should_panic"))?;
@@ -205,7 +206,7 @@ pub(crate) fn should_panic(function: &Function) -> Option<ShouldPanic> {
         }) => Some(ShouldPanic::Expected(text.clone())),
         _ => None,
     };
-    // The compiler says what is wrong with another form.
+    // The compiler reports other forms of the attribute.
     match &attr.meta {
         Meta::Path(_) => Some(ShouldPanic::Any),
         Meta::NameValue(meta) => text(&meta.value),

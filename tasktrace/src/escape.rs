@@ -1,15 +1,16 @@
-//! Text of others, such that a terminal and a log show it, and do not obey it.
+//! Escapes foreign text, so that it cannot control a terminal or forge lines of a log.
 //!
-//! Names of threads, tasks, files and processes may contain anything: sequences that a terminal obeys,
-//! line feeds behind which a line of ours could be forged, characters that turn around or hide what is
-//! next to them. Whatever writes such text for readers writes it through here.
+//! Names of threads, tasks, files and processes may contain any characters: escape sequences that a terminal executes,
+//! line feeds after which a forged line could follow, and characters that reverse or hide the text next to them. All
+//! code that writes such text for readers must escape it with this module.
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Display, Write};
 
-/// Returns `true` if a character shows itself, and does nothing else.
+/// Returns `true` if a character only shows a glyph.
 ///
-/// Control characters, line separators, and what has no width or changes the direction of text do not.
+/// Control characters, line separators, and characters that have no width or change the direction of text are not
+/// plain.
 pub(crate) fn is_plain(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();
@@ -32,7 +33,7 @@ pub(crate) fn is_plain(character: char) -> bool {
             | 0x2028..=0x202e           // separators of lines and paragraphs, embeddings, overrides
             | 0x2060..=0x206f           // zero width, isolates
             | 0x3164                    // Hangul filler
-            | 0xe000..=0xf8ff           // private use: what a font makes of it
+            | 0xe000..=0xf8ff           // private use: the glyph depends on the font
             | 0xfe00..=0xfe0f           // variation selectors
             | 0xfeff                    // byte order mark
             | 0xffa0
@@ -47,25 +48,26 @@ pub(crate) fn is_plain(character: char) -> bool {
     )
 }
 
-/// Text, with whatever is not [plain](is_plain) as in a literal of Rust: `\n`, `\u{1b}`.
+/// Text whose characters are escaped as in a literal of Rust, such as `\n` and `\u{1b}`, unless they are
+/// [plain](is_plain).
 pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{}", self.0)
+        write!(EscapingWriter(f), "{}", self.0)
     }
 }
 
-/// Writes what is written to it [`escaped`](Escaped) to another writer.
-struct Escaping<'a, W>(&'a mut W);
+/// A writer that [escapes](Escaped) text and passes it on to another writer.
+struct EscapingWriter<'a, W>(&'a mut W);
 
-impl<W: Write> Write for Escaping<'_, W> {
+impl<W: Write> Write for EscapingWriter<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         write(self.0, text)
     }
 }
 
-/// Writes text escaped.
+/// Writes text, and [escapes](Escaped) characters that are not [plain](is_plain).
 pub(crate) fn write(out: &mut impl Write, text: &str) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(|character| !is_plain(character)) {
@@ -73,7 +75,7 @@ pub(crate) fn write(out: &mut impl Write, text: &str) -> fmt::Result {
         out.write_str(plain)?;
         let mut characters = after.chars();
         if let Some(character) = characters.next() {
-            // `escape_default` has an escape for each character that is found here.
+            // `escape_default` escapes each character that is not plain.
             write!(out, "{}", character.escape_default())?;
         }
         rest = characters.as_str();
@@ -118,7 +120,7 @@ mod tests {
         }
 
         #[test]
-        fn no_character_of_the_general_categories_of_control_comes_out(
+        fn escaped_text_is_one_line_without_control_characters(
             character in prop_oneof![
                 Just('\u{1b}'), prop::char::range('\0', '\u{9f}'), prop::char::range('\u{2000}', '\u{2070}'), any::<char>()
             ],

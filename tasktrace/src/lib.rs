@@ -228,39 +228,19 @@
 //! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, and other platforms that of the `backtrace`
 //!   crate. They have not been run.
 //!
-//! # Coming from async-backtrace or await-tree
+//! # Guides
 //!
 #![cfg_attr(
     all(doc, feature = "tokio"),
-    doc = "[`coming_from`] maps their APIs to those of tasktrace."
+    doc = "[`guide`]: attributes, handles and dumps. [`tests`](mod@tests): hung tests. [`reading_a_dump`]: the text of a \
+           dump. [`formats`]: JSON, folded stacks, pprof. [`exporters`]: reading dumps in your own code. [`cost`]: how \
+           traces are taken, and what they cost. [`coming_from`]: async-backtrace, await-tree, tokio-console."
 )]
+//! [`limits`]: all limits.
 //!
-//! # Architecture
+//! # Guarantees
 //!
-//! Each module has one job, and uses only modules below it:
-//!
-//! | module | job | uses |
-//! |---|---|---|
-//! | `attach` | lets other processes of the user ask (feature `attach`); finds them for `tasktrace-cli` | escape, http, os, sync |
-//! | `watch` | hung tests, dumps on signals, panics, the watchdog | diagnosis, dump, escape, host, origin, os, sync, symbol, task, trace |
-//! | `http` | dumps for browsers and collectors (feature `http`) | dump, host, os, profile, render, sync, task |
-//! | `rt` | spawning on tokio, requests of services (features `tokio`, `tower`, `hyper`) | host, origin, sync, task |
-//! | `task` | task headers, the poll of a task, requests, handles | capture, escape, host, origin, os, symbol, sync, trace, unwind |
-//! | `render` | traces, dumps and profiles to text and other formats; captures nothing | diagnosis, dump, escape, origin, profile, symbol, sync, task, trace |
-//! | `diagnosis` | the problems of the tasks in a dump, and their certainty: plain data | dump, task, trace |
-//! | `profile` | adds up where tasks wait over a period | capture, dump, os, sync, task, trace |
-//! | `dump` | all tasks at one moment: plain data | capture, host, os, sync, task, trace |
-//! | `trace` | stacks to trees: plain data | capture, origin, symbol, sync |
-//! | `symbol` | addresses to names and lines | origin, os, sync, unwind |
-//! | `capture` | scopes, the recording waker, the buffers, signals; no symbols, no text | escape, origin, os, sync, unwind |
-//! | `unwind` | walks the stack; no tasks | sync |
-//! | `escape` | escapes foreign text for terminals and logs | |
-//! | `origin` | identifies tasks and frames, without symbols | |
-//! | `host` | identifies the executor | |
-//! | `os` | all requests to the operating system | |
-//! | `sync` | std's synchronisation, or its checked replacements | |
-//!
-//! Invariants:
+//! A trace does not harm the program:
 //!
 //! 1. The leaf registers the real waker. A capture causes no false `Pending` and no lost wake.
 //! 2. A capture costs a task at most one extra poll by its own executor, or two if children were woken. A check of the
@@ -271,9 +251,9 @@
 //! 5. A capture is bounded in frames and leaves, and the trace says what was cut. Merging and printing do not recurse.
 //! 6. A trace is never blank.
 //! 7. No lock of tasktrace is locked in a child of `fork`.
-//! 8. `unsafe` appears only in `unwind`, `capture`, `task` and `os`.
-//! 9. No text names a private path of the crate. tasktrace recognises its own functions by marks on the stack, by
-//!    address, or by type, so renaming or moving a function does not change the output.
+//!
+//! The repository's [`ARCHITECTURE.md`](https://github.com/petrosagg/tasktrace/blob/HEAD/ARCHITECTURE.md) describes the
+//! modules of this crate and their invariants.
 
 #[cfg(feature = "__cli")]
 mod attach;
@@ -281,7 +261,6 @@ mod capture;
 mod diagnosis;
 mod dump;
 mod escape;
-mod host;
 #[cfg(feature = "http")]
 pub mod http;
 mod origin;
@@ -290,6 +269,7 @@ mod profile;
 mod render;
 #[cfg(any(feature = "tokio", feature = "tower", feature = "hyper"))]
 mod rt;
+mod runtime;
 mod symbol;
 mod sync;
 mod task;
@@ -301,13 +281,28 @@ mod watch;
 #[path = "private.rs"]
 pub mod __private;
 
-// These pages link to items of the feature `tokio`.
+// The code or the links of these pages need the feature `tokio`.
 #[cfg(all(doc, feature = "tokio"))]
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 #[cfg(all(doc, feature = "tokio"))]
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
+#[cfg(all(doc, feature = "tokio"))]
+#[doc = include_str!("../docs/tests.md")]
+pub mod tests {}
+#[cfg(all(doc, feature = "tokio"))]
+#[doc = include_str!("../docs/reading_a_dump.md")]
+pub mod reading_a_dump {}
+#[cfg(all(doc, feature = "tokio"))]
+#[doc = include_str!("../docs/formats.md")]
+pub mod formats {}
+#[cfg(all(doc, feature = "tokio"))]
+#[doc = include_str!("../docs/exporters.md")]
+pub mod exporters {}
+#[cfg(all(doc, feature = "tokio"))]
+#[doc = include_str!("../docs/cost.md")]
+pub mod cost {}
 
 #[cfg(doc)]
 #[doc = include_str!("../docs/limits.md")]
@@ -331,7 +326,13 @@ pub mod tower {
 }
 
 // This page links to items of these features. Its code needs axum, so the package of the tests compiles it.
-#[cfg(all(doc, not(doctest), feature = "tower", feature = "hyper"))]
+#[cfg(all(
+    doc,
+    not(doctest),
+    feature = "tower",
+    feature = "hyper",
+    feature = "attach"
+))]
 #[doc = include_str!("../docs/services.md")]
 pub mod services {}
 

@@ -1,8 +1,9 @@
-//! Where tasks and frames come from, as far as it is known without symbols.
+//! Identifies the origins of tasks and frames without symbols: functions with attributes, and calls.
 
+mod brackets;
 mod future;
-mod interned;
 mod name;
+mod text_interner;
 mod title;
 
 use core::fmt;
@@ -11,17 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use interned::interned;
+use text_interner::intern_text;
 
-pub(crate) use name::{Name, split as split_name};
+pub(crate) use name::{FunctionName, split_name};
 pub(crate) use title::Title;
 #[cfg(feature = "__cli")]
 pub(crate) use title::is_function;
 
-/// The clock by which tasks are timed goes in steps, counted from 1.
-pub(crate) const STEP: Duration = Duration::from_millis(10);
+/// The length of a step of the clock that times tasks. Steps are counted from 1.
+pub(crate) const CLOCK_STEP: Duration = Duration::from_millis(10);
 
-/// What is known of a `#[traced]` function at compile time.
+/// The properties of a `#[traced]` function that are known at compile time.
 #[derive(Debug)]
 pub struct FrameMeta {
     name: Option<&'static str>,
@@ -29,14 +30,16 @@ pub struct FrameMeta {
     file: &'static str,
     line: u32,
     column: u32,
-    /// In nanoseconds.
+    /// The wait limit in nanoseconds.
     wait_limit: Option<u64>,
-    /// The same in steps of the clock by which tasks are timed, at least as long. 0 if there is no limit.
+    /// The wait limit in steps of the clock, rounded up. 0 if there is no limit.
     limit: u32,
 }
 
 impl FrameMeta {
-    /// `path` returns the full path of an item declared inside the function, as the compiler spells it.
+    /// Creates the metadata of a function without a wait limit.
+    ///
+    /// `path` returns the full path of an item that is declared inside the function, as the compiler spells it.
     pub const fn new(
         name: Option<&'static str>,
         path: fn() -> &'static str,
@@ -55,19 +58,19 @@ impl FrameMeta {
         }
     }
 
-    /// Former name of `wait_limit`. `#[traced(stalled_after = "…")]` expands to a call of it with the span of the
-    /// argument, so that the compiler warns there.
+    /// Does the same as `wait_limit`, whose former name this is. `#[traced(stalled_after = "…")]` expands to a call of
+    /// this function with the span of the argument, so that the compiler warns there.
     #[must_use]
     #[deprecated(note = "the argument is called `wait_limit`")]
     pub const fn stalled_after(self, nanos: u64) -> Self {
         self.wait_limit(nanos)
     }
 
-    /// A call may wait for so many nanoseconds.
+    /// Sets the number of nanoseconds for which a call may wait.
     #[must_use]
     pub const fn wait_limit(mut self, nanos: u64) -> Self {
         self.wait_limit = Some(nanos);
-        let steps = nanos.div_ceil(STEP.as_nanos() as u64);
+        let steps = nanos.div_ceil(CLOCK_STEP.as_nanos() as u64);
         self.limit = if steps < u32::MAX as u64 {
             steps as u32
         } else {
@@ -76,23 +79,24 @@ impl FrameMeta {
         self
     }
 
-    /// For how many steps of time a call may wait. 0 if for ever.
+    /// Returns the number of steps of the clock for which a call may wait, or 0 if there is no limit.
     #[inline]
     pub(crate) fn limit(&self) -> u32 {
         self.limit
     }
 }
 
-/// Whether a function with a limit of its own was ever called. Until then nobody need look for one.
+/// `true` if a function with a wait limit was ever called. Until then, no frame has to be checked for a limit.
 static ANY_LIMITS: AtomicBool = AtomicBool::new(false);
 
+/// Returns `true` if a function with a wait limit was ever called.
 pub(crate) fn any_limits() -> bool {
     ANY_LIMITS.load(Ordering::Relaxed)
 }
 
-/// A function with a limit is called.
+/// Notes that a function with a wait limit is called.
 pub(crate) fn set_any_limits() {
-    // Written once, so that the threads which call such functions only ever read it.
+    // The flag is written once. After that, threads only read it, so its cache line is not contended.
     if !any_limits() {
         ANY_LIMITS.store(true, Ordering::Relaxed);
     }
@@ -101,47 +105,47 @@ pub(crate) fn set_any_limits() {
 /// The function or the call that made a task or a frame.
 #[derive(Clone, Copy)]
 pub(crate) enum Origin {
-    /// An attribute on a function.
+    /// A function with an attribute.
     Function(&'static FrameMeta),
     /// A call of [`traced`](crate::traced).
     Call {
-        /// The type of the future: for an async fn its path.
+        /// The name of the future's type, which for an async fn is its path.
         future: &'static str,
         location: &'static Location<'static>,
     },
-    /// A future that is called by a name of ours, whatever its function is.
+    /// A future to which tasktrace gives a name, such as a request.
     #[cfg_attr(
         not(feature = "tower"),
-        expect(dead_code, reason = "only services have such")
+        expect(dead_code, reason = "only services have named futures")
     )]
     Named {
-        what: &'static str,
-        /// Where it was decided.
+        name: &'static str,
+        /// The call that gave the name.
         location: &'static Location<'static>,
     },
-    /// A future of ours that waits for other tasks, and does nothing else.
+    /// A future of tasktrace that only waits for other tasks.
     #[cfg_attr(
         not(feature = "tokio"),
-        expect(dead_code, reason = "only tokio has such")
+        expect(dead_code, reason = "only tasks of tokio can be awaited")
     )]
     Wait {
-        /// The path of its type or its function.
-        what: &'static str,
-        /// Where the tasks were spawned.
+        /// The path of the future's type or function.
+        path: &'static str,
+        /// The call that spawned the tasks.
         location: &'static Location<'static>,
     },
 }
 
-/// What a frame is known by.
+/// The identity of a task or a frame: its origin, its label, and the tasks that it awaits.
 #[derive(Clone, Debug)]
 pub(crate) enum Identity {
-    /// The function it was made by, and nothing else: costs nothing.
+    /// A function with an attribute, without a label. Creating this costs nothing.
     Static(&'static FrameMeta),
-    /// Something that became known at run time.
+    /// An identity with parts that became known at run time.
     Dynamic(Arc<Dynamic>),
 }
 
-/// What became known of a frame at run time.
+/// The parts of an identity, if some of them became known at run time.
 #[derive(Debug)]
 pub(crate) struct Dynamic {
     pub(crate) origin: Origin,
@@ -149,23 +153,23 @@ pub(crate) struct Dynamic {
     pub(crate) awaits: Awaits,
 }
 
-/// The tasks that a frame waits for, by their numbers.
+/// The numbers of the tasks that a frame awaits.
 #[derive(Clone, Debug)]
 pub(crate) enum Awaits {
     Nothing,
     Task(u64),
     Tasks(Vec<u64>),
-    /// Those that are in a set at the time of asking.
+    /// The tasks that are in a set at the time of the request.
     #[cfg_attr(
         not(feature = "tokio"),
-        expect(dead_code, reason = "only tokio has such sets")
+        expect(dead_code, reason = "only tokio has sets of tasks")
     )]
     Set(Arc<dyn TaskSet>),
 }
 
-/// Tasks that come and go, and are awaited together.
+/// A changing set of tasks that are awaited together.
 pub(crate) trait TaskSet: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// The numbers of those that have not finished, in ascending order.
+    /// Returns the numbers of the tasks that have not finished, in ascending order.
     fn unfinished(&self) -> Vec<u64>;
 }
 
@@ -181,7 +185,7 @@ impl Identity {
         }
     }
 
-    /// Of a frame that waits for all tasks in a set.
+    /// Returns the identity of a frame that awaits the tasks in a set.
     #[cfg(feature = "tokio")]
     pub(crate) fn awaiting_set(origin: Origin, set: Arc<dyn TaskSet>) -> Self {
         Self::Dynamic(Arc::new(Dynamic {
@@ -191,7 +195,7 @@ impl Identity {
         }))
     }
 
-    /// What it is now: does not change when a set of tasks does.
+    /// Replaces a set of awaited tasks by the tasks that are in the set now.
     pub(crate) fn now(self) -> Self {
         let Self::Dynamic(dynamic) = &self else {
             return self;
@@ -202,12 +206,12 @@ impl Identity {
         let tasks = set.unfinished();
         Self::Dynamic(Arc::new(Dynamic {
             origin: dynamic.origin,
-            label: Some(list(&tasks).into()),
+            label: Some(list_tasks(&tasks).into()),
             awaits: Awaits::Tasks(tasks),
         }))
     }
 
-    /// Whether there is no more to it than where it comes from.
+    /// Returns `true` if the identity consists of its origin only: it has no label of its own and awaits no task.
     pub(crate) fn is_plain(&self) -> bool {
         match self {
             Self::Static(_) => true,
@@ -224,8 +228,8 @@ impl Identity {
         }
     }
 
-    /// For how long the frame may be suspended, if there is a limit to that. What is also a task
-    /// has it there.
+    /// Returns the limit for how long the frame may be suspended. A frame that awaits tasks has none, because the limit
+    /// belongs to the awaited task.
     pub(crate) fn wait_limit(&self) -> Option<Duration> {
         match self {
             Self::Dynamic(dynamic) if !matches!(dynamic.awaits, Awaits::Nothing) => None,
@@ -233,7 +237,7 @@ impl Identity {
         }
     }
 
-    /// The numbers of the tasks that it waits for.
+    /// Returns the numbers of the awaited tasks.
     pub(crate) fn awaits(&self) -> Vec<u64> {
         let Self::Dynamic(dynamic) = self else {
             return Vec::new();
@@ -246,7 +250,7 @@ impl Identity {
         }
     }
 
-    /// As [`label`](Self::label), as long as this is there.
+    /// Returns the same text as [`label`](Self::label), borrowed.
     pub(crate) fn label_str(&self) -> Option<&str> {
         let own = match self {
             Self::Static(_) => None,
@@ -255,7 +259,7 @@ impl Identity {
         own.or_else(|| self.origin().given_name())
     }
 
-    /// The label that it was given at run time.
+    /// Returns the label that was given at run time.
     pub(crate) fn own_label(&self) -> Option<Arc<str>> {
         match self {
             Self::Static(_) => None,
@@ -263,7 +267,7 @@ impl Identity {
         }
     }
 
-    /// The label, or else the name that the attribute was given.
+    /// Returns the label that was given at run time, or else the name that was given to the attribute.
     pub(crate) fn label(&self) -> Option<Arc<str>> {
         self.own_label()
             .or_else(|| self.origin().given_name().map(Arc::from))
@@ -271,7 +275,7 @@ impl Identity {
 }
 
 impl Origin {
-    /// What tells it from others, as numbers: where in the program what is known of it is.
+    /// Returns the kind of the origin and the addresses of its static parts. They are equal for equal origins only.
     pub(crate) fn addresses(self) -> [usize; 4] {
         let text = |text: &'static str| [text.as_ptr().addr(), text.len()];
         let place = |place: &'static Location<'static>| std::ptr::from_ref(place).addr();
@@ -281,18 +285,18 @@ impl Origin {
                 let [at, length] = text(future);
                 [1, at, length, place(location)]
             }
-            Self::Wait { what, location } => {
-                let [at, length] = text(what);
+            Self::Wait { path, location } => {
+                let [at, length] = text(path);
                 [2, at, length, place(location)]
             }
-            Self::Named { what, location } => {
-                let [at, length] = text(what);
+            Self::Named { name, location } => {
+                let [at, length] = text(name);
                 [3, at, length, place(location)]
             }
         }
     }
 
-    /// Where what is known of it is: the same for those that are the same.
+    /// Returns the address of the metadata or of the location, which is the same for equal origins.
     pub(crate) fn address(self) -> usize {
         match self {
             Self::Function(meta) => std::ptr::from_ref(meta).addr(),
@@ -302,7 +306,7 @@ impl Origin {
         }
     }
 
-    /// What the user called it, or the path of the function.
+    /// Returns the name that was given to the attribute, or else the path of the function.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Function(FrameMeta {
@@ -312,7 +316,7 @@ impl Origin {
         }
     }
 
-    /// The name that the user gave it.
+    /// Returns the name that was given to the attribute.
     pub(crate) fn given_name(self) -> Option<&'static str> {
         match self {
             Self::Function(meta) => meta.name,
@@ -328,31 +332,32 @@ impl Origin {
         }
     }
 
-    /// The path of the function whose body it is: `krate::module::function`.
+    /// Returns the path of the function whose body the task or frame is: `krate::module::function`.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            // The item is declared in the function, or in the body that an attribute made of it.
+            // The item is declared in the function, or in the body that an attribute generated from the function.
             Self::Function(meta) => {
                 let path = (meta.path)();
                 let path = path
                     .rsplit_once("::")
                     .map_or(path, |(function, _item)| function);
-                match plain(path) {
+                match strip_closures(path) {
                     Some(path) => path,
-                    None => interned(path, 0, || future::shorten(name::split(path).function)),
+                    None => intern_text(path, 0, || future::shorten(split_name(path).function)),
                 }
             }
-            Self::Call { future, location } => match plain(future) {
+            Self::Call { future, location } => match strip_closures(future) {
                 Some(path) => path,
-                // Whose type tells nothing is known by its place.
-                None => interned(future, std::ptr::from_ref(location).addr(), || {
+                // A future whose type is erased is named by its location.
+                None => intern_text(future, std::ptr::from_ref(location).addr(), || {
                     future::name(future).unwrap_or_else(|| {
                         let (file, line) = (location.file(), location.line());
                         format!("(spawned at {file}:{line})")
                     })
                 }),
             },
-            Self::Named { what, .. } | Self::Wait { what, .. } => what,
+            Self::Named { name, .. } => name,
+            Self::Wait { path, .. } => path,
         }
     }
 
@@ -397,9 +402,9 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// `tasks 7, 8, 9 and 5 more`.
-fn list(tasks: &[u64]) -> String {
-    /// So many are named.
+/// Returns a list of tasks for readers: `tasks 7, 8, 9 and 5 more`.
+fn list_tasks(tasks: &[u64]) -> String {
+    /// The number of tasks that are listed.
     const NAMED: usize = 3;
 
     let named: Vec<String> = tasks.iter().take(NAMED).map(u64::to_string).collect();
@@ -412,10 +417,10 @@ fn list(tasks: &[u64]) -> String {
     }
 }
 
-/// `krate::function` of `krate::function::{{closure}}`, which is the body of an async fn. `None` if
-/// there is more to be left out.
-fn plain(path: &'static str) -> Option<&'static str> {
-    /// So long that it need not be cut.
+/// Returns `krate::function` for `krate::function::{{closure}}`, which is the body of an async fn. Returns `None` if
+/// the path has other parts to leave out, or has to be cut.
+fn strip_closures(path: &'static str) -> Option<&'static str> {
+    /// The length up to which a path is not cut.
     const SHORT: usize = 100;
 
     let mut path = path;
@@ -435,14 +440,14 @@ mod tests {
         FrameMeta::new(None, || "path", "file", 1, 2).wait_limit(1_500_000_000);
 
     #[test]
-    fn limits_of_functions() {
+    fn the_wait_limit_of_a_function_is_exact() {
         let limit = |meta| Origin::Function(meta).wait_limit();
         assert_eq!(limit(&UNLIMITED), None);
         assert_eq!(limit(&LIMITED), Some(Duration::from_millis(1500)));
     }
 
     #[test]
-    fn whether_there_are_limits() {
+    fn a_call_of_a_limited_function_is_noted() {
         set_any_limits();
         assert!(any_limits());
     }

@@ -1,6 +1,8 @@
-//! The items that the expansions of the attributes name and, in `cli`, those that the program `tasktrace` uses.
+//! Lists the items that the expansions of the attributes use and, in `cli`, the items that the program `tasktrace`
+//! uses.
 //!
-//! Not a public interface: it may change in any release, so those crates are pinned to the exact version of this one.
+//! This module is not a public interface. It may change in any release, so the two crates that use it depend on the
+//! exact version of this crate.
 #![allow(missing_docs)]
 
 use core::future::Future;
@@ -10,23 +12,24 @@ pub use std::format;
 pub use tasktrace_macros::around_test;
 
 use crate::origin::{Identity, Origin, set_any_limits};
-use crate::task::{About, HasIdentity};
+use crate::task::{HasIdentity, Metadata};
 
 pub use crate::origin::FrameMeta;
 pub use crate::task::{Framed, TracedFuture, TracedTask};
 pub use core::any::type_name;
 
-/// What a frame of a `#[traced]` function is known by.
+/// The identity of the frame of a `#[traced]` function.
 pub struct Function(Identity);
 
 impl Function {
-    /// The function of which this is known.
+    /// Returns the identity of the function that `meta` describes.
     pub const fn of(meta: &'static FrameMeta) -> Self {
         Self(Identity::Static(meta))
     }
 }
 
-/// Leads to a [`Function`]: a type of its own, so that it takes no place in the future.
+/// Leads to a [`Function`] through a function of its own type, which is zero-sized, so that it adds nothing to the size
+/// of the future.
 pub struct Of<T>(T);
 
 impl<T: Fn() -> &'static Function> HasIdentity for Of<T> {
@@ -36,8 +39,8 @@ impl<T: Fn() -> &'static Function> HasIdentity for Of<T> {
     }
 }
 
-/// Wraps the body of a `#[traced]` function: a frame of the task that polls it, or a task of its
-/// own where there is none.
+/// Wraps the body of a `#[traced]` function. Inside a task, the body becomes a frame of that task. Outside any task, it
+/// becomes a new root task.
 #[inline]
 pub const fn frame<T, F>(function: T, future: F) -> Framed<F, Of<T>>
 where
@@ -47,41 +50,43 @@ where
     Framed::new(Of(function), future)
 }
 
-/// As `frame`, with a label.
+/// Wraps the body of a `#[traced]` function like [`frame`], with a label.
 pub fn labelled<F: Future>(meta: &'static FrameMeta, label: String, future: F) -> TracedFuture<F> {
     let identity = Identity::new(Origin::Function(meta), Some(label.into()), None);
     TracedFuture::new(identity, future)
 }
 
-/// Passes on what is known of a function that has a limit, and notes that there is one.
+/// Returns the identity of a function that has a wait limit, and records that the program has such functions.
 #[inline]
 pub fn limited<T>(function: &'static T) -> &'static T {
     set_any_limits();
     function
 }
 
-/// Wraps the body of a `main` function: always a task of its own.
+/// Wraps the body of a `main` function in a task of its own.
 #[inline]
 pub fn task<F: Future>(meta: &'static FrameMeta, future: F) -> TracedTask<F> {
-    crate::watch::panic::remember();
-    TracedTask::new(About::of(Origin::Function(meta)), future)
+    crate::watch::panic::record_panics();
+    TracedTask::new(Metadata::of(Origin::Function(meta)), future)
 }
 
-/// What `main` does first. `dump_on_signal` is what its argument says: `""` if it has no value. So
-/// may what a `test` does: there is nothing to be done after the first time.
+/// Installs the handlers that an attribute and the environment request. `main` calls this function first.
+///
+/// `dump_on_signal` is the value of the attribute's argument of that name, or `""` if the argument has no value. A
+/// `test` may call this function as well. Only the first call for each argument has an effect.
 pub fn start(dump_on_signal: Option<&str>) {
     crate::watch::signal::start(dump_on_signal);
     #[cfg(feature = "attach")]
     crate::attach::start_by_environment();
 }
 
-/// What a `main` does whose attribute says `attach`.
+/// Opens the socket that `#[tasktrace::main(attach)]` requests.
 #[cfg(feature = "attach")]
 pub fn start_attach() {
     crate::attach::start_by_attribute();
 }
 
-/// A call of `start_attach`, or an error that says what it takes.
+/// Expands to a call of `start_attach`, or to an error that names the missing feature.
 pub use crate::__attach as attach;
 
 #[cfg(feature = "attach")]
@@ -107,14 +112,16 @@ macro_rules! __attach {
 
 /// The parts of this crate that the program `tasktrace` uses.
 ///
-/// The package `tasktrace-cli` uses nothing else of this crate. It turns on the feature `__cli` alone, and depends on the
-/// exact version, so this module may change in any release. Everything else about a process the program learns from
+/// The package `tasktrace-cli` uses nothing else of this crate. It turns on the feature `__cli` alone, and depends on
+/// the exact version, so this module may change in any release. The program learns everything else about a process from
 /// the answers of that process.
 #[cfg(feature = "__cli")]
 pub mod cli {
     /// The directories of the sockets, the state of each socket, and the processes behind them.
     #[cfg(unix)]
-    pub use crate::attach::place::{Alive, Listener, Place, Unsuitable, alive, user};
+    pub use crate::attach::directory::{
+        ProcessState, SocketDirectory, SocketState, UnsuitableDirectory, process_state, user,
+    };
 
     /// Returns `true` if a terminal shows a character as itself, and does not obey it.
     #[must_use]
@@ -129,43 +136,42 @@ pub mod cli {
     }
 }
 
-/// A `test` function: how long it may take, that it runs, and its body.
-pub use crate::watch::test::{
-    Current as CurrentTest, Limit, Outcome, Running as RunningTest, TestBody, body as test,
-};
+/// The parts of a `test` function: its time limit, the record that it is running, and its body.
+pub use crate::watch::test::{CurrentTest, Limit, Outcome, RunningTest, TestBody, body as test};
 
-/// Panics with what a test is told, at the place of the call.
+/// Panics with the report of a test, at the location of the caller.
 #[track_caller]
 pub fn fail(message: String) -> ! {
     panic!("{message}")
 }
 
-/// Stands for what a `#[traced]` body returns, where only its type is wanted. Never called.
+/// Stands for a value of the return type of a `#[traced]` body, where only the type is needed. Never called.
 pub fn output<T>() -> T {
     unreachable!("only the type is wanted")
 }
 
-/// How many records and how many frames there are, for the tests.
+/// Returns the number of task headers and the number of frames in use. Tests use it.
 pub fn live() -> (usize, usize) {
     crate::task::live()
 }
 
-/// Looks at all tasks as a watchdog does, each time it is called, for the benchmarks.
-pub fn looks() -> impl FnMut() -> usize {
-    crate::watch::watchdog::looks()
+/// Returns a function that scans all tasks like a watchdog, and returns the number of reports. Benchmarks use it.
+pub fn scans() -> impl FnMut() -> usize {
+    crate::watch::watchdog::scans()
 }
 
-/// Returns what would be reported of the tests that are running if a signal came, for the tests.
+/// Returns the report of the running tests that a signal would cause. Tests use it.
 pub fn report_tests(budget: std::time::Duration) -> Option<String> {
     crate::watch::test::report_all("SIGTERM", budget)
 }
 
-/// How many locks of ours this thread holds, for the tests: none while anything is allocated or freed.
+/// Returns the number of tasktrace's locks that this thread holds. Tests use it: the number must be zero while memory
+/// is allocated or freed.
 pub fn held_locks() -> u32 {
-    crate::sync::held()
+    crate::sync::locks_held()
 }
 
-/// How many times an address has been resolved, for the tests.
+/// Returns the number of addresses that were resolved so far. Tests use it.
 pub fn resolved_addresses() -> usize {
     crate::symbol::look_ups()
 }

@@ -1,13 +1,12 @@
-//! The synchronisation that the protocols of [`task`](crate::task) are built on: the standard
-//! library's, whose [locks](mutex) are counted, or with `--cfg tasktrace_loom` loom's, when they are being
-//! model-checked.
+//! Provides the synchronisation that the protocols of [`task`](crate::task) are built on. It is the standard
+//! library's, with counted [locks](mutex), or loom's with `--cfg tasktrace_loom`, to check models of the protocols.
 //!
-//! * [`mutex`]: locks, which are counted, and seen through by ThreadSanitizer with `--cfg tasktrace_tsan`.
-//! * [`inside`]: what a thread is in the middle of.
-//! * [`caught`](fn@caught): calls of foreign code that may panic.
-//! * [`map`]: maps behind locks, in which nothing is allocated while they are locked.
-//!
-//! No lock is locked in a child of `fork`: see [`fork`].
+//! * [`mutex`] has locks that are counted, and that ThreadSanitizer understands with `--cfg tasktrace_tsan`.
+//! * [`reentrancy`] knows whether this crate's own code has called an allocator that calls it.
+//! * [`catch_panic`](fn@catch_panic) calls foreign code that may panic.
+//! * [`map`] has maps behind locks, in which nothing is allocated while they are locked.
+//! * [`cancellation`] stops work whose requester has gone.
+//! * [`fork`] keeps locks from being locked in a child of `fork`.
 
 #[cfg(tasktrace_loom)]
 pub(crate) use loom::{
@@ -31,32 +30,32 @@ pub(crate) use std::{
 #[cfg(not(tasktrace_loom))]
 pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
 
-/// For what is static, and so no part of a model.
+/// Locks for statics, which are never a part of a model.
 pub(crate) use mutex::{
     Condvar as StaticCondvar, Mutex as StaticMutex, MutexGuard as StaticMutexGuard,
 };
 
-pub(crate) use caught::caught;
-pub(crate) use inside::{Inside, held, is_inside};
-pub(crate) use map::Map;
+pub(crate) use catch_panic::catch_panic;
+pub(crate) use map::LockedMap;
+pub(crate) use reentrancy::{ReentrancyGuard, is_reentrant, locks_held};
 
-mod caught;
+mod cancellation;
+mod catch_panic;
 pub(crate) mod fork;
-mod inside;
 pub(crate) mod map;
 mod mutex;
-mod wanted;
+mod reentrancy;
 
-pub(crate) use wanted::is_unwanted;
+pub(crate) use cancellation::is_cancelled;
 #[cfg(feature = "http")]
-pub(crate) use wanted::while_wanted;
+pub(crate) use cancellation::run_cancellable;
 
 #[cfg(not(tasktrace_loom))]
 pub(crate) use cell::UnsafeCell;
 
 #[cfg(not(tasktrace_loom))]
 mod cell {
-    /// The standard cell with the interface of loom's, which checks each access.
+    /// The standard library's cell with the interface of loom's, which checks each access.
     #[derive(Debug)]
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
@@ -75,7 +74,7 @@ mod cell {
     }
 }
 
-/// Locks also after a panic: what our locks protect is whole between any two statements.
+/// Locks a mutex, also after a panic: what our locks protect is whole between any two statements.
 #[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex

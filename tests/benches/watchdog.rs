@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tasktrace::__private::{FrameMeta, Function, frame, limited, looks, type_name};
+use tasktrace::__private::{FrameMeta, Function, frame, limited, scans, type_name};
 
 criterion_group! {
     name = benches;
@@ -66,7 +66,7 @@ fn look(criterion: &mut Criterion) {
             true => "suspended, with limits",
         };
         group.bench_function(BenchmarkId::new(name, TASKS), |bencher| {
-            let mut look = looks();
+            let mut look = scans();
             bencher.iter_custom(|iterations| {
                 runtime.block_on(async {
                     let mut elapsed = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! The table of modules in the documentation of the crate is what the sources say.
+//! Checks that `ARCHITECTURE.md`, the README and the guides agree with the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,10 +12,25 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The rows of the table: what each module may use.
+/// Returns the root of the repository.
+fn root() -> PathBuf {
+    sources().join("../..")
+}
+
+/// Returns the section of `ARCHITECTURE.md` with the drawing and the table of modules.
+fn modules_section() -> String {
+    let page = read(&root().join("ARCHITECTURE.md"));
+    let (_, section) = page
+        .split_once("\n## Modules\n")
+        .expect("the page has the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    section.to_owned()
+}
+
+/// Returns the rows of the table: the modules that each module may use.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
-    let lib = read(&sources().join("lib.rs"));
-    let rows = lib.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let section = modules_section();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let uses = cells[2]
@@ -38,7 +53,8 @@ fn files(module: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(directory).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                pending.push(path);
+                // Unit tests may be a directory.
+                pending.extend(Some(path).filter(|path| !path.ends_with("tests")));
             } else {
                 files.push(path);
             }
@@ -95,6 +111,61 @@ fn the_arrows_point_one_way() {
             .collect();
         assert!(!next.is_empty(), "a cycle outside of {settled:?}");
         settled.extend(next.into_iter().cloned());
+    }
+}
+
+/// The drawing shows all modules, and each module uses only modules in lower rows.
+#[test]
+fn the_drawing_agrees_with_the_table() {
+    /// The width of the descriptions on the left.
+    const LEFT: usize = 18;
+
+    let documented = documented();
+    let section = modules_section();
+    let drawing = section.split("```").nth(1).expect("there is a drawing");
+    let mut rows = BTreeMap::new();
+    for (row, line) in drawing.lines().enumerate() {
+        let words = line.get(LEFT..).unwrap_or_default();
+        for word in words.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            if documented.contains_key(word) {
+                rows.insert(word.to_owned(), row);
+            }
+        }
+    }
+    for (module, uses) in &documented {
+        let row = rows.get(module);
+        let row = row.unwrap_or_else(|| panic!("`{module}` is not in the drawing"));
+        for used in uses {
+            assert!(
+                rows[used] > *row,
+                "`{module}` uses `{used}`, which is not below it"
+            );
+        }
+    }
+}
+
+/// A path in backticks with a directory or the ending `.rs` exists, in the repository or in the sources of the library.
+#[test]
+fn paths_in_the_pages_for_contributors_exist() {
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(&root().join(page));
+        // Code blocks aside.
+        let prose: String = text.split("```").step_by(2).collect();
+        for path in prose.split('`').skip(1).step_by(2) {
+            let is_path = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+            if !path.chars().all(is_path) || !(path.contains('/') || path.ends_with(".rs")) {
+                continue;
+            }
+            // The section about requests names the files of its module.
+            let places = [
+                "",
+                "tasktrace/src",
+                "tasktrace/src/http",
+                "tasktrace/src/http/server",
+            ];
+            let exists = |place: &&str| root().join(place).join(path).exists();
+            assert!(places.iter().any(exists), "{page} names {path}");
+        }
     }
 }
 
@@ -176,7 +247,7 @@ fn no_text_names_a_private_path_of_the_crate() {
     for wrong in [
         "tasktrace::capture::waker::clone",
         "<tasktrace::task::handle::Backtrace>",
-        "drive::enter_",
+        "poll::poll_task",
         "dump::take::dump",
         "task/handle.rs",
     ] {
@@ -269,12 +340,14 @@ fn the_readme_is_short_and_has_no_placeholders() {
             );
         }
     }
-    // Each file of this repository that it links to exists.
-    let links = readme.split("](").skip(1);
-    let links = links.filter_map(|rest| rest.split([')', '#']).next());
-    for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
-        let path = sources().join("../..").join(link);
-        assert!(path.exists(), "{link}");
+    // Each file of this repository that these pages link to exists.
+    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(&root().join(page));
+        let links = text.split("](").skip(1);
+        let links = links.filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            assert!(root().join(link).exists(), "{page} links to {link}");
+        }
     }
 }
 

@@ -177,7 +177,7 @@ fn counting_tasks_does_not_keep_a_runtime_alive() {
                 for _ in 0..6 {
                     all_polled.recv().await.unwrap();
                 }
-                // The witness, most likely, ends before the others.
+                // The anchor of the runtime most likely ends before the others.
                 first.abort();
                 assert!(first.await.unwrap_err().is_cancelled());
                 let _dump = tasktrace::dump().await;

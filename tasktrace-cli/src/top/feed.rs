@@ -1,4 +1,4 @@
-//! The thread that asks the process, so that the screen never waits for it.
+//! Fetches the state of the process on a thread, so that the screen does not wait.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -10,41 +10,41 @@ use crate::failure::Failure;
 use crate::fetch;
 use crate::server::Server;
 
-/// What is to be asked for.
+/// The data that the screen needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct FeedRequest {
     pub(crate) snapshot: bool,
     pub(crate) interval: Duration,
-    /// The task that has been opened.
+    /// The task that is open.
     pub(crate) task: Option<u64>,
     pub(crate) is_paused: bool,
 }
 
-/// Asks at once, then again and again, and at once when something else is wanted. Ends when nobody
-/// wants anything any more.
+/// Starts the thread. It fetches at once, then at each interval, and at once after a change of the request. It ends
+/// when the receiver is dropped.
 pub(crate) fn start(
     server: Server,
-    wanted: Wanted,
-    changes: Receiver<Wanted>,
+    feed_request: FeedRequest,
+    changes: Receiver<FeedRequest>,
     events: Sender<Event>,
 ) -> Result<(), Failure> {
     let feed = move || {
-        let mut wanted = wanted;
+        let mut feed_request = feed_request;
         loop {
-            if !wanted.is_paused || wanted.task.is_some() {
-                for event in ask(&server, &wanted) {
+            if !feed_request.is_paused || feed_request.task.is_some() {
+                for event in ask(&server, &feed_request) {
                     if events.send(event).is_err() {
                         return;
                     }
                 }
             }
-            match changes.recv_timeout(wanted.interval) {
-                Ok(change) => wanted = change,
+            match changes.recv_timeout(feed_request.interval) {
+                Ok(change) => feed_request = change,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             while let Ok(change) = changes.try_recv() {
-                wanted = change;
+                feed_request = change;
             }
         }
     };
@@ -54,11 +54,11 @@ pub(crate) fn start(
         .map_err(|error| Failure::Other(format!("the system refuses it: {error}")))
 }
 
-fn ask(server: &Server, wanted: &Wanted) -> Vec<Event> {
+fn ask(server: &Server, feed_request: &FeedRequest) -> Vec<Event> {
     let mut events = Vec::new();
-    // First what is being looked at.
-    if let Some(task) = wanted.task {
-        let capture = u8::from(!wanted.snapshot);
+    // The open task is fetched first, because it fills the screen.
+    if let Some(task) = feed_request.task {
+        let capture = u8::from(!feed_request.snapshot);
         let bytes = fetch::get(server, &format!("/tasks/{task}.txt?capture={capture}"));
         let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         events.push(Event::Task(
@@ -66,8 +66,8 @@ fn ask(server: &Server, wanted: &Wanted) -> Vec<Event> {
             text.map_err(|failure| failure.to_string()),
         ));
     }
-    if !wanted.is_paused {
-        let bytes = fetch::get(server, &document::view_path(wanted.snapshot));
+    if !feed_request.is_paused {
+        let bytes = fetch::get(server, &document::view_path(feed_request.snapshot));
         let view = bytes.and_then(|bytes| document::read_view(server, &bytes));
         events.push(Event::View(view.map_err(|failure| failure.to_string())));
     }

@@ -1,21 +1,21 @@
-//! What keys do.
+//! Handles keys.
 
 use std::time::Duration;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::state::{List, State};
+use super::state::{List, TopState};
 
-/// What is to be done beside.
+/// The action that the caller must take after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum Action {
     Nothing,
-    /// Ask the process now, for what is shown is another thing.
+    /// Fetch now, because the key has selected other data.
     Ask,
     Quit,
 }
 
-/// The keys, and what they do, for those who ask.
+/// The keys and their effects, for the help.
 pub(crate) const HELP: [(&str, &str); 14] = [
     ("↑ ↓ k j", "move"),
     ("PgUp PgDn", "move by a page"),
@@ -33,15 +33,15 @@ pub(crate) const HELP: [(&str, &str); 14] = [
     ("q Ctrl-C", "quit"),
 ];
 
-/// How often to look: the choices.
+/// The intervals in milliseconds that the keys select.
 const INTERVALS: [u64; 8] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 60_000];
 
-/// Does what a key does. `page` is how many rows fit on the screen.
-pub(crate) fn press(state: &mut State, key: KeyEvent, page: usize) -> Then {
+/// Handles a key. `page` is the number of rows on the screen.
+pub(crate) fn press(state: &mut TopState, key: KeyEvent, page: usize) -> Action {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
-            KeyCode::Char('c' | 'd') => Then::Quit,
-            _ => Then::Nothing,
+            KeyCode::Char('c' | 'd') => Action::Quit,
+            _ => Action::Nothing,
         };
     }
     if state.is_filtering {
@@ -49,21 +49,21 @@ pub(crate) fn press(state: &mut State, key: KeyEvent, page: usize) -> Then {
     }
     if state.is_helping {
         state.is_helping = false;
-        return Then::Nothing;
+        return Action::Nothing;
     }
     match key.code {
-        KeyCode::Char('q') => return Then::Quit,
+        KeyCode::Char('q') => return Action::Quit,
         KeyCode::Char('?' | 'h') | KeyCode::F(1) => state.is_helping = true,
         KeyCode::Char('p' | ' ') => {
             state.is_paused = !state.is_paused;
             if !state.is_paused {
-                return Then::Ask;
+                return Action::Ask;
             }
         }
-        KeyCode::Char('r') => return Then::Ask,
+        KeyCode::Char('r') => return Action::Ask,
         KeyCode::Char('c') => {
             state.snapshot = !state.snapshot;
-            return Then::Ask;
+            return Action::Ask;
         }
         KeyCode::Char('+') => state.interval = next(state.interval, true),
         KeyCode::Char('-') => state.interval = next(state.interval, false),
@@ -72,10 +72,10 @@ pub(crate) fn press(state: &mut State, key: KeyEvent, page: usize) -> Then {
         }
         code => return in_list_or_task(state, code, page),
     }
-    Then::Nothing
+    Action::Nothing
 }
 
-fn in_list_or_task(state: &mut State, code: KeyCode, page: usize) -> Then {
+fn in_list_or_task(state: &mut TopState, code: KeyCode, page: usize) -> Action {
     if let Some(open) = &mut state.open {
         let last = open
             .lines
@@ -84,18 +84,18 @@ fn in_list_or_task(state: &mut State, code: KeyCode, page: usize) -> Then {
         open.scroll = moved(open.scroll, code, page)
             .unwrap_or(open.scroll)
             .min(last);
-        return Then::Nothing;
+        return Action::Nothing;
     }
     if let Some(to) = moved(state.selected, code, page) {
         state.select(to);
-        return Then::Nothing;
+        return Action::Nothing;
     }
     match code {
         KeyCode::Enter | KeyCode::Right => {
             state.open_selected();
             return match state.open {
-                Some(_) => Then::Ask,
-                None => Then::Nothing,
+                Some(_) => Action::Ask,
+                None => Action::Nothing,
             };
         }
         KeyCode::Tab => state.show(match state.list {
@@ -106,10 +106,10 @@ fn in_list_or_task(state: &mut State, code: KeyCode, page: usize) -> Then {
         KeyCode::Char('/') => state.is_filtering = true,
         _ => {}
     }
-    Then::Nothing
+    Action::Nothing
 }
 
-/// Where a key leads to, if it is one that leads somewhere.
+/// Returns the new position after a key, if the key moves.
 fn moved(from: usize, code: KeyCode, page: usize) -> Option<usize> {
     match code {
         KeyCode::Up | KeyCode::Char('k') => Some(from.saturating_sub(1)),
@@ -122,7 +122,7 @@ fn moved(from: usize, code: KeyCode, page: usize) -> Option<usize> {
     }
 }
 
-fn write_filter(state: &mut State, code: KeyCode) -> Then {
+fn write_filter(state: &mut TopState, code: KeyCode) -> Action {
     match code {
         KeyCode::Enter => state.is_filtering = false,
         KeyCode::Esc => {
@@ -133,13 +133,13 @@ fn write_filter(state: &mut State, code: KeyCode) -> Then {
             state.filter.pop();
         }
         KeyCode::Char(char) => state.filter.push(char),
-        _ => return Then::Nothing,
+        _ => return Action::Nothing,
     }
     state.refresh();
-    Then::Nothing
+    Action::Nothing
 }
 
-/// The next shorter or longer one.
+/// Returns the next shorter or longer interval.
 fn next(interval: Duration, shorter: bool) -> Duration {
     let mut choices = INTERVALS.map(Duration::from_millis).into_iter();
     match shorter {
@@ -154,7 +154,7 @@ mod tests {
     use super::super::state::tests::state;
     use super::*;
 
-    fn press_all(state: &mut State, keys: &str) -> Vec<Then> {
+    fn press_all(state: &mut TopState, keys: &str) -> Vec<Action> {
         let code = |key| match key {
             '\n' => KeyCode::Enter,
             '\t' => KeyCode::Tab,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn moving() {
+    fn keys_move_the_selection() {
         let mut state = state();
         press_all(&mut state, "jjj");
         assert_eq!(state.selected, 1);
@@ -181,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn opening() {
+    fn enter_opens_and_escape_goes_back() {
         let mut state = state();
         assert_eq!(
             press_all(&mut state, "j\n\n"),
-            [Then::Nothing, Then::Nothing, Then::Ask]
+            [Action::Nothing, Action::Nothing, Action::Ask]
         );
         assert_eq!(state.open.as_ref().map(|open| open.task), Some(2));
         state.receive_task(2, Ok("a\nb\nc".to_owned()));
@@ -198,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn filtering() {
+    fn keys_edit_the_filter() {
         let mut state = state();
-        // `q` and `?` are letters here.
+        // `q` and `?` are letters of the filter.
         assert_eq!(
             press_all(&mut state, "/q?\u{8}\u{8}bob"),
-            [Then::Nothing; 8]
+            [Action::Nothing; 8]
         );
         assert_eq!((&*state.filter, state.rows.len()), ("bob", 1));
         press_all(&mut state, "\ns");
@@ -213,10 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn others() {
+    fn keys_pause_change_the_interval_and_quit() {
         let mut state = state();
-        assert_eq!(press_all(&mut state, "pp"), [Then::Nothing, Then::Ask]);
-        assert_eq!(press_all(&mut state, "c"), [Then::Ask]);
+        assert_eq!(press_all(&mut state, "pp"), [Action::Nothing, Action::Ask]);
+        assert_eq!(press_all(&mut state, "c"), [Action::Ask]);
         assert!(state.snapshot);
         press_all(&mut state, "+");
         assert_eq!(state.interval, Duration::from_millis(500));
@@ -224,10 +224,10 @@ mod tests {
         assert_eq!(state.interval, Duration::from_secs(60));
         press_all(&mut state, "?");
         assert!(state.is_helping);
-        // Any key ends it, and does nothing else.
-        assert_eq!(press_all(&mut state, "qq"), [Then::Nothing, Then::Quit]);
+        // Any key closes the help, and has no other effect.
+        assert_eq!(press_all(&mut state, "qq"), [Action::Nothing, Action::Quit]);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         press_all(&mut state, "/");
-        assert_eq!(press(&mut state, interrupt, 1), Then::Quit);
+        assert_eq!(press(&mut state, interrupt, 1), Action::Quit);
     }
 }

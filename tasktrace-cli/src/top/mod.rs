@@ -1,7 +1,7 @@
-//! `tasktrace top`: the tasks of a process, live.
+//! Runs `tasktrace top`: shows the tasks of a process live.
 //!
-//! * [`state`]: what is shown. [`keys`]: what keys do to it. [`view`]: the screen.
-//! * [`feed`]: the thread that asks. [`signals`]: the end of it.
+//! * [`state`]: the data that is shown; [`keys`]: changes the state; [`view`]: draws the screen.
+//! * [`feed`]: the thread that fetches; [`signals`]: the signals that end the program.
 
 mod feed;
 mod keys;
@@ -21,17 +21,17 @@ use crate::args;
 use crate::document::{self, View};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::output::{Form, Output, Paint};
+use crate::output::{Output, Paint, TextFormat};
 use crate::server::Server;
-use feed::Wanted;
-use keys::Then;
-use state::State;
+use feed::FeedRequest;
+use keys::Action;
+use state::TopState;
 use view::Theme;
 
-/// How long a key may be waited for, before what the other threads have sent is looked at.
+/// The longest wait for a key before the events of other threads are handled.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the other threads send.
+/// An event of another thread.
 pub(crate) enum Event {
     View(Result<View, String>),
     Task(u64, Result<String, String>),
@@ -51,36 +51,36 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
                 .to_owned(),
         ));
     }
-    // What is wrong at once is told on a terminal that is as it was.
+    // An error is reported before the screen is taken over.
     let bytes = fetch::get(&server, &document::view_path(true))?;
     document::read_view(&server, &bytes)?;
 
     let theme = Theme {
         colours: paint.is_on(),
     };
-    let state = State::new(args.sort, args.filter, args.snapshot, args.interval);
+    let state = TopState::new(args.sort, args.filter, args.snapshot, args.interval);
     let (events, received) = mpsc::channel();
     signals::start(events.clone())?;
-    // Gives the terminal back if there is a panic, too.
+    // The terminal is restored even after a panic.
     let mut terminal = ratatui::try_init()?;
     let ended = watch(&mut terminal, server, state, theme, (events, received));
     let restored = ratatui::try_restore();
     let signal = ended?;
     restored?;
     match signal {
-        // As a shell says of those that are ended by one.
+        // Shells report this exit code for a program that a signal ended.
         Some(signal) => std::process::exit(128 + signal),
         None => Ok(()),
     }
 }
 
-/// One document a line.
+/// Prints documents, one on each line.
 fn documents(server: &Server, args: &args::Top) -> Result<(), Failure> {
     let mut left = args.count;
     while left != Some(0) {
         let bytes = fetch::get(server, &document::view_path(args.snapshot))?;
         let value: serde_json::Value = document::read(server, &bytes)?;
-        Output::Stdout.write_foreign(format!("{value}\n").as_bytes(), Form::Json)?;
+        Output::Stdout.write_foreign(format!("{value}\n").as_bytes(), TextFormat::Json)?;
         left = left.map(|left| left - 1);
         if left != Some(0) {
             thread::sleep(args.interval);
@@ -91,16 +91,16 @@ fn documents(server: &Server, args: &args::Top) -> Result<(), Failure> {
 
 type Events = (Sender<Event>, mpsc::Receiver<Event>);
 
-/// Until a key or a signal ends it: which signal.
+/// Shows the tasks until a key or a signal ends the program. Returns the signal.
 fn watch(
     terminal: &mut DefaultTerminal,
     server: Server,
-    mut state: State,
+    mut state: TopState,
     theme: Theme,
     (events, received): Events,
 ) -> Result<Option<i32>, Failure> {
     let (changes, changed) = mpsc::channel();
-    feed::start(server, wanted(&state), changed, events)?;
+    feed::start(server, feed_request(&state), changed, events)?;
     let mut drawn: Option<Instant> = None;
     loop {
         let mut is_new = drawn.is_none_or(|drawn| drawn.elapsed() >= Duration::from_secs(1));
@@ -130,17 +130,17 @@ fn watch(
             let before = (state.interval, state.is_paused);
             let page = view::page(terminal.size()?.height);
             match keys::press(&mut state, key, page) {
-                Then::Quit => return Ok(None),
-                Then::Nothing if before == (state.interval, state.is_paused) => {}
-                // Nobody is there to be told when the thread has panicked, and then it shows.
-                Then::Ask | Then::Nothing => drop(changes.send(wanted(&state))),
+                Action::Quit => return Ok(None),
+                Action::Nothing if before == (state.interval, state.is_paused) => {}
+                // If the thread has panicked, the send fails, and the screen shows that the data is old.
+                Action::Ask | Action::Nothing => drop(changes.send(feed_request(&state))),
             }
         }
     }
 }
 
-fn wanted(state: &State) -> Wanted {
-    Wanted {
+fn feed_request(state: &TopState) -> FeedRequest {
+    FeedRequest {
         snapshot: state.snapshot,
         interval: state.interval,
         task: state.open.as_ref().map(|open| open.task),

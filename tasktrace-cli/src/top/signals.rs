@@ -1,4 +1,4 @@
-//! Signals that end the program: the terminal has to be given back first.
+//! Catches the signals that end the program, because the terminal must be restored first.
 
 #[cfg(unix)]
 pub(crate) fn start(events: std::sync::mpsc::Sender<super::Event>) -> Result<(), crate::Failure> {
@@ -6,7 +6,7 @@ pub(crate) fn start(events: std::sync::mpsc::Sender<super::Event>) -> Result<(),
 
     let refused = |error| crate::Failure::Other(format!("the system refuses it: {error}"));
     let runtime = crate::fetch::runtime()?;
-    // Here, so that they are caught before the terminal is another.
+    // The handlers are installed before the screen is taken over.
     let caught = runtime.block_on(async {
         std::io::Result::Ok((
             signal(SignalKind::terminate())?,
@@ -31,7 +31,7 @@ pub(crate) fn start(events: std::sync::mpsc::Sender<super::Event>) -> Result<(),
     thread.spawn(wait).map(drop).map_err(refused)
 }
 
-/// Ctrl-C is a key there.
+/// Does nothing: on this system, Ctrl-C is only a key.
 #[cfg(not(unix))]
 pub(crate) fn start(_events: std::sync::mpsc::Sender<super::Event>) -> Result<(), crate::Failure> {
     Ok(())

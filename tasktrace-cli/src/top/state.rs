@@ -1,7 +1,6 @@
-//! What is shown: the tasks, and what was chosen of them.
+//! Holds the state of the screen: the tasks, and the user's selection.
 //!
-//! What has been received is not changed, and only what fits on the screen is made into text: there
-//! may be 100,000 tasks.
+//! There may be 100,000 tasks, so the received document is not changed, and only the rows on the screen are formatted.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -10,63 +9,63 @@ use crate::args::Sort;
 use crate::document::{Group, View};
 use crate::output::visible;
 
-/// What is chosen to be shown.
+/// The list that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum List {
     Groups,
-    /// Each task.
+    /// All tasks.
     Tasks,
-    /// Those of the group with this name.
+    /// The tasks of the group with this id.
     Members(String),
 }
 
-/// A row of the list: a group, or one of its tasks, by their places in the document.
+/// A row of the list: a group or one of its tasks, by their positions in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) group: usize,
     pub(crate) member: Option<usize>,
 }
 
-/// What a row is known by in the next document.
+/// The identity of a row in later documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Key {
+enum RowKey {
     Group(String),
     Task(u64),
 }
 
-/// A task that has been opened.
+/// A task that is open.
 #[derive(Clone, Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenTask {
     pub(crate) task: u64,
-    /// As the process prints it. `None` until it has.
+    /// The lines of the task, as the process formats them. `None` until they arrive.
     pub(crate) lines: Option<Vec<String>>,
-    /// How many lines are above the screen.
+    /// The number of lines above the screen.
     pub(crate) scroll: usize,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct TopState {
     pub(crate) view: Option<View>,
-    /// When it was received.
+    /// The time at which `view` was received.
     pub(crate) received: Instant,
     pub(crate) list: List,
     pub(crate) rows: Vec<Row>,
     pub(crate) selected: usize,
-    key: Option<Key>,
-    pub(crate) open: Option<Open>,
+    key: Option<RowKey>,
+    pub(crate) open: Option<OpenTask>,
     pub(crate) sort: Sort,
     pub(crate) filter: String,
-    /// The filter is being written.
+    /// `true` while the user edits the filter.
     pub(crate) is_filtering: bool,
     pub(crate) is_paused: bool,
     pub(crate) is_helping: bool,
     pub(crate) snapshot: bool,
     pub(crate) interval: Duration,
-    /// Why there is nothing newer.
+    /// The reason why there is no newer document.
     pub(crate) failure: Option<String>,
 }
 
-impl State {
+impl TopState {
     pub(crate) fn new(sort: Sort, filter: String, snapshot: bool, interval: Duration) -> Self {
         Self {
             view: None,
@@ -87,7 +86,7 @@ impl State {
         }
     }
 
-    /// Takes what has been received.
+    /// Stores a received document, or the failure to get it.
     pub(crate) fn receive(&mut self, view: Result<View, String>, now: Instant) {
         match view {
             Ok(view) if !self.is_paused => {
@@ -96,13 +95,13 @@ impl State {
                 self.failure = None;
                 self.refresh();
             }
-            // It was asked for before.
+            // The document was requested before the pause.
             Ok(_) => {}
             Err(failure) => self.failure = Some(visible(&failure)),
         }
     }
 
-    /// Takes the text of a task.
+    /// Stores the text of the open task, or the failure to get it.
     pub(crate) fn receive_task(&mut self, task: u64, text: Result<String, String>) {
         let is_paused = self.is_paused;
         if let Some(open) = self.open.as_mut().filter(|open| open.task == task)
@@ -112,7 +111,7 @@ impl State {
                 Ok(text) => open.lines = Some(text.lines().map(visible).collect()),
                 Err(failure) => {
                     let failure = visible(&failure);
-                    // What was there last is worth more than that it is no more.
+                    // The last text is kept below the failure.
                     match open.lines.as_mut() {
                         Some(lines) if lines.first() == Some(&failure) => {}
                         Some(lines) => lines.insert(0, failure),
@@ -123,7 +122,7 @@ impl State {
         }
     }
 
-    /// Makes the rows anew, and keeps the selected one, wherever it is now.
+    /// Computes the rows again, and keeps the selected row, wherever it is now.
     pub(crate) fn refresh(&mut self) {
         let Some(view) = &self.view else {
             return;
@@ -167,11 +166,11 @@ impl State {
         self.view.as_ref()?.groups.get(row.group)
     }
 
-    fn key_of(&self, row: Row) -> Option<Key> {
+    fn key_of(&self, row: Row) -> Option<RowKey> {
         let group = self.group(row)?;
         match row.member {
-            None => Some(Key::Group(group.id.clone())),
-            Some(at) => group.tasks.id.get(at).copied().map(Key::Task),
+            None => Some(RowKey::Group(group.id.clone())),
+            Some(at) => group.tasks.id.get(at).copied().map(RowKey::Task),
         }
     }
 
@@ -181,7 +180,7 @@ impl State {
         self.key = selected.and_then(|row| self.key_of(row));
     }
 
-    /// Shows another list, from its beginning.
+    /// Shows another list from its beginning.
     pub(crate) fn show(&mut self, list: List) {
         self.list = list;
         self.key = None;
@@ -189,7 +188,7 @@ impl State {
         self.refresh();
     }
 
-    /// Opens what is selected: a group of several tasks as a list, or else the task.
+    /// Opens the selected row: a group of several tasks as a list, and otherwise the task.
     pub(crate) fn open_selected(&mut self) {
         let Some(row) = self.rows.get(self.selected).copied() else {
             return;
@@ -204,7 +203,7 @@ impl State {
             }
             member => {
                 let task = group.tasks.id.get(member.unwrap_or(0)).copied();
-                self.open = task.map(|task| Open {
+                self.open = task.map(|task| OpenTask {
                     task,
                     lines: None,
                     scroll: 0,
@@ -213,13 +212,13 @@ impl State {
         }
     }
 
-    /// Goes back by one step. Whether there was one.
+    /// Goes back by one step. Returns `false` if there was none.
     pub(crate) fn back(&mut self) -> bool {
         if self.open.take().is_some() {
             return true;
         }
         if let List::Members(id) = &self.list {
-            let key = Key::Group(id.clone());
+            let key = RowKey::Group(id.clone());
             self.list = List::Groups;
             self.key = Some(key);
             self.refresh();
@@ -245,7 +244,7 @@ impl State {
     }
 }
 
-/// The document has the most urgent first. What is equal stays in that order.
+/// Sorts the rows. The document has the most urgent groups first, and equal rows keep that order.
 fn sort(rows: &mut [Row], groups: &[Group], by: Sort) {
     let waited = |row: &Row| {
         let group = &groups[row.group];
@@ -255,7 +254,7 @@ fn sort(rows: &mut [Row], groups: &[Group], by: Sort) {
         }
     };
     match by {
-        // In a group, who has waited for longest.
+        // Within a group, the task that has waited for longest comes first.
         Sort::Urgency => {
             rows.sort_by_key(|row| (row.group, row.member.map(|_| Reverse(waited(row)))))
         }
@@ -294,24 +293,24 @@ pub(crate) mod tests {
     use super::*;
     use crate::document::tests::example;
 
-    pub(crate) fn state() -> State {
-        let mut state = State::new(Sort::Urgency, String::new(), false, Duration::from_secs(1));
+    pub(crate) fn state() -> TopState {
+        let mut state = TopState::new(Sort::Urgency, String::new(), false, Duration::from_secs(1));
         state.receive(Ok(example()), Instant::now());
         state
     }
 
-    fn names(state: &State) -> Vec<&str> {
+    fn names(state: &TopState) -> Vec<&str> {
         let groups = state.rows.iter().filter_map(|row| state.group(*row));
         groups.map(|group| group.name.as_str()).collect()
     }
 
-    fn tasks(state: &State) -> Vec<u64> {
+    fn tasks(state: &TopState) -> Vec<u64> {
         let task = |row: &Row| state.group(*row)?.tasks.id.get(row.member?).copied();
         state.rows.iter().filter_map(task).collect()
     }
 
     #[test]
-    fn orders() {
+    fn rows_are_sorted_in_each_order() {
         let mut state = state();
         assert_eq!(names(&state), ["shop::reconnect", "shop::order"]);
         state.sort = Sort::Tasks;
@@ -331,7 +330,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn filters() {
+    fn the_filter_matches_names_labels_states_and_places() {
         let mut state = state();
         let mut filtered = |filter: &str| {
             state.filter = filter.to_owned();
@@ -349,7 +348,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_selected_one_is_kept() {
+    fn the_selected_row_is_kept_in_a_new_document() {
         let mut state = state();
         state.select(1);
         let mut view = example();
@@ -357,7 +356,7 @@ pub(crate) mod tests {
         state.receive(Ok(view.clone()), Instant::now());
         assert_eq!(state.selected, 0);
         assert_eq!(names(&state)[0], "shop::order");
-        // It is gone: there is another.
+        // The selected group has ended, so another row is selected.
         view.groups.remove(0);
         state.receive(Ok(view), Instant::now());
         assert_eq!(names(&state)[state.selected], "shop::reconnect");
@@ -368,7 +367,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn back_undoes_each_step() {
         let mut state = state();
         state.select(1);
         state.open_selected();
@@ -387,7 +386,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn paused() {
+    fn documents_are_ignored_during_a_pause() {
         let mut state = state();
         state.is_paused = true;
         state.receive(Ok(View::default()), Instant::now());
@@ -395,11 +394,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_text_of_a_task() {
+    fn a_failure_is_shown_above_the_last_text_of_a_task() {
         let mut state = state();
         state.open_selected();
         state.receive_task(8, Ok("another".to_owned()));
-        let lines = |state: &State| state.open.as_ref().and_then(|open| open.lines.clone());
+        let lines = |state: &TopState| state.open.as_ref().and_then(|open| open.lines.clone());
         assert_eq!(lines(&state), None);
         state.receive_task(9, Ok("task 9\n  ╼ a".to_owned()));
         state.receive_task(9, Err("it is gone".to_owned()));

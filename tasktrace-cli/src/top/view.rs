@@ -1,4 +1,4 @@
-//! The screen: a state in, cells out.
+//! Draws the screen from the state.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::keys::HELP;
-use super::state::{List, Row, State};
+use super::state::{List, Row, TopState};
 use crate::args::Sort;
 use crate::document::{Group, View};
 use crate::output::{title, visible};
 use crate::time::{human, human_ms};
 
-/// How wide the name of a task may be.
-const NAME: (usize, usize) = (12, 44);
+/// The smallest and the largest width of the column of names.
+const NAME_WIDTHS: (usize, usize) = (12, 44);
 
-/// Of so many rows the names are measured.
-const MEASURED: usize = 1000;
+/// The number of rows whose names determine that width.
+const MEASURED_ROWS: usize = 1000;
 
-/// What is older is told of, with the time that it takes to come by.
-const STALE: Duration = Duration::from_secs(3);
+/// The age above which a document is marked as old. It includes the time to fetch a document.
+const STALE_AFTER: Duration = Duration::from_secs(3);
 
 /// The text styles. Without colours, they are only bold and reversed text.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +54,12 @@ impl Theme {
     }
 }
 
-/// How many rows of a list fit on a screen of this height.
+/// Returns the number of rows of a list that fit on a screen of this height.
 pub(crate) fn page(height: u16) -> usize {
     usize::from(height.saturating_sub(4)).max(1)
 }
 
-pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme, now: Instant) {
+pub(crate) fn draw(frame: &mut Frame<'_>, state: &TopState, theme: Theme, now: Instant) {
     let rows = [
         Constraint::Length(2),
         Constraint::Min(1),
@@ -84,7 +84,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme, now: Inst
     }
 }
 
-fn header(state: &State, theme: Theme, now: Instant) -> Vec<Line<'static>> {
+fn header(state: &TopState, theme: Theme, now: Instant) -> Vec<Line<'static>> {
     let mut first = vec![Span::styled(
         "tasktrace",
         Style::new().add_modifier(Modifier::BOLD),
@@ -111,7 +111,10 @@ fn header(state: &State, theme: Theme, now: Instant) -> Vec<Line<'static>> {
             };
             second.push(Span::styled(what, theme.wrong()));
         }
-        None if !state.is_paused && state.view.is_some() && age > STALE.max(state.interval * 2) => {
+        None if !state.is_paused
+            && state.view.is_some()
+            && age > STALE_AFTER.max(state.interval * 2) =>
+        {
             let text = format!("{} old: no answer yet  ", human(whole(age)));
             second.push(Span::styled(text, theme.wrong()));
         }
@@ -141,7 +144,7 @@ fn header(state: &State, theme: Theme, now: Instant) -> Vec<Line<'static>> {
     vec![Line::from(first), Line::from(second)]
 }
 
-/// Without the parts of a second, which would change all the time.
+/// Returns a duration in whole seconds, because fractions would change all the time.
 fn whole(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
@@ -156,7 +159,7 @@ fn by(sort: Sort) -> &'static str {
     }
 }
 
-/// `7 tasks: 6 suspended, 1 running; 2 not traced`
+/// Returns the numbers of tasks, such as `7 tasks: 6 suspended, 1 running; 2 not traced`.
 fn counts(view: &View) -> String {
     let mut states: Vec<(&str, usize)> = Vec::new();
     for group in &view.groups {
@@ -184,10 +187,10 @@ fn counts(view: &View) -> String {
     }
 }
 
-fn draw_list(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
+fn draw_list(frame: &mut Frame<'_>, state: &TopState, theme: Theme, area: Rect) {
     let width = usize::from(area.width);
     let height = usize::from(area.height).saturating_sub(1);
-    let name_width = names(state, width);
+    let name_width = name_width(state, width);
     let number = match state.list {
         List::Groups => "TASKS",
         _ => "ID",
@@ -203,7 +206,7 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
     );
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
     lines.push(Line::styled(fitted(&header, width), bold));
-    // As far down as it takes to see the selected one, which is in the middle if it can be.
+    // The list scrolls so that the selected row is in the middle, if possible.
     let first = state.selected.saturating_sub(height / 2);
     let first = first.min(state.rows.len().saturating_sub(height));
     for (at, row) in state.rows.iter().enumerate().skip(first).take(height) {
@@ -229,17 +232,19 @@ fn draw_list(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
     frame.render_widget(Text::from(lines), area);
 }
 
-/// How wide the column of names is: as wide as what is in it, within limits.
-fn names(state: &State, width: usize) -> usize {
-    // Those on the screen would do, but then it would move with each key.
-    let rows = state.rows.iter().take(MEASURED);
+/// Returns the width of the column of names: that of the longest name, within limits.
+fn name_width(state: &TopState, width: usize) -> usize {
+    // The rows on the screen alone would make the width change with each key.
+    let rows = state.rows.iter().take(MEASURED_ROWS);
     let lengths = rows.map(|row| name(state, *row).chars().count());
-    let longest = lengths.fold(NAME.0, usize::max);
-    longest.min(NAME.1).min((width / 3).max(NAME.0))
+    let longest = lengths.fold(NAME_WIDTHS.0, usize::max);
+    longest
+        .min(NAME_WIDTHS.1)
+        .min((width / 3).max(NAME_WIDTHS.0))
 }
 
-/// The name of a group, or of a task.
-fn name(state: &State, row: Row) -> String {
+/// Returns the name of a group or of a task.
+fn name(state: &TopState, row: Row) -> String {
     let Some(group) = state.group(row) else {
         return String::new();
     };
@@ -247,14 +252,14 @@ fn name(state: &State, row: Row) -> String {
         .member
         .and_then(|at| group.tasks.label.get(at)?.as_deref());
     let name = match (label, &state.list) {
-        // The name is the same for all of them.
+        // All members of a group have the same name.
         (Some(label), List::Members(_)) => format!("\"{label}\""),
         (label, _) => title(&group.name, label),
     };
     visible(&name)
 }
 
-fn row_line(state: &State, row: Row, name_width: usize, theme: Theme) -> Line<'static> {
+fn row_line(state: &TopState, row: Row, name_width: usize, theme: Theme) -> Line<'static> {
     let Some(group) = state.group(row) else {
         return Line::default();
     };
@@ -268,11 +273,11 @@ fn row_line(state: &State, row: Row, name_width: usize, theme: Theme) -> Line<'s
     };
     let complaint = group.complaint();
     let mark = if complaint.is_some() { "! " } else { "  " };
-    // For how long has been said.
+    // The time is already in a column of its own.
     let complaint = complaint.filter(|_| group.urgency != "long");
     let name = name(state, row);
     let name = match name.chars().count() > name_width {
-        // The end of a path tells more.
+        // The end of a path is more useful than its beginning.
         true if row.member.is_none() => shortened_front(&name, name_width),
         _ => fitted(&name, name_width),
     };
@@ -306,7 +311,7 @@ fn has_only_place(waits_for: &str) -> bool {
         .any(|place| waits_for.starts_with(place))
 }
 
-/// What is waited for and where; who waits there has been said, if it is the task itself.
+/// Returns the resource that is waited for, and the place. The function is left out if it is the task itself.
 fn waits_for(group: &Group) -> String {
     let leaf = group.leaf();
     let function = match leaf.function == group.name
@@ -351,7 +356,7 @@ fn shortened_front(text: &str, width: usize) -> String {
         .collect()
 }
 
-fn draw_task(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
+fn draw_task(frame: &mut Frame<'_>, state: &TopState, theme: Theme, area: Rect) {
     let Some(open) = &state.open else {
         return;
     };
@@ -361,7 +366,7 @@ fn draw_task(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
         return;
     };
     let height = usize::from(area.height);
-    // The last line goes to the bottom of the screen, and no further.
+    // The list does not scroll beyond its last line.
     let first = open.scroll.min(lines.len().saturating_sub(height));
     let shown = lines.iter().skip(first).take(height).map(|line| {
         let style = match line {
@@ -375,7 +380,7 @@ fn draw_task(frame: &mut Frame<'_>, state: &State, theme: Theme, area: Rect) {
     frame.render_widget(Text::from(shown), area);
 }
 
-fn footer(state: &State, theme: Theme) -> Line<'static> {
+fn footer(state: &TopState, theme: Theme) -> Line<'static> {
     let text = if state.is_filtering {
         "Enter keeps the filter  Esc drops it"
     } else if state.open.is_some() {
@@ -434,8 +439,8 @@ mod tests {
 
     const PLAIN: Theme = Theme { colours: false };
 
-    /// The lines of the screen.
-    fn screen(state: &State, width: u16, height: u16) -> Vec<String> {
+    /// Returns the lines of the screen.
+    fn screen(state: &TopState, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it is memory");
         let drawn = terminal.draw(|frame| draw(frame, state, PLAIN, state.received));
         drawn.expect("it is memory");
@@ -448,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn groups_are_drawn_as_rows() {
         assert_eq!(
             screen(&state(), 120, 8),
             [
@@ -483,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task() {
+    fn an_open_task_is_drawn_and_scrolls() {
         let mut state = state();
         press(&mut state, KeyCode::Enter.into(), 5);
         assert_eq!(screen(&state, 80, 6)[2], "waiting for task 9…");
@@ -523,18 +528,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn failures_are_shown_above_the_last_document() {
         let mut state = state();
         state.receive(Err("process 4711 hung up".to_owned()), state.received);
         assert_eq!(screen(&state, 80, 8)[1], "0ns old: process 4711 hung up");
-        // What was known stays.
+        // The last document stays visible.
         assert!(screen(&state, 80, 8)[3].contains("shop::reconnect"));
         state.is_paused = true;
         assert!(screen(&state, 80, 8)[1].starts_with("PAUSED"));
     }
 
     #[test]
-    fn filters_and_nothing() {
+    fn a_filter_without_matches_says_so() {
         let mut state = state();
         for key in "/zz".chars() {
             press(&mut state, KeyCode::Char(key).into(), 5);
@@ -556,9 +561,9 @@ mod tests {
         );
     }
 
-    /// However small the terminal is made.
+    /// The screen is drawn at any size of the terminal.
     #[test]
-    fn sizes() {
+    fn the_screen_is_drawn_at_any_size() {
         let mut state = state();
         for is_helping in [false, true] {
             state.is_helping = is_helping;

@@ -1,4 +1,4 @@
-//! Durations in arguments: `"30s"`, `"1.5s"`, `"1m30s"`.
+//! Parses durations in arguments: `"30s"`, `"1.5s"`, `"1m30s"`.
 //!
 //! ```text
 //! duration = number unit {number unit}
@@ -12,11 +12,11 @@ use syn::{Error, LitStr, Result};
 const ACCEPTED: &str = "a duration is written as in `30s`, `1.5s` or `1m30s`, with the units `ns`, \
                         `us`, `µs`, `ms`, `s`, `m`, `min`, `h` and `d`";
 
-/// The units, and the nanoseconds in each.
+/// The units with their lengths in nanoseconds.
 const UNITS: [(&str, u64); 10] = [
     ("ns", 1),
     ("us", 1_000),
-    // The sign for micro and the Greek letter, which look the same.
+    // The micro sign and the Greek letter look the same.
     ("\u{b5}s", 1_000),
     ("\u{3bc}s", 1_000),
     ("ms", 1_000_000),
@@ -27,9 +27,9 @@ const UNITS: [(&str, u64); 10] = [
     ("d", 24 * 60 * 60 * 1_000_000_000),
 ];
 
-/// A duration, and where it is written.
+/// A duration, and the literal that it was parsed from.
 pub(crate) struct Duration {
-    /// Never zero.
+    /// The length in nanoseconds, which is never zero.
     pub(crate) nanos: u64,
     literal: LitStr,
 }
@@ -72,7 +72,7 @@ fn nanos(text: &str) -> std::result::Result<u64, String> {
     Ok(total)
 }
 
-/// One number with its unit.
+/// Returns the nanoseconds of one number with its unit.
 fn part(number: &str, unit: &str) -> std::result::Result<u64, String> {
     if number.is_empty() {
         return Err(format!("there is no number before `{unit}`"));
@@ -87,7 +87,7 @@ fn part(number: &str, unit: &str) -> std::result::Result<u64, String> {
     let Some((_, in_unit)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(format!("`{unit}` is not a unit of time"));
     };
-    // In parts of 10⁻¹⁵, of which one in a day is less than a nanosecond.
+    // The number is multiplied in units of 10⁻¹⁵. One of them, in days, is less than a nanosecond.
     let parts = format!("{whole}{fraction:0<15.15}").parse::<u128>().ok();
     parts
         .and_then(|parts| parts.checked_mul(u128::from(*in_unit)))
@@ -99,7 +99,7 @@ fn too_long(text: &str) -> String {
     format!("`{text}` is longer than 584 years")
 }
 
-/// At the first character of a kind.
+/// Splits a text before the first character for which `is_end` returns `true`.
 fn split_where(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(is_end).unwrap_or(text.len()))
 }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepted() {
+    fn valid_durations_are_parsed() {
         for (text, expected) in [
             ("1ns", 1),
             ("2us", 2_000),
@@ -133,9 +133,9 @@ mod tests {
         }
     }
 
-    /// Digits count to the nanosecond, and further ones do no harm.
+    /// Fractions are exact to the nanosecond, and further digits are ignored.
     #[test]
-    fn fractions() {
+    fn fractions_are_exact_to_the_nanosecond() {
         for (text, expected) in [
             ("0.000000001s", 1),
             ("1.9ns", 1),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn not_accepted() {
+    fn invalid_durations_are_reported() {
         for (text, complaint) in [
             ("", "the duration is missing"),
             ("30", "`30` has no unit"),

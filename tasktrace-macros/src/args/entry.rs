@@ -1,4 +1,4 @@
-//! Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
+//! Parses the arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
@@ -20,36 +20,36 @@ const DUMP_ON_SIGNAL: &str = "`dump_on_signal` stands alone, or takes the name o
                               string literal: `dump_on_signal = \"SIGUSR1\"`";
 const ATTACH: &str = "`attach` stands alone";
 
-/// Arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
+/// The arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 pub(crate) struct EntryArgs {
-    /// The runtime crate, where it is renamed.
+    /// The path of the `tasktrace` crate, if it is given.
     pub(crate) tasktrace: Option<Path>,
     pub(crate) executor: Executor,
     pub(crate) timeout: Option<Timeout>,
-    /// The signal that asks for a dump. Empty where it is not named.
+    /// The signal for dumps. The literal is empty if no signal is named.
     pub(crate) dump_on_signal: Option<LitStr>,
-    /// Where it says that others may attach.
+    /// The argument `attach`, if it is given.
     pub(crate) attach: Option<Ident>,
 }
 
-/// How long a test may take.
+/// The time limit of a test.
 pub(crate) struct Timeout {
     pub(crate) key: Ident,
-    /// `None` for as long as it likes.
+    /// The limit in nanoseconds, or `None` if there is no limit.
     pub(crate) nanos: Option<u64>,
 }
 
-/// What runs the function.
+/// The executor that runs the function.
 pub(crate) enum Executor {
     Tokio(TokioArgs),
     BlockOn(Path),
 }
 
-/// The arguments that are tokio's own: passed on to its attribute as they were written, so that
-/// it is tokio that defines what they mean and what is wrong with them.
+/// The arguments of tokio's attribute. They are passed on as they were written, so tokio defines their meaning and
+/// reports their errors.
 #[derive(Default)]
 pub(crate) struct TokioArgs {
-    /// Tokio, where it is renamed.
+    /// The path of tokio, if it is given.
     pub(crate) krate: Option<Path>,
     pub(crate) tokens: TokenStream,
 }
@@ -57,7 +57,7 @@ pub(crate) struct TokioArgs {
 impl EntryArgs {
     pub(crate) fn parse(args: TokenStream) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
-            let mut written = Written::default();
+            let mut written = EntryArgsParser::default();
             while !input.is_empty() {
                 written.parse_one(input)?;
             }
@@ -67,9 +67,9 @@ impl EntryArgs {
     }
 }
 
-/// The arguments one by one.
+/// Parses the arguments one by one.
 #[derive(Default)]
-struct Written {
+struct EntryArgsParser {
     tasktrace: Option<Path>,
     block_on: Option<Path>,
     timeout: Option<Timeout>,
@@ -78,7 +78,7 @@ struct Written {
     tokio: TokioArgs,
 }
 
-impl Written {
+impl EntryArgsParser {
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
         match peek_key(input).as_deref() {
             Some("tasktrace") => {
@@ -109,9 +109,9 @@ impl Written {
                 self.attach = Some(key);
             }
             Some(other) => {
-                if let Some(meant) = meant(other) {
+                if let Some(suggestion) = suggestion(other) {
                     let key = input.call(Ident::parse_any)?;
-                    let message = format!("there is no argument `{key}`: is `{meant}` meant?");
+                    let message = format!("there is no argument `{key}`: is `{suggestion}` meant?");
                     return Err(Error::new_spanned(&key, message));
                 }
                 return self.tokio.parse_one(input);
@@ -137,9 +137,10 @@ impl Written {
     }
 }
 
-/// The argument of ours that is meant by a name that is not quite it. Tokio would list its own.
-fn meant(name: &str) -> Option<&'static str> {
-    const OURS: [&str; 5] = [
+/// Returns the argument of tasktrace that is similar to an unknown name. Without this hint, tokio would report the name
+/// and list only its own arguments.
+fn suggestion(name: &str) -> Option<&'static str> {
+    const OWN_ARGUMENTS: [&str; 5] = [
         "attach",
         "block_on",
         "dump_on_signal",
@@ -150,10 +151,11 @@ fn meant(name: &str) -> Option<&'static str> {
         let is_begun = name.len() >= 4 && ours.starts_with(name);
         is_begun || distance(name, ours) <= 2
     };
-    OURS.into_iter().find(is_near)
+    OWN_ARGUMENTS.into_iter().find(is_near)
 }
 
-/// How many letters have to be added, left out or replaced to make one word of the other (Levenshtein).
+/// Returns the number of letters to insert, delete or replace to turn one word into the other (the Levenshtein
+/// distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (at, letter) in one.chars().enumerate() {
@@ -167,7 +169,7 @@ fn distance(one: &str, other: &str) -> usize {
     row[row.len() - 1]
 }
 
-/// The value of `timeout`.
+/// Parses the value of `timeout`, and returns nanoseconds, or `None` for `"none"`.
 fn nanos(input: ParseStream<'_>) -> Result<Option<u64>> {
     let literal = string(input, TIMEOUT)?;
     if literal.value() == "none" {
@@ -182,7 +184,7 @@ fn nanos(input: ParseStream<'_>) -> Result<Option<u64>> {
     }
 }
 
-/// `dump_on_signal`, or the same with a name.
+/// Parses `dump_on_signal`, alone or with the name of a signal.
 fn dump_on_signal(input: ParseStream<'_>, seen: bool) -> Result<LitStr> {
     if is_last_token(input) && !seen {
         let key = input.call(Ident::parse_any)?;
@@ -207,7 +209,7 @@ impl TokioArgs {
     }
 }
 
-/// `crate = …`, and the same with the path in a string literal, which is the form tokio takes.
+/// Parses `crate = …` and returns the path, and the tokens for tokio, which accepts the path only in a string literal.
 fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
     let key = input.parse::<Token![crate]>()?;
     let eq = input.parse::<Token![=]>()?;
@@ -227,7 +229,7 @@ fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
 mod tests {
     use super::*;
 
-    /// The timeout, the signal and what is tokio's.
+    /// Returns the timeout, the signal and the arguments of tokio.
     fn parsed(args: TokenStream) -> (Option<Option<u64>>, Option<String>, String) {
         let args = EntryArgs::parse(args).expect("they are accepted");
         let Executor::Tokio(tokio) = args.executor else {
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn timeouts() {
+    fn timeouts_are_parsed() {
         let timeout = |args| parsed(args).0;
         assert_eq!(timeout(quote!()), None);
         assert_eq!(timeout(quote!(timeout = "none")), Some(None));
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn signals() {
+    fn signals_are_parsed_with_and_without_a_name() {
         let signal = |args| parsed(args).1;
         let some = |name: &str| Some(name.to_owned());
         assert_eq!(signal(quote!()), None);
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn among_those_of_tokio() {
+    fn arguments_of_tasktrace_may_stand_among_those_of_tokio() {
         let args = quote!(
             a = 1,
             timeout = "1us",
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_quite_one_of_ours() {
+    fn a_misspelt_argument_is_reported_with_the_similar_one() {
         for (written, is_meant) in [
             ("timout", Some("timeout")),
             ("atach", Some("attach")),
@@ -289,7 +291,7 @@ mod tests {
             ("start_paused", None),
             ("unhandled_panic", None),
         ] {
-            assert_eq!(meant(written), is_meant, "{written}");
+            assert_eq!(suggestion(written), is_meant, "{written}");
         }
         let error = EntryArgs::parse(quote!(flavor = "multi_thread", timout = "30s"));
         let error = error.map(drop).unwrap_err().to_string();

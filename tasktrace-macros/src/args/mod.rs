@@ -1,4 +1,4 @@
-//! The grammar of the attributes' arguments.
+//! Parses the arguments of the attributes.
 
 mod duration;
 mod entry;
@@ -14,12 +14,13 @@ pub(crate) use duration::Duration;
 pub(crate) use entry::{EntryArgs, Executor, Timeout, TokioArgs};
 pub(crate) use traced::{Label, TracedArgs, WaitLimit};
 
+/// Returns the next key without consuming it.
 fn peek_key(input: ParseStream<'_>) -> Option<String> {
     let key = input.fork().call(Ident::parse_any).ok()?;
     Some(key.to_string())
 }
 
-/// The key, and the `=` that must follow.
+/// Parses a key and the `=` that must follow it.
 fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<Ident> {
     let key = input.call(Ident::parse_any)?;
     if seen {
@@ -31,7 +32,7 @@ fn key(input: ParseStream<'_>, seen: bool, usage: &str) -> Result<Ident> {
     }
 }
 
-/// A path, or one in a string literal as tokio's attributes take it.
+/// Parses a path, which may be in a string literal, as in tokio's attributes.
 fn path(input: ParseStream<'_>, usage: &str) -> Result<Path> {
     let path = if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
@@ -48,7 +49,7 @@ fn string(input: ParseStream<'_>, usage: &str) -> Result<LitStr> {
         .map_err(|error: Error| Error::new(error.span(), usage))
 }
 
-/// Whether an argument is over after the next token.
+/// Returns `true` if the next token is the last one of an argument.
 fn is_last_token(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     ahead.parse::<TokenTree>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,]))

@@ -1,8 +1,8 @@
-//! Names of signals in arguments: `"SIGUSR1"`, `"usr1"`.
+//! Parses names of signals in arguments: `"SIGUSR1"`, `"usr1"`.
 
 use syn::{Error, LitStr, Result};
 
-/// Those that a program can handle and go on. Which of them there are is up to the system.
+/// The signals that a program can handle and continue after. Not every system has all of them.
 const ACCEPTED: [&str; 14] = [
     "SIGHUP",
     "SIGINT",
@@ -20,7 +20,7 @@ const ACCEPTED: [&str; 14] = [
     "SIGINFO",
 ];
 
-/// The name in full, where it was written.
+/// Returns the full name of the signal as a literal in the same place.
 pub(super) fn parse(literal: LitStr) -> Result<LitStr> {
     let text = literal.value();
     match full_name(&text) {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn signals_are_named_in_any_case_with_or_without_sig() {
         for text in ["SIGUSR1", "USR1", "usr1", "sigusr1", "SigUsr1"] {
             assert_eq!(full_name(text), Some("SIGUSR1"), "{text}");
         }

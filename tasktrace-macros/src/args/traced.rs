@@ -1,4 +1,4 @@
-//! Arguments of `#[traced]`:
+//! Parses the arguments of `#[traced]`:
 //!
 //! ```text
 //! arguments = skip | [option {, option} ,] [label [, option {, option}]]
@@ -6,10 +6,10 @@
 //! option    = name = "…" | wait_limit = "duration" | crate = path
 //! ```
 //!
-//! `wait_limit` was called `stalled_after`, which is deprecated.
+//! `stalled_after` is the former name of `wait_limit`, and is deprecated.
 //!
-//! The arguments of a label's format are tokens that only `format!` has to understand, so that what
-//! is wrong with them is said by the compiler, where they are.
+//! The format arguments of a label stay tokens that only `format!` parses. So the compiler reports their errors, where
+//! they are.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
@@ -33,29 +33,29 @@ const NAME_AND_LABEL: &str = "a label stands in the place of the name: give one 
 const TWO_LABELS: &str = "a label is given already, and its arguments end where an option begins";
 const SKIP: &str = "`skip` leaves everything as it is, so no other argument goes with it";
 
-/// Arguments of `#[traced]`.
+/// The arguments of `#[traced]`.
 #[derive(Default)]
 pub(crate) struct TracedArgs {
     pub(crate) label: Option<Label>,
-    /// How long a call may wait.
+    /// The longest time that a call may wait.
     pub(crate) wait_limit: Option<WaitLimit>,
-    /// The runtime crate, where it is renamed.
+    /// The path of the `tasktrace` crate, if it is given.
     pub(crate) tasktrace: Option<Path>,
-    /// Not to be traced.
+    /// The argument `skip`, if it is given: the function is not traced.
     pub(crate) skip: Option<Ident>,
 }
 
-/// `wait_limit = "…"`, or as it was called before.
+/// The argument `wait_limit = "…"`, or its deprecated name.
 pub(crate) struct WaitLimit {
     pub(crate) key: Ident,
     pub(crate) duration: Duration,
 }
 
-/// What is shown with the function.
+/// The text to show with the function.
 pub(crate) enum Label {
-    /// The same for all calls: `name = "…"`, or a label that has nothing to format.
+    /// A text for all calls: `name = "…"`, or a label without format arguments.
     Name(LitStr),
-    /// What `format!` is to be given.
+    /// The arguments of `format!`.
     Format(TokenStream),
 }
 
@@ -69,7 +69,7 @@ impl ToTokens for Label {
 }
 
 impl TracedArgs {
-    /// Without any argument but `crate = path`.
+    /// Returns arguments without any argument but `crate = path`.
     pub(crate) fn of_crate(tasktrace: Option<Path>) -> Self {
         Self {
             tasktrace,
@@ -79,7 +79,7 @@ impl TracedArgs {
 
     pub(crate) fn parse(args: TokenStream) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
-            let mut written = Written::default();
+            let mut written = TracedArgsParser::default();
             while !input.is_empty() {
                 written.parse_one(input)?;
                 comma(input)?;
@@ -90,9 +90,9 @@ impl TracedArgs {
     }
 }
 
-/// The arguments one by one.
+/// Parses the arguments one by one.
 #[derive(Default)]
-struct Written {
+struct TracedArgsParser {
     name: Option<LitStr>,
     label: Option<Label>,
     wait_limit: Option<WaitLimit>,
@@ -100,7 +100,7 @@ struct Written {
     skip: Option<Ident>,
 }
 
-impl Written {
+impl TracedArgsParser {
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.peek(LitStr) {
             if self.label.is_some() {
@@ -175,7 +175,7 @@ fn name(input: ParseStream<'_>) -> Result<LitStr> {
     Ok(name)
 }
 
-/// A literal and the arguments of its format.
+/// Parses a literal and its format arguments.
 fn label(input: ParseStream<'_>) -> Result<Label> {
     let literal: LitStr = input.parse()?;
     if literal.value().is_empty() {
@@ -197,8 +197,8 @@ fn label(input: ParseStream<'_>) -> Result<Label> {
     Ok(Label::Format(format))
 }
 
-/// `, argument` as often as it follows. An option ends them. A `name` is an option where it is a
-/// literal, which makes no sense as an argument.
+/// Parses the format arguments that follow a label, each after a comma, up to the first option. `name = "…"` is an
+/// option, because a literal makes no sense as a format argument.
 fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut args = TokenStream::new();
     while input.peek(Token![,]) {
@@ -223,7 +223,7 @@ fn is_option(input: ParseStream<'_>) -> bool {
     }
 }
 
-/// `name = "…"`
+/// Returns `true` if the input is `name = "…"`.
 fn is_static_name(input: ParseStream<'_>) -> bool {
     peek_key(input).as_deref() == Some("name")
         && key(input, false, NAME).is_ok()
@@ -231,8 +231,8 @@ fn is_static_name(input: ParseStream<'_>) -> bool {
         && input.peek(LitStr)
 }
 
-/// The text of a format in which there is nothing to format: `{{` is a brace. What is no format at
-/// all is left to `format!` as well.
+/// Returns the text of a format string without placeholders, in which `{{` stands for a brace. Returns `None` if there
+/// are placeholders, or if the string is not valid, which `format!` reports.
 fn unformatted(format: &str) -> Option<String> {
     let mut text = String::new();
     let mut chars = format.chars();
@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    /// The name, the format and the crate.
+    /// Returns the name, the format and the crate.
     fn parsed(args: TokenStream) -> [Option<String>; 3] {
         let TracedArgs {
             label,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_format() {
+    fn a_label_without_placeholders_is_a_name() {
         let name = |name: &str| [Some(name.to_owned()), None, None];
         assert_eq!(parsed(quote!("a")), name("a"));
         assert_eq!(parsed(quote!("a",)), name("a"));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn formats() {
+    fn a_label_with_placeholders_keeps_its_format_arguments() {
         for format in [
             quote!("{a}"),
             quote!("{{{a}}}"),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn options_first_or_last() {
+    fn options_stand_before_or_after_the_label() {
         let expected = [None, some(quote!("{}", a)), some(quote!(b::c))];
         assert_eq!(parsed(quote!("{}", a, crate = b::c)), expected);
         assert_eq!(parsed(quote!(crate = b::c, "{}", a,)), expected);

@@ -1,8 +1,7 @@
-//! `#[traced]` on an `impl` block, a trait or a module.
+//! Expands `#[traced]` on an `impl` block, a trait or a module.
 //!
-//! Every async function in it that has a body is expanded as if the attribute stood on it, with the
-//! same `crate = path`. A function that has the attribute itself is left to it. It is only told
-//! where the runtime crate is:
+//! Every async function in it that has a body is expanded like a function with the attribute, with the same
+//! `crate = path`. A function that has its own attribute is left to it. Only `crate = path` is added to that attribute:
 //!
 //! ```text
 //! #[traced(crate = path)]          impl Type {
@@ -20,7 +19,7 @@ use syn::{Attribute, Meta, Path, Result, Signature};
 use super::traced::on_function;
 use crate::args::TracedArgs;
 use crate::item::Function;
-use crate::items::{Item, Items, Kind};
+use crate::items::{Item, ItemKind, Items};
 use crate::tokens::mentions;
 use crate::validate;
 
@@ -49,16 +48,19 @@ fn expanded_item(mut item: Item, krate: Option<&Path>) -> TokenStream {
         return item.into_token_stream();
     }
     match item.kind {
-        Kind::Function => traced_function(&item, krate).unwrap_or_else(|| item.into_token_stream()),
-        Kind::Container(_) => {
+        ItemKind::Function => {
+            traced_function(&item, krate).unwrap_or_else(|| item.into_token_stream())
+        }
+        ItemKind::Container(_) => {
             item.replace_content(|content| content_of(content, krate));
             item.into_token_stream()
         }
-        Kind::Statement | Kind::Other => item.into_token_stream(),
+        ItemKind::Statement | ItemKind::Other => item.into_token_stream(),
     }
 }
 
-/// `None` where there is nothing to trace. What is wrong with the function, the compiler says.
+/// Expands a function. Returns `None` if there is nothing to trace, or if the function cannot be parsed, which the
+/// compiler reports.
 fn traced_function(item: &Item, krate: Option<&Path>) -> Option<TokenStream> {
     let parsed = Function::parse(item.to_token_stream()).ok()?;
     let is_async = parsed.sig.asyncness.is_some() || was_async(&parsed.sig);
@@ -68,13 +70,13 @@ fn traced_function(item: &Item, krate: Option<&Path>) -> Option<TokenStream> {
     on_function(&TracedArgs::of_crate(krate.cloned()), parsed).ok()
 }
 
-/// Whether `#[async_trait]` was expanded before: it made an async fn into one that returns
+/// Returns `true` if `#[async_trait]` was expanded before. It turns an async fn into one that returns
 /// `Pin<Box<dyn Future + 'async_trait>>`.
 fn was_async(sig: &Signature) -> bool {
     mentions(sig.output.to_token_stream(), "async_trait")
 }
 
-/// `#[traced]` by any path. Under a condition it counts too: which way that goes is not known here.
+/// Returns `true` for `#[traced]` with any path. This includes one in a `cfg_attr`, whose condition is not known here.
 fn is_traced(attr: &Attribute) -> bool {
     let path = attr.path();
     if path.is_ident("cfg_attr") {
@@ -92,14 +94,14 @@ fn is_skip(attr: &Attribute) -> bool {
     TracedArgs::parse(list.tokens.clone()).is_ok_and(|args| args.skip.is_some())
 }
 
-/// Adds `crate = path` to an attribute that does not say where the runtime crate is.
+/// Adds `crate = path` to an attribute without that argument.
 fn pass_crate(attr: &mut Attribute, krate: &Path) {
     let args = match &attr.meta {
         Meta::Path(_) => TokenStream::new(),
         Meta::List(list) => list.tokens.clone(),
         Meta::NameValue(_) => return,
     };
-    // An error is reported where the attribute is expanded.
+    // An invalid argument is reported when that attribute is expanded.
     if TracedArgs::parse(args.clone()).is_ok_and(|args| args.tasktrace.is_none()) {
         let path = attr.path();
         let args = if args.is_empty() {
@@ -111,7 +113,7 @@ fn pass_crate(attr: &mut Attribute, krate: &Path) {
     }
 }
 
-/// `#[tasktrace::main]` or `#[tasktrace::test]`: the function is a task already.
+/// Returns `true` for `#[tasktrace::main]` and `#[tasktrace::test]`: the function is a task already.
 fn is_entry(attr: &Attribute, krate: Option<&Path>) -> bool {
     let mut segments = attr.path().segments.iter().rev();
     let (Some(name), Some(of)) = (segments.next(), segments.next()) else {

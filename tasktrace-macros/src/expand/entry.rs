@@ -1,4 +1,4 @@
-//! `#[tasktrace::main]` and `#[tasktrace::test]`.
+//! Expands `#[tasktrace::main]` and `#[tasktrace::test]`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -26,7 +26,7 @@ pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> T
     }
 }
 
-/// Hands over to tokio's attribute, with the arguments that were given:
+/// Expands `main`. With tokio, it emits tokio's attribute, with the arguments that were given:
 ///
 /// ```text
 /// #[::tokio::main(…)]
@@ -71,17 +71,17 @@ fn main(args: EntryArgs, mut function: Function) -> TokenStream {
     }
 }
 
-/// `#[::tokio::main(…)]`
+/// Returns the attribute `#[::tokio::main(…)]`.
 pub(super) fn tokio_attribute(name: &TokenStream, tokio: TokioArgs) -> TokenStream {
     let TokioArgs { krate, tokens } = tokio;
     let krate = krate.map_or_else(|| quote!(::tokio), |path| quote!(#path));
     quote!(#[#krate::#name(#tokens)])
 }
 
-/// The body of a function that runs a task with the function at `path`.
+/// Returns the body of a function that runs a task with the function at `path`.
 ///
-/// This is close enough to what tokio's attributes expand to for `#[traced]` to know it when it
-/// is expanded afterwards.
+/// The body is so similar to the expansion of tokio's attributes that `#[traced]` recognises it when it is expanded
+/// afterwards.
 pub(super) fn blocking(
     runtime: &Runtime,
     task: &TokenStream,
@@ -89,7 +89,7 @@ pub(super) fn blocking(
     path: &Path,
 ) -> TokenStream {
     let own = runtime.own;
-    // A path that is not such a function is wrong where it is written.
+    // If the path is not such a function, the compiler reports the error at the path.
     let call = quote_spanned! {own.located_at(path.span())=>
         let block_on = #path;
         block_on(body)
@@ -97,7 +97,7 @@ pub(super) fn blocking(
     quote_spanned!(own=> let body = async move { #task }; #before #call)
 }
 
-/// The function after an error: not run, but checked by the compiler without a second error.
+/// Returns the function after an error. It is not run, but the compiler checks it without a second error.
 ///
 /// ```text
 /// fn main() -> Output {
@@ -109,7 +109,7 @@ pub(super) fn blocking(
 /// }
 /// ```
 ///
-/// Where `main` has arguments, they go with the body:
+/// If `main` has arguments, they stay with the body:
 ///
 /// ```text
 /// fn main() -> Output {

@@ -1,7 +1,6 @@
-//! `#[traced]` on a function that is not async and returns a future, however it came by it.
+//! Expands `#[traced]` on a function that is not async and returns a future of any kind.
 //!
-//! Whatever the body returns is wrapped, early or at its end, so there is one frame and one place
-//! where it is made:
+//! Every value that the body returns, early or at its end, is wrapped in one place, so there is one frame:
 //!
 //! ```text
 //! fn f(…) -> Pin<Box<dyn Future<Output = Output>>> {
@@ -17,8 +16,8 @@
 //! }
 //! ```
 //!
-//! Without the box where it returns `impl Future`. The body stays a part of the function, and no
-//! closure is made of it: it may return what borrows from a `&mut` argument.
+//! If the function returns `impl Future`, there is no box. The body stays part of the function and is not put into a
+//! closure, so it may return a value that borrows from a `&mut` argument.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -34,15 +33,15 @@ use crate::args::TracedArgs;
 use crate::item::Function;
 use crate::tokens::mentions;
 
-/// The forms of return type that are known to be futures.
-pub(super) enum Returned {
+/// A return type that is known to be a future.
+pub(super) enum ReturnedFuture {
     /// `impl Future`
     Opaque,
     /// `Pin<Box<dyn Future>>`, `BoxFuture` or `LocalBoxFuture`
     Boxed,
 }
 
-impl Returned {
+impl ReturnedFuture {
     pub(super) fn of(sig: &Signature) -> Option<Self> {
         let ReturnType::Type(_, ty) = &sig.output else {
             return None;
@@ -54,9 +53,9 @@ impl Returned {
     }
 }
 
-/// The new body.
+/// Returns the new body of the function.
 pub(super) fn wrapped(
-    returned: Returned,
+    returned: ReturnedFuture,
     runtime: &Runtime,
     args: &TracedArgs,
     function: &Function,
@@ -75,39 +74,38 @@ pub(super) fn wrapped(
     };
     let frame = runtime.frame(args, &block);
     Ok(match returned {
-        Returned::Opaque => frame,
-        Returned::Boxed => quote_spanned!(own=> ::std::boxed::Box::pin(#frame)),
+        ReturnedFuture::Opaque => frame,
+        ReturnedFuture::Boxed => quote_spanned!(own=> ::std::boxed::Box::pin(#frame)),
     })
 }
 
-/// Whether the function itself returns anywhere but at its end. `false` for a body that cannot be
-/// parsed.
+/// Returns `true` if the function itself returns early. Returns `false` for a body that cannot be parsed.
 pub(super) fn returns_early(body: TokenStream) -> bool {
     let end = Lifetime::new("'end", Span::mixed_site());
     matches!(with_breaks(&end, &body), Ok(Some(_)))
 }
 
-/// The body with `break 'end` for `return`. `None` where it has none.
+/// Returns the body with `break 'end` instead of each `return`, or `None` if it has no `return`.
 fn with_breaks(end: &Lifetime, body: &TokenStream) -> Result<Option<TokenStream>> {
-    // Most bodies need not be parsed.
+    // Bodies without the word are not parsed.
     if !mentions(body.clone(), "return") {
         return Ok(None);
     }
     let mut statements = Block::parse_within.parse2(body.clone())?;
-    let mut returns = Returns { end, found: false };
+    let mut returns = ReturnReplacer { end, found: false };
     for statement in &mut statements {
         returns.visit_stmt_mut(statement);
     }
     Ok(returns.found.then(|| quote!(#(#statements)*)))
 }
 
-/// Replaces `return` where it returns from the function: not in closures, async blocks and items.
-struct Returns<'a> {
+/// Replaces each `return` that returns from the function, but not those in closures, async blocks and items.
+struct ReturnReplacer<'a> {
     end: &'a Lifetime,
     found: bool,
 }
 
-impl VisitMut for Returns<'_> {
+impl VisitMut for ReturnReplacer<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         if matches!(expr, Expr::Closure(_) | Expr::Async(_)) {
             return;
@@ -158,7 +156,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// The first type among the arguments.
+/// Returns the first type among the generic arguments.
 fn argument(segment: &PathSegment) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
         return None;
@@ -176,7 +174,7 @@ fn is_future<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
     })
 }
 
-/// The type without parentheses, and without those that a `macro_rules!` macro adds.
+/// Returns the type without parentheses, and without the invisible ones that a `macro_rules!` macro adds.
 fn ungrouped(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungrouped(&group.elem),
@@ -191,14 +189,14 @@ mod tests {
 
     fn returned(ty: &str) -> Option<&'static str> {
         let sig = syn::parse_str(&format!("fn f() -> {ty}")).expect("it is a type");
-        Returned::of(&sig).map(|returned| match returned {
-            Returned::Opaque => "opaque",
-            Returned::Boxed => "boxed",
+        ReturnedFuture::of(&sig).map(|returned| match returned {
+            ReturnedFuture::Opaque => "opaque",
+            ReturnedFuture::Boxed => "boxed",
         })
     }
 
     #[test]
-    fn types() {
+    fn return_types_of_futures_are_recognised() {
         for ty in [
             "impl Future<Output = ()>",
             "(impl 'a + Send + ::core::future::Future<Output = T>)",
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn returns_of_the_function() {
+    fn returns_from_the_function_are_replaced() {
         for (body, expected) in [
             ("return a;", "break 'end a;"),
             (
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn returns_of_something_else() {
+    fn returns_from_closures_async_blocks_and_items_are_kept() {
         for body in [
             "a",
             "|| return a",

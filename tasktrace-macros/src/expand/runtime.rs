@@ -1,4 +1,4 @@
-//! The tokens that name the runtime crate.
+//! Generates the tokens that name items of the `tasktrace` crate.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -10,12 +10,12 @@ use crate::args::{Label, Timeout, TracedArgs, WaitLimit};
 use crate::item::Function;
 use crate::validate::{self, ShouldPanic};
 
-/// The private items of the runtime crate, and the function they are named for.
+/// The path of the private items of the `tasktrace` crate, and the spans of the function that uses them.
 pub(super) struct Runtime {
     private: TokenStream,
-    /// For our own tokens: on the `fn` keyword, and marked as ours.
+    /// The span of generated tokens: at the `fn` keyword, and marked as generated.
     pub(super) own: Span,
-    /// The `fn` keyword.
+    /// The span of the `fn` keyword.
     keyword: Span,
 }
 
@@ -34,8 +34,8 @@ impl Runtime {
         }
     }
 
-    /// What is known of the function: items to be put into a block of their own, so that they are not in
-    /// scope of the body, and an expression:
+    /// Returns a block with the metadata of the function: items, which are in this block so that they are not in scope
+    /// of the body, and an expression:
     ///
     /// ```text
     /// enum Here {}
@@ -50,7 +50,7 @@ impl Runtime {
     /// &META
     /// ```
     ///
-    /// With `wait_limit`, the runtime is told that there are such functions at all:
+    /// With `wait_limit`, the expression also records that the program has such functions:
     ///
     /// ```text
     /// static META: … = ….wait_limit(5000000000);
@@ -63,7 +63,7 @@ impl Runtime {
         quote_spanned!(self.own=> { #items #meta })
     }
 
-    /// The items in the block of [`meta`](Self::meta).
+    /// Returns the items in the block of [`meta`](Self::meta).
     fn items(&self, name: Option<&LitStr>, wait_limit: Option<&WaitLimit>) -> TokenStream {
         let Self {
             private,
@@ -71,13 +71,13 @@ impl Runtime {
             keyword,
         } = self;
         let name = self.option(name);
-        // These report the place of the user's code that they come from, which is the attribute
-        // for tokens of ours.
+        // These macros expand to the location of the code of the user that they come from. For generated tokens, that
+        // is the attribute.
         let place = quote_spanned!(*keyword=> ::core::file!(), ::core::line!(), ::core::column!());
         let limit = wait_limit.map(|WaitLimit { key, duration }| {
             let nanos = Literal::u64_unsuffixed(duration.nanos);
-            // The method has the name of the argument, and its place: so the compiler warns there of the one that is
-            // deprecated.
+            // The method has the name and the span of the argument, so the compiler reports a deprecated argument
+            // there.
             quote_spanned!(*own=> .#key(#nanos))
         });
         quote_spanned! {*own=>
@@ -90,7 +90,7 @@ impl Runtime {
         }
     }
 
-    /// A reference to a static of this name, in the block of [`meta`](Self::meta).
+    /// Returns a reference to a static of this name, in the block of [`meta`](Self::meta).
     fn reference(&self, to: &TokenStream, wait_limit: Option<&WaitLimit>) -> TokenStream {
         let Self { private, own, .. } = self;
         match wait_limit {
@@ -99,10 +99,10 @@ impl Runtime {
         }
     }
 
-    /// The future of a `#[traced]` function. Without a label to format, nothing is allocated, and what is
-    /// known of the function is a function, which has a type of its own, so that it takes no place in the
-    /// future either. There is no `impl`: one of a trait that is not found, which may be so with
-    /// `crate = …`, would keep the compiler from the errors in the body.
+    /// Returns the future of a `#[traced]` function. Without a label to format, it allocates nothing. The identity of
+    /// the function is then returned by a function, which has a type of its own, so that it adds nothing to the size of
+    /// the future. The block has no `impl` of a trait: if the trait is not found, which can happen with `crate = …`,
+    /// the compiler would not report the errors in the body.
     ///
     /// ```text
     /// ::tasktrace::__private::frame(
@@ -120,7 +120,7 @@ impl Runtime {
     /// ::tasktrace::__private::labelled(META, ::tasktrace::__private::format!("…", …), future)
     /// ```
     ///
-    /// The label comes first, for the future may take what it names.
+    /// The label is formatted first, because the future may move the values that it names.
     pub(super) fn frame(&self, args: &TracedArgs, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
         let name = match &args.label {
@@ -154,15 +154,14 @@ impl Runtime {
         }
     }
 
-    /// What a program does before anything else: the environment and a signal may ask for dumps.
+    /// Returns the statements that a program runs first: the environment and the argument may request dumps.
     ///
     /// ```text
     /// ::tasktrace::__private::start(::core::option::Option::Some("SIGUSR1"));
     /// ::tasktrace::__private::attach!();
     /// ```
-    ///
-    /// The latter, if it is asked for, lies where it was: it is an error there if the runtime crate
-    /// is built without it.
+    /// The second statement has the span of the argument `attach`, if it is given. So the compiler reports an error
+    /// there if the `tasktrace` crate lacks the feature.
     pub(super) fn start(
         &self,
         dump_on_signal: Option<&LitStr>,
@@ -179,14 +178,14 @@ impl Runtime {
         quote_spanned!(*own=> #private::start(#signal); #attach)
     }
 
-    /// The future of `main`.
+    /// Returns the future of `main`.
     pub(super) fn task(&self, future: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
         let meta = self.meta(None, None);
         quote_spanned!(*own=> #private::task(#meta, #future))
     }
 
-    /// The future of a test:
+    /// Returns the future of a test:
     ///
     /// ```text
     /// ::tasktrace::__private::test(
@@ -198,11 +197,11 @@ impl Runtime {
     /// )
     /// ```
     ///
-    /// `fail` panics where it is called, which is to be at the `fn` keyword: the call lies there,
-    /// with all that delimits it. The macro `panic!` would have the lints on it that look for one.
+    /// `fail` panics at the location of its call, which must be the `fn` keyword. So the call and its delimiters have
+    /// that span. The macro `panic!` would trigger lints that search for it.
     ///
-    /// The last argument tells a failure by the type of the output, so it is left out where the signature does not
-    /// name one: `|_| None`.
+    /// The last argument recognises a failure by the type of the output. If the signature does not name a type, it is
+    /// `|_| None`.
     pub(super) fn test(
         &self,
         current: &TokenStream,
@@ -231,13 +230,13 @@ impl Runtime {
         }
     }
 
-    /// The test that runs on the thread that asks.
+    /// Returns an expression for the test that runs on the current thread.
     pub(super) fn current_test(&self) -> TokenStream {
         let Self { private, own, .. } = self;
         quote_spanned!(*own=> #private::CurrentTest::get())
     }
 
-    /// What is there from the beginning of a test to its end:
+    /// Returns the statement that registers a test until its function returns:
     ///
     /// ```text
     /// let _running = ::tasktrace::__private::RunningTest::new(
@@ -246,8 +245,8 @@ impl Runtime {
     /// );
     /// ```
     ///
-    /// A test that passes if it panics is begun by `panicking`, or by `expecting` with the message, because a panic may
-    /// not make it fail.
+    /// A test that passes if it panics is registered by `panicking`, or by `expecting` with the message, because a
+    /// panic may not make it fail.
     pub(super) fn running_test(
         &self,
         timeout: Option<&Timeout>,
@@ -277,7 +276,7 @@ impl Runtime {
         }
     }
 
-    /// The attribute that puts statements around a function that another one expands first.
+    /// Returns the attribute that inserts statements into a function after another attribute has expanded it.
     pub(super) fn around_test(&self, statements: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
         quote_spanned!(*own=> #[#private::around_test(#statements)])
@@ -290,12 +289,12 @@ impl Runtime {
         }
     }
 
-    /// What the future resolves to, where it can be awaited.
+    /// Returns an expression that awaits the future.
     pub(super) fn polled(&self, future: &TokenStream) -> TokenStream {
         quote_spanned!(self.own=> #future.await)
     }
 
-    /// The body as a future, with the type that the signature gives it.
+    /// Returns the body as an async block with the output type of the signature.
     ///
     /// ```text
     /// async move {
@@ -304,9 +303,9 @@ impl Runtime {
     /// }
     /// ```
     ///
-    /// All braces are those of the function: errors and coverage go by them. The inner ones keep
-    /// Clippy from seeing a statement, the hint, before the body's own items. The parentheses keep
-    /// the compiler from calling these braces unnecessary.
+    /// All braces have the spans of the function's braces, which errors and coverage use. The inner braces prevent a
+    /// lint of Clippy about statements (the hint) before items of the body. The parentheses prevent a warning of the
+    /// compiler about unnecessary braces.
     pub(super) fn typed_future(&self, function: &Function) -> TokenStream {
         let own = self.own;
         let hint = self.hint(&function.sig, &quote_spanned!(own=> return));
@@ -314,7 +313,7 @@ impl Runtime {
         quote_spanned!(own=> async move #block)
     }
 
-    /// The braces of the function around a hint and these tokens in its place.
+    /// Returns the braces of the function around a hint and the tokens of a body.
     pub(super) fn block(
         &self,
         function: &Function,
@@ -327,9 +326,9 @@ impl Runtime {
             .braces(quote_spanned!(self.own=> #hint (#inner)))
     }
 
-    /// Tells the compiler the type of a block before it comes to the body, as the return type of a
-    /// function does: what the body returns is coerced to it, and a mismatch is reported in the
-    /// body. Nor does what follows the block become unreachable where the body never ends.
+    /// Returns a statement that tells the compiler the type of a block before it checks the body, as the return type of
+    /// a function does. So the returned values are coerced to that type, and a mismatch is reported in the body. The
+    /// code after the block does not become unreachable if the body never ends.
     ///
     /// ```text
     /// if false {
@@ -340,9 +339,9 @@ impl Runtime {
     /// }
     /// ```
     ///
-    /// The inner braces lie on the return type: there the compiler says where the type is from.
+    /// The inner braces have the span of the return type, where the compiler reports the origin of the type.
     ///
-    /// `exit` is what leaves the block: `return`, or a `break`.
+    /// `exit` is the keyword that leaves the block: `return`, or a `break`.
     pub(super) fn hint(&self, sig: &Signature, exit: &TokenStream) -> TokenStream {
         let Self { private, own, .. } = self;
         let (output, span) = match &sig.output {
@@ -359,21 +358,21 @@ impl Runtime {
     }
 }
 
-/// The type that the signature gives the output, if it names one other than `()`, as far as it can be named in a body.
+/// Returns the output type of the signature, if it names one other than `()`, with `_` for the parts that cannot be
+/// named in a body.
 fn output(sig: &Signature) -> Option<Type> {
     let ReturnType::Type(_, ty) = &sig.output else {
         return None;
     };
     let mut output = Type::clone(ty);
-    Unnamed.visit_type_mut(&mut output);
+    InferUnnameable.visit_type_mut(&mut output);
     (!matches!(output, Type::Infer(_) | Type::Never(_))).then_some(output)
 }
 
-/// Leaves to inference what cannot be named in a body: `impl Trait`, and macros, which may expand
-/// to it.
-struct Unnamed;
+/// Replaces the types that cannot be named in a body by `_`: `impl Trait`, and macros, which may expand to it.
+struct InferUnnameable;
 
-impl VisitMut for Unnamed {
+impl VisitMut for InferUnnameable {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         if matches!(ty, Type::ImplTrait(_) | Type::Macro(_)) {
             *ty = syn::parse_quote!(_);

@@ -1,4 +1,4 @@
-//! `#[tasktrace::test]`, and the attribute that it leaves to be expanded after tokio's.
+//! Expands `#[tasktrace::test]`, and the attribute that it leaves to be expanded after tokio's.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -8,7 +8,7 @@ use super::runtime::Runtime;
 use crate::args::{EntryArgs, Executor};
 use crate::item::Function;
 
-/// Hands over to tokio's attribute, with the arguments that were given:
+/// Expands `test`. With tokio, it emits tokio's attribute, with the arguments that were given:
 ///
 /// ```text
 /// #[::tokio::test(…)]
@@ -28,8 +28,8 @@ use crate::item::Function;
 /// }
 /// ```
 ///
-/// What tokio makes of this is a function that builds a runtime and shuts it down, which are parts
-/// of the test. Around them is what [`around_test`] adds.
+/// Tokio's attribute turns this into a function that builds a runtime and shuts it down, which are parts of the test.
+/// [`around_test`] then inserts the registration of the test around both.
 ///
 /// With `block_on = path::to::fn`:
 ///
@@ -46,7 +46,7 @@ use crate::item::Function;
 /// }
 /// ```
 ///
-/// The function at the path may poll on another thread, on which no test runs.
+/// The function at the path may poll on another thread, where no test is registered.
 pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let own = runtime.own;
@@ -82,8 +82,8 @@ pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
     }
 }
 
-/// Puts statements before the body of a function, which may return, and drop what it has, while
-/// their variables are there:
+/// Inserts statements before the body of a function. Their variables live until the body has returned and dropped its
+/// values:
 ///
 /// ```text
 /// fn test() -> Output {
@@ -92,7 +92,7 @@ pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
 /// }
 /// ```
 pub(crate) fn around_test(statements: &TokenStream, item: TokenStream) -> TokenStream {
-    // What is wrong with it, whoever wrote it says.
+    // If the function cannot be parsed, the attribute or the user that wrote it gets the compiler's error.
     let Ok(mut function) = Function::parse(item.clone()) else {
         return item;
     };
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn around_a_function() {
+    fn statements_are_inserted_into_a_function() {
         assert_expands(
             &quote!(
                 #[c]
@@ -138,9 +138,9 @@ mod tests {
         );
     }
 
-    /// As it is where tokio's attribute was not expanded.
+    /// The function is still async if tokio's attribute was not expanded.
     #[test]
-    fn around_an_async_function() {
+    fn statements_are_inserted_into_an_async_function() {
         assert_expands(
             &quote!(
                 async fn f() {}
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn around_something_else() {
+    fn other_items_stay_unchanged() {
         let item = quote!(
             struct S {}
         );

@@ -1,4 +1,4 @@
-//! `#[traced]`, and what it makes of a function.
+//! Expands `#[traced]`, and rewrites functions as frames.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -8,11 +8,11 @@ use super::runtime::Runtime;
 use super::{container, returning, with_error};
 use crate::args::TracedArgs;
 use crate::item::Function;
-use crate::items::{Items, Kind};
+use crate::items::{ItemKind, Items};
 use crate::rewritten;
 use crate::validate::{self, Macro};
 
-/// `#[traced]`. What it stands on decides which of the expansions it is.
+/// Expands `#[traced]` on any item that it accepts.
 pub(crate) fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     try_traced(args, item.clone()).unwrap_or_else(|error| with_error(item, &error))
 }
@@ -24,7 +24,7 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     }
     let mut items = Items::new(item.clone());
     if let (Some(container), None) = (items.next(), items.next())
-        && matches!(container.kind, Kind::Container(_))
+        && matches!(container.kind, ItemKind::Container(_))
     {
         return container::traced(&args?, container);
     }
@@ -33,7 +33,7 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     on_function(&args?, function)
 }
 
-/// On an `async fn`:
+/// Expands `#[traced]` on a function. An `async fn` becomes:
 ///
 /// ```text
 /// async fn f(…) -> Output {
@@ -48,11 +48,11 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// }
 /// ```
 ///
-/// The body becomes a future of its own, polled through the frame. The signature and the
-/// attributes stay as they are.
+/// The body becomes a future of its own, which is polled through the frame. The signature and the attributes stay
+/// unchanged.
 ///
-/// Where the future is an async block of the body already (see [`rewritten`]), it is the content
-/// of this block that is wrapped, and how it captures does not change:
+/// If the future is already an async block of the body (see [`rewritten`]), the content of that block is wrapped, and
+/// the captures of the block do not change:
 ///
 /// ```text
 /// fn f(…) -> Pin<Box<dyn Future<Output = Output>>> {
@@ -62,13 +62,13 @@ fn try_traced(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// }
 /// ```
 ///
-/// Where the future is that of an `async fn` in the body, it is this function that is traced. Any other
-/// function that returns a future is in [`returning`].
+/// If the future is that of an `async fn` inside the body, that inner function is traced. For other functions that
+/// return futures, see [`returning`].
 pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<TokenStream> {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     function.body.tokens = if function.sig.asyncness.is_some() {
         let future = runtime.typed_future(&function);
-        // A function may return a future. Clippy suspects a mistake where a block does.
+        // A function may return a future, but Clippy warns about a block that does.
         let future = quote!(#[allow(clippy::async_yields_async)] #future);
         runtime.polled(&runtime.frame(args, &future))
     } else {
@@ -77,7 +77,7 @@ pub(super) fn on_function(args: &TracedArgs, mut function: Function) -> Result<T
     Ok(function.into_token_stream())
 }
 
-/// The new body of a function that is not async.
+/// Returns the new body of a function that is not async.
 fn not_async(runtime: &Runtime, args: &TracedArgs, function: &Function) -> Result<TokenStream> {
     let own = runtime.own;
     let body = &function.body.tokens;
@@ -86,7 +86,7 @@ fn not_async(runtime: &Runtime, args: &TracedArgs, function: &Function) -> Resul
         let future = quote_spanned!(own=> async #capture #block);
         runtime.polled(&runtime.frame(args, &future))
     };
-    let Some(returned) = returning::Returned::of(&function.sig) else {
+    let Some(returned) = returning::ReturnedFuture::of(&function.sig) else {
         return match rewritten::replace(body, content) {
             Some(body) => Ok(body),
             None => in_inner_function(args, function),
@@ -94,13 +94,13 @@ fn not_async(runtime: &Runtime, args: &TracedArgs, function: &Function) -> Resul
     };
     let around_block = rewritten::replace_in_returned(body, &|_| TokenStream::new());
     match rewritten::replace_in_returned(body, content) {
-        // It is also to be traced where it does not come to the block.
+        // The block is replaced only if every call reaches it. Otherwise an early return would not be traced.
         Some(body) if !around_block.is_some_and(returning::returns_early) => Ok(body),
         _ => returning::wrapped(returned, runtime, args, function),
     }
 }
 
-/// The body with the `async fn` traced that it declares and runs.
+/// Returns the body with the `async fn` traced that it declares and runs.
 fn in_inner_function(args: &TracedArgs, function: &Function) -> Result<TokenStream> {
     let tokens: Vec<TokenTree> = function.body.tokens.clone().into_iter().collect();
     let range = rewritten::inner_function(&tokens, &function.sig.ident);

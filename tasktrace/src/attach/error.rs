@@ -1,4 +1,4 @@
-//! The reasons why a process cannot be attached to.
+//! Defines the error of `attach`.
 
 use std::error::Error;
 use std::fmt;

@@ -1,22 +1,22 @@
 //! Lets other processes of the same user ask this process, through a Unix socket.
 //!
-//! * [`place`]: the directory of the sockets. The program `tasktrace` uses it too.
+//! * [`directory`]: the directory of the sockets. The program `tasktrace` uses it too.
 //! * [`mod@socket`]: creates and removes the socket of this process.
-//! * [`served`]: counts the guards of the socket.
+//! * [`guard`]: counts the guards of the socket.
 //! * [`server`]: the thread that answers.
 //! * [`mod@start`]: attaches if the attribute or the environment requests it.
-//! * [`error`]: the reasons why a process cannot be attached to.
+//! * [`error`]: the reasons why a process cannot let others attach.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+pub(crate) mod directory;
 #[cfg(feature = "attach")]
 mod error;
-#[cfg(unix)]
-pub(crate) mod place;
 #[cfg(all(unix, feature = "attach"))]
-mod served;
+mod guard;
 #[cfg(all(not(unix), feature = "attach"))]
 #[path = "unsupported.rs"]
-mod served;
+mod guard;
 #[cfg(all(unix, feature = "attach"))]
 mod server;
 #[cfg(all(unix, feature = "attach"))]
@@ -27,7 +27,7 @@ mod start;
 #[cfg(feature = "attach")]
 pub use error::AttachError;
 #[cfg(feature = "attach")]
-pub use served::Attached;
+pub use guard::Attached;
 #[cfg(feature = "attach")]
 pub(crate) use start::{start_by_attribute, start_by_environment};
 
@@ -83,5 +83,5 @@ pub(crate) use start::{start_by_attribute, start_by_environment};
 /// and what to do. On systems that are not Unix, it always returns [`AttachError::Unsupported`].
 #[cfg(feature = "attach")]
 pub fn attach() -> Result<Attached, AttachError> {
-    served::attach()
+    guard::attach()
 }

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixListener as StdListener;
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::place::user;
-use crate::http::{self, Access, Listen, Running, Stream};
+use super::directory::user;
+use crate::http::{self, Access, Listen, ServerThread, Stream};
 use crate::os::peer;
 
 /// Starts the server, which stops when the returned value is dropped.
@@ -14,10 +14,10 @@ use crate::os::peer;
 /// # Errors
 ///
 /// Returns an error if the system refuses the thread or its runtime.
-pub(super) fn start(listener: StdListener) -> io::Result<Running> {
+pub(super) fn start(listener: StdListener) -> io::Result<ServerThread> {
     // The listener has checked the user of each client.
     let service = http::service().with_access(Access::Local);
-    Running::start("tasktrace-unix", service.of_this_runtime(), || {
+    ServerThread::start("tasktrace-unix", service.of_this_runtime(), || {
         UnixListener::from_std(listener).map(CheckedListener)
     })
 }

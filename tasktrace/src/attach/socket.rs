@@ -1,4 +1,4 @@
-//! The socket of this process.
+//! Creates and removes the socket of this process.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,56 +8,58 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use super::AttachError;
-use super::place::{Alive, Listener, Place, Unsuitable, alive};
+use super::directory::{
+    ProcessState, SocketDirectory, SocketState, UnsuitableDirectory, process_state,
+};
 
-/// Who may do what: the owner may connect.
+/// The permission bits of the socket: only the owner may connect.
 const MODE: u32 = 0o600;
 
-/// Listens on a new socket, and removes what processes have left behind that were killed.
+/// Creates a socket and listens on it, and removes the sockets of killed processes.
 pub(super) fn listen() -> Result<(UnixListener, PathBuf), AttachError> {
-    let place = Place::ours()?;
+    let directory = SocketDirectory::ours()?;
     let own = process::id();
-    let path = place.socket(own);
+    let path = directory.socket(own);
     let at = |path: &Path| {
         let path = path.to_owned();
         move |error| AttachError::Io(path, error)
     };
-    let Some(lock) = place.lock().map_err(at(place.path()))? else {
-        return Err(AttachError::Locked(place.path().to_owned()));
+    let Some(lock) = directory.lock().map_err(at(directory.path()))? else {
+        return Err(AttachError::Locked(directory.path().to_owned()));
     };
-    for process in place.processes().map_err(at(place.path()))? {
-        // Whoever is alive looks after their own.
-        if process != own && alive(process) == Alive::No {
-            let _ = place.remove_stale_in(&lock, process);
+    for process in directory.processes().map_err(at(directory.path()))? {
+        // A process that is alive removes its own socket.
+        if process != own && process_state(process) == ProcessState::No {
+            let _ = directory.remove_stale_in(&lock, process);
         }
     }
-    match place.listener(own).map_err(at(&path))? {
-        Listener::Missing => {}
-        // Of a process that had our number.
-        Listener::Gone => fs::remove_file(&path).map_err(at(&path))?,
-        Listener::There => return Err(AttachError::InUse(path)),
-        Listener::NoSocket => return Err(AttachError::NotASocket(path)),
+    match directory.socket_state(own).map_err(at(&path))? {
+        SocketState::Missing => {}
+        // A killed process with the same process id has left the socket behind.
+        SocketState::Stale => fs::remove_file(&path).map_err(at(&path))?,
+        SocketState::Listening => return Err(AttachError::InUse(path)),
+        SocketState::NotASocket => return Err(AttachError::NotASocket(path)),
     }
-    let listener = UnixListener::bind(&path).map_err(at(&path))?;
-    // Until here, it is the directory that keeps others out.
+    let socket_state = UnixListener::bind(&path).map_err(at(&path))?;
+    // Until the permissions are set, the permissions of the directory keep other users out.
     let private = fs::set_permissions(&path, Permissions::from_mode(MODE));
-    if let Err(error) = private.and_then(|()| listener.set_nonblocking(true)) {
+    if let Err(error) = private.and_then(|()| socket_state.set_nonblocking(true)) {
         let _ = fs::remove_file(&path);
         return Err(AttachError::Io(path, error));
     }
-    Ok((listener, path))
+    Ok((socket_state, path))
 }
 
-impl From<Unsuitable> for AttachError {
-    fn from(unsuitable: Unsuitable) -> Self {
+impl From<UnsuitableDirectory> for AttachError {
+    fn from(unsuitable: UnsuitableDirectory) -> Self {
         match unsuitable {
-            Unsuitable::Refused(path, error) => Self::Io(path, error),
+            UnsuitableDirectory::Refused(path, error) => Self::Io(path, error),
             unsuitable => Self::UnsafeDirectory(unsuitable.to_string()),
         }
     }
 }
 
-/// Removes the name of a socket that we have listened to.
+/// Removes the socket of this process.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }

@@ -1,67 +1,68 @@
-//! What the attribute and the environment ask for.
+//! Attaches if the attribute or the environment requests it.
 
 use std::sync::Once;
 
 use super::attach;
 use crate::os::{env, stderr};
 
-/// `1` to have it, `0` not to, whatever the attribute says.
+/// The environment variable: `1` to attach, and `0` not to attach, which overrides the attribute.
 const VARIABLE: &str = "TASKTRACE_ATTACH";
 
-const YES: [&str; 4] = ["1", "true", "on", "yes"];
-const NO: [&str; 5] = ["0", "none", "off", "false", "no"];
+const YES_WORDS: [&str; 4] = ["1", "true", "on", "yes"];
+const NO_WORDS: [&str; 5] = ["0", "none", "off", "false", "no"];
 
-/// What a value asks for.
+/// The request of the environment variable.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Nothing,
+enum AttachRequest {
+    Unset,
     Yes,
     No,
-    Wrong,
+    Invalid,
 }
 
-impl Asked {
+impl AttachRequest {
     fn read(value: &str) -> Self {
         let is = |words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(value.trim()));
         match value.trim() {
-            "" => Self::Nothing,
-            _ if is(&YES) => Self::Yes,
-            _ if is(&NO) => Self::No,
-            _ => Self::Wrong,
+            "" => Self::Unset,
+            _ if is(&YES_WORDS) => Self::Yes,
+            _ if is(&NO_WORDS) => Self::No,
+            _ => Self::Invalid,
         }
     }
 
     fn by_environment() -> Self {
-        env::text(VARIABLE).map_or(Self::Nothing, |value| Self::read(&value))
+        env::text(VARIABLE).map_or(Self::Unset, |value| Self::read(&value))
     }
 }
 
-/// Does what the environment asks for. What cannot be done is told on the standard error output.
+/// Attaches if the environment requests it. Errors are printed on stderr.
 pub(crate) fn start_by_environment() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| match Asked::by_environment() {
-        Asked::Yes => until_exit(VARIABLE),
-        Asked::Nothing | Asked::No => {}
-        Asked::Wrong => stderr::write(&format!(
+    ONCE.call_once(|| match AttachRequest::by_environment() {
+        AttachRequest::Yes => attach_until_exit(VARIABLE),
+        AttachRequest::Unset | AttachRequest::No => {}
+        AttachRequest::Invalid => stderr::write(&format!(
             "tasktrace: {VARIABLE}: use 1 to have the process attached to, or 0 not to\n"
         )),
     });
 }
 
-/// Does what the attribute asks for, unless the environment says otherwise.
+/// Attaches because the attribute requests it, unless the environment forbids it. Errors are printed on stderr.
 pub(crate) fn start_by_attribute() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        if Asked::by_environment() != Asked::No {
-            until_exit("attach");
+        if AttachRequest::by_environment() != AttachRequest::No {
+            attach_until_exit("attach");
         }
     });
 }
 
-fn until_exit(by: &str) {
+/// Attaches until the process exits. `source` is the name of the attribute or the variable.
+fn attach_until_exit(source: &str) {
     match attach() {
         Ok(attached) => std::mem::forget(attached),
-        Err(error) => stderr::write(&format!("tasktrace: {by}: {error}\n")),
+        Err(error) => stderr::write(&format!("tasktrace: {source}: {error}\n")),
     }
 }
 
@@ -70,18 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values() {
+    fn the_variable_takes_yes_and_no_words() {
         for value in ["1", "true", "On", " yes "] {
-            assert_eq!(Asked::read(value), Asked::Yes, "{value}");
+            assert_eq!(AttachRequest::read(value), AttachRequest::Yes, "{value}");
         }
         for value in ["0", "none", "OFF", "false", "no"] {
-            assert_eq!(Asked::read(value), Asked::No, "{value}");
+            assert_eq!(AttachRequest::read(value), AttachRequest::No, "{value}");
         }
         for value in ["", " "] {
-            assert_eq!(Asked::read(value), Asked::Nothing, "{value}");
+            assert_eq!(AttachRequest::read(value), AttachRequest::Unset, "{value}");
         }
         for value in ["2", "perhaps"] {
-            assert_eq!(Asked::read(value), Asked::Wrong, "{value}");
+            assert_eq!(
+                AttachRequest::read(value),
+                AttachRequest::Invalid,
+                "{value}"
+            );
         }
     }
 }

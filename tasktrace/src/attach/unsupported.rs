@@ -1,4 +1,4 @@
-//! Attaching on systems without Unix sockets, which always fails.
+//! Replaces the guard on systems without Unix sockets, where attaching always fails.
 
 use std::convert::Infallible;
 use std::path::Path;

@@ -1,9 +1,11 @@
-//! The parts of a future's context besides its waker: where nightly's `Context::ext` and `Context::local_waker` exist, a captured
-//! poll hands them on. The build script finds out whether they do.
+//! Replaces the waker in a [`Context`] and keeps its other parts.
+//!
+//! Nightly compilers have `Context::ext` and `Context::local_waker`, which a captured poll passes on. The build script
+//! detects them.
 
 use std::task::{Context, Poll, Waker};
 
-/// Calls `poll` with a context that is like `cx`, but has this waker.
+/// Calls `poll` with a context that equals `cx`, except that it has this waker.
 #[cfg(not(tasktrace_context_ext))]
 pub(super) fn with_waker<T>(
     _cx: &mut Context<'_>,
@@ -13,7 +15,7 @@ pub(super) fn with_waker<T>(
     poll(&mut Context::from_waker(waker))
 }
 
-/// Calls `poll` with a context that is like `cx`, but has this waker.
+/// Calls `poll` with a context that equals `cx`, except that it has this waker.
 #[cfg(tasktrace_context_ext)]
 pub(super) fn with_waker<T>(
     cx: &mut Context<'_>,
@@ -23,7 +25,7 @@ pub(super) fn with_waker<T>(
     use std::task::ContextBuilder;
 
     let (local, own) = (cx.local_waker(), cx.waker());
-    // Most contexts have no local waker of their own: then it is the same as the waker, also in this poll.
+    // If a context has no local waker of its own, as most have not, `local_waker` returns the waker, also in this poll.
     let has_local = local.data() != own.data() || local.vtable() != own.vtable();
     let mut builder = ContextBuilder::from_waker(waker);
     if has_local {
@@ -39,10 +41,10 @@ mod tests {
     use std::task::{Context, ContextBuilder, Poll, Waker};
 
     #[test]
-    fn a_captured_poll_hands_on_what_the_executor_has_added() {
+    fn a_captured_poll_passes_on_the_ext_of_the_context() {
         let (task, handle) = crate::traced(poll_fn(|cx| {
             let data = cx.ext().downcast_mut::<u32>();
-            *data.expect("it is there in each poll") += 1;
+            *data.expect("each poll passes it on") += 1;
             let _registered = cx.waker().clone();
             Poll::<()>::Pending
         }));
@@ -55,11 +57,11 @@ mod tests {
                 .is_pending()
         };
         assert!(poll());
-        let mut asked = pin!(handle.backtrace());
-        let mut asker = Context::from_waker(Waker::noop());
-        assert!(asked.as_mut().poll(&mut asker).is_pending());
+        let mut request = pin!(handle.backtrace());
+        let mut requester = Context::from_waker(Waker::noop());
+        assert!(request.as_mut().poll(&mut requester).is_pending());
         assert!(poll());
-        assert!(asked.as_mut().poll(&mut asker).is_ready());
+        assert!(request.as_mut().poll(&mut requester).is_ready());
         assert!(poll());
         assert_eq!(data, 3);
     }

@@ -1,36 +1,37 @@
-//! Recording where wakers are cloned.
+//! Records the stacks on which the wakers of a task are cloned.
 //!
-//! * [`waker`]: the waker that a task is handed while it is captured; [`context`]: the other parts of a context.
-//! * [`record`]: walks the stacks of a capture; [`recording`]: collects them; [`stack`]: one of them.
-//! * [`intern`]: finds captures that are alike; [`interned`]: what they share, and the times that each has of its own.
-//! * [`sample`]: the stack of a thread that is interrupted.
-//! * [`live`]: plain data that goes with the stacks: the live frames, and the polls around a leaf.
+//! * [`waker`]: the waker that a task is polled with during a capture; [`context`]: the other parts of a [`Context`].
+//! * [`stack_walk`]: walks the stacks of a capture; [`recording`]: collects the stacks; [`stack`]: one stack.
+//! * [`interner`]: finds equal captures; [`raw_trace`]: the interned capture that equal captures share, with the times
+//!   of one capture.
+//! * [`sample`]: captures the stack of a thread by interrupting it.
+//! * [`snapshot`]: plain data that goes with the stacks: the live frames, and the active scopes around a leaf.
 //!
-//! A capture consists of addresses: this module knows neither symbols nor text. Nor does it know tasks: it is told what
-//! is being polled around a leaf.
+//! A capture consists of addresses: this module knows neither symbols nor text. It does not know tasks either: a
+//! callback lists the active scopes around a leaf.
 //!
-//! # What is kept from capture to capture
+//! # Caches
 //!
-//! | | by | saves | at most | forgotten |
+//! | cache | key | saves | limit | evicted |
 //! |---|---|---|---|---|
-//! | rules (`unwind`) | the address of a call | to read the unwind tables | 4,096 a walker | when a library is loaded or unloaded, or others take their places |
-//! | ways (`unwind`) | where a walk begins and ends, the words that it reads, the marks that it passes | the walk, and to make a way of it | 256 a walker, of 128 frames | as rules |
-//! | interned captures ([`intern`]) | the ways; which functions the task and its frames are, and how these are in each other; which labels are equal | to allocate for each task; to look up symbols and make a tree for each task | 256 a thread, of 2¹⁸ steps, positions and words together | all of a thread at once, when they are too many, or when the thread ends |
-//! | trees (`trace`) | the interned capture | as above | two of each interned capture | with the last trace of it, or when paths are shortened in another way |
-//! | buffers | the thread | to allocate for each capture | 1,024 polls around a leaf, 1,024 frames of a table, twice | when the thread ends |
+//! | unwind rules (`unwind`) | address of a call | reading the unwind tables | 4,096 in each walker | when a library is loaded or unloaded, or by newer rules |
+//! | call paths (`unwind`) | start and end of a walk, the words that it reads, the marks that it passes | the walk, and building its call path | 256 in each walker, of 128 frames | as the rules |
+//! | interned captures ([`interner`]) | call paths; functions and nesting of the task and its frames; equality of labels | allocations, symbol look-ups and a tree for each task | 256 in each thread, with 2¹⁸ steps, positions and words together | all of a thread at once, when the limit is reached or the thread ends |
+//! | trees (`trace`) | interned capture | symbol look-ups and a tree for each task | two for each interned capture | with the last trace of the interned capture, or when paths are shortened differently |
+//! | buffers | thread | allocations for each capture | 1,024 active scopes, 1,024 frames of a table, twice | when the thread ends |
 //!
-//! There are 16 walkers that wait, and as many more as there are captures at a time. A capture is looked up once, by a
-//! key that compares ways by their hashes or addresses. Everything later is found through the interned capture. So a dump
-//! keeps nothing of its own while it is printed, except which trees it has met.
+//! Up to 16 walkers are kept idle, and each running capture has one more. A capture is looked up once, by a key that
+//! compares call paths by their hashes or addresses. All later caches are found through the interned capture. So while
+//! a dump is printed, it keeps no cache of its own, except for the set of trees that it has already printed.
 
 mod context;
-mod intern;
-mod interned;
-mod live;
-mod record;
+mod interner;
+mod raw_trace;
 mod recording;
 mod sample;
+mod snapshot;
 mod stack;
+mod stack_walk;
 mod waker;
 
 use std::cell::{Cell, RefCell};
@@ -39,45 +40,45 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-pub(crate) use interned::{Interned, RawTrace};
-pub(crate) use live::{Around, Live, Marker, Now, Surroundings};
+pub(crate) use raw_trace::{InternedCapture, RawTrace};
 pub(crate) use recording::Recording;
 pub use sample::{NoSample, SampleSignalError, set_sample_signal};
-pub(crate) use sample::{Scopes, Seen, make_room, sample};
-pub(crate) use stack::{Entry, LeafKind, Stack};
+pub(crate) use sample::{SampledScope, SampledScopes, install_handler_stack, sample};
+pub(crate) use snapshot::{ActiveScope, ActiveScopes, FrameSnapshot, ScopeMarker, SnapshotTime};
+pub(crate) use stack::{LeafKind, Stack, StackEntry};
 pub(crate) use waker::{real, register};
 
 use crate::os;
-use crate::sync::Inside;
+use crate::sync::ReentrancyGuard;
 use crate::unwind::{Mark, ReturnAddress, is_in_function, this_thread};
-use record::{Lost, Recorder};
+use stack_walk::{LostWalk, StackRecorder};
 
-/// Adds what is being polled around the caller.
-type Surround = fn(&mut Surroundings);
+/// Appends the active scopes around the caller, innermost first.
+type ReadActiveScopes = fn(&mut ActiveScopes);
 
 /// One poll of one task, in which stacks are recorded.
 ///
-/// It lives on the stack of that poll, as do the captures of the tasks around it that are being
-/// captured as well.
+/// A `Capture` lives on the stack of its poll. If tasks around that task are being captured too, their captures live
+/// further up on the same stack.
 pub(crate) struct Capture {
     mark: Mark,
-    surroundings: Surround,
-    recorder: RefCell<Recorder>,
-    /// Wakers cloned on other threads.
-    elsewhere: Cell<usize>,
-    /// A leaf was not recorded, because there was too little room on the stack.
-    had_no_room: Cell<bool>,
+    read_scopes: ReadActiveScopes,
+    recorder: RefCell<StackRecorder>,
+    /// The number of wakers that other threads have cloned.
+    remote_clones: Cell<usize>,
+    /// `true` if a leaf was not recorded because too little of the stack was left.
+    lacked_stack: Cell<bool>,
 }
 
-/// Refers to a capture that may be over.
+/// A reference to a capture that may have ended.
 ///
-/// Polls end in the reverse order of their beginnings, so what is polled inside of a capture ends
-/// before it does. But coroutines can be suspended in the middle of a poll, and go on after the one
-/// around it has ended. So a capture is looked for among those that are going on, each time.
+/// Nested polls end in the reverse order of their beginnings, so a poll inside a capture usually ends before the
+/// capture. But a coroutine can be suspended in the middle of a poll and continue after the outer poll has ended. So
+/// each access looks for the capture among the active scopes first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CaptureRef {
     capture: NonNull<Capture>,
-    surroundings: Surround,
+    read_scopes: ReadActiveScopes,
 }
 
 impl PartialEq for CaptureRef {
@@ -87,53 +88,54 @@ impl PartialEq for CaptureRef {
 }
 
 impl Capture {
-    /// `mark` is of the function that polls the task.
-    pub(crate) fn new(mark: Mark, surroundings: Surround) -> Self {
+    /// Creates a capture. `mark` is the mark of the function that polls the task.
+    pub(crate) fn new(mark: Mark, read_scopes: ReadActiveScopes) -> Self {
         Self {
             mark,
-            surroundings,
-            recorder: RefCell::new(Recorder::new()),
-            elsewhere: Cell::new(0),
-            had_no_room: Cell::new(false),
+            read_scopes,
+            recorder: RefCell::new(StackRecorder::new()),
+            remote_clones: Cell::new(0),
+            lacked_stack: Cell::new(false),
         }
     }
 
     pub(crate) fn as_ref(&self) -> CaptureRef {
         CaptureRef {
             capture: NonNull::from(self),
-            surroundings: self.surroundings,
+            read_scopes: self.read_scopes,
         }
     }
 
-    /// Returns the stacks. Returns `None` if a leaf was not recorded because there was too little room on the stack.
+    /// Returns the recorded stacks, or `None` if a leaf was not recorded because too little of the stack was left.
     pub(crate) fn finish(self) -> Option<Box<Recording>> {
         let mut recording = self.recorder.into_inner().finish();
-        recording.elsewhere = self.elsewhere.into_inner();
-        (!self.had_no_room.get()).then_some(recording)
+        recording.remote_clones = self.remote_clones.into_inner();
+        (!self.lacked_stack.get()).then_some(recording)
     }
 }
 
-/// The bytes of stack that a capture must find. With the first walk of a process it was *measured* to need between 32
-/// and 48 KiB in a debug build on x86_64. An optimised build needs less, and has the larger of these.
-const NEEDED: usize = if cfg!(debug_assertions) {
+/// The number of bytes that must be left of the stack for a capture. The first capture of a process, which includes the
+/// first walk, was *measured* to need between 32 and 48 KiB in a debug build on x86_64. An optimised build needs less,
+/// and requires the upper of the two figures.
+const REQUIRED_STACK: usize = if cfg!(debug_assertions) {
     96 << 10
 } else {
     48 << 10
 };
 
-/// Returns `true` if the stack of the calling thread has room for a capture, or if that is not known.
-pub(crate) fn has_room() -> bool {
-    os::stack::room().is_none_or(|room| room >= NEEDED)
+/// Returns `true` if the calling thread has enough stack left for a capture, or if the rest of its stack is unknown.
+pub(crate) fn has_stack_room() -> bool {
+    os::stack::room().is_none_or(|room| room >= REQUIRED_STACK)
 }
 
-/// How long recording stacks has taken on all threads, in nanoseconds, while somebody measured it.
+/// The time that all threads have spent recording stacks while a [`RecordingMeter`] existed, in nanoseconds.
 static SPENT: AtomicU64 = AtomicU64::new(0);
 
-/// How many measure it. The clock is not read for nobody.
+/// The number of [`RecordingMeter`]s. While it is 0, recording does not read the clock.
 static METERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Measures what captures cost those who are asked, while it is there: how long recording stacks takes
-/// on all threads.
+/// A meter that measures, while it exists, how much time captures cost the captured tasks: the time that all threads
+/// spend recording stacks.
 pub(crate) struct RecordingMeter(u64);
 
 impl RecordingMeter {
@@ -154,24 +156,24 @@ impl Drop for RecordingMeter {
 }
 
 thread_local! {
-    /// How many leaves have been recorded on this thread.
+    /// The number of leaves that were recorded on this thread.
     static LEAVES: Cell<usize> = const { Cell::new(0) };
 
-    /// Room for what is around a leaf.
-    static ROOM: Cell<Surroundings> = const { Cell::new(Vec::new()) };
+    /// A buffer for the active scopes around a leaf, which is reused.
+    static SCOPE_BUFFER: Cell<ActiveScopes> = const { Cell::new(Vec::new()) };
 }
 
-/// So much room is kept.
-const MOST_ROOM: usize = 1 << 10;
+/// The largest capacity of a scope buffer that is kept.
+const MAX_SCOPE_BUFFER: usize = 1 << 10;
 
-fn take_room() -> Surroundings {
-    ROOM.try_with(Cell::take).unwrap_or_default()
+fn take_scope_buffer() -> ActiveScopes {
+    SCOPE_BUFFER.try_with(Cell::take).unwrap_or_default()
 }
 
-fn give_room(mut room: Surroundings) {
-    room.clear();
-    if (1..=MOST_ROOM).contains(&room.capacity()) {
-        let _ = ROOM.try_with(|place| place.set(room));
+fn return_scope_buffer(mut buffer: ActiveScopes) {
+    buffer.clear();
+    if (1..=MAX_SCOPE_BUFFER).contains(&buffer.capacity()) {
+        let _ = SCOPE_BUFFER.try_with(|place| place.set(buffer));
     }
 }
 
@@ -179,15 +181,16 @@ fn count_leaf() {
     let _ = LEAVES.try_with(|leaves| leaves.set(leaves.get().wrapping_add(1)));
 }
 
-/// How many leaves there have been: a number that changes with each that is seen in this poll.
+/// Counts the leaves on this thread, and the clones of the waker on other threads. The result changes with each leaf of
+/// the current poll.
 #[inline]
-fn leaves(cx: &Context<'_>) -> (usize, usize) {
+fn count_leaves(cx: &Context<'_>) -> (usize, usize) {
     let here = LEAVES.try_with(Cell::get).unwrap_or(0);
-    (here, waker::elsewhere(cx.waker()))
+    (here, waker::remote_clones(cx.waker()))
 }
 
 impl CaptureRef {
-    /// Polls with a waker that records for this capture.
+    /// Calls `poll` with a waker that records for this capture.
     pub(crate) fn poll<T>(
         self,
         cx: &mut Context<'_>,
@@ -201,58 +204,60 @@ impl CaptureRef {
 
     /// Polls a frame of the task.
     ///
-    /// A frame that waits without having registered a waker is recorded as such. One that is polled
-    /// with another waker than the task's, because a combinator has made one for it, is polled with
-    /// one that records as well.
-    pub(crate) fn watch<T>(
+    /// A frame that returns `Pending` without having registered a waker is recorded as such. If a combinator passes the
+    /// frame a waker of its own instead of the task's, the frame is polled with a waker that stands in for that one and
+    /// records as well.
+    pub(crate) fn poll_frame<T>(
         self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         self.poll(cx, |cx| {
-            let before = leaves(cx);
+            let before = count_leaves(cx);
             let result = poll(cx);
-            if result.is_pending() && leaves(cx) == before {
-                self.leaf(LeafKind::NoWaker, Mark::here());
+            if result.is_pending() && count_leaves(cx) == before {
+                self.record_leaf(LeafKind::NoWaker, Mark::here());
             }
             result
         })
     }
 
-    /// Calls `run` with this capture and those around it, from the inside out, if it is going on, and with what is being
-    /// polled around the caller.
-    fn each_capture(self, mut run: impl FnMut(&Capture, &Surroundings)) {
-        let mut surroundings = take_room();
-        (self.surroundings)(&mut surroundings);
-        let captures = surroundings.iter().filter_map(|around| around.capture);
+    /// Calls `run` with this capture and with each capture around it, innermost first, and passes the active scopes
+    /// around the caller. Calls nothing if this capture has ended.
+    fn for_each_capture(self, mut run: impl FnMut(&Capture, &ActiveScopes)) {
+        let mut scopes = take_scope_buffer();
+        (self.read_scopes)(&mut scopes);
+        let captures = scopes.iter().filter_map(|scope| scope.capture);
         for capture in captures.skip_while(|capture| *capture != self) {
-            // SAFETY: `surroundings` has just been filled with the polls that this thread is in the middle of. A capture
-            // is on the stack of its poll, and that poll cannot end while this thread is here.
-            run(unsafe { capture.capture.as_ref() }, &surroundings);
+            // SAFETY: `read_scopes` has just filled `scopes` with the polls that this thread is in the middle of. A
+            // capture lives on the stack of its poll (see `Capture`), and that poll cannot end while this thread runs
+            // this function. So the capture is alive.
+            run(unsafe { capture.capture.as_ref() }, &scopes);
         }
-        give_room(surroundings);
+        return_scope_buffer(scopes);
     }
 
-    /// Records the stack of the caller, in this capture and in those around it. `recording` is the mark of
-    /// the function in which the stacks are to end.
+    /// Records the stack of the caller in this capture and in each capture around it. `recording` is the mark of the
+    /// function at which the stacks end.
     #[inline(never)]
-    fn leaf(self, kind: LeafKind, recording: Mark) {
-        // For what an allocator may ask. The waker is cloned after this.
-        let _inside = Inside::enter();
+    fn record_leaf(self, kind: LeafKind, recording: Mark) {
+        // Recording allocates: an allocator that calls this crate must see that this thread is inside it. The waker is
+        // cloned after this.
+        let _inside = ReentrancyGuard::enter();
         let begun = (METERS.load(Ordering::Relaxed) > 0).then(Instant::now);
         count_leaf();
-        if !has_room() {
-            self.note_no_room();
+        if !has_stack_room() {
+            self.note_lack_of_stack();
             return;
         }
-        let mut lost = Lost::Recorded;
-        self.each_capture(|capture, surroundings| {
-            // The recorder is in use only while it records, and recording calls nobody's code.
-            // Should it be in use all the same, a missing leaf is better than a panic.
+        let mut lost = LostWalk::Recorded;
+        self.for_each_capture(|capture, scopes| {
+            // The recorder is borrowed only while it records, and recording calls no foreign code. If it should be
+            // borrowed nevertheless, a missing leaf is better than a panic.
             if let Ok(mut recorder) = capture.recorder.try_borrow_mut() {
-                recorder.record(recording, capture.mark, kind, surroundings, lost);
+                recorder.record(recording, capture.mark, kind, scopes, lost);
             }
-            lost = Lost::LeftOut;
+            lost = LostWalk::LeftOut;
         });
         if let Some(begun) = begun {
             let nanos = begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
@@ -260,34 +265,41 @@ impl CaptureRef {
         }
     }
 
-    /// Notes that a leaf was not recorded.
-    fn note_no_room(self) {
-        self.each_capture(|capture, _| capture.had_no_room.set(true));
+    /// Notes that a leaf was not recorded because too little of the stack was left.
+    fn note_lack_of_stack(self) {
+        self.for_each_capture(|capture, _| capture.lacked_stack.set(true));
     }
 
-    /// Counts wakers that other threads have cloned.
-    fn note_elsewhere(self, count: usize) {
-        let _inside = Inside::enter();
+    /// Adds the number of wakers that other threads have cloned.
+    fn add_remote_clones(self, count: usize) {
+        let _inside = ReentrancyGuard::enter();
         count_leaf();
-        self.each_capture(|capture, _| capture.elsewhere.set(capture.elsewhere.get() + count));
+        self.for_each_capture(|capture, _| {
+            capture
+                .remote_clones
+                .set(capture.remote_clones.get() + count);
+        });
     }
 }
 
-/// Returns `true` if the function that returns to `address` is one of those that record the stack of a task
-/// in its poll. It may be found on the stack of a thread that was interrupted.
+/// Returns `true` if `address` is a return address in one of the functions that record the stack of a task during its
+/// poll. Such a function may be on the stack of a thread that was interrupted.
 ///
-/// It is known by where it starts, as the tables that such a stack is walked with say it.
+/// The function is recognised by its start address, as the unwind tables state it. The stack of an interrupted thread
+/// is walked by the same tables.
 pub(crate) fn is_recording(address: ReturnAddress) -> bool {
-    let mut starts = waker::starts().into_iter().chain([here as *const ()]);
+    let mut starts = waker::recording_functions()
+        .into_iter()
+        .chain([here as *const ()]);
     starts.any(|start| is_in_function(address, start.addr()))
 }
 
-/// The stack from the caller up to the task of which `mark` is.
+/// Returns the stack from the caller up to the task at `mark`.
 #[inline(never)]
-pub(crate) fn here(mark: Mark, surroundings: &Surroundings) -> RawTrace {
-    let mut recorder = Recorder::new();
+pub(crate) fn here(mark: Mark, scopes: &ActiveScopes) -> RawTrace {
+    let mut recorder = StackRecorder::new();
     let kind = LeafKind::Here;
-    recorder.record(Mark::here(), mark, kind, surroundings, Lost::Recorded);
-    // It belongs to no task, and nothing is known of what is alive.
-    recorder.finish().trace(0, &[], Now(0))
+    recorder.record(Mark::here(), mark, kind, scopes, LostWalk::Recorded);
+    // The trace belongs to no task, and includes no live frames.
+    recorder.finish().trace(0, &[], SnapshotTime(0))
 }

@@ -1,50 +1,51 @@
-//! The recording of one capture: stacks, and the tasks and frames that are polled on them.
+//! Collects the stacks of one capture, and the tasks and frames that are polled on them.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::live::{Live, Marker, Numbers};
+use super::snapshot::{FramePositions, FrameSnapshot, ScopeMarker};
 use super::stack::{LeafKind, Stack};
 use crate::sync::fork::get_or_init;
-use crate::unwind::{Step, Way};
+use crate::unwind::{CallPath, Step};
 
-/// The limits of one capture: 16 MiB of addresses, and as many leaves as a reader could want.
-pub(super) const MOST_ENTRIES: usize = 1 << 20;
-const MOST_STACKS: usize = 1 << 16;
+/// The largest number of steps in one capture: 16 MiB of addresses.
+pub(super) const MAX_STEPS: usize = 1 << 20;
+/// The largest number of stacks in one capture, which is more than anybody reads.
+const MAX_STACKS: usize = 1 << 16;
 
 /// Up to this number of markers, a search is faster than a map.
-const FEW: usize = 16;
+const MAX_SEARCHED: usize = 16;
 
-/// The stacks of a capture, without the frames that are alive at its end.
+/// The stacks of a capture, without the frames that are live at its end.
 #[derive(Debug, Default)]
 pub(crate) struct Recording {
-    /// In the order in which they were recorded.
+    /// The stacks, in the order in which they were recorded.
     pub(super) stacks: Vec<Stack>,
-    /// The tasks and frames on the stacks, each once.
-    pub(super) markers: Vec<Marker>,
+    /// The scope markers of the tasks and frames on the stacks, each once.
+    pub(super) markers: Vec<ScopeMarker>,
     /// The positions of the markers of each stack, from the root on, one stack after the other.
     pub(super) polls: Vec<u32>,
-    /// The number of leaves that were not recorded for want of room.
+    /// The number of leaves that were not recorded because the recording was full.
     pub(super) dropped: usize,
-    /// The number of wakers that other threads have cloned. There is no stack of those.
-    pub(super) elsewhere: usize,
+    /// The number of wakers that other threads have cloned. Their stacks are not recorded.
+    pub(super) remote_clones: usize,
     /// The number of steps of all stacks.
     length: usize,
-    /// The positions of the markers by task and key. Empty while there are few.
+    /// The positions of the markers by task and key. Empty while there are at most [`MAX_SEARCHED`] markers.
     known: BTreeMap<(u64, u64), usize>,
 }
 
 thread_local! {
-    /// A recording whose buffers are used again: without it, a capture of ten frames allocates ten times.
+    /// An empty recording whose buffers are reused. Without it, a capture of ten frames allocates ten times.
     static SPARE: Cell<Option<Box<Recording>>> = const { Cell::new(None) };
 }
 
-/// The capacity of each buffer that is kept: of stacks, markers and positions.
-const MOST_KEPT: usize = 1 << 10;
+/// The largest capacity of each buffer that is kept: the stacks, the markers and their positions.
+const MAX_KEPT: usize = 1 << 10;
 
 impl Recording {
-    /// Returns an empty recording.
+    /// Returns an empty recording, with the spare buffers of this thread.
     pub(super) fn take() -> Box<Self> {
         SPARE
             .try_with(Cell::take)
@@ -53,44 +54,44 @@ impl Recording {
             .unwrap_or_default()
     }
 
-    /// Keeps the buffers for the next one.
+    /// Empties this recording and keeps its buffers for the next capture on this thread.
     pub(super) fn give_back(mut self: Box<Self>) {
         self.stacks.clear();
-        self.stacks.shrink_to(MOST_KEPT);
+        self.stacks.shrink_to(MAX_KEPT);
         self.markers.clear();
-        self.markers.shrink_to(MOST_KEPT);
+        self.markers.shrink_to(MAX_KEPT);
         self.polls.clear();
-        self.polls.shrink_to(MOST_KEPT);
+        self.polls.shrink_to(MAX_KEPT);
         self.known.clear();
-        (self.dropped, self.elsewhere, self.length) = (0, 0, 0);
+        (self.dropped, self.remote_clones, self.length) = (0, 0, 0);
         let _ = SPARE.try_with(|place| place.set(Some(self)));
     }
 
     /// Returns the number of steps that the next stack may have.
-    pub(super) fn room(&self) -> usize {
-        MOST_ENTRIES - self.length.min(MOST_ENTRIES)
+    pub(super) fn steps_left(&self) -> usize {
+        MAX_STEPS - self.length.min(MAX_STEPS)
     }
 
-    /// Returns `true` if something has woken the task in the middle of its poll: then a frame that was not polled may be
-    /// polled in the next one.
-    pub(crate) fn has_more_to_do(&self) -> bool {
+    /// Returns `true` if the task was woken in the middle of its poll. Then the next poll may reach a frame that this
+    /// one did not poll.
+    pub(crate) fn was_woken(&self) -> bool {
         let mut stacks = self.stacks.iter();
         stacks.any(|stack| stack.kind == LeafKind::Woken)
     }
 
-    /// Adds a stack, on which these are polled, from the root on.
+    /// Adds a stack. `polled` are the markers of the tasks and frames that are polled on it, from the root on.
     pub(super) fn push<'a>(
         &mut self,
-        way: Arc<Way>,
+        call_path: Arc<CallPath>,
         kind: LeafKind,
-        polled: impl Iterator<Item = &'a Marker>,
+        polled: impl Iterator<Item = &'a ScopeMarker>,
     ) {
-        if self.stacks.len() == MOST_STACKS || way.len() > self.room() {
+        if self.stacks.len() == MAX_STACKS || call_path.len() > self.steps_left() {
             self.dropped += 1;
             return;
         }
         let start = self.polls.len();
-        // The markers of one stack differ from each other, so one is looked for only among those of other stacks.
+        // The markers of one stack differ from each other, so each is looked up only among the markers of other stacks.
         let before = self.markers.len();
         for marker in polled {
             let position = self.position(marker, before);
@@ -98,30 +99,30 @@ impl Recording {
         }
         if let Some(last) = self.stacks.last_mut()
             && last.kind == kind
-            && last.way == way
+            && last.call_path == call_path
             && self.polls[last.polls..start] == self.polls[start..]
         {
             last.count += 1;
             self.polls.truncate(start);
             return;
         }
-        self.length += way.len();
+        self.length += call_path.len();
         self.stacks.push(Stack {
-            way,
+            call_path,
             polls: start,
             kind,
             count: 1,
         });
     }
 
-    /// Returns the position of a marker, which is added unless it is one of the first `before`.
-    fn position(&mut self, marker: &Marker, before: usize) -> u32 {
+    /// Returns the position of a marker, and adds the marker unless the first `before` markers include it.
+    fn position(&mut self, marker: &ScopeMarker, before: usize) -> u32 {
         let markers = &mut self.markers;
         let next = markers.len();
-        let is_same = |known: &Marker| known.key == marker.key && known.task == marker.task;
+        let is_same = |known: &ScopeMarker| known.key == marker.key && known.task == marker.task;
         let position = match marker.key {
             None => next,
-            Some(_) if before < FEW => {
+            Some(_) if before < MAX_SEARCHED => {
                 let known = markers[..before].iter().position(is_same);
                 known.unwrap_or(next)
             }
@@ -140,11 +141,11 @@ impl Recording {
         u32::try_from(position).unwrap_or(u32::MAX)
     }
 
-    /// Forgets the stacks through frames that have ended in the meantime: nobody waits any more for what they waited for.
-    /// So it is with the stacks that a `block_on` in the middle of the poll has left.
-    pub(super) fn forget_ended(&mut self, task: &Marker, live: &[Live]) {
-        let mut alive = Numbers::of(live);
-        let mut has_ended = |marker: &Marker| {
+    /// Removes the stacks through frames that have ended since, because the task no longer waits at their leaves. A
+    /// `block_on` in the middle of the poll leaves such stacks.
+    pub(super) fn remove_ended(&mut self, task: &ScopeMarker, live: &[FrameSnapshot]) {
+        let mut alive = FramePositions::of(live);
+        let mut has_ended = |marker: &ScopeMarker| {
             let key = marker
                 .key
                 .filter(|key| *key != 0 && marker.task == task.task);
@@ -162,15 +163,15 @@ impl Recording {
                 !polls.any(|at| ended.get(*at as usize) == Some(&true))
             });
         }
-        if self.stacks.is_empty() && self.dropped + self.elsewhere == 0 {
-            self.push(nowhere(), LeafKind::NoWaker, std::iter::once(task));
+        if self.stacks.is_empty() && self.dropped + self.remote_clones == 0 {
+            self.push(task_only(), LeafKind::NoWaker, std::iter::once(task));
         }
     }
 }
 
-/// The way of a task that has registered no waker, and has polled no frame that could have.
-fn nowhere() -> Arc<Way> {
-    static NOWHERE: OnceLock<Arc<Way>> = OnceLock::new();
-    let way = get_or_init(&NOWHERE, || Arc::new(Way::new(vec![Step::Mark])));
-    Arc::clone(way)
+/// Returns the call path of a task that has registered no waker and polled no frame: it has only the task.
+fn task_only() -> Arc<CallPath> {
+    static TASK_ONLY: OnceLock<Arc<CallPath>> = OnceLock::new();
+    let path = get_or_init(&TASK_ONLY, || Arc::new(CallPath::new(vec![Step::Mark])));
+    Arc::clone(path)
 }

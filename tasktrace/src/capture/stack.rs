@@ -1,47 +1,48 @@
-//! One stack of a capture.
+//! Defines one stack of a capture.
 
 use std::sync::Arc;
 
-use crate::unwind::{ReturnAddress, Way};
+use crate::unwind::{CallPath, ReturnAddress};
 
 /// The call path from the root of a task to a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stack {
-    pub(crate) way: Arc<Way>,
-    /// The position of its first marker in the list that has those of all stacks.
+    pub(crate) call_path: Arc<CallPath>,
+    /// The position of its first scope marker in the list of all stacks: see [`Recording`](super::Recording).
     pub(super) polls: usize,
     pub(crate) kind: LeafKind,
-    /// The number of leaves in a row that had this stack.
+    /// The number of consecutive leaves that had this stack.
     pub(crate) count: usize,
 }
 
-/// Why a stack was recorded.
+/// The reason for which a stack was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum LeafKind {
-    /// A waker was cloned: this is waited for.
+    /// A future cloned a waker: the task waits for it.
     Registered,
-    /// As above, by [`TraceHandle::backtrace`](crate::TraceHandle::backtrace): see
-    /// [`register`](super::register).
+    /// [`TraceHandle::backtrace`](crate::TraceHandle::backtrace) cloned a waker: see [`register`](super::register).
     AwaitsTrace,
-    /// As above, by [`dump`](crate::dump()).
+    /// [`dump`](crate::dump()) cloned a waker.
     AwaitsDump,
-    /// The task was woken by reference: it will be polled again at once.
+    /// The waker was woken by reference: the task will be polled again at once.
     Woken,
-    /// It returned `Pending`, but has no waker registered.
+    /// A frame or the task returned `Pending` without a registered waker.
     NoWaker,
-    /// Somebody asked from here.
+    /// The program requested the stack of the caller: see [`Trace::here`](crate::Trace::here).
     Here,
     /// The thread was interrupted here.
     Sampled,
 }
 
+/// An entry of a stack, read from the root to the leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Entry {
+pub(crate) enum StackEntry {
     Ip(ReturnAddress),
-    /// A task or a frame whose poll is in the function of the entry before. An index.
+    /// The poll of a task or a frame is in the function of the entry before. The number is the position of its scope
+    /// marker.
     Marker(u32),
-    /// Here frames are missing: the stack was deeper than the limit.
+    /// Frames are missing here: the stack was deeper than the limit.
     Cut,
-    /// Here frames are missing: the stack could not be followed.
+    /// Frames are missing here: the stack could not be followed.
     Lost,
 }

@@ -1,8 +1,8 @@
-//! The waker that a task is handed while it is captured.
+//! Implements the recording waker, with which a task is polled during a capture.
 //!
-//! It stands in for the real waker during one poll: its data pointer is to a value on the stack of
-//! that poll, and its `clone` returns a clone of the **real** waker. So a leaf future that keeps
-//! what it cloned keeps the real waker, and nothing can outlive the poll but real wakers.
+//! A recording waker stands in for the real waker during one poll. Its data pointer points to a value on the stack of
+//! that poll, and its `clone` returns a clone of the **real** waker. So a leaf future that keeps its clone keeps the
+//! real waker, and no recording waker outlives the poll.
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,98 +12,104 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use super::stack::LeafKind;
 use super::{CaptureRef, Mark, context, this_thread};
 
-/// What the data pointer of a recording waker points to.
-struct Recording<'a> {
+/// The value that the data pointer of a recording waker points to.
+struct RecordingWaker<'a> {
     real: &'a Waker,
     capture: CaptureRef,
-    /// Identifies the thread that polls. Other threads can get hold of a `&Waker`, for example
-    /// through a scoped thread, but they have no stack that leads to the task.
+    /// Identifies the polling thread. Other threads can get a `&Waker`, for example scoped threads, but their stacks do
+    /// not lead to the task.
     thread: usize,
-    /// Wakers cloned on other threads.
-    elsewhere: AtomicUsize,
+    /// The number of clones that were made on other threads.
+    remote_clones: AtomicUsize,
 }
 
-impl Recording<'_> {
-    /// `recording` is the mark of the function of the table that calls this.
-    fn leaf(&self, kind: LeafKind, recording: Mark) {
+impl RecordingWaker<'_> {
+    /// Records a leaf. `recording` is the mark of the calling function, which is in the vtable or is [`register`].
+    fn record_leaf(&self, kind: LeafKind, recording: Mark) {
         if self.thread == this_thread() {
-            // Should there be a fault of ours in it, then a leaf is missing, and the task goes on.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.capture.leaf(kind, recording)));
+            // If recording panics because of a bug in this crate, the leaf is missing and the task continues.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                self.capture.record_leaf(kind, recording);
+            }));
         } else {
-            self.elsewhere.fetch_add(1, Ordering::Relaxed);
+            self.remote_clones.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// One table for all recording wakers: its address is how they are recognised.
+/// The vtable of all recording wakers, which are recognised by its address.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 
+/// Returns the data of a recording waker, or `None` for any other waker.
 #[inline]
-fn recording(waker: &Waker) -> Option<&Recording<'_>> {
-    // SAFETY: only `with` makes wakers with this table, and their data pointer is to a `Recording`
-    // that outlives them: they are never owned by anyone but `with`, and a `&Waker` borrows it.
+fn recording(waker: &Waker) -> Option<&RecordingWaker<'_>> {
+    // SAFETY: only `with` creates wakers with this vtable, so the data pointer points to the `RecordingWaker` in a call
+    // of `with`. That call alone owns the waker and lends it for the poll, which ends before the `RecordingWaker` is
+    // dropped. So the value is alive for as long as `waker` is borrowed.
     std::ptr::eq(waker.vtable(), &raw const VTABLE)
-        .then(|| unsafe { &*waker.data().cast::<Recording<'_>>() })
+        .then(|| unsafe { &*waker.data().cast::<RecordingWaker<'_>>() })
 }
 
-/// The waker behind `waker`, which is `waker` itself except in a capture.
+/// Returns the real waker behind `waker`, which is `waker` itself unless it is a recording waker.
 #[inline]
 pub(crate) fn real(waker: &Waker) -> &Waker {
     recording(waker).map_or(waker, |recording| recording.real)
 }
 
-/// Whether `waker` records for `capture`.
+/// Returns `true` if `waker` records for `capture`.
 #[inline]
 pub(super) fn records_for(waker: &Waker, capture: CaptureRef) -> bool {
     recording(waker).is_some_and(|recording| recording.capture == capture)
 }
 
-/// How many clones of it other threads have made.
+/// Returns the number of clones of a recording waker that other threads have made.
 #[inline]
-pub(super) fn elsewhere(waker: &Waker) -> usize {
+pub(super) fn remote_clones(waker: &Waker) -> usize {
     let recording = recording(waker);
-    recording.map_or(0, |recording| recording.elsewhere.load(Ordering::Relaxed))
+    recording.map_or(0, |recording| {
+        recording.remote_clones.load(Ordering::Relaxed)
+    })
 }
 
-/// Calls `poll` with a context whose waker stands for that of `cx` and records for `capture`.
+/// Calls `poll` with a context whose waker stands in for the waker of `cx` and records for `capture`.
 pub(super) fn with<T>(
     capture: CaptureRef,
     cx: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let recording = Recording {
+    let recording = RecordingWaker {
         real: real(cx.waker()),
         capture,
         thread: this_thread(),
-        elsewhere: AtomicUsize::new(0),
+        remote_clones: AtomicUsize::new(0),
     };
     let data = std::ptr::from_ref(&recording).cast();
-    // SAFETY: the functions of the table uphold the contract of `RawWaker`; `clone` and
-    // `wake_by_ref` may be called from any thread while `recording` lives, which is longer than
-    // the waker, and they touch only what is shared between threads unless they run on the thread
-    // of the capture. The waker is not dropped; that would do nothing.
+    // SAFETY: the functions of `VTABLE` uphold the contract of `RawWaker`. `clone` and `wake_by_ref` may be called from
+    // any thread while `recording` lives, and `recording` is declared before the waker, so it outlives the waker. On a
+    // thread other than the polling one, these functions access only the real waker and the atomic counter, which
+    // threads may share (see `RecordingWaker::record_leaf`). The waker is not dropped, and `drop` would do nothing.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
     let result = context::with_waker(cx, &waker, poll);
-    match recording.elsewhere.into_inner() {
+    match recording.remote_clones.into_inner() {
         0 => {}
-        elsewhere => capture.note_elsewhere(elsewhere),
+        count => capture.add_remote_clones(count),
     }
     result
 }
 
-/// Clones a waker for a future of this crate that waits as `kind` says.
+/// Clones a waker for a future of this crate, which waits as `kind` says.
 ///
-/// So the stack is known as such, whatever the functions on it are called.
+/// So the kind of the leaf does not depend on the names of the functions on the stack.
 #[inline(never)]
 pub(crate) fn register(waker: &Waker, kind: LeafKind) -> Waker {
     if let Some(recording) = recording(waker) {
-        recording.leaf(kind, Mark::here());
+        recording.record_leaf(kind, Mark::here());
     }
     real(waker).clone()
 }
 
-/// The functions that record a stack, each a function of its own.
-pub(super) fn starts() -> [*const (); 3] {
+/// Returns the start addresses of the functions that record a stack. None of them is ever inlined.
+pub(super) fn recording_functions() -> [*const (); 3] {
     [
         clone as *const (),
         wake_by_ref as *const (),
@@ -111,40 +117,46 @@ pub(super) fn starts() -> [*const (); 3] {
     ]
 }
 
+/// Records a leaf and returns a clone of the real waker.
+///
 /// # Safety
 ///
-/// `data` is the data pointer of a recording waker.
+/// `data` must be the data pointer of a recording waker that is borrowed during the call.
 #[inline(never)]
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: the caller asserts that `data` is that of a recording waker. `with` made it of a `Recording` that lives until
-    // the poll has ended, which a call through its waker does not outlive.
-    let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.leaf(LeafKind::Registered, Mark::here());
+    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker. `with` made it from a
+    // `RecordingWaker` that lives until the poll has ended, and a borrow of the waker does not outlive the poll.
+    let recording = unsafe { &*data.cast::<RecordingWaker<'_>>() };
+    recording.record_leaf(LeafKind::Registered, Mark::here());
     let waker = ManuallyDrop::new(recording.real.clone());
     RawWaker::new(waker.data(), waker.vtable())
 }
 
+/// Records a leaf and wakes the real waker.
+///
 /// # Safety
 ///
-/// `data` is the data pointer of a recording waker.
+/// `data` must be the data pointer of a recording waker that is borrowed during the call.
 #[inline(never)]
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: the caller asserts that `data` is that of a recording waker. `with` made it of a `Recording` that lives until
-    // the poll has ended, which a call through its waker does not outlive.
-    let recording = unsafe { &*data.cast::<Recording<'_>>() };
-    recording.leaf(LeafKind::Woken, Mark::here());
+    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker. `with` made it from a
+    // `RecordingWaker` that lives until the poll has ended, and a borrow of the waker does not outlive the poll.
+    let recording = unsafe { &*data.cast::<RecordingWaker<'_>>() };
+    recording.record_leaf(LeafKind::Woken, Mark::here());
     recording.real.wake_by_ref();
 }
 
-/// Nobody owns a recording waker, so this is not called by sound code. If it is, it does no harm.
+/// Does the same as [`wake_by_ref`]. Only `with` owns a recording waker, so sound code cannot call this. A call does no
+/// harm.
 ///
 /// # Safety
 ///
-/// `data` is the data pointer of a recording waker.
+/// `data` must be the data pointer of a recording waker whose poll has not ended.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the caller asserts that `data` is that of a recording waker, which is all that `wake_by_ref` demands.
+    // SAFETY: the `# Safety` section says that the poll has not ended, so the `RecordingWaker` is alive. That is the
+    // condition of `wake_by_ref`.
     unsafe { wake_by_ref(data) }
 }
 
-/// A recording waker owns nothing.
+/// Does nothing, because a recording waker owns nothing.
 unsafe fn drop(_data: *const ()) {}

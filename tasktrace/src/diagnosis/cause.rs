@@ -1,104 +1,108 @@
-//! Why a test does not end.
+//! Finds the cause why a test does not end.
 //!
-//! The culprit is sought in circles: the body, the tasks that it awaits, those that they have spawned, and
-//! the other tasks of the test. A lock comes first, in whichever circle a task waits for it. Otherwise what the inner circles
-//! wait for comes before what the outer ones do, which may be idle.
+//! The tasks of the test are ordered by their proximity to its body: the body, the tasks that it awaits, the tasks that
+//! these have spawned, and all other tasks. A wait for a lock is the likeliest cause, whichever task it belongs to.
+//! Otherwise the waits of near tasks come before the waits of remote tasks, which may be idle.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ptr;
 use std::time::Duration;
 
-use super::point::{Point, points};
 use super::rank::is_beside_a_wait;
-use super::{LONG_FOR_A_POLL, Rank};
-use crate::dump::{Hang, Source, Stage, TaskDump, Why};
+use super::wait_point::{WaitPoint, points};
+use super::{LONG_POLL, WaitRank};
+use crate::dump::{Hang, HangTrigger, Source, TaskDump, TestStage};
 use crate::task::{Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Wait};
 
-/// Why a test does not end, as far as it can be told.
+/// The cause why a test does not end.
 pub(crate) enum Cause<'a> {
     /// Threads are in polls that do not end. Certain.
-    Blocked(Vec<Blocked<'a>>),
+    Blocked(Vec<BlockedThread<'a>>),
     /// A task holds a future that it does not poll, while it waits for something else. Certain.
-    Held(Point<'a>, Vec<Waiting<'a>>),
-    /// Each of these awaits the next, and the last the first. Certain, unless one of them also waits for
+    /// The second field has the other waits of that task.
+    Held(WaitPoint<'a>, Vec<WaitingFunction<'a>>),
+    /// Each of the tasks awaits the next, and the last awaits the first. Certain, unless one of them also waits for
     /// something else.
-    Cycle(Vec<&'a TaskDump>, Sure),
-    /// It was woken, and has not been polled since.
-    Starved(&'a TaskDump, Sure),
-    /// Something is waited for: the likeliest.
-    Waits(Vec<Waiting<'a>>),
-    /// It has registered no waker. Certain if there was no earlier poll in which it could have.
-    NoWaker(Point<'a>, Sure),
-    /// It has never been polled.
+    Cycle(Vec<&'a TaskDump>, Certainty),
+    /// The task was woken and has not been polled since.
+    Starved(&'a TaskDump, Certainty),
+    /// Functions wait. These are the likeliest culprits.
+    Waits(Vec<WaitingFunction<'a>>),
+    /// A leaf has registered no waker. Certain if its task was not polled before, so that it cannot have kept the waker
+    /// of an earlier poll.
+    NoWaker(WaitPoint<'a>, Certainty),
+    /// The task has never been polled.
     NeverPolled(&'a TaskDump),
     /// Nothing is known.
     Unknown,
 }
 
-/// How sure it is.
+/// The certainty of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sure {
+pub(crate) enum Certainty {
     Certain,
     Likely,
 }
 
 /// A thread in a poll that does not end.
-pub(crate) struct Blocked<'a> {
+pub(crate) struct BlockedThread<'a> {
     pub(crate) task: &'a TaskDump,
     pub(crate) running: &'a Running,
-    /// Where the thread is, if that is known.
-    pub(crate) point: Option<Point<'a>>,
+    /// The place where the thread is, if it is known.
+    pub(crate) point: Option<WaitPoint<'a>>,
 }
 
-/// A function that waits, and for what: the likeliest first. Never empty.
-pub(crate) struct Waiting<'a> {
-    pub(crate) points: Vec<Point<'a>>,
-    /// How many waits these are. A function that waits for several things at once, as in a `join!`, has as many.
+/// A function that waits.
+pub(crate) struct WaitingFunction<'a> {
+    /// The different waits of the function, the likeliest first. Never empty.
+    pub(crate) points: Vec<WaitPoint<'a>>,
+    /// The number of waits. A function that waits for several things at once, as in a `join!`, has several.
     pub(crate) count: usize,
-    /// How many tasks wait so.
+    /// The number of tasks that wait in the function.
     pub(crate) tasks: usize,
-    /// The task that was counted last.
+    /// The last task that was counted.
     last: TaskId,
 }
 
-impl<'a> Waiting<'a> {
-    pub(crate) fn first(&self) -> &Point<'a> {
+impl<'a> WaitingFunction<'a> {
+    pub(crate) fn first(&self) -> &WaitPoint<'a> {
         &self.points[0]
     }
 }
 
-/// How near a task is to the body of the test.
+/// The proximity of a task to the body of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Circle {
+enum Proximity {
     Body,
     Awaited,
     Spawned,
     Other,
 }
 
-impl Circle {
-    /// Returns `true` if the body cannot go on before such a task does.
+impl Proximity {
+    /// Returns `true` if the body cannot make progress before the task does.
     fn is_inner(self) -> bool {
         self <= Self::Awaited
     }
 }
 
-/// Why the test does not end.
+/// Returns the cause why the test does not end.
 pub(crate) fn of_hang(hang: &Hang) -> Cause<'_> {
-    // A test that has been running for a moment cannot have been blocked for long.
-    let long = match hang.why {
-        Why::Timeout => LONG_FOR_A_POLL.min(hang.after / 2),
-        Why::Signal(_) => LONG_FOR_A_POLL,
+    // A test with a short limit cannot have been blocked for long, so its threshold is lower.
+    let long = match hang.trigger {
+        HangTrigger::Timeout => LONG_POLL.min(hang.after / 2),
+        HangTrigger::Signal(_) => LONG_POLL,
     };
-    let tasks = circles(hang);
+    let tasks = by_proximity(hang);
     blocked(&tasks, long)
         .or_else(|| held(&tasks, long))
         .or_else(|| cycle(hang))
         .or_else(|| starved(&tasks).filter(Cause::is_certain))
-        .or_else(|| waits(hang, &tasks).filter(Cause::says_for_what))
-        // The process may get too little processor time, and then that is no cause.
+        .or_else(|| waits(hang, &tasks).filter(Cause::names_a_resource))
+        // A task that is only likely to be starved is a weaker cause than a wait for a resource: the process may just
+        // get too little processor time.
         .or_else(|| starved(&tasks))
         .or_else(|| waits(hang, &tasks))
         .or_else(|| blocked(&tasks, Duration::ZERO))
@@ -106,38 +110,38 @@ pub(crate) fn of_hang(hang: &Hang) -> Cause<'_> {
         .unwrap_or(Cause::Unknown)
 }
 
-/// The tasks of the test, and how near each is to the body: the nearest first.
-fn circles(hang: &Hang) -> Vec<(Circle, &TaskDump)> {
+/// Returns the tasks of the test with their proximity to the body, the nearest first.
+fn by_proximity(hang: &Hang) -> Vec<(Proximity, &TaskDump)> {
     let tasks: Vec<&TaskDump> = hang.dump.tasks().collect();
     let position = |id| tasks.binary_search_by_key(&id, |task| task.id()).ok();
-    let mut circles = vec![Circle::Other; tasks.len()];
+    let mut proximities = vec![Proximity::Other; tasks.len()];
     let mut order: Vec<usize> = Vec::new();
-    if let Stage::Body(root) = hang.stage {
+    if let TestStage::Body(root) = hang.stage {
         order.extend(position(root));
     }
     for at in &order {
-        circles[*at] = Circle::Body;
+        proximities[*at] = Proximity::Body;
     }
     let mut next = 0;
     while let Some(at) = order.get(next).copied() {
         next += 1;
         for awaited in tasks[at].awaits().iter().filter_map(|id| position(*id)) {
-            if circles[awaited] == Circle::Other {
-                circles[awaited] = Circle::Awaited;
+            if proximities[awaited] == Proximity::Other {
+                proximities[awaited] = Proximity::Awaited;
                 order.push(awaited);
             }
         }
     }
-    // A task has a higher number than the one that spawned it if the same thread made both. Where it has
-    // not, another round finds it.
+    // If the same thread made both, a task has a higher number than its parent. Tasks with a lower number are found in
+    // another round.
     loop {
         let before = order.len();
         for at in 0..tasks.len() {
             let parent = tasks[at].parent().and_then(position);
-            if circles[at] == Circle::Other
-                && parent.is_some_and(|parent| circles[parent] != Circle::Other)
+            if proximities[at] == Proximity::Other
+                && parent.is_some_and(|parent| proximities[parent] != Proximity::Other)
             {
-                circles[at] = Circle::Spawned;
+                proximities[at] = Proximity::Spawned;
                 order.push(at);
             }
         }
@@ -145,23 +149,24 @@ fn circles(hang: &Hang) -> Vec<(Circle, &TaskDump)> {
             break;
         }
     }
-    order.extend((0..tasks.len()).filter(|at| circles[*at] == Circle::Other));
+    order.extend((0..tasks.len()).filter(|at| proximities[*at] == Proximity::Other));
     let order = order.into_iter();
-    order.map(|at| (circles[at], tasks[at])).collect()
+    order.map(|at| (proximities[at], tasks[at])).collect()
 }
 
-fn blocked<'a>(tasks: &[(Circle, &'a TaskDump)], limit: Duration) -> Option<Cause<'a>> {
-    let mut all: Vec<Blocked<'a>> = Vec::new();
+/// Returns the threads that have been in a poll for at least `limit`, if there are any.
+fn blocked<'a>(tasks: &[(Proximity, &'a TaskDump)], limit: Duration) -> Option<Cause<'a>> {
+    let mut all: Vec<BlockedThread<'a>> = Vec::new();
     for (_, task) in tasks {
         let TaskState::Running(running) = task.state() else {
             continue;
         };
-        // Where tasks are polled in each other, their stacks lead to the same place.
-        let is_known = |known: &Blocked<'_>| known.running.thread_id() == running.thread_id();
+        // If a task is polled inside another, the stacks of both lead to the same place.
+        let is_known = |known: &BlockedThread<'_>| known.running.thread_id() == running.thread_id();
         if running.duration() >= limit && !all.iter().any(is_known) {
             let mut points = points(task).into_iter();
             let point = points.find(|point| point.wait() == Some(Wait::Running));
-            all.push(Blocked {
+            all.push(BlockedThread {
                 task,
                 running,
                 point,
@@ -171,32 +176,36 @@ fn blocked<'a>(tasks: &[(Circle, &'a TaskDump)], limit: Duration) -> Option<Caus
     (!all.is_empty()).then_some(Cause::Blocked(all))
 }
 
-/// A future that is held, and what its task waits for meanwhile. A task that the body does not await is
-/// told only if it waits for a lock: any `select!` may hold what it does not poll.
-fn held<'a>(tasks: &[(Circle, &'a TaskDump)], limit: Duration) -> Option<Cause<'a>> {
-    tasks.iter().find_map(|(circle, task)| {
+/// Returns the first future that has been held for at least `limit` without being polled, and the likeliest waits of
+/// its task.
+///
+/// A task that the body does not await counts only if it waits for a lock, because any `select!` may hold futures that
+/// it does not poll.
+fn held<'a>(tasks: &[(Proximity, &'a TaskDump)], limit: Duration) -> Option<Cause<'a>> {
+    tasks.iter().find_map(|(proximity, task)| {
         let is_long = |frame: &Frame| frame.not_polled_for().is_none_or(|time| time >= limit);
         let (held, mut waits): (Vec<_>, Vec<_>) = points(task)
             .into_iter()
-            .filter(Point::is_wait)
+            .filter(WaitPoint::is_wait)
             .partition(|point| point.wait() == Some(Wait::NotPolled));
         let held = held.into_iter().find(|point| is_long(point.frame))?;
         waits.sort_by_key(|point| point.rank);
         let best = waits.first()?.rank;
-        if !circle.is_inner() && best != Rank::Lock {
+        if !proximity.is_inner() && best != WaitRank::Lock {
             return None;
         }
         waits.retain(|point| point.rank == best);
-        Some(Cause::Held(held, together(waits)))
+        Some(Cause::Held(held, group_by_function(waits)))
     })
 }
 
-/// The waits of a task. A function that has used up its budget is ready: whatever else it has registered for in that
-/// poll is not what keeps it.
-fn task_waits(task: &TaskDump) -> Vec<Point<'_>> {
-    let is_wait = |point: &Point<'_>| point.is_wait() && point.wait() != Some(Wait::NotPolled);
-    let mut points: Vec<Point<'_>> = points(task).into_iter().filter(is_wait).collect();
-    let function = |point: &Point<'_>| point.function.map(ptr::from_ref);
+/// Returns the waits of a task.
+///
+/// A function that has used up its coop budget is ready, so its other registrations in that poll are left out.
+fn task_waits(task: &TaskDump) -> Vec<WaitPoint<'_>> {
+    let is_wait = |point: &WaitPoint<'_>| point.is_wait() && point.wait() != Some(Wait::NotPolled);
+    let mut points: Vec<WaitPoint<'_>> = points(task).into_iter().filter(is_wait).collect();
+    let function = |point: &WaitPoint<'_>| point.function.map(ptr::from_ref);
     let out_of_budget = points.iter().filter(|point| point.is_out_of_budget());
     let ready: HashSet<_> = out_of_budget.filter_map(function).collect();
     points.retain(|point| {
@@ -205,34 +214,36 @@ fn task_waits(task: &TaskDump) -> Vec<Point<'_>> {
     points
 }
 
+/// Returns the first cycle of tasks that await each other.
 fn cycle(hang: &Hang) -> Option<Cause<'_>> {
     let forest = hang.dump.by_awaiter();
     let cycle = forest.cycle_positions().first()?;
     let tasks: Vec<&TaskDump> = cycle.iter().map(|at| forest.task(*at)).collect();
-    let sure = sure_of_cycle(tasks.iter().copied());
-    Some(Cause::Cycle(tasks, sure))
+    let certainty = certainty_of_cycle(tasks.iter().copied());
+    Some(Cause::Cycle(tasks, certainty))
 }
 
-/// Returns how certain it is that tasks that await each other do not go on: one that also waits for something else
-/// may be freed by that.
-pub(crate) fn sure_of_cycle<'a>(mut tasks: impl Iterator<Item = &'a TaskDump>) -> Sure {
+/// Returns the certainty that tasks that await each other make no progress. A task that also waits for something else
+/// may continue after that.
+pub(crate) fn certainty_of_cycle<'a>(mut tasks: impl Iterator<Item = &'a TaskDump>) -> Certainty {
     let waits_for_one = |task: &TaskDump| {
         let leaves: usize = task.trace().leaves().iter().map(|leaf| leaf.count()).sum();
         leaves <= 1 && task.awaits().len() == 1
     };
     match tasks.all(waits_for_one) {
-        true => Sure::Certain,
-        false => Sure::Likely,
+        true => Certainty::Certain,
+        false => Certainty::Likely,
     }
 }
 
 impl Cause<'_> {
+    /// Returns `false` for a task that is only likely to be starved.
     fn is_certain(&self) -> bool {
-        !matches!(self, Self::Starved(_, Sure::Likely))
+        !matches!(self, Self::Starved(_, Certainty::Likely))
     }
 
-    /// Returns `true` unless all that is known is where something waits.
-    fn says_for_what(&self) -> bool {
+    /// Returns `false` if the cause is a wait for which no resource is known.
+    fn names_a_resource(&self) -> bool {
         match self {
             Self::Waits(waits) => waits.iter().any(|it| it.first().resource.is_some()),
             _ => true,
@@ -240,33 +251,34 @@ impl Cause<'_> {
     }
 }
 
-/// Returns the sureness that the executor of a task does not poll it: the task has been ready for long, while the
-/// executor could have polled it. `None` for a task that is not known to be ready.
-pub(super) fn sure_of_starved(task: &TaskDump) -> Option<Sure> {
+/// Returns the certainty that the executor of a task does not poll it. It is certain if the task has been ready for
+/// long while the executor could have polled it. Returns `None` if the task is not known to be ready.
+pub(super) fn certainty_of_starved(task: &TaskDump) -> Option<Certainty> {
     let unpolled = task.unpolled?;
-    Some(
-        match unpolled.is_proven && unpolled.for_ >= LONG_FOR_A_POLL {
-            true => Sure::Certain,
-            // The process may get too little processor time.
-            false => Sure::Likely,
-        },
-    )
+    Some(match unpolled.is_proven && unpolled.for_ >= LONG_POLL {
+        true => Certainty::Certain,
+        // The process may get too little processor time.
+        false => Certainty::Likely,
+    })
 }
 
-fn starved<'a>(tasks: &[(Circle, &'a TaskDump)]) -> Option<Cause<'a>> {
+/// Returns the first near task that its executor does not poll, unless a task is being polled, which may delay others.
+fn starved<'a>(tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'a>> {
     let is_running =
-        |(_, task): &(Circle, &TaskDump)| matches!(task.state(), TaskState::Running(_));
+        |(_, task): &(Proximity, &TaskDump)| matches!(task.state(), TaskState::Running(_));
     if tasks.iter().any(is_running) {
         return None;
     }
-    let inner = tasks.iter().filter(|(circle, _)| circle.is_inner());
+    let inner = tasks.iter().filter(|(proximity, _)| proximity.is_inner());
     inner.map(|(_, task)| *task).find_map(not_polled)
 }
 
-/// Returns the cause if the task has a request, and is not polled.
+/// Returns the cause if the task was asked for a trace but was not polled for it.
 fn not_polled(task: &TaskDump) -> Option<Cause<'_>> {
     match task.source() {
-        _ if task.is_not_polled() => sure_of_starved(task).map(|sure| Cause::Starved(task, sure)),
+        _ if task.is_not_polled() => {
+            certainty_of_starved(task).map(|certainty| Cause::Starved(task, certainty))
+        }
         Source::Snapshot {
             error: Some(TraceError::NeverPolled),
         } => Some(Cause::NeverPolled(task)),
@@ -274,76 +286,83 @@ fn not_polled(task: &TaskDump) -> Option<Cause<'_>> {
     }
 }
 
-/// Finds the likeliest wait of the tasks.
-fn waits<'a>(hang: &Hang, tasks: &[(Circle, &'a TaskDump)]) -> Option<Cause<'a>> {
-    let mut all: Vec<(Circle, Point<'a>)> = Vec::new();
-    for (circle, task) in tasks {
-        all.extend(task_waits(task).into_iter().map(|point| (*circle, point)));
+/// Returns the likeliest waits of the tasks.
+fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'a>> {
+    let mut all: Vec<(Proximity, WaitPoint<'a>)> = Vec::new();
+    for (proximity, task) in tasks {
+        all.extend(
+            task_waits(task)
+                .into_iter()
+                .map(|point| (*proximity, point)),
+        );
     }
-    leave_out_idle_workers(&mut all);
+    remove_idle_workers(&mut all);
     if hang.dump.untraced_by_runtime().is_empty() {
         follow_joins(tasks, &mut all);
     }
-    count_once(&mut all);
-    let inner = all.iter().filter(|(circle, _)| circle.is_inner());
+    remove_duplicate_waits(&mut all);
+    let inner = all.iter().filter(|(proximity, _)| proximity.is_inner());
     let of_inner = inner.map(|(_, point)| point.rank).min();
     let best = all
         .iter()
-        .map(|(circle, point)| weight(*circle, point))
+        .map(|(proximity, point)| sort_key(*proximity, point))
         .min()?;
-    let is_told = |(circle, point): &&(Circle, Point<'_>)| match of_inner {
-        // It says more than what others wait for, but for a lock.
+    let is_selected = |(proximity, point): &&(Proximity, WaitPoint<'_>)| match of_inner {
+        // A telling wait of a near task explains the hang better than the waits of other tasks, except for a lock.
         Some(rank)
-            if (rank.is_telling() || rank == Rank::NoWaker)
-                && best.0 != Rank::Lock
-                && hang.stage != Stage::End =>
+            if (rank.is_telling() || rank == WaitRank::NoWaker)
+                && best.0 != WaitRank::Lock
+                && hang.stage != TestStage::End =>
         {
-            point.rank == rank && rank != Rank::NoWaker
-                || circle.is_inner() && is_as_likely(rank, point.rank)
+            point.rank == rank && rank != WaitRank::NoWaker
+                || proximity.is_inner() && is_as_likely(rank, point.rank)
         }
-        _ => weight(*circle, point).0 == best.0,
+        _ => sort_key(*proximity, point).0 == best.0,
     };
-    let mut told: Vec<(Circle, Point<'a>)> = all.iter().filter(is_told).copied().collect();
-    told.sort_by_key(|(circle, point)| (point.rank, *circle));
-    let told: Vec<Point<'a>> = told.into_iter().map(|(_, point)| point).collect();
-    if told.first()?.rank == Rank::NoWaker {
-        let point = told[0];
-        let sure = sure_of_no_waker(point.task);
-        return Some(Cause::NoWaker(point, sure));
+    let mut selected: Vec<(Proximity, WaitPoint<'a>)> =
+        all.iter().filter(is_selected).copied().collect();
+    selected.sort_by_key(|(proximity, point)| (point.rank, *proximity));
+    let selected: Vec<WaitPoint<'a>> = selected.into_iter().map(|(_, point)| point).collect();
+    if selected.first()?.rank == WaitRank::NoWaker {
+        let point = selected[0];
+        let certainty = certainty_of_no_waker(point.task);
+        return Some(Cause::NoWaker(point, certainty));
     }
-    Some(Cause::Waits(together(told)))
+    Some(Cause::Waits(group_by_function(selected)))
 }
 
-/// By what waits are compared where the body tells nothing: a helper without a waker may be parked on
-/// purpose.
-fn weight(circle: Circle, point: &Point<'_>) -> (Rank, bool) {
+/// Returns the key that orders waits where the near tasks have no telling wait. A remote task without a waker comes
+/// last, because it may be parked on purpose.
+fn sort_key(proximity: Proximity, point: &WaitPoint<'_>) -> (WaitRank, bool) {
     match point.rank {
-        Rank::NoWaker if !circle.is_inner() => (Rank::Stop, true),
+        WaitRank::NoWaker if !proximity.is_inner() => (WaitRank::Stop, true),
         rank => (rank, false),
     }
 }
 
-/// A message may come from outside as well as from within.
-fn is_as_likely(rank: Rank, other: Rank) -> bool {
-    let tell = |rank| match rank {
-        Rank::Event => Rank::Io,
+/// Returns `true` if both ranks are equally likely. A message may come from outside the process as well as from
+/// inside, so events are as likely as I/O.
+fn is_as_likely(rank: WaitRank, other: WaitRank) -> bool {
+    let class = |rank| match rank {
+        WaitRank::Event => WaitRank::Io,
         rank => rank,
     };
-    tell(rank) == tell(other)
+    class(rank) == class(other)
 }
 
-/// Returns how certain it is that nothing can wake a task that has registered no waker: it may have kept the one of an
-/// earlier poll.
-pub(crate) fn sure_of_no_waker(task: &TaskDump) -> Sure {
+/// Returns the certainty that nothing can wake a task that has registered no waker. It may have kept the waker of an
+/// earlier poll, if there was one.
+pub(crate) fn certainty_of_no_waker(task: &TaskDump) -> Certainty {
     match task.polls() {
-        0 => Sure::Certain,
-        _ => Sure::Likely,
+        0 => Certainty::Certain,
+        _ => Certainty::Likely,
     }
 }
 
-/// A task that another polls within itself, as `LocalSet` does, has its waits in the trees of both.
-fn count_once(all: &mut Vec<(Circle, Point<'_>)>) {
-    let told = |task: TaskId, point: &Point<'_>| {
+/// Removes the waits of tasks that are in the tree of another task as well: a task that is polled inside another, as in
+/// a `LocalSet`, has its waits in both trees.
+fn remove_duplicate_waits(all: &mut Vec<(Proximity, WaitPoint<'_>)>) {
+    let identity = |task: TaskId, point: &WaitPoint<'_>| {
         let resource = point.resource().map(str::to_owned);
         let function = point.function.map(|it| it.name().to_owned());
         (task, function, resource)
@@ -352,52 +371,60 @@ fn count_once(all: &mut Vec<(Circle, Point<'_>)>) {
         .iter()
         .flat_map(|(_, point)| {
             let awaited = point.task.awaits().iter();
-            awaited.map(move |awaited| told(*awaited, point))
+            awaited.map(move |awaited| identity(*awaited, point))
         })
         .collect();
-    all.retain(|(_, point)| !within.contains(&told(point.task.id(), point)));
+    all.retain(|(_, point)| !within.contains(&identity(point.task.id(), point)));
 }
 
-/// Workers that share a receiver wait for its lock while one of them waits for a message: they are idle.
-fn leave_out_idle_workers(all: &mut Vec<(Circle, Point<'_>)>) {
-    let receives = |point: &Point<'_>| {
+/// Removes the waits of idle workers for a lock. Workers that share a receiver wait for its lock while one of them
+/// holds it and waits for a message.
+fn remove_idle_workers(all: &mut Vec<(Proximity, WaitPoint<'_>)>) {
+    let receives = |point: &WaitPoint<'_>| {
         let name = point.resource();
         name.is_some_and(|name| name.contains("Receiver") || name.ends_with("::recv"))
     };
     let idle = all.iter().filter(|(_, point)| receives(point));
-    let idle: HashSet<(String, String)> = idle.filter_map(|(_, point)| work(point)).collect();
-    all.retain(|(circle, point)| {
-        let is_worker = || work(point).is_some_and(|work| idle.contains(&work));
-        circle.is_inner() || point.rank != Rank::Lock || !is_worker()
+    let idle: HashSet<(String, String)> =
+        idle.filter_map(|(_, point)| work_identity(point)).collect();
+    all.retain(|(proximity, point)| {
+        let is_worker = || work_identity(point).is_some_and(|work| idle.contains(&work));
+        proximity.is_inner() || point.rank != WaitRank::Lock || !is_worker()
     });
 }
 
-/// Has the waits of the tasks that a task has spawned, and that no other task awaits, stand for its waits for
-/// handles of tokio's. Such a handle does not say which task it belongs to, but where all tasks are traced, that
-/// is one of these, or it belongs to `spawn_blocking`.
-fn follow_joins<'a>(tasks: &[(Circle, &'a TaskDump)], all: &mut Vec<(Circle, Point<'a>)>) {
+/// Replaces waits for tokio's join handles with the waits of the tasks that the waiting task has spawned and that no
+/// other task awaits.
+///
+/// A join handle of tokio does not show which task it belongs to. But if all tasks are traced, it belongs to one of
+/// these tasks, or to `spawn_blocking`.
+fn follow_joins<'a>(
+    tasks: &[(Proximity, &'a TaskDump)],
+    all: &mut Vec<(Proximity, WaitPoint<'a>)>,
+) {
     let parents: HashMap<TaskId, TaskId> = tasks
         .iter()
         .filter_map(|(_, task)| Some((task.id(), task.parent()?)))
         .collect();
-    let by_others: HashSet<TaskId> = tasks
+    let awaited_by_others: HashSet<TaskId> = tasks
         .iter()
         .flat_map(|(_, task)| task.awaits().iter().map(|awaited| (task.id(), *awaited)))
         .filter(|(by, awaited)| parents.get(awaited) != Some(by))
         .map(|(_, awaited)| awaited)
         .collect();
-    let joins = |point: &Point<'_>| {
+    let joins = |point: &WaitPoint<'_>| {
         let name = point.resource();
-        point.rank == Rank::Task && name.is_some_and(|name| name.starts_with("tokio::task::Join"))
+        point.rank == WaitRank::Task
+            && name.is_some_and(|name| name.starts_with("tokio::task::Join"))
     };
-    // How near to the body the tasks are that join others.
-    let joining: HashMap<TaskId, Circle> = all
+    // The proximity of the tasks that wait for join handles.
+    let joining: HashMap<TaskId, Proximity> = all
         .iter()
         .filter(|(_, point)| joins(point))
-        .map(|(circle, point)| (point.task.id(), *circle))
+        .map(|(proximity, point)| (point.task.id(), *proximity))
         .collect();
     let mut followed: HashSet<TaskId> = HashSet::new();
-    for (circle, point) in all.iter_mut() {
+    for (proximity, point) in all.iter_mut() {
         let task = point.task;
         let Some(parent) = task.parent() else {
             continue;
@@ -405,31 +432,31 @@ fn follow_joins<'a>(tasks: &[(Circle, &'a TaskDump)], all: &mut Vec<(Circle, Poi
         let Some(of_parent) = joining.get(&parent) else {
             continue;
         };
-        if point.rank < Rank::NoWaker && !by_others.contains(&task.id()) {
-            *circle = (*circle).min((*of_parent).max(Circle::Awaited));
+        if point.rank < WaitRank::NoWaker && !awaited_by_others.contains(&task.id()) {
+            *proximity = (*proximity).min((*of_parent).max(Proximity::Awaited));
             followed.insert(parent);
         }
     }
     all.retain(|(_, point)| !joins(point) || !followed.contains(&point.task.id()));
 }
 
-/// The name of the task, and that of the function that waits.
-fn work(point: &Point<'_>) -> Option<(String, String)> {
+/// Returns the name of the task and the name of the waiting function, which identify the work of a worker.
+fn work_identity(point: &WaitPoint<'_>) -> Option<(String, String)> {
     let function = point.function?;
     Some((point.task.name().to_owned(), function.name().to_owned()))
 }
 
-/// Puts together what the same function waits for, with what else it waits for at the same place: one of
-/// several futures of a `select!`.
-fn together(told: Vec<Point<'_>>) -> Vec<Waiting<'_>> {
-    let mut all: Vec<Waiting<'_>> = Vec::new();
+/// Groups the selected waits by function. Adds the other waits of a function at the same place, because a selected wait
+/// may be one of several futures of a `select!`.
+fn group_by_function(selected: Vec<WaitPoint<'_>>) -> Vec<WaitingFunction<'_>> {
+    let mut all: Vec<WaitingFunction<'_>> = Vec::new();
     let mut index: HashMap<_, usize> = HashMap::new();
-    for point in told {
+    for point in selected {
         match index.entry(point.subject()) {
             Entry::Occupied(at) => all[*at.get()].add(point),
             Entry::Vacant(at) => {
                 at.insert(all.len());
-                all.push(Waiting {
+                all.push(WaitingFunction {
                     points: vec![point],
                     count: point.count(),
                     tasks: 1,
@@ -439,14 +466,14 @@ fn together(told: Vec<Point<'_>>) -> Vec<Waiting<'_>> {
         }
     }
     let mut tasks: HashSet<TaskId> = HashSet::new();
-    // By function. Each task is looked at once, however many of its functions are told.
-    let mut beside: HashMap<*const Frame, Vec<Point<'_>>> = HashMap::new();
+    // The waits of each function. They are collected once per task, however many of its functions are selected.
+    let mut beside: HashMap<*const Frame, Vec<WaitPoint<'_>>> = HashMap::new();
     for waiting in &mut all {
         let first = *waiting.first();
         let Some(function) = first.function else {
             continue;
         };
-        if first.rank != Rank::Lock && first.resource.is_some() {
+        if first.rank != WaitRank::Lock && first.resource.is_some() {
             if tasks.insert(first.task.id()) {
                 for point in task_waits(first.task) {
                     let function = point.function.map(ptr::from_ref);
@@ -457,45 +484,47 @@ fn together(told: Vec<Point<'_>>) -> Vec<Waiting<'_>> {
                 }
             }
             let beside = beside.remove(&ptr::from_ref(function));
-            waiting.add_what_is_beside(beside.unwrap_or_default());
+            waiting.add_simultaneous_waits(beside.unwrap_or_default());
         }
     }
     all
 }
 
-impl<'a> Waiting<'a> {
-    fn add(&mut self, point: Point<'a>) {
-        let is_told = self.says(&point);
-        if is_told || self.last != point.task.id() {
+impl<'a> WaitingFunction<'a> {
+    /// Adds a selected wait of the function.
+    fn add(&mut self, point: WaitPoint<'a>) {
+        let is_known = self.has_same_wait(&point);
+        if is_known || self.last != point.task.id() {
             self.count += point.count();
         }
         if self.last != point.task.id() {
             self.tasks += 1;
         }
         self.last = point.task.id();
-        if !is_told {
+        if !is_known {
             self.points.push(point);
         }
     }
 
-    /// Adds what its first task waits for at the same place: `beside`.
-    fn add_what_is_beside(&mut self, mut beside: Vec<Point<'a>>) {
-        let is_told = |point: &Point<'_>| {
+    /// Adds the waits of the first task at the same place. Time limits and the like are left out.
+    fn add_simultaneous_waits(&mut self, mut beside: Vec<WaitPoint<'a>>) {
+        let is_shown = |point: &WaitPoint<'_>| {
             point.resource.is_some() && !point.resource().is_some_and(is_beside_a_wait)
         };
-        beside.retain(is_told);
+        beside.retain(is_shown);
         beside.sort_by_key(|point| point.rank);
         for point in beside {
-            if !self.says(&point) {
+            if !self.has_same_wait(&point) {
                 self.points.push(point);
             }
         }
     }
 
-    /// Returns `true` if it says of what the point waits for that it does.
-    fn says(&self, point: &Point<'_>) -> bool {
-        let said = |point: &Point<'_>| (point.resource().map(str::to_owned), point.library());
-        let new = said(point);
-        self.points.iter().any(|known| said(known) == new)
+    /// Returns `true` if a wait for the same resource in the same library function has been added.
+    fn has_same_wait(&self, point: &WaitPoint<'_>) -> bool {
+        let identity =
+            |point: &WaitPoint<'_>| (point.resource().map(str::to_owned), point.library());
+        let new = identity(point);
+        self.points.iter().any(|known| identity(known) == new)
     }
 }

@@ -1,29 +1,29 @@
-//! Which of several waits is the likeliest to be why a program does not go on.
+//! Ranks the waits of a program by how likely they are the reason why it makes no progress.
 
 /// A kind of wait, the likeliest culprit first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    /// A lock, a permit, room in a channel, a connection of a pool: others have to let go of it.
+pub(crate) enum WaitRank {
+    /// A wait for a lock, a permit, room in a channel, or a connection of a pool. Other tasks have to release it.
     Lock,
-    /// A message, a notification: others have to send it.
+    /// A wait for a message or a notification. Other tasks have to send it.
     Event,
-    /// The network, a file, another process.
+    /// A wait for the network, a file, or another process.
     Io,
-    /// Another task: it is joined, or it initializes what is waited for.
+    /// A wait for another task, which is joined, or which initializes a value.
     Task,
-    /// Time, which passes by itself.
+    /// A wait for time, which passes by itself.
     Time,
-    /// Nothing was registered in this poll. It may have been in an earlier one.
+    /// A leaf that registered no waker in this poll. It may have registered one in an earlier poll.
     NoWaker,
-    /// It is only there to stop or to limit something else, or waits for work: a shutdown signal, the
-    /// `accept` of a server, a timeout.
+    /// A wait that stops or limits something else, or a wait for work: a shutdown signal, a timeout, the `accept` of a
+    /// server.
     Stop,
 }
 
-/// Parts of the names of resources. The first row in which there is one decides.
-const BY_NAME: &[(Rank, &[&str])] = &[
+/// Parts of the names of resources. The first row with a part of a resource's name decides the rank.
+const BY_NAME: &[(WaitRank, &[&str])] = &[
     (
-        Rank::Stop,
+        WaitRank::Stop,
         &[
             "::accept",
             "::signal",
@@ -38,7 +38,7 @@ const BY_NAME: &[(Rank, &[&str])] = &[
         ],
     ),
     (
-        Rank::Task,
+        WaitRank::Task,
         &[
             "JoinHandle",
             "JoinMap",
@@ -50,7 +50,7 @@ const BY_NAME: &[(Rank, &[&str])] = &[
         ],
     ),
     (
-        Rank::Lock,
+        WaitRank::Lock,
         &[
             "BiLock",
             "Mutex",
@@ -66,7 +66,7 @@ const BY_NAME: &[(Rank, &[&str])] = &[
         ],
     ),
     (
-        Rank::Time,
+        WaitRank::Time,
         &[
             "::time::",
             "DelayQueue",
@@ -78,7 +78,7 @@ const BY_NAME: &[(Rank, &[&str])] = &[
         ],
     ),
     (
-        Rank::Io,
+        WaitRank::Io,
         &[
             "::fs",
             "::io",
@@ -97,8 +97,8 @@ const BY_NAME: &[(Rank, &[&str])] = &[
     ),
 ];
 
-impl Rank {
-    /// The rank of a wait for `resource`, which the function `library` of a library is in the middle of.
+impl WaitRank {
+    /// Returns the rank of a wait for `resource`, in a call of the library function `library`.
     pub(super) fn of(resource: Option<&str>, library: Option<&str>) -> Self {
         let by_name = |name: &str| {
             if is_timeout(name) {
@@ -111,7 +111,7 @@ impl Rank {
         let of_resource = resource.and_then(by_name);
         if library.is_some_and(is_pool) || resource.is_some_and(is_pool) {
             return match of_resource {
-                // A pool makes connections, and limits the time that it takes to do so.
+                // A pool also waits while it opens connections, and for the time limit of that.
                 Some(rank @ (Self::Io | Self::Time | Self::Stop)) => rank,
                 _ => Self::Lock,
             };
@@ -121,15 +121,15 @@ impl Rank {
             .unwrap_or(Self::Event)
     }
 
-    /// Returns `true` if something else has to happen for the wait to end, and it is no fault of the
-    /// waiter's: what such a wait says is worth more than what others wait for.
+    /// Returns `true` if something outside the waiter has to happen for the wait to end. Such a wait of an inner task
+    /// explains a hang better than the waits of other tasks do.
     pub(super) fn is_telling(self) -> bool {
         self < Self::Task
     }
 }
 
-/// Returns `true` for what is registered beside a wait, and says nothing of that: a limit, or that a connection may
-/// be closed meanwhile.
+/// Returns `true` if the resource is registered in addition to the actual wait and does not explain it: a time limit,
+/// or the notice that a connection was closed.
 pub(super) fn is_beside_a_wait(name: &str) -> bool {
     is_timeout(name)
         || matches!(
@@ -138,12 +138,12 @@ pub(super) fn is_beside_a_wait(name: &str) -> bool {
         )
 }
 
-/// Returns `true` for what limits a wait, and is not what is waited for.
+/// Returns `true` if the resource is a time limit for another wait.
 fn is_timeout(name: &str) -> bool {
     name.ends_with("::timeout") || name.ends_with("::Timeout")
 }
 
-/// Returns `true` for a function that takes something out of a pool.
+/// Returns `true` if the function takes something out of a pool.
 fn is_pool(path: &str) -> bool {
     let (rest, method) = path.rsplit_once("::").unwrap_or(("", path));
     let takes = ["acquire", "checkout", "get", "timeout_get", "try_get"];
@@ -159,16 +159,16 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(rank: Rank, names: &[&str]) {
+    fn check(rank: WaitRank, names: &[&str]) {
         for name in names {
-            assert_eq!(Rank::of(Some(name), None), rank, "{name}");
+            assert_eq!(WaitRank::of(Some(name), None), rank, "{name}");
         }
     }
 
     #[test]
-    fn names_of_resources_have_ranks() {
+    fn resources_are_ranked_by_their_names() {
         check(
-            Rank::Lock,
+            WaitRank::Lock,
             &[
                 "tokio::sync::Mutex::lock",
                 "tokio::sync::Semaphore::acquire",
@@ -182,7 +182,7 @@ mod tests {
             ],
         );
         check(
-            Rank::Event,
+            WaitRank::Event,
             &[
                 "tokio::sync::mpsc::Receiver::recv",
                 "tokio::sync::oneshot::Receiver",
@@ -192,7 +192,7 @@ mod tests {
             ],
         );
         check(
-            Rank::Io,
+            WaitRank::Io,
             &[
                 "tokio::net::TcpStream::read",
                 "tokio::net::UdpSocket::send",
@@ -202,7 +202,7 @@ mod tests {
             ],
         );
         check(
-            Rank::Task,
+            WaitRank::Task,
             &[
                 "tokio::task::JoinHandle",
                 "tokio::task::JoinSet::join_next",
@@ -212,7 +212,7 @@ mod tests {
             ],
         );
         check(
-            Rank::Time,
+            WaitRank::Time,
             &[
                 "tokio::time::sleep",
                 "tokio::time::Interval::tick",
@@ -220,7 +220,7 @@ mod tests {
             ],
         );
         check(
-            Rank::Stop,
+            WaitRank::Stop,
             &[
                 "tokio::net::TcpListener::accept",
                 "tokio::signal::ctrl_c",
@@ -235,13 +235,13 @@ mod tests {
 
     #[test]
     fn functions_that_take_from_a_pool_wait_for_a_connection() {
-        let rank = |library| Rank::of(Some("event_listener::EventListener"), Some(library));
-        assert_eq!(rank("sqlx_core::pool::Pool::acquire"), Rank::Lock);
-        assert_eq!(rank("deadpool::managed::Pool::get"), Rank::Lock);
-        assert_eq!(rank("app::Pool::drain"), Rank::Event);
-        let rank = |resource| Rank::of(Some(resource), Some("sqlx::Pool::acquire"));
-        assert_eq!(rank("tokio::net::TcpStream::read"), Rank::Io);
-        assert_eq!(rank("tokio::time::timeout"), Rank::Stop);
-        assert_eq!(rank("tokio::sync::Notify::notified"), Rank::Lock);
+        let rank = |library| WaitRank::of(Some("event_listener::EventListener"), Some(library));
+        assert_eq!(rank("sqlx_core::pool::Pool::acquire"), WaitRank::Lock);
+        assert_eq!(rank("deadpool::managed::Pool::get"), WaitRank::Lock);
+        assert_eq!(rank("app::Pool::drain"), WaitRank::Event);
+        let rank = |resource| WaitRank::of(Some(resource), Some("sqlx::Pool::acquire"));
+        assert_eq!(rank("tokio::net::TcpStream::read"), WaitRank::Io);
+        assert_eq!(rank("tokio::time::timeout"), WaitRank::Stop);
+        assert_eq!(rank("tokio::sync::Notify::notified"), WaitRank::Lock);
     }
 }

@@ -1,143 +1,146 @@
-//! Asking all tasks, and looking at those that are in the middle of a poll.
+//! Asks tasks for traces, and samples the tasks that are in the middle of a poll.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::look::Look;
-use super::turns::Turns;
+use super::scan::Scan;
+use super::time_slices::TimeSlices;
 use super::{Source, TaskDump, Unpolled};
 use crate::capture::RawTrace;
 use crate::os;
 use crate::os::activity::Activity;
-use crate::sync::is_unwanted;
+use crate::sync::is_cancelled;
 use crate::task::{
-    Answers, Asked, Moment, NoAnswer, NoSample, TaskState, TraceError, TraceHandle, Waking, sample,
-    tasks,
+    ChannelBatch, ExactInstant, NoAnswer, NoSample, PendingWakes, TaskState, TraceError,
+    TraceHandle, TraceRequest, sample, tasks,
 };
 use crate::trace::Trace;
 
-/// So long a task that was found in the middle of a poll may take to answer, before its thread is
-/// interrupted. Most polls end within microseconds, and then the answer tells more.
+/// The time that a task in the middle of a poll has to answer before its thread is interrupted. Most polls end within
+/// microseconds, and an answer shows more than a sample does.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// At the end, this part of the time is for looking at those that have not answered.
-const RESERVE: u32 = 8;
+/// The reciprocal of the share of the budget that is reserved, at its end, for sampling tasks that have not answered.
+const SAMPLING_SHARE: u32 = 8;
 
-/// And not more than this.
-const LONGEST_RESERVE: Duration = Duration::from_millis(250);
+/// The upper limit of the time that is reserved for sampling.
+const LONGEST_SAMPLING_RESERVE: Duration = Duration::from_millis(250);
 
-/// A task that was asked.
-struct Question<'a> {
+/// A task that has been asked for a trace.
+struct AskedTask<'a> {
     handle: &'a TraceHandle,
-    /// The index of its entry among the dumped tasks, with the state from before it was asked.
-    place: usize,
-    /// How many polls of the task had begun before it was asked, including those that only answered requests.
+    /// The index of its entry among the dumped tasks. The entry has the state from before the request.
+    entry: usize,
+    /// The number of polls that had begun before the request, including polls that only answered requests.
     polls: u64,
-    /// How many of these polls were not for requests only.
+    /// The number of those polls, without the polls that only answered requests.
     own_polls: u64,
-    /// It was in the middle of a poll before it was asked.
+    /// `true` if the task was in the middle of a poll before the request.
     is_running: bool,
-    /// Until there is an answer, or none is waited for any more.
-    asked: Option<Asked<'a>>,
-    /// Its answer, once there is one.
+    /// The pending request. `None` once the answer has been taken.
+    request: Option<TraceRequest<'a>>,
+    /// The answer that was taken.
     answer: Option<Result<Trace, TraceError>>,
-    sampled: Option<Box<Sampled>>,
-    /// There was no time to interrupt its thread.
-    is_left_out: bool,
+    /// The result of interrupting its thread.
+    sampled: Option<Box<SampledTask>>,
+    /// `true` if no time was left to interrupt its thread.
+    lacked_time: bool,
     polls_per_second: Option<u64>,
 }
 
-/// What was seen of a task in the middle of a poll.
-struct Sampled {
-    /// What was so right before.
+/// A task in the middle of a poll whose thread was interrupted.
+struct SampledTask {
+    /// The task right before the interruption, without a trace.
     task: TaskDump,
+    /// The stack of the thread, as far as it belongs to this task.
     trace: Result<Trace, NoSample>,
 }
 
-/// Where these tasks are, within a time. They are in any order.
+/// Asks tasks for traces, and returns their dumps within `budget`, in no particular order.
 ///
-/// All that is told is as of the moment at which `look` looks.
-pub(super) fn ask(handles: &[TraceHandle], budget: Duration, look_at: &mut Look) -> Vec<TaskDump> {
+/// All ages and times in the dumps refer to the moment of `scan`.
+pub(super) fn ask(handles: &[TraceHandle], budget: Duration, scan: &mut Scan) -> Vec<TaskDump> {
     let begun = Instant::now();
-    // A time too far to be told is no deadline.
+    // There is no deadline if `Instant` cannot represent it.
     let deadline = begun.checked_add(budget);
-    // The entries stay where they are: those of a million tasks are neither moved nor sorted.
+    // The entries stay in this vector, so that the entries of a million tasks are neither moved nor sorted.
     let mut tasks = Vec::with_capacity(handles.len());
-    // All are asked before any is waited for.
-    let (mut questions, rest) =
-        ask_first(handles, begun.checked_add(budget / 2), look_at, &mut tasks);
-    // A thread that does not return from a waker is left behind.
-    let asked = questions.iter().filter(|question| question.asked.is_some());
-    let waking = Waking::start(asked.map(|question| question.handle.reference()));
+    // All tasks are asked before this thread waits for any answer.
+    let (mut asked_tasks, rest) =
+        ask_first(handles, begun.checked_add(budget / 2), scan, &mut tasks);
+    // Another thread wakes the tasks. If a waker does not return, that thread is abandoned.
+    let to_wake = asked_tasks.iter().filter(|asked| asked.request.is_some());
+    let waking = PendingWakes::start(to_wake.map(|asked| asked.handle.reference()));
 
-    // Meanwhile others answer.
-    look_at_rest(rest, look_at, &mut tasks);
+    // The asked tasks answer in the meantime.
+    snapshot_rest(rest, scan, &mut tasks);
 
-    // To complete very many entries takes about as long as to make them.
-    let to_complete = match tasks.len() > TOGETHER {
+    // Completing very many entries takes about as long as making them.
+    let to_complete = match tasks.len() > WAIT_BATCH {
         true => begun.elapsed().min(budget / 2),
         false => Duration::ZERO,
     };
     let deadline = deadline.map(|deadline| deadline - to_complete);
-    let reserve = LONGEST_RESERVE.min(budget / RESERVE);
+    let reserve = LONGEST_SAMPLING_RESERVE.min(budget / SAMPLING_SHARE);
     let soon = deadline.map(|deadline| deadline - reserve);
     let is_over = || is_past(soon);
 
-    let patience = begun + PATIENCE.min(budget / RESERVE);
-    for question in questions.iter().filter(|question| question.is_running) {
+    let patience = begun + PATIENCE.min(budget / SAMPLING_SHARE);
+    for asked in asked_tasks.iter().filter(|asked| asked.is_running) {
         if is_past(Some(patience)) {
             break;
         }
-        question.wait(Some(patience));
+        asked.wait(Some(patience));
     }
-    // A poll that has begun since is for the answer.
-    let is_same = |question: &Question<'_>| question.is_in_same_poll();
-    let mut may_respond = look(&mut questions, handles, look_at, soon, is_same);
-    // A thread that gets little processor time responds once it has some.
-    while may_respond && !is_over() && !is_unwanted() {
-        let is_late = |question: &Question<'_>| question.has_not_responded();
-        may_respond = look(&mut questions, handles, look_at, soon, is_late);
+    // A poll that has begun since the request answers it, so only tasks in the same poll are sampled.
+    let is_in_same_poll = |asked: &AskedTask<'_>| asked.is_in_same_poll();
+    let mut may_respond =
+        sample_running_tasks(&mut asked_tasks, handles, scan, soon, is_in_same_poll);
+    // A thread that gets little processor time responds once it gets some.
+    while may_respond && !is_over() && !is_cancelled() {
+        let is_late = |asked: &AskedTask<'_>| asked.has_not_responded();
+        may_respond = sample_running_tasks(&mut asked_tasks, handles, scan, soon, is_late);
     }
 
-    let mut turns = Turns::start();
-    for questions in questions.chunks_mut(TOGETHER) {
+    let mut time_slices = TimeSlices::start();
+    for asked_tasks in asked_tasks.chunks_mut(WAIT_BATCH) {
         if is_over() {
-            questions.iter_mut().for_each(Question::take);
+            asked_tasks.iter_mut().for_each(AskedTask::take);
             continue;
         }
-        // Whoever polls them one after the other has answered the others by then, and this thread is
-        // not woken for each. Nor is all left to do at the end.
-        for question in questions.iter_mut().rev() {
-            question.wait_if_wanted(soon, &mut turns);
-            question.take();
+        // In reverse: when the last task of a batch has answered, an executor that polls the tasks in order has polled
+        // the others too, and this thread is not woken for each answer. Batches spread the work over the waiting time.
+        for asked in asked_tasks.iter_mut().rev() {
+            asked.wait_unless_cancelled(soon, &mut time_slices);
+            asked.take();
         }
     }
-    // It should have come by now.
-    look(&mut questions, handles, look_at, deadline, |_| true);
-    count_polls(&mut questions, begun, deadline);
+    // Every answer should have come by now. Sample all running tasks that have not answered.
+    sample_running_tasks(&mut asked_tasks, handles, scan, deadline, |_| true);
+    count_polls(&mut asked_tasks, begun, deadline);
 
     let unpolled = Unpolled {
         for_: begun.elapsed(),
-        // A task whose waker has not returned may not be woken yet.
-        is_proven: turns.are_enough() && waking.is_over(),
+        // If a waker has not returned, its task may not be woken yet.
+        is_proven: time_slices.prove_cpu_time() && waking.are_complete(),
     };
-    answer(questions, &mut tasks, look_at, budget, unpolled);
+    complete_entries(asked_tasks, &mut tasks, scan, budget, unpolled);
     tasks
 }
 
-/// Completes the entries of the tasks that were asked, and removes those of tasks that have finished.
-fn answer(
-    questions: Vec<Question<'_>>,
+/// Completes the entries of the asked tasks, and removes the entries of tasks that have finished.
+fn complete_entries(
+    asked_tasks: Vec<AskedTask<'_>>,
     tasks: &mut Vec<TaskDump>,
-    look: &mut Look,
+    scan: &mut Scan,
     budget: Duration,
     unpolled: Unpolled,
 ) {
     let mut finished = Vec::new();
-    for question in questions {
-        let place = question.place;
-        if !question.answer(&mut tasks[place], look, budget, unpolled) {
-            finished.push(place);
+    for asked in asked_tasks {
+        let entry = asked.entry;
+        if !asked.complete_entry(&mut tasks[entry], scan, budget, unpolled) {
+            finished.push(entry);
         }
     }
     if finished.is_empty() {
@@ -146,8 +149,10 @@ fn answer(
     let mut finished = finished.into_iter().peekable();
     let mut places = 0..;
     tasks.retain(|_| {
-        let place = places.next();
-        finished.next_if(|gone| Some(*gone) == place).is_none()
+        let entry = places.next();
+        finished
+            .next_if(|finished_entry| Some(*finished_entry) == entry)
+            .is_none()
     });
 }
 
@@ -155,102 +160,101 @@ fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
-/// So many questions are waited for at once.
-const TOGETHER: usize = 256;
+/// The number of tasks in a batch: their answers are waited for together.
+const WAIT_BATCH: usize = 256;
 
-/// After so many tasks it is seen how late it is.
-const AT_ONCE: usize = 64;
+/// The number of tasks that are handled between two checks of the deadline.
+const DEADLINE_CHECK_INTERVAL: usize = 64;
 
 /// A task that is polled at least this many times while a request waits may be spinning.
 const MANY_POLLS: u64 = 8;
 
 /// The shortest time for which polls are counted.
-const COUNTING: Duration = Duration::from_millis(10);
+const SHORTEST_COUNT: Duration = Duration::from_millis(10);
 
-/// As many polls in a second are told.
-const POLLS_PER_SECOND: u64 = 1_000;
+/// The lowest rate of polls that is reported.
+const FEWEST_POLLS_PER_SECOND: u64 = 1_000;
 
-/// Finds out how often tasks are polled that wake themselves all the time.
-fn count_polls(questions: &mut [Question<'_>], begun: Instant, deadline: Option<Instant>) {
-    let polls = |question: &Question<'_>| {
-        let now = question.handle.polls();
-        now.saturating_sub(question.own_polls)
+/// Measures the polls per second of the tasks, if one of them has been polled often while its request was pending.
+fn count_polls(asked_tasks: &mut [AskedTask<'_>], begun: Instant, deadline: Option<Instant>) {
+    let polls = |asked: &AskedTask<'_>| {
+        let now = asked.handle.polls();
+        now.saturating_sub(asked.own_polls)
     };
-    if !questions
-        .iter()
-        .any(|question| polls(question) >= MANY_POLLS)
-    {
+    if !asked_tasks.iter().any(|asked| polls(asked) >= MANY_POLLS) {
         return;
     }
     let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-    let pause = COUNTING.saturating_sub(begun.elapsed());
+    let pause = SHORTEST_COUNT.saturating_sub(begun.elapsed());
     std::thread::sleep(deadline.map_or(pause, |deadline| pause.min(left(deadline))));
     let micros = begun.elapsed().as_micros().max(1);
-    for question in questions {
-        let in_a_second = u128::from(polls(question)) * 1_000_000 / micros;
+    for asked in asked_tasks {
+        let in_a_second = u128::from(polls(asked)) * 1_000_000 / micros;
         let in_a_second = u64::try_from(in_a_second).unwrap_or(u64::MAX);
-        question.polls_per_second = Some(in_a_second).filter(|polls| *polls >= POLLS_PER_SECOND);
+        asked.polls_per_second =
+            Some(in_a_second).filter(|polls| *polls >= FEWEST_POLLS_PER_SECOND);
     }
 }
 
-/// Asks tasks, and looks at those of which there is nothing to ask, until the time for that is over.
-/// Returns those that are left as well.
+/// Asks tasks until the deadline. Tasks that cannot be asked get an entry with their live frames.
+///
+/// Returns the asked tasks, and the handles for which no time was left.
 fn ask_first<'a>(
     handles: &'a [TraceHandle],
     deadline: Option<Instant>,
-    look: &mut Look,
+    scan: &mut Scan,
     tasks: &mut Vec<TaskDump>,
-) -> (Vec<Question<'a>>, &'a [TraceHandle]) {
-    let mut answers = Answers::new(handles.len());
-    let mut questions = Vec::new();
+) -> (Vec<AskedTask<'a>>, &'a [TraceHandle]) {
+    let mut answers = ChannelBatch::new(handles.len());
+    let mut asked_tasks = Vec::new();
     for (at, handle) in handles.iter().enumerate() {
-        if at % AT_ONCE == 0 {
-            if is_unwanted() {
-                return (questions, &[]);
+        if at % DEADLINE_CHECK_INTERVAL == 0 {
+            if is_cancelled() {
+                return (asked_tasks, &[]);
             }
-            // The first few are asked at any rate.
+            // The first few tasks are asked even after the deadline.
             if at > 0 && is_past(deadline) {
-                return (questions, &handles[at..]);
+                return (asked_tasks, &handles[at..]);
             }
         }
-        questions.extend(Question::start(handle, look, &mut answers, tasks));
+        asked_tasks.extend(AskedTask::start(handle, scan, &mut answers, tasks));
     }
-    (questions, &[])
+    (asked_tasks, &[])
 }
 
-/// Looks at tasks for which there is no time to ask them.
-fn look_at_rest(handles: &[TraceHandle], look: &mut Look, tasks: &mut Vec<TaskDump>) {
-    for handles in handles.chunks(AT_ONCE) {
-        if is_unwanted() {
+/// Adds entries with live frames for the tasks that there is no time to ask.
+fn snapshot_rest(handles: &[TraceHandle], scan: &mut Scan, tasks: &mut Vec<TaskDump>) {
+    for handles in handles.chunks(DEADLINE_CHECK_INTERVAL) {
+        if is_cancelled() {
             return;
         }
         tasks.extend(handles.iter().map(|handle| {
-            let mut task = look.snapshot(handle);
+            let mut task = scan.snapshot(handle);
             if matches!(task.state, TaskState::Running(_)) {
-                task.source = no_time();
+                task.source = source_without_time();
             }
             task
         }));
     }
 }
 
-/// The live frames of a task whose stack there was no time for.
-fn no_time() -> Source {
+/// Returns the source of a trace that has only live frames because no time was left to sample the task.
+fn source_without_time() -> Source {
     Source::Snapshot {
         error: Some(TraceError::NoSample(NoSample::NoTime)),
     }
 }
 
-/// Where one task is, which is not polled for it: what its thread is doing if that polls it, and
-/// otherwise its live frames.
-pub(crate) fn look_at(handle: &TraceHandle, budget: Duration) -> TaskDump {
-    let mut look = Look::now();
-    let mut task = look.at(handle);
+/// Dumps one task without having it polled: with a sample of its thread if it is in the middle of a poll, and with its
+/// live frames otherwise.
+pub(crate) fn sample_or_snapshot(handle: &TraceHandle, budget: Duration) -> TaskDump {
+    let mut scan = Scan::now();
+    let mut task = scan.at(handle);
     let TaskState::Running(running) = &mut task.state else {
         return task.with_snapshot(handle, None);
     };
     if let Some(thread) = running.known_thread()
-        && running.duration() >= LONG
+        && running.duration() >= WATCHED_POLL
     {
         running.computes = computing([thread].into_iter(), budget / 4)
             .get(&thread)
@@ -263,13 +267,13 @@ pub(crate) fn look_at(handle: &TraceHandle, budget: Duration) -> TaskDump {
     let deadline = os::deadline(budget);
     loop {
         let trace =
-            sample(thread, &[handle], &all, look.moment(), deadline).remove(&task.id().get());
+            sample(thread, &[handle], &all, scan.moment(), deadline).remove(&task.id().get());
         match trace {
-            // It responds once it gets some processor time.
+            // The thread responds once it gets some processor time.
             Some(Err(NoSample::NoResponse(_))) if Instant::now() < deadline => {}
             Some(Ok(trace)) => return task.with(trace, Source::Sample),
             Some(Err(error)) => {
-                look.complete(&mut task, handle, TraceError::NoSample(error));
+                scan.complete(&mut task, handle, TraceError::NoSample(error));
                 return task;
             }
             None => return task.with_snapshot(handle, None),
@@ -277,17 +281,19 @@ pub(crate) fn look_at(handle: &TraceHandle, budget: Duration) -> TaskDump {
     }
 }
 
-/// The duration from which a poll is examined: whether its thread computes or is blocked.
-const LONG: Duration = Duration::from_millis(100);
+/// The duration from which on the thread of a poll is watched, to find out if it computes or is blocked.
+const WATCHED_POLL: Duration = Duration::from_millis(100);
 
 /// The time for which such a thread is watched.
-const WATCHING: Duration = Duration::from_millis(10);
+const ACTIVITY_WINDOW: Duration = Duration::from_millis(10);
 
-/// Finds out which of these threads compute, and which are blocked, within a time. The calling thread is
-/// none of them, and those that there was no time for are not either.
+/// Finds out which threads compute and which are blocked, in about the time `longest`.
+///
+/// Returns `true` for a thread that computes, and `false` for a thread that is blocked. The calling thread is left out,
+/// and so are the threads for which no time was left.
 fn computing(threads: impl Iterator<Item = u64>, longest: Duration) -> BTreeMap<u64, bool> {
     let own = os::thread::id();
-    // To read about a thread takes microseconds, and there may be thousands. Each is read about twice.
+    // Reading the activity of a thread takes microseconds, and there may be thousands. Each is read twice.
     let (half, end) = (os::deadline(longest / 2), os::deadline(longest));
     let before: Vec<_> = threads
         .take_while(|_| Instant::now() < half)
@@ -297,47 +303,51 @@ fn computing(threads: impl Iterator<Item = u64>, longest: Duration) -> BTreeMap<
     if before.is_empty() {
         return BTreeMap::new();
     }
-    std::thread::sleep(WATCHING.min(longest / 4));
+    std::thread::sleep(ACTIVITY_WINDOW.min(longest / 4));
     let computes = |(thread, before)| Some((thread, Activity::of(thread)?.computes_since(before)));
-    // This thread may have got no processor meanwhile. To read about a few takes no time.
+    // The time may be over by now if this thread got no processor. A few threads are read all the same, which takes
+    // next to no time.
     let before = before.into_iter().enumerate();
-    let in_time = before.take_while(|(at, _)| *at < AT_ONCE || Instant::now() < end);
+    let in_time =
+        before.take_while(|(at, _)| *at < DEADLINE_CHECK_INTERVAL || Instant::now() < end);
     in_time.filter_map(|(_, thread)| computes(thread)).collect()
 }
 
-/// A thread that is in the middle of polls.
+/// A thread that is in the middle of one or more polls, one inside the other.
 #[derive(Default)]
-struct Polling {
-    /// The questions to the tasks that it polls.
-    questions: Vec<usize>,
-    /// One of these polls takes long.
+struct PollingThread {
+    /// The indices of the asked tasks that it polls.
+    asked_tasks: Vec<usize>,
+    /// `true` if one of its polls has taken as long as [`WATCHED_POLL`].
     is_long: bool,
 }
 
-/// Interrupts the threads that are in the middle of polls of tasks that have not answered, until the time for that is
-/// over. Returns `true` if one of them has not responded, but may later.
-fn look(
-    questions: &mut [Question<'_>],
+/// Interrupts the threads of the selected tasks that have not answered and are in the middle of a poll, until the
+/// deadline, and stores the samples.
+///
+/// Returns `true` if a thread has not responded but may do so later.
+fn sample_running_tasks(
+    asked_tasks: &mut [AskedTask<'_>],
     all: &[TraceHandle],
-    look: &mut Look,
+    scan: &mut Scan,
     deadline: Option<Instant>,
-    is_meant: fn(&Question<'_>) -> bool,
+    is_selected: fn(&AskedTask<'_>) -> bool,
 ) -> bool {
     let deadline = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
     let is_over = || Instant::now() >= deadline;
-    let mut threads: BTreeMap<u64, Polling> = BTreeMap::new();
-    for (at, question) in questions.iter_mut().enumerate() {
-        if !question.is_waiting() {
+    let mut threads: BTreeMap<u64, PollingThread> = BTreeMap::new();
+    for (at, asked) in asked_tasks.iter_mut().enumerate() {
+        if !asked.is_waiting() {
             continue;
         }
         if is_over() {
-            question.is_left_out = true;
-        } else if let Some((thread, duration)) = question.running(look.moment())
-            && is_meant(question)
+            asked.lacked_time = true;
+        } else if let Some((thread, duration)) = asked.running(scan.moment())
+            && is_selected(asked)
         {
             let polling = threads.entry(thread).or_default();
-            polling.questions.push(at);
-            polling.is_long |= duration >= LONG;
+            polling.asked_tasks.push(at);
+            polling.is_long |= duration >= WATCHED_POLL;
         }
     }
     let long = threads.iter().filter(|(_, polling)| polling.is_long);
@@ -345,15 +355,15 @@ fn look(
     let computing = computing(long.map(|(thread, _)| *thread), left / 4);
     let mut may_respond = false;
     for (thread, polling) in threads {
-        if is_over() || is_unwanted() {
-            let left_out = polling.questions.into_iter();
-            left_out.for_each(|at| questions[at].is_left_out = true);
+        if is_over() || is_cancelled() {
+            let left_out = polling.asked_tasks.into_iter();
+            left_out.for_each(|at| asked_tasks[at].lacked_time = true);
             continue;
         }
-        let mut tasks = Vec::with_capacity(polling.questions.len());
-        for at in polling.questions {
-            let mut task = look.at(questions[at].handle);
-            // It may have ended meanwhile.
+        let mut tasks = Vec::with_capacity(polling.asked_tasks.len());
+        for at in polling.asked_tasks {
+            let mut task = scan.at(asked_tasks[at].handle);
+            // The poll may have ended in the meantime.
             if let TaskState::Running(running) = &mut task.state
                 && running.known_thread() == Some(thread)
             {
@@ -361,17 +371,19 @@ fn look(
                 tasks.push((at, task));
             }
         }
-        let handles: Vec<&TraceHandle> =
-            tasks.iter().map(|(at, _)| questions[*at].handle).collect();
-        let mut traces = sample(thread, &handles, all, look.moment(), deadline);
+        let handles: Vec<&TraceHandle> = tasks
+            .iter()
+            .map(|(at, _)| asked_tasks[*at].handle)
+            .collect();
+        let mut traces = sample(thread, &handles, all, scan.moment(), deadline);
         for (at, task) in tasks {
             match traces.remove(&task.id().get()) {
-                // The poll has ended: so there is an answer, or will be.
+                // The poll has ended, so the answer has come or will come.
                 None | Some(Err(NoSample::Over)) => {}
                 Some(trace) => {
                     may_respond |= matches!(trace, Err(NoSample::NoResponse(_)));
-                    questions[at].is_left_out = false;
-                    questions[at].sampled = Some(Box::new(Sampled { task, trace }));
+                    asked_tasks[at].lacked_time = false;
+                    asked_tasks[at].sampled = Some(Box::new(SampledTask { task, trace }));
                 }
             }
         }
@@ -379,83 +391,85 @@ fn look(
     may_respond
 }
 
-impl<'a> Question<'a> {
-    /// Asks the task of `handle`, and adds an entry for it to `tasks`. Returns `None` if it has finished, and if it
-    /// cannot be asked: then its entry has its live frames.
+impl<'a> AskedTask<'a> {
+    /// Asks the task of `handle`, and adds an entry for it to `tasks`.
+    ///
+    /// Returns `None` if the task has finished, or if it cannot be asked. In the latter case its entry has its live
+    /// frames.
     fn start(
         handle: &'a TraceHandle,
-        look: &mut Look,
-        answers: &mut Answers<RawTrace>,
+        scan: &mut Scan,
+        answers: &mut ChannelBatch<RawTrace>,
         tasks: &mut Vec<TaskDump>,
     ) -> Option<Self> {
-        let place = tasks.len();
-        // In this order: if it is still the same poll, then it is that of the state.
+        let entry = tasks.len();
+        // The count is read before the state: if the count is unchanged later, the state belongs to the same poll.
         let polls = handle.all_polls();
-        tasks.push(look.at(handle));
-        let task = &mut tasks[place];
-        let asked = match task.state {
-            // It may be polled tomorrow, or never.
+        tasks.push(scan.at(handle));
+        let task = &mut tasks[entry];
+        let request = match task.state {
+            // It may be polled only tomorrow, or never.
             TaskState::NeverPolled => Err(TraceError::NeverPolled),
-            _ => handle.ask_in(answers),
+            _ => handle.request_in(answers),
         };
-        match asked {
-            Ok(asked) => {
+        match request {
+            Ok(request) => {
                 return Some(Self {
                     handle,
-                    place,
+                    entry,
                     polls,
                     own_polls: task.polls,
                     is_running: matches!(task.state, TaskState::Running(_)),
-                    asked: Some(asked),
+                    request: Some(request),
                     answer: None,
                     sampled: None,
-                    is_left_out: false,
+                    lacked_time: false,
                     polls_per_second: None,
                 });
             }
             Err(TraceError::Finished) => drop(tasks.pop()),
-            Err(error) => look.complete(task, handle, error),
+            Err(error) => scan.complete(task, handle, error),
         }
         None
     }
 
-    /// Waits for the answer, unless there is a stack.
+    /// Waits for the answer, unless a stack was sampled.
     fn wait(&self, deadline: Option<Instant>) {
-        if let (Some(asked), false) = (&self.asked, self.has_stack()) {
-            asked.wait_until(deadline);
+        if let (Some(request), false) = (&self.request, self.has_stack()) {
+            request.wait_until(deadline);
         }
     }
 
-    /// Waits as [`wait`](Self::wait) does, but returns early if the work is [unwanted](is_unwanted). Counts the turns
-    /// of this thread.
-    fn wait_if_wanted(&self, deadline: Option<Instant>, turns: &mut Turns) {
-        while self.is_waiting() && !is_unwanted() {
-            let next = Instant::now() + Turns::LENGTH;
+    /// Waits like [`wait`](Self::wait), but returns early if the work is [cancelled](is_cancelled). Counts the time
+    /// slices of this thread.
+    fn wait_unless_cancelled(&self, deadline: Option<Instant>, time_slices: &mut TimeSlices) {
+        while self.is_waiting() && !is_cancelled() {
+            let next = Instant::now() + TimeSlices::LENGTH;
             if deadline.is_some_and(|deadline| deadline <= next) {
                 return self.wait(deadline);
             }
             self.wait(Some(next));
             if self.is_waiting() {
-                turns.count();
+                time_slices.count();
             }
         }
     }
 
-    /// Returns `true` if there may still be an answer to wait for.
+    /// Returns `true` if the answer may still come, and no stack was sampled.
     fn is_waiting(&self) -> bool {
-        let asked = self.asked.as_ref();
-        !self.has_stack() && asked.is_some_and(|asked| !asked.is_answered())
+        let request = self.request.as_ref();
+        !self.has_stack() && request.is_some_and(|request| !request.is_answered())
     }
 
-    /// Takes the answer, if there is one now.
+    /// Takes the answer, if it has come.
     fn take(&mut self) {
-        if let Some(answer) = self.asked.as_ref().and_then(Asked::take) {
+        if let Some(answer) = self.request.as_ref().and_then(TraceRequest::take) {
             self.answer = Some(answer);
-            self.asked = None;
+            self.request = None;
         }
     }
 
-    /// Whether it is now in the poll that it was in before it was asked.
+    /// Returns `true` if the task is still in the poll that it was in before the request.
     fn is_in_same_poll(&self) -> bool {
         self.is_running && self.polls == self.handle.all_polls()
     }
@@ -466,43 +480,45 @@ impl<'a> Question<'a> {
             .is_some_and(|sampled| sampled.trace.is_ok())
     }
 
-    /// Returns `true` if its thread was to be interrupted, and has not responded in time.
+    /// Returns `true` if its thread was to be interrupted and has not responded in time.
     fn has_not_responded(&self) -> bool {
         let trace = self.sampled.as_ref().map(|sampled| &sampled.trace);
         matches!(trace, Some(Err(NoSample::NoResponse(_))))
     }
 
-    /// The thread that is in the middle of a poll of it, and for how long that has been so at a moment.
-    fn running(&self, moment: Moment) -> Option<(u64, Duration)> {
+    /// Returns the thread that polls the task, and the duration of that poll at `moment`.
+    fn running(&self, moment: ExactInstant) -> Option<(u64, Duration)> {
         match self.handle.state_at(moment) {
             TaskState::Running(running) => Some((running.known_thread()?, running.duration())),
             _ => None,
         }
     }
 
-    /// Completes the entry of the `task` with the answer, or as `unpolled` if it was not polled for one. Returns `false`
-    /// if the task has finished.
-    fn answer(
+    /// Completes the entry of the task with its answer, its sample, or its live frames. Sets `unpolled` if the task was
+    /// not polled for an answer.
+    ///
+    /// Returns `false` if the task has finished.
+    fn complete_entry(
         self,
         task: &mut TaskDump,
-        look: &mut Look,
+        scan: &mut Scan,
         budget: Duration,
         unpolled: Unpolled,
     ) -> bool {
         task.polls_per_second = self.polls_per_second;
-        let answer = match self.asked {
-            // It waits no longer, but takes back the question.
-            Some(asked) => asked.finish(budget),
+        let answer = match self.request {
+            // This does not wait. It withdraws the request.
+            Some(request) => request.finish(budget),
             None => self.answer.unwrap_or(Err(TraceError::Finished)),
         };
         let sampled = self.sampled.map(|sampled| (sampled.task, sampled.trace));
         match (answer, sampled) {
             (_, Some((known, Ok(trace)))) => *task = known.with(trace, Source::Sample),
-            (Ok(trace), _) => task.complete(look.of_moment(trace), Source::Capture),
+            (Ok(trace), _) => task.complete(scan.at_same_moment(trace), Source::Capture),
             (Err(TraceError::Finished), _) => return false,
             (Err(_), Some((known, Err(error)))) => {
                 *task = known;
-                look.complete(task, self.handle, TraceError::NoSample(error));
+                scan.complete(task, self.handle, TraceError::NoSample(error));
             }
             (
                 Err(TraceError::NoAnswer {
@@ -510,15 +526,15 @@ impl<'a> Question<'a> {
                     ..
                 }),
                 None,
-            ) if self.is_left_out => {
-                look.complete(task, self.handle, TraceError::NoSample(NoSample::NoTime));
+            ) if self.lacked_time => {
+                scan.complete(task, self.handle, TraceError::NoSample(NoSample::NoTime));
             }
             (Err(error), None) => {
                 let reason = NoAnswer::NotPolled;
                 if matches!(error, TraceError::NoAnswer { reason: why, .. } if why == reason) {
                     task.unpolled = Some(unpolled);
                 }
-                look.complete(task, self.handle, error);
+                scan.complete(task, self.handle, error);
             }
         }
         true
@@ -529,8 +545,8 @@ impl<'a> Question<'a> {
 mod tests {
     use super::*;
 
-    /// Returns how many threads were read about, of very many that are all there.
-    fn read_about(longest: Duration) -> usize {
+    /// Returns the number of threads whose activity is read, given very many threads that all exist.
+    fn count_of_threads_read(longest: Duration) -> usize {
         let main = u64::from(std::process::id());
         let mut read = 0;
         let threads = std::iter::repeat_n(main, 10_000_000);
@@ -539,12 +555,12 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_read_about_until_the_time_is_over() {
+    fn activity_of_threads_is_read_until_the_time_is_over() {
         assert_eq!(
-            read_about(Duration::ZERO),
+            count_of_threads_read(Duration::ZERO),
             1,
             "the first is counted before it is refused"
         );
-        assert!(read_about(Duration::from_millis(1)) < 10_000_000);
+        assert!(count_of_threads_read(Duration::from_millis(1)) < 10_000_000);
     }
 }

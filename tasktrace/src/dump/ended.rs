@@ -1,11 +1,11 @@
-//! Tasks that panicked or were dropped.
+//! Describes tasks that panicked or were dropped before they ended.
 
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::host::Job;
-use crate::task::{Ended, TaskId};
+use crate::runtime::RuntimeTaskId;
+use crate::task::{EndedTaskInfo, TaskId};
 
 /// A task that panicked, or was dropped before it ended: see [`Dump::ended`](crate::Dump::ended).
 ///
@@ -15,7 +15,7 @@ use crate::task::{Ended, TaskId};
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct EndedTask(Ended);
+pub struct EndedTask(EndedTaskInfo);
 
 /// How a task has ended: see [`EndedTask::how`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,27 +86,30 @@ impl EndedTask {
     /// Returns the file, the line and the column of the panic, if its message is known.
     #[must_use]
     pub fn panicked_at(&self) -> Option<(&str, u32, u32)> {
-        let place = self.0.panic.as_ref()?.place.as_ref()?;
-        Some((&place.file, place.line, place.column))
+        let position = self.0.panic.as_ref()?.position.as_ref()?;
+        Some((&position.file, position.line, position.column))
     }
 }
 
 impl EndedTask {
-    /// Returns the task of the executor that the task was in, if that is known.
-    pub(crate) fn job(&self) -> Option<Job> {
-        self.0.job
+    /// Returns the id of the runtime's task that the task was in, if it is known.
+    pub(crate) fn runtime_task(&self) -> Option<RuntimeTaskId> {
+        self.0.runtime_task
     }
 }
 
 /// Returns all recorded ended tasks, the latest first.
 pub(super) fn all() -> Arc<[EndedTask]> {
-    crate::task::ended().into_iter().map(EndedTask).collect()
+    crate::task::ended_tasks()
+        .into_iter()
+        .map(EndedTask)
+        .collect()
 }
 
 #[cfg(test)]
 impl EndedTask {
-    /// One that ended at a certain time, of a panic if there is a message.
+    /// Makes a task that ended at a fixed time: with a panic if there is a message, dropped otherwise.
     pub(crate) fn sample(id: u64, message: Option<&str>) -> Self {
-        Self(Ended::sample(TaskId::from_number(id), message))
+        Self(EndedTaskInfo::sample(TaskId::from_number(id), message))
     }
 }

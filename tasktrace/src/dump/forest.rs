@@ -1,7 +1,7 @@
-//! Who awaits whom.
+//! Arranges the tasks of a dump as a forest, each task below the tasks that await it.
 //!
 //! Tasks and the handles that they await form a directed graph. Its strongly connected components (Tarjan) contain the
-//! cycles, and tell which tasks are not awaited from outside a cycle. Time and memory are linear in the number of tasks
+//! cycles, and show which tasks are not awaited from outside a cycle. Time and memory are linear in the number of tasks
 //! and of awaited handles, and nothing recurses.
 
 use std::collections::VecDeque;
@@ -28,10 +28,13 @@ use crate::task::TaskId;
 /// ```
 pub struct Forest<'a> {
     dump: &'a Dump,
-    /// For each task, the tasks of this dump that it awaits: where its part of `edges` is.
+    /// For each task, the index in `edges` of the first task that it awaits. The last element is the length of `edges`.
     starts: Vec<usize>,
+    /// The positions of the awaited tasks, grouped by the awaiting task.
     edges: Vec<usize>,
+    /// The positions of the roots.
     roots: Vec<usize>,
+    /// The positions of the tasks of each cycle.
     cycles: Vec<Vec<usize>>,
 }
 
@@ -53,7 +56,7 @@ impl<'a> Forest<'a> {
             cycles: Vec::new(),
         };
         if forest.edges.is_empty() {
-            // Nobody waits for anybody.
+            // No task awaits another, so each is a root.
             forest.roots = (0..dump.len()).collect();
             return forest;
         }
@@ -130,14 +133,14 @@ impl<'a> Forest<'a> {
         const UNSEEN: usize = usize::MAX;
         let tasks = self.dump.len();
         let mut components = Vec::new();
-        // The time at which each task was first seen, and the earliest time reached from it.
+        // The step at which each task was first visited, and the earliest such step of a task that it reaches.
         let mut seen = vec![UNSEEN; tasks];
         let mut earliest = vec![UNSEEN; tasks];
         let mut is_open = vec![false; tasks];
         let mut open = Vec::new();
         let mut clock = 0;
         // The path to the current task, with the edges that remain to be followed.
-        let mut way: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut path: Vec<(usize, Range<usize>)> = Vec::new();
         for start in 0..tasks {
             if seen[start] != UNSEEN {
                 continue;
@@ -150,9 +153,9 @@ impl<'a> Forest<'a> {
                     clock += 1;
                     open.push(task);
                     is_open[task] = true;
-                    way.push((task, self.edges_of(task)));
+                    path.push((task, self.edges_of(task)));
                 }
-                let Some((task, edges)) = way.last_mut() else {
+                let Some((task, edges)) = path.last_mut() else {
                     break;
                 };
                 let task = *task;
@@ -165,8 +168,8 @@ impl<'a> Forest<'a> {
                     }
                     continue;
                 }
-                way.pop();
-                if let Some((awaiter, _)) = way.last() {
+                path.pop();
+                if let Some((awaiter, _)) = path.last() {
                     earliest[*awaiter] = earliest[*awaiter].min(earliest[task]);
                 }
                 if earliest[task] == seen[task] {
@@ -183,7 +186,7 @@ impl<'a> Forest<'a> {
         components
     }
 
-    /// Returns the first task of each component that is not awaited from outside.
+    /// Returns the first task of each component that no task outside the component awaits.
     fn sources(&self, components: &[Vec<usize>]) -> Vec<usize> {
         let mut component_of = vec![0; self.dump.len()];
         for (at, component) in components.iter().enumerate() {
@@ -208,6 +211,7 @@ impl<'a> Forest<'a> {
         roots
     }
 
+    /// Returns one cycle per component that has one: the shortest cycle through the component's first task.
     fn shortest_cycles(&self, components: &[Vec<usize>]) -> Vec<Vec<usize>> {
         const OUTSIDE: usize = usize::MAX;
         const UNSEEN: usize = usize::MAX - 1;
@@ -262,7 +266,7 @@ impl fmt::Debug for Forest<'_> {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::sample::{self, dump, task};
+    use super::super::fixture::{self, dump, task};
     use super::*;
 
     fn ids<'a>(tasks: impl IntoIterator<Item = &'a TaskDump>) -> Vec<u64> {
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_are_what_nobody_awaits() {
+    fn roots_are_tasks_that_no_task_awaits() {
         let dump = dump([
             task(1, "main").awaiting([3, 4]),
             task(2, "other").awaiting([4, 99]),
@@ -289,9 +293,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_has_a_root_unless_somebody_else_awaits_it() {
+    fn a_cycle_has_a_root_unless_another_task_awaits_it() {
         let dump = dump([
-            // Older than the cycle that it is awaited by.
+            // This task is older than the cycle that awaits it.
             task(1, "one"),
             task(3, "three").awaiting([5]),
             task(5, "five").awaiting([7, 1]),
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn of_cycles_with_tasks_in_common_the_shortest_is_told() {
+    fn the_shortest_of_cycles_that_share_tasks_is_returned() {
         let dump = dump([
             task(1, "one").awaiting([2, 3]),
             task(2, "two").awaiting([3]),
@@ -317,7 +321,7 @@ mod tests {
         assert_eq!(cycles(&dump.by_awaiter()), [[1, 3]]);
     }
 
-    /// All that can be awaited from a task in one step or more.
+    /// Returns all tasks that a task awaits directly or indirectly.
     fn reachable(dump: &Dump, from: TaskId) -> BTreeSet<TaskId> {
         let mut found = BTreeSet::new();
         let mut pending = vec![from];
@@ -329,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_awaits_whomever() {
+    fn roots_and_cycles_of_random_graphs_are_correct() {
         const TASKS: u64 = 8;
-        // Xorshift: the same graphs each time.
+        // Xorshift with a fixed seed, so that each run has the same graphs.
         let mut random = 0x9E37_79B9_7F4A_7C15_u64;
         let mut next = move || {
             random ^= random << 13;
@@ -346,7 +350,7 @@ mod tests {
             let dump = dump((1..=TASKS).map(|from| {
                 let mut task = task(from, "any");
                 let awaited = edges.iter().filter(|edge| edge.0 == from);
-                task.awaits = awaited.map(|edge| sample::id(edge.1)).collect();
+                task.awaits = awaited.map(|edge| fixture::id(edge.1)).collect();
                 task
             }));
             let forest = dump.by_awaiter();
@@ -374,11 +378,13 @@ mod tests {
             for cycle in &cycles {
                 let next = cycle.iter().cycle().skip(1);
                 for (task, awaited) in cycle.iter().zip(next) {
-                    let task = dump.get(*task).expect("it is in the dump");
+                    let task = dump
+                        .get(*task)
+                        .expect("all tasks of a cycle are in the dump");
                     assert!(task.awaits().contains(awaited), "{cycle:?} in {edges:?}");
                 }
             }
-            // One of all that await each other, through the first.
+            // Tasks that await each other have exactly one cycle, through the first of them.
             let is_first = |id: &TaskId| {
                 let back = |other: &TaskId| reachable[other].contains(id);
                 let first = reachable[id].iter().filter(|other| back(other)).min();
@@ -391,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn many_tasks_in_a_row_and_in_a_ring() {
+    fn long_chains_and_rings_are_walked_without_recursion() {
         const MANY: u64 = 100_000;
         let row = dump((1..=MANY).map(|id| task(id, "row").awaiting([id + 1])));
         let forest = row.by_awaiter();
@@ -405,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_awaits_the_same() {
+    fn all_tasks_may_await_the_same_task() {
         const MANY: u64 = 100_000;
         let star = dump((1..=MANY).map(|id| task(id, "star").awaiting([MANY])));
         let forest = star.by_awaiter();

@@ -1,50 +1,49 @@
-//! A test that does not end: plain data.
+//! Describes a test that does not end, as plain data.
 
 use std::time::Duration;
 
 use super::Dump;
 use crate::task::TaskId;
 
-/// What is known of a test that does not end.
+/// A test that does not end.
 #[derive(Debug)]
 pub(crate) struct Hang {
-    /// The path of its function.
+    /// The path of the test's function.
     pub(crate) name: String,
     pub(crate) file: &'static str,
     pub(crate) line: u32,
-    /// For how long it had been running.
+    /// The time that the test had been running.
     pub(crate) after: Duration,
-    /// What made somebody ask.
-    pub(crate) why: Why,
-    /// What it was doing.
-    pub(crate) stage: Stage,
-    /// The number of the thread that its function was called on.
+    /// The reason why the test was examined.
+    pub(crate) trigger: HangTrigger,
+    /// How far the test had come.
+    pub(crate) stage: TestStage,
+    /// The number of the thread that called the test's function.
     pub(crate) thread: u64,
-    /// Its tasks.
+    /// The tasks of the test.
     pub(crate) dump: Dump,
-    /// How many tasks there are that may be those of this test, or of others that run at the same
-    /// time.
+    /// The number of tasks that may belong to this test, or to other tests that run at the same time.
     pub(crate) unknown: usize,
 }
 
-/// What made somebody ask.
+/// The reason why a test was examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// Its time was over.
+pub(crate) enum HangTrigger {
+    /// The test exceeded its time limit.
     Timeout,
-    /// A signal came: its name.
+    /// The process received the signal with this name.
     Signal(String),
 }
 
 /// How far a test has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Its body has not been polled yet.
+pub(crate) enum TestStage {
+    /// The body has not been polled yet.
     Beginning,
-    /// Its body is this task.
+    /// The body is running, as this task.
     Body(TaskId),
-    /// Its body has ended, and what remains is to shut down its runtime.
+    /// The body has ended, and the runtime is being shut down.
     End,
-    /// It has ended, too late, while its tasks were looked at.
+    /// The test ended after its limit, while its tasks were being examined.
     Late,
 }

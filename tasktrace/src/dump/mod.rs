@@ -1,49 +1,51 @@
-//! All tasks at one moment: plain data.
+//! Takes dumps, which show all tasks at one moment as plain data.
 //!
-//! * [`take`]: takes a dump; [`ask`]: asks the tasks; [`look`]: reads tasks without asking them.
+//! * [`take`]: takes a dump; [`ask`]: asks the tasks; [`retry`]: asks them again; [`scan`]: reads tasks without asking
+//!   them.
+//! * [`time_slices`]: distinguishes an executor that does not poll from a process without processor time.
 //! * [`task`]: the data of one task; [`untraced`]: counts the tasks that are not traced.
 //! * [`ended`]: tasks that panicked or were dropped.
 //! * [`state_kind`]: the kind of a task's state.
-//! * [`forest`]: who awaits whom.
+//! * [`forest`]: the tasks, each below the tasks that await it.
 //! * [`hang`]: a test that does not end.
 //! * [`stall`]: a task that makes no progress.
 #![forbid(unsafe_code)]
 
-mod again;
 mod ask;
 mod ended;
 mod forest;
 mod hang;
-mod look;
+mod retry;
+mod scan;
 mod stall;
 mod state_kind;
 mod take;
 mod task;
-mod turns;
+mod time_slices;
 mod untraced;
 
-pub(crate) use again::ask_again;
-pub(crate) use ask::look_at;
+pub(crate) use ask::sample_or_snapshot;
 pub use ended::{EndedTask, HowEnded};
 pub use forest::Forest;
-pub(crate) use hang::{Hang, Stage, Why};
+pub(crate) use hang::{Hang, HangTrigger, TestStage};
+pub(crate) use retry::retry_unpolled;
 pub(crate) use stall::StalledFunction;
 pub use stall::{Stall, StallPhase, StallReport};
 pub(crate) use state_kind::StateKind;
 pub(crate) use take::dump_of;
-pub(crate) use take::{asked, snapshot_of};
 pub use take::{dump, dump_blocking, snapshot};
 #[cfg(feature = "http")]
 pub(crate) use take::{dump_in, snapshot_in};
+pub(crate) use take::{dump_task, snapshot_of};
 pub(crate) use task::Unpolled;
 pub use task::{Source, TaskDump};
 pub use untraced::UntracedTasks;
-pub(crate) use untraced::beside as untraced_beside;
+pub(crate) use untraced::count_on_runtime_of as untraced_on_runtime_of;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::task::{Moment, TaskId};
+use crate::task::{ExactInstant, TaskId};
 
 /// Shows where all tasks are, at one moment.
 ///
@@ -85,13 +87,15 @@ use crate::task::{Moment, TaskId};
 pub struct Dump {
     /// The tasks, in the order of their numbers.
     tasks: Vec<TaskDump>,
+    /// The number of untraced tasks on the runtime of the caller, if the caller was in a runtime.
     untraced: Option<usize>,
+    /// The runtimes that have untraced tasks.
     untraced_tasks: Vec<UntracedTasks>,
     /// The ended tasks, the latest first.
     ended: Arc<[EndedTask]>,
     taken: SystemTime,
     /// The moment to which all ages refer.
-    moment: Moment,
+    moment: ExactInstant,
 }
 
 impl Dump {
@@ -106,11 +110,16 @@ impl Dump {
             untraced_tasks: here.into_iter().collect(),
             ended: Arc::default(),
             taken: SystemTime::now(),
-            moment: Moment::now(),
+            moment: ExactInstant::now(),
         }
     }
 
-    fn counted(tasks: Vec<TaskDump>, count: untraced::Count, moment: Moment) -> Self {
+    /// Makes a dump with the untraced tasks of all runtimes, and with the ended tasks.
+    fn with_counts(
+        tasks: Vec<TaskDump>,
+        count: untraced::UntracedCounts,
+        moment: ExactInstant,
+    ) -> Self {
         Self {
             moment,
             untraced_tasks: count.runtimes,
@@ -248,7 +257,7 @@ impl Dump {
         &self.ended
     }
 
-    /// Leaves out all ended tasks but those for which `is_kept` returns `true`.
+    /// Removes the ended tasks for which `is_kept` returns `false`.
     pub(crate) fn retain_ended(&mut self, is_kept: impl Fn(&EndedTask) -> bool) {
         let kept = self.ended.iter().filter(|task| is_kept(task));
         self.ended = kept.cloned().collect();
@@ -291,6 +300,6 @@ impl<'a> IntoIterator for &'a Dump {
 }
 
 #[cfg(test)]
-pub(crate) mod sample;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

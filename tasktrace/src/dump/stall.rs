@@ -1,4 +1,4 @@
-//! The reports of a watchdog: plain data.
+//! Describes the stalls that a watchdog reports, as plain data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct StallReport {
     pub(crate) duration: Duration,
     pub(crate) limit: Duration,
     pub(crate) task: TaskDump,
-    /// The overdue function.
+    /// The overdue function, for [`Stall::Overdue`].
     pub(crate) function: Option<StalledFunction>,
     /// The task that blocks the thread of a starved task.
     pub(crate) blocked_by: Option<TaskId>,
@@ -61,7 +61,7 @@ pub enum Stall {
     Starved,
 }
 
-/// Whether a stall has begun or ended.
+/// The phase of a stall: it has begun, or it has ended.
 ///
 /// ```
 /// # let report = |_: &tasktrace::StallReport| {};
@@ -84,7 +84,7 @@ pub enum StallPhase {
     Ended,
 }
 
-/// A function that is overdue.
+/// A function that has been suspended for longer than its limit.
 #[derive(Clone, Debug)]
 pub(crate) struct StalledFunction {
     pub(crate) name: &'static str,
@@ -102,7 +102,7 @@ impl StallReport {
         self.kind
     }
 
-    /// Returns whether the stall has begun or ended.
+    /// Returns the phase of the stall: it has begun, or it has ended.
     #[must_use]
     pub fn phase(&self) -> StallPhase {
         self.phase
@@ -155,6 +155,7 @@ impl StallReport {
 }
 
 impl Stall {
+    /// Returns the name that `Display` prints.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Blocked => "blocked",

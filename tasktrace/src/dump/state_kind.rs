@@ -1,4 +1,4 @@
-//! The kind of a task's state, without the data of the state.
+//! Names the kinds of task states, without the data of a state.
 
 use crate::task::TaskState;
 
@@ -13,6 +13,7 @@ pub(crate) enum StateKind {
 }
 
 impl StateKind {
+    /// Returns the kind of a state.
     pub(crate) fn of(state: &TaskState) -> Self {
         match state {
             TaskState::NeverPolled => Self::NeverPolled,
@@ -34,7 +35,7 @@ impl StateKind {
         }
     }
 
-    /// Returns `true` if the task waits, to be woken or to be polled.
+    /// Returns `true` if the task waits to be woken or to be polled.
     pub(crate) fn waits(self) -> bool {
         matches!(self, Self::NeverPolled | Self::Suspended | Self::Woken)
     }

@@ -1,15 +1,15 @@
-//! Takes dumps and snapshots.
+//! Takes dumps and snapshots of all tasks.
 
 use std::time::Duration;
 
 use super::ask::ask;
-use super::look::Look;
+use super::scan::Scan;
 use super::untraced::count;
 use super::{Dump, TaskDump};
 use crate::capture::{LeafKind, register};
-use crate::host::Host;
 use crate::os;
-use crate::task::{End, TraceHandle, promise, tasks};
+use crate::runtime::RuntimeHandle;
+use crate::task::{CaptureError, TraceHandle, oneshot, tasks};
 
 /// The time that [`dump`] waits for the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -27,24 +27,24 @@ const BUDGET: Duration = Duration::from_secs(2);
 /// ```
 #[must_use]
 pub fn snapshot() -> Dump {
-    snapshot_in(Host::current().as_ref())
+    snapshot_in(RuntimeHandle::current().as_ref())
 }
 
-/// Takes a [`snapshot`], and counts the untraced tasks of this runtime.
-pub(crate) fn snapshot_in(host: Option<&Host>) -> Dump {
+/// Takes a [`snapshot`], and counts the untraced tasks of the given runtime.
+pub(crate) fn snapshot_in(runtime: Option<&RuntimeHandle>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
-    let untraced = count(host, &handles, &handles);
-    let mut look = Look::now();
-    Dump::counted(snapshots(&handles, &mut look), untraced, look.moment())
+    let untraced = count(runtime, &handles, &handles);
+    let mut scan = Scan::now();
+    Dump::with_counts(snapshots(&handles, &mut scan), untraced, scan.moment())
 }
 
-/// Returns these tasks with their live frames.
+/// Takes a snapshot of some tasks.
 pub(crate) fn snapshot_of(tasks: &[TraceHandle]) -> Dump {
-    Dump::new(snapshots(tasks, &mut Look::now()), None)
+    Dump::new(snapshots(tasks, &mut Scan::now()), None)
 }
 
-fn snapshots(tasks: &[TraceHandle], look: &mut Look) -> Vec<TaskDump> {
-    tasks.iter().map(|handle| look.snapshot(handle)).collect()
+fn snapshots(tasks: &[TraceHandle], scan: &mut Scan) -> Vec<TaskDump> {
+    tasks.iter().map(|handle| scan.snapshot(handle)).collect()
 }
 
 /// Asks all tasks, and returns where they are.
@@ -66,28 +66,28 @@ fn snapshots(tasks: &[TraceHandle], look: &mut Look) -> Vec<TaskDump> {
 /// # }
 /// ```
 pub async fn dump() -> Dump {
-    // The thread is in no runtime.
-    let host = Host::current();
-    let (giver, answer) = promise();
+    // The thread that takes the dump is in no runtime, so the runtime is determined here.
+    let runtime = RuntimeHandle::current();
+    let (sender, answer) = oneshot::channel();
     let spawned = os::thread::spawn("tasktrace-dump", {
-        let host = host.clone();
+        let runtime = runtime.clone();
         move || {
             let dump = {
-                // Dropped before the dump is handed over, so that the thread does not keep the runtime alive.
-                let host = host;
-                dump_in(host.as_ref(), BUDGET)
+                // The handle is dropped before the dump is sent, so that the thread does not keep the runtime alive.
+                let runtime = runtime;
+                dump_in(runtime.as_ref(), BUDGET)
             };
-            giver.give(Ok(dump));
+            sender.send(Ok(dump));
         }
     });
     if spawned.is_err() {
-        // Without the thread, nothing can wait for the answers.
-        return snapshot_in(host.as_ref());
+        // Nothing can wait for the answers without the thread.
+        return snapshot_in(runtime.as_ref());
     }
-    // The waker is registered at each poll, so this is a leaf of the calling task, which is asked as well.
+    // Each poll registers the waker, so this is a leaf of the calling task, which is asked as well.
     let dumped =
         std::future::poll_fn(|cx| answer.poll(register(cx.waker(), LeafKind::AwaitsDump))).await;
-    dumped.unwrap_or_else(|_: End| snapshot_in(host.as_ref()))
+    dumped.unwrap_or_else(|_: CaptureError| snapshot_in(runtime.as_ref()))
 }
 
 /// Asks all tasks, blocks the thread for at most `budget`, and returns where the tasks are.
@@ -112,28 +112,28 @@ pub async fn dump() -> Dump {
 /// ```
 #[must_use]
 pub fn dump_blocking(budget: Duration) -> Dump {
-    dump_in(Host::current().as_ref(), budget)
+    dump_in(RuntimeHandle::current().as_ref(), budget)
 }
 
-/// Asks these tasks, and returns a dump of them within `budget`. `tasks` are in the order of their numbers.
+/// Asks some tasks, and returns a dump of them within `budget`. `tasks` must be in the order of their numbers.
 pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
     let all: Vec<TraceHandle> = crate::task::tasks().collect();
     let untraced = count(None, &tasks, &all);
-    let mut look = Look::now();
-    Dump::counted(ask(&tasks, budget, &mut look), untraced, look.moment())
+    let mut scan = Scan::now();
+    Dump::with_counts(ask(&tasks, budget, &mut scan), untraced, scan.moment())
 }
 
-/// Takes a dump as [`dump_blocking`] does, and counts the untraced tasks of this runtime.
-pub(crate) fn dump_in(host: Option<&Host>, budget: Duration) -> Dump {
+/// Takes a dump like [`dump_blocking`], and counts the untraced tasks of the given runtime.
+pub(crate) fn dump_in(runtime: Option<&RuntimeHandle>, budget: Duration) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
-    let untraced = count(host, &handles, &handles);
-    let mut look = Look::now();
-    Dump::counted(ask(&handles, budget, &mut look), untraced, look.moment())
+    let untraced = count(runtime, &handles, &handles);
+    let mut scan = Scan::now();
+    Dump::with_counts(ask(&handles, budget, &mut scan), untraced, scan.moment())
 }
 
 /// Asks one task, and returns its snapshot if it does not answer within `budget`.
-pub(crate) fn asked(handle: &TraceHandle, budget: Duration) -> TaskDump {
-    let answer = ask(std::slice::from_ref(handle), budget, &mut Look::now()).pop();
-    // It has finished.
+pub(crate) fn dump_task(handle: &TraceHandle, budget: Duration) -> TaskDump {
+    let answer = ask(std::slice::from_ref(handle), budget, &mut Scan::now()).pop();
+    // There is no entry if the task has finished.
     answer.unwrap_or_else(|| TaskDump::of(handle).with_snapshot(handle, None))
 }

@@ -1,4 +1,4 @@
-//! One task in a dump.
+//! Describes one task in a dump.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -112,8 +112,8 @@ impl TaskDump {
         self.label.as_deref()
     }
 
-    /// Returns the label of the task. Where it has none, returns that of the function that it runs, which is known once
-    /// that has been suspended.
+    /// Returns the label of the task. If it has none, returns the label of the function that it runs, which is known
+    /// once that function has been suspended.
     pub(crate) fn own_label(&self) -> Option<&str> {
         let of_function = || {
             let function = self.trace().frames().first()?;
@@ -275,7 +275,7 @@ impl TaskDump {
             TaskState::NeverPolled => Some(self.age),
             TaskState::Running(running) => Some(running.duration()),
             TaskState::Suspended => self.last_polled,
-            // Its last poll may be long ago, and the wake recent.
+            // The last poll may be long ago although the wake is recent.
             TaskState::Woken => self.unpolled.map(|unpolled| unpolled.for_),
             TaskState::Finished => None,
         }

@@ -1,6 +1,6 @@
-//! What is asked of a dump.
+//! Tests the accessors of a dump.
 
-use super::sample::{dump, id, task};
+use super::fixture::{dump, id, task};
 
 #[test]
 fn tasks_are_found_by_their_numbers() {
@@ -13,7 +13,7 @@ fn tasks_are_found_by_their_numbers() {
 }
 
 #[test]
-fn tasks_come_in_the_order_in_which_they_were_made() {
+fn tasks_are_iterated_in_the_order_of_their_numbers() {
     let dump = dump([task(7, "seven"), task(3, "three"), task(5, "five")]);
     let ids: Vec<_> = dump.tasks().map(|task| task.id().get()).collect();
     assert_eq!(ids, [3, 5, 7]);

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::host::Host;
+use crate::runtime::RuntimeHandle;
 use crate::task::{TaskId, TraceHandle, for_each_runtime};
 
 /// The largest number of runtimes that are counted, including that of the caller.
-const MOST: usize = 128;
+const MOST_RUNTIMES: usize = 128;
 
 /// The number of untraced tasks of one runtime: see [`Dump::untraced_by_runtime`](crate::Dump::untraced_by_runtime).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl UntracedTasks {
     }
 }
 
-/// Returns the number of untraced tasks on the runtime of this task, or 0 if it is not known.
-pub(crate) fn beside(task: &TraceHandle) -> usize {
+/// Returns the number of untraced tasks on the runtime of a task, or 0 if that runtime is not known.
+pub(crate) fn count_on_runtime_of(task: &TraceHandle) -> usize {
     let all: Vec<TraceHandle> = crate::task::tasks().collect();
     let count = count(None, std::slice::from_ref(task), &all);
     count.runtimes.iter().map(UntracedTasks::count).sum()
@@ -44,8 +44,8 @@ pub(crate) fn beside(task: &TraceHandle) -> usize {
 
 /// The untraced tasks of all runtimes.
 #[derive(Debug, Default)]
-pub(super) struct Count {
-    /// The number for the runtime that the caller is in.
+pub(super) struct UntracedCounts {
+    /// The number of untraced tasks on the runtime of the caller.
     pub(super) here: Option<usize>,
     /// The runtimes that have untraced tasks: first the caller's own, then the others in the order of their tasks.
     pub(super) runtimes: Vec<UntracedTasks>,
@@ -53,61 +53,69 @@ pub(super) struct Count {
 
 /// The traced tasks of one runtime.
 #[derive(Default)]
-struct Traced {
+struct TracedTasks {
+    /// The traced task of the dump with the lowest number.
     first: Option<TaskId>,
-    /// Several tasks of ours may be in one of the runtime's.
+    /// The runtime's numbers of its tasks in which there are traced tasks. Several traced tasks may be in one of them.
     tasks: HashSet<u64>,
 }
 
-/// The runtime of each task that is in one, the runtime's task, which is 0 for `block_on`, and the task.
-fn jobs(handles: &[TraceHandle]) -> impl Iterator<Item = (u32, u64, TaskId)> {
+/// Returns, for each task that is in a runtime: the number of the runtime, the runtime's number of the task (0 for
+/// `block_on`), and the id of the task.
+fn runtime_tasks(handles: &[TraceHandle]) -> impl Iterator<Item = (u32, u64, TaskId)> {
     handles.iter().filter_map(|handle| {
-        let (runtime, task) = handle.job()?.numbers();
+        let (runtime, task) = handle.runtime_task()?.numbers();
         Some((runtime, task, handle.id()))
     })
 }
 
-/// Counts the tasks that are not traced, on the runtime of the caller and on those of the tasks that are
-/// `shown`. `all` are all tasks, in the order of their numbers.
+/// Counts the untraced tasks on the runtime of the caller, and on the runtimes of the `shown` tasks. `all` are all
+/// traced tasks, in the order of their numbers.
 ///
-/// Tasks come and go between this count and that, so it may be off by some. One that has been
-/// spawned by other means than ours is known to be traced from its first poll on.
-pub(super) fn count(here: Option<&Host>, shown: &[TraceHandle], all: &[TraceHandle]) -> Count {
-    let here_number = here.map(Host::number);
-    // The runtimes are locked one by one while their counters are read, so there is room beforehand.
-    let mut alive: Vec<(u32, usize)> = Vec::with_capacity(MOST);
-    alive.extend(here.map(|host| (host.number(), host.jobs())));
-    for_each_runtime(|host| {
-        let number = host.number();
+/// A count may be off by some tasks, because tasks start and end between the count of the runtime's tasks and the count
+/// of the traced tasks. A traced task that was not spawned with a function of this crate counts as traced from its
+/// first poll on.
+pub(super) fn count(
+    here: Option<&RuntimeHandle>,
+    shown: &[TraceHandle],
+    all: &[TraceHandle],
+) -> UntracedCounts {
+    let here_number = here.map(RuntimeHandle::number);
+    // Each runtime is locked while its counters are read, so memory is allocated before that.
+    let mut alive: Vec<(u32, usize)> = Vec::with_capacity(MOST_RUNTIMES);
+    alive.extend(here.map(|runtime| (runtime.number(), runtime.alive_tasks())));
+    for_each_runtime(|runtime| {
+        let number = runtime.number();
         let is_known = alive.iter().any(|(known, _)| *known == number);
-        if !is_known && alive.len() < MOST {
-            alive.push((number, host.jobs()));
+        if !is_known && alive.len() < MOST_RUNTIMES {
+            alive.push((number, runtime.alive_tasks()));
         }
     });
     if alive.is_empty() {
-        return Count::default();
+        return UntracedCounts::default();
     }
 
-    let mut traced: BTreeMap<u32, Traced> = BTreeMap::new();
-    for (runtime, _, id) in jobs(shown) {
+    let mut traced: BTreeMap<u32, TracedTasks> = BTreeMap::new();
+    for (runtime, _, id) in runtime_tasks(shown) {
         traced.entry(runtime).or_default().first.get_or_insert(id);
     }
-    for (runtime, task, _) in jobs(all).filter(|(_, task, _)| *task != 0) {
+    for (runtime, task, _) in runtime_tasks(all).filter(|(_, task, _)| *task != 0) {
         traced.entry(runtime).or_default().tasks.insert(task);
     }
 
-    let mut count = Count::default();
-    for (runtime, jobs) in alive {
+    let mut count = UntracedCounts::default();
+    for (runtime, task_count) in alive {
         let is_here = Some(runtime) == here_number;
         let traced = traced.remove(&runtime).unwrap_or_default();
-        // That is there only to ask.
-        let asker = here.filter(|_| is_here).and_then(Host::asker);
-        let asker = asker.filter(|asker| !traced.tasks.contains(asker));
-        let untraced = jobs.saturating_sub(traced.tasks.len() + usize::from(asker.is_some()));
+        // The requester is a task that exists only to take this dump, so it does not count.
+        let requester = here.filter(|_| is_here).and_then(RuntimeHandle::requester);
+        let requester = requester.filter(|requester| !traced.tasks.contains(requester));
+        let untraced =
+            task_count.saturating_sub(traced.tasks.len() + usize::from(requester.is_some()));
         if is_here {
             count.here = Some(untraced);
         }
-        // Other runtimes are known only by these tasks.
+        // A runtime other than the caller's is listed only if a shown task is on it, because that task identifies it.
         if untraced > 0 && (is_here || traced.first.is_some()) {
             let untraced = UntracedTasks::new(traced.first, untraced);
             count.runtimes.push(untraced);

@@ -1,4 +1,4 @@
-//! Who may ask: whoever has the token.
+//! Checks the token of a request.
 
 use std::fmt;
 
@@ -6,53 +6,54 @@ use subtle::ConstantTimeEq;
 
 use super::base64;
 
-/// What a client has to show.
+/// A token that clients must send.
 ///
-/// It is shown as `Authorization: Bearer …`, or as the password of `Authorization: Basic …`, which is
-/// what browsers, and `go tool pprof http://:token@host/`, can do.
+/// A client sends it as `Authorization: Bearer …`, or as the password of `Authorization: Basic …`, which browsers and
+/// `go tool pprof http://:token@host/` support.
 #[derive(Clone)]
-pub(super) struct Token(String);
+pub(super) struct AccessToken(String);
 
-/// Short tokens can be guessed, by those who may try often.
-pub(super) const SHORTEST: usize = 16;
+/// The smallest number of characters of a token that is safe to use. A client that may try often can guess shorter
+/// tokens.
+pub(super) const MIN_LENGTH: usize = 16;
 
-impl Token {
+impl AccessToken {
     pub(super) fn new(token: String) -> Self {
         Self(token)
     }
 
     pub(super) fn is_short(&self) -> bool {
-        self.0.len() < SHORTEST
+        self.0.len() < MIN_LENGTH
     }
 
-    /// Whether this header shows it.
+    /// Returns `true` if this header contains the token.
     ///
-    /// How long it takes depends on how long the tokens are, and on nothing else of ours.
-    pub(super) fn is_shown_by(&self, authorization: &[u8]) -> bool {
-        let Some((scheme, shown)) = split(authorization, b' ') else {
+    /// The time that this takes depends on the lengths of the two tokens, and not on their contents.
+    pub(super) fn authorizes(&self, authorization: &[u8]) -> bool {
+        let Some((scheme, sent)) = split(authorization, b' ') else {
             return false;
         };
-        let shown = shown.trim_ascii();
+        let sent = sent.trim_ascii();
         if scheme.eq_ignore_ascii_case(b"bearer") {
-            return self.is(shown);
+            return self.matches(sent);
         }
         if scheme.eq_ignore_ascii_case(b"basic")
-            && let Some(shown) = base64::decode(shown)
-            && let Some((_user, password)) = split(&shown, b':')
+            && let Some(sent) = base64::decode(sent)
+            && let Some((_user, password)) = split(&sent, b':')
         {
-            return self.is(password);
+            return self.matches(password);
         }
         false
     }
 
-    fn is(&self, shown: &[u8]) -> bool {
-        // An empty one is nobody's secret.
-        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(shown))
+    fn matches(&self, sent: &[u8]) -> bool {
+        // An empty token is no secret, so it matches nothing.
+        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(sent))
     }
 }
 
-/// It is a secret.
-impl fmt::Debug for Token {
+/// Hides the token, which is a secret.
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
@@ -70,13 +71,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_scheme_will_do() {
-        let token = Token::new("open sesame".into());
-        assert!(token.is_shown_by(b"Bearer open sesame"));
-        assert!(token.is_shown_by(b"bearer  open sesame "));
+    fn the_token_is_accepted_in_both_schemes() {
+        let token = AccessToken::new("open sesame".into());
+        assert!(token.authorizes(b"Bearer open sesame"));
+        assert!(token.authorizes(b"bearer  open sesame "));
         let basic = |pair: &str| format!("Basic {}", base64::encode(pair.as_bytes()));
-        assert!(token.is_shown_by(basic(":open sesame").as_bytes()));
-        assert!(token.is_shown_by(basic("ops:open sesame").as_bytes()));
+        assert!(token.authorizes(basic(":open sesame").as_bytes()));
+        assert!(token.authorizes(basic("ops:open sesame").as_bytes()));
         for wrong in [
             "",
             "Bearer",
@@ -89,38 +90,38 @@ mod tests {
             &basic("open sesame"),
             &basic("open sesame:"),
         ] {
-            assert!(!token.is_shown_by(wrong.as_bytes()), "{wrong}");
+            assert!(!token.authorizes(wrong.as_bytes()), "{wrong}");
         }
     }
 
     #[test]
-    fn nothing_shows_an_empty_one() {
-        let token = Token::new(String::new());
-        assert!(!token.is_shown_by(b"Bearer "));
-        assert!(!token.is_shown_by(b"Basic Og=="));
+    fn an_empty_token_authorizes_no_request() {
+        let token = AccessToken::new(String::new());
+        assert!(!token.authorizes(b"Bearer "));
+        assert!(!token.authorizes(b"Basic Og=="));
         assert!(token.is_short());
     }
 
     #[test]
-    fn it_is_not_printed() {
-        let token = Token::new("open sesame".into());
+    fn debug_output_hides_the_token() {
+        let token = AccessToken::new("open sesame".into());
         assert!(!format!("{token:?}").contains("sesame"));
     }
 
     proptest! {
         #[test]
-        fn nothing_breaks_it(header in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let token = Token::new("a token that is long enough".into());
-            prop_assert!(!token.is_shown_by(&header));
+        fn arbitrary_headers_are_refused(header in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let token = AccessToken::new("a token that is long enough".into());
+            prop_assert!(!token.authorizes(&header));
         }
 
         #[test]
-        fn nothing_but_the_token_will_do(token in "[!-~]{1,40}", other in "[!-~]{0,40}") {
+        fn only_the_exact_token_is_accepted(token in "[!-~]{1,40}", other in "[!-~]{0,40}") {
             prop_assume!(token != other);
-            let secret = Token::new(token.clone());
+            let secret = AccessToken::new(token.clone());
             let bearer = |token: &str| format!("Bearer {token}");
-            prop_assert!(secret.is_shown_by(bearer(&token).as_bytes()));
-            prop_assert!(!secret.is_shown_by(bearer(&other).as_bytes()));
+            prop_assert!(secret.authorizes(bearer(&token).as_bytes()));
+            prop_assert!(!secret.authorizes(bearer(&other).as_bytes()));
         }
     }
 }

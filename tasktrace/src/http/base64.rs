@@ -1,8 +1,8 @@
-//! Base64.
+//! Encodes and decodes base64.
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// With padding.
+/// Encodes bytes as base64 with padding.
 pub(super) fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for group in bytes.chunks(3) {
@@ -17,7 +17,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// `None` if it is not base64.
+/// Decodes base64 with or without padding. Returns `None` if the text is not base64.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let text = match text {
         [text @ .., b'=', b'='] | [text @ .., b'='] => text,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_others_do_it() {
+    fn encoding_matches_the_standard() {
         for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
             assert_eq!(encode(text.as_bytes()), encoded);
             assert_eq!(decode(encoded.as_bytes()).unwrap(), text.as_bytes());
@@ -62,13 +62,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn decoding_reverses_encoding(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(decode(encode(&bytes).as_bytes()), Some(bytes));
         }
 
 
         #[test]
-        fn nothing_breaks_it(text in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn decoding_arbitrary_bytes_does_not_panic(text in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = decode(&text);
         }
     }

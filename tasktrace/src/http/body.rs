@@ -1,4 +1,4 @@
-//! Response bodies.
+//! Yields the bodies of responses.
 
 use std::error::Error;
 use std::fmt;
@@ -27,9 +27,9 @@ use super::store::StoredResponse;
 /// assert!(response.body().size_hint().exact().is_some());
 /// # }
 /// ```
-pub struct Body(Kind);
+pub struct Body(BodyKind);
 
-enum Kind {
+enum BodyKind {
     /// The whole body, until it is yielded.
     Whole(Bytes),
     /// A body that is kept in the store, from the position `at` on.
@@ -52,21 +52,21 @@ pub struct Expired;
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self(Kind::Whole(Bytes::new()))
+        Self(BodyKind::Whole(Bytes::new()))
     }
 
     pub(super) fn whole(text: impl Into<Bytes>) -> Self {
-        Self(Kind::Whole(text.into()))
+        Self(BodyKind::Whole(text.into()))
     }
 
     pub(super) fn kept(item: Arc<StoredResponse>) -> Self {
-        Self(Kind::Kept { item, at: 0 })
+        Self(BodyKind::Kept { item, at: 0 })
     }
 
     fn left(&self) -> usize {
         match &self.0 {
-            Kind::Whole(bytes) => bytes.len(),
-            Kind::Kept { item, at } => item.len() - at,
+            BodyKind::Whole(bytes) => bytes.len(),
+            BodyKind::Kept { item, at } => item.len() - at,
         }
     }
 }
@@ -83,13 +83,13 @@ impl http_body::Body for Body {
             return Poll::Ready(None);
         }
         let chunk = match &mut self.0 {
-            Kind::Whole(bytes) => Ok(std::mem::take(bytes)),
-            Kind::Kept { item, at } => item.chunk(*at).map(Bytes::from).ok_or(Expired),
+            BodyKind::Whole(bytes) => Ok(std::mem::take(bytes)),
+            BodyKind::Kept { item, at } => item.chunk(*at).map(Bytes::from).ok_or(Expired),
         };
         match (&mut self.0, &chunk) {
-            (Kind::Kept { at, .. }, Ok(chunk)) => *at += chunk.len(),
-            (kind, Err(Expired)) => *kind = Kind::Whole(Bytes::new()),
-            (Kind::Whole(_), Ok(_)) => {}
+            (BodyKind::Kept { at, .. }, Ok(chunk)) => *at += chunk.len(),
+            (kind, Err(Expired)) => *kind = BodyKind::Whole(Bytes::new()),
+            (BodyKind::Whole(_), Ok(_)) => {}
         }
         Poll::Ready(Some(chunk.map(Frame::data)))
     }

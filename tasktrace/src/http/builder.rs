@@ -1,10 +1,10 @@
-//! The settings of a service or a server.
+//! Configures a service or a server.
 
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use super::auth::Token;
-use super::host::Hosts;
+use super::auth::AccessToken;
+use super::host::AllowedHosts;
 use super::server::{BindError, Server, bind};
 use super::service::TasksService;
 use super::settings::Settings;
@@ -30,7 +30,7 @@ impl Builder {
     /// # drop(service);
     /// ```
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.settings.token = Some(Token::new(token.into()));
+        self.settings.token = Some(AccessToken::new(token.into()));
         self
     }
 
@@ -56,7 +56,7 @@ impl Builder {
     /// # drop(service);
     /// ```
     pub fn allow_any_host(mut self) -> Self {
-        self.settings.hosts = Hosts::Any;
+        self.settings.hosts = AllowedHosts::Any;
         self
     }
 

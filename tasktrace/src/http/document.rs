@@ -1,4 +1,4 @@
-//! The page as a response, with a policy that allows its own style and script, and nothing else.
+//! Makes the response of the page, with a content security policy that allows only its own style and script.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,8 @@ use super::page::{PAGE, SCRIPT, STYLE};
 use super::response::{Policy, response};
 use crate::sync::fork::get_or_init;
 
-/// They are known by their hashes, so nothing that gets into the document by other ways can run.
+/// The content security policy of the page. It allows the style and the script by their hashes, so no other script in
+/// the document can run.
 static POLICY: OnceLock<HeaderValue> = OnceLock::new();
 
 fn policy() -> &'static HeaderValue {
@@ -41,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_has_the_hashes_of_what_is_in_the_document() {
-        // As `printf 'alert(1)' | openssl dgst -sha256 -binary | base64`.
+    fn the_policy_has_the_hashes_of_script_and_style() {
+        // The expected hash is the output of `printf 'alert(1)' | openssl dgst -sha256 -binary | base64`.
         assert_eq!(
             hash("alert(1)"),
             "sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI="

@@ -1,36 +1,36 @@
-//! Which names the server answers to.
+//! Checks the host name of a request.
 //!
-//! A page from elsewhere cannot read what a server on this machine answers, but for one trick: its
-//! own name can be made to resolve to this machine, and then the browser takes the two for the same
-//! (DNS rebinding). Its requests carry that name in `Host`. So only those are answered that carry a
-//! name which nobody else can have.
+//! A page on another site cannot read the answers of a server on this machine, with one exception: the page can make
+//! its own name resolve to this machine, and then the browser treats both as the same site (DNS rebinding). The
+//! requests of such a page have that name in `Host`. So only requests with a name that no other site can have are
+//! answered.
 
 use std::net::IpAddr;
 
-/// The names.
+/// The host names to which requests are answered.
 #[derive(Clone, Debug)]
-pub(super) enum Hosts {
-    /// `localhost`, addresses of this machine to itself, and these.
+pub(super) enum AllowedHosts {
+    /// `localhost`, the loopback addresses, and these names.
     Named(Vec<String>),
-    /// Anything.
+    /// All names.
     Any,
 }
 
-impl Default for Hosts {
+impl Default for AllowedHosts {
     fn default() -> Self {
         Self::Named(Vec::new())
     }
 }
 
-impl Hosts {
-    /// Answers to this name as well.
+impl AllowedHosts {
+    /// Adds a name.
     pub(super) fn allow(&mut self, name: String) {
         if let Self::Named(names) = self {
             names.push(name);
         }
     }
 
-    /// Whether a request to this name, with or without a port, is answered.
+    /// Returns `true` if a request to this name, with or without a port, is answered.
     pub(super) fn allows(&self, host: &str) -> bool {
         let Self::Named(names) = self else {
             return true;
@@ -53,7 +53,7 @@ fn is_loopback(name: &str) -> bool {
     }
 }
 
-/// The name, without the port.
+/// Returns the name without the port, or `None` if the text is not valid.
 fn name(host: &str) -> Option<&str> {
     let end = match host.strip_prefix('[') {
         Some(inner) => inner.find(']')? + 2,
@@ -74,8 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_is_known() {
-        let hosts = Hosts::default();
+    fn names_of_this_machine_are_allowed() {
+        let hosts = AllowedHosts::default();
         for host in [
             "localhost",
             "LocalHost:80",
@@ -92,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not() {
-        let hosts = Hosts::default();
+    fn other_names_are_refused() {
+        let hosts = AllowedHosts::default();
         for host in [
             "",
             ":80",
@@ -122,37 +122,37 @@ mod tests {
     }
 
     #[test]
-    fn names_can_be_added() {
-        let mut hosts = Hosts::default();
+    fn added_names_are_allowed() {
+        let mut hosts = AllowedHosts::default();
         hosts.allow("Ops.example.com".into());
         hosts.allow("[fd00::1]".into());
         assert!(hosts.allows("ops.example.com:443"));
         assert!(hosts.allows("[fd00::1]:443"));
         assert!(hosts.allows("localhost"));
         assert!(!hosts.allows("example.com"));
-        assert!(Hosts::Any.allows("example.com"));
+        assert!(AllowedHosts::Any.allows("example.com"));
     }
 
     proptest! {
         #[test]
-        fn nothing_breaks_it(host in ".*") {
-            let _ = Hosts::default().allows(&host);
+        fn arbitrary_names_cause_no_panic(host in ".*") {
+            let _ = AllowedHosts::default().allows(&host);
         }
 
-        /// Whatever is put around a name that is not ours does not make it ours.
+        /// Text around the name of another site does not make it an allowed name.
         #[test]
-        fn no_name_of_others_is_taken_for_ours(
+        fn names_of_other_sites_are_refused(
             before in "([a-z0-9@:.\\[\\]-]*[.@])?", after in "(:[0-9]*)?",
         ) {
             let host = format!("{before}example.com{after}");
-            prop_assert!(!Hosts::default().allows(&host), "{}", host);
+            prop_assert!(!AllowedHosts::default().allows(&host), "{}", host);
         }
 
         #[test]
-        fn any_port_will_do(port in 0..=u16::MAX) {
+        fn any_port_is_allowed(port in 0..=u16::MAX) {
             for name in ["localhost", "127.0.0.1", "[::1]"] {
                 let host = format!("{name}:{port}");
-                prop_assert!(Hosts::default().allows(&host));
+                prop_assert!(AllowedHosts::default().allows(&host));
             }
         }
     }

@@ -1,36 +1,36 @@
-//! A job: a subject, and the form in which to show it.
+//! Defines jobs: a subject, and the format in which to show it.
 
 use std::time::Duration;
 
 use super::pprof;
 use super::response::{Policy, Refusal};
-use crate::host::Host;
 use crate::render::{GoProfile, Weight};
+use crate::runtime::RuntimeHandle;
 use crate::task::{TaskId, TraceHandle, tasks};
 
 /// The subject of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// All tasks.
-    Tasks(Asking),
+    Tasks(CaptureMode),
     /// The task with this number.
-    Task(u64, Asking),
+    Task(u64, CaptureMode),
     /// All tasks over this time, with this interval, if one is given.
-    Time(Duration, Asking, Option<Duration>),
+    Profile(Duration, CaptureMode, Option<Duration>),
 }
 
-/// Whether the tasks are asked.
+/// The way to get the state of the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asking {
+pub(super) enum CaptureMode {
     /// Each task is polled.
-    Polled,
+    Capture,
     /// No task is polled.
-    LookedAt,
+    Snapshot,
 }
 
-/// The form of a response.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Format {
     /// Plain text.
     Text,
     /// Plain text, each task below the tasks that await it.
@@ -49,11 +49,11 @@ pub(super) enum Form {
     GoStacks,
 }
 
-/// A subject and a form.
+/// A subject and a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) subject: Subject,
-    pub(super) form: Form,
+    pub(super) format: Format,
 }
 
 /// A job, and the runtime that it was requested in.
@@ -61,7 +61,7 @@ pub(super) struct Job {
 pub(super) struct JobRequest {
     pub(super) job: Job,
     /// The runtime whose untraced tasks are counted.
-    pub(super) host: Option<Host>,
+    pub(super) runtime: Option<RuntimeHandle>,
 }
 
 /// Requests for the same job are equal, even in different runtimes.
@@ -71,7 +71,7 @@ impl PartialEq for JobRequest {
     }
 }
 
-impl Form {
+impl Format {
     /// Returns the media type.
     pub(super) fn media(self) -> &'static str {
         match self {
@@ -110,15 +110,17 @@ impl Subject {
     /// Returns an error if it does not.
     pub(super) fn check(self) -> Result<(), Refusal> {
         match self {
-            Self::Tasks(_) | Self::Time(..) => Ok(()),
+            Self::Tasks(_) | Self::Profile(..) => Ok(()),
             Self::Task(id, _) => task(id).map(drop),
         }
     }
 
-    /// Returns whether the tasks are asked.
-    pub(super) fn asking(self) -> Asking {
+    /// Returns the way to get the state of the tasks.
+    pub(super) fn capture_mode(self) -> CaptureMode {
         match self {
-            Self::Tasks(asking) | Self::Task(_, asking) | Self::Time(_, asking, _) => asking,
+            Self::Tasks(capture_mode)
+            | Self::Task(_, capture_mode)
+            | Self::Profile(_, capture_mode, _) => capture_mode,
         }
     }
 }

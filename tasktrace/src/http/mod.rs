@@ -6,7 +6,7 @@
 // * `service`: checks access (`host`, `site`, `auth`, `base64`) and parses the request (`route`, `query`, `negotiate`,
 //   `pprof`).
 // * `single_flight`: runs one job at a time, and joins equal requests.
-// * `make`: does a `job`, on a separate thread.
+// * `handler`: does a `job`, on a separate thread.
 // * `store`: keeps the result until the client has read its `body`.
 // * `response`: the headers of all responses; `document`: the `page`.
 #![forbid(unsafe_code)]
@@ -16,9 +16,9 @@ mod base64;
 mod body;
 mod builder;
 mod document;
+mod handler;
 mod host;
 mod job;
-mod make;
 mod negotiate;
 mod page;
 mod pprof;
@@ -37,9 +37,9 @@ use std::net::ToSocketAddrs;
 pub use body::{Body, Expired};
 pub use builder::Builder;
 pub use server::{BindError, Server};
-// For listeners other than TCP's: `Running::start` serves them on a thread of its own.
+// For listeners other than TCP's: `ServerThread::start` serves them on a thread of its own.
 #[allow(unused_imports, reason = "for sockets in the file system")]
-pub(crate) use server::{Listen, Running, Stream};
+pub(crate) use server::{Listen, ServerThread, Stream};
 pub use service::{ResponseFuture, TasksService};
 #[allow(unused_imports, reason = "for sockets in the file system")]
 pub(crate) use settings::Access;

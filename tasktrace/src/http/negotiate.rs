@@ -1,44 +1,45 @@
-//! Which of several forms a client likes best: the header `Accept`.
+//! Chooses the format of a response by the header `Accept`.
 
-/// One thing that a client accepts: `text/*;q=0.8`.
+/// One media range of the header, such as `text/*;q=0.8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range<'a> {
+struct MediaRange<'a> {
     kind: &'a str,
     subkind: &'a str,
-    /// In thousandths.
+    /// The quality in thousandths.
     quality: u16,
 }
 
-/// The offer that is liked best, the first of those that are liked equally. An offer that is named
-/// is better than one that is only covered by a `*`.
+/// Returns the offer that the client prefers. Of two equal offers, the first is returned. An offer that a range names
+/// is preferred to an offer that only a `*` covers.
 ///
-/// `None` if none is acceptable. Everything is to whom does not say what is.
+/// Returns `None` if no offer is acceptable. If the header is empty, all offers are acceptable.
 pub(super) fn choose<T: Copy>(accept: &str, offers: &[(&str, T)]) -> Option<T> {
     if accept.trim().is_empty() {
         return offers.first().map(|(_, offer)| *offer);
     }
     let mut best = None;
     for (media, offer) in offers {
-        let Some(liking) = liking(accept, media) else {
+        let Some(preference) = preference(accept, media) else {
             continue;
         };
-        if best.is_none_or(|(most, _)| liking > most) {
-            best = Some((liking, *offer));
+        if best.is_none_or(|(most, _)| preference > most) {
+            best = Some((preference, *offer));
         }
     }
     best.map(|(_, offer)| offer)
 }
 
-/// How much a client likes this, and how exactly it has said so. `None` if not at all.
-fn liking(accept: &str, media: &str) -> Option<(u16, u8)> {
+/// Returns the quality of a media type, and the exactness of the range that sets it. Returns `None` if the media type
+/// is not acceptable.
+fn preference(accept: &str, media: &str) -> Option<(u16, u8)> {
     let ranges = accept.split(',').filter_map(range);
     let covering = ranges.filter_map(|range| Some((range.covers(media)?, range.quality)));
-    // What is said most exactly overrides the rest.
+    // The most exact range overrides the others.
     let (exactness, quality) = covering.max_by_key(|(exactness, _)| *exactness)?;
     (quality > 0).then_some((quality, exactness))
 }
 
-fn range(text: &str) -> Option<Range<'_>> {
+fn range(text: &str) -> Option<MediaRange<'_>> {
     let mut parts = text.split(';').map(str::trim);
     let (kind, subkind) = parts.next()?.split_once('/')?;
     let quality = parts.find_map(|part| {
@@ -47,14 +48,14 @@ fn range(text: &str) -> Option<Range<'_>> {
             .eq_ignore_ascii_case("q")
             .then(|| thousandths(value.trim()))
     });
-    Some(Range {
+    Some(MediaRange {
         kind,
         subkind,
         quality: quality.unwrap_or(Some(1000))?,
     })
 }
 
-/// `0.8`, with up to three digits behind the point.
+/// Parses a quality such as `0.8`, with up to three digits after the point, and returns it in thousandths.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if !part.bytes().all(|byte| byte.is_ascii_digit()) || part.len() > 3 {
@@ -68,8 +69,9 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
-impl Range<'_> {
-    /// How exactly it names this, if it does.
+impl MediaRange<'_> {
+    /// Returns how exactly the range names a media type: 2 for the full name, 1 for `type/*` and 0 for `*/*`. Returns
+    /// `None` if it does not cover the type.
     fn covers(self, media: &str) -> Option<u8> {
         let (kind, subkind) = media.split_once('/')?;
         match (self.kind, self.subkind) {
@@ -96,26 +98,26 @@ mod tests {
     ];
 
     #[track_caller]
-    fn chosen(accept: &str, expected: Option<char>) {
+    fn assert_chosen(accept: &str, expected: Option<char>) {
         assert_eq!(choose(accept, &OFFERS), expected, "{accept}");
     }
 
     #[test]
-    fn the_best_is_chosen() {
-        chosen("", Some('t'));
-        chosen("*/*", Some('t'));
-        chosen("text/html", Some('h'));
-        chosen("application/json, text/plain;q=0.5", Some('j'));
-        chosen("text/*", Some('t'));
-        chosen("TEXT/HTML ; Q=1", Some('h'));
-        chosen("application/*;q=0.1", Some('j'));
-        chosen("image/png", None);
-        chosen("nonsense", None);
+    fn the_offer_with_the_best_quality_is_chosen() {
+        assert_chosen("", Some('t'));
+        assert_chosen("*/*", Some('t'));
+        assert_chosen("text/html", Some('h'));
+        assert_chosen("application/json, text/plain;q=0.5", Some('j'));
+        assert_chosen("text/*", Some('t'));
+        assert_chosen("TEXT/HTML ; Q=1", Some('h'));
+        assert_chosen("application/*;q=0.1", Some('j'));
+        assert_chosen("image/png", None);
+        assert_chosen("nonsense", None);
     }
 
     #[test]
     fn browsers_get_the_page() {
-        chosen(
+        assert_chosen(
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
              image/png,image/svg+xml,*/*;q=0.8",
             Some('h'),
@@ -123,26 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_is_not_chosen() {
-        chosen("*/*, text/plain;q=0", Some('h'));
-        chosen("text/*;q=0, */*;q=0.1", Some('j'));
-        chosen("*/*;q=0", None);
-        chosen("*/*;q=0.000", None);
+    fn quality_zero_excludes_an_offer() {
+        assert_chosen("*/*, text/plain;q=0", Some('h'));
+        assert_chosen("text/*;q=0, */*;q=0.1", Some('j'));
+        assert_chosen("*/*;q=0", None);
+        assert_chosen("*/*;q=0.000", None);
     }
 
     #[test]
-    fn what_is_no_quality_does_not_count() {
+    fn ranges_with_an_invalid_quality_are_ignored() {
         for quality in ["2", "1.1", "0.1234", "-0", ".5", "x", ""] {
-            chosen(&format!("text/html;q={quality}"), None);
+            assert_chosen(&format!("text/html;q={quality}"), None);
         }
         for quality in ["1", "1.", "1.000", "0.001"] {
-            chosen(&format!("text/html;q={quality}"), Some('h'));
+            assert_chosen(&format!("text/html;q={quality}"), Some('h'));
         }
     }
 
     proptest! {
         #[test]
-        fn nothing_breaks_it(accept in ".*") {
+        fn arbitrary_headers_cause_no_panic(accept in ".*") {
             let _ = choose(&accept, &OFFERS);
         }
 
@@ -152,7 +154,7 @@ mod tests {
                 "(text|application|\\*)/(plain|html|json|\\*)(;q=0\\.[0-9]{1,3})?", 1..6,
             ),
         ) {
-            // Of the same range twice the last counts.
+            // If a range occurs twice, the last one counts, so each range is used once.
             ranges.sort_by_key(|range| range.split(';').next().map(str::to_owned));
             ranges.dedup_by_key(|range| range.split(';').next().map(str::to_owned));
             let before = choose(&ranges.join(", "), &OFFERS);
@@ -161,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_named_alone_is_chosen(index in 0..3_usize, quality in 1..1000_u16) {
+        fn the_only_named_offer_is_chosen(index in 0..3_usize, quality in 1..1000_u16) {
             let (media, offer) = OFFERS[index];
             let accept = format!("{media};q=0.{quality:03}");
             prop_assert_eq!(choose(&accept, &OFFERS), Some(offer));

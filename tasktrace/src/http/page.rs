@@ -1,9 +1,8 @@
-//! The page: one document, with all that it needs in it, made of the files in `page/`.
+//! Builds the page from the files in `page/`: one document that contains its style and script.
 //!
-//! The document says nothing of the program that serves it. It asks for `view.json` beside itself,
-//! whatever path it is mounted at, and shows that. So a browser that is told the hashes of [`STYLE`]
-//! and [`SCRIPT`] in a content security policy need allow nothing else but connections to where the
-//! document is from.
+//! The document contains no data of the program. Its script fetches `view.json` from the directory of the document, so
+//! the service can be mounted at any path. A content security policy only has to allow the hashes of [`STYLE`] and
+//! [`SCRIPT`], and connections to the origin of the document.
 
 macro_rules! style {
     () => {
@@ -11,7 +10,7 @@ macro_rules! style {
     };
 }
 
-/// Each file has one job, and uses only what is before it.
+/// The files of the script. Each file has one job, and uses only files before it.
 macro_rules! script {
     () => {
         concat!(
@@ -32,13 +31,13 @@ macro_rules! script {
     };
 }
 
-/// What is in the document's `style` element.
+/// The content of the `style` element of the document.
 pub(crate) const STYLE: &str = style!();
 
-/// What is in the document's `script` element.
+/// The content of the `script` element of the document.
 pub(crate) const SCRIPT: &str = script!();
 
-/// The document.
+/// The whole document.
 pub(crate) const PAGE: &str = concat!(
     include_str!("page/head.html"),
     "<style>",
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_script_and_one_style() {
+    fn the_page_has_one_script_and_one_style() {
         for element in ["script", "style"] {
             let (start, end) = (format!("<{element}>"), format!("</{element}>"));
             assert_eq!(PAGE.matches(&start).count(), 1, "{start}");
@@ -68,15 +67,15 @@ mod tests {
         };
         assert_eq!(between("<script>", "</script>"), Some(SCRIPT));
         assert_eq!(between("<style>", "</style>"), Some(STYLE));
-        // Browsers hash what they have read, in which these are line feeds.
+        // Browsers replace carriage returns before they hash the content, so the hashes would differ.
         assert!(!PAGE.contains('\r'));
         assert!(!SCRIPT.contains("<!--"));
     }
 
-    /// What a policy without exceptions forbids, and what text could be run by.
+    /// The script uses no function that a strict content security policy forbids, or that runs text as code or markup.
     #[test]
-    fn text_is_never_read_as_anything_else() {
-        for way in [
+    fn no_text_is_run_as_code_or_markup() {
+        for function in [
             "innerHTML",
             "outerHTML",
             "insertAdjacentHTML",
@@ -88,7 +87,7 @@ mod tests {
             "new Function",
             "import(",
         ] {
-            assert!(!SCRIPT.contains(way), "{way}");
+            assert!(!SCRIPT.contains(function), "{function}");
         }
         let markup = concat!(
             include_str!("page/head.html"),
@@ -104,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_from_elsewhere() {
-        // The name of a vocabulary is no address.
+    fn the_page_loads_nothing_from_other_sites() {
+        // The name of the SVG namespace is not fetched.
         let page = PAGE.replace("xmlns='http://www.w3.org/2000/svg'", "");
         for address in ["http://", "https://", "@import", "url("] {
             assert!(!page.contains(address), "{address}");

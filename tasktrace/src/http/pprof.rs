@@ -1,59 +1,60 @@
-//! Go's addresses, `/debug/pprof/…`, where tools for its profiles look: tasks are the goroutines.
+//! Serves Go's paths, `/debug/pprof/…`, for tools that read Go's profiles. Tasks take the place of goroutines.
 //!
-//! What Go has and this has not is a profile without samples: collectors fetch all of them, and report
-//! those that are missing as errors.
+//! A profile that Go has and tasktrace lacks is served without samples, because collectors fetch all profiles and
+//! report a missing one as an error.
 
 use std::env;
 use std::io;
 
 use http::StatusCode;
 
-use super::job::{Asking, Form, Job, Subject};
+use super::job::{CaptureMode, Format, Job, Subject};
 use super::response::Refusal;
-use super::route::{Asked, Fixed, Route};
-use crate::render::{GoEmpty, GoProfile};
+use super::route::{Fixed, RequestParts, Route};
+use crate::render::{EmptyGoProfile, GoProfile};
 
 /// The content type of Go's profiles.
 pub(super) const MEDIA: &str = "application/octet-stream";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What `debug=` is.
+/// The value of the parameter `debug`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Debug {
-    /// For machines.
+enum DebugLevel {
+    /// The format of pprof, for machines.
     Off,
     Counted,
     Stacks,
 }
 
-/// Where the name of a profile leads.
+/// Returns the route of a path below `/debug/pprof/`.
 ///
 /// # Errors
 ///
-/// If there is no such profile, or something is wrong with the parameters.
-pub(super) fn route(asked: Asked<'_>, name: &str) -> Result<Route, Refusal> {
+/// Returns an error if there is no such profile, or if a parameter is not valid.
+pub(super) fn route(parts: RequestParts<'_>, name: &str) -> Result<Route, Refusal> {
     match name {
         "" => Ok(index()),
-        "goroutine" => profile(asked, GoProfile::Goroutine),
-        "block" => profile(asked, GoProfile::Block),
-        "mutex" => profile(asked, GoProfile::Mutex),
+        "goroutine" => profile(parts, GoProfile::Goroutine),
+        "block" => profile(parts, GoProfile::Block),
+        "mutex" => profile(parts, GoProfile::Mutex),
         "profile" => {
-            let length = asked.query.seconds(asked.longest)?;
-            let length = length.unwrap_or(asked.usual(30));
-            let subject = Subject::Time(length, asked.asking(Asking::LookedAt)?, None);
-            let form = Form::Pprof;
-            Ok(Route::Job(Job { subject, form }))
+            let length = parts.query.seconds(parts.longest)?;
+            let length = length.unwrap_or(parts.default_length(30));
+            let subject =
+                Subject::Profile(length, parts.capture_mode(CaptureMode::Snapshot)?, None);
+            let format = Format::Pprof;
+            Ok(Route::Job(Job { subject, format }))
         }
-        "heap" => empty(asked, GoEmpty::Heap),
-        "allocs" => empty(asked, GoEmpty::Allocs),
-        "threadcreate" => empty(asked, GoEmpty::ThreadCreate),
+        "heap" => empty(parts, EmptyGoProfile::Heap),
+        "allocs" => empty(parts, EmptyGoProfile::Allocs),
+        "threadcreate" => empty(parts, EmptyGoProfile::ThreadCreate),
         "cmdline" => Ok(Route::Fixed(Fixed {
             media: TEXT,
             file: None,
             body: cmdline(),
         })),
-        // Profiles have all names in them.
+        // Tools ask for symbols of addresses, but these profiles contain all names.
         "symbol" => Ok(text("num_symbols: 0\n")),
         "trace" => Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -71,41 +72,44 @@ fn text(text: &str) -> Route {
     })
 }
 
-fn debug(asked: Asked<'_>) -> Result<Debug, Refusal> {
+fn debug(parts: RequestParts<'_>) -> Result<DebugLevel, Refusal> {
     let words = [
-        ("0", Debug::Off),
-        ("1", Debug::Counted),
-        ("2", Debug::Stacks),
+        ("0", DebugLevel::Off),
+        ("1", DebugLevel::Counted),
+        ("2", DebugLevel::Stacks),
     ];
-    Ok(asked.query.word("debug", &words)?.unwrap_or(Debug::Off))
+    Ok(parts
+        .query
+        .word("debug", &words)?
+        .unwrap_or(DebugLevel::Off))
 }
 
-fn profile(asked: Asked<'_>, profile: GoProfile) -> Result<Route, Refusal> {
-    let form = match debug(asked)? {
-        Debug::Off => Form::GoPprof(profile),
-        Debug::Stacks if profile == GoProfile::Goroutine => Form::GoStacks,
-        Debug::Counted | Debug::Stacks => Form::GoCounted(profile),
+fn profile(parts: RequestParts<'_>, profile: GoProfile) -> Result<Route, Refusal> {
+    let format = match debug(parts)? {
+        DebugLevel::Off => Format::GoPprof(profile),
+        DebugLevel::Stacks if profile == GoProfile::Goroutine => Format::GoStacks,
+        DebugLevel::Counted | DebugLevel::Stacks => Format::GoCounted(profile),
     };
-    let subject = match asked.query.seconds(asked.longest)? {
-        None => Subject::Tasks(asked.asking(Asking::Polled)?),
-        Some(_) if form != Form::GoPprof(profile) => {
+    let subject = match parts.query.seconds(parts.longest)? {
+        None => Subject::Tasks(parts.capture_mode(CaptureMode::Capture)?),
+        Some(_) if format != Format::GoPprof(profile) => {
             let message = "with `seconds`, there is only the format of pprof: leave out `debug`";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
         Some(length) => {
-            // What locks are waited for is seen only where tasks are asked.
-            let usual = match profile {
-                GoProfile::Mutex => Asking::Polled,
-                GoProfile::Goroutine | GoProfile::Block => Asking::LookedAt,
+            // Only a captured trace shows the lock that a task waits for.
+            let default_mode = match profile {
+                GoProfile::Mutex => CaptureMode::Capture,
+                GoProfile::Goroutine | GoProfile::Block => CaptureMode::Snapshot,
             };
-            Subject::Time(length, asked.asking(usual)?, None)
+            Subject::Profile(length, parts.capture_mode(default_mode)?, None)
         }
     };
-    Ok(Route::Job(Job { subject, form }))
+    Ok(Route::Job(Job { subject, format }))
 }
 
-fn empty(asked: Asked<'_>, profile: GoEmpty) -> Result<Route, Refusal> {
-    if debug(asked)? != Debug::Off {
+fn empty(parts: RequestParts<'_>, profile: EmptyGoProfile) -> Result<Route, Refusal> {
+    if debug(parts)? != DebugLevel::Off {
         return Ok(text(profile.text()));
     }
     let mut body = Vec::new();
@@ -124,13 +128,14 @@ pub(super) fn unwritten(error: io::Error) -> Refusal {
     )
 }
 
-/// The arguments of the program, with a zero between them.
+/// Returns the arguments of the program, separated by zero bytes.
 fn cmdline() -> Vec<u8> {
     let arguments = env::args_os().map(|it| it.to_string_lossy().into_owned());
     arguments.collect::<Vec<_>>().join("\0").into_bytes()
 }
 
-/// Relative, for it may be mounted anywhere. Without the last slash they would lead elsewhere.
+/// Returns the index of the profiles. Its links are relative, because the service can be mounted at any path. The path
+/// of the index must end with a slash, or the links lead elsewhere.
 fn index() -> Route {
     let profiles = [
         ("goroutine", "where all tasks are"),
@@ -146,7 +151,7 @@ fn index() -> Route {
          <p>In the format of pprof, for <code>go tool pprof</code> and collectors.</p>\n<ul>\n",
     );
     for (name, what) in profiles {
-        // That one is not text.
+        // The profile is not text.
         let parameter = if name == "profile" { "" } else { "?debug=1" };
         body.push_str(&format!(
             "<li><a href=\"{name}{parameter}\">{name}</a>: {what}</li>\n"

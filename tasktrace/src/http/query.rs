@@ -1,11 +1,11 @@
-//! The part of an address behind the question mark.
+//! Parses the query of an address.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use super::response::Refusal;
 
-/// What was asked for, as `name=value&…`.
+/// The parameters of a request, as `name=value&…`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Query<'a>(&'a str);
 
@@ -14,7 +14,7 @@ impl<'a> Query<'a> {
         Self(text.unwrap_or_default())
     }
 
-    /// The value of this name. Where there are several it is the first, as in Go.
+    /// Returns the value of a parameter. If there are several, it is the first one, as in Go.
     pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
         let pairs = self.0.split('&');
         let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -22,11 +22,11 @@ impl<'a> Query<'a> {
         Some(decode(value))
     }
 
-    /// One of a few words.
+    /// Returns the meaning of a parameter that must be one of a few words.
     ///
     /// # Errors
     ///
-    /// If it is none of them.
+    /// Returns an error if the value is not one of the words.
     pub(super) fn word<T: Copy>(
         self,
         name: &'static str,
@@ -44,16 +44,16 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// A time, in seconds. `None` if there is none, or if it is 0.
+    /// Returns the parameter `seconds`. Returns `None` if it is missing or 0.
     ///
     /// # Errors
     ///
-    /// If it is no time, or longer than `longest`.
+    /// Returns an error if the value is not a time, or is longer than `longest`.
     pub(super) fn seconds(self, longest: Duration) -> Result<Option<Duration>, Refusal> {
         self.time("seconds", longest)
     }
 
-    /// The same by another name.
+    /// Returns a time in seconds like [`seconds`](Self::seconds), from the parameter `name`.
     pub(super) fn time(
         self,
         name: &'static str,
@@ -74,7 +74,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Undoes what is done to text in an address. What has not been encoded properly stands for itself.
+/// Decodes percent-encoded text. Text that is not encoded properly stays as it is.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_a_name_counts() {
+    fn the_first_value_of_a_parameter_counts() {
         let query = Query::new(Some("a=1&b&a=2&c=x+y%20%3d&=z"));
         assert_eq!(query.get("a").unwrap(), "1");
         assert_eq!(query.get("b").unwrap(), "");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encoded_stands_for_itself() {
+    fn invalid_escapes_stay_as_they_are() {
         for text in ["%", "%4", "%zz", "100%", "%%"] {
             assert_eq!(decode(text), text);
         }
@@ -151,13 +151,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(text in ".*") {
+        fn decoding_reverses_encoding(text in ".*") {
             let encoded = encode(&text);
             prop_assert_eq!(decode(&encoded), text);
         }
 
         #[test]
-        fn nothing_breaks_it(text in ".*", name in ".*") {
+        fn arbitrary_queries_cause_no_panic(text in ".*", name in ".*") {
             let query = Query::new(Some(&text));
             let _ = query.get(&name);
             let _ = query.word("capture", &[("0", ())]);

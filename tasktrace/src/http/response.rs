@@ -1,4 +1,4 @@
-//! Responses, and what goes with all of them.
+//! Builds responses and the headers that all of them have.
 
 use std::borrow::Cow;
 
@@ -10,18 +10,19 @@ use super::body::Body;
 use super::single_flight::NoResponse;
 use super::store::Full;
 
-/// What a document may do in a browser.
+/// The content security policy of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Policy {
-    /// Nothing.
+    /// The document may load and run nothing.
     Nothing,
-    /// What this says.
+    /// The document may do what this value allows.
     Page(HeaderValue),
-    /// It may run scripts, on behalf of nobody: it cannot reach anything, not even here.
+    /// The document may run its own scripts, in an origin of its own, from which it cannot reach this server or any
+    /// other.
     Sandbox,
 }
 
-/// A request that is not answered.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -45,7 +46,7 @@ impl Policy {
     }
 }
 
-/// A response with the headers that all have.
+/// Returns a response with the headers that all responses have.
 pub(super) fn response(
     status: StatusCode,
     media: &'static str,
@@ -58,13 +59,13 @@ pub(super) fn response(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(header::CONTENT_SECURITY_POLICY, policy.value());
     for (name, value) in [
-        // What a document is, is said here and nowhere else.
+        // The browser must not guess another media type.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The next one is different.
+        // Each response shows the current state.
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // Pages from elsewhere cannot make images or scripts of it.
+        // Pages on other sites cannot embed the response as an image or a script.
         (
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
@@ -79,7 +80,7 @@ pub(super) fn response(
     response
 }
 
-/// A response of plain text.
+/// Returns a response of plain text.
 pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let body = Body::whole(text);
     response(status, "text/plain; charset=utf-8", &Policy::Nothing, body)
@@ -94,7 +95,7 @@ impl Refusal {
         }
     }
 
-    fn with(self, name: HeaderName, value: &'static str) -> Self {
+    fn with_header(self, name: HeaderName, value: &'static str) -> Self {
         let value = HeaderValue::from_static(value);
         Self {
             header: Some((name, value)),
@@ -106,7 +107,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// What a parameter has to be.
+    /// Returns the error for a parameter that is not valid. `expected` describes valid values.
     pub(super) fn parameter(name: &str, expected: &str) -> Self {
         let message = format!("the parameter `{name}` has to be {expected}");
         Self::new(StatusCode::BAD_REQUEST, message)
@@ -117,7 +118,7 @@ impl Refusal {
             StatusCode::METHOD_NOT_ALLOWED,
             "there is nothing to be changed here: use GET or HEAD",
         )
-        .with(header::ALLOW, "GET, HEAD")
+        .with_header(header::ALLOW, "GET, HEAD")
     }
 
     pub(super) fn token() -> Self {
@@ -126,8 +127,8 @@ impl Refusal {
             "this needs the token, as `Authorization: Bearer …`, or as the password of a user of any \
              name",
         )
-        // The one that browsers know how to ask for.
-        .with(
+        // Browsers ask the user for credentials of the first scheme.
+        .with_header(
             header::WWW_AUTHENTICATE,
             "Basic realm=\"tasktrace\", Bearer realm=\"tasktrace\"",
         )
@@ -163,7 +164,7 @@ impl Refusal {
     }
 
     fn later(message: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with(header::RETRY_AFTER, "1")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with_header(header::RETRY_AFTER, "1")
     }
 
     pub(super) fn response(self) -> Response<Body> {

@@ -1,22 +1,22 @@
-//! Which address leads to what.
+//! Maps the address of a request to a route.
 
 use std::time::Duration;
 
 use http::Uri;
 
-use super::job::{Asking, Form, Job, Subject};
+use super::job::{CaptureMode, Format, Job, Subject};
 use super::negotiate::choose;
 use super::pprof;
 use super::query::Query;
 use super::response::Refusal;
 use crate::render::Weight;
 
-/// What is to be answered.
+/// The kind of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// The page.
     Page,
-    /// What is there already.
+    /// A response without data of tasks.
     Fixed(Fixed),
     Job(Job),
 }
@@ -24,23 +24,23 @@ pub(super) enum Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fixed {
     pub(super) media: &'static str,
-    /// What it is called when it is saved.
+    /// The file name under which a browser saves the response.
     pub(super) file: Option<&'static str>,
     pub(super) body: Vec<u8>,
 }
 
-/// What a request says.
+/// The parts of a request that select the response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestParts<'a> {
     pub(super) path: &'a str,
     pub(super) query: Query<'a>,
-    /// What the client likes, empty if it does not say.
+    /// The header `Accept`. Empty if the client did not send it.
     pub(super) accept: &'a str,
-    /// How long a profile may take.
+    /// The longest profile that a request may ask for.
     pub(super) longest: Duration,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestParts<'a> {
     pub(super) fn new(uri: &'a Uri, accept: &'a str, longest: Duration) -> Self {
         Self {
             path: uri.path(),
@@ -50,11 +50,11 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Where it leads.
+    /// Returns the route of the request.
     ///
     /// # Errors
     ///
-    /// If it leads nowhere, or there is something wrong with the parameters.
+    /// Returns an error if there is no such path, or if a parameter is not valid.
     pub(super) fn route(self) -> Result<Route, Refusal> {
         let path = self.path.strip_prefix('/').unwrap_or(self.path);
         if path.is_empty() {
@@ -70,13 +70,13 @@ impl<'a> Asked<'a> {
             return self.profile(Some(extension));
         }
         if path == "view.json" {
-            return self.all(Form::View);
+            return self.all(Format::View);
         }
         if path == "process.json" {
-            // It is counted, and nobody need be asked for that.
-            let subject = Subject::Tasks(Asking::LookedAt);
-            let form = Form::Process;
-            return Ok(Route::Job(Job { subject, form }));
+            // The response only counts the tasks, so no task is polled.
+            let subject = Subject::Tasks(CaptureMode::Snapshot);
+            let format = Format::Process;
+            return Ok(Route::Job(Job { subject, format }));
         }
         if path == "debug/pprof" {
             return pprof::route(self, "");
@@ -86,127 +86,134 @@ impl<'a> Asked<'a> {
         }
         match path.strip_prefix("dump.") {
             Some(extension) => {
-                let form = self.form(extension)?;
-                self.all(form)
+                let format = self.format(extension)?;
+                self.all(format)
             }
-            None => Err(self.nowhere()),
+            None => Err(self.no_such_path()),
         }
     }
 
-    fn nowhere(self) -> Refusal {
+    fn no_such_path(self) -> Refusal {
         Refusal::not_found(format!("there is no {:?} here", self.path))
     }
 
     fn root(self) -> Result<Route, Refusal> {
         let offers = [
-            // What a client gets that does not care, such as curl.
-            ("text/plain", Some(Form::Text)),
+            // The first offer is for clients that accept everything, such as curl.
+            ("text/plain", Some(Format::Text)),
             ("text/html", None),
-            ("application/json", Some(Form::Json)),
+            ("application/json", Some(Format::Json)),
             (
                 "image/svg+xml",
-                Some(Form::Flamegraph(self.weight(Weight::Tasks)?)),
+                Some(Format::Flamegraph(self.weight(Weight::Tasks)?)),
             ),
             (
                 "text/x-folded",
-                Some(Form::Folded(self.weight(Weight::Tasks)?)),
+                Some(Format::Folded(self.weight(Weight::Tasks)?)),
             ),
-            ("application/x-protobuf", Some(Form::Pprof)),
-            ("application/octet-stream", Some(Form::Pprof)),
+            ("application/x-protobuf", Some(Format::Pprof)),
+            ("application/octet-stream", Some(Format::Pprof)),
         ];
         match choose(self.accept, &offers) {
-            Some(Some(form)) => self.all(form),
+            Some(Some(format)) => self.all(format),
             Some(None) => Ok(Route::Page),
             None => Err(unacceptable(&offers)),
         }
     }
 
-    fn all(self, form: Form) -> Result<Route, Refusal> {
-        let form = match form {
-            Form::Text if self.by_awaiter()? => Form::Forest,
+    fn all(self, format: Format) -> Result<Route, Refusal> {
+        let format = match format {
+            Format::Text if self.by_awaiter()? => Format::Forest,
             other => other,
         };
-        let subject = Subject::Tasks(self.asking(Asking::Polled)?);
-        Ok(Route::Job(Job { subject, form }))
+        let subject = Subject::Tasks(self.capture_mode(CaptureMode::Capture)?);
+        Ok(Route::Job(Job { subject, format }))
     }
 
-    /// `7`, `7.txt` or `7.json`.
+    /// Returns the route of one task: `7`, `7.txt` or `7.json`.
     fn task(self, name: &str) -> Result<Route, Refusal> {
-        let (number, form) = match name.split_once('.') {
-            Some((number, "txt")) => (number, Form::Text),
-            Some((number, "json")) => (number, Form::Json),
-            Some(_) => return Err(self.nowhere()),
+        let (number, format) = match name.split_once('.') {
+            Some((number, "txt")) => (number, Format::Text),
+            Some((number, "json")) => (number, Format::Json),
+            Some(_) => return Err(self.no_such_path()),
             None => {
-                let offers = [("text/plain", Form::Text), ("application/json", Form::Json)];
-                let form = choose(self.accept, &offers);
-                (name, form.ok_or_else(|| unacceptable(&offers))?)
+                let offers = [
+                    ("text/plain", Format::Text),
+                    ("application/json", Format::Json),
+                ];
+                let format = choose(self.accept, &offers);
+                (name, format.ok_or_else(|| unacceptable(&offers))?)
             }
         };
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
         let number = number.parse().ok().filter(|_| is_number);
-        let number = number.ok_or_else(|| self.nowhere())?;
-        let subject = Subject::Task(number, self.asking(Asking::Polled)?);
-        Ok(Route::Job(Job { subject, form }))
+        let number = number.ok_or_else(|| self.no_such_path())?;
+        let subject = Subject::Task(number, self.capture_mode(CaptureMode::Capture)?);
+        Ok(Route::Job(Job { subject, format }))
     }
 
-    /// `profile`, `profile.svg`, or `profile?format=svg`.
+    /// Returns the route of a profile: `profile`, `profile.svg`, or `profile?format=svg`.
     fn profile(self, extension: Option<&str>) -> Result<Route, Refusal> {
         let by_parameter = self.query.get("format");
-        let form = match extension.or(by_parameter.as_deref()) {
-            Some(extension) => self.form(extension)?,
+        let format = match extension.or(by_parameter.as_deref()) {
+            Some(extension) => self.format(extension)?,
             None => {
                 let weight = self.weight(Weight::Waited)?;
                 let offers = [
-                    // What a client gets that does not care, such as `go tool pprof`.
-                    ("application/octet-stream", Form::Pprof),
-                    ("application/x-protobuf", Form::Pprof),
-                    ("text/html", Form::Flamegraph(weight)),
-                    ("image/svg+xml", Form::Flamegraph(weight)),
-                    ("text/plain", Form::Text),
-                    ("text/x-folded", Form::Folded(weight)),
-                    ("application/json", Form::Json),
+                    // The first offer is for clients that accept everything, such as `go tool pprof`.
+                    ("application/octet-stream", Format::Pprof),
+                    ("application/x-protobuf", Format::Pprof),
+                    ("text/html", Format::Flamegraph(weight)),
+                    ("image/svg+xml", Format::Flamegraph(weight)),
+                    ("text/plain", Format::Text),
+                    ("text/x-folded", Format::Folded(weight)),
+                    ("application/json", Format::Json),
                 ];
-                let form = choose(self.accept, &offers);
-                form.ok_or_else(|| unacceptable(&offers))?
+                let format = choose(self.accept, &offers);
+                format.ok_or_else(|| unacceptable(&offers))?
             }
         };
-        let form = match form {
-            Form::Folded(_) => Form::Folded(self.weight(Weight::Waited)?),
-            Form::Flamegraph(_) => Form::Flamegraph(self.weight(Weight::Waited)?),
+        let format = match format {
+            Format::Folded(_) => Format::Folded(self.weight(Weight::Waited)?),
+            Format::Flamegraph(_) => Format::Flamegraph(self.weight(Weight::Waited)?),
             other => other,
         };
-        let asking = self.asking(Asking::LookedAt)?;
+        let capture_mode = self.capture_mode(CaptureMode::Snapshot)?;
         let length = self.query.seconds(self.longest)?;
         let every = self.query.time("every", self.longest)?;
-        let subject = Subject::Time(length.unwrap_or(self.usual(10)), asking, every);
-        Ok(Route::Job(Job { subject, form }))
+        let subject = Subject::Profile(
+            length.unwrap_or(self.default_length(10)),
+            capture_mode,
+            every,
+        );
+        Ok(Route::Job(Job { subject, format }))
     }
 
-    /// So many seconds, if that is not too long.
-    pub(super) fn usual(self, seconds: u64) -> Duration {
+    /// Returns a default length in seconds, limited to the longest profile.
+    pub(super) fn default_length(self, seconds: u64) -> Duration {
         self.longest.min(Duration::from_secs(seconds))
     }
 
-    fn form(self, extension: &str) -> Result<Form, Refusal> {
+    fn format(self, extension: &str) -> Result<Format, Refusal> {
         match extension {
-            "txt" => Ok(Form::Text),
-            "json" => Ok(Form::Json),
-            "folded" => Ok(Form::Folded(self.weight(Weight::Tasks)?)),
-            "svg" => Ok(Form::Flamegraph(self.weight(Weight::Tasks)?)),
-            "pb.gz" => Ok(Form::Pprof),
-            _ => Err(self.nowhere()),
+            "txt" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            "folded" => Ok(Format::Folded(self.weight(Weight::Tasks)?)),
+            "svg" => Ok(Format::Flamegraph(self.weight(Weight::Tasks)?)),
+            "pb.gz" => Ok(Format::Pprof),
+            _ => Err(self.no_such_path()),
         }
     }
 
-    pub(super) fn asking(self, usual: Asking) -> Result<Asking, Refusal> {
-        let words = [("1", Asking::Polled), ("0", Asking::LookedAt)];
-        let asking = self.query.word("capture", &words)?;
-        Ok(asking.unwrap_or(usual))
+    pub(super) fn capture_mode(self, default: CaptureMode) -> Result<CaptureMode, Refusal> {
+        let words = [("1", CaptureMode::Capture), ("0", CaptureMode::Snapshot)];
+        let capture_mode = self.query.word("capture", &words)?;
+        Ok(capture_mode.unwrap_or(default))
     }
 
-    fn weight(self, usual: Weight) -> Result<Weight, Refusal> {
+    fn weight(self, default: Weight) -> Result<Weight, Refusal> {
         let words = [("tasks", Weight::Tasks), ("waited", Weight::Waited)];
-        Ok(self.query.word("weight", &words)?.unwrap_or(usual))
+        Ok(self.query.word("weight", &words)?.unwrap_or(default))
     }
 
     fn by_awaiter(self) -> Result<bool, Refusal> {

@@ -1,4 +1,4 @@
-//! A service that answers requests, for any server and any executor.
+//! Answers requests, for any server and any executor.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,52 +14,52 @@ use tower_service::Service;
 
 use super::body::Body;
 use super::document::document;
-use super::job::{Form, Job, JobRequest, Subject};
-use super::make::Maker;
+use super::handler::JobHandler;
+use super::job::{Format, Job, JobRequest, Subject};
 use super::response::{Policy, Refusal, response};
-use super::route::{Asked, Fixed, Route};
+use super::route::{Fixed, RequestParts, Route};
 use super::settings::{Access, Settings};
-use super::single_flight::{Limits, SingleFlight, Ticket};
+use super::single_flight::{FlightLimits, SingleFlight, Ticket};
 use super::site;
 use super::store::{ResponseStore, StoredResponse};
-use crate::host::Host;
+use crate::runtime::RuntimeHandle;
 
 /// The limits of dumps: one at a time.
-const DUMPS: Limits = Limits {
+const DUMPS: FlightLimits = FlightLimits {
     concurrent: 1,
     waiting: 32,
 };
 
 /// The limits of quick requests, so that they do not wait for slow ones.
-const BRIEF: Limits = Limits {
+const BRIEF: FlightLimits = FlightLimits {
     concurrent: 1,
     waiting: 32,
 };
 
 /// The limits of profiles: several at a time, because they take long. They do not delay dumps.
-const PROFILES: Limits = Limits {
+const PROFILES: FlightLimits = FlightLimits {
     concurrent: 4,
     waiting: 0,
 };
 
 /// The limits of long profiles: fewer than others, so that they do not keep shorter ones out.
-const LONG_PROFILES: Limits = Limits {
+const LONG_PROFILES: FlightLimits = FlightLimits {
     concurrent: 2,
     waiting: 0,
 };
 
 /// The longest profile that counts as short, which is the default of Go's tools.
-const LONGEST_OF_SHORT: Duration = Duration::from_secs(30);
+const MAX_SHORT_PROFILE: Duration = Duration::from_secs(30);
 
 /// The largest number of requests that may wait for profiles: at most half of all requests. Half of these places are
 /// for short profiles.
-const MOST_PROFILED: usize = 32;
+const MAX_PROFILE_REQUESTS: usize = 32;
 
-/// The time to write a dump, after the tasks have answered, for a half-closed client that may have disconnected.
-const TO_WRITE: Duration = Duration::from_secs(10);
+/// The time to write a dump after the tasks have answered, for a half-closed client, which may have disconnected.
+const TIME_TO_WRITE: Duration = Duration::from_secs(10);
 
-/// The longest profile for a half-closed client that may have disconnected.
-const LONGEST_ALONE: Duration = Duration::from_secs(10);
+/// The longest profile for a half-closed client, which may have disconnected.
+const MAX_HALF_CLOSED_PROFILE: Duration = Duration::from_secs(10);
 
 /// Answers requests about the tasks of this process: see [`service`](super::service()).
 ///
@@ -67,24 +67,24 @@ const LONGEST_ALONE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct TasksService {
     settings: Arc<Settings>,
-    executor: Executor,
-    dumps: SingleFlight<Maker>,
-    brief: SingleFlight<Maker>,
-    profiles: SingleFlight<Maker>,
-    long_profiles: SingleFlight<Maker>,
-    /// How many requests wait for profiles.
+    counted_runtime: CountedRuntime,
+    dumps: SingleFlight<JobHandler>,
+    brief: SingleFlight<JobHandler>,
+    profiles: SingleFlight<JobHandler>,
+    long_profiles: SingleFlight<JobHandler>,
+    /// The number of requests that wait for profiles.
     profiled: Arc<AtomicUsize>,
-    /// How many requests wait for profiles longer than [`LONGEST_ALONE`].
+    /// The number of requests that wait for profiles longer than [`MAX_HALF_CLOSED_PROFILE`].
     long_profiled: Arc<AtomicUsize>,
 }
 
 /// The runtime whose untraced tasks are counted.
 #[derive(Clone)]
-enum Executor {
+enum CountedRuntime {
     /// The runtime that calls the service.
     Callers,
     /// This runtime, if any, and not the runtime of the server.
-    This(Option<Host>),
+    This(Option<RuntimeHandle>),
 }
 
 impl TasksService {
@@ -92,19 +92,19 @@ impl TasksService {
         // A client that reads steadily has more time than one that reads nothing.
         let longest = settings.write_timeout.saturating_mul(4);
         let store = ResponseStore::new(settings.largest_response, longest);
-        let maker = || Maker {
+        let handler = || JobHandler {
             budget: settings.budget,
             store: store.clone(),
         };
         Self {
-            dumps: SingleFlight::new("tasktrace-http", DUMPS, maker()),
-            brief: SingleFlight::new("tasktrace-http", BRIEF, maker()),
-            profiles: SingleFlight::new("tasktrace-http", PROFILES, maker()),
-            long_profiles: SingleFlight::new("tasktrace-http", LONG_PROFILES, maker()),
+            dumps: SingleFlight::new("tasktrace-http", DUMPS, handler()),
+            brief: SingleFlight::new("tasktrace-http", BRIEF, handler()),
+            profiles: SingleFlight::new("tasktrace-http", PROFILES, handler()),
+            long_profiles: SingleFlight::new("tasktrace-http", LONG_PROFILES, handler()),
             profiled: Arc::default(),
             long_profiled: Arc::default(),
             settings: Arc::new(settings),
-            executor: Executor::Callers,
+            counted_runtime: CountedRuntime::Callers,
         }
     }
 
@@ -115,9 +115,9 @@ impl TasksService {
         self
     }
 
-    /// Counts the untraced tasks of the current runtime, whatever runtime calls the service.
+    /// Counts the untraced tasks of the current runtime, even if another runtime calls the service.
     pub(crate) fn of_this_runtime(mut self) -> Self {
-        self.executor = Executor::This(Host::current());
+        self.counted_runtime = CountedRuntime::This(RuntimeHandle::current());
         self
     }
 
@@ -125,7 +125,7 @@ impl TasksService {
         &self.settings
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Result<Answer, Refusal> {
+    fn answer<B>(&self, request: &Request<B>) -> Result<PendingResponse, Refusal> {
         self.admit(request)?;
         let is_head = match *request.method() {
             Method::GET => false,
@@ -134,55 +134,58 @@ impl TasksService {
         };
         let accept = listed(request.headers(), header::ACCEPT);
         let longest = self.settings.longest_profile;
-        let route = Asked::new(request.uri(), &accept, longest).route()?;
+        let route = RequestParts::new(request.uri(), &accept, longest).route()?;
         let job = match route {
-            Route::Page => return Ok(Answer::Ready(Some(document()))),
-            Route::Fixed(fixed) => return Ok(Answer::Ready(Some(ready_made(fixed)))),
+            Route::Page => return Ok(PendingResponse::Ready(Some(document()))),
+            Route::Fixed(fixed) => return Ok(PendingResponse::Ready(Some(ready_made(fixed)))),
             Route::Job(job) => job,
         };
         if is_head {
             job.subject.check()?;
-            return Ok(Answer::Ready(Some(made(job.form, Body::empty()))));
+            return Ok(PendingResponse::Ready(Some(made(
+                job.format,
+                Body::empty(),
+            ))));
         }
-        let host = match &self.executor {
-            Executor::Callers => Host::of_asker(),
-            Executor::This(host) => host.clone(),
+        let runtime = match &self.counted_runtime {
+            CountedRuntime::Callers => RuntimeHandle::of_requester(),
+            CountedRuntime::This(runtime) => runtime.clone(),
         };
-        self.submit(job, host)
+        self.submit(job, runtime)
     }
 
-    fn submit(&self, job: Job, host: Option<Host>) -> Result<Answer, Refusal> {
-        let soon = self.settings.budget.saturating_add(TO_WRITE);
-        let (flight, profiled, alone) = match (job.subject, job.form) {
-            (_, Form::Process) => (&self.brief, None, soon),
+    fn submit(&self, job: Job, runtime: Option<RuntimeHandle>) -> Result<PendingResponse, Refusal> {
+        let soon = self.settings.budget.saturating_add(TIME_TO_WRITE);
+        let (flight, profiled, half_closed_limit) = match (job.subject, job.format) {
+            (_, Format::Process) => (&self.brief, None, soon),
             (Subject::Tasks(_) | Subject::Task(..), _) => (&self.dumps, None, soon),
-            (Subject::Time(length, ..), _) => {
-                let flight = match length <= LONGEST_OF_SHORT {
+            (Subject::Profile(length, ..), _) => {
+                let flight = match length <= MAX_SHORT_PROFILE {
                     true => &self.profiles,
                     false => &self.long_profiles,
                 };
                 let profiled = self.profile(length).ok_or_else(Refusal::profiles)?;
-                let alone = soon.saturating_add(length.min(LONGEST_ALONE));
-                (flight, Some(profiled), alone)
+                let half_closed_limit = soon.saturating_add(length.min(MAX_HALF_CLOSED_PROFILE));
+                (flight, Some(profiled), half_closed_limit)
             }
         };
-        Ok(Answer::Ticket {
-            ticket: flight.request(JobRequest { job, host }),
-            form: job.form,
-            alone,
-            _profiled: profiled,
+        Ok(PendingResponse::Ticket {
+            ticket: flight.request(JobRequest { job, runtime }),
+            format: job.format,
+            half_closed_limit,
+            _places: profiled,
         })
     }
 
     /// Returns a place among the requests that wait for profiles, if one is left.
-    fn profile(&self, length: Duration) -> Option<Profiled> {
-        let most = (self.settings.connections / 2).clamp(1, MOST_PROFILED);
-        let long = match length > LONGEST_ALONE {
-            true => Some(Counted::new(&self.long_profiled, most.div_ceil(2))?),
+    fn profile(&self, length: Duration) -> Option<ProfilePlaces> {
+        let most = (self.settings.connections / 2).clamp(1, MAX_PROFILE_REQUESTS);
+        let long = match length > MAX_HALF_CLOSED_PROFILE {
+            true => Some(CountedPlace::new(&self.long_profiled, most.div_ceil(2))?),
             false => None,
         };
-        Some(Profiled {
-            _any: Counted::new(&self.profiled, most)?,
+        Some(ProfilePlaces {
+            _any: CountedPlace::new(&self.profiled, most)?,
             _long: long,
         })
     }
@@ -199,9 +202,9 @@ impl TasksService {
         }
         if let Some(token) = &self.settings.token {
             // A page on another site does not have the token.
-            let shown = headers.get(header::AUTHORIZATION);
-            let is_shown = shown.is_some_and(|shown| token.is_shown_by(shown.as_bytes()));
-            return if is_shown {
+            let sent = headers.get(header::AUTHORIZATION);
+            let is_authorized = sent.is_some_and(|sent| token.authorizes(sent.as_bytes()));
+            return if is_authorized {
                 Ok(())
             } else {
                 Err(Refusal::token())
@@ -239,9 +242,9 @@ fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
     values.join(",")
 }
 
-fn made(form: Form, body: Body) -> Response<Body> {
-    let made = response(StatusCode::OK, form.media(), &form.policy(), body);
-    named(made, form.file())
+fn made(format: Format, body: Body) -> Response<Body> {
+    let made = response(StatusCode::OK, format.media(), &format.policy(), body);
+    named(made, format.file())
 }
 
 fn ready_made(fixed: Fixed) -> Response<Body> {
@@ -271,7 +274,7 @@ impl<B> Service<Request<B>> for TasksService {
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let answer = self.answer(&request);
-        ResponseFuture(answer.unwrap_or_else(|why| Answer::Ready(Some(why.response()))))
+        ResponseFuture(answer.unwrap_or_else(|why| PendingResponse::Ready(Some(why.response()))))
     }
 }
 
@@ -288,37 +291,37 @@ impl fmt::Debug for TasksService {
 /// # Cancel safety
 ///
 /// The future can be dropped at any time. If no other request waits for the same response, the work is abandoned.
-pub struct ResponseFuture(Answer);
+pub struct ResponseFuture(PendingResponse);
 
-enum Answer {
+enum PendingResponse {
     /// The response, or `None` once it was returned.
     Ready(Option<Response<Body>>),
     Ticket {
         ticket: Ticket<Result<Arc<StoredResponse>, Refusal>>,
-        form: Form,
-        /// As [`ResponseFuture::alone`].
-        alone: Duration,
-        _profiled: Option<Profiled>,
+        format: Format,
+        /// The limit of [`ResponseFuture::half_closed_limit`].
+        half_closed_limit: Duration,
+        _places: Option<ProfilePlaces>,
     },
 }
 
 /// The places that a request takes while it waits for a profile.
-struct Profiled {
-    _any: Counted,
-    _long: Option<Counted>,
+struct ProfilePlaces {
+    _any: CountedPlace,
+    _long: Option<CountedPlace>,
 }
 
 /// A place that counts until it is dropped.
-struct Counted(Arc<AtomicUsize>);
+struct CountedPlace(Arc<AtomicUsize>);
 
-impl Counted {
+impl CountedPlace {
     fn new(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         let counted = Self(Arc::clone(count));
         (count.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedPlace {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -326,10 +329,12 @@ impl Drop for Counted {
 
 impl ResponseFuture {
     /// Returns the time that the work may take for a half-closed client, which may have disconnected.
-    pub(super) fn alone(&self) -> Duration {
+    pub(super) fn half_closed_limit(&self) -> Duration {
         match self.0 {
-            Answer::Ready(_) => Duration::ZERO,
-            Answer::Ticket { alone, .. } => alone,
+            PendingResponse::Ready(_) => Duration::ZERO,
+            PendingResponse::Ticket {
+                half_closed_limit, ..
+            } => half_closed_limit,
         }
     }
 }
@@ -339,18 +344,18 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = match &mut self.0 {
-            Answer::Ready(response) => match response.take() {
+            PendingResponse::Ready(response) => match response.take() {
                 Some(response) => response,
                 // Polled again after it was ready.
                 None => return Poll::Pending,
             },
-            Answer::Ticket { ticket, form, .. } => {
+            PendingResponse::Ticket { ticket, format, .. } => {
                 let product = ready!(Pin::new(ticket).poll(cx));
                 let response = match product.map_err(Refusal::from).and_then(|it| it) {
-                    Ok(item) => made(*form, Body::kept(item)),
+                    Ok(item) => made(*format, Body::kept(item)),
                     Err(refusal) => refusal.response(),
                 };
-                self.0 = Answer::Ready(None);
+                self.0 = PendingResponse::Ready(None);
                 response
             }
         };

@@ -1,16 +1,16 @@
-//! The values of the settings.
+//! Holds the settings of a service.
 
 use std::time::Duration;
 
-use super::auth::Token;
-use super::host::Hosts;
+use super::auth::AccessToken;
+use super::host::AllowedHosts;
 
 /// The settings of a [`Builder`](super::Builder).
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) access: Access,
-    pub(super) hosts: Hosts,
-    pub(super) token: Option<Token>,
+    pub(super) hosts: AllowedHosts,
+    pub(super) token: Option<AccessToken>,
     /// The time that tasks have to answer.
     pub(super) budget: Duration,
     /// The longest profile.
@@ -27,7 +27,7 @@ pub(super) struct Settings {
     pub(super) is_remote_allowed: bool,
 }
 
-/// How access is checked.
+/// The way to check the access of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// The service checks the token if there is one, and otherwise the host name.
@@ -41,7 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access: Access::Checked,
-            hosts: Hosts::default(),
+            hosts: AllowedHosts::default(),
             token: None,
             budget: Duration::from_secs(2),
             longest_profile: Duration::from_secs(120),

@@ -7,7 +7,7 @@
 //! [renders](Handler::render) the data. A new request joins
 //!
 //! * an equal request that waits, or that is being rendered;
-//! * a request for the same subject, even in another form, whose data is being gathered.
+//! * a request for the same subject, even in another format, whose data is being gathered.
 //!
 //! If the data of the subject is already gathered, the request waits until it is gathered again, unless an equal
 //! request is being rendered. So no response is older than the work that was in flight when its request arrived, and
@@ -15,8 +15,8 @@
 //!
 //! A request that no caller waits for is dropped.
 //!
-//! The [`Queue`] is small, and never changed in place while it is locked. A changed copy replaces it, unless another
-//! thread has replaced it first. So nothing is allocated, freed or compared under the lock.
+//! The [`FlightQueue`] is small, and never changed in place while it is locked. A changed copy replaces it, unless
+//! another thread has replaced it first. So nothing is allocated, freed or compared under the lock.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::os;
 use crate::render;
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard, while_wanted};
+use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard, run_cancellable};
 
 /// Does the work for requests.
 pub(super) trait Handler: Send + Sync + 'static {
@@ -54,7 +54,7 @@ pub(super) trait Handler: Send + Sync + 'static {
 
 /// The limits of a [`SingleFlight`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct FlightLimits {
     /// The largest number of subjects in flight.
     pub(super) concurrent: usize,
     /// The largest number of requests that wait for a thread.
@@ -62,18 +62,18 @@ pub(super) struct Limits {
 }
 
 /// Accepts requests, and runs them on its threads. Clones share the queue.
-pub(super) struct SingleFlight<H: Handler>(Arc<Shared<H>>);
+pub(super) struct SingleFlight<H: Handler>(Arc<FlightInner<H>>);
 
-struct Shared<H: Handler> {
+struct FlightInner<H: Handler> {
     handler: H,
-    limits: Limits,
+    limits: FlightLimits,
     /// The name of the threads.
     name: &'static str,
-    queue: Mutex<Arc<Queue<H>>>,
+    queue: Mutex<Arc<FlightQueue<H>>>,
 }
 
-struct Queue<H: Handler> {
-    waiting: VecDeque<Entry<H>>,
+struct FlightQueue<H: Handler> {
+    waiting: VecDeque<QueuedRequest<H>>,
     /// The work of the threads.
     in_flight: Vec<InFlight<H>>,
     threads: usize,
@@ -83,25 +83,25 @@ struct Queue<H: Handler> {
 struct InFlight<H: Handler> {
     number: u64,
     subject: H::Subject,
-    stage: Stage,
-    requests: VecDeque<Entry<H>>,
+    stage: FlightStage,
+    requests: VecDeque<QueuedRequest<H>>,
     /// `true` if the first of the requests was abandoned and removed while it was being rendered.
-    is_first_given_up: bool,
+    is_first_abandoned: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum FlightStage {
     Gathering,
     Rendering,
 }
 
 /// A request, and the callers that wait for its response.
-struct Entry<H: Handler> {
+struct QueuedRequest<H: Handler> {
     request: H::Request,
-    callers: Vec<Weak<Slot<H::Response>>>,
+    callers: Vec<Weak<ResponseSlot<H::Response>>>,
 }
 
-/// Why there is no response.
+/// The reason why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoResponse {
     /// Too many requests wait.
@@ -110,7 +110,7 @@ pub(super) enum NoResponse {
     Failed,
 }
 
-impl<H: Handler> Clone for Queue<H> {
+impl<H: Handler> Clone for FlightQueue<H> {
     fn clone(&self) -> Self {
         Self {
             waiting: self.waiting.clone(),
@@ -127,12 +127,12 @@ impl<H: Handler> Clone for InFlight<H> {
             subject: self.subject.clone(),
             stage: self.stage,
             requests: self.requests.clone(),
-            is_first_given_up: self.is_first_given_up,
+            is_first_abandoned: self.is_first_abandoned,
         }
     }
 }
 
-impl<H: Handler> Clone for Entry<H> {
+impl<H: Handler> Clone for QueuedRequest<H> {
     fn clone(&self) -> Self {
         Self {
             request: self.request.clone(),
@@ -148,12 +148,12 @@ impl<H: Handler> Clone for SingleFlight<H> {
 }
 
 impl<H: Handler> SingleFlight<H> {
-    pub(super) fn new(name: &'static str, limits: Limits, handler: H) -> Self {
-        Self(Arc::new(Shared {
+    pub(super) fn new(name: &'static str, limits: FlightLimits, handler: H) -> Self {
+        Self(Arc::new(FlightInner {
             handler,
             limits,
             name,
-            queue: Mutex::new(Arc::new(Queue {
+            queue: Mutex::new(Arc::new(FlightQueue {
                 waiting: VecDeque::new(),
                 in_flight: Vec::new(),
                 threads: 0,
@@ -163,37 +163,37 @@ impl<H: Handler> SingleFlight<H> {
 
     /// Accepts a request, and returns a ticket for its response. Dropping the ticket abandons the request.
     pub(super) fn request(&self, request: H::Request) -> Ticket<H::Response> {
-        let slot = Arc::new(Slot(Mutex::new(State::Waiting(None))));
+        let slot = Arc::new(ResponseSlot(Mutex::new(ResponseState::Waiting(None))));
         let ticket = Ticket(Arc::clone(&slot));
         let limits = self.0.limits;
-        let admission = self.0.change(|queue| {
+        let acceptance = self.0.change(|queue| {
             queue.drop_unwanted();
             if queue.join(&request, &slot) {
-                return Admission::Accepted;
+                return Acceptance::Accepted;
             }
             let can_start = queue.threads < limits.concurrent;
             if queue.waiting.len() >= limits.waiting && !can_start {
-                return Admission::Busy;
+                return Acceptance::Busy;
             }
-            queue.waiting.push_back(Entry::new(&request, &slot));
+            queue.waiting.push_back(QueuedRequest::new(&request, &slot));
             if !can_start {
-                return Admission::Accepted;
+                return Acceptance::Accepted;
             }
             queue.threads += 1;
-            Admission::NeedsThread
+            Acceptance::NeedsThread
         });
-        match admission {
-            Admission::Accepted => {}
-            Admission::NeedsThread => self.start(),
-            Admission::Busy => slot.complete(Err(NoResponse::Busy)),
+        match acceptance {
+            Acceptance::Accepted => {}
+            Acceptance::NeedsThread => self.start(),
+            Acceptance::Busy => slot.complete(Err(NoResponse::Busy)),
         }
         ticket
     }
 
     fn start(&self) {
         let spawned = os::thread::spawn(self.0.name, {
-            let shared = Arc::clone(&self.0);
-            move || shared.run()
+            let inner = Arc::clone(&self.0);
+            move || inner.run()
         });
         if spawned.is_ok() {
             return;
@@ -212,8 +212,9 @@ impl<H: Handler> SingleFlight<H> {
     }
 }
 
-/// Whether the queue accepted a request.
-enum Admission {
+/// The decision of the queue about a request.
+enum Acceptance {
+    /// The request waits for a running thread.
     Accepted,
     /// Accepted, and another thread must be started, which is counted already.
     NeedsThread,
@@ -221,22 +222,22 @@ enum Admission {
     Busy,
 }
 
-impl<H: Handler> Shared<H> {
+impl<H: Handler> FlightInner<H> {
     /// Returns the queue as it is now.
-    fn queue(&self) -> Arc<Queue<H>> {
+    fn queue(&self) -> Arc<FlightQueue<H>> {
         Arc::clone(&self.locked())
     }
 
-    fn locked(&self) -> Guard<'_, Arc<Queue<H>>> {
+    fn locked(&self) -> Guard<'_, Arc<FlightQueue<H>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the queue. `change` is called again, with a copy of a later queue, if another thread has changed it
     /// meanwhile.
-    fn change<R>(&self, change: impl Fn(&mut Queue<H>) -> R) -> R {
+    fn change<R>(&self, change: impl Fn(&mut FlightQueue<H>) -> R) -> R {
         loop {
             let before = self.queue();
-            let mut changed = Queue::clone(&before);
+            let mut changed = FlightQueue::clone(&before);
             let result = change(&mut changed);
             let mut changed = Arc::new(changed);
             let mut current = self.locked();
@@ -255,25 +256,25 @@ impl<H: Handler> Shared<H> {
     /// Returns `true` if a caller waits for the work in flight. Otherwise abandons that work, so that later callers
     /// start it anew.
     fn is_wanted(&self, number: u64) -> bool {
-        self.queue().is_wanted(number) || self.change(|queue| queue.give_up_unless_wanted(number))
+        self.queue().is_wanted(number) || self.change(|queue| queue.abandon_unless_wanted(number))
     }
 
     /// Returns `true` if a caller waits for the request that is being rendered. Otherwise abandons that request.
     fn is_first_wanted(&self, number: u64) -> bool {
         self.queue().is_first_wanted(number)
-            || self.change(|queue| queue.give_up_first_unless_wanted(number))
+            || self.change(|queue| queue.abandon_first_unless_wanted(number))
     }
 
     /// Handles requests until none is left.
     fn run(self: &Arc<Self>) {
-        let memory = os::memory::Use::start();
+        let memory = os::memory::MemoryUse::start();
         while let Some((number, request)) = self.next() {
-            let shared = Arc::clone(self);
-            let is_wanted = move || shared.is_wanted(number);
-            while_wanted(is_wanted, || self.handle(number, &request));
+            let inner = Arc::clone(self);
+            let is_wanted = move || inner.is_wanted(number);
+            run_cancellable(is_wanted, || self.handle(number, &request));
             self.change(|queue| queue.end(number));
         }
-        if memory.is_much_left() {
+        if memory.has_grown_much() {
             render::forget_debug_info();
             os::memory::give_back();
         }
@@ -314,9 +315,9 @@ impl<H: Handler> Shared<H> {
     }
 }
 
-impl<H: Handler> Queue<H> {
+impl<H: Handler> FlightQueue<H> {
     /// Adds a caller to an existing request. Returns `false` if there is nothing to join.
-    fn join(&mut self, request: &H::Request, slot: &Arc<Slot<H::Response>>) -> bool {
+    fn join(&mut self, request: &H::Request, slot: &Arc<ResponseSlot<H::Response>>) -> bool {
         let in_flight = self.in_flight.iter_mut().flat_map(|it| &mut it.requests);
         let mut entries = in_flight.chain(&mut self.waiting);
         if let Some(same) = entries.find(|it| it.request == *request) {
@@ -325,9 +326,11 @@ impl<H: Handler> Queue<H> {
         }
         let subject = H::subject(request);
         let mut gathering = self.in_flight.iter_mut();
-        match gathering.find(|it| it.stage == Stage::Gathering && it.subject == subject) {
+        match gathering.find(|it| it.stage == FlightStage::Gathering && it.subject == subject) {
             Some(gathering) => {
-                gathering.requests.push_back(Entry::new(request, slot));
+                gathering
+                    .requests
+                    .push_back(QueuedRequest::new(request, slot));
                 true
             }
             None => false,
@@ -335,7 +338,7 @@ impl<H: Handler> Queue<H> {
     }
 
     fn drop_unwanted(&mut self) {
-        self.waiting.retain(Entry::is_wanted);
+        self.waiting.retain(QueuedRequest::is_wanted);
     }
 
     fn begin(&mut self) -> Option<(u64, H::Request)> {
@@ -351,9 +354,9 @@ impl<H: Handler> Queue<H> {
         self.in_flight.push(InFlight {
             number,
             subject,
-            stage: Stage::Gathering,
+            stage: FlightStage::Gathering,
             requests: std::iter::once(first).chain(same).collect(),
-            is_first_given_up: false,
+            is_first_abandoned: false,
         });
         Some((number, request))
     }
@@ -368,45 +371,45 @@ impl<H: Handler> Queue<H> {
 
     fn is_wanted(&self, number: u64) -> bool {
         let in_flight = self.find(number);
-        in_flight.is_some_and(|it| it.requests.iter().any(Entry::is_wanted))
+        in_flight.is_some_and(|it| it.requests.iter().any(QueuedRequest::is_wanted))
     }
 
-    fn give_up_unless_wanted(&mut self, number: u64) -> bool {
+    fn abandon_unless_wanted(&mut self, number: u64) -> bool {
         let is_wanted = self.is_wanted(number);
         if let Some(in_flight) = self.in_flight(number).filter(|_| !is_wanted) {
-            in_flight.is_first_given_up |= !in_flight.requests.is_empty();
+            in_flight.is_first_abandoned |= !in_flight.requests.is_empty();
             in_flight.requests.clear();
-            in_flight.stage = Stage::Rendering;
+            in_flight.stage = FlightStage::Rendering;
         }
         is_wanted
     }
 
     fn is_first_wanted(&self, number: u64) -> bool {
-        let in_flight = self.find(number).filter(|it| !it.is_first_given_up);
+        let in_flight = self.find(number).filter(|it| !it.is_first_abandoned);
         let first = in_flight.and_then(|it| it.requests.front());
-        first.is_some_and(Entry::is_wanted)
+        first.is_some_and(QueuedRequest::is_wanted)
     }
 
-    fn give_up_first_unless_wanted(&mut self, number: u64) -> bool {
+    fn abandon_first_unless_wanted(&mut self, number: u64) -> bool {
         let is_wanted = self.is_first_wanted(number);
         let in_flight = self.in_flight(number);
-        if let Some(in_flight) = in_flight.filter(|it| !is_wanted && !it.is_first_given_up) {
-            in_flight.is_first_given_up = in_flight.requests.pop_front().is_some();
+        if let Some(in_flight) = in_flight.filter(|it| !is_wanted && !it.is_first_abandoned) {
+            in_flight.is_first_abandoned = in_flight.requests.pop_front().is_some();
         }
         is_wanted
     }
 
-    /// Accepts no more requests in other forms, because the data is gathered.
+    /// Accepts no more requests in other formats, because the data is gathered.
     fn close(&mut self, number: u64) {
         if let Some(in_flight) = self.in_flight(number) {
-            in_flight.stage = Stage::Rendering;
+            in_flight.stage = FlightStage::Rendering;
         }
     }
 
     /// Returns the request to render next.
     fn first(&mut self, number: u64) -> Option<H::Request> {
         let in_flight = self.in_flight(number)?;
-        in_flight.is_first_given_up = false;
+        in_flight.is_first_abandoned = false;
         let requests = &mut in_flight.requests;
         while requests.front().is_some_and(|it| !it.is_wanted()) {
             requests.pop_front();
@@ -414,9 +417,9 @@ impl<H: Handler> Queue<H> {
         requests.front().map(|it| it.request.clone())
     }
 
-    fn take_first(&mut self, number: u64) -> Option<Entry<H>> {
+    fn take_first(&mut self, number: u64) -> Option<QueuedRequest<H>> {
         let in_flight = self.in_flight(number)?;
-        match in_flight.is_first_given_up {
+        match in_flight.is_first_abandoned {
             true => None,
             false => in_flight.requests.pop_front(),
         }
@@ -427,8 +430,8 @@ impl<H: Handler> Queue<H> {
     }
 }
 
-impl<H: Handler> Entry<H> {
-    fn new(request: &H::Request, slot: &Arc<Slot<H::Response>>) -> Self {
+impl<H: Handler> QueuedRequest<H> {
+    fn new(request: &H::Request, slot: &Arc<ResponseSlot<H::Response>>) -> Self {
         Self {
             request: request.clone(),
             callers: vec![Arc::downgrade(slot)],
@@ -447,39 +450,39 @@ impl<H: Handler> Entry<H> {
 }
 
 /// The response that one caller waits for.
-struct Slot<P>(Mutex<State<P>>);
+struct ResponseSlot<P>(Mutex<ResponseState<P>>);
 
-enum State<P> {
+enum ResponseState<P> {
     Waiting(Option<Waker>),
     Done(Result<P, NoResponse>),
 }
 
-impl<P> Slot<P> {
-    fn state(&self) -> Guard<'_, State<P>> {
+impl<P> ResponseSlot<P> {
+    fn state(&self) -> Guard<'_, ResponseState<P>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn complete(&self, response: Result<P, NoResponse>) {
-        let before = mem::replace(&mut *self.state(), State::Done(response));
-        if let State::Waiting(Some(waker)) = before {
+        let before = mem::replace(&mut *self.state(), ResponseState::Done(response));
+        if let ResponseState::Waiting(Some(waker)) = before {
             waker.wake();
         }
     }
 }
 
 /// The future of a response. It works on any executor.
-pub(super) struct Ticket<P>(Arc<Slot<P>>);
+pub(super) struct Ticket<P>(Arc<ResponseSlot<P>>);
 
 impl<P> Future for Ticket<P> {
     type Output = Result<P, NoResponse>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // The waker is cloned at each poll, so this is a leaf of the calling task, which may be asked as well.
-        let waker = State::Waiting(Some(cx.waker().clone()));
+        let waker = ResponseState::Waiting(Some(cx.waker().clone()));
         let mut state = self.0.state();
         match mem::replace(&mut *state, waker) {
-            State::Done(response) => Poll::Ready(response),
-            before @ State::Waiting(_) => {
+            ResponseState::Done(response) => Poll::Ready(response),
+            before @ ResponseState::Waiting(_) => {
                 drop(state);
                 // Dropping a waker runs foreign code, so not under the lock.
                 drop(before);

@@ -1,18 +1,18 @@
-//! Which pages ask.
+//! Refuses requests that pages on other sites make.
 //!
-//! A page from elsewhere cannot read what is answered to its requests, but it can make them, and each has
-//! the program capture or profile. Browsers say who asks: in `Sec-Fetch-Site`, which pages cannot set, and
-//! where that is not known or not sent, which is over plain HTTP to other names than `localhost`, in
-//! `Origin`, with requests that are not as simple as those for images. What is no browser sends neither.
+//! A page on another site cannot read the answers to its requests, but it can make requests, and each request makes the
+//! program capture or profile. Browsers tell the origin of a request in `Sec-Fetch-Site`, which pages cannot set. Some
+//! browsers do not send that header, and none sends it over plain HTTP to names other than `localhost`. There, `Origin`
+//! tells it, except for simple requests such as those for images. Clients other than browsers send neither header.
 
 use http::{HeaderMap, HeaderName, header};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Returns `true` unless a page from another origin asks `host`.
+/// Returns `true` unless a page on another origin makes the request to `host`.
 pub(super) fn is_own(headers: &HeaderMap, host: Option<&str>) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-    // `same-site` is a page of another port, which can be anybody's.
+    // The value `same-site` means a page on another port, which may belong to another user.
     let is_own_site = sites.all(|site| {
         let site = site.as_bytes().trim_ascii();
         [&b"same-origin"[..], b"none"].contains(&site)
@@ -25,8 +25,8 @@ pub(super) fn is_own(headers: &HeaderMap, host: Option<&str>) -> bool {
         })
 }
 
-/// The name and the port of an origin, and its usual port. `None` of `null`, and of what is no address of
-/// HTTP.
+/// Returns the authority of an origin and the default port of its scheme. Returns `None` for `null`, and for an origin
+/// that is not an HTTP address.
 fn authority(origin: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = origin.trim().split_once("://")?;
     let port = match scheme {
@@ -60,7 +60,7 @@ mod tests {
     const HOST: Option<&str> = Some("localhost:6670");
 
     #[test]
-    fn pages_of_the_same_origin_and_no_pages_may_ask() {
+    fn pages_of_the_same_origin_and_other_clients_may_ask() {
         for pairs in [
             &[][..],
             &[("sec-fetch-site", "none")],
@@ -119,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_other_origin_is_taken_for_ours(origin in "[ -~]{0,40}") {
+        fn other_origins_are_refused(origin in "[ -~]{0,40}") {
             prop_assume!(!origin.trim().eq_ignore_ascii_case("http://localhost:6670"));
             prop_assume!(!origin.trim().eq_ignore_ascii_case("https://localhost:6670"));
             prop_assert!(!allows(&[("origin", &origin)], HOST), "{}", origin);

@@ -21,9 +21,9 @@ const LARGE: usize = 4 << 20;
 
 /// The stored responses. Clones share them.
 #[derive(Clone)]
-pub(super) struct ResponseStore(Arc<Inner>);
+pub(super) struct ResponseStore(Arc<StoreInner>);
 
-struct Inner {
+struct StoreInner {
     /// The largest size of one response, in bytes.
     largest: usize,
     /// The largest size of all responses together, in bytes.
@@ -31,13 +31,13 @@ struct Inner {
     /// The longest time that a response is stored.
     longest: Duration,
     used: AtomicUsize,
-    items: Mutex<Items>,
+    items: Mutex<StoredItems>,
     /// Notified when a response is dropped.
     removed: Condvar,
 }
 
 #[derive(Default)]
-struct Items {
+struct StoredItems {
     /// The responses, with the times at which they expire, in that order.
     queue: VecDeque<(Instant, Weak<StoredResponse>)>,
     /// `true` while a thread removes expired responses.
@@ -51,13 +51,13 @@ pub(super) struct StoredResponse {
     /// The body, or `None` once it was discarded.
     bytes: Mutex<Option<Vec<u8>>>,
     length: usize,
-    store: Arc<Inner>,
+    store: Arc<StoreInner>,
 }
 
 /// The reason why a response cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// It is larger than one response may be.
+    /// The response is larger than one response may be.
     TooLarge { largest: usize },
     /// The other responses take too much room.
     Crowded,
@@ -65,7 +65,7 @@ pub(super) enum Full {
 
 impl ResponseStore {
     pub(super) fn new(largest: usize, longest: Duration) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(StoreInner {
             largest,
             // A response that is read slowly leaves room for another.
             most: largest.saturating_mul(2),
@@ -83,9 +83,9 @@ impl ResponseStore {
     /// Returns [`Full`] if there is no room, and the error of `write`.
     pub(super) fn keep(
         &self,
-        write: impl FnOnce(&mut Writer) -> io::Result<()>,
+        write: impl FnOnce(&mut ResponseWriter) -> io::Result<()>,
     ) -> Result<Result<Arc<StoredResponse>, Full>, io::Error> {
-        let mut writer = Writer {
+        let mut writer = ResponseWriter {
             bytes: Vec::new(),
             store: Arc::clone(&self.0),
             full: None,
@@ -148,8 +148,8 @@ impl ResponseStore {
     }
 }
 
-impl Inner {
-    fn items(&self) -> Guard<'_, Items> {
+impl StoreInner {
+    fn items(&self) -> Guard<'_, StoredItems> {
         let items = self.items.lock();
         items.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -222,15 +222,15 @@ impl Drop for StoredResponse {
 }
 
 /// Collects a response, and counts its bytes.
-pub(super) struct Writer {
+pub(super) struct ResponseWriter {
     bytes: Vec<u8>,
-    store: Arc<Inner>,
+    store: Arc<StoreInner>,
     full: Option<Full>,
 }
 
-impl Writer {
+impl ResponseWriter {
     fn reserve(&mut self, more: usize) -> Result<(), Full> {
-        let Inner {
+        let StoreInner {
             largest,
             most,
             used,
@@ -247,7 +247,7 @@ impl Writer {
     }
 }
 
-impl io::Write for Writer {
+impl io::Write for ResponseWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(full) = self.reserve(bytes.len()) {
             self.full = Some(full);
@@ -262,7 +262,7 @@ impl io::Write for Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for ResponseWriter {
     fn drop(&mut self) {
         let written = self.bytes.len();
         self.store.used.fetch_sub(written, Ordering::Relaxed);
@@ -339,7 +339,7 @@ mod tests {
         drop(item);
         let deadline = Instant::now() + Duration::from_secs(30);
         while store.0.items().has_cleaner {
-            // It may have missed it.
+            // The cleaner may have missed the notification.
             store.0.removed.notify_one();
             assert!(Instant::now() < deadline, "it is still there");
             thread::yield_now();

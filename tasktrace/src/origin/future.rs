@@ -1,27 +1,28 @@
-//! Names of futures, made of their types.
+//! Derives the names of futures from their types.
 //!
-//! The type of a future that is spawned says how it was made as well: boxed, pinned, with a timeout,
-//! in a span. What a reader wants to know is the function of the program in it.
+//! The type of a spawned future also says how the future was built: boxed, pinned, with a timeout, in a span. The name
+//! is the innermost function of the program, which readers need.
 //!
 //! ```text
 //! app::serve::{{closure}}                                                   app::serve
 //! core::pin::Pin<alloc::boxed::Box<app::serve<u8>::{{closure}}>>            app::serve
 //! tokio::time::timeout::Timeout<tokio::time::sleep::Sleep>                  tokio::time::timeout::Timeout
-//! core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<…>>>    not known
+//! core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<…>>>    (no name)
 //! ```
 
 use std::any::type_name;
 
-use super::name::split;
+use super::brackets::split_outside_brackets;
+use super::name::split_name;
 
-/// Longer names are cut.
-const LONGEST: usize = 100;
+/// The length of the longest name that is not cut.
+const MAX_LENGTH: usize = 100;
 
-/// No type is looked into any deeper.
-const DEEPEST: usize = 32;
+/// The depth of arguments up to which a type is searched.
+const MAX_DEPTH: usize = 32;
 
-/// Crates whose types are made of the program's.
-const CRATES: &[&str] = &[
+/// Crates whose generic types wrap futures of the program.
+const WRAPPER_CRATES: &[&str] = &[
     "alloc",
     "async_compat",
     "core",
@@ -43,8 +44,8 @@ const CRATES: &[&str] = &[
     "tracing_futures",
 ];
 
-/// Types, and modules of types, that are the future that they have: if that is not the program's, it
-/// is still more than they are.
+/// Types, and modules of types, that are named after the future that they wrap, even if that future is not the
+/// program's.
 const TRANSPARENT: &[&str] = &[
     "alloc::boxed::Box",
     "async_compat::Compat",
@@ -67,41 +68,41 @@ const TRANSPARENT: &[&str] = &[
     "tracing_futures",
 ];
 
-/// The types of this crate that are the future that they have, wherever they are.
-const OURS: [fn() -> &'static str; 3] = [
+/// Types of this crate that are named after the future that they wrap.
+const OWN_WRAPPERS: [fn() -> &'static str; 3] = [
     type_name::<crate::TracedTask<()>>,
     type_name::<crate::TracedFuture<()>>,
     type_name::<crate::__private::Framed<(), ()>>,
 ];
 
-/// How much the type of a future tells about it, in ascending order.
+/// The kinds of types, from the least to the most informative.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// Nothing: its type is only known when it runs.
+enum NameRank {
+    /// An erased type, which is known only at run time.
     Unknown,
-    /// A type of a library that makes futures of others.
+    /// A type of a library that wraps futures.
     Library,
-    /// A type of the program's, or of any other library.
+    /// A type of the program or of another library.
     Type,
     /// A function.
     Function,
 }
 
-/// The name of a future for readers. `None` if its type tells nothing.
-pub(super) fn name(of: &str) -> Option<String> {
-    let (rank, found) = best(of, 0);
-    (rank > Rank::Unknown).then(|| shorten(split(found).function))
+/// Returns the name of a future by the name of its type, or `None` if the type is erased.
+pub(super) fn name(ty: &str) -> Option<String> {
+    let (rank, found) = best_part(ty, 0);
+    (rank > NameRank::Unknown).then(|| shorten(split_name(found).function))
 }
 
-/// Cuts what is too long: `krate::…::Type::method`.
+/// Cuts a name that is too long: `krate::…::Type::method`.
 pub(super) fn shorten(name: String) -> String {
-    if name.len() <= LONGEST {
+    if name.len() <= MAX_LENGTH {
         return name;
     }
     let first = name.split("::").next().unwrap_or_default();
     let mut last = name.len();
     for (at, _) in name.rmatch_indices("::") {
-        if first.len() + "::…".len() + (name.len() - at) > LONGEST {
+        if first.len() + "::…".len() + (name.len() - at) > MAX_LENGTH {
             break;
         }
         last = at;
@@ -109,49 +110,49 @@ pub(super) fn shorten(name: String) -> String {
     if last < name.len() && first.len() < last {
         return format!("{first}::…{}", &name[last..]);
     }
-    let mut cut: String = name.chars().take(LONGEST / 2).collect();
+    let mut cut: String = name.chars().take(MAX_LENGTH / 2).collect();
     cut.push('…');
     cut
 }
 
-/// The part of a type that tells most, and how much that is.
-fn best(of: &str, depth: usize) -> (Rank, &str) {
-    let of = of.trim_start_matches(['&', '*', ' ']);
-    let of = of
+/// Returns the most informative part of a type, and its rank.
+fn best_part(ty: &str, depth: usize) -> (NameRank, &str) {
+    let ty = ty.trim_start_matches(['&', '*', ' ']);
+    let ty = ty
         .strip_prefix("mut ")
-        .or(of.strip_prefix("const "))
-        .unwrap_or(of);
-    if of.starts_with(['(', '[']) || of.starts_with("dyn ") || of.starts_with("fn(") {
-        return (Rank::Unknown, of);
+        .or(ty.strip_prefix("const "))
+        .unwrap_or(ty);
+    if ty.starts_with(['(', '[']) || ty.starts_with("dyn ") || ty.starts_with("fn(") {
+        return (NameRank::Unknown, ty);
     }
-    let is_closure = of.ends_with("}}") || of.ends_with('}');
-    // A function, or an implementation: `<Type as Trait>::function`.
-    if is_closure || of.starts_with('<') {
-        return (Rank::Function, of);
+    let is_closure = ty.ends_with('}');
+    // A function, or a function of an implementation: `<Type as Trait>::function`.
+    if is_closure || ty.starts_with('<') {
+        return (NameRank::Function, ty);
     }
-    let path = path_of(of);
+    let path = path_of(ty);
     let krate = path.split("::").next().unwrap_or_default();
     if !path.contains("::") {
-        return (Rank::Unknown, of);
+        return (NameRank::Unknown, ty);
     }
-    if !CRATES.contains(&krate) && krate != env!("CARGO_CRATE_NAME") {
-        return (Rank::Type, of);
+    if !WRAPPER_CRATES.contains(&krate) && krate != env!("CARGO_CRATE_NAME") {
+        return (NameRank::Type, ty);
     }
-    let is_transparent = OURS.iter().any(|ours| path_of(ours()) == path)
+    let is_transparent = OWN_WRAPPERS.iter().any(|own| path_of(own()) == path)
         || TRANSPARENT.iter().any(|outer| {
             path.strip_prefix(outer)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         });
-    // Those of a channel or a handle are what comes out of it.
+    // The argument of a channel or a handle is not a future, but the type of its values.
     let has_future = path.contains("::future") || path.contains("timeout") || is_transparent;
-    let mut found = (Rank::Unknown, of);
-    if depth < DEEPEST {
-        for (position, argument) in arguments(&of[path.len()..]).enumerate() {
-            let (rank, inner) = best(argument, depth + 1);
+    let mut found = (NameRank::Unknown, ty);
+    if depth < MAX_DEPTH {
+        for (position, argument) in arguments(&ty[path.len()..]).enumerate() {
+            let (rank, inner) = best_part(argument, depth + 1);
             let counts = match rank {
-                Rank::Function => true,
-                Rank::Type => position == 0 && has_future,
-                Rank::Library | Rank::Unknown => position == 0 && is_transparent,
+                NameRank::Function => true,
+                NameRank::Type => position == 0 && has_future,
+                NameRank::Library | NameRank::Unknown => position == 0 && is_transparent,
             };
             if counts && rank > found.0 {
                 found = (rank, inner);
@@ -159,40 +160,29 @@ fn best(of: &str, depth: usize) -> (Rank, &str) {
         }
     }
     match found.0 {
-        Rank::Unknown if !is_transparent => (Rank::Library, of),
+        NameRank::Unknown if !is_transparent => (NameRank::Library, ty),
         _ => found,
     }
 }
 
-/// A type without its arguments.
-fn path_of(of: &str) -> &str {
-    of.split('<').next().unwrap_or(of)
+/// Returns the path of a type, without its arguments.
+fn path_of(ty: &str) -> &str {
+    ty.split('<').next().unwrap_or(ty)
 }
 
-/// The arguments in `<One, Two<Three>>`.
+/// Returns the arguments in `<One, Two<Three>>`.
 fn arguments(text: &str) -> impl Iterator<Item = &str> {
     let inside = text.strip_prefix('<').unwrap_or_default();
     let inside = inside.strip_suffix('>').unwrap_or(inside);
     let mut rest = Some(inside).filter(|inside| !inside.is_empty());
     std::iter::from_fn(move || {
         let text = rest?;
-        let mut depth = 0_usize;
-        let bytes = text.as_bytes();
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'<' | b'(' | b'[' => depth += 1,
-                // The arrow of a function type.
-                b'>' if at > 0 && bytes[at - 1] == b'-' => {}
-                b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-                b',' if depth == 0 => {
-                    rest = Some(text[at + 1..].trim_start());
-                    return Some(&text[..at]);
-                }
-                _ => {}
-            }
-        }
-        rest = None;
-        Some(text)
+        let (argument, after) = match split_outside_brackets(text, ",") {
+            Some((argument, after)) => (argument, Some(after.trim_start())),
+            None => (text, None),
+        };
+        rest = after;
+        Some(argument)
     })
 }
 
@@ -201,12 +191,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(of: &str, expected: &str) {
-        assert_eq!(name(of).as_deref(), Some(expected), "{of}");
+    fn check(ty: &str, expected: &str) {
+        assert_eq!(name(ty).as_deref(), Some(expected), "{ty}");
     }
 
     #[test]
-    fn the_function_in_a_wrapper_is_the_name() {
+    fn a_wrapper_is_named_after_the_function_in_it() {
         check("app::serve::{{closure}}", "app::serve");
         check("app::main::{{closure}}::{{closure}}", "app::main");
         check(
@@ -249,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn our_wrappers_are_what_they_wrap_and_our_handles_are_not() {
+    fn own_wrappers_are_named_after_the_wrapped_future_and_own_handles_are_not() {
         use crate::__private::Framed;
         use crate::{TracedFuture, TracedTask};
         use std::fmt::Error;
@@ -270,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn futures_of_libraries_keep_their_names() {
+    fn futures_of_libraries_are_named_after_their_types() {
         check("tokio::time::sleep::Sleep", "tokio::time::sleep::Sleep");
         check(
             "core::pin::Pin<alloc::boxed::Box<tokio::time::sleep::Sleep>>",
@@ -293,28 +283,28 @@ mod tests {
 
     #[test]
     fn erased_types_have_no_name() {
-        for of in [
+        for ty in [
             "core::pin::Pin<alloc::boxed::Box<dyn core::future::future::Future<Output = ()> + core::marker::Send>>",
             "tracing::instrument::Instrumented<core::pin::Pin<alloc::boxed::Box<dyn app::Job>>>",
             "&mut dyn app::Job",
             "F",
             "",
         ] {
-            assert_eq!(name(of), None, "{of}");
+            assert_eq!(name(ty), None, "{ty}");
         }
     }
 
     #[test]
-    fn names_are_cut_at_a_limit() {
+    fn long_names_are_cut() {
         let module = "module::".repeat(40);
         let name = shorten(format!("app::{module}serve"));
         assert!(
             name.starts_with("app::…::module") && name.ends_with("::module::serve"),
             "{name}"
         );
-        assert!(name.chars().count() <= LONGEST);
-        assert!(shorten("é".repeat(500)).chars().count() <= LONGEST);
-        assert!(shorten(format!("{}::f", "é".repeat(500))).chars().count() <= LONGEST);
+        assert!(name.chars().count() <= MAX_LENGTH);
+        assert!(shorten("é".repeat(500)).chars().count() <= MAX_LENGTH);
+        assert!(shorten(format!("{}::f", "é".repeat(500))).chars().count() <= MAX_LENGTH);
         let deep = format!(
             "{}app::f::{{{{closure}}}}{}",
             "core::pin::Pin<".repeat(2000),
@@ -324,8 +314,8 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_is_survived() {
-        for of in [
+    fn malformed_types_do_not_panic() {
+        for ty in [
             "<",
             ">",
             "core::pin::Pin<",
@@ -334,7 +324,7 @@ mod tests {
             "&",
             "a::b<->",
         ] {
-            name(of);
+            name(ty);
         }
     }
 }

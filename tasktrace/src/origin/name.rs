@@ -1,19 +1,21 @@
-//! Names of functions, without what only the compiler wants to know.
+//! Splits demangled names of functions into the path of the function and the depth of closures.
 
-/// A name taken apart.
+use super::brackets::{split_brackets, split_outside_brackets};
+
+/// The parts of a demangled name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+pub(crate) struct FunctionName {
     /// The path of the function, without generics, closures and numbered `impl`s.
     pub(crate) function: String,
-    /// How many closures deep in the function it is. The body of an async fn is one.
+    /// The number of closures in the function that the code is nested in. The body of an async fn counts as a closure.
     pub(crate) closures: usize,
 }
 
-impl Name {
-    /// Completes a name that has no path by the path of the function that its line is in.
+impl FunctionName {
+    /// Completes a name that has no path by the path of the function around its line.
     ///
-    /// Such a name says of a closure only that it is one, not how deep in the function. Bodies of
-    /// async fns are told apart from what is in them, which is all that matters to a reader.
+    /// Such a name says that the code is a closure, and does not say how deep in the function the closure is. It does
+    /// distinguish the body of an async fn from the closures in it, and readers need no more.
     pub(crate) fn complete(&mut self, path: Option<String>) {
         match path {
             Some(path) if self.function.is_empty() => self.function = path,
@@ -24,26 +26,26 @@ impl Name {
     }
 }
 
-/// Takes a demangled name apart.
+/// Splits a demangled name.
 ///
 /// ```text
 /// krate::serve::{{closure}}                         krate::serve, 1 closure
 /// <krate::Conn<S> as krate::Read>::read::{closure#0} krate::Conn::read, 1 closure
 /// tokio::net::{impl#3}::accept::{async_fn#0}        tokio::net::accept, 1 closure
 /// ```
-pub(crate) fn split(name: &str) -> Name {
-    let path = elide(name);
+pub(crate) fn split_name(name: &str) -> FunctionName {
+    let path = elide_generics(name);
     let mut function = String::with_capacity(path.len());
     let mut closures = 0;
     for segment in path.split("::").filter(|segment| !segment.is_empty()) {
         if is_closure(segment) {
             closures += 1;
-            // Alone it stands for one that is in the body of an async fn.
+            // Without a path, a closure is one in the body of an async fn.
             if function.is_empty() && !segment.starts_with("{async_fn") {
                 closures += 1;
             }
         } else if !segment.starts_with("{impl#") {
-            // A function declared inside of a closure starts anew.
+            // A function that is declared in a closure has no closures around it.
             closures = 0;
             if !function.is_empty() {
                 function.push_str("::");
@@ -51,14 +53,14 @@ pub(crate) fn split(name: &str) -> Name {
             function.push_str(segment);
         }
     }
-    Name { function, closures }
+    FunctionName { function, closures }
 }
 
-/// Whether the compiler gave the name, for want of one in the source.
+/// Returns `true` if the compiler named the segment because it has no name in the source.
 fn is_closure(segment: &str) -> bool {
     [
         "{{closure}}",
-        // What an async closure returns if it is called by value.
+        // The future of an async closure that is called by value.
         "{{synthetic}}",
         "{closure",
         "{synthetic",
@@ -71,19 +73,19 @@ fn is_closure(segment: &str) -> bool {
 }
 
 /// Removes generic arguments, and replaces `<Type as Trait>` by `Type`.
-fn elide(name: &str) -> String {
+fn elide_generics(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut rest = name;
     while let Some(at) = rest.find('<') {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let (inside, after) = balanced(from);
-        if let Some(of) = inside.strip_prefix("impl ") {
-            // An `impl` in another module than its type; what comes before is that module.
-            out = implementer(of);
+        let (inside, after) = split_brackets(from);
+        if let Some(header) = inside.strip_prefix("impl ") {
+            // The `impl` is in another module than its type, and the text before names that module.
+            out = type_of_impl(header);
         } else if before.is_empty() && out.is_empty() {
-            // A qualified path stands at the start of a path, arguments behind a name.
-            out.push_str(&self_type(inside));
+            // Brackets at the start of a path are a qualified path. Brackets behind a name are arguments.
+            out.push_str(&type_of_qualified(inside));
         }
         rest = after;
     }
@@ -91,73 +93,32 @@ fn elide(name: &str) -> String {
     out
 }
 
-/// The type that `Type as Trait` is about, or the trait if the type has no name of its own.
-fn self_type(qualified: &str) -> String {
-    match split_top_level(qualified, " as ") {
-        Some((of, as_trait)) => type_or_trait(of, Some(as_trait)),
+/// Returns the type of `Type as Trait`, or the trait if the type has no path.
+fn type_of_qualified(qualified: &str) -> String {
+    match split_outside_brackets(qualified, " as ") {
+        Some((ty, as_trait)) => type_or_trait(ty, Some(as_trait)),
         None => type_or_trait(qualified, None),
     }
 }
 
-/// The same for `Trait for Type`.
-fn implementer(header: &str) -> String {
-    match split_top_level(header, " for ") {
-        Some((as_trait, of)) => type_or_trait(of, Some(as_trait)),
+/// Returns the type of `Trait for Type`, or the trait if the type has no path.
+fn type_of_impl(header: &str) -> String {
+    match split_outside_brackets(header, " for ") {
+        Some((as_trait, ty)) => type_or_trait(ty, Some(as_trait)),
         None => type_or_trait(header, None),
     }
 }
 
-fn type_or_trait(of: &str, as_trait: Option<&str>) -> String {
-    let of = of.trim_start_matches(['&', '*', ' ']);
-    let of = of.strip_prefix("mut ").unwrap_or(of);
-    let of = of.strip_prefix("dyn ").unwrap_or(of);
-    let elided = elide(of);
-    let named = elided.contains("::") && !elided.starts_with(['(', '[']);
+fn type_or_trait(ty: &str, as_trait: Option<&str>) -> String {
+    let ty = ty.trim_start_matches(['&', '*', ' ']);
+    let ty = ty.strip_prefix("mut ").unwrap_or(ty);
+    let ty = ty.strip_prefix("dyn ").unwrap_or(ty);
+    let elided = elide_generics(ty);
+    let has_path = elided.contains("::") && !elided.starts_with(['(', '[']);
     match as_trait {
-        Some(as_trait) if !named => elide(as_trait),
+        Some(as_trait) if !has_path => elide_generics(as_trait),
         _ => elided,
     }
-}
-
-/// Splits at the separator, which starts with a space, that is in no bracket.
-fn split_top_level<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
-    let mut depth = 0_usize;
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'<' | b'(' | b'[' => depth += 1,
-            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
-            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-            b' ' if depth == 0 => {
-                if let Some(rest) = text[at..].strip_prefix(separator) {
-                    return Some((&text[..at], rest));
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Splits `<inside>after`. What is not closed goes to the end.
-fn balanced(text: &str) -> (&str, &str) {
-    let mut depth = 0_usize;
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'<' => depth += 1,
-            // The arrow of a function type.
-            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
-            b'>' => {
-                depth -= 1;
-                if depth == 0 {
-                    return (&text[1..at], &text[at + 1..]);
-                }
-            }
-            _ => {}
-        }
-    }
-    (&text[1..], "")
 }
 
 #[cfg(test)]
@@ -167,11 +128,15 @@ mod tests {
     #[track_caller]
     fn check(name: &str, function: &str, closures: usize) {
         let function = function.to_owned();
-        assert_eq!(split(name), Name { function, closures }, "{name}");
+        assert_eq!(
+            split_name(name),
+            FunctionName { function, closures },
+            "{name}"
+        );
     }
 
     #[test]
-    fn bodies_of_async_fns() {
+    fn bodies_of_async_fns_count_as_closures() {
         check("krate::serve", "krate::serve", 0);
         check("krate::serve::{{closure}}", "krate::serve", 1);
         check("krate::serve::{{closure}}::{{closure}}", "krate::serve", 2);
@@ -244,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_is_survived() {
+    fn malformed_names_do_not_panic() {
         for name in [
             "",
             "<",
@@ -256,7 +221,7 @@ mod tests {
             "<a as",
             "<é as ü>::ß",
         ] {
-            split(name);
+            split_name(name);
         }
     }
 }

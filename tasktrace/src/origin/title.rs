@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display};
 
-/// A name with a label, the one that tells more first.
+/// A name and a label, of which the more informative comes first.
 ///
-/// A function is a better name than any value. The path of a type, or the place of a call, only says how the future
-/// was made: there the label leads.
+/// The path of a function is more informative than a label. The path of a type and the location of a call say only how
+/// the future was created, so the label comes first.
 ///
 /// ```text
 /// shop::session "ann"
@@ -34,7 +34,7 @@ impl Display for Title<'_> {
     }
 }
 
-/// Returns `true` if a name is not the path of a type, nor a place. Types begin with a capital letter.
+/// Returns `true` if a name is neither the path of a type nor a location. Names of types begin with a capital letter.
 pub(crate) fn is_function(name: &str) -> bool {
     let is_place = name.starts_with('(');
     let last = name.rsplit_once("::").map(|(_, last)| last);
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_leads() {
+    fn the_label_follows_a_function() {
         check("shop::session", "shop::session \"one\"");
         check("shop::Shop::open", "shop::Shop::open \"one\"");
         check("Daily", "Daily \"one\"");
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_leads() {
+    fn the_label_precedes_a_type_or_a_location() {
         check("(spawned at src/a.rs:1)", "\"one\" (spawned at src/a.rs:1)");
         check("tokio::time::Sleep", "\"one\" tokio::time::Sleep");
     }

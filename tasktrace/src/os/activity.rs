@@ -1,4 +1,4 @@
-//! Tells threads that compute from threads that wait.
+//! Distinguishes threads that compute from threads that wait.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activity {
     at: Instant,
-    /// It runs, or could if there were a processor for it.
+    /// The thread runs, or would run if there were a free processor.
     is_runnable: bool,
-    /// How long it has run.
+    /// The time for which the thread has run.
     ran: Duration,
 }
 
 impl Activity {
-    /// Asks the system. `None` where it does not tell, or if there is no such thread any more.
+    /// Asks the system for the state of a thread. Returns `None` if the system does not report it, or if the thread has
+    /// ended.
     #[cfg(target_os = "linux")]
     pub(crate) fn of(thread: u64) -> Option<Self> {
         let read = |file| std::fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
@@ -22,7 +23,7 @@ impl Activity {
         Some(Self {
             at: Instant::now(),
             is_runnable: state(&stat)? == 'R',
-            // Not every kernel counts it.
+            // Not every kernel counts this time.
             ran: Duration::from_nanos(ran.unwrap_or(0)),
         })
     }
@@ -32,8 +33,8 @@ impl Activity {
         None
     }
 
-    /// Returns `true` if the thread has computed since `earlier`: it could run at both ends, or has run for
-    /// a good part of the time. What waits in a loop runs for moments only.
+    /// Returns `true` if the thread has computed since `earlier`: it was runnable both times, or has run for a quarter
+    /// of the time. A thread that waits in a loop runs only for short moments.
     pub(crate) fn computes_since(self, earlier: Self) -> bool {
         let ran = self.ran.saturating_sub(earlier.ran);
         let part = self.at.saturating_duration_since(earlier.at) / 4;
@@ -41,7 +42,8 @@ impl Activity {
     }
 }
 
-/// The state, which follows the name in parentheses: that may have some itself.
+/// Returns the state in the text of `stat`. It follows the name of the thread in parentheses, and the name may contain
+/// parentheses.
 #[cfg(target_os = "linux")]
 fn state(stat: &str) -> Option<char> {
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -57,8 +59,8 @@ mod tests {
     use super::*;
     use crate::os::thread::id;
 
-    /// Returns `true` if there is a pair of moments between which the thread is seen to do so: either may
-    /// happen to fall on an exception.
+    /// Returns `true` if the thread is seen to compute, or not to compute, in one of 100 intervals. A single interval
+    /// may be an exception.
     fn is_seen(thread: u64, computes: bool) -> bool {
         (0..100).any(|_| {
             let before = Activity::of(thread).expect("it is there");

@@ -1,26 +1,26 @@
-//! The environment, as far as it may be believed.
+//! Reads environment variables, unless the environment cannot be trusted.
 //!
-//! A program that runs with more rights than the user who started it (set-user-id, set-group-id, or with
-//! file capabilities) is given its environment by that user. There no variable has any effect, or the
-//! user could have the program write, replace or reveal what the user has no right to. Every variable is
-//! read here, and nowhere else.
+//! If a program runs with more rights than the user who started it (set-user-id, set-group-id, or file capabilities),
+//! that user controls its environment. In such a program no variable has an effect. Otherwise the user could make the
+//! program write, replace or reveal files that the user has no right to. All variables are read in this module and
+//! nowhere else.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Returns the value of a variable, unless the program has more rights than who started it.
+/// Returns the value of a variable, unless the program has more rights than the user who started it.
 pub(crate) fn var(name: &str) -> Option<OsString> {
-    let is_believed = !has_more_rights();
-    is_believed.then(|| env::var_os(name)).flatten()
+    let is_trusted = !has_more_rights();
+    is_trusted.then(|| env::var_os(name)).flatten()
 }
 
-/// Returns the same as text, with marks in the place of bytes that are none.
+/// Returns the value of a variable like [`var`], as text. Bytes that are not UTF-8 become replacement characters.
 pub(crate) fn text(name: &str) -> Option<String> {
     var(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Returns the directory for temporary files. The environment names it where it is believed.
+/// Returns the directory for temporary files. The environment names it, if the environment is trusted.
 #[cfg_attr(
     not(feature = "__cli"),
     allow(dead_code, reason = "sockets are placed in it")
@@ -32,10 +32,10 @@ pub(crate) fn temporary_directory() -> PathBuf {
     }
 }
 
-/// Returns `true` if the program has privileges that its caller does not have.
+/// Returns `true` if the program has more rights than the user who started it.
 ///
-/// The system noted that when the program was started, so it is so also after the program has given its
-/// rights away: the environment is still the same.
+/// The system records that when it starts the program. So the answer stays `true` after the program has given up its
+/// rights, because its environment is still that of the user.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn has_more_rights() -> bool {
     // SAFETY: `getauxval` takes any number, and reads the auxiliary vector, which does not change after the start of
@@ -43,7 +43,7 @@ fn has_more_rights() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Returns `true` if the program has privileges that its caller does not have.
+/// Returns `true` if the program has more rights than the user who started it.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 fn has_more_rights() -> bool {
     #[cfg(any(
@@ -62,7 +62,7 @@ fn has_more_rights() -> bool {
     unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
 }
 
-/// Returns `false`: there is no such thing.
+/// Returns `false`: this system has no such programs.
 #[cfg(not(unix))]
 fn has_more_rights() -> bool {
     false

@@ -1,28 +1,31 @@
-//! The number of the last error, which a signal handler must leave as it was.
+//! Saves and restores `errno`, which a signal handler must leave unchanged.
 
 use std::ffi::c_int;
 
-/// Sets it back when it is dropped. It may be used in a signal handler.
+/// The saved `errno` of this thread, which is restored when this value is dropped. Async-signal-safe.
 #[must_use = "it is set back when this is dropped"]
-pub(crate) struct Errno(c_int);
+pub(crate) struct SavedErrno(c_int);
 
-impl Errno {
+impl SavedErrno {
     pub(crate) fn save() -> Self {
-        // SAFETY: it is null, or the thread's own number.
+        // SAFETY: `location` returns null, or the address of this thread's `errno`, which is valid as long as the
+        // thread runs.
         Self(unsafe { location().as_ref() }.copied().unwrap_or(0))
     }
 }
 
-impl Drop for Errno {
+impl Drop for SavedErrno {
     fn drop(&mut self) {
-        // SAFETY: it is null, or the thread's own number, of which nobody keeps a reference.
+        // SAFETY: `location` returns null, or the address of this thread's `errno`, which is valid as long as the
+        // thread runs. No other thread accesses it, and no reference to it exists, because `save` only copied the
+        // value.
         if let Some(errno) = unsafe { location().as_mut() } {
             *errno = self.0;
         }
     }
 }
 
-/// Where the number of this thread is, or null where we do not know.
+/// Returns the address of this thread's `errno`, or null if the function for that is unknown on this system.
 fn location() -> *mut c_int {
     #[cfg(any(
         target_os = "linux",
@@ -64,7 +67,7 @@ fn location() -> *mut c_int {
         std::ptr::null_mut()
     }
 
-    // SAFETY: it takes nothing, and may be called anywhere.
+    // SAFETY: the function has no arguments and no preconditions on any of these systems, and is async-signal-safe.
     unsafe { location() }
 }
 
@@ -74,13 +77,13 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn it_is_set_back() {
+    fn drop_restores_the_saved_errno() {
         let number = || std::io::Error::last_os_error().raw_os_error();
-        // SAFETY: there is no such descriptor to be closed.
+        // SAFETY: `close` takes a number, and no file has the descriptor -1, so no file is closed.
         assert_eq!(unsafe { libc::close(-1) }, -1);
         assert_eq!(number(), Some(libc::EBADF));
-        let errno = Errno::save();
-        // SAFETY: it takes no pointer that it could follow.
+        let errno = SavedErrno::save();
+        // SAFETY: the argument is a string that ends with a zero byte.
         assert_eq!(unsafe { libc::chdir(c"".as_ptr()) }, -1);
         assert_eq!(number(), Some(libc::ENOENT));
         drop(errno);

@@ -1,19 +1,18 @@
-//! Files that nobody else may read.
+//! Creates files that only their owner can access.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Who may do what: the owner may read and write.
+/// The permission bits: the owner may read and write.
 #[cfg(unix)]
 const MODE: u32 = 0o600;
 
-/// Creates a file, for its owner only where the system knows owners.
+/// Creates a file that only its owner can access, on systems with owners.
 ///
 /// # Errors
 ///
-/// If there is something of this name, be it a symbolic link that leads nowhere, or if the system
-/// refuses it.
+/// Returns an error if the path exists, even as a symbolic link without a target, or if the system refuses the file.
 #[cfg(unix)]
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     use std::fs::{OpenOptions, Permissions};
@@ -25,8 +24,8 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         .mode(MODE)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
-    // The process may be one that takes permissions from whatever it creates. This can only give
-    // them back, and there are file systems that have none.
+    // The umask may have removed permissions of the owner, and this call restores them. It may fail, because some file
+    // systems have no permissions.
     let _ = file.set_permissions(Permissions::from_mode(MODE));
     Ok(file)
 }

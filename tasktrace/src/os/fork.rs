@@ -1,4 +1,4 @@
-//! Forks of this process.
+//! Registers handlers that run when the process forks.
 
 /// The handlers that run when the process forks, on the thread that forks: one before the fork, one after it in the
 /// parent, and one after it in the child.
@@ -10,9 +10,9 @@ pub(crate) struct AtFork {
 }
 
 impl AtFork {
-    /// Registers these handlers for forks by `fork` of the C library: not for those by system calls, nor for
-    /// `vfork` and `posix_spawn`, whose children do nothing but become other programs. Without memory for it there
-    /// is nothing to be done.
+    /// Registers the handlers for `fork` of the C library. They do not run for system calls, nor for `vfork` and
+    /// `posix_spawn`, whose children only become other programs. If there is no memory for the registration, it is
+    /// ignored, because nothing can be done.
     #[cfg(unix)]
     pub(crate) fn install(self) {
         // SAFETY: `pthread_atfork` requires functions without arguments that stay callable. The fields have that type,
@@ -22,7 +22,7 @@ impl AtFork {
         };
     }
 
-    /// There are no forks.
+    /// Does nothing: this system has no forks.
     #[cfg(not(unix))]
     pub(crate) fn install(self) {
         let _ = (self.before, self.in_parent, self.in_child);

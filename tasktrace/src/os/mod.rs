@@ -1,4 +1,4 @@
-//! All requests to the operating system: signals, threads, files, standard error.
+//! Makes all requests to the operating system: signals, threads, files, standard error.
 //!
 //! * [`signal`]: the numbers, names and actions of signals.
 //! * [`self_pipe`]: delivers signals to a thread.
@@ -12,7 +12,8 @@
 //! * `peer`: the state of the other end of a connection (feature `http`).
 //! * `process`, `socket`: other processes and their sockets (feature `attach`, and for `tasktrace-cli`).
 //!
-//! If the system lacks something, the functions return that. No code outside this module checks the system.
+//! If the system lacks a feature, the functions return `None` or an error. No code outside this module checks the
+//! system.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -51,10 +52,10 @@ pub(crate) mod stack;
 pub(crate) mod stderr;
 pub(crate) mod thread;
 
-/// Longer than any process runs.
+/// A duration that is longer than any process runs.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Returns the moment at which a time that begins now is over. A time that is too long for [`Instant`] is over in ten
+/// Returns the moment at which a duration that begins now ends. A duration that is too long for [`Instant`] ends in ten
 /// years.
 pub(crate) fn deadline(time: Duration) -> Instant {
     let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The self-pipe on systems without signals, which always fails.
+//! Replaces the self-pipe on systems without signals, where all calls fail.
 
 use std::convert::Infallible;
 use std::io;

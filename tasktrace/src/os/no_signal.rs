@@ -1,6 +1,6 @@
-//! Where there are no signals, there are numbers, so that options can be made of them.
+//! Replaces the signals on systems without them: parses numbers, so that options can be built.
 
-/// What one would ask a program with.
+/// The default signal of a dump.
 pub(crate) const DEFAULT: i32 = 10;
 
 pub(crate) fn number(name: &str) -> Option<i32> {
@@ -11,24 +11,24 @@ pub(crate) fn name(number: i32) -> String {
     format!("signal {number}")
 }
 
-/// The signals that threads of the program leave to others.
+/// The signal mask of a thread of the program, which is empty.
 #[derive(Clone, Copy)]
-pub(crate) struct Left;
+pub(crate) struct ProgramMask;
 
-impl Left {
-    pub(crate) fn by_the_program() -> Option<Self> {
+impl ProgramMask {
+    pub(crate) fn current() -> Option<Self> {
         None
     }
 
-    pub(crate) fn remember(this: Option<Self>) {
+    pub(crate) fn set(this: Option<Self>) {
         let _: Option<Self> = this;
     }
 }
 
-pub(crate) fn as_the_program<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn with_program_mask<R>(run: impl FnOnce() -> R) -> R {
     run()
 }
 
-pub(crate) fn left_to_others<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn with_signals_blocked<R>(run: impl FnOnce() -> R) -> R {
     run()
 }

@@ -1,10 +1,10 @@
-//! Where no thread is interrupted, no room for that is needed.
+//! Replaces the alternate stack on systems where no thread is interrupted, which need none.
 
 #[derive(Debug)]
 pub(crate) struct SignalStack(());
 
 impl SignalStack {
-    /// Makes none.
+    /// Returns `None`.
     pub(crate) fn install() -> Option<Self> {
         None
     }

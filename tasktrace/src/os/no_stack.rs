@@ -1,4 +1,4 @@
-//! Where the room on the stack is not known.
+//! Replaces the measurement of the stack on systems that do not report its bounds.
 
 pub(crate) fn room() -> Option<usize> {
     None

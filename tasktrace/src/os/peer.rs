@@ -1,11 +1,11 @@
-//! Tells clients that have closed half of a connection from those that have closed it.
+//! Distinguishes clients that have closed a connection from clients that have closed only their sending half.
 //!
-//! Both send nothing more, and nothing else arrives of the latter until something is written to them.
-//! But the system knows more about sockets of its own processes, which most clients are.
+//! Both send nothing more, and a closed connection shows nothing else until the server writes to it. But the system
+//! knows more about the sockets of its own processes, and most clients are processes of the same machine.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Returns `true` if no process reads any more from the other end of the socket, as far as the system says so.
+/// Returns `true` if the system reports that no process reads from the other end of the socket.
 #[cfg(target_os = "linux")]
 pub(crate) fn has_hung_up(socket: &impl std::os::fd::AsRawFd) -> bool {
     let mut poll = libc::pollfd {
@@ -13,8 +13,8 @@ pub(crate) fn has_hung_up(socket: &impl std::os::fd::AsRawFd) -> bool {
         events: 0,
         revents: 0,
     };
-    // SAFETY: `poll` is valid for reads and writes for the length of the call, which does not wait. A
-    // number that is no open file is told in the result.
+    // SAFETY: `poll` points to one `pollfd`, which is valid for reads and writes during the call. The call does not
+    // wait. The system reports an invalid descriptor in `revents`.
     let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
     count == 1 && poll.revents & (libc::POLLHUP | libc::POLLERR) != 0
 }
@@ -24,10 +24,10 @@ pub(crate) fn has_hung_up<T>(_: &T) -> bool {
     false
 }
 
-/// Returns `true` if the other end of a TCP connection, which sends nothing more, belonged to a process of
-/// this machine that has closed it.
+/// Returns `true` if the other end of a TCP connection, which sends nothing more, belonged to a process of this machine
+/// that has closed it.
 ///
-/// It takes time in proportion to the sockets of the machine.
+/// The call takes time in proportion to the number of sockets of the machine.
 pub(crate) fn is_closed_here(local: SocketAddr, peer: SocketAddr) -> bool {
     if !cfg!(target_os = "linux") {
         return false;
@@ -38,24 +38,24 @@ pub(crate) fn is_closed_here(local: SocketAddr, peer: SocketAddr) -> bool {
             .iter()
             .any(|table| {
                 let text = std::fs::read_to_string(table).unwrap_or_default();
-                // The other end's local address is the address of the peer here.
+                // The local address of the other end is the peer address of this end.
                 text.lines()
                     .skip(1)
                     .any(|line| is_closed(line, peer, local))
             })
 }
 
-/// The state of a connection whose end has not been closed by either side.
+/// The state of a connection that neither side has closed.
 const ESTABLISHED: &str = "01";
 
-/// Returns `true` if a line of the system's table is about this end of the connection, and no process has it.
+/// Returns `true` if a line of the system's table describes this end of the connection, and no process has it open.
 fn is_closed(line: &str, local: SocketAddr, peer: SocketAddr) -> bool {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let mut next = || fields.next().unwrap_or_default();
     if !is_address(next(), local) || !is_address(next(), peer) {
         return false;
     }
-    // One that is established has no inode while it waits to be accepted.
+    // An established connection has no inode while it waits to be accepted.
     next() != ESTABLISHED && fields.nth(5) == Some("0")
 }
 
@@ -68,7 +68,7 @@ fn is_address(field: &str, address: SocketAddr) -> bool {
         && parse(ip).is_some_and(|ip| ip.to_canonical() == address.ip().to_canonical())
 }
 
-/// Reads an address, which is written as words in the byte order of the machine.
+/// Parses an address. The system writes it as 32-bit words in the byte order of the machine.
 fn parse(ip: &str) -> Option<IpAddr> {
     let word = |at: usize| {
         let word = ip.get(8 * at..8 * at + 8)?;
@@ -92,12 +92,13 @@ mod tests {
 
     fn has_left(stream: &TcpStream) -> bool {
         let local = stream.local_addr().expect("it is connected");
-        // The address of a connection that has been reset is not known any more.
+        // After a reset, the system no longer knows the address of the peer.
         let peer = stream.peer_addr();
         has_hung_up(stream) || peer.is_ok_and(|peer| is_closed_here(local, peer))
     }
 
-    /// A server of this address that clients reach as `client`, if the machine has such addresses.
+    /// Checks a server with this address, which clients reach at the address `client`. Does nothing if the machine has
+    /// no such address.
     fn check(server: IpAddr, client: IpAddr) {
         let Ok(listener) = TcpListener::bind((server, 0)) else {
             return;
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_have_closed_half_of_a_connection_are_still_there() {
+    fn a_half_closed_connection_is_not_closed() {
         let (four, six) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
         check(four.into(), four.into());
         check(six.into(), six.into());
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_in_the_file_system_tell_as_well() {
+    fn unix_sockets_report_a_closed_connection() {
         let (stream, client) = UnixStream::pair().expect("the system has some");
         assert!(!has_hung_up(&stream));
         client.shutdown(Shutdown::Write).expect("it is connected");

@@ -1,49 +1,50 @@
-//! Processes, as the operating system knows them.
+//! Checks other processes, and registers functions for the exit of this process.
 
 use std::io;
 
-/// Whether there is a process of this number.
+/// The state of a process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Alive {
-    /// There is, and it can be sent signals by this one.
+pub enum ProcessState {
+    /// A process has the id, and this process may send signals to it.
     Ours,
-    /// There is, and it belongs to somebody else.
+    /// A process of another user has the id.
     Foreign,
-    /// There is none.
+    /// No process has the id.
     No,
 }
 
-/// Asks whether there is a process of this number.
+/// Returns the state of a process id.
 #[must_use]
-pub fn alive(process: u32) -> Alive {
-    // 0 and what is negative mean groups of processes.
+pub fn process_state(process: u32) -> ProcessState {
+    // `kill` takes 0 and negative numbers for process groups.
     let Some(number) = libc::pid_t::try_from(process).ok().filter(|it| *it > 0) else {
-        return Alive::No;
+        return ProcessState::No;
     };
-    // SAFETY: it takes two numbers, and sends nothing.
+    // SAFETY: `kill` takes two numbers. The signal 0 is not sent: the system only checks that it could be sent.
     match unsafe { libc::kill(number, 0) } {
-        0 => Alive::Ours,
+        0 => ProcessState::Ours,
         _ => match io::Error::last_os_error().raw_os_error() {
-            Some(libc::ESRCH) => Alive::No,
-            _ => Alive::Foreign,
+            Some(libc::ESRCH) => ProcessState::No,
+            _ => ProcessState::Foreign,
         },
     }
 }
 
-/// Whose rights this process has.
+/// Returns the effective user id of this process.
 #[must_use]
 pub fn user() -> u32 {
-    // SAFETY: it takes nothing and always succeeds.
+    // SAFETY: `geteuid` has no arguments and no preconditions, and always succeeds.
     unsafe { libc::geteuid() }
 }
 
-/// Has a function called when the process exits, by the end of `main` or by `exit`, but not when it
-/// is ended by a signal. In a child of `fork` as well.
+/// Registers a function that is called when the process exits, at the end of `main` or by `exit`. It is not called if a
+/// signal ends the process. A child of `fork` calls it too.
 #[cfg(feature = "attach")]
 pub(crate) fn at_exit(then: extern "C" fn()) {
-    // SAFETY: it is a function, for as long as there is code of ours. Without memory for it there is
-    // nothing to be done.
+    // SAFETY: `atexit` requires a function without arguments that stays callable. `then` has that type, and the C
+    // library calls the functions of a library before it unloads the library. If there is no memory for the
+    // registration, nothing can be done.
     let _ = unsafe { libc::atexit(then) };
 }
 
@@ -52,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_alive() {
-        assert_eq!(alive(std::process::id()), Alive::Ours);
-        assert_eq!(alive(0), Alive::No);
-        assert_eq!(alive(u32::MAX), Alive::No);
+    fn the_state_of_this_process_and_of_an_ended_child_is_known() {
+        assert_eq!(process_state(std::process::id()), ProcessState::Ours);
+        assert_eq!(process_state(0), ProcessState::No);
+        assert_eq!(process_state(u32::MAX), ProcessState::No);
         let mut child = std::process::Command::new("true")
             .spawn()
             .expect("it is everywhere");
         child.wait().expect("it is our child");
-        assert_eq!(alive(child.id()), Alive::No);
+        assert_eq!(process_state(child.id()), ProcessState::No);
     }
 }

@@ -1,25 +1,27 @@
-//! The file of this program, which debug information is read from.
+//! Checks that the file of this program can be read for its debug information.
 
 use std::io;
 
-/// Opens and maps the file, and lets go of it again.
+/// Opens and maps the file of this program, and unmaps it again.
 ///
 /// # Errors
 ///
-/// If the system refuses it for want of something that there may be more of later: file descriptors or memory.
-/// A file that is not there is no error: it will not come back.
+/// Returns an error if the system refuses for a lack of file descriptors or memory, which may be temporary. A missing
+/// file is not an error, because it will not come back.
 pub(crate) fn try_to_map() -> io::Result<()> {
     match map() {
-        Err(error) if is_passing(&error) => Err(error),
+        Err(error) if is_temporary(&error) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Returns `true` if the system may do later what it has refused, for want of file descriptors or memory.
+/// Returns `true` if an error is a lack of file descriptors or memory, which may be temporary.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_passing(error: &io::Error) -> bool {
-    const PASSING: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
-    error.raw_os_error().is_some_and(|it| PASSING.contains(&it))
+pub(crate) fn is_temporary(error: &io::Error) -> bool {
+    const TEMPORARY: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
+    error
+        .raw_os_error()
+        .is_some_and(|it| TEMPORARY.contains(&it))
 }
 
 #[cfg(target_os = "linux")]
@@ -29,7 +31,7 @@ fn map() -> io::Result<()> {
 
     let file = std::fs::File::open("/proc/self/exe")?;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    // SAFETY: the system chooses a place where nothing is mapped, so no memory that is in use changes.
+    // SAFETY: the system chooses an address range where nothing is mapped, so no memory in use changes.
     let mapped = unsafe {
         libc::mmap(
             ptr::null_mut(),
@@ -49,7 +51,7 @@ fn map() -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_passing(_: &io::Error) -> bool {
+pub(crate) fn is_temporary(_: &io::Error) -> bool {
     false
 }
 

@@ -5,9 +5,9 @@
 //! A signal handler interrupts any thread at any instruction, so it may neither allocate nor lock. It marks the signal
 //! as pending, and writes to a pipe that a listener reads:
 //!
-//! * **handler**: swap `came` of the signal to `true`. If it was `false`, write a byte to the pipe.
-//! * **listener**: read all bytes in the pipe. Then, for each signal, swap `came` to `false`. If it was `true`, deliver
-//!   the signal.
+//! * **handler**: swap `arrived` of the signal to `true`. If it was `false`, write a byte to the pipe.
+//! * **listener**: read all bytes in the pipe. Then, for each signal, swap `arrived` to `false`. If it was `true`,
+//!   deliver the signal.
 //!
 //! No signal is lost, because after each signal there is a swap to `false`, and so a later delivery:
 //!
@@ -40,14 +40,14 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 use super::SignalError;
-use super::errno::Errno;
-use super::signal::{self, Disposition, Purpose};
+use super::errno::SavedErrno;
+use super::signal::{self, Disposition, SignalPurpose};
 
-/// No system has more signals.
+/// The size of the table of signals. No system has larger signal numbers.
 const SIGNALS: usize = 129;
 
 /// The state of each signal.
-static SLOTS: [Slot; SIGNALS] = [const { Slot::new() }; SIGNALS];
+static SLOTS: [SignalSlot; SIGNALS] = [const { SignalSlot::new() }; SIGNALS];
 
 /// The process of the listener, or 0 if there is none.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
@@ -61,18 +61,18 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// The default action, to compare with and to restore.
 static DEFAULT: Disposition = Disposition::DEFAULT;
 
-struct Slot {
-    /// The signal came and was not delivered yet.
-    came: AtomicBool,
+struct SignalSlot {
+    /// `true` if the signal arrived and was not delivered yet.
+    arrived: AtomicBool,
     /// The previous action, or null if the signal is not handled here. It points to a static or to leaked memory,
     /// because a handler may be about to read it.
     before: AtomicPtr<Disposition>,
 }
 
-impl Slot {
+impl SignalSlot {
     const fn new() -> Self {
         Self {
-            came: AtomicBool::new(false),
+            arrived: AtomicBool::new(false),
             before: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -90,7 +90,7 @@ impl Slot {
     /// Returns the previous handler. A handler that was installed for one signal is returned once.
     fn take_before(&self) -> Option<&'static Disposition> {
         let before = self.before()?;
-        if before.is_once() {
+        if before.is_one_shot() {
             let default = ptr::from_ref(&DEFAULT).cast_mut();
             let taken = self.before.compare_exchange(
                 ptr::from_ref(before).cast_mut(),
@@ -105,7 +105,7 @@ impl Slot {
 
     /// Returns `true` if the signal would have ended the process without our handler.
     fn ends(&self, signal: c_int) -> bool {
-        signal::purpose(signal) == Purpose::End
+        signal::purpose(signal) == SignalPurpose::End
             && self.before().is_some_and(Disposition::is_default)
     }
 }
@@ -123,9 +123,10 @@ impl SignalReceiver {
     pub(crate) fn open() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         let write_end = writer.as_raw_fd();
-        // SAFETY: it takes no pointer, and the descriptor is ours.
+        // SAFETY: `F_GETFL` takes no pointer, and `writer` owns the open descriptor.
         let flags = unsafe { libc::fcntl(write_end, libc::F_GETFL) };
-        // SAFETY: as above. The read end is not concerned.
+        // SAFETY: `F_SETFL` takes a number, and `writer` owns the open descriptor. The flag applies to the write end
+        // only, because the two ends of a pipe have separate file descriptions.
         let set = unsafe { libc::fcntl(write_end, libc::F_SETFL, flags | libc::O_NONBLOCK) };
         if flags == -1 || set == -1 {
             return Err(io::Error::last_os_error());
@@ -143,7 +144,7 @@ impl SignalReceiver {
         LISTENER.load(Ordering::Acquire) == process()
     }
 
-    /// Waits for signals, and returns those that came, in the order of their numbers. There may be none.
+    /// Waits for signals, and returns the signals that arrived, in the order of their numbers. The list may be empty.
     ///
     /// # Errors
     ///
@@ -159,12 +160,12 @@ impl SignalReceiver {
             }
         }
         let slots = (0..).zip(&SLOTS);
-        let came = slots.filter(|(_, slot)| slot.came.swap(false, Ordering::AcqRel));
-        Ok(came.map(|(signal, _)| signal).collect())
+        let arrived = slots.filter(|(_, slot)| slot.arrived.swap(false, Ordering::AcqRel));
+        Ok(arrived.map(|(signal, _)| signal).collect())
     }
 }
 
-/// Without a listener, signals that end the process must not wait for one.
+/// Marks the process as without a listener, so that signals that end the process do not wait for one.
 impl Drop for SignalReceiver {
     fn drop(&mut self) {
         LISTENER.store(0, Ordering::Release);
@@ -172,9 +173,9 @@ impl Drop for SignalReceiver {
 }
 
 /// Returns the slot and the current action of a signal that can be delivered.
-fn inspect(signal: c_int) -> Result<(&'static Slot, Disposition), SignalError> {
-    let slot = Slot::of(signal).ok_or(SignalError::CannotBeHandled)?;
-    if signal::purpose(signal) == Purpose::Other {
+fn inspect(signal: c_int) -> Result<(&'static SignalSlot, Disposition), SignalError> {
+    let slot = SignalSlot::of(signal).ok_or(SignalError::CannotBeHandled)?;
+    if signal::purpose(signal) == SignalPurpose::Other {
         return Err(SignalError::CannotBeHandled);
     }
     let current = Disposition::of(signal)?;
@@ -210,7 +211,7 @@ pub(crate) fn register(signal: c_int) -> Result<(), SignalError> {
         false => Box::into_raw(Box::new(current)),
     };
     slot.before.store(before, Ordering::Release);
-    current.with(handler).set(signal).map_err(|error| {
+    current.with_handler(handler).set(signal).map_err(|error| {
         slot.before.store(ptr::null_mut(), Ordering::Release);
         error.into()
     })
@@ -227,37 +228,37 @@ impl From<io::Error> for SignalError {
 
 /// Returns `true` if [`end`] ends the process.
 pub(crate) fn ends(signal: c_int) -> bool {
-    Slot::of(signal).is_some_and(|slot| slot.ends(signal) && is_ours(signal))
+    SignalSlot::of(signal).is_some_and(|slot| slot.ends(signal) && is_ours(signal))
 }
 
 /// Ends the process as the signal would have without our handler. Returns if it would not have ended the process.
 pub(crate) fn end(signal: c_int) {
-    if !Slot::of(signal).is_some_and(|slot| slot.ends(signal)) {
+    if !SignalSlot::of(signal).is_some_and(|slot| slot.ends(signal)) {
         return;
     }
     if is_ours(signal) && DEFAULT.set(signal).is_ok() {
-        signal::raise_here(signal);
-        // The first process of a container is not ended by what it sends to itself.
-        let _ = DEFAULT.with(handler).set(signal);
+        signal::raise_unblocked(signal);
+        // The first process of a container is not ended by a signal that it sends to itself.
+        let _ = DEFAULT.with_handler(handler).set(signal);
     }
     ENDING.store(false, Ordering::Release);
 }
 
 /// Returns `true` if our handler is the one that the system calls.
 fn is_ours(signal: c_int) -> bool {
-    Disposition::of(signal).is_ok_and(|current| current.is(handler))
+    Disposition::of(signal).is_ok_and(|current| current.calls(handler))
 }
 
 fn process() -> c_int {
-    // SAFETY: it takes nothing and always succeeds.
+    // SAFETY: `getpid` has no arguments and no preconditions, and always succeeds.
     unsafe { libc::getpid() }
 }
 
 /// The signal handler. It is async-signal-safe: it loads and stores atomics, and calls `getpid`, `sigaction`, `raise`
 /// and `write`.
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let _errno = Errno::save();
-    let Some(slot) = Slot::of(signal) else {
+    let _errno = SavedErrno::save();
+    let Some(slot) = SignalSlot::of(signal) else {
         return;
     };
     let is_open = SignalReceiver::is_open();
@@ -269,11 +270,11 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         signal::raise(signal);
         return;
     }
-    if is_open && !slot.came.swap(true, Ordering::AcqRel) {
+    if is_open && !slot.arrived.swap(true, Ordering::AcqRel) {
         notify();
     }
     if let Some(before) = slot.take_before() {
-        // SAFETY: this is a handler of the signal, and the arguments are those that the system passed to it.
+        // SAFETY: this is a handler of the signal, and the system passed these arguments to it.
         unsafe { before.call(signal, info, context) };
     }
 }

@@ -1,4 +1,4 @@
-//! Signals, and what is done with them.
+//! Names signals, and installs and calls their handlers.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -6,60 +6,60 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// What one asks a program with that is to tell about itself.
+/// The default signal of a dump.
 pub(crate) const DEFAULT: c_int = libc::SIGUSR1;
 
-/// What a signal is for.
+/// The purpose of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The program is told something.
-    Tell,
-    /// The program is told to end, and ends if it does not know better.
+pub(crate) enum SignalPurpose {
+    /// The signal notifies the program.
+    Notify,
+    /// The signal asks the program to end, and ends a program that does not handle it.
     End,
-    /// A thread has done something that it cannot go on after, or the system does what no program
-    /// can do in its place.
+    /// The signal reports a fault after which the thread cannot continue, or has an effect of the system that no
+    /// program can imitate.
     Other,
 }
 
-/// What a signal is called, without `SIG`, its number and its purpose.
-const SIGNALS: &[(&str, c_int, Purpose)] = &[
-    ("HUP", libc::SIGHUP, Purpose::End),
-    ("INT", libc::SIGINT, Purpose::End),
-    ("QUIT", libc::SIGQUIT, Purpose::End),
-    ("USR1", libc::SIGUSR1, Purpose::Tell),
-    ("USR2", libc::SIGUSR2, Purpose::Tell),
-    ("ALRM", libc::SIGALRM, Purpose::End),
-    ("TERM", libc::SIGTERM, Purpose::End),
-    ("CHLD", libc::SIGCHLD, Purpose::Tell),
-    ("CONT", libc::SIGCONT, Purpose::Tell),
-    ("URG", libc::SIGURG, Purpose::Tell),
-    ("XCPU", libc::SIGXCPU, Purpose::End),
-    ("VTALRM", libc::SIGVTALRM, Purpose::End),
-    ("PROF", libc::SIGPROF, Purpose::End),
-    ("WINCH", libc::SIGWINCH, Purpose::Tell),
-    ("IO", libc::SIGIO, Purpose::Tell),
+/// The signals with their names without `SIG`, their numbers and their purposes.
+const SIGNALS: &[(&str, c_int, SignalPurpose)] = &[
+    ("HUP", libc::SIGHUP, SignalPurpose::End),
+    ("INT", libc::SIGINT, SignalPurpose::End),
+    ("QUIT", libc::SIGQUIT, SignalPurpose::End),
+    ("USR1", libc::SIGUSR1, SignalPurpose::Notify),
+    ("USR2", libc::SIGUSR2, SignalPurpose::Notify),
+    ("ALRM", libc::SIGALRM, SignalPurpose::End),
+    ("TERM", libc::SIGTERM, SignalPurpose::End),
+    ("CHLD", libc::SIGCHLD, SignalPurpose::Notify),
+    ("CONT", libc::SIGCONT, SignalPurpose::Notify),
+    ("URG", libc::SIGURG, SignalPurpose::Notify),
+    ("XCPU", libc::SIGXCPU, SignalPurpose::End),
+    ("VTALRM", libc::SIGVTALRM, SignalPurpose::End),
+    ("PROF", libc::SIGPROF, SignalPurpose::End),
+    ("WINCH", libc::SIGWINCH, SignalPurpose::Notify),
+    ("IO", libc::SIGIO, SignalPurpose::Notify),
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-    ("INFO", libc::SIGINFO, Purpose::Tell),
+    ("INFO", libc::SIGINFO, SignalPurpose::Notify),
     #[cfg(target_os = "linux")]
-    ("PWR", libc::SIGPWR, Purpose::End),
-    ("ILL", libc::SIGILL, Purpose::Other),
-    ("TRAP", libc::SIGTRAP, Purpose::Other),
-    ("ABRT", libc::SIGABRT, Purpose::Other),
-    ("BUS", libc::SIGBUS, Purpose::Other),
-    ("FPE", libc::SIGFPE, Purpose::Other),
-    ("SEGV", libc::SIGSEGV, Purpose::Other),
-    ("SYS", libc::SIGSYS, Purpose::Other),
-    ("PIPE", libc::SIGPIPE, Purpose::Other),
-    ("XFSZ", libc::SIGXFSZ, Purpose::Other),
-    ("KILL", libc::SIGKILL, Purpose::Other),
-    ("STOP", libc::SIGSTOP, Purpose::Other),
-    ("TSTP", libc::SIGTSTP, Purpose::Other),
-    ("TTIN", libc::SIGTTIN, Purpose::Other),
-    ("TTOU", libc::SIGTTOU, Purpose::Other),
+    ("PWR", libc::SIGPWR, SignalPurpose::End),
+    ("ILL", libc::SIGILL, SignalPurpose::Other),
+    ("TRAP", libc::SIGTRAP, SignalPurpose::Other),
+    ("ABRT", libc::SIGABRT, SignalPurpose::Other),
+    ("BUS", libc::SIGBUS, SignalPurpose::Other),
+    ("FPE", libc::SIGFPE, SignalPurpose::Other),
+    ("SEGV", libc::SIGSEGV, SignalPurpose::Other),
+    ("SYS", libc::SIGSYS, SignalPurpose::Other),
+    ("PIPE", libc::SIGPIPE, SignalPurpose::Other),
+    ("XFSZ", libc::SIGXFSZ, SignalPurpose::Other),
+    ("KILL", libc::SIGKILL, SignalPurpose::Other),
+    ("STOP", libc::SIGSTOP, SignalPurpose::Other),
+    ("TSTP", libc::SIGTSTP, SignalPurpose::Other),
+    ("TTIN", libc::SIGTTIN, SignalPurpose::Other),
+    ("TTOU", libc::SIGTTOU, SignalPurpose::Other),
 ];
 
-/// The number of `SIGUSR1`, `usr1` or `10`. By its name, only of those that a program can handle,
-/// and go on.
+/// Returns the number for `SIGUSR1`, `usr1` or `10`. A name is accepted only if a program can handle the signal and
+/// continue.
 pub(crate) fn number(name: &str) -> Option<c_int> {
     let name = name.trim();
     if let Ok(number) = name.parse() {
@@ -69,12 +69,12 @@ pub(crate) fn number(name: &str) -> Option<c_int> {
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     let mut usable = SIGNALS
         .iter()
-        .filter(|(_, _, purpose)| *purpose != Purpose::Other);
+        .filter(|(_, _, purpose)| *purpose != SignalPurpose::Other);
     let known = usable.find(|(known, _, _)| *known == name);
     known.map(|(_, number, _)| *number)
 }
 
-/// `SIGUSR1`, or `signal 42`.
+/// Returns the name of a signal, such as `SIGUSR1`, or `signal 42` if it has none.
 pub(crate) fn name(number: c_int) -> String {
     let known = SIGNALS.iter().find(|(_, known, _)| *known == number);
     known.map_or_else(
@@ -83,71 +83,74 @@ pub(crate) fn name(number: c_int) -> String {
     )
 }
 
-/// What it is for. Those that we do not know, such as the real-time signals, are free for anybody's
-/// use. It may be called in a signal handler.
-pub(crate) fn purpose(number: c_int) -> Purpose {
+/// Returns the purpose of a signal. Unknown signals, such as the real-time signals, may notify the program.
+/// Async-signal-safe.
+pub(crate) fn purpose(number: c_int) -> SignalPurpose {
     let known = SIGNALS.iter().find(|(_, known, _)| *known == number);
-    known.map_or(Purpose::Tell, |(_, _, purpose)| *purpose)
+    known.map_or(SignalPurpose::Notify, |(_, _, purpose)| *purpose)
 }
 
-/// What is called when a signal comes.
+/// A signal handler.
 ///
-/// It must do nothing but what is safe in a signal handler, and leave `errno` as it was.
-pub(crate) type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+/// It must be async-signal-safe and leave `errno` unchanged.
+pub(crate) type SignalHandler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
-/// What is done when a signal comes.
+/// The action of a signal.
 #[derive(Clone, Copy)]
 pub(crate) struct Disposition(libc::sigaction);
 
 impl Disposition {
-    /// That of a signal that nobody has done anything about.
-    // SAFETY: all zero is a value of its type: what is usual, no flags, and an empty mask.
+    /// The action of a signal that no code has changed.
+    // SAFETY: all fields of `sigaction` are numbers or signal sets, for which zero is valid: the default action, no
+    // flags, and an empty mask.
     pub(crate) const DEFAULT: Self = Self(unsafe { MaybeUninit::zeroed().assume_init() });
 
-    /// It may be called in a signal handler.
+    /// Returns the current action of a signal. Async-signal-safe.
     ///
     /// # Errors
     ///
-    /// If there is no such signal.
+    /// Returns an error if the signal does not exist.
     pub(crate) fn of(signal: c_int) -> io::Result<Self> {
         let mut current = Self::DEFAULT;
-        // SAFETY: with no new action, it writes the current one to the place it is given.
+        // SAFETY: without a new action, `sigaction` only writes the current action to `current.0`, which is valid for
+        // writes.
         match unsafe { libc::sigaction(signal, ptr::null(), &raw mut current.0) } {
             0 => Ok(current),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// Nobody has changed it: the process ends, or nothing happens.
+    /// Returns `true` if this is the default action.
     pub(crate) fn is_default(&self) -> bool {
         self.0.sa_sigaction == libc::SIG_DFL
     }
 
-    /// It is ignored: a parent process may have asked for that.
+    /// Returns `true` if the signal is ignored, which a parent process may have set.
     pub(crate) fn is_ignored(&self) -> bool {
         self.0.sa_sigaction == libc::SIG_IGN
     }
 
-    /// Whether this is what is called.
-    pub(crate) fn is(&self, handler: Handler) -> bool {
+    /// Returns `true` if this action calls `handler`.
+    pub(crate) fn calls(&self, handler: SignalHandler) -> bool {
         self.0.sa_sigaction == handler as libc::sighandler_t
     }
 
-    /// Whether it holds for one signal only, and is the default after that.
-    pub(crate) fn is_once(&self) -> bool {
+    /// Returns `true` if this action applies to one signal, after which the default action is restored.
+    pub(crate) fn is_one_shot(&self) -> bool {
         self.0.sa_flags & libc::SA_RESETHAND != 0
     }
 
-    /// Calls `handler` as this one would be called: on the same stack, with the same signals
-    /// blocked, and with system calls restarted, or not, as the program expects it.
+    /// Returns an action that calls `handler` as this action calls its handler: on the same stack, with the same
+    /// blocked signals, and with system calls restarted if this action restarts them. So the program notices no
+    /// difference.
     ///
-    /// Where this is the default, on the alternate stack of the thread if it has one, because there
-    /// are threads with little room on their own; and with system calls restarted.
-    pub(crate) fn with(&self, handler: Handler) -> Self {
+    /// For the default action, the handler runs on the alternate stack of the thread, if there is one, because some
+    /// threads have little room on their own stacks. System calls are restarted.
+    pub(crate) fn with_handler(&self, handler: SignalHandler) -> Self {
         let mut action = self.0;
         if self.is_default() || self.is_ignored() {
             action = Self::DEFAULT.0;
-            // These say what becomes of child processes.
+            // These flags determine what becomes of child processes.
             action.sa_flags = self.0.sa_flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT);
             action.sa_flags |= libc::SA_RESTART | libc::SA_ONSTACK;
         }
@@ -157,35 +160,35 @@ impl Disposition {
         Self(action)
     }
 
-    /// Has it done from now on. It may be called in a signal handler.
+    /// Makes this the action of a signal. Async-signal-safe.
     ///
     /// # Errors
     ///
-    /// If there is no such signal, or none that can be handled.
+    /// Returns an error if the signal does not exist or cannot be handled.
     pub(crate) fn set(&self, signal: c_int) -> io::Result<()> {
         self.replace(signal).map(drop)
     }
 
-    /// The same, and returns what was done before.
+    /// Makes this the action of a signal, and returns the previous action. Async-signal-safe.
     ///
     /// # Errors
     ///
-    /// Likewise.
+    /// Returns an error if the signal does not exist or cannot be handled.
     pub(crate) fn replace(&self, signal: c_int) -> io::Result<Self> {
         let mut before = Self::DEFAULT;
-        // SAFETY: it is what the system has told, or with a handler of the type that its flags ask
-        // for, which is static. The one before is written to the place that is given.
+        // SAFETY: `self.0` is a valid action: the system returned it, or `with_handler` set a `SignalHandler` and the
+        // flag `SA_SIGINFO`, which requires a function of that type. `before.0` is valid for writes.
         match unsafe { libc::sigaction(signal, &raw const self.0, &raw mut before.0) } {
             0 => Ok(before),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// Calls the handler, if it is one.
+    /// Calls the handler of this action, if it has one.
     ///
     /// # Safety
     ///
-    /// Within a handler of the signal, with what that was given.
+    /// The caller must be inside a handler of `signal`, and pass the arguments that the system passed to that handler.
     pub(crate) unsafe fn call(
         &self,
         signal: c_int,
@@ -196,26 +199,27 @@ impl Disposition {
             return;
         }
         if self.0.sa_flags & libc::SA_SIGINFO == 0 {
-            // SAFETY: without the flag, it is a function of this type; it is neither of the two
-            // values that are none.
+            // SAFETY: the action is neither `SIG_DFL` nor `SIG_IGN`, so the field is the address of a handler. Without
+            // `SA_SIGINFO`, `sigaction` requires a function of this type.
             let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(self.0.sa_sigaction) };
             handler(signal);
         } else {
-            // SAFETY: with the flag, it is a function of this type.
-            let handler: Handler = unsafe { std::mem::transmute(self.0.sa_sigaction) };
+            // SAFETY: the action is neither `SIG_DFL` nor `SIG_IGN`, so the field is the address of a handler. With
+            // `SA_SIGINFO`, `sigaction` requires a function of this type.
+            let handler: SignalHandler = unsafe { std::mem::transmute(self.0.sa_sigaction) };
             handler(signal, info, context);
         }
     }
 }
 
-/// Runs it with all signals left to other threads. A thread that it spawns begins, and goes on, in
-/// the same way: for threads of ours, which nobody means to interrupt, and on which nobody must find
-/// a signal that all of the program's threads wait for.
+/// Calls `run` while the calling thread blocks all signals but those of its own faults. A thread that `run` spawns
+/// inherits the mask.
 ///
-/// What a thread does to itself still ends it.
-pub(crate) fn left_to_others<R>(run: impl FnOnce() -> R) -> R {
+/// The threads of tasktrace are spawned this way: no code means to interrupt them, and a signal for the process must
+/// reach the threads of the program that wait for it.
+pub(crate) fn with_signals_blocked<R>(run: impl FnOnce() -> R) -> R {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: it fills the set.
+    // SAFETY: `sigfillset` initialises the set, which is valid for writes.
     unsafe { libc::sigfillset(set.as_mut_ptr()) };
     for fault in [
         libc::SIGILL,
@@ -226,32 +230,34 @@ pub(crate) fn left_to_others<R>(run: impl FnOnce() -> R) -> R {
         libc::SIGSEGV,
         libc::SIGSYS,
     ] {
-        // SAFETY: the set has been filled, and there are such signals.
+        // SAFETY: `sigfillset` has initialised the set, and the signals exist.
         unsafe { libc::sigdelset(set.as_mut_ptr(), fault) };
     }
-    // SAFETY: it has been filled.
+    // SAFETY: `sigfillset` above has initialised the set.
     let _mask = Mask::set(libc::SIG_BLOCK, unsafe { set.assume_init_ref() });
     run()
 }
 
-/// The signals that the threads of the program leave to others.
+/// The signal mask of a thread of the program.
 #[derive(Clone, Copy)]
-pub(crate) struct Left(libc::sigset_t);
+pub(crate) struct ProgramMask(libc::sigset_t);
 
 thread_local! {
-    /// On a thread of ours, the signals that the thread of the program left to others which started it, or which
-    /// started the thread of ours that did.
-    static PROGRAM: Cell<Option<Left>> = const { Cell::new(None) };
+    /// On a thread of tasktrace, the signal mask of the program's thread that started it, directly or through other
+    /// threads of tasktrace.
+    static PROGRAM_MASK: Cell<Option<ProgramMask>> = const { Cell::new(None) };
 }
 
-impl Left {
-    /// Those that the calling thread leaves to others, or if it is one of ours, the program's thread that started it.
-    pub(crate) fn by_the_program() -> Option<Self> {
-        if let Some(left) = PROGRAM.get() {
-            return Some(left);
+impl ProgramMask {
+    /// Returns the signal mask of the calling thread. If that is a thread of tasktrace, returns the mask of the
+    /// program's thread that started it.
+    pub(crate) fn current() -> Option<Self> {
+        if let Some(mask) = PROGRAM_MASK.get() {
+            return Some(mask);
         }
         let mut set = MaybeUninit::uninit();
-        // SAFETY: without a new set, it only writes the current one to the place that it is given.
+        // SAFETY: without a new set, `pthread_sigmask` only writes the current mask to `set`, which is valid for
+        // writes.
         match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr()) } {
             // SAFETY: `pthread_sigmask` returned 0, so it has written the whole set.
             0 => Some(Self(unsafe { set.assume_init() })),
@@ -259,27 +265,27 @@ impl Left {
         }
     }
 
-    /// Makes the calling thread one of ours.
-    pub(crate) fn remember(this: Option<Self>) {
-        PROGRAM.set(this);
+    /// Marks the calling thread as a thread of tasktrace, and stores the mask of the program's thread that started it.
+    pub(crate) fn set(this: Option<Self>) {
+        PROGRAM_MASK.set(this);
     }
 }
 
-/// Runs code of the program on a thread of ours, with those signals left to others that the program leaves: what it
-/// spawns there begins with the same.
-pub(crate) fn as_the_program<R>(run: impl FnOnce() -> R) -> R {
-    let program = PROGRAM.get();
-    let _mask = program.and_then(|left| Mask::set(libc::SIG_SETMASK, &left.0));
+/// Calls code of the program on a thread of tasktrace, with the signal mask of the program. Threads that the code
+/// spawns inherit that mask.
+pub(crate) fn with_program_mask<R>(run: impl FnOnce() -> R) -> R {
+    let program = PROGRAM_MASK.get();
+    let _mask = program.and_then(|mask| Mask::set(libc::SIG_SETMASK, &mask.0));
     run()
 }
 
-/// Which signals were left to others, and are again when this is dropped.
+/// The previous signal mask of the thread, which is restored when this value is dropped.
 struct Mask(libc::sigset_t);
 
 impl Mask {
     fn set(how: c_int, set: &libc::sigset_t) -> Option<Self> {
         let mut before = MaybeUninit::uninit();
-        // SAFETY: it reads the one set and writes the other.
+        // SAFETY: `set` is an initialised set, and `before` is valid for writes.
         match unsafe { libc::pthread_sigmask(how, set, before.as_mut_ptr()) } {
             // SAFETY: `pthread_sigmask` returned 0, so it has written the whole set.
             0 => Some(Self(unsafe { before.assume_init() })),
@@ -290,23 +296,25 @@ impl Mask {
 
 impl Drop for Mask {
     fn drop(&mut self) {
-        // SAFETY: it reads a set.
+        // SAFETY: `self.0` is an initialised set, which `pthread_sigmask` only reads. A null pointer for the previous
+        // mask is allowed.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }
 
-/// Sends a signal to the calling thread. It may be called in a signal handler.
+/// Sends a signal to the calling thread. Async-signal-safe.
 ///
-/// Within a handler of the signal, it comes when that has returned.
+/// Inside a handler of the signal, the signal is delivered when that handler returns.
 pub(crate) fn raise(signal: c_int) {
-    // SAFETY: it takes no pointer.
+    // SAFETY: `raise` takes a number and reports an invalid one by its result.
     unsafe { libc::raise(signal) };
 }
 
-/// Sends a signal to the calling thread, which may have left it to others.
-pub(crate) fn raise_here(signal: c_int) {
+/// Sends a signal to the calling thread, and unblocks the signal meanwhile.
+pub(crate) fn raise_unblocked(signal: c_int) {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: the first empties the set, to which the second adds if there is such a signal.
+    // SAFETY: `sigemptyset` initialises the set, and `sigaddset` only adds a signal to it, or fails if there is no such
+    // signal.
     let set: &libc::sigset_t = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), signal);
@@ -321,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers() {
+    fn signals_are_found_by_name_and_number() {
         for text in ["SIGUSR1", "usr1", " Usr1 ", "SigUsr1"] {
             assert_eq!(number(text), Some(libc::SIGUSR1));
         }
@@ -334,11 +342,12 @@ mod tests {
         assert_eq!(name(34), "signal 34");
     }
 
-    /// Whether a thread that is spawned here leaves the signal to others.
-    fn is_left(signal: c_int) -> bool {
+    /// Returns `true` if a thread that is spawned here blocks the signal.
+    fn is_blocked(signal: c_int) -> bool {
         let look = move || {
             let mut set = MaybeUninit::uninit();
-            // SAFETY: it writes the current set, which is read then.
+            // SAFETY: without a new set, `pthread_sigmask` writes the current mask to `set`, which `sigismember` then
+            // reads.
             unsafe {
                 libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr());
                 libc::sigismember(set.as_ptr(), signal) == 1
@@ -348,40 +357,43 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_left_to_others_by_threads_of_ours() {
+    fn threads_of_tasktrace_block_all_signals_but_faults() {
         for signal in [libc::SIGTERM, libc::SIGUSR2, libc::SIGPIPE] {
-            assert!(!is_left(signal));
-            assert!(left_to_others(|| is_left(signal)));
-            assert!(!is_left(signal));
+            assert!(!is_blocked(signal));
+            assert!(with_signals_blocked(|| is_blocked(signal)));
+            assert!(!is_blocked(signal));
         }
-        assert!(!left_to_others(|| is_left(libc::SIGSEGV)));
+        assert!(!with_signals_blocked(|| is_blocked(libc::SIGSEGV)));
     }
 
     #[test]
-    fn purposes() {
-        assert_eq!(purpose(libc::SIGUSR2), Purpose::Tell);
-        assert_eq!(purpose(libc::SIGTERM), Purpose::End);
-        assert_eq!(purpose(libc::SIGSEGV), Purpose::Other);
-        assert_eq!(purpose(34), Purpose::Tell);
+    fn unknown_signals_notify() {
+        assert_eq!(purpose(libc::SIGUSR2), SignalPurpose::Notify);
+        assert_eq!(purpose(libc::SIGTERM), SignalPurpose::End);
+        assert_eq!(purpose(libc::SIGSEGV), SignalPurpose::Other);
+        assert_eq!(purpose(34), SignalPurpose::Notify);
     }
 
     extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {}
 
     #[test]
-    fn a_handler_is_called_like_the_one_before() {
+    fn a_new_handler_keeps_the_flags_of_the_previous_action() {
         let flags = |before: libc::c_int, is_handler: bool| {
             let mut disposition = match is_handler {
-                true => Disposition::DEFAULT.with(handler),
+                true => Disposition::DEFAULT.with_handler(handler),
                 false => Disposition::DEFAULT,
             };
             disposition.0.sa_flags = before;
-            let with = disposition.with(handler);
-            assert!(with.is(handler));
-            with.0.sa_flags
+            let with_handler = disposition.with_handler(handler);
+            assert!(with_handler.calls(handler));
+            with_handler.0.sa_flags
         };
-        let ours = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
-        assert_eq!(flags(0, false), ours);
-        assert_eq!(flags(libc::SA_NOCLDWAIT, false), ours | libc::SA_NOCLDWAIT);
+        let flags_of_default = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+        assert_eq!(flags(0, false), flags_of_default);
+        assert_eq!(
+            flags(libc::SA_NOCLDWAIT, false),
+            flags_of_default | libc::SA_NOCLDWAIT
+        );
         assert_eq!(flags(0, true), libc::SA_SIGINFO);
         assert_eq!(
             flags(libc::SA_RESETHAND | libc::SA_ONSTACK, true),

@@ -1,34 +1,35 @@
-//! Room for signal handlers, on each thread that polls.
+//! Gives each thread that polls a task an alternate stack for signal handlers.
 //!
-//! A handler runs on the stack that its thread is using, or with `SA_ONSTACK` on the alternate stack of
-//! the thread. Either may be too small: before the first instruction of a handler runs, the system has
-//! written the registers there, some three KiB with AVX-512, and if they do not fit it ends the
-//! process. How much is left of the stack of a running thread is not known outside of it. So there is
-//! an alternate stack of ours on each thread that polls. It has as much room as the one that was there
-//! before (the standard library has one of 8 KiB, and other threads have none), and as much again as we
-//! need: so also a handler of the program that is running on it can be interrupted.
+//! A handler runs on the current stack of its thread, or with `SA_ONSTACK` on the alternate stack of the thread. Either
+//! may be too small. Before the handler runs, the system writes the registers there, about three KiB with AVX-512. If
+//! they do not fit, it ends the process. Other threads cannot tell how much room a running thread has left on its
+//! stack.
 //!
-//! It costs address space, and memory only once a handler has run on it.
+//! So each thread that polls gets an alternate stack. Its size is the sum of the previous alternate stack (8 KiB from
+//! the standard library, or none on other threads) and the size that tasktrace needs. So even a handler of the program
+//! that runs on it can be interrupted.
+//!
+//! The stack costs address space. It costs memory only after a handler has run on it.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// The number of the entry by which the system tells how much it writes before a handler runs.
+/// The key of the entry of the auxiliary vector with the number of bytes that the system writes before a handler runs.
 const AT_MINSIGSTKSZ: libc::c_ulong = 51;
 
-/// The bytes reserved for a handler of ours: many times as many as it needs. It was *measured* to need less than
-/// 1 KiB in a release build, and 1.6 KiB in a debug build.
+/// The number of bytes for a handler of tasktrace, many times what it needs. It was *measured* to need less than 1 KiB
+/// in a release build, and 1.6 KiB in a debug build.
 const ROOM: usize = 48 << 10;
 
-/// The alternate stack of the thread that has this.
+/// The alternate stack of a thread, which owns this value.
 #[derive(Debug)]
 pub(crate) struct SignalStack {
-    /// The whole mapping, with a page at its beginning that cannot be used.
+    /// The whole mapping. Its first page is not accessible.
     start: *mut c_void,
     length: usize,
     ours: *mut c_void,
-    /// The one that was there before.
+    /// The previous alternate stack.
     before: libc::stack_t,
 }
 
@@ -52,7 +53,8 @@ impl SignalStack {
         };
         let page = usize::try_from(page).ok()?;
         let written = usize::try_from(written).ok()?.max(libc::MINSIGSTKSZ);
-        // Once for a handler of the program, and once for ours in the middle of that.
+        // The registers are written twice: once for a handler of the program, and once for a handler of tasktrace that
+        // interrupts it.
         let usable = ROOM.checked_add(written.checked_mul(2)?)?;
         let usable = usable.checked_add(theirs)?.checked_next_multiple_of(page)?;
         let length = usable.checked_add(page)?;
@@ -74,8 +76,8 @@ impl SignalStack {
             ss_flags: 0,
             ss_size: usable,
         };
-        // SAFETY: `start` is the first page of the mapping above, which is longer than a page. No reference to it exists,
-        // and the alternate stack begins after it.
+        // SAFETY: `start` is the first page of the mapping above, which is longer than a page. No reference to it
+        // exists, and the alternate stack begins after it.
         let is_guarded = unsafe { libc::mprotect(start, page, libc::PROT_NONE) } == 0;
         // If either fails, the former stack is still installed, and `stack` is dropped, which unmaps the memory.
         (is_guarded && set(&new)).then_some(stack)
@@ -93,9 +95,9 @@ impl Drop for SignalStack {
                 return;
             }
         }
-        // SAFETY: `start` and `length` are the mapping that `install` made, and only this value owns it. No handler runs
-        // on it or will: the code above returned unless the alternate stack of this thread is another one by now, and
-        // `SignalStack` is neither `Send` nor `Sync`, so it never was the stack of another thread.
+        // SAFETY: `start` and `length` are the mapping that `install` made, and only this value owns it. No handler
+        // runs on it or will: the code above returned unless the alternate stack of this thread is another one by now,
+        // and `SignalStack` is neither `Send` nor `Sync`, so it never was the stack of another thread.
         unsafe { libc::munmap(self.start, self.length) };
     }
 }

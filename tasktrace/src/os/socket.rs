@@ -1,4 +1,4 @@
-//! Directories that nobody else can write to, and unix sockets in them.
+//! Creates and inspects directories of sockets, their lock files, and the sockets in them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -9,12 +9,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::ptr;
 
-/// How many bytes the path of a socket may have.
-pub(crate) const LONGEST: usize =
+/// The largest number of bytes in the path of a socket.
+pub(crate) const MAX_PATH: usize =
     mem::size_of::<libc::sockaddr_un>() - mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
 
-/// Makes a directory for its owner only. If there is something of this name, so be it: the caller
-/// looks at what it is.
+/// Creates a directory that only its owner can access. If the path exists, the call succeeds, and the caller checks
+/// what the path is.
 #[cfg(any(test, feature = "attach"))]
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -25,19 +25,19 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What a directory is like.
-pub(crate) struct Directory {
+/// The owner and the permissions of a directory.
+pub(crate) struct DirectoryAccess {
     pub(crate) owner: u32,
-    /// Who may do what.
+    /// The permission bits.
     pub(crate) mode: u32,
 }
 
-/// Looks at a directory.
+/// Returns the owner and the permissions of a directory.
 ///
 /// # Errors
 ///
-/// If there is none. A symbolic link is none, wherever it leads.
-pub(crate) fn directory(path: &Path) -> io::Result<Directory> {
+/// Returns an error if the path is not a directory. A symbolic link is not a directory, even if its target is one.
+pub(crate) fn directory(path: &Path) -> io::Result<DirectoryAccess> {
     let found = fs::symlink_metadata(path)?;
     if !found.is_dir() {
         let what = match found.is_symlink() {
@@ -46,24 +46,24 @@ pub(crate) fn directory(path: &Path) -> io::Result<Directory> {
         };
         return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
     }
-    Ok(Directory {
+    Ok(DirectoryAccess {
         owner: found.uid(),
         mode: found.mode() & 0o7777,
     })
 }
 
-/// A file that one process has at a time, until it is dropped, or ends.
+/// A lock file, which one process holds at a time, until the value is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// `None` if another one has it.
+    /// Takes the lock. Returns `None` if another process holds it.
     ///
     /// # Errors
     ///
-    /// If there is no such file and it cannot be made, or if it is a link.
+    /// Returns an error if the file does not exist and cannot be created, or if it is a symbolic link.
     pub(crate) fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new()
             .read(true)
@@ -73,7 +73,7 @@ impl Lock {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)?;
-        // SAFETY: it takes two numbers.
+        // SAFETY: `flock` takes two numbers, and `file` owns the open descriptor.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
             return Ok(Some(Self { _file: file }));
         }
@@ -85,65 +85,66 @@ impl Lock {
     }
 }
 
-/// Who is behind the name of a socket.
+/// The state of a path that may be a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Listener {
-    /// There is no such name.
+pub enum SocketState {
+    /// The path does not exist.
     Missing,
-    /// There is something that is no socket.
-    NoSocket,
-    /// Nobody listens any more: the one who did has ended.
-    Gone,
-    /// Somebody listens, or may be.
-    There,
+    /// The path is not a socket.
+    NotASocket,
+    /// The socket has no listener, because its process has ended.
+    Stale,
+    /// The socket has a listener, or may have one.
+    Listening,
 }
 
-/// Asks who is behind the name of a socket, and does not wait for them.
+/// Returns the state of a path that may be a socket, without waiting for a listener.
 ///
 /// # Errors
 ///
-/// If it cannot be found out, such as for want of permission.
-pub(crate) fn listener(path: &Path) -> io::Result<Listener> {
+/// Returns an error if the system refuses to inspect the path, for example for a lack of permission.
+pub(crate) fn socket_state(path: &Path) -> io::Result<SocketState> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
-        Ok(_) => return Ok(Listener::NoSocket),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listener::Missing),
+        Ok(_) => return Ok(SocketState::NotASocket),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SocketState::Missing),
         Err(error) => return Err(error),
     }
     match connect(path) {
-        Ok(()) => Ok(Listener::There),
+        Ok(()) => Ok(SocketState::Listening),
         Err(error) => match error.raw_os_error() {
-            Some(libc::ECONNREFUSED) => Ok(Listener::Gone),
-            Some(libc::ENOENT) => Ok(Listener::Missing),
-            // Its queue is full, or it answers later.
-            Some(libc::EAGAIN | libc::EINPROGRESS | libc::EINTR) => Ok(Listener::There),
+            Some(libc::ECONNREFUSED) => Ok(SocketState::Stale),
+            Some(libc::ENOENT) => Ok(SocketState::Missing),
+            // The queue of the listener is full, or the connection is not finished yet.
+            Some(libc::EAGAIN | libc::EINPROGRESS | libc::EINTR) => Ok(SocketState::Listening),
             _ => Err(error),
         },
     }
 }
 
-/// Connects, and hangs up. The standard library would wait where the queue is full.
+/// Connects to a socket and disconnects. `UnixStream::connect` would wait if the queue of the listener is full.
 fn connect(path: &Path) -> io::Result<()> {
     let (address, length) = address(path)?;
-    // SAFETY: it takes three numbers.
+    // SAFETY: `socket` takes three numbers, and accesses no memory of the program.
     let socket = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
     if socket < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it has just been made, and nobody else knows of it.
+    // SAFETY: `socket` has just returned this descriptor, and no other code owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     for (command, flag) in [
         (libc::F_SETFL, libc::O_NONBLOCK),
         (libc::F_SETFD, libc::FD_CLOEXEC),
     ] {
-        // SAFETY: it takes three numbers.
+        // SAFETY: `fcntl` takes numbers for these commands, and `socket` owns the open descriptor.
         if unsafe { libc::fcntl(socket.as_raw_fd(), command, flag) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
     let address = ptr::from_ref(&address).cast();
-    // SAFETY: the address is that long.
+    // SAFETY: `address` points to an initialised `sockaddr_un`, and the first `length` bytes of it are within that
+    // value.
     match unsafe { libc::connect(socket.as_raw_fd(), address, length) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -152,10 +153,10 @@ fn connect(path: &Path) -> io::Result<()> {
 
 fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
     let bytes = path.as_os_str().as_bytes();
-    if bytes.len() > LONGEST || bytes.contains(&0) {
+    if bytes.len() > MAX_PATH || bytes.contains(&0) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: it consists of numbers, all of which may be zero.
+    // SAFETY: all fields of `sockaddr_un` are numbers or arrays of numbers, for which zero is valid.
     let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     for (to, from) in address.sun_path.iter_mut().zip(bytes) {
@@ -174,9 +175,9 @@ mod tests {
 
     use super::*;
 
-    struct Place(PathBuf);
+    struct SocketTestDirectory(PathBuf);
 
-    impl Place {
+    impl SocketTestDirectory {
         fn new(name: &str) -> Self {
             let name = format!("tasktrace-socket-{name}-{}", std::process::id());
             let path = std::env::temp_dir().join(name);
@@ -185,41 +186,53 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for SocketTestDirectory {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
-    fn who_listens() {
-        let place = Place::new("listens");
+    fn the_state_of_a_socket_follows_its_listener() {
+        let place = SocketTestDirectory::new("listens");
         let path = place.0.join("1.sock");
-        assert_eq!(listener(&path).expect("it is known"), Listener::Missing);
+        assert_eq!(
+            socket_state(&path).expect("it is known"),
+            SocketState::Missing
+        );
         let socket = UnixListener::bind(&path).expect("it can be bound");
-        assert_eq!(listener(&path).expect("it is known"), Listener::There);
+        assert_eq!(
+            socket_state(&path).expect("it is known"),
+            SocketState::Listening
+        );
         drop(socket);
-        assert_eq!(listener(&path).expect("it is known"), Listener::Gone);
+        assert_eq!(
+            socket_state(&path).expect("it is known"),
+            SocketState::Stale
+        );
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, "").expect("it can be written");
-        assert_eq!(listener(&path).expect("it is known"), Listener::NoSocket);
+        assert_eq!(
+            socket_state(&path).expect("it is known"),
+            SocketState::NotASocket
+        );
     }
 
-    /// The queue of somebody who does not answer gets full, and we don't wait for them.
+    /// The queue of a listener that accepts no connection becomes full. The check does not wait for it.
     #[test]
-    fn a_full_queue() {
-        let place = Place::new("full");
+    fn a_socket_with_a_full_queue_is_listening() {
+        let place = SocketTestDirectory::new("full");
         let path = place.0.join("1.sock");
         let _socket = UnixListener::bind(&path).expect("it can be bound");
         let (address, length) = address(&path).expect("it is short");
         let mut waiting = Vec::new();
         loop {
-            // SAFETY: it takes three numbers.
+            // SAFETY: `socket` takes three numbers, and accesses no memory of the program.
             let socket = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
             assert!(socket >= 0);
-            // SAFETY: it has just been made.
+            // SAFETY: `socket` has just returned this descriptor, and no other code owns it.
             waiting.push(unsafe { OwnedFd::from_raw_fd(socket) });
-            // SAFETY: it takes numbers, and the address is that long.
+            // SAFETY: the descriptor is open, and the first `length` bytes are within `address`.
             let connected = unsafe {
                 libc::fcntl(socket, libc::F_SETFL, libc::O_NONBLOCK);
                 libc::connect(socket, ptr::from_ref(&address).cast(), length)
@@ -229,12 +242,15 @@ mod tests {
             }
         }
         assert!(waiting.len() > 1);
-        assert_eq!(listener(&path).expect("it is known"), Listener::There);
+        assert_eq!(
+            socket_state(&path).expect("it is known"),
+            SocketState::Listening
+        );
     }
 
     #[test]
-    fn links_are_not_followed() {
-        let place = Place::new("links");
+    fn symbolic_links_are_neither_directories_nor_sockets() {
+        let place = SocketTestDirectory::new("links");
         let link = place.0.join("link");
         symlink(&place.0, &link).expect("it can be created");
         create_directory(&link).expect("there is something");
@@ -246,12 +262,15 @@ mod tests {
         let _socket = UnixListener::bind(&socket).expect("it can be bound");
         let link = place.0.join("2.sock");
         symlink(&socket, &link).expect("it can be created");
-        assert_eq!(listener(&link).expect("it is known"), Listener::NoSocket);
+        assert_eq!(
+            socket_state(&link).expect("it is known"),
+            SocketState::NotASocket
+        );
     }
 
     #[test]
-    fn one_has_the_lock() {
-        let place = Place::new("lock");
+    fn only_one_holder_has_the_lock() {
+        let place = SocketTestDirectory::new("lock");
         let path = place.0.join("lock");
         let lock = Lock::try_take(&path).expect("it can be made");
         assert!(lock.is_some());
@@ -263,11 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_are_too_long() {
-        let long = PathBuf::from("/".repeat(LONGEST + 1));
+    fn paths_that_are_too_long_are_refused() {
+        let long = PathBuf::from("/".repeat(MAX_PATH + 1));
         assert!(address(&long).is_err());
-        let fits = PathBuf::from("/".repeat(LONGEST));
+        let fits = PathBuf::from("/".repeat(MAX_PATH));
         let (address, _) = address(&fits).expect("it fits");
-        assert_eq!(address.sun_path[LONGEST], 0);
+        assert_eq!(address.sun_path[MAX_PATH], 0);
     }
 }

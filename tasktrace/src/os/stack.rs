@@ -1,48 +1,50 @@
-//! The room that is left on the stack of the calling thread.
+//! Measures the room that is left on the stack of the calling thread.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Where the stack of a thread is.
+/// The bounds of the stack of this thread.
 #[derive(Clone, Copy)]
-enum Bounds {
+enum StackBounds {
     NotAsked,
     Unknown,
     Known { start: usize, end: usize },
 }
 
 thread_local! {
-    static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds::NotAsked) };
+    static BOUNDS: Cell<StackBounds> = const { Cell::new(StackBounds::NotAsked) };
 }
 
-/// The bytes that are left on the stack of the calling thread. `None` if that is not known: the system does not tell,
-/// or the thread is on another stack than its own, such as a coroutine's.
+/// Returns the number of bytes that are left on the stack of the calling thread. Returns `None` if it is unknown: the
+/// system does not report it, or the thread runs on another stack, such as that of a coroutine.
 #[inline(never)]
 pub(crate) fn room() -> Option<usize> {
     let here = 0_u8;
     let here = (&raw const here).addr();
     let bounds = BOUNDS.with(|bounds| {
-        if let Bounds::NotAsked = bounds.get() {
+        if let StackBounds::NotAsked = bounds.get() {
             bounds.set(match ask() {
-                Some(Range { start, end }) => Bounds::Known { start, end },
-                None => Bounds::Unknown,
+                Some(Range { start, end }) => StackBounds::Known { start, end },
+                None => StackBounds::Unknown,
             });
         }
         bounds.get()
     });
     match bounds {
-        Bounds::Known { start, end } if (start..end).contains(&here) => Some(here - start),
+        StackBounds::Known { start, end } if (start..end).contains(&here) => Some(here - start),
         _ => None,
     }
 }
 
-/// The stack of the main thread grows: its bounds are those up to which it may.
+/// Asks the system for the bounds of the stack. The stack of the main thread grows, and its bounds are those that it
+/// may grow to.
 fn ask() -> Option<Range<usize>> {
     let mut attributes = MaybeUninit::uninit();
     let (mut start, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the first writes the attributes of the calling thread, or fails. Only if it has not failed, the second
-    // reads them and writes two values, each of which has a place, and the third frees what they hold, once.
+    // SAFETY: `pthread_getattr_np` initialises the attributes, or fails. Only if it succeeds, `pthread_attr_getstack`
+    // reads them and writes to `start` and `size`, which are valid for writes, and `pthread_attr_destroy` frees them
+    // once.
     let is_known = unsafe {
         let thread = libc::pthread_self();
         libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) == 0 && {

@@ -1,31 +1,30 @@
-//! Text on the standard error output, whatever becomes of it.
+//! Writes text to standard error, without the lock of the standard library.
 //!
-//! Without the lock of the standard library. What is told here is told when something is wrong, and
-//! whoever has the lock may be a part of that: it may wait for the thread that wants to tell.
+//! The text reports a problem, and the thread that holds that lock may be part of the problem: it may wait for the
+//! thread that writes the report.
 
 use std::io::{self, ErrorKind, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For how long nobody may read what has been written.
-///
-/// Where the output does not block. Where it does, we are blocked.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest time to wait for a reader of a full pipe that does not block. A write to a pipe that blocks has no
+/// limit.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// How long to wait between two tries.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The time between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Writes it in one piece. If it cannot be written, then it is not: there is nobody to tell.
+/// Writes a text in one piece. If that fails, the text is lost, because the failure cannot be reported.
 pub(crate) fn write(text: &str) {
-    write_to(&mut Raw, text.as_bytes(), PATIENCE);
+    write_to(&mut RawStderr, text.as_bytes(), MAX_WAIT);
 }
 
-struct Raw;
+struct RawStderr;
 
-impl Write for Raw {
+impl Write for RawStderr {
     #[cfg(unix)]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // SAFETY: it reads at most so many bytes.
+        // SAFETY: the pointer and the length are those of `bytes`, which `write` only reads.
         let written =
             unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
         usize::try_from(written).map_err(|_| io::Error::last_os_error())
@@ -41,7 +40,7 @@ impl Write for Raw {
     }
 }
 
-fn write_to(out: &mut impl Write, mut bytes: &[u8], patience: Duration) {
+fn write_to(out: &mut impl Write, mut bytes: &[u8], max_wait: Duration) {
     let mut since = Instant::now();
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -51,9 +50,9 @@ fn write_to(out: &mut impl Write, mut bytes: &[u8], patience: Duration) {
                 since = Instant::now();
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another program that has the same terminal or pipe can have made it so.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && since.elapsed() < patience => {
-                thread::sleep(PAUSE);
+            // Another program with the same terminal or pipe may have made it non-blocking.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && since.elapsed() < max_wait => {
+                thread::sleep(RETRY_INTERVAL);
             }
             Err(_) => return,
         }
@@ -64,20 +63,20 @@ fn write_to(out: &mut impl Write, mut bytes: &[u8], patience: Duration) {
 mod tests {
     use super::*;
 
-    /// Takes some bytes at a time, or does what it is told to.
-    struct Slow {
-        taken: Vec<u8>,
-        answers: Vec<Option<ErrorKind>>,
+    /// A writer that takes three bytes at a time, or returns the next of the given errors.
+    struct SlowWriter {
+        written: Vec<u8>,
+        errors: Vec<Option<ErrorKind>>,
     }
 
-    impl Write for Slow {
+    impl Write for SlowWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            match self.answers.pop().flatten() {
+            match self.errors.pop().flatten() {
                 Some(error) => Err(error.into()),
                 None => {
-                    let taken = bytes.len().min(3);
-                    self.taken.extend(&bytes[..taken]);
-                    Ok(taken)
+                    let written = bytes.len().min(3);
+                    self.written.extend(&bytes[..written]);
+                    Ok(written)
                 }
             }
         }
@@ -87,32 +86,32 @@ mod tests {
         }
     }
 
-    fn written(answers: &[Option<ErrorKind>], patience: Duration) -> String {
-        let mut out = Slow {
-            taken: Vec::new(),
-            answers: answers.iter().rev().copied().collect(),
+    fn written(errors: &[Option<ErrorKind>], max_wait: Duration) -> String {
+        let mut out = SlowWriter {
+            written: Vec::new(),
+            errors: errors.iter().rev().copied().collect(),
         };
-        write_to(&mut out, b"all of it", patience);
-        String::from_utf8(out.taken).expect("it is text")
+        write_to(&mut out, b"all of it", max_wait);
+        String::from_utf8(out.written).expect("it is text")
     }
 
     #[test]
-    fn it_is_written_piece_by_piece() {
-        let answers = [
+    fn short_writes_and_temporary_errors_are_retried() {
+        let errors = [
             None,
             Some(ErrorKind::Interrupted),
             Some(ErrorKind::WouldBlock),
             None,
             Some(ErrorKind::WouldBlock),
         ];
-        assert_eq!(written(&answers, Duration::MAX), "all of it");
+        assert_eq!(written(&errors, Duration::MAX), "all of it");
     }
 
     #[test]
-    fn it_ends_when_there_is_nobody() {
-        let answers = [None, Some(ErrorKind::BrokenPipe)];
-        assert_eq!(written(&answers, Duration::MAX), "all");
-        let answers = [None, Some(ErrorKind::WouldBlock)];
-        assert_eq!(written(&answers, Duration::ZERO), "all");
+    fn other_errors_and_the_timeout_end_the_write() {
+        let errors = [None, Some(ErrorKind::BrokenPipe)];
+        assert_eq!(written(&errors, Duration::MAX), "all");
+        let errors = [None, Some(ErrorKind::WouldBlock)];
+        assert_eq!(written(&errors, Duration::ZERO), "all");
     }
 }

@@ -1,4 +1,4 @@
-//! Threads, as the operating system knows them.
+//! Spawns threads, sends signals to threads, and returns their ids and times.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,11 +6,11 @@ use std::thread::{Builder, JoinHandle};
 
 use super::{env, signal};
 
-/// The bytes that the stack of a thread of ours has at least, as threads have by default.
+/// The smallest size of the stack of a thread of tasktrace in bytes, which is the default of the standard library.
 const LEAST_STACK: usize = 2 << 20;
 
-/// Returns the size of the stack of a thread of ours. The program may be run with another default, and needs as much
-/// where we call it.
+/// Returns the size of the stack of a thread of tasktrace. The variable can increase it, because such a thread may call
+/// code of the program, which may need that much.
 fn stack_size() -> usize {
     static SIZE: AtomicUsize = AtomicUsize::new(0);
 
@@ -24,30 +24,30 @@ fn stack_size() -> usize {
     size
 }
 
-/// Spawns a thread of ours. The program's signals are left to its own threads, but for code of the program that runs
-/// in [`signal::as_the_program`].
+/// Spawns a thread of tasktrace. It blocks the signals that the program may handle, except while code of the program
+/// runs in [`signal::with_program_mask`].
 ///
 /// # Errors
 ///
-/// If the system has no room for another thread.
+/// Returns an error if the system refuses another thread.
 pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
     let builder = builder.stack_size(stack_size());
-    let left = signal::Left::by_the_program();
+    let mask = signal::ProgramMask::current();
     let run = move || {
-        signal::Left::remember(left);
+        signal::ProgramMask::set(mask);
         run()
     };
-    signal::left_to_others(|| builder.spawn(run))
+    signal::with_signals_blocked(|| builder.spawn(run))
 }
 
-/// The number of the calling thread. `None` where it cannot be asked for.
+/// Returns the system's id of the calling thread, or `None` if the system has none.
 #[cfg(target_os = "linux")]
 pub(crate) fn id() -> Option<u64> {
-    // SAFETY: it takes nothing and always succeeds.
+    // SAFETY: `gettid` has no arguments and no preconditions, and always succeeds.
     u64::try_from(unsafe { libc::gettid() }).ok()
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn id() -> Option<u64> {
     None
 }
 
-/// The time that the processor has spent on the calling thread. `None` where the system does not tell.
+/// Returns the processor time of the calling thread, or `None` if the system does not report it.
 #[cfg(any(
     target_os = "linux",
     target_os = "android",
@@ -71,7 +71,7 @@ pub(crate) fn cpu_time() -> Option<std::time::Duration> {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: it writes to the place that it is given, and to nothing else.
+    // SAFETY: `clock_gettime` only writes one `timespec` to `time`, which is valid for writes.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     let secs = u64::try_from(time.tv_sec).ok()?;
     let nanos = u32::try_from(time.tv_nsec).ok()?;
@@ -95,11 +95,11 @@ pub(crate) fn cpu_time() -> Option<std::time::Duration> {
 ///
 /// # Errors
 ///
-/// If there is no such thread (any more), or no such signal.
+/// Returns an error if there is no such thread or no such signal.
 #[cfg(target_os = "linux")]
 pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> io::Result<()> {
     let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
-    // SAFETY: it takes three numbers.
+    // SAFETY: `tgkill` takes three numbers, and fails if the thread does not belong to this process.
     match unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

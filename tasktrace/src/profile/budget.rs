@@ -1,34 +1,34 @@
-//! When to take the next sample, so that all of them together cost no more than a share of the time.
+//! Decides when to take the next sample, so that all samples together cost no more than a share of the time.
 //!
-//! Samples are due at regular times. One that cannot be afforded, or whose time has passed, is skipped,
-//! and the next that is due is taken instead: so the times stay regular.
+//! Samples are due at regular times. A sample is skipped if it is too expensive at that time, or if its time has
+//! already passed. The next sample is taken at a later due time, so the times stay regular.
 //!
-//! What a sample will cost is not known before, but what the last ones did is, and at how many tasks they have
-//! looked. It is paid for in advance, out of what the time so far allows. What was not used is saved up, but for no longer than
-//! a second, so that a quiet minute is not followed by a burst. So the cost is never more than the share
-//! of the time, but for what one sample costs more than was expected.
+//! The budget is a balance that grows with time. The cost of a sample is not known in advance, but it can be expected
+//! from the cost of the last samples and the number of tasks that they read. A sample is taken once the balance covers
+//! its expected cost. The balance is limited to the share of one second, so that a quiet minute is not followed by a
+//! burst. So the total cost exceeds the share of the time at most by the unexpected cost of one sample.
 //!
-//! Nothing here reads a clock.
+//! This module reads no clock.
 
 use std::time::Duration;
 
-/// For so long what was not used is saved.
-const SAVED: f64 = 1.0;
+/// The time for which an unused share is saved.
+const MAX_SAVED_SECS: f64 = 1.0;
 
-/// Times are since the beginning.
+/// The budget of one profile. All times are relative to its beginning.
 #[derive(Debug)]
 pub(super) struct Budget {
     every: Duration,
     /// The part of the time that samples may cost.
     share: f64,
-    /// How many times at which one was due have passed.
+    /// The number of due times so far, whether their samples were taken or skipped.
     due: u64,
     skipped: u64,
-    /// The cost that there is room for, in seconds. Negative after one that was not expected.
-    room: f64,
-    /// When that was.
-    as_of: Duration,
-    /// What the next is expected to cost, in seconds.
+    /// The cost that samples may have now, in seconds. It is negative after a sample that cost more than expected.
+    balance: f64,
+    /// The time at which `balance` was computed.
+    balance_at: Duration,
+    /// The expected cost of the next sample, in seconds.
     expected: f64,
 }
 
@@ -39,16 +39,16 @@ impl Budget {
             share,
             due: 0,
             skipped: 0,
-            room: 0.0,
-            as_of: Duration::ZERO,
+            balance: 0.0,
+            balance_at: Duration::ZERO,
             expected: 0.0,
         }
     }
 
-    /// When to take the next sample. `None` if that is after the end.
+    /// Returns the time of the next sample. `None` if it is after the end.
     pub(super) fn next(&mut self, now: Duration, end: Duration) -> Option<Duration> {
-        self.pass(now);
-        let missing = (self.expected - self.room).max(0.0);
+        self.advance(now);
+        let missing = (self.expected - self.balance).max(0.0);
         let affordable = Duration::try_from_secs_f64(missing / self.share).unwrap_or(Duration::MAX);
         let earliest = now.saturating_add(affordable);
         let nanos = self.every.as_nanos().max(1);
@@ -66,10 +66,10 @@ impl Budget {
         Some(Duration::from_nanos(at))
     }
 
-    /// A sample was taken. `next` is what one more is expected to cost, by what is known of this one.
+    /// Subtracts the cost of a sample that was taken. `next` is the expected cost of another sample like it.
     pub(super) fn spend(&mut self, now: Duration, cost: Duration, next: Duration) {
-        self.pass(now);
-        self.room -= cost.as_secs_f64();
+        self.advance(now);
+        self.balance -= cost.as_secs_f64();
         let next = next.as_secs_f64();
         self.expected = match self.expected {
             0.0 => next,
@@ -77,17 +77,18 @@ impl Budget {
         };
     }
 
-    /// How many samples were due, but not taken.
+    /// Returns the number of samples that were due, but not taken.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    fn pass(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.as_of).as_secs_f64();
-        self.as_of = self.as_of.max(now);
-        // One sample must fit, however little is saved.
-        let most = (self.share * SAVED).max(self.expected);
-        self.room = (self.room + self.share * passed).min(most);
+    /// Adds the share of the time that has passed to the balance.
+    fn advance(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.balance_at).as_secs_f64();
+        self.balance_at = self.balance_at.max(now);
+        // The limit is at least the cost of one sample. Otherwise an expensive sample would never be taken.
+        let most = (self.share * MAX_SAVED_SECS).max(self.expected);
+        self.balance = (self.balance + self.share * passed).min(most);
     }
 }
 
@@ -105,11 +106,11 @@ mod tests {
         Duration::from_micros(us)
     }
 
-    /// What came of sampling with these costs, one after the other.
+    /// The result of sampling with given costs.
     struct Run {
         taken: Vec<Duration>,
         spent: Duration,
-        dearest: Duration,
+        most_expensive: Duration,
         skipped: u64,
     }
 
@@ -118,16 +119,16 @@ mod tests {
         let mut run = Run {
             taken: Vec::new(),
             spent: Duration::ZERO,
-            dearest: Duration::ZERO,
+            most_expensive: Duration::ZERO,
             skipped: 0,
         };
         let mut now = Duration::ZERO;
         while let Some(at) = budget.next(now, end) {
-            assert!(at >= now, "it is not in the past");
+            assert!(at >= now, "the next sample is not in the past");
             let cost = cost(run.taken.len());
             run.taken.push(at);
             run.spent += cost;
-            run.dearest = run.dearest.max(cost);
+            run.most_expensive = run.most_expensive.max(cost);
             now = at + cost;
             budget.spend(now, cost, cost);
         }
@@ -135,19 +136,19 @@ mod tests {
         run
     }
 
-    /// However the costs are, at each time they are within the share, but for one sample.
+    /// Samples with given costs, and asserts that the total cost never exceeds the share by more than one sample.
     #[track_caller]
     fn check(every: Duration, end: Duration, cost: impl Fn(usize) -> Duration) -> Run {
         let run = run(every, end, &cost);
         let mut spent = Duration::ZERO;
         for (at, time) in run.taken.iter().enumerate() {
             spent += cost(at);
-            let allowed = time.mul_f64(SHARE) + run.dearest;
+            let allowed = time.mul_f64(SHARE) + run.most_expensive;
             assert!(spent <= allowed, "{spent:?} by {time:?}");
         }
         let due = end.as_nanos() / every.as_nanos();
-        let told = run.taken.len() as u64 + run.skipped;
-        assert_eq!(u128::from(told), due, "each is taken or skipped");
+        let counted = run.taken.len() as u64 + run.skipped;
+        assert_eq!(u128::from(counted), due, "each sample is taken or skipped");
         for time in &run.taken {
             assert_eq!(time.as_nanos() % every.as_nanos(), 0, "{time:?}");
         }
@@ -155,16 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_afforded_is_taken() {
+    fn affordable_samples_are_all_taken() {
         let run = check(ms(10), ms(10_000), |_| us(90));
         assert_eq!(run.taken.len(), 1000);
         assert_eq!(run.skipped, 0);
     }
 
     #[test]
-    fn what_is_too_dear_is_taken_less_often() {
+    fn expensive_samples_are_taken_less_often() {
         let run = check(ms(10), ms(10_000), |_| ms(1));
-        // A millisecond is one per cent of a tenth of a second.
+        // A millisecond is one percent of a tenth of a second.
         assert!(
             (95..=101).contains(&run.taken.len()),
             "{:?}",
@@ -174,25 +175,25 @@ mod tests {
     }
 
     #[test]
-    fn the_first_may_be_the_dearest() {
+    fn sampling_continues_after_an_expensive_first_sample() {
         let run = check(
             ms(10),
             ms(10_000),
             |at| if at == 0 { ms(20) } else { us(50) },
         );
         assert_eq!(run.taken[0], ms(10));
-        // Two seconds are paid for it, and for what the next is expected to cost.
+        // Two seconds pay for the first sample and for the expected cost of the second.
         assert!(run.taken[1] >= ms(2000), "{:?}", run.taken[1]);
         assert!(
             run.taken.len() > 100,
-            "then it goes on: {}",
+            "sampling continues: {}",
             run.taken.len()
         );
     }
 
-    /// The first looks at more tasks than the others will.
+    /// A first sample may read more tasks than later ones. Then the expected cost is lower than its own.
     #[test]
-    fn a_dear_sample_does_not_delay_cheaper_ones() {
+    fn an_expensive_sample_delays_cheaper_ones_only_by_its_own_cost() {
         let mut budget = Budget::new(ms(1), SHARE);
         assert_eq!(budget.next(ms(0), ms(2000)), Some(ms(1)));
         budget.spend(ms(5), ms(4), us(500));
@@ -201,33 +202,34 @@ mod tests {
     }
 
     #[test]
-    fn costs_that_change() {
+    fn changing_costs_stay_within_the_share() {
         check(ms(10), ms(60_000), |at| us([10, 4_000, 300, 1][at % 4]));
         check(ms(1), ms(5_000), |at| us(1 << (at % 16)));
         check(ms(100), ms(60_000), |at| ms(at as u64 % 50));
     }
 
     #[test]
-    fn what_is_saved_is_no_burst() {
-        // For half a minute it costs nothing, and then very much.
+    fn a_quiet_period_is_not_followed_by_a_burst() {
+        // For half a minute samples cost nothing, and then very much.
         let costs = |at| if at < 3000 { us(0) } else { ms(5) };
         let run = check(ms(10), ms(60_000), costs);
-        let dear = &run.taken[3000..];
-        let in_first_second = dear.iter().filter(|at| **at <= dear[0] + ms(1000)).count();
+        let expensive = &run.taken[3000..];
+        let first_second = expensive[0] + ms(1000);
+        let in_first_second = expensive.iter().filter(|at| **at <= first_second).count();
         assert!(in_first_second <= 4, "{in_first_second}");
     }
 
     #[test]
-    fn what_costs_more_than_a_second_allows() {
+    fn a_sample_may_cost_more_than_the_share_of_one_second() {
         let run = check(ms(100), ms(100_000), |_| ms(30));
         assert!((30..=34).contains(&run.taken.len()), "{}", run.taken.len());
     }
 
     #[test]
-    fn who_is_late_skips() {
+    fn samples_whose_time_has_passed_are_skipped() {
         let mut budget = Budget::new(ms(10), SHARE);
         assert_eq!(budget.next(ms(0), ms(100)), Some(ms(10)));
-        // The sampler was not run in the meantime.
+        // The thread of the sampler had no processor in the meantime.
         budget.spend(ms(57), us(1), us(1));
         assert_eq!(budget.next(ms(57), ms(100)), Some(ms(60)));
         assert_eq!(budget.skipped(), 4);
@@ -235,11 +237,11 @@ mod tests {
         assert_eq!(budget.next(ms(250), ms(100)), None);
         assert_eq!(budget.skipped(), 7);
         assert_eq!(budget.next(ms(260), ms(100)), None);
-        assert_eq!(budget.skipped(), 7, "they are counted once");
+        assert_eq!(budget.skipped(), 7, "skipped samples are counted once");
     }
 
     #[test]
-    fn nothing_is_too_much() {
+    fn the_largest_values_do_not_overflow() {
         let mut budget = Budget::new(Duration::from_nanos(1), 1e6);
         assert!(budget.next(Duration::ZERO, Duration::MAX).is_some());
         budget.spend(Duration::MAX, Duration::MAX, Duration::MAX);

@@ -1,22 +1,23 @@
-//! The settings of a profile.
+//! Configures and runs a profile.
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use super::sampler::{Outcome, Sampler};
+use super::sampler::Sampler;
 use super::{Profile, ProfileSource, Progress};
 use crate::os;
 use crate::sync::{Arc, Mutex, lock};
-use crate::task::promise;
+use crate::task::oneshot;
 
 /// The shortest interval between two samples.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The smallest share of a core, with which samples are still taken.
+/// The smallest share of a core that a caller can set. It is not zero, so that samples are still taken.
 const LEAST_CPU: f64 = 0.0001;
 
 /// Configures a [`profile`].
@@ -50,10 +51,10 @@ pub struct ProfileBuilder {
     lasting: Duration,
     source: ProfileSource,
     max_cpu: f64,
-    on_sample: Option<Callback>,
+    on_sample: Option<SampleCallback>,
 }
 
-pub(super) type Callback = Box<dyn FnMut(&Progress) + Send>;
+pub(super) type SampleCallback = Box<dyn FnMut(&Progress) + Send>;
 
 /// Returns a builder that samples all tasks and adds up where they *wait*.
 ///
@@ -123,8 +124,8 @@ impl ProfileBuilder {
         self
     }
 
-    /// Asks each task, as a [`dump`](crate::dump()) does. The profile then has lines, the resources that tasks wait
-    /// for, and functions that are not `#[traced]`.
+    /// Captures the trace of each task, as a [`dump`](crate::dump()) does. The profile then has lines, the resources
+    /// that tasks wait for, and functions that are not `#[traced]`.
     ///
     /// Each sample polls each task, which is work for the executor. Sample less often, such as ten times a second.
     ///
@@ -141,8 +142,8 @@ impl ProfileBuilder {
 
     /// Sets the largest share of one core that the samples may cost. The default is 0.01, one hundredth.
     ///
-    /// The cost is the measured CPU time that takes the samples and records the stacks of the tasks that are asked. It
-    /// does not include the rest of the polls of these tasks. If samples cost too much, some are skipped, and
+    /// The cost is the measured CPU time of taking the samples and of recording the stacks of captured tasks. It does
+    /// not include the rest of the polls of these tasks. If samples cost too much, some are skipped, and
     /// [`Profile::skipped`] counts them. If there are very many tasks, a sample reads only some of them, and
     /// [`Profile::portion`] returns their fraction.
     ///
@@ -191,7 +192,7 @@ impl ProfileBuilder {
     pub fn run_blocking(self) -> Profile {
         self.into_sampler().run(|time| {
             thread::sleep(time);
-            Outcome::GoOn
+            ControlFlow::Continue(())
         })
     }
 
@@ -222,29 +223,29 @@ impl ProfileBuilder {
     pub fn run(self) -> impl Future<Output = Profile> + Send {
         let sampler = self.into_sampler();
         async move {
-            let without_thread = sampler.nothing();
-            // Dropped with this future, which tells the thread to stop.
-            let (_is_awaited, hangs_up) = mpsc::channel::<()>();
-            let (giver, answer) = promise();
+            let without_thread = sampler.empty_profile();
+            // If this future is dropped, it drops the sender, and the disconnected channel stops the thread.
+            let (_stop_on_drop, stopped) = mpsc::channel::<()>();
+            let (sender, answer) = oneshot::channel();
             let result = Arc::new(Mutex::new(None));
             let spawned = os::thread::spawn("tasktrace-profile", {
                 let result = Arc::clone(&result);
                 move || {
                     let run = || {
-                        sampler.run(|time| match hangs_up.recv_timeout(time) {
-                            Err(RecvTimeoutError::Timeout) => Outcome::GoOn,
-                            Ok(()) | Err(RecvTimeoutError::Disconnected) => Outcome::Stop,
+                        sampler.run(|time| match stopped.recv_timeout(time) {
+                            Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
+                            Ok(()) | Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
                         })
                     };
                     let outcome = catch_unwind(AssertUnwindSafe(run));
                     *lock(&result) = Some(outcome);
-                    giver.give(Ok(()));
+                    sender.send(Ok(()));
                 }
             });
             if spawned.is_err() {
                 return without_thread;
             }
-            // The waker is cloned at each poll, so this is a leaf of the calling task.
+            // The waker is cloned at each poll, so that a capture records this wait as a leaf of the calling task.
             let _ = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
             let outcome = lock(&result).take();
             match outcome {
@@ -256,7 +257,7 @@ impl ProfileBuilder {
     }
 
     fn into_sampler(self) -> Sampler {
-        // One sample at least.
+        // The interval is at most the duration, so that at least one sample is due.
         let every = self.every.min(self.lasting.max(SHORTEST));
         Sampler {
             every,

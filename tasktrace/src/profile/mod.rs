@@ -1,15 +1,15 @@
-//! Profiles: where tasks wait, added up over many samples of all tasks.
+//! Takes profiles: adds up where tasks wait over many samples of all tasks.
 //!
-//! * [`builder`]: the settings; [`sampler`]: takes the samples.
-//! * [`budget`]: decides how often to sample; [`portion`]: how many tasks; [`choice`]: which tasks.
-//! * [`tally`]: adds up the samples; [`stacks`]: merges them once symbols are known.
+//! * [`builder`]: holds the settings; [`sampler`]: takes the samples.
+//! * [`budget`]: decides when to sample; [`sample_size`]: how many tasks to read; [`selection`]: which tasks to read.
+//! * [`tally`]: adds up the samples by address; [`stacks`]: merges the sums once symbols are known.
 #![forbid(unsafe_code)]
 
 mod budget;
 mod builder;
-mod choice;
-mod portion;
+mod sample_size;
 mod sampler;
+mod selection;
 mod stacks;
 mod tally;
 
@@ -17,15 +17,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 #[cfg(test)]
-pub(crate) mod sample;
+pub(crate) mod fixture;
 
 pub use builder::{ProfileBuilder, profile};
-pub(crate) use stacks::Stack;
-use tally::Group;
+pub(crate) use stacks::ProfileStack;
+use tally::RawStack;
 
 /// Shows where tasks waited over a period. [`profile`](crate::profile()) returns it.
 ///
-/// A profile adds up tasks with the same name, the same state and the same stack, whatever their labels are. For each
+/// A profile adds up tasks with the same name, the same state and the same stack, regardless of their labels. For each
 /// stack it has
 ///
 /// * the total time that tasks waited with it ([`Weight::Waited`](crate::Weight::Waited)): two tasks that wait for ten
@@ -53,15 +53,16 @@ pub struct Profile {
     skipped: u64,
     cost: Duration,
     most_tasks: usize,
-    /// The number of tasks that existed in all samples together, and the number of them that were read.
-    present: u64,
-    looks: u64,
-    groups: Arc<[Group]>,
+    /// The number of tasks that existed in all samples together.
+    tasks_present: u64,
+    /// The number of tasks that were read in all samples together.
+    tasks_read: u64,
+    raw_stacks: Arc<[RawStack]>,
     /// The stacks with symbols, looked up on first use.
-    stacks: Arc<OnceLock<Vec<Stack>>>,
+    stacks: Arc<OnceLock<Vec<ProfileStack>>>,
 }
 
-/// How the samples of a [`Profile`] are taken.
+/// The source of the samples of a [`Profile`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,7 +75,7 @@ pub struct Profile {
 pub enum ProfileSource {
     /// Each sample reads the live frames and polls no task.
     Snapshots,
-    /// Each sample asks the tasks, and polls each once.
+    /// Each sample captures the traces of the tasks, which polls each task once.
     Captures,
 }
 
@@ -141,8 +142,8 @@ impl Progress {
 
 impl Profile {
     /// Returns the stacks, the longest waits first.
-    pub(crate) fn stacks(&self) -> &[Stack] {
-        self.stacks.get_or_init(|| stacks::stacks(&self.groups))
+    pub(crate) fn stacks(&self) -> &[ProfileStack] {
+        self.stacks.get_or_init(|| stacks::merge(&self.raw_stacks))
     }
 
     /// Returns the number of samples taken.
@@ -191,11 +192,11 @@ impl Profile {
     /// println!("{:.0} %", 100.0 * profile.portion());
     /// ```
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "nobody needs so many digits")]
+    #[expect(clippy::cast_precision_loss, reason = "the fraction is approximate")]
     pub fn portion(&self) -> f64 {
-        match self.present {
+        match self.tasks_present {
             0 => 1.0,
-            present => self.looks as f64 / present as f64,
+            tasks_present => self.tasks_read as f64 / tasks_present as f64,
         }
     }
 
@@ -217,13 +218,13 @@ impl Profile {
     }
 
     /// Returns the number of tasks that existed in all samples together.
-    pub(crate) fn present(&self) -> u64 {
-        self.present
+    pub(crate) fn tasks_present(&self) -> u64 {
+        self.tasks_present
     }
 
     /// Returns the number of tasks that were read in all samples together.
-    pub(crate) fn looks(&self) -> u64 {
-        self.looks
+    pub(crate) fn tasks_read(&self) -> u64 {
+        self.tasks_read
     }
 
     /// Returns the interval between samples.
@@ -255,6 +256,6 @@ impl Profile {
     /// ```
     #[must_use]
     pub fn waited(&self) -> Duration {
-        self.groups.iter().map(|group| group.waited()).sum()
+        self.raw_stacks.iter().map(|stack| stack.waited()).sum()
     }
 }

@@ -1,11 +1,12 @@
-//! Taking samples until the time is over.
+//! Takes samples until the time is over.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::budget::Budget;
-use super::builder::Callback;
-use super::choice;
-use super::portion::Portion;
+use super::builder::SampleCallback;
+use super::sample_size::SampleSize;
+use super::selection;
 use super::tally::Tally;
 use super::{Profile, ProfileSource, Progress};
 use crate::capture::RecordingMeter;
@@ -13,56 +14,56 @@ use crate::dump::{Dump, dump_of, snapshot_of};
 use crate::os;
 use crate::task::TraceHandle;
 
-/// So long tasks have to answer, at least.
+/// The shortest time that tasks have to answer a capture.
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(50);
 
-/// And at most.
+/// The longest time that tasks have to answer a capture.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What came of waiting.
-pub(super) enum Outcome {
-    GoOn,
-    Stop,
-}
-
+/// Takes the samples of one profile, with the settings of the builder.
 pub(super) struct Sampler {
     pub(super) every: Duration,
     pub(super) lasting: Duration,
     pub(super) source: ProfileSource,
     pub(super) max_cpu: f64,
-    pub(super) on_sample: Option<Callback>,
+    pub(super) on_sample: Option<SampleCallback>,
 }
 
 impl Sampler {
-    /// Samples until the time is over, or `wait` says to stop.
-    pub(super) fn run(mut self, mut wait: impl FnMut(Duration) -> Outcome) -> Profile {
+    /// Takes samples until the time is over or `wait` breaks. `wait` blocks for a duration.
+    pub(super) fn run(mut self, mut wait: impl FnMut(Duration) -> ControlFlow<()>) -> Profile {
         let began = SystemTime::now();
         let start = Instant::now();
         let mut budget = Budget::new(self.every, self.max_cpu);
-        let mut portion = Portion::new(self.every, self.max_cpu);
+        let mut sample_size = SampleSize::new(self.every, self.max_cpu);
         let mut tally = Tally::default();
         let mut samples = 0;
         let mut cost = Duration::ZERO;
         let mut last = Duration::ZERO;
         while let Some(at) = budget.next(start.elapsed(), self.lasting) {
-            if let Outcome::Stop = wait(at.saturating_sub(start.elapsed())) {
+            if wait(at.saturating_sub(start.elapsed())).is_break() {
                 break;
             }
             let now = start.elapsed();
-            let meter = Meter::start();
-            let all = choice::find();
+            let meter = CostMeter::start();
+            let all = selection::unfinished_tasks();
             let finding = meter.read();
-            let choice = choice::choose(&all, portion.most(), samples);
-            let dump = self.look(choice.tasks);
-            tally.add(&dump, now.saturating_sub(last), choice.picked, choice.all);
-            let (tasks, looked) = (choice.all, dump.len());
+            let selection = selection::select(&all, sample_size.max_tasks(), samples);
+            let dump = self.take_sample(selection.tasks);
+            let interval = now.saturating_sub(last);
+            tally.add(&dump, interval, selection.selected_count, all.len());
+            let (tasks, tasks_read) = (all.len(), dump.len());
             drop((all, dump));
-            let this = meter.read();
-            portion.learn(finding, this.saturating_sub(finding), looked);
+            let sample_cost = meter.read();
+            sample_size.record_cost(finding, sample_cost.saturating_sub(finding), tasks_read);
             last = now;
-            cost += this;
+            cost += sample_cost;
             samples += 1;
-            budget.spend(start.elapsed(), this, portion.expected(tasks));
+            budget.spend(
+                start.elapsed(),
+                sample_cost,
+                sample_size.expected_cost(tasks),
+            );
             if let Some(callback) = &mut self.on_sample {
                 callback(&Progress {
                     elapsed: now.min(self.lasting),
@@ -74,10 +75,10 @@ impl Sampler {
                 });
             }
         }
-        // What is left after the last of them.
+        // The profile lasts until its end, although the last sample is taken earlier.
         let rest = self.lasting.saturating_sub(start.elapsed());
         if !rest.is_zero() {
-            wait(rest);
+            let _ = wait(rest);
         }
         Profile {
             began,
@@ -87,15 +88,15 @@ impl Sampler {
             skipped: budget.skipped(),
             cost,
             most_tasks: tally.most_tasks,
-            present: tally.present,
-            looks: tally.looks,
-            groups: tally.finish().into(),
-            ..self.nothing()
+            tasks_present: tally.tasks_present,
+            tasks_read: tally.tasks_read,
+            raw_stacks: tally.finish().into(),
+            ..self.empty_profile()
         }
     }
 
-    /// A profile for which nothing was done.
-    pub(super) fn nothing(&self) -> Profile {
+    /// Returns a profile without samples. All samples that are due count as skipped.
+    pub(super) fn empty_profile(&self) -> Profile {
         let due = self.lasting.as_nanos() / self.every.as_nanos().max(1);
         Profile {
             began: SystemTime::now(),
@@ -107,14 +108,14 @@ impl Sampler {
             skipped: u64::try_from(due).unwrap_or(u64::MAX),
             cost: Duration::ZERO,
             most_tasks: 0,
-            present: 0,
-            looks: 0,
-            groups: Vec::new().into(),
+            tasks_present: 0,
+            tasks_read: 0,
+            raw_stacks: Vec::new().into(),
             stacks: Default::default(),
         }
     }
 
-    fn look(&self, tasks: Vec<TraceHandle>) -> Dump {
+    fn take_sample(&self, tasks: Vec<TraceHandle>) -> Dump {
         let patience = self.every.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
         match self.source {
             ProfileSource::Snapshots => snapshot_of(&tasks),
@@ -123,16 +124,16 @@ impl Sampler {
     }
 }
 
-/// Measures what a sample costs.
-struct Meter {
-    /// Of this thread, where the system tells it.
+/// Measures the cost of a sample.
+struct CostMeter {
+    /// The CPU time of this thread at the start. `None` if the system does not tell it.
     cpu: Option<Duration>,
-    /// What recording stacks has cost all threads.
+    /// Measures the time in which all threads recorded stacks for captures.
     recording: RecordingMeter,
     time: Instant,
 }
 
-impl Meter {
+impl CostMeter {
     fn start() -> Self {
         Self {
             cpu: os::thread::cpu_time(),
@@ -141,8 +142,9 @@ impl Meter {
         }
     }
 
-    /// Where there is no telling what the thread has used, all the time that has passed counts: so it
-    /// is rather too much.
+    /// Returns the cost since the start.
+    ///
+    /// If the CPU time of the thread is unknown, the cost is the elapsed time, which is rather too much.
     fn read(&self) -> Duration {
         let recording = self.recording.read();
         match (self.cpu, os::thread::cpu_time()) {

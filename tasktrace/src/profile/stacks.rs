@@ -1,31 +1,32 @@
-//! What was seen, now that symbols are known: groups with the same frames are one stack.
+//! Merges the raw stacks of a profile once symbols are known: raw stacks with the same frames are one stack.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-
 use std::time::Duration;
 
-use super::tally::Group;
+use super::tally::RawStack;
 use crate::dump::StateKind;
 use crate::trace::{Frame, LineIs, Tree, Wait, all, anonymous};
 
-/// Tasks of the same name that were seen in the same state with the same frames.
+/// The tasks of the same name that were seen in the same state with the same frames.
 #[derive(Debug)]
-pub(crate) struct Stack {
+pub(crate) struct ProfileStack {
     pub(crate) name: Cow<'static, str>,
     pub(crate) state_kind: StateKind,
-    /// Without labels and times.
+    /// The frames, without labels and times.
     pub(crate) tree: Tree,
-    /// How often one was seen.
+    /// The number of times that a task was seen.
     pub(crate) seen: u64,
-    /// For how long they have waited, all together.
+    /// The total time that tasks waited with this stack.
     pub(crate) waited: Duration,
-    /// For how long they were there, all together, whether they waited or not.
+    /// The total time that tasks had this stack, whether they waited or not.
     pub(crate) time: Duration,
 }
 
-/// What tells a frame from others, and how many children it has: so a list tells a tree.
-type Shape = Vec<(
+/// The properties that distinguish the frames of a tree, as a list.
+///
+/// Each element has the number of its children, so different trees have different lists.
+type FrameKeys = Vec<(
     usize,
     String,
     Option<String>,
@@ -33,44 +34,44 @@ type Shape = Vec<(
     Option<Wait>,
 )>;
 
-/// The stacks, those first where most time was waited.
-pub(super) fn stacks(groups: &[Group]) -> Vec<Stack> {
-    let mut stacks: Vec<Stack> = Vec::new();
-    let mut index: HashMap<(Cow<'static, str>, StateKind, Shape), usize> = HashMap::new();
-    for group in groups {
-        let tidy = group.trace.tidy();
-        let frames = anonymous(&tidy.frames);
-        let name = group.name.clone();
+/// Merges raw stacks with the same frames, and returns the stacks with the longest waits first.
+pub(super) fn merge(raw_stacks: &[RawStack]) -> Vec<ProfileStack> {
+    let mut stacks: Vec<ProfileStack> = Vec::new();
+    let mut index: HashMap<(Cow<'static, str>, StateKind, FrameKeys), usize> = HashMap::new();
+    for raw in raw_stacks {
+        let simplified = raw.trace.simplified();
+        let frames = anonymous(&simplified.frames);
+        let name = raw.name.clone();
         let next = stacks.len();
-        let at = index.entry((name, group.state_kind, shape(&frames)));
+        let at = index.entry((name, raw.state_kind, frame_keys(&frames)));
         match stacks.get_mut(*at.or_insert(next)) {
             Some(stack) => {
-                stack.seen += group.seen;
-                stack.waited = stack.waited.saturating_add(group.waited());
-                stack.time = stack.time.saturating_add(group.time);
+                stack.seen += raw.seen;
+                stack.waited = stack.waited.saturating_add(raw.waited());
+                stack.time = stack.time.saturating_add(raw.time);
             }
-            None => stacks.push(Stack {
-                name: group.name.clone(),
-                state_kind: group.state_kind,
+            None => stacks.push(ProfileStack {
+                name: raw.name.clone(),
+                state_kind: raw.state_kind,
                 tree: Tree {
                     frames,
-                    notes: tidy.notes.clone(),
+                    notes: simplified.notes.clone(),
                 },
-                seen: group.seen,
-                waited: group.waited(),
-                time: group.time,
+                seen: raw.seen,
+                waited: raw.waited(),
+                time: raw.time,
             }),
         }
     }
     stacks.sort_by(|one, other| {
-        let order = |stack: &Stack| (stack.waited, stack.time, stack.seen);
+        let order = |stack: &ProfileStack| (stack.waited, stack.time, stack.seen);
         let by_name = || (&one.name, one.state_kind).cmp(&(&other.name, other.state_kind));
         order(other).cmp(&order(one)).then_with(by_name)
     });
     stacks
 }
 
-fn shape(frames: &[Frame]) -> Shape {
+fn frame_keys(frames: &[Frame]) -> FrameKeys {
     let frames = all(frames).map(|frame| {
         let file = frame.file().map(str::to_owned);
         let name = frame.name().to_owned();
@@ -90,8 +91,8 @@ mod tests {
     use super::*;
     use crate::trace::Trace;
 
-    fn group(name: &str, frames: Vec<Frame>, millis: u64) -> Group {
-        Group {
+    fn raw_stack(name: &str, frames: Vec<Frame>, millis: u64) -> RawStack {
+        RawStack {
             name: name.to_owned().into(),
             state_kind: StateKind::Suspended,
             trace: Trace::sample(frames),
@@ -107,29 +108,29 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_by_labels_and_times_is_one() {
+    fn raw_stacks_that_differ_only_in_labels_and_times_are_merged() {
         let sleep = || vec![Frame::sample("serve", 1).with_children([Frame::sample("sleep", 3)])];
-        let groups = [
-            group("serve", sleep(), 15),
-            group("serve", lock("one"), 10),
-            group("serve", lock("two"), 9),
-            group("other", lock("two"), 8),
+        let raw_stacks = [
+            raw_stack("serve", sleep(), 15),
+            raw_stack("serve", lock("one"), 10),
+            raw_stack("serve", lock("two"), 9),
+            raw_stack("other", lock("two"), 8),
         ];
-        let stacks = stacks(&groups);
-        let told: Vec<(&str, u64, u128)> = stacks
+        let stacks = merge(&raw_stacks);
+        let rows: Vec<(&str, u64, u128)> = stacks
             .iter()
             .map(|stack| (&*stack.name, stack.seen, stack.waited.as_millis()))
             .collect();
-        assert_eq!(told, [("serve", 2, 19), ("serve", 1, 15), ("other", 1, 8)]);
+        assert_eq!(rows, [("serve", 2, 19), ("serve", 1, 15), ("other", 1, 8)]);
         let lock = &stacks[0].tree.frames[0].children()[0];
         assert_eq!((lock.label(), lock.age()), (None, None));
     }
 
     #[test]
-    fn siblings_that_differ_by_labels_are_one() {
+    fn siblings_that_differ_only_in_labels_are_merged() {
         let lock = |label| Frame::sample("lock", 2).with_label(label);
         let root = Frame::sample("serve", 1).with_children([lock("one"), lock("two").times(3)]);
-        let stacks = stacks(&[group("serve", vec![root], 1)]);
+        let stacks = merge(&[raw_stack("serve", vec![root], 1)]);
         let [lock] = stacks[0].tree.frames[0].children() else {
             panic!("{:?}", stacks[0].tree.frames);
         };

@@ -1,8 +1,8 @@
-//! What was seen so far: stacks that are the same are added up, by their addresses.
+//! Adds up samples: tasks with the same name, state and addresses are one raw stack.
 //!
-//! So what it takes is bounded by how many different stacks there are, which is a matter of the
-//! program, not of how many tasks there are or for how long they are sampled. Should there be very
-//! many all the same, those that are not among the first are added up as one.
+//! So the memory is bounded by the number of different stacks of the program. It does not depend on the number of tasks
+//! or on the duration of the profile. If there are very many stacks, only the first ones are distinguished, and the
+//! others are added up as one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,138 +12,143 @@ use std::time::Duration;
 use crate::capture::RawTrace;
 use crate::dump::{Dump, StateKind};
 use crate::task::TaskId;
-use crate::trace::{Kind, Trace};
+use crate::trace::{Fingerprint, Trace};
 
-/// So many different stacks are told apart.
-pub(super) const MOST: usize = 10_000;
+/// The number of different stacks that are distinguished.
+pub(super) const MAX_STACKS: usize = 10_000;
 
-/// The tasks of the same name that were seen in the same state with the same stack.
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) name: Cow<'static, str>,
-    pub(super) state_kind: StateKind,
-    /// Of the first of them.
-    pub(super) trace: Trace,
-    /// The tasks that were seen, unless they are many.
-    pub(super) members: Option<Vec<TaskId>>,
-    /// How often one was seen.
-    pub(super) seen: u64,
-    /// For how long they were there, all together.
-    pub(super) time: Duration,
-}
+type RawStackKey = (Cow<'static, str>, StateKind, Fingerprint);
 
-type Key = (Cow<'static, str>, StateKind, Kind);
-
+/// The sums of all samples so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    groups: HashMap<Key, Group>,
-    /// Those that are not told apart.
-    others: Option<Group>,
+    stacks: HashMap<RawStackKey, RawStack>,
+    /// The sum of the stacks that are not distinguished.
+    others: Option<RawStack>,
     /// The time that the samples stand for.
     sampled: Duration,
-    /// The most tasks that there were at a time.
+    /// The largest number of tasks that existed at the same time.
     pub(super) most_tasks: usize,
-    /// How many tasks were there in all samples.
-    pub(super) present: u64,
-    /// How many of them were looked at.
-    pub(super) looks: u64,
+    /// The number of tasks that existed in all samples together.
+    pub(super) tasks_present: u64,
+    /// The number of tasks that were read in all samples together.
+    pub(super) tasks_read: u64,
 }
 
 impl Tally {
-    /// Adds a sample that stands for the time since the last one, of some of so many tasks.
+    /// Adds a sample, which stands for the time since the previous sample. `selected` of `all` tasks were selected.
     ///
-    /// A task that is found waiting need not have waited here since the last sample. But for each that is
-    /// found where it has just come to, there is another that was there before, and is not found: so the
-    /// sum is right, whether waits are long or short, and however far samples are apart.
+    /// A task with a stack need not have had it since the previous sample. But for each task that has just come to a
+    /// stack, on average another task has left the stack since the previous sample and is not found there. So the sum
+    /// is right on average, whether waits are long or short, and at any interval.
     ///
-    /// Some of those that were `picked` may have ended before they were looked at. The others do not stand for
-    /// these: what is not there does not wait.
-    pub(super) fn add(&mut self, dump: &Dump, interval: Duration, picked: usize, all: usize) {
-        self.add_up_to(dump, interval, picked, all, MOST);
+    /// Some of the selected tasks may have ended before they were read. If all tasks were selected, the remaining tasks
+    /// do not stand for the ended ones, because an ended task does not wait.
+    pub(super) fn add(&mut self, dump: &Dump, interval: Duration, selected: usize, all: usize) {
+        self.add_up_to(dump, interval, selected, all, MAX_STACKS);
     }
 
+    /// Adds a sample as [`Self::add`] does, and distinguishes at most `max_stacks` stacks.
     fn add_up_to(
         &mut self,
         dump: &Dump,
         interval: Duration,
-        picked: usize,
+        selected: usize,
         all: usize,
-        most: usize,
+        max_stacks: usize,
     ) {
-        let (picked, all) = match picked < all {
-            true => (picked.max(dump.len()), all.max(dump.len())),
+        let (read, all) = match selected < all {
+            true => (selected.max(dump.len()), all.max(dump.len())),
             false => (dump.len(), dump.len()),
         };
         self.sampled = self.sampled.saturating_add(interval);
         self.most_tasks = self.most_tasks.max(all);
-        self.present += all as u64;
-        self.looks += picked as u64;
-        // Each task stands for others.
-        let stands_for = interval.as_nanos() * all as u128 / picked.max(1) as u128;
+        self.tasks_present += all as u64;
+        self.tasks_read += read as u64;
+        // Each task that was read stands for all / read tasks.
+        let stands_for = interval.as_nanos() * all as u128 / read.max(1) as u128;
         let time = Duration::from_nanos(stands_for.try_into().unwrap_or(u64::MAX));
         for task in dump {
             let state_kind = StateKind::of(task.state());
-            let key = (task.name.clone(), state_kind, task.trace().kind());
-            let has_room = self.groups.len() < most;
-            let group = match self.groups.entry(key) {
+            let key = (task.name.clone(), state_kind, task.trace().fingerprint());
+            let has_room = self.stacks.len() < max_stacks;
+            let stack = match self.stacks.entry(key) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) if has_room => {
                     let name = entry.key().0.clone();
-                    entry.insert(Group::new(name, state_kind, task.trace().clone()))
+                    entry.insert(RawStack::new(name, state_kind, task.trace().clone()))
                 }
                 Entry::Vacant(_) => self.others.get_or_insert_with(|| {
                     let name = "(stacks that are too many to be told apart)".into();
-                    Group::new(name, StateKind::Suspended, Trace::new(RawTrace::default()))
+                    RawStack::new(name, StateKind::Suspended, Trace::new(RawTrace::default()))
                 }),
             };
-            group.note(task.id());
-            group.seen += 1;
-            group.time = group.time.saturating_add(time);
+            stack.add_member(task.id());
+            stack.seen += 1;
+            stack.time = stack.time.saturating_add(time);
         }
     }
 
-    /// Those where most time was waited first.
-    pub(super) fn finish(self) -> Vec<Group> {
-        let groups = self.groups.into_values().chain(self.others);
-        let mut groups: Vec<Group> = groups.collect();
-        for group in &mut groups {
-            group.time = group.time.min(group.most(self.sampled));
+    /// Returns the stacks, the longest waits first.
+    pub(super) fn finish(self) -> Vec<RawStack> {
+        let stacks = self.stacks.into_values().chain(self.others);
+        let mut stacks: Vec<RawStack> = stacks.collect();
+        for stack in &mut stacks {
+            stack.time = stack.time.min(stack.longest_time(self.sampled));
         }
-        groups.sort_by(|one, other| {
-            let order = |group: &Group| (group.waited(), group.time, group.seen);
+        stacks.sort_by(|one, other| {
+            let order = |stack: &RawStack| (stack.waited(), stack.time, stack.seen);
             let by_name = || (&one.name, one.state_kind).cmp(&(&other.name, other.state_kind));
             order(other).cmp(&order(one)).then_with(by_name)
         });
-        groups
+        stacks
     }
 }
 
-/// The largest number of tasks of a group that are told apart.
-const MOST_MEMBERS: usize = 16;
+/// The tasks of the same name that were seen in the same state with the same addresses.
+#[derive(Clone, Debug)]
+pub(super) struct RawStack {
+    pub(super) name: Cow<'static, str>,
+    pub(super) state_kind: StateKind,
+    /// The trace of the first task that was seen.
+    pub(super) trace: Trace,
+    /// The tasks that were seen. `None` if they are more than [`MAX_MEMBERS`].
+    pub(super) members: Option<Vec<TaskId>>,
+    /// The number of times that a task was seen.
+    pub(super) seen: u64,
+    /// The total time that tasks had this stack.
+    pub(super) time: Duration,
+}
 
-/// If all of them were seen so often on average, there are no others.
-const OFTEN: u64 = 4;
+/// The number of tasks of a stack that are distinguished.
+const MAX_MEMBERS: usize = 16;
 
-impl Group {
-    /// Notes which task was seen.
-    fn note(&mut self, task: TaskId) {
+/// The average number of times that the members must have been seen, to conclude that the stack has no other members.
+const MIN_SIGHTINGS: u64 = 4;
+
+impl RawStack {
+    /// Adds a task to the members.
+    fn add_member(&mut self, task: TaskId) {
         if let Some(members) = &mut self.members
             && !members.contains(&task)
         {
-            match members.len() < MOST_MEMBERS {
+            match members.len() < MAX_MEMBERS {
                 true => members.push(task),
                 false => self.members = None,
             }
         }
     }
 
-    /// The most that its tasks can have waited: where some stand for all, chance has it that a task is seen more
-    /// often than is its share. If there were more tasks than those, others would have been seen by now.
-    fn most(&self, sampled: Duration) -> Duration {
+    /// Returns the longest time that tasks can have had this stack: the whole time for each of its members.
+    ///
+    /// If a sample reads only some tasks, a task may be selected more often than its share by chance, and the
+    /// extrapolated time is too long. If the stack had more members than the known ones, the samples would have found
+    /// another by now.
+    fn longest_time(&self, sampled: Duration) -> Duration {
         let members = self.members.as_ref().map(Vec::len);
-        let members = members.filter(|members| self.seen >= OFTEN * *members as u64);
-        let most = members.and_then(|members| sampled.checked_mul(members.try_into().ok()?));
-        most.unwrap_or(Duration::MAX)
+        let members = members.filter(|members| self.seen >= MIN_SIGHTINGS * *members as u64);
+        let longest = members.and_then(|members| sampled.checked_mul(members.try_into().ok()?));
+        longest.unwrap_or(Duration::MAX)
     }
 
     fn new(name: Cow<'static, str>, state_kind: StateKind, trace: Trace) -> Self {
@@ -157,7 +162,7 @@ impl Group {
         }
     }
 
-    /// For how long they have waited, all together.
+    /// Returns the total time that tasks waited with this stack.
     pub(super) fn waited(&self) -> Duration {
         match self.state_kind.waits() {
             true => self.time,
@@ -170,9 +175,9 @@ impl Group {
 mod tests {
     use super::*;
     use crate::dump::TaskDump;
-    use crate::dump::sample::{dump, secs, task};
+    use crate::dump::fixture::{dump, secs, task};
 
-    fn tally(samples: &[(Vec<TaskDump>, f64)], most: usize) -> Vec<Group> {
+    fn tally(samples: &[(Vec<TaskDump>, f64)], most: usize) -> Vec<RawStack> {
         let mut tally = Tally::default();
         for (tasks, interval) in samples {
             let all = tasks.len();
@@ -181,28 +186,28 @@ mod tests {
         tally.finish()
     }
 
-    fn told(groups: &[Group]) -> Vec<(&str, StateKind, u64, f64)> {
-        let groups = groups.iter();
-        groups
+    fn rows(stacks: &[RawStack]) -> Vec<(&str, StateKind, u64, f64)> {
+        let stacks = stacks.iter();
+        stacks
             .map(|it| (&*it.name, it.state_kind, it.seen, it.waited().as_secs_f64()))
             .collect()
     }
 
     #[test]
-    fn a_sample_stands_for_the_time_since_the_last_one() {
+    fn a_sample_stands_for_the_time_since_the_previous_one() {
         let waiting = |time| vec![task(1, "app::a").suspended_for(time)];
-        // Also the last time, though it had gone on half a second ago.
+        // The last sample stands for a whole second, although the task has waited there only for half a second.
         let samples = [
             (waiting(60.0), 1.0),
             (waiting(61.0), 2.0),
             (waiting(0.5), 1.0),
         ];
-        let groups = tally(&samples, MOST);
-        assert_eq!(told(&groups), [("app::a", StateKind::Suspended, 3, 4.0)]);
+        let stacks = tally(&samples, MAX_STACKS);
+        assert_eq!(rows(&stacks), [("app::a", StateKind::Suspended, 3, 4.0)]);
     }
 
     #[test]
-    fn states_are_apart_and_who_runs_does_not_wait() {
+    fn states_are_separate_stacks_and_running_tasks_do_not_wait() {
         let all = vec![
             task(1, "app::a").suspended_for(9.0),
             task(2, "app::a").running_for(9.0),
@@ -210,51 +215,54 @@ mod tests {
             task(4, "app::b").suspended_for(9.0),
             task(5, "app::a").suspended_for(9.0),
         ];
-        let groups = tally(&[(all, 1.0)], MOST);
+        let stacks = tally(&[(all, 1.0)], MAX_STACKS);
         let expected = [
             ("app::a", StateKind::Suspended, 2, 2.0),
             ("app::a", StateKind::NeverPolled, 1, 1.0),
             ("app::b", StateKind::Suspended, 1, 1.0),
             ("app::a", StateKind::Running, 1, 0.0),
         ];
-        assert_eq!(told(&groups), expected);
+        assert_eq!(rows(&stacks), expected);
     }
 
     #[test]
-    fn some_stand_for_all() {
+    fn the_tasks_that_were_read_stand_for_all_tasks() {
         let mut tally = Tally::default();
         let some = || dump([task(1, "app::a"), task(2, "app::b").running_for(1.0)]);
         tally.add(&some(), secs(1.0), 2, 10);
         tally.add(&some(), secs(1.0), 2, 2);
-        assert_eq!((tally.present, tally.looks, tally.most_tasks), (12, 4, 10));
-        let groups = tally.finish();
+        assert_eq!(
+            (tally.tasks_present, tally.tasks_read, tally.most_tasks),
+            (12, 4, 10)
+        );
+        let stacks = tally.finish();
         let expected = [
             ("app::a", StateKind::Suspended, 2, 6.0),
             ("app::b", StateKind::Running, 2, 0.0),
         ];
-        assert_eq!(told(&groups), expected);
-        assert_eq!(groups[1].time, secs(6.0));
+        assert_eq!(rows(&stacks), expected);
+        assert_eq!(stacks[1].time, secs(6.0));
     }
 
     #[test]
-    fn those_that_are_too_many_are_added_up() {
+    fn stacks_above_the_limit_are_added_up_as_one() {
         let names: Vec<String> = (0..10).map(|number| format!("app::{number}")).collect();
         let all = || {
             let tasks = (1..).zip(&names);
             let tasks = tasks.map(|(id, name)| task(id, name).suspended_for(9.0));
             tasks.collect::<Vec<_>>()
         };
-        let groups = tally(&[(all(), 1.0), (all(), 1.0)], 4);
-        assert_eq!(groups.len(), 5);
-        assert_eq!(groups.iter().map(|it| it.seen).sum::<u64>(), 20);
-        assert_eq!(groups[0].seen, 12, "{groups:?}");
-        assert!(groups[0].name.contains("too many"), "{groups:?}");
+        let stacks = tally(&[(all(), 1.0), (all(), 1.0)], 4);
+        assert_eq!(stacks.len(), 5);
+        assert_eq!(stacks.iter().map(|it| it.seen).sum::<u64>(), 20);
+        assert_eq!(stacks[0].seen, 12, "{stacks:?}");
+        assert!(stacks[0].name.contains("too many"), "{stacks:?}");
     }
 
     #[test]
-    fn tasks_that_have_ended_are_not_counted_for_others() {
+    fn remaining_tasks_do_not_stand_for_ended_ones() {
         let mut tally = Tally::default();
-        // Two were chosen each time, and one of them had ended by then.
+        // Two tasks were selected each time, and one of them ended before it was read.
         for _ in 0..3 {
             tally.add(
                 &dump([task(1, "app::a").suspended_for(9.0)]),
@@ -263,25 +271,28 @@ mod tests {
                 2,
             );
         }
-        assert_eq!((tally.present, tally.looks, tally.most_tasks), (3, 3, 1));
-        let groups = tally.finish();
-        assert_eq!(told(&groups), [("app::a", StateKind::Suspended, 3, 3.0)]);
+        assert_eq!(
+            (tally.tasks_present, tally.tasks_read, tally.most_tasks),
+            (3, 3, 1)
+        );
+        let stacks = tally.finish();
+        assert_eq!(rows(&stacks), [("app::a", StateKind::Suspended, 3, 3.0)]);
     }
 
     #[test]
-    fn a_task_waits_no_longer_than_the_samples_last() {
+    fn a_task_waits_no_longer_than_the_profile_lasts() {
         let mut tally = Tally::default();
-        // One of ten is chosen, and by chance it is the same four times.
+        // One of ten tasks is selected each time. By chance it is the same task four times.
         for id in [1, 1, 1, 1, 2, 3] {
             let name = format!("app::{}", id.min(2));
             let dump = dump([task(id, &name).suspended_for(9.0)]);
             tally.add(&dump, secs(1.0), 1, 10);
         }
-        let groups = tally.finish();
+        let stacks = tally.finish();
         let expected = [
             ("app::2", StateKind::Suspended, 2, 20.0),
             ("app::1", StateKind::Suspended, 4, 6.0),
         ];
-        assert_eq!(told(&groups), expected);
+        assert_eq!(rows(&stacks), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! All tasks of a dump.
+//! Writes a dump: the summary, and the tasks in groups.
 //!
 //! ```text
 //! 3 tasks: 3 suspended
@@ -13,16 +13,16 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::fold::Telling;
 use super::group::{self, Group, Member};
 use super::header::{self, FEW, INDENT};
-use super::out::{Detail, Out};
+use super::line_writer::{DetailLevel, LineWriter};
+use super::siblings::SiblingFolder;
 use super::text;
 use super::{ended, summary};
 use crate::dump::Dump;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 
-pub(super) fn write(dump: &Dump, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+pub(super) fn write(dump: &Dump, detail: DetailLevel, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     let forest = dump.by_awaiter();
     let members = group::members(&forest, detail);
     summary::write(out, &forest, &members)?;
@@ -32,18 +32,18 @@ pub(super) fn write(dump: &Dump, detail: Detail, out: &mut Out<'_, '_>) -> fmt::
     ended::write(out, dump, detail)
 }
 
-/// Writes tasks, those together that are alike, the most urgent first.
+/// Writes tasks in groups, the most severe first.
 pub(super) fn groups(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     dump: &Dump,
     members: Vec<Member<'_>>,
-    detail: Detail,
+    detail: DetailLevel,
 ) -> fmt::Result {
-    let paths = Paths::new();
+    let paths = PathShortener::new();
     for group in group::groups(members, detail) {
         out.line("")?;
         out.line("")?;
-        header::mark(out, group.urgency)?;
+        header::mark(out, group.severity)?;
         match &group.members[..] {
             [member] => {
                 header::task(out, member, &paths)?;
@@ -53,31 +53,31 @@ pub(super) fn groups(
             _ => {
                 header::group(out, &group, &paths)?;
                 tree(out, INDENT, &group, detail)?;
-                awaited_by_many(out, &group)?;
+                awaited_by_members(out, &group)?;
             }
         }
     }
     Ok(())
 }
 
-/// Writes where the tasks of a group wait.
+/// Writes the tree of a group.
 pub(super) fn tree(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     indent: &str,
     group: &Group<'_>,
-    detail: Detail,
+    detail: DetailLevel,
 ) -> fmt::Result {
     let tree = group.first().tree();
-    let telling = Telling::new(&tree.frames, group.known(), detail);
-    text::frames(out, indent, &tree.frames, telling)?;
+    let folder = SiblingFolder::new(&tree.frames, group.summaries(), detail);
+    text::frames(out, indent, &tree.frames, folder)?;
     text::notes(out, indent, &tree.notes)
 }
 
-/// Writes what the program lacks, once for all traces.
-pub(super) fn missing(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
+/// Writes once for all traces that names or lines are missing.
+pub(super) fn missing(out: &mut LineWriter<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
     let missing = members
         .iter()
-        .find_map(|member| member.outline.notes().missing);
+        .find_map(|member| member.shape_key.notes().missing);
     match missing {
         None => Ok(()),
         Some(missing) => {
@@ -87,8 +87,8 @@ pub(super) fn missing(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Res
     }
 }
 
-/// Writes the tasks that a task awaits: where to look next.
-fn awaited(out: &mut Out<'_, '_>, dump: &Dump, member: &Member<'_>) -> fmt::Result {
+/// Writes the tasks that a task awaits, so that readers know where to look next.
+fn awaited(out: &mut LineWriter<'_, '_>, dump: &Dump, member: &Member<'_>) -> fmt::Result {
     let awaited = member.task.awaits();
     for id in awaited.iter().take(FEW) {
         out.line(INDENT)?;
@@ -110,8 +110,8 @@ fn awaited(out: &mut Out<'_, '_>, dump: &Dump, member: &Member<'_>) -> fmt::Resu
     }
 }
 
-/// The same for tasks that wait at the same place, each perhaps for another.
-fn awaited_by_many(out: &mut Out<'_, '_>, group: &Group<'_>) -> fmt::Result {
+/// Writes the tasks that the members of a group await. Each member may await a different task.
+fn awaited_by_members(out: &mut LineWriter<'_, '_>, group: &Group<'_>) -> fmt::Result {
     let awaited = group.members.iter().flat_map(|member| member.task.awaits());
     let awaited: BTreeSet<_> = awaited.collect();
     if awaited.is_empty() {

@@ -1,14 +1,15 @@
-//! Durations as a reader wants them: two or three digits that matter, and a unit.
+//! Formats durations for readers: two or three significant digits and a unit.
 
 use std::fmt;
 use std::time::Duration;
 
-/// `850ns`, `950µs`, `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`. What is left is cut off, as with
-/// the age of people.
+/// A duration that is shown as `850ns`, `950µs`, `12ms`, `1.5s`, `2m03s`, `3h05m` or `2d04h`.
+///
+/// It is rounded down, as the age of people is.
 #[derive(Clone, Copy)]
-pub(super) struct Human(pub(super) Duration);
+pub(super) struct HumanDuration(pub(super) Duration);
 
-impl fmt::Display for Human {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(duration) = self;
         let secs = duration.as_secs();
@@ -25,7 +26,7 @@ impl fmt::Display for Human {
     }
 }
 
-/// The least and the greatest of several.
+/// The range of several values: the least and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span<T> {
     pub(super) least: T,
@@ -51,9 +52,9 @@ impl<T: Ord + Copy> Span<T> {
 }
 
 impl fmt::Display for Span<Duration> {
-    /// `1.5s`, or `1.5s to 2m03s`.
+    /// Prints `1.5s`, or `1.5s to 2m03s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, greatest) = (Human(self.least), Human(self.greatest));
+        let (least, greatest) = (HumanDuration(self.least), HumanDuration(self.greatest));
         let (least, greatest) = (least.to_string(), greatest.to_string());
         f.write_str(&least)?;
         match least == greatest {
@@ -69,11 +70,11 @@ mod tests {
 
     #[track_caller]
     fn check(duration: Duration, text: &str) {
-        assert_eq!(Human(duration).to_string(), text);
+        assert_eq!(HumanDuration(duration).to_string(), text);
     }
 
     #[test]
-    fn each_unit() {
+    fn each_unit_has_two_or_three_digits() {
         check(Duration::from_nanos(850), "850ns");
         check(Duration::from_micros(950), "950µs");
         check(Duration::from_millis(12), "12ms");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_each_unit() {
+    fn a_unit_ends_where_the_next_begins() {
         check(Duration::ZERO, "0ns");
         check(Duration::from_nanos(999), "999ns");
         check(Duration::from_nanos(1_000), "1µs");
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_read_the_same_are_one() {
+    fn a_span_whose_ends_print_the_same_is_one_duration() {
         let span = |values: [u64; 2]| {
             let values = values.map(Duration::from_millis);
             Span::of(values).map(|span| span.to_string())

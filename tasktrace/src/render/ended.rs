@@ -1,4 +1,4 @@
-//! The tasks that are no more, and did not end as they should.
+//! Writes the tasks that have panicked or were dropped before they finished.
 //!
 //! ```text
 //! ended before their time:
@@ -9,20 +9,20 @@
 use std::fmt::{self, Write};
 use std::time::SystemTime;
 
-use super::duration::Human;
+use super::duration::HumanDuration;
 use super::header::INDENT;
-use super::out::{Detail, Out};
+use super::line_writer::{DetailLevel, LineWriter};
 use crate::dump::{Dump, EndedTask, HowEnded};
 use crate::origin::Title;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 
-/// The number of characters of a message that a verdict tells.
+/// The number of characters of a panic message that a verdict shows.
 const LONGEST: usize = 100;
 
-/// The number of ended tasks that a short text names.
+/// The number of ended tasks that the text of `{}` shows.
 const FEW: usize = 4;
 
-pub(super) fn write(out: &mut Out<'_, '_>, dump: &Dump, detail: Detail) -> fmt::Result {
+pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump, detail: DetailLevel) -> fmt::Result {
     let lines = lines(dump);
     if lines.is_empty() {
         return Ok(());
@@ -30,15 +30,15 @@ pub(super) fn write(out: &mut Out<'_, '_>, dump: &Dump, detail: Detail) -> fmt::
     out.line("")?;
     out.line("")?;
     out.write_str("ended before their time:")?;
-    let told = match detail {
-        Detail::Tidy => FEW,
-        Detail::Full => lines.len(),
+    let shown = match detail {
+        DetailLevel::Simplified => FEW,
+        DetailLevel::Full => lines.len(),
     };
-    for line in lines.iter().take(told) {
+    for line in lines.iter().take(shown) {
         out.line(INDENT)?;
         out.write_str(line)?;
     }
-    match lines.len().saturating_sub(told) {
+    match lines.len().saturating_sub(shown) {
         0 => Ok(()),
         more => {
             out.line(INDENT)?;
@@ -47,7 +47,7 @@ pub(super) fn write(out: &mut Out<'_, '_>, dump: &Dump, detail: Detail) -> fmt::
     }
 }
 
-/// Says which task has panicked: the first of those that are known.
+/// Returns a sentence about the first task that panicked, as far as the dump knows, and the number of others.
 ///
 /// `task 7 app::worker "conn 1" panicked before at src/worker.rs:20: "on purpose"`
 pub(super) fn panicked(dump: &Dump) -> Option<String> {
@@ -57,7 +57,7 @@ pub(super) fn panicked(dump: &Dump) -> Option<String> {
     let title = Title::new(first.name(), first.label());
     let mut text = format!("task {} {title} panicked before", first.id());
     if let Some((file, line, _)) = first.panicked_at() {
-        text += &format!(" at {}:{line}", Paths::new().shorten(file));
+        text += &format!(" at {}:{line}", PathShortener::new().shorten(file));
     }
     if let Some(message) = first.panic_message() {
         let line = message.lines().next().unwrap_or_default();
@@ -78,23 +78,23 @@ pub(super) fn panicked(dump: &Dump) -> Option<String> {
 
 /// Returns a line for each ended task: panicked tasks first, and the latest first.
 pub(super) fn lines(dump: &Dump) -> Vec<String> {
-    let paths = Paths::new();
+    let paths = PathShortener::new();
     let mut ended: Vec<&EndedTask> = dump.ended().iter().collect();
     ended.sort_by_key(|task| task.how() != HowEnded::Panicked);
     let line = |task: &&EndedTask| line(task, dump.taken(), &paths);
     ended.iter().map(line).collect()
 }
 
-fn line(task: &EndedTask, now: SystemTime, paths: &Paths) -> String {
+fn line(task: &EndedTask, now: SystemTime, paths: &PathShortener) -> String {
     let title = Title::new(task.name(), task.label());
     let mut text = format!("task {} {title}", task.id());
     text += match task.how() {
         HowEnded::Panicked => " panicked ",
         HowEnded::Dropped => " was dropped ",
     };
-    // A clock may have been set back.
+    // The time is negative if the clock was set back.
     let ago = now.duration_since(task.when()).unwrap_or_default();
-    text += &format!("{} ago", Human(ago));
+    text += &format!("{} ago", HumanDuration(ago));
     if let Some((file, line, column)) = task.panicked_at() {
         text += &format!(" at {}:{line}:{column}", paths.shorten(file));
     }

@@ -1,15 +1,15 @@
-//! Draws flamegraphs of [`folded`](super::folded) stacks with `inferno`.
+//! Draws [`folded`](super::folded) stacks as flamegraphs with `inferno`.
 
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{BasicPalette, Palette};
 use inferno::flamegraph::{Options, from_lines};
 
-use super::folded::{self, Lines};
-use super::weigh::{self, Seen};
+use super::attribution::{self, TaskSample};
+use super::folded::{self, StackWeights};
 use super::weight::Weight;
 use crate::dump::Dump;
-use crate::profile::{Profile, Stack};
+use crate::profile::{Profile, ProfileStack};
 use crate::trace::Trace;
 
 /// The number of parts into which a task is divided if some tasks wait for several things at once.
@@ -40,7 +40,7 @@ impl Dump {
     /// ```
     pub fn write_flamegraph(&self, weight: Weight, writer: impl Write) -> io::Result<()> {
         let titles = Titles::of_dump(weight);
-        write(&titles, || weigh::tasks(self), weight, writer)
+        write(&titles, || attribution::task_samples(self), weight, writer)
     }
 }
 
@@ -91,12 +91,12 @@ impl Profile {
     /// # }
     /// ```
     pub fn write_flamegraph(&self, weight: Weight, writer: impl Write) -> io::Result<()> {
-        let seen = || self.stacks().iter().map(Stack::as_seen);
-        write(&Titles::of_profile(self, weight), seen, weight, writer)
+        let samples = || self.stacks().iter().map(ProfileStack::as_sample);
+        write(&Titles::of_profile(self, weight), samples, weight, writer)
     }
 }
 
-/// What is written above the flames.
+/// The texts above the flames.
 struct Titles {
     title: String,
     subtitle: Option<String>,
@@ -113,9 +113,7 @@ impl Titles {
             subtitle: None,
         }
     }
-}
 
-impl Titles {
     fn of_profile(profile: &Profile, weight: Weight) -> Self {
         let lasted = profile.lasted().as_secs_f64();
         let title = match weight {
@@ -130,31 +128,33 @@ impl Titles {
     }
 }
 
-/// Draws tasks.
-fn write<'a, I: Iterator<Item = Seen<'a>>>(
+/// Draws the stacks of tasks.
+fn write<'a, I: Iterator<Item = TaskSample<'a>>>(
     titles: &Titles,
-    seen: impl Fn() -> I,
+    samples: impl Fn() -> I,
     weight: Weight,
     writer: impl Write,
 ) -> io::Result<()> {
     let (lines, unit) = match weight {
-        Weight::Tasks => count(seen),
-        Weight::Waited => (folded::fold(seen(), weight), ("ms", 0.001)),
+        Weight::Tasks => count(samples),
+        Weight::Waited => (folded::fold(samples(), weight), ("ms", 0.001)),
     };
     draw(titles, &lines, unit, writer)
 }
 
-/// The lines, and what they count: tasks, or parts of them where some are split.
-fn count<'a, I: Iterator<Item = Seen<'a>>>(seen: impl Fn() -> I) -> (Lines, (&'static str, f64)) {
+/// Returns the stacks with their unit: tasks, or hundredths of tasks if a task is split between several paths.
+fn count<'a, I: Iterator<Item = TaskSample<'a>>>(
+    samples: impl Fn() -> I,
+) -> (StackWeights, (&'static str, f64)) {
     let is_split = std::cell::Cell::new(false);
-    let whole = folded::add_up(seen(), |way| {
-        is_split.set(is_split.get() || way.of > 1);
-        way.count
+    let whole = folded::add_up(samples(), |path| {
+        is_split.set(is_split.get() || path.path_count > 1);
+        path.count
     });
     match is_split.get() {
         false => (whole, ("tasks", 1.0)),
         true => {
-            let parts = folded::add_up(seen(), |way| way.fine_count(PARTS));
+            let parts = folded::add_up(samples(), |path| path.scaled_count(PARTS));
             (parts, ("hundredths of a task", 1.0))
         }
     }
@@ -162,12 +162,12 @@ fn count<'a, I: Iterator<Item = Seen<'a>>>(seen: impl Fn() -> I) -> (Lines, (&'s
 
 fn draw(
     titles: &Titles,
-    lines: &Lines,
+    lines: &StackWeights,
     (unit, factor): (&str, f64),
     mut writer: impl Write,
 ) -> io::Result<()> {
     if lines.values().all(|number| *number == 0) {
-        return writer.write_all(NOTHING.as_bytes());
+        return writer.write_all(NO_FLAMES.as_bytes());
     }
     let lines: Vec<String> = lines
         .iter()
@@ -178,14 +178,14 @@ fn draw(
     options.subtitle.clone_from(&titles.subtitle);
     options.count_name = unit.to_owned();
     options.factor = factor;
-    // The colours by which time that is waited is told from time that is computed.
+    // Flamegraphs of off-CPU time are conventionally blue, and those of CPU time red.
     options.colors = Palette::Basic(BasicPalette::Aqua);
     options.deterministic = true;
     from_lines(&mut options, lines.iter().map(String::as_str), writer)
 }
 
-/// What is drawn if there is nothing to draw.
-const NOTHING: &str = "<?xml version=\"1.0\" standalone=\"no\"?>
+/// The document if there are no flames to draw.
+const NO_FLAMES: &str = "<?xml version=\"1.0\" standalone=\"no\"?>
 <svg version=\"1.1\" width=\"1200\" height=\"60\" xmlns=\"http://www.w3.org/2000/svg\">\
 <text x=\"600\" y=\"34\" text-anchor=\"middle\" font-family=\"monospace\" font-size=\"12\">\
 No task waits.</text></svg>

@@ -1,19 +1,17 @@
-//! Folded stacks: a line for each way to a leaf, `root;function;leaf 12`, which all flamegraph tools
-//! read.
+//! Writes folded stacks, the input of all flamegraph tools: a line for each path to a leaf, `root;function;leaf 12`.
 //!
-//! The functions are named without their lines and labels, so that what is the same to a reader who
-//! looks at the whole is one flame. A leaf of which there is more to say than what it is has a last
-//! frame in brackets.
+//! Functions have no lines and labels here, so that all calls of a function are one flame. If a leaf has a remark,
+//! such as that its task is running, the remark is a last frame in brackets.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::weigh::{LEFT_OUT, Scales, Seen, Way, tasks};
+use super::attribution::{Attributor, OMITTED_FRAMES, TaskPath, TaskSample, task_samples};
 use super::weight::Weight;
 use crate::dump::{Dump, StateKind};
 use crate::escape::is_plain;
-use crate::sync::is_unwanted;
+use crate::sync::is_cancelled;
 use crate::trace::{Frame, Trace, Wait};
 
 impl Dump {
@@ -48,8 +46,8 @@ impl Dump {
     /// # }
     /// ```
     pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
-        // Folded only when it is written, because this looks up symbols.
-        Folded(move || fold(tasks(self), weight))
+        // The stacks are folded only when they are written, because this looks up symbols.
+        FoldedStacks(move || fold(task_samples(self), weight))
     }
 }
 
@@ -66,33 +64,33 @@ impl Trace {
     /// # fn main() {}
     /// ```
     pub fn folded(&self) -> impl fmt::Display + '_ {
-        Folded(move || leaves(self))
+        FoldedStacks(move || leaves(self))
     }
 }
 
-/// What each line counts.
-pub(super) type Lines = BTreeMap<String, u64>;
+/// The number of each folded stack.
+pub(super) type StackWeights = BTreeMap<String, u64>;
 
-/// The lines of a trace by itself.
-pub(super) fn leaves(trace: &Trace) -> Lines {
-    let seen = Seen::only(trace);
-    let mut lines = Lines::new();
-    Scales::default().weigh(&seen, |way| {
-        let leaves = way.frames.last().map_or(0, |leaf| leaf.count().max(1));
+/// Returns the stacks of a single trace. The numbers are numbers of leaves.
+pub(super) fn leaves(trace: &Trace) -> StackWeights {
+    let sample = TaskSample::only(trace);
+    let mut lines = StackWeights::new();
+    Attributor::default().attribute(&sample, |path| {
+        let leaves = path.frames.last().map_or(0, |leaf| leaf.count().max(1));
         let leaves = u64::try_from(leaves).unwrap_or(u64::MAX);
-        if !way.frames.is_empty() {
-            *lines.entry(stack(&seen, &way)).or_default() += leaves;
+        if !path.frames.is_empty() {
+            *lines.entry(stack(&sample, &path)).or_default() += leaves;
         }
     });
     lines
 }
 
-/// The lines of many tasks.
-pub(super) fn fold<'a>(all: impl Iterator<Item = Seen<'a>>, weight: Weight) -> Lines {
-    let add = |way: &Way<'_>| match weight {
-        Weight::Tasks => way.count,
-        // What is below a microsecond is added up as well, see below.
-        Weight::Waited => nanos(way.waited),
+/// Returns the stacks of many tasks.
+pub(super) fn fold<'a>(all: impl Iterator<Item = TaskSample<'a>>, weight: Weight) -> StackWeights {
+    let add = |path: &TaskPath<'_>| match weight {
+        Weight::Tasks => path.count,
+        // Nanoseconds are added up and rounded only at the end, so that times below a microsecond count too.
+        Weight::Waited => nanos(path.waited),
     };
     let mut lines = add_up(all, add);
     if weight == Weight::Waited {
@@ -101,17 +99,17 @@ pub(super) fn fold<'a>(all: impl Iterator<Item = Seen<'a>>, weight: Weight) -> L
     lines
 }
 
-/// The sum for each line of what `add` says of each way.
+/// Adds up for each stack the numbers that `add` returns for its paths.
 pub(super) fn add_up<'a>(
-    all: impl Iterator<Item = Seen<'a>>,
-    add: impl Fn(&Way<'_>) -> u64,
-) -> Lines {
-    let mut lines = Lines::new();
-    let mut scales = Scales::default();
-    for seen in all.take_while(|_| !is_unwanted()) {
-        scales.weigh(&seen, |way| {
-            let sum = lines.entry(stack(&seen, &way)).or_default();
-            *sum = sum.saturating_add(add(&way));
+    all: impl Iterator<Item = TaskSample<'a>>,
+    add: impl Fn(&TaskPath<'_>) -> u64,
+) -> StackWeights {
+    let mut lines = StackWeights::new();
+    let mut attributor = Attributor::default();
+    for sample in all.take_while(|_| !is_cancelled()) {
+        attributor.attribute(&sample, |path| {
+            let sum = lines.entry(stack(&sample, &path)).or_default();
+            *sum = sum.saturating_add(add(&path));
         });
     }
     lines
@@ -121,26 +119,26 @@ pub(super) fn nanos(time: Duration) -> u64 {
     time.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
-/// The frames of a line.
-fn stack(seen: &Seen<'_>, way: &Way<'_>) -> String {
+/// Returns the text of a stack.
+fn stack(sample: &TaskSample<'_>, path: &TaskPath<'_>) -> String {
     let mut stack = String::new();
-    for (at, frame) in way.frames.iter().enumerate() {
-        if way.cut == Some(at) {
-            push(&mut stack, LEFT_OUT);
+    for (at, frame) in path.frames.iter().enumerate() {
+        if path.omitted_before == Some(at) {
+            push(&mut stack, OMITTED_FRAMES);
         }
         push(&mut stack, function(frame));
     }
-    if way.frames.is_empty() {
-        push(&mut stack, seen.name);
+    if path.frames.is_empty() {
+        push(&mut stack, sample.name);
     }
-    let wait = way.frames.last().and_then(|leaf| leaf.wait());
-    if let Some(remark) = remark(seen.state_kind, wait) {
+    let wait = path.frames.last().and_then(|leaf| leaf.wait());
+    if let Some(remark) = remark(sample.state_kind, wait) {
         push(&mut stack, remark);
     }
     stack
 }
 
-/// What a frame is called.
+/// Returns the name of a frame.
 pub(super) fn function(frame: &Frame) -> &str {
     match frame.name() {
         "" => "(unknown function)",
@@ -148,7 +146,7 @@ pub(super) fn function(frame: &Frame) -> &str {
     }
 }
 
-/// What there is to say of a leaf, but that it waits.
+/// Returns the remark on a leaf, unless it simply waits.
 fn remark(state_kind: StateKind, wait: Option<Wait>) -> Option<&'static str> {
     match (state_kind, wait) {
         (StateKind::NeverPolled, _) => Some("[not polled yet]"),
@@ -165,7 +163,7 @@ fn remark(state_kind: StateKind, wait: Option<Wait>) -> Option<&'static str> {
     }
 }
 
-/// Adds a frame, so that it is read as one.
+/// Appends a frame, and replaces the characters that a parser would not read as part of its name.
 fn push(stack: &mut String, name: &str) {
     if !stack.is_empty() {
         stack.push(';');
@@ -174,11 +172,11 @@ fn push(stack: &mut String, name: &str) {
     let mut letters = name.trim().chars().peekable();
     while let Some(letter) = letters.next() {
         stack.push(match letter {
-            // As in the name of `[u8; 4]`.
+            // Names contain `;` in array types such as `[u8; 4]`.
             ';' => ',',
-            // A line may begin with a remark.
+            // A line that begins with `#` is a comment.
             '#' if stack.is_empty() => '_',
-            // What begins with a digit after a space could be the number.
+            // A digit after a space could be taken for the number.
             _ if letter.is_whitespace() || !is_plain(letter) => {
                 let next = letters.peek();
                 match next.is_some_and(|next| next.is_ascii_digit() || "+-.".contains(*next)) {
@@ -194,10 +192,10 @@ fn push(stack: &mut String, name: &str) {
     }
 }
 
-/// Made when it is written.
-pub(super) struct Folded<F>(pub(super) F);
+/// Displays folded stacks, which are computed when they are written.
+pub(super) struct FoldedStacks<F>(pub(super) F);
 
-impl<F: Fn() -> Lines> fmt::Display for Folded<F> {
+impl<F: Fn() -> StackWeights> fmt::Display for FoldedStacks<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (stack, number) in self.0() {
             f.write_str(&stack)?;
@@ -207,15 +205,15 @@ impl<F: Fn() -> Lines> fmt::Display for Folded<F> {
     }
 }
 
-impl<'a> Seen<'a> {
-    /// A trace of which nothing else is known.
+impl<'a> TaskSample<'a> {
+    /// Returns the sample of a trace whose task is unknown.
     fn only(trace: &'a Trace) -> Self {
         Self {
             name: "",
             label: None,
             task: None,
             state_kind: StateKind::Suspended,
-            tree: trace.tidy(),
+            tree: trace.simplified(),
             count: 1,
             waited: Duration::ZERO,
         }

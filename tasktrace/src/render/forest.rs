@@ -1,4 +1,4 @@
-//! The tasks of a dump, each below those that await it.
+//! Writes the tasks of a dump as trees in which each task is below the tasks that await it.
 //!
 //! ```text
 //! task 1 app::main, suspended 1.5s, 3 polls, age 2.0s
@@ -12,30 +12,34 @@
 use std::fmt::{self, Write};
 
 use super::group::{self, Group, Member};
-use super::out::{Detail, Out};
+use super::line_writer::{DetailLevel, LineWriter};
 use super::{dump, header, summary};
 use crate::dump::Forest;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::task::TaskId;
 
-/// From this depth on lines are not indented any further.
+/// The depth from which on lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
 
-/// A task that is still to be written.
-struct Pending {
+/// A task that is not written yet.
+struct PendingTask {
     id: TaskId,
     depth: usize,
     last: bool,
 }
 
-pub(super) fn write(forest: &Forest<'_>, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+pub(super) fn write(
+    forest: &Forest<'_>,
+    detail: DetailLevel,
+    out: &mut LineWriter<'_, '_>,
+) -> fmt::Result {
     let members = group::members(forest, detail);
     summary::write(out, forest, &members)?;
-    let mut writer = Writer {
+    let mut writer = ForestWriter {
         forest,
         detail,
         members: &members,
-        paths: Paths::new(),
+        paths: PathShortener::new(),
         is_written: vec![false; members.len()],
         is_above: vec![false; members.len()],
     };
@@ -52,26 +56,28 @@ pub(super) fn write(forest: &Forest<'_>, detail: Detail, out: &mut Out<'_, '_>) 
     dump::missing(out, &members)
 }
 
-struct Writer<'a> {
+struct ForestWriter<'a> {
     forest: &'a Forest<'a>,
-    detail: Detail,
+    detail: DetailLevel,
     members: &'a [Member<'a>],
-    paths: Paths,
+    paths: PathShortener,
+    /// For each task: `true` if its header and its tree have been written.
     is_written: Vec<bool>,
-    /// Whether a task is on the way from the root to where we are.
+    /// For each task: `true` if it is on the path from the root to the current task.
     is_above: Vec<bool>,
 }
 
-impl Writer<'_> {
-    fn write(&mut self, out: &mut Out<'_, '_>, root: usize) -> fmt::Result {
-        let mut pending = vec![Pending {
+impl ForestWriter<'_> {
+    /// Writes a task and all tasks that it awaits, directly or indirectly.
+    fn write(&mut self, out: &mut LineWriter<'_, '_>, root: usize) -> fmt::Result {
+        let mut pending = vec![PendingTask {
             id: self.forest.task(root).id(),
             depth: 0,
             last: true,
         }];
-        // For each depth, whether a line leads down to another sibling, and which task is there.
+        // For each depth: `true` if a vertical line leads down to another sibling, and the position of the task.
         let mut open: Vec<(bool, usize)> = Vec::new();
-        while let Some(Pending { id, depth, last }) = pending.pop() {
+        while let Some(PendingTask { id, depth, last }) = pending.pop() {
             for (_, at) in open.drain(depth..) {
                 self.is_above[at] = false;
             }
@@ -96,15 +102,21 @@ impl Writer<'_> {
             open.push((!last, at));
 
             let awaited = member.task.awaits();
-            let mut indent = lines(&open);
+            let mut indent = vertical_lines(&open);
             indent.push_str(if awaited.is_empty() { "   " } else { "│  " });
             dump::tree(out, &indent, &Group::new(vec![*member]), self.detail)?;
             let last = awaited.len().saturating_sub(1);
-            pending.extend(awaited.iter().enumerate().rev().map(|(at, id)| Pending {
-                id: *id,
-                depth: depth + 1,
-                last: at == last,
-            }));
+            pending.extend(
+                awaited
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .map(|(at, id)| PendingTask {
+                        id: *id,
+                        depth: depth + 1,
+                        last: at == last,
+                    }),
+            );
         }
         for (_, at) in open {
             self.is_above[at] = false;
@@ -112,16 +124,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Begins a line, up to where the task is.
+    /// Begins the line of a task: writes the vertical lines, the branch and the mark.
     fn start(
         &self,
-        out: &mut Out<'_, '_>,
+        out: &mut LineWriter<'_, '_>,
         open: &[(bool, usize)],
         depth: usize,
         last: bool,
         at: Option<usize>,
     ) -> fmt::Result {
-        out.line(&lines(open))?;
+        out.line(&vertical_lines(open))?;
         if depth > 0 {
             out.write_str(if last { "└─ " } else { "├─ " })?;
         }
@@ -131,7 +143,7 @@ impl Writer<'_> {
         if let Some(at) = at
             && !self.is_written[at]
         {
-            header::mark(out, self.members[at].standing.urgency)?;
+            header::mark(out, self.members[at].status.severity)?;
         }
         match depth {
             0 => Ok(()),
@@ -140,8 +152,8 @@ impl Writer<'_> {
     }
 }
 
-/// What leads down past a line to the siblings of those above it.
-fn lines(open: &[(bool, usize)]) -> String {
+/// Returns the vertical lines that lead past the current line to later siblings of the tasks above.
+fn vertical_lines(open: &[(bool, usize)]) -> String {
     let below_root = open.iter().skip(1).take(DEEPEST_INDENT);
     below_root
         .map(|(leads_on, _)| if *leads_on { "│  " } else { "   " })

@@ -1,76 +1,77 @@
-//! The texts that Go's profiles are, for the tools that read those: tasks are the goroutines.
+//! Writes the text formats of Go's profiles, for the tools that read them. Tasks are the goroutines.
 //!
-//! Go counts by addresses. Ours is a number for each line, which stands for nothing but that.
+//! Go identifies lines by their addresses. Here the address of a line is a made-up number.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use super::weigh::{Scales, Seen, Way, tasks};
+use super::attribution::{Attributor, TaskPath, TaskSample, task_samples};
 use crate::dump::{Dump, StateKind, TaskDump};
 use crate::escape::Escaped;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::trace::Frame;
 
-/// What is counted.
+/// A profile that Go's `net/http/pprof` serves, as far as tasks have a counterpart to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GoProfile {
     /// All tasks.
     Goroutine,
-    /// For how long tasks have been waiting.
+    /// The time that tasks have been waiting.
     Block,
-    /// The same, of those that wait for a lock.
+    /// The time that tasks have been waiting for locks.
     Mutex,
 }
 
 impl GoProfile {
-    /// Whether a task is counted.
-    pub(super) fn has(self, seen: &Seen<'_>) -> bool {
+    /// Returns `true` if the profile counts a task.
+    pub(super) fn has(self, sample: &TaskSample<'_>) -> bool {
         match self {
             Self::Goroutine => true,
-            Self::Block => seen.state_kind.waits(),
-            Self::Mutex => seen.state_kind.waits() && waits_for_lock(seen),
+            Self::Block => sample.state_kind.waits(),
+            Self::Mutex => sample.state_kind.waits() && waits_for_lock(sample),
         }
     }
 }
 
-fn waits_for_lock(seen: &Seen<'_>) -> bool {
+fn waits_for_lock(sample: &TaskSample<'_>) -> bool {
     let locks = ["Mutex::", "RwLock::", "Semaphore::"];
-    let mut leaves = super::walk::walk(&seen.tree.frames)
+    let mut leaves = super::walk::walk(&sample.tree.frames)
         .map(|step| step.frame)
         .filter(|frame| frame.children().is_empty());
     leaves.any(|leaf| locks.iter().any(|lock| leaf.name().contains(lock)))
 }
 
 impl Dump {
-    /// How many tasks are where, as Go's `debug=1` has it.
+    /// Returns the number of tasks at each stack, in the format of Go's `debug=1`.
     pub(crate) fn go_counted(&self, profile: GoProfile) -> impl fmt::Display + '_ {
-        Text(move |f: &mut fmt::Formatter<'_>| counted(self, profile, f))
+        DisplayFn(move |f: &mut fmt::Formatter<'_>| counted(self, profile, f))
     }
 
-    /// The stack of each task, as Go's `debug=2` has it.
+    /// Returns the stack of each task, in the format of Go's `debug=2`.
     pub(crate) fn go_stacks(&self) -> impl fmt::Display + '_ {
-        Text(move |f: &mut fmt::Formatter<'_>| stacks(self, f))
+        DisplayFn(move |f: &mut fmt::Formatter<'_>| stacks(self, f))
     }
 }
 
-struct Text<F>(F);
+/// Displays the text that a function writes.
+struct DisplayFn<F>(F);
 
-impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for Text<F> {
+impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for DisplayFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0(f)
     }
 }
 
-/// A line of a function.
+/// A line of a function in a source file.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Line {
+struct CodeLine {
     name: String,
     file: String,
     line: u32,
 }
 
-impl Line {
+impl CodeLine {
     fn of(frame: &Frame) -> Self {
         Self {
             name: frame.name().to_owned(),
@@ -79,28 +80,28 @@ impl Line {
         }
     }
 
-    /// Those of a way, the leaf first.
-    fn all(seen: &Seen<'_>, way: &Way<'_>) -> Vec<Self> {
-        if way.frames.is_empty() {
+    /// Returns the lines of a path, the leaf first.
+    fn all(sample: &TaskSample<'_>, path: &TaskPath<'_>) -> Vec<Self> {
+        if path.frames.is_empty() {
             return vec![Self {
-                name: seen.name.to_owned(),
+                name: sample.name.to_owned(),
                 file: "unknown".to_owned(),
                 line: 0,
             }];
         }
-        way.frames.iter().rev().map(|it| Self::of(it)).collect()
+        path.frames.iter().rev().map(|it| Self::of(it)).collect()
     }
 }
 
-/// Numbers for lines, in the order in which they are met.
+/// Assigns numbers to lines, in the order of their first use.
 #[derive(Default)]
-struct Addresses {
-    known: HashMap<Line, usize>,
-    lines: Vec<Line>,
+struct LineAddresses {
+    known: HashMap<CodeLine, usize>,
+    lines: Vec<CodeLine>,
 }
 
-impl Addresses {
-    fn number(&mut self, line: Line) -> usize {
+impl LineAddresses {
+    fn number(&mut self, line: CodeLine) -> usize {
         match self.known.get(&line) {
             Some(number) => *number,
             None => {
@@ -112,25 +113,28 @@ impl Addresses {
         }
     }
 
-    /// Readers subtract one from it, to come from where a call returns to the call.
+    /// Returns the address of the line with a number.
+    ///
+    /// Readers subtract one from an address, to get from the return address of a call to the call. So addresses are
+    /// neither 0 nor adjacent.
     fn address(number: usize) -> usize {
         (number + 1) * 0x10
     }
 }
 
 fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut addresses = Addresses::default();
+    let mut addresses = LineAddresses::default();
     let mut counts: BTreeMap<Vec<usize>, (u64, Duration)> = BTreeMap::new();
     let mut total = 0;
-    let mut scales = Scales::default();
-    for seen in tasks(dump).filter(|seen| profile.has(seen)) {
-        total += seen.count;
-        scales.weigh(&seen, |way| {
-            let lines = Line::all(&seen, &way).into_iter();
+    let mut attributor = Attributor::default();
+    for sample in task_samples(dump).filter(|sample| profile.has(sample)) {
+        total += sample.count;
+        attributor.attribute(&sample, |path| {
+            let lines = CodeLine::all(&sample, &path).into_iter();
             let stack = lines.map(|line| addresses.number(line)).collect();
             let (count, waited) = counts.entry(stack).or_default();
-            *count += way.count;
-            *waited += way.waited;
+            *count += path.count;
+            *waited += path.waited;
         });
     }
     match profile {
@@ -139,25 +143,25 @@ fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::
         GoProfile::Mutex => writeln!(f, "--- mutex:\ncycles/second=1000000000\nsampling period=1")?,
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
-    // The most first.
+    // The largest number comes first.
     counts.sort_by_key(|(_, (count, waited))| match profile {
         GoProfile::Goroutine => std::cmp::Reverse(u128::from(*count)),
         GoProfile::Block | GoProfile::Mutex => std::cmp::Reverse(waited.as_nanos()),
     });
     for (stack, (count, waited)) in counts {
         match profile {
-            // Its tasks are counted elsewhere.
+            // The tasks with this stack are counted at other stacks.
             GoProfile::Goroutine if count == 0 => continue,
             GoProfile::Goroutine => write!(f, "{count} @")?,
             GoProfile::Block | GoProfile::Mutex => write!(f, "{} {count} @", waited.as_nanos())?,
         }
         for number in &stack {
-            write!(f, " {:#x}", Addresses::address(*number))?;
+            write!(f, " {:#x}", LineAddresses::address(*number))?;
         }
         f.write_str("\n")?;
         for number in stack {
-            let Line { name, file, line } = &addresses.lines[number];
-            let address = Addresses::address(number);
+            let CodeLine { name, file, line } = &addresses.lines[number];
+            let address = LineAddresses::address(number);
             let (name, file) = (Escaped(name), Escaped(file));
             writeln!(f, "#\t{address:#x}\t{name}+0x0\t{file}:{line}")?;
         }
@@ -167,12 +171,12 @@ fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::
 }
 
 fn stacks(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let paths = Paths::new();
-    let mut scales = Scales::default();
+    let paths = PathShortener::new();
+    let mut attributor = Attributor::default();
     let mut is_first = true;
-    for (task, seen) in dump.tasks().zip(tasks(dump)) {
+    for (task, sample) in dump.tasks().zip(task_samples(dump)) {
         let mut written = Ok(());
-        scales.weigh(&seen, |way| {
+        attributor.attribute(&sample, |path| {
             if written.is_ok() {
                 let separator = if std::mem::take(&mut is_first) {
                     ""
@@ -180,7 +184,7 @@ fn stacks(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     "\n"
                 };
                 written = f.write_str(separator);
-                written = written.and_then(|()| stack(dump, task, &seen, &way, &paths, f));
+                written = written.and_then(|()| stack(dump, task, &sample, &path, &paths, f));
             }
         });
         written?;
@@ -191,38 +195,48 @@ fn stacks(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn stack(
     dump: &Dump,
     task: &TaskDump,
-    seen: &Seen<'_>,
-    way: &Way<'_>,
-    paths: &Paths,
+    sample: &TaskSample<'_>,
+    path: &TaskPath<'_>,
+    paths: &PathShortener,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(f, "goroutine {} [{}", task.id(), Escaped(doing(seen, way)))?;
+    write!(
+        f,
+        "goroutine {} [{}",
+        task.id(),
+        Escaped(wait_reason(sample, path))
+    )?;
     match task.in_state().unwrap_or_default().as_secs() / 60 {
         0 => {}
         minutes => write!(f, ", {minutes} minutes")?,
     }
     f.write_str("]:\n")?;
-    for Line { name, file, line } in Line::all(seen, way) {
+    for CodeLine { name, file, line } in CodeLine::all(sample, path) {
         let (name, file) = (Escaped(name), Escaped(file));
         writeln!(f, "{name}(...)\n\t{file}:{line} +0x0")?;
     }
     created(f, dump, task, paths)
 }
 
-/// What a task does there, in a few words.
-fn doing<'a>(seen: &Seen<'_>, way: &Way<'a>) -> &'a str {
-    match seen.state_kind {
+/// Returns the state of a task at the end of a path, in the words of Go or as the name of a resource.
+fn wait_reason<'a>(sample: &TaskSample<'_>, path: &TaskPath<'a>) -> &'a str {
+    match sample.state_kind {
         StateKind::Running => "running",
         StateKind::NeverPolled | StateKind::Woken => "runnable",
         StateKind::Finished => "dead",
         StateKind::Suspended => {
-            let leaf = way.frames.last().filter(|leaf| leaf.is_resource());
+            let leaf = path.frames.last().filter(|leaf| leaf.is_resource());
             leaf.map_or("waiting", |leaf| leaf.name())
         }
     }
 }
 
-fn created(f: &mut fmt::Formatter<'_>, dump: &Dump, task: &TaskDump, paths: &Paths) -> fmt::Result {
+fn created(
+    f: &mut fmt::Formatter<'_>,
+    dump: &Dump,
+    task: &TaskDump,
+    paths: &PathShortener,
+) -> fmt::Result {
     let Some(place) = task.spawned_at() else {
         return Ok(());
     };

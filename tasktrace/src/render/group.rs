@@ -1,61 +1,61 @@
-//! Which tasks are told together.
+//! Groups the tasks of a dump that have the same name, state and stack.
 
 use std::collections::HashMap;
 use std::mem::discriminant;
 
-use super::known::Known;
-use super::out::Detail;
-use super::outline::{Outline, Outlines};
-use crate::diagnosis::{self, Standing, Urgency};
+use super::frame_summary::FrameSummary;
+use super::line_writer::DetailLevel;
+use super::shape_key::{ShapeKey, ShapeKeys};
+use crate::diagnosis::{self, Severity, Status};
 use crate::dump::{Forest, Source, TaskDump};
 use crate::task::TraceError;
 use crate::trace::Tree;
 
-/// A task, and what is to be told of it.
+/// A task with the information that its text needs.
 #[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     pub(super) task: &'a TaskDump,
-    pub(super) outline: Outline<'a>,
-    pub(super) detail: Detail,
-    pub(super) standing: Standing,
+    pub(super) shape_key: ShapeKey<'a>,
+    pub(super) detail: DetailLevel,
+    pub(super) status: Status,
 }
 
 impl<'a> Member<'a> {
-    /// Where it waits.
+    /// Returns the tree of the task.
     pub(super) fn tree(&self) -> &'a Tree {
         super::tree(self.task.trace(), self.detail)
     }
 }
 
-/// The tasks of a dump, in their order.
-pub(super) fn members<'a>(forest: &Forest<'a>, detail: Detail) -> Vec<Member<'a>> {
-    let standings = diagnosis::of_dump(forest);
-    let mut outlines = Outlines::default();
-    let tasks = forest.dump().tasks().zip(standings);
+/// Returns the tasks of a dump, in their order.
+pub(super) fn members<'a>(forest: &Forest<'a>, detail: DetailLevel) -> Vec<Member<'a>> {
+    let statuses = diagnosis::of_dump(forest);
+    let mut shape_keys = ShapeKeys::default();
+    let tasks = forest.dump().tasks().zip(statuses);
     tasks
-        .map(|(task, standing)| Member {
+        .map(|(task, status)| Member {
             task,
-            outline: outlines.of(task.trace(), detail),
+            shape_key: shape_keys.of(task.trace(), detail),
             detail,
-            standing,
+            status,
         })
         .collect()
 }
 
-/// Tasks of the same name in the same state at the same place. Never empty.
+/// Tasks with the same name, state and stack. It is never empty.
 pub(super) struct Group<'a> {
-    /// Those that have been in that state for longest first.
+    /// The tasks, those first that have been in their state for longest.
     pub(super) members: Vec<Member<'a>>,
-    pub(super) urgency: Urgency,
+    pub(super) severity: Severity,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(mut members: Vec<Member<'a>>) -> Self {
-        let urgency = members.iter().map(|member| member.standing.urgency).min();
+        let severity = members.iter().map(|member| member.status.severity).min();
         longest_first(&mut members);
         Self {
             members,
-            urgency: urgency.unwrap_or(Urgency::Finished),
+            severity: severity.unwrap_or(Severity::Finished),
         }
     }
 
@@ -63,46 +63,47 @@ impl<'a> Group<'a> {
         &self.members[0]
     }
 
-    /// What is known of each frame of the first member's tree, and of those like it in the others.
-    pub(super) fn known(&self) -> Vec<Known<'a>> {
-        Known::of_all(&self.members)
+    /// Returns the summary of each frame of the first member's tree, merged over all members.
+    pub(super) fn summaries(&self) -> Vec<FrameSummary<'a>> {
+        FrameSummary::of_all(&self.members)
     }
 }
 
-/// Those that have been in their state for longest first.
+/// Sorts tasks by the time in their state, longest first.
 pub(super) fn longest_first(members: &mut [Member<'_>]) {
     members.sort_by_key(|Member { task, .. }| (std::cmp::Reverse(task.in_state()), task.id()));
 }
 
-/// The groups, in the order in which a reader wants to see them: by urgency, then by what they most likely
-/// wait for, then by size.
-pub(super) fn groups(members: Vec<Member<'_>>, detail: Detail) -> Vec<Group<'_>> {
+/// Returns the groups in the order in which they are shown: by severity, then by the rank of the likeliest wait, then
+/// by size.
+pub(super) fn groups(members: Vec<Member<'_>>, detail: DetailLevel) -> Vec<Group<'_>> {
     let parts = match detail {
-        Detail::Tidy => alike(members),
-        Detail::Full => members.into_iter().map(|member| vec![member]).collect(),
+        DetailLevel::Simplified => partition(members),
+        DetailLevel::Full => members.into_iter().map(|member| vec![member]).collect(),
     };
-    // Each is in the order of the tasks, as its first members are.
+    // The parts are in the order of their first tasks. The sort is stable and keeps this order.
     let mut groups: Vec<Group<'_>> = parts.into_iter().map(Group::new).collect();
     groups.sort_by_key(|group| {
         let size = std::cmp::Reverse(group.members.len());
-        (group.urgency, group.first().standing.rank, size)
+        (group.severity, group.first().status.rank, size)
     });
     groups
 }
 
-/// Puts together what is alike, in the order of the first of each.
-fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
+/// Partitions tasks into groups. The parts are in the order of their first tasks.
+fn partition(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     let mut parts: Vec<Vec<Member<'_>>> = Vec::new();
-    // Where in `parts` those with the same name and tree are: in how many states they may be.
+    // For a name and a shape: the positions in `parts` of the groups, which differ in state or source.
     let mut index: HashMap<_, Vec<usize>> = HashMap::new();
     for member in members {
-        let notes = member.outline.notes();
-        let cut = (notes.dropped, notes.elsewhere);
-        let key = (member.outline.class, cut, member.task.name());
+        let notes = member.shape_key.notes();
+        // These numbers are in the text, so they are equal within a group.
+        let incomplete = (notes.dropped, notes.remote_clones);
+        let key = (member.shape_key.class, incomplete, member.task.name());
         let candidates = index.entry(key).or_default();
         let known = candidates
             .iter()
-            .find(|at| are_alike(&parts[**at][0], &member));
+            .find(|at| belong_together(&parts[**at][0], &member));
         match known {
             Some(at) => parts[*at].push(member),
             None => {
@@ -114,13 +115,13 @@ fn alike(members: Vec<Member<'_>>) -> Vec<Vec<Member<'_>>> {
     parts
 }
 
-/// Returns `true` if two tasks of the same name, tree and notes belong to one group.
-fn are_alike(one: &Member<'_>, other: &Member<'_>) -> bool {
+/// Returns `true` if two tasks of the same name, shape and notes belong to one group.
+fn belong_together(one: &Member<'_>, other: &Member<'_>) -> bool {
     discriminant(one.task.state()) == discriminant(other.task.state())
         && is_same_source(one.task.source(), other.task.source())
 }
 
-/// Whether there is the same to say of it, but for times.
+/// Returns `true` if two sources have the same text, apart from times.
 fn is_same_source(one: &Source, other: &Source) -> bool {
     match (one, other) {
         (Source::Snapshot { error: Some(one) }, Source::Snapshot { error: Some(other) }) => {

@@ -1,33 +1,36 @@
-//! A test that does not end: the verdict in the first line, then its own task, then the others.
+//! Writes the report about a hung test: the verdict in the first line, then the task of the test, then the other tasks.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::duration::Human;
+use super::duration::HumanDuration;
 use super::group;
-use super::out::{Detail, Out, Style};
+use super::line_writer::{DetailLevel, LineWriter, Style};
 use super::{dump, ended, untraced, verdict};
-use crate::dump::{Hang, Stage, Why};
+use crate::dump::{Hang, HangTrigger, TestStage};
 
 impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self, &mut Out::new(Style::Plain, f))
+        write(self, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
 impl Hang {
-    /// The first line.
+    /// Returns the first line of the report: why the test hangs.
     pub(crate) fn verdict(&self) -> String {
-        let mut verdict = match &self.why {
-            Why::Timeout if self.stage == Stage::Late => {
-                format!("test took longer than its limit of {}: ", Whole(self.after))
+        let mut verdict = match &self.trigger {
+            HangTrigger::Timeout if self.stage == TestStage::Late => {
+                format!(
+                    "test took longer than its limit of {}: ",
+                    WholeSeconds(self.after)
+                )
             }
-            Why::Timeout => format!("test hung for {}: ", Whole(self.after)),
-            Why::Signal(signal) => {
-                format!("test got {signal} after {}: ", Human(self.after))
+            HangTrigger::Timeout => format!("test hung for {}: ", WholeSeconds(self.after)),
+            HangTrigger::Signal(signal) => {
+                format!("test got {signal} after {}: ", HumanDuration(self.after))
             }
         };
-        if self.stage == Stage::End {
+        if self.stage == TestStage::End {
             verdict.push_str("its body has ended, but its runtime does not shut down: ");
         }
         verdict.push_str(&verdict::of(self));
@@ -47,20 +50,20 @@ impl Hang {
     }
 }
 
-fn write(hang: &Hang, out: &mut Out<'_, '_>) -> fmt::Result {
+fn write(hang: &Hang, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     out.line("")?;
     out.write_str(&hang.verdict())?;
     let forest = hang.dump.by_awaiter();
-    let members = group::members(&forest, Detail::Tidy);
-    let is_own = |id| hang.stage == Stage::Body(id);
+    let members = group::members(&forest, DetailLevel::Simplified);
+    let is_own = |id| hang.stage == TestStage::Body(id);
     let (own, others): (Vec<_>, Vec<_>) = members
         .iter()
         .copied()
         .partition(|member| is_own(member.task.id()));
-    dump::groups(out, &hang.dump, own, Detail::Tidy)?;
-    dump::groups(out, &hang.dump, others, Detail::Tidy)?;
+    dump::groups(out, &hang.dump, own, DetailLevel::Simplified)?;
+    dump::groups(out, &hang.dump, others, DetailLevel::Simplified)?;
     dump::missing(out, &members)?;
-    ended::write(out, &hang.dump, Detail::Tidy)?;
+    ended::write(out, &hang.dump, DetailLevel::Simplified)?;
     if hang.dump.is_empty() {
         out.line("")?;
         out.write_str("none of its tasks is traced, or has been polled yet")?;
@@ -82,15 +85,15 @@ fn write(hang: &Hang, out: &mut Out<'_, '_>) -> fmt::Result {
     }
 }
 
-/// `30s`: a limit as it was given, where it was given in whole seconds.
-struct Whole(Duration);
+/// A limit, written like the user gave it if it is in whole seconds: `30s`.
+struct WholeSeconds(Duration);
 
-impl fmt::Display for Whole {
+impl fmt::Display for WholeSeconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(duration) = self;
         match duration.subsec_nanos() {
             0 if duration.as_secs() < 60 => write!(f, "{}s", duration.as_secs()),
-            _ => Human(*duration).fmt(f),
+            _ => HumanDuration(*duration).fmt(f),
         }
     }
 }

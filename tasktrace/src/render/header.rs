@@ -1,4 +1,4 @@
-//! The line above a tree: which task it is, or which tasks they are.
+//! Writes the header above a tree: the name and the state of a task, or of a group of tasks.
 //!
 //! ```text
 //! task 7 app::worker "conn 10.0.0.1", suspended 12.3s, 41 polls, age 15.0s, spawned at src/main.rs:10:5 by task 1
@@ -8,25 +8,32 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use super::duration::{Human, Span};
+use super::duration::{HumanDuration, Span};
 use super::group::{Group, Member};
-use super::out::Out;
-use crate::diagnosis::Urgency;
+use super::line_writer::LineWriter;
+use crate::diagnosis::Severity;
 use crate::dump::{Source, TaskDump};
 use crate::origin::Title;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::task::{NoAnswer, Running, TaskState, TraceError};
 
-/// So many members of a group, or tasks in a list, are told by number.
+/// The number of items that a list shows, such as the members of a group.
 pub(super) const FEW: usize = 5;
 
-/// Writes the header of a task, without a mark.
-pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) -> fmt::Result {
+/// The indent of the lines below a header.
+pub(super) const INDENT: &str = "  ";
+
+/// Writes the header of a task. The caller writes the mark.
+pub(super) fn task(
+    out: &mut LineWriter<'_, '_>,
+    member: &Member<'_>,
+    paths: &PathShortener,
+) -> fmt::Result {
     let task = member.task;
     name(out, task)?;
     out.write_str(", ")?;
-    stands_out(out, member.standing.urgency, |out| short_state(out, task))?;
-    remark(out, member.standing.urgency, task)?;
+    highlight(out, member.status.severity, |out| short_state(out, task))?;
+    remark(out, member.status.severity, task)?;
     if *task.state() != TaskState::NeverPolled {
         let polls = task.polls();
         write!(
@@ -35,13 +42,13 @@ pub(super) fn task(out: &mut Out<'_, '_>, member: &Member<'_>, paths: &Paths) ->
             if polls == 1 { "poll" } else { "polls" }
         )?;
     }
-    write!(out, ", age {}", Human(task.age()))?;
+    write!(out, ", age {}", HumanDuration(task.age()))?;
     spawned(out, &[*member], paths)?;
     source(out, task)
 }
 
-/// `task 7 app::worker "conn 10.0.0.1"`.
-pub(super) fn name(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
+/// Writes the number, the name and the label of a task: `task 7 app::worker "conn 10.0.0.1"`.
+pub(super) fn name(out: &mut LineWriter<'_, '_>, task: &TaskDump) -> fmt::Result {
     out.bold()?;
     write!(out, "task {} {}", task.id(), title(task))?;
     out.normal()
@@ -53,33 +60,37 @@ pub(super) fn title(task: &TaskDump) -> Title<'_> {
 }
 
 /// Writes the remark about the state of a task, if there is one.
-fn remark(out: &mut Out<'_, '_>, urgency: Urgency, task: &TaskDump) -> fmt::Result {
-    match (urgency, task.polls_per_second()) {
-        (Urgency::Computing, _) => out.write_str(", computes without yielding"),
-        (Urgency::Spinning, Some(polls)) => write!(out, ", spins: {polls} polls a second"),
+fn remark(out: &mut LineWriter<'_, '_>, severity: Severity, task: &TaskDump) -> fmt::Result {
+    match (severity, task.polls_per_second()) {
+        (Severity::Computing, _) => out.write_str(", computes without yielding"),
+        (Severity::Spinning, Some(polls)) => write!(out, ", spins: {polls} polls a second"),
         _ => Ok(()),
     }
 }
 
-/// Writes the header of several tasks, without a mark, and in a second line which they are.
-pub(super) fn group(out: &mut Out<'_, '_>, group: &Group<'_>, paths: &Paths) -> fmt::Result {
+/// Writes the header of a group, and a second line that lists its members. The caller writes the mark.
+pub(super) fn group(
+    out: &mut LineWriter<'_, '_>,
+    group: &Group<'_>,
+    paths: &PathShortener,
+) -> fmt::Result {
     let members = &group.members;
     let first = group.first().task;
     out.bold()?;
     write!(out, "{} tasks {}", members.len(), first.name())?;
     out.normal()?;
     out.write_str(", ")?;
-    stands_out(out, group.urgency, |out| {
+    highlight(out, group.severity, |out| {
         state(out, first.state(), span(members, TaskDump::in_state))
     })?;
-    // For how long a future has been held is said at its frame.
-    if group.urgency != Urgency::Holding
-        && let Some(limit) = group.urgency.limit()
+    // The frame of a held future shows for how long it has been held.
+    if group.severity != Severity::Holding
+        && let Some(limit) = group.severity.limit()
     {
-        let is_urgent = |member: &&Member<'_>| member.standing.urgency == group.urgency;
-        let urgent = members.iter().filter(is_urgent).count();
-        if urgent < members.len() {
-            write!(out, " ({urgent} of them {limit})")?;
+        let is_as_severe = |member: &&Member<'_>| member.status.severity == group.severity;
+        let most_severe = members.iter().filter(is_as_severe).count();
+        if most_severe < members.len() {
+            write!(out, " ({most_severe} of them {limit})")?;
         }
     }
     if *first.state() != TaskState::NeverPolled
@@ -103,15 +114,12 @@ pub(super) fn group(out: &mut Out<'_, '_>, group: &Group<'_>, paths: &Paths) -> 
     } else {
         ""
     })?;
-    list(out, members.iter().map(|member| Brief(member.task)))
+    list(out, members.iter().map(|member| BriefTask(member.task)))
 }
 
-/// What is below a header is indented by this.
-pub(super) const INDENT: &str = "  ";
-
-/// Writes the first few of a list, and how many more there are.
+/// Writes the first items of a list, and the number of the remaining items.
 pub(super) fn list(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     items: impl ExactSizeIterator<Item = impl Display>,
 ) -> fmt::Result {
     let more = items.len().saturating_sub(FEW);
@@ -125,10 +133,10 @@ pub(super) fn list(
     }
 }
 
-/// A task among others: `task 7 "conn 10.0.0.1" 12.3s`.
-struct Brief<'a>(&'a TaskDump);
+/// A task in the list of a group: `task 7 "conn 10.0.0.1" 12.3s`.
+struct BriefTask<'a>(&'a TaskDump);
 
-impl Display for Brief<'_> {
+impl Display for BriefTask<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(task) = self;
         write!(f, "task {}", task.id())?;
@@ -136,22 +144,22 @@ impl Display for Brief<'_> {
             write!(f, " {label:?}")?;
         }
         if let Some(time) = task.in_state() {
-            write!(f, " {}", Human(time))?;
+            write!(f, " {}", HumanDuration(time))?;
         }
         thread(f, task)
     }
 }
 
-/// `suspended 12.3s`, `running 12.3s on tokio-rt-worker (thread 4711)`.
+/// Writes the state of a task: `suspended 12.3s`, or `running 12.3s on tokio-rt-worker (thread 4711)`.
 pub(super) fn short_state(out: &mut impl Write, task: &TaskDump) -> fmt::Result {
-    state(out, task.state(), task.in_state().map(Human))?;
+    state(out, task.state(), task.in_state().map(HumanDuration))?;
     thread(out, task)
 }
 
-/// A state, and for how long.
+/// Writes a state and the time that the task has been in it.
 fn state(out: &mut impl Write, state: &TaskState, time: Option<impl Display>) -> fmt::Result {
     let state = match (state, &time) {
-        // The age of the task says for how long.
+        // The age of the task is the time in this state, and the header shows it anyway.
         (TaskState::NeverPolled, _) => return out.write_str("never polled"),
         (TaskState::Finished, _) => return out.write_str("finished"),
         (TaskState::Woken, Some(_)) => "woken, but not polled for",
@@ -166,6 +174,7 @@ fn state(out: &mut impl Write, state: &TaskState, time: Option<impl Display>) ->
     }
 }
 
+/// Writes the thread that polls a task, if the task is running.
 fn thread(out: &mut impl Write, task: &TaskDump) -> fmt::Result {
     match task.state() {
         TaskState::Running(running) => {
@@ -176,7 +185,7 @@ fn thread(out: &mut impl Write, task: &TaskDump) -> fmt::Result {
     }
 }
 
-/// `tokio-rt-worker (thread 4711)`.
+/// Writes the name and the number of a thread: `tokio-rt-worker (thread 4711)`.
 pub(super) fn thread_of(out: &mut impl Write, running: &Running) -> fmt::Result {
     match running.thread_name() {
         Some(name) => write!(out, "{name} (thread {})", running.thread_id()),
@@ -184,8 +193,12 @@ pub(super) fn thread_of(out: &mut impl Write, running: &Running) -> fmt::Result 
     }
 }
 
-/// Where they were spawned, and by whom.
-fn spawned(out: &mut Out<'_, '_>, members: &[Member<'_>], paths: &Paths) -> fmt::Result {
+/// Writes where the tasks were spawned, and which tasks spawned them.
+fn spawned(
+    out: &mut LineWriter<'_, '_>,
+    members: &[Member<'_>],
+    paths: &PathShortener,
+) -> fmt::Result {
     let tasks = || members.iter().map(|member| member.task);
     let places: BTreeSet<_> = tasks().filter_map(TaskDump::spawned_at).collect();
     let parents: BTreeSet<_> = tasks().filter_map(TaskDump::parent).collect();
@@ -208,16 +221,16 @@ fn spawned(out: &mut Out<'_, '_>, members: &[Member<'_>], paths: &Paths) -> fmt:
     }
 }
 
-/// Why there is no more than a snapshot, if more was asked for.
-fn source(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
+/// Writes the reason why a task has only a snapshot although a capture was requested.
+fn source(out: &mut LineWriter<'_, '_>, task: &TaskDump) -> fmt::Result {
     let Source::Snapshot { error: Some(error) } = task.source() else {
         return Ok(());
     };
     match error {
         TraceError::NoAnswer { waited, reason } => {
-            write!(out, ", no answer within {}", Human(*waited))?;
+            write!(out, ", no answer within {}", HumanDuration(*waited))?;
             match (reason, task.state()) {
-                // That is all there is to say.
+                // The state already says that the task is running.
                 (NoAnswer::Running, TaskState::Running(_)) => Ok(()),
                 (NoAnswer::Running, _) => out.write_str(": it was in the middle of a poll"),
                 (NoAnswer::NotWoken, _) => write!(out, ": {reason}"),
@@ -250,13 +263,13 @@ fn span(
     Span::of(members.iter().filter_map(|member| of(member.task)))
 }
 
-/// Writes in colour what is wrong.
-fn stands_out<'a, 'b>(
-    out: &mut Out<'a, 'b>,
-    urgency: Urgency,
-    write: impl FnOnce(&mut Out<'a, 'b>) -> fmt::Result,
+/// Writes text, in red if the severity is marked.
+fn highlight<'a, 'b>(
+    out: &mut LineWriter<'a, 'b>,
+    severity: Severity,
+    write: impl FnOnce(&mut LineWriter<'a, 'b>) -> fmt::Result,
 ) -> fmt::Result {
-    if !urgency.is_marked() {
+    if !severity.is_marked() {
         return write(out);
     }
     out.red()?;
@@ -264,9 +277,9 @@ fn stands_out<'a, 'b>(
     out.normal()
 }
 
-/// Writes `! ` where something may be wrong.
-pub(super) fn mark(out: &mut Out<'_, '_>, urgency: Urgency) -> fmt::Result {
-    if !urgency.is_marked() {
+/// Writes the mark `! ` if the severity is marked.
+pub(super) fn mark(out: &mut LineWriter<'_, '_>, severity: Severity) -> fmt::Result {
+    if !severity.is_marked() {
         return Ok(());
     }
     out.red()?;

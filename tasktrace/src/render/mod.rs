@@ -1,43 +1,43 @@
-//! Traces and dumps as text: data in, [`fmt::Write`] out. Nothing is captured here.
+//! Renders traces, dumps, profiles and reports as text, JSON and the formats of profiling tools. Captures nothing.
 //!
-//! * [`text`]: the tree of one trace, for traces and for dumps, which [`fold`] it.
-//! * [`dump`], [`forest`]: the tasks of a dump, made of [`group`]s, [`header`]s and trees.
-//! * [`verdict`], [`summary`]: the problems that [`diagnosis`](crate::diagnosis) found; [`untraced`]: the untraced
-//!   tasks.
-//! * [`serial`]: the same data as JSON and `Serialize`.
-//! * [`weigh`]: adds up tasks, for [`folded`] stacks, flamegraphs and pprof.
-//! * [`go`]: the formats of Go's profiling tools.
-//! * [`stall`]: the reports of a watchdog.
+//! * [`text`]: writes the tree of one trace; [`siblings`]: folds many similar siblings of a tree into one line.
+//! * [`dump`], [`forest`]: write the tasks of a dump: [`group`]s of tasks, each with a [`header`] and a tree.
+//! * [`verdict`], [`summary`]: word the problems that [`diagnosis`](crate::diagnosis) found; [`untraced`]: counts the
+//!   untraced tasks.
+//! * [`serial`]: describes the same data as JSON and for `Serialize`.
+//! * [`attribution`]: attributes tasks to their call paths, for [`folded`] stacks, flamegraphs and pprof.
+//! * [`go`]: writes the text formats of Go's profiling tools.
+//! * [`hang`], [`stall`]: write the reports about hung tests and those of a watchdog.
 #![forbid(unsafe_code)]
 
+mod attribution;
 mod dump;
 mod duration;
 mod ended;
 #[cfg(feature = "flamegraph")]
 mod flamegraph;
-mod fold;
 mod folded;
 mod forest;
+mod frame_summary;
 #[cfg(feature = "http")]
 mod go;
 mod group;
 mod hang;
 mod header;
-mod known;
-mod out;
-mod outline;
+mod line_writer;
 mod place;
 #[cfg(feature = "pprof")]
 mod pprof;
 mod profile;
 mod serial;
 mod shape;
+mod shape_key;
+mod siblings;
 mod stall;
 mod summary;
 mod text;
 mod untraced;
 mod verdict;
-mod weigh;
 mod weight;
 
 use std::fmt;
@@ -46,41 +46,41 @@ use crate::dump::{Dump, Forest, StallReport};
 #[cfg(feature = "http")]
 pub(crate) use crate::symbol::forget_debug_info;
 use crate::trace::{Trace, Tree, walk};
-use fold::Telling;
 #[cfg(feature = "http")]
 pub(crate) use go::GoProfile;
-use out::{Detail, Out, Style};
+use line_writer::{DetailLevel, LineWriter, Style};
 #[cfg(feature = "http")]
-pub(crate) use pprof::GoEmpty;
+pub(crate) use pprof::EmptyGoProfile;
 #[cfg(feature = "http")]
-pub(crate) use serial::{About, Process};
+pub(crate) use serial::{Process, ViewHeader};
+use siblings::SiblingFolder;
 pub use weight::{UnknownWeight, Weight};
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = Detail::of(f);
-        write_trace(self, detail, &mut Out::new(Style::Plain, f))
+        let detail = DetailLevel::of(f);
+        write_trace(self, detail, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = Detail::of(f);
-        dump::write(self, detail, &mut Out::new(Style::Plain, f))
+        let detail = DetailLevel::of(f);
+        dump::write(self, detail, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
 impl fmt::Display for Forest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = Detail::of(f);
-        forest::write(self, detail, &mut Out::new(Style::Plain, f))
+        let detail = DetailLevel::of(f);
+        forest::write(self, detail, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
 impl fmt::Display for StallReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = Detail::of(f);
-        stall::write(self, detail, &mut Out::new(Style::Plain, f))
+        let detail = DetailLevel::of(f);
+        stall::write(self, detail, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
@@ -96,7 +96,7 @@ impl Trace {
     /// # fn main() {}
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        Ansi(|out: &mut Out<'_, '_>| write_trace(self, Detail::Tidy, out))
+        Ansi(|out: &mut LineWriter<'_, '_>| write_trace(self, DetailLevel::Simplified, out))
     }
 }
 
@@ -107,23 +107,23 @@ impl Dump {
     /// println!("{}", tasktrace::snapshot().ansi());
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        Ansi(|out: &mut Out<'_, '_>| dump::write(self, Detail::Tidy, out))
+        Ansi(|out: &mut LineWriter<'_, '_>| dump::write(self, DetailLevel::Simplified, out))
     }
 }
 
-/// Writes in colour.
+/// Displays the text that a function writes, with ANSI colours.
 struct Ansi<F>(F);
 
-impl<F: Fn(&mut Out<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
+impl<F: Fn(&mut LineWriter<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0(&mut Out::new(Style::Ansi, f))
+        self.0(&mut LineWriter::new(Style::Ansi, f))
     }
 }
 
-fn write_trace(trace: &Trace, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+fn write_trace(trace: &Trace, detail: DetailLevel, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     let tree = tree(trace, detail);
-    let telling = Telling::without_times(&tree.frames, detail);
-    text::frames(out, "", &tree.frames, telling)?;
+    let folder = SiblingFolder::without_times(&tree.frames, detail);
+    text::frames(out, "", &tree.frames, folder)?;
     text::notes(out, "", &tree.notes)?;
     match tree.notes.missing {
         Some(missing) => text::missing(out, missing),
@@ -131,14 +131,12 @@ fn write_trace(trace: &Trace, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Res
     }
 }
 
-fn tree(trace: &Trace, detail: Detail) -> &Tree {
+fn tree(trace: &Trace, detail: DetailLevel) -> &Tree {
     match detail {
-        Detail::Tidy => trace.tidy(),
-        Detail::Full => trace.full(),
+        DetailLevel::Simplified => trace.simplified(),
+        DetailLevel::Full => trace.full(),
     }
 }
 
-#[cfg(test)]
-mod hostile;
 #[cfg(test)]
 mod tests;

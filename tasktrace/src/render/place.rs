@@ -1,4 +1,7 @@
-//! Where a frame is, told so that a line at which it waits is not taken for one at which it is defined.
+//! Writes the source location of a frame.
+//!
+//! The wording differs, so that a reader does not confuse the line at which a function waits with the line that
+//! defines it:
 //!
 //! ```text
 //! app::serve at src/main.rs:10:5         the line that is awaited or executed
@@ -10,7 +13,7 @@ use std::fmt::{self, Write};
 
 use crate::trace::{Frame, LineIs};
 
-/// Writes where a frame is, if that is known.
+/// Writes the source location of a frame, if it is known.
 pub(super) fn write(out: &mut impl Write, frame: &Frame) -> fmt::Result {
     write_line(out, frame)?;
     match (frame.line_is(), frame.line(), frame.column()) {
@@ -19,7 +22,7 @@ pub(super) fn write(out: &mut impl Write, frame: &Frame) -> fmt::Result {
     }
 }
 
-/// Writes where a frame is, without the column.
+/// Writes the source location of a frame without the column.
 pub(super) fn write_line(out: &mut impl Write, frame: &Frame) -> fmt::Result {
     let Some(file) = frame.file() else {
         return Ok(());
@@ -32,7 +35,7 @@ pub(super) fn write_line(out: &mut impl Write, frame: &Frame) -> fmt::Result {
     }
 }
 
-/// Writes where a function is defined.
+/// Writes the location of the definition of a function.
 pub(super) fn write_definition(out: &mut impl Write, file: &str, line: u32) -> fmt::Result {
     write!(out, " (fn at {file}:{line})")
 }

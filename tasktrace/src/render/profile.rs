@@ -1,4 +1,4 @@
-//! Profiles: as text, and as what other formats are made of.
+//! Writes profiles as text, and converts their stacks to samples for the other formats.
 //!
 //! ```text
 //! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3% of a core
@@ -12,21 +12,22 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::duration::Human;
-use super::fold::Telling;
+use super::attribution::TaskSample;
+use super::duration::HumanDuration;
+use super::frame_summary::FrameSummary;
 use super::header::INDENT;
-use super::known::Known;
-use super::out::{Detail, Out, Style};
+use super::line_writer::{DetailLevel, LineWriter, Style};
+use super::siblings::SiblingFolder;
 use super::walk::walk;
-use super::weigh::Seen;
 use super::weight::Weight;
 use super::{folded, text};
 use crate::dump::StateKind;
-use crate::profile::{Profile, Stack};
+use crate::profile::{Profile, ProfileStack};
 
-impl Stack {
-    pub(super) fn as_seen(&self) -> Seen<'_> {
-        Seen {
+impl ProfileStack {
+    /// Returns the stack as a sample of tasks, for the formats that attribute tasks to paths.
+    pub(super) fn as_sample(&self) -> TaskSample<'_> {
+        TaskSample {
             name: &self.name,
             label: None,
             task: None,
@@ -57,7 +58,9 @@ impl Profile {
     /// }
     /// ```
     pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
-        folded::Folded(move || folded::fold(self.stacks().iter().map(Stack::as_seen), weight))
+        folded::FoldedStacks(move || {
+            folded::fold(self.stacks().iter().map(ProfileStack::as_sample), weight)
+        })
     }
 
     /// Returns the text of `{}` with ANSI colours, for terminals.
@@ -71,17 +74,17 @@ impl Profile {
     /// println!("{}", profile.ansi());
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        super::Ansi(|out: &mut Out<'_, '_>| write(self, out))
+        super::Ansi(|out: &mut LineWriter<'_, '_>| write(self, out))
     }
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(self, &mut Out::new(Style::Plain, f))
+        write(self, &mut LineWriter::new(Style::Plain, f))
     }
 }
 
-fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
+fn write(profile: &Profile, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     out.line("")?;
     summary(profile, out)?;
     let all = profile.waited();
@@ -91,22 +94,17 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
         out.line("")?;
         out.bold()?;
         if stack.state_kind.waits() {
-            let percent = 100.0 * part(stack.waited, all);
-            write!(out, "{} ({percent:.1}%) ", Human(stack.waited))?;
+            let percent = 100.0 * ratio(stack.waited, all);
+            write!(out, "{} ({percent:.1}%) ", HumanDuration(stack.waited))?;
         }
         out.write_str(&stack.name)?;
         out.normal()?;
-        write!(out, ", {}: ", words(stack.state_kind))?;
+        write!(out, ", {}: ", state_text(stack.state_kind))?;
         average(profile, stack, out)?;
-        let known = Known {
-            age: None,
-            not_polled_for: None,
-            label: None,
-            labels_differ: false,
-        };
         let frames = &stack.tree.frames;
-        let telling = Telling::new(frames, vec![known; walk(frames).count()], Detail::Tidy);
-        text::frames(out, INDENT, frames, telling)?;
+        let summaries = vec![FrameSummary::default(); walk(frames).count()];
+        let folder = SiblingFolder::new(frames, summaries, DetailLevel::Simplified);
+        text::frames(out, INDENT, frames, folder)?;
         missing = missing.or(stack.tree.notes.missing);
     }
     match missing {
@@ -118,22 +116,23 @@ fn write(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
     }
 }
 
-/// `20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3% of a core`, and below how much was left out.
-fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
+/// Writes the totals of a profile, and how complete it is: `20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3%
+/// of a core`.
+fn summary(profile: &Profile, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     let tasks = match profile.most_tasks() {
         1 => "1 task".to_owned(),
         tasks => format!("up to {tasks} tasks"),
     };
-    let lasted = Human(profile.lasted());
+    let lasted = HumanDuration(profile.lasted());
     match profile.samples() {
         0 => write!(out, "nothing is known of these {lasted}: no samples")?,
         samples => {
-            let waited = Human(profile.waited());
+            let waited = HumanDuration(profile.waited());
             let samples = plural(samples, "sample");
             write!(out, "{waited} waited by {tasks} in {lasted}: {samples}")?;
         }
     }
-    let percent = 100.0 * part(profile.cost(), profile.lasted());
+    let percent = 100.0 * ratio(profile.cost(), profile.lasted());
     write!(out, ", {percent:.1}% of a core")?;
     if profile.samples() > 0 && profile.portion() < 1.0 {
         out.line("")?;
@@ -160,33 +159,33 @@ fn summary(profile: &Profile, out: &mut Out<'_, '_>) -> fmt::Result {
     Ok(())
 }
 
-/// Fewer samples than this say little.
+/// The number of samples below which the times of a profile are inaccurate.
 const FEW_SAMPLES: u64 = 20;
 
-/// How many tasks there were at a time.
-fn average(profile: &Profile, stack: &Stack, out: &mut Out<'_, '_>) -> fmt::Result {
-    let average = part(stack.time, profile.sampled());
+/// Writes the average number of tasks that had a stack at the same time, or the number of times that it was seen.
+fn average(profile: &Profile, stack: &ProfileStack, out: &mut LineWriter<'_, '_>) -> fmt::Result {
+    let average = ratio(stack.time, profile.sampled());
     match average {
         0.95.. => write!(out, "{average:.1} tasks on average"),
         _ => write!(out, "seen {}", plural(stack.seen, "time")),
     }
 }
 
-fn plural(count: u64, what: &str) -> String {
+fn plural(count: u64, noun: &str) -> String {
     match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     }
 }
 
-fn part(part: Duration, whole: Duration) -> f64 {
+fn ratio(part: Duration, whole: Duration) -> f64 {
     match whole.is_zero() {
         true => 0.0,
         false => part.as_secs_f64() / whole.as_secs_f64(),
     }
 }
 
-fn words(state_kind: StateKind) -> &'static str {
+fn state_text(state_kind: StateKind) -> &'static str {
     match state_kind {
         StateKind::NeverPolled => "not polled yet",
         StateKind::Running => "running",

@@ -1,20 +1,19 @@
-//! Dumps and traces for machines.
+//! Describes dumps, traces, profiles and reports as documents for programs to read.
 //!
-//! Here is what is in a document, and [`value`] is what it is made of. It becomes
+//! This module defines the contents of the documents, and [`value`] their parts. A document becomes
 //!
-//! * text in [`json`];
-//! * whatever one likes with the feature `serde`, in `serialize`.
+//! * JSON text in [`json`];
+//! * any format of `serde` in `serialize`, with the feature `serde`.
 //!
-//! With the feature `http`, `view` has what the page is made of, which is no format for others.
+//! With the feature `http`, `view` describes the data of the page, which is not a format for other readers.
 //!
-//! The format is that of `schema/tasktrace.schema.json`. What is different from the types:
+//! The format is that of `schema/tasktrace.schema.json`. It differs from the types as follows:
 //!
-//! * A dump or a trace starts with the name and the version of its format. Fields may be added
-//!   within a version; whatever else changes makes another.
-//! * Durations are whole nanoseconds, in fields whose names end with `_ns`: nothing is lost.
-//! * The frames of a trace are a flat list, each before its children, with the position of the one
-//!   that it is a child of. A tree of 10,000 frames, one in the other, is too deep for the readers
-//!   of many languages, and for a writer that recurses.
+//! * A dump or a trace starts with the name and the version of its format. Fields may be added within a version. All
+//!   other changes need a new version.
+//! * Durations are whole nanoseconds, in fields whose names end with `_ns`, so that no precision is lost.
+//! * The frames of a trace are a flat list. Each frame comes before its children and has the position of its parent.
+//!   A tree of 10,000 nested frames would be too deep for the readers of many languages, and for a recursive writer.
 //! * A field without a value is `null`, so that all objects of a kind have the same fields.
 
 mod json;
@@ -26,18 +25,18 @@ use std::panic::Location;
 use std::time::SystemTime;
 
 use super::text::HIDDEN_CHILDREN;
-use super::walk::{Step, walk};
-use crate::diagnosis::{self, Sure};
-use crate::dump::{Dump, Hang, HowEnded, Source, Stage, TaskDump, Why};
-use crate::profile::{Profile, ProfileSource, Stack};
-use crate::symbol::Paths;
+use super::walk::{WalkStep, walk};
+use crate::diagnosis::{self, Certainty};
+use crate::dump::{Dump, Hang, HangTrigger, HowEnded, Source, TaskDump, TestStage};
+use crate::profile::{Profile, ProfileSource, ProfileStack};
+use crate::symbol::PathShortener;
 use crate::task::{NoAnswer, NoSample, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, LineIs, Missing, Notes, Trace, Tree, Wait};
 #[cfg(feature = "http")]
 pub(crate) use process::Process;
-use value::{List, Object, Value};
+use value::{LazyList, Object, Value};
 #[cfg(feature = "http")]
-pub(crate) use view::About;
+pub(crate) use view::ViewHeader;
 
 /// The format of a [`Dump`].
 const DUMP: &str = "tasktrace.dump/1";
@@ -51,7 +50,7 @@ const PROFILE: &str = "tasktrace.profile/1";
 /// The format of a report of a test that hangs.
 const HANG: &str = "tasktrace.hang/1";
 
-/// An object of this type with these fields.
+/// Makes an object with a type name and fields.
 macro_rules! object {
     ($name:literal, { $($field:literal: $value:expr,)* }) => {
         Value::Object(Object {
@@ -61,7 +60,7 @@ macro_rules! object {
     };
 }
 
-// They need the macro.
+// These modules use the macro, so they are declared after it.
 #[cfg(feature = "http")]
 mod process;
 #[cfg(feature = "http")]
@@ -69,9 +68,9 @@ mod view;
 
 impl<'a> From<&'a Dump> for Value<'a> {
     fn from(dump: &'a Dump) -> Self {
-        let tasks = List::new(dump.len(), move || {
-            let paths = Paths::new();
-            Trace::tidy_all(dump.tasks().map(TaskDump::trace));
+        let tasks = LazyList::new(dump.len(), move || {
+            let paths = PathShortener::new();
+            Trace::simplify_all(dump.tasks().map(TaskDump::trace));
             dump.tasks().map(move |it| task(it, &paths))
         });
         object!("Dump", {
@@ -86,10 +85,11 @@ impl<'a> From<&'a Dump> for Value<'a> {
     }
 }
 
-fn ended(dump: &Dump) -> List<'_> {
+/// Returns the tasks that ended before they finished.
+fn ended(dump: &Dump) -> LazyList<'_> {
     let ended = dump.ended();
-    List::new(ended.len(), move || {
-        let paths = Paths::new();
+    LazyList::new(ended.len(), move || {
+        let paths = PathShortener::new();
         ended.iter().map(move |task| {
             object!("EndedTask", {
                 "id": &task.id(),
@@ -113,9 +113,10 @@ fn ended(dump: &Dump) -> List<'_> {
     })
 }
 
-fn untraced_tasks(dump: &Dump) -> List<'_> {
+/// Returns the numbers of untraced tasks on each runtime.
+fn untraced_tasks(dump: &Dump) -> LazyList<'_> {
     let untraced = dump.untraced_by_runtime();
-    List::new(untraced.len(), move || {
+    LazyList::new(untraced.len(), move || {
         untraced.iter().map(|untraced| {
             object!("UntracedTasks", {
                 "runtime_of": untraced.runtime_of().map(TaskId::get),
@@ -125,36 +126,37 @@ fn untraced_tasks(dump: &Dump) -> List<'_> {
     })
 }
 
-/// Returns the findings of a dump, the most urgent first.
-fn findings(dump: &Dump) -> List<'_> {
+/// Returns the findings of a dump, the most severe first.
+fn findings(dump: &Dump) -> LazyList<'_> {
     let forest = dump.by_awaiter();
-    let standings = diagnosis::of_dump(&forest);
-    let findings = diagnosis::findings(&forest, standings.into_iter());
-    List::new(findings.len(), move || {
+    let statuses = diagnosis::of_dump(&forest);
+    let findings = diagnosis::findings(&forest, statuses.into_iter());
+    LazyList::new(findings.len(), move || {
         findings.clone().into_iter().map(|finding| {
-            let urgency = finding.urgency;
+            let severity = finding.severity;
             let point = diagnosis::likeliest(finding.tasks[0]);
             let function = point.and_then(|point| point.function);
             let ids: Vec<u64> = finding.tasks.iter().map(|task| task.id().get()).collect();
             object!("Finding", {
-                "kind": urgency.word(),
-                "certainty": match finding.sure {
-                    Sure::Certain => "certain",
-                    Sure::Likely => "likely",
+                "kind": severity.word(),
+                "certainty": match finding.certainty {
+                    Certainty::Certain => "certain",
+                    Certainty::Likely => "likely",
                 },
-                "text": urgency.words().map(|words| words.meaning),
+                "text": severity.problem_text().map(|words| words.meaning),
                 "function": function.map(Frame::name),
                 "file": function.and_then(Frame::file),
                 "line": function.and_then(Frame::line),
                 "library": point.and_then(|point| point.library()),
                 "resource": point.and_then(|point| point.resource()),
-                "tasks": List::new(ids.len(), move || ids.clone().into_iter()),
+                "tasks": LazyList::new(ids.len(), move || ids.clone().into_iter()),
             })
         })
     })
 }
 
-/// Of these more digits are right in any language than of nanoseconds.
+/// Returns the milliseconds since 1970. Many languages read numbers as floats, which are exact for milliseconds, but
+/// not for nanoseconds.
 fn unix_ms(time: SystemTime) -> u64 {
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
     u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
@@ -163,14 +165,14 @@ fn unix_ms(time: SystemTime) -> u64 {
 impl<'a> From<&'a Hang> for Value<'a> {
     fn from(hang: &'a Hang) -> Self {
         let (stage, body) = match hang.stage {
-            Stage::Beginning => ("beginning", None),
-            Stage::Body(id) => ("body", Some(id.get())),
-            Stage::End => ("end", None),
-            Stage::Late => ("late", None),
+            TestStage::Beginning => ("beginning", None),
+            TestStage::Body(id) => ("body", Some(id.get())),
+            TestStage::End => ("end", None),
+            TestStage::Late => ("late", None),
         };
-        let signal = match &hang.why {
-            Why::Timeout => None,
-            Why::Signal(signal) => Some(signal.as_str()),
+        let signal = match &hang.trigger {
+            HangTrigger::Timeout => None,
+            HangTrigger::Signal(signal) => Some(signal.as_str()),
         };
         object!("Hang", {
             "schema": HANG,
@@ -206,16 +208,16 @@ impl<'a> From<&'a Profile> for Value<'a> {
             "skipped": profile.skipped(),
             "cost_ns": profile.cost(),
             "most_tasks": profile.most_tasks(),
-            "present": profile.present(),
-            "looks": profile.looks(),
+            "present": profile.tasks_present(),
+            "looks": profile.tasks_read(),
             "waited_ns": profile.waited(),
-            "stacks": List::new(stacks.len(), move || stacks.iter()),
+            "stacks": LazyList::new(stacks.len(), move || stacks.iter()),
         })
     }
 }
 
-impl<'a> From<&'a Stack> for Value<'a> {
-    fn from(stack: &'a Stack) -> Self {
+impl<'a> From<&'a ProfileStack> for Value<'a> {
+    fn from(stack: &'a ProfileStack) -> Self {
         object!("ProfileStack", {
             "name": &*stack.name,
             "state": stack.state_kind.word(),
@@ -228,11 +230,11 @@ impl<'a> From<&'a Stack> for Value<'a> {
 
 impl<'a> From<&'a TaskDump> for Value<'a> {
     fn from(it: &'a TaskDump) -> Self {
-        task(it, &Paths::new())
+        task(it, &PathShortener::new())
     }
 }
 
-fn task<'a>(task: &'a TaskDump, paths: &Paths) -> Value<'a> {
+fn task<'a>(task: &'a TaskDump, paths: &PathShortener) -> Value<'a> {
     let awaits = task.awaits();
     object!("TaskDump", {
         "id": &task.id(),
@@ -245,13 +247,13 @@ fn task<'a>(task: &'a TaskDump, paths: &Paths) -> Value<'a> {
         "polls_per_second": task.polls_per_second(),
         "spawned_at": task.spawned_at().map(|it| place(it, paths)),
         "parent": task.parent().as_ref(),
-        "awaits": List::new(awaits.len(), move || awaits.iter()),
+        "awaits": LazyList::new(awaits.len(), move || awaits.iter()),
         "source": task.source(),
-        "trace": tree(task.trace().tidy()),
+        "trace": tree(task.trace().simplified()),
     })
 }
 
-fn place<'a>(place: &'static Location<'static>, paths: &Paths) -> Value<'a> {
+fn place<'a>(place: &'static Location<'static>, paths: &PathShortener) -> Value<'a> {
     object!("Location", {
         "file": paths.shorten(place.file()),
         "line": place.line(),
@@ -373,7 +375,7 @@ impl From<&NoAnswer> for Value<'_> {
 
 impl<'a> From<&'a Trace> for Value<'a> {
     fn from(trace: &'a Trace) -> Self {
-        let tree = trace.tidy();
+        let tree = trace.simplified();
         object!("Trace", {
             "schema": TRACE,
             "frames": frames(&tree.frames),
@@ -382,7 +384,7 @@ impl<'a> From<&'a Trace> for Value<'a> {
     }
 }
 
-/// A trace in a dump, which has said which format it is.
+/// Describes a trace inside a dump. It has no format of its own, because the dump has one.
 fn tree(tree: &Tree) -> Value<'_> {
     object!("Trace", {
         "frames": frames(&tree.frames),
@@ -397,13 +399,13 @@ impl<'a> From<&'a Frame> for Value<'a> {
     }
 }
 
-fn frames(frames: &[Frame]) -> List<'_> {
-    List::new(walk(frames).count(), move || walk(frames))
+fn frames(frames: &[Frame]) -> LazyList<'_> {
+    LazyList::new(walk(frames).count(), move || walk(frames))
 }
 
-impl<'a> From<Step<'a>> for Value<'a> {
-    fn from(step: Step<'a>) -> Self {
-        let Step { parent, frame, .. } = step;
+impl<'a> From<WalkStep<'a>> for Value<'a> {
+    fn from(step: WalkStep<'a>) -> Self {
+        let WalkStep { parent, frame, .. } = step;
         object!("Frame", {
             "parent": parent,
             "name": frame.name(),
@@ -454,7 +456,7 @@ impl From<&Notes> for Value<'_> {
         object!("Notes", {
             "missing": notes.missing.map(missing_word),
             "leaves_not_recorded": notes.dropped,
-            "wakers_of_other_threads": notes.elsewhere,
+            "wakers_of_other_threads": notes.remote_clones,
         })
     }
 }

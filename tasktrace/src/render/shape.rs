@@ -1,12 +1,14 @@
-//! Which trees are the same, but for labels and times.
+//! Compares and hashes the shapes of trees.
+//!
+//! Two trees have the same shape if they differ only in labels and times.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::walk::walk;
 use crate::trace::Frame;
 
-/// All that tells a frame from another, but its label, its times and its children.
-fn kind(frame: &Frame) -> impl Hash + PartialEq + use<'_> {
+/// Returns the part of a frame that belongs to the shape: all but its label, its times and its children.
+fn shape_of(frame: &Frame) -> impl Hash + PartialEq + use<'_> {
     (
         frame.name(),
         (frame.file(), frame.line(), frame.column(), frame.line_is()),
@@ -15,17 +17,17 @@ fn kind(frame: &Frame) -> impl Hash + PartialEq + use<'_> {
     )
 }
 
-/// What is the same for trees that are [`alike`], and different for almost all others.
-pub(super) fn hash_of(frames: &[Frame], into: &mut impl Hasher) {
+/// Hashes the shape of a tree.
+pub(super) fn hash_shape(frames: &[Frame], into: &mut impl Hasher) {
     for step in walk(frames) {
-        (step.parent, kind(step.frame)).hash(into);
+        (step.parent, shape_of(step.frame)).hash(into);
     }
 }
 
-/// Whether the trees are the same, but for labels and times.
-pub(super) fn alike(one: &[Frame], other: &[Frame]) -> bool {
-    let mut one = walk(one).map(|step| (step.parent, kind(step.frame)));
-    let mut other = walk(other).map(|step| (step.parent, kind(step.frame)));
+/// Returns `true` if two trees differ only in labels and times.
+pub(super) fn have_same_shape(one: &[Frame], other: &[Frame]) -> bool {
+    let mut one = walk(one).map(|step| (step.parent, shape_of(step.frame)));
+    let mut other = walk(other).map(|step| (step.parent, shape_of(step.frame)));
     loop {
         match (one.next(), other.next()) {
             (None, None) => return true,
@@ -35,25 +37,25 @@ pub(super) fn alike(one: &[Frame], other: &[Frame]) -> bool {
     }
 }
 
-/// A part of a tree.
+/// The size and the hash of a frame with everything below it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Subtree {
-    /// How many frames it has.
+    /// The number of frames.
     pub(super) size: usize,
-    /// As [`hash_of`].
+    /// A hash of the shape. It is not the hash of [`hash_shape`].
     pub(super) hash: u64,
 }
 
-/// What is below each frame of a tree, with the frame itself, in the order of [`walk`].
+/// Returns the subtree of each frame of a tree, in the order of [`walk`].
 pub(super) fn subtrees(frames: &[Frame]) -> Vec<Subtree> {
     let steps: Vec<_> = walk(frames).collect();
     let mut subtrees = vec![Subtree::default(); steps.len()];
-    // From the back the children come first.
+    // In reverse order children come before their parents.
     for (at, step) in steps.iter().enumerate().rev() {
         let mut hasher = DefaultHasher::new();
-        // What the children have left here.
+        // The children have already added their hashes to this one.
         subtrees[at].hash.hash(&mut hasher);
-        kind(step.frame).hash(&mut hasher);
+        shape_of(step.frame).hash(&mut hasher);
         subtrees[at].hash = hasher.finish();
         subtrees[at].size += 1;
         if let Some(parent) = step.parent {

@@ -1,4 +1,4 @@
-//! What a watchdog reports.
+//! Writes the reports of a watchdog.
 //!
 //! ```text
 //! task 7 app::worker "conn 1" has blocked tokio-rt-worker (thread 4711) for 1.2s, in a single poll: app::parse at src/parse.rs:10:5
@@ -8,27 +8,31 @@
 
 use std::fmt::{self, Write};
 
-use super::duration::Human;
+use super::duration::HumanDuration;
 use super::group::{Group, Member};
 use super::header::{self, INDENT};
-use super::out::{Detail, Out};
-use super::outline::Outline;
+use super::line_writer::{DetailLevel, LineWriter};
+use super::shape_key::ShapeKey;
 use super::untraced::ADVICE;
 use super::walk::walk;
 use super::{dump, place, tree, verdict};
-use crate::diagnosis::{Standing, likeliest};
+use crate::diagnosis::{Status, likeliest};
 use crate::dump::{Source, Stall, StallPhase, StallReport, TaskDump};
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::task::TaskState;
 use crate::trace::{Frame, Tree, Wait};
 
-pub(super) fn write(report: &StallReport, detail: Detail, out: &mut Out<'_, '_>) -> fmt::Result {
+pub(super) fn write(
+    report: &StallReport,
+    detail: DetailLevel,
+    out: &mut LineWriter<'_, '_>,
+) -> fmt::Result {
     let tree = tree(report.task.trace(), detail);
     let member = Member {
         task: &report.task,
-        outline: Outline::of(tree),
+        shape_key: ShapeKey::of(tree),
         detail,
-        standing: Standing::well(),
+        status: Status::without_problem(),
     };
     out.line("")?;
     complaint(out, report, tree)?;
@@ -38,8 +42,8 @@ pub(super) fn write(report: &StallReport, detail: Detail, out: &mut Out<'_, '_>)
     untraced(out, report)
 }
 
-/// The tasks that cannot be seen, of which one may be the cause.
-fn untraced(out: &mut Out<'_, '_>, report: &StallReport) -> fmt::Result {
+/// Writes the number of untraced tasks on the same runtime. One of them may be the cause.
+fn untraced(out: &mut LineWriter<'_, '_>, report: &StallReport) -> fmt::Result {
     let tasks = match report.untraced {
         0 => return Ok(()),
         1 => "1 tokio task on its runtime is".to_owned(),
@@ -58,11 +62,11 @@ fn untraced(out: &mut Out<'_, '_>, report: &StallReport) -> fmt::Result {
     write!(out, "{tasks} not traced, and {one} may {cause}; {ADVICE}")
 }
 
-/// What is wrong, in one line.
-fn complaint(out: &mut Out<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Result {
+/// Writes the problem in one line.
+fn complaint(out: &mut LineWriter<'_, '_>, report: &StallReport, tree: &Tree) -> fmt::Result {
     let StallReport { kind, phase, .. } = report;
     let task = &report.task;
-    let time = Human(report.duration);
+    let time = HumanDuration(report.duration);
     if report.function.as_ref().is_some_and(|it| !it.is_task) {
         out.write_str("a function of ")?;
     }
@@ -130,19 +134,20 @@ fn computes(task: &TaskDump) -> bool {
     matches!(task.state(), TaskState::Running(running) if running.computes() == Some(true))
 }
 
-/// `tokio-rt-worker (thread 4711)`.
-fn thread(out: &mut Out<'_, '_>, task: &TaskDump) -> fmt::Result {
+/// Writes the thread that polls the task: `tokio-rt-worker (thread 4711)`.
+fn thread(out: &mut LineWriter<'_, '_>, task: &TaskDump) -> fmt::Result {
     match task.state() {
         TaskState::Running(running) => header::thread_of(out, running),
-        // The poll ended while this was being found out.
+        // The poll ended before the task was dumped.
         _ => out.write_str("its thread"),
     }
 }
 
-/// The function in which the poll is, and what blocks it, as far as that is known: a snapshot has the
-/// functions in which the task was suspended before it, of which only the outermost is sure to be on
-/// the stack.
-fn innermost(out: &mut Out<'_, '_>, task: &TaskDump, tree: &Tree) -> fmt::Result {
+/// Writes the function in which the poll is, and the resource that blocks it, as far as they are known.
+///
+/// A snapshot has the functions in which the task was suspended before this poll. Only the outermost of them is
+/// certainly on the stack.
+fn innermost(out: &mut LineWriter<'_, '_>, task: &TaskDump, tree: &Tree) -> fmt::Result {
     let steps: Vec<_> = walk(&tree.frames).collect();
     let running = steps
         .iter()
@@ -160,13 +165,14 @@ fn innermost(out: &mut Out<'_, '_>, task: &TaskDump, tree: &Tree) -> fmt::Result
         function_at(out, function)?;
     }
     match blocking {
-        // It is in that whenever one looks, or happens to be.
+        // A task that computes only happens to be in this call, so the call is not blamed.
         Some(blocking) if !computes(task) => write!(out, ", in {blocking}"),
         _ => Ok(()),
     }
 }
 
-fn function_at(out: &mut Out<'_, '_>, frame: &Frame) -> fmt::Result {
+/// Writes a function and its source location, if the location is known.
+fn function_at(out: &mut LineWriter<'_, '_>, frame: &Frame) -> fmt::Result {
     if frame.file().is_none() {
         return Ok(());
     }
@@ -174,17 +180,17 @@ fn function_at(out: &mut Out<'_, '_>, frame: &Frame) -> fmt::Result {
     place::write(out, frame)
 }
 
-/// The function that is overdue.
-fn function(out: &mut Out<'_, '_>, report: &StallReport) -> fmt::Result {
+/// Writes the function that is overdue, if the report is about a function.
+fn function(out: &mut LineWriter<'_, '_>, report: &StallReport) -> fmt::Result {
     let Some(function) = &report.function else {
         return Ok(());
     };
     write!(out, ": {}", function.name)?;
     match &function.label {
-        // That of the task has been said.
+        // The label of the task is already written.
         Some(label) if !function.is_task => write!(out, " {label:?}")?,
         _ => {}
     }
-    let file = Paths::new().shorten(function.file).into_owned();
+    let file = PathShortener::new().shorten(function.file).into_owned();
     place::write_definition(out, &file, function.line)
 }

@@ -1,44 +1,47 @@
-//! The first lines of a dump: how many tasks there are, and what may be wrong with them.
+//! Writes the first lines of a dump: the numbers of tasks in each state, and the findings about them.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 use super::group::Member;
 use super::header;
-use super::out::Out;
+use super::line_writer::LineWriter;
 use super::untraced;
 use super::verdict;
-use crate::diagnosis::{self, Finding, Urgency};
+use crate::diagnosis::{self, Finding, Severity};
 use crate::dump::{Dump, Forest};
 use crate::task::TaskState;
 
-/// So many cycles are told.
+/// The number of cycles that are shown.
 const FEW_CYCLES: usize = 3;
 
-/// Cycles of more tasks than this are told in part.
+/// The number of tasks of a cycle that are shown.
 const LONGEST_CYCLE: usize = 8;
 
 pub(super) fn write(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     forest: &Forest<'_>,
     members: &[Member<'_>],
 ) -> fmt::Result {
     counts(out, forest.dump())?;
     handles(out, members)?;
 
-    let findings = diagnosis::findings(forest, members.iter().map(|member| member.standing));
+    let findings = diagnosis::findings(forest, members.iter().map(|member| member.status));
     let (cycles, others): (Vec<_>, Vec<_>) = findings
         .into_iter()
-        .partition(|finding| finding.urgency == Urgency::InCycle);
+        .partition(|finding| finding.severity == Severity::InCycle);
     write_cycles(out, &cycles)?;
-    for Finding { urgency, tasks, .. } in others {
-        let Some(complaint) = urgency.complaint() else {
+    for Finding {
+        severity, tasks, ..
+    } in others
+    {
+        let Some(complaint) = severity.complaint() else {
             continue;
         };
         out.line("")?;
-        header::mark(out, urgency)?;
+        header::mark(out, severity)?;
         out.write_str(complaint)?;
-        if let Some(limit) = urgency.limit() {
+        if let Some(limit) = severity.limit() {
             write!(out, " {limit}")?;
         }
         let noun = if tasks.len() == 1 { "task" } else { "tasks" };
@@ -48,9 +51,9 @@ pub(super) fn write(
     Ok(())
 }
 
-/// `41 tasks: 38 suspended, 1 running, 2 never polled; 12 more tokio tasks on the runtime of task 1 are not
-/// traced`, and below what to do about those.
-fn counts(out: &mut Out<'_, '_>, dump: &Dump) -> fmt::Result {
+/// Writes the numbers of tasks, and how to trace the untraced ones: `41 tasks: 38 suspended, 1 running, 2 never polled;
+/// 12 more tokio tasks on the runtime of task 1 are not traced`.
+fn counts(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     out.line("")?;
     match dump.len() {
         0 => out.write_str("no traced tasks")?,
@@ -86,50 +89,53 @@ fn counts(out: &mut Out<'_, '_>, dump: &Dump) -> fmt::Result {
     out.write_str(untraced::ADVICE)
 }
 
-/// `task 1 waits for a handle of tokio's: …`, of the tasks that do.
-fn handles(out: &mut Out<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
-    // Of those that wait alike, one is looked at.
+/// Writes the tasks that wait for join handles of tokio: `task 1 waits for a handle of tokio's: …`.
+fn handles(out: &mut LineWriter<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
+    // Tasks with the same shape wait for the same resources, so one task of each shape is checked.
     let mut known: HashMap<usize, bool> = HashMap::new();
     let mut awaits = |member: &&Member<'_>| {
-        let class = known.entry(member.outline.class);
+        let class = known.entry(member.shape_key.class);
         *class.or_insert_with(|| untraced::awaits_handle(member.tree()))
     };
     let tasks: Vec<_> = members.iter().filter(&mut awaits).collect();
-    let wait = match tasks.len() {
+    let noun = match tasks.len() {
         0 => return Ok(()),
         1 => "task ",
         _ => "tasks ",
     };
     out.line("")?;
-    out.write_str(wait)?;
+    out.write_str(noun)?;
     header::list(out, tasks.iter().map(|member| member.task.id()))?;
     let wait = if tasks.len() == 1 { "waits" } else { "wait" };
     write!(out, " {wait} for {}", untraced::HANDLES)
 }
 
-/// `task 3 → task 5 → task 3: a cycle: none of them can go on`.
-fn write_cycles(out: &mut Out<'_, '_>, cycles: &[Finding<'_>]) -> fmt::Result {
-    for Finding { tasks, sure, .. } in cycles.iter().take(FEW_CYCLES) {
+/// Writes cycles of tasks: `task 3 → task 5 → task 3: a cycle: none of them can go on`.
+fn write_cycles(out: &mut LineWriter<'_, '_>, cycles: &[Finding<'_>]) -> fmt::Result {
+    for Finding {
+        tasks, certainty, ..
+    } in cycles.iter().take(FEW_CYCLES)
+    {
         out.line("")?;
-        header::mark(out, Urgency::InCycle)?;
-        let (told, untold) = match tasks.len() {
+        header::mark(out, Severity::InCycle)?;
+        let (shown, hidden) = match tasks.len() {
             0..=LONGEST_CYCLE => (&tasks[..], 0),
             many => (&tasks[..LONGEST_CYCLE], many - LONGEST_CYCLE),
         };
-        for task in told {
+        for task in shown {
             write!(out, "task {} → ", task.id())?;
         }
-        if untold > 0 {
-            write!(out, "{untold} more → ")?;
+        if hidden > 0 {
+            write!(out, "{hidden} more → ")?;
         }
         write!(out, "task {}: a cycle: ", tasks[0].id())?;
-        out.write_str(verdict::none_can_go_on(*sure))?;
+        out.write_str(verdict::none_can_go_on(*certainty))?;
     }
     match cycles.len().saturating_sub(FEW_CYCLES) {
         0 => Ok(()),
         more => {
             out.line("")?;
-            header::mark(out, Urgency::InCycle)?;
+            header::mark(out, Severity::InCycle)?;
             write!(
                 out,
                 "{more} more {}",

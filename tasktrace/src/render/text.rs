@@ -1,4 +1,4 @@
-//! A tree of frames as lines of text.
+//! Writes a tree of frames, one frame a line.
 //!
 //! ```text
 //! ╼ app::serve at src/main.rs:10:5
@@ -10,42 +10,42 @@
 
 use std::fmt::{self, Write};
 
-use super::fold::{Folded, Telling};
-use super::known::Known;
-use super::out::Out;
+use super::frame_summary::FrameSummary;
+use super::line_writer::LineWriter;
 use super::place;
-use crate::trace::libraries::{self, Hidden};
+use super::siblings::{FoldedFrame, SiblingFolder};
+use crate::trace::library_runs::{self, HiddenRun};
 use crate::trace::{Frame, Missing, Notes, Wait};
 
-/// From this depth on lines are not indented any further.
+/// The depth from which on lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
 
-/// A run of the same frame is shown in full up to this length.
+/// The length up to which a run of recursive calls is shown in full.
 const LONGEST_RUN: usize = 4;
 
-/// The note on a combinator at the end of a trace.
+/// The note on a combinator that hides its children.
 pub(super) const HIDDEN_CHILDREN: &str =
     "its children have wakers of their own: #[traced] shows them";
 
-/// A frame that is still to be written.
-struct Pending<'a> {
-    folded: Folded<'a>,
+/// A frame that is not written yet.
+struct PendingFrame<'a> {
+    folded: FoldedFrame<'a>,
     depth: usize,
     last: bool,
 }
 
-/// Writes a tree, one frame a line, each behind `indent`.
+/// Writes a tree, one frame a line. Each line begins with `indent`.
 pub(super) fn frames(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     indent: &str,
     roots: &[Frame],
-    mut telling: Telling<'_>,
+    mut folder: SiblingFolder<'_>,
 ) -> fmt::Result {
-    let mut pending: Vec<Pending<'_>> = Vec::new();
-    extend(&mut pending, telling.siblings(roots, 0), 0);
-    // For each depth, whether a line leads down to another sibling.
+    let mut pending: Vec<PendingFrame<'_>> = Vec::new();
+    extend(&mut pending, folder.siblings(roots, 0), 0);
+    // For each depth: `true` if a vertical line leads down to another sibling.
     let mut open = Vec::new();
-    while let Some(Pending {
+    while let Some(PendingFrame {
         folded,
         depth,
         last,
@@ -53,13 +53,13 @@ pub(super) fn frames(
     {
         open.truncate(depth);
         start(out, indent, &open, depth, last)?;
-        write_frame(out, &folded, telling.known(&folded))?;
+        write_frame(out, &folded, folder.summary(&folded))?;
         open.push(!last);
 
-        if let Some(hidden) = telling.hidden_below(folded.frame) {
+        if let Some(hidden) = folder.hidden_below(folded.frame) {
             write_hidden(out, folded.frame, &hidden)?;
             let first = folded.at + hidden.count + 1;
-            let children = telling.siblings(hidden.last.children(), first);
+            let children = folder.siblings(hidden.last.children(), first);
             extend(&mut pending, children, depth + 1);
             continue;
         }
@@ -73,15 +73,15 @@ pub(super) fn frames(
             )?;
         }
         let depth = depth + usize::from(skipped > 0);
-        let children = telling.siblings(frame.children(), folded.at + skipped + 1);
+        let children = folder.siblings(frame.children(), folded.at + skipped + 1);
         extend(&mut pending, children, depth + 1);
     }
     Ok(())
 }
 
-/// Begins a line, up to where the frame is.
+/// Begins the line of a frame: writes the indent and the branches of the tree.
 fn start(
-    out: &mut Out<'_, '_>,
+    out: &mut LineWriter<'_, '_>,
     indent: &str,
     open: &[bool],
     depth: usize,
@@ -93,7 +93,7 @@ fn start(
     }
     out.dim()?;
     if depth > DEEPEST_INDENT {
-        // The depth stands where the lines would.
+        // The number of the depth replaces the vertical lines.
         let number = format!("(depth {depth})");
         let width = 3 * DEEPEST_INDENT;
         let branch = if last { "└╼ " } else { "├╼ " };
@@ -108,21 +108,25 @@ fn start(
     out.normal()
 }
 
-fn write_frame(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> fmt::Result {
+fn write_frame(
+    out: &mut LineWriter<'_, '_>,
+    folded: &FoldedFrame<'_>,
+    summary: FrameSummary<'_>,
+) -> fmt::Result {
     let frame = folded.frame;
     out.bold()?;
     match frame.name() {
         "" => out.write_str("(unknown function)")?,
         name => out.write_str(name)?,
     }
-    write_labels(out, folded, known)?;
+    write_labels(out, folded, summary)?;
     out.normal()?;
     place::write(out, frame)?;
-    if let Some(age) = known.age {
+    if let Some(age) = summary.age {
         write!(out, " ({age})")?;
     }
-    write_wait(out, frame, known)?;
-    // What is no leaf has no count.
+    write_wait(out, frame, summary)?;
+    // Frames that are no leaves have the count 0.
     let count = frame.count().max(1) * folded.count;
     if count > 1 {
         write!(out, " (×{count})")?;
@@ -130,11 +134,15 @@ fn write_frame(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> 
     Ok(())
 }
 
-/// ` (… 9 frames in reqwest, tower, hyper_util)`
-fn write_hidden(out: &mut Out<'_, '_>, first: &Frame, hidden: &Hidden<'_>) -> fmt::Result {
+/// Writes the number of hidden frames and their crates: ` (… 9 frames in reqwest, tower, hyper_util)`.
+fn write_hidden(
+    out: &mut LineWriter<'_, '_>,
+    first: &Frame,
+    hidden: &HiddenRun<'_>,
+) -> fmt::Result {
     out.dim()?;
     write!(out, " (… {} frames", hidden.count)?;
-    match &*libraries::crates(first, hidden) {
+    match &*library_runs::crates(first, hidden) {
         "" => {}
         crates => write!(out, " in {crates}")?,
     }
@@ -142,8 +150,12 @@ fn write_hidden(out: &mut Out<'_, '_>, first: &Frame, hidden: &Hidden<'_>) -> fm
     out.normal()
 }
 
-/// `"one"`, `"one" and others`, or `"one", "two", "three" and 4 more`.
-fn write_labels(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) -> fmt::Result {
+/// Writes labels: `"one"`, `"one" and others`, or `"one", "two", "three" and 4 more`.
+fn write_labels(
+    out: &mut LineWriter<'_, '_>,
+    folded: &FoldedFrame<'_>,
+    summary: FrameSummary<'_>,
+) -> fmt::Result {
     if folded.count > 1 {
         let mut before = " ";
         for label in &folded.labels {
@@ -156,13 +168,17 @@ fn write_labels(out: &mut Out<'_, '_>, folded: &Folded<'_>, known: Known<'_>) ->
         };
     }
     match folded.frame.label() {
-        Some(label) if known.labels_differ => write!(out, " {label:?} and others"),
+        Some(label) if summary.labels_differ => write!(out, " {label:?} and others"),
         Some(label) => write!(out, " {label:?}"),
         None => Ok(()),
     }
 }
 
-fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known<'_>) -> fmt::Result {
+fn write_wait(
+    out: &mut LineWriter<'_, '_>,
+    frame: &Frame,
+    summary: FrameSummary<'_>,
+) -> fmt::Result {
     match frame.wait() {
         Some(Wait::NoWaker) => out.write_str(
             ": no waker registered in this poll: nothing can wake it, unless it kept that of an \
@@ -177,7 +193,7 @@ fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known<'_>) -> fmt::Re
             out.write_str(": ")?;
             out.red()?;
             out.write_str("held, but not polled")?;
-            if let Some(time) = known.not_polled_for {
+            if let Some(time) = summary.not_polled_for {
                 write!(out, " for {time}")?;
             }
             out.normal()?;
@@ -187,8 +203,8 @@ fn write_wait(out: &mut Out<'_, '_>, frame: &Frame, known: Known<'_>) -> fmt::Re
     }
 }
 
-/// Writes what is to be said of one trace, apart from what its program lacks.
-pub(super) fn notes(out: &mut Out<'_, '_>, indent: &str, notes: &Notes) -> fmt::Result {
+/// Writes the notes on one trace, except the note on missing symbols: see [`missing`].
+pub(super) fn notes(out: &mut LineWriter<'_, '_>, indent: &str, notes: &Notes) -> fmt::Result {
     if notes.dropped > 0 {
         let dropped = notes.dropped;
         out.line(indent)?;
@@ -197,8 +213,8 @@ pub(super) fn notes(out: &mut Out<'_, '_>, indent: &str, notes: &Notes) -> fmt::
             "note: {dropped} more leaves were not recorded: the trace is too large"
         )?;
     }
-    if notes.elsewhere > 0 {
-        let elsewhere = notes.elsewhere;
+    if notes.remote_clones > 0 {
+        let elsewhere = notes.remote_clones;
         out.line(indent)?;
         write!(
             out,
@@ -208,8 +224,8 @@ pub(super) fn notes(out: &mut Out<'_, '_>, indent: &str, notes: &Notes) -> fmt::
     Ok(())
 }
 
-/// Writes what there is not of names and lines.
-pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
+/// Writes the note that names or lines are missing, with the reason.
+pub(super) fn missing(out: &mut LineWriter<'_, '_>, missing: Missing) -> fmt::Result {
     out.line("")?;
     let text = match missing {
         Missing::DebugInfo => {
@@ -231,19 +247,20 @@ pub(super) fn missing(out: &mut Out<'_, '_>, missing: Missing) -> fmt::Result {
     out.write_str(text)
 }
 
-/// Adds siblings, so that the first is taken first.
-fn extend<'a>(pending: &mut Vec<Pending<'a>>, siblings: Vec<Folded<'a>>, depth: usize) {
+/// Pushes siblings in reverse, so that the first is popped first.
+fn extend<'a>(pending: &mut Vec<PendingFrame<'a>>, siblings: Vec<FoldedFrame<'a>>, depth: usize) {
     let last = siblings.len().saturating_sub(1);
     let siblings = siblings.into_iter().enumerate().rev();
-    pending.extend(siblings.map(|(at, folded)| Pending {
+    pending.extend(siblings.map(|(at, folded)| PendingFrame {
         folded,
         depth,
         last: at == last,
     }));
 }
 
-/// How many frames below this one are the same call again, and the last of them. Short runs are
-/// none.
+/// Returns the number of frames below `frame` that are the same call again, and the last of these frames.
+///
+/// A run shorter than [`LONGEST_RUN`] counts as no run.
 fn end_of_run(frame: &Frame) -> (usize, &Frame) {
     let mut length = 0;
     let mut end = frame;

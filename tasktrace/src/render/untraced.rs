@@ -1,4 +1,4 @@
-//! The tasks that are not traced: how many there are, on which runtime, and what to do about it.
+//! Words how many tasks are not traced, on which runtimes, and how to trace them.
 
 use std::fmt::Write;
 
@@ -12,13 +12,13 @@ const FEW: usize = 5;
 pub(crate) const ADVICE: &str = "to see them: `tasktrace::spawn` instead of `tokio::spawn`, or \
                                  `#[traced]` on their function";
 
-/// Says of a wait for a task of tokio's, by its handle, how to see more. `None` of any other resource.
+/// Returns a hint on how to trace a task of tokio that is awaited by its handle. `None` for any other resource.
 pub(super) fn awaited(resource: &str, dump: &Dump) -> Option<&'static str> {
     if !is_handle(resource) {
         return None;
     }
     Some(match dump.untraced_by_runtime() {
-        // All its tasks may have ended.
+        // All tasks of the tracker may have ended.
         [] if resource.contains("TaskTracker") => {
             "it ends when all its tasks have ended and its `close` was called"
         }
@@ -33,24 +33,24 @@ pub(super) fn awaited(resource: &str, dump: &Dump) -> Option<&'static str> {
     })
 }
 
-/// Returns `true` if a resource is a task of tokio's, which is awaited by its handle.
+/// Returns `true` if a resource is a handle of a task of tokio, or a set of such handles.
 fn is_handle(resource: &str) -> bool {
     let handles = ["JoinHandle", "JoinSet", "JoinMap", "TaskTracker"];
     resource.starts_with("tokio") && handles.iter().any(|name| resource.contains(name))
 }
 
-/// Returns `true` if something in a tree waits for a task of tokio's by its handle.
+/// Returns `true` if a leaf of a tree waits for a task of tokio by its handle.
 pub(super) fn awaits_handle(tree: &Tree) -> bool {
     let mut resources = all(&tree.frames).filter(|frame| frame.is_resource());
     resources.any(|frame| is_handle(frame.name()))
 }
 
-/// Says of tasks that wait so where the rest may be.
+/// The resource of tasks that wait for a handle of tokio, with a hint on how to trace the awaited task.
 pub(super) const HANDLES: &str = "a handle of tokio's: that of `spawn_blocking`, or of a task that `tasktrace::spawn` \
                                   instead of `tokio::spawn` would name";
 
-/// How many there are, and what to do, in one line, also where a task waits for a handle of tokio's. `None` if there
-/// is nothing to say.
+/// Returns the numbers of untraced tasks and the hints on how to trace them, in one line. `None` if all tasks are
+/// traced and no task waits for a handle of tokio.
 #[cfg(feature = "http")]
 pub(super) fn note(dump: &Dump, awaits_handle: bool) -> Option<String> {
     let sentences = sentences(dump).map(|sentences| format!("{sentences}; {ADVICE}"));
@@ -61,7 +61,8 @@ pub(super) fn note(dump: &Dump, awaits_handle: bool) -> Option<String> {
     }
 }
 
-/// `5 more tokio tasks on the runtime of task 1 are not traced`, for each runtime. `None` if all are traced.
+/// Returns the number of untraced tasks on each runtime: `5 more tokio tasks on the runtime of task 1 are not traced`.
+/// `None` if all tasks are traced.
 pub(crate) fn sentences(dump: &Dump) -> Option<String> {
     let untraced = dump.untraced_by_runtime();
     let more = if dump.is_empty() { "" } else { "more " };
@@ -77,7 +78,7 @@ pub(crate) fn sentences(dump: &Dump) -> Option<String> {
             _ => ("tasks", "are"),
         };
         let count = untraced.count();
-        // Nothing can go wrong in writing to a string.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "{before}{count} {more}tokio {tasks} on {place} {are} not traced"

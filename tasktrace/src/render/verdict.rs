@@ -1,30 +1,33 @@
-//! Why a test does not end, in one sentence: what [`diagnosis`](crate::diagnosis) has found, in words.
+//! Words the verdict about a hung test: the cause that [`diagnosis`](crate::diagnosis) found, in one sentence.
 
-use super::duration::Human;
+use super::duration::HumanDuration;
 use super::text::HIDDEN_CHILDREN;
 use super::untraced;
 use super::{header, place};
-use crate::diagnosis::{Blocked, Cause, Point, Rank, Sure, Waiting, of_hang};
-use crate::dump::{Dump, Hang, Stage};
+use crate::diagnosis::{
+    BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, of_hang,
+};
+use crate::dump::{Dump, Hang, TestStage};
 use crate::origin::Title;
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::trace::{Frame, PANIC_HOOK, Wait};
 
-/// So many waits are told.
+/// The number of waits, threads or resources that a verdict names.
 const FEW: usize = 3;
 
+/// Returns the cause of a hang in one sentence.
 pub(super) fn of(hang: &Hang) -> String {
     match of_hang(hang) {
         Cause::Blocked(threads) => blocked(hang, &threads),
-        // A task that still waits then was not in the way.
-        _ if hang.stage == Stage::Late => format!(
+        // The test finished late. So the tasks that still wait did not hold it up.
+        _ if hang.stage == TestStage::Late => format!(
             "{} went on when its tasks were woken to be looked at: likely a wake-up was lost, or came at the \
              same time",
             place_of(hang)
         ),
         Cause::Held(held, waits) => {
             let time = held.frame.not_polled_for();
-            let time = time.map(|time| format!(" for {}", Human(time)));
+            let time = time.map(|time| format!(" for {}", HumanDuration(time)));
             format!(
                 "{}, while {} is held, but not polled{}, by the same task",
                 waiting(&hang.dump, &waits),
@@ -32,20 +35,20 @@ pub(super) fn of(hang: &Hang) -> String {
                 time.unwrap_or_default()
             )
         }
-        Cause::Cycle(tasks, sure) => {
+        Cause::Cycle(tasks, certainty) => {
             let name = |task: &&_| name_of(task);
             let mut names: Vec<String> = tasks.iter().map(name).collect();
             names.extend(names.first().cloned());
-            format!("{}: {}", names.join(" awaits "), none_can_go_on(sure))
+            format!("{}: {}", names.join(" awaits "), none_can_go_on(certainty))
         }
-        Cause::Starved(task, Sure::Certain) => {
-            let name = named(task);
+        Cause::Starved(task, Certainty::Certain) => {
+            let name = name_and_spawn_site(task);
             format!("{name} was woken, but its executor does not poll it")
         }
-        Cause::Starved(task, Sure::Likely) => {
-            let name = named(task);
+        Cause::Starved(task, Certainty::Likely) => {
+            let name = name_and_spawn_site(task);
             let unpolled = task.unpolled.map(|unpolled| unpolled.for_);
-            let time = unpolled.map(|time| format!(" {} ago", Human(time)));
+            let time = unpolled.map(|time| format!(" {} ago", HumanDuration(time)));
             format!(
                 "{name} was woken{}, and has not been polled since: likely its executor does not poll it, unless \
                  the process gets too little processor time",
@@ -54,21 +57,24 @@ pub(super) fn of(hang: &Hang) -> String {
         }
         Cause::Waits(waits) => {
             let count: usize = waits.iter().map(|waiting| waiting.count).sum();
-            let is_deadlock = count > 1 && waits[0].first().rank == Rank::Lock;
+            let is_deadlock = count > 1 && waits[0].first().rank == WaitRank::Lock;
             let mut text = waiting(&hang.dump, &waits);
             if is_deadlock {
                 text.push_str(": a deadlock, if each holds what another waits for");
             }
             text
         }
-        Cause::NoWaker(point, sure) => no_waker(&subject(&point), sure),
+        Cause::NoWaker(point, certainty) => no_waker(&subject(&point), certainty),
         Cause::NeverPolled(task) => {
-            format!("{} has never been polled by its executor", named(task))
+            format!(
+                "{} has never been polled by its executor",
+                name_and_spawn_site(task)
+            )
         }
         Cause::Unknown => match hang.stage {
-            Stage::Beginning => format!("{} has not been polled yet", place_of(hang)),
-            Stage::Body(_) => format!("it is not known what {} is waiting for", place_of(hang)),
-            Stage::End | Stage::Late => {
+            TestStage::Beginning => format!("{} has not been polled yet", place_of(hang)),
+            TestStage::Body(_) => format!("it is not known what {} is waiting for", place_of(hang)),
+            TestStage::End | TestStage::Late => {
                 "none of its tasks that are traced is in the way: one that is not, or what runs in \
                  `spawn_blocking`, has not ended"
                     .to_owned()
@@ -77,80 +83,86 @@ pub(super) fn of(hang: &Hang) -> String {
     }
 }
 
+/// Returns the name of the test and the location of its definition.
 fn place_of(hang: &Hang) -> String {
     let mut text = hang.name.clone();
-    // A string takes whatever is written.
+    // Writing to a string cannot fail.
     let _ = place::write_definition(&mut text, hang.file, hang.line);
     text
 }
 
-/// `app::serve "conn 1" at src/main.rs:10`.
-fn subject(point: &Point<'_>) -> String {
+/// Returns the function that waits, with its label and its line: `app::serve "conn 1" at src/main.rs:10`.
+fn subject(point: &WaitPoint<'_>) -> String {
     let mut text = Title::new(point.name(), point.label()).to_string();
     if let Some(function) = point.function {
-        // A string takes whatever is written.
+        // Writing to a string cannot fail.
         let _ = place::write_line(&mut text, function);
     }
     text
 }
 
-/// `app::serve (spawned at src/main.rs:10)`: of tasks that have no line at which they wait.
-fn named(task: &crate::dump::TaskDump) -> String {
+/// Returns the name of a task that has no line at which it waits: `app::serve (spawned at src/main.rs:10)`.
+fn name_and_spawn_site(task: &crate::dump::TaskDump) -> String {
     let name = task.name();
     match task.spawned_at() {
         Some(place) => {
-            let file = Paths::new().shorten(place.file());
+            let file = PathShortener::new().shorten(place.file());
             format!("{name} (spawned at {file}:{})", place.line())
         }
         None => name.to_owned(),
     }
 }
 
+/// Returns the number, the name and the label of a task.
 fn name_of(task: &crate::dump::TaskDump) -> String {
     format!("task {} {}", task.id(), header::title(task))
 }
 
-pub(super) fn none_can_go_on(sure: Sure) -> &'static str {
-    match sure {
-        Sure::Certain => "none of them can go on",
+/// Returns the consequence of a cycle of tasks.
+pub(super) fn none_can_go_on(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Certain => "none of them can go on",
         // A task in a `select!` may wait for something else, which would free it.
-        Sure::Likely => "none of them can go on, unless one of them also waits for something else",
+        Certainty::Likely => {
+            "none of them can go on, unless one of them also waits for something else"
+        }
     }
 }
 
-fn no_waker(subject: &str, sure: Sure) -> String {
-    match sure {
-        Sure::Certain => {
+fn no_waker(subject: &str, certainty: Certainty) -> String {
+    match certainty {
+        Certainty::Certain => {
             format!("{subject} is waiting, and nothing can wake it: it has no waker registered")
         }
-        Sure::Likely => format!(
+        Certainty::Likely => format!(
             "{subject} registered no waker in this poll: nothing can wake it, unless it kept that of \
              an earlier one"
         ),
     }
 }
 
-fn blocked(hang: &Hang, threads: &[Blocked<'_>]) -> String {
-    // Threads of which the same would be said are said once, with their number.
-    let place = |blocked: &Blocked<'_>| {
+/// Returns a sentence about the threads that are blocked.
+fn blocked(hang: &Hang, threads: &[BlockedThread<'_>]) -> String {
+    // Threads with the same text are named once, with their number.
+    let text_key = |blocked: &BlockedThread<'_>| {
         let point = blocked.point.as_ref();
         let inside = point.map(|it| (it.library(), it.resource().map(str::to_owned)));
         (point.map(subject), inside, blocked.running.computes())
     };
-    let mut groups: Vec<(&Blocked<'_>, usize)> = Vec::new();
+    let mut groups: Vec<(&BlockedThread<'_>, usize)> = Vec::new();
     for blocked in threads {
-        let is_alike = |known: &Blocked<'_>| {
+        let has_same_text = |known: &BlockedThread<'_>| {
             known.point.is_some()
                 && known.running.thread_id() != hang.thread
                 && blocked.running.thread_id() != hang.thread
-                && place(known) == place(blocked)
+                && text_key(known) == text_key(blocked)
         };
-        match groups.iter_mut().find(|(known, _)| is_alike(known)) {
+        match groups.iter_mut().find(|(known, _)| has_same_text(known)) {
             Some((_, count)) => *count += 1,
             None => groups.push((blocked, 1)),
         }
     }
-    let sentence = |(blocked, count): &(&Blocked<'_>, usize)| {
+    let sentence = |(blocked, count): &(&BlockedThread<'_>, usize)| {
         let text = blocked_thread(hang, blocked);
         match count - 1 {
             0 => text,
@@ -167,7 +179,8 @@ fn blocked(hang: &Hang, threads: &[Blocked<'_>]) -> String {
     text
 }
 
-fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
+/// Returns a sentence about one blocked thread.
+fn blocked_thread(hang: &Hang, blocked: &BlockedThread<'_>) -> String {
     let running = blocked.running;
     let who = match running.thread_id() == hang.thread {
         true => "the test's thread is blocked",
@@ -177,7 +190,7 @@ fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
         (Some(name), id) => format!("{name}, thread {id}"),
         (None, id) => format!("thread {id}"),
     };
-    let time = Human(running.duration());
+    let time = HumanDuration(running.duration());
     let Some(point) = &blocked.point else {
         return format!("{who} by {} for {time} ({thread})", blocked.task.name());
     };
@@ -192,9 +205,8 @@ fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
         );
     }
     if running.computes() == Some(true) {
-        let who = thread_of;
         return format!(
-            "{who} computes without yielding in {function}: it has been running for {time} without \
+            "{thread_of} computes without yielding in {function}: it has been running for {time} without \
              an `.await` that waits ({thread})"
         );
     }
@@ -212,8 +224,9 @@ fn blocked_thread(hang: &Hang, blocked: &Blocked<'_>) -> String {
     }
 }
 
-/// `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock, and so is app::b at src/main.rs:30`.
-fn waiting(dump: &Dump, all: &[Waiting<'_>]) -> String {
+/// Returns a sentence about functions that wait: `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock, and
+/// so is app::b at src/main.rs:30`.
+fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
     let mut text = String::new();
     let mut last: Option<String> = None;
     for (at, waiting) in all.iter().take(FEW).enumerate() {
@@ -233,57 +246,59 @@ fn waiting(dump: &Dump, all: &[Waiting<'_>]) -> String {
             tasks => (format!("{tasks} × "), "are"),
         };
         let subject = subject(waiting.first());
-        let mut what = wait(&waiting.points);
-        // A function that is called twice, or one that waits for two things: it cannot be told.
+        let mut predicate = wait(&waiting.points);
+        // Either the function is called several times, or one call waits for several things. A dump does not
+        // distinguish the two.
         if waiting.count > waiting.tasks {
-            what.push_str(&format!(" (×{})", waiting.count));
+            predicate.push_str(&format!(" (×{})", waiting.count));
         }
         match &last {
-            Some(last) if *last == what => text.push_str(&format!("so {is} {times}{subject}")),
-            _ => text.push_str(&format!("{times}{subject} {is} {what}")),
+            Some(last) if *last == predicate => text.push_str(&format!("so {is} {times}{subject}")),
+            _ => text.push_str(&format!("{times}{subject} {is} {predicate}")),
         }
-        last = Some(what);
+        last = Some(predicate);
     }
     if all.len() > FEW {
         text.push_str(&format!(", and {} more", all.len() - FEW));
     }
-    let told = || all.iter().flat_map(|waiting| waiting.points.iter());
-    let awaited = told().filter_map(|point| untraced::awaited(point.resource()?, dump));
+    let points = || all.iter().flat_map(|waiting| waiting.points.iter());
+    let awaited = points().filter_map(|point| untraced::awaited(point.resource()?, dump));
     if let Some(hint) = awaited.into_iter().next() {
         text.push_str(&format!(" ({hint})"));
     }
-    let mut resources = told().filter_map(|point| point.resource);
+    let mut resources = points().filter_map(|point| point.resource);
     if resources.any(Frame::hides_children) {
         text.push_str(&format!(" ({HIDDEN_CHILDREN})"));
     }
     text
 }
 
-/// `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock`.
-pub(super) fn of_point(point: &Point<'_>) -> String {
+/// Returns a sentence about one wait: `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock`.
+pub(super) fn of_point(point: &WaitPoint<'_>) -> String {
     format!("{} is {}", subject(point), wait(&[*point]))
 }
 
-/// Says of a function that is ready where its budget was used up.
-fn budget_spent(point: &Point<'_>) -> Option<String> {
+/// Returns the resource in which the coop budget of a ready function was used up.
+fn budget_spent(point: &WaitPoint<'_>) -> Option<String> {
     let resource = point.resource().filter(|_| point.is_out_of_budget())?;
     Some(format!("its coop budget was used up in {resource}"))
 }
 
-/// `waiting on tokio::net::TcpStream::read or CancellationToken::cancelled`.
-fn wait(points: &[Point<'_>]) -> String {
+/// Returns the predicate of a sentence about a wait: `waiting on tokio::net::TcpStream::read or
+/// CancellationToken::cancelled`.
+fn wait(points: &[WaitPoint<'_>]) -> String {
     if let Some(spent) = points.first().and_then(budget_spent) {
         return format!("ready, but {spent}");
     }
     let mut text = String::new();
     let mut preposition = "";
-    let mut told: Vec<String> = Vec::new();
+    let mut objects: Vec<String> = Vec::new();
     for point in points.iter().take(FEW) {
-        let name = |name: &str| match told.is_empty() {
+        let name = |name: &str| match objects.is_empty() {
             true => name.to_owned(),
-            false => short(name, &told),
+            false => shorten(name, &objects),
         };
-        let Some((on, what)) = what(point, name) else {
+        let Some((on, object)) = object_of_wait(point, name) else {
             continue;
         };
         text.push_str(if text.is_empty() { "waiting " } else { " or " });
@@ -292,8 +307,8 @@ fn wait(points: &[Point<'_>]) -> String {
             text.push(' ');
             preposition = on;
         }
-        text.push_str(&what);
-        told.push(what);
+        text.push_str(&object);
+        objects.push(object);
     }
     match points.first().and_then(|point| point.wait()) {
         _ if !text.is_empty() => text,
@@ -302,8 +317,12 @@ fn wait(points: &[Point<'_>]) -> String {
     }
 }
 
-/// Writes the resource that is waited for, or the library that is waited in, by its `name`.
-fn what(point: &Point<'_>, name: impl Fn(&str) -> String) -> Option<(&'static str, String)> {
+/// Returns the preposition and the object of a wait: the resource, or the library in which the function waits.
+/// `name` shortens the path.
+fn object_of_wait(
+    point: &WaitPoint<'_>,
+    name: impl Fn(&str) -> String,
+) -> Option<(&'static str, String)> {
     Some(match (point.library(), point.resource()) {
         (Some(library), Some(resource)) => ("in", format!("{} ({resource})", name(&library))),
         (Some(library), None) => ("in", name(&library)),
@@ -312,11 +331,12 @@ fn what(point: &Point<'_>, name: impl Fn(&str) -> String) -> Option<(&'static st
     })
 }
 
-/// `CancellationToken::cancelled` of `tokio_util::sync::CancellationToken::cancelled`. More of the path, if a name that
-/// was told ends in the same way.
-fn short(path: &str, told: &[String]) -> String {
+/// Returns the last two segments of a path: `CancellationToken::cancelled` of
+/// `tokio_util::sync::CancellationToken::cancelled`. Returns more segments if one of the `previous` names ends with
+/// these.
+fn shorten(path: &str, previous: &[String]) -> String {
     let ends = path.rmatch_indices("::").map(|(at, _)| &path[at + 2..]);
-    let is_new = |end: &&str| !told.iter().any(|told| told.ends_with(end));
+    let is_new = |end: &&str| !previous.iter().any(|name| name.ends_with(end));
     ends.skip(1).find(is_new).unwrap_or(path).to_owned()
 }
 

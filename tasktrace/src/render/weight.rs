@@ -1,4 +1,4 @@
-//! The weight of a stack in a flamegraph.
+//! Defines [`Weight`], the unit in which stacks are added up.
 
 use std::fmt;
 use std::str::FromStr;

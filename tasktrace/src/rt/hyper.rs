@@ -1,4 +1,4 @@
-//! The tasks that hyper spawns.
+//! Traces the tasks that hyper spawns.
 
 use std::future::Future;
 use std::panic::Location;

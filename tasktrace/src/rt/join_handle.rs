@@ -1,4 +1,4 @@
-//! The handle to a task that was spawned.
+//! Awaits a spawned task, and records that it is awaited.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::task::{self, JoinError};
 
 use crate::origin::{Identity, Origin};
-use crate::task::{Awaiting, TraceHandle};
+use crate::task::{TraceHandle, WaitFrame};
 
 /// Awaits a task that was [spawned](crate::spawn), like tokio's [`JoinHandle`](task::JoinHandle).
 ///
@@ -42,7 +42,7 @@ use crate::task::{Awaiting, TraceHandle};
 /// ```
 pub struct JoinHandle<T> {
     inner: task::JoinHandle<T>,
-    awaiting: Awaiting,
+    awaiting: WaitFrame,
     trace: TraceHandle,
     spawned_at: &'static Location<'static>,
 }
@@ -52,7 +52,7 @@ impl<T> JoinHandle<T> {
     pub(super) fn new(inner: task::JoinHandle<T>, trace: TraceHandle) -> Self {
         Self {
             inner,
-            awaiting: Awaiting::new(),
+            awaiting: WaitFrame::new(),
             trace,
             spawned_at: Location::caller(),
         }
@@ -101,7 +101,7 @@ impl<T> Future for JoinHandle<T> {
 /// Returns the identity of a frame that awaits the task.
 fn identity(task: &TraceHandle, spawned_at: &'static Location<'static>) -> Identity {
     let origin = Origin::Wait {
-        what: "tasktrace::JoinHandle",
+        path: "tasktrace::JoinHandle",
         location: spawned_at,
     };
     let name = task.label().unwrap_or_else(|| task.name());

@@ -1,22 +1,26 @@
-//! A set of tasks that are awaited together.
+//! Awaits a set of tasks together.
+//!
+//! * [`members`]: the tasks of a set.
+//! * [`join_next`]: the future that awaits the next finished task.
+//! * [`builder`]: a builder for a task of a set.
 
-use std::collections::HashMap;
+mod builder;
+mod join_next;
+mod members;
+
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{self, Location};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 use tokio::task::{self, AbortHandle, Id, JoinError, LocalSet};
 
-use super::TaskBuilder;
-use super::spawn::note_spawned_on;
-use crate::origin::{Identity, Origin, TaskSet};
-use crate::sync::map::{has_room, larger};
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
-use crate::task::{Awaiting, TraceHandle};
+use crate::task::TraceHandle;
+pub use builder::JoinSetTaskBuilder;
+use join_next::JoinNext;
+use members::Members;
 
 /// A set of traced tasks, like tokio's [`JoinSet`](task::JoinSet).
 ///
@@ -42,82 +46,6 @@ pub struct JoinSet<T> {
     inner: task::JoinSet<T>,
     members: Arc<Members>,
     made_at: &'static Location<'static>,
-}
-
-/// The tasks that were spawned into a set and not joined yet.
-#[derive(Default)]
-struct Members(Mutex<Spawned>);
-
-#[derive(Default)]
-struct Spawned {
-    /// The number of tasks that were ever spawned into the set.
-    count: u64,
-    /// The unjoined tasks, each with the value of `count` when it was spawned.
-    tasks: HashMap<Id, (u64, TraceHandle)>,
-}
-
-impl Members {
-    fn lock(&self) -> MutexGuard<'_, Spawned> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn insert(&self, id: Id, task: TraceHandle) {
-        let mut spare = HashMap::new();
-        loop {
-            let mut spawned = self.lock();
-            if has_room(&mut spawned.tasks, 1, &mut spare) {
-                let number = spawned.count;
-                spawned.tasks.insert(id, (number, task));
-                spawned.count += 1;
-                return;
-            }
-            let length = spawned.tasks.len();
-            drop(spawned);
-            spare = larger(length, 1);
-        }
-    }
-
-    fn remove(&self, id: Id) {
-        let removed = self.lock().tasks.remove(&id);
-        drop(removed);
-    }
-
-    fn clear(&self) {
-        let removed = std::mem::take(&mut self.lock().tasks);
-        drop(removed);
-    }
-
-    /// Returns the handles in the order in which the tasks were spawned.
-    fn handles(&self) -> Vec<TraceHandle> {
-        let mut tasks: Vec<(u64, TraceHandle)> = Vec::new();
-        loop {
-            let spawned = self.lock();
-            let length = spawned.tasks.len();
-            if tasks.capacity() >= length {
-                tasks.extend(spawned.tasks.values().cloned());
-                break;
-            }
-            drop(spawned);
-            tasks.reserve(length);
-        }
-        tasks.sort_unstable_by_key(|(number, _)| *number);
-        tasks.into_iter().map(|(_, task)| task).collect()
-    }
-}
-
-impl TaskSet for Members {
-    fn unfinished(&self) -> Vec<u64> {
-        let handles = self.handles().into_iter();
-        let unfinished = handles.filter(|task| !task.is_finished());
-        unfinished.map(|task| task.id().get()).collect()
-    }
-}
-
-impl fmt::Debug for Members {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = self.lock().tasks.len();
-        write!(f, "{length} tasks")
-    }
 }
 
 impl<T> JoinSet<T> {
@@ -191,10 +119,7 @@ impl<T: 'static> JoinSet<T> {
     /// # }
     /// ```
     pub fn build_task(&mut self) -> JoinSetTaskBuilder<'_, T> {
-        JoinSetTaskBuilder {
-            set: self,
-            builder: TaskBuilder::new(),
-        }
+        JoinSetTaskBuilder::new(self)
     }
 
     /// Spawns a task into the set, like [`spawn`](crate::spawn), and returns its abort handle.
@@ -372,11 +297,7 @@ impl<T: 'static> JoinSet<T> {
     /// # }
     /// ```
     pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        JoinNext {
-            set: self,
-            awaiting: Awaiting::new(),
-        }
-        .await
+        JoinNext::new(self).await
     }
 
     /// Removes a finished task from the set, and returns its output. Returns `None` if no task has finished.
@@ -559,32 +480,6 @@ impl<T: 'static> JoinSet<T> {
     }
 }
 
-/// Returns the identity of a frame that awaits a set.
-fn identity(members: Arc<Members>, made_at: &'static Location<'static>) -> Identity {
-    let origin = Origin::Wait {
-        what: "tasktrace::JoinSet::join_next",
-        location: made_at,
-    };
-    Identity::awaiting_set(origin, members)
-}
-
-/// The future of [`JoinSet::join_next`]. While it is awaited, it is a frame.
-struct JoinNext<'a, T> {
-    set: &'a mut JoinSet<T>,
-    awaiting: Awaiting,
-}
-
-impl<T: 'static> Future for JoinNext<'_, T> {
-    type Output = Option<Result<(Id, T), JoinError>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { set, awaiting } = &mut *self;
-        let (members, made_at) = (Arc::clone(&set.members), set.made_at);
-        let next = pin!(poll_fn(|cx| set.poll_join_next_with_id(cx)));
-        awaiting.poll(|| identity(members, made_at), next, cx)
-    }
-}
-
 impl<T> Default for JoinSet<T> {
     #[track_caller]
     fn default() -> Self {
@@ -623,126 +518,5 @@ where
         for future in futures {
             self.spawn(future);
         }
-    }
-}
-
-/// Configures a task before spawning it into a [`JoinSet`]: see [`JoinSet::build_task`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let mut set = tasktrace::JoinSet::new();
-/// set.build_task().name("answer").spawn(async { 42 });
-/// assert_eq!(set.join_all().await, [42]);
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "a builder does nothing unless it spawns a task"]
-pub struct JoinSetTaskBuilder<'a, T> {
-    set: &'a mut JoinSet<T>,
-    builder: TaskBuilder,
-}
-
-impl<T: 'static> JoinSetTaskBuilder<'_, T> {
-    /// Sets the name of the task, like [`TaskBuilder::name`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let mut set = tasktrace::JoinSet::new();
-    /// set.build_task().name("answer").spawn(async { 42 });
-    /// # }
-    /// ```
-    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            builder: self.builder.name(name),
-            ..self
-        }
-    }
-
-    /// Spawns the task like [`JoinSet::spawn`], and returns its abort handle.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside a tokio runtime.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let mut set = tasktrace::JoinSet::new();
-    /// set.build_task().name("answer").spawn(async { 42 });
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn spawn<F>(self, future: F) -> AbortHandle
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        self.spawn_on(future, &Handle::current())
-    }
-
-    /// Spawns the task like [`JoinSet::spawn_on`], and returns its abort handle.
-    ///
-    /// ```
-    /// let runtime = tokio::runtime::Runtime::new().unwrap();
-    /// let mut set = tasktrace::JoinSet::new();
-    /// set.build_task().name("answer").spawn_on(async { 42 }, runtime.handle());
-    /// ```
-    #[track_caller]
-    pub fn spawn_on<F>(self, future: F, runtime: &Handle) -> AbortHandle
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        let (task, trace) = self.builder.make(future);
-        let spawned = self.set.inner.spawn_on(task, runtime);
-        note_spawned_on(runtime, spawned.id(), &trace);
-        self.set.members.insert(spawned.id(), trace);
-        spawned
-    }
-
-    /// Spawns the task like [`JoinSet::spawn_local`], and returns its abort handle.
-    ///
-    /// # Panics
-    ///
-    /// Panics like [`tokio::task::spawn_local`] outside a `LocalSet` or a local runtime.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() {
-    /// let local = tokio::task::LocalSet::new();
-    /// let mut set = tasktrace::JoinSet::new();
-    /// let _guard = local.enter();
-    /// set.build_task().name("answer").spawn_local(async { 42 });
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn spawn_local<F>(self, future: F) -> AbortHandle
-    where
-        F: Future<Output = T> + 'static,
-    {
-        let (task, trace) = self.builder.make_local(future);
-        let spawned = self.set.inner.spawn_local(task);
-        self.set.members.insert(spawned.id(), trace);
-        spawned
-    }
-
-    /// Spawns the task like [`JoinSet::spawn_local_on`], and returns its abort handle.
-    ///
-    /// ```
-    /// let local = tokio::task::LocalSet::new();
-    /// let mut set = tasktrace::JoinSet::new();
-    /// set.build_task().name("answer").spawn_local_on(async { 42 }, &local);
-    /// ```
-    #[track_caller]
-    pub fn spawn_local_on<F>(self, future: F, local: &LocalSet) -> AbortHandle
-    where
-        F: Future<Output = T> + 'static,
-    {
-        let (task, trace) = self.builder.make_local(future);
-        let spawned = self.set.inner.spawn_local_on(task, local);
-        self.set.members.insert(spawned.id(), trace);
-        spawned
     }
 }

@@ -1,8 +1,8 @@
 //! Spawns traced tasks on tokio, and traces the tasks of servers.
 //!
-//! * [`spawn`](mod@spawn): the functions, and a builder for named tasks.
-//! * [`join_handle`], [`join_set`]: wrap those of tokio, and record which task awaits them.
-//! * [`tower`]: requests as tasks; [`hyper`]: the tasks of its servers and clients.
+//! * [`spawn`](mod@spawn): the spawn functions, and a builder for named tasks.
+//! * [`join_handle`], [`join_set`]: wrap tokio's types, and record which task awaits them.
+//! * [`tower`]: shows requests as tasks; [`hyper`]: traces the tasks of hyper's servers and clients.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "hyper")]

@@ -1,4 +1,4 @@
-//! The functions that spawn, and the builder behind them.
+//! Spawns traced tasks.
 
 use std::future::Future;
 use std::panic::Location;
@@ -8,9 +8,9 @@ use tokio::runtime::Handle;
 use tokio::task::{self, LocalSet};
 
 use super::JoinHandle;
-use crate::host::Job;
 use crate::origin::Origin;
-use crate::task::{About, TraceHandle, TracedTask, current};
+use crate::runtime::RuntimeTaskId;
+use crate::task::{Metadata, TraceHandle, TracedTask, current};
 
 /// Spawns a future as a traced task, like [`tokio::spawn`], and returns its handle.
 ///
@@ -254,7 +254,7 @@ impl TaskBuilder {
         self.make_at(future, std::any::type_name::<F>(), Location::caller())
     }
 
-    /// Makes a task with this name and spawn location.
+    /// Makes a task with a given name and spawn location.
     fn make_at<F: Future>(
         self,
         future: F,
@@ -265,19 +265,19 @@ impl TaskBuilder {
             future: name,
             location,
         };
-        let about = About {
+        let metadata = Metadata {
             label: self.name,
             spawned_at: Some(location),
             parent: current().map(|task| task.id()),
-            ..About::of(origin)
+            ..Metadata::of(origin)
         };
-        let task = TracedTask::new(about, future);
+        let task = TracedTask::new(metadata, future);
         let trace = task.handle();
         (task, trace)
     }
 
-    /// Spawns the task like [`spawn`](Self::spawn), for a library's own futures. They are named after their types,
-    /// without generic arguments.
+    /// Spawns a task like [`spawn`](Self::spawn), for a future of a library. The task is named after the type of the
+    /// future, without generic arguments.
     #[cfg(feature = "hyper")]
     pub(super) fn spawn_at<F>(self, future: F, location: &'static Location<'static>)
     where
@@ -286,14 +286,14 @@ impl TaskBuilder {
     {
         let name = std::any::type_name::<F>();
         let name = match name.split_once('<') {
-            // A boxed future has no type of its own to be named after.
+            // The type of a boxed future has no name of its own.
             Some(("core::pin::Pin" | "alloc::boxed::Box", _)) => "hyper::task",
             Some((name, _)) => name,
             None => name,
         };
         let (task, trace) = self.make_at(future, name, location);
         let runtime = Handle::current();
-        // The task goes on without its handle.
+        // The task runs without a handle.
         let spawned = runtime.spawn(task);
         note_spawned_on(&runtime, spawned.id(), &trace);
     }
@@ -302,18 +302,18 @@ impl TaskBuilder {
     #[track_caller]
     pub(super) fn make_local<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
         let (task, trace) = self.make(future);
-        // The runtime does not count it among its own.
-        trace.note_job(None);
+        // The runtime does not count the tasks of a `LocalSet` as its own.
+        trace.note_runtime_task(None);
         (task, trace)
     }
 }
 
 /// Records the runtime's id of the task, unless its first poll has already done so.
 pub(super) fn note_spawned_on(runtime: &Handle, id: task::Id, task: &TraceHandle) {
-    task.note_job(Some(Job::new(runtime, id)));
+    task.note_runtime_task(Some(RuntimeTaskId::new(runtime, id)));
 }
 
-/// Tests that the bounds of the spawn functions are those of tokio.
+/// Tests that the spawn functions have the same bounds as those of tokio.
 ///
 /// ```compile_fail,E0277
 /// let not_send = std::rc::Rc::new(0);

@@ -1,4 +1,4 @@
-//! Requests of services as tasks, or as frames of the tasks that serve their connections.
+//! Shows the requests of services as tasks, or as frames of the tasks that serve their connections.
 
 use std::panic::Location;
 use std::task::{Context, Poll};
@@ -10,8 +10,8 @@ use tower_service::Service;
 use crate::origin::{Identity, Origin};
 use crate::task::TracedFuture;
 
-/// The longest name of a request, in characters.
-const LONGEST: usize = 120;
+/// The largest number of characters in the name of a request.
+const MAX_LENGTH: usize = 120;
 
 /// A layer that shows each request as `request "GET /orders"`, until its response begins.
 ///
@@ -111,15 +111,15 @@ impl<B> NameRequest<B> for MethodAndPath {
     }
 }
 
-/// Returns the name on one line, truncated to [`LONGEST`] characters.
-fn shown(name: &str) -> String {
+/// Returns the name on one line, truncated to [`MAX_LENGTH`] characters.
+fn shortened(name: &str) -> String {
     let printed = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = name.chars().take(LONGEST).map(printed).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.pop();
-        shown.push('…');
+    let mut shortened: String = name.chars().take(MAX_LENGTH).map(printed).collect();
+    if name.chars().nth(MAX_LENGTH).is_some() {
+        shortened.pop();
+        shortened.push('…');
     }
-    shown
+    shortened
 }
 
 impl<S, N: Clone> Layer<S> for TraceLayer<N> {
@@ -147,9 +147,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let name = shown(&self.layer.namer.name(&request));
+        let name = shortened(&self.layer.namer.name(&request));
         let origin = Origin::Named {
-            what: "request",
+            name: "request",
             location: self.layer.location,
         };
         let identity = Identity::new(origin, Some(name.into()), None);
@@ -164,7 +164,7 @@ mod tests {
     fn name(method: &str, uri: &str, media: &str) -> String {
         let request = Request::builder().method(method).uri(uri);
         let request = request.header(header::CONTENT_TYPE, media).body(());
-        shown(&MethodAndPath.name(&request.expect("it is a request")))
+        shortened(&MethodAndPath.name(&request.expect("it is a request")))
     }
 
     #[test]
@@ -184,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn names_are_bounded_and_of_one_line() {
+    fn names_are_bounded_and_have_no_control_characters() {
         let long = name("GET", &format!("/{}", "ä".repeat(1000)), "text/plain");
-        assert_eq!(long.chars().count(), LONGEST);
+        assert_eq!(long.chars().count(), MAX_LENGTH);
         assert!(long.ends_with("ä…"));
-        assert_eq!(shown("a\n\u{1b}[31mb"), "a\u{fffd}\u{fffd}[31mb");
-        assert_eq!(shown(&"x".repeat(LONGEST)), "x".repeat(LONGEST));
+        assert_eq!(shortened("a\n\u{1b}[31mb"), "a\u{fffd}\u{fffd}[31mb");
+        assert_eq!(shortened(&"x".repeat(MAX_LENGTH)), "x".repeat(MAX_LENGTH));
     }
 }

@@ -1,30 +1,30 @@
-//! Whose code a function is.
+//! Classifies functions by the owner of their code: the program, a library, a runtime, the standard library or
+//! tasktrace.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::Symbol;
 use super::path;
-use crate::origin::Name;
+use crate::origin::FunctionName;
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
-/// Whose code a function is.
+/// The owner of a function's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// The program's own, or a library's that does the program's work.
+    /// The program, or a library that does the program's work.
     User,
-    /// Executors, synchronisation and combinators: what async programs wait on and wait with.
+    /// An executor, or a library of synchronisation or combinators: async programs wait with these and for these.
     Runtime,
-    /// `core`, `alloc`, `std`.
+    /// `core`, `alloc` or `std`.
     Std,
-    /// The `poll` of [`std::future::PollFn`]: what it calls is a closure of the function that
-    /// awaits it.
+    /// The `poll` of [`std::future::PollFn`]. It calls a closure of the function that awaits it.
     PollFn,
-    /// Of this crate.
+    /// tasktrace.
     Ours,
 }
 
-/// Crates whose functions are plumbing or resources, rather than anybody's program.
+/// Crates whose functions are plumbing or resources, and no program's own work.
 const RUNTIMES: &[&str] = &[
     "async_broadcast",
     "async_channel",
@@ -92,8 +92,8 @@ const STD: &[&str] = &[
     "rustc_std_workspace_core",
 ];
 
-/// The directory of this crate's sources, as the compiler writes it: that of this file, but for as many
-/// of the last segments as the path of this module has after the name of the crate.
+/// The directory of this crate's sources, as the compiler spells it: the path of this file, without one segment for
+/// each segment that the path of this module has after the name of the crate.
 const OUR_SOURCES: &str = {
     let (file, module) = (file!().as_bytes(), module_path!().as_bytes());
     let mut end = file.len();
@@ -114,7 +114,7 @@ const OUR_SOURCES: &str = {
     }
 };
 
-/// Libraries that are known as such where there is no file to tell.
+/// Crates that are libraries even if the file of a function is unknown.
 const LIBRARIES: &[&str] = &[
     "actix_http",
     "actix_rt",
@@ -156,14 +156,14 @@ const LIBRARIES: &[&str] = &[
     "warp",
 ];
 
-/// `split` is `name` taken apart, `file` as it stands in the debug information.
+/// Classifies a function. `split` has the parts of `name`, and `file` is the path in the debug information.
 ///
-/// The file decides, as far as there is one: a test, an example or a binary may have the name of a
-/// runtime, and its functions are the program's all the same.
-pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
+/// If the file is known, it decides: a test, an example or a binary may have the name of a runtime, and its functions
+/// still belong to the program.
+pub(super) fn classify(name: &str, split: &FunctionName, file: Option<&str>) -> Class {
     let function = &*split.function;
-    let krate = krate(function);
-    let package = file.and_then(path::krate);
+    let krate = crate_of(function);
+    let package = file.and_then(path::package_of);
     let in_our_sources = file.is_some_and(|file| file.contains(OUR_SOURCES));
     let is_elsewhere = |file: &str| krate.is_some_and(|krate| is_versioned(file, krate));
     let in_program = file.is_some_and(|file| is_rust(file) && !is_elsewhere(file))
@@ -174,7 +174,7 @@ pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
     {
         return Class::Ours;
     }
-    // What walks the stack is on the stack.
+    // The functions that walk a stack are on that stack.
     if krate == Some("backtrace") && !in_program || package == Some("backtrace") {
         return Class::Ours;
     }
@@ -189,7 +189,7 @@ pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
         }
         return Class::User;
     }
-    // A macro's code is in a function of the user's, but in a file of the macro's crate.
+    // The code of a macro is in a function of the user, but in a file of the macro's crate.
     if let Some(package) = package {
         if package == path::STD {
             return Class::Std;
@@ -200,7 +200,7 @@ pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
     }
     match krate {
         Some(krate) if STD.contains(&krate) => Class::Std,
-        // `__rust_try`, for one: what the compiler puts between a function and its callee.
+        // The compiler inserts functions such as `__rust_try` between a function and its callee.
         None if function.starts_with("__rust") => Class::Std,
         Some(krate) if RUNTIMES.contains(&krate) && !is_of_program(function, krate) => {
             Class::Runtime
@@ -209,13 +209,13 @@ pub(super) fn of(name: &str, split: &Name, file: Option<&str>) -> Class {
     }
 }
 
-/// Returns `true` if the function is a library's, and not the program's own: its file is in the
-/// registry, in a checkout of cargo's, in a `vendor` folder, or in the standard library.
-pub(super) fn is_library(split: &Name, class: Class, file: Option<&str>) -> bool {
-    let krate = krate(&split.function);
+/// Returns `true` if the function belongs to a library and not to the program: its file is in the registry, in a
+/// checkout of cargo, in a `vendor` folder, or in the standard library.
+pub(super) fn is_library(split: &FunctionName, class: Class, file: Option<&str>) -> bool {
+    let krate = crate_of(&split.function);
     match (class, file) {
-        (Class::User, Some(file)) => match path::krate(file) {
-            // The code of a library's macro in a function of the program.
+        (Class::User, Some(file)) => match path::package_of(file) {
+            // The code of a library's macro may be in a function of the program.
             Some(package) => {
                 !krate.is_some_and(|krate| package.replace('-', "_") != krate && is_claimed(krate))
             }
@@ -228,9 +228,9 @@ pub(super) fn is_library(split: &Name, class: Class, file: Option<&str>) -> bool
     }
 }
 
-/// Returns `true` if a file lies in a folder that is called as the registry calls that of a package,
-/// and the package is a well-known one of the name of the crate: `tokio-1.40.0/src/lib.rs`. So it is
-/// where paths were remapped, or where another tool than cargo has built the program.
+/// Returns `true` if a file lies in a folder with the name and a version of the crate, and the crate is well known:
+/// `tokio-1.40.0/src/lib.rs`. Such folders remain if paths were remapped, or if another tool than cargo built the
+/// program.
 fn is_versioned(file: &str, krate: &str) -> bool {
     let is_of_crate = |folder: &str| {
         let Some((name, version)) = folder.rsplit_once('-') else {
@@ -245,8 +245,7 @@ fn is_rust(file: &str) -> bool {
     file.ends_with(".rs")
 }
 
-/// Crates that are known to be the program's own: that of an attribute, or of a file of the
-/// program's.
+/// The crates that are known to belong to the program, by an attribute on a function or by a file of the program.
 static CLAIMED: Mutex<Option<Arc<BTreeSet<String>>>> = Mutex::new(None);
 
 fn lock_claimed() -> MutexGuard<'static, Option<Arc<BTreeSet<String>>>> {
@@ -273,18 +272,17 @@ fn claim(krate: &str) {
     }
 }
 
-/// Learns that the crate of a function, which has an attribute at a line of `file`, is the
-/// program's.
+/// Notes that a crate belongs to the program, because `function` in `file` has an attribute.
 pub(crate) fn learn_crate(function: &str, file: &str) {
-    if path::krate(file).is_none()
-        && let Some(krate) = krate(function)
+    if path::package_of(file).is_none()
+        && let Some(krate) = crate_of(function)
     {
         claim(krate);
     }
 }
 
-/// Returns `true` if the function, of which no file is known, is the program's although its crate
-/// has the name of a runtime. Both may be in the program: tokio's modules tell which it is.
+/// Returns `true` if a function without a known file belongs to the program, although its crate has the name of a
+/// runtime. The program and the runtime may both have a crate of this name: a module of tokio identifies tokio's.
 fn is_of_program(function: &str, krate: &str) -> bool {
     /// The modules of tokio.
     const MODULES: [&str; 14] = [
@@ -300,11 +298,11 @@ fn is_of_program(function: &str, krate: &str) -> bool {
     !is_in_tokio && is_claimed(krate)
 }
 
-/// Returns `true` if the function is one of a crate that programs wait on and wait with, not the
-/// program's part of such a crate's macro.
+/// Returns `true` if the function belongs to a runtime. Code that a macro of the runtime has generated in a function of
+/// the program does not.
 pub(crate) fn is_runtime(symbol: &Symbol) -> bool {
     let function = &*symbol.function;
-    let Some(krate) = krate(function) else {
+    let Some(krate) = crate_of(function) else {
         return false;
     };
     if !RUNTIMES.contains(&krate) || symbol.class == Class::User {
@@ -315,7 +313,7 @@ pub(crate) fn is_runtime(symbol: &Symbol) -> bool {
     }
     match symbol.file.as_deref() {
         Some(file) => {
-            let package = path::krate(file).map(|package| package.replace('-', "_"));
+            let package = path::package_of(file).map(|package| package.replace('-', "_"));
             let is_macro = file.contains("/src/macros") && !function.contains("::macros::");
             package.as_deref() == Some(krate) && !is_macro
         }
@@ -323,26 +321,26 @@ pub(crate) fn is_runtime(symbol: &Symbol) -> bool {
     }
 }
 
-/// Functions of this crate's own tests are users.
+/// Returns `true` if the function is a unit test of this crate. It is classified as the program's.
 fn is_test(function: &str) -> bool {
     cfg!(test) && function.contains("::tests::")
 }
 
 fn is_poll_fn(name: &str, function: &str, file: Option<&str>) -> bool {
-    // The functions `poll_fn` of futures and tokio make futures of the same kind.
+    // The functions `poll_fn` of futures and tokio have a `PollFn` of their own.
     function.contains("::PollFn::poll")
         || (name.starts_with("poll<") && file.is_some_and(|file| file.ends_with("poll_fn.rs")))
 }
 
-/// The first segment of a path.
-fn krate(function: &str) -> Option<&str> {
+/// Returns the crate of a path: its first segment.
+fn crate_of(function: &str) -> Option<&str> {
     let (krate, rest) = function.split_once("::")?;
     (!rest.is_empty()).then_some(krate)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Raw;
+    use super::super::RawSymbol;
     use super::*;
 
     const TOKIO: &str = "/home/me/.cargo/registry/src/index-1/tokio-1.40.0/src/sync/mutex.rs";
@@ -351,7 +349,7 @@ mod tests {
     const CORE: &str = "/rustc/123abc/library/core/src/task/ready.rs";
 
     fn symbol(name: &str, file: Option<&str>) -> Symbol {
-        let raw = Raw {
+        let raw = RawSymbol {
             name: name.to_owned(),
             file: file.map(str::to_owned),
             line: Some(1),
@@ -360,11 +358,10 @@ mod tests {
         Symbol::new(&raw, &mut None)
     }
 
-    // Which crates are the program's is known to all tests in this process: these are of crates that
-    // others do not name.
+    // All tests of this process share `CLAIMED`. So each test claims crates that no other test uses.
 
     #[test]
-    fn the_file_decides_whose_a_function_is() {
+    fn the_file_decides_the_class() {
         let class = |name: &str, file: Option<&str>| symbol(name, file).class;
         for krate in ["thingbuf", "maitake_sync", "test", "tasktrace"] {
             let file = format!("/home/me/app/tests/{krate}.rs");
@@ -375,7 +372,7 @@ mod tests {
         assert_eq!(class(lock, Some(TOKIO)), Class::Runtime);
         let vendored = "/home/me/app/vendor/tokio/src/sync/mutex.rs";
         assert_eq!(class(lock, Some(vendored)), Class::Runtime);
-        // Paths that were remapped, and those of another tool than cargo.
+        // The first path was remapped, and the second comes from another tool than cargo.
         for remapped in [
             "tokio-1.40.0/src/sync/mutex.rs",
             "external/crates__tokio-1.40.0/src/sync/mutex.rs",
@@ -386,8 +383,8 @@ mod tests {
     }
 
     #[test]
-    fn macros_of_a_runtime_do_not_make_a_function_its() {
-        // Two crates of one name, of which the program's is known by its file.
+    fn a_macro_of_a_runtime_does_not_make_a_function_runtime() {
+        // Two crates have the same name. The program's crate is known by its file.
         symbol(
             "tachyonix::store::{{closure}}",
             Some("/home/me/app/tests/tachyonix.rs"),
@@ -407,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn without_files_attributes_tell_which_crate_is_the_programs() {
+    fn without_files_an_attribute_claims_a_crate_for_the_program() {
         let class = |name| symbol(name, None).class;
         assert_eq!(class("piper::store"), Class::Runtime);
         learn_crate("piper::hangs", "tests/piper.rs");
@@ -419,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_told_from_the_program() {
+    fn libraries_and_the_program_are_distinguished() {
         let is_library = |name, file| symbol(name, file).is_library;
         assert!(is_library("tower::Service::call", Some(TOWER)));
         assert!(is_library("tower::Service::call", None));
@@ -427,10 +424,10 @@ mod tests {
             "app::serve::{{closure}}",
             Some("/home/me/app/src/main.rs")
         ));
-        // A macro of the library's.
+        // Code of a macro of the library.
         assert!(!is_library("app::serve::{{closure}}", Some(TOWER)));
         assert!(!is_library("app::serve::{{closure}}", None));
-        // The program's trait for a library's type says nothing of the library.
+        // A trait of the program that is implemented for a type of a library does not claim the library.
         symbol(
             "<bb8::Pool as app::Ext>::get_ext",
             Some("/home/me/app/src/main.rs"),
@@ -439,9 +436,9 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_claimed_are_those_of_crates() {
+    fn a_name_without_a_path_claims_no_crate() {
         let split = super::super::split_name("serve");
-        assert_eq!(of("serve", &split, None), Class::User);
+        assert_eq!(classify("serve", &split, None), Class::User);
         learn_crate("serve", "src/main.rs");
         assert!(!is_claimed("serve"));
     }

@@ -1,45 +1,47 @@
-//! Paths of source files, as a reader wants them.
+//! Recognises paths of dependencies and of the standard library, and shortens paths of source files.
 
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::source::package;
-use crate::sync::{Map, StaticMutex as Mutex};
+use crate::sync::{LockedMap, StaticMutex as Mutex};
 
-/// What [`krate`] calls the standard library.
+/// The package of the standard library: see [`package_of`].
 pub(super) const STD: &str = "std";
 
-/// A dependency's file, from the name of its package on: `tokio-1.40.0/src/time/sleep.rs`.
+/// Returns the path of a dependency's file, from the name of its package on: `tokio-1.40.0/src/time/sleep.rs`. Returns
+/// `None` for other files.
 fn in_dependency(file: &str) -> Option<&str> {
     // ~/.cargo/registry/src/<registry>/<package>-<version>/…
-    if let Some((_, rest)) = split_after(file, "/registry/src/") {
+    if let Some((_, rest)) = file.split_once("/registry/src/") {
         return rest.split_once('/').map(|(_registry, file)| file);
     }
     // ~/.cargo/git/checkouts/<repository>-<hash>/<revision>/…
-    if let Some((_, rest)) = split_after(file, "/git/checkouts/") {
+    if let Some((_, rest)) = file.split_once("/git/checkouts/") {
         return Some(rest);
     }
-    // <workspace>/vendor/<package>/src/…, as `cargo vendor` has it.
-    if let Some((_, rest)) = split_after(file, "/vendor/")
+    // <workspace>/vendor/<package>/src/…, which is the layout of `cargo vendor`.
+    if let Some((_, rest)) = file.split_once("/vendor/")
         && rest
             .split_once('/')
             .is_some_and(|(_package, file)| file.starts_with("src/"))
     {
         return Some(rest);
     }
-    // Prefixes of paths in builds of the standard library.
-    split_after(file, "/rust/deps/").map(|(_, rest)| rest)
+    // The standard library is built with this prefix for its dependencies.
+    file.split_once("/rust/deps/").map(|(_, rest)| rest)
 }
 
-/// A file of the standard library, from the name of its crate on: `core/src/future/ready.rs`.
+/// Returns the path of a file of the standard library, from the name of its crate on: `core/src/future/ready.rs`.
+/// Returns `None` for other files.
 fn in_std(file: &str) -> Option<&str> {
     let from_rustc = file.strip_prefix("/rustc/");
     let (_, rest) = match from_rustc {
-        Some(rest) => split_after(rest, "/library/")?,
-        None => split_after(file, "/library/").filter(|(before, rest)| {
+        Some(rest) => rest.split_once("/library/")?,
+        None => file.split_once("/library/").filter(|(before, rest)| {
             let is_distributed = before.ends_with("/lib/rustlib/src/rust");
-            // Where a distribution has built it: /usr/src/rustc-1.90.0/library/core/src/…
+            // A distribution may have built it elsewhere: /usr/src/rustc-1.90.0/library/core/src/…
             let of_std = ["core/src/", "alloc/src/", "std/src/", "test/src/"];
             is_distributed || of_std.iter().any(|start| rest.starts_with(start))
         })?,
@@ -47,13 +49,8 @@ fn in_std(file: &str) -> Option<&str> {
     Some(rest)
 }
 
-fn split_after<'a>(text: &'a str, part: &str) -> Option<(&'a str, &'a str)> {
-    text.split_once(part)
-}
-
-/// The package that a dependency's file is of, [`STD`] for the standard library, `None` for
-/// everything else.
-pub(super) fn krate(file: &str) -> Option<&str> {
+/// Returns the package of a dependency's file, [`STD`] for a file of the standard library, and `None` for other files.
+pub(super) fn package_of(file: &str) -> Option<&str> {
     if in_std(file).is_some() {
         return Some(STD);
     }
@@ -65,15 +62,15 @@ pub(super) fn krate(file: &str) -> Option<&str> {
     Some(version.map_or(package, |(at, _)| &package[..at]))
 }
 
-/// Returns `true` if the file is a dependency's or the standard library's, and not the program's.
+/// Returns `true` if the file belongs to a dependency or to the standard library.
 pub(crate) fn is_in_library(file: &str) -> bool {
-    krate(file).is_some()
+    package_of(file).is_some()
 }
 
-/// The module that a dependency's file is, as far as it is usual: `tokio::sync::mutex` for
+/// Returns the module of a dependency's file in the usual layout: `tokio::sync::mutex` for
 /// `tokio-1.40.0/src/sync/mutex.rs`.
 pub(crate) fn module(file: &str) -> Option<String> {
-    let krate = krate(file).filter(|krate| *krate != STD)?;
+    let package = package_of(file).filter(|package| *package != STD)?;
     let (_, path) = in_dependency(file)?.rsplit_once("/src/")?;
     let path = path.strip_suffix(".rs")?;
     let path = match path.rsplit_once('/') {
@@ -81,7 +78,7 @@ pub(crate) fn module(file: &str) -> Option<String> {
         None if path == "lib" => "",
         _ => path,
     };
-    let mut module = krate.replace('-', "_");
+    let mut module = package.replace('-', "_");
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         module.push_str("::");
         module.push_str(segment);
@@ -89,8 +86,7 @@ pub(crate) fn module(file: &str) -> Option<String> {
     Some(module)
 }
 
-/// Directories that are known to be roots of workspaces. Replaced as a whole, so that nothing is allocated while it is
-/// locked.
+/// The known roots of workspaces. The list is replaced as a whole, so that nothing is allocated while it is locked.
 static WORKSPACES: Mutex<Option<Roots>> = Mutex::new(None);
 
 type Roots = Arc<[Arc<str>]>;
@@ -129,9 +125,8 @@ fn add_workspace(root: &str) {
     }
 }
 
-/// Tells the root of a workspace from two spellings of a path: the compiler writes the paths of
-/// the workspace it compiles relative to the root into the program (`file!()`), and absolute into
-/// the debug information.
+/// Learns the root of a workspace from two spellings of a path. The compiler writes the paths of its workspace into the
+/// program relative to the root (`file!()`), and into the debug information as absolute paths.
 pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
     if relative.starts_with('/') || in_std(absolute).is_some() || in_dependency(absolute).is_some()
     {
@@ -145,8 +140,8 @@ pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
     }
 }
 
-/// Tells the root of a workspace from a source file, if that is where the compiler found it. So paths are short before
-/// there is anything that has both spellings, and in each process from the first line on.
+/// Learns the root of a workspace from a source file, if the file still is where the compiler found it. So paths are
+/// short before any path is known in both spellings, and the output of a process is uniform from its first line on.
 pub(super) fn learn_from_sources(file: &str) {
     if !file.starts_with('/') || in_std(file).is_some() || in_dependency(file).is_some() {
         return;
@@ -155,7 +150,7 @@ pub(super) fn learn_from_sources(file: &str) {
         return;
     };
     if DIRECTORIES.get(directory).is_none() {
-        // If another thread looks for it as well, it finds the same.
+        // If another thread looks for the root at the same time, it finds the same.
         let _ = DIRECTORIES.insert(directory.to_owned(), ());
         if let Some(root) = package::workspace_of(Path::new(directory))
             && let Some(root) = root.to_str()
@@ -165,10 +160,10 @@ pub(super) fn learn_from_sources(file: &str) {
     }
 }
 
-/// Directories of sources that were looked at.
-static DIRECTORIES: Map<String, ()> = Map::new();
+/// The directories of sources that were searched for a workspace.
+static DIRECTORIES: LockedMap<String, ()> = LockedMap::new();
 
-/// Without `.` and `..`, as far as they can be resolved.
+/// Removes `.` and `..` from a path, as far as they can be resolved.
 fn normalise(file: &str) -> Cow<'_, str> {
     let is_normal = |part: &str| part != "." && part != "..";
     if file.split('/').all(is_normal) {
@@ -187,14 +182,15 @@ fn normalise(file: &str) -> Cow<'_, str> {
     parts.join("/").into()
 }
 
-/// Shortens paths.
+/// Shortens paths of source files for readers.
 #[derive(PartialEq, Eq)]
-pub(crate) struct Paths {
-    /// Those of workspaces before the current directory, which may be that of a package in one.
+pub(crate) struct PathShortener {
+    /// The roots of workspaces, longest first, followed by the current directory, which may be that of a package in a
+    /// workspace.
     roots: Vec<Arc<str>>,
 }
 
-impl Paths {
+impl PathShortener {
     pub(crate) fn new() -> Self {
         let workspaces = workspaces();
         let mut roots: Vec<Arc<str>> = workspaces
@@ -208,9 +204,9 @@ impl Paths {
         Self { roots }
     }
 
-    /// The same value as before, as long as paths are shortened in the same way.
+    /// Returns the current value. As long as paths are shortened in the same way, that is the same allocation.
     pub(crate) fn current() -> Arc<Self> {
-        static CURRENT: Mutex<Option<Arc<Paths>>> = Mutex::new(None);
+        static CURRENT: Mutex<Option<Arc<PathShortener>>> = Mutex::new(None);
 
         let now = Arc::new(Self::new());
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,8 +221,8 @@ impl Paths {
         now
     }
 
-    /// Relative to the workspace, to the package of a dependency, or to the sources of the
-    /// standard library.
+    /// Returns the path relative to its workspace, to the package of a dependency, or to the sources of the standard
+    /// library.
     pub(crate) fn shorten<'a>(&self, file: &'a str) -> Cow<'a, str> {
         if let Some(file) = in_std(file).or_else(|| in_dependency(file)) {
             return file.into();
@@ -263,25 +259,25 @@ mod tests {
         "/home/me/.rustup/toolchains/x/lib/rustlib/src/rust/library/std/src/rt.rs";
 
     #[test]
-    fn packages() {
-        assert_eq!(krate(TOKIO), Some("tokio"));
-        assert_eq!(krate(CORE), Some(STD));
-        assert_eq!(krate(RUST_SRC), Some(STD));
-        assert_eq!(krate("/home/me/project/src/main.rs"), None);
+    fn packages_are_recognised_by_the_layout_of_cargo() {
+        assert_eq!(package_of(TOKIO), Some("tokio"));
+        assert_eq!(package_of(CORE), Some(STD));
+        assert_eq!(package_of(RUST_SRC), Some(STD));
+        assert_eq!(package_of("/home/me/project/src/main.rs"), None);
         let dashes = "/x/registry/src/r/futures-util-0.3.34/src/lib.rs";
-        assert_eq!(krate(dashes), Some("futures-util"));
+        assert_eq!(package_of(dashes), Some("futures-util"));
         let vendored = "/home/me/project/vendor/tokio/src/lib.rs";
-        assert_eq!(krate(vendored), Some("tokio"));
+        assert_eq!(package_of(vendored), Some("tokio"));
         let versioned = "/home/me/project/vendor/tokio-1.40.0/src/lib.rs";
-        assert_eq!(krate(versioned), Some("tokio"));
-        assert_eq!(krate("/home/me/project/src/vendor/tokio.rs"), None);
+        assert_eq!(package_of(versioned), Some("tokio"));
+        assert_eq!(package_of("/home/me/project/src/vendor/tokio.rs"), None);
         let distributed = "/usr/src/rustc-1.90.0/library/alloc/src/boxed.rs";
-        assert_eq!(krate(distributed), Some(STD));
-        assert_eq!(krate("/home/me/library/src/main.rs"), None);
+        assert_eq!(package_of(distributed), Some(STD));
+        assert_eq!(package_of("/home/me/library/src/main.rs"), None);
     }
 
     #[test]
-    fn modules() {
+    fn modules_follow_from_paths_of_dependencies() {
         let module = |file: &str| module(&format!("/x/registry/src/r/{file}"));
         let is = |module: &str| Some(module.to_owned());
         assert_eq!(module("tokio-1.40.0/src/lib.rs"), is("tokio"));
@@ -294,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_shown_from_its_package_on() {
-        let paths = Paths { roots: Vec::new() };
+    fn paths_of_dependencies_begin_with_their_package() {
+        let paths = PathShortener { roots: Vec::new() };
         assert_eq!(paths.shorten(TOKIO), "tokio-1.40.0/src/lib.rs");
         assert_eq!(
             paths.shorten(GIT),
@@ -307,7 +303,7 @@ mod tests {
 
     #[test]
     fn paths_are_normalised() {
-        let paths = Paths {
+        let paths = PathShortener {
             roots: vec!["/home/me/project/".into()],
         };
         let libc = "./socket/../sysdeps/unix/sysv/linux/recv.c";
@@ -322,11 +318,11 @@ mod tests {
     }
 
     #[test]
-    fn workspaces_are_learnt_from_their_sources() {
+    fn workspaces_are_learnt_from_existing_sources() {
         let package = env!("CARGO_MANIFEST_DIR");
         learn_from_sources(&format!("{package}/src/lib.rs"));
         learn_from_sources("/not/there/src/lib.rs");
-        let paths = Paths::new();
+        let paths = PathShortener::new();
         let file = format!("{package}/src/symbol/path.rs");
         assert_eq!(paths.shorten(&file), "tasktrace/src/symbol/path.rs");
         assert_eq!(
@@ -336,12 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn workspaces_are_learnt() {
+    fn workspaces_are_learnt_from_two_spellings() {
         learn_workspace("app/src/main.rs", "/test/of/paths/app/src/main.rs");
         learn_workspace("src/lib.rs", TOKIO);
         learn_workspace("/absolute/src/lib.rs", "/absolute/src/lib.rs");
         learn_workspace("rc/lib.rs", "/test/no/boundary/src/lib.rs");
-        let paths = Paths::new();
+        let paths = PathShortener::new();
         assert_eq!(paths.shorten("/test/of/paths/lib/src/x.rs"), "lib/src/x.rs");
         assert_eq!(paths.shorten(TOKIO), "tokio-1.40.0/src/lib.rs");
         let elsewhere = "/test/no/boundary/src/lib.rs";

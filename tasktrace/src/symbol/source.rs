@@ -1,16 +1,15 @@
-//! Names of functions, read from their source.
+//! Finds the names of functions in their source files.
 //!
-//! With `debug = "line-tables-only"` an async function that was inlined is called
-//! `{async_fn#0}`: its file and line are right, but nothing in the binary says its name. Where the
-//! file is at hand, [`function_at`] finds the function around that line.
+//! With `debug = "line-tables-only"`, an async function that was inlined is called `{async_fn#0}`. Its file and line
+//! are right, but the binary does not have its name. If the source file exists, [`function_at`] finds the function
+//! around the line.
 //!
-//! A name is put together from where the file lies in its package and from the items around the
-//! line. It reads like the symbol would, once generics are left out. What the one file cannot tell
-//! is taken at its likeliest:
+//! The name consists of the file's path in its package and of the items around the line. It reads like the symbol
+//! without generics. The file alone does not determine it, so some assumptions are made:
 //!
-//! - a type lives in the module of its `impl`, unless the `impl` spells out another path;
+//! - a type is in the module of its `impl`, unless the `impl` spells out another path;
 //! - a module is the file of its name: `#[path]` and `include!` are not followed;
-//! - what is shared between the crates in `tests` (or `examples`, …) is named after its own folder;
+//! - a file that several crates in `tests` (or `examples`, …) share is named after its own folder;
 //! - the source is still the one that was compiled.
 
 pub(super) mod package;
@@ -28,68 +27,69 @@ use std::sync::Arc;
 
 use self::tokens::{Token, Tokens};
 use crate::os;
-use crate::sync::Map;
+use crate::sync::LockedMap;
 
-/// Nobody writes a longer file by hand.
+/// The largest size of a file that is read. Files that are written by hand are smaller.
 const MAX_BYTES: u64 = 2 << 20;
 
-/// Files we remember. Names are kept by address elsewhere, so forgetting one costs little.
+/// The number of files that are kept. Names are cached by address elsewhere, so reading a file again is rare.
 const MAX_FILES: usize = 64;
 
-/// What is known of each file, `None` where there is nothing to know.
-static FILES: Map<PathBuf, Option<Arc<File>>> = Map::new();
+/// The files that were read. `None` stands for a file that cannot be read, or that is in no package.
+static FILES: LockedMap<PathBuf, Option<Arc<SourceFile>>> = LockedMap::new();
 
-/// The path of the function whose body contains `line` of `file`, e.g.
-/// `krate::module::Type::method`. A closure or an async block belongs to the function around it.
+/// Returns the path of the function whose body contains `line` of `file`, such as `krate::module::Type::method`. A
+/// closure or an async block belongs to the function around it.
 ///
-/// Reads the file, so this is not for an executor's thread. A relative path is not looked for: the
-/// directory it was relative to is that of the compiler, not ours.
+/// This reads the file, so it must not run on a thread of an executor. A relative path is not searched for, because it
+/// is relative to the directory of the compiler and not to the current directory.
 ///
 /// # Errors
 ///
-/// If it could not be read for want of something that there may be more of later, such as file descriptors.
+/// Returns an error if the file could not be read because a resource has run out that may be available later, such as
+/// file descriptors.
 pub(crate) fn function_at(file: &Path, line: u32) -> io::Result<Option<String>> {
     if !file.is_absolute() {
         return Ok(None);
     }
-    let contents = known_or_read(file, File::read)?;
+    let contents = cached_or_read(file, SourceFile::read)?;
     Ok(contents.and_then(|contents| contents.function_at(line)))
 }
 
-/// Returns a file from memory, or reads it with `read`, and remembers it, also that there is nothing to know.
-fn known_or_read(
+/// Returns a file from the cache. If it is missing there, calls `read` and caches the result, even if that is `None`.
+fn cached_or_read(
     file: &Path,
-    read: impl FnOnce(&Path) -> io::Result<Option<File>>,
-) -> io::Result<Option<Arc<File>>> {
+    read: impl FnOnce(&Path) -> io::Result<Option<SourceFile>>,
+) -> io::Result<Option<Arc<SourceFile>>> {
     if let Some(known) = FILES.get(file) {
         return Ok(known);
     }
     let contents = match read(file) {
-        Err(error) if os::program::is_passing(&error) => return Err(error),
+        Err(error) if os::program::is_temporary(&error) => return Err(error),
         contents => contents.ok().flatten().map(Arc::new),
     };
-    // Another thread has read the same.
-    let _ = FILES.insert_among(MAX_FILES, file.to_owned(), contents.clone());
+    // If another thread has cached the same file, there is nothing to do.
+    let _ = FILES.insert_bounded(MAX_FILES, file.to_owned(), contents.clone());
     Ok(contents)
 }
 
 fn read(file: &Path) -> io::Result<String> {
     let metadata = fs::metadata(file)?;
-    // Opening anything but a regular file might block.
+    // Opening a file that is not regular might block.
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
         return Err(io::ErrorKind::Unsupported.into());
     }
     fs::read_to_string(file)
 }
 
-/// A source file, as far as names go.
-struct File {
-    /// The crate, and the modules down to this file.
+/// The module and the items of a source file.
+struct SourceFile {
+    /// The crate and the modules down to this file.
     module: Vec<String>,
-    items: Vec<Item>,
+    items: Vec<SourceItem>,
 }
 
-impl File {
+impl SourceFile {
     fn read(file: &Path) -> io::Result<Option<Self>> {
         let Some(module) = package::module_of(file)? else {
             return Ok(None);
@@ -99,14 +99,14 @@ impl File {
     }
 
     fn function_at(&self, line: u32) -> Option<String> {
-        // The last to begin is the innermost.
+        // The last function to begin is the innermost.
         let found = self
             .items
             .iter()
             .rfind(|item| item.is_function && item.lines.contains(&line));
         let mut names = Vec::new();
         let mut item = Some(found?);
-        while let Some(Item { name, parent, .. }) = item {
+        while let Some(SourceItem { name, parent, .. }) = item {
             names.push(name.as_str());
             item = parent.map(|parent| &self.items[parent]);
         }
@@ -124,42 +124,43 @@ impl File {
     }
 }
 
-/// An item with a body in which functions may be.
+/// An item whose body may contain functions.
 #[derive(Debug)]
-struct Item {
-    /// Its own name; of an `impl`, the path of the type as written there.
+struct SourceItem {
+    /// The name of the item, or for an `impl` the path of the type, as written there.
     name: String,
-    /// The item around it, by its place in the list.
+    /// The position of the item around it.
     parent: Option<usize>,
-    /// From its first attribute, where code that a macro wrote may claim to be, to its last brace.
+    /// The lines from the first attribute to the last brace. Code that an attribute generates may have the line of the
+    /// attribute.
     lines: RangeInclusive<u32>,
     is_function: bool,
 }
 
-/// The modules, traits, `impl`s and functions with a body, in the order in which they begin.
+/// Returns the modules, traits, `impl`s and functions with a body, in the order in which they begin.
 ///
-/// This follows braces and a few keywords, and takes everything else, attributes and macro calls
-/// too, for tokens: macros such as `cfg_rt! { … }` hold items like any other. It does not recurse,
-/// takes linear time, and finds what it can in a source that does not compile.
-fn scan(source: &str) -> Vec<Item> {
+/// The scan follows braces and a few keywords. Everything else, including attributes and macro calls, is a sequence of
+/// tokens, so items in macros such as `cfg_rt! { … }` are found. The scan does not recurse, takes linear time, and also
+/// finds items in a source that does not compile.
+fn scan(source: &str) -> Vec<SourceItem> {
     let mut tokens = Tokens::of(source).peekable();
-    let mut items: Vec<Item> = Vec::new();
-    // The braces that are open: the item of which each is the body, if it is one.
+    let mut items: Vec<SourceItem> = Vec::new();
+    // For each open brace, the item whose body it opens, if any.
     let mut braces: Vec<Option<usize>> = Vec::new();
     let mut parent = None;
-    // The line of the first token behind the last brace or semicolon: where an item began.
+    // The line of the first token behind the last brace or semicolon, which is the first line of an item.
     let mut began = None;
     while let Some((token, line)) = tokens.next() {
         let first = *began.get_or_insert(line);
         match token {
             Token::Word("macro_rules") => skip_macro_rules(&mut tokens),
             Token::Word(keyword @ ("fn" | "impl" | "mod" | "trait")) => {
-                // `fn(u8)` is a type. An `impl` may go on with anything.
+                // `fn(u8)` is a type. After `impl`, any token may follow.
                 let is_item =
                     keyword == "impl" || matches!(tokens.peek(), Some((Token::Word(_), _)));
                 if is_item && let Some(name) = header(&mut tokens, keyword == "impl") {
                     braces.push(Some(items.len()));
-                    items.push(Item {
+                    items.push(SourceItem {
                         name,
                         parent,
                         lines: first..=u32::MAX,
@@ -187,7 +188,7 @@ fn scan(source: &str) -> Vec<Item> {
     items
 }
 
-/// Skips the rules of `macro_rules!`: the functions in them are named where the macro is called.
+/// Skips the rules of `macro_rules!`, because the functions in them get their names where the macro is called.
 fn skip_macro_rules(tokens: &mut Peekable<Tokens<'_>>) {
     if tokens
         .next_if(|(token, _)| *token == Token::Punct(b'!'))
@@ -206,8 +207,8 @@ fn skip_macro_rules(tokens: &mut Peekable<Tokens<'_>>) {
     }
 }
 
-/// Reads an item from its keyword through the brace that opens its body, and returns its name.
-/// Stops before what shows that there is no body, and returns `None`.
+/// Reads an item from its keyword through the brace that opens its body, and returns its name. Returns `None` if a
+/// token shows that there is no body, and stops before that token.
 fn header(tokens: &mut Peekable<Tokens<'_>>, is_impl: bool) -> Option<String> {
     let mut name = String::new();
     let mut of_trait = String::new();
@@ -217,13 +218,13 @@ fn header(tokens: &mut Peekable<Tokens<'_>>, is_impl: bool) -> Option<String> {
     loop {
         let (token, _) = *tokens.peek()?;
         match token {
-            // `Type<{ N + 1 }>` has a brace too.
+            // A brace within `Type<{ N + 1 }>` does not open the body.
             Token::Punct(b'{')
                 if depth == 0
                     && !(angles > 0 && matches!(previous, Token::Punct(b'<' | b',' | b'='))) =>
             {
                 tokens.next();
-                // The type may have no path, like a tuple.
+                // The type may have no path, such as a tuple.
                 return Some(if name.is_empty() { of_trait } else { name });
             }
             Token::Punct(b'(' | b'[' | b'{') => depth += 1,
@@ -240,10 +241,10 @@ fn header(tokens: &mut Peekable<Tokens<'_>>, is_impl: bool) -> Option<String> {
                 if !name.is_empty() {
                     name.push_str("::");
                 }
-                // Symbols have the bare name.
+                // Symbols do not have the `r#` of raw identifiers.
                 name.push_str(word.strip_prefix("r#").unwrap_or(word));
             }
-            // `&` comes before the path, `+` or `:` after it.
+            // A `&` precedes the path. A `+` or `:` ends it.
             _ => naming = name.is_empty(),
         }
         previous = token;

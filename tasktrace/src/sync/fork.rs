@@ -1,15 +1,17 @@
-//! Nothing of ours is in the middle of anything when the process is forked.
+//! Keeps a fork from happening while another thread is in the middle of something of ours.
 //!
 //! A child of `fork` has one thread, and a copy of everything else as it was at that moment: a lock that another
-//! thread had stays locked for ever, and what it protects may be half done. So what another thread must not be in
-//! the middle of is a [`Section`]. A fork [waits](before) until there is none but those of the thread that forks, and keeps
-//! others from beginning meanwhile. All of our [locks](super::mutex) are sections, and so is
-//! whatever is made once, and whatever takes a lock of the loader's or of the crate `backtrace`'s.
+//! thread held stays locked for ever, and the data that it protects may be half changed. So work that no other thread
+//! may be in the middle of is a [`NoForkSection`]. A fork [waits](before) until the only sections are those of the
+//! thread that forks, and keeps other threads from beginning one meanwhile. All of our [locks](super::mutex) are
+//! sections while they are held, and so are initialisations that happen once, and work that takes a lock of the
+//! loader or of the crate `backtrace`.
 //!
-//! Sections are short, and no foreign code runs in one. All the same no thread waits for ever: a fork that has waited for
-//! [`PATIENCE`] goes on, and so does a thread that has [waited](PATIENCE_WITH_FORKS) for a fork. Looking up names can take
-//! long. The child of a fork which did not wait for it [looks up none](are_names_lost). For a fork that takes longer than
-//! sections wait, as it does where a handler of the program blocks it, only the first of them wait.
+//! Sections are short, and no foreign code runs in one. Even so, no thread waits for ever. A fork that has waited for
+//! [`MAX_WAIT_FOR_SECTIONS`] goes on, and so does a thread that has waited for a fork for [`MAX_WAIT_FOR_FORK`].
+//! Looking up names may take long: if a fork did not wait for that, its child [looks up no names](is_lookup_blocked).
+//! If a fork takes longer than sections wait, as it does if a handler of the program blocks it, only the first
+//! sections wait for it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -18,73 +20,76 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Inside;
+use super::ReentrancyGuard;
 
-/// How long a fork waits for sections to end. Those are short, but their threads need a processor.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time for which a fork waits for sections to end. They are short, but their threads need a processor.
+const MAX_WAIT_FOR_SECTIONS: Duration = Duration::from_secs(2);
 
-/// How long it waits if names are being looked up, and there are no other sections.
-const PATIENCE_WITH_NAMES: Duration = Duration::from_millis(200);
+/// The time for which a fork waits if all sections are lookups of names.
+const MAX_WAIT_FOR_LOOKUPS: Duration = Duration::from_millis(200);
 
-/// How long a section waits for a fork to be over: for longer than that waits, and as the system needs to copy the
-/// process.
-const PATIENCE_WITH_FORKS: Duration = Duration::from_secs(10);
+/// The time for which a section waits for a fork to be over. A fork waits for less than that itself, and the system
+/// needs time to copy the process.
+const MAX_WAIT_FOR_FORK: Duration = Duration::from_secs(10);
 
-const PAUSE: Duration = Duration::from_micros(50);
+/// The interval at which a thread that waits checks again.
+const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-/// Threads count what they are in at different places, so that they do not wait for each other's caches.
+/// The number of counts of sections. Threads use different ones, so that they do not wait for each other's caches.
 const SHARDS: usize = 16;
 
-/// The sections that there are, by thread.
-static SECTIONS: [Shard; SHARDS] = [const { Shard(AtomicU32::new(0)) }; SHARDS];
+/// The numbers of sections, by thread.
+static SECTIONS: [SectionCount; SHARDS] = [const { SectionCount(AtomicU32::new(0)) }; SHARDS];
 
+/// The number of sections of the threads that share this count.
 #[repr(align(64))]
-struct Shard(AtomicU32);
+struct SectionCount(AtomicU32);
 
-/// How many threads are forking.
+/// The number of threads that are forking.
 static FORKING: AtomicU32 = AtomicU32::new(0);
 
-/// How many forks have begun.
+/// The number of forks that have begun.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// The value of [`FORKS`] when a section last went on during a fork: no other waits for that one.
+/// The value of [`FORKS`] when a section last began during a fork. No other section waits for that fork.
 static GIVEN_UP: AtomicU32 = AtomicU32::new(0);
 
-/// Returns `true` while sections wait for a fork.
-fn is_waited_for() -> bool {
+/// Returns `true` while sections have to wait for a fork.
+fn must_wait_for_fork() -> bool {
     FORKING.load(Ordering::SeqCst) != 0
         && FORKS.load(Ordering::Relaxed) != GIVEN_UP.load(Ordering::Relaxed)
 }
 
-/// How many names are being looked up.
-static LOOKING_UP: AtomicU32 = AtomicU32::new(0);
+/// The number of names that are being looked up.
+static LOOKUPS: AtomicU32 = AtomicU32::new(0);
 
 /// The parent was looking up a name when this process was forked.
-static NAMES_ARE_LOST: AtomicBool = AtomicBool::new(false);
+static LOOKUP_IS_BLOCKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// How many sections this thread is in, one in another.
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
+    /// The number of sections that this thread is in, one inside another.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Work that a fork waits for: a fork does not happen while another thread is inside a section.
 ///
 /// Sections of one thread nest.
 #[must_use = "it ends when this is dropped"]
-pub(crate) struct Section {
-    shard: Option<&'static Shard>,
-    /// It ends on the thread that it began on.
+pub(crate) struct NoForkSection {
+    /// The count of this section. `None` for a section inside another, which is not counted.
+    shard: Option<&'static SectionCount>,
+    /// A section ends on the thread on which it began.
     of_thread: PhantomData<*const ()>,
 }
 
-impl Section {
+impl NoForkSection {
     /// Begins a section on this thread. Waits while another thread forks, unless this thread is in a section already.
     pub(crate) fn enter() -> Self {
         let of_thread = PhantomData;
-        let first = INSIDE.try_with(|inside| {
-            let outer = inside.get();
-            inside.set(outer + 1);
-            (outer == 0).then(|| shard(inside))
+        let first = DEPTH.try_with(|depth| {
+            let outer = depth.get();
+            depth.set(outer + 1);
+            (outer == 0).then(|| shard(depth))
         });
         let shard = first.ok().flatten();
         if let Some(shard) = shard {
@@ -94,43 +99,45 @@ impl Section {
     }
 }
 
-impl Drop for Section {
+impl Drop for NoForkSection {
     fn drop(&mut self) {
         if let Some(shard) = self.shard {
             // Release: the thread that forks sees the writes of the section.
             shard.0.fetch_sub(1, Ordering::Release);
         }
-        let _ = INSIDE.try_with(|inside| inside.set(inside.get().saturating_sub(1)));
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
     }
 }
 
-/// Returns the shard of the thread whose count is at this address.
-fn shard(inside: &Cell<u32>) -> &'static Shard {
-    let page = std::ptr::from_ref(inside).addr() >> 12;
+/// Returns the count for the thread whose depth is at this address.
+fn shard(depth: &Cell<u32>) -> &'static SectionCount {
+    let page = std::ptr::from_ref(depth).addr() >> 12;
     &SECTIONS[page % SHARDS]
 }
 
-impl Shard {
+impl SectionCount {
     /// Begins a section, once no thread forks.
     #[inline]
     fn begin(&self) {
-        // Before the load: either the forking thread sees this section, or this thread sees the fork (both SeqCst).
+        // Before the load: either the forking thread sees this section, or this thread sees the fork (both are
+        // SeqCst).
         self.0.fetch_add(1, Ordering::SeqCst);
         if FORKING.load(Ordering::SeqCst) != 0 {
-            self.begin_after_fork();
+            self.begin_during_fork();
         }
     }
 
+    /// Begins a section once the fork is over, or when it has been waited for long enough.
     #[cold]
-    fn begin_after_fork(&self) {
-        let deadline = Instant::now() + PATIENCE_WITH_FORKS;
+    fn begin_during_fork(&self) {
+        let deadline = Instant::now() + MAX_WAIT_FOR_FORK;
         loop {
             self.0.fetch_sub(1, Ordering::Release);
-            while is_waited_for() && Instant::now() < deadline {
-                thread::sleep(PAUSE);
+            while must_wait_for_fork() && Instant::now() < deadline {
+                thread::sleep(POLL_INTERVAL);
             }
             self.0.fetch_add(1, Ordering::SeqCst);
-            if !is_waited_for() {
+            if !must_wait_for_fork() {
                 return;
             }
             if Instant::now() >= deadline {
@@ -141,42 +148,43 @@ impl Shard {
     }
 }
 
-/// Runs code that takes the lock of the crate `backtrace`, perhaps for long. Returns `None` in a process that never gets
-/// that lock.
+/// Runs code that takes the lock of the crate `backtrace`, perhaps for long. Returns `None` in a process in which
+/// that lock is never released: see [`is_lookup_blocked`].
 ///
-/// The crate lets the thread that has its lock take it again. So an allocator that `run` calls must not come here: it
-/// would use tables that are being changed. Looking up names heeds [`is_inside`](super::is_inside).
-pub(crate) fn look_up<R>(run: impl FnOnce() -> R) -> Option<R> {
-    struct LookUp;
+/// The crate lets a thread that holds its lock take it again. So an allocator that `run` calls must not come here: it
+/// would use tables that are being changed. Lookups of names prevent that by [`is_reentrant`](super::is_reentrant).
+pub(crate) fn look_up_names<R>(run: impl FnOnce() -> R) -> Option<R> {
+    struct LookupCount;
 
-    impl Drop for LookUp {
+    impl Drop for LookupCount {
         fn drop(&mut self) {
-            LOOKING_UP.fetch_sub(1, Ordering::Release);
+            LOOKUPS.fetch_sub(1, Ordering::Release);
         }
     }
 
-    if are_names_lost() {
+    if is_lookup_blocked() {
         return None;
     }
-    let _inside = Inside::enter();
-    let _section = Section::enter();
-    LOOKING_UP.fetch_add(1, Ordering::SeqCst);
-    let _look_up = LookUp;
+    let _guard = ReentrancyGuard::enter();
+    let _section = NoForkSection::enter();
+    LOOKUPS.fetch_add(1, Ordering::SeqCst);
+    let _lookup_count = LookupCount;
     Some(run())
 }
 
-/// Returns `true` if this process was forked while its parent was looking up names, and would wait for ever to look up
-/// one of its own.
-pub(crate) fn are_names_lost() -> bool {
-    NAMES_ARE_LOST.load(Ordering::Relaxed)
+/// Returns `true` if this process was forked while its parent was looking up names. Then a lookup would wait for
+/// ever.
+pub(crate) fn is_lookup_blocked() -> bool {
+    LOOKUP_IS_BLOCKED.load(Ordering::Relaxed)
 }
 
-/// Waits, on the thread that is about to fork, until no other thread is in a section, and keeps new ones out.
+/// Waits until no other thread is in a section, and keeps new sections from beginning. Called on the thread that is
+/// about to fork.
 pub(crate) fn before() {
-    // Before it is seen that a thread forks, so that this fork is not taken for one that was given up.
+    // Before `FORKING`, so that no section takes this fork for one that was given up.
     FORKS.fetch_add(1, Ordering::Relaxed);
     FORKING.fetch_add(1, Ordering::SeqCst);
-    let own = INSIDE.try_with(Cell::get).unwrap_or(0).min(1);
+    let own = DEPTH.try_with(Cell::get).unwrap_or(0).min(1);
     let sections = || -> u32 {
         let counts = SECTIONS.iter().map(|shard| shard.0.load(Ordering::SeqCst));
         counts.sum()
@@ -184,14 +192,14 @@ pub(crate) fn before() {
     let start = Instant::now();
     loop {
         let others = sections().saturating_sub(own);
-        let patience = match others <= LOOKING_UP.load(Ordering::SeqCst) {
-            true => PATIENCE_WITH_NAMES,
-            false => PATIENCE,
+        let patience = match others <= LOOKUPS.load(Ordering::SeqCst) {
+            true => MAX_WAIT_FOR_LOOKUPS,
+            false => MAX_WAIT_FOR_SECTIONS,
         };
         if others == 0 || start.elapsed() >= patience {
             return;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -202,31 +210,33 @@ pub(crate) fn after_in_parent() {
 
 /// Forgets the sections of threads that do not exist in the child of a fork.
 pub(crate) fn after_in_child() {
-    if LOOKING_UP.swap(0, Ordering::Relaxed) != 0 {
-        NAMES_ARE_LOST.store(true, Ordering::Relaxed);
+    if LOOKUPS.swap(0, Ordering::Relaxed) != 0 {
+        LOOKUP_IS_BLOCKED.store(true, Ordering::Relaxed);
     }
     for shard in &SECTIONS {
         shard.0.store(0, Ordering::Relaxed);
     }
-    let _ = INSIDE.try_with(|inside| {
-        if inside.get() != 0 {
-            shard(inside).0.store(1, Ordering::Relaxed);
+    let _ = DEPTH.try_with(|depth| {
+        if depth.get() != 0 {
+            shard(depth).0.store(1, Ordering::Relaxed);
         }
     });
     FORKING.store(0, Ordering::SeqCst);
 }
 
-/// The value of a cell. If there is none yet, it is made by each thread that needs it, and put there in a section: no thread
-/// waits while it is made, because an allocator that is called meanwhile may need it as well.
+/// Returns the value of a cell, which is initialised if it is empty.
+///
+/// Each thread that finds the cell empty makes a value of its own, and stores it in a section. No thread waits for
+/// another to make it, because an allocator that is called meanwhile may need the value as well.
 pub(crate) fn get_or_init<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
     if let Some(value) = cell.get() {
         return value;
     }
-    let made = make();
-    let section = Section::enter();
-    let unneeded = cell.set(made);
+    let new_value = make();
+    let section = NoForkSection::enter();
+    let unused = cell.set(new_value);
     drop(section);
-    drop(unneeded);
+    drop(unused);
     cell.get_or_init(|| unreachable!("it was set above"))
 }
 
@@ -236,20 +246,20 @@ mod tests {
 
     use super::*;
 
-    fn inside() -> u32 {
-        INSIDE.with(Cell::get)
+    fn depth() -> u32 {
+        DEPTH.with(Cell::get)
     }
 
     #[test]
     fn sections_nest() {
-        assert_eq!(inside(), 0);
-        let outer = Section::enter();
-        let inner = Section::enter();
+        assert_eq!(depth(), 0);
+        let outer = NoForkSection::enter();
+        let inner = NoForkSection::enter();
         assert!(outer.shard.is_some() && inner.shard.is_none());
-        assert_eq!(inside(), 2);
+        assert_eq!(depth(), 2);
         drop(inner);
         drop(outer);
-        assert_eq!(inside(), 0);
+        assert_eq!(depth(), 0);
     }
 
     #[test]
@@ -258,17 +268,17 @@ mod tests {
 
         let (begin, begun) = mpsc::channel();
         let other = thread::spawn(move || {
-            let section = Section::enter();
+            let section = NoForkSection::enter();
             begin.send(()).unwrap();
             while FORKING.load(Ordering::SeqCst) == 0 {
-                thread::sleep(PAUSE);
+                thread::sleep(POLL_INTERVAL);
             }
             IS_OVER.store(true, Ordering::SeqCst);
             drop(section);
         });
         begun.recv().unwrap();
-        // That of this thread is not waited for.
-        let _own = Section::enter();
+        // The fork does not wait for the section of its own thread.
+        let _own = NoForkSection::enter();
         before();
         after_in_parent();
         assert!(IS_OVER.load(Ordering::SeqCst));

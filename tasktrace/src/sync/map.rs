@@ -1,7 +1,7 @@
-//! Maps behind locks, in which nothing is allocated or freed while they are locked.
+//! Provides maps behind locks, in which nothing is allocated or freed while they are locked.
 //!
-//! A map that is full is replaced by a larger one, which is made before the lock is taken; what is taken out is
-//! handed to the caller, who drops it after the lock was given back.
+//! A full map is replaced by a larger one, which is allocated before the lock is taken. Values that are taken out are
+//! returned to the caller, which drops them after the lock was released.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 
 use super::{StaticMutex, StaticMutexGuard};
 
-/// Returns `true` if `map` has room for so many more. It is moved to `spare` for that, if that is large enough.
-/// Allocates nothing.
+/// Returns `true` if `map` has room for `more` entries. For that it may move the entries to `spare`, if that is large
+/// enough. Allocates nothing.
 pub(crate) fn has_room<K: Eq + Hash, V, S: BuildHasher>(
     map: &mut HashMap<K, V, S>,
     more: usize,
@@ -32,8 +32,8 @@ pub(crate) fn has_room<K: Eq + Hash, V, S: BuildHasher>(
     true
 }
 
-/// Returns an empty map to which one of this length can be moved, with room for so many more.
-pub(crate) fn larger<K, V, S: Default + BuildHasher>(
+/// Returns an empty map to which a map of this length can be moved, with room for `more` entries.
+pub(crate) fn larger_map<K, V, S: Default + BuildHasher>(
     length: usize,
     more: usize,
 ) -> HashMap<K, V, S> {
@@ -43,10 +43,10 @@ pub(crate) fn larger<K, V, S: Default + BuildHasher>(
 
 type Inner<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-/// A map for a static: see the module.
-pub(crate) struct Map<K, V>(StaticMutex<Inner<K, V>>);
+/// A map for statics, behind a lock: see the module.
+pub(crate) struct LockedMap<K, V>(StaticMutex<Inner<K, V>>);
 
-impl<K: Eq + Hash, V> Map<K, V> {
+impl<K: Eq + Hash, V> LockedMap<K, V> {
     pub(crate) const fn new() -> Self {
         Self(StaticMutex::new(HashMap::with_hasher(
             BuildHasherDefault::new(),
@@ -57,7 +57,7 @@ impl<K: Eq + Hash, V> Map<K, V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the value of `key`. To clone it must not allocate.
+    /// Returns the value of `key`. Cloning it must not allocate.
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -66,25 +66,25 @@ impl<K: Eq + Hash, V> Map<K, V> {
         self.lock().get(key).cloned()
     }
 
-    /// Adds a value, unless the key has one. Returns the value that was not needed.
+    /// Adds a value, unless the key has one. Then it returns the unused value.
     pub(crate) fn insert(&self, key: K, value: V) -> Result<(), V> {
-        self.insert_among(usize::MAX, key, value)
+        self.insert_bounded(usize::MAX, key, value)
     }
 
-    /// The same, after all others were forgotten if there are as many as `most`.
-    pub(crate) fn insert_among(&self, most: usize, key: K, value: V) -> Result<(), V> {
+    /// Adds a value as [`insert`](Self::insert) does. Clears the map before, if it has `most` entries or more.
+    pub(crate) fn insert_bounded(&self, most: usize, key: K, value: V) -> Result<(), V> {
         let mut spare = Inner::default();
-        // Dropped after the guard, as `spare` is.
-        let mut forgotten = Inner::default();
+        // Dropped after the lock is released, as `spare` is.
+        let mut cleared = Inner::default();
         loop {
             let mut map = self.lock();
             if map.contains_key(&key) {
                 drop(map);
                 return Err(value);
             }
-            // Once: the second time the full map would come back.
-            if map.len() >= most && forgotten.is_empty() {
-                mem::swap(&mut *map, &mut forgotten);
+            // Once only: a second time would swap the full map back.
+            if map.len() >= most && cleared.is_empty() {
+                mem::swap(&mut *map, &mut cleared);
             }
             if has_room(&mut map, 1, &mut spare) {
                 map.insert(key, value);
@@ -93,11 +93,11 @@ impl<K: Eq + Hash, V> Map<K, V> {
             }
             let length = map.len();
             drop(map);
-            spare = larger(length, 1);
+            spare = larger_map(length, 1);
         }
     }
 
-    /// Adds a value, and returns the one that the key had.
+    /// Adds a value. Returns the previous value of the key.
     pub(crate) fn replace(&self, key: K, value: V) -> Option<V> {
         let mut spare = Inner::default();
         loop {
@@ -107,11 +107,11 @@ impl<K: Eq + Hash, V> Map<K, V> {
             }
             let length = map.len();
             drop(map);
-            spare = larger(length, 1);
+            spare = larger_map(length, 1);
         }
     }
 
-    /// Returns all values, in no order. To clone one must not allocate.
+    /// Returns all values, in no order. Cloning a value must not allocate.
     pub(crate) fn values(&self) -> Vec<V>
     where
         V: Clone,
@@ -134,7 +134,7 @@ impl<K: Eq + Hash, V> Map<K, V> {
         self.lock().len()
     }
 
-    /// Takes a value out.
+    /// Removes a key. Returns its entry.
     pub(crate) fn remove(&self, key: &K) -> Option<(K, V)> {
         self.lock().remove_entry(key)
     }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_map_keeps_the_first_value_of_a_key() {
-        let map = Map::new();
+        let map = LockedMap::new();
         for number in 0..1000 {
             assert_eq!(map.insert(number, number), Ok(()));
             assert_eq!(map.insert(number, 7), Err(7));
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_map_forgets_all_entries() {
-        let map = Map::new();
+    fn a_full_map_is_cleared() {
+        let map = LockedMap::new();
         for number in 0..10 {
-            map.insert_among(4, number, ()).expect("each is new");
+            map.insert_bounded(4, number, ()).expect("each is new");
         }
         assert!(map.get(&9).is_some() && map.get(&0).is_none());
     }

@@ -1,16 +1,18 @@
-//! The standard library's locks, each of which is a [section](super::fork): no other thread has one when the process
-//! is forked. And with what ThreadSanitizer does not see of them said once more.
+//! Wraps the standard library's locks, to coordinate them with `fork`, to count them, and to show them to
+//! ThreadSanitizer.
 //!
-//! It learns what happens before what from the atomic operations that it has instrumented. Those in
-//! the slow paths of the standard library are not among them, because the library comes compiled:
-//! where a lock was waited for, it looks as if it had never been taken. So here whoever unlocks
-//! stores to an atomic of ours before, and whoever has locked loads it after.
+//! Each held lock is a [section](super::fork): no other thread holds one when the process is forked.
 //!
-//! They count how many of them each thread [holds](super::held). Nothing is allocated, freed or called while a lock of
-//! ours is held: an allocator, like everything that a program hands us, may ask for a trace, and would wait for its own
-//! thread. Tests check that by the count.
+//! ThreadSanitizer learns the order of events from the atomic operations that it has instrumented. Those in the slow
+//! paths of the standard library are not among them, because that library comes compiled: a lock that was waited for
+//! looks as if it had never been taken. So a thread that unlocks stores to an atomic of ours before, and a thread
+//! that has locked loads it after.
 //!
-//! A panic does not poison them: what they protect is whole between any two statements.
+//! Each thread counts the locks that it [holds](super::locks_held). No memory is allocated or freed and no foreign
+//! code is called while a lock of ours is held. An allocator, like all foreign code, may request a trace, and would
+//! wait for its own thread. Tests check that by the count.
+//!
+//! A panic does not poison a lock: what our locks protect is whole between any two statements.
 
 use std::ops::{Deref, DerefMut};
 #[cfg(tasktrace_tsan)]
@@ -18,14 +20,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{self as real, LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::Duration;
 
-use super::fork::Section;
-use super::inside::Held;
+use super::fork::NoForkSection;
+use super::reentrancy::HeldLock;
 
-/// Written with `Release` before each unlocking and read with `Acquire` after each locking.
+/// Tells ThreadSanitizer that each unlocking happens before the next locking. Written with `Release` before each
+/// unlocking, and read with `Acquire` after each locking.
 #[derive(Debug)]
-struct Edge(#[cfg(tasktrace_tsan)] AtomicU8);
+struct TsanEdge(#[cfg(tasktrace_tsan)] AtomicU8);
 
-impl Edge {
+impl TsanEdge {
     const fn new() -> Self {
         Self(
             #[cfg(tasktrace_tsan)]
@@ -47,17 +50,17 @@ impl Edge {
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {
     mutex: real::Mutex<T>,
-    edge: Edge,
+    edge: TsanEdge,
 }
 
 pub(crate) struct MutexGuard<'a, T> {
-    /// `None` when it is being waited with.
+    /// `None` while a condition variable has the guard.
     guard: Option<real::MutexGuard<'a, T>>,
-    edge: &'a Edge,
-    /// Ends after it has been unlocked.
-    section: Option<Section>,
-    /// Dropped after that.
-    _held: Held,
+    edge: &'a TsanEdge,
+    /// Ends after the mutex has been unlocked.
+    section: Option<NoForkSection>,
+    /// Dropped after the section has ended.
+    _held: HeldLock,
 }
 
 impl<T: Default> Default for Mutex<T> {
@@ -70,19 +73,19 @@ impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
             mutex: real::Mutex::new(value),
-            edge: Edge::new(),
+            edge: TsanEdge::new(),
         }
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let section = Section::enter();
+        let section = NoForkSection::enter();
         let guard = self.mutex.lock();
         let guard = guard.unwrap_or_else(PoisonError::into_inner);
         Ok(self.edge.locked(guard, section))
     }
 
     pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        let section = Section::enter();
+        let section = NoForkSection::enter();
         match self.mutex.try_lock() {
             Ok(guard) => Ok(self.edge.locked(guard, section)),
             Err(TryLockError::Poisoned(error)) => Ok(self.edge.locked(error.into_inner(), section)),
@@ -91,24 +94,24 @@ impl<T> Mutex<T> {
     }
 }
 
-impl Edge {
+impl TsanEdge {
     fn locked<'a, T>(
         &'a self,
         guard: real::MutexGuard<'a, T>,
-        section: Section,
+        section: NoForkSection,
     ) -> MutexGuard<'a, T> {
         self.after_locking();
         MutexGuard {
             guard: Some(guard),
             edge: self,
             section: Some(section),
-            _held: Held::new(),
+            _held: HeldLock::new(),
         }
     }
 }
 
 impl<'a, T> MutexGuard<'a, T> {
-    /// What is about to be unlocked.
+    /// Takes the guard of the real mutex, which is about to be unlocked.
     fn take(&mut self) -> Option<real::MutexGuard<'a, T>> {
         let guard = self.guard.take()?;
         self.edge.before_unlocking();
@@ -137,8 +140,10 @@ impl<T> Drop for MutexGuard<'_, T> {
     }
 }
 
-/// A condition variable. A waiting thread is in no section. After it was notified it holds the lock for a moment before
-/// it enters its section again.
+/// A condition variable.
+///
+/// A thread that waits is in no section. After it was notified, it holds the lock for a moment before it enters its
+/// section again.
 #[derive(Debug)]
 pub(crate) struct Condvar(real::Condvar);
 
@@ -164,7 +169,7 @@ impl Condvar {
         drop(guard);
         let locked = self.0.wait(locked);
         let locked = locked.unwrap_or_else(PoisonError::into_inner);
-        Ok(edge.locked(locked, Section::enter()))
+        Ok(edge.locked(locked, NoForkSection::enter()))
     }
 
     pub(crate) fn wait_timeout<'a, T>(
@@ -177,29 +182,29 @@ impl Condvar {
         drop(guard);
         let waited = self.0.wait_timeout(locked, timeout);
         let (locked, result) = waited.unwrap_or_else(PoisonError::into_inner);
-        Ok((edge.locked(locked, Section::enter()), result))
+        Ok((edge.locked(locked, NoForkSection::enter()), result))
     }
 }
 
 #[cfg(all(test, not(tasktrace_loom)))]
 mod tests {
     use super::*;
-    use crate::sync::{held, is_inside};
+    use crate::sync::{is_reentrant, locks_held};
 
     #[test]
     fn locks_are_counted_while_they_are_held() {
         let (one, other, changed) = (Mutex::new(1), Mutex::new(2), Condvar::new());
         let unpoison = |guard: LockResult<_>| guard.unwrap_or_else(PoisonError::into_inner);
         let first = unpoison(one.lock());
-        assert_eq!((held(), is_inside()), (1, true));
+        assert_eq!((locks_held(), is_reentrant()), (1, true));
         let second = other.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!(*first + *second, 3);
-        assert_eq!(held(), 2);
+        assert_eq!(locks_held(), 2);
         drop(second);
         let waited = changed.wait_timeout(first, Duration::ZERO);
         let (first, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(held(), 1);
+        assert_eq!(locks_held(), 1);
         drop(first);
-        assert_eq!((held(), is_inside()), (0, false));
+        assert_eq!((locks_held(), is_reentrant()), (0, false));
     }
 }

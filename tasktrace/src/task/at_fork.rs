@@ -1,18 +1,17 @@
-//! Adapts the child of a `fork` to its state: it has one thread, and no thread that keeps the time.
+//! Resets the child of a `fork`, which has one thread, and no clock thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::clock;
-use super::local::Local;
+use super::poll_state::{NO_FAST_PATH, PollState};
 use super::thread;
-use super::turn::{NEVER, Turn};
+use super::thread_state::ThreadState;
 use crate::os::fork::AtFork;
 use crate::sync::fork;
 
-/// Registers the handlers for forks. A thread calls this before it makes the first of anything that more than one
-/// thread uses.
-pub(super) fn expect() {
-    static IS_EXPECTED: AtomicBool = AtomicBool::new(false);
+/// Installs the handlers for `fork`. A thread calls this before it makes the first object that several threads use.
+pub(super) fn install_once() {
+    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
     extern "C" fn before() {
         fork::before();
@@ -21,18 +20,18 @@ pub(super) fn expect() {
         fork::after_in_parent();
     }
     extern "C" fn in_child() {
-        let own = Local::with(NEVER, |local| local.usual.get());
+        let own = ThreadState::with(NO_FAST_PATH, |local| local.fast_path.get());
         let own = match own {
-            NEVER => 0,
-            usual => Turn::thread_in(usual),
+            NO_FAST_PATH => 0,
+            fast_path => PollState::thread_of(fast_path),
         };
-        super::fork::note_child(own, thread::last());
-        thread::forked();
-        clock::forked();
+        super::left_behind::note_child(own, thread::last());
+        thread::reset_in_child();
+        clock::reset_in_child();
         fork::after_in_child();
     }
 
-    if !IS_EXPECTED.swap(true, Ordering::Relaxed) {
+    if !IS_INSTALLED.swap(true, Ordering::Relaxed) {
         let at_fork = AtFork {
             before,
             in_parent,

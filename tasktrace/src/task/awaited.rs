@@ -1,130 +1,132 @@
-//! The tasks that a task awaits by their handles, shown with it.
+//! Captures the tasks that a task awaits by their handles, to show them with it.
 //!
-//! They are tasks of their own, which their executor polls. So that a trace leads to what is waited
-//! for in the end, they are asked at the same time.
+//! Their executor polls them, so a trace of the awaiting task does not contain them. They are captured at the same
+//! time, so that its trace leads to what is waited for in the end.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::answer::{self, Answer};
-use super::clock::Moment;
-use super::record::Record;
-use super::reference::{self, RecordRef};
-use super::waking::{self, Waking};
-use super::{live, scope};
+use super::clock::ExactInstant;
+use super::header::Header;
+use super::oneshot::{self, Receiver};
+use super::task_ref::{self, TaskRef};
+use super::wake_pool::{self, PendingWakes};
+use super::{scope, snapshot};
 use crate::capture::RawTrace;
 use crate::origin::Origin;
 use crate::os;
 use crate::trace::Trace;
 
-/// So many are asked, and shown.
-const MOST: usize = 64;
+/// The largest number of awaited tasks that are captured and shown.
+const MAX_AWAITED: usize = 64;
 
-/// How long they are waited for, when the task itself has answered. Of those that do not answer the
-/// live frames are shown.
+/// The time for which awaited tasks are waited for once the task itself has answered. A task that has not answered by
+/// then is shown by its live frames.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Tasks that have been asked.
-pub(super) struct Awaited {
-    asked: Vec<Asked>,
+/// Requests to the tasks that a task awaits.
+pub(super) struct AwaitedTasks {
+    tasks: Vec<AwaitedTask>,
     /// `None` if there is no task to wake.
-    waking: Option<Waking>,
+    wakes: Option<PendingWakes>,
 }
 
-struct Asked {
-    task: RecordRef,
-    /// Empty if it was not to be asked.
-    answer: Option<Answer<RawTrace>>,
+/// A request to one awaited task. Dropping it withdraws the request.
+struct AwaitedTask {
+    task: TaskRef,
+    /// `None` if the task finished, or may not be waited for because it is being polled on this thread.
+    receiver: Option<Receiver<RawTrace>>,
 }
 
-/// The traces of tasks, by their numbers.
+/// The traces of tasks, by task number.
 type Traces = Vec<(u64, Trace)>;
 
-impl Awaited {
-    /// Asks the tasks that the one of `record` awaits now. Those that it polls itself are a part of
-    /// it, and are not asked.
-    pub(super) fn ask(record: &Record) -> Self {
-        let live = live::frames(record);
+impl AwaitedTasks {
+    /// Requests captures of the tasks that the task of `header` awaits now, and starts to wake them. A task that it
+    /// polls itself is a part of its own trace.
+    pub(super) fn request(header: &Header) -> Self {
+        let live = snapshot::live_frames(header);
         let waits = live
             .iter()
             .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));
         let numbers: HashSet<u64> = waits.flat_map(|live| live.identity.awaits()).collect();
         if numbers.is_empty() {
             return Self {
-                asked: Vec::new(),
-                waking: None,
+                tasks: Vec::new(),
+                wakes: None,
             };
         }
-        let awaited = reference::unfinished().filter(|task| numbers.contains(&task.id().get()));
-        let asked = awaited.take(MOST).map(|task| {
-            let answer = match scope::is_inside(&task) {
+        let awaited = task_ref::unfinished().filter(|task| numbers.contains(&task.id().get()));
+        let tasks = awaited.take(MAX_AWAITED).map(|task| {
+            let receiver = match scope::is_polling(&task) {
                 true => None,
-                false => task.ask().ok(),
+                false => task.request_capture().ok(),
             };
-            Asked { task, answer }
+            AwaitedTask { task, receiver }
         });
-        let asked: Vec<Asked> = asked.collect();
-        let woken = asked.iter().filter(|asked| asked.answer.is_some());
-        let waking = Waking::start(woken.map(|asked| asked.task.clone()));
+        let tasks: Vec<AwaitedTask> = tasks.collect();
+        let woken = tasks.iter().filter(|awaited| awaited.receiver.is_some());
+        let wakes = PendingWakes::start(woken.map(|awaited| awaited.task.clone()));
         Self {
-            asked,
-            waking: Some(waking),
+            tasks,
+            wakes: Some(wakes),
         }
     }
 
-    /// Waits a moment for them to be woken.
-    pub(super) fn wait_a_moment(&self) {
-        if let Some(waking) = &self.waking {
-            waking.wait_a_moment();
+    /// Waits briefly until the tasks have been woken.
+    pub(super) fn wait_briefly(&self) {
+        if let Some(wakes) = &self.wakes {
+            wakes.wait_briefly();
         }
     }
 
-    /// Their answers, for which the calling thread is blocked for a moment at most.
+    /// Returns the traces. Blocks the calling thread for [`GRACE`] at most.
     pub(super) fn wait(self) -> Traces {
         let deadline = Instant::now() + GRACE;
         self.traces(deadline)
     }
 
-    /// As `wait`, but it is another thread that is blocked, if anything has to be waited for.
-    pub(super) async fn wait_elsewhere(self) -> Traces {
-        let is_there = |asked: &Asked| asked.answer.as_ref().is_none_or(Answer::is_given);
-        if self.asked.iter().all(is_there) {
+    /// Returns the traces. Blocks another thread instead of the calling one, if there is anything to wait for.
+    pub(super) async fn wait_async(self) -> Traces {
+        let is_ready =
+            |awaited: &AwaitedTask| awaited.receiver.as_ref().is_none_or(Receiver::is_ready);
+        if self.tasks.iter().all(is_ready) {
             return self.traces(Instant::now());
         }
-        let (giver, answer) = answer::promise();
+        let (sender, receiver) = oneshot::channel();
         let spawned = os::thread::spawn("tasktrace-awaited", move || {
             let traces = self.wait();
-            // It calls the waker of the task that waits.
-            os::signal::as_the_program(|| giver.give(Ok(traces)));
+            // Sending calls the waker of the task that waits.
+            os::signal::with_program_mask(|| sender.send(Ok(traces)));
         });
         if spawned.is_err() {
             return Vec::new();
         }
-        // Cloned at each poll: so it is a leaf of the task that waits.
-        let traces = std::future::poll_fn(|cx| answer.poll(cx.waker().clone())).await;
+        // The waker is cloned at each poll, so that it is a leaf of the task that waits.
+        let traces = std::future::poll_fn(|cx| receiver.poll(cx.waker().clone())).await;
         traces.unwrap_or_default()
     }
 
     fn traces(self, deadline: Instant) -> Traces {
-        let traces = self.asked.iter().map(|asked| {
-            let answer = asked.answer.as_ref().and_then(|answer| {
-                waking::wait(answer, Some(deadline));
-                answer.take()
+        let traces = self.tasks.iter().map(|awaited| {
+            let answer = awaited.receiver.as_ref().and_then(|receiver| {
+                wake_pool::wait(receiver, Some(deadline));
+                receiver.take()
             });
             let trace = match answer {
                 Some(Ok(raw)) => Trace::new(raw),
-                _ => Trace::new(live::snapshot(&asked.task, Moment::now())),
+                _ => Trace::new(snapshot::take(&awaited.task, ExactInstant::now())),
             };
-            (asked.task.id().get(), trace)
+            (awaited.task.id().get(), trace)
         });
         traces.collect()
     }
 }
 
-impl Drop for Asked {
+impl Drop for AwaitedTask {
     fn drop(&mut self) {
-        if let Some(answer) = &self.answer {
-            self.task.withdraw(answer);
+        if let Some(receiver) = &self.receiver {
+            self.task.withdraw(receiver);
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Time that costs a load to tell.
+//! Provides a clock that is read by one load.
 //!
-//! A thread of its own keeps the time while there are tasks, in steps of ten milliseconds, so that
-//! a poll need not read a clock. What is told is never late: an event is filed under the step that
-//! began before it, and its age is reckoned to the very moment, so an age is up to a step (and what
-//! the scheduler adds) too long, but not too short.
+//! While there are tasks, a thread updates the time in steps of ten milliseconds, so that a poll need not read a system
+//! clock. An event gets the step that started before it, and its age is computed with an exact clock. So an age is up
+//! to one step too long, or more if the clock thread has to wait for a processor, and never too short.
 //!
-//! *Measured:* a load is 0.3 ns, `CLOCK_MONOTONIC_COARSE` 7.7 ns, `Instant::now` 19 ns.
+//! *Measured:* a load takes 0.3 ns, `CLOCK_MONOTONIC_COARSE` 7.7 ns, and `Instant::now` 19 ns.
 
 use std::process;
 use std::ptr;
@@ -14,37 +13,39 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::capture::Now;
-use crate::origin::STEP;
+use crate::capture::SnapshotTime;
+use crate::origin::CLOCK_STEP;
 use crate::os;
 use crate::sync::fork::get_or_init;
 
-/// How many steps there are between looking whether there are tasks still.
-const STEPS_BETWEEN_LOOKS: u32 = 100;
+/// The number of steps after which the clock thread checks whether there are still tasks.
+const STEPS_BETWEEN_CHECKS: u32 = 100;
 
-/// Says whether the time is needed still: whether there are tasks.
+/// Returns `true` while the clock is needed: while there are tasks.
 static IS_NEEDED: OnceLock<fn() -> bool> = OnceLock::new();
 
-/// The step that now is in. 0 while nobody keeps it.
+/// The current step, or 0 while no thread updates it.
 static NOW: AtomicU32 = AtomicU32::new(0);
 
-/// The thread that keeps the time, if there can be one. What it points to is never freed.
-static KEEPER: AtomicPtr<Thread> = AtomicPtr::new(ptr::null_mut());
+/// The clock thread, or null if it could not be started. Its handle is never freed.
+static CLOCK_THREAD: AtomicPtr<Thread> = AtomicPtr::new(ptr::null_mut());
 
-/// The process in which that was started: a child of `fork` needs one of its own. 0 before that.
-static KEPT_IN: AtomicU32 = AtomicU32::new(0);
+/// The process in which the clock thread was started, or 0. A child of `fork` needs a clock thread of its own.
+static STARTED_IN: AtomicU32 = AtomicU32::new(0);
 
-/// A step of time, counted from 1. It can be told for 497 days.
+/// A coarse instant: the number of a step of ten milliseconds, counted from 1 when the clock started. It lasts for 497
+/// days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tick(pub(crate) u32);
+pub(crate) struct CoarseInstant(pub(crate) u32);
 
-impl Tick {
+impl CoarseInstant {
+    /// Returns the current step.
     #[inline]
     pub(crate) fn now() -> Self {
-        Self::known().unwrap_or_else(read_clock_and_wake_keeper)
+        Self::known().unwrap_or_else(read_clock_and_wake_thread)
     }
 
-    /// The same, if the time is being kept.
+    /// Returns the current step, or `None` if the clock thread is not running.
     #[inline]
     pub(super) fn known() -> Option<Self> {
         match NOW.load(Ordering::Relaxed) {
@@ -53,93 +54,97 @@ impl Tick {
         }
     }
 
-    /// The same, from the clock itself: for who looks at many tasks, once for all of them.
+    /// Returns the current step from the system clock, which is more exact: for scans of many tasks.
     pub(crate) fn read() -> Self {
         read_clock()
     }
 
-    /// How long after `earlier` it is: in whole steps, so up to a step too long or too short.
+    /// Returns the time from `earlier` to this instant, in whole steps: up to one step too long or too short.
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        STEP * self.0.saturating_sub(earlier.0)
+        CLOCK_STEP * self.0.saturating_sub(earlier.0)
     }
 
-    /// How long ago it was.
+    /// Returns the time since this instant.
     pub(crate) fn elapsed(self) -> Duration {
-        self.until(Moment::now())
+        self.until(ExactInstant::now())
     }
 
-    /// How long before `moment` it was.
-    pub(crate) fn until(self, moment: Moment) -> Duration {
-        let since_start = STEP * self.0.saturating_sub(1);
-        moment.0.saturating_sub(since_start)
+    /// Returns the time from this instant to `later`.
+    pub(crate) fn until(self, later: ExactInstant) -> Duration {
+        let since_start = CLOCK_STEP * self.0.saturating_sub(1);
+        later.0.saturating_sub(since_start)
     }
 }
 
-/// A time by the clock itself: for who tells the age of several things, read once for all of them.
+/// An exact instant, as the time since the clock started. It is read once to compute several ages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment(Duration);
+pub(crate) struct ExactInstant(Duration);
 
-impl Moment {
+impl ExactInstant {
     pub(crate) fn now() -> Self {
         Self(start().elapsed())
     }
 
-    /// The same for what knows steps, and no ticks.
-    pub(crate) fn of_steps(self) -> Now {
+    /// Returns this instant in the form that the lower layers use, which do not know this type.
+    pub(crate) fn to_snapshot_time(self) -> SnapshotTime {
         let whole = self.0.as_secs().saturating_mul(1_000_000_000);
-        // For 584 years.
-        Now(whole.saturating_add(u64::from(self.0.subsec_nanos())))
+        // Nanoseconds fit for 584 years.
+        SnapshotTime(whole.saturating_add(u64::from(self.0.subsec_nanos())))
     }
 }
 
-/// Sets what says whether the time is needed still. The first to do so is obeyed.
-pub(super) fn keep_while(is_needed: fn() -> bool) {
+/// Sets the function that tells whether the clock is still needed. Later calls have no effect.
+pub(super) fn run_while(is_needed: fn() -> bool) {
     get_or_init(&IS_NEEDED, || is_needed);
 }
 
+/// Returns the instant at which the clock started.
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *get_or_init(&START, Instant::now)
 }
 
-fn read_clock() -> Tick {
-    let steps = start().elapsed().as_millis() / STEP.as_millis();
-    Tick(u32::try_from(steps + 1).unwrap_or(u32::MAX))
+fn read_clock() -> CoarseInstant {
+    let steps = start().elapsed().as_millis() / CLOCK_STEP.as_millis();
+    CoarseInstant(u32::try_from(steps + 1).unwrap_or(u32::MAX))
 }
 
+/// Returns the current step from the system clock, and starts or unparks the clock thread.
 #[cold]
-fn read_clock_and_wake_keeper() -> Tick {
+fn read_clock_and_wake_thread() -> CoarseInstant {
     let process = process::id();
-    if KEPT_IN.swap(process, Ordering::Relaxed) != process {
-        let spawned = os::thread::spawn("tasktrace-clock", keep);
-        let keeper = spawned.ok().map(|handle| Box::new(handle.thread().clone()));
-        KEEPER.store(
-            keeper.map_or(ptr::null_mut(), Box::into_raw),
+    if STARTED_IN.swap(process, Ordering::Relaxed) != process {
+        let spawned = os::thread::spawn("tasktrace-clock", run);
+        let clock_thread = spawned.ok().map(|handle| Box::new(handle.thread().clone()));
+        CLOCK_THREAD.store(
+            clock_thread.map_or(ptr::null_mut(), Box::into_raw),
             Ordering::Release,
         );
     }
-    // SAFETY: `KEEPER` is null or comes from `Box::into_raw` above, and no box of it is ever freed. A handle that is
-    // left from a parent process unparks no thread, and the next call without a time reads the new one.
-    if let Some(keeper) = unsafe { KEEPER.load(Ordering::Acquire).as_ref() } {
-        keeper.unpark();
+    // SAFETY: `CLOCK_THREAD` is null or came from `Box::into_raw` above, and these boxes are never freed. In a child of
+    // `fork`, the handle of the parent's thread unparks no thread, and the next call that finds no time loads the new
+    // handle.
+    if let Some(clock_thread) = unsafe { CLOCK_THREAD.load(Ordering::Acquire).as_ref() } {
+        clock_thread.unpark();
     }
     read_clock()
 }
 
-/// Resets the time in a child of `fork`. Called before the child has a second thread.
-pub(super) fn forked() {
+/// Resets the clock in a child of `fork`, before the child has a second thread.
+pub(super) fn reset_in_child() {
     NOW.store(0, Ordering::Relaxed);
 }
 
-fn keep() {
+/// Runs the clock thread.
+fn run() {
     loop {
-        for _ in 0..STEPS_BETWEEN_LOOKS {
+        for _ in 0..STEPS_BETWEEN_CHECKS {
             NOW.store(read_clock().0, Ordering::Relaxed);
-            thread::sleep(STEP);
+            thread::sleep(CLOCK_STEP);
         }
         if !IS_NEEDED.get().is_some_and(|is_needed| is_needed()) {
             NOW.store(0, Ordering::Relaxed);
-            // Whoever finds no time unparks: also if that is between these two lines.
+            // A thread that finds no time unparks this one, also if it does so between these two lines.
             thread::park();
         }
     }

@@ -1,8 +1,8 @@
-//! The last tasks that ended by a panic, or that were dropped before they had ended.
+//! Keeps the last tasks that panicked, and the last that were dropped before they had resolved.
 //!
-//! A task that resolves costs nothing here: only a poll that unwinds and a suspended task that is dropped come
-//! to this module. Then a few words are copied under a lock, without allocating or dropping anything there, and
-//! what was there before is dropped after it. So a thread that finds the lock taken waits for no longer than that.
+//! A task that resolves costs nothing here. Only a poll that unwinds and the drop of a suspended task call this
+//! module. They copy a few words under a lock, and allocate and drop nothing there; the entry that is replaced is
+//! dropped after the lock was released. So a thread that finds the lock taken waits for no longer than that.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -10,51 +10,52 @@ use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use super::TaskId;
-use super::record::Record;
+use super::header::Header;
 use super::scope;
-use crate::host::Job;
 use crate::origin::Origin;
+use crate::runtime::RuntimeTaskId;
 use crate::sync::{StaticMutex, StaticMutexGuard};
 
 /// The number of panicked tasks that are kept, and of dropped tasks: neither kind displaces the other.
 const KEPT: usize = 16;
 
-/// Longer labels and messages are cut.
-const LONGEST: usize = 512;
+/// The length beyond which labels and messages are truncated, in bytes.
+const MAX_TEXT_BYTES: usize = 512;
 
-/// A task that has not resolved, and never will.
+/// Information about a task that ended without resolving.
 #[derive(Clone, Debug)]
-pub(crate) struct Ended {
+pub(crate) struct EndedTaskInfo {
     pub(crate) id: TaskId,
     pub(crate) origin: Origin,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) parent: Option<TaskId>,
     /// The task of the executor that it was in, if that is known.
-    pub(crate) job: Option<Job>,
+    pub(crate) runtime_task: Option<RuntimeTaskId>,
     pub(crate) when: SystemTime,
-    /// `None` if it was dropped.
-    pub(crate) panic: Option<Panic>,
+    /// `None` if the task was dropped.
+    pub(crate) panic: Option<PanicReport>,
 }
 
-/// A panic, as far as a hook has told of it.
+/// A panic, as far as a panic hook has reported it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Panic {
+pub(crate) struct PanicReport {
     pub(crate) message: Option<Arc<str>>,
-    pub(crate) place: Option<Place>,
+    pub(crate) position: Option<SourcePosition>,
 }
 
-/// A line of the source that is known at run time.
+/// A position in the source that is known at run time only.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct SourcePosition {
     pub(crate) file: Arc<str>,
     pub(crate) line: u32,
     pub(crate) column: u32,
 }
 
+/// The last ended tasks of one kind.
 struct Ring {
-    kept: [Option<Ended>; KEPT],
-    /// Where the next goes.
+    kept: [Option<EndedTaskInfo>; KEPT],
+    /// The index of the next entry to be replaced.
     next: usize,
 }
 
@@ -66,8 +67,8 @@ impl Ring {
         }
     }
 
-    /// Returns the one whose place it takes.
-    fn put(&mut self, ended: Ended) -> Option<Ended> {
+    /// Adds a task. Returns the entry that it replaces.
+    fn add(&mut self, ended: EndedTaskInfo) -> Option<EndedTaskInfo> {
         let before = self.kept[self.next].replace(ended);
         self.next = (self.next + 1) % KEPT;
         before
@@ -78,26 +79,27 @@ static PANICKED: StaticMutex<Ring> = StaticMutex::new(Ring::new());
 static DROPPED: StaticMutex<Ring> = StaticMutex::new(Ring::new());
 
 thread_local! {
-    /// The last panic in a task that a hook has seen on this thread, and the poll in which that was. A panic that the
-    /// task catches stays here: it says nothing of a later poll, which may panic without calling the hook
-    /// (`resume_unwind`).
-    static PANIC: RefCell<Option<(Poll, Panic)>> = const { RefCell::new(None) };
+    /// The last panic in a task that a hook has seen on this thread, and the poll in which it happened.
+    ///
+    /// A panic that the task catches stays here. It does not describe a later poll, which may panic without calling
+    /// the hook (`resume_unwind`): hence the poll is stored with it.
+    static PANIC: RefCell<Option<(PollId, PanicReport)>> = const { RefCell::new(None) };
 }
 
-/// A poll of a task that is polled outside of all others: the task, and the number of the poll.
-type Poll = (TaskId, u64);
+/// A poll of a task outside any other task: the task, and the number of the poll.
+type PollId = (TaskId, u64);
 
-/// Tells of a panic in a task on this thread, before it unwinds.
-pub(crate) fn set_panic(message: Option<&str>, place: Option<&Location<'_>>) {
+/// Notes a panic on this thread for the task that is being polled, before the panic unwinds. Called by panic hooks.
+pub(crate) fn note_panic_message(message: Option<&str>, position: Option<&Location<'_>>) {
     let Some(poll) = scope::outermost_poll() else {
         return;
     };
-    let panic = Panic {
-        message: message.map(|message| cut(message).into()),
-        place: place.map(|place| Place {
-            file: place.file().into(),
-            line: place.line(),
-            column: place.column(),
+    let panic = PanicReport {
+        message: message.map(|message| truncate(message).into()),
+        position: position.map(|position| SourcePosition {
+            file: position.file().into(),
+            line: position.line(),
+            column: position.column(),
         }),
     };
     let before = PANIC.try_with(|last| match last.try_borrow_mut() {
@@ -107,51 +109,47 @@ pub(crate) fn set_panic(message: Option<&str>, place: Option<&Location<'_>>) {
     drop(before);
 }
 
-/// A poll of this task has panicked.
-///
-/// The caller is the poller.
+/// Notes that a poll of this task has panicked. The caller is the poller.
 #[cold]
-pub(super) fn note_panic(record: &Record) {
-    let around = scope::outermost_poll();
-    let is_outermost = around.is_none();
-    let poll = around.unwrap_or_else(|| (record.id(), record.polls()));
+pub(super) fn note_panic(header: &Header) {
+    let outermost = scope::outermost_poll();
+    let is_outermost = outermost.is_none();
+    let poll = outermost.unwrap_or_else(|| (header.id(), header.polls()));
     let panic = PANIC.try_with(|last| match last.try_borrow_mut() {
-        // A task in another has the same panic as that.
+        // A task polled inside another has the same panic as the outer one, for which it stays here.
         Ok(mut last) if is_outermost => last.take(),
         Ok(last) => last.clone(),
         Err(_) => None,
     });
     let panic = panic.ok().flatten().filter(|(of, _)| *of == poll);
     let panic = panic.map(|(_, panic)| panic).unwrap_or_default();
-    put(&PANICKED, Ended::of(record, Some(panic)));
+    keep(&PANICKED, EndedTaskInfo::of(header, Some(panic)));
 }
 
-/// Notes that the future of a task was dropped before it had resolved.
-///
-/// The caller has the owner.
+/// Notes that the future of a task was dropped before it had resolved. The caller owns the task.
 #[cold]
 #[inline(never)]
-pub(super) fn note_drop(record: &Record) {
-    // A task without a spawn site is the body of a `main` or a test, which ends with its runtime. And a
-    // future that was never polled has not begun.
-    if record.spawned_at().is_some() && record.polls() > 0 && !record.has_panicked() {
-        put(&DROPPED, Ended::of(record, None));
+pub(super) fn note_drop(header: &Header) {
+    // A task without a spawn site is the body of a `main` or a test, which ends with its runtime. And a future that
+    // was never polled has not begun.
+    if header.spawned_at().is_some() && header.polls() > 0 && !header.has_panicked() {
+        keep(&DROPPED, EndedTaskInfo::of(header, None));
     }
 }
 
-impl Ended {
-    fn of(record: &Record, panic: Option<Panic>) -> Self {
-        let label = record.label().map(|label| match label.len() {
-            0..=LONGEST => Arc::clone(label),
-            _ => cut(label).into(),
+impl EndedTaskInfo {
+    fn of(header: &Header, panic: Option<PanicReport>) -> Self {
+        let label = header.label().map(|label| match label.len() {
+            0..=MAX_TEXT_BYTES => Arc::clone(label),
+            _ => truncate(label).into(),
         });
         Self {
-            id: record.id(),
-            origin: record.origin(),
+            id: header.id(),
+            origin: header.origin(),
             label,
-            spawned_at: record.spawned_at(),
-            parent: record.parent(),
-            job: record.job(),
+            spawned_at: header.spawned_at(),
+            parent: header.parent(),
+            runtime_task: header.runtime_task(),
             when: SystemTime::now(),
             panic,
         }
@@ -159,10 +157,10 @@ impl Ended {
 }
 
 #[cfg(test)]
-impl Ended {
+impl EndedTaskInfo {
     /// Returns a task that has panicked if there is a message, and one that was dropped otherwise.
     pub(crate) fn sample(id: TaskId, message: Option<&str>) -> Self {
-        let place = Place {
+        let position = SourcePosition {
             file: "src/worker.rs".into(),
             line: 20,
             column: 9,
@@ -176,18 +174,18 @@ impl Ended {
             label: Some("conn 1".into()),
             spawned_at: None,
             parent: Some(TaskId::from_number(1)),
-            job: None,
+            runtime_task: None,
             when: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000),
-            panic: message.map(|message| Panic {
+            panic: message.map(|message| PanicReport {
                 message: Some(message.into()),
-                place: Some(place),
+                position: Some(position),
             }),
         }
     }
 }
 
-fn put(ring: &StaticMutex<Ring>, ended: Ended) {
-    let before = lock(ring).put(ended);
+fn keep(ring: &StaticMutex<Ring>, ended: EndedTaskInfo) {
+    let before = lock(ring).add(ended);
     drop(before);
 }
 
@@ -195,9 +193,9 @@ fn lock(ring: &StaticMutex<Ring>) -> StaticMutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All that are kept, the last first.
-pub(crate) fn ended() -> Vec<Ended> {
-    let mut all: Vec<Ended> = [&PANICKED, &DROPPED]
+/// Returns all tasks that are kept, the last to end first.
+pub(crate) fn ended_tasks() -> Vec<EndedTaskInfo> {
+    let mut all: Vec<EndedTaskInfo> = [&PANICKED, &DROPPED]
         .into_iter()
         .flat_map(|ring| copy(ring).into_iter().flatten())
         .collect();
@@ -205,14 +203,14 @@ pub(crate) fn ended() -> Vec<Ended> {
     all
 }
 
-/// To clone one allocates nothing.
-fn copy(ring: &StaticMutex<Ring>) -> [Option<Ended>; KEPT] {
+/// Copies the tasks that are kept. Cloning one allocates nothing.
+fn copy(ring: &StaticMutex<Ring>) -> [Option<EndedTaskInfo>; KEPT] {
     lock(ring).kept.clone()
 }
 
-/// As much of it as is kept.
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST);
+/// Returns the beginning of a text, as much of it as is kept.
+fn truncate(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -226,18 +224,21 @@ mod tests {
     #[test]
     fn a_ring_keeps_the_latest_entries() {
         let mut ring = Ring::new();
-        let ended = |id| Ended::sample(TaskId::from_number(id), None);
+        let ended = |id| EndedTaskInfo::sample(TaskId::from_number(id), None);
         for id in 1..=KEPT as u64 {
-            assert!(ring.put(ended(id)).is_none());
+            assert!(ring.add(ended(id)).is_none());
         }
-        let first = ring.put(ended(17)).map(|ended| ended.id);
+        let first = ring.add(ended(17)).map(|ended| ended.id);
         assert_eq!(first, Some(TaskId::from_number(1)));
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut("short"), "short");
-        assert_eq!(cut(&"ä".repeat(LONGEST)).len(), LONGEST);
-        assert_eq!(cut(&format!("a{}", "ä".repeat(LONGEST))).len(), LONGEST - 1);
+        assert_eq!(truncate("short"), "short");
+        assert_eq!(truncate(&"ä".repeat(MAX_TEXT_BYTES)).len(), MAX_TEXT_BYTES);
+        assert_eq!(
+            truncate(&format!("a{}", "ä".repeat(MAX_TEXT_BYTES))).len(),
+            MAX_TEXT_BYTES - 1
+        );
     }
 }

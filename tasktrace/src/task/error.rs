@@ -1,14 +1,13 @@
-//! Why there is no trace.
+//! Defines the errors of requests for traces.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::answer::End;
+use super::oneshot::CaptureError;
 use crate::capture::NoSample;
 
-/// Why [`TraceHandle::backtrace_timeout`](crate::TraceHandle::backtrace_timeout) has no trace to
-/// give.
+/// The reason why [`TraceHandle::backtrace_timeout`](crate::TraceHandle::backtrace_timeout) returns no trace.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,34 +25,33 @@ use crate::capture::NoSample;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TraceError {
-    /// The future has resolved, or was dropped before it could.
+    /// The future has resolved, or was dropped.
     Finished,
-    /// A poll of the future panicked while it was being asked.
+    /// A poll of the future panicked during the request.
     Panicked,
-    /// The future was not polled for the first time within the time given.
+    /// The future was not polled for the first time within the timeout.
     NeverPolled,
-    /// The future was not polled again within the time given.
+    /// The future was not polled again within the timeout.
     NoAnswer {
-        /// How long the task was waited for.
+        /// The time for which the caller waited for the task.
         waited: Duration,
-        /// Why it did not answer.
+        /// The reason why the task did not answer.
         reason: NoAnswer,
     },
-    /// It is in the middle of a poll, and the stack of its thread could not be taken.
+    /// The task is in the middle of a poll, and the stack of its thread could not be captured.
     NoSample(NoSample),
-    /// The executor of the task demands that wakers be its own, as embassy's does, so its tasks cannot be captured:
-    /// only their live frames are known.
+    /// The executor of the task demands its own wakers, as embassy's does, so its tasks cannot be captured. Only
+    /// their live frames are known.
     OwnWakers,
-    /// The task is polled on a thread with a small stack, on which there was too little room left for a capture. Its
-    /// live frames are known. A thread with the standard library's usual stack of 2 MiB has enough.
+    /// The task is polled on a thread with a small stack, which had too little room left for a capture. Only the live
+    /// frames of the task are known. A thread with the standard library's usual stack of 2 MiB has enough room.
     NoRoom,
-    /// The question came from inside a poll of the task itself, so waiting for the next one would
-    /// have been in vain. Use [`Trace::here`](crate::Trace::here), or await
-    /// [`backtrace`](crate::TraceHandle::backtrace).
+    /// The caller is inside a poll of the task itself, so the next poll cannot begin before the call returns. Use
+    /// [`Trace::here`](crate::Trace::here), or await [`backtrace`](crate::TraceHandle::backtrace).
     InsideOwnPoll,
 }
 
-/// What a task was doing that it did not answer in time.
+/// The reason why a task did not answer in time.
 ///
 /// ```
 /// println!("{}", tasktrace::NoAnswer::Running);
@@ -61,22 +59,22 @@ pub enum TraceError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoAnswer {
-    /// It was in the middle of a poll: it computes, or it blocks its thread.
+    /// The task was in the middle of a poll: it computes, or it blocks its thread.
     Running,
-    /// It had been woken, but its executor did not poll it: the executor does not run, or all of
-    /// its threads are busy or blocked.
+    /// The task was woken, but its executor did not poll it: the executor does not run, or all of its threads are
+    /// busy or blocked.
     NotPolled,
-    /// It was not woken: that takes a thread, and the system let the process start none.
+    /// The task was not woken: waking it takes a thread, and the system let the process start none.
     NotWoken,
 }
 
-impl From<End> for TraceError {
-    fn from(end: End) -> Self {
-        match end {
-            End::Finished => Self::Finished,
-            End::Panicked => Self::Panicked,
-            End::OwnWakers => Self::OwnWakers,
-            End::NoRoom => Self::NoRoom,
+impl From<CaptureError> for TraceError {
+    fn from(error: CaptureError) -> Self {
+        match error {
+            CaptureError::Finished => Self::Finished,
+            CaptureError::Panicked => Self::Panicked,
+            CaptureError::OwnWakers => Self::OwnWakers,
+            CaptureError::NoRoom => Self::NoRoom,
         }
     }
 }

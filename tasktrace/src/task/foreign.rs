@@ -1,115 +1,125 @@
-//! Calls of wakers, which are foreign code.
+//! Calls wakers, which are foreign code.
 //!
-//! A waker may panic. Where only a request for a trace calls it, the task must not see that panic: the panic hook has
+//! A waker may panic. If only a request for a trace calls it, the task must not see that panic: the panic hook has
 //! reported it, and the task goes on.
 //!
-//! Some executors have leaves that demand the executor's own waker, because they look for the task in it, and panic if
-//! it is another. A task of such an executor cannot be captured. They are known by the names of the functions of their
-//! wakers. In a program without names, each executor is taken for one whose wakers have [functions like theirs](may_be_demanded).
+//! Some executors have leaves that demand the executor's own waker, because they look for the task in it. They panic
+//! if they are polled with another waker, so a task of such an executor cannot be captured. These executors are known
+//! by the names of the functions of their wakers. In a program without names, every executor whose wakers have
+//! [functions like theirs](may_demand_own_waker) is taken for one.
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{RawWakerVTable, Waker};
 
-use crate::sync::{Map, caught};
+use crate::sync::{LockedMap, catch_panic};
 use crate::unwind::ReturnAddress;
 use crate::{capture, symbol};
 
-/// Returns another waker like this one, if it can be had.
+/// Clones a waker. Returns `None` if that panics.
 pub(super) fn clone(waker: &Waker) -> Option<Waker> {
-    caught(|| waker.clone())
+    catch_panic(|| waker.clone())
 }
 
+/// Wakes by a waker, and drops it.
 pub(super) fn wake(waker: Waker) {
-    let _ = caught(|| waker.wake());
+    let _ = catch_panic(|| waker.wake());
 }
 
+/// Wakes by a waker.
 pub(super) fn wake_by_ref(waker: &Waker) {
-    let _ = caught(|| waker.wake_by_ref());
+    let _ = catch_panic(|| waker.wake_by_ref());
 }
 
-/// Drops a waker, or several: each on its own, because the process would be aborted by the second that panics while the
-/// first unwinds.
+/// Drops wakers, each on its own: if a second one panicked while the panic of a first unwinds, the process would be
+/// aborted.
 pub(super) fn drop(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        let _ = caught(|| std::mem::drop(waker));
+        let _ = catch_panic(|| std::mem::drop(waker));
     }
 }
 
-/// The modules whose wakers are demanded by leaves: those of embassy's executor, of which its timer queue is one.
-const DEMANDED: [&str; 1] = ["embassy_executor::raw::waker::"];
+/// The modules whose wakers are demanded by leaves: that of embassy's executor, whose timer queue is such a leaf.
+const DEMANDING_MODULES: [&str; 1] = ["embassy_executor::raw::waker::"];
 
-/// The tables of wakers that were looked at, and whether these are demanded.
-static KNOWN: Map<usize, bool> = Map::new();
+/// The function tables of wakers that were examined, and whether wakers with that table are demanded.
+static KNOWN_TABLES: LockedMap<usize, bool> = LockedMap::new();
 
-/// The last of them that is not demanded, so that most need not be looked for.
-static LAST: AtomicUsize = AtomicUsize::new(0);
+/// The last table that is not demanded, so that most tables need not be looked up in the map.
+static LAST_NOT_DEMANDED: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns `true` if leaves may demand that they are handed this waker.
+/// Returns `true` if leaves may demand that they are polled with this waker.
 ///
-/// The first question about a table whose functions [look like those of such an executor](may_be_demanded) looks up
+/// The first call for a table whose functions [look like those of such an executor](may_demand_own_waker) looks up
 /// their names. That reads debug information, which takes up to a second, so it is not done for other tables.
-pub(super) fn is_demanded(waker: &Waker) -> bool {
+pub(super) fn demands_own_waker(waker: &Waker) -> bool {
     let waker = capture::real(waker);
-    if cfg!(tasktrace_loom) || LAST.load(Ordering::Relaxed) == table(waker).addr() {
+    if cfg!(tasktrace_loom) || LAST_NOT_DEMANDED.load(Ordering::Relaxed) == table(waker).addr() {
         return false;
     }
     let table = table(waker);
-    let known = KNOWN.get(&table.addr()).or_else(|| {
+    let known = KNOWN_TABLES.get(&table.addr()).or_else(|| {
         let functions = functions(waker.vtable());
-        let is_demanded = match may_be_demanded(waker, functions) {
-            true => is_demanded_by_name(functions)?,
+        let demands_own_waker = match may_demand_own_waker(waker, functions) {
+            true => demands_own_waker_by_name(functions)?,
             false => false,
         };
-        // Another thread has found the same.
-        let _ = KNOWN.insert(table.addr(), is_demanded);
-        Some(is_demanded)
+        // If another thread has inserted a value, it is the same.
+        let _ = KNOWN_TABLES.insert(table.addr(), demands_own_waker);
+        Some(demands_own_waker)
     });
-    // Without names, as in a program that was stripped, it is taken to be demanded: a trace less is no harm, and a
-    // panic of the executor is.
-    let is_demanded = known.unwrap_or(true);
-    if !is_demanded {
-        LAST.store(table.addr(), Ordering::Relaxed);
+    // Without names, as in a program that was stripped, the waker is taken to be demanded: a missing trace does no
+    // harm, and a panic of the executor does.
+    let demands_own_waker = known.unwrap_or(true);
+    if !demands_own_waker {
+        LAST_NOT_DEMANDED.store(table.addr(), Ordering::Relaxed);
     }
-    is_demanded
+    demands_own_waker
 }
 
+/// Returns the function table of a waker.
 fn table(waker: &Waker) -> *const RawWakerVTable {
     ptr::from_ref(waker.vtable())
 }
 
-/// Returns `true` if one of the functions of a table serves two purposes. So it is where a waker has no part in what
-/// keeps its task alive, because tasks are never freed: then `wake` does the same as `wake_by_ref`. Nearly all other
-/// executors count references, and have four functions.
-fn may_be_demanded(waker: &Waker, functions: [usize; FUNCTIONS]) -> bool {
+/// Returns `true` if one function of the waker's table serves two purposes, as in executors that never free tasks:
+/// their wakers do not keep the task alive, so `wake` does the same as `wake_by_ref`. Nearly all other executors
+/// count references, and have four different functions.
+fn may_demand_own_waker(waker: &Waker, functions: [usize; FUNCTION_COUNT]) -> bool {
     let is_repeated = |(at, function)| functions[..at].contains(function);
     !ptr::eq(table(waker), Waker::noop().vtable()) && functions.iter().enumerate().any(is_repeated)
 }
 
 /// Returns the functions of a table, in any order.
-fn functions(table: &'static RawWakerVTable) -> [usize; FUNCTIONS] {
-    // SAFETY: a table is four function pointers and nothing else, as its size says (asserted below), in whichever
-    // order. So all of its bytes are initialised, and any of them is a word.
-    unsafe { ptr::from_ref(table).cast::<[usize; FUNCTIONS]>().read() }
+fn functions(table: &'static RawWakerVTable) -> [usize; FUNCTION_COUNT] {
+    // SAFETY: the assertion below shows that a `RawWakerVTable` has the size and the alignment of four words. It
+    // contains four function pointers, which by their size fill it, in whatever order. So all of its bytes are
+    // initialised, and every bit pattern is a valid `usize`.
+    unsafe {
+        ptr::from_ref(table)
+            .cast::<[usize; FUNCTION_COUNT]>()
+            .read()
+    }
 }
 
-const FUNCTIONS: usize = 4;
+const FUNCTION_COUNT: usize = 4;
 
 const _: () = assert!(
-    size_of::<RawWakerVTable>() == size_of::<[usize; FUNCTIONS]>()
+    size_of::<RawWakerVTable>() == size_of::<[usize; FUNCTION_COUNT]>()
         && align_of::<RawWakerVTable>() == align_of::<usize>()
 );
 
-/// Returns `true` if one of these functions is named as those of an executor that demands its own wakers. `None` if none
-/// of them has a name, or none can be looked up now.
-fn is_demanded_by_name(functions: [usize; FUNCTIONS]) -> Option<bool> {
-    // A return address is in the function, not at its start.
+/// Returns `true` if one of these functions has the name of a function of an executor that demands its own wakers.
+/// Returns `None` if none of them has a name, or if names cannot be looked up now.
+fn demands_own_waker_by_name(functions: [usize; FUNCTION_COUNT]) -> Option<bool> {
+    // The address is one past the start, because a return address is inside its function.
     let symbols =
         functions.map(|function| symbol::resolve(ReturnAddress(function.wrapping_add(1))));
     let mut names = symbols.iter().flat_map(|symbols| &**symbols).peekable();
     names.peek()?;
-    let is_demanded = |name: &str| DEMANDED.iter().any(|module| name.contains(module));
-    Some(names.any(|symbol| is_demanded(&symbol.function)))
+    let demands_own_waker =
+        |name: &str| DEMANDING_MODULES.iter().any(|module| name.contains(module));
+    Some(names.any(|symbol| demands_own_waker(&symbol.function)))
 }
 
 #[cfg(all(test, not(tasktrace_loom)))]
@@ -120,19 +130,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn most_wakers_are_exchangeable() {
+    fn most_wakers_are_not_demanded() {
         struct Wakes;
         impl Wake for Wakes {
             fn wake(self: Arc<Self>) {}
         }
         let own = Waker::from(Arc::new(Wakes));
         for waker in [Waker::noop(), &own, Waker::noop()] {
-            assert!(!is_demanded(waker));
+            assert!(!demands_own_waker(waker));
         }
     }
 
     #[test]
-    fn only_tables_with_a_function_for_two_purposes_are_looked_at_closely() {
+    fn only_tables_with_a_function_for_two_purposes_may_be_demanded() {
         const SHARED: RawWakerVTable = RawWakerVTable::new(clone, act, act, forget);
         unsafe fn clone(data: *const ()) -> RawWaker {
             RawWaker::new(data, &SHARED)
@@ -141,9 +151,10 @@ mod tests {
             std::hint::black_box(data);
         }
         unsafe fn forget(_: *const ()) {}
-        // SAFETY: the functions do nothing with the data, so the contract of wakers holds.
+        // SAFETY: the functions of the table do not use the data, and `clone` returns a waker with the same table, so
+        // they satisfy the contract of `RawWaker` for any data.
         let shared = unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &SHARED)) };
-        assert!(may_be_demanded(&shared, functions(shared.vtable())));
+        assert!(may_demand_own_waker(&shared, functions(shared.vtable())));
         struct Wakes(AtomicUsize);
         impl Wake for Wakes {
             fn wake(self: Arc<Self>) {
@@ -152,22 +163,22 @@ mod tests {
         }
         let counted = Waker::from(Arc::new(Wakes(AtomicUsize::new(0))));
         for waker in [Waker::noop(), &counted] {
-            assert!(!may_be_demanded(waker, functions(waker.vtable())));
+            assert!(!may_demand_own_waker(waker, functions(waker.vtable())));
         }
     }
 
     #[test]
-    fn nothing_is_known_of_functions_without_names() {
+    fn only_functions_with_names_are_classified() {
         let functions = functions(Waker::noop().vtable());
-        assert_eq!(is_demanded_by_name(functions), Some(false));
-        // Memory of no program or library.
+        assert_eq!(demands_own_waker_by_name(functions), Some(false));
+        // This memory belongs to no program or library.
         let memory = Box::new(0_u64);
         let address = ptr::from_ref(&*memory).addr();
-        assert_eq!(is_demanded_by_name([address; FUNCTIONS]), None);
+        assert_eq!(demands_own_waker_by_name([address; FUNCTION_COUNT]), None);
     }
 
     #[test]
-    fn the_functions_of_a_table() {
+    fn the_functions_of_a_table_are_not_null() {
         let functions = functions(Waker::noop().vtable());
         assert!(functions.iter().all(|function| *function != 0));
     }

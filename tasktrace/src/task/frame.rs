@@ -1,30 +1,29 @@
-//! The end of a poll of a frame, and of the frame: what a future that is polled inside of a task adds to the live
-//! tree.
+//! Updates the live tree when a poll of a frame ends, and when the frame's future is dropped.
 
 use std::fmt;
 use std::ptr;
 
 use super::finish::finish_dropped;
 use super::foreign;
-use super::head::Head;
-use super::local::Local;
+use super::frame_state::FrameState;
 use super::poller::Poller;
 use super::scope::Scope;
-use super::slot::{Gone, Key};
+use super::slot::{DetachReason, FrameKey};
+use super::thread_state::ThreadState;
 use crate::capture;
-use crate::sync::Inside;
+use crate::sync::ReentrancyGuard;
 
-/// The frame of a future, which ends when this is dropped.
-pub(super) struct FrameOwner(Head);
+/// The frame of a future. Dropping it ends the frame.
+pub(super) struct FrameOwner(FrameState);
 
 impl FrameOwner {
     #[inline]
     pub(super) const fn new() -> Self {
-        Self(Head::new())
+        Self(FrameState::new())
     }
 
     #[inline]
-    pub(super) fn head(&self) -> &Head {
+    pub(super) fn state(&self) -> &FrameState {
         &self.0
     }
 }
@@ -32,8 +31,8 @@ impl FrameOwner {
 impl Drop for FrameOwner {
     #[inline]
     fn drop(&mut self) {
-        if self.0.link().leads_anywhere() {
-            self.0.end();
+        if self.0.registration().is_registered() {
+            self.0.end_dropped();
         }
     }
 }
@@ -44,93 +43,98 @@ impl fmt::Debug for FrameOwner {
     }
 }
 
-impl Head {
-    /// Files the frame of this scope, and those around it that are not filed.
+impl FrameState {
+    /// Registers the frame of this scope, after the unregistered frames around it. Returns `None` if there are too
+    /// many frames.
     #[cold]
     #[inline(never)]
-    fn file_all(scope: &Scope<'_>, poller: Poller<'_>) -> Option<Key> {
-        // An allocator that is called meanwhile does not file frames.
-        let _inside = Inside::enter();
-        let is_unfiled = |scope: &&Scope<'_>| scope.key().is_none_or(|key| !poller.has_frame(key));
-        let unfiled: Vec<&Scope<'_>> = scope.outwards().take_while(is_unfiled).collect();
-        unfiled.iter().for_each(|scope| scope.leave_others());
-        let outermost = unfiled.last().and_then(|scope| scope.parent());
+    fn register_all(scope: &Scope<'_>, poller: Poller<'_>) -> Option<FrameKey> {
+        // An allocator that is called meanwhile registers no frames.
+        let _guard = ReentrancyGuard::enter();
+        let is_unregistered =
+            |scope: &&Scope<'_>| scope.key().is_none_or(|key| !poller.has_frame(key));
+        let unregistered: Vec<&Scope<'_>> = scope.ancestors().take_while(is_unregistered).collect();
+        unregistered
+            .iter()
+            .for_each(|scope| scope.leave_other_tasks());
+        let outermost = unregistered.last().and_then(|scope| scope.parent());
         let mut parent = outermost?.key()?;
-        for scope in unfiled.into_iter().rev() {
-            let (head, identity) = scope.as_frame()?;
-            parent = head.file_below(identity, poller, parent)?;
+        for scope in unregistered.into_iter().rev() {
+            let (frame, identity) = scope.as_frame()?;
+            parent = frame.register_below(identity, poller, parent)?;
         }
         Some(parent)
     }
 
-    /// A poll in this scope, which has been left, has returned `Pending`.
+    /// Notes that the poll of this scope, which has been left, has returned `Pending`.
     #[inline]
-    pub(super) fn suspended(&self, local: &Local, scope: &Scope<'_>) {
-        if self.suspended_again(local, scope).is_none() {
+    pub(super) fn note_suspended(&self, local: &ThreadState, scope: &Scope<'_>) {
+        if self.note_suspended_again(local, scope).is_none() {
             // A frame for which there is no room stays invisible.
-            let _ = self.suspended_anew(local, scope);
+            let _ = self.register_suspended(local, scope);
         }
     }
 
-    /// Notes that it has been polled, if it is suspended as it was before: in the same task, below the same frame, and with
-    /// the same waker. Returns `None` if it is not.
+    /// Notes a poll of the frame if the frame is suspended where it was before: in the same task, below the same
+    /// parent, and with the same waker. Returns `None` if it is not.
     #[inline]
-    fn suspended_again(&self, local: &Local, scope: &Scope<'_>) -> Option<()> {
+    fn note_suspended_again(&self, local: &ThreadState, scope: &Scope<'_>) -> Option<()> {
         let poller = scope.poller_on(local)?;
-        let slot = poller.find_frame(self.key_in(poller.record())?)?;
+        let slot = poller.find_frame(self.key_in(poller.header())?)?;
         let parent = scope.parent()?;
         if slot.parent() != parent.key()? || !scope.has_waker_of(parent) {
             return None;
         }
-        slot.set_stamp(poller.stamp());
+        slot.set_last_poll(poller.last_poll());
         Some(())
     }
 
-    /// It is suspended for the first time, or elsewhere than before: files it, after those around it that are not filed.
-    /// Returns `None` if there are too many frames.
+    /// Registers the frame, which is suspended for the first time or elsewhere than before, after the unregistered
+    /// frames around it. Returns `None` if there are too many frames.
     #[inline(never)]
-    fn suspended_anew(&self, local: &Local, scope: &Scope<'_>) -> Option<Key> {
+    fn register_suspended(&self, local: &ThreadState, scope: &Scope<'_>) -> Option<FrameKey> {
         let poller = scope.poller_on(local)?;
         let (_, identity) = scope.as_frame()?;
-        // From the inside out, so that nobody sees what is inside without what is around it.
-        self.leave_others(poller.record());
-        let around = scope.parent()?;
-        let parent = match around.key() {
+        // From the inside out, so that no reader sees an inner frame without the frames around it.
+        self.leave_other_tasks(poller.header());
+        let parent_scope = scope.parent()?;
+        let parent = match parent_scope.key() {
             Some(key) if poller.has_frame(key) => key,
-            _ => Self::file_all(around, poller)?,
+            _ => Self::register_all(parent_scope, poller)?,
         };
-        let key = self.file_below(identity, poller, parent)?;
+        let key = self.register_below(identity, poller, parent)?;
         if scope.has_own_waker() {
             Self::keep_waker(scope, poller, key);
         }
         Some(key)
     }
 
-    /// Keeps the waker of a frame that is polled with another than what is around it.
+    /// Stores the waker of a frame that is polled with another waker than its parent.
     #[cold]
     #[inline(never)]
-    fn keep_waker(scope: &Scope<'_>, poller: Poller<'_>, key: Key) {
+    fn keep_waker(scope: &Scope<'_>, poller: Poller<'_>, key: FrameKey) {
         let waker = capture::real(scope.waker());
         foreign::drop(poller.set_waker(key, waker));
     }
 
-    /// A poll in this scope, which has been left, has returned `Ready`.
+    /// Notes that the poll of this scope, which has been left, has returned `Ready`.
     #[inline]
-    pub(super) fn resolved(&self, local: &Local, scope: &Scope<'_>) {
-        if self.link().leads_anywhere() {
-            self.unfile(scope.poller_on(local));
+    pub(super) fn note_resolved(&self, local: &ThreadState, scope: &Scope<'_>) {
+        if self.registration().is_registered() {
+            self.remove_frame(scope.poller_on(local));
         }
     }
 
-    /// Takes the frame off where it is filed. `poller` is that of the task that is being polled on this thread, if there is
-    /// one: who polls a task takes its frames off, and who does not leaves a note.
+    /// Removes the frame from the task that it is registered in. `poller` is the poller of the task that is being
+    /// polled on this thread, if there is one. If the frame is registered in another task, this thread may not write
+    /// to the table of that task, and marks the frame as detached instead.
     #[inline(never)]
-    fn unfile(&self, poller: Option<Poller<'_>>) {
-        let Some((record, key)) = self.take_filed() else {
+    fn remove_frame(&self, poller: Option<Poller<'_>>) {
+        let Some((header, key)) = self.deregister() else {
             return;
         };
-        let Some(poller) = poller.filter(|poller| ptr::eq(poller.record(), record)) else {
-            record.note_gone(key, Gone::Ended);
+        let Some(poller) = poller.filter(|poller| ptr::eq(poller.header(), header)) else {
+            header.mark_detached(key, DetachReason::Ended);
             return;
         };
         if let Some(waker) = poller.remove(key) {
@@ -138,16 +142,16 @@ impl Head {
         }
     }
 
-    /// It is being dropped.
+    /// Ends the frame, whose future is being dropped.
     #[cold]
     #[inline(never)]
-    fn end(&mut self) {
+    fn end_dropped(&mut self) {
         Scope::with_current(|scope| {
-            self.unfile(scope.poller());
+            self.remove_frame(scope.poller());
             Some(())
         });
-        // If no task is being polled on this thread, it has not been taken off yet.
-        self.unfile(None);
-        finish_dropped(self.link_mut());
+        // If no task is being polled on this thread, the frame has not been removed above.
+        self.remove_frame(None);
+        finish_dropped(self.registration_mut());
     }
 }

@@ -1,5 +1,5 @@
-//! A future with a frame of its own: what `#[traced]` makes of the body of a function, and
-//! [`TracedExt::traced`] of any future.
+//! Defines futures with a frame of their own: `#[traced]` makes one of a function's body, and [`TracedExt::traced`]
+//! of any future.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,15 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::frame::FrameOwner;
-use super::{body, drive};
+use super::{erased_future, poll};
 use crate::origin::{Identity, Origin};
 
-/// Names futures that are not functions of yours.
+/// Adds labels to futures that do not come from functions of your own.
 pub trait TracedExt: Future + Sized {
-    /// Shows the future as a frame with this label, as [`#[traced]`](macro@crate::traced) shows a
-    /// function: inside of a task it is a frame of it, outside of any it is a task of its own.
+    /// Shows the future as a frame with this label, as [`#[traced]`](macro@crate::traced) shows a function. Inside a
+    /// task, it is a frame of that task. Outside any task, it is a task of its own.
     ///
-    /// The label and the frame cost an allocation each call.
+    /// Each call allocates the label and the frame.
     ///
     /// ```
     /// use tasktrace::TracedExt;
@@ -48,8 +48,8 @@ pub trait TracedExt: Future + Sized {
 impl<F: Future> TracedExt for F {}
 
 pin_project! {
-    /// A future that is a frame of the task that polls it, or a task of its own where there is
-    /// none: see [`TracedExt::traced`].
+    /// A future that is a frame of the task that polls it, or a task of its own outside any task. Returned by
+    /// [`TracedExt::traced`].
     #[must_use = "futures do nothing unless polled"]
     pub struct TracedFuture<F> {
         #[pin]
@@ -75,11 +75,11 @@ impl<F: Future> Future for TracedFuture<F> {
 
 impl<F: fmt::Debug> fmt::Debug for TracedFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show("TracedFuture", &self.framed, f)
+        fmt_framed("TracedFuture", &self.framed, f)
     }
 }
 
-/// What has the identity of a frame, or leads to it.
+/// Gives access to the identity of a frame.
 pub(crate) trait HasIdentity {
     fn identity(&self) -> &Identity;
 }
@@ -91,25 +91,25 @@ impl HasIdentity for Identity {
 }
 
 pin_project! {
-    /// A future with a frame, or one that is a task. In every annotated call, so there is as little to it as can be.
+    /// A future with a frame, which may be a task. Part of every annotated call, so it is as small as possible.
     #[must_use = "futures do nothing unless polled"]
     pub struct Framed<F, I> {
         #[pin]
         future: F,
         identity: I,
-        // The last field: the task, or the frame, is finished when the future has been dropped.
+        // The last field, so that the frame or the task ends after the future has been dropped.
         frame: FrameOwner,
     }
 }
 
-// A function that is annotated may return a future of which its callers know that it has this.
+// An annotated function may return a future that its callers know to be `Debug`.
 impl<F: fmt::Debug, I: HasIdentity> fmt::Debug for Framed<F, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show("Framed", self, f)
+        fmt_framed("Framed", self, f)
     }
 }
 
-fn show<F: fmt::Debug, I: HasIdentity>(
+fn fmt_framed<F: fmt::Debug, I: HasIdentity>(
     name: &str,
     framed: &Framed<F, I>,
     f: &mut fmt::Formatter<'_>,
@@ -138,8 +138,13 @@ impl<F: Future, I: HasIdentity> Future for Framed<F, I> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (head, identity) = (this.frame.head(), this.identity.identity());
-        // SAFETY: `enter` polls it once at most, and returns what that has.
-        unsafe { body::poll(this.future, |body| drive::enter(head, identity, body, cx)) }
+        let (state, identity) = (this.frame.state(), this.identity.identity());
+        // SAFETY: `poll_traced` polls the erased future once at most, and returns `Ready` only if that poll has: see
+        // `poll`, "How often a future is polled".
+        unsafe {
+            erased_future::poll_erased(this.future, |future| {
+                poll::poll_traced(state, identity, future, cx)
+            })
+        }
     }
 }

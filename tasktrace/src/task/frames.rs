@@ -1,111 +1,112 @@
-//! The live frames of a task: a table in its record that one thread writes and any may read.
+//! Registers the live frames of a task in a table that one thread writes and any thread reads.
 //!
-//! | who | may | with |
-//! |---|---|---|
-//! | the **poller** of the task | everything; it never waits for anybody, and executes no locked instruction unless a frame has a label | a [`Poller`](super::poller::Poller) |
-//! | **readers**: any thread that has a reference to the record | copy the table | a [`Record`] |
-//! | **droppers**: who drops a frame of this task elsewhere than in a poll of it | mark its slot | a [`Record`] |
+//! Three roles access it:
+//!
+//! * The **poller** of the task, which has a [`Poller`](super::poller::Poller), does everything. It never waits for
+//!   another thread, and executes no locked instruction unless a frame has a label.
+//! * **Readers**, threads that have a reference to the task, copy the table.
+//! * **Droppers**, threads that drop a frame of the task outside its polls, mark the slot of the frame.
 //!
 //! # The table
 //!
-//! A frame has a *slot* from the poll in which it is first suspended until it is finished, dropped,
-//! or polled by another task. Slots are in the record and in [chunks](super::table), and stay where they are for as
-//! long as the record has references. They are numbered from 1; the task itself counts as number 0. Each use of a
-//! slot has a *serial* number that no other use of a slot of this record has, so a [`Key`], which is both,
-//! never identifies another frame than the one it was made for: not when its slot is used again, and not
-//! when the record is used for another task. It is what the sequence counter was when the frame was
-//! filed. (After a billion of changes to one record the numbers begin again. Should a frame from before
-//! still be there, a tree would be wrong, and nothing else.)
+//! A frame has a *slot* from the poll in which it is first suspended until it finishes, is dropped, or is polled by
+//! another task. The slots are in the header and in [chunks](super::table), and do not move or go away while the header
+//! has references. They are numbered from 1. The number 0 stands for the task itself.
+//!
+//! Each use of a slot has a *serial* number that no other use of a slot in this header has. A [`FrameKey`] is a slot
+//! and a serial number. So it never identifies another frame than the one it was made for, even when the slot is
+//! reused, or the header for another task. The serial number is the value of the sequence counter when the frame was
+//! registered. (After a billion changes in one header the numbers wrap around. If a frame from before is still there, a
+//! tree may show a frame in the wrong place. Nothing worse can happen.)
 //!
 //! # Copying
 //!
-//! A sequence counter is odd while the poller changes which frames there are. A reader copies, and
-//! copies again if the counter was odd or has moved on; after a few times it gives up. All fields
-//! are atomic, so a copy that is thrown away was a waste of time, but no data race. What changes
-//! with every poll, the stamps, is not counted: a stamp is a word of its own.
-//!
-//! A reader that knows what it expects need not copy: it *peeks*, which is the same but that what was
-//! found belongs together only if the counter says so afterwards, and that it gives up where there is
-//! more to a frame than its slot.
+//! A sequence counter is odd while the poller adds, moves or removes frames. A reader copies the table, and tries again
+//! if the counter was odd or has changed. After some attempts it gives up. All fields are atomics, so a copy that is
+//! thrown away has cost time, but is no data race. The last polls of the frames, which change with every poll, do not
+//! change the counter: each is one word, and so is consistent by itself.
 //!
 //! # Labels
 //!
-//! What a frame has beyond a static description is kept in the [extras](super::extras), under a lock, by key. A
-//! reader that has copied a key finds either what belongs to it, or nothing because the frame has
-//! ended since: then it copies again.
+//! The dynamic part of a frame, such as its label, is in the [side table](super::side_table), under a lock, by key. A
+//! reader that has copied a key finds the dynamic part of that frame, or nothing if the frame has ended since. Then the
+//! reader copies again.
 //!
-//! # Limits
+//! # Wait limits
 //!
-//! Those who look at all tasks without a reference to any want to know whether a frame may have been
-//! suspended for longer than it is allowed to: see [`Record::may_have_overdue_frame`]. A static description says
-//! for how long that is, and is always there to be looked at.
+//! The watchdog scans all tasks without taking references, for frames that have been suspended for longer than their
+//! wait limit: see [`Header::may_have_overdue_frame`]. The limit is in the static description of a function, which can
+//! always be read.
 //!
-//! # Frames that end elsewhere
+//! # Detached frames
 //!
-//! A frame can be moved out of its task and dropped anywhere, while the task is being polled on
-//! another thread. The dropper marks its slot, by changing the serial number in it, if that is still the
-//! frame's, and says in the record's [`turn`](super::turn) that it has; the poller takes the frame off the
-//! table when it next has a look, and readers leave out what is marked. A dropper that comes too late, when
-//! the slot is another frame's, changes nothing. It need not have a reference to the record, so this goes
-//! for the slots only that are never freed; a frame in another is put on a list instead.
+//! A frame can be moved out of its task and dropped by any thread, while another thread polls the task. The dropper
+//! *detaches* the frame: it changes the mark in the serial number of the slot, if that is still the serial number of
+//! the frame, and then sets the flag `DETACHED` in the [state](super::poll_state) of the task. Readers leave out marked
+//! frames. The poller removes them from the table when it next adds a frame or polls on the slow path. A dropper that
+//! comes when another frame is in the slot changes nothing.
 //!
-//! So it is with a frame that another task has begun to poll. What was below it has moved with it,
-//! and goes as well, although its own frames may not have been polled over there yet.
+//! A dropper need not have a reference to the header, so it may mark only slots that are never freed. The frame in any
+//! other slot is put on a list in the side table instead.
+//!
+//! A frame is also detached when another task has begun to poll it. All frames below it have moved with it, and are
+//! removed too, although the other task may not have polled them yet.
 
-mod gone;
+mod detached;
 mod read;
 mod write;
 
-use super::clock::Tick;
-use super::record::Record;
-use super::slot::{Key, Slot};
+use super::clock::CoarseInstant;
+use super::header::Header;
+use super::slot::{FrameKey, Slot};
 use super::table;
 use crate::origin::FrameMeta;
 use crate::sync::Ordering;
 
-use gone::all_gone;
-pub(crate) use read::Copied;
-pub(super) use write::Times;
+use detached::all_detached;
+pub(crate) use read::FrameCopy;
+pub(super) use write::PollTimes;
 
-/// So many slots are looked at without a reference to the record.
-const GLANCED_AT: u32 = 4;
+/// The number of slots that are read without a reference to the header.
+const READ_WITHOUT_REFERENCE: u32 = 4;
 
-impl Record {
-    /// Whether it is that of a frame which is there, or of the task.
+impl Header {
+    /// Returns `true` if the key is that of a registered frame, or that of the task.
     #[inline]
-    pub(super) fn has_frame(&self, key: Key) -> bool {
-        key == Key::TASK || self.find_frame(key).is_some()
+    pub(super) fn has_frame(&self, key: FrameKey) -> bool {
+        key == FrameKey::TASK || self.find_frame(key).is_some()
     }
 
-    /// Whether a frame is there still, and below this parent.
+    /// Returns `true` if the frame is registered, and below this parent.
     #[inline]
-    pub(super) fn is_below(&self, key: Key, parent: Key) -> bool {
+    pub(super) fn is_below(&self, key: FrameKey, parent: FrameKey) -> bool {
         self.find_frame(key)
             .is_some_and(|slot| slot.parent() == parent)
     }
 
-    /// The slot of this frame, if the frame is there. No other frame has the same serial number.
+    /// Returns the slot of this frame, if the frame is registered and not detached.
     #[inline]
-    pub(super) fn find_frame(&self, key: Key) -> Option<&Slot> {
-        self.slot(key.slot()).filter(|slot| slot.is(key))
+    pub(super) fn find_frame(&self, key: FrameKey) -> Option<&Slot> {
+        self.slot(key.slot()).filter(|slot| slot.contains(key))
     }
 
-    /// The slot of this number, if there is one.
+    /// Returns the slot of this number, if there is one.
     #[inline]
     fn slot(&self, number: u32) -> Option<&Slot> {
         let inline = self.table.slot(number);
-        inline.or_else(|| self.extras.get()?.chunks.slot(number))
+        inline.or_else(|| self.side_table.get()?.chunks.slot(number))
     }
 
-    /// So many slots, in the order of their numbers.
+    /// Returns the first `used` slots, in the order of their numbers.
     fn slots(&self, used: u32) -> impl Iterator<Item = &Slot> {
-        self.slots_in(used, table::CHUNKS)
+        self.slots_in(used, table::MOST_CHUNKS)
     }
 
-    /// The same as far as they are never freed: who has no reference to the record may look at these.
+    /// Returns those of the first `used` slots that are never freed. They may be read without a reference to the
+    /// header.
     #[inline]
     fn kept_slots(&self, used: u32) -> impl Iterator<Item = &Slot> {
-        self.slots_in(used, table::KEPT)
+        self.slots_in(used, table::KEPT_CHUNKS)
     }
 
     #[inline]
@@ -113,24 +114,24 @@ impl Record {
         let used = used as usize;
         let inline = &self.table.slots[..used.min(self.table.slots.len())];
         let left = used - inline.len();
-        let extras = (left > 0).then(|| self.extras.get()).flatten();
-        let later = extras.into_iter();
+        let side_table = (left > 0).then(|| self.side_table.get()).flatten();
+        let later = side_table.into_iter();
         inline
             .iter()
-            .chain(later.flat_map(move |extras| extras.chunks.slots(left, chunks)))
+            .chain(later.flat_map(move |side_table| side_table.chunks.slots(left, chunks)))
     }
 
-    /// Makes room for as many frames as are kept. Returns the number of the last slot.
+    /// Allocates all slots that are never freed. Returns the number of the last one.
     #[cfg(all(test, tasktrace_loom))]
     pub(super) fn make_room_in_model(&self) -> u32 {
-        let chunks = &self.extras.get_or_insert().chunks;
+        let chunks = &self.side_table.get_or_insert().chunks;
         chunks
             .make_room(table::LAST_KEPT)
             .expect("there are not many");
         table::LAST_KEPT
     }
 
-    /// Whether there are slots up to this number, and no frames in them.
+    /// Returns `true` if there are slots up to this number. Panics if one of them contains a frame.
     #[cfg(all(test, tasktrace_loom))]
     pub(super) fn has_free_slots_in_model(&self, last: u32) -> bool {
         let slots: Vec<_> = self.kept_slots(last).collect();
@@ -138,38 +139,36 @@ impl Record {
         slots.len() == last as usize
     }
 
-    /// How many slots have been in use.
+    /// Returns the number of slots that have been in use, counted from the first.
     #[inline]
     fn used(&self) -> u32 {
         self.table.used.load(Ordering::Relaxed)
     }
 
-    // Who has no reference.
-
-    /// Whether one of the frames has a limit and may have come to it, as far as can be said at a
-    /// glance. The caller need not have a reference to the record: only the first slots are looked
-    /// at, which stay where they are for as long as the record does. If there are limits elsewhere,
-    /// they may have been come to.
-    pub(super) fn may_have_overdue_frame(&self, now: Tick) -> bool {
+    /// Returns `true` if one of the frames may have reached its wait limit at `now`.
+    ///
+    /// This may be called without a reference to the header, because it reads only the first slots, which are never
+    /// freed. If other frames have limits, it returns `true`.
+    pub(super) fn may_have_overdue_frame(&self, now: CoarseInstant) -> bool {
         let limited = self.table.limited.load(Ordering::Relaxed);
         if limited == 0 {
             return false;
         }
-        let used = self.used().min(GLANCED_AT);
-        let mut seen = 0;
+        let used = self.used().min(READ_WITHOUT_REFERENCE);
+        let mut checked = 0;
         for slot in self.kept_slots(used) {
-            // Of what is not static it is not known here.
+            // The limit of a dynamic frame is unknown here. Such a frame is not counted in `checked`.
             let limit = slot.meta().map_or(0, FrameMeta::limit);
             if limit == 0 {
                 continue;
             }
-            seen += 1;
-            let polled = slot.stamp().tick();
+            checked += 1;
+            let polled = slot.last_poll().began_at();
             if now.0.saturating_sub(polled.0) >= limit {
                 return true;
             }
         }
-        seen < limited
+        checked < limited
     }
 }
 

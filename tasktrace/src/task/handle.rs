@@ -1,4 +1,4 @@
-//! Asking a task for a trace.
+//! Defines handles to tasks: reading the state of a task, and requesting traces of it.
 
 use std::fmt;
 use std::future::Future;
@@ -7,40 +7,39 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, Answers, End};
-use super::awaited::Awaited;
-use super::clock::Moment;
+use super::awaited::AwaitedTasks;
+use super::clock::ExactInstant;
 use super::error::{NoAnswer, TraceError};
-use super::limited::{self, Limited};
-use super::record::Record;
-use super::reference::{self, RecordRef};
+use super::header::Header;
+use super::observation::{ExecutorId, Observation};
+use super::oneshot::{CaptureError, ChannelBatch, Receiver};
 use super::scope::{self, Scope};
-use super::sight::{Executor, Sight};
 use super::state::{Running, TaskState};
-use super::thread::Token;
-use super::waking::{self, Waking};
-use super::{TaskId, live};
+use super::task_ref::{self, TaskRef};
+use super::thread::ThreadIndex;
+use super::wait_limit::{self, WaitLimit};
+use super::wake_pool::{self, PendingWakes};
+use super::{TaskId, snapshot};
 use crate::capture::{self, LeafKind, RawTrace};
-use crate::host::Job;
 use crate::origin::Origin;
-use crate::sync::{self, Inside};
+use crate::runtime::RuntimeTaskId;
+use crate::sync::{self, ReentrancyGuard};
 use crate::trace::Trace;
 
-/// Asks a task where it is waiting.
+/// A handle to a task, which reads its state and requests traces of it.
 ///
-/// A handle comes from [`traced`](crate::traced()) or from [`current`]. Clones ask the same task.
-/// It keeps a small record alive, not the future. Until the future is dropped, the record keeps a
-/// waker of the task.
+/// A handle comes from [`traced`](crate::traced()) or from [`current`]. Clones refer to the same task. A handle keeps
+/// a small header alive, not the future. Until the future is dropped, the header keeps a waker of the task.
 #[derive(Clone)]
 pub struct TraceHandle {
-    task: RecordRef,
+    task: TaskRef,
 }
 
-/// The task that is being polled on this thread: the innermost, if tasks are nested.
+/// Returns the task that is being polled on this thread: the innermost, if tasks are nested.
 ///
-/// `None` outside of any. It is found in everything that a task calls or awaits, also in the
-/// branches of a `select!` or a `join!`, but not in the tasks that it spawns, unless it polls them
-/// itself, as with a `LocalSet` or a nested `block_on`.
+/// Returns `None` outside any task. The task is found in everything that it calls or awaits, also in the branches of
+/// a `select!` or a `join!`. It is not found in the tasks that it spawns, unless it polls them itself, as with a
+/// `LocalSet` or a nested `block_on`.
 ///
 /// ```
 /// #[tasktrace::traced]
@@ -58,45 +57,44 @@ pub struct TraceHandle {
 #[must_use]
 pub fn current() -> Option<TraceHandle> {
     Scope::with_current(|scope| {
-        let poller = scope.of_task()?.poller()?;
-        Some(TraceHandle::new(RecordRef::of(poller)))
+        let poller = scope.task_scope()?.poller()?;
+        Some(TraceHandle::new(TaskRef::of(poller)))
     })
 }
 
-/// All tasks that have not finished, in the order of their numbers.
+/// Returns all tasks that have not finished, in the order of their numbers.
 ///
 /// ```
 /// let (_future, handle) = tasktrace::traced(async {});
 /// assert!(tasktrace::tasks().any(|task| task.id() == handle.id()));
 /// ```
 pub fn tasks() -> impl Iterator<Item = TraceHandle> {
-    reference::unfinished().map(TraceHandle::new)
+    task_ref::unfinished().map(TraceHandle::new)
 }
 
 impl TraceHandle {
-    pub(crate) fn new(task: RecordRef) -> Self {
+    pub(crate) fn new(task: TaskRef) -> Self {
         Self { task }
     }
 
-    pub(super) fn record(&self) -> &Record {
+    pub(super) fn header(&self) -> &Header {
         &self.task
     }
 
-    /// Where the task waits at its next poll, for which it is woken.
+    /// Captures where the task waits, in its next poll, for which the task is woken.
     ///
-    /// `None` if the future has resolved or was dropped, also if that happens while it is asked.
-    /// Waits for as long as the task is not polled: see
-    /// [`backtrace_timeout`](Self::backtrace_timeout) where that could be for ever.
+    /// Returns `None` if the future has resolved or was dropped, also if that happens during the request. Waits for
+    /// as long as the task is not polled, which may be for ever: see [`backtrace_timeout`](Self::backtrace_timeout).
     ///
-    /// The tasks that it awaits by their handles (`tasktrace::spawn`, `tasktrace::JoinSet`) are asked
-    /// as well, if they are not very many, and shown below.
+    /// The tasks that the task awaits by their handles (`tasktrace::spawn`, `tasktrace::JoinSet`) are captured as
+    /// well, up to a limit, and shown below it.
     ///
-    /// All that ask at the same time are served by a single poll. A task may ask for its own
-    /// trace. The request is made when the future returned is first polled.
+    /// A single poll serves all requests made at the same time. A task may request its own trace. The request is made
+    /// when the returned future is first polled.
     ///
     /// # Cancel safety
     ///
-    /// The future can be dropped at any time; the request is taken back.
+    /// The future can be dropped at any time, which withdraws the request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -110,27 +108,26 @@ impl TraceHandle {
     /// # }
     /// ```
     pub async fn backtrace(&self) -> Option<Trace> {
-        let awaited = Awaited::ask(&self.task);
-        awaited.wait_a_moment();
-        let asked = Backtrace {
+        let awaited = AwaitedTasks::request(&self.task);
+        awaited.wait_briefly();
+        let request = BacktraceFuture {
             task: &self.task,
-            asked: None,
-            _waking: None,
+            request: None,
+            _wakes: None,
         };
-        let raw = asked.await.ok()?;
-        Some(Trace::new(raw).with_awaited(awaited.wait_elsewhere().await))
+        let raw = request.await.ok()?;
+        Some(Trace::new(raw).with_awaited(awaited.wait_async().await))
     }
 
-    /// Where the task waits at its next poll, for which it is woken. Blocks the calling thread for
-    /// at most `timeout`.
+    /// Captures where the task waits, in its next poll, for which the task is woken. Blocks the calling thread for at
+    /// most `timeout`, and up to a tenth of a second longer for the tasks that the task awaits.
     ///
-    /// For watchdogs, tests and any thread outside of a runtime. In async code use
-    /// [`backtrace`](Self::backtrace): a thread that an executor needs to poll the task must not
-    /// be blocked.
+    /// For watchdogs, tests and any other thread outside a runtime. In async code use [`backtrace`](Self::backtrace):
+    /// a thread that the executor needs to poll the task must not be blocked.
     ///
     /// # Errors
     ///
-    /// If the task has finished, does not answer in time, or is the one that calls: see
+    /// Returns an error if the task has finished, does not answer in time, or is being polled by the caller: see
     /// [`TraceError`].
     ///
     /// ```
@@ -146,92 +143,95 @@ impl TraceHandle {
     /// }
     /// ```
     pub fn backtrace_timeout(&self, timeout: Duration) -> Result<Trace, TraceError> {
-        // A time too far to be told is no deadline.
+        // A time too far away to be represented is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        let awaited = Awaited::ask(&self.task);
-        let asked = self.ask()?;
-        let _waking = Waking::start(std::iter::once(self.task.clone()));
-        asked.wait_until(deadline);
-        let trace = asked.finish(timeout)?;
+        let awaited = AwaitedTasks::request(&self.task);
+        let request = self.request()?;
+        let _wakes = PendingWakes::start(std::iter::once(self.task.clone()));
+        request.wait_until(deadline);
+        let trace = request.finish(timeout)?;
         Ok(trace.with_awaited(awaited.wait()))
     }
 
-    /// Asks, and neither wakes the task nor waits for the answer.
-    fn ask(&self) -> Result<Asked<'_>, TraceError> {
-        self.ask_in(&mut Answers::new(1))
+    /// Makes a request. Neither wakes the task nor waits for the answer.
+    fn request(&self) -> Result<TraceRequest<'_>, TraceError> {
+        self.request_in(&mut ChannelBatch::new(1))
     }
 
-    /// Asks as one of many.
-    pub(crate) fn ask_in(&self, answers: &mut Answers<RawTrace>) -> Result<Asked<'_>, TraceError> {
-        if scope::is_inside(&self.task) {
+    /// Makes a request whose answer goes through a channel of `answers`.
+    pub(crate) fn request_in(
+        &self,
+        answers: &mut ChannelBatch<RawTrace>,
+    ) -> Result<TraceRequest<'_>, TraceError> {
+        if scope::is_polling(&self.task) {
             return Err(TraceError::InsideOwnPoll);
         }
-        // To wake it is to call into an executor whose threads are not there.
+        // To wake such a task is to call into an executor whose threads do not exist in this process.
         if self.task.is_left_behind() {
             return Err(TraceError::Finished);
         }
-        let answer = self.task.ask_in(answers)?;
-        Ok(Asked {
+        let receiver = self.task.request_capture_in(answers)?;
+        Ok(TraceRequest {
             task: &self.task,
-            answer,
+            receiver,
         })
     }
 
-    /// The number, of ours, of the thread that has polled it last. 0 if none has.
+    /// Returns the [`ThreadIndex`] of the thread that has polled the task last. 0 if none has.
     pub(crate) fn last_thread(&self) -> u32 {
         self.task.last_thread()
     }
 
-    /// The task of the executor that it is in. `None` if that is not known, or if it is in one that
-    /// is traced itself, or in none.
-    pub(crate) fn job(&self) -> Option<Job> {
-        self.task.job()
+    /// Returns the task of the executor that the task is in. Returns `None` if that is not known, or is traced
+    /// itself, or if there is none.
+    pub(crate) fn runtime_task(&self) -> Option<RuntimeTaskId> {
+        self.task.runtime_task()
     }
 
-    /// Says in which task of the executor it is, unless that is known.
+    /// Notes in which task of the executor the task is, unless that is known.
     #[cfg(feature = "tokio")]
-    pub(crate) fn note_job(&self, job: Option<Job>) {
-        self.task.note_job(|| job);
+    pub(crate) fn note_runtime_task(&self, runtime_task: Option<RuntimeTaskId>) {
+        self.task.note_runtime_task(|| runtime_task);
     }
 
-    /// What the task is doing, and since when.
-    pub(crate) fn sight(&self) -> Sight {
-        self.task.sight()
+    /// Returns the present state of the task, and the time of its last poll.
+    pub(crate) fn observe(&self) -> Observation {
+        self.task.observe()
     }
 
-    /// What polls it, as far as it is known.
-    pub(crate) fn executor(&self) -> Executor {
+    /// Returns the runtime and the thread that poll the task, as far as they are known.
+    pub(crate) fn executor(&self) -> ExecutorId {
         self.task.executor()
     }
 
-    /// Whether it was last polled by another task.
+    /// Returns `true` if the last poll of the task was inside a poll of another task.
     pub(crate) fn is_nested(&self) -> bool {
         self.task.is_nested()
     }
 
-    /// As [`Glance::address`](super::glance::Glance::address).
+    /// Returns the address of the header, as [`TaskView::address`](super::task_view::TaskView::address) does.
     pub(crate) fn address(&self) -> usize {
-        std::ptr::from_ref::<Record>(&self.task).addr()
+        std::ptr::from_ref::<Header>(&self.task).addr()
     }
 
-    /// Wakes the task, for nothing but to see whether its executor polls it: then the count of polls
-    /// goes up. Whatever the waker does, the caller goes on.
+    /// Wakes the task only to see whether its executor polls it, in which case the count of polls goes up. Returns at
+    /// once, whatever the waker does.
     pub(crate) fn probe(&self) {
-        waking::probe(self.task.clone());
+        wake_pool::probe(self.task.clone());
     }
 
-    /// Another reference to the record.
-    pub(crate) fn reference(&self) -> RecordRef {
+    /// Returns another reference to the header.
+    pub(crate) fn reference(&self) -> TaskRef {
         self.task.clone()
     }
 
-    /// The functions in it that may not be suspended for as long as they like, the task itself among
-    /// them. `None` if it is being polled, and so cannot be told now.
-    pub(crate) fn limited(&self) -> Option<Vec<Limited>> {
-        limited::of(&self.task)
+    /// Returns the functions of the task that have a wait limit, which may include the task's own. Returns `None` if
+    /// the task is not suspended, because the times of its frames are not known then.
+    pub(crate) fn wait_limits(&self) -> Option<Vec<WaitLimit>> {
+        wait_limit::wait_limits(&self.task)
     }
 
-    /// The number of the task.
+    /// Returns the number of the task.
     ///
     /// ```
     /// let (_one, first) = tasktrace::traced(async {});
@@ -243,8 +243,8 @@ impl TraceHandle {
         self.task.id()
     }
 
-    /// The name that its `#[traced(name = "…")]` gives, or else the path of its function. What a task
-    /// is called at run time is its [`label`](Self::label).
+    /// Returns the name of the task: that of its `#[traced(name = "…")]`, or else the path of its function. A name
+    /// that was given at run time is the [`label`](Self::label).
     ///
     /// ```
     /// async fn serve() {}
@@ -260,12 +260,12 @@ impl TraceHandle {
         self.origin().name()
     }
 
-    /// What has made it.
+    /// Returns what the task was made from.
     pub(crate) fn origin(&self) -> Origin {
         self.task.origin()
     }
 
-    /// The label of the task, if it was given one.
+    /// Returns the label of the task, if it was given one.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -277,7 +277,7 @@ impl TraceHandle {
         label.or_else(|| self.origin().given_name())
     }
 
-    /// What the task is doing, without asking it.
+    /// Returns the state of the task. Does not poll it.
     ///
     /// ```
     /// use tasktrace::TaskState;
@@ -289,31 +289,33 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn state(&self) -> TaskState {
-        self.state_at(Moment::now())
+        self.state_at(ExactInstant::now())
     }
 
-    pub(crate) fn state_at(&self, moment: Moment) -> TaskState {
+    pub(crate) fn state_at(&self, moment: ExactInstant) -> TaskState {
         let task = &self.task;
-        match task.sight() {
-            Sight::Finished => TaskState::Finished,
-            Sight::New { .. } => TaskState::NeverPolled,
-            Sight::Running { since, .. } => {
-                let info = Token(task.executor().thread).info();
+        match task.observe() {
+            Observation::Finished => TaskState::Finished,
+            Observation::New { .. } => TaskState::NeverPolled,
+            Observation::Running { since, .. } => {
+                let info = ThreadIndex(task.executor().thread).info();
                 TaskState::Running(Running {
                     thread_id: info.as_ref().map_or(0, |info| info.id),
                     thread_name: info.and_then(|info| info.name),
-                    for_: since.max(task.made()).until(moment),
+                    for_: since.max(task.created_at()).until(moment),
                     computes: None,
                 })
             }
-            Sight::Resting { .. } | Sight::Moving if task.is_asked() => TaskState::Woken,
-            Sight::Resting { .. } | Sight::Moving => TaskState::Suspended,
+            Observation::Suspended { .. } | Observation::Panicked if task.is_capture_pending() => {
+                TaskState::Woken
+            }
+            Observation::Suspended { .. } | Observation::Panicked => TaskState::Suspended,
         }
     }
 
-    /// Where the task was made: the call of [`traced`](crate::traced()) or of a function that
-    /// spawns it. `None` for a task that its first poll has made, as it is for a `#[traced]`
-    /// function that is called outside of any task.
+    /// Returns where the task was made: at a call of [`traced`](crate::traced()), or of a function that spawns it.
+    /// Returns `None` for a task that was made by its first poll, as for a `#[traced]` function that is called
+    /// outside any task.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -324,7 +326,7 @@ impl TraceHandle {
         self.task.spawned_at()
     }
 
-    /// The task in which this one was made, if it was in one.
+    /// Returns the task in which this one was made, if it was made in one.
     ///
     /// ```
     /// #[tasktrace::traced]
@@ -340,8 +342,8 @@ impl TraceHandle {
         self.task.parent()
     }
 
-    /// How long ago the task was made. Like all times here it is up to a hundredth of a second too
-    /// long, or more on a machine that is very busy, and not too short.
+    /// Returns how long ago the task was made. Like all times of tasks, it is not too short, and too long by up to a
+    /// hundredth of a second, or more on a very busy machine.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -349,14 +351,14 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn age(&self) -> Duration {
-        self.age_at(Moment::now())
+        self.age_at(ExactInstant::now())
     }
 
-    pub(crate) fn age_at(&self, moment: Moment) -> Duration {
-        self.task.made().until(moment)
+    pub(crate) fn age_at(&self, moment: ExactInstant) -> Duration {
+        self.task.created_at().until(moment)
     }
 
-    /// How long ago the last poll of the task began. `None` if there was none.
+    /// Returns how long ago the last poll of the task began. Returns `None` if there was none.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -364,17 +366,17 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn last_polled(&self) -> Option<Duration> {
-        self.last_polled_at(Moment::now())
+        self.last_polled_at(ExactInstant::now())
     }
 
-    pub(crate) fn last_polled_at(&self, moment: Moment) -> Option<Duration> {
-        // The time may be told a step late to one thread, and no task was polled before it was made.
-        let polled = self.task.stamp().tick().max(self.task.made());
+    pub(crate) fn last_polled_at(&self, moment: ExactInstant) -> Option<Duration> {
+        // A thread may see the coarse time change late, and no task was polled before it was made.
+        let polled = self.task.last_poll().began_at().max(self.task.created_at());
         (self.all_polls() > 0).then(|| polled.until(moment))
     }
 
-    /// Returns how many polls of the task have begun. A poll that only answered a request for a trace, and in
-    /// which the task has not gone on, is not counted, unless several requests were made at the same time: then one may be.
+    /// Returns how many polls of the task have begun, without those that only answered a request and made no
+    /// progress. If several requests are made at the same time, one such poll may be counted.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -390,8 +392,8 @@ impl TraceHandle {
         self.task.polls()
     }
 
-    /// Where the task is as far as its live frames tell: the tasks and the `#[traced]` functions
-    /// in it that have been suspended. Nothing is polled, so this works whatever the executor does.
+    /// Returns where the task is, as far as its live frames tell: the tasks and the `#[traced]` functions in it that
+    /// have been suspended. Nothing is polled, so this works whatever the executor does.
     ///
     /// ```
     /// let (_future, handle) = tasktrace::traced(async {});
@@ -399,16 +401,16 @@ impl TraceHandle {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Trace {
-        self.snapshot_at(Moment::now(), &mut None)
+        self.snapshot_at(ExactInstant::now(), &mut None)
     }
 
-    /// As [`snapshot`](Self::snapshot), with the times as they are now. `plain` is one that others without
-    /// live frames may be the same as.
-    pub(crate) fn snapshot_at(&self, now: Moment, plain: &mut Option<Trace>) -> Trace {
-        Trace::new_or_same(live::snapshot(&self.task, now), plain)
+    /// Takes a snapshot, with ages as of `now`. `plain` is a snapshot without live frames that other such snapshots
+    /// may share.
+    pub(crate) fn snapshot_at(&self, now: ExactInstant, plain: &mut Option<Trace>) -> Trace {
+        Trace::new_or_same(snapshot::take(&self.task, now), plain)
     }
 
-    /// Whether the future of the task has resolved or was dropped.
+    /// Returns `true` if the future of the task has resolved or was dropped.
     ///
     /// ```
     /// let (future, handle) = tasktrace::traced(async {});
@@ -433,13 +435,13 @@ impl fmt::Debug for TraceHandle {
 }
 
 impl Trace {
-    /// The stack of the caller, up to the task that is being polled: now, without another poll.
+    /// Returns the stack of the caller, up to the task that is being polled. Needs no other poll.
     ///
-    /// `None` outside of any task, and for an allocator that is called from the middle of this crate's own code. For log lines and panic hooks; it is never longer than the way
-    /// to here, because what else the task waits for cannot be seen from inside.
+    /// For log lines and panic hooks. The trace is the call path to the caller only, because the other futures that
+    /// the task waits for cannot be seen from inside. On a thread with too little room left on its stack, it consists
+    /// of the live frames of the task instead: see [`TraceError::NoRoom`].
     ///
-    /// On a thread with too little room left on its stack, it is the live frames of the task:
-    /// see [`TraceError::NoRoom`].
+    /// Returns `None` outside any task, and in an allocator that this crate's own code has called.
     ///
     /// ```
     /// #[tasktrace::traced]
@@ -457,63 +459,65 @@ impl Trace {
     #[must_use]
     #[inline(never)]
     pub fn here() -> Option<Self> {
-        if sync::is_inside() {
+        if sync::is_reentrant() {
             return None;
         }
-        if !capture::has_room() {
+        if !capture::has_stack_room() {
             return Some(current()?.snapshot());
         }
         let raw = Scope::with_current(|scope| {
-            let _inside = Inside::enter();
-            let mut surroundings = Vec::new();
-            scope::surroundings(&mut surroundings);
-            Some(capture::here(scope.of_task()?.mark(), &surroundings))
+            let _guard = ReentrancyGuard::enter();
+            let mut active_scopes = Vec::new();
+            scope::active_scopes(&mut active_scopes);
+            Some(capture::here(scope.task_scope()?.mark(), &active_scopes))
         });
         raw.map(Self::new)
     }
 }
 
 /// A request that a thread can wait for.
-pub(crate) struct Asked<'a> {
-    task: &'a RecordRef,
-    answer: Answer<RawTrace>,
+pub(crate) struct TraceRequest<'a> {
+    task: &'a TaskRef,
+    receiver: Receiver<RawTrace>,
 }
 
-impl Asked<'_> {
+impl TraceRequest<'_> {
     pub(crate) fn is_answered(&self) -> bool {
-        self.answer.is_given()
+        self.receiver.is_ready()
     }
 
     /// Blocks until there is an answer, or until `deadline`.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>) {
-        waking::wait(&self.answer, deadline);
+        wake_pool::wait(&self.receiver, deadline);
     }
 
-    /// The answer, if there is one. It is taken once.
+    /// Returns the answer, if there is one. It can be taken once.
     pub(crate) fn take(&self) -> Option<Result<Trace, TraceError>> {
-        let answer = self.answer.take()?;
+        let answer = self.receiver.take()?;
         Some(answer.map(Trace::new).map_err(Into::into))
     }
 
-    /// The answer, if there is one now, after `timeout`.
+    /// Ends the request after `timeout`. Returns the answer if there is one now, and else why there is none.
     pub(crate) fn finish(self, timeout: Duration) -> Result<Trace, TraceError> {
         if let Some(answer) = self.take() {
             return answer;
         }
-        let Self { task, answer } = self;
-        task.withdraw(&answer);
-        // The answer may have been given while the question was being taken back.
-        if let Some(answer) = answer.take() {
+        let Self { task, receiver } = self;
+        task.withdraw(&receiver);
+        // The answer may have been sent while the request was being withdrawn.
+        if let Some(answer) = receiver.take() {
             return Ok(Trace::new(answer?));
         }
-        let reason = match task.sight() {
-            Sight::New { .. } => return Err(TraceError::NeverPolled),
-            Sight::Running { .. } => NoAnswer::Running,
-            Sight::Resting { .. } | Sight::Moving if waking::is_without_thread() => {
+        let reason = match task.observe() {
+            Observation::New { .. } => return Err(TraceError::NeverPolled),
+            Observation::Running { .. } => NoAnswer::Running,
+            Observation::Suspended { .. } | Observation::Panicked
+                if wake_pool::is_without_thread() =>
+            {
                 NoAnswer::NotWoken
             }
-            Sight::Resting { .. } | Sight::Moving => NoAnswer::NotPolled,
-            Sight::Finished => return Err(TraceError::Finished),
+            Observation::Suspended { .. } | Observation::Panicked => NoAnswer::NotPolled,
+            Observation::Finished => return Err(TraceError::Finished),
         };
         Err(TraceError::NoAnswer {
             waited: timeout,
@@ -522,51 +526,52 @@ impl Asked<'_> {
     }
 }
 
-/// Wakes a task that has been asked by one with this waker. Returns what is to be kept until there is an
-/// answer.
-fn wake_from_async(task: &RecordRef, waker: &Waker) -> Option<Waking> {
-    let loan = task.lend_for_capture()?;
-    // An executor of the same kind is what polls the caller. So the others are not waited for.
-    if std::ptr::eq(loan.waker().vtable(), waker.vtable()) {
-        loan.wake();
+/// Wakes a task for a requester that is polled with `waker`. Returns a value to be kept until there is an answer, if
+/// the task is being woken by another thread.
+fn wake_inline_or_pooled(task: &TaskRef, waker: &Waker) -> Option<PendingWakes> {
+    let borrowed = task.borrow_waker_for_capture()?;
+    // An executor of the same kind polls the caller, so its waker is called here. A waker of another kind might not
+    // return: a thread of the pool calls it, which is waited for briefly.
+    if std::ptr::eq(borrowed.waker().vtable(), waker.vtable()) {
+        borrowed.wake();
         return None;
     }
-    drop(loan);
-    let waking = Waking::start(std::iter::once(task.clone()));
-    waking.wait_a_moment();
-    Some(waking)
+    drop(borrowed);
+    let wakes = PendingWakes::start(std::iter::once(task.clone()));
+    wakes.wait_briefly();
+    Some(wakes)
 }
 
-/// A request that is being waited for.
-struct Backtrace<'a> {
-    task: &'a RecordRef,
-    asked: Option<Answer<RawTrace>>,
-    _waking: Option<Waking>,
+/// A request that async code waits for.
+struct BacktraceFuture<'a> {
+    task: &'a TaskRef,
+    request: Option<Receiver<RawTrace>>,
+    _wakes: Option<PendingWakes>,
 }
 
-impl Future for Backtrace<'_> {
-    type Output = Result<RawTrace, End>;
+impl Future for BacktraceFuture<'_> {
+    type Output = Result<RawTrace, CaptureError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = self.task;
         let this = &mut *self;
-        let answer = match &mut this.asked {
-            Some(answer) => answer,
-            none => {
-                let answer = none.insert(task.ask()?);
-                this._waking = wake_from_async(task, cx.waker());
-                answer
+        let receiver = match &mut this.request {
+            Some(receiver) => receiver,
+            not_requested => {
+                let receiver = not_requested.insert(task.request_capture()?);
+                this._wakes = wake_inline_or_pooled(task, cx.waker());
+                receiver
             }
         };
-        // Cloned at each poll: so it is a leaf of the task that waits, should that be asked too.
-        answer.poll(capture::register(cx.waker(), LeafKind::AwaitsTrace))
+        // The waker is cloned at each poll, so that it is a leaf of the waiting task if that is captured too.
+        receiver.poll(capture::register(cx.waker(), LeafKind::AwaitsTrace))
     }
 }
 
-impl Drop for Backtrace<'_> {
+impl Drop for BacktraceFuture<'_> {
     fn drop(&mut self) {
-        if let Some(answer) = &self.asked {
-            self.task.withdraw(answer);
+        if let Some(receiver) = &self.request {
+            self.task.withdraw(receiver);
         }
     }
 }

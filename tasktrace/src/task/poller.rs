@@ -1,112 +1,121 @@
-//! The role of the one who polls a task: it alone writes what others only read.
+//! Represents the role of the poller, which alone may write most fields of a task header.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::task::Waker;
 
-use super::clock::Tick;
-use super::local::Local;
-use super::record::Record;
-use super::stamp::Stamp;
-use super::turn::WAKER;
+use super::clock::CoarseInstant;
+use super::header::Header;
+use super::last_poll::LastPoll;
+use super::poll_state::WAKER;
+use super::thread_state::ThreadState;
 use crate::sync::Ordering;
 
-/// Proves that whoever has it polls the task of this record, or drops its future. There is one thread at a time that
-/// does, because both take the future by a mutable reference.
+/// Proves that the current code polls the task of this header, or drops its future.
+///
+/// Only one thread at a time can do so, because both need a mutable reference to the future. So methods of this type
+/// may write the fields that belong to the poller.
 #[derive(Clone, Copy)]
 pub(super) struct Poller<'a> {
-    record: &'static Record,
-    /// It stays on the thread that polls, and does not outlive the poll.
+    header: &'static Header,
+    /// The value stays on the thread that polls (it is not `Send`), and does not outlive the poll.
     of_poll: PhantomData<(&'a (), *const ())>,
 }
 
 impl Deref for Poller<'_> {
-    type Target = Record;
+    type Target = Header;
 
     #[inline]
-    fn deref(&self) -> &Record {
-        self.record
+    fn deref(&self) -> &Header {
+        self.header
     }
 }
 
 impl Poller<'_> {
+    /// Takes the role of the poller.
+    ///
     /// # Safety
     ///
-    /// For as long as it is used, the caller polls the task of this record, or drops its future, and that has not
-    /// finished.
+    /// For as long as the result is used, the caller polls the task of this header, or drops its future, and the task
+    /// has not finished.
     #[inline]
-    pub(super) unsafe fn new(record: &'static Record) -> Self {
+    pub(super) unsafe fn new(header: &'static Header) -> Self {
         Self {
-            record,
+            header,
             of_poll: PhantomData,
         }
     }
 
     #[inline]
-    pub(super) fn record(self) -> &'static Record {
-        self.record
+    pub(super) fn header(self) -> &'static Header {
+        self.header
     }
 
-    /// The stamp of the poll that is to begin on the thread that has this, if there is nothing to be said of it: it is
-    /// outside of any other task, on the same thread as the last, with the same waker if it is not the first, and nobody
-    /// wants anything.
+    /// Returns the next poll, if it may take the fast path on this thread, whose state is `local`. That is, if
+    ///
+    /// * the thread is outside any other task,
+    /// * the task was last polled on the same thread, outside any other task, and with the same waker, or was made on
+    ///   this thread and never polled, and
+    /// * no flag requests anything of the poll.
     #[inline]
-    pub(super) fn usual_poll(self, local: &Local, waker: &Waker) -> Option<Stamp> {
-        let (turn, usual) = (self.turn.get(), local.usual.get());
-        debug_assert!(usual & WAKER != 0);
-        let is_same = turn == usual && self.has_same_waker(waker);
-        if !is_same && turn != usual & !WAKER || local.is_in_task() {
+    pub(super) fn fast_path_poll(self, local: &ThreadState, waker: &Waker) -> Option<LastPoll> {
+        let (state, expected) = (self.poll_state.get(), local.fast_path.get());
+        debug_assert!(expected & WAKER != 0);
+        let is_same = state == expected && self.has_same_waker(waker);
+        if !is_same && state != expected & !WAKER || local.is_in_task() {
             return None;
         }
-        let (stamp, begin_again) = self.stamp().next(Tick::known()?);
-        (!begin_again).then_some(stamp)
+        let (last_poll, has_wrapped) = self.last_poll().next(CoarseInstant::known()?);
+        (!has_wrapped).then_some(last_poll)
     }
 
-    /// Whether there is a waker, and it is this one. Calls nobody's code.
+    /// Returns `true` if the header holds this waker. Runs no foreign code.
     #[inline]
     pub(super) fn has_same_waker(self, waker: &Waker) -> bool {
-        // SAFETY: the poller alone writes, and there is a waker.
+        // SAFETY: `WakerCell::has` demands that the caller is the poller, which `self` proves, and that the cell
+        // contains a waker, which `has_waker` has checked.
         self.has_waker() && unsafe { self.waker.has(waker) }
     }
 
-    /// The beginning of a poll.
+    /// Notes that a poll starts.
     #[inline]
     pub(super) fn note_poll(self) {
-        let (stamp, begin_again) = self.stamp().next(Tick::now());
-        if begin_again {
-            self.begin_round();
+        let (last_poll, has_wrapped) = self.last_poll().next(CoarseInstant::now());
+        if has_wrapped {
+            self.count_poll_wrap();
         }
-        self.note_poll_of(stamp);
+        self.note_poll_of(last_poll);
     }
 
-    /// The same of the poll that is to have this stamp.
+    /// Notes that this poll starts.
     #[inline]
-    pub(super) fn note_poll_of(self, stamp: Stamp) {
-        // Release: whoever sees it sees on which thread that is.
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    pub(super) fn note_poll_of(self, last_poll: LastPoll) {
+        // Release: a thread that sees this poll also sees its thread in the state.
+        self.last_poll.store(last_poll.to_bits(), Ordering::Release);
     }
 
+    /// Counts that the number of the poll has wrapped around.
     #[cold]
-    fn begin_round(self) {
-        let extras = self.extras.get_or_insert();
-        let rounds = extras.rounds.load(Ordering::Relaxed);
-        extras
-            .rounds
-            .store(rounds.wrapping_add(1), Ordering::Relaxed);
+    fn count_poll_wrap(self) {
+        let side_table = self.side_table.get_or_insert();
+        let poll_wraps = side_table.poll_wraps.load(Ordering::Relaxed);
+        side_table
+            .poll_wraps
+            .store(poll_wraps.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// The end of a poll that has left the task suspended.
+    /// Notes that the poll has ended and left the task suspended.
     #[inline]
-    pub(super) fn note_settled(self) {
-        let stamp = self.stamp().ended();
-        // Whoever sees it finds the frames as that poll has left them, or later.
-        self.stamp.store(stamp.to_bits(), Ordering::Release);
+    pub(super) fn note_suspended(self) {
+        let last_poll = self.last_poll().ended();
+        // Release: a thread that sees the end of this poll also sees the frames as the poll left them, or later.
+        self.last_poll.store(last_poll.to_bits(), Ordering::Release);
     }
 
-    /// Counts a poll as one that only answered a request, or takes that back.
-    pub(super) fn count_asked_poll(self, more: i8) {
-        let asked = &self.extras.get_or_insert().asked_polls;
-        let count = asked.load(Ordering::Relaxed);
-        asked.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
+    /// Adds `more`, 1 or -1, to the number of polls that only answered requests.
+    pub(super) fn count_answering_poll(self, more: i8) {
+        let answering = &self.side_table.get_or_insert().answering_polls;
+        let count = answering.load(Ordering::Relaxed);
+        answering.store(count.saturating_add_signed(more.into()), Ordering::Relaxed);
     }
 }

@@ -1,30 +1,65 @@
-//! Those who have asked for a trace of a task, and the wakers that are on loan.
+//! Queues the pending requests of a task, and keeps replaced wakers until their last borrower is done.
 
 use std::task::Waker;
 
-use super::answer::{Answer, End, Giver};
 use super::foreign;
-use crate::sync::caught;
+use super::oneshot::{CaptureError, Receiver, Sender};
+use crate::sync::catch_panic;
 
-/// Those who have asked. There is one from the first question on.
-pub(super) struct Queue<T> {
-    pub(super) waiting: Waiting<T>,
-    /// How many have a waker on loan.
+/// The pending requests of a task, and the borrows of its waker. A task has a queue from its first request on.
+pub(super) struct RequestQueue<T> {
+    pub(super) requesters: Requesters<T>,
+    /// The number of threads that have borrowed a waker and not returned it.
     pub(super) borrowers: usize,
-    /// One of them may have the one that is the task's now.
-    pub(super) is_lent: bool,
-    /// Wakers that somebody may have on loan, and that the last borrower is to drop.
-    pub(super) replaced: Option<Box<Replaced>>,
+    /// A borrower may have the current waker of the task.
+    pub(super) is_borrowed: bool,
+    /// Earlier wakers of the task that a borrower may have. The last borrower drops them.
+    pub(super) replaced: Option<Box<ReplacedWaker>>,
 }
 
-/// A waker that is not the task's any more. The place for it is made before the queue is locked.
-pub(super) struct Replaced {
+impl<T> RequestQueue<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            requesters: Requesters::none(),
+            borrowers: 0,
+            is_borrowed: false,
+            replaced: None,
+        }
+    }
+
+    /// Retires a waker that is no longer the task's: returns it if it can be dropped now. Otherwise puts it into
+    /// `node`, and keeps that until the last borrow ends.
+    pub(super) fn retire(
+        &mut self,
+        waker: Waker,
+        node: &mut Option<Box<ReplacedWaker>>,
+    ) -> Option<Waker> {
+        // `is_borrowed` is about the current waker only. So a borrower that never returns keeps one waker alive, and
+        // not also all later ones.
+        if !std::mem::replace(&mut self.is_borrowed, false) {
+            return Some(waker);
+        }
+        let Some(mut node) = node.take() else {
+            // To leak the waker is safe, and to drop it while it is borrowed is not.
+            std::mem::forget(waker);
+            return None;
+        };
+        node.waker = Some(waker);
+        node.next = self.replaced.take();
+        self.replaced = Some(node);
+        None
+    }
+}
+
+/// A node of the list of replaced wakers. It is allocated before the queue is locked.
+pub(super) struct ReplacedWaker {
     waker: Option<Waker>,
-    next: Option<Box<Replaced>>,
+    next: Option<Box<ReplacedWaker>>,
 }
 
-impl Replaced {
-    pub(super) fn place() -> Option<Box<Self>> {
+impl ReplacedWaker {
+    /// Allocates a node without a waker.
+    pub(super) fn empty() -> Option<Box<Self>> {
         Some(Box::new(Self {
             waker: None,
             next: None,
@@ -32,8 +67,8 @@ impl Replaced {
     }
 }
 
-impl Drop for Replaced {
-    /// Drops one after the other, not one in the other: there may be many.
+impl Drop for ReplacedWaker {
+    /// Drops the list node by node, without recursion, because it may be long.
     fn drop(&mut self) {
         foreign::drop(self.waker.take());
         let mut next = self.next.take();
@@ -43,114 +78,58 @@ impl Drop for Replaced {
     }
 }
 
-impl<T> Queue<T> {
-    pub(super) fn new() -> Self {
-        Self {
-            waiting: Waiting::nobody(),
-            borrowers: 0,
-            is_lent: false,
-            replaced: None,
-        }
-    }
-
-    /// Returns what is to be dropped now, of a waker that is not the task's any more. The place for it is taken if
-    /// that is to be kept.
-    pub(super) fn retire(
-        &mut self,
-        waker: Waker,
-        place: &mut Option<Box<Replaced>>,
-    ) -> Option<Waker> {
-        // A borrower that does not come back keeps one waker, however many there are after that.
-        if !std::mem::replace(&mut self.is_lent, false) {
-            return Some(waker);
-        }
-        let Some(mut place) = place.take() else {
-            // It is leaked, rather than dropped while it is on loan.
-            std::mem::forget(waker);
-            return None;
-        };
-        place.waker = Some(waker);
-        place.next = self.replaced.take();
-        self.replaced = Some(place);
-        None
-    }
-}
-
-/// The requesters that wait for an answer. Most of the time there is at most one: a place for another is made before the queue is
+/// The requesters that wait for an answer.
+///
+/// There is rarely more than one, so the first needs no allocation. A node for another is allocated before the queue is
 /// locked.
-pub(super) struct Waiting<T> {
-    pub(super) first: Option<Giver<T>>,
-    pub(super) others: Option<Box<Other<T>>>,
+pub(super) struct Requesters<T> {
+    pub(super) first: Option<Sender<T>>,
+    pub(super) others: Option<Box<RequesterNode<T>>>,
 }
 
-/// A requester that waits, and the list of the others.
-pub(super) struct Other<T> {
-    pub(super) giver: Option<Giver<T>>,
-    pub(super) next: Option<Box<Other<T>>>,
-}
+/// A requester that was removed from the queue, and its node, to be dropped after the queue is unlocked.
+pub(super) type Removed<T> = (Option<Sender<T>>, Option<Box<RequesterNode<T>>>);
 
-impl<T> Other<T> {
-    /// A place for one, made before the queue is locked.
-    pub(super) fn place() -> Option<Box<Self>> {
-        Some(Box::new(Self {
-            giver: None,
-            next: None,
-        }))
-    }
-}
-
-impl<T> Drop for Other<T> {
-    /// Drops one after the other, not one in the other: there may be many.
-    fn drop(&mut self) {
-        let mut next = self.next.take();
-        while let Some(mut other) = next {
-            next = other.next.take();
-        }
-    }
-}
-
-/// A requester that was taken off the queue, and its place, to be dropped when the queue is unlocked.
-pub(super) type Removed<T> = (Option<Giver<T>>, Option<Box<Other<T>>>);
-
-impl<T> Waiting<T> {
-    pub(super) fn nobody() -> Self {
+impl<T> Requesters<T> {
+    pub(super) fn none() -> Self {
         Self {
             first: None,
             others: None,
         }
     }
 
-    /// Adds one, if there is a place. Returns `true` if there was.
+    /// Adds a requester. Returns `false`, and adds nothing, if this needs a node and there is none.
     pub(super) fn push(
         &mut self,
-        giver: &mut Option<Giver<T>>,
-        place: &mut Option<Box<Other<T>>>,
+        sender: &mut Option<Sender<T>>,
+        node: &mut Option<Box<RequesterNode<T>>>,
     ) -> bool {
         if self.first.is_none() {
-            self.first = giver.take();
+            self.first = sender.take();
             return true;
         }
-        let Some(mut place) = place.take() else {
+        let Some(mut node) = node.take() else {
             return false;
         };
-        place.giver = giver.take();
-        place.next = self.others.take();
-        self.others = Some(place);
+        node.sender = sender.take();
+        node.next = self.others.take();
+        self.others = Some(node);
         true
     }
 
-    pub(super) fn remove(&mut self, answer: &Answer<T>) -> Removed<T> {
-        let is_it = |giver: &Giver<T>| giver.is_of(answer);
+    /// Removes the requester that waits on this receiver, if it is there.
+    pub(super) fn remove(&mut self, receiver: &Receiver<T>) -> Removed<T> {
+        let is_it = |sender: &Sender<T>| sender.is_connected_to(receiver);
         if self.first.as_ref().is_some_and(is_it) {
-            let mut place = self.others.take();
-            self.others = place.as_mut().and_then(|place| place.next.take());
-            let next = place.as_mut().and_then(|place| place.giver.take());
-            return (std::mem::replace(&mut self.first, next), place);
+            let mut node = self.others.take();
+            self.others = node.as_mut().and_then(|node| node.next.take());
+            let next = node.as_mut().and_then(|node| node.sender.take());
+            return (std::mem::replace(&mut self.first, next), node);
         }
         let mut at = &mut self.others;
         while at
             .as_ref()
-            .is_some_and(|other| !other.giver.as_ref().is_some_and(is_it))
+            .is_some_and(|other| !other.sender.as_ref().is_some_and(is_it))
         {
             match at {
                 Some(other) => at = &mut other.next,
@@ -167,23 +146,51 @@ impl<T> Waiting<T> {
     }
 }
 
-impl<T: Clone> Waiting<T> {
-    pub(super) fn give_all(self, answer: Result<T, End>) {
+impl<T: Clone> Requesters<T> {
+    /// Sends this answer to all requesters.
+    pub(super) fn send_all(self, answer: Result<T, CaptureError>) {
         let mut others = self.others;
         while let Some(mut other) = others {
             others = other.next.take();
-            if let Some(giver) = other.giver.take() {
-                give(giver, answer.clone());
+            if let Some(sender) = other.sender.take() {
+                send(sender, answer.clone());
             }
         }
         if let Some(first) = self.first {
-            give(first, answer);
+            send(first, answer);
         }
     }
 }
 
-fn give<T>(giver: Giver<T>, answer: Result<T, End>) {
-    // It wakes the asker. Should that panic, then it is neither the task that did, nor the
-    // other askers, and the hook has reported it.
-    let _ = caught(|| giver.give(answer));
+/// A node of the list of requesters after the first.
+pub(super) struct RequesterNode<T> {
+    pub(super) sender: Option<Sender<T>>,
+    pub(super) next: Option<Box<RequesterNode<T>>>,
+}
+
+impl<T> RequesterNode<T> {
+    /// Allocates a node without a requester.
+    pub(super) fn empty() -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            sender: None,
+            next: None,
+        }))
+    }
+}
+
+impl<T> Drop for RequesterNode<T> {
+    /// Drops the list node by node, without recursion, because it may be long.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut other) = next {
+            next = other.next.take();
+        }
+    }
+}
+
+/// Sends an answer to one requester.
+fn send<T>(sender: Sender<T>, answer: Result<T, CaptureError>) {
+    // This wakes the requester, and its waker may panic. Neither the task nor the other requesters may see that panic,
+    // which the panic hook has reported.
+    let _ = catch_panic(|| sender.send(answer));
 }

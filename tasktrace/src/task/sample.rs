@@ -1,40 +1,48 @@
-//! Tasks that are in the middle of a poll: what their threads are doing.
+//! Samples tasks that are in the middle of a poll, by interrupting their threads.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::clock::Moment;
+use super::clock::ExactInstant;
 use super::handle::TraceHandle;
-use super::live;
 use super::scope;
-use super::thread::Token;
+use super::snapshot;
+use super::thread::ThreadIndex;
 use crate::capture::{self, NoSample};
 use crate::trace::Trace;
 
-/// What has become of each of the tasks that one thread is polling, by their numbers.
-pub(crate) type Sampled = BTreeMap<u64, Result<Trace, NoSample>>;
+/// The result for each task that one thread is polling, by task number.
+pub(crate) type SampledTraces = BTreeMap<u64, Result<Trace, NoSample>>;
 
-/// Interrupts the thread with this number, which was seen polling these tasks. `all` are those that
-/// there are, in the order of their numbers.
+/// Interrupts the thread with this number, which was seen polling `tasks`, and takes its stack. `all` are all tasks,
+/// in the order of their numbers.
 ///
-/// The calling thread is not interrupted: it knows where it is.
+/// The calling thread is not interrupted, because it can walk its own stack.
 pub(crate) fn sample(
     thread: u64,
     tasks: &[&TraceHandle],
     all: &[TraceHandle],
-    moment: Moment,
+    moment: ExactInstant,
     deadline: Instant,
-) -> Sampled {
-    // Also those around that nobody has asked about.
+) -> SampledTraces {
+    // Also for the tasks around `tasks` that were not asked for.
     let identify = |task: u64| {
         let known = all.binary_search_by_key(&task, |handle| handle.id().get());
-        Some(live::marker(all.get(known.ok()?)?.record()).identity)
+        Some(snapshot::task_marker(all.get(known.ok()?)?.header()).identity)
     };
-    // The token of the thread is known to the tasks that it polls.
-    let infos = tasks.iter().map(|task| Token(task.last_thread()).info());
+    // Each task knows the index of the thread that polls it.
+    let infos = tasks
+        .iter()
+        .map(|task| ThreadIndex(task.last_thread()).info());
     let info = infos.flatten().find(|info| info.id == thread);
     let sample = match info {
-        Some(info) => capture::sample(thread, info.has_room, scope::collect, identify, deadline),
+        Some(info) => capture::sample(
+            thread,
+            info.has_signal_stack,
+            scope::collect,
+            identify,
+            deadline,
+        ),
         None => Err(NoSample::Over),
     };
     let sample = match sample {
@@ -47,8 +55,8 @@ pub(crate) fn sample(
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
         let trace = sample.recording(id).map(|recording| {
-            let live = live::frames(task.record());
-            Trace::new(recording.trace(id, &live, moment.of_steps()))
+            let live = snapshot::live_frames(task.header());
+            Trace::new(recording.trace(id, &live, moment.to_snapshot_time()))
         });
         (id, trace)
     };

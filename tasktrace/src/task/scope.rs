@@ -1,80 +1,85 @@
-//! Which task and which frames are being polled on this thread: a list of values on its stack.
+//! Tracks the task and the frames that are being polled on this thread, in a linked list of scopes on its stack.
 //!
-//! A [`Scope`] is on the list exactly while the closure that [`Scope::enter`] was given runs. It
-//! borrows nothing that a closure could outlive, and it cannot be leaked, because nobody but
-//! `enter` ever owns the guard that takes it off the list.
+//! A [`Scope`] is on the list exactly while the closure runs that was passed to its [`Scope::enter`]. The scope
+//! borrows nothing that the closure could outlive. It cannot be leaked, because only `enter` owns the guard that
+//! unlinks it.
 //!
-//! The list is also read by a signal handler, which may interrupt its thread between any two
-//! instructions: so a scope is complete before it is put on the list, and taken off before its place is
-//! used for something else. The fences that say so are for the compiler, and cost nothing.
+//! The list starts at [`ThreadState::innermost`]. Its invariant: each scope on it belongs to this thread, and its
+//! `enter` has not returned.
+//!
+//! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. So a scope
+//! is complete before it is linked, and it is unlinked before its memory is used for anything else. The fences that
+//! ensure this order are for the compiler only and cost nothing.
 
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 use std::task::Waker;
 
-use super::head::Head;
-use super::local::Local;
+use super::frame_state::FrameState;
+use super::header::Header;
 use super::poller::Poller;
-use super::record::Record;
-use super::slot::Key;
-use crate::capture::{self, Around, Capture, CaptureRef, Marker, Scopes, Seen, Surroundings};
+use super::slot::FrameKey;
+use super::thread_state::ThreadState;
+use crate::capture::{
+    self, ActiveScope, ActiveScopes, Capture, CaptureRef, SampledScope, SampledScopes, ScopeMarker,
+};
 use crate::origin::Identity;
 use crate::unwind::Mark;
 
-/// One task or one frame that is being polled.
+/// A task or a frame that is being polled.
 pub(super) struct Scope<'a> {
-    /// Of the function that polls.
+    /// The mark of the function that polls.
     mark: Mark,
-    /// Of the task, or that of the frame.
+    /// The poller of the task: of this task, or of the task that the frame belongs to.
     poller: Poller<'a>,
-    kind: Kind<'a>,
-    /// What it is polled with.
+    kind: ScopeKind<'a>,
+    /// The waker of the poll.
     waker: &'a Waker,
-    /// The scope that this one was entered in: the next on the list, while it is on the list.
+    /// The scope in which this one was entered: the next on the list, while this scope is on the list.
     parent: AtomicPtr<()>,
 }
 
-/// The scope of what.
+/// The kind of a scope.
 #[derive(Clone, Copy)]
-pub(super) enum Kind<'a> {
-    /// A task, and what is unusual about the poll, if anything is.
-    Task(Option<&'a Unusual>),
-    /// A frame, and what it is known by.
-    Frame(&'a Head, &'a Identity),
+pub(super) enum ScopeKind<'a> {
+    /// A poll of a task, and its state on the slow path. `None` on the fast path.
+    Task(Option<&'a SlowPoll>),
+    /// A poll of a frame, and the identity that the frame is known by.
+    Frame(&'a FrameState, &'a Identity),
 }
 
-/// What most polls of tasks are not.
-pub(super) struct Unusual {
-    /// The capture that it is in the middle of.
+/// State of a poll of a task that has taken the slow path.
+pub(super) struct SlowPoll {
+    /// The capture of this poll, while it goes on.
     capture: Cell<Option<CaptureRef>>,
-    /// Whether the scope around it is of the same future, as a frame of another task.
+    /// The parent scope is of the same future, as a frame of another task.
     is_also_frame: bool,
-    /// Whether this poll is for the sake of somebody who asks.
-    is_asked: bool,
+    /// A requester has caused this poll.
+    is_requested: bool,
 }
 
-impl Unusual {
-    pub(super) fn new(is_also_frame: bool, is_asked: bool) -> Self {
+impl SlowPoll {
+    pub(super) fn new(is_also_frame: bool, is_requested: bool) -> Self {
         Self {
             capture: Cell::new(None),
             is_also_frame,
-            is_asked,
+            is_requested,
         }
     }
 }
 
 #[inline]
 fn innermost() -> *const () {
-    Local::with(ptr::null(), Local::innermost)
+    ThreadState::with(ptr::null(), ThreadState::innermost)
 }
 
 #[inline]
-fn is_tangled() -> bool {
-    Local::with(true, Local::is_tangled)
+fn is_out_of_order() -> bool {
+    ThreadState::with(true, ThreadState::is_out_of_order)
 }
 
-/// Whether a task is being polled on this thread.
+/// Returns `true` if a task is being polled on this thread.
 #[inline]
 pub(super) fn is_in_task() -> bool {
     !innermost().is_null()
@@ -83,52 +88,55 @@ pub(super) fn is_in_task() -> bool {
 /// Returns the outermost task that this thread polls, and the number of that poll.
 pub(super) fn outermost_poll() -> Option<(super::TaskId, u64)> {
     Scope::with_current(|scope| {
-        let pollers = scope.outwards().filter_map(Scope::poller);
+        let pollers = scope.ancestors().filter_map(Scope::poller);
         pollers.last().map(|poller| (poller.id(), poller.polls()))
     })
 }
 
-/// The task that is being polled on this thread: the innermost.
+/// Returns the number of the innermost task that is being polled on this thread.
 pub(super) fn current_task() -> Option<super::TaskId> {
-    Scope::with_current(|scope| Some(scope.of_task()?.poller.id()))
+    Scope::with_current(|scope| Some(scope.task_scope()?.poller.id()))
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a poll of a task, by the function into which this is inlined: it is always, because the mark has to be
-    /// of that function.
+    /// Returns the scope of a poll of a task.
+    ///
+    /// This function is always inlined, because the mark has to be of the function that polls.
     #[inline(always)]
     pub(super) fn task(
-        local: &Local,
+        local: &ThreadState,
         poller: Poller<'a>,
         waker: &'a Waker,
-        unusual: Option<&'a Unusual>,
+        slow_poll: Option<&'a SlowPoll>,
     ) -> Self {
         Self {
             mark: Mark::here(),
             poller,
-            kind: Kind::Task(unusual),
+            kind: ScopeKind::Task(slow_poll),
             waker,
             parent: AtomicPtr::new(local.innermost().cast_mut()),
         }
     }
 
-    /// The scope of a poll of a frame, by the function into which this is inlined, as [`task`](Self::task) is. Returns `None`
-    /// if no task is being polled on this thread.
+    /// Returns the scope of a poll of a frame. Returns `None` if no task is being polled on this thread.
+    ///
+    /// This function is always inlined, as [`task`](Self::task) is.
     #[inline(always)]
     pub(super) fn frame(
-        local: &Local,
-        head: &'a Head,
+        local: &ThreadState,
+        frame_state: &'a FrameState,
         identity: &'a Identity,
         waker: &'a Waker,
     ) -> Option<Self> {
         let parent = local.innermost();
-        // SAFETY: by the invariant of `Local::innermost` it is null, or to a scope that has not returned from its `enter`, and
-        // cannot while this function runs.
+        // SAFETY: by the invariant of `ThreadState::innermost`, the pointer is null or points to a scope of this
+        // thread whose `enter` has not returned. It cannot return while this thread is in this function, so the scope
+        // is alive.
         let poller = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.poller;
         Some(Self {
             mark: Mark::here(),
             poller,
-            kind: Kind::Frame(head, identity),
+            kind: ScopeKind::Frame(frame_state, identity),
             waker,
             parent: AtomicPtr::new(parent.cast_mut()),
         })
@@ -136,19 +144,20 @@ impl<'a> Scope<'a> {
 
     /// Calls `run` with this scope as the innermost of this thread.
     #[inline]
-    pub(super) fn enter<R>(&self, local: &Local, run: impl FnOnce() -> R) -> R {
+    pub(super) fn enter<R>(&self, local: &ThreadState, run: impl FnOnce() -> R) -> R {
         /// Takes a scope off the list when `run` panics.
-        struct OnPanic<'a>(&'a Scope<'a>);
+        struct UnlinkOnPanic<'a>(&'a Scope<'a>);
 
-        impl Drop for OnPanic<'_> {
+        impl Drop for UnlinkOnPanic<'_> {
             fn drop(&mut self) {
-                Local::with((), |local| self.0.unlink(local));
+                ThreadState::with((), |local| self.0.unlink(local));
             }
         }
 
-        let on_panic = OnPanic(self);
+        let on_panic = UnlinkOnPanic(self);
         compiler_fence(Ordering::SeqCst);
-        // SAFETY: this scope is alive until the closure has returned or panicked, and is taken off then.
+        // SAFETY: the invariant of the list holds. `&self` keeps this scope alive until this function returns or
+        // unwinds, and before that it is unlinked: by `on_panic` if `run` panics, and below otherwise.
         unsafe { local.set_innermost(self.erased()) };
         let result = run();
         std::mem::forget(on_panic);
@@ -159,30 +168,34 @@ impl<'a> Scope<'a> {
         result
     }
 
-    /// Calls `run` with this scope, which is that of a task, as the one that is captured.
+    /// Calls `run` with `capture` as the capture of this scope, which is a task's.
     pub(super) fn enter_capture<R>(&self, capture: &Capture, run: impl FnOnce() -> R) -> R {
         struct Leave<'a>(&'a Cell<Option<CaptureRef>>, Option<CaptureRef>);
 
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 self.0.set(None);
-                Local::with((), |local| {
+                ThreadState::with((), |local| {
                     local.capture.set(self.1);
                     local.note_capture_ends();
                 });
             }
         }
 
-        let Some(Unusual { capture: place, .. }) = self.unusual() else {
+        let Some(SlowPoll {
+            capture: capture_cell,
+            ..
+        }) = self.slow_poll()
+        else {
             return run();
         };
         let own = Some(capture.as_ref());
-        place.set(own);
-        let before = Local::with(None, |local| {
+        capture_cell.set(own);
+        let before = ThreadState::with(None, |local| {
             local.note_capture_begins();
             local.capture.replace(own)
         });
-        let _leave = Leave(place, before);
+        let _leave = Leave(capture_cell, before);
         run()
     }
 
@@ -191,36 +204,38 @@ impl<'a> Scope<'a> {
         ptr::from_ref(self).cast()
     }
 
-    /// The next on the list.
+    /// Returns the next scope on the list.
     #[inline]
     fn next(&self) -> *const () {
         self.parent.load(Ordering::Relaxed)
     }
 
-    /// Takes this scope off the list, if it is the innermost. Whether it was.
+    /// Takes this scope off the list if it is the innermost. Returns `true` if it was.
     #[inline]
-    fn unlink_innermost(&self, local: &Local) -> bool {
+    fn unlink_innermost(&self, local: &ThreadState) -> bool {
         let is_innermost = ptr::eq(local.innermost(), self.erased());
         if is_innermost {
-            // SAFETY: what comes next on the list is null, or was entered before this and has not been left.
+            // SAFETY: the next on the list is null, or by the invariant of the list a scope whose `enter` has not
+            // returned. So the list that starts there satisfies the invariant as well.
             unsafe { local.set_innermost(self.next()) };
         }
         is_innermost
     }
 
-    /// Takes this scope out of the list, wherever it is there.
+    /// Takes this scope off the list, wherever on the list it is.
     ///
-    /// Polls on one stack end in the reverse order of their beginnings, but coroutines that are
-    /// suspended in the middle of a poll need not.
+    /// Polls on one stack end in the reverse order of their beginnings. Coroutines that are suspended in the middle
+    /// of a poll may end out of order.
     #[cold]
     #[inline(never)]
-    fn unlink(&self, local: &Local) {
+    fn unlink(&self, local: &ThreadState) {
         if self.unlink_innermost(local) {
             return;
         }
-        local.note_tangled();
+        local.note_out_of_order();
         let mut next = local.innermost();
-        // SAFETY: `next` is on the list, so by its invariant it is null or alive.
+        // SAFETY: `next` is the start of the list or the successor of a scope on it. By the invariant of the list it
+        // is null or points to a scope that is alive.
         while let Some(scope) = unsafe { next.cast::<Scope<'_>>().as_ref() } {
             next = scope.next();
             if ptr::eq(next, self.erased()) {
@@ -232,168 +247,171 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Calls `run` with the innermost scope of this thread, if there is one.
+    /// Calls `run` with the innermost scope of this thread. Returns `None` if there is none.
     #[inline]
     pub(super) fn with_current<R>(run: impl FnOnce(&Scope<'_>) -> Option<R>) -> Option<R> {
-        // SAFETY: by the invariant of the list, the pointer is null or to a scope that lives until
-        // its `enter` returns. `run` is called from inside of that call, and cannot keep the
-        // reference.
+        // SAFETY: by the invariant of the list, the pointer is null or points to a scope of this thread whose `enter`
+        // has not returned. It cannot return while this thread is in `run`, and the type of `run` does not let it
+        // keep the reference.
         let scope = unsafe { innermost().cast::<Scope<'_>>().as_ref() }?;
         run(scope)
     }
 
-    /// The poller of the task, if that is being polled on this thread: that is who is in this scope.
+    /// Returns the poller of the task, if that is being polled on this thread.
     ///
-    /// It is, unless a coroutine was suspended in the middle of a poll, and goes on after the poll
-    /// around it has ended.
+    /// The task of a scope is being polled, unless a coroutine was suspended in the middle of a poll and goes on
+    /// after the poll around it has ended.
     #[inline]
     pub(super) fn poller(&self) -> Option<Poller<'a>> {
-        Local::with(None, |local| self.poller_on(local))
+        ThreadState::with(None, |local| self.poller_on(local))
     }
 
-    /// The poller of the task, in a scope that is used right after what it was entered for: so that is being polled.
+    /// Returns the poller of the task, in a scope that has just been left. Its task is being polled for certain.
     #[inline]
     pub(super) fn polled(&self) -> &Poller<'a> {
         &self.poller
     }
 
-    /// [`poller`](Self::poller) on the thread that has this.
+    /// Does the work of [`poller`](Self::poller) on the thread of `local`.
     #[inline]
-    pub(super) fn poller_on(&self, local: &Local) -> Option<Poller<'a>> {
-        match local.is_tangled() {
+    pub(super) fn poller_on(&self, local: &ThreadState) -> Option<Poller<'a>> {
+        match local.is_out_of_order() {
             false => Some(self.poller),
-            true => self.find_poller(),
+            true => self.find_poller_out_of_order(),
         }
     }
 
-    /// Whether the poll that this scope is of has the same waker as the one around it, for sure.
+    /// Returns `true` if this scope is polled with the very waker of `parent`. `false` does not mean that the wakers
+    /// differ.
     #[inline]
-    pub(super) fn has_waker_of(&self, around: &Self) -> bool {
-        ptr::eq(self.waker, around.waker)
+    pub(super) fn has_waker_of(&self, parent: &Self) -> bool {
+        ptr::eq(self.waker, parent.waker)
     }
 
-    /// The number of the task, if that has not ended.
+    /// Returns the number of the task. Returns `None` if the poll of the task has ended.
     fn task_number(&self) -> Option<u64> {
         Some(self.poller()?.id().get())
     }
 
+    /// Returns the poller of the task if one of the scopes around this one is that task's.
     #[cold]
-    fn find_poller(&self) -> Option<Poller<'a>> {
+    fn find_poller_out_of_order(&self) -> Option<Poller<'a>> {
         let is_polled =
-            |scope: &Self| scope.is_task() && ptr::eq(scope.poller.record(), self.poller.record());
-        self.outwards().any(is_polled).then_some(self.poller)
+            |scope: &Self| scope.is_task() && ptr::eq(scope.poller.header(), self.poller.header());
+        self.ancestors().any(is_polled).then_some(self.poller)
     }
 
-    /// What it is polled with.
+    /// Returns the waker that this scope is polled with.
     #[inline]
     pub(super) fn waker(&self) -> &Waker {
         self.waker
     }
 
-    /// Where walks that are about this scope end.
+    /// Returns the mark at which stack walks for this scope end.
     pub(super) fn mark(&self) -> Mark {
         self.mark
     }
 
     #[inline]
     pub(super) fn parent(&self) -> Option<&Self> {
-        // SAFETY: a scope is used inside of its `enter`, while it is on the list, or before that on
-        // top of it, or right after that. So by the invariant of the list its parent has not returned from
-        // its `enter` either (if that does so first, then its own takes its place: see `unlink`), and cannot
-        // while the reference is in use: this thread is here.
+        // SAFETY: a scope is used between its creation on top of the list and shortly after its `enter` has returned.
+        // By the invariant of the list, its parent was on the list when this scope was created. The `enter` of the
+        // parent has not returned since: if a parent leaves the list first, `unlink` puts the parent's own parent in
+        // its place. And it cannot return while the reference is in use, because it would have to do so on this
+        // thread.
         unsafe { self.next().cast::<Self>().as_ref() }
     }
 
-    /// This scope and those around it, from the inside out.
-    pub(super) fn outwards(&self) -> impl Iterator<Item = &Self> {
+    /// Returns this scope and those around it, from the inside out.
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |scope| scope.parent())
     }
 
-    /// The scope of the task that this one belongs to, or if that has ended (see
-    /// [`poller`](Self::poller)) one around it.
-    pub(super) fn of_task(&self) -> Option<&Self> {
-        self.outwards().find(|scope| scope.is_task())
+    /// Returns the scope of the task that this scope belongs to. If the poll of that task has ended (see
+    /// [`poller`](Self::poller)), returns the scope of a task around it.
+    pub(super) fn task_scope(&self) -> Option<&Self> {
+        self.ancestors().find(|scope| scope.is_task())
     }
 
-    /// The frame, and what it is known by, in a scope of one.
+    /// Returns the frame and its identity, if this is the scope of a frame.
     #[inline]
-    pub(super) fn as_frame(&self) -> Option<(&'a Head, &'a Identity)> {
+    pub(super) fn as_frame(&self) -> Option<(&'a FrameState, &'a Identity)> {
         match self.kind {
-            Kind::Frame(head, identity) => Some((head, identity)),
-            Kind::Task(_) => None,
+            ScopeKind::Frame(frame, identity) => Some((frame, identity)),
+            ScopeKind::Task(_) => None,
         }
     }
 
     #[inline]
-    fn head(&self) -> Option<&'a Head> {
+    fn frame_state(&self) -> Option<&'a FrameState> {
         Some(self.as_frame()?.0)
     }
 
     #[inline]
     pub(super) fn is_task(&self) -> bool {
-        self.head().is_none()
+        self.frame_state().is_none()
     }
 
-    /// The key of the frame, if it has one in the record. That of the task is always known.
+    /// Returns the key of the frame, if the frame is registered in the task's header. A task always has a key.
     #[inline]
-    pub(super) fn key(&self) -> Option<Key> {
-        match self.head() {
-            None => Some(Key::TASK),
-            Some(head) => head.key_in(self.poller.record()),
+    pub(super) fn key(&self) -> Option<FrameKey> {
+        match self.frame_state() {
+            None => Some(FrameKey::TASK),
+            Some(frame) => frame.key_in(self.poller.header()),
         }
     }
 
-    /// Takes the frame off from where it was filed, if that was with another task.
-    pub(super) fn leave_others(&self) {
-        if let Some(head) = self.head() {
-            head.leave_others(self.poller.record());
+    /// Removes the frame from the task that it is registered in, if that is not the task of this scope.
+    pub(super) fn leave_other_tasks(&self) {
+        if let Some(frame) = self.frame_state() {
+            frame.leave_other_tasks(self.poller.header());
         }
     }
 
-    /// The capture of this task or one around it, the closest: the one that is to know of what
-    /// happens in this scope, which is the innermost, or about to be.
+    /// Returns the capture of the closest task that is being captured, from this task outwards. It observes
+    /// everything that happens in this scope, which is the innermost or about to be.
     pub(super) fn capture(&self) -> Option<CaptureRef> {
-        match is_tangled() {
-            // They begin and end as scopes do.
-            false => Local::with(None, |local| local.capture.get()),
-            true => self.outwards().find_map(Self::own_capture),
+        match is_out_of_order() {
+            // Captures begin and end in the order in which scopes do.
+            false => ThreadState::with(None, |local| local.capture.get()),
+            true => self.ancestors().find_map(Self::own_capture),
         }
     }
 
-    /// The capture of this task, if it is one.
+    /// Returns the capture of this scope, if it is the scope of a task that is being captured.
     fn own_capture(&self) -> Option<CaptureRef> {
-        self.unusual()?.capture.get()
+        self.slow_poll()?.capture.get()
     }
 
-    /// What is unusual about the poll, if anything is.
-    fn unusual(&self) -> Option<&Unusual> {
+    /// Returns the state of the poll on the slow path, if this is a task's scope and took that path.
+    fn slow_poll(&self) -> Option<&SlowPoll> {
         match self.kind {
-            Kind::Task(unusual) => unusual,
-            Kind::Frame(..) => None,
+            ScopeKind::Task(slow_poll) => slow_poll,
+            ScopeKind::Frame(..) => None,
         }
     }
 
-    /// Whether the scope around it is of the same future, as a frame of another task.
+    /// Returns `true` if the parent scope is of the same future, as a frame of another task.
     fn is_also_frame(&self) -> bool {
-        self.unusual().is_some_and(|it| it.is_also_frame)
+        self.slow_poll().is_some_and(|it| it.is_also_frame)
     }
 
-    /// What is polled around a place in this scope, from the inside out.
-    fn surroundings(&self, into: &mut Surroundings) {
-        // Most of the time all are where they were in the last poll.
-        if !self.find_surroundings(into) {
-            self.file_surroundings(into);
+    /// Adds the polls that are active in this scope, from the inside out, and registers their frames.
+    fn active_scopes(&self, into: &mut ActiveScopes) {
+        // Most of the time all frames are where they were in the last poll.
+        if !self.find_registered_scopes(into) {
+            self.register_scopes(into);
         }
     }
 
-    /// Whether all that is polled around a place in this scope is filed already.
-    fn find_surroundings(&self, into: &mut Surroundings) -> bool {
-        if is_tangled() {
+    /// Adds the active polls if all of their frames are registered where they are now. Returns `true` if they are.
+    fn find_registered_scopes(&self, into: &mut ActiveScopes) -> bool {
+        if is_out_of_order() {
             return false;
         }
-        // A frame, of which it is not known yet what it is below.
-        let mut below: Option<Key> = None;
-        for scope in self.outwards() {
+        // A frame whose parent is not known yet.
+        let mut below: Option<FrameKey> = None;
+        for scope in self.ancestors() {
             let Some(key) = scope.key() else {
                 return false;
             };
@@ -402,42 +420,43 @@ impl<'a> Scope<'a> {
                 return false;
             }
             below = (!scope.is_task()).then_some(key);
-            into.push(scope.around(Some(scope.poller.id().get()), Some(key)));
+            into.push(scope.active_scope(Some(scope.poller.id().get()), Some(key)));
         }
         true
     }
 
-    /// Files all that is polled around a place in this scope.
+    /// Registers the frames of all active polls, and adds the polls.
     #[cold]
-    fn file_surroundings(&self, into: &mut Surroundings) {
-        let scopes: Vec<&Self> = self.outwards().collect();
-        scopes.iter().for_each(|scope| scope.leave_others());
-        // From the outside in, because a frame is filed below its parent.
+    fn register_scopes(&self, into: &mut ActiveScopes) {
+        let scopes: Vec<&Self> = self.ancestors().collect();
+        scopes.iter().for_each(|scope| scope.leave_other_tasks());
+        // From the outside in, because a frame is registered below its parent.
         into.clear();
         into.reserve(scopes.len());
         let mut key = None;
         for scope in scopes.into_iter().rev() {
             key = match scope.kind {
-                Kind::Task(_) => Some(Key::TASK),
-                Kind::Frame(head, identity) => key
+                ScopeKind::Task(_) => Some(FrameKey::TASK),
+                ScopeKind::Frame(frame, identity) => key
                     .zip(scope.poller())
-                    .and_then(|(parent, poller)| head.file_below(identity, poller, parent)),
+                    .and_then(|(parent, poller)| frame.register_below(identity, poller, parent)),
             };
-            into.push(scope.around(scope.task_number(), key));
+            into.push(scope.active_scope(scope.task_number(), key));
         }
         into.reverse();
     }
 
-    fn around(&self, task: Option<u64>, key: Option<Key>) -> Around {
+    /// Returns a description of this poll, which belongs to the task of this number and to the frame of this key.
+    fn active_scope(&self, task: Option<u64>, key: Option<FrameKey>) -> ActiveScope {
         let identity = match self.kind {
-            Kind::Task(_) => self.poller.identity(),
-            Kind::Frame(_, identity) => identity.clone().now(),
+            ScopeKind::Task(_) => self.poller.identity(),
+            ScopeKind::Frame(_, identity) => identity.clone().now(),
         };
-        Around {
+        ActiveScope {
             mark: self.mark,
-            marker: Marker {
+            marker: ScopeMarker {
                 task: task.unwrap_or_default(),
-                key: key.map(Key::to_bits),
+                key: key.map(FrameKey::to_bits),
                 identity,
                 own_waker: self.has_own_waker(),
             },
@@ -446,7 +465,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether it is polled with another waker than what is around it.
+    /// Returns `true` if this scope is polled with another waker than its parent.
     #[inline]
     pub(super) fn has_own_waker(&self) -> bool {
         self.parent().is_some_and(|parent| {
@@ -456,61 +475,61 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Without calling anybody's code.
+/// Returns `true` if both wakers have the same data and functions. Calls no foreign code.
 #[inline]
 pub(super) fn is_same(one: &Waker, other: &Waker) -> bool {
     one.data() == other.data() && ptr::eq(one.vtable(), other.vtable())
 }
 
-/// Whether a task is being polled on this thread, with this waker, for the sake of somebody who asks.
-pub(super) fn is_asked(waker: &Waker) -> bool {
+/// Returns `true` if a task is being polled on this thread, with this waker, because of a request.
+pub(super) fn is_polled_for_request(waker: &Waker) -> bool {
     let found = Scope::with_current(|scope| {
-        let task = scope.of_task()?;
-        let is_asked = task.unusual().is_some_and(|it| it.is_asked);
-        (is_asked && is_same(capture::real(waker), capture::real(task.waker))).then_some(())
+        let task = scope.task_scope()?;
+        let is_requested = task.slow_poll().is_some_and(|it| it.is_requested);
+        (is_requested && is_same(capture::real(waker), capture::real(task.waker))).then_some(())
     });
     found.is_some()
 }
 
-/// Whether the task of `record` is being polled on this thread.
-pub(super) fn is_inside(record: &Record) -> bool {
+/// Returns `true` if the task of `header` is being polled on this thread.
+pub(super) fn is_polling(header: &Header) -> bool {
     let found = Scope::with_current(|scope| {
-        let mut tasks = scope.outwards().filter(|scope| scope.is_task());
+        let mut tasks = scope.ancestors().filter(|scope| scope.is_task());
         let is_it = |task: &Scope<'_>| {
             let poller = task.poller();
-            poller.is_some_and(|poller| ptr::eq(poller.record(), record))
+            poller.is_some_and(|poller| ptr::eq(poller.header(), header))
         };
         tasks.any(is_it).then_some(())
     });
     found.is_some()
 }
 
-/// Adds what is polled around the caller, from the inside out.
-pub(super) fn surroundings(into: &mut Surroundings) {
+/// Adds the polls around the caller, from the inside out.
+pub(super) fn active_scopes(into: &mut ActiveScopes) {
     Scope::with_current(|scope| {
-        scope.surroundings(into);
+        scope.active_scopes(into);
         Some(())
     });
 }
 
-/// Tells what is polled on this thread. Called in a signal handler: it allocates nothing, and files
+/// Collects the polls on this thread for a sample. Called in a signal handler: it allocates nothing and registers
 /// nothing.
-pub(super) fn collect(scopes: &mut Scopes) {
+pub(super) fn collect(scopes: &mut SampledScopes) {
     Scope::with_current(|innermost| {
-        for scope in innermost.outwards() {
-            scopes.push(scope.is_task(), || scope.seen());
+        for scope in innermost.ancestors() {
+            scopes.push(scope.is_task(), || scope.sampled_scope());
         }
         Some(())
     });
 }
 
 impl Scope<'_> {
-    /// `None` if its task has ended.
-    fn seen(&self) -> Option<Seen> {
-        Some(Seen {
+    /// Returns a description of this poll for a sample. Returns `None` if the poll of its task has ended.
+    fn sampled_scope(&self) -> Option<SampledScope> {
+        Some(SampledScope {
             mark: self.mark,
             task: self.task_number()?,
-            key: self.key().map(Key::to_bits),
+            key: self.key().map(FrameKey::to_bits),
             identity: self.as_frame().map(|(_, identity)| identity.clone()),
             own_waker: self.has_own_waker(),
             is_also_frame: self.is_also_frame(),

@@ -1,17 +1,17 @@
-//! A place for a frame, and what identifies the one that is in it.
+//! Stores one frame of a task in a slot, and identifies it by a key.
 
 use std::ptr;
 
-use super::stamp::Stamp;
+use super::last_poll::LastPoll;
 use crate::origin::FrameMeta;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// Identifies a frame of a task: a slot and a serial number.
+/// Identifies a frame of a task: the number of its slot, and a serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key(pub(super) u64);
+pub(crate) struct FrameKey(pub(super) u64);
 
-impl Key {
-    /// The task itself, as the parent of its outermost frames.
+impl FrameKey {
+    /// The key of the task itself, which is the parent of its outermost frames.
     pub(crate) const TASK: Self = Self(0);
 
     pub(super) fn new(slot: u32, serial: u32) -> Self {
@@ -33,111 +33,117 @@ impl Key {
     }
 }
 
-/// The last bits of a serial number: the frame is there. Those of a slot without one are 0.
+/// The mark of a live frame: the lowest two bits of the serial number. Those of an empty slot are 0.
 pub(super) const LIVE: u32 = 0b01;
-/// [`Gone::Ended`].
+/// The mark of a frame that was detached with [`DetachReason::Ended`].
 pub(super) const ENDED: u32 = 0b10;
-/// [`Gone::Moved`].
+/// The mark of a frame that was detached with [`DetachReason::Moved`].
 pub(super) const MOVED: u32 = 0b11;
+/// The bits of a mark.
 pub(super) const MARKS: u32 = 0b11;
 
+/// A slot for one frame. Only the poller writes to it, but other threads may mark its serial number.
 pub(crate) struct Slot {
-    /// Null while there is no frame in it. [`DYNAMIC`] or [`LIMITED`] if there is more to it than this.
-    identity: AtomicPtr<FrameMeta>,
-    /// See [`Stamp`].
-    stamp: AtomicU64,
-    /// The key of the parent. While there is no frame in it, the number of the next free slot.
+    /// The static description of the frame. [`DYNAMIC`] or [`LIMITED`] if the frame has an
+    /// [`Identity::Dynamic`](crate::origin::Identity::Dynamic), and null while the slot is empty.
+    meta: AtomicPtr<FrameMeta>,
+    /// The [`LastPoll`] of the frame.
+    last_poll: AtomicU64,
+    /// The key of the parent, and [`OWN_WAKER`]. While the slot is empty, the number of the next free slot.
     pub(super) parent: AtomicU64,
+    /// The serial number of the frame, and its mark. 0 while the slot is empty.
     pub(super) serial: AtomicU32,
-    /// The tick in which it was first suspended, see [`Tick`](super::clock::Tick).
+    /// The [`CoarseInstant`](super::clock::CoarseInstant) of the poll in which the frame was registered.
     pub(super) since: AtomicU32,
 }
 
-/// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) in a slot.
+/// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) without a wait limit.
 pub(super) static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
-/// The same, of a frame that may not be suspended for as long as it likes.
+/// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) with a wait limit.
 pub(super) static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
 
+/// Returns `true` if `meta` stands for a dynamic identity, which is in the side table.
 pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
     ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
 
-/// In the parent field of a slot: the frame has a waker of its own.
+/// A flag in the field `parent`: the frame is polled with another waker than that of its task.
 pub(super) const OWN_WAKER: u64 = 1 << 63;
 
 impl Slot {
-    /// The key of what the frame in it is below.
+    /// Returns the key of the frame's parent.
     #[inline]
-    pub(super) fn parent(&self) -> Key {
-        Key(self.parent.load(Ordering::Relaxed) & !OWN_WAKER)
+    pub(super) fn parent(&self) -> FrameKey {
+        FrameKey(self.parent.load(Ordering::Relaxed) & !OWN_WAKER)
     }
 
-    /// When it was last polled.
+    /// Returns the last poll of the frame.
     #[inline]
-    pub(super) fn stamp(&self) -> Stamp {
-        Stamp::from_bits(self.stamp.load(Ordering::Relaxed))
+    pub(super) fn last_poll(&self) -> LastPoll {
+        LastPoll::from_bits(self.last_poll.load(Ordering::Relaxed))
     }
 
     #[inline]
-    pub(super) fn set_stamp(&self, stamp: Stamp) {
-        self.stamp.store(stamp.to_bits(), Ordering::Relaxed);
+    pub(super) fn set_last_poll(&self, last_poll: LastPoll) {
+        self.last_poll.store(last_poll.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether the frame in it has a waker of its own.
+    /// Returns `true` if the frame is polled with another waker than that of its task.
     #[inline]
     pub(super) fn has_own_waker(&self) -> bool {
         self.parent.load(Ordering::Relaxed) & OWN_WAKER != 0
     }
 
-    /// The key of the frame that is in it, or was.
+    /// Returns the key of the frame in this slot, whose number is `number`. A mark does not change the key.
     #[inline]
-    pub(super) fn key(&self, number: u32) -> Key {
+    pub(super) fn key(&self, number: u32) -> FrameKey {
         let serial = self.serial.load(Ordering::Relaxed);
-        Key::new(number, serial & !MARKS | LIVE)
+        FrameKey::new(number, serial & !MARKS | LIVE)
     }
 
-    /// The static description of the frame in it, or what stands for another.
+    /// Returns the static description of the frame, or [`DYNAMIC`] or [`LIMITED`]. `None` if the slot is empty.
     #[inline]
     pub(super) fn meta(&self) -> Option<&'static FrameMeta> {
-        // SAFETY: it is null, or was made of a `&'static FrameMeta` by `set_meta`, which alone writes it.
-        unsafe { self.identity.load(Ordering::Relaxed).as_ref() }
+        // SAFETY: the pointer is null, or came from a `&'static FrameMeta` in `set_meta`, which alone stores others.
+        unsafe { self.meta.load(Ordering::Relaxed).as_ref() }
     }
 
     #[inline]
     pub(super) fn set_meta(&self, meta: &'static FrameMeta) {
         let meta = ptr::from_ref(meta).cast_mut();
-        self.identity.store(meta, Ordering::Relaxed);
+        self.meta.store(meta, Ordering::Relaxed);
     }
 
-    /// There is no frame in it.
+    /// Marks the slot as empty.
     #[inline]
     pub(super) fn clear_meta(&self) {
-        self.identity.store(ptr::null_mut(), Ordering::Relaxed);
+        self.meta.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// What is in it, if that is not to be seen any more.
-    pub(super) fn gone(&self, number: u32) -> Option<(Key, Gone)> {
+    /// Returns the key of the frame and the reason, if the frame is marked as detached.
+    pub(super) fn detached(&self, number: u32) -> Option<(FrameKey, DetachReason)> {
         let serial = self.serial.load(Ordering::Acquire);
-        let why = Gone::of_mark(serial)?;
-        Some((Key::new(number, serial & !MARKS | LIVE), why))
+        let reason = DetachReason::of_mark(serial)?;
+        Some((FrameKey::new(number, serial & !MARKS | LIVE), reason))
     }
 
-    /// Whether this frame is in it. No other has the same serial number.
+    /// Returns `true` if the slot contains this frame, and the frame is not detached. No two frames have the same
+    /// serial number.
     #[inline]
-    pub(super) fn is(&self, key: Key) -> bool {
+    pub(super) fn contains(&self, key: FrameKey) -> bool {
         self.serial.load(Ordering::Relaxed) == key.serial()
     }
 
-    /// For models.
+    /// Returns `true` if the slot is in use.
     #[cfg(all(test, tasktrace_loom))]
     pub(super) fn has_frame(&self) -> bool {
         self.meta().is_some()
     }
 
-    pub(super) fn free() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
-            identity: AtomicPtr::new(ptr::null_mut()),
-            stamp: AtomicU64::new(0),
+            meta: AtomicPtr::new(ptr::null_mut()),
+            last_poll: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             serial: AtomicU32::new(0),
             since: AtomicU32::new(0),
@@ -145,17 +151,17 @@ impl Slot {
     }
 }
 
-/// Why a frame is not to be seen any more.
+/// The reason reason a frame was detached from its task outside a poll of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// It has ended. What was below it and is still there has left it before.
+pub(crate) enum DetachReason {
+    /// The frame ended. The frames below it that are still alive have left it before.
     Ended,
-    /// It is polled by another task now, together with all that is below it.
+    /// The frame is now polled by another task, together with all frames below it.
     Moved,
 }
 
-impl Gone {
-    /// Of a frame with such a serial number.
+impl DetachReason {
+    /// Returns the reason in the mark of a serial number.
     pub(super) fn of_mark(serial: u32) -> Option<Self> {
         match serial & MARKS {
             ENDED => Some(Self::Ended),

@@ -1,4 +1,4 @@
-//! What a task is doing.
+//! Describes what a task is doing, for users.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use crate::escape::Escaped;
 
-/// What a task is doing, as far as it can be told without asking it.
+/// The state of a task, as far as it is known without a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It has been made, but its executor has not polled it yet.
+    /// The task has been made, but its executor has not polled it yet.
     NeverPolled,
-    /// It is in the middle of a poll.
+    /// The task is in the middle of a poll.
     Running(Running),
-    /// It has returned `Pending`, and waits to be woken.
+    /// The last poll returned `Pending`, and the task waits to be woken.
     Suspended,
-    /// It has been woken to answer a question, or by the watchdog that reports it, but its executor
-    /// has not polled it since. (Wakes by others are not seen: they go to the executor directly.)
+    /// The task was woken to answer a request, or by the watchdog that reports it, but its executor has not polled it
+    /// since. (Other wakes go directly to the executor, so tasktrace does not see them.)
     Woken,
-    /// It has resolved, or was dropped before it could. In a child of `fork`, also one that another thread of the
-    /// parent has polled.
+    /// The task has resolved, or was dropped before that. In a child of `fork`, also a task that another thread of the
+    /// parent polled last.
     Finished,
 }
 
-/// The poll that a task is in.
+/// The running poll of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
     pub(crate) thread_name: Option<Arc<str>>,
@@ -35,35 +35,35 @@ pub struct Running {
 }
 
 impl Running {
-    /// The name of the thread that polls it.
+    /// Returns the name of the thread that polls the task.
     #[must_use]
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
 
-    /// The number of the thread that polls it: what the operating system calls it on Linux, a
-    /// number of ours elsewhere.
+    /// Returns the number of the thread that polls the task: on Linux, the id that the operating system gave it;
+    /// elsewhere, a number that tasktrace gave it.
     #[must_use]
     pub fn thread_id(&self) -> u64 {
         self.thread_id
     }
 
-    /// `None` for a thread that is being taken down.
+    /// Returns the number of the thread, or `None` if the thread was ending when its poll started.
     pub(crate) fn known_thread(&self) -> Option<u64> {
         (self.thread_id != 0).then_some(self.thread_id)
     }
 
-    /// Returns `true` if the thread computes, `false` if it is blocked: it waits for something, such as a
-    /// lock or a file.
+    /// Returns `true` if the thread computes, and `false` if it is blocked: it waits for something, such as a lock or a
+    /// file.
     ///
-    /// That is known on Linux, of the tasks of a [`dump`](crate::dump()) whose polls did not end while the
-    /// dump was taken.
+    /// This is known only on Linux, for those tasks of a [`dump`](crate::dump()) whose polls did not end while the dump
+    /// was taken. Otherwise this returns `None`.
     #[must_use]
     pub fn computes(&self) -> Option<bool> {
         self.computes
     }
 
-    /// For how long it has been in this poll.
+    /// Returns how long the poll has been running.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.for_
@@ -71,7 +71,7 @@ impl Running {
 }
 
 impl fmt::Display for TaskState {
-    /// `never polled`, `running on worker (thread 4711)`, `suspended`, `woken`, `finished`.
+    /// Writes `never polled`, `running on worker (thread 4711)`, `suspended`, `woken, not polled yet` or `finished`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverPolled => f.write_str("never polled"),

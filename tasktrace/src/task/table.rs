@@ -1,14 +1,15 @@
-//! Where the slots of a task's frames are.
+//! Stores the slots of a task's frames.
 //!
-//! The first are in the record, and the others in chunks, each of twice as many slots as the one before:
+//! The first slots are in the task header. The others are in chunks, each of which has twice as many slots as the one
+//! before it:
 //!
 //! ```text
-//! record: 1 2 3    chunks: 4 … 7    8 … 15    16 … 31    …
+//! header: 1 2 3    chunks: 4 … 7    8 … 15    16 … 31    …
 //! ```
 //!
-//! A chunk is made by the poller when it needs a slot in it. The first chunks are kept for the next task in the
-//! record and never freed, so their slots may be looked at without a reference to the record. The others are
-//! freed when nobody has one.
+//! The poller allocates a chunk when it needs a slot in it. The first chunks are kept for the next task in the header
+//! and never freed, so their slots may be read without a reference to the header. The other chunks are freed when the
+//! header has no references.
 
 use std::mem::offset_of;
 use std::ptr;
@@ -16,65 +17,69 @@ use std::ptr;
 use super::slot::Slot;
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 
-/// The table of a task's frames: its head, and the first slots.
+/// The table of a task's frames: its counters, and the first slots. [`frames`](super::frames) explains how it is read
+/// and written.
 #[repr(C)]
-pub(crate) struct Table {
-    /// Odd while the poller changes which frames there are.
+pub(crate) struct FrameTable {
+    /// Odd while the poller adds, moves or removes frames. Only the poller writes it.
     pub(super) sequence: AtomicU32,
-    /// How many slots have been in use.
+    /// The number of slots that have been in use, counted from the first. Only the poller writes it.
     pub(super) used: AtomicU32,
-    /// The poller's: a slot that is not in use any more, and leads to the others.
-    pub(super) free: AtomicU32,
-    /// How many of the frames have a limit.
+    /// The first of the free slots among these, each of which contains the number of the next. Only the poller uses it.
+    pub(super) first_free: AtomicU32,
+    /// The number of frames that have a wait limit. Only the poller writes it.
     pub(super) limited: AtomicU32,
-    pub(super) slots: [Slot; INLINE],
+    pub(super) slots: [Slot; INLINE_SLOTS],
 }
 
-/// So many slots are in the record. Models can do with few.
-const INLINE: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
-/// How many slots the first chunk has. It begins with the slot of this number, as the next begins with twice it.
-const FIRST: u32 = INLINE as u32 + 1;
-/// So many chunks are kept.
-pub(super) const KEPT: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
-/// The last slot that is never freed.
-pub(crate) const LAST_KEPT: u32 = (FIRST << KEPT) - 1;
-/// More frames than there are slots in so many chunks stay invisible.
-pub(super) const CHUNKS: usize = 21;
+/// The number of slots in the header. Models need few.
+const INLINE_SLOTS: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
+/// The length of the first chunk, and the number of its first slot. For each next chunk, both are doubled.
+const FIRST_LENGTH: u32 = INLINE_SLOTS as u32 + 1;
+/// The number of chunks that are kept for the next task.
+pub(super) const KEPT_CHUNKS: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
+/// The number of the last slot that is never freed.
+pub(crate) const LAST_KEPT: u32 = (FIRST_LENGTH << KEPT_CHUNKS) - 1;
+/// The most chunks. Frames for which these have no slot stay invisible.
+pub(super) const MOST_CHUNKS: usize = 21;
 
-impl Table {
-    /// Where the slots begin.
-    pub(super) const SLOTS: usize = offset_of!(Self, slots);
+impl FrameTable {
+    /// The offset of the slots.
+    pub(super) const SLOTS_OFFSET: usize = offset_of!(Self, slots);
 
     pub(super) fn new() -> Self {
         Self {
             sequence: AtomicU32::new(0),
             used: AtomicU32::new(0),
-            free: AtomicU32::new(0),
+            first_free: AtomicU32::new(0),
             limited: AtomicU32::new(0),
-            slots: std::array::from_fn(|_| Slot::free()),
+            slots: std::array::from_fn(|_| Slot::empty()),
         }
     }
 
-    /// The slot of this number, if it is in the record.
+    /// Returns the slot of this number, if it is in the header.
     #[inline]
     pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
         self.slots.get(number.wrapping_sub(1) as usize)
     }
 }
 
-/// The slots of a task that are not in its record. Each chunk is null until there is one.
-pub(crate) struct Chunks([AtomicPtr<Slot>; CHUNKS]);
+/// The slots of a task that are not in its header.
+///
+/// Invariant: the pointer at index `chunk` is null, or owns a boxed slice of `chunk_length(chunk)` slots. `make_room`
+/// makes the slices, and only `free_from` frees them.
+pub(crate) struct Chunks([AtomicPtr<Slot>; MOST_CHUNKS]);
 
-/// Where a slot is that is not in the record: its chunk, and its index there.
-fn place(number: u32) -> Option<(usize, usize)> {
-    let chunk = number.checked_ilog2()?.checked_sub(FIRST.ilog2())?;
-    let index = number - (FIRST << chunk);
+/// Returns the chunk of a slot and the index of the slot in it, unless the slot is in the header.
+fn locate(number: u32) -> Option<(usize, usize)> {
+    let chunk = number.checked_ilog2()?.checked_sub(FIRST_LENGTH.ilog2())?;
+    let index = number - (FIRST_LENGTH << chunk);
     Some((chunk as usize, index as usize))
 }
 
-/// How many slots a chunk has.
-const fn length(chunk: usize) -> usize {
-    (FIRST as usize) << chunk
+/// Returns the number of slots in a chunk.
+const fn chunk_length(chunk: usize) -> usize {
+    (FIRST_LENGTH as usize) << chunk
 }
 
 impl Chunks {
@@ -82,66 +87,69 @@ impl Chunks {
         Self(std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())))
     }
 
-    /// The chunks from the first, as far as there are any.
+    /// Returns the chunks from the first on, up to the first that is missing.
     fn iter(&self) -> impl Iterator<Item = &[Slot]> {
-        (0..CHUNKS).map_while(|chunk| self.get(chunk))
+        (0..MOST_CHUNKS).map_while(|chunk| self.get(chunk))
     }
 
     fn get(&self, chunk: usize) -> Option<&[Slot]> {
-        // Acquire: whoever sees the pointer sees the slots.
+        // Acquire: a thread that sees the pointer also sees the slots initialised.
         let slots = self.0.get(chunk)?.load(Ordering::Acquire);
-        // SAFETY: `add` has made a boxed slice of this length for it. Such a slice is freed by `free_from` only, which
-        // demands that nobody looks at it.
-        (!slots.is_null()).then(|| unsafe { std::slice::from_raw_parts(slots, length(chunk)) })
+        // SAFETY: by the invariant, a pointer that is not null leads to this many slots. Only `free_from` frees them,
+        // and its caller asserts that no reference to a slot is in use.
+        (!slots.is_null())
+            .then(|| unsafe { std::slice::from_raw_parts(slots, chunk_length(chunk)) })
     }
 
-    /// The slot of this number, if there is one.
+    /// Returns the slot of this number, if its chunk exists.
     #[inline(never)]
     pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
-        let (chunk, index) = place(number)?;
+        let (chunk, index) = locate(number)?;
         self.get(chunk)?.get(index)
     }
 
-    /// The slots after those of the record, in the order of their numbers: so many, in as many chunks at most.
+    /// Returns the first `count` slots after those of the header, in the order of their numbers, from at most `chunks`
+    /// chunks.
     pub(super) fn slots(&self, count: usize, chunks: usize) -> impl Iterator<Item = &Slot> {
         self.iter().take(chunks).flatten().take(count)
     }
 
-    /// Makes sure that there is a slot of this number, if there can be. `None` if there are too many.
+    /// Allocates the chunk of the slot of this number, unless it exists. Returns `None` if there can be no such slot.
     #[cold]
     pub(super) fn make_room(&self, number: u32) -> Option<()> {
-        let (chunk, _) = place(number)?;
-        let place = self.0.get(chunk)?;
+        let (chunk, _) = locate(number)?;
+        let pointer = self.0.get(chunk)?;
         if self.get(chunk).is_some() {
             return Some(());
         }
-        let slots: Box<[Slot]> = (0..length(chunk)).map(|_| Slot::free()).collect();
+        let slots: Box<[Slot]> = (0..chunk_length(chunk)).map(|_| Slot::empty()).collect();
         let slots = Box::into_raw(slots);
-        // Release: whoever sees the pointer sees the slots.
-        let inserted = place.compare_exchange(
+        // Release: a thread that sees the pointer also sees the slots initialised.
+        let inserted = pointer.compare_exchange(
             ptr::null_mut(),
             slots.cast(),
             Ordering::Release,
             Ordering::Relaxed,
         );
         if inserted.is_err() {
-            // SAFETY: it is from the box above, and nobody else has seen it.
+            // SAFETY: the pointer is that of the box above, and was not stored, so no other thread has it.
             drop(unsafe { Box::from_raw(slots) });
         }
         Some(())
     }
 
-    /// Frees this chunk and those after it.
+    /// Frees the chunks from this index on.
     ///
     /// # Safety
     ///
-    /// Nobody looks at one of them, or uses a slot in it.
+    /// No reference to a slot in these chunks is in use, and no other thread reads one during this call.
     pub(super) unsafe fn free_from(&self, first: usize) {
-        for (chunk, place) in self.0.iter().enumerate().skip(first) {
-            let slots = place.swap(ptr::null_mut(), Ordering::Relaxed);
+        for (chunk, pointer) in self.0.iter().enumerate().skip(first) {
+            let slots = pointer.swap(ptr::null_mut(), Ordering::Relaxed);
             if !slots.is_null() {
-                let slots = ptr::slice_from_raw_parts_mut(slots, length(chunk));
-                // SAFETY: `make_room` has made it as a boxed slice of this length, and as asserted by the caller.
+                let slots = ptr::slice_from_raw_parts_mut(slots, chunk_length(chunk));
+                // SAFETY: by the invariant the pointer owned a boxed slice of this length. It is freed once, because it
+                // was replaced by null. The caller asserts that its slots are not in use.
                 drop(unsafe { Box::from_raw(slots) });
             }
         }
@@ -150,7 +158,7 @@ impl Chunks {
 
 impl Drop for Chunks {
     fn drop(&mut self) {
-        // SAFETY: `&mut self` says that nobody looks at them.
+        // SAFETY: `&mut self` proves that no reference to a slot is left.
         unsafe { self.free_from(0) };
     }
 }
@@ -160,20 +168,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places() {
-        assert_eq!(place(0), None, "that is the task");
-        assert_eq!(place(FIRST - 1), None, "that is in the record");
-        assert_eq!(place(FIRST), Some((0, 0)));
-        assert_eq!(place(2 * FIRST - 1), Some((0, FIRST as usize - 1)));
-        assert_eq!(place(2 * FIRST), Some((1, 0)));
-        assert_eq!(place(LAST_KEPT), Some((KEPT - 1, length(KEPT - 1) - 1)));
-        assert_eq!(place(LAST_KEPT + 1), Some((KEPT, 0)));
+    fn slots_are_located_by_their_numbers() {
+        assert_eq!(locate(0), None, "the task itself has no slot");
+        assert_eq!(locate(FIRST_LENGTH - 1), None, "this slot is in the header");
+        assert_eq!(locate(FIRST_LENGTH), Some((0, 0)));
+        assert_eq!(
+            locate(2 * FIRST_LENGTH - 1),
+            Some((0, FIRST_LENGTH as usize - 1))
+        );
+        assert_eq!(locate(2 * FIRST_LENGTH), Some((1, 0)));
+        assert_eq!(
+            locate(LAST_KEPT),
+            Some((KEPT_CHUNKS - 1, chunk_length(KEPT_CHUNKS - 1) - 1))
+        );
+        assert_eq!(locate(LAST_KEPT + 1), Some((KEPT_CHUNKS, 0)));
     }
 
     #[test]
-    fn there_is_an_end() {
+    fn slots_beyond_the_last_chunk_cannot_be_made() {
         let chunks = Chunks::none();
-        assert_eq!(chunks.make_room(FIRST << CHUNKS), None);
+        assert_eq!(chunks.make_room(FIRST_LENGTH << MOST_CHUNKS), None);
         assert_eq!(chunks.make_room(u32::MAX), None);
         assert!(chunks.slot(u32::MAX).is_none());
     }

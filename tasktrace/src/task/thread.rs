@@ -1,128 +1,135 @@
-//! Which thread polls: a number in the task's record, from which a reader gets the thread's name.
+//! Assigns indices to the threads that poll tasks. A task header stores the index, from which a reader gets the name of
+//! the thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::fork;
-use super::local::Local;
-use super::turn::{MOST_THREADS, NEVER, Turn};
+use super::left_behind;
+use super::poll_state::{MOST_THREADS, NO_FAST_PATH, PollState};
+use super::thread_state::ThreadState;
 use crate::capture;
 use crate::os;
 use crate::os::signal_stack::SignalStack;
-use crate::sync::Map;
+use crate::sync::LockedMap;
 
-/// Identifies a thread that has polled a task, as long as it runs. Not 0. It is not that of another thread
-/// before sixteen millions have had one.
+/// Identifies a thread that has polled a task, as long as the thread runs. It is not 0. Sixteen million threads get an
+/// index before one is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Token(pub(crate) u32);
+pub(crate) struct ThreadIndex(pub(crate) u32);
 
-/// What is told of a thread.
+/// The name and the id of a thread that has polled a task.
 #[derive(Clone, Debug)]
-pub(crate) struct Info {
+pub(crate) struct ThreadInfo {
     pub(crate) name: Option<Arc<str>>,
-    /// The number that the operating system gave it, where we can ask.
+    /// The id that the operating system gave the thread, or the index where that is not available.
     pub(crate) id: u64,
-    /// The thread has room for a signal handler, so it can be interrupted.
-    pub(crate) has_room: bool,
+    /// The thread has a stack for a signal handler, so it can be interrupted.
+    pub(crate) has_signal_stack: bool,
 }
 
-/// The number of tokens that were given.
-static LAST: AtomicU32 = AtomicU32::new(0);
+/// The number of indices that were assigned.
+static ASSIGNED: AtomicU32 = AtomicU32::new(0);
 
-/// In a child of `fork`, the system's number of the thread that forked.
+/// In a child of `fork`, the id that the operating system gave the thread that forked.
 static FORKED_ID: AtomicU64 = AtomicU64::new(0);
 
-/// The threads that have polled a task and still run.
-static THREADS: Map<u32, Info> = Map::new();
+/// The threads that have polled a task and have not ended, by their indices.
+static THREADS: LockedMap<u32, ThreadInfo> = LockedMap::new();
 
-/// Forgets the thread when it ends.
-struct Registered {
-    token: u32,
-    /// The stack of the signal handler. It is unmapped after the thread was forgotten.
-    _room: Option<SignalStack>,
+/// The entry of a thread in [`THREADS`], which is removed when the thread ends.
+struct RegisteredThread {
+    index: u32,
+    /// The stack of the signal handler. It is unmapped after the entry was removed.
+    _signal_stack: Option<SignalStack>,
 }
 
-impl Drop for Registered {
+impl Drop for RegisteredThread {
     fn drop(&mut self) {
-        drop(THREADS.remove(&self.token));
-        Local::with((), |local| local.usual.set(NEVER));
+        drop(THREADS.remove(&self.index));
+        ThreadState::with((), |local| local.fast_path.set(NO_FAST_PATH));
     }
 }
 
 thread_local! {
-    static REGISTERED: Registered = register();
+    static REGISTERED: RegisteredThread = register();
 }
 
-impl Token {
-    /// Of the thread that calls. `None` when it is being taken down.
+impl ThreadIndex {
+    /// Returns the index of the calling thread. `None` while the thread ends.
     #[inline]
     pub(crate) fn current() -> Option<Self> {
-        Self::of(Local::get()?)
+        Self::of(ThreadState::get()?)
     }
 
-    /// Of the thread that calls, which has this.
+    /// Returns the index of the calling thread, whose state is `local`. `None` while the thread ends.
     #[inline]
-    pub(super) fn of(local: &Local) -> Option<Self> {
-        match local.usual.get() {
-            NEVER => Self::first(local),
-            usual => Some(Self(Turn::thread_in(usual))),
+    pub(super) fn of(local: &ThreadState) -> Option<Self> {
+        match local.fast_path.get() {
+            NO_FAST_PATH => Self::assign(local),
+            fast_path => Some(Self(PollState::thread_of(fast_path))),
         }
     }
 
+    /// Assigns an index to the calling thread.
     #[cold]
-    fn first(local: &Local) -> Option<Self> {
-        let token = REGISTERED.try_with(|registered| registered.token).ok()?;
-        local.usual.set(Turn::usual(token));
-        Some(Self(token))
+    fn assign(local: &ThreadState) -> Option<Self> {
+        let index = REGISTERED.try_with(|registered| registered.index).ok()?;
+        local.fast_path.set(PollState::fast_path(index));
+        Some(Self(index))
     }
 
-    pub(crate) fn info(self) -> Option<Info> {
-        if fork::is_left_behind(self.0) {
+    /// Returns the name and the id of the thread. `None` if it has ended, or exists only in the parent process.
+    pub(crate) fn info(self) -> Option<ThreadInfo> {
+        if left_behind::is_left_behind(self.0) {
             return None;
         }
         let info = THREADS.get(&self.0)?;
-        Some(Info {
-            id: number(self.0, &info),
+        Some(ThreadInfo {
+            id: os_id(self.0, &info),
             ..info
         })
     }
 }
 
-/// The number that the system knows the thread by. The one that forked has another one in the child.
-fn number(token: u32, info: &Info) -> u64 {
-    match fork::is_forked(token) {
+/// Returns the id that the operating system gave the thread. The thread that forked has another id in the child.
+fn os_id(index: u32, info: &ThreadInfo) -> u64 {
+    match left_behind::is_forked(index) {
         true => FORKED_ID.load(Ordering::Relaxed),
         false => info.id,
     }
 }
 
-/// The last token that was given to a thread. 0 if none was.
+/// Returns the last index that was assigned, or 0 if none was.
 pub(super) fn last() -> u32 {
-    match LAST.load(Ordering::Relaxed) {
+    match ASSIGNED.load(Ordering::Relaxed) {
         0 => 0,
         next => (next - 1) % MOST_THREADS + 1,
     }
 }
 
-/// This process is a child, and this is the thread that forked. Called before there is another.
-pub(super) fn forked() {
+/// Notes the new id of the thread that forked, in the child, before the child has a second thread.
+pub(super) fn reset_in_child() {
     FORKED_ID.store(os::thread::id().unwrap_or(0), Ordering::Relaxed);
 }
 
-fn register() -> Registered {
+/// Registers the calling thread.
+fn register() -> RegisteredThread {
     let name: Option<Arc<str>> = std::thread::current().name().map(Arc::from);
-    let room = capture::make_room();
+    let signal_stack = capture::install_handler_stack();
     loop {
-        let last = LAST.fetch_add(1, Ordering::Relaxed);
-        let token = last % MOST_THREADS + 1;
-        let info = Info {
+        let last = ASSIGNED.fetch_add(1, Ordering::Relaxed);
+        let index = last % MOST_THREADS + 1;
+        let info = ThreadInfo {
             name: name.clone(),
-            id: os::thread::id().unwrap_or(u64::from(token)),
-            has_room: room.is_some(),
+            id: os::thread::id().unwrap_or(u64::from(index)),
+            has_signal_stack: signal_stack.is_some(),
         };
-        // Unless a thread has it still.
-        if THREADS.insert(token, info).is_ok() {
-            return Registered { token, _room: room };
+        // This fails if a thread still has this index, sixteen million threads later.
+        if THREADS.insert(index, info).is_ok() {
+            return RegisteredThread {
+                index,
+                _signal_stack: signal_stack,
+            };
         }
     }
 }

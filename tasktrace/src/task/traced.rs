@@ -1,4 +1,4 @@
-//! The function `traced`, and the future that it returns.
+//! Defines the function `traced` and the future that it returns.
 
 use std::future::Future;
 use std::panic::Location;
@@ -7,25 +7,25 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::about::About;
-use super::body::Body;
+use super::erased_future::ErasedFuture;
 use super::finish::finish_dropped;
 use super::frame::FrameOwner;
 use super::handle::TraceHandle;
-use super::link::Link;
-use super::local::Local;
-use super::{body, drive, ended, scope};
+use super::metadata::Metadata;
+use super::registration::Registration;
+use super::thread_state::ThreadState;
+use super::{ended, erased_future, poll, scope};
 use crate::origin::{Identity, Origin};
 
-/// Makes a task of a future: returns a future to use in its place, and a handle to ask for traces
-/// of it.
+/// Makes a future a task. Returns a future to use in its place, and a handle that traces of the task can be requested
+/// from.
 ///
-/// The handle can be asked at any time, from any thread, also before the future is first polled.
-/// Nothing is recorded, and next to nothing paid, until it is.
+/// The handle can be used at any time and from any thread, also before the future is first polled. Until a trace is
+/// requested, nothing is recorded but the frames of the task, and the cost is next to nothing.
 ///
-/// The task is named after the type of the future, which for an `async fn` is its path.
+/// The task is named after the type of the future, which for an `async fn` is the path of the function.
 ///
-/// There is an attribute of the same name for functions: [`#[traced]`](macro@crate::traced).
+/// The attribute [`#[traced]`](macro@crate::traced) does the same for functions.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,10 +51,10 @@ pub fn traced<F: Future>(future: F) -> (TracedTask<F>, TraceHandle) {
         location,
     };
     let task = TracedTask::new(
-        About {
+        Metadata {
             spawned_at: Some(location),
             parent: scope::current_task(),
-            ..About::of(origin)
+            ..Metadata::of(origin)
         },
         future,
     );
@@ -63,7 +63,7 @@ pub fn traced<F: Future>(future: F) -> (TracedTask<F>, TraceHandle) {
 }
 
 pin_project! {
-    /// The future returned by [`traced`]: resolves to what the future it was made of resolves to.
+    /// The future returned by [`traced`]. It resolves to the output of the future that it was made of.
     ///
     /// ```
     /// let (future, handle) = tasktrace::traced(async { 7 });
@@ -76,70 +76,87 @@ pin_project! {
     pub struct TracedTask<F> {
         #[pin]
         future: F,
-        // After the future: the task is finished when that has been dropped.
+        // After the future, so that the task finishes after the future has been dropped.
         owner: TaskOwner,
     }
 }
 
-/// Of a task from the beginning, which finishes when this is dropped.
+/// The owner of a task that is one from the beginning. Dropping it finishes the task.
 #[derive(Debug)]
 pub(super) struct TaskOwner {
-    link: Link,
-    /// Its frame in the task that polls it, if one does, or did.
+    registration: Registration,
+    /// The frame in the task that polls this one, or did. `None` if no task has.
     frame: Option<(Identity, FrameOwner)>,
 }
 
 impl TaskOwner {
-    pub(super) fn new(about: About) -> Self {
+    pub(super) fn new(metadata: Metadata) -> Self {
         Self {
-            link: Link::to_task(about),
+            registration: Registration::to_task(metadata),
             frame: None,
         }
     }
 
-    /// Polls the task. Returns `Ready` only if the body has, which is polled once at most.
-    fn poll(&mut self, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { link, frame } = self;
+    /// Polls the task: as a frame too, if another task polls it.
+    ///
+    /// Polls `future` once at most, and returns `Ready` only if that poll has.
+    fn poll(&mut self, future: &mut dyn ErasedFuture, cx: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            registration,
+            frame,
+        } = self;
         if !scope::is_in_task() {
             if let Some((_, frame)) = frame {
-                frame.head().leave_task();
+                frame.state().leave_task();
             }
-            return poll(link, false, body, cx);
+            return poll_registered(registration, false, future, cx);
         }
-        let Some(record) = link.record() else {
-            return body.poll(cx);
+        let Some(header) = registration.header() else {
+            return future.poll(cx);
         };
         let (identity, frame) = frame.get_or_insert_with(|| {
-            let (label, id) = (record.label().cloned(), record.id().get());
-            let identity = Identity::new(record.origin(), label, Some(id));
+            let (label, id) = (header.label().cloned(), header.id().get());
+            let identity = Identity::new(header.origin(), label, Some(id));
             (identity, FrameOwner::new())
         });
-        drive::enter(frame.head(), identity, &mut Both { link, body }, cx)
+        poll::poll_traced(
+            frame.state(),
+            identity,
+            &mut TaskInFrame {
+                registration,
+                future,
+            },
+            cx,
+        )
     }
 }
 
 impl Drop for TaskOwner {
     #[inline]
     fn drop(&mut self) {
-        // One that has resolved has finished.
-        if let Some(record) = self.link.record() {
-            ended::note_drop(record);
-            finish_dropped(&mut self.link);
+        // A future that has resolved has finished its task already.
+        if let Some(header) = self.registration.header() {
+            ended::note_drop(header);
+            finish_dropped(&mut self.registration);
         }
     }
 }
 
 impl<F: Future> TracedTask<F> {
-    pub(crate) fn new(about: About, future: F) -> Self {
+    pub(crate) fn new(metadata: Metadata, future: F) -> Self {
         Self {
             future,
-            owner: TaskOwner::new(about),
+            owner: TaskOwner::new(metadata),
         }
     }
 
-    /// A handle to it, before it is polled.
+    /// Returns a handle to the task.
+    ///
+    /// # Panics
+    ///
+    /// If the future has been polled, because the task may have finished.
     pub(crate) fn handle(&self) -> TraceHandle {
-        let task = self.owner.link.task();
+        let task = self.owner.registration.task();
         TraceHandle::new(task.expect("it has not been polled"))
     }
 }
@@ -150,27 +167,34 @@ impl<F: Future> Future for TracedTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let owner = this.owner;
-        // SAFETY: it is polled once at most, and what that has returned is returned.
-        unsafe { body::poll(this.future, |body| owner.poll(body, cx)) }
+        // SAFETY: `TaskOwner::poll` polls the erased future once at most, and returns `Ready` only if that poll has.
+        // On its way to `poll_task` or `poll_traced`, which promise the same, it polls only through `TaskInFrame`,
+        // which passes the poll on.
+        unsafe { erased_future::poll_erased(this.future, |future| owner.poll(future, cx)) }
     }
 }
 
-/// A task, inside of its frame.
-struct Both<'a> {
-    link: &'a Link,
-    body: &'a mut dyn Body,
+/// A task whose poll is the poll of a frame of another task.
+struct TaskInFrame<'a> {
+    registration: &'a Registration,
+    future: &'a mut dyn ErasedFuture,
 }
 
-impl Body for Both<'_> {
+impl ErasedFuture for TaskInFrame<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        poll(self.link, true, self.body, cx)
+        poll_registered(self.registration, true, self.future, cx)
     }
 }
 
-/// Polls the task of this link, which may be a frame of another task at the same time.
-fn poll(link: &Link, is_also_frame: bool, body: &mut dyn Body, cx: &mut Context<'_>) -> Poll<()> {
-    match Local::get() {
-        Some(local) => drive::enter_task(local, link, is_also_frame, body, cx),
-        None => body.poll(cx),
+/// Polls the task of this registration, which may be a frame of another task at the same time.
+fn poll_registered(
+    registration: &Registration,
+    is_also_frame: bool,
+    future: &mut dyn ErasedFuture,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    match ThreadState::get() {
+        Some(local) => poll::poll_task(local, registration, is_also_frame, future, cx),
+        None => future.poll(cx),
     }
 }

@@ -1,11 +1,13 @@
-//! The place for the waker of a task.
+//! Stores the waker of a task, and lends it without a call of its `clone`.
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::task::{RawWaker, Waker};
 
 use crate::sync::UnsafeCell;
 
-/// The place for the waker of a task. There is one in it while the word of the task says `WAKER`.
+/// The waker of a task. The cell contains one while the flag [`WAKER`](super::poll_state::WAKER) of the task is set.
+///
+/// The module [`requests`](super::requests) says which thread may access the cell, and when.
 pub(crate) struct WakerCell(UnsafeCell<MaybeUninit<Waker>>);
 
 impl WakerCell {
@@ -13,50 +15,51 @@ impl WakerCell {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Returns `true` if it is the same waker. Calls nobody's code.
+    /// Returns `true` if the cell contains this waker. Runs no foreign code.
     ///
     /// # Safety
     ///
-    /// The caller is the poller, and there is a waker.
+    /// The caller is the poller, and the cell contains a waker.
     #[inline]
     pub(super) unsafe fn has(&self, waker: &Waker) -> bool {
-        // SAFETY: the caller asserts that there is a waker, and that it is the poller. Only the poller writes, so nobody writes
-        // during this read.
+        // SAFETY: the caller asserts that the cell contains a waker, and that it is the poller. Only the poller writes
+        // to the cell, so no thread writes during this read.
         self.0
             .with(|known| unsafe { (*known).assume_init_ref().will_wake(waker) })
     }
 
-    /// Takes the waker out.
+    /// Takes the waker out of the cell.
     ///
     /// # Safety
     ///
-    /// The caller has the place to himself, and there is a waker in it.
+    /// No other thread accesses the cell during this call, and the cell contains a waker.
     pub(super) unsafe fn take(&self) -> Waker {
-        // SAFETY: the caller asserts that there is a waker, and that nobody else uses the place. From now on there is none in it,
-        // so it is read once.
+        // SAFETY: the caller asserts that the cell contains a waker, and that no other thread accesses it. From now on
+        // the cell counts as empty, so the waker is read out once.
         self.0
             .with_mut(|known| unsafe { (*known).assume_init_read() })
     }
 
-    /// Puts a waker in.
+    /// Puts a waker into the cell.
     ///
     /// # Safety
     ///
-    /// The caller has the place to himself, and there is nothing in it.
+    /// No other thread accesses the cell during this call, and the cell contains no waker.
     pub(super) unsafe fn put(&self, waker: Waker) {
-        // SAFETY: the caller asserts that nobody else uses the place, so nobody reads during this write.
+        // SAFETY: the caller asserts that no other thread accesses the cell, so no thread reads during this write.
         self.0.with_mut(|known| unsafe { (*known).write(waker) });
     }
 
-    /// Returns a copy of the waker, which is not dropped.
+    /// Returns a bitwise copy of the waker, which is not dropped.
     ///
     /// # Safety
     ///
-    /// There is a waker. Nobody writes meanwhile, or drops the waker before the copy was used for the last time.
+    /// The cell contains a waker. No thread writes to the cell during this call, and none drops the waker before the
+    /// last use of the copy.
     pub(super) unsafe fn borrow(&self) -> ManuallyDrop<Waker> {
-        // SAFETY: the caller asserts that there is a waker, and that nobody writes or drops it before the copy was used for the
-        // last time. The copy has the data and the table of a valid waker, and `ManuallyDrop` keeps it from giving them back
-        // a second time.
+        // SAFETY: the caller asserts that the cell contains a waker, that no thread writes to the cell now, and that
+        // none drops the waker before the last use of the copy. So the data and the table of the copy are those of a
+        // waker that is still valid, and `ManuallyDrop` keeps the copy from releasing them a second time.
         self.0.with(|waker| unsafe {
             let waker = (*waker).assume_init_ref();
             ManuallyDrop::new(Waker::from_raw(RawWaker::new(waker.data(), waker.vtable())))

@@ -1,4 +1,4 @@
-//! A frame of a trace.
+//! Defines the frames of a trace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use std::time::Duration;
 /// # fn main() {}
 /// ```
 pub struct Frame {
-    pub(super) place: Place,
+    pub(super) place: FramePlace,
     pub(super) wait: Option<Wait>,
     pub(super) count: usize,
     /// `true` if the parent frame waits for this resource, `false` if the parent called this function.
     pub(super) is_resource: bool,
-    pub(super) times: Times,
+    pub(super) times: FrameTimes,
     pub(super) children: Vec<Frame>,
 }
 
-/// The times of a live frame. They do not distinguish frames.
+/// The times of a live frame. They are not part of the identity of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Times {
+pub(super) struct FrameTimes {
     pub(super) age: Option<Duration>,
     pub(super) not_polled_for: Option<Duration>,
 }
 
 /// The identity of a frame. Frames are ordered by their place in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
+pub(super) struct FramePlace {
     pub(super) file: Option<Arc<str>>,
     pub(super) line: Option<u32>,
     pub(super) column: Option<u32>,
@@ -219,7 +219,7 @@ impl Frame {
 }
 
 impl fmt::Debug for Frame {
-    /// Omits the children, of which there may be very many.
+    /// Prints the number of children instead of the children, of which there may be very many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")
             .field("name", &self.name())
@@ -245,7 +245,7 @@ impl Drop for Frame {
     }
 }
 
-/// All frames of a tree, each before its children.
+/// Returns all frames of a tree, each before its children.
 pub(super) fn walk(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
     let mut pending: Vec<&Frame> = frames.iter().rev().collect();
     std::iter::from_fn(move || {

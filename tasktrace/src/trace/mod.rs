@@ -1,43 +1,45 @@
-//! Traces as plain data: addresses until the first inspection, then a tree of frames.
+//! Converts captures to trees of frames, on the first inspection of a trace. Until then a trace consists of addresses.
 //!
-//! * [`frame`]: the tree that users inspect.
-//! * [`build`]: merging stacks into a tree.
-//! * [`tidy`], [`full`]: convert a stack to frames, with or without simplification; [`shared`]: finds where a stack
-//!   parts from the previous one.
-//! * [`live`]: the live frames, which need no stack.
-//! * [`pattern`]: the interned tree that equal traces share.
-//! * [`kind`]: compares traces before symbols are looked up.
-//! * [`resource`]: names the resource that a leaf waits for.
+//! * [`frame`]: the tree that users inspect; [`walk`]: lists the frames of a tree; [`library_runs`]: finds the
+//!   functions of libraries that text leaves out.
+//! * [`tree_builder`]: merges stacks into a tree.
+//! * [`simplify`], [`full`]: convert a stack to frames, with or without simplification; [`shared_prefix`]: finds where
+//!   a stack parts from the previous one.
+//! * [`live_frames`]: adds the live frames, which need no stack; [`notes`]: collects the gaps of a trace.
+//! * [`interned_tree`]: the tree that equal traces share.
+//! * [`fingerprint`]: compares traces before symbols are looked up.
+//! * [`resource`]: names the resource that a leaf waits for; [`opaque_combinators`]: recognises leaves that have
+//!   children which are not in the trace.
 #![forbid(unsafe_code)]
 
-mod build;
+mod fingerprint;
+#[cfg(test)]
+mod fixture;
 mod frame;
 mod full;
-mod hidden;
-mod kind;
-pub(crate) mod libraries;
-mod live;
+mod interned_tree;
+pub(crate) mod library_runs;
+mod live_frames;
 mod notes;
-mod pattern;
+mod opaque_combinators;
 mod resource;
-#[cfg(test)]
-mod sample;
-mod shared;
-mod tidy;
+mod shared_prefix;
+mod simplify;
+mod tree_builder;
 pub(crate) mod walk;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use fingerprint::Fingerprint;
 pub use frame::{Frame, LineIs, Wait};
-pub(crate) use kind::Kind;
 
-use crate::capture::{Now, RawTrace};
+use crate::capture::{RawTrace, SnapshotTime};
 use crate::sync::fork::get_or_init;
-use crate::sync::is_unwanted;
+use crate::sync::is_cancelled;
+pub(crate) use interned_tree::{InternedTree, LabelAndTimes};
+use interned_tree::{TreeKind, TreeMaker};
 pub(crate) use notes::{Missing, Notes};
-use pattern::{Detail, Making};
-pub(crate) use pattern::{Own, Pattern};
 pub(crate) use resource::{PANIC_HOOK, public_name};
 
 /// Shows where a task waits, as a tree of functions.
@@ -72,40 +74,31 @@ pub(crate) use resource::{PANIC_HOOK, public_name};
 /// ```
 #[derive(Clone)]
 pub struct Trace {
-    inner: Arc<Inner>,
+    inner: Arc<TraceInner>,
     awaited: Option<Arc<WithAwaited>>,
 }
 
-struct Inner {
+struct TraceInner {
     raw: RawTrace,
-    tidy: OnceLock<Made>,
-    full: OnceLock<Box<Made>>,
+    simplified: OnceLock<TraceTree>,
+    full: OnceLock<Box<TraceTree>>,
 }
 
 /// The tree of a trace, made on first use.
-enum Made {
-    Alone(Box<Tree>),
-    /// Other traces share the tree, except for labels and times.
-    Alike(Arc<Pattern>, OnceLock<Box<Tree>>),
+enum TraceTree {
+    /// The tree belongs to this trace.
+    Unshared(Box<Tree>),
+    /// Other traces share the tree, except for labels and times. The second field is a copy of the tree with the labels
+    /// and times of this trace, made on first use.
+    Shared(Arc<InternedTree>, OnceLock<Box<Tree>>),
 }
 
-/// The traces of the tasks whose handles a trace awaits, by number.
+/// The traces of the tasks whose handles a trace awaits, and the trees that include them.
 struct WithAwaited {
+    /// The numbers and the traces of the tasks.
     awaited: Vec<(u64, Trace)>,
-    tidy: OnceLock<Tree>,
+    simplified: OnceLock<Tree>,
     full: OnceLock<Tree>,
-}
-
-/// Returns the frames without labels and times, and merges frames that differ only in these.
-pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
-    let mut builder = build::Builder::default();
-    builder.add_anonymous(frames);
-    builder.finish().frames
-}
-
-/// Returns all frames of a tree, each before its children.
-pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
-    frame::walk(frames)
 }
 
 /// A tree of frames, and the notes to print with it.
@@ -116,11 +109,12 @@ pub(crate) struct Tree {
 }
 
 impl Trace {
+    /// Makes a trace of a capture. Looks up no symbols.
     pub(crate) fn new(raw: RawTrace) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(TraceInner {
                 raw,
-                tidy: OnceLock::new(),
+                simplified: OnceLock::new(),
                 full: OnceLock::new(),
             }),
             awaited: None,
@@ -128,9 +122,9 @@ impl Trace {
     }
 
     /// Converts the times of the trace to another moment, unless the trace is already shared.
-    pub(crate) fn told_at(mut self, moment: Now) -> Self {
+    pub(crate) fn at_moment(mut self, moment: SnapshotTime) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.raw.tell_as_of(moment);
+            inner.raw.set_time(moment);
         }
         self
     }
@@ -148,7 +142,7 @@ impl Trace {
             return Self::new(raw);
         }
         match before {
-            Some(before) if before.inner.raw.is_same(&raw) => before.clone(),
+            Some(before) if before.inner.raw.shares_capture(&raw) => before.clone(),
             before => before.insert(Self::new(raw)).clone(),
         }
     }
@@ -168,7 +162,7 @@ impl Trace {
             inner: self.inner,
             awaited: Some(Arc::new(WithAwaited {
                 awaited,
-                tidy: OnceLock::new(),
+                simplified: OnceLock::new(),
                 full: OnceLock::new(),
             })),
         }
@@ -188,7 +182,7 @@ impl Trace {
     /// ```
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
-        &self.tidy().frames
+        &self.simplified().frames
     }
 
     /// Returns the whole stack as a tree, the outermost frame first. These are the frames that `{:#}` prints.
@@ -247,8 +241,8 @@ impl Trace {
     }
 
     /// Returns a fingerprint of the trace, without labels and times. It looks up no symbols.
-    pub(crate) fn kind(&self) -> Kind {
-        kind::of(&self.inner.raw)
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        fingerprint::of(&self.inner.raw)
     }
 
     /// Returns the numbers of the tasks whose handles the task awaits, without duplicates.
@@ -264,16 +258,16 @@ impl Trace {
     }
 
     /// Returns the tree that `{}` prints.
-    pub(crate) fn tidy(&self) -> &Tree {
+    pub(crate) fn simplified(&self) -> &Tree {
         if let Some(with) = &self.awaited {
-            return with.tidy.get_or_init(|| {
-                let awaited = with.trees(Self::tidy);
-                tidy::tree(&self.inner.raw, &awaited).tree
+            return with.simplified.get_or_init(|| {
+                let awaited = with.trees(Self::simplified);
+                simplify::tree(&self.inner.raw, &awaited).tree
             });
         }
-        let made = self.inner.tidy.get_or_init(|| {
-            let making = &mut Making::new();
-            making.make(Detail::Tidy, &self.inner.raw)
+        let made = self.inner.simplified.get_or_init(|| {
+            let maker = &mut TreeMaker::new();
+            maker.make(TreeKind::Simplified, &self.inner.raw)
         });
         made.tree(&self.inner.raw)
     }
@@ -287,60 +281,76 @@ impl Trace {
             });
         }
         let made = self.inner.full.get_or_init(|| {
-            let making = &mut Making::new();
-            Box::new(making.make(Detail::Full, &self.inner.raw))
+            let maker = &mut TreeMaker::new();
+            Box::new(maker.make(TreeKind::Full, &self.inner.raw))
         });
         made.tree(&self.inner.raw)
     }
 
     /// Prepares the trees that `{}` prints, for many traces.
-    pub(crate) fn tidy_all<'a>(traces: impl Iterator<Item = &'a Self>) {
-        let mut making = Making::new();
-        let traces = traces.take_while(|_| !is_unwanted());
+    pub(crate) fn simplify_all<'a>(traces: impl Iterator<Item = &'a Self>) {
+        let mut maker = TreeMaker::new();
+        let traces = traces.take_while(|_| !is_cancelled());
         for trace in traces.filter(|trace| trace.awaited.is_none()) {
-            let Inner { raw, tidy, .. } = &*trace.inner;
-            tidy.get_or_init(|| making.make(Detail::Tidy, raw));
+            let TraceInner {
+                raw, simplified, ..
+            } = &*trace.inner;
+            simplified.get_or_init(|| maker.make(TreeKind::Simplified, raw));
         }
     }
 
     /// Returns the tree that `{}` prints, without labels and times, if this trace shares it with others. Returns `None`
     /// if it does not share it, or if the tree is not prepared.
-    pub(crate) fn pattern(&self) -> Option<&Arc<Pattern>> {
-        match (&self.awaited, self.inner.tidy.get()) {
-            (None, Some(Made::Alike(pattern, _))) => Some(pattern),
+    pub(crate) fn interned_tree(&self) -> Option<&Arc<InternedTree>> {
+        match (&self.awaited, self.inner.simplified.get()) {
+            (None, Some(TraceTree::Shared(interned, _))) => Some(interned),
             _ => None,
         }
     }
 
-    /// Calls [`Pattern::each_own`], if the trace shares its tree.
-    pub(crate) fn each_own<'a>(&'a self, each: impl FnMut(usize, Own<'a>)) {
-        if let Some(pattern) = self.pattern() {
-            pattern.each_own(&self.inner.raw, each);
+    /// Calls [`InternedTree::each_label_and_times`] with the labels and times of this trace, if it shares its tree.
+    pub(crate) fn each_label_and_times<'a>(&'a self, each: impl FnMut(usize, LabelAndTimes<'a>)) {
+        if let Some(interned) = self.interned_tree() {
+            interned.each_label_and_times(&self.inner.raw, each);
         }
     }
 }
 
 impl WithAwaited {
+    /// Returns the number and the tree of each awaited task.
     fn trees(&self, tree: fn(&Trace) -> &Tree) -> Vec<(u64, &Tree)> {
         let awaited = self.awaited.iter();
         awaited.map(|(task, trace)| (*task, tree(trace))).collect()
     }
 }
 
-impl Made {
+impl TraceTree {
+    /// Returns the tree with the labels and times of `raw`.
     fn tree(&self, raw: &RawTrace) -> &Tree {
         match self {
-            Self::Alone(tree) => tree,
-            Self::Alike(pattern, tree) => tree.get_or_init(|| Box::new(pattern.tree_of(raw))),
+            Self::Unshared(tree) => tree,
+            Self::Shared(interned, tree) => tree.get_or_init(|| Box::new(interned.tree_of(raw))),
         }
     }
 }
 
 impl fmt::Debug for Trace {
-    /// Does not look up symbols.
+    /// Prints no frames, because that would look up symbols.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trace")
             .field("stacks", &self.inner.raw.stacks().len())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the frames without labels and times, and merges frames that differ only in these.
+pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
+    let mut builder = tree_builder::TreeBuilder::default();
+    builder.add_anonymous(frames);
+    builder.finish().frames
+}
+
+/// Returns all frames of a tree, each before its children.
+pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+    frame::walk(frames)
 }

@@ -1,52 +1,54 @@
-//! What is to be said of a trace as a whole.
+//! Collects the notes on a trace as a whole: missing names and lines, lost leaves, and wakers of other threads.
 
 use crate::capture::RawTrace;
-use crate::symbol::{Class, Failures, Symbol};
+use crate::symbol::{Class, LookupFailures, Symbol};
 
-/// What a reader should know before drawing conclusions from what is not there.
+/// The notes on a trace. A reader should know them before drawing conclusions from missing frames.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     /// The names and lines that are missing.
     pub(crate) missing: Option<Missing>,
-    /// Leaves that were not recorded for want of room.
+    /// The number of leaves that were not recorded for lack of memory.
     pub(crate) dropped: usize,
-    /// Wakers that were cloned by other threads.
-    pub(crate) elsewhere: usize,
+    /// The number of wakers that other threads cloned.
+    pub(crate) remote_clones: usize,
 }
 
-/// The names and lines that are missing, and why.
+/// The names and lines that are missing, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Names: the program was built without.
+    /// Names are missing because the program was built without symbols.
     Symbols,
-    /// Lines, and the names of what was inlined: the program was built without.
+    /// Lines and the names of inlined functions are missing because the program was built without debug information.
     DebugInfo,
-    /// Names and lines: the program's file could not be opened, for this error number.
+    /// Names and lines are missing because the program's file could not be opened, with this error number.
     File(i32),
 }
 
-/// Counts what is there and what is not.
-pub(super) struct Survey {
-    /// From before the first look-up.
-    failures: Failures,
+/// Counts the addresses with and without names and lines.
+pub(super) struct SymbolCoverage {
+    /// The failures of symbol look-ups before the first look-up of this trace.
+    failures: LookupFailures,
     addresses: usize,
+    /// The number of addresses with a name.
     named: usize,
+    /// The number of addresses with a line.
     lines: usize,
 }
 
-impl Survey {
-    /// Starts before anything is looked up.
+impl SymbolCoverage {
+    /// Starts counting. Call this before the first symbol is looked up.
     pub(super) fn start() -> Self {
         Self {
-            failures: Failures::so_far(),
+            failures: LookupFailures::so_far(),
             addresses: 0,
             named: 0,
             lines: 0,
         }
     }
 
-    /// Takes note of what is known about one address.
-    pub(super) fn see(&mut self, symbols: &[Symbol]) {
+    /// Counts one address, for which these symbols were found.
+    pub(super) fn count(&mut self, symbols: &[Symbol]) {
         // The standard library comes with its own debug information.
         if symbols.iter().any(|symbol| symbol.class == Class::Std) {
             return;
@@ -56,6 +58,7 @@ impl Survey {
         self.lines += usize::from(symbols.iter().any(|symbol| symbol.line.is_some()));
     }
 
+    /// Returns the notes on a trace whose addresses have been counted.
     pub(super) fn notes(&self, raw: &RawTrace) -> Notes {
         let failure = self.failures.since();
         let missing = match self {
@@ -68,7 +71,7 @@ impl Survey {
         Notes {
             missing,
             dropped: raw.dropped(),
-            elsewhere: raw.elsewhere(),
+            remote_clones: raw.remote_clones(),
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Walking over the unwind tables that are mapped into this process.
+//! Walks the stack by the unwind tables that are mapped into this process.
 //!
-//! * [`tables`]: finding them, and what they say of an address.
-//! * [`rule`]: as much of it as a walk needs, and the memory of it.
-//! * [`memory`]: whole walks that are known again, and the ways that were made of them.
+//! * [`tables`]: finds the unwind tables, and looks up an address in them.
+//! * [`rule`]: the part of an unwind table's row that a walk needs, and a cache of such rules.
+//! * [`walk_cache`]: a cache of whole walks and their call paths.
 //!
-//! While it walks it allocates nothing and takes no lock. It guesses nothing either: where the
-//! tables do not say how to go on, the walk is lost, and the platform's unwinder tries.
+//! A walk allocates nothing and takes no lock. It does not guess: if the tables do not say how to find a caller, the
+//! walk is lost, and the platform's unwinder tries.
 //!
-//! *Measured,* a whole [`Trace::here`](crate::Trace::here) with 33 and with 200 different functions
-//! on the stack: 0.5 and 1.4 µs; with `framehop` in the place of this, 5.0 and 53 µs; with
-//! `backtrace::trace_unsynchronized`, which only walks, 9.3 and 57 µs. `framehop` keeps 509 rules,
-//! at the remainders of their addresses, so that functions that are on the stack together displace
-//! each other, and each has to be read from the tables again in every walk.
+//! *Measured,* a whole [`Trace::here`](crate::Trace::here) with 33 and with 200 different functions on the stack takes
+//! 0.5 and 1.4 µs. With `framehop` instead of this module, it takes 5.0 and 53 µs. `backtrace::trace_unsynchronized`,
+//! which only walks, takes 9.3 and 57 µs. `framehop` keeps 509 rules and picks the place of a rule by the remainder of
+//! its address. So functions on the same stack evict each other, and every walk reads their rules from the tables
+//! again.
 
-mod memory;
 mod rule;
 mod tables;
+mod walk_cache;
 
 use std::arch::asm;
 use std::cell::{Cell, RefCell};
@@ -23,44 +23,46 @@ use std::sync::Arc;
 
 use gimli::UnwindContext;
 
-pub(crate) use self::memory::Course;
-use self::memory::{Memory, Word};
-use self::rule::Rules;
+use self::rule::RuleCache;
 use self::tables::{Generation, Tables};
+pub(crate) use self::walk_cache::WalkInputs;
+use self::walk_cache::{StackWord, WalkCache};
 use super::{
-    Interrupted, LARGEST_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
-    Walked, Way,
+    CallPath, InterruptedThread, MAX_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress,
+    StackPointer, WalkResult,
 };
 
 #[cfg(test)]
-pub(super) const IS_THERE: bool = true;
+pub(super) const IS_AVAILABLE: bool = true;
 
+/// A walker by the unwind tables, with its caches.
 #[derive(Default)]
 pub(crate) struct FastWalker {
     tables: Option<(Generation, Arc<Tables>)>,
-    rules: Rules,
-    memory: Memory,
-    /// Room for reading a table.
+    rules: RuleCache,
+    walks: WalkCache,
+    /// A buffer for reading a table.
     context: UnwindContext<usize>,
 }
 
-/// What is to be known of a function to find its caller.
+/// The registers of a function that are needed to find its caller.
 #[derive(Clone)]
 struct Registers {
     stack_pointer: usize,
     frame_pointer: usize,
-    /// The return address, where calls leave it in a register, until a function saves it.
+    /// The link register, on processors whose calls leave the return address in a register, until the function saves
+    /// it.
     link: Option<usize>,
 }
 
 impl FastWalker {
-    /// Takes note of libraries that came or went since the last walk.
+    /// Empties the caches if libraries were loaded or unloaded since the last walk.
     pub(crate) fn refresh(&mut self) {
         let generation = Generation::now();
         if self.tables.as_ref().is_none_or(|(of, _)| *of != generation) {
             self.tables = Some((generation, tables::loaded(generation)));
-            self.rules = Rules::default();
-            self.memory = Memory::default();
+            self.rules = RuleCache::default();
+            self.walks = WalkCache::default();
         }
     }
 
@@ -78,55 +80,57 @@ impl FastWalker {
         self.walk_from(ip, registers, mark, limit, frames, read)
     }
 
-    /// As `walk`, past these marks, from the outermost on. If it leads the same way as one before, it does
-    /// not add frames.
+    /// Walks from the caller up to `mark`, past `marks`, which are ordered outermost first. If the call path of such a
+    /// walk is cached, returns that. Otherwise appends the frames, leaf first.
     ///
-    /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
+    /// A cached call path is found only by the `group` with which it was added.
     #[inline(never)]
-    pub(crate) fn walk_or_know(
+    pub(crate) fn walk_or_reuse(
         &mut self,
         mark: Mark,
         marks: impl Iterator<Item = Mark> + Clone,
-        kind: usize,
+        group: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
-    ) -> Walked {
+    ) -> WalkResult {
         let (ip, registers) = here();
         let read = own_stack(&registers, mark);
-        if limit >= memory::LONGEST
-            && let Some(way) = self.memory.find(ip, &registers, mark, kind, marks)
+        if limit >= walk_cache::MAX_FRAMES
+            && let Some(path) = self.walks.find(ip, &registers, mark, group, marks)
         {
-            return Walked::Known(way);
+            return WalkResult::Known(path);
         }
         let start = registers.clone();
         let reach = self.walk_from(ip, registers, mark, limit, frames, read);
-        let course = match reach {
-            Reach::Mark if frames.len() <= memory::LONGEST => self.course(ip, start, mark, frames),
+        let inputs = match reach {
+            Reach::Mark if frames.len() <= walk_cache::MAX_FRAMES => {
+                self.inputs_of(ip, start, mark, frames)
+            }
             _ => None,
         };
-        Walked::New(reach, course)
+        WalkResult::New(reach, inputs)
     }
 
-    /// Has the walk that was just made known, as this way past these marks.
+    /// Caches the call path of the last walk, which passed these marks.
     pub(crate) fn keep(
         &mut self,
-        course: Course,
+        inputs: WalkInputs,
         marks: impl Iterator<Item = Mark>,
-        way: &Arc<Way>,
+        path: &Arc<CallPath>,
     ) {
-        self.memory.insert(course, marks, way);
+        self.walks.insert(inputs, marks, path);
     }
 
-    /// Goes once more over a walk that has come to its mark, for what it has depended on.
-    fn course(
+    /// Repeats a walk that has reached its mark, and returns the inputs that it has depended on.
+    fn inputs_of(
         &mut self,
         ip: usize,
         mut registers: Registers,
         mark: Mark,
         frames: &[PhysicalFrame],
-    ) -> Option<Course> {
+    ) -> Option<WalkInputs> {
         let read = own_stack(&registers, mark);
-        let mut course = Course {
+        let mut inputs = WalkInputs {
             ip,
             mark,
             stack_pointer: registers.stack_pointer,
@@ -136,13 +140,14 @@ impl FastWalker {
         };
         let start = (registers.frame_pointer, registers.link);
         let words = RefCell::new(Vec::new());
-        // The words of which it is not known yet whether they matter are frame pointers. Where the
-        // current one is from: a word, or the register.
+        // Return addresses always matter. A saved frame pointer matters only if a rule uses it later, before the next
+        // one replaces it. `frame_pointer_from` is the word that the current frame pointer comes from, or `None` if it
+        // comes from the register.
         let mut matters: Vec<bool> = Vec::new();
         let mut frame_pointer_from = None;
         let (_, tables) = self.tables.as_ref()?;
         let mut address = ip;
-        // The last is the marked function itself.
+        // The last iteration is that of the marked function itself.
         for _ in 0..=frames.len() {
             let rule = self
                 .rules
@@ -150,29 +155,29 @@ impl FastWalker {
             if rule.is_from_frame_pointer() {
                 match frame_pointer_from {
                     Some(word) => matters[word] = true,
-                    None => course.frame_pointer = Some(start.0),
+                    None => inputs.frame_pointer = Some(start.0),
                 }
             }
             let above = rule.caller(&registers)?;
             if above > mark.0 {
                 let words = words.into_inner();
                 let words = words.into_iter().zip(matters);
-                course.words = words
+                inputs.words = words
                     .filter_map(|(word, matters)| matters.then_some(word))
                     .collect();
-                return Some(course);
+                return Some(inputs);
             }
             if rule.is_return_address_in_register() {
-                course.link = start.1;
+                inputs.link = start.1;
             }
             let noting = |address| {
                 let value = read(address)?;
-                words.borrow_mut().push(Word { address, value });
+                words.borrow_mut().push(StackWord { address, value });
                 Some(value)
             };
             let return_address = rule.unwind(above, &mut registers, noting)?;
             address = return_address.wrapping_sub(1);
-            // The return address, if it was read, comes first.
+            // If the rule has read the return address, it has read that first.
             let mut read_now = words.borrow().len() - matters.len();
             if !rule.is_return_address_in_register() {
                 matters.push(true);
@@ -186,23 +191,24 @@ impl FastWalker {
         None
     }
 
-    /// As `walk`, from where another thread was interrupted.
+    /// Appends the frames of an interrupted thread up to `mark`, leaf first.
     ///
-    /// As far as it came: if it is lost on the way, the frames up to there are right.
+    /// If the walk is lost, the frames up to that point are correct and stay.
     pub(crate) fn walk_interrupted(
         &mut self,
-        thread: &Interrupted<'_>,
+        thread: &InterruptedThread<'_>,
         mark: Mark,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
-        // The thread has gone on, and its code need not be there any more: while a visitor runs, the
-        // loader removes none.
+        // The thread has continued, and its code may be unloaded. The loader unloads nothing while `while_loaded` runs
+        // its callback.
         let reach = tables::while_loaded(|| {
             self.refresh();
             self.walk_loaded(thread, mark, limit, frames)
         });
-        // A return address is behind the instruction that is meant, and this one was at it.
+        // All other addresses are return addresses, which are behind the call. The address of the leaf is that of the
+        // interrupted instruction itself, so it is moved behind that instruction's first byte.
         if let Some(leaf) = frames.first_mut() {
             leaf.ip.0 = leaf.ip.0.wrapping_add(1);
         }
@@ -211,7 +217,7 @@ impl FastWalker {
 
     fn walk_loaded(
         &mut self,
-        thread: &Interrupted<'_>,
+        thread: &InterruptedThread<'_>,
         mark: Mark,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
@@ -235,7 +241,7 @@ impl FastWalker {
         }
     }
 
-    /// Whether the tables say that the last of the frames has no caller.
+    /// Returns `true` if the tables say that the last frame has no caller.
     fn is_end(&mut self, frames: &[PhysicalFrame]) -> bool {
         let (Some((_, tables)), [_, .., last]) = (&self.tables, frames) else {
             return false;
@@ -244,13 +250,13 @@ impl FastWalker {
         tables.is_outermost(address, &mut self.context)
     }
 
-    /// As `walk_loaded`, where the tables say nothing of the leaf.
+    /// Walks from a leaf for which the tables have no rule.
     ///
-    /// So it is with the stubs through which a library calls another. They have no frame: it may be so
-    /// that the return address is where it was pushed. It is if that leads to the mark.
+    /// The stubs through which one library calls another have no rule. They have no frame either, so the return address
+    /// is probably still where the call left it. The walk accepts this guess only if it then reaches the mark.
     fn walk_from_stub(
         &mut self,
-        thread: &Interrupted<'_>,
+        thread: &InterruptedThread<'_>,
         mark: Mark,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
@@ -280,11 +286,10 @@ impl FastWalker {
         Reach::Lost
     }
 
-    /// Appends the frames from a place in the code up to `mark`, leaf first.
+    /// Appends the frames from the function at `ip` up to `mark`, leaf first.
     ///
-    /// That place is an instruction that is being executed, unless there are frames already: then it is
-    /// one that is returned to. If the walk is lost, the last frame is that of which the caller is not
-    /// known.
+    /// If `frames` is empty, `ip` is the address of an instruction that is being executed. Otherwise it is a return
+    /// address. If the walk is lost, the caller of the last frame is unknown.
     #[inline(always)]
     fn walk_from(
         &mut self,
@@ -298,8 +303,8 @@ impl FastWalker {
         let Some((_, tables)) = &self.tables else {
             return Reach::Lost;
         };
-        // Its callers are where they called, which is before they return to: that may be the start
-        // of the next function, if a call does not return.
+        // A caller is looked up by an address within its call, which is one below the return address. The return
+        // address itself may be the start of the next function, if the called function does not return.
         let mut address = match &**frames {
             [] => ip,
             [..] => ip.wrapping_sub(1),
@@ -315,7 +320,7 @@ impl FastWalker {
                 && above > mark.0
             {
                 return match mark.distance(StackPointer(sp)) {
-                    Some(distance) if distance <= LARGEST_MARKED_FRAME => Reach::Mark,
+                    Some(distance) if distance <= MAX_MARKED_FRAME => Reach::Mark,
                     _ => Reach::Lost,
                 };
             }
@@ -326,7 +331,7 @@ impl FastWalker {
             let Some(return_address) =
                 caller.and_then(|(rule, above)| rule.unwind(above, &mut registers, &read))
             else {
-                // What is no code was not returned to.
+                // An address outside of all code is no return address.
                 if frames.len() > 1 && !tables.is_code(address) {
                     frames.pop();
                 }
@@ -339,8 +344,8 @@ impl FastWalker {
     }
 }
 
-/// Whether the function to which `address` returns starts there. Where the tables do not say so, it may all
-/// the same.
+/// Returns `true` if the unwind tables say that the function to which `address` returns starts at `start`. If the
+/// tables do not know the function, the result is `false`.
 pub(super) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
     let found = tables::while_loaded(|| {
         let tables = tables::loaded(Generation::now());
@@ -349,7 +354,7 @@ pub(super) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
     found.flatten() == Some(start)
 }
 
-/// Reads the stack of this thread, from a function with these registers up to `mark`.
+/// Returns a function that reads words of this thread's stack, from the stack pointer in `registers` up to `mark`.
 #[inline(always)]
 fn own_stack(registers: &Registers, mark: Mark) -> impl Fn(usize) -> Option<usize> + Copy + use<> {
     let lowest = registers.stack_pointer;
@@ -358,35 +363,37 @@ fn own_stack(registers: &Registers, mark: Mark) -> impl Fn(usize) -> Option<usiz
         if !inside || !address.is_multiple_of(align_of::<usize>()) {
             return None;
         }
-        // SAFETY: the address is aligned, and the unwind tables say that a function that is running on
-        // this thread has saved a register there, or it is next to the marked function's stack pointer,
-        // so it is mapped stack. It is read as a plain integer, volatile, because it belongs to no
-        // object that the compiler knows.
+        // SAFETY: the check above has proved that the word lies between the stack pointer of a running function of this
+        // thread and the stack pointer of the marked function, which is running too, so the word is mapped stack, and
+        // that the address is aligned. If the stack was switched in between, the unwind tables still say that a running
+        // function has saved a register at this address. The word belongs to no object that the compiler knows, so it
+        // is read as an integer by a volatile read.
         Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 }
 
-impl Interrupted<'_> {
-    /// The word that was at this address.
+impl InterruptedThread<'_> {
+    /// Returns the word that was at this address, if it was copied.
     fn read(&self, address: usize) -> Option<usize> {
         let at = address.checked_sub(self.start())?;
         let word = self.stack.get(at..at.checked_add(size_of::<usize>())?)?;
         Some(usize::from_ne_bytes(word.try_into().ok()?))
     }
 
-    /// Whether the address is in the part for which there was no room.
+    /// Returns `true` if the address is in the part of the stack that was cut.
     fn is_beyond(&self, address: usize) -> bool {
-        // What is further away is another stack.
+        // An address that is further away belongs to another stack.
         let is_near = |past: usize| past < self.stack.len();
         self.is_cut && address.checked_sub(self.end()).is_some_and(is_near)
     }
 }
 
-/// The stack pointer of the function into which this is inlined.
+/// Returns the stack pointer of the function into which this is inlined.
 #[inline(always)]
 pub(super) fn stack_pointer() -> usize {
     let sp: usize;
-    // SAFETY: copies a register into another.
+    // SAFETY: the instruction copies the stack pointer to an output register. It accesses no memory and changes no
+    // other register and no flag, as the options state.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags));
@@ -396,12 +403,13 @@ pub(super) fn stack_pointer() -> usize {
     sp
 }
 
-/// The instruction pointer and the registers of the function into which this is inlined.
+/// Returns the instruction pointer and the registers of the function into which this is inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn here() -> (usize, Registers) {
     let (ip, stack_pointer, frame_pointer);
-    // SAFETY: copies three registers into others.
+    // SAFETY: the instructions copy three registers to output registers. They access no memory and change no other
+    // register and no flag, as the options state.
     unsafe {
         asm!(
             "lea {ip}, [rip]",
@@ -421,12 +429,13 @@ fn here() -> (usize, Registers) {
     (ip, registers)
 }
 
-/// The instruction pointer and the registers of the function into which this is inlined.
+/// Returns the instruction pointer and the registers of the function into which this is inlined.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 fn here() -> (usize, Registers) {
     let (ip, stack_pointer, frame_pointer, link);
-    // SAFETY: copies four registers into others.
+    // SAFETY: the instructions copy four registers to output registers. They access no memory and change no other
+    // register and no flag, as the options state.
     unsafe {
         asm!(
             "adr {ip}, .",
@@ -455,9 +464,9 @@ mod tests {
 
     const SP: usize = 0x1000;
 
-    /// The words are 1, 2, 3, from the red zone on.
-    fn thread(stack: &[u8], is_cut: bool) -> Interrupted<'_> {
-        Interrupted {
+    /// Returns an interrupted thread with this copy of its stack, which begins at the red zone.
+    fn thread(stack: &[u8], is_cut: bool) -> InterruptedThread<'_> {
+        InterruptedThread {
             ip: 0,
             stack_pointer: SP,
             frame_pointer: 0,
@@ -468,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_copy_is_read() {
+    fn only_copied_words_are_read() {
         let words = [1_usize, 2, 3].map(usize::to_ne_bytes);
         let stack = words.as_flattened();
         let thread = thread(stack, false);
@@ -478,26 +487,26 @@ mod tests {
         for outside in [0, start - 8, start - 1, start + 17, start + 24, usize::MAX] {
             assert_eq!(thread.read(outside), None, "{outside:#x}");
         }
-        // In the middle of a word.
+        // An address in the middle of a word.
         assert!(thread.read(start + 9).is_some());
         let empty = super::tests::thread(&[], false);
         assert_eq!(empty.read(start), None);
     }
 
     #[test]
-    fn what_was_not_copied_for_want_of_room() {
+    fn addresses_behind_a_cut_copy_are_beyond() {
         let stack = [0; 1024];
         let end = SP - RED_ZONE + stack.len();
         let cut = thread(&stack, true);
         assert!(cut.is_beyond(end) && cut.is_beyond(end + 8));
         assert!(!cut.is_beyond(end - 8) && !cut.is_beyond(SP - RED_ZONE - 8));
-        // That is another stack.
+        // These addresses belong to another stack.
         assert!(!cut.is_beyond(end + stack.len()) && !cut.is_beyond(usize::MAX));
         assert!(!thread(&stack, false).is_beyond(end));
     }
 
     #[test]
-    fn walks_go_as_far_as_the_marks_that_were_copied() {
+    fn a_walk_ends_at_the_outermost_copied_mark() {
         let stack = [0; 1024];
         let thread = thread(&stack, true);
         let end = SP - RED_ZONE + stack.len();

@@ -1,10 +1,11 @@
-//! Walking the stack of the current thread, from the caller up to a known address.
+//! Walks the stack of the current thread, from the caller up to a known address.
 //!
-//! One place picks the backend: [a walk over the unwind tables](fast) on Linux x86_64 and aarch64,
-//! the platform's own unwinder through the `backtrace` crate elsewhere, and whenever the first did
-//! not arrive at the address it was sent to. With `--cfg tasktrace_portable` it is always the
-//! second, which is how that one is tested. Nothing here knows of tasks, wakers or symbols.
+//! This module picks the backend. On Linux, on x86_64 and aarch64, [`fast`] walks by the unwind tables. Elsewhere, and
+//! whenever that walk does not reach its end, [`portable`] uses the platform's unwinder through the `backtrace` crate.
+//! With `--cfg tasktrace_portable` all walks use the latter, for its tests. This module knows no tasks, wakers or
+//! symbols.
 
+mod call_path;
 #[cfg_attr(
     not(all(
         target_os = "linux",
@@ -15,16 +16,15 @@
 )]
 mod fast;
 mod portable;
-mod way;
 
 use std::sync::{Arc, PoisonError};
 
-pub(crate) use fast::Course;
-pub(crate) use way::{Step, Way};
+pub(crate) use call_path::{CallPath, Step};
+pub(crate) use fast::WalkInputs;
 
 use crate::sync::StaticMutex as Mutex;
 
-/// Where a caller will continue: the address that a call pushed.
+/// The address at which a caller will continue: the address that a call pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ReturnAddress(pub(crate) usize);
 
@@ -39,61 +39,60 @@ pub(crate) struct PhysicalFrame {
     pub(crate) sp: StackPointer,
 }
 
-/// The stack pointer of a function on the stack of this thread: the end of a walk.
+/// The stack pointer of a function on the stack of this thread, which is the end of a walk.
 ///
-/// Not the address of a local variable, because not all of them are on the stack: with
-/// AddressSanitizer they are elsewhere. The function itself is not part of the walk, but those that
-/// it called are.
+/// A mark is not the address of a local variable, because AddressSanitizer keeps local variables elsewhere. The walk
+/// includes the functions that the marked function has called, and not the marked function itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(usize);
 
 impl Mark {
-    /// Above everything: walks to there come as far as they can.
+    /// A mark above all stacks: a walk to it goes as far as it can.
     pub(crate) const NOWHERE: Self = Self(usize::MAX);
 
-    /// Of the function into which this is inlined.
+    /// Returns the mark of the function into which this is inlined.
     #[inline(always)]
     pub(crate) fn here() -> Self {
         Self(fast::stack_pointer())
     }
 
-    /// Whether `frame` is that of the marked function, or of one that it has called.
+    /// Returns `true` if `frame` belongs to the marked function or to a function that it has called.
     pub(crate) fn is_above(self, frame: PhysicalFrame) -> bool {
         frame.sp.0 <= self.0
     }
 
-    /// How far the other is below.
+    /// Returns the distance from the other mark up to this one, or 0 if the other is above.
     #[cfg(test)]
     pub(crate) fn distance_from(self, other: Self) -> usize {
         self.0.saturating_sub(other.0)
     }
 
-    /// How far the mark is above the stack pointer, where it is.
+    /// Returns how far the mark is above the stack pointer, or `None` if it is below.
     pub(crate) fn distance(self, sp: StackPointer) -> Option<usize> {
         self.0.checked_sub(sp.0)
     }
 }
 
-/// So much below the stack pointer belongs to a function as well, and is left alone by signals. There
-/// functions that call no others save registers, and others have just taken them from there.
+/// The number of bytes below the stack pointer that also belong to a function, and that signal handlers do not
+/// overwrite. Leaf functions save registers there, and other functions have just restored registers from there.
 pub(crate) const RED_ZONE: usize = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 
-/// A thread that was interrupted: its registers, and a copy of the part of its stack that is walked.
-pub(crate) struct Interrupted<'a> {
+/// The state of an interrupted thread: its registers, and a copy of the part of its stack that is walked.
+pub(crate) struct InterruptedThread<'a> {
     pub(crate) ip: usize,
     pub(crate) stack_pointer: usize,
     pub(crate) frame_pointer: usize,
-    /// The return address, where calls leave it in a register.
+    /// The link register, on processors whose calls leave the return address in a register.
     pub(crate) link: Option<usize>,
-    /// From [`RED_ZONE`] below the stack pointer on.
+    /// The copy, which begins [`RED_ZONE`] bytes below the stack pointer.
     pub(crate) stack: &'a [u8],
-    /// Whether there is more of it, for which there was no room.
+    /// `true` if the copy was cut because the stack is larger than the buffer.
     pub(crate) is_cut: bool,
 }
 
-impl Interrupted<'_> {
-    /// Where a walk ends that is to come as far as these marks. Walks to what was not copied come as
-    /// far as they can.
+impl InterruptedThread<'_> {
+    /// Returns the mark up to which a walk reaches all of these marks. Returns [`Mark::NOWHERE`], to which a walk goes
+    /// as far as it can, if one of these marks was not copied.
     pub(crate) fn outermost(&self, marks: impl Iterator<Item = Mark>) -> Mark {
         let is_copied = |mark: Mark| (self.start()..=self.end()).contains(&mark.0);
         marks
@@ -102,7 +101,7 @@ impl Interrupted<'_> {
             .unwrap_or(Mark::NOWHERE)
     }
 
-    /// Where the part of the stack begins.
+    /// Returns the address at which the copied part of the stack begins.
     fn start(&self) -> usize {
         self.stack_pointer.saturating_sub(RED_ZONE)
     }
@@ -112,53 +111,53 @@ impl Interrupted<'_> {
     }
 }
 
-/// No marked function has a larger frame, so a walk that ends further from the mark has lost its
-/// way.
-pub(crate) const LARGEST_MARKED_FRAME: usize = 4096;
+/// The largest frame of a marked function. If the last frame of a walk is further from the mark, the walk is lost.
+pub(crate) const MAX_MARKED_FRAME: usize = 4096;
 
-/// How far a walk came.
+/// The point that a walk has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Up to the mark: the frames are all there are.
+    /// The walk reached the mark: no frame is missing.
     Mark,
-    /// The limit on the number of frames was reached first: those nearest to the root are missing.
+    /// The walk reached the limit on the number of frames. The frames nearest to the root are missing.
     Limit,
-    /// The stack has no frames but those, and the marked function is not among them. Told of threads
-    /// that were interrupted only.
+    /// The walk reached the end of the stack, which does not have the marked function. Only walks of interrupted
+    /// threads return this.
     End,
     /// The stack could not be followed up to the mark.
     Lost,
 }
 
-/// Where a walk has led.
-pub(crate) enum Walked {
-    /// The same way as one before, past the same marks.
-    Known(Arc<Way>),
-    /// So far. With the second it can be known again: see [`Walker::keep`].
-    New(Reach, Option<Course>),
+/// The result of a walk.
+pub(crate) enum WalkResult {
+    /// The call path of an earlier walk with the same inputs and the same marks.
+    Known(Arc<CallPath>),
+    /// The end of a new walk. If the inputs of the walk are known, [`Walker::keep`] caches its call path.
+    New(Reach, Option<WalkInputs>),
 }
 
-/// Walks stacks; keeps what makes the next walk faster.
+/// A stack walker, which caches unwind rules and call paths for later walks.
 pub(crate) struct Walker {
     fast: Box<fast::FastWalker>,
     buffer: Vec<PhysicalFrame>,
-    /// Who had it last.
+    /// The last thread that used the walker: see [`this_thread`].
     thread: usize,
 }
 
-/// Walkers that wait for the next capture. A walker is taken for the length of a capture, so the
-/// lock is held for a push or a pop only, and there are never more than there are captures at once.
-static IDLE: Mutex<[Option<Walker>; MOST_IDLE]> = Mutex::new([const { None }; MOST_IDLE]);
-const MOST_IDLE: usize = 16;
+/// The walkers that wait for the next capture. A capture owns its walker until it ends, so the lock is held only for a
+/// push or a pop, and there are at most as many walkers as captures at the same time.
+static IDLE: Mutex<[Option<Walker>; MAX_IDLE]> = Mutex::new([const { None }; MAX_IDLE]);
+const MAX_IDLE: usize = 16;
 
-/// How many frames there is room for in the buffer of a walker that waits: 64 KiB.
-const LARGEST_IDLE_BUFFER: usize = 1 << 12;
+/// The largest capacity of the buffer of an idle walker, in frames: 64 KiB.
+const MAX_IDLE_BUFFER: usize = 1 << 12;
 
 impl Walker {
+    /// Returns an idle walker, preferably the one that this thread used last, or a new one.
     pub(crate) fn acquire() -> Self {
         let thread = this_thread();
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        // What a walker knows is mostly of the stack of one thread.
+        // The caches of a walker are mostly about the stack of one thread.
         let is_own = |walker: &Option<Self>| walker.as_ref().is_some_and(|it| it.thread == thread);
         let found = idle.iter().position(is_own);
         let found = found.or_else(|| idle.iter().position(Option::is_some));
@@ -174,15 +173,15 @@ impl Walker {
         walker
     }
 
-    /// Room for the frames of a walk, from the walks before.
+    /// Takes the buffer of earlier walks, for the frames of the next walk.
     pub(crate) fn take_buffer(&mut self) -> Vec<PhysicalFrame> {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Takes back the buffer as well.
+    /// Makes the walker idle, with this buffer.
     pub(crate) fn release(mut self, mut buffer: Vec<PhysicalFrame>) {
         buffer.clear();
-        buffer.shrink_to(LARGEST_IDLE_BUFFER);
+        buffer.shrink_to(MAX_IDLE_BUFFER);
         self.buffer = buffer;
         let mut walker = Some(self);
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,16 +189,15 @@ impl Walker {
             std::mem::swap(place, &mut walker);
         }
         drop(idle);
-        // If there are enough, it goes.
+        // If there was no free place, the walker is dropped after the lock is released.
         drop(walker);
     }
 
-    /// Replaces the content of `frames` by those from where a thread was interrupted up to `mark`, or
-    /// as far as its stack can be followed, leaf first. So there is at least the leaf, unless that is
-    /// the marked function itself.
+    /// Replaces the content of `frames` by the frames of an interrupted thread up to `mark`, or as far as its stack can
+    /// be followed, leaf first. There is at least the leaf, unless the leaf is the marked function.
     pub(crate) fn walk_interrupted(
         &mut self,
-        thread: &Interrupted<'_>,
+        thread: &InterruptedThread<'_>,
         mark: Mark,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
@@ -208,37 +206,40 @@ impl Walker {
         self.fast.walk_interrupted(thread, mark, limit, frames)
     }
 
-    /// As `walk`, past these marks, from the outermost on. If it leads the same way as one before, there are no
-    /// frames.
+    /// Walks from the caller up to `mark`, past `marks`, which are ordered outermost first. If the call path of such a
+    /// walk is cached, returns that and leaves `frames` empty. Otherwise replaces the content of `frames`, leaf first.
     ///
-    /// `kind` is the same for walks that are likely to be: one is known only among those of its kind.
+    /// A cached call path is found only by the `group` with which it was added. Walks that are likely to be equal
+    /// should have the same group.
     #[inline(never)]
-    pub(crate) fn walk_or_know(
+    pub(crate) fn walk_or_reuse(
         &mut self,
         mark: Mark,
         marks: impl Iterator<Item = Mark> + Clone,
-        kind: usize,
+        group: usize,
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
-    ) -> Walked {
+    ) -> WalkResult {
         frames.clear();
-        match self.fast.walk_or_know(mark, marks, kind, limit, frames) {
-            Walked::New(Reach::Lost, _) => Walked::New(portable::walk(mark, limit, frames), None),
-            walked => walked,
+        match self.fast.walk_or_reuse(mark, marks, group, limit, frames) {
+            WalkResult::New(Reach::Lost, _) => {
+                WalkResult::New(portable::walk(mark, limit, frames), None)
+            }
+            result => result,
         }
     }
 
-    /// Has the walk that was just made known, as this way past these marks.
+    /// Caches the call path of the last walk, which passed these marks.
     pub(crate) fn keep(
         &mut self,
-        course: Course,
+        inputs: WalkInputs,
         marks: impl Iterator<Item = Mark>,
-        way: &Arc<Way>,
+        path: &Arc<CallPath>,
     ) {
-        self.fast.keep(course, marks, way);
+        self.fast.keep(inputs, marks, path);
     }
 
-    /// Replaces the content of `frames` by those from the caller up to `mark`, leaf first.
+    /// Replaces the content of `frames` by the frames from the caller up to `mark`, leaf first.
     #[cfg(test)]
     #[inline(never)]
     pub(crate) fn walk(
@@ -255,12 +256,12 @@ impl Walker {
     }
 }
 
-/// Whether the function to which `address` returns starts there, as far as that is known without its name.
+/// Returns `true` if the unwind tables say that the function to which `address` returns starts at `start`.
 pub(crate) fn is_in_function(address: ReturnAddress, start: usize) -> bool {
     fast::is_in_function(address, start)
 }
 
-/// An address that no other living thread has.
+/// Returns an address that identifies the calling thread among the living threads.
 pub(crate) fn this_thread() -> usize {
     thread_local!(static MARKER: u8 = const { 0 });
     MARKER
@@ -268,7 +269,7 @@ pub(crate) fn this_thread() -> usize {
         .unwrap_or(0)
 }
 
-/// Has the next walk find everything out anew.
+/// Drops all idle walkers with their caches, so that the next walk starts without.
 #[cfg(test)]
 pub(crate) fn forget() {
     for place in &mut *IDLE.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -1,13 +1,13 @@
-//! Where there is no fast walker, there is nothing to keep between walks.
+//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks.
 
 use std::sync::Arc;
 
-use super::{Interrupted, Mark, PhysicalFrame, Reach, ReturnAddress, Walked, Way};
+use super::{CallPath, InterruptedThread, Mark, PhysicalFrame, Reach, ReturnAddress, WalkResult};
 
-/// No walk is known again.
-pub(crate) enum Course {}
+/// The inputs of a cached walk, of which there is none.
+pub(crate) enum WalkInputs {}
 
-/// About the stack pointer of the function into which this is inlined.
+/// Returns an address near the stack pointer of the function into which this is inlined.
 #[inline(always)]
 pub(super) fn stack_pointer() -> usize {
     let local = 0_u8;
@@ -19,7 +19,7 @@ pub(super) fn is_in_function(_: ReturnAddress, _: usize) -> bool {
 }
 
 #[cfg(test)]
-pub(super) const IS_THERE: bool = false;
+pub(super) const IS_AVAILABLE: bool = false;
 
 #[derive(Default)]
 pub(crate) struct FastWalker;
@@ -32,24 +32,29 @@ impl FastWalker {
         Reach::Lost
     }
 
-    pub(crate) fn walk_or_know(
+    pub(crate) fn walk_or_reuse(
         &mut self,
         _: Mark,
         _: impl Iterator<Item = Mark> + Clone,
         _: usize,
         _: usize,
         _: &mut Vec<PhysicalFrame>,
-    ) -> Walked {
-        Walked::New(Reach::Lost, None)
+    ) -> WalkResult {
+        WalkResult::New(Reach::Lost, None)
     }
 
-    pub(crate) fn keep(&mut self, course: Course, _: impl Iterator<Item = Mark>, _: &Arc<Way>) {
-        match course {}
+    pub(crate) fn keep(
+        &mut self,
+        inputs: WalkInputs,
+        _: impl Iterator<Item = Mark>,
+        _: &Arc<CallPath>,
+    ) {
+        match inputs {}
     }
 
     pub(crate) fn walk_interrupted(
         &mut self,
-        _: &Interrupted<'_>,
+        _: &InterruptedThread<'_>,
         _: Mark,
         _: usize,
         _: &mut Vec<PhysicalFrame>,

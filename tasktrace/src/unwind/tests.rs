@@ -1,6 +1,6 @@
 use super::*;
 
-/// Calls itself `depth` times, then walks up to `mark`.
+/// Calls itself `depth` times, then calls `walk` with `mark`.
 #[inline(never)]
 fn descend(depth: usize, mark: Mark, walk: &mut dyn FnMut(Mark)) {
     if depth == 0 {
@@ -42,7 +42,7 @@ fn the_walk_ends_at_the_mark() {
     }
 }
 
-/// Walks up to `mark` with both, and asserts that they have the same on the way.
+/// Walks up to `mark` with both walkers, and asserts that both find the same frames.
 fn compare_walkers(mark: Mark) {
     let (mut fast, mut portable) = (Vec::new(), Vec::new());
     let mut walker = Walker::acquire();
@@ -57,7 +57,7 @@ fn compare_walkers(mark: Mark) {
         .zip(portable.iter().rev())
         .take_while(|(a, b)| a == b)
         .count();
-    // They start in different functions of their own, and here at different calls.
+    // The walkers start in different functions of their own, and this function calls them at different addresses.
     let own = fast.len().max(portable.len()) - common;
     assert!(common > 0 && own <= 8, "{fast:x?}\n{portable:x?}");
 }
@@ -72,7 +72,7 @@ fn both_walkers_pass_through_other_modules() {
     use std::ffi::{c_int, c_void};
 
     unsafe extern "C" {
-        /// The one of the C library, which calls back.
+        /// The function of the C library, which calls back.
         fn qsort(
             base: *mut c_void,
             count: usize,
@@ -81,19 +81,21 @@ fn both_walkers_pass_through_other_modules() {
         );
     }
 
+    /// Compares the walkers, as a callback of `qsort`.
+    ///
     /// # Safety
     ///
-    /// The first is a pointer to a `Mark`.
+    /// The first argument must be a pointer to a `Mark`.
     unsafe extern "C" fn compare(mark: *const c_void, _: *const c_void) -> c_int {
-        // SAFETY: as the caller asserts.
+        // SAFETY: by the `# Safety` section, `mark` is a pointer to a `Mark`.
         compare_walkers(unsafe { *mark.cast::<Mark>() });
         0
     }
 
     descend_from_mark(3, &mut |mark| {
         let mut marks = [mark; 3];
-        // SAFETY: an array of three, and a function that takes pointers to two of them. It panics
-        // if the test fails, which aborts the process.
+        // SAFETY: `marks` is an array of as many `Mark`s as the call says, and `compare` takes pointers to two of them.
+        // If the test fails, `compare` panics, which aborts the process instead of unwinding through `qsort`.
         unsafe {
             qsort(
                 marks.as_mut_ptr().cast(),
@@ -106,7 +108,7 @@ fn both_walkers_pass_through_other_modules() {
 }
 
 #[test]
-fn the_limit_is_kept() {
+fn a_walk_stops_at_its_limit() {
     let mut frames = Vec::new();
     descend_from_mark(50, &mut |mark| {
         let mut walker = Walker::acquire();
@@ -118,7 +120,7 @@ fn the_limit_is_kept() {
     assert_eq!(frames.len(), 10);
 }
 
-/// Two functions that leave the same on the stack, but for where they return to.
+/// Calls [`turn`]. The frames of this function and of [`right`] differ only in their return addresses.
 #[inline(never)]
 fn left(turns: &[bool], mark: Mark, walk: &mut dyn FnMut(Mark)) -> usize {
     turn(turns, mark, walk) + 1
@@ -146,22 +148,22 @@ fn turn_from_mark(turns: &[bool], walk: &mut dyn FnMut(Mark)) -> usize {
 }
 
 #[test]
-fn a_walk_that_is_known_again_is_the_same() {
+fn a_cached_call_path_equals_that_of_a_new_walk() {
     const DEEP: usize = 6;
     let mut walker = Walker::acquire();
     let (mut walked, mut frames) = (Vec::new(), Vec::new());
     let mut known_again = 0;
     for round in 0..4 * (1_u32 << DEEP) {
-        // Each way twice in a row, and all of them at another time again.
+        // Each path is walked twice in a row, and all paths are walked again later.
         let turns: Vec<bool> = (0..DEEP).map(|at| (round / 2) >> at & 1 == 1).collect();
         turn_from_mark(&turns, &mut |mark| {
             assert_eq!(walker.walk(mark, usize::MAX, &mut walked), Reach::Mark);
             let marks = [mark].into_iter();
-            match walker.walk_or_know(mark, marks.clone(), 0, usize::MAX, &mut frames) {
-                Walked::Known(way) => {
+            match walker.walk_or_reuse(mark, marks.clone(), 0, usize::MAX, &mut frames) {
+                WalkResult::Known(path) => {
                     known_again += 1;
                     assert!(frames.is_empty());
-                    frames.extend(way.iter().filter_map(|step| match step {
+                    frames.extend(path.iter().filter_map(|step| match step {
                         Step::Ip(ip) => Some(PhysicalFrame {
                             ip: *ip,
                             sp: StackPointer(0),
@@ -169,19 +171,19 @@ fn a_walk_that_is_known_again_is_the_same() {
                         _ => None,
                     }));
                 }
-                Walked::New(reach, course) => {
+                WalkResult::New(reach, inputs) => {
                     assert_eq!(reach, Reach::Mark);
                     let steps = frames.iter().map(|frame| Step::Ip(frame.ip));
-                    let way = Arc::new(Way::new(steps.collect()));
-                    if let Some(course) = course {
-                        walker.keep(course, marks, &way);
+                    let path = Arc::new(CallPath::new(steps.collect()));
+                    if let Some(inputs) = inputs {
+                        walker.keep(inputs, marks, &path);
                     }
                 }
             }
             let (walked, frames) = (addresses(&walked), addresses(&frames));
-            // They begin in different functions of their own, called from here by different calls; where
-            // it is not ours that walks, further inside.
-            let own = if fast::IS_THERE { 4 } else { 8 };
+            // The walks start in different functions of the walker, which this function calls at different addresses.
+            // The portable walker has more functions of its own.
+            let own = if fast::IS_AVAILABLE { 4 } else { 8 };
             let outermost = walked.iter().rev().zip(frames.iter().rev());
             let same = outermost.take_while(|(one, other)| one == other).count();
             let longest = walked.len().max(frames.len());
@@ -192,41 +194,41 @@ fn a_walk_that_is_known_again_is_the_same() {
         });
     }
     walker.release(Vec::new());
-    let expected = if fast::IS_THERE { 2 << DEEP } else { 0 };
+    let expected = if fast::IS_AVAILABLE { 2 << DEEP } else { 0 };
     assert!(known_again >= expected, "{known_again} of {expected}");
 }
 
-/// The way of a walk from here, which is kept if it is new, and whether it was known.
+/// Returns the call path of a walk from here, and `true` if it was cached. Caches it otherwise.
 #[inline(never)]
-fn way_past(walker: &mut Walker, mark: Mark, marks: &[Mark]) -> (Arc<Way>, bool) {
+fn call_path_past(walker: &mut Walker, mark: Mark, marks: &[Mark]) -> (Arc<CallPath>, bool) {
     let mut frames = Vec::new();
     let marks = marks.iter().copied();
-    match walker.walk_or_know(mark, marks.clone(), 0, usize::MAX, &mut frames) {
-        Walked::Known(way) => (way, true),
-        Walked::New(_, course) => {
-            let way = Arc::new(Way::new(vec![Step::Mark; marks.len()]));
-            if let Some(course) = course {
-                walker.keep(course, marks, &way);
+    match walker.walk_or_reuse(mark, marks.clone(), 0, usize::MAX, &mut frames) {
+        WalkResult::Known(path) => (path, true),
+        WalkResult::New(_, inputs) => {
+            let path = Arc::new(CallPath::new(vec![Step::Mark; marks.len()]));
+            if let Some(inputs) = inputs {
+                walker.keep(inputs, marks, &path);
             }
-            (way, false)
+            (path, false)
         }
     }
 }
 
 #[test]
-fn ways_are_known_by_their_marks() {
+fn call_paths_are_cached_by_their_marks() {
     let mut walker = Walker::acquire();
     turn_from_mark(&[], &mut |mark| {
         let lists = [vec![], vec![mark], vec![mark, Mark(7)], vec![Mark(7), mark]];
-        let mut ways = Vec::new();
-        for is_known in [false, fast::IS_THERE] {
+        let mut paths = Vec::new();
+        for is_known in [false, fast::IS_AVAILABLE] {
             for (at, marks) in lists.iter().enumerate() {
-                let (way, was_known) = way_past(&mut walker, mark, marks);
+                let (path, was_known) = call_path_past(&mut walker, mark, marks);
                 assert_eq!(was_known, is_known, "{marks:?}");
-                assert_eq!(way.len(), marks.len());
-                match ways.get(at) {
-                    Some(before) => assert_eq!(Arc::ptr_eq(before, &way), is_known),
-                    None => ways.push(way),
+                assert_eq!(path.len(), marks.len());
+                match paths.get(at) {
+                    Some(before) => assert_eq!(Arc::ptr_eq(before, &path), is_known),
+                    None => paths.push(path),
                 }
             }
         }

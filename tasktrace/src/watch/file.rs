@@ -1,4 +1,4 @@
-//! Files that are written as a whole, or not at all.
+//! Replaces files as a whole: a reader sees the old contents or the new contents, never a part.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -7,42 +7,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::os::file::create_private;
 
-/// How many names are tried that others have taken: those of a process that had our number and was
-/// killed.
-const TRIES: usize = 100;
+/// The number of further temporary names that are tried if a name is taken. A killed process that had the same process
+/// id may have left such files.
+const FURTHER_NAMES: usize = 100;
 
-/// Writes a file for its owner only, in the place of the one that is there.
+/// Writes a file that only its owner can access, and replaces an existing file.
 ///
-/// Who reads the file sees the old contents or the new, and none of both if there is an error. Where
-/// there is a symbolic link, it is replaced, and what it leads to is left alone. What is no file,
-/// such as a terminal or a pipe, is not replaced.
+/// A reader sees either the old contents or the new contents. If there is an error, the old contents remain. A symbolic
+/// link is replaced, and the target of the link is left alone. A path that is not a regular file, such as a terminal or
+/// a pipe, is refused.
 ///
-/// It is in no hurry to be on the disk: after a failure of the system there may be an empty file.
+/// The file is not synchronised to the disk: after a failure of the system the file may be empty.
 ///
 /// # Errors
 ///
-/// Those of `contents`, or if the system refuses what is needed.
+/// Returns the error of `contents`, or an error if the path is refused or the system refuses an operation.
 pub(crate) fn replace(
     path: &Path,
     contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    check(path)?;
-    let (temporary, file) = Temporary::beside(path)?;
+    check_is_replaceable(path)?;
+    let (temporary, file) = TemporaryFile::beside(path)?;
     let mut out = BufWriter::new(file);
     contents(&mut out)?;
-    // Closes it: there are systems where it cannot be renamed before.
+    // Closes the file: some systems cannot rename an open file.
     drop(out.into_inner()?);
     temporary.rename(path)
 }
 
-/// Refuses what would be harm to replace.
-fn check(path: &Path) -> io::Result<()> {
+/// Returns an error if the path exists and is not a regular file, or is in `/dev`.
+fn check_is_replaceable(path: &Path) -> io::Result<()> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     if path.file_name().is_none() {
         return refuse("it is not the name of a file");
     }
-    // What it leads to, if it is a link: nobody means to replace `/dev/stderr`, even if the process
-    // has the right to. Who can place a link can as well forbid us to place a file.
+    // `metadata` follows links: no user means to replace `/dev/stderr`, even if the process has the right to. A user
+    // who can place a link here could also prevent the process from creating a file.
     let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
     if !is_file || path.parent() == Some(Path::new("/dev")) {
         return refuse("there is something that is not a file");
@@ -50,15 +50,15 @@ fn check(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that is not there any more when this is dropped.
-struct Temporary(PathBuf);
+/// A temporary file, which is removed when this value is dropped.
+struct TemporaryFile(PathBuf);
 
-impl Temporary {
-    /// In the same directory, and so in the same file system.
+impl TemporaryFile {
+    /// Creates a temporary file in the directory of `path`, so that both are in the same file system.
     fn beside(path: &Path) -> io::Result<(Self, fs::File)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let process = std::process::id();
-        let mut tries = 0..TRIES;
+        let mut tries = 0..FURTHER_NAMES;
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let temporary = path.with_file_name(format!(".tasktrace-{process}-{count}.tmp"));
@@ -72,11 +72,12 @@ impl Temporary {
 
     fn rename(self, path: &Path) -> io::Result<()> {
         fs::rename(&self.0, path)
-        // Dropped, it removes what is not there any more. Nobody else takes the name.
+        // The drop tries to remove the old name, which no longer exists. No other process uses a name with this process
+        // id.
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -88,10 +89,10 @@ mod tests {
 
     use super::*;
 
-    /// A directory of its own for a test.
-    struct Directory(PathBuf);
+    /// A directory that a test creates and removes.
+    struct TestDirectory(PathBuf);
 
-    impl Directory {
+    impl TestDirectory {
         fn new(name: &str) -> Self {
             let name = format!("tasktrace-file-{name}-{}", std::process::id());
             let path = std::env::temp_dir().join(name);
@@ -114,7 +115,7 @@ mod tests {
         }
     }
 
-    impl Drop for Directory {
+    impl Drop for TestDirectory {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -125,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn readers_see_the_old_or_the_new() {
-        let directory = Directory::new("readers");
+    fn readers_see_the_old_or_the_new_contents() {
+        let directory = TestDirectory::new("readers");
         let path = directory.path("dump");
         replace(&path, text("old")).expect("it can be written");
         let mut reader = fs::File::open(&path).expect("it is there");
@@ -147,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_leaves_nothing_behind() {
-        let directory = Directory::new("fails");
+    fn a_failed_write_leaves_no_temporary_file() {
+        let directory = TestDirectory::new("fails");
         let path = directory.path("dump");
         let fails = |out: &mut dyn Write| {
             out.write_all(b"half")?;
@@ -168,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_replaced() {
-        let directory = Directory::new("no-file");
+    fn paths_that_are_not_regular_files_are_refused() {
+        let directory = TestDirectory::new("no-file");
         let inside = directory.path("directory");
         fs::create_dir(&inside).expect("it can be created");
         for path in [&*inside, Path::new(""), Path::new("/"), Path::new("..")] {
@@ -191,8 +192,8 @@ mod tests {
         use super::*;
 
         #[test]
-        fn it_is_for_the_owner_only() {
-            let directory = Directory::new("owner");
+        fn the_file_is_accessible_to_the_owner_only() {
+            let directory = TestDirectory::new("owner");
             let path = directory.path("dump");
             fs::write(&path, "old").expect("it can be written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
@@ -202,8 +203,8 @@ mod tests {
         }
 
         #[test]
-        fn links_are_not_followed() {
-            let directory = Directory::new("links");
+        fn symbolic_links_are_replaced_and_not_followed() {
+            let directory = TestDirectory::new("links");
             let victim = directory.path("victim");
             fs::write(&victim, "precious").expect("it can be written");
             let path = directory.path("dump");
@@ -222,10 +223,10 @@ mod tests {
             directory.assert_holds(&["victim"]);
         }
 
-        /// Nor what leads to one.
+        /// A link to a device is not replaced either.
         #[test]
         fn devices_are_not_replaced() {
-            let directory = Directory::new("devices");
+            let directory = TestDirectory::new("devices");
             let path = directory.path("dump");
             symlink("/dev/null", &path).expect("it can be created");
             for path in [&*path, Path::new("/dev/null"), Path::new("/dev/stderr")] {
@@ -237,10 +238,10 @@ mod tests {
         }
 
         #[test]
-        fn names_that_are_taken_are_passed_over() {
-            let directory = Directory::new("taken");
+        fn taken_temporary_names_are_skipped() {
+            let directory = TestDirectory::new("taken");
             let path = directory.path("dump");
-            let (first, file) = Temporary::beside(&path).expect("it can be created");
+            let (first, file) = TemporaryFile::beside(&path).expect("it can be created");
             drop(file);
             let name = first.0.file_name().expect("it has one").to_owned();
             let count = name.to_string_lossy();

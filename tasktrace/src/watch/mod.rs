@@ -1,4 +1,4 @@
-//! Automatic reports of hangs and panics.
+//! Reports hangs and panics automatically.
 //!
 //! * [`signal`]: dumps tasks on a signal.
 //! * [`test`]: reports tests that do not end.

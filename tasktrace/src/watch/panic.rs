@@ -9,15 +9,16 @@ use std::thread::{self, LocalKey};
 use crate::escape::Escaped;
 use crate::origin::Title;
 use crate::os;
-use crate::symbol::Paths;
-use crate::task::set_panic;
+use crate::symbol::PathShortener;
+use crate::task::note_panic_message;
 use crate::trace::Trace;
 
 thread_local! {
-    /// `true` while a hook of this crate runs on this thread, which prints the stack. A program can have several.
+    /// `true` while one of tasktrace's hooks runs on this thread. A program can have several of them, and one prints
+    /// the stack.
     static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
-    /// `true` while a panic of this thread needs no stack, because its message has one.
-    static IS_TOLD: Cell<bool> = const { Cell::new(false) };
+    /// `true` while panics of this thread are printed without a stack, because their messages contain one.
+    static HAS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Installs a panic hook that prints the async stack of a panic inside a task.
@@ -56,30 +57,30 @@ pub fn panic_hook() {
     install();
 }
 
-/// Installs a hook that records panics for [`Dump::ended`](crate::Dump::ended) and prints nothing. `main` calls it
+/// Installs a hook that records panics for [`Dump::ended`](crate::Dump::ended) and prints nothing. `main` calls this
 /// first.
-pub(crate) fn remember() {
+pub(crate) fn record_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if crate::task::current().is_some() {
-                set_panic(message(info), info.location());
+                note_panic_message(message(info), info.location());
             }
             before(info);
         }));
     });
 }
 
-/// Returns the message of a panic, if it is text, as it is for every `panic!` with a message.
+/// Returns the message of a panic, if it is text. Every `panic!` with a message has text.
 fn message<'a>(info: &'a panic::PanicHookInfo<'_>) -> Option<&'a str> {
     let payload = info.payload();
     let text = payload.downcast_ref::<&'static str>().copied();
     text.or_else(|| Some(payload.downcast_ref::<String>()?.as_str()))
 }
 
-/// Installs the hook for tests. A test calls it first.
-pub(crate) fn in_tests() {
+/// Installs the panic hook with the effects for tests. A test calls this first.
+pub(crate) fn install_for_tests() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         IN_TESTS.store(true, Ordering::Relaxed);
@@ -92,45 +93,45 @@ static IN_TESTS: AtomicBool = AtomicBool::new(false);
 
 /// Calls a function whose panics are not printed with a stack, because their message has one.
 pub(crate) fn without_stack<R>(run: impl FnOnce() -> R) -> R {
-    let _told = Set::new(&IS_TOLD);
+    let _has_stack = FlagGuard::new(&HAS_STACK);
     run()
 }
 
-/// A flag of this thread, which is set while this is alive.
-struct Set {
+/// Sets a flag of this thread until this guard is dropped.
+struct FlagGuard {
     flag: &'static LocalKey<Cell<bool>>,
     before: bool,
 }
 
-impl Set {
+impl FlagGuard {
     fn new(flag: &'static LocalKey<Cell<bool>>) -> Self {
-        // Without thread-locals, at the end of a thread, there is no task.
+        // If the thread-locals are destroyed, the thread ends, and no task is running on it.
         let before = flag.try_with(|flag| flag.replace(true)).unwrap_or(true);
         Self { flag, before }
     }
 }
 
-impl Drop for Set {
+impl Drop for FlagGuard {
     fn drop(&mut self) {
         let _ = self.flag.try_with(|flag| flag.set(self.before));
     }
 }
 
-/// Nothing in here may panic: a panic in a hook ends the process.
+/// Installs the hook. The hook must not panic, because a panic in a hook ends the process.
 fn install() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let in_hook = Set::new(&IS_IN_HOOK);
+        let in_hook = FlagGuard::new(&IS_IN_HOOK);
         let message = message(info);
         if crate::task::current().is_some() {
-            set_panic(message, info.location());
+            note_panic_message(message, info.location());
         }
         before(info);
         if in_hook.before {
             return;
         }
         let in_tests = IN_TESTS.load(Ordering::Relaxed);
-        let text = match IS_TOLD.try_with(Cell::get) {
+        let text = match HAS_STACK.try_with(Cell::get) {
             Ok(true) => None,
             _ => stack(),
         };
@@ -139,12 +140,12 @@ fn install() {
                 // `eprint!` goes to the captured output of the test, like the message.
                 eprint!("{text}");
             } else {
-                // `eprint!` would panic if nobody reads what it writes.
+                // `eprint!` would panic if the reader of stderr had closed it.
                 os::stderr::write(text);
             }
         }
         if in_tests {
-            keep(message, info.location(), text.as_deref());
+            keep_for_test(message, info.location(), text.as_deref());
         }
     }));
 }
@@ -159,7 +160,7 @@ fn stack() -> Option<String> {
         text.push_str(", spawned");
     }
     if let Some(place) = task.spawned_at() {
-        let file = Paths::new().shorten(place.file()).into_owned();
+        let file = PathShortener::new().shorten(place.file()).into_owned();
         text += &format!(" at {file}:{}:{}", place.line(), place.column());
     }
     if let Some(parent) = task.parent() {
@@ -169,12 +170,15 @@ fn stack() -> Option<String> {
 }
 
 /// Keeps the text of a panic, in case a test has to print it again.
-fn keep(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
+fn keep_for_test(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
     let place = place.map_or_else(String::new, |place| format!(" at {place}"));
-    let said = message.unwrap_or("Box<dyn Any>");
-    let mut text = format!("thread '{}' panicked{place}:\n{said}\n", Escaped(name));
+    let shown_message = message.unwrap_or("Box<dyn Any>");
+    let mut text = format!(
+        "thread '{}' panicked{place}:\n{shown_message}\n",
+        Escaped(name)
+    );
     text.push_str(stack.unwrap_or_default());
     super::test::note_panic(name, message, text);
 }

@@ -19,30 +19,31 @@ use std::thread;
 use std::time::Duration;
 
 pub use error::DumpOnSignalError;
-pub(crate) use start::{in_tests, start};
+pub(crate) use start::{start, start_for_tests};
 
 use crate::os::{self_pipe, signal};
-use crate::sync::Map;
+use crate::sync::LockedMap;
 
 /// The default budget for the answers of the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
 
 /// The options of each signal.
-static ASKED: Map<i32, Arc<DumpOnSignal>> = Map::new();
+static OPTIONS: LockedMap<i32, Arc<DumpOnSignal>> = LockedMap::new();
 
 /// The process in which a thread is changing signal handlers, or 0.
-static CHANGES: AtomicU32 = AtomicU32::new(0);
+static CHANGING_PROCESS: AtomicU32 = AtomicU32::new(0);
 
-/// The right to change signal handlers, which one thread has at a time. It is not a lock, because its owner calls the
-/// system and starts a thread. A child of `fork` ignores an owner in its parent.
-struct Turn;
+/// The right to change signal handlers, which one thread holds at a time. It is not a lock, because its holder calls
+/// the system and starts a thread. A child of `fork` ignores a holder in its parent.
+struct ChangePermit;
 
-impl Turn {
+impl ChangePermit {
     fn wait() -> Self {
         let own = process::id();
         loop {
-            let of = CHANGES.load(Ordering::Relaxed);
-            let take = || CHANGES.compare_exchange(of, own, Ordering::Acquire, Ordering::Relaxed);
+            let of = CHANGING_PROCESS.load(Ordering::Relaxed);
+            let take =
+                || CHANGING_PROCESS.compare_exchange(of, own, Ordering::Acquire, Ordering::Relaxed);
             if of != own && take().is_ok() {
                 return Self;
             }
@@ -51,9 +52,9 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ChangePermit {
     fn drop(&mut self) {
-        CHANGES.store(0, Ordering::Release);
+        CHANGING_PROCESS.store(0, Ordering::Release);
     }
 }
 
@@ -131,15 +132,15 @@ pub fn dump_on_signal(options: impl Into<DumpOnSignal>) -> Result<(), DumpOnSign
     let signal = options.signal;
     let refuse = |why| DumpOnSignalError::new(signal, why);
 
-    let _turn = Turn::wait();
+    let _permit = ChangePermit::wait();
     // Checked before a thread is started for it.
     self_pipe::check(signal).map_err(refuse)?;
     listener::start().map_err(DumpOnSignalError::Refused)?;
-    let before = ASKED.replace(signal, Arc::new(options));
+    let before = OPTIONS.replace(signal, Arc::new(options));
     self_pipe::register(signal).map_err(|why| {
         match before {
-            Some(before) => drop(ASKED.replace(signal, before)),
-            None => drop(ASKED.remove(&signal)),
+            Some(before) => drop(OPTIONS.replace(signal, before)),
+            None => drop(OPTIONS.remove(&signal)),
         }
         refuse(why)
     })

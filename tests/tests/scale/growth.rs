@@ -50,7 +50,7 @@ const LOOKS: [(&str, Look); 5] = [
         let profile = tasktrace::profile().lasting(Duration::from_millis(30));
         profile.run_blocking().to_string().len()
     }),
-    ("a look of a watchdog", || tasktrace::__private::looks()()),
+    ("a look of a watchdog", || tasktrace::__private::scans()()),
     ("the report of a hung test", || {
         static TEST: FrameMeta = FrameMeta::new(None, || "scale::hung::", file!(), line!(), 1);
         let _running = RunningTest::new(&TEST, Limit::None);

@@ -1,21 +1,22 @@
-//! Interrupting a thread to see what it is doing.
+//! Samples running tasks: interrupts a thread by a signal and captures its stack.
 //!
-//! A task that is in the middle of a poll cannot answer, and its stack is that of the thread that
-//! polls it. The thread is sent a signal. The handler copies what there is to be known: the registers
-//! at the interruption, the stack from there up to the task, and which tasks and frames are being
-//! polled. It calls nothing that allocates, locks, blocks or looks up symbols, reads memory through a
-//! system call that fails where there is none, and leaves `errno` as it was. It runs on an alternate stack that
-//! the thread was given [beforehand](make_room), because how much is left of its own is not known; and
-//! it looks how much is left of that before it does anything. *Measured,* the thread is
-//! stopped for 14 µs with a stack of 4 KiB, 20 µs with 64 KiB, and 43 µs with 256 KiB. It is the asker
-//! who walks the copy, however long that takes.
+//! A task in the middle of a poll cannot answer, and its stack is part of the stack of the polling thread. The
+//! requester sends that thread a signal. The handler copies the registers at the interruption, the stack from there up
+//! to the task, and the list of tasks and frames that are being polled. The requester walks the copy, which may take
+//! longer.
 //!
-//! (To walk in the handler would be as good when the unwind tables are in the caches. When they are
-//! not, it was *measured* to take 3.5 ms, and it needs 8 KiB of stack; and what the
-//! tables say of a stack that is switched in the middle of a poll would be read blindly.)
+//! The handler calls nothing that allocates, locks, blocks or looks up symbols. It reads memory through a system call
+//! that fails where no memory is mapped, and it preserves `errno`. It runs on an alternate stack, which the thread got
+//! [beforehand](install_handler_stack), because the rest of the thread's own stack may be too small. Before anything
+//! else, the handler checks how much of the alternate stack is left. *Measured,* the thread is stopped for 14 µs with a
+//! stack of 4 KiB, 20 µs with 64 KiB, and 43 µs with 256 KiB.
 //!
-//! * [`handshake`]: the protocol between the asker and the handler.
-//! * `linux`: the signal, on x86_64 and aarch64. `unsupported` stands in for it elsewhere.
+//! (A walk in the handler would be equally fast while the unwind tables are in the processor's caches. When they are
+//! not, it was *measured* to take 3.5 ms. It also needs 8 KiB of stack, and would read addresses unchecked if the stack
+//! was switched in the middle of a poll.)
+//!
+//! * [`handshake`]: the protocol between the requester and the handler.
+//! * `linux`: the implementation for x86_64 and aarch64. `unsupported` replaces it elsewhere.
 
 #[cfg(any(
     tasktrace_loom,
@@ -39,80 +40,80 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::live::{Around, Marker, Surroundings};
-use super::record::Recorder;
 use super::recording::Recording;
+use super::snapshot::{ActiveScope, ActiveScopes, ScopeMarker};
+use super::stack_walk::StackRecorder;
 use crate::origin::Identity;
 use crate::os::signal_stack::SignalStack;
-use crate::unwind::{Interrupted, Mark};
+use crate::unwind::{InterruptedThread, Mark};
 
 pub use linux::set_sample_signal;
 
-/// One of the polls that a thread is in.
+/// A poll that the interrupted thread is in the middle of.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SampledScope {
     pub(crate) mark: Mark,
     /// The number of its task.
     pub(crate) task: u64,
-    /// Which frame of that task, if it is filed: see [`Marker::key`].
+    /// The key of the frame within that task, if the frame is registered: see [`ScopeMarker::key`].
     pub(crate) key: Option<u64>,
-    /// `None` if it is a task: what that is known by is not to be had in a signal handler.
+    /// `None` for a task, whose identity a signal handler cannot read.
     pub(crate) identity: Option<Identity>,
     pub(crate) own_waker: bool,
     pub(crate) is_also_frame: bool,
 }
 
-/// The polls that a thread is in, from the inside out. Room for them was made beforehand.
-pub(crate) struct Scopes(Vec<Seen>);
+/// The polls that the interrupted thread is in the middle of, innermost first. The list was allocated beforehand.
+pub(crate) struct SampledScopes(Vec<SampledScope>);
 
-/// So many polls in each other are told. Of those that are further out, only the tasks are.
-const MOST_SCOPES: usize = 2048;
+/// The capacity of the list. When frames have filled their part, only tasks are added.
+const MAX_SCOPES: usize = 2048;
 
-/// Of those, so many are kept free for tasks.
-const ROOM_FOR_TASKS: usize = 1024;
+/// The part of the capacity that is reserved for tasks.
+const RESERVED_FOR_TASKS: usize = 1024;
 
-impl Scopes {
+impl SampledScopes {
     #[cfg_attr(
         not(target_os = "linux"),
-        expect(dead_code, reason = "nobody is interrupted")
+        expect(dead_code, reason = "threads are not interrupted there")
     )]
-    fn with_room() -> Self {
-        Self(Vec::with_capacity(MOST_SCOPES))
+    fn with_capacity() -> Self {
+        Self(Vec::with_capacity(MAX_SCOPES))
     }
 
-    /// Adds one, if there is one, and room for it. Does not allocate.
-    pub(crate) fn push(&mut self, is_task: bool, seen: impl FnOnce() -> Option<Seen>) {
-        let room = match is_task {
-            true => MOST_SCOPES,
-            false => MOST_SCOPES - ROOM_FOR_TASKS,
+    /// Adds a scope, if `scope` returns one and the list is not full. Does not allocate.
+    pub(crate) fn push(&mut self, is_task: bool, scope: impl FnOnce() -> Option<SampledScope>) {
+        let limit = match is_task {
+            true => MAX_SCOPES,
+            false => MAX_SCOPES - RESERVED_FOR_TASKS,
         };
-        if self.0.len() < room.min(self.0.capacity())
-            && let Some(seen) = seen()
+        if self.0.len() < limit.min(self.0.capacity())
+            && let Some(scope) = scope()
         {
-            self.0.push(seen);
+            self.0.push(scope);
         }
     }
 }
 
-/// Tells the polls that the thread is in. Called in a signal handler.
-pub(crate) type Collect = fn(&mut Scopes);
+/// Lists the polls that the calling thread is in the middle of. Called in a signal handler.
+pub(crate) type ReadSampledScopes = fn(&mut SampledScopes);
 
-/// What a thread was doing.
+/// The sample of a thread: its walked stack and the tasks that it was polling.
 pub(crate) struct Sample {
-    /// The tasks that it was polling, by their numbers, and which of them were on its stack.
+    /// The numbers of the tasks that the thread was polling, with the marks of those tasks that were on its stack.
     tasks: BTreeMap<u64, Option<Mark>>,
-    surroundings: Surroundings,
-    recorder: Recorder,
+    scopes: ActiveScopes,
+    recorder: StackRecorder,
 }
 
-/// The same, as long as it is not known what the tasks are called.
-struct Walked {
+/// A sample in which the tasks are not yet identified.
+struct WalkedSample {
     tasks: BTreeMap<u64, Option<Mark>>,
-    scopes: Vec<Seen>,
-    recorder: Recorder,
+    scopes: Vec<SampledScope>,
+    recorder: StackRecorder,
 }
 
-/// Why it is not known what a thread was doing.
+/// The reason why a running task has no sample of its stack.
 ///
 /// ```
 /// println!("{}", tasktrace::NoSample::SignalBlocked);
@@ -120,28 +121,26 @@ struct Walked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoSample {
-    /// It cannot be done on this system, or it was turned off.
+    /// Sampling is not supported on this system, or is turned off.
     Unsupported,
-    /// All signals that could be used have handlers of the program. See
-    /// [`set_sample_signal`](crate::set_sample_signal).
+    /// The program handles all signals that could be used. See [`set_sample_signal`](crate::set_sample_signal).
     NoSignal,
     /// The thread blocks the signal.
     SignalBlocked,
-    /// The thread did not get around to handling the signal in the time given.
+    /// The thread did not handle the signal within this time.
     NoResponse(Duration),
-    /// Threads were being interrupted for somebody else all the time.
+    /// Other requesters were interrupting threads the whole time.
     Busy,
-    /// The time for the dump was over before it was the turn of the thread. There are very many threads in the
-    /// middle of polls, or there was little time.
+    /// The time for the dump ended before the thread could be interrupted. Very many threads are in the middle of
+    /// polls, or the time was short.
     NoTime,
-    /// The thread has ended, or its poll has.
+    /// The thread or its poll has ended.
     Over,
-    /// The poll is suspended on a stack of its own, that of a coroutine, while its thread does other
-    /// things.
+    /// The poll is suspended on the stack of a coroutine, and its thread does something else.
     OtherStack,
-    /// The system refuses what it takes.
+    /// The system does not permit interrupting the thread or reading its stack.
     Refused,
-    /// The thread has no room for a signal handler: no alternate stack, or too little left of it. See
+    /// The thread has no alternate stack for a signal handler, or too little of it is left. See
     /// [`set_sample_signal`](crate::set_sample_signal).
     NoRoom,
 }
@@ -174,51 +173,56 @@ impl fmt::Display for NoSample {
     }
 }
 
-/// Gives the calling thread room to be interrupted, for as long as that is kept. `None` if there is none.
-pub(crate) fn make_room() -> Option<SignalStack> {
-    linux::make_room()
+/// Gives the calling thread an alternate stack, so that it can be interrupted as long as the result is kept. Returns
+/// `None` if there is no such stack.
+pub(crate) fn install_handler_stack() -> Option<SignalStack> {
+    linux::install_handler_stack()
 }
 
-/// Interrupts a thread, by the number that the system knows it by, if it [has room](make_room). `identify` tells what a task is
-/// known by.
+/// Interrupts the thread with this system number and walks its stack.
+///
+/// `has_handler_stack` says whether the thread has called [`install_handler_stack`] with success. `identify` returns
+/// the identity of a task by its number.
 pub(crate) fn sample(
     thread: u64,
-    has_room: bool,
-    collect: Collect,
+    has_handler_stack: bool,
+    read_scopes: ReadSampledScopes,
     identify: impl Fn(u64) -> Option<Identity>,
     deadline: Instant,
 ) -> Result<Sample, NoSample> {
-    let Walked {
+    let WalkedSample {
         tasks,
         scopes,
         recorder,
-    } = linux::sample(thread, has_room, collect, deadline)?;
+    } = linux::sample(thread, has_handler_stack, read_scopes, deadline)?;
     let scopes = scopes.into_iter();
     Ok(Sample {
         tasks,
-        surroundings: scopes.filter_map(|seen| seen.around(&identify)).collect(),
+        scopes: scopes
+            .filter_map(|scope| scope.identified(&identify))
+            .collect(),
         recorder,
     })
 }
 
-impl Walked {
+impl WalkedSample {
     #[cfg_attr(
         not(target_os = "linux"),
-        expect(dead_code, reason = "nobody is interrupted")
+        expect(dead_code, reason = "threads are not interrupted there")
     )]
-    fn new(thread: &Interrupted<'_>, mut scopes: Vec<Seen>) -> Self {
-        // One walk serves all of them.
-        let mut recorder = Recorder::new();
-        let outermost = thread.outermost(scopes.iter().map(|seen| seen.mark));
+    fn new(thread: &InterruptedThread<'_>, mut scopes: Vec<SampledScope>) -> Self {
+        // One walk serves all tasks on the stack.
+        let mut recorder = StackRecorder::new();
+        let outermost = thread.outermost(scopes.iter().map(|scope| scope.mark));
         recorder.walk_interrupted(thread, outermost);
 
         let tasks = scopes
             .iter()
-            .filter_map(|seen| Some((seen.own_task()?, None)));
+            .filter_map(|scope| Some((scope.own_task()?, None)));
         let mut tasks: BTreeMap<_, _> = tasks.collect();
-        recorder.retain_walked(&mut scopes, |seen| seen.mark);
+        recorder.retain_walked(&mut scopes, |scope| scope.mark);
         let walked = scopes.iter();
-        tasks.extend(walked.filter_map(|seen| Some((seen.own_task()?, Some(seen.mark)))));
+        tasks.extend(walked.filter_map(|scope| Some((scope.own_task()?, Some(scope.mark)))));
         Self {
             tasks,
             scopes,
@@ -228,26 +232,26 @@ impl Walked {
 }
 
 impl Sample {
-    /// The stack as it belongs to a task.
+    /// Returns the part of the stack that belongs to a task.
     pub(crate) fn recording(&self, task: u64) -> Result<Box<Recording>, NoSample> {
         let mark = self.tasks.get(&task).ok_or(NoSample::Over)?;
         let mark = mark.ok_or(NoSample::OtherStack)?;
-        Ok(self.recorder.interrupted(mark, &self.surroundings))
+        Ok(self.recorder.interrupted(mark, &self.scopes))
     }
 }
 
-impl Seen {
-    /// The task, unless it is a frame of one.
+impl SampledScope {
+    /// Returns the number of the task if this is the poll of a task, and `None` if it is the poll of a frame.
     fn own_task(&self) -> Option<u64> {
         self.identity.is_none().then_some(self.task)
     }
 
-    /// `None` if it is not known what it is.
-    fn around(self, identify: impl Fn(u64) -> Option<Identity>) -> Option<Around> {
+    /// Adds the identity. Returns `None` if `identify` does not find the task.
+    fn identified(self, identify: impl Fn(u64) -> Option<Identity>) -> Option<ActiveScope> {
         let identity = self.identity.map(Identity::now);
-        Some(Around {
+        Some(ActiveScope {
             mark: self.mark,
-            marker: Marker {
+            marker: ScopeMarker {
                 task: self.task,
                 key: self.key,
                 identity: identity.or_else(|| identify(self.task))?,
@@ -258,10 +262,12 @@ impl Seen {
         })
     }
 }
-/// The signals that are recommended.
-const USABLE: &str = "SIGURG or SIGWINCH";
 
-/// Why [`set_sample_signal`](crate::set_sample_signal) refuses a signal, and what to use instead.
+/// The recommended signals, for messages.
+const RECOMMENDED_SIGNALS: &str = "SIGURG or SIGWINCH";
+
+/// The error of [`set_sample_signal`](crate::set_sample_signal): tasktrace cannot use the signal. The message
+/// recommends others.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")]
@@ -282,7 +288,7 @@ impl fmt::Display for SampleSignalError {
         write!(
             f,
             "{} cannot be used to sample tasks, because it does not exist or means something to the program: use \
-             {USABLE}",
+             {RECOMMENDED_SIGNALS}",
             crate::os::signal::name(self.signal)
         )
     }

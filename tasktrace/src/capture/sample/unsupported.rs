@@ -1,26 +1,29 @@
-//! Where threads are not interrupted.
+//! Replaces `linux` where threads cannot be interrupted: there are no samples.
 
 use std::time::Instant;
 
-use super::{Collect, NoSample, SampleSignalError, Walked};
+use super::{NoSample, ReadSampledScopes, SampleSignalError, WalkedSample};
 use crate::os::signal_stack::SignalStack;
 
-/// Chooses the signal by which threads are interrupted, where they are: nothing, on this system.
-///
-/// See the version of this function on Linux.
+/// Does nothing on this system. On Linux, it selects the signal that interrupts threads for samples of running tasks.
 ///
 /// # Errors
 ///
-/// None, on this system.
+/// Returns no error on this system.
 pub fn set_sample_signal(_signal: Option<i32>) -> Result<(), SampleSignalError> {
     Ok(())
 }
 
-/// There is no need.
-pub(super) fn make_room() -> Option<SignalStack> {
+/// Returns `None`, because no handler will run.
+pub(super) fn install_handler_stack() -> Option<SignalStack> {
     None
 }
 
-pub(super) fn sample(_: u64, _: bool, _: Collect, _: Instant) -> Result<Walked, NoSample> {
+pub(super) fn sample(
+    _: u64,
+    _: bool,
+    _: ReadSampledScopes,
+    _: Instant,
+) -> Result<WalkedSample, NoSample> {
     Err(NoSample::Unsupported)
 }

@@ -1,4 +1,4 @@
-// The page as a whole.
+// Connects the parts of the page.
 
 const TABS = ["tasks", "flame", "awaits"];
 
@@ -44,14 +44,14 @@ class App {
       const { open } = item.dataset;
       this.open(/^\d{1,15}$/.test(open) ? Number(open) : open);
     });
-    // A menu closes when one goes elsewhere.
+    // The menu closes after a click elsewhere.
     document.addEventListener("click", (event) => {
       if (!byId("save").contains(event.target) || event.target.closest(".menu-items")) byId("save").open = false;
     });
     listenToKeys(this);
   }
 
-  // Data.
+  // The data.
 
   got(doc) {
     const before = this.view;
@@ -61,7 +61,7 @@ class App {
     this.update();
   }
 
-  /** Shows the data, or what is chosen of it, again. */
+  /** Shows the data again, with the current selection. */
   update() {
     if (!this.view) return;
     this.found = filter(this.view, this.settings);
@@ -88,7 +88,7 @@ class App {
     }
   }
 
-  /** The last tasks that panicked, or were dropped before they had ended. */
+  /** Shows the last tasks that panicked or were dropped before they ended. */
   ended(lines) {
     const details = byId("ended");
     details.hidden = lines.length === 0;
@@ -96,7 +96,7 @@ class App {
     details.querySelector("ul").replaceChildren(...lines.map((line) => el("li", {}, visible(line))));
   }
 
-  /** Shows what is chosen. */
+  /** Shows the current settings. */
   show() {
     const { settings } = this;
     for (const tab of TABS) {
@@ -123,7 +123,7 @@ class App {
     if ("capture" in changes || "rate" in changes) this.feed.start();
   }
 
-  // What is where.
+  // The views and the selection.
 
   current() {
     return { tasks: this.list, flame: this.flame, awaits: this.awaits }[this.settings.tab];
@@ -153,7 +153,7 @@ class App {
     saveSettings(this.settings, selected);
     this.detail.update();
     this.current().update();
-    // Where it covers the list, it takes the focus as well.
+    // On a narrow screen, the detail covers the list, so it takes the focus.
     if (narrow.matches) byId("detail").focus();
   }
 
@@ -165,7 +165,7 @@ class App {
     this.focusView();
   }
 
-  /** Shows the tasks in which a function is. */
+  /** Shows the tasks that contain a function. */
   find(name) {
     this.set({ tab: "tasks", query: name, state: "all" });
     if (narrow.matches && this.selected !== null) this.close();
@@ -189,7 +189,7 @@ class App {
     this.open(next.size === 1 ? valueAt(next.tasks.id, 0) : next.id);
   }
 
-  // What is told.
+  // The summaries and the status.
 
   chips() {
     const counts = this.view.counts();
@@ -239,7 +239,7 @@ class App {
     patchChildren(byId("wrong"), nodes);
   }
 
-  /** Says how old the data is. */
+  /** Shows the state and the age of the data. */
   tell() {
     const { feed } = this;
     const health = feed.health();
@@ -267,7 +267,7 @@ class App {
     banner.hidden = text === undefined;
     banner.dataset.kind = health;
     if (text === undefined) return;
-    // What changes each second is not read out each second.
+    // The age changes each second, so it is hidden from screen readers.
     const when = feed.received === null ? "" : ` This is how it was at ${at}, ${old} ago.`;
     patchChildren(banner, [el("span", {}, text), el("span", { "aria-hidden": "true" }, when)]);
   }
@@ -280,7 +280,7 @@ class App {
     this.toasted = setTimeout(() => (toast.hidden = true), 4_000);
   }
 
-  // What is done.
+  // The actions.
 
   togglePause() {
     this.feed.setPaused(!this.feed.paused);
@@ -291,7 +291,7 @@ class App {
     this.set({ theme: themes[(themes.indexOf(this.settings.theme) + 1) % themes.length] });
   }
 
-  /** What is open, or else all that is found, as text. */
+  /** Returns the open task or group as text, or all tasks that match. */
   text() {
     const { view } = this;
     const open = this.selected === null ? null : this.detail.find(view, this.selected);
@@ -306,7 +306,7 @@ class App {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // There is no clipboard but for pages that are from this machine, or encrypted.
+      // The clipboard requires a page from this machine or over HTTPS.
       const area = el("textarea", { class: "off-screen", "aria-hidden": "true" });
       area.value = text;
       document.body.append(area);
@@ -319,7 +319,7 @@ class App {
     this.toast(`Copied ${plural(text.split("\n").length - 1, "line")}.`);
   }
 
-  /** Saves what the page has, which is there even if the program is not. */
+  /** Saves the data of the page, which works even if the program has ended. */
   saveView() {
     if (!this.view) return;
     const { name, pid } = this.view.process;

@@ -1,4 +1,4 @@
-// Who awaits whom: each task below those that await it, by their handles.
+// Shows which tasks await which: each task is below the tasks that await it by their handles.
 
 class AwaitsView {
   constructor(app) {
@@ -12,7 +12,7 @@ class AwaitsView {
     if (!view) return;
     this.lines = this.linesOf(view);
     const places = new Map();
-    // A task may be there several times.
+    // A task may be in several lines.
     this.lines.forEach((line, at) => {
       if (!places.has(line.key)) places.set(line.key, at);
     });
@@ -31,7 +31,7 @@ class AwaitsView {
         : "No task awaits another by its handle. (Handles of tasktrace::spawn and JoinSet are known, those of other spawns are not.)";
   }
 
-  /** Those of the roots in or below which there is a task that was found. */
+  /** Returns the lines of the roots whose trees contain a matching task. */
   linesOf(view) {
     const { found } = this.app;
     const all = found.length === view.groups.length && found.every(([, members]) => members === null);
@@ -121,7 +121,7 @@ class AwaitsView {
     const line = this.lines[at];
     if (line === undefined) return;
     if (line.children === 0 || to === !line.isFolded) {
-      // To the left is the one that awaits it.
+      // The key moves to the task that awaits this one.
       if (to === false && line.above) this.rows.moveTo(this.lines.indexOf(line.above));
       return;
     }

@@ -1,6 +1,6 @@
-// What is open: a group or a task, with its waiting lines first, then its tree.
+// Shows the open group or task: first the lines where it waits, then its tree.
 
-/** So many lines of a tree, and so many tasks of a group, are shown at first. */
+/** The number of lines of a tree, and of tasks of a group, that are shown at first. */
 const FIRST_LINES = 300;
 const FIRST_TASKS = 40;
 
@@ -35,7 +35,7 @@ class Detail {
     if (this.shown !== selected) this.wide = this.unfolded = false;
     const found = this.find(view, selected);
     if (found === null) {
-      // What was known of it stays.
+      // The last known state stays visible.
       if (this.shown === selected) {
         this.element.classList.add("is-over");
         const note = this.element.querySelector(".over");
@@ -140,11 +140,11 @@ class Detail {
     return [...nodes, this.link(view, cycle[0])];
   }
 
-  /** The waiting lines. */
+  /** Returns the list of lines where the tasks wait. */
   waits(group, member) {
     const waits = group.waits();
     if (waits.length === 0) return [];
-    // Those that are at the same place are told once.
+    // Waits at the same place are one line.
     const lines = new Map();
     for (const { frame, function_, count } of waits) {
       const key = JSON.stringify([frame.name, placeOf(frame), frame.wait, function_?.name, function_ && placeOf(function_)]);
@@ -208,7 +208,7 @@ class Detail {
     return nodes;
   }
 
-  /** Where the tree is from, if it does not tell all. */
+  /** Describes the source of the tree, if the tree is not a full capture. */
   source({ source, state }) {
     if (source.kind === "snapshot") {
       const why = source.error ? `No more than a snapshot: ${visible(source.error.message)}` : "A snapshot: nothing was polled, so only tasks and traced functions are shown.";

@@ -1,27 +1,27 @@
-// Where data comes from: the program, asked again and again while somebody looks.
+// Fetches the data from the program again and again, while the page is visible.
 
-/** An answer that takes longer does not come. */
+/** The longest time to wait for an answer, in milliseconds. */
 const PATIENCE = 20_000;
 
-/** Beside the page, which may be mounted at `/debug/tasks` or at `/debug/tasks/`. */
+/** The directory of the page, which may be mounted at `/debug/tasks` or at `/debug/tasks/`. */
 const BASE = location.pathname.replace(/\/*$/, "/");
 
 class Feed {
-  /** `got(doc)` is called with each answer, `changed()` whenever `health` may have changed. */
+  /** Calls `got(doc)` with each answer, and `changed()` whenever `health` may have changed. */
   constructor(settings, { got, changed }) {
     this.settings = settings;
     this.got = got;
     this.changed = changed;
     this.paused = false;
     this.error = null;
-    /** When the last data came, and when an answer was last asked for in vain. */
+    /** The time of the last data, and the time of the first failed request after it. */
     this.received = null;
     this.failedSince = null;
     this.lastTook = 0;
     this.timer = 0;
     this.request = null;
     document.addEventListener("visibilitychange", () => {
-      // Nobody looks, so the program is left alone.
+      // A hidden page does not disturb the program.
       if (document.hidden) this.stop();
       else this.start();
     });
@@ -66,7 +66,7 @@ class Feed {
       this.lastTook = performance.now() - began;
       this.got(doc);
     } catch (error) {
-      // It was told to stop.
+      // The request was stopped.
       if (this.request !== request) return;
       this.error = error instanceof TypeError ? "it cannot be reached" : error.message;
       this.failedSince ??= Date.now();
@@ -74,17 +74,17 @@ class Feed {
       clearTimeout(patience);
     }
     this.changed();
-    // However slow the program is, it is left alone for as long as it was kept busy.
+    // The pause is at least as long as the last answer took, so the program is busy for at most half of the time.
     const pause = Math.max(this.settings.rate, this.lastTook);
     this.timer = setTimeout(() => this.ask(), this.error === null ? pause : Math.max(1_000, Math.min(pause, 5_000)));
   }
 
-  /** How old the data is, or null if there is none. */
+  /** Returns the age of the data in milliseconds, or null if there is none. */
   age() {
     return this.received === null ? null : Date.now() - this.received;
   }
 
-  /** live, paused, stale, gone, or waiting for the first answer. */
+  /** Returns the state of the feed: live, paused, stale, gone, or waiting for the first answer. */
   health() {
     if (this.paused) return "paused";
     if (this.error !== null) return "gone";

@@ -1,13 +1,13 @@
-// Which tasks are shown, and in which order.
+// Filters and sorts the tasks.
 
-/** What is looked for: words, each of which must be in a task or in what its group has in common. */
+/** Returns the words of the query. Each must be in a task or in the common texts of its group. */
 function wordsOf(query) {
   return query.toLowerCase().split(/\s+/).filter((word) => word !== "");
 }
 
 /**
- * The tasks of each group that are shown: null if all are, else their positions. Groups of which none
- * is are left out. Returns [group, members] pairs.
+ * Returns the groups with matching tasks as pairs [group, members]. `members` is null if all tasks of the group
+ * match, and otherwise the list of their positions.
  */
 function filter(view, { query, state }) {
   const words = wordsOf(query);
@@ -37,7 +37,7 @@ function filter(view, { query, state }) {
 
 const sizeOf = ([group, members]) => (members === null ? group.size : members.length);
 
-/** The greatest first, but names and numbers. What is equal stays as it is. */
+/** The orders of groups. They are descending, except for names and numbers. Equal groups keep their order. */
 const GROUP_ORDER = {
   urgency: null,
   count: (one, other) => sizeOf(other) - sizeOf(one),
@@ -60,12 +60,12 @@ function leastNumber(group) {
 
 function sortGroups(found, { sort, reversed }) {
   const order = GROUP_ORDER[sort];
-  // It is in the order of urgency already.
+  // The groups are in the order of urgency already.
   const sorted = order === null ? [...found] : [...found].sort(order);
   return reversed ? sorted.reverse() : sorted;
 }
 
-/** Positions of tasks in the view, in order. `found` is in the order of urgency. */
+/** Returns the sorted positions of the tasks in the view. `found` is in the order of urgency. */
 function sortTasks(view, found, { sort, reversed }) {
   let count = 0;
   for (const pair of found) count += sizeOf(pair);

@@ -1,7 +1,7 @@
-// The flamegraph: how many tasks wait, or for how long, below each function. The root is on top, and
-// what is waited for is at the bottom.
+// Draws the flamegraph: the number or the waiting time of the tasks below each function. The root is at the top, and
+// the resources that are waited for are at the bottom.
 
-/** A frame of it, with those above all added up. */
+/** A box of the flamegraph, with the sum of its tasks. */
 class Flame {
   constructor(name, place, parent, isLeaf) {
     this.name = name;
@@ -13,7 +13,7 @@ class Flame {
     this.children = new Map();
   }
 
-  /** The names that lead to it, by which it is found again in the flamegraphs to come. */
+  /** Returns the names from the root, which identify the box in later flamegraphs. */
   path() {
     const path = [];
     for (let flame = this; flame.parent !== null; flame = flame.parent) path.push(flame.name);
@@ -21,7 +21,7 @@ class Flame {
   }
 }
 
-/** The flamegraph of the tasks that were found. */
+/** Builds the flamegraph of the matching tasks. */
 function flameOf(view, found, weight) {
   const root = new Flame("all tasks", "", null, false);
   for (const [group, members] of found) {
@@ -35,8 +35,8 @@ function flameOf(view, found, weight) {
       else for (const member of members) add(group.first + member);
     }
     if (each === 0) continue;
-    // What waits for several things at once is split evenly between them, so that tasks are counted
-    // once. Upwards it adds up again.
+    // A task with several waits is divided evenly between them, so that it counts once. The sums of the upper frames
+    // are whole again.
     let leaves = 0;
     for (const { children, count } of group.frames) if (children.length === 0) leaves += Math.max(1, count);
     const values = group.frames.map(({ children, count }) => (children.length === 0 ? (each * Math.max(1, count)) / leaves : 0));
@@ -67,23 +67,23 @@ function grow(parent, name, place, isLeaf, value) {
     flame = new Flame(name, place, parent, isLeaf);
     parent.children.set(name, flame);
   }
-  // One function, whichever of its lines it is at.
+  // The frames of one function are one box, even if they are at different lines.
   if (flame.place !== place) flame.place = "several lines";
   flame.isLeaf ||= isLeaf;
   flame.value += value;
   return flame;
 }
 
-/** The widest first, and then by name. */
+/** Returns the children, the widest first, and equal ones by name. */
 const wideFirst = (flame) =>
   [...flame.children.values()].sort((one, other) => other.value - one.value || (one.name < other.name ? -1 : 1));
 
 const FLAME_HEIGHT = 22;
 
-/** Narrower than this in pixels, a frame is not drawn. */
+/** The smallest width of a box in pixels. */
 const NARROWEST = 1.5;
 
-/** Nobody looks at more. */
+/** The largest number of boxes. */
 const MOST_BOXES = 3_000;
 
 class FlameView {
@@ -131,7 +131,7 @@ class FlameView {
     this.draw();
   }
 
-  /** Out by one, or false if it is all the way out. */
+  /** Zooms out by one level. Returns false if the root is shown already. */
   zoomOut() {
     if (!this.zoomed || this.zoomed.parent === null) return false;
     this.zoom(this.zoomed.parent);
@@ -153,7 +153,7 @@ class FlameView {
     const above = [];
     for (let flame = this.zoomed; flame.parent !== null; flame = flame.parent) above.unshift(flame.parent);
     this.steps = [...above, this.zoomed];
-    // Each with where it begins, of what is zoomed to.
+    // Each box with its left edge and its width, as parts of the zoomed box.
     const pending = above.map((flame) => ({ flame, left: 0, wide: 1, isAbove: true })).reverse();
     pending.unshift({ flame: this.zoomed, left: 0, wide: 1, isAbove: false });
     let deepest = 0;
@@ -225,7 +225,7 @@ class FlameView {
     return box;
   }
 
-  /** By keys: `to` is up, down, left or right. */
+  /** Moves the current box by a key: `to` is up, down, left or right. */
   move(to) {
     if (!this.root) return;
     const flame = this.current ?? this.zoomed;
@@ -246,7 +246,7 @@ class FlameView {
   }
 }
 
-/** Neighbours are told apart by how dark they are, always the same for the same function. */
+/** Returns a shade that depends only on the name, so that neighbours can be distinguished. */
 function shade(flame) {
   let hash = 7;
   for (let at = 0; at < flame.name.length; at++) hash = (hash * 31 + flame.name.charCodeAt(at)) | 0;

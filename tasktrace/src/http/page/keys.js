@@ -1,4 +1,4 @@
-// The keys.
+// Handles the keys.
 
 function listenToKeys(app) {
   document.addEventListener("keydown", (event) => {
@@ -12,7 +12,7 @@ function listenToKeys(app) {
       return;
     }
     if (isTyping) {
-      // From the search one goes on to what was found.
+      // These keys move from the search to the results.
       if (target.id === "search" && (event.key === "Enter" || event.key === "ArrowDown")) {
         app.focusView();
         if (app.rows()?.currentAt() === -1) app.rows().moveBy(1);
@@ -21,7 +21,7 @@ function listenToKeys(app) {
       return;
     }
     const isControl = target.matches("button, a, summary");
-    // What a control does by itself.
+    // Controls handle these keys themselves.
     if (isControl && (event.key === "Enter" || event.key === " ")) return;
     if (target.matches("[role=tab]") && ["ArrowLeft", "ArrowRight"].includes(event.key)) {
       app.nextTab(event.key === "ArrowRight" ? 1 : -1);

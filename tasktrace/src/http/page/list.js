@@ -1,6 +1,6 @@
-// The list of tasks: groups, which unfold, or each task on its own.
+// Shows the list of tasks: groups that unfold, or each task in its own row.
 
-/** Where rows are as wide as a phone, they have two lines. */
+/** Matches on narrow screens, where rows have two lines. */
 const narrow = matchMedia("(max-width: 760px)");
 
 class TaskList {
@@ -14,7 +14,7 @@ class TaskList {
   update() {
     const { view, settings, found } = this.app;
     if (!view) return;
-    // A group is the complement of its position, a task its position.
+    // An entry is the position of a task, or the bitwise complement of the position of a group.
     let entries;
     if (settings.grouped) {
       const shown = [];
@@ -47,7 +47,7 @@ class TaskList {
       view.total === 0 ? "There are no traced tasks." : "No task matches.";
   }
 
-  /** What an entry is known by in this view and in those to come. */
+  /** Returns the key of an entry, which stays the same in later views. */
   keyOf(entry) {
     const { view } = this.app;
     return entry < 0 ? view.groups[~entry].id : view.id[entry];
@@ -121,7 +121,7 @@ class TaskList {
     };
   }
 
-  /** The waiting line. */
+  /** Returns the line that shows where the tasks wait. */
   waiting(group, member) {
     const waits = group.waits();
     const line = el("span", { class: "waiting" });
@@ -134,7 +134,7 @@ class TaskList {
     const what = pathOf(frame.name);
     what.classList.add(isHeld ? "alarm" : "resource");
     line.append(what);
-    // Which of several: the task that is awaited, for example.
+    // The label distinguishes several resources, such as awaited tasks.
     const label = member === null || count > 1 ? null : group.frameLabel(frame, member);
     if (label !== null && label !== group.label(member)) line.append(" ", el("span", { class: "label" }, cut(quote(label))));
     if (frame.wait === "not_polled") line.append(" ", el("span", { class: "alarm" }, "held, but not polled"));
@@ -172,7 +172,7 @@ class TaskList {
     const entry = this.entries[at];
     if (entry === undefined) return;
     if (entry >= 0) {
-      // Folding a task folds its group, which becomes the current row.
+      // The key folds the group of the task, which becomes the current row.
       if (to === true || !this.app.settings.grouped) return;
       const group = this.app.view.group(entry);
       this.unfolded.delete(group.id);
@@ -190,10 +190,10 @@ class TaskList {
   }
 }
 
-/** Nobody reads more of a label in a row. */
+/** Truncates a label for a row. */
 const cut = (text) => (text.length > 300 ? `${text.slice(0, 300)}…` : text);
 
-/** The greatest of several times, and whether there are smaller ones. */
+/** Returns the greatest of several times, with a sign if there are smaller ones. */
 function short(least, greatest) {
   if (!Number.isFinite(greatest)) return "";
   const [from, to] = [duration(least), duration(greatest)];

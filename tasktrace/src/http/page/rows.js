@@ -1,12 +1,12 @@
-// A list of very many rows, of which only those in sight are elements.
+// Shows a list of very many rows. Only the rows in sight are elements.
 //
-// The element of the list has the focus; which row is the current one is told by
-// `aria-activedescendant`. Rows have one of a few heights.
+// The element of the list has the focus, and `aria-activedescendant` names the current row. Rows have one of a few
+// heights.
 
 class Rows {
   /**
-   * `source` has `count`, `height(at)`, `key(at)`, `draw(at)`, which makes the content of a row and
-   * returns { nodes, attributes }, and `indexOf(key)`.
+   * `source` has `count`, `height(at)`, `key(at)`, `indexOf(key)`, and `draw(at)`, which returns the content of a row
+   * as { nodes, attributes }.
    */
   constructor(element, handlers) {
     this.element = element;
@@ -16,12 +16,12 @@ class Rows {
     this.current = null;
     this.source = null;
     this.offsets = new Float64Array(1);
-    // While a button is held down on a row, it stays the row that it is.
+    // While a mouse button is held down on a row, the rows are not replaced.
     this.isHeld = false;
     element.addEventListener("mousedown", (event) => (this.isHeld = event.target.closest("[data-at]") !== null));
     addEventListener("mouseup", () => {
       if (!this.isHeld) return;
-      // The click comes after this.
+      // The click event follows this event.
       setTimeout(() => {
         this.isHeld = false;
         if (this.next) this.show(this.next);
@@ -40,7 +40,7 @@ class Rows {
     });
   }
 
-  /** Shows other rows. What is in sight stays where it is as far as it can. */
+  /** Shows other rows. The rows in sight stay at their places if possible. */
   show(source) {
     if (this.isHeld && this.source !== null) {
       this.next = source;
@@ -60,8 +60,8 @@ class Rows {
     this.draw();
   }
 
-  /** What should stay where it is: the current row if it is in sight, else the first that is. At the
-   * top, nothing: whatever comes first shall be seen. */
+  /** Returns the row that stays at its place: the current row if it is in sight, and otherwise the first row in sight.
+   * At the top there is none, so that new first rows are seen. */
   anchor() {
     if (this.source === null || this.source.count === 0 || this.element.scrollTop === 0) return null;
     const top = this.element.scrollTop;
@@ -71,7 +71,7 @@ class Rows {
     return { key: this.source.key(at), below: this.offsets[at] - top };
   }
 
-  /** The row at a height. */
+  /** Returns the position of the row at a height. */
   rowAt(y) {
     let [low, high] = [0, this.source.count - 1];
     while (low < high) {
@@ -108,7 +108,7 @@ class Rows {
     else element.removeAttribute("aria-activedescendant");
   }
 
-  /** A row stays the same element as long as it is the row of the same. */
+  /** Replaces the rows. A row with the same key keeps its element. */
   patchRows(rows) {
     const before = new Map([...this.space.children].map((row) => [row.dataset.key, row]));
     const kept = rows.map((row) => {
@@ -138,7 +138,7 @@ class Rows {
     return this.current === null || this.source === null ? -1 : this.source.indexOf(this.current);
   }
 
-  /** Makes a row the current one, and shows it. */
+  /** Makes a row the current one, and scrolls to it. */
   moveTo(at) {
     if (this.source === null || this.source.count === 0) return;
     at = Math.min(Math.max(at, 0), this.source.count - 1);

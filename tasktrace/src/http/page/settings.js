@@ -1,5 +1,5 @@
-// What the reader has chosen. What is looked for is in the address, so that it can be sent to others;
-// what is a matter of taste stays in this browser.
+// Stores the settings of the reader. The selection and the filters are in the address, so that it can be shared.
+// The preferences stay in this browser.
 
 const DEFAULTS = {
   tab: "tasks",
@@ -28,10 +28,10 @@ function loadSettings() {
   try {
     read(TASTE.map((name) => [name, localStorage.getItem(`tasktrace.${name}`)]).filter(([, text]) => text !== null));
   } catch {
-    // It may be forbidden to remember anything.
+    // The browser may forbid local storage.
   }
   read(new URLSearchParams(location.hash.slice(1)));
-  // Only what there is to choose from: an address may be of another version, or mistyped.
+  // Invalid values are replaced by the defaults: the address may be of another version, or mistyped.
   const choices = { tab: ["tasks", "flame", "awaits"], state: ["all", "wrong", ...STATES.map(([state]) => state)], theme: ["auto", "light", "dark"] };
   for (const id of ["sort", "weight", "capture", "rate"]) choices[id] = [...byId(id).options].map((option) => option.value);
   for (const [name, values] of Object.entries(choices)) {
@@ -51,11 +51,11 @@ function saveSettings(settings, selected) {
   try {
     for (const name of TASTE) localStorage.setItem(`tasktrace.${name}`, String(settings[name]));
   } catch {
-    // As above.
+    // The browser may forbid local storage.
   }
 }
 
-/** A task by its number, or a group by what it is known by. */
+/** Returns the id of the open task, or the key of the open group. */
 function loadSelected() {
   const open = new URLSearchParams(location.hash.slice(1)).get("open");
   return open === null ? null : /^\d{1,15}$/.test(open) ? Number(open) : open;

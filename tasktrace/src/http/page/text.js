@@ -1,8 +1,8 @@
 "use strict";
-// Text for people, and elements to hold it. What comes from the program is only ever put into text
-// nodes and attributes that are shown, never read as markup.
+// Formats text, and makes elements that contain it. Text of the program is only put into text nodes and visible
+// attributes, and is never parsed as markup.
 
-/** An element. `attributes.class` and the like are set as attributes; children are nodes or text. */
+/** Returns an element. `attributes` are set as attributes, and the children are nodes or text. */
 function el(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -14,14 +14,14 @@ function el(tag, attributes, ...children) {
 }
 
 /**
- * Makes an element what another is, and leaves alone what is the same: so a click that has begun ends
- * where it began, what is selected stays so, and what has the focus keeps it.
+ * Makes an element equal to another one, and does not touch the parts that are equal already. So a click is not
+ * interrupted, and the selection and the focus stay.
  */
 function patch(element, other) {
   for (const { name } of [...element.attributes]) if (!other.hasAttribute(name)) element.removeAttribute(name);
   for (const { name, value } of other.attributes) {
     if (element.getAttribute(name) === value) continue;
-    // Styles may be set by a script that may run, but not as markup.
+    // The content security policy allows styles that a script sets, but not style attributes.
     if (name === "style") element.style.cssText = value;
     else element.setAttribute(name, value);
   }
@@ -43,7 +43,7 @@ function patchChildren(element, others) {
 
 const byId = (id) => document.getElementById(id);
 
-/** `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`: as in dumps. */
+/** Formats a duration as in a dump: `12ms`, `1.5s`, `2m03s`, `3h05m`, `2d04h`. */
 function duration(ms) {
   if (ms === null || ms === undefined || Number.isNaN(ms)) return "";
   if (ms < 1000) return `${Math.floor(ms)}ms`;
@@ -56,28 +56,28 @@ function duration(ms) {
   return `${days}d${two(hours % 24)}h`;
 }
 
-/** `1.5s`, or `1.5s to 2m03s`. */
+/** Formats a range of durations: `1.5s`, or `1.5s to 2m03s`. */
 function span(least, greatest) {
   const [from, to] = [duration(least), duration(greatest)];
   return from === to ? from : `${from} to ${to}`;
 }
 
-/** `12,345`. */
+/** Formats a number with separators: `12,345`. */
 const thousands = (number) => String(number).replace(/\B(?=(\d{3})+(\.|$))/g, ",");
 
 const plural = (count, word) => `${thousands(count)} ${word}${count === 1 ? "" : "s"}`;
 
-/** Of what controls a terminal, or the direction of text, the number is shown. */
+/** Replaces the characters that control a terminal or the direction of text by their code points. */
 const visible = (text) =>
   text.replace(
     /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     (char) => `\\u{${char.codePointAt(0).toString(16)}}`,
   );
 
-/** A label. */
+/** Returns a label in quotation marks. */
 const quote = (label) => `"${visible(label)}"`;
 
-/** `app::http::serve` as `app::http::` and `serve`; `app::serve<Vec<u8>>` at the right place. */
+/** Splits a path before its last part: `app::http::serve` into `app::http::` and `serve`. Ignores `::` inside `<…>`. */
 function splitPath(path) {
   let depth = 0;
   for (let at = path.length - 1; at > 0; at--) {
@@ -90,33 +90,33 @@ function splitPath(path) {
   return ["", path];
 }
 
-/** The path of a function, of which the last part counts. */
+/** Returns a path as an element, with emphasis on its last part. */
 function pathOf(path) {
   if (path === "") return el("span", { class: "path" }, "(unknown function)");
   const [before, last] = splitPath(visible(path));
   return el("span", { class: "path" }, el("span", { class: "path-before" }, before), el("b", {}, last));
 }
 
-/** Whether a name is not the path of a type, nor a place. Types begin with a capital letter. */
+/** Returns true if a name is that of a function: neither the path of a type, which begins with a capital letter, nor a place. */
 function isFunction(name) {
   const [before, last] = splitPath(name);
   return !name.startsWith("(") && (before === "" || !/^\p{Lu}/u.test(last));
 }
 
-/** The name of a task with its label. Where the name is not a function, the label leads. */
+/** Returns the name of a task with its label. The label comes first if the name is not a function. */
 function titleOf(name, quoted, others = null) {
   if (quoted === null) return [pathOf(name)];
   const label = el("span", { class: "label" }, quoted);
   return isFunction(name) ? [pathOf(name), " ", label, others] : [label, others, " ", pathOf(name)];
 }
 
-/** What is enough of a path where there is little room: `Mutex::lock`, `time::sleep`. */
+/** Returns the last two parts of a path, for narrow places: `Mutex::lock`, `time::sleep`. */
 function shortPath(path) {
   const [before, last] = splitPath(visible(path) || "(unknown function)");
   return before === "" ? last : `${splitPath(before.slice(0, -2))[1]}::${last}`;
 }
 
-/** Where in the source: `src/main.rs:10:5`, or of a line that is not one at which it waits `src/main.rs:10`. */
+/** Returns the location of a frame: `src/main.rs:10:5`, or `src/main.rs:10` for a line where it does not wait. */
 function placeOf(frame) {
   if (frame.file === null) return "";
   const column = frame.lineIs === "current" ? frame.column : null;
@@ -126,11 +126,11 @@ function placeOf(frame) {
 /** The words before a line at which a frame does not wait. */
 const LINE_WORDS = { definition: "fn at", creation: "made at" };
 
-/** As a trace has it, with the place or a short form of it: `at src/main.rs:10:5`, `(fn at src/main.rs:8)`. */
+/** Returns a location as in a trace: `at src/main.rs:10:5`, or `(fn at src/main.rs:8)`. */
 const atPlace = (frame, place) => (frame.lineIs in LINE_WORDS ? `(${LINE_WORDS[frame.lineIs]} ${place})` : `at ${place}`);
 
-/** The end of that, which is enough for who knows the program: `src/main.rs:10:5`. */
+/** Returns the end of a location, for readers who know the program: `src/main.rs:10:5`. */
 const shortPlace = (place) => place.split("/").slice(-2).join("/");
 
-/** The time of day. */
+/** Returns the time of day. */
 const clock = (date) => date.toTimeString().slice(0, 8);

@@ -1,17 +1,17 @@
-// The tree of a task as lines, and as text.
+// Formats the tree of a task as lines and as text.
 
-/** So many siblings that are alike are told one by one. */
+/** The number of equal siblings that are shown one by one. More of them are shown as one. */
 const FEW_SIBLINGS = 5;
 
-/** So many labels are told of those that are told as one. */
+/** The number of labels that are shown for siblings that are shown as one. */
 const FEW_LABELS = 3;
 
-/** What tells each frame with all below it from others: equal numbers are alike. */
+/** Returns a number for each frame. Frames with equal subtrees have equal numbers. */
 function shapes(group) {
   if (!group.shapes) {
     const known = new Map();
     group.shapes = new Uint32Array(group.frames.length);
-    // The children come after their parent.
+    // Children follow their parent, so they are numbered before it here.
     for (let at = group.frames.length - 1; at >= 0; at--) {
       const { name, file, line, column, wait, count, children } = group.frames[at];
       const key = JSON.stringify([name, file, line, column, wait, count, children.map((child) => group.shapes[child.at])]);
@@ -22,7 +22,7 @@ function shapes(group) {
   return group.shapes;
 }
 
-/** Siblings, those that are alike and many as one. */
+/** Returns the siblings, with many equal ones as one. */
 function fold(group, siblings) {
   if (siblings.length <= FEW_SIBLINGS) return siblings.map((frame) => ({ frame, all: [frame] }));
   const classes = new Map();
@@ -39,7 +39,7 @@ function fold(group, siblings) {
   return folded.sort((one, other) => one.frame.at - other.frame.at);
 }
 
-/** The functions of libraries below a frame that are not told: how many, of which crates, and the last of them. */
+/** Returns the hidden frames of libraries below a frame: their number, their crates, and the last of them. */
 function hiddenBelow(frame) {
   const hidden = { count: 0, crates: new Set(), last: frame };
   while (hidden.last.children.length === 1 && hidden.last.children[0].isFolded) {
@@ -51,7 +51,7 @@ function hiddenBelow(frame) {
   return hidden;
 }
 
-/** `… 9 frames in reqwest, tower, hyper_util`, or nothing. */
+/** Describes hidden frames, such as `… 9 frames in reqwest, tower, hyper_util`. */
 function hiddenText({ count, crates }) {
   if (count === 0) return "";
   const few = 5;
@@ -59,7 +59,7 @@ function hiddenText({ count, crates }) {
   return `… ${count} frames${named === "" ? "" : ` in ${visible(named)}`}`;
 }
 
-/** The lines of a tree, each before its children: at most so many. All frames are told if it is unfolded. */
+/** Returns up to `most` lines of a tree, each before its children. If it is unfolded, no frames are hidden. */
 function treeLines(group, most, isUnfolded = false) {
   const lines = [];
   const extend = (frames, depth, guides) => {
@@ -82,7 +82,7 @@ function treeLines(group, most, isUnfolded = false) {
   return lines;
 }
 
-/** The labels of the frames of a line, in one task, or in the first of all. */
+/** Returns the labels of the frames of a line, in one task, or in the first task of a group. */
 function labelsOf(group, { frame, all }, member) {
   if (all.length > 1) {
     const labels = all.map((one) => group.frameLabel(one, member ?? 0)).filter((label) => label !== null);
@@ -94,7 +94,7 @@ function labelsOf(group, { frame, all }, member) {
   return quote(label) + (member === null && group.labelsDiffer(frame) ? " and others" : "");
 }
 
-/** What is to be said of how a leaf is waited for, beyond that it is. */
+/** Returns a remark about the wait of a leaf, if there is one. */
 function remarkOf(group, frame, member) {
   if (frame.hides) return "its children have wakers of their own: #[traced] shows them";
   switch (frame.wait) {
@@ -118,7 +118,7 @@ function ageOf(group, frame, member) {
   return age === null ? "" : span(...age);
 }
 
-/** As a dump has it. */
+/** Returns the tree as text, as in a dump. */
 function treeText(group, member, indent) {
   const most = 2_000;
   const lines = treeLines(group, most).map((line) => {
@@ -142,7 +142,7 @@ function treeText(group, member, indent) {
   return lines.join("\n");
 }
 
-/** `suspended 2.0s`. */
+/** Returns the state with its time, such as `suspended 2.0s`. */
 function stateText(state, least, greatest) {
   const name = state === "woken" ? "woken, but not polled for" : state === "never_polled" ? "never polled for" : STATE_NAMES[state];
   return Number.isFinite(least) ? `${name} ${span(least, greatest)}` : STATE_NAMES[state];

@@ -1,6 +1,6 @@
-// What the program said, as the page needs it: see `render/serial/view.rs`.
+// Prepares the data of the program for the page. `render/serial/view.rs` defines the format.
 
-/** The states, in the order in which they are offered. */
+/** The states, in the order of their buttons. */
 const STATES = [
   ["suspended", "suspended"],
   ["running", "running"],
@@ -10,10 +10,10 @@ const STATES = [
 ];
 const STATE_NAMES = Object.fromEntries(STATES);
 
-/** What may be wrong, the most urgent first: what it is called, and what it means. The program says. */
+/** The title and the meaning of each problem, the most urgent first. The program sends them. */
 const WRONG = {};
 
-/** A column is a list, or the one value that all have. */
+/** Returns a value of a column. A column is a list, or one value for all. */
 const valueAt = (column, at) => (Array.isArray(column) ? column[at] : column);
 
 class View {
@@ -25,7 +25,7 @@ class View {
     this.total = doc.total;
     for (const { urgency, title, meaning } of doc.wrong) WRONG[urgency] = [title, meaning];
     this.groups = doc.groups.map((group, at) => new Group(group, at, doc.places));
-    // All tasks, group by group.
+    // All tasks, in the order of their groups.
     this.id = new Float64Array(this.total);
     this.groupOf = new Uint32Array(this.total);
     this.waited = new Float64Array(this.total);
@@ -78,7 +78,7 @@ class View {
     return valueAt(this.group(task).tasks.thread, this.member(task));
   }
 
-  /** The task with this number, or undefined. */
+  /** Returns the position of the task with this id, or undefined. */
   task(id) {
     if (!this.byId) {
       this.byId = new Map();
@@ -87,12 +87,12 @@ class View {
     return this.byId.get(id);
   }
 
-  /** The numbers of the tasks that a task awaits. */
+  /** Returns the ids of the tasks that a task awaits. */
   awaits(task) {
     return this.edges().awaits.get(task) ?? [];
   }
 
-  /** The tasks that await the one with this number. */
+  /** Returns the positions of the tasks that await the task with this id. */
   awaitedBy(id) {
     return this.edges().awaitedBy.get(id) ?? [];
   }
@@ -114,12 +114,12 @@ class View {
     return this.known;
   }
 
-  /** The cycle that a task is in, as numbers, or undefined. */
+  /** Returns the ids of the cycle that contains a task, or undefined. */
   cycle(id) {
     return this.doc.cycles.find((cycle) => cycle.includes(id));
   }
 
-  /** How many tasks are in each state, and how many look wrong. */
+  /** Returns the number of tasks in each state, and of those that look wrong. */
   counts() {
     const counts = { all: this.total, wrong: 0 };
     for (const [state] of STATES) counts[state] = 0;
@@ -131,7 +131,7 @@ class View {
   }
 }
 
-/** Tasks of the same name in the same state at the same place. */
+/** Tasks with the same name in the same state at the same place. */
 class Group {
   constructor(doc, at, places) {
     this.at = at;
@@ -175,7 +175,7 @@ class Group {
     this.live = new Map(doc.live.map((live) => [live.frame, live]));
   }
 
-  /** What is the least and the greatest of its tasks. */
+  /** Computes the smallest and the greatest values of the tasks. */
   measure(view) {
     this.longest = -Infinity;
     this.shortest = Infinity;
@@ -187,7 +187,7 @@ class Group {
     const urgency = this.tasks.urgency;
     for (let member = 0; member < this.size; member++) {
       const task = this.first + member;
-      // Comparisons with what is not known are false.
+      // An unknown time is NaN, and comparisons with it are false.
       if (view.waited[task] > this.longest) this.longest = view.waited[task];
       if (view.waited[task] < this.shortest) this.shortest = view.waited[task];
       if (view.age[task] > this.oldest) this.oldest = view.age[task];
@@ -207,20 +207,20 @@ class Group {
     return place === null ? null : this.places[place];
   }
 
-  /** The label of a frame in the tree of one of the tasks. */
+  /** Returns the label of a frame in the tree of one task. */
   frameLabel(frame, member) {
     const live = this.live.get(frame.at);
     if (!live) return null;
     return live.label_is_task ? this.label(member) : valueAt(live.label, member);
   }
 
-  /** Whether the tasks have several labels for a frame. */
+  /** Returns true if the tasks have different labels for a frame. */
   labelsDiffer(frame) {
     const live = this.live.get(frame.at);
     return Boolean(live) && Array.isArray(live.label_is_task ? this.tasks.label : live.label);
   }
 
-  /** The times of a frame: [least, greatest] in one task, or in all. */
+  /** Returns the times of a frame as [least, greatest], in one task or in all tasks. */
   frameAge(frame, member) {
     return this.times(this.live.get(frame.at)?.age_ms, member);
   }
@@ -241,7 +241,7 @@ class Group {
     return greatest === -Infinity ? null : [least, greatest];
   }
 
-  /** The waiting lines: what is waited for, and by which line. The likeliest comes first. */
+  /** Returns the waits of the tasks: the resource, and the function that waits for it. The likeliest cause comes first. */
   waits() {
     if (!this.known) {
       const points = this.frames.filter((frame) => frame.wait !== null);
@@ -249,7 +249,7 @@ class Group {
         const function_ = frame.isResource && frame.parent !== null ? this.frames[frame.parent] : null;
         return { frame, function_, count: Math.max(1, frame.count) };
       });
-      // The program says which is the likeliest.
+      // The program sends the order.
       const order = new Map(this.leaves.map((at, order) => [at, order]));
       const orderOf = ({ frame }) => order.get(frame.at) ?? order.size;
       this.known.sort((one, other) => orderOf(one) - orderOf(other));
@@ -257,7 +257,7 @@ class Group {
     return this.known;
   }
 
-  /** What its tasks have in common, to search in. */
+  /** Returns the common texts of the tasks, for the search. */
   haystack() {
     if (this.hay === undefined) {
       const texts = [this.name];
@@ -268,7 +268,7 @@ class Group {
     return this.hay;
   }
 
-  /** Marks in `found` the tasks in which there is this word. */
+  /** Marks the tasks that contain a word in `found`. */
   search(word, found) {
     if (/^#?\d+$/.test(word)) {
       for (let member = 0; member < this.size; member++) {
@@ -283,7 +283,7 @@ class Group {
     }
   }
 
-  /** What tells its tasks apart, to search in. */
+  /** Returns the texts that differ between the tasks, for the search. */
   searched() {
     if (!this.columns) {
       const labels = [...this.live.values()].map((live) => live.label);
@@ -295,12 +295,12 @@ class Group {
   }
 }
 
-/** A column of texts as one: to look for a word in it takes a hundredth of the time. */
+/** A column of texts as one text, in which a search takes a hundredth of the time. */
 class Searched {
   static of(column) {
     const all = column.map((text) => text ?? "").join("\n");
     const searched = new Searched(column, all.toLowerCase());
-    // There are letters that are several in lower case.
+    // The lower case of some letters has another length, which makes the positions wrong.
     return searched.all.length === all.length ? searched : column;
   }
 

@@ -1,4 +1,4 @@
-//! Where addresses lead.
+//! Tests the routes of addresses.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn route(address: &str) -> Result<Route, Refusal> {
         Some((path, query)) => (path, Some(query)),
         None => (address, None),
     };
-    let asked = Asked {
+    let asked = RequestParts {
         path,
         query: Query::new(query),
         accept: "",
@@ -22,82 +22,83 @@ fn route(address: &str) -> Result<Route, Refusal> {
 }
 
 #[track_caller]
-fn leads(address: &str, subject: Subject, form: Form) {
+fn assert_route(address: &str, subject: Subject, format: Format) {
     assert_eq!(
         route(address).unwrap(),
-        Route::Job(Job { subject, form }),
+        Route::Job(Job { subject, format }),
         "{address}"
     );
 }
 
 #[test]
-fn dumps() {
-    let asked = Subject::Tasks(Asking::Polled);
-    leads("/dump.txt", asked, Form::Text);
-    leads("/dump.txt?by=awaiter", asked, Form::Forest);
-    leads("/dump.txt?by=group", asked, Form::Text);
-    leads("/dump.json?capture=1", asked, Form::Json);
-    leads("/dump.folded", asked, Form::Folded(Weight::Tasks));
-    let by_time = Form::Flamegraph(Weight::Waited);
-    leads("/dump.svg?weight=waited", asked, by_time);
-    leads("/dump.pb.gz", asked, Form::Pprof);
-    let looked_at = Subject::Tasks(Asking::LookedAt);
-    leads("/view.json?capture=0", looked_at, Form::View);
-    leads("", asked, Form::Text);
-    leads(
+fn addresses_of_dumps_select_subject_and_format() {
+    let asked = Subject::Tasks(CaptureMode::Capture);
+    assert_route("/dump.txt", asked, Format::Text);
+    assert_route("/dump.txt?by=awaiter", asked, Format::Forest);
+    assert_route("/dump.txt?by=group", asked, Format::Text);
+    assert_route("/dump.json?capture=1", asked, Format::Json);
+    assert_route("/dump.folded", asked, Format::Folded(Weight::Tasks));
+    let by_time = Format::Flamegraph(Weight::Waited);
+    assert_route("/dump.svg?weight=waited", asked, by_time);
+    assert_route("/dump.pb.gz", asked, Format::Pprof);
+    let looked_at = Subject::Tasks(CaptureMode::Snapshot);
+    assert_route("/view.json?capture=0", looked_at, Format::View);
+    assert_route("", asked, Format::Text);
+    assert_route(
         "/tasks/7.json",
-        Subject::Task(7, Asking::Polled),
-        Form::Json,
+        Subject::Task(7, CaptureMode::Capture),
+        Format::Json,
     );
 }
 
 #[test]
-fn profiles() {
-    let time = |seconds| Subject::Time(Duration::from_secs(seconds), Asking::LookedAt, None);
-    leads("/profile", time(10), Form::Pprof);
-    leads("/profile?format=txt", time(10), Form::Text);
-    let by_time = Form::Flamegraph(Weight::Waited);
-    leads("/profile.svg?seconds=3", time(3), by_time);
-    let by_tasks = Form::Folded(Weight::Tasks);
-    leads("/profile.folded?weight=tasks", time(10), by_tasks);
-    let asked = Subject::Time(LONGEST, Asking::Polled, None);
-    leads("/profile.json?seconds=60&capture=1", asked, Form::Json);
-    leads("/debug/pprof/profile", time(30), Form::Pprof);
+fn addresses_of_profiles_select_length_interval_and_format() {
+    let time =
+        |seconds| Subject::Profile(Duration::from_secs(seconds), CaptureMode::Snapshot, None);
+    assert_route("/profile", time(10), Format::Pprof);
+    assert_route("/profile?format=txt", time(10), Format::Text);
+    let by_time = Format::Flamegraph(Weight::Waited);
+    assert_route("/profile.svg?seconds=3", time(3), by_time);
+    let by_tasks = Format::Folded(Weight::Tasks);
+    assert_route("/profile.folded?weight=tasks", time(10), by_tasks);
+    let asked = Subject::Profile(LONGEST, CaptureMode::Capture, None);
+    assert_route("/profile.json?seconds=60&capture=1", asked, Format::Json);
+    assert_route("/debug/pprof/profile", time(30), Format::Pprof);
     let every = Some(Duration::from_millis(50));
-    let often = Subject::Time(Duration::from_secs(2), Asking::LookedAt, every);
-    leads("/profile.txt?seconds=2&every=0.05", often, Form::Text);
+    let often = Subject::Profile(Duration::from_secs(2), CaptureMode::Snapshot, every);
+    assert_route("/profile.txt?seconds=2&every=0.05", often, Format::Text);
     assert!(route("/profile.txt?every=often").is_err());
     assert!(route("/profile?seconds=61").is_err());
     assert!(route("/profile?format=view").is_err());
 }
 
 #[test]
-fn the_process() {
-    // Nobody is asked, whatever is said.
-    let counted = Subject::Tasks(Asking::LookedAt);
-    leads("/process.json?capture=1", counted, Form::Process);
+fn the_process_is_described_without_captures() {
+    // No task is polled, even if the parameter requests it.
+    let counted = Subject::Tasks(CaptureMode::Snapshot);
+    assert_route("/process.json?capture=1", counted, Format::Process);
 }
 
 #[test]
-fn as_in_go() {
-    let all = Subject::Tasks(Asking::Polled);
-    let goroutine = Form::GoPprof(GoProfile::Goroutine);
-    leads("/debug/pprof/goroutine", all, goroutine);
-    leads("/debug/pprof/goroutine?seconds=0", all, goroutine);
-    let counted = Form::GoCounted(GoProfile::Mutex);
-    leads("/debug/pprof/mutex?debug=1", all, counted);
-    leads("/debug/pprof/goroutine?debug=2", all, Form::GoStacks);
-    let time = Subject::Time(Duration::from_secs(5), Asking::LookedAt, None);
-    leads(
+fn paths_of_go_lead_to_profiles_of_tasks() {
+    let all = Subject::Tasks(CaptureMode::Capture);
+    let goroutine = Format::GoPprof(GoProfile::Goroutine);
+    assert_route("/debug/pprof/goroutine", all, goroutine);
+    assert_route("/debug/pprof/goroutine?seconds=0", all, goroutine);
+    let counted = Format::GoCounted(GoProfile::Mutex);
+    assert_route("/debug/pprof/mutex?debug=1", all, counted);
+    assert_route("/debug/pprof/goroutine?debug=2", all, Format::GoStacks);
+    let time = Subject::Profile(Duration::from_secs(5), CaptureMode::Snapshot, None);
+    assert_route(
         "/debug/pprof/block?seconds=5",
         time,
-        Form::GoPprof(GoProfile::Block),
+        Format::GoPprof(GoProfile::Block),
     );
-    // Only where tasks are asked it is known what they wait for.
-    leads(
+    // Only a capture shows the lock that a task waits for.
+    assert_route(
         "/debug/pprof/mutex?seconds=5",
-        Subject::Time(Duration::from_secs(5), Asking::Polled, None),
-        Form::GoPprof(GoProfile::Mutex),
+        Subject::Profile(Duration::from_secs(5), CaptureMode::Capture, None),
+        Format::GoPprof(GoProfile::Mutex),
     );
     assert!(route("/debug/pprof/block?seconds=5&debug=1").is_err());
     assert!(matches!(route("/debug/pprof/heap"), Ok(Route::Fixed(_))));
@@ -105,8 +106,8 @@ fn as_in_go() {
 
 proptest! {
     #[test]
-    fn nothing_breaks_it(path in ".*", query in ".*", accept in ".*") {
-        let asked = Asked {
+    fn arbitrary_addresses_cause_no_panic(path in ".*", query in ".*", accept in ".*") {
+        let asked = RequestParts {
             path: &path,
             query: Query::new(Some(&query)),
             accept: &accept,
@@ -115,13 +116,13 @@ proptest! {
         let _ = asked.route();
     }
 
-    /// Nor what is nearly right. Nothing takes longer than it may.
+    /// Addresses that are almost valid cause no panic either, and no profile exceeds the limit.
     #[test]
-    fn nothing_near_breaks_it(
+    fn almost_valid_addresses_cause_no_panic_and_no_long_profile(
         path in "/?(dump|view|tasks|profile|debug/pprof)?[./]?(txt|json|pb|heap|profile|mutex|[0-9]{0,30})?",
         query in "(seconds=[0-9.e-]{0,5}|debug=[0-3]|capture=[0-2]|format=[a-z]{0,4}|&){0,5}",
     ) {
-        if let Ok(Route::Job(Job { subject: Subject::Time(length, ..), .. })) =
+        if let Ok(Route::Job(Job { subject: Subject::Profile(length, ..), .. })) =
             route(&format!("{path}?{query}"))
         {
             prop_assert!(length > Duration::ZERO && length <= LONGEST);
@@ -129,11 +130,11 @@ proptest! {
     }
 
     #[test]
-    fn any_number_is_that_of_a_task(number: u64) {
-        leads(
+    fn any_number_may_be_the_id_of_a_task(number: u64) {
+        assert_route(
             &format!("/tasks/{number}.txt"),
-            Subject::Task(number, Asking::Polled),
-            Form::Text,
+            Subject::Task(number, CaptureMode::Capture),
+            Format::Text,
         );
     }
 }

@@ -1,8 +1,7 @@
-//! Connections, and how many of them.
+//! Accepts connections and limits their number.
 //!
-//! There is a limit. When it is reached, one that does nothing has to give way to the one that comes,
-//! so that whoever just holds connections keeps nobody out. Those whose requests are being answered
-//! do not.
+//! At the limit, a new connection replaces the connection that has been idle for longest. So a client cannot keep
+//! others out by holding connections. A connection with a request in progress is not replaced.
 
 use std::future::Future;
 use std::io;
@@ -12,47 +11,47 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::connection::{self, Activity};
+use super::connection::{self, ConnectionActivity};
 use crate::http::service::TasksService;
 
-/// After an error, such as that there are too many open files, it waits for others to be closed.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The delay after an error of the listener, such as too many open files. Meanwhile other files may be closed.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) trait Listen: Send + 'static {
     type Stream: Stream;
 
-    /// The next one. It can be dropped, and then none is lost.
+    /// Waits for the next connection. Dropping the future loses no connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>>;
 }
 
 /// A connection.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Returns `true` if the client, which sends nothing more, certainly does not wait for a response either.
+    /// Returns `true` if the client, which sends nothing more, has certainly closed the connection.
     fn is_closed(&self) -> bool;
 }
 
-/// Serves who connects, until it is told to stop.
-pub(super) async fn until<L: Listen>(
+/// Serves connections until the server is stopped.
+pub(super) async fn serve_until<L: Listen>(
     stopped: oneshot::Receiver<()>,
     mut listener: L,
     service: TasksService,
 ) {
-    let mut open = Open::new(service.settings().connections);
+    let mut open = OpenConnections::new(service.settings().connections);
     let accept = async {
         loop {
             match listener.accept().await {
                 Ok(stream) => open.add(stream, &service),
-                Err(error) if is_of_connection(&error) => {}
-                Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(_) => tokio::time::sleep(RETRY_DELAY).await,
             }
         }
     };
-    first(stopped, accept).await;
+    until_either_completes(stopped, accept).await;
 }
 
-/// Awaits the two until one has ended.
-async fn first(one: impl Future, other: impl Future<Output = ()>) {
+/// Polls both futures until one of them completes.
+async fn until_either_completes(one: impl Future, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
     std::future::poll_fn(|cx| {
         if one.as_mut().poll(cx).is_ready() {
@@ -63,8 +62,8 @@ async fn first(one: impl Future, other: impl Future<Output = ()>) {
     .await;
 }
 
-/// Whether it is about the connection, and not about the socket that listens.
-fn is_of_connection(error: &io::Error) -> bool {
+/// Returns `true` if the error concerns one connection, and not the listener.
+fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     let kinds = [
         ConnectionAborted,
@@ -75,14 +74,14 @@ fn is_of_connection(error: &io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-/// The connections that are open.
-struct Open {
+/// The open connections.
+struct OpenConnections {
     most: usize,
-    /// In the order in which they came.
-    connections: Vec<(AbortHandle, Activity)>,
+    /// The connections in the order in which they were accepted.
+    connections: Vec<(AbortHandle, ConnectionActivity)>,
 }
 
-impl Open {
+impl OpenConnections {
     fn new(most: usize) -> Self {
         Self {
             most: most.max(1),
@@ -90,17 +89,19 @@ impl Open {
         }
     }
 
-    /// Serves this one, if there is room for it.
+    /// Serves a connection, or closes it if there is no room.
     fn add(&mut self, stream: impl Stream, service: &TasksService) {
         if !self.make_room() {
             return;
         }
-        let activity = Activity::default();
+        let activity = ConnectionActivity::default();
         let served = connection::serve(stream, service.clone(), activity.clone());
         let handle = tokio::spawn(served).abort_handle();
         self.connections.push((handle, activity));
     }
 
+    /// Replaces the connection that has been idle for longest, if the limit is reached. Returns `true` if there is
+    /// room.
     fn make_room(&mut self) -> bool {
         if self.connections.len() < self.most {
             return true;

@@ -1,4 +1,4 @@
-//! Where a server listens, and whether it may.
+//! Listens on an address, if that is allowed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::accept::{Listen, Stream};
-use super::{BindError, Running, Server};
+use super::{BindError, Server, ServerThread};
 use crate::http::service::TasksService;
 use crate::http::settings::Settings;
 use crate::os::peer;
 
-/// Listens at the first of these addresses that can be had.
+/// Listens on the first of the addresses that is free.
 pub(in crate::http) fn bind(
     addresses: impl ToSocketAddrs,
     service: TasksService,
@@ -24,7 +24,7 @@ pub(in crate::http) fn bind(
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let service = service.of_this_runtime();
-    let running = Running::start("tasktrace-serve", service, || {
+    let running = ServerThread::start("tasktrace-serve", service, || {
         TcpListener::from_std(listener)
     })?;
     Ok(Server { address, running })
@@ -49,7 +49,7 @@ impl Listen for TcpListener {
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        // What is written is written at once, whatever has been read.
+        // Small writes are sent at once, without waiting for an acknowledgement.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }

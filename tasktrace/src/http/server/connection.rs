@@ -1,4 +1,4 @@
-//! One connection.
+//! Serves one connection.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,149 +16,155 @@ use tower_service::Service;
 
 use super::accept::Stream;
 use super::io::Io;
-use super::timer::Timer;
+use super::timer::TokioTimer;
 use crate::http::body::Body;
 use crate::http::service::{ResponseFuture, TasksService};
 
-/// The head of a request, and what is buffered of a response.
+/// The size of hyper's buffer in bytes, for the head of a request and for a part of a response.
 const BUFFER: usize = 32 << 10;
 
-/// As good as no limit.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest timeout. Longer ones would overflow when hyper adds them to an `Instant`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// More than any client of ours sends.
-const HEADERS: usize = 64;
+/// The largest number of headers, more than any expected client sends.
+const MAX_HEADERS: usize = 64;
 
-/// Serves a connection, until the client closes it or takes too long.
-pub(super) async fn serve(stream: impl Stream, service: TasksService, activity: Activity) {
+/// Serves a connection until the client closes it or takes too long.
+pub(super) async fn serve(
+    stream: impl Stream,
+    service: TasksService,
+    activity: ConnectionActivity,
+) {
     let settings = service.settings();
     let mut http = http1::Builder::new();
-    http.timer(Timer)
-        // Also between two requests.
-        // hyper adds it to a moment.
-        .header_read_timeout(settings.read_timeout.min(LONGEST))
-        .max_headers(HEADERS)
+    http.timer(TokioTimer)
+        // The timeout also applies between two requests.
+        .header_read_timeout(settings.read_timeout.min(MAX_TIMEOUT))
+        .max_headers(MAX_HEADERS)
         .max_buf_size(BUFFER);
     let io = Io::new(stream, settings.write_timeout, activity.clone());
-    let service = Counted { service, activity };
-    // Whatever is the matter with a connection, there is nobody to tell.
+    let service = CountingService { service, activity };
+    // An error concerns only this client, and is not reported.
     let _ = http.serve_connection(io, service).await;
 }
 
-/// What a connection is doing.
+/// The activity of a connection, which its service and its I/O record.
 #[derive(Clone, Default)]
-pub(super) struct Activity(Arc<State>);
+pub(super) struct ConnectionActivity(Arc<ActivityCounters>);
 
 #[derive(Default)]
-struct State {
-    /// How many of its requests are being answered.
+struct ActivityCounters {
+    /// The number of requests that are being answered.
     answering: AtomicUsize,
-    /// How many responses hyper has not written yet, with those that are being made.
+    /// The number of responses that hyper has not written completely, including those in progress.
     responses: AtomicUsize,
-    /// How long the last may take to be made for a client that sends nothing more, in milliseconds.
-    alone: AtomicU64,
-    /// When something was last read or written, in milliseconds.
-    moved: AtomicU64,
+    /// The time in milliseconds for which the last response may be made for a half-closed client.
+    half_closed_limit: AtomicU64,
+    /// The time in milliseconds of the last read or write.
+    last_io: AtomicU64,
 }
 
-impl Activity {
-    /// Something has been read or written.
-    pub(super) fn moved(&self) {
+impl ConnectionActivity {
+    /// Records that bytes were read or written.
+    pub(super) fn note_io(&self) {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let now = START.elapsed().as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
-        self.0.moved.store(now, Ordering::Relaxed);
+        self.0.last_io.store(now, Ordering::Relaxed);
     }
 
-    /// For how long the response that is being made, if one is, may be made for a client that has closed
-    /// its half of the connection. `None` if no response is being made or written.
-    pub(super) fn alone(&self) -> Option<Option<Duration>> {
-        let State {
+    /// Returns the time for which the response in progress may be made for a half-closed client. The inner value is
+    /// `None` if the response is made and is being written. Returns `None` if there is no response.
+    pub(super) fn half_closed_limit(&self) -> Option<Option<Duration>> {
+        let ActivityCounters {
             answering,
             responses,
-            alone,
+            half_closed_limit,
             ..
         } = &*self.0;
         if responses.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let is_answering = answering.load(Ordering::Relaxed) > 0;
-        Some(is_answering.then(|| Duration::from_millis(alone.load(Ordering::Relaxed))))
+        Some(is_answering.then(|| Duration::from_millis(half_closed_limit.load(Ordering::Relaxed))))
     }
 
-    /// Since when nothing was read or written, if no request is being answered.
+    /// Returns the time of the last read or write, or `None` if a request is being answered.
     pub(super) fn idle_since(&self) -> Option<u64> {
         let is_answering = self.0.answering.load(Ordering::Relaxed) > 0;
-        (!is_answering).then(|| self.0.moved.load(Ordering::Relaxed))
+        (!is_answering).then(|| self.0.last_io.load(Ordering::Relaxed))
     }
 }
 
-/// Says so when it answers.
-struct Counted {
+/// The service of a connection, which records the requests in progress.
+struct CountingService {
     service: TasksService,
-    activity: Activity,
+    activity: ConnectionActivity,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Counted {
-    type Response = Response<Unwritten>;
+impl hyper::service::Service<Request<Incoming>> for CountingService {
+    type Response = Response<CountedBody>;
     type Error = <TasksService as Service<Request<Incoming>>>::Error;
-    type Future = Answering;
+    type Future = ResponseInProgress;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, request: Request<Incoming>) -> ResponseInProgress {
         let response = self.service.clone().call(request);
         let state = &self.activity.0;
-        let alone = u64::try_from(response.alone().as_millis()).unwrap_or(u64::MAX);
-        state.alone.store(alone, Ordering::Relaxed);
+        let half_closed_limit =
+            u64::try_from(response.half_closed_limit().as_millis()).unwrap_or(u64::MAX);
+        state
+            .half_closed_limit
+            .store(half_closed_limit, Ordering::Relaxed);
         state.answering.fetch_add(1, Ordering::Relaxed);
-        Answering {
+        ResponseInProgress {
             response,
             activity: self.activity.clone(),
-            written: Some(Written::new(&self.activity)),
+            count: Some(ResponseCount::new(&self.activity)),
         }
     }
 }
 
-/// A response that is being made.
-struct Answering {
+/// The future of a response that is being made.
+struct ResponseInProgress {
     response: ResponseFuture,
-    activity: Activity,
-    /// `None` once it is made.
-    written: Option<Written>,
+    activity: ConnectionActivity,
+    /// The count of the response. It moves to the body once the response is made.
+    count: Option<ResponseCount>,
 }
 
-impl Future for Answering {
-    type Output = Result<Response<Unwritten>, Infallible>;
+impl Future for ResponseInProgress {
+    type Output = Result<Response<CountedBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.response).poll(cx))?;
-        let _written = self.written.take();
-        Poll::Ready(Ok(response.map(|body| Unwritten { body, _written })))
+        let _count = self.count.take();
+        Poll::Ready(Ok(response.map(|body| CountedBody { body, _count })))
     }
 }
 
 /// Counts a response until it is dropped.
-struct Written(Activity);
+struct ResponseCount(ConnectionActivity);
 
-impl Written {
-    fn new(activity: &Activity) -> Self {
+impl ResponseCount {
+    fn new(activity: &ConnectionActivity) -> Self {
         activity.0.responses.fetch_add(1, Ordering::Relaxed);
         Self(activity.clone())
     }
 }
 
-impl Drop for Written {
+impl Drop for ResponseCount {
     fn drop(&mut self) {
         self.0.0.responses.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// The body of a response, which hyper drops when it has been written.
-struct Unwritten {
+/// The body of a response. hyper drops it when it is written completely.
+struct CountedBody {
     body: Body,
-    _written: Option<Written>,
+    _count: Option<ResponseCount>,
 }
 
-impl http_body::Body for Unwritten {
+impl http_body::Body for CountedBody {
     type Data = <Body as http_body::Body>::Data;
     type Error = <Body as http_body::Body>::Error;
 
@@ -178,10 +184,10 @@ impl http_body::Body for Unwritten {
     }
 }
 
-impl Drop for Answering {
+impl Drop for ResponseInProgress {
     fn drop(&mut self) {
-        // It has to be fetched now, from here on.
-        self.activity.moved();
+        // The connection counts as idle from now on, although the client has not read the response yet.
+        self.activity.note_io();
         self.activity.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }

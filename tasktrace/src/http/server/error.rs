@@ -1,11 +1,11 @@
-//! The reasons why a server cannot be started.
+//! Defines the error of `serve`.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::http::auth::SHORTEST;
+use crate::http::auth::MIN_LENGTH;
 
 /// The error of [`serve`](crate::http::serve()). Its message says what to do instead.
 ///
@@ -50,7 +50,7 @@ impl fmt::Display for BindError {
             ),
             Self::ShortToken => write!(
                 f,
-                "the token can be guessed: use one of {SHORTEST} characters or more, at random"
+                "the token can be guessed: use one of {MIN_LENGTH} characters or more, at random"
             ),
             Self::Refused(error) => write!(f, "it cannot listen there: {error}"),
         }

@@ -1,4 +1,4 @@
-//! A stream, as hyper has it, with a limit to how long a client may read nothing.
+//! Adapts a stream to hyper, and limits the time for which a client may read nothing.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result};
@@ -11,47 +11,51 @@ use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
 use super::accept::Stream;
-use super::connection::Activity;
+use super::connection::ConnectionActivity;
 
-/// Requests are short.
-const AT_A_TIME: usize = 4 << 10;
+/// The number of bytes of one read. Requests are short.
+const READ_SIZE: usize = 4 << 10;
 
-/// How often it is found out whether a client has left that sends nothing more.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which the server checks if a half-closed client has closed the connection.
+const CLOSE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Io<S> {
     stream: S,
     write_timeout: Duration,
-    /// There while the client has not read what is to be written.
+    /// The timeout for the client to read, while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// There once the client has closed its half, while it is waited for a response that is made for it.
-    alone: Option<Pin<Box<Sleep>>>,
-    /// Until it is found out again whether the client has closed the other half as well.
-    again: Option<Pin<Box<Sleep>>>,
-    /// Nothing more will be read.
+    /// The timeout for the response in progress, once the client has closed its half.
+    half_closed_timer: Option<Pin<Box<Sleep>>>,
+    /// The delay until the next check if the client has closed the connection.
+    next_close_check: Option<Pin<Box<Sleep>>>,
+    /// `true` if the client has closed its half, so that nothing more will be read.
     is_at_end: bool,
-    activity: Activity,
+    activity: ConnectionActivity,
 }
 
 impl<S> Io<S> {
-    pub(super) fn new(stream: S, write_timeout: Duration, activity: Activity) -> Self {
-        activity.moved();
+    pub(super) fn new(stream: S, write_timeout: Duration, activity: ConnectionActivity) -> Self {
+        activity.note_io();
         Self {
             stream,
             write_timeout,
             stalled: None,
-            alone: None,
-            again: None,
+            half_closed_timer: None,
+            next_close_check: None,
             is_at_end: false,
             activity,
         }
     }
 
-    /// The result of writing.
-    fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
+    /// Handles the result of a write: a pending write fails after the timeout.
+    fn check_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
         if written.is_ready() {
             self.stalled = None;
-            self.activity.moved();
+            self.activity.note_io();
             return written;
         }
         let timeout = self.write_timeout;
@@ -63,20 +67,22 @@ impl<S> Io<S> {
 }
 
 impl<S: Stream> Io<S> {
-    /// Ready, with nothing read, when hyper may know that the client sends nothing more.
+    /// Returns ready with nothing read once hyper may know that the client sends nothing more.
     ///
-    /// hyper takes that for the end of the connection, but a client may have closed its half only, and
-    /// wait. So hyper learns of it when the response is written, when the client is known to be gone, or when
-    /// the response takes too long to make for somebody who may be. (hyper can be told to go on, but then it
-    /// never learns of those.)
+    /// hyper takes that for the end of the connection, but the client may have closed only its half and wait for the
+    /// response. So hyper learns it when the response is written, when the client has certainly closed the connection,
+    /// or when the response takes too long for a client that may have disconnected. (hyper can be configured to
+    /// continue after half a close, but then it never notices a disconnected client.)
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.activity.alone() {
+        match self.activity.half_closed_limit() {
             None => Poll::Ready(Ok(())),
-            // A client that does not read is noticed by the write side.
+            // The write side notices a client that does not read.
             Some(None) => Poll::Pending,
             Some(Some(time)) => {
-                let alone = self.alone.get_or_insert_with(|| Box::pin(sleep(time)));
-                if alone.as_mut().poll(cx).is_ready() {
+                let timer = self
+                    .half_closed_timer
+                    .get_or_insert_with(|| Box::pin(sleep(time)));
+                if timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(()));
                 }
                 self.poll_closed(cx).map(Ok)
@@ -84,19 +90,19 @@ impl<S: Stream> Io<S> {
         }
     }
 
-    /// Ready when the client is known to have closed the connection.
+    /// Returns ready when the client has certainly closed the connection.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(again) = &mut self.again {
-                ready!(again.as_mut().poll(cx));
+            if let Some(next_close_check) = &mut self.next_close_check {
+                ready!(next_close_check.as_mut().poll(cx));
             }
             let begun = Instant::now();
             if self.stream.is_closed() {
                 return Poll::Ready(());
             }
-            // Where that takes time, it is found out less often.
-            let pause = LOOK_EVERY.max(100 * begun.elapsed());
-            self.again = Some(Box::pin(sleep(pause)));
+            // If the check takes long, it is made less often, so that it takes at most a hundredth of the time.
+            let pause = CLOSE_CHECK_INTERVAL.max(100 * begun.elapsed());
+            self.next_close_check = Some(Box::pin(sleep(pause)));
         }
     }
 }
@@ -110,8 +116,8 @@ impl<S: Stream> Read for Io<S> {
         if self.is_at_end {
             return self.poll_end(cx);
         }
-        let mut buffer = [0; AT_A_TIME];
-        let length = into.remaining().min(AT_A_TIME);
+        let mut buffer = [0; READ_SIZE];
+        let length = into.remaining().min(READ_SIZE);
         let mut read = ReadBuf::new(&mut buffer[..length]);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
         if read.filled().is_empty() && length > 0 {
@@ -119,7 +125,7 @@ impl<S: Stream> Read for Io<S> {
             return self.poll_end(cx);
         }
         into.put_slice(read.filled());
-        self.activity.moved();
+        self.activity.note_io();
         Poll::Ready(Ok(()))
     }
 }
@@ -131,17 +137,17 @@ impl<S: Stream> Write for Io<S> {
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(cx, written)
+        self.check_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.written(cx, flushed)
+        self.check_write(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.written(cx, shut_down)
+        self.check_write(cx, shut_down)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -154,6 +160,6 @@ impl<S: Stream> Write for Io<S> {
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(cx, written)
+        self.check_write(cx, written)
     }
 }

@@ -1,11 +1,11 @@
-//! A server on a thread and a runtime of its own.
+//! Serves HTTP on a thread and a runtime of its own.
 //!
 //! * [`bind`]: checks the address and listens; [`error`]: the reasons to refuse.
 //! * [`accept`]: accepts and limits connections; [`connection`]: serves one connection.
 //! * [`io`]: adapts a connection to hyper; [`timer`]: hyper's clock.
 //!
-//! Other threads take the dumps, so the server's thread never blocks for long. It answers whatever the program does, as
-//! long as it gets a processor.
+//! Other threads take the dumps, so the server's thread never blocks for long. It answers independently of the program,
+//! as long as it gets a processor.
 
 mod accept;
 mod bind;
@@ -42,7 +42,7 @@ pub use error::BindError;
 #[must_use = "the server is stopped when this is dropped"]
 pub struct Server {
     address: SocketAddr,
-    running: Running,
+    running: ServerThread,
 }
 
 impl Server {
@@ -78,7 +78,7 @@ impl fmt::Debug for Server {
 }
 
 /// The thread of a server, which ends when this is dropped.
-pub(crate) struct Running {
+pub(crate) struct ServerThread {
     /// Stops the thread when it is dropped. `None` if the server is detached.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -86,7 +86,7 @@ pub(crate) struct Running {
     process: u32,
 }
 
-impl Running {
+impl ServerThread {
     /// Starts a thread with a runtime, and serves the clients that connect.
     ///
     /// `open` is called on that thread, inside the runtime.
@@ -100,12 +100,12 @@ impl Running {
         open: impl FnOnce() -> Result<L> + Send + 'static,
     ) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::channel();
+        let (result_sender, result) = mpsc::channel();
         let thread = os::thread::spawn(name, move || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = match builder.enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(tell.send(Err(error))),
+                Err(error) => return drop(result_sender.send(Err(error))),
             };
             let listener = {
                 let _inside = runtime.enter();
@@ -113,11 +113,11 @@ impl Running {
             };
             match listener {
                 Ok(listener) => {
-                    let _ = tell.send(Ok(()));
-                    drop(tell);
-                    runtime.block_on(accept::until(stopped, listener, service));
+                    let _ = result_sender.send(Ok(()));
+                    drop(result_sender);
+                    runtime.block_on(accept::serve_until(stopped, listener, service));
                 }
-                Err(error) => drop(tell.send(Err(error))),
+                Err(error) => drop(result_sender.send(Err(error))),
             }
         })?;
         let gone = |_| {
@@ -125,7 +125,7 @@ impl Running {
                 "the thread of the server has panicked",
             ))
         };
-        told.recv().unwrap_or_else(gone)?;
+        result.recv().unwrap_or_else(gone)?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -142,7 +142,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerThread {
     fn drop(&mut self) {
         // A child of `fork` has a copy of this, but not the thread.
         if self.process != process::id() {

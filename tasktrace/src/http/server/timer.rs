@@ -1,4 +1,4 @@
-//! hyper's clock, which is tokio's.
+//! Provides tokio's timers to hyper.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,23 +8,25 @@ use std::time::{Duration, Instant};
 use hyper::rt;
 
 #[derive(Clone, Copy)]
-pub(super) struct Timer;
+pub(super) struct TokioTimer;
 
-impl rt::Timer for Timer {
+impl rt::Timer for TokioTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(Box::pin(tokio::time::sleep(duration))))
+        Box::pin(TokioSleep(Box::pin(tokio::time::sleep(duration))))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(Box::pin(tokio::time::sleep_until(deadline.into()))))
+        Box::pin(TokioSleep(Box::pin(tokio::time::sleep_until(
+            deadline.into(),
+        ))))
     }
 }
 
-struct Sleep(Pin<Box<tokio::time::Sleep>>);
+struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
 
-impl rt::Sleep for Sleep {}
+impl rt::Sleep for TokioSleep {}
 
-impl Future for Sleep {
+impl Future for TokioSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -11,8 +11,8 @@ use super::*;
 /// Longer than any step takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// A handler whose requests are a subject and a form. Its responses have the number of the gathering.
-struct Numbered {
+/// A handler whose requests have a subject and a format. Its responses contain the number of the gathering.
+struct NumberingHandler {
     gathered: AtomicUsize,
     rendered: AtomicUsize,
     /// Tells the test that gathering has begun, and waits until the test lets it continue.
@@ -21,7 +21,7 @@ struct Numbered {
 
 type Request = (u8, char);
 
-impl Handler for Numbered {
+impl Handler for NumberingHandler {
     type Request = Request;
     type Subject = u8;
     type Data = usize;
@@ -32,7 +32,7 @@ impl Handler for Numbered {
     }
 
     fn gather(&self, request: &Request, is_wanted: &dyn Fn() -> bool) -> usize {
-        assert_ne!(request.0, 13, "this request rendered it panic");
+        assert_ne!(request.0, 13, "the handler panics at this request");
         if let Some((begun, go_on)) = &*self.steps.lock().unwrap() {
             begun.send(()).unwrap();
             go_on.recv_timeout(LONG).unwrap();
@@ -47,9 +47,9 @@ impl Handler for Numbered {
     }
 }
 
-struct Unpark(thread::Thread);
+struct UnparkCaller(thread::Thread);
 
-impl Wake for Unpark {
+impl Wake for UnparkCaller {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
@@ -57,7 +57,7 @@ impl Wake for Unpark {
 
 #[track_caller]
 fn wait<P>(mut ticket: Ticket<P>) -> Result<P, NoResponse> {
-    let waker = Arc::new(Unpark(thread::current())).into();
+    let waker = Arc::new(UnparkCaller(thread::current())).into();
     let deadline = std::time::Instant::now() + LONG;
     loop {
         if let Poll::Ready(response) = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker))
@@ -70,15 +70,18 @@ fn wait<P>(mut ticket: Ticket<P>) -> Result<P, NoResponse> {
     }
 }
 
-fn flight(concurrent: usize, waiting: usize) -> (SingleFlight<Numbered>, Receiver<()>, Sender<()>) {
+fn flight(
+    concurrent: usize,
+    waiting: usize,
+) -> (SingleFlight<NumberingHandler>, Receiver<()>, Sender<()>) {
     let (begun, begins) = channel();
     let (go_on, goes_on) = channel();
-    let handler = Numbered {
+    let handler = NumberingHandler {
         gathered: AtomicUsize::new(0),
         rendered: AtomicUsize::new(0),
         steps: Mutex::new(Some((begun, goes_on))),
     };
-    let limits = Limits {
+    let limits = FlightLimits {
         concurrent,
         waiting,
     };
@@ -175,12 +178,12 @@ fn a_panic_fails_its_request_and_the_next_one_is_served() {
 }
 
 /// A handler that gathers or renders for as long as a caller waits.
-struct Endless {
+struct EndlessHandler {
     done: AtomicUsize,
     begun: Sender<&'static str>,
 }
 
-impl Handler for Endless {
+impl Handler for EndlessHandler {
     type Request = Request;
     type Subject = u8;
     type Data = ();
@@ -192,7 +195,7 @@ impl Handler for Endless {
 
     fn gather(&self, request: &Request, _: &dyn Fn() -> bool) {
         self.begun.send("gather").unwrap();
-        while request.1 == 'l' && !crate::sync::is_unwanted() {
+        while request.1 == 'l' && !crate::sync::is_cancelled() {
             thread::yield_now();
         }
     }
@@ -207,13 +210,13 @@ impl Handler for Endless {
 }
 
 #[test]
-fn work_is_given_up_once_no_requester_waits() {
+fn work_is_abandoned_once_no_caller_waits() {
     let (begun, begins) = channel();
-    let handler = Endless {
+    let handler = EndlessHandler {
         done: AtomicUsize::new(0),
         begun,
     };
-    let limits = Limits {
+    let limits = FlightLimits {
         concurrent: 1,
         waiting: 8,
     };
@@ -227,7 +230,7 @@ fn work_is_given_up_once_no_requester_waits() {
     // A request for the same subject would join the gathering, so this one is for another subject.
     let rendering = flight.request((2, 'm'));
     assert_eq!((begins(), begins()), ("gather", "render"));
-    // Another form of the same subject, whose data is gathered already.
+    // A request for the same subject in another format, after the data is gathered.
     let after = flight.request((2, 'a'));
     drop(rendering);
 
@@ -236,13 +239,13 @@ fn work_is_given_up_once_no_requester_waits() {
 }
 
 #[test]
-fn a_request_that_comes_while_work_is_given_up_starts_it_anew() {
+fn a_request_that_arrives_while_work_is_abandoned_starts_it_anew() {
     let (begun, begins) = channel();
-    let handler = Endless {
+    let handler = EndlessHandler {
         done: AtomicUsize::new(0),
         begun,
     };
-    let limits = Limits {
+    let limits = FlightLimits {
         concurrent: 1,
         waiting: 8,
     };

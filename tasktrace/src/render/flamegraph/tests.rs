@@ -1,5 +1,5 @@
 use super::super::weight::Weight;
-use crate::dump::sample::{dump, task};
+use crate::dump::fixture::{dump, task};
 use crate::dump::{Dump, TaskDump};
 use crate::trace::{Frame, Trace};
 
@@ -15,12 +15,12 @@ fn waiting_in(number: u64, leaves: &[&str]) -> TaskDump {
 fn draw(dump: &Dump, weight: Weight) -> String {
     let mut svg = Vec::new();
     dump.write_flamegraph(weight, &mut svg)
-        .expect("a `Vec` takes it");
-    String::from_utf8(svg).expect("it is text")
+        .expect("writing to a `Vec` cannot fail");
+    String::from_utf8(svg).expect("a flamegraph is UTF-8")
 }
 
 #[test]
-fn the_flames_have_names_and_numbers() {
+fn flames_have_names_and_numbers() {
     let dump = dump([waiting_in(1, &["lock"]), waiting_in(2, &["lock"])]);
     let svg = draw(&dump, Weight::Tasks);
     assert!(
@@ -39,7 +39,7 @@ fn the_flames_have_names_and_numbers() {
 }
 
 #[test]
-fn a_task_is_split_between_what_it_waits_for() {
+fn a_task_is_split_between_its_paths() {
     let dump = dump([waiting_in(1, &["lock", "sleep"])]);
     let svg = draw(&dump, Weight::Tasks);
     for leaf in ["lock", "sleep"] {
@@ -49,13 +49,13 @@ fn a_task_is_split_between_what_it_waits_for() {
 }
 
 #[test]
-fn the_same_dump_is_the_same_document() {
+fn the_same_dump_has_the_same_flamegraph() {
     let dump = dump([waiting_in(1, &["lock"]), waiting_in(2, &["sleep"])]);
     assert_eq!(draw(&dump, Weight::Tasks), draw(&dump, Weight::Tasks));
 }
 
 #[test]
-fn nothing_is_a_document_too() {
+fn a_dump_without_waits_has_a_document_that_says_so() {
     let running = dump([waiting_in(1, &["lock"]).running_for(1.0)]);
     for svg in [
         draw(&dump([]), Weight::Tasks),
@@ -69,13 +69,13 @@ fn nothing_is_a_document_too() {
 }
 
 #[test]
-fn a_profile_says_how_it_was_made() {
+fn the_flamegraph_of_a_profile_says_its_duration_and_samples() {
     let sample = || dump([waiting_in(1, &["lock"])]);
-    let profile = crate::profile::sample::profile([sample(), sample()]);
+    let profile = crate::profile::fixture::profile([sample(), sample()]);
     let mut svg = Vec::new();
     let written = profile.write_flamegraph(Weight::Waited, &mut svg);
-    written.expect("a `Vec` takes it");
-    let svg = String::from_utf8(svg).expect("it is text");
+    written.expect("writing to a `Vec` cannot fail");
+    let svg = String::from_utf8(svg).expect("a flamegraph is UTF-8");
     assert!(svg.contains("Where tasks waited in 2.0 s"), "{svg}");
     assert!(svg.contains("2 samples, 10 skipped"), "{svg}");
     assert!(

@@ -1,7 +1,7 @@
 use super::super::weight::Weight;
 use super::push;
 use crate::dump::TaskDump;
-use crate::dump::sample::{dump, task};
+use crate::dump::fixture::{dump, task};
 use crate::trace::{Frame, Trace, Wait};
 
 fn waiting_in(number: u64, frame: Frame) -> TaskDump {
@@ -22,7 +22,7 @@ fn name(name: &str) -> String {
 }
 
 #[test]
-fn what_is_the_same_is_one_line() {
+fn equal_stacks_are_added_up_in_one_line() {
     let dump = dump([
         waiting_in(1, serve(Frame::sample("sleep", 4).with_label("one"))),
         waiting_in(2, serve(Frame::sample("sleep", 5).with_label("two"))),
@@ -38,7 +38,7 @@ fn what_is_the_same_is_one_line() {
 }
 
 #[test]
-fn there_is_more_to_say_of_some() {
+fn states_and_unusual_waits_are_remarks() {
     let leaf = || serve(Frame::sample("lock", 4));
     let waiting = |wait| serve(Frame::sample("lock", 4).waiting(wait));
     let dump = dump([
@@ -69,7 +69,7 @@ app::serve;lock;[woken, not polled since] 1
 }
 
 #[test]
-fn names_cannot_be_taken_for_something_else() {
+fn characters_that_a_parser_would_misread_are_replaced() {
     assert_eq!(
         name("<[u8; 4] as app::Read>::read"),
         "<[u8,_4] as app::Read>::read"
@@ -86,12 +86,12 @@ fn names_cannot_be_taken_for_something_else() {
 }
 
 #[test]
-fn nothing_is_no_line() {
+fn an_empty_dump_has_no_lines() {
     assert_eq!(dump([]).folded(Weight::Tasks).to_string(), "");
 }
 
 #[test]
-fn a_trace_counts_its_leaves() {
+fn the_numbers_of_a_trace_are_its_leaves() {
     let root = Frame::sample("app::main", 1).with_children([
         Frame::sample("sleep", 2).times(7),
         Frame::sample("accept", 3),
@@ -104,9 +104,9 @@ fn a_trace_counts_its_leaves() {
     assert_eq!(Trace::sample(Vec::new()).folded().to_string(), "");
 }
 
-/// Neither memory nor the stack must depend on how deep frames are in each other.
+/// The use of memory and of the stack must not depend on the depth of a tree.
 #[test]
-fn ten_thousand_frames_deep() {
+fn ten_thousand_nested_frames_are_folded() {
     let mut frame = Frame::sample("leaf", 1);
     for _ in 0..10_000 {
         frame = Frame::sample("f", 1).with_children([frame]);

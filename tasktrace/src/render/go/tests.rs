@@ -1,7 +1,5 @@
-//! What tools for Go's profiles get.
-
 use super::GoProfile;
-use crate::dump::sample::{dump, id, task};
+use crate::dump::fixture::{dump, id, task};
 use crate::dump::{Dump, TaskDump};
 use crate::trace::Frame;
 
@@ -25,7 +23,7 @@ fn sample() -> Dump {
 }
 
 #[test]
-fn counted_as_goroutines() {
+fn stacks_have_counts_of_goroutines() {
     let dump = sample();
     let text = dump.go_counted(GoProfile::Goroutine).to_string();
     let (first, rest) = text.split_once('\n').unwrap();
@@ -40,7 +38,7 @@ fn counted_as_goroutines() {
 }
 
 #[test]
-fn what_waits_is_counted_by_time() {
+fn block_and_mutex_profiles_count_the_time_of_waiting_tasks() {
     let dump = sample();
     let text = dump.go_counted(GoProfile::Block).to_string();
     assert!(
@@ -56,7 +54,7 @@ fn what_waits_is_counted_by_time() {
 }
 
 #[test]
-fn a_stack_for_each_task() {
+fn each_task_has_a_stack() {
     let text = sample().go_stacks().to_string();
     let heads: Vec<&str> = text
         .lines()

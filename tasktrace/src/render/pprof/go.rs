@@ -1,4 +1,4 @@
-//! Profiles with the sample types of Go's, by which collectors know them.
+//! Writes pprof profiles with the sample types of Go's profiles, by which collectors recognize them.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -7,20 +7,20 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use super::message::{self, ValueType};
-use super::{About, Type, weigh};
+use super::message::{self, PprofValueType};
+use super::{ProfileHeader, Type, attribution};
 use crate::dump::Dump;
-use crate::profile::{Profile, Stack};
+use crate::profile::{Profile, ProfileStack};
 use crate::render::go::GoProfile;
 
-/// Profiles of what this is not about, and so without samples.
+/// A profile that Go serves and that has no counterpart in tasks. It has no samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GoEmpty {
-    /// Memory, of which that in use counts.
+pub(crate) enum EmptyGoProfile {
+    /// Memory in use.
     Heap,
-    /// Memory, of which that allocated counts.
+    /// Allocated memory.
     Allocs,
-    /// Threads.
+    /// The creation of threads.
     ThreadCreate,
 }
 
@@ -40,10 +40,10 @@ impl GoProfile {
 }
 
 impl Dump {
-    /// Writes the profile that Go has at this name.
+    /// Writes the dump in the format of a profile of Go.
     pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
         let (types, default_type) = profile.types();
-        let about = About {
+        let header = ProfileHeader {
             types,
             default_type,
             period: (types[0], 1),
@@ -51,16 +51,16 @@ impl Dump {
             duration: Duration::ZERO,
             comments: Vec::new(),
         };
-        let seen = weigh::tasks(self).filter(|seen| profile.has(seen));
-        super::write(&about, seen, writer)
+        let samples = attribution::task_samples(self).filter(|sample| profile.has(sample));
+        super::write(&header, samples, writer)
     }
 }
 
 impl Profile {
-    /// Writes the profile that Go has at this name, over a while.
+    /// Writes the profile in the format of a profile of Go.
     pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
         let (types, default_type) = profile.types();
-        let about = About {
+        let header = ProfileHeader {
             types,
             default_type,
             period: (types[0], 1),
@@ -68,13 +68,17 @@ impl Profile {
             duration: self.lasted(),
             comments: Vec::new(),
         };
-        let seen = self.stacks().iter().map(Stack::as_seen);
-        super::write(&about, seen.filter(|seen| profile.has(seen)), writer)
+        let samples = self.stacks().iter().map(ProfileStack::as_sample);
+        super::write(
+            &header,
+            samples.filter(|sample| profile.has(sample)),
+            writer,
+        )
     }
 }
 
-impl GoEmpty {
-    /// The sample types, the default, and the period.
+impl EmptyGoProfile {
+    /// Returns the sample types, the default type, and the type and length of the period.
     fn types(self) -> (&'static [Type], &'static str, (Type, i64)) {
         const MEMORY: [Type; 4] = [
             ("alloc_objects", "count"),
@@ -93,19 +97,19 @@ impl GoEmpty {
         }
     }
 
-    /// Writes it.
+    /// Writes the empty profile, compressed.
     pub(crate) fn write_pprof(self, writer: impl Write) -> io::Result<()> {
         let (types, default_type, (period_type, period)) = self.types();
-        let mut profile = message::Profile {
+        let mut profile = message::PprofProfile {
             string_table: vec![String::new()],
             period,
-            ..message::Profile::default()
+            ..message::PprofProfile::default()
         };
         let mut text = |text: &str| {
             profile.string_table.push(text.to_owned());
             i64::try_from(profile.string_table.len() - 1).unwrap_or_default()
         };
-        let mut value_type = |(kind, unit): Type| ValueType {
+        let mut value_type = |(kind, unit): Type| PprofValueType {
             r#type: text(kind),
             unit: text(unit),
         };
@@ -120,7 +124,7 @@ impl GoEmpty {
         writer.finish()?.flush()
     }
 
-    /// As Go's `debug=1` has it.
+    /// Returns the text of the empty profile, in the format of Go's `debug=1`.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Heap | Self::Allocs => "heap profile: 0: 0 [0: 0] @ heap/1048576\n",

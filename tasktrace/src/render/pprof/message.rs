@@ -1,32 +1,32 @@
-//! The messages of `profile.proto`, as far as they are used: see
+//! Declares the messages of `profile.proto` with the fields that are used here: see
 //! <https://github.com/google/pprof/blob/main/proto/profile.proto>.
 //!
-//! Texts are positions in the table of texts, of which the first is empty. All else is referred to by
-//! its number, which is not 0.
+//! A text is stored as its position in the table of texts, whose first text is empty. Messages refer to mappings,
+//! locations and functions by their numbers, which are not 0.
 
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Profile {
+pub(super) struct PprofProfile {
     #[prost(message, repeated, tag = "1")]
-    pub(super) sample_type: Vec<ValueType>,
+    pub(super) sample_type: Vec<PprofValueType>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) sample: Vec<Sample>,
+    pub(super) sample: Vec<PprofSample>,
     #[prost(message, repeated, tag = "3")]
-    pub(super) mapping: Vec<Mapping>,
+    pub(super) mapping: Vec<PprofMapping>,
     #[prost(message, repeated, tag = "4")]
-    pub(super) location: Vec<Location>,
+    pub(super) location: Vec<PprofLocation>,
     #[prost(message, repeated, tag = "5")]
-    pub(super) function: Vec<Function>,
+    pub(super) function: Vec<PprofFunction>,
     #[prost(string, repeated, tag = "6")]
     pub(super) string_table: Vec<String>,
-    /// When it was taken, in nanoseconds since 1970.
+    /// The time at which the profile was taken, in nanoseconds since 1970.
     #[prost(int64, tag = "9")]
     pub(super) time_nanos: i64,
     #[prost(int64, tag = "10")]
     pub(super) duration_nanos: i64,
     #[prost(message, optional, tag = "11")]
-    pub(super) period_type: Option<ValueType>,
+    pub(super) period_type: Option<PprofValueType>,
     #[prost(int64, tag = "12")]
     pub(super) period: i64,
     #[prost(int64, repeated, tag = "13")]
@@ -36,7 +36,7 @@ pub(super) struct Profile {
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct ValueType {
+pub(super) struct PprofValueType {
     #[prost(int64, tag = "1")]
     pub(super) r#type: i64,
     #[prost(int64, tag = "2")]
@@ -44,19 +44,19 @@ pub(super) struct ValueType {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Sample {
-    /// The leaf first.
+pub(super) struct PprofSample {
+    /// The locations of the stack, the leaf first.
     #[prost(uint64, repeated, tag = "1")]
     pub(super) location_id: Vec<u64>,
-    /// One for each sample type.
+    /// The values, one for each sample type.
     #[prost(int64, repeated, tag = "2")]
     pub(super) value: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
-    pub(super) label: Vec<Label>,
+    pub(super) label: Vec<PprofLabel>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct Label {
+pub(super) struct PprofLabel {
     #[prost(int64, tag = "1")]
     pub(super) key: i64,
     #[prost(int64, tag = "2")]
@@ -66,12 +66,12 @@ pub(super) struct Label {
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct Mapping {
+pub(super) struct PprofMapping {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
     #[prost(int64, tag = "5")]
     pub(super) filename: i64,
-    /// That nothing remains to be looked up in the file.
+    /// Set if readers need not look up functions in the file.
     #[prost(bool, tag = "7")]
     pub(super) has_functions: bool,
     #[prost(bool, tag = "8")]
@@ -83,17 +83,17 @@ pub(super) struct Mapping {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Location {
+pub(super) struct PprofLocation {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
     #[prost(uint64, tag = "2")]
     pub(super) mapping_id: u64,
     #[prost(message, repeated, tag = "4")]
-    pub(super) line: Vec<Line>,
+    pub(super) line: Vec<PprofLine>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct Line {
+pub(super) struct PprofLine {
     #[prost(uint64, tag = "1")]
     pub(super) function_id: u64,
     #[prost(int64, tag = "2")]
@@ -103,7 +103,7 @@ pub(super) struct Line {
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct Function {
+pub(super) struct PprofFunction {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
     #[prost(int64, tag = "2")]

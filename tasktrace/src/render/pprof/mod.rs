@@ -1,8 +1,7 @@
-//! The format of pprof: a compressed protocol buffer, which `go tool pprof` and collectors of profiles
-//! read.
+//! Writes the format of pprof: a compressed protocol buffer, for `go tool pprof` and profile collectors.
 //!
-//! A profile has two sample types: how many, and for how long. There is a sample for each
-//! [way](super::weigh) of a task. Names and lines are all looked up, so readers need not have the program.
+//! A profile has two sample types, a number and a time. Each [path](super::attribution) of a task is a sample. All
+//! names and lines are already looked up, so readers do not need the program.
 
 #[cfg(feature = "http")]
 mod go;
@@ -17,15 +16,15 @@ use flate2::write::GzEncoder;
 use prost::Message;
 
 #[cfg(feature = "http")]
-pub(crate) use self::go::GoEmpty;
-use self::message::{Label, Mapping, Sample, ValueType};
-use self::table::{PROGRAM, Tables};
+pub(crate) use self::go::EmptyGoProfile;
+use self::message::{PprofLabel, PprofMapping, PprofSample, PprofValueType};
+use self::table::{PROGRAM, PprofTables};
+use super::attribution::{self, Attributor, OMITTED_FRAMES, TaskPath, TaskSample};
 use super::folded::nanos;
 use super::untraced;
-use super::weigh::{self, LEFT_OUT, Scales, Seen, Way};
 use crate::dump::Dump;
-use crate::profile::{Profile, Stack};
-use crate::sync::is_unwanted;
+use crate::profile::{Profile, ProfileStack};
+use crate::sync::is_cancelled;
 use crate::trace::Wait;
 
 /// The number of samples in memory at a time. The number of samples is unbounded. The tables that they refer to are
@@ -48,13 +47,13 @@ impl Dump {
     /// # fn main() -> std::io::Result<()> {
     /// let mut profile = Vec::new();
     /// tasktrace::snapshot().write_pprof(&mut profile)?;
-    /// assert!(profile.starts_with(&[0x1f, 0x8b]), "it is compressed by gzip");
+    /// assert!(profile.starts_with(&[0x1f, 0x8b]), "the file is compressed by gzip");
     /// # Ok(())
     /// # }
     /// ```
     pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
         let untraced = untraced::sentences(self);
-        let about = About {
+        let header = ProfileHeader {
             types: [("tasks", "count"), ("waited", "nanoseconds")],
             default_type: "tasks",
             period: (("tasks", "count"), 1),
@@ -62,7 +61,7 @@ impl Dump {
             duration: Duration::ZERO,
             comments: untraced.into_iter().collect(),
         };
-        write(&about, weigh::tasks(self), writer)
+        write(&header, attribution::task_samples(self), writer)
     }
 }
 
@@ -85,13 +84,13 @@ impl Profile {
     ///     .run_blocking();
     /// let mut written = Vec::new();
     /// profile.write_pprof(&mut written)?;
-    /// assert!(written.starts_with(&[0x1f, 0x8b]), "it is compressed by gzip");
+    /// assert!(written.starts_with(&[0x1f, 0x8b]), "the file is compressed by gzip");
     /// # Ok(())
     /// # }
     /// ```
     pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
         let (samples, skipped) = (self.samples(), self.skipped());
-        let about = About {
+        let header = ProfileHeader {
             types: [("seen", "count"), ("waited", "nanoseconds")],
             default_type: "waited",
             period: (("wall", "nanoseconds"), signed(nanos(self.every()))),
@@ -99,57 +98,63 @@ impl Profile {
             duration: self.lasted(),
             comments: vec![format!("{samples} samples, {skipped} skipped")],
         };
-        write(&about, self.stacks().iter().map(Stack::as_seen), writer)
+        write(
+            &header,
+            self.stacks().iter().map(ProfileStack::as_sample),
+            writer,
+        )
     }
 }
 
 type Type = (&'static str, &'static str);
 
-/// What is said of a profile as a whole.
-pub(super) struct About {
-    /// What the two values of each sample are: how many, and for how long.
+/// The properties of a profile as a whole.
+pub(super) struct ProfileHeader {
+    /// The types of the two values of each sample: a number and a time.
     pub(super) types: [Type; 2],
     pub(super) default_type: &'static str,
-    /// What is between two samples.
+    /// The type and the length of the interval between two samples.
     pub(super) period: (Type, i64),
     pub(super) taken: SystemTime,
     pub(super) duration: Duration,
     pub(super) comments: Vec<String>,
 }
 
-/// Writes what was seen.
+/// Writes samples of tasks as a compressed profile.
 pub(super) fn write<'a>(
-    about: &About,
-    all: impl Iterator<Item = Seen<'a>>,
+    header: &ProfileHeader,
+    all: impl Iterator<Item = TaskSample<'a>>,
     writer: impl Write,
 ) -> io::Result<()> {
     let mut writer = GzEncoder::new(writer, Compression::default());
-    let mut tables = Tables::new();
-    let mut scales = Scales::default();
-    let mut batch = message::Profile::default();
-    for seen in all.take_while(|_| !is_unwanted()) {
-        let labels = labels(&mut tables, &seen);
-        scales.weigh(&seen, |way| {
-            batch.sample.push(sample(&mut tables, &seen, &way, &labels));
+    let mut tables = PprofTables::new();
+    let mut attributor = Attributor::default();
+    let mut batch = message::PprofProfile::default();
+    for sample in all.take_while(|_| !is_cancelled()) {
+        let labels = labels(&mut tables, &sample);
+        attributor.attribute(&sample, |path| {
+            batch
+                .sample
+                .push(encode_sample(&mut tables, &sample, &path, &labels));
         });
         if batch.sample.len() >= BATCH {
-            // Messages one after the other are read as one.
+            // Readers merge consecutive messages into one.
             writer.write_all(&batch.encode_to_vec())?;
             batch.sample.clear();
         }
     }
-    let mut value_type = |(kind, unit): Type| ValueType {
+    let mut value_type = |(kind, unit): Type| PprofValueType {
         r#type: tables.text(kind),
         unit: tables.text(unit),
     };
-    batch.sample_type = about.types.map(&mut value_type).into();
-    batch.period_type = Some(value_type(about.period.0));
-    batch.period = about.period.1;
-    batch.default_sample_type = tables.text(about.default_type);
-    let since = about.taken.duration_since(SystemTime::UNIX_EPOCH);
+    batch.sample_type = header.types.map(&mut value_type).into();
+    batch.period_type = Some(value_type(header.period.0));
+    batch.period = header.period.1;
+    batch.default_sample_type = tables.text(header.default_type);
+    let since = header.taken.duration_since(SystemTime::UNIX_EPOCH);
     batch.time_nanos = signed(nanos(since.unwrap_or_default()));
-    batch.duration_nanos = signed(nanos(about.duration));
-    let comments = about.comments.iter();
+    batch.duration_nanos = signed(nanos(header.duration));
+    let comments = header.comments.iter();
     batch.comment = comments.map(|comment| tables.text(comment)).collect();
     batch.mapping = vec![program(&mut tables)];
     batch.location = tables.locations;
@@ -159,49 +164,54 @@ pub(super) fn write<'a>(
     writer.finish()?.flush()
 }
 
-fn sample(tables: &mut Tables, seen: &Seen<'_>, way: &Way<'_>, labels: &[Label]) -> Sample {
-    // The leaf first.
-    let mut location_id = Vec::with_capacity(way.frames.len() + 1);
-    for (at, frame) in way.frames.iter().enumerate().rev() {
+fn encode_sample(
+    tables: &mut PprofTables,
+    sample: &TaskSample<'_>,
+    path: &TaskPath<'_>,
+    labels: &[PprofLabel],
+) -> PprofSample {
+    // The leaf comes first.
+    let mut location_id = Vec::with_capacity(path.frames.len() + 1);
+    for (at, frame) in path.frames.iter().enumerate().rev() {
         location_id.push(tables.frame(frame));
-        if way.cut == Some(at) {
-            location_id.push(tables.name(LEFT_OUT));
+        if path.omitted_before == Some(at) {
+            location_id.push(tables.name(OMITTED_FRAMES));
         }
     }
     if location_id.is_empty() {
-        location_id.push(tables.name(seen.name));
+        location_id.push(tables.name(sample.name));
     }
     let mut label = labels.to_vec();
-    let wait = way.frames.last().and_then(|leaf| leaf.wait());
-    label.extend(wait.and_then(unusual).map(|wait| Label {
+    let wait = path.frames.last().and_then(|leaf| leaf.wait());
+    label.extend(wait.and_then(wait_label).map(|wait| PprofLabel {
         key: tables.text("wait"),
         str: tables.text(wait),
         num: 0,
     }));
-    Sample {
+    PprofSample {
         location_id,
-        value: vec![signed(way.count), signed(nanos(way.waited))],
+        value: vec![signed(path.count), signed(nanos(path.waited))],
         label,
     }
 }
 
-fn labels(tables: &mut Tables, seen: &Seen<'_>) -> Vec<Label> {
+fn labels(tables: &mut PprofTables, sample: &TaskSample<'_>) -> Vec<PprofLabel> {
     let mut labels = Vec::new();
-    if let Some(task) = seen.task {
-        labels.push(Label {
+    if let Some(task) = sample.task {
+        labels.push(PprofLabel {
             key: tables.text("task"),
             str: 0,
             num: signed(task),
         });
     }
     let texts = [
-        ("name", Some(seen.name)),
-        ("label", seen.label),
-        ("state", Some(seen.state_kind.word())),
+        ("name", Some(sample.name)),
+        ("label", sample.label),
+        ("state", Some(sample.state_kind.word())),
     ];
     for (key, text) in texts {
         if let Some(text) = text {
-            labels.push(Label {
+            labels.push(PprofLabel {
                 key: tables.text(key),
                 str: tables.text(text),
                 num: 0,
@@ -211,8 +221,8 @@ fn labels(tables: &mut Tables, seen: &Seen<'_>) -> Vec<Label> {
     labels
 }
 
-/// What there is to say of how a leaf waits, as in the JSON.
-fn unusual(wait: Wait) -> Option<&'static str> {
+/// Returns the label of an unusual wait, with the word of the JSON format.
+fn wait_label(wait: Wait) -> Option<&'static str> {
     match wait {
         Wait::NoWaker => Some("no_waker"),
         Wait::NotPolled => Some("not_polled"),
@@ -222,12 +232,14 @@ fn unusual(wait: Wait) -> Option<&'static str> {
     }
 }
 
-/// Not by its path: readers that find the file there look into it for the code at our addresses, of which
-/// there are none, and `go tool pprof` panics.
-fn program(tables: &mut Tables) -> Mapping {
+/// Returns the mapping of the program.
+///
+/// Its file name has no path. If readers find the file, they look in it for the code at the addresses of the profile.
+/// There are no addresses, and `go tool pprof` panics.
+fn program(tables: &mut PprofTables) -> PprofMapping {
     let path = std::env::current_exe().unwrap_or_default();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Mapping {
+    PprofMapping {
         id: PROGRAM,
         filename: tables.text(&format!("{name} (tasks)")),
         has_functions: true,

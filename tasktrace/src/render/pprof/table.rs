@@ -1,8 +1,8 @@
-//! What samples refer to, each once.
+//! Numbers the texts, functions and locations of a profile, so that each is written once.
 
 use std::collections::HashMap;
 
-use super::message::{Function, Line, Location};
+use super::message::{PprofFunction, PprofLine, PprofLocation};
 use crate::render::folded::function;
 use crate::trace::Frame;
 
@@ -10,16 +10,16 @@ use crate::trace::Frame;
 pub(super) const PROGRAM: u64 = 1;
 
 /// The texts, functions and locations of a profile.
-pub(super) struct Tables {
+pub(super) struct PprofTables {
     pub(super) texts: Vec<String>,
     texts_at: HashMap<String, i64>,
-    pub(super) functions: Vec<Function>,
+    pub(super) functions: Vec<PprofFunction>,
     functions_at: HashMap<(i64, i64), u64>,
-    pub(super) locations: Vec<Location>,
+    pub(super) locations: Vec<PprofLocation>,
     locations_at: HashMap<(u64, u32, u32), u64>,
 }
 
-impl Tables {
+impl PprofTables {
     pub(super) fn new() -> Self {
         let mut tables = Self {
             texts: Vec::new(),
@@ -29,12 +29,12 @@ impl Tables {
             locations: Vec::new(),
             locations_at: HashMap::new(),
         };
-        // The first has to be.
+        // The first text must be the empty one.
         tables.text("");
         tables
     }
 
-    /// Where in the table of texts one is.
+    /// Returns the position of a text in the table of texts, and adds the text if it is new.
     pub(super) fn text(&mut self, text: &str) -> i64 {
         if let Some(at) = self.texts_at.get(text) {
             return *at;
@@ -45,7 +45,7 @@ impl Tables {
         at
     }
 
-    /// The number of the location of a frame.
+    /// Returns the number of the location of a frame.
     pub(super) fn frame(&mut self, frame: &Frame) -> u64 {
         let function = self.function(function(frame), frame.file().unwrap_or_default());
         let line = frame.line().unwrap_or(0);
@@ -53,7 +53,7 @@ impl Tables {
         self.location(function, line, column)
     }
 
-    /// The number of a location of which a name is known.
+    /// Returns the number of a location that has only a name.
     pub(super) fn name(&mut self, name: &str) -> u64 {
         let function = self.function(name, "");
         self.location(function, 0, 0)
@@ -68,7 +68,7 @@ impl Tables {
             .entry((name, filename))
             .or_insert_with(|| {
                 let id = functions.len() as u64 + 1;
-                functions.push(Function {
+                functions.push(PprofFunction {
                     id,
                     name,
                     system_name: name,
@@ -83,10 +83,10 @@ impl Tables {
         let key = (function_id, line, column);
         *self.locations_at.entry(key).or_insert_with(|| {
             let id = locations.len() as u64 + 1;
-            locations.push(Location {
+            locations.push(PprofLocation {
                 id,
                 mapping_id: PROGRAM,
-                line: vec![Line {
+                line: vec![PprofLine {
                     function_id,
                     line: line.into(),
                     column: column.into(),

@@ -1,4 +1,4 @@
-//! What is written is read again, and everything in it refers to something.
+//! Decodes written profiles, and checks that all references in them are valid.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
@@ -7,28 +7,30 @@ use flate2::read::GzDecoder;
 use prost::Message;
 
 use super::BATCH;
-use super::message::{Profile, Sample};
-use crate::dump::sample::{dump, task};
+use super::message::{PprofProfile, PprofSample};
+use crate::dump::fixture::{dump, task};
 use crate::dump::{Dump, TaskDump};
 use crate::trace::{Frame, Trace, Wait};
 
-fn decode(written: &[u8]) -> Profile {
+fn decode(written: &[u8]) -> PprofProfile {
     let mut bytes = Vec::new();
     let mut decoder = GzDecoder::new(written);
-    decoder.read_to_end(&mut bytes).expect("it is compressed");
-    let profile = Profile::decode(&*bytes).expect("it is a profile");
+    decoder
+        .read_to_end(&mut bytes)
+        .expect("the profile is compressed");
+    let profile = PprofProfile::decode(&*bytes).expect("the message is a profile");
     check(&profile);
     profile
 }
 
-/// What readers demand.
-fn check(profile: &Profile) {
+/// Asserts the properties that readers demand.
+fn check(profile: &PprofProfile) {
     assert_eq!(profile.string_table.first().map(String::as_str), Some(""));
     let texts: HashSet<&String> = profile.string_table.iter().collect();
     assert_eq!(
         texts.len(),
         profile.string_table.len(),
-        "each is there once"
+        "each text is written once"
     );
     let text = |at: i64| &profile.string_table[usize::try_from(at).expect("a position")];
 
@@ -71,24 +73,25 @@ fn check(profile: &Profile) {
     text(profile.default_sample_type);
 }
 
-fn profile(dump: &Dump) -> Profile {
+fn profile(dump: &Dump) -> PprofProfile {
     let mut written = Vec::new();
-    dump.write_pprof(&mut written).expect("a `Vec` takes it");
+    dump.write_pprof(&mut written)
+        .expect("writing to a `Vec` cannot fail");
     decode(&written)
 }
 
-fn text(profile: &Profile, at: i64) -> &str {
+fn text(profile: &PprofProfile, at: i64) -> &str {
     &profile.string_table[usize::try_from(at).expect("a position")]
 }
 
-/// The names of a stack with their lines, the leaf first.
-fn stack(profile: &Profile, sample: &Sample) -> Vec<String> {
+/// Returns the names of a stack with their lines, the leaf first.
+fn stack(profile: &PprofProfile, sample: &PprofSample) -> Vec<String> {
     let locations = sample.location_id.iter();
     let lines = locations.map(|id| {
         let location = profile.location.iter().find(|it| it.id == *id);
-        let line = location.expect("it was checked").line[0];
+        let line = location.expect("`check` found the reference").line[0];
         let function = profile.function.iter().find(|it| it.id == line.function_id);
-        let function = function.expect("it was checked");
+        let function = function.expect("`check` found the reference");
         let name = text(profile, function.name);
         let file = text(profile, function.filename);
         format!("{name} {file}:{}:{}", line.line, line.column)
@@ -96,7 +99,7 @@ fn stack(profile: &Profile, sample: &Sample) -> Vec<String> {
     lines.collect()
 }
 
-fn labels<'a>(profile: &'a Profile, sample: &Sample) -> BTreeMap<&'a str, String> {
+fn labels<'a>(profile: &'a PprofProfile, sample: &PprofSample) -> BTreeMap<&'a str, String> {
     let labels = sample.label.iter();
     let labels = labels.map(|label| {
         let value = match label.num {
@@ -118,7 +121,7 @@ fn waiting_in(number: u64, leaves: impl IntoIterator<Item = Frame>) -> TaskDump 
 }
 
 #[test]
-fn a_task_is_a_sample() {
+fn a_task_with_one_path_is_one_sample() {
     let profile = profile(&dump([waiting_in(
         3,
         [Frame::sample("lock", 9).with_label("a")],
@@ -146,7 +149,7 @@ fn a_task_is_a_sample() {
 }
 
 #[test]
-fn the_types_of_samples() {
+fn a_dump_counts_tasks_and_nanoseconds_and_notes_untraced_tasks() {
     let profile = profile(&Dump::new(vec![task(1, "app::serve")], Some(12)));
     let types = profile.sample_type.iter();
     let types: Vec<_> = types
@@ -164,12 +167,12 @@ fn the_types_of_samples() {
         ["12 more tokio tasks on this runtime are not traced"]
     );
     assert!(profile.time_nanos > 0);
-    // A task of which nothing else is known.
+    // A task without frames has its name as its only location.
     assert_eq!(stack(&profile, &profile.sample[0]), ["app::serve :0:0"]);
 }
 
 #[test]
-fn the_counts_add_up() {
+fn the_values_of_the_paths_add_up_to_the_tasks() {
     let all = (1..=5).map(|number| {
         let leaves = [Frame::sample("lock", 9), Frame::sample("sleep", 10)];
         waiting_in(number, leaves)
@@ -182,7 +185,7 @@ fn the_counts_add_up() {
 }
 
 #[test]
-fn how_it_waits_if_it_is_not_as_usual() {
+fn unusual_waits_are_labels() {
     let waits = [
         (Wait::NoWaker, Some("no_waker")),
         (Wait::NotPolled, Some("not_polled")),
@@ -218,9 +221,9 @@ fn states_are_labels() {
     assert_eq!(states, ["running", "never_polled", "woken", "finished"]);
 }
 
-/// More than are encoded at a time.
+/// The tasks are encoded in several batches.
 #[test]
-fn many_tasks_share_what_they_refer_to() {
+fn many_tasks_share_their_locations_and_functions() {
     let count = 3 * BATCH as u64 + 1;
     let all = (1..=count).map(|number| waiting_in(number, [Frame::sample("lock", 9)]));
     let profile = profile(&dump(all));
@@ -230,17 +233,18 @@ fn many_tasks_share_what_they_refer_to() {
 }
 
 #[test]
-fn nothing_is_a_profile_too() {
+fn an_empty_dump_is_a_profile_without_samples() {
     let profile = profile(&dump([]));
     assert!(profile.sample.is_empty());
 }
 
 #[test]
-fn a_wait_profile() {
+fn a_profile_counts_sightings_and_nanoseconds() {
     let sample = || dump([waiting_in(1, [Frame::sample("lock", 9)]).with_label("conn 3")]);
-    let made = crate::profile::sample::profile([sample(), sample()]);
+    let made = crate::profile::fixture::profile([sample(), sample()]);
     let mut written = Vec::new();
-    made.write_pprof(&mut written).expect("a `Vec` takes it");
+    made.write_pprof(&mut written)
+        .expect("writing to a `Vec` cannot fail");
     let profile = decode(&written);
     let types = profile.sample_type.iter();
     let types: Vec<&str> = types.map(|it| text(&profile, it.r#type)).collect();

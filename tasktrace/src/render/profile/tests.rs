@@ -1,11 +1,12 @@
 use crate::Weight;
 use crate::dump::TaskDump;
-use crate::dump::sample::{dump, task};
+use crate::dump::fixture::{dump, task};
 use crate::profile::Profile;
-use crate::profile::sample::profile;
+use crate::profile::fixture::profile;
 use crate::trace::{Frame, Trace};
 
-/// The kinds of made up traces are all the same, so tasks of one name have one stack.
+/// Gives a task a stack with a leaf. The fingerprints of made-up traces are all equal, so tasks of one name have one
+/// stack.
 fn at(task: TaskDump, leaf: &str) -> TaskDump {
     let leaf = Frame::sample(leaf, 2).with_label("one").aged(7.0);
     let root = Frame::sample(&task.name, 1).with_children([leaf]);
@@ -29,7 +30,7 @@ fn example() -> Profile {
 }
 
 #[test]
-fn as_text() {
+fn the_text_shows_the_longest_waits_first() {
     let expected = "\
 8.0s waited by up to 3 tasks in 4.0s: 4 samples, 0.4% of a core
 10 more samples were due, but left out to spare the processor: with so few samples the times are rough, so let the profile take longer
@@ -54,7 +55,7 @@ app::parse, running: seen 3 times
 }
 
 #[test]
-fn as_folded_stacks() {
+fn folded_stacks_have_times_or_numbers_of_sightings() {
     let waited = "\
 app::new;x;[not polled yet] 1000000
 app::parse;sleep;[running] 0
@@ -70,7 +71,7 @@ app::worker;lock 7
 }
 
 #[test]
-fn nothing_is_known_without_samples() {
+fn a_profile_without_samples_says_that_nothing_is_known() {
     assert_eq!(
         profile([]).to_string(),
         "nothing is known of these 0ns: no samples, 0.0% of a core\n\

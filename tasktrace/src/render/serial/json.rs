@@ -1,4 +1,4 @@
-//! JSON, without a dependency.
+//! Writes documents as JSON, without a dependency.
 
 use std::fmt::{self, Write};
 
@@ -63,13 +63,13 @@ impl Profile {
 }
 
 impl Hang {
-    /// The report as JSON, for machines.
+    /// Returns the report as JSON.
     pub(crate) fn json(&self) -> impl fmt::Display + '_ {
         Json(self)
     }
 }
 
-/// Describes it when it is written.
+/// Displays a value as JSON. The document is described when it is written.
 struct Json<'a, T>(&'a T);
 
 impl<'a, T> fmt::Display for Json<'a, T>
@@ -91,7 +91,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// Where lines end.
+/// The layout of the JSON text.
 #[derive(Clone, Copy)]
 enum Layout {
     OneLine,
@@ -99,7 +99,7 @@ enum Layout {
 }
 
 impl Layout {
-    /// That of what is inside.
+    /// Returns the layout of the elements of a list or an object.
     fn inside(self) -> Self {
         match self {
             Self::OneLine => self,
@@ -115,7 +115,7 @@ impl Layout {
         }
     }
 
-    /// Between a name and its value.
+    /// Returns the separator between a name and its value.
     fn colon(self) -> &'static str {
         match self {
             Self::OneLine => ":",
@@ -124,7 +124,9 @@ impl Layout {
     }
 }
 
-/// How deep values are nested depends on their types, not on what is in them, so it may recurse.
+/// Writes a value.
+///
+/// It may recurse, because the nesting depth of values depends on their types and not on the data.
 fn value(f: &mut fmt::Formatter<'_>, layout: Layout, it: &Value<'_>) -> fmt::Result {
     match it {
         Value::Bool(it) => write!(f, "{it}"),
@@ -132,7 +134,7 @@ fn value(f: &mut fmt::Formatter<'_>, layout: Layout, it: &Value<'_>) -> fmt::Res
         Value::Text(text) => string(f, text),
         Value::Optional(None) => f.write_str("null"),
         Value::Optional(Some(it)) => value(f, layout, it),
-        Value::List(list) => {
+        Value::LazyList(list) => {
             let write = |f: &mut fmt::Formatter<'_>, element| value(f, layout.inside(), &element);
             bracket(f, layout, ['[', ']'], list.elements(), write)
         }
@@ -186,7 +188,7 @@ fn string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')
 }
 
-/// Everything else may stand for itself, U+2028 and U+007F too.
+/// Returns `true` if JSON requires a character to be escaped. U+2028 and U+007F need no escape.
 fn must_be_escaped(char: char) -> bool {
     matches!(char, '"' | '\\' | '\0'..='\x1f')
 }

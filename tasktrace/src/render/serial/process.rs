@@ -1,4 +1,4 @@
-//! What a process says of itself, for lists of processes.
+//! Describes a process for lists of processes.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::value::{Object, Value};
 use crate::dump::Dump;
 
-/// The format.
+/// The format of a [`Process`].
 const PROCESS: &str = "tasktrace.process/1";
 
-/// A process, as it describes itself.
+/// The description of this process.
 pub(crate) struct Process<'a> {
     /// The name of the program.
     pub(crate) program: &'a str,
     pub(crate) pid: u32,
-    /// How long it has been running, where that is known.
+    /// The age of the process, if it is known.
     pub(crate) age: Option<Duration>,
-    /// Its tasks, which are counted.
+    /// The tasks of the process. Only their numbers are shown.
     pub(crate) dump: &'a Dump,
 }
 

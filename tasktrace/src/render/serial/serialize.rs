@@ -1,15 +1,15 @@
-//! `serde::Serialize`, with the feature `serde`.
+//! Implements `serde::Serialize` for the public types, with the feature `serde`.
 
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
-use super::value::{List, Object, Value};
+use super::value::{LazyList, Object, Value};
 use crate::dump::{Dump, Source, TaskDump};
 use crate::profile::Profile;
 use crate::task::{NoAnswer, Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Trace, Wait};
 
-/// Serialises types as they are described.
-macro_rules! as_described {
+/// Implements `Serialize` for types by their documents.
+macro_rules! serialize_as_document {
     ($($(#[$doc:meta])* $type:ty;)*) => {$(
         $(#[$doc])*
         impl Serialize for $type {
@@ -20,7 +20,7 @@ macro_rules! as_described {
     )*};
 }
 
-as_described! {
+serialize_as_document! {
     /// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
     Dump;
 
@@ -68,13 +68,13 @@ impl Serialize for Value<'_> {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Optional(None) => serializer.serialize_none(),
             Self::Optional(Some(value)) => serializer.serialize_some(value),
-            Self::List(list) => list.serialize(serializer),
+            Self::LazyList(list) => list.serialize(serializer),
             Self::Object(object) => object.serialize(serializer),
         }
     }
 }
 
-impl Serialize for List<'_> {
+impl Serialize for LazyList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.len))?;
         for element in self.elements() {

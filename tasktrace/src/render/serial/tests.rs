@@ -1,18 +1,17 @@
-//! The document in `schema/` is what is written. That it is as the schema says is tested with other
-//! packages' help, in `tests/`.
+//! Compares documents with the examples in `schema/`. Tests in `tests/` validate the examples against the schema.
 
 use std::panic::Location;
 use std::time::Duration;
 
 use serde_json::Value as Read;
 
-use super::value::{List, Object, Value};
-use crate::dump::sample::{dump, id, secs, some_time, task};
-use crate::dump::{Dump, EndedTask, Hang, Source, Stage, Why};
+use super::value::{LazyList, Object, Value};
+use crate::dump::fixture::{dump, id, secs, some_time, task};
+use crate::dump::{Dump, EndedTask, Hang, HangTrigger, Source, TestStage};
 use crate::task::{NoAnswer, NoSample, TraceError};
 use crate::trace::{Frame, LineIs, Missing, Notes, Trace, Wait};
 
-/// A dump with everything that there can be in one.
+/// Returns a dump that has all kinds of values that a dump can have.
 fn example() -> Dump {
     let no_answer = |reason| Source::Snapshot {
         error: Some(TraceError::NoAnswer {
@@ -52,7 +51,7 @@ fn example() -> Dump {
     let notes = Notes {
         missing: Some(Missing::DebugInfo),
         dropped: 1,
-        elsewhere: 2,
+        remote_clones: 2,
     };
     let waits = [
         Wait::Yielded,
@@ -99,7 +98,7 @@ fn example() -> Dump {
     ])
 }
 
-/// Compares a file in `schema/` with what is written. With `TASKTRACE_BLESS=1`, it is written anew.
+/// Compares a document with a file in `schema/`. With `TASKTRACE_BLESS=1` it overwrites the file.
 fn check(file: &str, text: &str) {
     let path = format!("{}/schema/{file}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("TASKTRACE_BLESS").is_some() {
@@ -110,16 +109,16 @@ fn check(file: &str, text: &str) {
 }
 
 #[test]
-fn the_example_is_what_is_written() {
+fn the_example_of_a_dump_is_up_to_date() {
     let dump = example();
     let text = format!("{:#}", dump.json());
-    // The example need not change with the lines of this file.
+    // The line of this file is replaced, so that the example does not change with it.
     let place = |file, line, column| {
         let indent = "        ";
         format!("\"file\": {file:?},\n{indent}\"line\": {line},\n{indent}\"column\": {column}\n")
     };
     let here = dump.get(id(1)).and_then(|task| task.spawned_at());
-    let here = here.expect("it was spawned");
+    let here = here.expect("the task has a spawn site");
     let here = place(here.file(), here.line(), here.column());
     assert_eq!(text.matches(&here).count(), 1);
     let text = text.replace(&here, &place("src/main.rs", 5, 18)) + "\n";
@@ -127,7 +126,7 @@ fn the_example_is_what_is_written() {
 }
 
 #[test]
-fn the_report_of_a_test_is_what_is_written() {
+fn the_example_of_a_hang_is_up_to_date() {
     let lock = Frame::sample("tokio::sync::Mutex::lock", 455).into_resource();
     let body = Frame::sample("app::tests::hangs", 41).with_children([lock]);
     let hang = Hang {
@@ -135,8 +134,8 @@ fn the_report_of_a_test_is_what_is_written() {
         file: "src/main.rs",
         line: 40,
         after: secs(30.0),
-        why: Why::Timeout,
-        stage: Stage::Body(id(1)),
+        trigger: HangTrigger::Timeout,
+        stage: TestStage::Body(id(1)),
         thread: 4711,
         dump: dump([task(1, "app::tests::hangs").at([body])]),
         unknown: 2,
@@ -145,7 +144,7 @@ fn the_report_of_a_test_is_what_is_written() {
 }
 
 #[test]
-fn both_layouts_say_the_same() {
+fn both_layouts_have_the_same_values() {
     let dump = example();
     let line = dump.json().to_string();
     assert!(!line.contains('\n'), "{line}");
@@ -157,7 +156,7 @@ fn read(text: &str) -> Read {
 }
 
 #[test]
-fn a_trace_says_its_format() {
+fn a_trace_names_its_format() {
     let trace = Trace::sample(vec![Frame::sample("f", 1)]);
     let document = read(&trace.json().to_string());
     assert_eq!(document["schema"], "tasktrace.trace/1");
@@ -165,8 +164,8 @@ fn a_trace_says_its_format() {
 }
 
 #[test]
-fn what_is_empty_is_in_one_line() {
-    let list = Value::from(List::new(0, std::iter::empty::<u64>));
+fn empty_lists_and_objects_are_on_one_line() {
+    let list = Value::from(LazyList::new(0, std::iter::empty::<u64>));
     let object = Value::from(Object {
         name: "Nothing",
         fields: Vec::new(),
@@ -178,14 +177,14 @@ fn what_is_empty_is_in_one_line() {
 }
 
 #[test]
-fn times_are_not_cut() {
+fn the_longest_duration_saturates() {
     let longest = Value::from(Duration::MAX);
     assert_eq!(longest.to_string(), u64::MAX.to_string());
 }
 
-/// Each character by itself and between others, and those at the ends of what is encoded alike.
+/// The characters are tested alone and between others. They include the first and last ones of each UTF-8 length.
 #[test]
-fn strings_are_those_of_serde_json() {
+fn strings_are_escaped_as_by_serde_json() {
     let ends = [
         '\u{7ff}',
         '\u{800}',
@@ -206,7 +205,7 @@ fn strings_are_those_of_serde_json() {
     texts.push(r#"C:\new\"folder" // \u0041"#.to_owned());
     for text in texts {
         let ours = Value::from(&*text).to_string();
-        let theirs = serde_json::to_string(&text).expect("it is serialised");
+        let theirs = serde_json::to_string(&text).expect("serialization cannot fail");
         assert_eq!(ours, theirs);
         assert_eq!(read(&ours), text);
     }
@@ -232,10 +231,10 @@ fn a_deep_tree_is_a_flat_list() {
     let thread = builder
         .spawn(on_a_small_stack)
         .expect("a thread can be spawned");
-    thread.join().expect("it fits");
+    thread.join().expect("the test does not overflow its stack");
 }
 
-/// The feature `serde` gives the same.
+/// Tests that `Serialize` produces the same documents as `json`.
 #[cfg(feature = "serde")]
 mod serialised {
     use serde::Serialize;
@@ -246,14 +245,14 @@ mod serialised {
 
     #[track_caller]
     fn check(it: &impl Serialize, ours: impl std::fmt::Display) {
-        let line = serde_json::to_string(it).expect("it is serialised");
+        let line = serde_json::to_string(it).expect("serialization cannot fail");
         assert_eq!(line, ours.to_string());
-        let indented = serde_json::to_string_pretty(it).expect("it is serialised");
+        let indented = serde_json::to_string_pretty(it).expect("serialization cannot fail");
         assert_eq!(indented, format!("{ours:#}"));
     }
 
     #[test]
-    fn byte_for_byte() {
+    fn serialized_documents_equal_json_byte_for_byte() {
         check(&example(), example().json());
         check(&dump([]), dump([]).json());
         for task in &example() {
@@ -263,7 +262,7 @@ mod serialised {
     }
 
     #[test]
-    fn with_strings_that_are_escaped() {
+    fn serialized_strings_are_escaped_as_in_json() {
         let strange: String = ('\0'..='\u{100}').collect();
         let frame = Frame::sample(&strange, 1).with_label(&strange);
         let dump = dump([task(1, &strange).with_label(&strange).at([frame])]);
@@ -271,7 +270,7 @@ mod serialised {
     }
 
     #[test]
-    fn parts_by_themselves() {
+    fn parts_of_a_dump_are_serialized_alone() {
         let frame = Frame::sample("f", 1).with_children([Frame::sample("g", 2)]);
         assert_eq!(json(&frame)[1]["parent"], 0);
         assert_eq!(
@@ -293,12 +292,12 @@ mod serialised {
     }
 
     fn json(value: &impl Serialize) -> Read {
-        serde_json::to_value(value).expect("it is serialised")
+        serde_json::to_value(value).expect("serialization cannot fail")
     }
 }
 
 #[test]
-fn the_example_of_a_profile_is_what_is_written() {
+fn the_example_of_a_profile_is_up_to_date() {
     let sample = || {
         let lock = Frame::sample("tokio::sync::Mutex::lock", 455);
         let serve = Frame::sample("app::serve", 10).with_children([lock]);
@@ -312,7 +311,7 @@ fn the_example_of_a_profile_is_what_is_written() {
         all.iter_mut().for_each(|task| task.label = None);
         dump(all)
     };
-    let profile = crate::profile::sample::profile([sample(), sample()]);
+    let profile = crate::profile::fixture::profile([sample(), sample()]);
     let text = format!("{:#}\n", profile.json());
     check("example.profile.json", &text);
 }

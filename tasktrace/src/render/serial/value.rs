@@ -1,20 +1,21 @@
-//! What a document is made of.
+//! Defines the values that documents consist of.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// A part of a document: an object or a list, or what is in one.
+/// A part of a document: an object, a list or a primitive value.
 pub(super) enum Value<'a> {
     Bool(bool),
     Number(u64),
     Text(Cow<'a, str>),
-    /// What can be missing. There are formats that tell what is there from what always is.
+    /// A value that can be missing. Some formats of `serde` distinguish an optional value that is present from a value
+    /// that is always present.
     Optional(Option<Box<Value<'a>>>),
-    List(List<'a>),
+    LazyList(LazyList<'a>),
     Object(Object<'a>),
 }
 
-/// The fields of something, and the type that it is of.
+/// The fields of a value, and the name of its type.
 pub(super) struct Object<'a> {
     #[cfg_attr(
         not(feature = "serde"),
@@ -24,21 +25,22 @@ pub(super) struct Object<'a> {
     pub(super) fields: Vec<(&'static str, Value<'a>)>,
 }
 
-/// A list of which one element is there at a time: those of a dump are as many as there are tasks,
-/// and those of a trace as many as there are frames.
-pub(super) struct List<'a> {
+/// A list whose elements are made one at a time.
+///
+/// A dump may have very many tasks, and a trace very many frames. So the elements are not in memory at the same time.
+pub(super) struct LazyList<'a> {
     #[cfg_attr(
         not(feature = "serde"),
-        expect(dead_code, reason = "JSON tells no lengths")
+        expect(dead_code, reason = "JSON has no lengths")
     )]
     pub(super) len: usize,
     elements: Box<dyn Fn() -> Elements<'a> + 'a>,
 }
 
-/// The elements of a [`List`], each made when it is asked for.
+/// The elements of a [`LazyList`], each of which is made on demand.
 type Elements<'a> = Box<dyn Iterator<Item = Value<'a>> + 'a>;
 
-impl<'a> List<'a> {
+impl<'a> LazyList<'a> {
     pub(super) fn new<I>(len: usize, elements: impl Fn() -> I + 'a) -> Self
     where
         I: Iterator<Item: Into<Value<'a>>> + 'a,
@@ -78,7 +80,7 @@ impl From<usize> for Value<'_> {
     }
 }
 
-/// Whole nanoseconds. In 584 years they do not fit any more.
+/// Durations are whole nanoseconds. The largest one is 584 years.
 impl From<Duration> for Value<'_> {
     fn from(duration: Duration) -> Self {
         Self::Number(duration.as_nanos().try_into().unwrap_or(u64::MAX))
@@ -109,9 +111,9 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-impl<'a> From<List<'a>> for Value<'a> {
-    fn from(list: List<'a>) -> Self {
-        Self::List(list)
+impl<'a> From<LazyList<'a>> for Value<'a> {
+    fn from(list: LazyList<'a>) -> Self {
+        Self::LazyList(list)
     }
 }
 

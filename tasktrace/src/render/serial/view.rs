@@ -1,17 +1,14 @@
-//! All tasks as the page wants them: in groups, with a column for each thing that is known of the
-//! tasks of a group.
+//! Describes all tasks for the page: in groups, with a column for each property of the tasks of a group.
 //!
-//! A dump as JSON has an object for each task, with its whole tree: of 100,000 tasks, 100 MB. But
-//! most tasks of a program are where many others are. Here the tree of a group is there once, and of
-//! a task there is what makes it differ. So 100,000 tasks are a few megabytes, which a browser reads
-//! in less time than it takes to blink.
+//! A dump as JSON has an object for each task, with its whole tree: 100 MB for 100,000 tasks. But most tasks of a
+//! program have the same stack as many others. Here the tree of a group is written once, and of each task only the
+//! differences. So 100,000 tasks are a few megabytes, which a browser reads in less time than it takes to blink.
 //!
-//! * A column is the list of its values, or the one value if they are all the same.
-//! * Times are whole milliseconds: nobody reads more of them on a page.
-//! * What is wrong comes first, as in text.
+//! * A column is the list of its values, or one value if all are equal.
+//! * Times are whole milliseconds, because the page shows no more digits.
+//! * The most severe problems come first, as in the text.
 //!
-//! The format is for the page of the same version, and not for others: they are served [`json`](
-//! crate::Dump::json).
+//! The format is for the page of the same version only. Other readers use [`json`](crate::Dump::json).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,88 +18,88 @@ use std::panic::Location;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::group::{self, Group, Member};
-use super::super::out::Detail;
-use super::super::walk::{Step, walk};
+use super::super::line_writer::DetailLevel;
+use super::super::walk::{WalkStep, walk};
 use super::super::{ended, header, shape, untraced};
-use super::value::{List, Object, Value};
+use super::value::{LazyList, Object, Value};
 use super::{line_word, missing_word, state_word, wait_word};
-use crate::diagnosis::{Urgency, order_of_leaves};
+use crate::diagnosis::{Severity, order_of_leaves};
 use crate::dump::{Dump, Forest, TaskDump};
-use crate::symbol::Paths;
+use crate::symbol::PathShortener;
 use crate::task::{TaskId, TaskState};
 use crate::trace::Frame;
 
-/// The format.
+/// The format of the document.
 const VIEW: &str = "tasktrace.view/1";
 
-/// So many cycles are told: there is one for each set of tasks that wait for each other.
+/// The number of cycles that the page shows. Each set of tasks that wait for each other has one cycle.
 const MOST_CYCLES: usize = 100;
 
-/// What is to be said of a dump that it does not know itself.
+/// The information about a dump that the dump itself does not have.
 #[derive(Clone, Debug)]
-pub(crate) struct About {
+pub(crate) struct ViewHeader {
     /// The name of the program.
     pub(crate) program: String,
     pub(crate) pid: u32,
-    /// When the dump was taken.
+    /// The time at which the dump was taken.
     pub(crate) taken: SystemTime,
-    /// How long that took.
+    /// The time that it took to take the dump.
     pub(crate) took: Duration,
-    /// Whether the tasks were asked, or only looked at.
+    /// `true` if the dump has captures, `false` if it has snapshots.
     pub(crate) asked: bool,
 }
 
 impl Dump {
-    /// The dump as JSON, for the page.
-    pub(crate) fn view<'a>(&'a self, about: &'a About) -> impl fmt::Display + 'a {
-        Json { dump: self, about }
+    /// Returns the document of the page as JSON.
+    pub(crate) fn view<'a>(&'a self, header: &'a ViewHeader) -> impl fmt::Display + 'a {
+        ViewJson { dump: self, header }
     }
 }
 
-struct Json<'a> {
+struct ViewJson<'a> {
     dump: &'a Dump,
-    about: &'a About,
+    header: &'a ViewHeader,
 }
 
-impl fmt::Display for Json<'_> {
+impl fmt::Display for ViewJson<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let forest = self.dump.by_awaiter();
-        let view = View::new(&forest, self.about);
+        let view = View::new(&forest, self.header);
         Value::from(&view).fmt(f)
     }
 }
 
-/// What the document is made of.
+/// The data of the document.
 struct View<'a> {
-    about: &'a About,
+    header: &'a ViewHeader,
     forest: &'a Forest<'a>,
-    groups: Vec<Shown<'a>>,
-    /// The tasks that await others, and that nobody awaits, or only others of their cycle.
+    groups: Vec<GroupView<'a>>,
+    /// The tasks that await others and are not awaited, except by other tasks of their cycle.
     roots: Vec<usize>,
-    /// Where tasks were spawned.
+    /// The locations at which tasks were spawned.
     places: Vec<&'static Location<'static>>,
-    /// A line for each task that is no more.
+    /// A line for each ended task.
     ended: Vec<String>,
-    paths: Paths,
+    paths: PathShortener,
 }
 
-/// A group, what it is known by, and what makes the trees of its tasks differ.
-struct Shown<'a> {
+/// A group of tasks with its identifier, and the differences between the trees of its tasks.
+struct GroupView<'a> {
     id: String,
     group: Group<'a>,
-    /// What tells its tasks from each other.
+    /// The label of each task.
     labels: Vec<Option<&'a str>>,
-    live: Vec<Live<'a>>,
+    columns: Vec<FrameColumns<'a>>,
     leaves: Vec<usize>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> GroupView<'a> {
     fn new(id: String, group: Group<'a>) -> Self {
-        let live = Live::of(&group.members);
-        // Where a task has no label, that of the function that it runs.
-        let of_functions = live.first().filter(|live| live.at == 0);
+        let columns = FrameColumns::of(&group.members);
+        // A task without a label has the label of its outermost function.
+        let outermost = columns.first().filter(|columns| columns.at == 0);
         let labels = group.members.iter().enumerate().map(|(at, member)| {
-            let of_function = || of_functions.and_then(|live| live.labels[at]);
+            let of_function = || outermost.and_then(|columns| columns.labels[at]);
             member.task.label().or_else(of_function)
         });
         Self {
@@ -110,14 +107,14 @@ impl<'a> Shown<'a> {
             leaves: order_of_leaves(group.first().tree()),
             id,
             group,
-            live,
+            columns,
         }
     }
 }
 
 impl<'a> View<'a> {
-    fn new(forest: &'a Forest<'a>, about: &'a About) -> Self {
-        let members = group::members(forest, Detail::Tidy);
+    fn new(forest: &'a Forest<'a>, header: &'a ViewHeader) -> Self {
+        let members = group::members(forest, DetailLevel::Simplified);
         let places: BTreeSet<_> = forest
             .dump()
             .tasks()
@@ -125,10 +122,10 @@ impl<'a> View<'a> {
             .collect();
         let roots = forest.root_positions().iter().copied();
         let mut used = BTreeSet::new();
-        let groups = group::groups(members, Detail::Tidy).into_iter();
-        let groups = groups.map(|group| Shown::new(id(&group, &mut used), group));
+        let groups = group::groups(members, DetailLevel::Simplified).into_iter();
+        let groups = groups.map(|group| GroupView::new(id(&group, &mut used), group));
         Self {
-            about,
+            header,
             forest,
             groups: groups.collect(),
             roots: roots
@@ -136,79 +133,82 @@ impl<'a> View<'a> {
                 .collect(),
             places: places.into_iter().collect(),
             ended: ended::lines(forest.dump()),
-            paths: Paths::new(),
+            paths: PathShortener::new(),
         }
     }
 
-    /// What the program was built without.
+    /// Returns the reason why names or lines are missing.
     fn missing(&self) -> Option<&'static str> {
-        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree());
+        let mut trees = self
+            .groups
+            .iter()
+            .map(|group_view| group_view.group.first().tree());
         trees.find_map(|tree| tree.notes.missing).map(missing_word)
     }
 }
 
-/// What a group is known by from one dump to the next: the same as long as the program runs.
+/// Returns the identifier of a group, which is the same in all dumps of a running program.
 fn id(group: &Group<'_>, used: &mut BTreeSet<String>) -> String {
     let first = group.first();
     let mut hasher = DefaultHasher::new();
     first.task.name().hash(&mut hasher);
     std::mem::discriminant(first.task.state()).hash(&mut hasher);
-    shape::hash_of(&first.tree().frames, &mut hasher);
+    shape::hash_shape(&first.tree().frames, &mut hasher);
     let mut hash = hasher.finish();
     loop {
         let id = format!("{hash:016x}");
         if used.insert(id.clone()) {
             return id;
         }
-        // Groups may differ by why their tasks gave no answer alone.
+        // Groups may differ only in the reason why their tasks gave no answer.
         hash = hash.wrapping_add(1);
     }
 }
 
 impl<'a> From<&'a View<'a>> for Value<'a> {
     fn from(view: &'a View<'a>) -> Self {
-        let about = view.about;
+        let header = view.header;
         let dump = view.forest.dump();
-        let taken = about.taken.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let taken = header.taken.duration_since(UNIX_EPOCH).unwrap_or_default();
         let cycles = view.forest.cycle_positions();
         let id = |at: &usize| view.forest.task(*at).id().get();
         object!("View", {
             "schema": VIEW,
             "process": object!("Process", {
-                "name": about.program.as_str(),
-                "pid": about.pid,
+                "name": header.program.as_str(),
+                "pid": header.pid,
             }),
             "taken_ms": millis(taken),
-            "took_ms": millis(about.took),
-            "asked": u32::from(about.asked),
+            "took_ms": millis(header.took),
+            "asked": u32::from(header.asked),
             "total": dump.len(),
             "untraced": dump.untraced_total(),
             "untraced_text": untraced::note(dump, view.awaits_handle()),
-            "ended": List::new(view.ended.len(), move || view.ended.iter().map(String::as_str)),
+            "ended": LazyList::new(view.ended.len(), move || view.ended.iter().map(String::as_str)),
             "missing": view.missing(),
-            // Each task awaits the next, and the last the first.
-            "cycles": List::new(cycles.len().min(MOST_CYCLES), move || {
+            // Each task awaits the next one, and the last task awaits the first.
+            "cycles": LazyList::new(cycles.len().min(MOST_CYCLES), move || {
                 let cycles = cycles.iter().take(MOST_CYCLES);
-                cycles.map(move |cycle| List::new(cycle.len(), move || cycle.iter().map(id)))
+                cycles.map(move |cycle| LazyList::new(cycle.len(), move || cycle.iter().map(id)))
             }),
             "cycles_total": cycles.len(),
-            "roots": List::new(view.roots.len(), move || view.roots.iter().map(id)),
-            "places": List::new(view.places.len(), move || {
-                view.places.iter().map(|place| view.text_of(place))
+            "roots": LazyList::new(view.roots.len(), move || view.roots.iter().map(id)),
+            "places": LazyList::new(view.places.len(), move || {
+                view.places.iter().map(|place| view.location_text(place))
             }),
-            // The findings, the most urgent first: their titles, and their meanings.
-            "wrong": List::new(Urgency::MARKED.len(), || {
-                Urgency::MARKED.iter().filter_map(|urgency| {
-                    let words = urgency.words()?;
+            // All kinds of findings, the most severe first, with their titles and meanings.
+            "wrong": LazyList::new(Severity::MARKED.len(), || {
+                Severity::MARKED.iter().filter_map(|severity| {
+                    let words = severity.problem_text()?;
                     Some(object!("Wrong", {
-                        "urgency": urgency.word(),
+                        "urgency": severity.word(),
                         "title": words.title,
                         "meaning": words.meaning,
                     }))
                 })
             }),
-            "groups": List::new(view.groups.len(), move || {
-                view.groups.iter().map(move |shown| view.group(shown))
+            "groups": LazyList::new(view.groups.len(), move || {
+                view.groups.iter().map(move |group_view| view.group(group_view))
             }),
         })
     }
@@ -216,18 +216,21 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
 
 impl<'a> View<'a> {
     fn awaits_handle(&self) -> bool {
-        let mut trees = self.groups.iter().map(|shown| shown.group.first().tree());
+        let mut trees = self
+            .groups
+            .iter()
+            .map(|group_view| group_view.group.first().tree());
         trees.any(untraced::awaits_handle)
     }
 
-    fn group(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
-        let Shown {
+    fn group(&'a self, group_view: &'a GroupView<'a>) -> Value<'a> {
+        let GroupView {
             id,
             group,
-            live,
+            columns,
             leaves,
             ..
-        } = shown;
+        } = group_view;
         let tree = group.first().tree();
         let first = group.first();
         let notes = &tree.notes;
@@ -235,27 +238,27 @@ impl<'a> View<'a> {
             "id": id.as_str(),
             "name": first.task.name(),
             "state": state_word(first.task.state()),
-            "urgency": group.urgency.word(),
+            "urgency": group.severity.word(),
             "complaint": complaint(group),
             "source": first.task.source(),
             "leaves_not_recorded": notes.dropped,
-            "wakers_of_other_threads": notes.elsewhere,
+            "wakers_of_other_threads": notes.remote_clones,
             "frames": frames(&tree.frames),
-            // The likeliest first.
-            "leaves": List::new(leaves.len(), move || leaves.iter().map(|at| *at as u64)),
-            "tasks": self.tasks(shown),
-            "live": List::new(live.len(), move || live.iter().map(|live| live.value(&shown.labels))),
+            // The likeliest wait comes first.
+            "leaves": LazyList::new(leaves.len(), move || leaves.iter().map(|at| *at as u64)),
+            "tasks": self.tasks(group_view),
+            "live": LazyList::new(columns.len(), move || columns.iter().map(|columns| columns.value(&group_view.labels))),
         })
     }
 
-    /// What makes the tasks of a group differ.
-    fn tasks(&'a self, shown: &'a Shown<'a>) -> Value<'a> {
-        let members = &shown.group.members[..];
+    /// Returns the columns of the tasks of a group.
+    fn tasks(&'a self, group_view: &'a GroupView<'a>) -> Value<'a> {
+        let members = &group_view.group.members[..];
         let place = move |member: &Member<'_>| {
             let place = member.task.spawned_at()?;
             self.places.binary_search(&place).ok()
         };
-        // Most await nobody.
+        // Most tasks await no other task, so this is a list of the exceptions and not a column.
         let awaiting = move || {
             members
                 .iter()
@@ -265,32 +268,32 @@ impl<'a> View<'a> {
         object!("Tasks", {
             "len": members.len(),
             "id": column(members, |it| it.task.id().get()),
-            "label": column(&shown.labels, |label| *label),
+            "label": column(&group_view.labels, |label| *label),
             "age_ms": column(members, |it| millis(it.task.age())),
             "waited_ms": column(members, |it| it.task.in_state().map(millis)),
             "polls": column(members, |it| it.task.polls()),
             "spawned_at": column(members, place),
             "parent": column(members, |it| it.task.parent().map(TaskId::get)),
             "thread": column(members, thread),
-            "urgency": column(members, |it| it.standing.urgency.word()),
-            // Which member, and whom it awaits.
-            "awaits": List::new(awaiting().count(), move || {
+            "urgency": column(members, |it| it.status.severity.word()),
+            // Each element is the position of a member, followed by the tasks that it awaits.
+            "awaits": LazyList::new(awaiting().count(), move || {
                 awaiting().map(|(at, it)| {
                     let awaited = it.task.awaits();
                     let all = move || iter::once(at as u64).chain(awaited.iter().map(|id| id.get()));
-                    List::new(awaited.len() + 1, all)
+                    LazyList::new(awaited.len() + 1, all)
                 })
             }),
         })
     }
 
-    fn text_of(&self, place: &'static Location<'static>) -> String {
+    fn location_text(&self, place: &'static Location<'static>) -> String {
         let file = self.paths.shorten(place.file());
         format!("{file}:{}:{}", place.line(), place.column())
     }
 }
 
-/// The tree of one task, as those of the others are.
+/// Returns the columns of the frames of a tree.
 fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
     object!("Frames", {
         "len": walk(all).count(),
@@ -302,38 +305,39 @@ fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
         "line_is": frame_column(all, |step| line_word(step.frame.line_is())),
         "wait": frame_column(all, |step| step.frame.wait().map(|wait| wait_word(&wait))),
         "count": frame_column(all, |step| step.frame.count()),
-        // Set if there are children which are not shown.
+        // 1 if the frame has children that are not known.
         "hides": frame_column(all, |step| u32::from(step.frame.hides_children())),
         "folded": frame_column(all, |step| u32::from(step.is_folded)),
         "resource": frame_column(all, |step| u32::from(step.frame.is_resource())),
     })
 }
 
-/// A frame that has a label or an age in some tree of a group, and what it has in each.
-struct Live<'a> {
-    /// Where it is in the order of [`walk`].
+/// A frame that has a label or an age in some trees of a group, with its label and times in each tree.
+struct FrameColumns<'a> {
+    /// The position of the frame in the order of [`walk`].
     at: usize,
     labels: Vec<Option<&'a str>>,
     ages: Vec<Option<Duration>>,
     held: Vec<Option<Duration>>,
 }
 
-impl<'a> Live<'a> {
-    /// Of tasks whose trees are alike, in the order of [`walk`].
+impl<'a> FrameColumns<'a> {
+    /// Returns the columns of each such frame of tasks whose trees have the same shape, in the order of [`walk`].
     fn of(members: &[Member<'a>]) -> Vec<Self> {
         let mut all: BTreeMap<usize, Self> = BTreeMap::new();
         for (number, member) in members.iter().enumerate() {
             let add = |at: usize, label, age, held| {
-                let live = all.entry(at).or_insert_with(|| Self::new(at));
-                live.fill(number);
-                live.labels.push(label);
-                live.ages.push(age);
-                live.held.push(held);
+                let columns = all.entry(at).or_insert_with(|| Self::new(at));
+                columns.fill(number);
+                columns.labels.push(label);
+                columns.ages.push(age);
+                columns.held.push(held);
             };
-            each_live(member, add);
+            each_labelled_frame(member, add);
         }
         let mut all: Vec<Self> = all.into_values().collect();
-        all.iter_mut().for_each(|live| live.fill(members.len()));
+        all.iter_mut()
+            .for_each(|columns| columns.fill(members.len()));
         all
     }
 
@@ -346,16 +350,16 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Nothing is known of the rest of so many.
+    /// Extends the columns to a number of members. Those that are added have neither a label nor times.
     fn fill(&mut self, members: usize) {
         self.labels.resize(members, None);
         self.ages.resize(members, None);
         self.held.resize(members, None);
     }
 
-    /// `labels` are those of the tasks.
+    /// Returns the document of the columns. `labels` are the labels of the tasks.
     fn value(&'a self, labels: &'a [Option<&'a str>]) -> Value<'a> {
-        // The outermost frame of a task most often has its label, which need not be said twice.
+        // The outermost frame of a task usually has the label of the task, which is not written twice.
         let is_task = self.labels == labels;
         object!("Live", {
             "frame": self.at,
@@ -367,15 +371,18 @@ impl<'a> Live<'a> {
     }
 }
 
-/// The label and the times of each frame of a task that has any, and where it is.
-fn each_live<'a>(
+/// Calls `each` with the position, the label, the age and the held time of each frame of a task that has a label or an
+/// age.
+fn each_labelled_frame<'a>(
     member: &Member<'a>,
     mut each: impl FnMut(usize, Option<&'a str>, Option<Duration>, Option<Duration>),
 ) {
     let trace = member.task.trace();
-    if trace.pattern().is_some() {
-        // Nobody need make its tree.
-        return trace.each_own(|at, own| each(at, own.label, own.age, own.not_polled_for));
+    if trace.interned_tree().is_some() {
+        // The tree of this trace need not be built.
+        return trace.each_label_and_times(|at, frame| {
+            each(at, frame.label, frame.age, frame.not_polled_for)
+        });
     }
     for (at, step) in walk(&member.tree().frames).enumerate() {
         let (label, age) = (step.frame.label(), step.frame.age());
@@ -385,22 +392,23 @@ fn each_live<'a>(
     }
 }
 
-/// What is known of each of these: the list, or the one value if they are all the same.
-fn column<'a, S, T>(of: &'a [S], what: impl Fn(&'a S) -> T + Copy + 'a) -> Value<'a>
+/// Returns the column of a property of all items: the list of values, or one value if all are equal.
+fn column<'a, S, T>(items: &'a [S], property: impl Fn(&'a S) -> T + Copy + 'a) -> Value<'a>
 where
     T: PartialEq + Into<Value<'a>> + 'a,
 {
-    compact(of.len(), move || of.iter().map(what))
+    compact(items.len(), move || items.iter().map(property))
 }
 
-/// What is known of each frame of a tree.
-fn frame_column<'a, T>(frames: &'a [Frame], what: fn(Step<'a>) -> T) -> Value<'a>
+/// Returns the column of a property of all frames of a tree.
+fn frame_column<'a, T>(frames: &'a [Frame], property: fn(WalkStep<'a>) -> T) -> Value<'a>
 where
     T: PartialEq + Into<Value<'a>> + 'a,
 {
-    compact(walk(frames).count(), move || walk(frames).map(what))
+    compact(walk(frames).count(), move || walk(frames).map(property))
 }
 
+/// Returns a list of values, or one value if all are equal.
 fn compact<'a, I>(len: usize, values: impl Fn() -> I + 'a) -> Value<'a>
 where
     I: Iterator<Item: PartialEq + Into<Value<'a>>> + 'a,
@@ -408,7 +416,7 @@ where
     let mut all = values();
     match all.next() {
         Some(first) if all.all(|other| other == first) => first.into(),
-        _ => List::new(len, values).into(),
+        _ => LazyList::new(len, values).into(),
     }
 }
 
@@ -418,22 +426,22 @@ fn millis(time: Duration) -> u64 {
 
 /// Returns the complaint about the tasks of a group, if there is one.
 fn complaint(group: &Group<'_>) -> Option<String> {
-    let of_one = group.urgency.words()?.of_one;
+    let of_one = group.severity.problem_text()?.of_one;
     let polls = group.first().task.polls_per_second();
-    let polls = polls.filter(|_| group.urgency == Urgency::Spinning);
+    let polls = polls.filter(|_| group.severity == Severity::Spinning);
     Some(match polls {
         Some(polls) => format!("{of_one}: {polls} polls a second"),
         None => of_one.to_owned(),
     })
 }
 
-/// The thread that polls it.
+/// Returns the thread that polls a task, if the task is running.
 fn thread(member: &Member<'_>) -> Option<String> {
     let TaskState::Running(running) = member.task.state() else {
         return None;
     };
     let mut text = String::new();
-    // A string takes whatever is written.
+    // Writing to a string cannot fail.
     header::thread_of(&mut text, running).ok().map(|()| text)
 }
 

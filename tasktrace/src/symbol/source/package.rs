@@ -1,12 +1,13 @@
-//! The crate and the module of a source file, from its place in its package.
+//! Finds the crate and the module of a source file by its path in its package.
 //!
-//! Knows the layout that Cargo finds by itself, and the targets of which the manifest states the
-//! path. The manifest is read line by line, for keys of the usual form only: `name = "…"`.
+//! It knows the layout that Cargo discovers, and the targets whose path the manifest states. The manifest is read line
+//! by line, for keys of the usual form: `name = "…"`.
 
 use std::io;
 use std::path::{Component, Path};
 
-/// The root of the workspace that a directory of sources belongs to: that of its package, if that is in none.
+/// Returns the root of the workspace that a directory of sources belongs to, or the root of its package if that is in
+/// no workspace.
 pub(in crate::symbol) fn workspace_of(directory: &Path) -> Option<&Path> {
     let mut packages = directory
         .ancestors()
@@ -26,11 +27,11 @@ pub(in crate::symbol) fn workspace_of(directory: &Path) -> Option<&Path> {
     )
 }
 
-/// The crate of `file` and the modules down to it.
+/// Returns the crate of `file` and the modules down to it, or `None` if the file is in no package.
 ///
 /// # Errors
 ///
-/// If the manifest cannot be read.
+/// Returns an error if the manifest cannot be read.
 pub(super) fn module_of(file: &Path) -> io::Result<Option<Vec<String>>> {
     let has_manifest = |dir: &&Path| dir.join("Cargo.toml").is_file();
     let Some(package) = file.ancestors().skip(1).find(has_manifest) else {
@@ -48,8 +49,8 @@ pub(super) fn module_of(file: &Path) -> io::Result<Option<Vec<String>>> {
     Ok(names.and_then(|names| module_in(&manifest, &names.join("/"), has_library)))
 }
 
-/// As [`module_of`], for the path `inside` the package of `manifest`, which has a `src/lib.rs` or
-/// not.
+/// Does the same as [`module_of`], for the path `inside` the package of `manifest`. `has_library` says whether the
+/// package has a `src/lib.rs`.
 pub(super) fn module_in(manifest: &str, inside: &str, has_library: bool) -> Option<Vec<String>> {
     let tables = tables(manifest);
     let table = |title| tables.iter().find(|table| table.title == title);
@@ -89,7 +90,7 @@ pub(super) fn module_in(manifest: &str, inside: &str, has_library: bool) -> Opti
         [.., file] => (*file, [].as_slice()),
         [] => return None,
     };
-    // The file of a module that has others below it, or of the crate, adds no name of its own.
+    // `mod.rs`, and the root file of a crate, add no module of their own.
     let modules = match modules {
         [above @ .., "mod.rs"] => above,
         ["lib.rs" | "main.rs"] => &[],
@@ -108,20 +109,20 @@ fn crate_name(target: &str) -> String {
     target.replace('-', "_")
 }
 
-/// A table of a manifest: its title, and those of its values that we need.
-struct Table<'a> {
+/// A table of a manifest, with the values that are needed.
+struct ManifestTable<'a> {
     title: &'a str,
     name: Option<&'a str>,
     path: Option<&'a str>,
 }
 
-impl Table<'_> {
+impl ManifestTable<'_> {
     fn is_target(&self) -> bool {
         matches!(self.title, "lib" | "bin" | "example" | "test" | "bench")
     }
 }
 
-fn tables(manifest: &str) -> Vec<Table<'_>> {
+fn tables(manifest: &str) -> Vec<ManifestTable<'_>> {
     let mut tables = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
@@ -130,7 +131,7 @@ fn tables(manifest: &str) -> Vec<Table<'_>> {
                 .split(']')
                 .next()
                 .unwrap_or_default();
-            tables.push(Table {
+            tables.push(ManifestTable {
                 title: title.trim(),
                 name: None,
                 path: None,

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A bit of everything. The line of a `// name` comment is in the function `krate::module::name`.
+/// A source with all kinds of items. A line with a comment `// name` is in the function `krate::module::name`.
 const SAMPLE: &str = r####"//! fn in_docs() {
 use std::fmt; // -
 /* fn in_a_comment() { /* nested " */ ' */
@@ -95,8 +95,8 @@ fn naïve() {} // naïve
 struct Last { field: fn(u8), impl_: u8 } // -
 "####;
 
-fn file(source: &str) -> File {
-    File {
+fn file(source: &str) -> SourceFile {
+    SourceFile {
         module: vec!["krate".to_owned(), "module".to_owned()],
         items: scan(source),
     }
@@ -127,7 +127,7 @@ fn functions_are_named_by_the_items_around_them() {
     }
 }
 
-/// The properties on which lookups rely, whatever the source was.
+/// Asserts the properties on which look-ups rely, for any source.
 fn check(source: &str) {
     let file = file(source);
     let last = u32::try_from(source.lines().count()).unwrap() + 1;
@@ -142,7 +142,7 @@ fn check(source: &str) {
 }
 
 #[test]
-fn any_beginning_of_a_source_can_be_scanned() {
+fn any_prefix_of_a_source_can_be_scanned() {
     for (end, _) in SAMPLE.char_indices() {
         check(&SAMPLE[..end]);
     }
@@ -176,7 +176,7 @@ fn any_text_can_be_scanned() {
 }
 
 #[test]
-fn depth_is_no_limit() {
+fn deeply_nested_sources_can_be_scanned() {
     let depth = 100_000;
     let nested = "fn f() {\n".repeat(depth);
     let path = file(&nested)
@@ -194,7 +194,7 @@ fn depth_is_no_limit() {
 }
 
 #[test]
-fn a_file_belongs_to_a_crate_and_a_module() {
+fn the_crate_and_the_module_follow_from_the_path_and_the_manifest() {
     let plain = "[package]\nname = \"my-app\"\n[dependencies]\nname = { path = \"x\" }\n";
     let named = "
         [lib]
@@ -263,12 +263,12 @@ fn a_file_belongs_to_a_crate_and_a_module() {
     );
 }
 
-/// The name of the function at a line of a file that there is no want of descriptors for.
+/// Returns the name of the function at a line, in a process that does not run out of descriptors.
 fn function_at(file: &Path, line: u32) -> Option<String> {
     super::function_at(file, line).expect("there are descriptors")
 }
 
-/// This very file.
+/// Returns the path of this file.
 fn this_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/symbol/source/tests.rs")
 }
@@ -278,18 +278,18 @@ fn a_function_finds_itself() {
     let here = || function_at(&this_file(), line!());
     let expected = format!("{}::a_function_finds_itself", module_path!());
     assert_eq!(here(), Some(expected.clone()));
-    assert_eq!(here(), Some(expected), "the second time, from memory");
+    assert_eq!(here(), Some(expected), "the second time, from the cache");
     assert_eq!(function_at(&this_file(), 1), None);
     assert_eq!(function_at(&this_file(), u32::MAX), None);
 }
 
 #[test]
-fn what_is_no_source_has_no_names() {
+fn paths_that_are_no_sources_have_no_functions() {
     let dir = this_file().parent().unwrap().to_owned();
     assert_eq!(
         function_at(Path::new("src/lib.rs"), 1),
         None,
-        "relative to who knows what"
+        "a relative path"
     );
     assert_eq!(function_at(&dir, 1), None, "a directory");
     assert_eq!(function_at(&dir.join("missing.rs"), 1), None);
@@ -301,7 +301,7 @@ fn what_is_no_source_has_no_names() {
 }
 
 #[test]
-fn a_file_must_be_in_a_package_and_of_a_sane_size() {
+fn large_binary_and_stray_files_have_no_functions() {
     let dir = std::env::temp_dir().join(format!("tasktrace-source-{}", std::process::id()));
     fs::create_dir_all(dir.join("package/src")).unwrap();
     let inside = |name: &str| dir.join("package/src").join(name);
@@ -326,7 +326,7 @@ fn a_file_must_be_in_a_package_and_of_a_sane_size() {
 }
 
 #[test]
-fn few_files_are_remembered() {
+fn the_number_of_cached_files_is_bounded() {
     let dir = this_file().parent().unwrap().to_owned();
     for number in 0..2 * MAX_FILES {
         assert_eq!(
@@ -339,19 +339,19 @@ fn few_files_are_remembered() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_is_read_again_after_descriptors_had_run_out() {
+fn a_file_is_read_again_after_descriptors_ran_out() {
     let file = this_file().with_file_name("tokens.rs");
-    let refused = known_or_read(&file, |_| Err(io::Error::from_raw_os_error(libc::EMFILE)));
+    let refused = cached_or_read(&file, |_| Err(io::Error::from_raw_os_error(libc::EMFILE)));
     assert!(refused.is_err());
     let line = 1 + include_str!("tokens.rs")
         .lines()
         .position(|line| line.contains("fn "))
-        .expect("it has functions");
+        .expect("the file has functions");
     assert!(function_at(&file, u32::try_from(line).unwrap()).is_some());
 
     let gone = this_file().with_file_name("gone.rs");
     let not_found = || io::Error::from(io::ErrorKind::NotFound);
-    assert!(known_or_read(&gone, |_| Err(not_found())).is_ok_and(|file| file.is_none()));
-    let known = known_or_read(&gone, |_| panic!("it is remembered"));
+    assert!(cached_or_read(&gone, |_| Err(not_found())).is_ok_and(|file| file.is_none()));
+    let known = cached_or_read(&gone, |_| panic!("it is cached"));
     assert!(known.is_ok_and(|file| file.is_none()));
 }

@@ -1,17 +1,18 @@
-//! A lenient tokenizer for Rust: what it does not know, it passes on byte by byte.
+//! Tokenizes Rust leniently: unknown bytes are tokens of their own.
 
+/// A token of a source file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Token<'a> {
-    /// An identifier or a keyword. A raw identifier has its `r#`, so it is no keyword.
+    /// An identifier or a keyword. A raw identifier keeps its `r#`, so it is no keyword.
     Word(&'a str),
     /// `::`
     Colons,
-    /// `->` or `=>`, of which the end closes nothing.
+    /// `->` or `=>`, whose `>` closes no bracket.
     Arrow,
     Punct(u8),
 }
 
-/// The tokens of a source and their lines, without comments, literals and lifetimes.
+/// An iterator over the tokens of a source and their lines, without comments, literals and lifetimes.
 pub(super) struct Tokens<'a> {
     source: &'a str,
     at: usize,
@@ -75,12 +76,13 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Whatever is not ASCII can only be part of a word, outside of comments and literals.
+/// Returns `true` if the byte can be part of a word. Outside of comments and literals, all bytes that are not ASCII
+/// can.
 fn is_word(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
-/// Each of these goes on behind the byte that told what it is.
+/// The functions for the kinds of tokens. Each continues behind the first byte of its token.
 impl<'a> Tokens<'a> {
     fn peek(&self, ahead: usize) -> Option<u8> {
         self.source.as_bytes().get(self.at + ahead).copied()
@@ -159,7 +161,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The word that begins at `start`, if it is not the prefix of a literal.
+    /// Returns the word that begins at `start`, or `None` if it was the prefix of a literal.
     fn word(&mut self, start: usize) -> Option<&'a str> {
         self.bump_while(is_word);
         let word = self.source.get(start..self.at)?;

@@ -1,9 +1,8 @@
-//! [`Frames`] in all interleavings that loom can tell apart.
+//! Checks the table of frames in all interleavings that loom distinguishes.
 //!
-//! Each frame has its parent for an identity: the two words are written one after the other, so a
-//! copy that mixes the fields of two frames shows. Each model lets the poller do one thing while a
-//! reader copies: loom tries all ways in which the steps of the two can be interleaved, and all
-//! values that a relaxed load may return.
+//! Each frame has its parent for an identity. The two words are written one after the other, so a copy that mixes the
+//! fields of two frames is detected. In each model the poller makes one change while a reader copies: loom tries all
+//! ways to interleave the steps of the two, and all values that a relaxed load may return.
 
 use std::sync::Arc as StdArc;
 
@@ -13,62 +12,68 @@ use loom::thread;
 use super::tests::{polled, poller};
 use super::*;
 use crate::origin::{Identity, Origin};
-use crate::task::slot::Gone;
-use crate::task::stamp::Stamp;
+use crate::task::last_poll::LastPoll;
+use crate::task::slot::DetachReason;
 use crate::task::table::LAST_KEPT;
 
 static ONE: FrameMeta = FrameMeta::new(Some("one"), || "", "", 1, 1);
 static TWO: FrameMeta = FrameMeta::new(Some("two"), || "", "", 2, 2);
 
-const FIRST: Stamp = Stamp::new(1, Tick(1));
-const SECOND: Stamp = Stamp::new(2, Tick(2));
+const FIRST: LastPoll = LastPoll::new(1, CoarseInstant(1));
+const SECOND: LastPoll = LastPoll::new(2, CoarseInstant(2));
 
-fn insert(record: &Record, meta: &'static FrameMeta, parent: Key, stamp: Stamp) -> Key {
-    register(record, None, meta, parent, stamp)
+fn insert(
+    header: &Header,
+    meta: &'static FrameMeta,
+    parent: FrameKey,
+    last_poll: LastPoll,
+) -> FrameKey {
+    register(header, None, meta, parent, last_poll)
 }
 
 fn register(
-    record: &Record,
-    known: Option<Key>,
+    header: &Header,
+    known: Option<FrameKey>,
     meta: &'static FrameMeta,
-    parent: Key,
-    stamp: Stamp,
-) -> Key {
-    let key = poller(record).register(known, &Identity::Static(meta), parent, stamp);
+    parent: FrameKey,
+    last_poll: LastPoll,
+) -> FrameKey {
+    let key = poller(header).register(known, &Identity::Static(meta), parent, last_poll);
     key.expect("there is room")
 }
 
-fn remove(record: &Record, key: Key) {
-    assert!(poller(record).remove(key).is_none());
+fn remove(header: &Header, key: FrameKey) {
+    assert!(poller(header).remove(key).is_none());
 }
 
-fn name(frame: &Copied) -> &'static str {
+fn name(frame: &FrameCopy) -> &'static str {
     frame.identity.origin().name()
 }
 
-fn copy(record: &Record) -> Option<Vec<Copied>> {
-    let mut copy = read::Draft::default();
+fn copy(header: &Header) -> Option<Vec<FrameCopy>> {
+    let mut copy = read::TableCopy::default();
     let mut frames = Vec::new();
-    let is_copied = record.try_copy(&mut copy) && record.complete(&copy, &mut frames, Some);
+    let is_copied = header.try_copy(&mut copy) && header.make_frames(&copy, &mut frames, Some);
     is_copied.then_some(frames)
 }
 
-/// Lets the poller `change` what `prepare` has made, and hands what a reader sees to `check`.
+/// Runs `change` on a header that `prepare` has set up, while a reader copies its frames, and passes the copy to
+/// `check`.
 fn model<T: Send + 'static>(
-    prepare: impl Fn(&Record) -> T + Send + Sync + 'static,
-    change: impl Fn(&Record, T) + Send + Sync + 'static,
-    check: impl Fn(Vec<Copied>) + Send + Sync + 'static,
+    prepare: impl Fn(&Header) -> T + Send + Sync + 'static,
+    change: impl Fn(&Header, T) + Send + Sync + 'static,
+    check: impl Fn(Vec<FrameCopy>) + Send + Sync + 'static,
 ) {
     let parts = StdArc::new((prepare, change, check));
     loom::model(move || {
         let (prepare, change, check) = &*parts;
-        let record = Arc::new(Record::empty());
-        let prepared = prepare(&record);
+        let header = Arc::new(Header::empty());
+        let prepared = prepare(&header);
         let reader = {
-            let record = record.clone();
-            thread::spawn(move || copy(&record))
+            let header = header.clone();
+            thread::spawn(move || copy(&header))
         };
-        change(&record, prepared);
+        change(&header, prepared);
         if let Some(copy) = reader.join().unwrap() {
             check(copy);
         }
@@ -76,41 +81,47 @@ fn model<T: Send + 'static>(
 }
 
 #[test]
-fn a_new_frame_is_seen_whole() {
+fn a_new_frame_is_copied_whole() {
     model(
         |_| (),
-        |record, ()| {
-            let one = insert(record, &ONE, Key::TASK, FIRST);
-            insert(record, &TWO, one, FIRST);
+        |header, ()| {
+            let one = insert(header, &ONE, FrameKey::TASK, FIRST);
+            insert(header, &TWO, one, FIRST);
         },
         |copy| {
             for frame in &copy {
                 match name(frame) {
-                    "one" => assert_eq!(frame.parent, Key::TASK),
+                    "one" => assert_eq!(frame.parent, FrameKey::TASK),
                     _ => assert_eq!(frame.parent, copy[0].key, "its parent was there before it"),
                 }
-                assert_eq!(frame.since, Tick(1));
+                assert_eq!(frame.since, CoarseInstant(1));
             }
         },
     );
 }
 
 #[test]
-fn a_slot_that_is_used_again_is_never_seen_half() {
+fn a_copy_never_mixes_two_frames_of_a_reused_slot() {
     model(
-        |record| insert(record, &ONE, Key::TASK, FIRST),
-        |record, one| {
-            remove(record, one);
-            let parent = Key::new(7, 7);
-            let two = insert(record, &TWO, parent, SECOND);
+        |header| insert(header, &ONE, FrameKey::TASK, FIRST),
+        |header, one| {
+            remove(header, one);
+            let parent = FrameKey::new(7, 7);
+            let two = insert(header, &TWO, parent, SECOND);
             assert_eq!(two.slot(), one.slot());
             assert_ne!(two, one);
         },
         |copy| {
             for frame in copy {
                 match name(&frame) {
-                    "one" => assert_eq!((frame.parent, frame.since), (Key::TASK, Tick(1))),
-                    _ => assert_eq!((frame.parent, frame.since), (Key::new(7, 7), Tick(2))),
+                    "one" => assert_eq!(
+                        (frame.parent, frame.since),
+                        (FrameKey::TASK, CoarseInstant(1))
+                    ),
+                    _ => assert_eq!(
+                        (frame.parent, frame.since),
+                        (FrameKey::new(7, 7), CoarseInstant(2))
+                    ),
                 }
             }
         },
@@ -118,55 +129,55 @@ fn a_slot_that_is_used_again_is_never_seen_half() {
 }
 
 #[test]
-fn a_frame_is_below_one_parent_or_the_other() {
+fn a_moved_frame_is_below_the_old_or_the_new_parent() {
     model(
-        |record| insert(record, &ONE, Key::TASK, FIRST),
-        |record, one| {
-            assert!(polled(record, one, Key::TASK, SECOND));
-            register(record, Some(one), &ONE, Key::new(7, 7), SECOND);
+        |header| insert(header, &ONE, FrameKey::TASK, FIRST),
+        |header, one| {
+            assert!(polled(header, one, FrameKey::TASK, SECOND));
+            register(header, Some(one), &ONE, FrameKey::new(7, 7), SECOND);
         },
         |copy| {
             let [one] = &copy[..] else {
                 panic!("it was there all the time");
             };
-            assert!([Key::TASK, Key::new(7, 7)].contains(&one.parent));
-            assert!([FIRST, SECOND].contains(&one.stamp));
+            assert!([FrameKey::TASK, FrameKey::new(7, 7)].contains(&one.parent));
+            assert!([FIRST, SECOND].contains(&one.last_poll));
         },
     );
 }
 
 #[test]
-fn a_frame_that_ends_elsewhere_is_taken_off_once() {
+fn a_detached_frame_is_removed_once() {
     loom::model(|| {
-        let record = Arc::new(Record::empty());
-        let one = insert(&record, &ONE, Key::TASK, FIRST);
+        let header = Arc::new(Header::empty());
+        let one = insert(&header, &ONE, FrameKey::TASK, FIRST);
         let dropper = thread::spawn({
-            let record = record.clone();
+            let header = header.clone();
             move || {
-                record.note_gone(one, Gone::Ended);
-                let copy = record.copy_frames().unwrap_or_default();
+                header.mark_detached(one, DetachReason::Ended);
+                let copy = header.copy_frames().unwrap_or_default();
                 assert!(copy.iter().all(|frame| frame.key != one));
             }
         });
-        let two = insert(&record, &TWO, Key::TASK, FIRST);
+        let two = insert(&header, &TWO, FrameKey::TASK, FIRST);
         dropper.join().unwrap();
-        poller(&record).take_off_gone();
-        assert!(record.find_frame(one).is_none());
-        assert!(record.find_frame(two).is_some());
+        poller(&header).remove_detached();
+        assert!(header.find_frame(one).is_none());
+        assert!(header.find_frame(two).is_some());
     });
 }
 
 #[test]
-fn nothing_is_seen_without_what_has_moved_from_around_it() {
+fn an_inner_frame_is_not_copied_without_the_outer_one_that_moved() {
     model(
-        |record| {
-            let one = insert(record, &ONE, Key::TASK, FIRST);
-            insert(record, &TWO, one, FIRST);
+        |header| {
+            let one = insert(header, &ONE, FrameKey::TASK, FIRST);
+            insert(header, &TWO, one, FIRST);
             one
         },
-        |record, one| {
-            record.note_gone(one, Gone::Moved);
-            poller(record).take_off_gone();
+        |header, one| {
+            header.mark_detached(one, DetachReason::Moved);
+            poller(header).remove_detached();
         },
         |copy| {
             let names: Vec<_> = copy.iter().map(name).collect();
@@ -175,48 +186,53 @@ fn nothing_is_seen_without_what_has_moved_from_around_it() {
     );
 }
 
-/// In a slot that is looked at after so many others, which are free.
-fn insert_after(record: &Record, others: u32, meta: &'static FrameMeta, parent: Key) -> Key {
-    let others = (0..others).map(|_| insert(record, &ONE, Key::TASK, FIRST));
-    let others: Vec<Key> = others.collect();
-    let key = insert(record, meta, parent, FIRST);
-    others.into_iter().for_each(|other| remove(record, other));
+/// Registers a frame in a slot that a reader reads after `others` empty slots.
+fn insert_after(
+    header: &Header,
+    others: u32,
+    meta: &'static FrameMeta,
+    parent: FrameKey,
+) -> FrameKey {
+    let others = (0..others).map(|_| insert(header, &ONE, FrameKey::TASK, FIRST));
+    let others: Vec<FrameKey> = others.collect();
+    let key = insert(header, meta, parent, FIRST);
+    others.into_iter().for_each(|other| remove(header, other));
     key
 }
 
 #[test]
-fn nothing_is_seen_without_what_has_ended_around_it() {
-    // It is looked at before that.
-    ends_in_what_ends(|record| {
-        let outer = insert_after(record, 1, &ONE, Key::TASK);
-        (insert(record, &TWO, outer, FIRST), outer)
+fn an_inner_frame_is_not_copied_without_the_outer_one_that_ended() {
+    // The slot of the inner frame is read first.
+    detach_inner_then_outer(|header| {
+        let outer = insert_after(header, 1, &ONE, FrameKey::TASK);
+        (insert(header, &TWO, outer, FIRST), outer)
     });
 }
 
 #[test]
-fn nothing_is_seen_without_what_has_ended_around_it_and_is_not_marked() {
-    ends_in_what_ends(|record| {
-        let outer = insert_after(record, LAST_KEPT, &ONE, Key::TASK);
-        (insert(record, &TWO, outer, FIRST), outer)
+fn an_inner_frame_is_not_copied_without_a_listed_outer_one() {
+    detach_inner_then_outer(|header| {
+        let outer = insert_after(header, LAST_KEPT, &ONE, FrameKey::TASK);
+        (insert(header, &TWO, outer, FIRST), outer)
     });
 }
 
 #[test]
-fn nothing_that_is_not_marked_is_seen_without_what_has_ended_around_it() {
-    ends_in_what_ends(|record| {
-        let outer = insert(record, &ONE, Key::TASK, FIRST);
-        let inner = insert_after(record, LAST_KEPT, &TWO, outer);
+fn a_listed_inner_frame_is_not_copied_without_the_outer_one() {
+    detach_inner_then_outer(|header| {
+        let outer = insert(header, &ONE, FrameKey::TASK, FIRST);
+        let inner = insert_after(header, LAST_KEPT, &TWO, outer);
         (inner, outer)
     });
 }
 
-/// `prepare` makes a frame inside of another.
-fn ends_in_what_ends(prepare: fn(&Record) -> (Key, Key)) {
+/// Detaches an inner frame and then the outer one, which `prepare` returns in this order, while a reader copies.
+fn detach_inner_then_outer(prepare: fn(&Header) -> (FrameKey, FrameKey)) {
     model(
         prepare,
-        |record, (inner, outer)| {
-            record.note_gone(inner, Gone::Ended);
-            record.note_gone(outer, Gone::Ended);
+        |header, (inner, outer)| {
+            header.mark_detached(inner, DetachReason::Ended);
+            header.mark_detached(outer, DetachReason::Ended);
         },
         |copy| {
             let names: Vec<_> = copy.iter().map(name).collect();
@@ -226,23 +242,27 @@ fn ends_in_what_ends(prepare: fn(&Record) -> (Key, Key)) {
 }
 
 #[test]
-fn a_label_is_that_of_its_frame() {
+fn a_copied_label_belongs_to_its_frame() {
     let label = |text: &str| Identity::new(Origin::Function(&ONE), Some(text.into()), None);
     loom::model(move || {
-        let record = Arc::new(Record::empty());
-        let one = poller(&record)
-            .register(None, &label("one"), Key::TASK, FIRST)
+        let header = Arc::new(Header::empty());
+        let one = poller(&header)
+            .register(None, &label("one"), FrameKey::TASK, FIRST)
             .unwrap();
         let reader = thread::spawn({
-            let record = record.clone();
-            move || copy(&record)
+            let header = header.clone();
+            move || copy(&header)
         });
-        remove(&record, one);
-        poller(&record)
-            .register(None, &label("two"), Key::TASK, SECOND)
+        remove(&header, one);
+        poller(&header)
+            .register(None, &label("two"), FrameKey::TASK, SECOND)
             .unwrap();
         for frame in reader.join().unwrap().unwrap_or_default() {
-            let expected = if frame.since == Tick(1) { "one" } else { "two" };
+            let expected = if frame.since == CoarseInstant(1) {
+                "one"
+            } else {
+                "two"
+            };
             assert_eq!(frame.identity.label().as_deref(), Some(expected));
         }
     });

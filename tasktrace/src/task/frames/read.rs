@@ -1,79 +1,78 @@
-//! The readers' side of the table: copies of it.
+//! Copies the table of frames: the readers' side.
 
 use std::cell::Cell;
 use std::sync::Arc as StdArc;
 
-use super::all_gone;
+use super::all_detached;
 use crate::origin::{Dynamic, FrameMeta, Identity};
 use crate::sync::{Ordering, fence, lock, spin_loop};
-use crate::task::clock::Tick;
-use crate::task::record::Record;
-use crate::task::slot::{Gone, Key, LIVE, MARKS, OWN_WAKER, is_dynamic};
-use crate::task::stamp::Stamp;
+use crate::task::clock::CoarseInstant;
+use crate::task::header::Header;
+use crate::task::last_poll::LastPoll;
+use crate::task::slot::{DetachReason, FrameKey, LIVE, MARKS, OWN_WAKER, is_dynamic};
 
-/// How often a reader tries to get a copy.
-const TRIES: usize = 256;
-/// How often without letting other threads run. The poller may be waiting for a processor, in the
+/// The number of times that a reader tries to copy the table.
+const ATTEMPTS: usize = 256;
+/// The number of these attempts before the reader lets other threads run. The poller may wait for a processor in the
 /// middle of a change.
-const TRIES_AT_ONCE: usize = 32;
+const ATTEMPTS_BEFORE_YIELD: usize = 32;
 
-/// The capacity of the buffer of a thread, in slots.
+/// The capacity that the buffer of a thread keeps, in slots.
 const MOST_KEPT: usize = 1 << 10;
 
 thread_local! {
-    /// A buffer, so that a copy allocates nothing.
-    static COPY: Cell<Draft> = const { Cell::new(Draft { slots: Vec::new(), gone: Vec::new() }) };
+    /// The buffer of this thread, so that most copies allocate nothing.
+    static BUFFER: Cell<TableCopy> = const { Cell::new(TableCopy { slots: Vec::new(), detached: Vec::new() }) };
 }
 
-/// A frame, as a reader has found it.
+/// A copy of a live frame.
 #[derive(Clone, Debug)]
-pub(crate) struct Copied {
-    pub(crate) key: Key,
-    pub(crate) parent: Key,
+pub(crate) struct FrameCopy {
+    pub(crate) key: FrameKey,
+    pub(crate) parent: FrameKey,
     pub(crate) identity: Identity,
-    pub(crate) since: Tick,
-    pub(crate) stamp: Stamp,
-    /// Whether it was polled with a waker that is not its task's.
+    pub(crate) since: CoarseInstant,
+    pub(crate) last_poll: LastPoll,
+    /// The frame is polled with another waker than that of its task.
     pub(crate) own_waker: bool,
 }
 
-impl Record {
-    /// Returns a copy of the table, or `None` if it was being changed all the time.
-    ///
-    /// The caller has a reference to the record.
-    pub(crate) fn copy_frames(&self) -> Option<Vec<Copied>> {
+impl Header {
+    /// Returns a copy of the live frames, or `None` if the table changed during every attempt.
+    pub(crate) fn copy_frames(&self) -> Option<Vec<FrameCopy>> {
         let mut frames = Vec::new();
         self.copy_frames_into(&mut frames, Some).then_some(frames)
     }
 
-    /// Replaces the contents of `into` by a copy of the table, made into something else. What that is `None` of is left
-    /// out. Returns `false` if the table was being changed all the time.
+    /// Replaces the contents of `into` by what `make` returns for each live frame, without the frames for which it
+    /// returns `None`. Returns `false` if the table changed during every attempt.
     pub(crate) fn copy_frames_into<R>(
         &self,
         into: &mut Vec<R>,
-        make: impl Fn(Copied) -> Option<R>,
+        make: impl Fn(FrameCopy) -> Option<R>,
     ) -> bool {
-        let mut copy = COPY.try_with(Cell::take).unwrap_or_default();
-        let is_copied = (0..TRIES).any(|attempt| {
-            if self.try_copy(&mut copy) && self.complete(&copy, into, &make) {
+        let mut copy = BUFFER.try_with(Cell::take).unwrap_or_default();
+        let is_copied = (0..ATTEMPTS).any(|attempt| {
+            if self.try_copy(&mut copy) && self.make_frames(&copy, into, &make) {
                 return true;
             }
             match attempt {
-                0..TRIES_AT_ONCE => spin_loop(),
+                0..ATTEMPTS_BEFORE_YIELD => spin_loop(),
                 _ => std::thread::yield_now(),
             }
             false
         });
         copy.slots.clear();
         copy.slots.shrink_to(MOST_KEPT);
-        let _ = COPY.try_with(|place| place.set(copy));
+        let _ = BUFFER.try_with(|place| place.set(copy));
         is_copied
     }
 
-    pub(super) fn try_copy(&self, copy: &mut Draft) -> bool {
+    /// Copies the slots once. Returns `false` if the table changed meanwhile.
+    pub(super) fn try_copy(&self, copy: &mut TableCopy) -> bool {
         copy.slots.clear();
-        copy.gone.clear();
-        // Acquire: sees all the changes that were made before the counter was this.
+        copy.detached.clear();
+        // Acquire: all changes that were complete when the counter got this value are visible.
         let before = self.table.sequence.load(Ordering::Acquire);
         if !before.is_multiple_of(2) {
             return false;
@@ -83,112 +82,112 @@ impl Record {
             let Some(meta) = slot.meta() else {
                 continue;
             };
-            // Acquire: if it is marked, what was marked before it is seen to be.
+            // Acquire: if this frame is marked, the marks that were made before are visible.
             let serial = slot.serial.load(Ordering::Acquire);
-            let key = Key::new(number, serial & !MARKS | LIVE);
-            copy.gone
-                .extend(Gone::of_mark(serial).map(|why| (key, why)));
-            copy.slots.push(Words {
+            let key = FrameKey::new(number, serial & !MARKS | LIVE);
+            copy.detached
+                .extend(DetachReason::of_mark(serial).map(|reason| (key, reason)));
+            copy.slots.push(SlotCopy {
                 key,
                 serial,
                 meta,
-                stamp: slot.stamp(),
+                last_poll: slot.last_poll(),
                 parent: slot.parent.load(Ordering::Relaxed),
                 since: slot.since.load(Ordering::Relaxed),
             });
         }
-        // Those that cannot be marked. What is not on the list any more is off the table, as the counter
-        // will say if it was not before, because both are done with the list locked.
-        self.copy_list(used, &mut copy.gone);
-        // These are not counted. What is inside of a frame is marked or on the list before that, but may
-        // have been looked at before it was.
-        let is_as_copied = |words: &Words| self.is_as_copied(words);
-        if !copy.gone.is_empty() && !copy.slots.iter().all(is_as_copied) {
+        // The frames that cannot be marked. A frame that is no longer on the list has been removed from the table, in a
+        // change that the counter below reveals, because the poller does both while it holds the lock of the list.
+        self.copy_detached_list(used, &mut copy.detached);
+        // Marks do not change the counter. Inner frames are detached before outer ones, but this thread may have read
+        // an inner frame before it was marked, and the outer one after that. So the marks are compared once more.
+        let is_as_copied = |copy: &SlotCopy| self.is_as_copied(copy);
+        if !copy.detached.is_empty() && !copy.slots.iter().all(is_as_copied) {
             return false;
         }
-        // If one of these loads saw a change, the next one sees that the counter was made odd.
+        // If one of the loads above saw a part of a change, the next load sees that the counter has changed.
         fence(Ordering::Acquire);
         self.table.sequence.load(Ordering::Relaxed) == before
     }
 
-    fn is_as_copied(&self, words: &Words) -> bool {
-        let slot = self.slot(words.key.slot());
-        slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == words.serial)
+    /// Returns `true` if the slot still has the serial number and the mark that were copied.
+    fn is_as_copied(&self, copy: &SlotCopy) -> bool {
+        let slot = self.slot(copy.key.slot());
+        slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == copy.serial)
     }
 
-    /// Makes frames of the words, without those that are gone. Returns `false` if one has ended since that has
-    /// something in the extras: what is left would be half of a tree.
-    pub(super) fn complete<R>(
+    /// Makes frames of the copied slots, without the detached ones. Returns `false` if a frame with a dynamic part has
+    /// ended since the copy, because half of a tree would be left.
+    pub(super) fn make_frames<R>(
         &self,
-        copy: &Draft,
+        copy: &TableCopy,
         into: &mut Vec<R>,
-        make: impl Fn(Copied) -> Option<R>,
+        make: impl Fn(FrameCopy) -> Option<R>,
     ) -> bool {
         into.clear();
-        let words = &copy.slots;
-        let parent = |words: &Words| Key(words.parent & !OWN_WAKER);
-        let parents = words.iter().map(|words| (words.key, parent(words)));
-        let gone = all_gone(&copy.gone, parents);
-        let there = || words.iter().filter(|words| !gone.contains(&words.key));
-        let Some(dynamic) = self.dynamics(there) else {
+        let slots = &copy.slots;
+        let parent = |slot: &SlotCopy| FrameKey(slot.parent & !OWN_WAKER);
+        let parents = slots.iter().map(|slot| (slot.key, parent(slot)));
+        let detached = all_detached(&copy.detached, parents);
+        let live = || slots.iter().filter(|slot| !detached.contains(&slot.key));
+        let Some(dynamic) = self.dynamics(live) else {
             return false;
         };
         let mut dynamic = dynamic.into_iter();
-        into.extend(there().filter_map(|words| {
-            let identity = match is_dynamic(words.meta) {
+        into.extend(live().filter_map(|slot| {
+            let identity = match is_dynamic(slot.meta) {
                 true => Identity::Dynamic(dynamic.next()?),
-                false => Identity::Static(words.meta),
+                false => Identity::Static(slot.meta),
             };
-            make(Copied {
-                key: words.key,
-                parent: parent(words),
+            make(FrameCopy {
+                key: slot.key,
+                parent: parent(slot),
                 identity,
-                since: Tick(words.since),
-                stamp: words.stamp,
-                own_waker: words.parent & OWN_WAKER != 0,
+                since: CoarseInstant(slot.since),
+                last_poll: slot.last_poll,
+                own_waker: slot.parent & OWN_WAKER != 0,
             })
         }));
         true
     }
 
     /// Returns the dynamic parts of the frames that have any, and `None` if one of those frames has ended since.
-    fn dynamics<'b, I: Iterator<Item = &'b Words>>(
+    fn dynamics<'b, I: Iterator<Item = &'b SlotCopy>>(
         &self,
-        words: impl Fn() -> I,
+        slots: impl Fn() -> I,
     ) -> Option<Vec<StdArc<Dynamic>>> {
-        let count = words().filter(|words| is_dynamic(words.meta)).count();
-        // Room is made before the lock is taken, and given back after it.
+        let count = slots().filter(|slot| is_dynamic(slot.meta)).count();
+        // The memory is allocated before the lock is taken, and freed after it is released.
         let mut dynamics = Vec::with_capacity(count);
         if count > 0 {
-            let all = lock(&self.extras.get()?.dynamic);
-            for words in words().filter(|words| is_dynamic(words.meta)) {
-                dynamics.push(StdArc::clone(all.get(&words.key)?));
+            let all = lock(&self.side_table.get()?.dynamic);
+            for slot in slots().filter(|slot| is_dynamic(slot.meta)) {
+                dynamics.push(StdArc::clone(all.get(&slot.key)?));
             }
         }
         Some(dynamics)
     }
 
-    /// How many frames there are, for tests.
+    /// Returns the number of live frames, for tests.
     pub(crate) fn count_frames(&self) -> usize {
         self.copy_frames().map_or(0, |frames| frames.len())
     }
 }
 
-/// What a reader has copied.
+/// A copy of the table: its slots that contain frames, and the detached frames.
 #[derive(Default)]
-pub(super) struct Draft {
-    slots: Vec<Words>,
-    /// Which of them are not to be seen any more.
-    gone: Vec<(Key, Gone)>,
+pub(super) struct TableCopy {
+    slots: Vec<SlotCopy>,
+    detached: Vec<(FrameKey, DetachReason)>,
 }
 
-/// A slot, copied word for word.
-struct Words {
-    key: Key,
-    /// As it is in the slot: it may be marked.
+/// A copy of the words of a slot.
+struct SlotCopy {
+    key: FrameKey,
+    /// The serial number with its mark.
     serial: u32,
     meta: &'static FrameMeta,
-    stamp: Stamp,
+    last_poll: LastPoll,
     parent: u64,
     since: u32,
 }

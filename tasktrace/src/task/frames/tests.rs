@@ -3,242 +3,262 @@ use std::task::{Wake, Waker};
 
 use super::*;
 use crate::origin::{Identity, Origin};
+use crate::task::last_poll::LastPoll;
+use crate::task::poll_state::DETACHED;
 use crate::task::poller::Poller;
-use crate::task::slot::Gone;
-use crate::task::stamp::Stamp;
+use crate::task::slot::DetachReason;
 use crate::task::table::LAST_KEPT;
-use crate::task::turn::GONE;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 
-const STAMP: Stamp = Stamp::new(1, Tick(1));
+const STAMP: LastPoll = LastPoll::new(1, CoarseInstant(1));
 
-/// The poller of a record that is in a test.
-pub(super) fn poller(record: &Record) -> Poller<'_> {
-    // SAFETY: each test and each model has one thread that polls, and uses the poller while the record is there.
-    unsafe { Poller::new(&*std::ptr::from_ref(record)) }
+/// Returns the role of the poller of a header in a test.
+pub(super) fn poller(header: &Header) -> Poller<'_> {
+    // SAFETY: each test and each model has one thread that polls. Only that thread calls this, and it uses the poller
+    // only while the header is alive.
+    unsafe { Poller::new(&*std::ptr::from_ref(header)) }
 }
 
-fn insert(record: &Record, parent: Key) -> Key {
-    poller(record)
+fn insert(header: &Header, parent: FrameKey) -> FrameKey {
+    poller(header)
         .register(None, &Identity::Static(&META), parent, STAMP)
         .expect("there is room")
 }
 
-/// Notes that a frame has been polled, as [`Head`](crate::task::head::Head) does.
-pub(super) fn polled(record: &Record, key: Key, parent: Key, stamp: Stamp) -> bool {
-    let slot = record
+/// Notes a poll of a frame, as [`FrameState`](crate::task::frame_state::FrameState) does. Returns `false` if the frame
+/// is not registered below this parent.
+pub(super) fn polled(
+    header: &Header,
+    key: FrameKey,
+    parent: FrameKey,
+    last_poll: LastPoll,
+) -> bool {
+    let slot = header
         .find_frame(key)
         .filter(|slot| slot.parent() == parent);
-    slot.inspect(|slot| slot.set_stamp(stamp)).is_some()
+    slot.inspect(|slot| slot.set_last_poll(last_poll)).is_some()
 }
 
-fn remove(record: &Record, key: Key) -> Option<Waker> {
-    poller(record).remove(key)
+fn remove(header: &Header, key: FrameKey) -> Option<Waker> {
+    poller(header).remove(key)
 }
 
-fn keys(record: &Record) -> Vec<Key> {
-    let copy = record.copy_frames().expect("nobody is writing");
+fn keys(header: &Header) -> Vec<FrameKey> {
+    let copy = header.copy_frames().expect("no thread writes");
     copy.iter().map(|frame| frame.key).collect()
 }
 
 #[test]
-fn many_come_and_go() {
-    let record = &Record::empty();
-    let mut live: Vec<Key> = (0..1000).map(|_| insert(record, Key::TASK)).collect();
-    assert_eq!(keys(record), live);
+fn slots_of_removed_frames_are_reused() {
+    let header = &Header::empty();
+    let mut live: Vec<FrameKey> = (0..1000).map(|_| insert(header, FrameKey::TASK)).collect();
+    assert_eq!(keys(header), live);
     for key in live.split_off(500) {
-        remove(record, key);
+        remove(header, key);
     }
-    assert_eq!(keys(record), live);
-    let used = record.used();
+    assert_eq!(keys(header), live);
+    let used = header.used();
     for _ in 0..500 {
-        insert(record, Key::TASK);
+        insert(header, FrameKey::TASK);
     }
-    assert_eq!(keys(record).len(), 1000);
-    assert_eq!(record.used(), used, "slots are used again");
+    assert_eq!(keys(header).len(), 1000);
+    assert_eq!(header.used(), used, "slots are reused");
 }
 
 #[test]
-fn a_key_that_is_out_of_date_is_no_key() {
-    let record = &Record::empty();
-    let old = insert(record, Key::TASK);
-    remove(record, old);
-    let new = insert(record, Key::TASK);
+fn a_key_of_a_removed_frame_is_rejected() {
+    let header = &Header::empty();
+    let old = insert(header, FrameKey::TASK);
+    remove(header, old);
+    let new = insert(header, FrameKey::TASK);
     assert_eq!(old.slot(), new.slot());
 
-    assert!(!polled(record, old, Key::TASK, STAMP));
-    remove(record, old);
-    record.note_gone(old, Gone::Ended);
-    poller(record).take_off_gone();
-    assert!(!record.is_below(old, Key::TASK));
-    assert!(poller(record).set_waker(old, Waker::noop()).is_none());
-    assert_eq!(keys(record), [new]);
+    assert!(!polled(header, old, FrameKey::TASK, STAMP));
+    remove(header, old);
+    header.mark_detached(old, DetachReason::Ended);
+    poller(header).remove_detached();
+    assert!(!header.is_below(old, FrameKey::TASK));
+    assert!(poller(header).set_waker(old, Waker::noop()).is_none());
+    assert_eq!(keys(header), [new]);
 
-    poller(record).clear_frames();
-    // SAFETY: there are no frames, and nobody else has a reference to the record.
-    unsafe { record.extras.get_or_insert().reset() };
-    assert_eq!(keys(record), []);
-    assert!(!polled(record, new, Key::TASK, STAMP));
+    poller(header).clear_frames();
+    // SAFETY: the frames have been removed above, and no other thread uses the header.
+    unsafe { header.side_table.get_or_insert().reset() };
+    assert_eq!(keys(header), []);
+    assert!(!polled(header, new, FrameKey::TASK, STAMP));
 }
 
 #[test]
-fn what_is_noted_as_gone_is_not_seen() {
-    let record = &Record::empty();
-    let [one, two] = [(); 2].map(|()| insert(record, Key::TASK));
-    record.note_gone(one, Gone::Ended);
-    assert_eq!(keys(record), [two]);
-    assert!(record.extras.get().is_none(), "that takes no memory");
-    poller(record).take_off_gone();
-    assert_eq!(keys(record), [two]);
+fn a_detached_frame_is_not_copied() {
+    let header = &Header::empty();
+    let [one, two] = [(); 2].map(|()| insert(header, FrameKey::TASK));
+    header.mark_detached(one, DetachReason::Ended);
+    assert_eq!(keys(header), [two]);
+    assert!(
+        header.side_table.get().is_none(),
+        "a mark allocates nothing"
+    );
+    poller(header).remove_detached();
+    assert_eq!(keys(header), [two]);
 }
 
 #[test]
-fn what_is_below_a_frame_that_moves_goes_with_it() {
-    let record = &Record::empty();
-    let [moves, stays] = [(); 2].map(|()| insert(record, Key::TASK));
-    let child = insert(record, moves);
-    insert(record, child);
-    let other = insert(record, stays);
-    record.note_gone(moves, Gone::Moved);
-    assert_eq!(keys(record), [stays, other]);
-    poller(record).take_off_gone();
-    assert_eq!(keys(record), [stays, other]);
-    assert!(!polled(record, child, moves, STAMP));
+fn frames_below_a_moved_frame_are_detached_with_it() {
+    let header = &Header::empty();
+    let [moves, stays] = [(); 2].map(|()| insert(header, FrameKey::TASK));
+    let child = insert(header, moves);
+    insert(header, child);
+    let other = insert(header, stays);
+    header.mark_detached(moves, DetachReason::Moved);
+    assert_eq!(keys(header), [stays, other]);
+    poller(header).remove_detached();
+    assert_eq!(keys(header), [stays, other]);
+    assert!(!polled(header, child, moves, STAMP));
 
-    // But what has ended may leave something behind.
-    record.note_gone(stays, Gone::Ended);
-    assert_eq!(keys(record), [other]);
-    poller(record).take_off_gone();
-    assert_eq!(keys(record), [other]);
+    // A frame that has ended leaves the frames below it.
+    header.mark_detached(stays, DetachReason::Ended);
+    assert_eq!(keys(header), [other]);
+    poller(header).remove_detached();
+    assert_eq!(keys(header), [other]);
 }
 
 #[test]
-fn what_is_noted_late_changes_nothing() {
-    let record = &Record::empty();
-    let old = insert(record, Key::TASK);
-    remove(record, old);
-    let new = insert(record, Key::TASK);
-    record.note_gone(old, Gone::Ended);
-    assert_eq!(keys(record), [new]);
-    assert!(!record.turn.has(GONE), "there is nothing to look at");
-    record.note_gone(new, Gone::Moved);
-    record.note_gone(new, Gone::Ended);
-    assert_eq!(keys(record), []);
+fn detaching_a_frame_late_does_not_affect_the_next_one_in_its_slot() {
+    let header = &Header::empty();
+    let old = insert(header, FrameKey::TASK);
+    remove(header, old);
+    let new = insert(header, FrameKey::TASK);
+    header.mark_detached(old, DetachReason::Ended);
+    assert_eq!(keys(header), [new]);
+    assert!(
+        !header.poll_state.has(DETACHED),
+        "there is nothing to remove"
+    );
+    header.mark_detached(new, DetachReason::Moved);
+    header.mark_detached(new, DetachReason::Ended);
+    assert_eq!(keys(header), []);
 }
 
 #[test]
-fn what_cannot_be_marked_is_on_a_list() {
-    let record = &Record::empty();
-    let live: Vec<Key> = (0..2 * LAST_KEPT)
-        .map(|_| insert(record, Key::TASK))
+fn frames_in_slots_that_cannot_be_marked_are_listed() {
+    let header = &Header::empty();
+    let live: Vec<FrameKey> = (0..2 * LAST_KEPT)
+        .map(|_| insert(header, FrameKey::TASK))
         .collect();
     let (kept, later) = live.split_at(LAST_KEPT as usize);
-    record.note_gone(kept[0], Gone::Ended);
-    record.note_gone(later[0], Gone::Ended);
-    let stays: Vec<Key> = kept[1..].iter().chain(&later[1..]).copied().collect();
-    assert_eq!(keys(record), stays);
-    poller(record).take_off_gone();
-    assert_eq!(keys(record), stays);
-    assert!(!record.turn.has(GONE));
-    // Their slots are used again.
-    let new: Vec<Key> = (0..2).map(|_| insert(record, Key::TASK)).collect();
+    header.mark_detached(kept[0], DetachReason::Ended);
+    header.mark_detached(later[0], DetachReason::Ended);
+    let stays: Vec<FrameKey> = kept[1..].iter().chain(&later[1..]).copied().collect();
+    assert_eq!(keys(header), stays);
+    poller(header).remove_detached();
+    assert_eq!(keys(header), stays);
+    assert!(!header.poll_state.has(DETACHED));
+    // Their slots are reused.
+    let new: Vec<FrameKey> = (0..2).map(|_| insert(header, FrameKey::TASK)).collect();
     assert!(new.iter().all(|key| key.slot() <= 2 * LAST_KEPT));
 }
 
 #[test]
-fn labels_go_with_their_frames() {
-    let record = &Record::empty();
+fn a_label_is_dropped_with_its_frame() {
+    let header = &Header::empty();
     let label: Arc<str> = "a label".into();
     let identity = Identity::new(Origin::Function(&META), Some(label.clone()), Some(7));
-    let key = poller(record)
-        .register(None, &identity, Key::TASK, STAMP)
+    let key = poller(header)
+        .register(None, &identity, FrameKey::TASK, STAMP)
         .unwrap();
-    let copy = record.copy_frames().unwrap();
+    let copy = header.copy_frames().unwrap();
     assert_eq!(copy[0].identity.label(), Some(label.clone()));
     assert_eq!(copy[0].identity.awaits(), [7]);
     drop((copy, identity));
-    remove(record, key);
+    remove(header, key);
     assert_eq!(Arc::strong_count(&label), 1);
 }
 
 #[test]
-fn wakers_are_handed_back() {
+fn replaced_and_removed_wakers_are_returned() {
     struct Counted;
     impl Wake for Counted {
         fn wake(self: Arc<Self>) {}
     }
     let counted = Arc::new(Counted);
     let waker = Waker::from(counted.clone());
-    let record = &Record::empty();
-    let key = insert(record, Key::TASK);
-    let own = poller(record);
+    let header = &Header::empty();
+    let key = insert(header, FrameKey::TASK);
+    let own = poller(header);
     assert!(own.set_waker(key, &waker).is_none());
-    assert!(own.set_waker(key, &waker).is_none(), "it is the same");
+    assert!(
+        own.set_waker(key, &waker).is_none(),
+        "the waker is already stored"
+    );
     assert_eq!(own.wakers().len(), 1);
     let replaced = own.set_waker(key, Waker::noop());
     assert!(replaced.is_some_and(|replaced| replaced.will_wake(&waker)));
     assert!(own.set_waker(key, &waker).is_some());
-    assert!(record.copy_frames().unwrap()[0].own_waker);
+    assert!(header.copy_frames().unwrap()[0].own_waker);
     assert!(
-        polled(record, key, Key::TASK, STAMP),
-        "the mark is no parent"
+        polled(header, key, FrameKey::TASK, STAMP),
+        "the flag is not a part of the parent"
     );
-    assert!(remove(record, key).is_some());
+    assert!(remove(header, key).is_some());
     drop(waker);
     assert_eq!(Arc::strong_count(&counted), 1);
 }
 
 #[test]
-fn a_slot_is_used_again_with_another_key() {
-    let record = &Record::empty();
-    let first = insert(record, Key::TASK);
-    let second = insert(record, Key::TASK);
-    remove(record, first);
-    let again = insert(record, Key::TASK);
+fn a_reused_slot_gets_another_key() {
+    let header = &Header::empty();
+    let first = insert(header, FrameKey::TASK);
+    let second = insert(header, FrameKey::TASK);
+    remove(header, first);
+    let again = insert(header, FrameKey::TASK);
     assert_eq!(again.slot(), first.slot());
     assert_ne!(again, first);
-    assert_eq!(keys(record), [again, second]);
-    remove(record, first);
-    assert_eq!(keys(record), [again, second], "it is another frame");
-    assert!(poller(record).clear_frames().is_none());
-    assert_eq!(insert(record, Key::TASK).slot(), 1, "none was in use");
-    record.note_gone(insert(record, Key::TASK), Gone::Ended);
+    assert_eq!(keys(header), [again, second]);
+    remove(header, first);
     assert_eq!(
-        insert(record, Key::TASK).slot(),
+        keys(header),
+        [again, second],
+        "the key is that of another frame"
+    );
+    assert!(poller(header).clear_frames().is_none());
+    assert_eq!(insert(header, FrameKey::TASK).slot(), 1, "none was in use");
+    header.mark_detached(insert(header, FrameKey::TASK), DetachReason::Ended);
+    assert_eq!(
+        insert(header, FrameKey::TASK).slot(),
         2,
-        "that was taken off before"
+        "the detached frame was removed before"
     );
 }
 
 #[test]
 fn a_frame_that_is_registered_again_keeps_its_key() {
-    let record = &Record::empty();
-    let [parent, child] = [(); 2].map(|()| insert(record, Key::TASK));
-    let again = |key, stamp| {
+    let header = &Header::empty();
+    let [parent, child] = [(); 2].map(|()| insert(header, FrameKey::TASK));
+    let again = |key, last_poll| {
         let identity = Identity::Static(&META);
-        poller(record).register(Some(key), &identity, parent, stamp)
+        poller(header).register(Some(key), &identity, parent, last_poll)
     };
-    let later = Stamp::new(2, Tick(2));
+    let later = LastPoll::new(2, CoarseInstant(2));
     assert_eq!(again(child, later), Some(child));
-    let seen = &record.copy_frames().unwrap()[1];
-    assert_eq!((seen.parent, seen.stamp), (parent, later));
-    remove(record, child);
+    let seen = &header.copy_frames().unwrap()[1];
+    assert_eq!((seen.parent, seen.last_poll), (parent, later));
+    remove(header, child);
     assert_ne!(again(child, later), Some(child), "it has ended");
 }
 
 #[test]
-fn slots_are_found_by_their_numbers_and_in_their_order() {
-    let record = &Record::empty();
-    let live: Vec<Key> = (0..3 * LAST_KEPT)
-        .map(|_| insert(record, Key::TASK))
+fn slots_are_found_by_number_and_in_order() {
+    let header = &Header::empty();
+    let live: Vec<FrameKey> = (0..3 * LAST_KEPT)
+        .map(|_| insert(header, FrameKey::TASK))
         .collect();
     for (number, key) in (1..).zip(live) {
         assert_eq!(key.slot(), number);
-        assert!(record.slot(number).is_some_and(|slot| slot.is(key)));
-        let in_order: Vec<_> = record.slots(number).map(std::ptr::from_ref).collect();
-        let by_number = (1..=number).filter_map(|number| record.slot(number));
+        assert!(header.slot(number).is_some_and(|slot| slot.contains(key)));
+        let in_order: Vec<_> = header.slots(number).map(std::ptr::from_ref).collect();
+        let by_number = (1..=number).filter_map(|number| header.slot(number));
         assert!(by_number.map(std::ptr::from_ref).eq(in_order));
     }
-    assert_eq!(record.kept_slots(u32::MAX).count(), LAST_KEPT as usize);
+    assert_eq!(header.kept_slots(u32::MAX).count(), LAST_KEPT as usize);
 }

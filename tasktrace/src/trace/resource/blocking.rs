@@ -1,13 +1,13 @@
-//! What a thread is in that was interrupted in the middle of a poll: what blocks it, if anything does.
+//! Names the function that blocks a thread which was interrupted in the middle of a poll.
 
-use super::function::Function;
+use super::function::RuntimeFunction;
 use super::name;
 use super::rules::{self, Role};
-use super::{Caller, Resource, Wait};
-use crate::symbol::{Class, Paths, Symbol};
+use super::{CallerOwner, Resource, Wait};
+use crate::symbol::{Class, PathShortener, Symbol};
 
-/// Functions of the standard library that block, and what stands for the start of their paths in the
-/// names for users. What of it is plumbing has a whole name.
+/// The paths of the standard library that block, each with the start of the public name that replaces it. For plumbing,
+/// the replacement is the whole name.
 const STD: &[(&str, &str)] = &[
     ("std::fs", "std::fs"),
     ("std::io", "std::io"),
@@ -37,16 +37,16 @@ const STD: &[(&str, &str)] = &[
 /// The name of the panic hook, for a thread that is in it.
 pub(crate) const PANIC_HOOK: &str = "the panic hook";
 
-/// What is in one of those, and does not block.
+/// Exceptions from [`STD`]: paths below it that do not block.
 const NOT_BLOCKING: &[&str] = &[
     "std::thread::current",
     "std::thread::local",
     "std::thread::thread",
 ];
 
-/// Functions of the standard library that have the code of others. The compiler has made one of them, and
-/// what that is called says nothing: a `TcpStream` is read by `UdpSocket::recv`. So they are known by
-/// the function of the C library that they call.
+/// Functions of the standard library with identical code. The compiler merges them into one function, whose name is
+/// then misleading: a `TcpStream` is read by `UdpSocket::recv`. So they are named after the function of the C library
+/// that they call.
 const MERGED: &[&str] = &[
     "std::net::tcp::TcpStream::read",
     "std::net::tcp::TcpStream::write",
@@ -60,14 +60,14 @@ const MERGED: &[&str] = &[
     "std::sys::fs::unix::File::write",
 ];
 
-/// What the function of the program, or of a library, has called that blocks, or is being polled by it. `functions`
-/// are those that it has called, the outermost first.
+/// Returns the function that blocks the thread, or else the resource that is being polled. `functions` are the
+/// functions that the last function of the program or of a library has called, the outermost first.
 ///
-/// As with what is awaited, plumbing is named only if the program has called it.
+/// Plumbing is named only if the program has called it, as for resources that are awaited.
 pub(in crate::trace) fn find(
     functions: &[&Symbol],
-    caller: Caller,
-    paths: &Paths,
+    caller: CallerOwner,
+    paths: &PathShortener,
 ) -> Option<Resource> {
     let found = functions
         .iter()
@@ -82,36 +82,36 @@ pub(in crate::trace) fn find(
         return super::find(&runtime, caller, Wait::Running, paths);
     };
     let is_plumbing = symbol.class == Class::Runtime
-        && Function::of(symbol).is_some_and(|function| function.role() == Role::Plumbing);
-    if is_plumbing && caller == Caller::Library {
+        && RuntimeFunction::of(symbol).is_some_and(|function| function.role() == Role::Plumbing);
+    if is_plumbing && caller == CallerOwner::Library {
         return None;
     }
     Some(Resource {
         place: super::place(name.into(), Some(symbol), paths),
         wait: Wait::Running,
-        way: 0,
+        call_path: 0,
     })
 }
 
-/// What users call a function that blocks. `inner` are the functions that it has called.
+/// Returns the public name of a function, if it blocks. `inner` are the functions that it has called.
 fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
     match symbol.class {
         Class::Std if symbol.begins_panic() => Some(PANIC_HOOK.to_owned()),
         Class::Std => of_std(&symbol.function),
-        // What is polled does not block, or should not.
+        // Functions that poll do not block, or should not.
         Class::Runtime if symbol.closures == 0 && !is_poll(&symbol.function) => {
-            let inner: Vec<Function<'_>> = inner
+            let inner: Vec<RuntimeFunction<'_>> = inner
                 .iter()
-                .filter_map(|inner| Function::of(inner))
+                .filter_map(|inner| RuntimeFunction::of(inner))
                 .collect();
-            Some(Function::of(symbol)?.public_name(&inner))
+            Some(RuntimeFunction::of(symbol)?.public_name(&inner))
         }
         _ if symbol.is_foreign() => {
-            // The C library calls `read` `__GI___libc_read` as well.
+            // The C library has other names for its functions as well, such as `__GI___libc_read` for `read`.
             let name = symbol.function.trim_start_matches("__GI_");
             let name = name.trim_start_matches('_');
             Some(match name.trim_start_matches("libc_") {
-                // The compiler has made that of the standard library the end of the function that calls it.
+                // The function of the standard library has called this by a tail call, so it is not on the stack.
                 "sched_yield" => "std::thread::yield_now".to_owned(),
                 name => name.to_owned(),
             })
@@ -120,13 +120,15 @@ fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
     }
 }
 
+/// Returns `true` if the function is a poll method.
 fn is_poll(function: &str) -> bool {
     let method = function.rsplit("::").next().unwrap_or_default();
     method.starts_with("poll") || method.starts_with("try_poll")
 }
 
-/// A function of `std::sys::thread`, or as it was before of `std::sys::pal::unix::thread`: its module is
-/// that of the platform. `None` if it is in neither.
+/// Returns the public name of a function of `std::sys::thread`, or of `std::sys::pal::unix::thread` in older versions.
+///
+/// Returns `None` if the function is in neither, and `Some(None)` if it is but does not block.
 fn of_sys_thread(function: &str) -> Option<Option<String>> {
     let mut segments = function.strip_prefix("std::sys::")?.split("::");
     segments.find(|segment| *segment == "thread")?;
@@ -139,6 +141,7 @@ fn of_sys_thread(function: &str) -> Option<Option<String>> {
     Some(Some(public.to_owned()))
 }
 
+/// Returns the public name of a function of the standard library, if it blocks.
 fn of_std(function: &str) -> Option<String> {
     let is_in = |outer: &&str| rules::is_in(function, outer);
     if NOT_BLOCKING.iter().any(&is_in) || MERGED.contains(&function) {
@@ -161,7 +164,7 @@ fn of_std(function: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As they are known by their names, in a build with debug information.
+    /// Functions in a build with debug information, in which they have names.
     #[test]
     fn blocking_functions_of_runtimes() {
         for (function, public) in [
@@ -216,18 +219,18 @@ mod tests {
         assert_eq!(name(&call, &[]).as_deref(), Some("std::thread::yield_now"));
     }
 
-    /// The lock of a library says more than how its thread is parked.
+    /// The lock that a library waits for says more than the parking of its thread.
     #[test]
-    fn plumbing_is_not_what_a_library_is_blocked_in() {
+    fn plumbing_below_a_library_is_not_named() {
         let park = symbol("parking_lot_core::parking_lot::park", Class::Runtime);
         let lock = symbol("lock_api::mutex::Mutex::lock", Class::Runtime);
         let name = |functions: &[&Symbol], caller| {
-            let found = find(functions, caller, &Paths::new());
+            let found = find(functions, caller, &PathShortener::new());
             found.map(|found| found.place.name.to_string())
         };
-        assert_eq!(name(&[&park], Caller::Library), None);
-        assert!(name(&[&park], Caller::Program).is_some());
-        let known = name(&[&lock, &park], Caller::Library);
+        assert_eq!(name(&[&park], CallerOwner::Library), None);
+        assert!(name(&[&park], CallerOwner::Program).is_some());
+        let known = name(&[&lock, &park], CallerOwner::Library);
         assert_eq!(known.as_deref(), Some("parking_lot::Mutex::lock"));
     }
 

@@ -1,30 +1,32 @@
-//! A function of a runtime, as the rules see it.
+//! Matches a function of a runtime with the rules.
 
 use super::name;
-use super::rules::{self, Role, Rule};
+use super::rules::{self, NamingRule, Role};
 use crate::symbol::{self, Symbol};
 
-/// A function of a runtime.
-pub(super) struct Function<'a> {
+/// A function of a runtime, with its rule.
+pub(super) struct RuntimeFunction<'a> {
     pub(super) symbol: &'a Symbol,
-    /// `krate::module::Type::method`, or without the type.
+    /// The path `krate::module::Type::method`, without the type if only the file is known.
     path: String,
     known_by: KnownBy,
-    rule: Option<&'static Rule>,
+    rule: Option<&'static NamingRule>,
 }
 
-/// Where the path of a function is from.
+/// The source of the path of a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KnownBy {
-    /// Its name.
+    /// The name of the function.
     Name,
-    /// Its file, which does not tell the type: what there is of debug information is lines.
+    /// The file of the function, if the debug information has only lines. It does not show the type.
     File,
 }
 
-impl<'a> Function<'a> {
-    /// `None` if it is not a function of a runtime, but the program's part of a runtime's macro, or
-    /// of the standard library.
+impl<'a> RuntimeFunction<'a> {
+    /// Matches a function with the rules.
+    ///
+    /// Returns `None` if it is not a function of a runtime: if it belongs to the standard library, or to the program's
+    /// part of a macro of a runtime.
     pub(super) fn of(symbol: &'a Symbol) -> Option<Self> {
         let (path, known_by) = if symbol.function.contains("::") {
             let is_runtime = symbol::is_runtime(symbol);
@@ -36,7 +38,7 @@ impl<'a> Function<'a> {
                 function => (format!("{module}::{function}"), KnownBy::File),
             }
         };
-        // The closure in which a timeout polls its own timer, in older versions of tokio.
+        // In older versions of tokio, a timeout polls its own timer in this closure.
         let is_deadline = symbol.closures > 0 && path == "tokio::time::timeout::Timeout::poll";
         let path = match is_deadline {
             true => "tokio::time::timeout::poll_delay".to_owned(),
@@ -65,14 +67,14 @@ impl<'a> Function<'a> {
         self.rule.map_or(Role::Resource, |rule| rule.role)
     }
 
-    /// Whether its source is in the crate that `other` is of.
+    /// Returns `true` if the source of this function is in the crate of `other`.
     pub(super) fn is_in_crate_of(&self, other: &Self) -> bool {
         let module = self.symbol.file.as_deref().and_then(symbol::module);
         let krate = other.path.split("::").next();
         module.is_some_and(|module| module.split("::").next() == krate)
     }
 
-    /// Whether it is where tokio turns away tasks that have done enough for one poll.
+    /// Returns `true` if tokio makes a task yield in this function because it has used up its coop budget.
     pub(super) fn is_out_of_budget(&self) -> bool {
         [
             "tokio::task::coop::poll_proceed",
@@ -82,7 +84,7 @@ impl<'a> Function<'a> {
         .contains(&&*self.path)
     }
 
-    /// What users call it; `inner` are the functions that it has called.
+    /// Returns the public name of the function. `inner` are the functions that it has called.
     pub(super) fn public_name(&self, inner: &[Self]) -> String {
         let Some(rule) = self.rule else {
             return name::public(&self.path);
@@ -98,7 +100,7 @@ impl<'a> Function<'a> {
                     path.is_empty() || inner.any(|inner| rules::is_in(&inner.path, path))
                 };
                 match names.find(|(path, _)| called(path)) {
-                    // A type: the function is one of its methods.
+                    // The name is that of a type, so the function is one of its methods.
                     Some((_, name)) if name::ends_with_type(name) => {
                         name::public(&format!("{name}{rest}"))
                     }

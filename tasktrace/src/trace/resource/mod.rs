@@ -1,6 +1,6 @@
-//! What to call the thing that a leaf waits for.
+//! Names the resource that a leaf waits for.
 //!
-//! Between the last function of the program and the waker stand functions of runtimes, such as
+//! On the stack, between the last function of the program and the waker, are functions of runtimes, such as
 //!
 //! ```text
 //! tokio::io::util::read::Read::poll                       the future that is awaited: a wrapper
@@ -8,11 +8,13 @@
 //! tokio::runtime::io::registration::Registration::…       plumbing
 //! ```
 //!
-//! The outermost that is neither a wrapper nor plumbing is what is waited for, or else the innermost
-//! wrapper: what it was given is not known, but to be in it. [`library`] does the same for the
-//! functions of libraries above these. [`rules`] says what
-//! is what, and under which path users know it; [`name`] makes do where there is no rule. [`blocking`]
-//! does the same for a thread that was interrupted.
+//! The resource is the outermost function that is neither a wrapper nor plumbing. If there is none, it is the innermost
+//! wrapper, which waits for an unknown future that it was given.
+//!
+//! * [`function`]: one function of a runtime; [`library`]: finds resources among the functions of libraries.
+//! * [`rules`]: the roles of functions, and the paths under which users know them; [`name`]: names functions without a
+//!   rule.
+//! * [`blocking`]: names the function that blocks a thread that was interrupted.
 
 mod blocking;
 mod function;
@@ -20,84 +22,85 @@ mod library;
 mod name;
 mod rules;
 
-pub(super) use library::{Called, Found, called, find as find_library};
+pub(super) use library::{LibraryFunction, LibraryMatch, find as find_library, public_call_name};
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 pub(crate) use blocking::PANIC_HOOK;
 pub(super) use blocking::find as find_blocking;
-use function::Function;
+use function::RuntimeFunction;
 pub(crate) use name::public as public_name;
 use rules::Role;
 
-use super::frame::{LineIs, Place, Wait};
+use super::frame::{FramePlace, LineIs, Wait};
 use crate::capture::LeafKind;
-use crate::symbol::{Paths, Symbol};
+use crate::symbol::{PathShortener, Symbol};
 
-/// What a leaf waits for.
+/// The resource that a leaf waits for.
 pub(super) struct Resource {
-    pub(super) place: Place,
-    /// How it is waited for.
+    pub(super) place: FramePlace,
+    /// How the leaf waits for the resource.
     pub(super) wait: Wait,
-    /// Identifies the way from the resource to where it registered its waker.
-    pub(super) way: u64,
+    /// The identity of the call path from the resource to the place where it registered its waker.
+    pub(super) call_path: u64,
 }
 
-/// Returns the identity of a way that leads through functions of a library, and from there on as `rest` says.
-pub(super) fn way(rest: u64, of_library: &[Place]) -> u64 {
-    let mut way = DefaultHasher::new();
+/// Returns the identity of a call path through functions of a library, followed by the call path `rest`.
+pub(super) fn library_call_path(rest: u64, of_library: &[FramePlace]) -> u64 {
+    let mut call_path = DefaultHasher::new();
     for place in of_library {
-        (&place.name, &place.file, place.line, place.column).hash(&mut way);
+        (&place.name, &place.file, place.line, place.column).hash(&mut call_path);
     }
-    rest.hash(&mut way);
-    way.finish()
+    rest.hash(&mut call_path);
+    call_path.finish()
 }
 
-/// Whose function is above those of runtimes.
+/// The owner of the function that has called the functions of runtimes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(super) enum CallerOwner {
     Program,
     Library,
 }
 
-/// The resource, given the functions of runtimes that lead to the waker, the outermost first, and
-/// what happened to the waker.
+/// Returns the resource, given the functions of runtimes that lead to the waker, the outermost first, and how the leaf
+/// waits.
 ///
-/// A function that is only plumbing is named only if it was the program that has called it: if `caller`
-/// is a library, its function says more.
+/// A function that is plumbing is named only if the program has called it. If a library has called it, the library's
+/// function says more.
 pub(super) fn find(
     functions: &[&Symbol],
-    caller: Caller,
+    caller: CallerOwner,
     wait: Wait,
-    paths: &Paths,
+    paths: &PathShortener,
 ) -> Option<Resource> {
-    let functions: Vec<Function<'_>> = functions
+    let functions: Vec<RuntimeFunction<'_>> = functions
         .iter()
-        .filter_map(|symbol| Function::of(symbol))
+        .filter_map(|symbol| RuntimeFunction::of(symbol))
         .collect();
     let first = |role| {
         functions
             .iter()
             .position(|function| function.role() == role)
     };
-    // Without debug information, what was inlined has no name: then a wrapper that is left over says
-    // nothing of what is in it.
+    // Without debug information, inlined functions have no names. A wrapper may then be all that is left, although it
+    // contains a resource.
     let inlined_too = functions
         .iter()
         .any(|function| function.symbol.line.is_some());
     let wrapper = || {
-        let of_a_trait = |function: &Function<'_>| {
-            // Such as `TryStream::try_poll_next`, of whatever stream.
+        let of_a_trait = |function: &RuntimeFunction<'_>| {
+            // For example `TryStream::try_poll_next`, whose stream is not known.
             function.is_in("futures_core") || function.is_in("futures_sink")
         };
         let is_wrapper =
-            |function: &Function<'_>| matches!(function.role(), Role::Wrapper | Role::Owner);
-        let says_more = |function: &Function<'_>| is_wrapper(function) && !of_a_trait(function);
+            |function: &RuntimeFunction<'_>| matches!(function.role(), Role::Wrapper | Role::Owner);
+        let says_more =
+            |function: &RuntimeFunction<'_>| is_wrapper(function) && !of_a_trait(function);
         let innermost = functions.iter().rposition(says_more);
         innermost.or_else(|| functions.iter().rposition(is_wrapper))
     };
-    let plumbing = || first(Role::Plumbing).filter(|_| caller == Caller::Program);
+    let plumbing = || first(Role::Plumbing).filter(|_| caller == CallerOwner::Program);
     let resource = functions
         .iter()
         .position(|function| matches!(function.role(), Role::Resource | Role::Collection));
@@ -106,15 +109,14 @@ pub(super) fn find(
         None if inlined_too => wrapper().or_else(plumbing)?,
         None => return None,
     };
-    // Where a macro of another crate wrote the function, it is the next that is at home.
+    // If a macro of another crate has written the function, the place is that of the next function in its own crate.
     let mut from_there = functions[at..].iter();
     let at_home = from_there.find(|function| function.is_in_crate_of(&functions[at]));
     let symbol = at_home.unwrap_or(&functions[at]).symbol;
     let name = functions[at].public_name(&functions[at + 1..]);
 
-    // Instead of waking it at once, tokio keeps the waker of a task that yields until the other
-    // tasks had their turn.
-    let wait = if functions.iter().any(Function::is_out_of_budget) {
+    // Tokio does not wake a task that yields at once: it keeps the waker until the other tasks have been polled.
+    let wait = if functions.iter().any(RuntimeFunction::is_out_of_budget) {
         Wait::OutOfBudget
     } else if name == "tokio::task::yield_now" {
         Wait::Yielded
@@ -122,19 +124,19 @@ pub(super) fn find(
         wait
     };
 
-    let mut way = DefaultHasher::new();
-    for Function { symbol, .. } in &functions[at..] {
-        (&symbol.name, &symbol.file, symbol.line).hash(&mut way);
+    let mut call_path = DefaultHasher::new();
+    for RuntimeFunction { symbol, .. } in &functions[at..] {
+        (&symbol.name, &symbol.file, symbol.line).hash(&mut call_path);
     }
     Some(Resource {
         place: place(name.into(), Some(symbol), paths),
         wait,
-        way: way.finish(),
+        call_path: call_path.finish(),
     })
 }
 
-/// What users call the function of this crate that waits, if one does.
-pub(super) fn of_ours(kind: LeafKind) -> Option<&'static str> {
+/// Returns the public name of the function of this crate that waits, if one does.
+pub(super) fn own_resource_name(kind: LeafKind) -> Option<&'static str> {
     match kind {
         LeafKind::AwaitsTrace => Some("tasktrace::TraceHandle::backtrace"),
         LeafKind::AwaitsDump => Some("tasktrace::dump"),
@@ -142,20 +144,26 @@ pub(super) fn of_ours(kind: LeafKind) -> Option<&'static str> {
     }
 }
 
-/// What is waited for in this crate, by the function that has registered the waker, if that is known.
-pub(super) fn ours(name: &str, registrar: Option<&Symbol>, wait: Wait, paths: &Paths) -> Resource {
+/// Returns the resource for a function of this crate that waits. `registrar` is the function that has registered the
+/// waker, if it is known.
+pub(super) fn own_resource(
+    name: &str,
+    registrar: Option<&Symbol>,
+    wait: Wait,
+    paths: &PathShortener,
+) -> Resource {
     let place = place(name.into(), registrar, paths);
     Resource {
         place,
         wait,
-        way: 0,
+        call_path: 0,
     }
 }
 
-/// The place of a resource, in a function of a library that is called `name`.
-fn place(name: Arc<str>, symbol: Option<&Symbol>, paths: &Paths) -> Place {
+/// Returns the place of a resource with this name, in a library function.
+fn place(name: Arc<str>, symbol: Option<&Symbol>, paths: &PathShortener) -> FramePlace {
     let file = symbol.and_then(|symbol| symbol.file.as_deref());
-    Place {
+    FramePlace {
         file: file.map(|file| paths.shorten(file).into()),
         line: symbol.and_then(|symbol| symbol.line),
         column: symbol.and_then(|symbol| symbol.column),
@@ -166,16 +174,16 @@ fn place(name: Arc<str>, symbol: Option<&Symbol>, paths: &Paths) -> Place {
     }
 }
 
-/// The position of the owner of a collection, if that is the last of these: a `Buffered` has a
-/// `FuturesOrdered`.
-fn owner(functions: &[Function<'_>]) -> Option<usize> {
+/// Returns the position of the owner of a collection, if the last of the functions is a collection with an owner. For
+/// example, a `Buffered` owns a `FuturesOrdered`.
+fn owner(functions: &[RuntimeFunction<'_>]) -> Option<usize> {
     let (collection, around) = functions.split_last()?;
     if collection.role() != Role::Collection {
         return None;
     }
-    let is_owner = |function: &Function<'_>| function.role() == Role::Owner;
+    let is_owner = |function: &RuntimeFunction<'_>| function.role() == Role::Owner;
     let innermost = around.iter().rposition(is_owner)?;
-    // The outermost of several functions of one owner names the resource.
+    // If several functions of one owner follow each other, the outermost names the resource.
     let before = around[..innermost].iter().rev();
     let same = before.take_while(|function| function.has_rule_of(&around[innermost]));
     Some(innermost - same.count())

@@ -1,6 +1,6 @@
-//! Paths of functions as users know them, where no rule says better.
+//! Derives the public paths of functions that have no rule.
 
-/// The path under which users know a function, as far as can be told from its path in the source.
+/// Returns the path under which users know a function, derived from its path in the source.
 ///
 /// ```text
 /// async_lock::once_cell::OnceCell::wait     async_lock::OnceCell::wait
@@ -11,7 +11,7 @@
 pub(crate) fn public(path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split("::").filter(|segment| !segment.is_empty()) {
-        // Items are declared in a private module of their name. The crate's name stays.
+        // Items are often declared in a private module of the same name. The name of the crate is kept.
         if segments.len() > 1
             && segments
                 .last()
@@ -31,13 +31,13 @@ pub(crate) fn public(path: &str) -> String {
     segments.join("::")
 }
 
-/// Whether the last segment of a path is the name of a type.
+/// Returns `true` if the last segment of a path is the name of a type.
 pub(super) fn ends_with_type(path: &str) -> bool {
     let last = path.rsplit("::").next();
     last.is_some_and(|last| last.starts_with(char::is_uppercase))
 }
 
-/// The method that users call, and which calls this one.
+/// Returns the name of the public method that calls this method.
 fn method(name: &str) -> &str {
     let Some(name) = name.strip_prefix("poll_") else {
         return name;
@@ -48,7 +48,7 @@ fn method(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// Whether `module` is `item` in snake case.
+/// Returns `true` if `module` is `item` in snake case.
 fn is_named_after(module: &str, item: &str) -> bool {
     let module = module.chars().filter(|c| *c != '_');
     let item = item.chars().filter(|c| *c != '_');
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_those_that_users_call() {
+    fn poll_methods_are_named_after_public_methods() {
         assert_eq!(public("futures_timer::Delay::poll"), "futures_timer::Delay");
         assert_eq!(public("krate::poll"), "krate::poll");
         assert_eq!(
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_is_survived() {
+    fn malformed_paths_do_not_panic() {
         for path in ["", "::", "poll", "::poll", "poll_", "É::é::poll_ß"] {
             public(path);
             ends_with_type(path);

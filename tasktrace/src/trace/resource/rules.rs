@@ -1,50 +1,50 @@
-//! What the functions of runtimes are, and under which paths users know them.
+//! Lists the rules for functions of runtimes and libraries: their roles, and the paths under which users know them.
 //!
-//! A rule is for all paths that start with its own; the longest wins.
+//! A rule applies to all paths that start with its own path. The rule with the longest path wins.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::sync::fork::get_or_init;
 
-/// What part a function plays between the program and the waker.
+/// The role of a function between the program and the waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// What is waited for.
+    /// A function that is the resource.
     Resource,
-    /// Waits for whatever it was given by the program. Of its own accord it waits for nothing, or
-    /// for nothing that explains itself.
+    /// A function that waits for a future which the program gave it, and for nothing else that would explain the wait.
     Wrapper,
-    /// Polls what it was given with wakers of its own, which are not seen: a resource. If it is part
-    /// of an [`Owner`](Role::Owner), that is named.
+    /// A resource that polls futures with wakers of its own, which are not recorded. If it is part of an
+    /// [`Owner`](Role::Owner), the owner is named.
     Collection,
-    /// A wrapper that may have a collection, and is named in its stead.
+    /// A wrapper that may contain a collection. If so, it is named instead of the collection.
     Owner,
-    /// What resources are made of.
+    /// A function of which resources are made.
     Plumbing,
-    /// A function of a library that the program calls, and that is shown as such: only its name is
-    /// another.
+    /// A library function that the program calls. It is shown as a function, with another name.
     Call,
 }
 
-pub(super) struct Rule {
+/// A rule for functions.
+pub(super) struct NamingRule {
+    /// The path to which the rule applies, and to all paths below it.
     pub(super) path: &'static str,
     pub(super) role: Role,
-    /// What stands for `path` in the names for users.
+    /// The replacement for `path` in public names.
     pub(super) public: &'static str,
-    /// Whether `public` is the whole name, whatever comes after `path`.
+    /// `true` if `public` is the whole name, whatever follows `path`.
     pub(super) is_name: bool,
-    /// Names for functions of which there is nothing but a line in a file: the first for which
-    /// there is a function in the given path further down. A type is followed by the name of the
-    /// function, everything else is the whole name.
+    /// The names for functions of which only the file is known. Each name is for functions that have called a function
+    /// in the path beside it, and the first match wins. The name of a type is followed by the name of the function. Any
+    /// other name is the whole name.
     pub(super) by_file: ByFile,
 }
 
 type ByFile = &'static [(&'static str, &'static str)];
 
-/// The rule for a function.
-pub(super) fn find(path: &str) -> Option<&'static Rule> {
-    static INDEX: OnceLock<HashMap<&'static str, &'static Rule>> = OnceLock::new();
+/// Returns the rule for a function.
+pub(super) fn find(path: &str) -> Option<&'static NamingRule> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static NamingRule>> = OnceLock::new();
     let index = get_or_init(&INDEX, || {
         RULES.iter().map(|rule| (rule.path, rule)).collect()
     });
@@ -57,15 +57,15 @@ pub(super) fn find(path: &str) -> Option<&'static Rule> {
     }
 }
 
-/// Whether a path is another, or in it.
+/// Returns `true` if a path is `outer`, or below it.
 pub(super) fn is_in(path: &str, outer: &str) -> bool {
     let rest = path.strip_prefix(outer);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Users know what is in `path` as `public`.
-const fn known_as(path: &'static str, public: &'static str, by_file: ByFile) -> Rule {
-    Rule {
+/// A rule for resources in `path`, which users know under the path `public`.
+const fn known_as(path: &'static str, public: &'static str, by_file: ByFile) -> NamingRule {
+    NamingRule {
         path,
         role: Role::Resource,
         public,
@@ -74,76 +74,79 @@ const fn known_as(path: &'static str, public: &'static str, by_file: ByFile) -> 
     }
 }
 
-/// Whatever is in `path` is called `name`.
-const fn named(path: &'static str, name: &'static str) -> Rule {
-    Rule {
+/// A rule for resources in `path`, which all have the same name.
+const fn named(path: &'static str, name: &'static str) -> NamingRule {
+    NamingRule {
         is_name: true,
         ..known_as(path, name, &[])
     }
 }
 
-/// A wrapper that users know as `public`.
-const fn wrapper(path: &'static str, public: &'static str) -> Rule {
-    Rule {
+/// A rule for wrappers in `path`, which users know under the path `public`.
+const fn wrapper(path: &'static str, public: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Wrapper,
         ..known_as(path, public, &[])
     }
 }
 
-/// As `named`, for a wrapper.
-const fn wrapper_named(path: &'static str, name: &'static str) -> Rule {
-    Rule {
+/// A rule for wrappers in `path`, which all have the same name.
+const fn wrapper_named(path: &'static str, name: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Wrapper,
         ..named(path, name)
     }
 }
 
-const fn collection(path: &'static str, name: &'static str) -> Rule {
-    Rule {
+/// A rule for collections in `path`, which all have the same name.
+const fn collection(path: &'static str, name: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Collection,
         ..named(path, name)
     }
 }
 
-const fn owner(path: &'static str, name: &'static str) -> Rule {
-    Rule {
+/// A rule for owners of collections in `path`, which all have the same name.
+const fn owner(path: &'static str, name: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Owner,
         ..named(path, name)
     }
 }
 
-/// Functions of a library that are shown as those of `public`, with what they wait for below them.
-const fn call(path: &'static str, public: &'static str) -> Rule {
-    Rule {
+/// A rule for library functions in `path`. They are shown as functions in `public`, with their resources below them.
+const fn call(path: &'static str, public: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Call,
         ..known_as(path, public, &[])
     }
 }
 
-const fn plumbing(path: &'static str) -> Rule {
-    Rule {
+/// A rule for plumbing in `path`.
+const fn plumbing(path: &'static str) -> NamingRule {
+    NamingRule {
         role: Role::Plumbing,
         ..known_as(path, path, &[])
     }
 }
 
-/// Everything in one place, so that a glance tells what there is.
+/// All rules, in one place.
 ///
-/// To add a crate: wait for it in a test in `tests/crates`, look at `{:#}` of the trace, and write a
-/// rule for the function that should be named.
+/// To add a crate, wait for one of its futures in a test in `tests/crates`, look at `{:#}` of the trace, and write a
+/// rule for the function that should be named:
 ///
-/// * `named` where the rest of the path, which is in the crate, tells users nothing.
-/// * `known_as` where a module is private, and its items are known under another path. Functions
-///   that begin with `poll_` are called after the method that users know.
-/// * `wrapper` where it waits for a future or stream that it was given.
-/// * `plumbing` where it is never the answer.
-/// * `call` for a function of a library, to which something else is the answer, such as a pool's.
+/// * `named` if the rest of the path is internal to the crate and of no use to users.
+/// * `known_as` if a module is private and its items have another public path. Functions that begin with `poll_` are
+///   named after the public method.
+/// * `wrapper` if the function waits for a future or a stream that it was given.
+/// * `plumbing` if the function is never the resource.
+/// * `call` for a library function that waits for another resource, such as a function of a pool.
 ///
-/// A crate that should not be shown as functions at all is in the list of runtimes in
-/// `symbol/class.rs` as well. For others the outermost resource below the program's last function
-/// counts, and hides what the library does to wait for it.
+/// A crate whose functions should not be shown at all must also be in the list of runtimes in `symbol/class.rs`. For
+/// other crates, the outermost resource below the last function of the program is shown, without the library functions
+/// in between.
 #[rustfmt::skip]
-const RULES: &[Rule] = &[
+const RULES: &[NamingRule] = &[
     // tokio: time
     named("tokio::time::sleep", "tokio::time::sleep"),
     known_as("tokio::time::interval", "tokio::time", &[("", "tokio::time::Interval::tick")]),
@@ -236,13 +239,13 @@ const RULES: &[Rule] = &[
     known_as("tokio::fs", "tokio::fs", &[]),
     plumbing("tokio::fs::asyncify"),
     wrapper("tokio::macros", "tokio"),
-    // All that a branch of it awaits may be ready: then it ends when the budget of the task is used up.
+    // All futures that a branch of it awaits may be ready. It then returns when the coop budget of the task is used up.
     named("tokio::macros::support::poll_budget_available", "tokio::select!"),
     named("tokio::macros::support::budget_available", "tokio::select!"),
     wrapper("tokio::future", "tokio"),
     plumbing("tokio::sync::batch_semaphore"),
     plumbing("tokio::sync::mpsc::chan"),
-    // Left over where the compiler has made the call of it the end of the function of `bounded`.
+    // The function of `bounded` calls this one by a tail call in some builds, so this is all that is left.
     named("tokio::sync::mpsc::chan::Rx", "tokio::sync::mpsc::Receiver::recv"),
     named("tokio::sync::mpsc::chan::recv", "tokio::sync::mpsc::Receiver::recv"),
     plumbing("tokio::sync::task"),
@@ -320,7 +323,7 @@ const RULES: &[Rule] = &[
     plumbing("atomic_waker"),
     plumbing("diatomic_waker"),
 
-    // smol and what it is made of
+    // smol and its parts
     wrapper("event_listener_strategy", "event_listener_strategy"),
     named("event_listener", "event_listener::EventListener"),
     known_as("async_channel", "async_channel", &[]),
@@ -344,7 +347,7 @@ const RULES: &[Rule] = &[
     named("async_lock::semaphore::Acquire", "async_lock::Semaphore::acquire"),
     named("async_lock::semaphore::AcquireArc", "async_lock::Semaphore::acquire_arc"),
     named("async_lock::barrier::BarrierWait", "async_lock::Barrier::wait"),
-    // As they are called where the compiler has left out what is around them.
+    // The names of these functions if the functions around them were optimised away.
     named("async_lock::mutex::AcquireSlow", "async_lock::Mutex::lock"),
     named("async_lock::mutex::LockInner", "async_lock::Mutex::lock"),
     named("async_lock::mutex::LockArcInnards", "async_lock::Mutex::lock_arc"),
@@ -396,10 +399,10 @@ const RULES: &[Rule] = &[
     wrapper("smol", "smol"),
     plumbing("piper"),
 
-    // libraries: what is waited for
+    // libraries: resources
     named("tokio_tungstenite::WebSocketStream::close", "tokio_tungstenite::WebSocketStream::close"),
     named("tokio_tungstenite::WebSocketStream::poll_close", "tokio_tungstenite::WebSocketStream::close"),
-    // Called to flush, and to send.
+    // This is called both to flush and to send.
     named("tokio_tungstenite::WebSocketStream::poll_flush", "tokio_tungstenite::WebSocketStream::poll_flush"),
     named("tokio_tungstenite::WebSocketStream::poll_next", "tokio_tungstenite::WebSocketStream::next"),
     named("tokio_tungstenite::WebSocketStream::poll_ready", "tokio_tungstenite::WebSocketStream::send"),
@@ -407,7 +410,7 @@ const RULES: &[Rule] = &[
     plumbing("tokio_tungstenite::handshake"),
     plumbing("tungstenite"),
     named("hyper::body::incoming::Incoming", "hyper::body::Incoming::poll_frame"),
-    // It has asked for more of a body than its reader wants.
+    // The connection has received more of a body than the reader has asked for.
     named("hyper::body::chan", "hyper connection (body not read)"),
     named("hyper::proto::h1::conn::Conn::poll_read_head", "hyper connection (idle)"),
     named("hyper::proto::h1::conn::Conn::poll_read_keep_alive", "hyper connection (idle)"),
@@ -427,7 +430,7 @@ const RULES: &[Rule] = &[
     named("async_cell::unsync::Take", "async_cell::AsyncCell::take"),
     named("async_cell::unsync::TakeRef", "async_cell::AsyncCell::take"),
     named("async_cell::unsync::TakeWeak", "async_cell::AsyncCell::take_weak"),
-    // With lines only, which are those of a macro for both.
+    // If there are only lines, these are the lines of a macro in both cases.
     named("async_cell::internal::poll_get", "async_cell::AsyncCell::get"),
     named("async_cell::internal::poll_take", "async_cell::AsyncCell::take"),
     named("moka::future::value_initializer", "moka::future::Cache (another call initializes the value)"),
@@ -441,7 +444,7 @@ const RULES: &[Rule] = &[
     known_as("quinn::recv_stream", "quinn", &[]),
     known_as("quinn::send_stream", "quinn", &[]),
 
-    // libraries: what the program has called
+    // libraries: functions that the program calls
     call("quinn::connection", "quinn"),
     call("quinn::endpoint", "quinn"),
     call("reqwest::async_impl::client", "reqwest"),
@@ -495,7 +498,7 @@ const RULES: &[Rule] = &[
     wrapper("tracing", "tracing"),
     wrapper("tracing_futures", "tracing_futures"),
 
-    // what blocks a thread
+    // functions that block a thread
     named("async_io::driver::block_on", "async_io::block_on"),
     known_as("crossbeam_channel::channel", "crossbeam_channel", &[]),
     wrapper("futures_executor::local_pool", "futures::executor"),
@@ -503,7 +506,7 @@ const RULES: &[Rule] = &[
     known_as("lock_api::rwlock", "parking_lot", &[]),
     wrapper_named("tokio::runtime::runtime::Runtime::block_on", "tokio::runtime::Runtime::block_on"),
 
-    // what everything is made of
+    // common plumbing
     plumbing("backtrace"),
     plumbing("concurrent_queue"),
     plumbing("mio"),

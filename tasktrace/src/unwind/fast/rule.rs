@@ -1,10 +1,10 @@
-//! How to get from a function to its caller, and the memory of it.
+//! Reduces a row of an unwind table to the rule that finds a caller, and caches such rules.
 
 use gimli::{CfaRule, Register, RegisterRule, UnwindTableRow};
 
 use super::Registers;
 
-/// The registers of which a rule says where they are.
+/// The numbers of the registers that rules are about.
 #[cfg(target_arch = "x86_64")]
 mod register {
     use gimli::{Register, X86_64};
@@ -24,18 +24,17 @@ mod register {
 
 const WORD: usize = size_of::<usize>();
 
-/// How to find the caller of a function that is at a certain address: what is left of a row of its
-/// unwind table. The numbers are words.
+/// A rule that finds the caller of a function that is at a certain address. It is the needed part of a row of the
+/// unwind table. All numbers are in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(super) struct UnwindRule {
     base: Base,
-    /// The stack pointer of the caller, up from the base.
+    /// The distance from the base up to the stack pointer of the caller.
     caller: u16,
-    /// Where the frame pointer of the caller is saved, down from its stack pointer. 0: it is in
-    /// its register.
+    /// The distance from the stack pointer of the caller down to its saved frame pointer, or 0 if that is in its
+    /// register.
     frame_pointer: u16,
-    /// Where the return address is saved, down from the stack pointer of the caller. 0: it is in
-    /// its register.
+    /// The distance from the stack pointer of the caller down to the return address, or 0 if that is in its register.
     return_address: u16,
 }
 
@@ -45,9 +44,9 @@ enum Base {
     FramePointer,
 }
 
-impl Rule {
-    /// `None` for the rules of hand-written assembly, of frames of half a megabyte, and of the
-    /// function that has no caller.
+impl UnwindRule {
+    /// Creates the rule of a row. Returns `None` for the rows of hand-written assembly, of frames of half a megabyte,
+    /// and of a function that has no caller.
     pub(super) fn of(row: &UnwindTableRow<usize>) -> Option<Self> {
         let (base, caller) = match *row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => match register {
@@ -70,17 +69,17 @@ impl Rule {
         })
     }
 
-    /// Whether the caller is found from the frame pointer.
+    /// Returns `true` if the caller is found by the frame pointer.
     pub(super) fn is_from_frame_pointer(self) -> bool {
         self.base == Base::FramePointer
     }
 
-    /// Whether the return address is still where the call left it: in a register.
+    /// Returns `true` if the return address is still in the register in which the call left it.
     pub(super) fn is_return_address_in_register(self) -> bool {
         self.return_address == 0
     }
 
-    /// The stack pointer of the caller.
+    /// Returns the stack pointer of the caller.
     #[inline]
     pub(super) fn caller(self, registers: &Registers) -> Option<usize> {
         let base = match self.base {
@@ -90,8 +89,7 @@ impl Rule {
         base.checked_add(usize::from(self.caller) * WORD)
     }
 
-    /// Makes those of the caller, whose stack pointer is known, of the registers. Returns where it
-    /// will continue.
+    /// Replaces the registers by those of the caller, whose stack pointer is `caller`. Returns the return address.
     #[inline]
     pub(super) fn unwind(
         self,
@@ -100,7 +98,7 @@ impl Rule {
         read: impl Fn(usize) -> Option<usize>,
     ) -> Option<usize> {
         let saved = |words: u16| read(caller.checked_sub(usize::from(words) * WORD)?);
-        // The callee has overwritten the register: it is good for one frame.
+        // A call overwrites the link register, so it has the return address of the leaf only.
         let link = registers.link.take();
         let return_address = match self.return_address {
             0 => link?,
@@ -114,7 +112,7 @@ impl Rule {
     }
 }
 
-/// Whether it is the row of a function that has no caller.
+/// Returns `true` if the row belongs to a function that has no caller.
 pub(super) fn is_outermost(row: &UnwindTableRow<usize>) -> bool {
     row.register(register::RETURN_ADDRESS) == Some(RegisterRule::Undefined)
 }
@@ -125,32 +123,32 @@ fn words(bytes: i64) -> Option<u16> {
     u16::try_from(words).ok()
 }
 
-/// The rules for the addresses that were asked for last.
+/// A cache of the rules that were used last.
 ///
-/// An address has its place in one set of four, which is a cache line. All the 200 functions of a
-/// deep stack find room in 499 of 500 programs.
-pub(super) struct Rules {
-    sets: Box<[Set]>,
+/// Each address belongs to a set of four rules, which is one line of the processor's cache. The 200 functions of a deep
+/// stack all fit in 499 of 500 programs.
+pub(super) struct RuleCache {
+    sets: Box<[CacheSet]>,
 }
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Set([Entry; 4]);
+struct CacheSet([CachedRule; 4]);
 
 #[derive(Clone, Copy)]
-struct Entry {
-    /// 0 if there is none.
+struct CachedRule {
+    /// The address, or 0 in an empty entry.
     address: usize,
-    rule: Rule,
+    rule: UnwindRule,
 }
 
 const SETS_LOG2: u32 = 10;
 
-impl Default for Rules {
+impl Default for RuleCache {
     fn default() -> Self {
-        let none = Entry {
+        let none = CachedRule {
             address: 0,
-            rule: Rule {
+            rule: UnwindRule {
                 base: Base::StackPointer,
                 caller: 0,
                 frame_pointer: 0,
@@ -158,29 +156,30 @@ impl Default for Rules {
             },
         };
         Self {
-            sets: vec![Set([none; 4]); 1 << SETS_LOG2].into(),
+            sets: vec![CacheSet([none; 4]); 1 << SETS_LOG2].into(),
         }
     }
 }
 
-impl Rules {
-    /// The rule for an address, which is not 0.
+impl RuleCache {
+    /// Returns the cached rule for an address, which must not be 0. If there is none, calls `rule` and caches its
+    /// result.
     #[inline]
     pub(super) fn get_or_insert(
         &mut self,
         address: usize,
-        rule: impl FnOnce() -> Option<Rule>,
-    ) -> Option<Rule> {
+        rule: impl FnOnce() -> Option<UnwindRule>,
+    ) -> Option<UnwindRule> {
         // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
         let hash = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let Set(entries) = &mut self.sets[(hash >> (u64::BITS - SETS_LOG2)) as usize];
+        let CacheSet(entries) = &mut self.sets[(hash >> (u64::BITS - SETS_LOG2)) as usize];
         if let Some(entry) = entries.iter().find(|entry| entry.address == address) {
             return Some(entry.rule);
         }
         let rule = rule()?;
-        // The oldest goes.
+        // The oldest rule is evicted.
         entries.rotate_right(1);
-        entries[0] = Entry { address, rule };
+        entries[0] = CachedRule { address, rule };
         Some(rule)
     }
 }
@@ -189,8 +188,8 @@ impl Rules {
 mod tests {
     use super::*;
 
-    fn rule(caller: u16) -> Rule {
-        Rule {
+    fn rule(caller: u16) -> UnwindRule {
+        UnwindRule {
             base: Base::StackPointer,
             caller,
             frame_pointer: 0,
@@ -199,21 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_a_deep_stack_are_remembered() {
-        let mut rules = Rules::default();
-        // Calls in functions of about a hundred bytes, one after the other.
+    fn the_rules_of_a_deep_stack_stay_cached() {
+        let mut rules = RuleCache::default();
+        // Calls in consecutive functions of about a hundred bytes.
         let address = |at: u16| 0x5555_5555_0000 + usize::from(at) * 103;
         for at in 0..1000 {
             rules.get_or_insert(address(at), || Some(rule(at)));
         }
         for at in 0..1000 {
-            let known = rules.get_or_insert(address(at), || panic!("{at} was forgotten"));
+            let known = rules.get_or_insert(address(at), || panic!("{at} was evicted"));
             assert_eq!(known, Some(rule(at)));
         }
     }
 
     #[test]
-    fn what_does_not_fit_in_a_rule_is_no_rule() {
+    fn offsets_that_a_rule_cannot_hold_are_refused() {
         assert_eq!(words(16), Some(2));
         assert_eq!(words(-8), None);
         assert_eq!(words(12), None);
@@ -221,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn a_return_address_in_its_register_is_good_for_one_frame() {
+    fn the_link_register_is_used_for_one_frame_only() {
         let mut registers = Registers {
             stack_pointer: 0x1000,
             frame_pointer: 0x2000,
             link: Some(7),
         };
-        let leaf = Rule {
+        let leaf = UnwindRule {
             return_address: 0,
             ..rule(2)
         };
@@ -239,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn registers_are_read_from_below_the_caller() {
+    fn saved_registers_are_read_below_the_stack_pointer_of_the_caller() {
         let mut registers = Registers {
             stack_pointer: 0x1000,
             frame_pointer: 0x2000,
             link: None,
         };
-        let rule = Rule {
+        let rule = UnwindRule {
             base: Base::FramePointer,
             caller: 2,
             frame_pointer: 2,

@@ -1,4 +1,4 @@
-//! The unwind tables of the program and of its shared libraries, found with `dl_iterate_phdr`.
+//! Finds the unwind tables of the program and of its shared libraries with `dl_iterate_phdr`.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -9,46 +9,46 @@ use gimli::{
     UnwindSection as _, UnwindTableRow,
 };
 
-use super::rule::{self, Rule};
+use super::rule::{self, UnwindRule};
 use crate::sync::{StaticMutex as Mutex, fork};
 
 /// A section of a module that is mapped into this process.
-type Section = EndianSlice<'static, NativeEndian>;
+type TableSection = EndianSlice<'static, NativeEndian>;
 
-/// The tables of all modules.
+/// The unwind tables of all modules.
 pub(super) struct Tables {
     modules: Vec<Module>,
 }
 
 /// The program or a shared library.
 struct Module {
-    /// From the first to the last of its addresses.
+    /// The addresses of the module.
     range: Range<usize>,
-    /// `.eh_frame_hdr`, where an address is looked up.
-    index: ParsedEhFrameHdr<Section>,
-    /// `.eh_frame`.
-    table: EhFrame<Section>,
-    /// Where the two are.
+    /// The section `.eh_frame_hdr`: an index from addresses to entries of the table.
+    index: ParsedEhFrameHdr<TableSection>,
+    /// The section `.eh_frame`.
+    table: EhFrame<TableSection>,
+    /// The addresses of the two sections.
     bases: BaseAddresses,
 }
 
 impl Tables {
-    /// How to find the caller of a function that is at `address`.
+    /// Returns the rule that finds the caller of a function that is at `address`.
     pub(super) fn rule_at(
         &self,
         address: usize,
         context: &mut UnwindContext<usize>,
-    ) -> Option<Rule> {
-        Rule::of(self.row_at(address, context)?)
+    ) -> Option<UnwindRule> {
+        UnwindRule::of(self.row_at(address, context)?)
     }
 
-    /// Whether the function that is at `address` has no caller: it is where a thread begins.
+    /// Returns `true` if the function at `address` has no caller, because a thread starts in it.
     pub(super) fn is_outermost(&self, address: usize, context: &mut UnwindContext<usize>) -> bool {
         self.row_at(address, context)
             .is_some_and(rule::is_outermost)
     }
 
-    /// Where the function that is at `address` starts.
+    /// Returns the start of the function at `address`.
     pub(super) fn start_of_function_at(&self, address: usize) -> Option<usize> {
         let module = self.module_of(address)?;
         let entry = module.index.table()?.fde_for_address(
@@ -58,7 +58,7 @@ impl Tables {
             EhFrame::cie_from_offset,
         );
         let entry = entry.ok()?;
-        // The index has only where functions start.
+        // The index has only the starts of functions, so the address may be behind the end of the function.
         let is_in_it = entry.contains(address as u64);
         is_in_it.then(|| entry.initial_address() as usize)
     }
@@ -79,7 +79,7 @@ impl Tables {
         row.ok()
     }
 
-    /// Whether the address is in a module that has tables.
+    /// Returns `true` if the address is in a module that has unwind tables.
     pub(super) fn is_code(&self, address: usize) -> bool {
         self.module_of(address).is_some()
     }
@@ -90,16 +90,17 @@ impl Tables {
     }
 }
 
-/// How many modules the loader has ever added and removed.
+/// The numbers of modules that the loader has added and removed so far. It changes whenever a library is loaded or
+/// unloaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Generation {
     added: u64,
     removed: u64,
 }
 
-/// The loader calls us with a lock of its own held. ThreadSanitizer takes that as well, to report, while it holds
-/// others, which it takes in our functions: so with it, what is done often is done without. In what is tested
-/// like that, nothing is loaded or unloaded.
+/// `true` if the loader's lock is taken for each walk. The loader calls back with its own lock held. ThreadSanitizer
+/// takes that lock too, to report, while it holds other locks, which it also takes in functions of this crate. So with
+/// ThreadSanitizer, frequent operations do without the loader. The tests that run with it load and unload no library.
 const HOLDS_LOADER: bool = !cfg!(tasktrace_tsan);
 
 impl Generation {
@@ -108,7 +109,7 @@ impl Generation {
         if !HOLDS_LOADER {
             return now;
         }
-        // The counters are the same with every module: look at the first only.
+        // Each module has the same counters, so the first module is enough.
         for_each_module(|info, size| {
             now = Self::of(info, size);
             false
@@ -117,7 +118,7 @@ impl Generation {
     }
 
     fn of(info: &libc::dl_phdr_info, size: usize) -> Self {
-        // A C library older than the counters passes a shorter structure.
+        // Old C libraries pass a shorter structure, which has no counters.
         if size < size_of::<libc::dl_phdr_info>() {
             return Self::default();
         }
@@ -128,7 +129,7 @@ impl Generation {
     }
 }
 
-/// The tables of `generation`. They are looked for once for all walkers.
+/// Returns the unwind tables of `generation`. All walkers share them.
 pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
     static LOADED: Mutex<Option<(Generation, Arc<Tables>)>> = Mutex::new(None);
     let lock = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +137,7 @@ pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
     let known = lock().clone();
     match known {
         Some((of, tables)) if of == generation => tables,
-        // Not under our lock: the loader holds a lock of its own while it calls us.
+        // The lock is not held during the search, because the loader calls back with its own lock held.
         _ => {
             let tables = Arc::new(find());
             let before = lock().replace((generation, Arc::clone(&tables)));
@@ -146,14 +147,14 @@ pub(super) fn loaded(generation: Generation) -> Arc<Tables> {
     }
 }
 
-/// Calls `run` while no module can be unloaded. `None` if there is no module, which cannot be.
+/// Calls `run` while no module can be unloaded. Returns `None` if there is no module, which cannot happen.
 pub(super) fn while_loaded<R>(run: impl FnOnce() -> R) -> Option<R> {
     if !HOLDS_LOADER {
         return Some(run());
     }
     let mut run = Some(run);
     let mut result = None;
-    // The loader's lock is held while it is called, and may be taken again by the same thread.
+    // The loader holds its lock during the callback. The lock is recursive, so `run` may call the loader again.
     for_each_module(|_, _| {
         result = run.take().map(|run| run());
         false
@@ -163,7 +164,7 @@ pub(super) fn while_loaded<R>(run: impl FnOnce() -> R) -> Option<R> {
 
 fn find() -> Tables {
     let mut modules = Vec::new();
-    // Nothing is allocated while the loader's lock is held, so room is made before, until it is enough.
+    // Nothing may be allocated while the loader's lock is held. So the capacity is reserved before, until it suffices.
     loop {
         let mut missing = 0;
         modules.clear();
@@ -183,8 +184,8 @@ fn find() -> Tables {
 }
 
 fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
-    // SAFETY: the loader passes the address and the number of the program headers of a module
-    // that stays loaded while its callback runs.
+    // SAFETY: `dl_iterate_phdr` passes the address and the number of the program headers of a loaded module. The module
+    // stays loaded during the callback, in which this function is called.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
     let mapped = |header: &libc::Elf64_Phdr| {
         let start = info.dlpi_addr.wrapping_add(header.p_vaddr) as usize;
@@ -204,15 +205,17 @@ fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
         .find(|header| header.p_type == libc::PT_GNU_EH_FRAME)
         .map(mapped)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(index.start as u64);
-    // SAFETY: the header says that these addresses of the module are mapped.
+    // SAFETY: `index` is the range of the program header `PT_GNU_EH_FRAME`, which says that the module maps this range
+    // readable.
     let index = unsafe { section(index) };
     let index = EhFrameHdr::from(index);
     let index = index.parse(&bases, size_of::<usize>() as u8).ok()?;
 
-    // The length of `.eh_frame` is written nowhere, but it ends with its segment at the latest.
+    // The length of `.eh_frame` is not stored anywhere, but it ends with its segment at the latest.
     let start = index.eh_frame_ptr().direct().ok()?;
     let table = segments().find(|segment| segment.contains(&(start as usize)))?;
-    // SAFETY: the range lies in a loaded segment.
+    // SAFETY: `table` is a loaded segment that contains `start`, so the module maps the range from `start` to its end.
+    // The segment of an unwind table is readable.
     let table = unsafe { section(start as usize..table.end) };
     Some(Module {
         range: first..last,
@@ -222,17 +225,18 @@ fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
     })
 }
 
+/// Returns the bytes of a section of a module.
+///
 /// # Safety
 ///
-/// The range must be mapped and readable while the module is loaded.
-unsafe fn section(range: Range<usize>) -> Section {
+/// The range must be mapped and readable as long as its module is loaded.
+unsafe fn section(range: Range<usize>) -> TableSection {
     let start = std::ptr::with_exposed_provenance(range.start);
-    // SAFETY: mapped, as the caller asserts. It is not mapped for ever, but it is read only to
-    // unwind a frame whose code is in the same module, and code that is about to be returned to
-    // has not been unloaded. When a module is unloaded, the counters in `Generation` move, and the
-    // slice is dropped before the next capture. (Only if a library is unloaded in a poll that is
-    // being captured, and in the same poll another is loaded in its place and waits, would the
-    // table be read that was there before.)
+    // SAFETY: the range is mapped, by the `# Safety` section. It may be unmapped later, when its module is unloaded.
+    // But the slice is read only to unwind a frame whose code is in the same module, and a module to whose code a
+    // function will return is not unloaded. When a module is unloaded, the counters in `Generation` change, and the
+    // slice is dropped before the next capture. (There is one exception. If a captured poll unloads a library, loads
+    // another one at the same address, and then waits in its code, the slice of the unloaded library is read.)
     let bytes = unsafe { std::slice::from_raw_parts(start, range.end - range.start) };
     EndianSlice::new(bytes, NativeEndian)
 }
@@ -250,13 +254,14 @@ where
     where
         V: FnMut(&libc::dl_phdr_info, usize) -> bool,
     {
-        // SAFETY: `dl_iterate_phdr` passes on the pointer to `visit` that it was given, and a
-        // structure that is valid during the call.
+        // SAFETY: `dl_iterate_phdr` passes on the pointer that it was given, which is that of `visit` below: a `V` that
+        // is not used otherwise until `dl_iterate_phdr` returns. `info` points to a structure that is valid during this
+        // call.
         let (visit, info) = unsafe { (&mut *visit.cast::<V>(), &*info) };
         libc::c_int::from(!visit(info, size))
     }
-    // The loader's lock.
-    let _section = fork::Section::enter();
-    // SAFETY: `call` expects a pointer to a `V`.
+    // The loader's lock must not be locked in a child of `fork`.
+    let _section = fork::NoForkSection::enter();
+    // SAFETY: `call::<V>` expects a pointer to a `V`, and `visit` is a `V` that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(call::<V>), (&raw mut visit).cast()) };
 }

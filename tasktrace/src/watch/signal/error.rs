@@ -1,4 +1,4 @@
-//! The reasons why a signal cannot be used.
+//! Defines the error of `dump_on_signal`.
 
 use std::error::Error;
 use std::fmt;

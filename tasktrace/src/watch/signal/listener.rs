@@ -1,4 +1,4 @@
-//! The thread that receives signals, and the thread that reports.
+//! Runs the thread that receives signals, and the thread that writes reports.
 //!
 //! The listener sleeps until a signal arrives, and does nothing that takes long. The reporter does that, on a thread
 //! that exists while there is something to report. So a signal that ends the process is received even while a report
@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::{ASKED, DumpOnSignal, report};
+use super::{DumpOnSignal, OPTIONS, report};
 use crate::os;
 use crate::os::self_pipe::{self, SignalReceiver};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
@@ -34,18 +34,19 @@ pub(super) fn start() -> io::Result<()> {
     os::thread::spawn("tasktrace-sig", move || listen(receiver)).map(drop)
 }
 
+/// Receives signals until the pipe fails. Ends the process after the reports of a signal that ends it.
 fn listen(mut receiver: SignalReceiver) {
     let reporter = Reporter::new(|signal| {
         if let Some(options) = options(signal) {
             report::report(&options);
         }
     });
-    while let Ok(came) = receiver.wait() {
-        let told: Vec<_> = came
+    while let Ok(signals) = receiver.wait() {
+        let reports: Vec<_> = signals
             .into_iter()
             .map(|signal| (signal, reporter.ask(signal)))
             .collect();
-        for (signal, done) in told {
+        for (signal, done) in reports {
             if self_pipe::ends(signal) {
                 let budget = options(signal).map_or(Duration::ZERO, |options| options.budget);
                 done.wait(budget.saturating_add(GRACE));
@@ -55,8 +56,9 @@ fn listen(mut receiver: SignalReceiver) {
     }
 }
 
+/// Returns the options of a signal.
 fn options(signal: i32) -> Option<DumpOnSignal> {
-    ASKED
+    OPTIONS
         .get(&signal)
         .map(|options| DumpOnSignal::clone(&options))
 }
@@ -64,24 +66,24 @@ fn options(signal: i32) -> Option<DumpOnSignal> {
 /// Makes reports on a thread. While it makes one, at most one request for each signal waits.
 struct Reporter<R> {
     report: R,
-    requests: Arc<Mutex<Requests>>,
+    requests: Arc<Mutex<ReportRequests>>,
 }
 
 /// The requests that wait. Nothing is allocated or freed while they are locked.
-struct Requests {
+struct ReportRequests {
     /// The last requester of each signal. Dropping the sender tells it that the report is made.
-    asked: [Option<Sender<Infallible>>; SIGNALS],
+    requesters: [Option<Sender<Infallible>>; SIGNALS],
     /// `true` if there is a reporter thread that will check the requests again.
     has_thread: bool,
 }
 
-/// No system has more signals.
+/// The size of the table of requests. No system has larger signal numbers.
 const SIGNALS: usize = 129;
 
-impl Requests {
+impl ReportRequests {
     fn new() -> Self {
         Self {
-            asked: array::from_fn(|_| None),
+            requesters: array::from_fn(|_| None),
             has_thread: false,
         }
     }
@@ -89,23 +91,23 @@ impl Requests {
     /// Requests a report of a signal. Returns the previous requester, to be dropped without the lock.
     fn ask(&mut self, signal: i32, sender: Sender<Infallible>) -> Option<Sender<Infallible>> {
         let index = usize::try_from(signal).unwrap_or(SIGNALS);
-        match self.asked.get_mut(index) {
-            Some(asked) => asked.replace(sender),
+        match self.requesters.get_mut(index) {
+            Some(requester) => requester.replace(sender),
             None => Some(sender),
         }
     }
 
     /// Takes the next request.
     fn next(&mut self) -> Option<(i32, Sender<Infallible>)> {
-        let mut asked = (0..).zip(&mut self.asked);
-        asked.find_map(|(signal, asked)| Some((signal, asked.take()?)))
+        let mut requesters = (0..).zip(&mut self.requesters);
+        requesters.find_map(|(signal, requester)| Some((signal, requester.take()?)))
     }
 }
 
 /// A report that was requested.
-struct Requested(Receiver<Infallible>);
+struct PendingReport(Receiver<Infallible>);
 
-impl Requested {
+impl PendingReport {
     /// Waits until the report is made, for at most `limit`.
     fn wait(&self, limit: Duration) {
         let _ = self.0.recv_timeout(limit);
@@ -116,11 +118,11 @@ impl<R: Fn(i32) + Clone + Send + 'static> Reporter<R> {
     fn new(report: R) -> Self {
         Self {
             report,
-            requests: Arc::new(Mutex::new(Requests::new())),
+            requests: Arc::new(Mutex::new(ReportRequests::new())),
         }
     }
 
-    fn ask(&self, signal: i32) -> Requested {
+    fn ask(&self, signal: i32) -> PendingReport {
         let (sender, done) = mpsc::channel();
         let mut requests = lock(&self.requests);
         let before = requests.ask(signal, sender);
@@ -130,7 +132,7 @@ impl<R: Fn(i32) + Clone + Send + 'static> Reporter<R> {
         if !had_thread {
             self.start_thread();
         }
-        Requested(done)
+        PendingReport(done)
     }
 
     fn start_thread(&self) {
@@ -147,21 +149,21 @@ impl<R: Fn(i32) + Clone + Send + 'static> Reporter<R> {
 }
 
 /// Makes the requested reports until none is left.
-fn work(requests: &Mutex<Requests>, report: impl Fn(i32)) {
+fn work(requests: &Mutex<ReportRequests>, report: impl Fn(i32)) {
     let next = || {
         let mut requests = lock(requests);
         let next = requests.next();
         requests.has_thread = next.is_some();
         next
     };
-    while let Some((signal, asked)) = next() {
+    while let Some((signal, requester)) = next() {
         // The panic hook has reported the panic.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| report(signal)));
-        drop(asked);
+        drop(requester);
     }
 }
 
-fn lock(requests: &Mutex<Requests>) -> MutexGuard<'_, Requests> {
+fn lock(requests: &Mutex<ReportRequests>) -> MutexGuard<'_, ReportRequests> {
     requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! What is written when a signal has come, and where to.
+//! Writes the report that a signal requests: the dump of all tasks, or the text of a registered function.
 
 use std::fmt;
 use std::io;
@@ -14,25 +14,29 @@ use crate::os::{signal, stderr};
 use crate::sync::StaticMutex as Mutex;
 use crate::watch::file;
 
-/// Makes a text, of what is known by more than the tasks, within a budget. It is given the name of
-/// the signal.
-pub(crate) type Reporter = fn(&str, Duration) -> Option<String>;
+/// A function that replaces the dump by a text that includes more than the tasks. Its arguments are the name of the
+/// signal and the budget.
+pub(crate) type ReportFunction = fn(&str, Duration) -> Option<String>;
 
-static REPORTER: Mutex<Option<Reporter>> = Mutex::new(None);
+static REPORT_FUNCTION: Mutex<Option<ReportFunction>> = Mutex::new(None);
 
-/// Has somebody else make the text: what they return is written to the standard error output, in
-/// place of the dump and wherever that would have gone. If it is `None`, there is the dump.
-pub(crate) fn set_reporter(reporter: Reporter) {
-    *REPORTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(reporter);
+/// Registers a function that makes the text of reports. The text is written to stderr instead of the dump, even if the
+/// dump would go to a file. If the function returns `None`, the dump is written.
+pub(crate) fn set_report_function(reporter: ReportFunction) {
+    *REPORT_FUNCTION
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some(reporter);
 }
 
 pub(super) fn report(options: &DumpOnSignal) {
-    let reporter = *REPORTER.lock().unwrap_or_else(PoisonError::into_inner);
+    let reporter = *REPORT_FUNCTION
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     stderr::write(&text(options, reporter));
 }
 
-/// What is to be seen. If the dump goes to a file, that it does.
-fn text(options: &DumpOnSignal, reporter: Option<Reporter>) -> String {
+/// Returns the text for stderr: the report, or a line that says that the dump was written to a file.
+fn text(options: &DumpOnSignal, reporter: Option<ReportFunction>) -> String {
     let signal = signal::name(options.signal);
     if let Some(text) = reporter.and_then(|reporter| reporter(&signal, options.budget)) {
         return match text.ends_with('\n') {
@@ -41,7 +45,7 @@ fn text(options: &DumpOnSignal, reporter: Option<Reporter>) -> String {
         };
     }
     let dump = dump_blocking(options.budget);
-    let header = Header {
+    let header = DumpHeader {
         process: process::id(),
         signal,
     };
@@ -57,20 +61,20 @@ fn text(options: &DumpOnSignal, reporter: Option<Reporter>) -> String {
     }
 }
 
-/// What a dump begins with.
-struct Header {
+/// The first line of a dump.
+struct DumpHeader {
     process: u32,
     signal: String,
 }
 
-impl fmt::Display for Header {
+impl fmt::Display for DumpHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { process, signal } = self;
         write!(f, "tasktrace: dump of process {process} on {signal}")
     }
 }
 
-fn write(path: &Path, header: &Header, dump: &Dump) -> io::Result<()> {
+fn write(path: &Path, header: &DumpHeader, dump: &Dump) -> io::Result<()> {
     file::replace(path, |out| match is_json(path) {
         true => writeln!(out, "{:#}", dump.json()),
         false => writeln!(out, "{header}\n{dump}"),
@@ -87,16 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_may_know_more() {
+    fn a_registered_report_replaces_the_dump_unless_it_is_empty() {
         let options = DumpOnSignal::new().budget(Duration::ZERO);
-        let more: Reporter = |signal, budget| Some(format!("{signal} within {budget:?}"));
+        let more: ReportFunction = |signal, budget| Some(format!("{signal} within {budget:?}"));
         let name = signal::name(signal::DEFAULT);
         let expected = format!("{name} within 0ns\n");
         assert_eq!(text(&options, Some(more)), expected);
         let to_file = options.clone().to_file("/nowhere/dump");
         assert_eq!(text(&to_file, Some(more)), expected);
 
-        let nothing: Reporter = |_, _| None;
+        let nothing: ReportFunction = |_, _| None;
         let header = format!("tasktrace: dump of process {} on {name}", process::id());
         assert!(text(&options, Some(nothing)).starts_with(&header));
         let to_file = text(&to_file, Some(nothing));
@@ -106,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files() {
+    fn files_named_json_are_written_as_json() {
         for path in ["dump.json", "/a.b/dump.x.JSON"] {
             assert!(is_json(Path::new(path)), "{path}");
         }

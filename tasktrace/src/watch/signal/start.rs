@@ -1,4 +1,4 @@
-//! What the attributes and the environment ask for.
+//! Starts the dumps on signals that the attributes and the environment request.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -7,136 +7,139 @@ use std::sync::{Once, OnceLock};
 use super::{DumpOnSignal, dump_on_signal, report};
 use crate::escape::Escaped;
 use crate::os::{env, signal, stderr};
-use crate::sync::Map;
+use crate::sync::LockedMap;
 use crate::watch::test;
 
-/// The signals, separated by commas, by their names or numbers. `1` is the usual one, `0` is none,
-/// whatever the attribute says.
-const ON_SIGNAL: &str = "TASKTRACE_DUMP_ON_SIGNAL";
+/// The environment variable with the signals: names or numbers, separated by commas. `1` stands for the default signal,
+/// and `0` for none. It overrides the attribute.
+const SIGNAL_VARIABLE: &str = "TASKTRACE_DUMP_ON_SIGNAL";
 
-/// The file. Empty is the standard error output.
-const FILE: &str = "TASKTRACE_DUMP_FILE";
+/// The environment variable with the file of the dumps. An empty value stands for stderr.
+const FILE_VARIABLE: &str = "TASKTRACE_DUMP_FILE";
 
-const YES: [&str; 4] = ["1", "true", "on", "yes"];
-const NO: [&str; 5] = ["0", "none", "off", "false", "no"];
+const YES_WORDS: [&str; 4] = ["1", "true", "on", "yes"];
+const NO_WORDS: [&str; 5] = ["0", "none", "off", "false", "no"];
 
-/// What the environment asks for, which has been seen to.
+/// The requests of the environment, which were carried out when this value was made.
 struct Environment {
-    /// It says on which signals, or on none, so it does not matter what the attributes say.
-    decides: bool,
+    /// `true` if the variable names signals, or says that there are none. Then the attributes are ignored.
+    overrides_attributes: bool,
     file: Option<PathBuf>,
 }
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 
-/// The attributes that have been seen to: there may be as many calls as there are tests.
-static SEEN: Map<Box<str>, ()> = Map::new();
+/// The values of the attributes that were carried out. Each test makes a call, so there may be many calls for one
+/// value.
+static HANDLED_ATTRIBUTES: LockedMap<Box<str>, ()> = LockedMap::new();
 
-/// Does what the environment asks for and, if that says nothing, what an attribute does: `""` is the
-/// usual signal. What cannot be done is told on the standard error output.
+/// Carries out the requests of the environment, and the request of an attribute unless the environment overrides it.
+/// The attribute `""` stands for the default signal. Errors are printed on stderr.
 pub(crate) fn start(attribute: Option<&str>) {
-    let environment = ENVIRONMENT.get_or_init(Environment::see_to);
-    let Some(attribute) = attribute.filter(|_| !environment.decides) else {
+    let environment = ENVIRONMENT.get_or_init(Environment::carry_out);
+    let Some(attribute) = attribute.filter(|_| !environment.overrides_attributes) else {
         return;
     };
-    if SEEN.get(attribute).is_none() && SEEN.insert(attribute.into(), ()).is_ok() {
-        let asked = match attribute {
-            "" => Asked::default_signal(),
-            _ => Asked::read(attribute),
+    if HANDLED_ATTRIBUTES.get(attribute).is_none()
+        && HANDLED_ATTRIBUTES.insert(attribute.into(), ()).is_ok()
+    {
+        let requested = match attribute {
+            "" => RequestedSignals::default_signal(),
+            _ => RequestedSignals::read(attribute),
         };
-        see_to("dump_on_signal", &asked, environment.file.as_deref());
+        carry_out("dump_on_signal", &requested, environment.file.as_deref());
     }
 }
 
-/// What a test does first. A runner may end it with a signal: then it is told what the tests are doing.
-pub(crate) fn in_tests() {
+/// Registers the reports of running tests, which a test runner may request by a signal. A test calls it first.
+pub(crate) fn start_for_tests() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        report::set_reporter(test::report_all);
-        // nextest has each test in a process of its own, and sends this some seconds before it kills.
+        report::set_report_function(test::report_all);
+        // nextest runs each test in its own process, and sends SIGTERM some seconds before it kills the process.
         let is_nextest = env::var("NEXTEST").is_some();
         start(is_nextest.then_some("SIGTERM"));
     });
 }
 
 impl Environment {
-    fn see_to() -> Self {
-        let asked = env::text(ON_SIGNAL).map(|value| Asked::read(&value));
-        let file = env::var(FILE).filter(|file| !file.is_empty());
+    fn carry_out() -> Self {
+        let requested = env::text(SIGNAL_VARIABLE).map(|value| RequestedSignals::read(&value));
+        let file = env::var(FILE_VARIABLE).filter(|file| !file.is_empty());
         let environment = Self {
-            decides: asked.as_ref().is_some_and(|it| it.signals.is_some()),
+            overrides_attributes: requested.as_ref().is_some_and(|it| it.signals.is_some()),
             file: file.map(PathBuf::from),
         };
-        if let Some(asked) = asked {
-            see_to(ON_SIGNAL, &asked, environment.file.as_deref());
+        if let Some(requested) = requested {
+            carry_out(SIGNAL_VARIABLE, &requested, environment.file.as_deref());
         }
         environment
     }
 }
 
-/// What a value asks for.
+/// The signals that the value of an attribute or a variable names.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
-    /// `None` if it does not say.
+struct RequestedSignals {
+    /// The signals. `None` if the value names no signal and does not say `none`.
     signals: Option<Vec<i32>>,
-    /// What is not understood.
-    wrong: Vec<String>,
+    /// The words of the value that are not valid.
+    invalid: Vec<String>,
 }
 
-impl Asked {
+impl RequestedSignals {
     fn default_signal() -> Self {
         Self {
             signals: Some(vec![signal::DEFAULT]),
-            wrong: Vec::new(),
+            invalid: Vec::new(),
         }
     }
 
     fn read(value: &str) -> Self {
         let is = |word: &str, words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(word));
-        if is(value.trim(), &NO) {
+        if is(value.trim(), &NO_WORDS) {
             return Self {
                 signals: Some(Vec::new()),
-                wrong: Vec::new(),
+                invalid: Vec::new(),
             };
         }
         let mut signals = Vec::new();
-        let mut wrong = Vec::new();
+        let mut invalid = Vec::new();
         for word in value.split(',').map(str::trim) {
             match signal::number(word) {
                 _ if word.is_empty() => {}
-                _ if is(word, &YES) => signals.push(signal::DEFAULT),
+                _ if is(word, &YES_WORDS) => signals.push(signal::DEFAULT),
                 Some(number) => signals.push(number),
-                None => wrong.push(word.to_owned()),
+                None => invalid.push(word.to_owned()),
             }
         }
         Self {
             signals: Some(signals).filter(|signals| !signals.is_empty()),
-            wrong,
+            invalid,
         }
     }
 }
 
-/// Does what is asked for by what is called `by`.
-fn see_to(by: &str, asked: &Asked, file: Option<&Path>) {
-    let mut told = String::new();
-    for word in &asked.wrong {
+/// Registers the signals, and prints errors on stderr. `source` is the name of the attribute or the variable.
+fn carry_out(source: &str, requested: &RequestedSignals, file: Option<&Path>) {
+    let mut errors = String::new();
+    for word in &requested.invalid {
         let _ = writeln!(
-            told,
-            "tasktrace: {by}: `{}` is no signal that a program can handle: use names or numbers, \
+            errors,
+            "tasktrace: {source}: `{}` is no signal that a program can handle: use names or numbers, \
              such as SIGUSR1 or SIGUSR2,SIGTERM, or 1 for SIGUSR1, or 0 for none",
             Escaped(word)
         );
     }
-    for signal in asked.signals.iter().flatten() {
+    for signal in requested.signals.iter().flatten() {
         let mut options = DumpOnSignal::from(*signal);
         if let Some(file) = file {
             options = options.to_file(file);
         }
         if let Err(error) = dump_on_signal(options) {
-            let _ = writeln!(told, "tasktrace: {by}: {error}");
+            let _ = writeln!(errors, "tasktrace: {source}: {error}");
         }
     }
-    stderr::write(&told);
+    stderr::write(&errors);
 }
 
 #[cfg(all(test, unix))]
@@ -144,13 +147,13 @@ mod tests {
     use super::*;
 
     fn signals(value: &str) -> Option<Vec<i32>> {
-        let asked = Asked::read(value);
-        assert_eq!(asked.wrong, [""; 0], "{value}");
-        asked.signals
+        let requested = RequestedSignals::read(value);
+        assert_eq!(requested.invalid, [""; 0], "{value}");
+        requested.signals
     }
 
     #[test]
-    fn values() {
+    fn valid_values_name_signals() {
         for value in ["1", "true", "on", " TRUE ", "SIGUSR1", "usr1", "10"] {
             assert_eq!(signals(value), Some(vec![libc::SIGUSR1]), "{value}");
         }
@@ -165,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values() {
-        let asked = Asked::read("SIGUSR3");
+    fn invalid_words_are_collected_and_the_rest_is_used() {
+        let requested = RequestedSignals::read("SIGUSR3");
         assert_eq!(
-            (asked.signals, &*asked.wrong),
+            (requested.signals, &*requested.invalid),
             (None, &["SIGUSR3".to_owned()][..])
         );
-        let asked = Asked::read("KILL,usr1,off");
-        assert_eq!(asked.signals, Some(vec![libc::SIGUSR1]));
-        assert_eq!(asked.wrong, ["KILL", "off"]);
+        let requested = RequestedSignals::read("KILL,usr1,off");
+        assert_eq!(requested.signals, Some(vec![libc::SIGUSR1]));
+        assert_eq!(requested.invalid, ["KILL", "off"]);
     }
 }

@@ -1,9 +1,9 @@
-//! What needs no signal. The rest is in `tests/`, in processes of its own.
+//! Tests that need no signal. The tests that send signals are in `tests/`, in processes of their own.
 
 use super::*;
 
 #[test]
-fn options() {
+fn options_have_defaults_and_setters() {
     let default = DumpOnSignal::from(());
     assert_eq!(default.signal, signal::DEFAULT);
     assert!(matches!(default.output, Output::Stderr));
@@ -25,7 +25,7 @@ mod unix {
     use super::*;
 
     #[test]
-    fn names() {
+    fn a_signal_is_parsed_from_its_name_or_number() {
         let signal = |name: &str| name.parse::<DumpOnSignal>().map(|options| options.signal);
         assert!(matches!(signal("SIGUSR2"), Ok(libc::SIGUSR2)));
         assert!(matches!(signal("15"), Ok(libc::SIGTERM)));
@@ -37,9 +37,9 @@ mod unix {
         );
     }
 
-    /// Nothing is changed in the process by these.
+    /// None of these calls changes the state of the process.
     #[test]
-    fn what_cannot_be_handled() {
+    fn unsuitable_signals_are_errors_and_change_nothing() {
         for signal in [
             libc::SIGKILL,
             libc::SIGSTOP,
@@ -65,7 +65,7 @@ mod unix {
             assert!(error.to_string().ends_with("use one such as SIGUSR1"));
             assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
         }
-        assert!(ASKED.values().is_empty());
+        assert!(OPTIONS.values().is_empty());
         assert!(!self_pipe::SignalReceiver::is_open());
     }
 }

@@ -1,4 +1,4 @@
-//! The body of a test.
+//! Polls the body of a test as a task, and makes it fail if it hangs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::running::{Current, Test};
-use crate::host::Host;
+use super::running::{CurrentTest, Test};
 use crate::origin::{FrameMeta, Origin};
-use crate::sync::caught;
-use crate::task::{About, TracedTask};
+use crate::runtime::RuntimeHandle;
+use crate::sync::catch_panic;
+use crate::task::{Metadata, TracedTask};
 use crate::watch::panic;
 
 pin_project! {
-    /// The future that the body of a `test` function becomes: a task, which can be made to fail.
+    /// The body of a `test` function as a task, which panics with a report if the test hangs.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct TestBody<F>
@@ -30,24 +30,24 @@ pin_project! {
     }
 }
 
-/// Says of a test that this is its body, and that it has ended.
+/// Registers the body's task with its test, and removes it when the body is dropped.
 #[derive(Debug)]
 struct Membership {
-    test: Current,
+    test: CurrentTest,
     is_announced: bool,
 }
 
-/// The body of a test. `fail` panics with a message, at the place of the test. `failure` returns a text if the output is
-/// a failure.
+/// Wraps the body of a test. `fail` panics with a message at the location of the test. `failure` returns a text if the
+/// output of the body is a failure.
 pub fn body<F: Future>(
     meta: &'static FrameMeta,
-    test: Current,
+    test: CurrentTest,
     fail: fn(String) -> !,
     future: F,
     failure: fn(&F::Output) -> Option<String>,
 ) -> TestBody<F> {
     TestBody {
-        task: TracedTask::new(About::of(Origin::Function(meta)), future),
+        task: TracedTask::new(Metadata::of(Origin::Function(meta)), future),
         membership: Membership {
             test,
             is_announced: false,
@@ -66,7 +66,7 @@ impl<F: Future> Future for TestBody<F> {
             if !this.membership.is_announced {
                 this.membership.is_announced = true;
                 let handle = this.task.handle();
-                let runtime = Host::current().map(|host| host.runtime());
+                let runtime = RuntimeHandle::current().map(|host| host.id());
                 drop(test.change(|state| {
                     state.runtime = runtime;
                     state.fail = Some(*this.fail);
@@ -74,15 +74,15 @@ impl<F: Future> Future for TestBody<F> {
                 }));
             }
             if let Some(report) = test.take_report() {
-                // It says where the test is, and more.
+                // The report has the location of the test, so the message needs no stack.
                 panic::without_stack(|| (this.fail)(report));
             }
         }
         let poll = this.task.poll(cx);
         if let (Some(test), Poll::Ready(output)) = (&this.membership.test.0, &poll)
             && super::is_captured()
-            // It formats a value of the test's.
-            && let Some(Some(text)) = caught(|| (this.failure)(output))
+            // The closure formats a value of the test, which may panic.
+            && let Some(Some(text)) = catch_panic(|| (this.failure)(output))
         {
             test.note_failure(text);
         }

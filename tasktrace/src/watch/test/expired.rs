@@ -1,4 +1,4 @@
-//! What is done when the time of a test is over.
+//! Makes a test fail when its time limit is over.
 
 use std::process;
 use std::sync::Arc;
@@ -8,45 +8,44 @@ use super::failed;
 use super::report;
 use super::running::Test;
 use super::tasks;
-use crate::dump::{Hang, Stage, Why};
+use crate::dump::{Hang, HangTrigger, TestStage};
 use crate::escape::Escaped;
 use crate::os;
 
-/// How long the tasks are waited for.
+/// The time that the tasks have to answer.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// How long the body may take to be polled, when it was woken to fail.
-const TO_FAIL: Duration = Duration::from_secs(1);
+/// The time in which the woken body must be polled, so that it fails.
+const TIME_TO_FAIL: Duration = Duration::from_secs(1);
 
-/// How long the function of the test may take to return then, and how long the process is left to live
-/// when it does not.
+/// The time that the function of the test then has to return. If it does not, the process continues for the same time
+/// again.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a process ends with in which a test has failed.
-const FAILED: i32 = 101;
+/// The exit status of a process in which a test has failed.
+const FAILED_STATUS: i32 = 101;
 
-/// How long a test that has ended after its limit is kept for the report: for as long as its tasks are looked at, twice,
-/// and no longer.
-pub(super) const TO_REPORT: Duration = Duration::from_secs(10);
+/// The time that a test that ends after its limit waits for its report: the time in which its tasks are asked twice.
+pub(super) const TIME_TO_REPORT: Duration = Duration::from_secs(10);
 
-/// Has the test fail, and tells why it hangs.
+/// Reports why a test hangs, and makes the test fail. If that is not possible, ends the process.
 pub(super) fn handle(test: &Arc<Test>) {
-    let hang = tasks::look_at(test, Why::Timeout, BUDGET);
+    let hang = tasks::capture_hang(test, HangTrigger::Timeout, BUDGET);
     if test.is_over() {
         return;
     }
     let report = format!("{hang}\n\n{}", notes(&hang));
     test.fail_with(report.clone());
-    if !test.wait_until_taken(TO_FAIL) {
-        say(&report);
+    if !test.wait_until_taken(TIME_TO_FAIL) {
+        print(&report);
         let why = match hang.stage {
-            Stage::End => "its function does not return: its runtime does not shut down",
+            TestStage::End => "its function does not return: its runtime does not shut down",
             _ => "its thread is blocked, so it cannot fail like other tests",
         };
         end(test, why);
     } else if !test.wait_until_over(GRACE) {
-        // It has told the test runner, which would tell us if it lived.
-        say(&report);
+        // The body has passed the report to the test runner, but the runner prints it only if the process continues.
+        print(&report);
         end(
             test,
             "it has failed, but its function does not return: its runtime does not shut down",
@@ -54,7 +53,7 @@ pub(super) fn handle(test: &Arc<Test>) {
     }
 }
 
-/// What is to be known beside a report.
+/// Returns the notes below a report: the file with the report as JSON, and how to change the limit.
 pub(super) fn notes(hang: &Hang) -> String {
     let mut notes = String::new();
     match report::write(hang) {
@@ -65,7 +64,7 @@ pub(super) fn notes(hang: &Hang) -> String {
         Some(Err(error)) => notes.push_str(&format!("note: not written as JSON: {error}\n")),
         None => {}
     }
-    if hang.why == Why::Timeout {
+    if hang.trigger == HangTrigger::Timeout {
         notes.push_str(
             "note: `timeout = \"…\"` in `#[tasktrace::test]` sets the limit, and \
              TASKTRACE_TEST_TIMEOUT overrides it: a time such as `30s`, or `none`\n",
@@ -74,45 +73,48 @@ pub(super) fn notes(hang: &Hang) -> String {
     notes
 }
 
-/// Ends the process, after a while.
+/// Ends the process with the reason, unless the test ends within [`GRACE`].
 fn end(test: &Test, why: &str) {
     let name = test.name();
-    say(&format!(
+    print(&format!(
         "tasktrace: {name}: {why}. The process ends in {} seconds, and with it all other tests.\n",
         GRACE.as_secs()
     ));
     if test.wait_until_over(GRACE) {
-        say(&format!(
+        print(&format!(
             "tasktrace: {name}: it has ended after all, and the process goes on.\n"
         ));
         return;
     }
-    say_what_failed();
-    process::exit(FAILED);
+    print_failed_tests();
+    process::exit(FAILED_STATUS);
 }
 
-/// Prints the output of failed tests, which the test runner keeps back until all tests have ended and would lose.
-fn say_what_failed() {
+/// Prints the output of the failed tests. The test runner keeps that output back until all tests have ended, and it
+/// would be lost.
+fn print_failed_tests() {
     if let Some(text) = failed::take() {
-        say(&text);
+        print(&text);
     }
 }
 
-/// For a test that is to panic, and was made to because it hung: it would pass.
+/// Ends the process if a `#[should_panic]` test has hung. The panic that reports the hang is the panic that such a test
+/// expects, so the test would pass.
 ///
-/// Its function is being left because of a panic.
+/// Called while a panic unwinds from the function of the test.
 pub(super) fn end_if_hung(test: &Test) {
     if test.has_hung() {
-        say(&format!(
+        print(&format!(
             "tasktrace: {} hung. It is to panic, so it cannot fail by a panic: the process ends.\n",
             test.name()
         ));
-        say_what_failed();
-        process::exit(FAILED);
+        print_failed_tests();
+        process::exit(FAILED_STATUS);
     }
 }
 
-/// Not by the macros that print: what these write belongs to the test that has started the thread.
-fn say(text: &str) {
+/// Prints a text on stderr. The printing macros of std would write to the captured output of the test that started the
+/// thread.
+fn print(text: &str) {
     os::stderr::write(text);
 }

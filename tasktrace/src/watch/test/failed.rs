@@ -1,7 +1,7 @@
-//! The tests that have failed, in case the process ends before the test runner prints what they said.
+//! Keeps the output of failed tests, in case the process ends before the test runner prints it.
 //!
-//! Of a test of ours the end is seen. Of a plain `#[test]` only its panics are, by the panic hook: such a test
-//! has failed unless it caught the panic, or was to panic.
+//! For a `#[tasktrace::test]`, this crate sees how the test ends. For a plain `#[test]`, it sees only panics, through
+//! the panic hook: such a test has failed unless it caught the panic or is a `#[should_panic]` test.
 
 use std::collections::VecDeque;
 use std::env;
@@ -10,43 +10,44 @@ use std::sync::{OnceLock, PoisonError};
 use crate::escape::Escaped;
 use crate::sync::StaticMutex as Mutex;
 
-/// The number of outputs that are kept: the last ones.
-const KEPT: usize = 64;
+/// The largest number of outputs that are kept. Later outputs replace older ones.
+const MAX_KEPT: usize = 64;
 
-/// Longer texts are cut.
-pub(super) const LONGEST: usize = 1 << 16;
+/// The largest number of bytes of one output. Longer outputs are truncated.
+pub(super) const MAX_LENGTH: usize = 1 << 16;
 
-static FAILED: Mutex<VecDeque<Failed>> = Mutex::new(VecDeque::new());
+static FAILED: Mutex<VecDeque<FailedTest>> = Mutex::new(VecDeque::new());
 
-struct Failed {
+struct FailedTest {
     test: String,
-    /// The text with which its panics were told, or the error that it returned.
+    /// The messages of the test's panics, or the error that it returned.
     text: String,
-    kind: Kind,
+    kind: TestKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The test is one of ours.
-    Ours,
+enum TestKind {
+    /// The test has the attribute `#[tasktrace::test]`.
+    Tasktrace,
     /// The test is a plain `#[test]`.
     Plain,
 }
 
-/// Keeps what a test of ours said that has failed.
+/// Keeps the output of a failed `#[tasktrace::test]`.
 pub(super) fn add(test: &str, text: String) {
-    keep(test.to_owned(), text, Kind::Ours);
+    keep(test.to_owned(), text, TestKind::Tasktrace);
 }
 
-/// The same of a panic in a thread of this name, if that is the name of a test. The last panic counts.
+/// Keeps the message of a panic in a thread with the name of a plain `#[test]`. Only the last panic of each test is
+/// kept.
 pub(super) fn add_plain(thread: &str, text: String) {
     if is_test_name(thread) {
-        keep(thread.to_owned(), text, Kind::Plain);
+        keep(thread.to_owned(), text, TestKind::Plain);
     }
 }
 
-/// Returns `true` if a thread of this name may be that of a test: the test runner calls it by the path of the function.
-/// Only `main` is another thread, on which tests run if there is one at a time.
+/// Returns `true` if a thread with this name may be that of a test. The test runner names a thread after the path of
+/// the test function, or runs the test on the thread `main` if it runs one test at a time.
 fn is_test_name(thread: &str) -> bool {
     let is_name = |segment: &str| {
         !segment.is_empty() && segment.chars().all(|it| it.is_alphanumeric() || it == '_')
@@ -54,27 +55,28 @@ fn is_test_name(thread: &str) -> bool {
     thread.split("::").all(is_name)
 }
 
-fn keep(test: String, mut text: String, kind: Kind) {
-    if text.len() > LONGEST {
-        let mut end = LONGEST;
+fn keep(test: String, mut text: String, kind: TestKind) {
+    if text.len() > MAX_LENGTH {
+        let mut end = MAX_LENGTH;
         while !text.is_char_boundary(end) {
             end -= 1;
         }
         text.truncate(end);
         text.push_str("…\n");
     }
-    // Room is made before it is locked.
-    let room = VecDeque::with_capacity(KEPT + 1);
+    // Allocates before it locks, because nothing is allocated under a lock.
+    let room = VecDeque::with_capacity(MAX_KEPT + 1);
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     let unused = match failed.capacity() {
         0 => std::mem::replace(&mut *failed, room),
         _ => room,
     };
-    let is_same = |it: &Failed| (it.kind, kind) == (Kind::Plain, Kind::Plain) && it.test == test;
+    let is_same =
+        |it: &FailedTest| (it.kind, kind) == (TestKind::Plain, TestKind::Plain) && it.test == test;
     let same = failed.iter().position(is_same);
     let before = same.and_then(|at| failed.remove(at));
-    failed.push_back(Failed { test, text, kind });
-    let oldest = match failed.len() > KEPT {
+    failed.push_back(FailedTest { test, text, kind });
+    let oldest = match failed.len() > MAX_KEPT {
         true => failed.pop_front(),
         false => None,
     };
@@ -82,7 +84,8 @@ fn keep(test: String, mut text: String, kind: Kind) {
     drop((unused, before, oldest));
 }
 
-/// Takes the output of the tests that have failed so far. Returns `None` if the test runner has printed it.
+/// Takes the output of the tests that have failed so far. Returns `None` if there is none, or if the test runner has
+/// printed it.
 pub(super) fn take() -> Option<String> {
     if is_printed() {
         return None;
@@ -96,9 +99,9 @@ pub(super) fn take() -> Option<String> {
     }
     let mut text = String::new();
     let heads = [
-        (Kind::Ours, "these tests have failed before"),
+        (TestKind::Tasktrace, "these tests have failed before"),
         (
-            Kind::Plain,
+            TestKind::Plain,
             "these tests have panicked before, and failed unless they were to",
         ),
     ];
@@ -114,7 +117,7 @@ pub(super) fn take() -> Option<String> {
     Some(text)
 }
 
-/// Returns `true` if the test runner keeps no output back. It decides that once.
+/// Returns `true` if the test runner prints output at once instead of capturing it. The result is computed once.
 pub(super) fn is_printed() -> bool {
     static IS_PRINTED: OnceLock<bool> = OnceLock::new();
     *IS_PRINTED.get_or_init(|| {
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_threads_that_run_tests() {
+    fn a_thread_name_that_is_a_path_may_be_a_test() {
         for name in ["main", "works", "api::orders::are_paid", "größe_1"] {
             assert!(is_test_name(name), "{name}");
         }

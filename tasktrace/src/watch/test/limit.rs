@@ -1,4 +1,4 @@
-//! How long a test may take.
+//! Determines the time limit of a test from the attribute and the environment.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use crate::escape::Escaped;
 use crate::os;
 
-/// What a test may take if nothing is said: below the minute after which the usual runners call a test
-/// slow, with what a report takes.
+/// The limit of a test without one. Test runners report a test as slow after a minute, and the limit leaves time for a
+/// report before that.
 const DEFAULT: Duration = Duration::from_secs(50);
 
-/// The environment variable that is right, whatever the attribute says.
+/// The environment variable that overrides the attribute.
 const VARIABLE: &str = "TASKTRACE_TEST_TIMEOUT";
 
-/// What the attribute says of how long a test may take.
+/// The time limit that the attribute of a test sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing.
+    /// The attribute does not set a limit.
     Default,
-    /// For ever.
+    /// The test has no limit.
     None,
-    /// So many nanoseconds.
+    /// The limit in nanoseconds.
     Nanos(u64),
 }
 
 impl Limit {
-    /// `None` if it may take for ever.
+    /// Returns the limit, or `None` if there is no limit. The environment variable overrides the attribute.
     pub(super) fn duration(self) -> Option<Duration> {
         match from_environment() {
             Some(limit) => limit,
@@ -38,10 +38,11 @@ impl Limit {
     }
 }
 
-/// What the environment says, if it says anything. It is looked at once.
+/// Returns the limit of the environment variable, or `None` if the variable is not set or not valid. The inner value is
+/// `None` if there is no limit. The variable is read once.
 #[expect(
     clippy::option_option,
-    reason = "nothing said, said to be for ever, or a time"
+    reason = "the outer option says if the variable is set, the inner option if there is a limit"
 )]
 fn from_environment() -> Option<Option<Duration>> {
     static LIMIT: OnceLock<Option<Option<Duration>>> = OnceLock::new();
@@ -59,7 +60,7 @@ fn from_environment() -> Option<Option<Duration>> {
     })
 }
 
-/// `none`, or a time: numbers with units, one after the other.
+/// Parses `none`, or a time as a sequence of numbers with units, such as `1m30s`.
 #[expect(clippy::option_option, reason = "as above")]
 fn parse(text: &str) -> Option<Option<Duration>> {
     let text = text.trim();
@@ -81,7 +82,7 @@ fn parse(text: &str) -> Option<Option<Duration>> {
             _ => return None,
         };
         let number: f64 = number.parse().ok()?;
-        // One that is too long to be told is as long as can be.
+        // A time that is too long for a `Duration` becomes the longest `Duration`.
         let time = Duration::try_from_secs_f64(number * seconds).unwrap_or(Duration::MAX);
         total = total.saturating_add(time);
         rest = after;
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
+    fn times_are_parsed_and_invalid_texts_are_not() {
         let time = |millis| Some(Some(Duration::from_millis(millis)));
         assert_eq!(parse("30s"), time(30_000));
         assert_eq!(parse(" 1m30s "), time(90_000));

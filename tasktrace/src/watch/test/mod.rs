@@ -1,22 +1,22 @@
-//! Tests that do not end.
+//! Reports tests that do not end, and makes them fail.
 //!
-//! * [`running`]: which tests run, from the call of the function to its return.
+//! * [`running`]: registers the running tests, from the call of the function to its return.
 //! * [`body`]: the future of a test, through which it is made to fail.
-//! * [`limit`]: how long a test may take.
-//! * [`timer`]: a thread that waits for the first time that is over.
-//! * [`outcome`]: whether the value that a body returns is a failure.
-//! * [`failed`]: what tests said that have failed.
-//! * [`expired`]: what is done then; [`report`]: the file that is written.
-//! * [`tasks`]: which tasks are those of a test.
+//! * [`limit`]: the time limit of a test.
+//! * [`timer`]: the thread that waits for the next limit.
+//! * [`outcome`]: decides if the value that a body returns is a failure.
+//! * [`failed`]: keeps the output of failed tests.
+//! * [`expired`]: makes a test fail after its limit; [`report`]: writes the report to a file.
+//! * [`tasks`]: determines the tasks of a test.
 //!
-//! | who | does |
+//! | thread | job |
 //! |---|---|
-//! | the test's thread | enters the test, polls its body, leaves the test |
-//! | the timer | sleeps until the next limit, and starts a thread for each that is over |
-//! | that thread | asks the tasks, leaves the report with the test, wakes the body, and waits for the test to be left; if it is not, says so and ends the process |
+//! | the thread of the test | registers the test, polls its body, removes the test |
+//! | the timer | sleeps until the next limit, and starts a thread for each test whose limit is over |
+//! | the thread for one such test | asks the tasks, passes the report to the test, wakes the body, and waits until the test has ended; if it does not end, prints the reason and ends the process |
 //!
-//! The body looks whether there is a report at the beginning of each poll, which costs a load, and
-//! panics with it. What is shared is behind the test's own lock, under which nobody else's code runs.
+//! At the start of each poll, the body checks for a report, which costs one load. If there is a report, the body panics
+//! with it. The shared state is behind the lock of the test, and no foreign code runs under that lock.
 
 mod body;
 mod expired;
@@ -31,39 +31,40 @@ mod timer;
 pub use body::{TestBody, body};
 pub use limit::Limit;
 pub use outcome::Outcome;
-pub use running::{Current, Running};
+pub use running::{CurrentTest, RunningTest};
 
 use std::time::Duration;
 
-use crate::dump::{Hang, Why};
+use crate::dump::{Hang, HangTrigger};
 
-use running::Whose;
+use running::PanicThread;
 
-/// Keeps the text of a panic, in case the process ends before the test runner prints it: for the test of ours that runs
-/// on this thread or has a task that this thread polls, or for a test that is not ours, if the name of the thread may be
-/// that of one.
+/// Keeps the text of a panic, in case the process ends before the test runner prints it. The panic belongs to the
+/// `#[tasktrace::test]` that runs on this thread, or whose task this thread polls. Otherwise it belongs to a plain
+/// test, if the name of the thread may be that of a test.
 pub(crate) fn note_panic(thread: &str, message: Option<&str>, text: String) {
-    match Current::get().0 {
-        Some(test) => test.note_panic(message, text, Whose::Own),
-        None => match running::of_runtime() {
-            Some(test) => test.note_panic(message, text, Whose::Task),
+    match CurrentTest::get().0 {
+        Some(test) => test.note_panic(message, text, PanicThread::Own),
+        None => match running::of_current_runtime() {
+            Some(test) => test.note_panic(message, text, PanicThread::Task),
             None => failed::add_plain(thread, text),
         },
     }
 }
 
-/// Returns `true` if the test runner keeps the output of tests back until they have ended.
+/// Returns `true` if the test runner captures the output of tests until they have ended.
 pub(crate) fn is_captured() -> bool {
     !failed::is_printed()
 }
 
-/// What the tests that are running are doing, if any are: for a process that is about to be ended.
+/// Returns reports about the running tests, for a process that is about to be ended by a signal. Returns `None` if no
+/// test is running.
 pub(crate) fn report_all(signal: &str, budget: Duration) -> Option<String> {
     let tests = running::all();
     let share = budget / u32::try_from(tests.len()).ok()?.max(1);
     let reports = tests.iter().map(|test| {
-        let why = Why::Signal(signal.to_owned());
-        let hang: Hang = tasks::look_at(test, why, share);
+        let why = HangTrigger::Signal(signal.to_owned());
+        let hang: Hang = tasks::capture_hang(test, why, share);
         format!("{hang}\n\n{}", expired::notes(&hang))
     });
     let reports: Vec<String> = reports.collect();

@@ -1,14 +1,14 @@
-//! Whether the value that the body of a test returns is a failure.
+//! Decides if the value that the body of a test returns is a failure.
 //!
-//! The test runner prints such a value, and keeps that back until all tests have ended. It cannot be asked whether it
-//! took a value for a failure, so this decides the same for the types that tests return.
+//! The test runner prints such a value, but keeps the output back until all tests have ended. It does not tell which
+//! values it regards as failures, so this module decides the same for the types that tests return.
 
 use std::fmt::Debug;
 use std::ops::Deref;
 use std::process::ExitCode;
 
-/// The value that a body returns. `failure` is the method of the type, and where the type has none, that of
-/// `Other`:
+/// The value that a body returns. For types with an `impl` block here, `failure` is the method of that block. For other
+/// types, it is the method of [`OtherOutput`], to which `Outcome` dereferences:
 ///
 /// ```text
 /// |output| Outcome(output).failure()
@@ -35,18 +35,18 @@ impl Outcome<'_, ExitCode> {
 }
 
 impl<T> Deref for Outcome<'_, T> {
-    type Target = Other;
+    type Target = OtherOutput;
 
-    fn deref(&self) -> &Other {
-        &Other
+    fn deref(&self) -> &OtherOutput {
+        &OtherOutput
     }
 }
 
-/// A value of another type, of which nothing is known.
+/// The value of another type, which is not a failure.
 #[derive(Debug)]
-pub struct Other;
+pub struct OtherOutput;
 
-impl Other {
+impl OtherOutput {
     /// Returns `None`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {

@@ -1,4 +1,4 @@
-//! The file that a report goes to.
+//! Writes the report of a hung test to a file.
 
 use std::fs;
 use std::io;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::dump::Hang;
 use crate::watch::file;
 
-/// What cargo puts into each target directory.
+/// The file that cargo puts into each target directory.
 const TAG: &str = "CACHEDIR.TAG";
 
-/// Where reports are, in the target directory.
+/// The directory of the reports, inside the target directory.
 const DIRECTORY: &str = "tasktrace";
 
-/// Writes a report as JSON, and tells where to. `None` if there is no target directory.
+/// Writes a report as JSON, and returns the path of the file. Returns `None` if there is no target directory.
 pub(super) fn write(hang: &Hang) -> Option<io::Result<PathBuf>> {
     let directory = target_directory()?.join(DIRECTORY);
     let path = directory.join(file_name(&hang.name));
@@ -22,8 +22,8 @@ pub(super) fn write(hang: &Hang) -> Option<io::Result<PathBuf>> {
     Some(written.map(|()| path))
 }
 
-/// The one that the running program was built in. Not what the environment says, which may be about
-/// another program that has started this one.
+/// Returns the target directory in which the running program was built. The environment is not used, because it may be
+/// that of another program, which started this one.
 fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let above = program.ancestors().skip(1);
@@ -32,11 +32,11 @@ fn target_directory() -> Option<PathBuf> {
 }
 
 fn is_target(directory: &Path) -> bool {
-    // Of other caches than cargo's, a program is not run from there.
+    // Caches of other programs have the same tag, but a test is not run from a directory in one.
     fs::metadata(directory.join(TAG)).is_ok_and(|tag| tag.is_file())
 }
 
-/// The path of a function as the name of a file: `app.tests.hangs.json`.
+/// Returns the name of the file for the path of a test function, such as `app.tests.hangs.json`.
 fn file_name(test: &str) -> String {
     let name = test.replace("::", ".");
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -44,7 +44,7 @@ fn file_name(test: &str) -> String {
         .chars()
         .map(|c| if is_plain(c) { c } else { '_' })
         .collect();
-    // As long as a file system takes it.
+    // File systems limit the length of a name, usually to 255 bytes.
     let end = name.char_indices().map(|(at, c)| at + c.len_utf8());
     let end = end.take_while(|end| *end <= 200).last().unwrap_or(0);
     format!("{}.json", &name[..end])
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_files() {
+    fn the_file_name_is_the_path_of_the_test_with_dots() {
         assert_eq!(file_name("app::tests::hangs"), "app.tests.hangs.json");
         assert_eq!(file_name("app::<T>::a/b"), "app._T_.a_b.json");
         assert_eq!(file_name(&"ä".repeat(300)).len(), 205);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn this_program_is_in_a_target_directory() {
+    fn the_target_directory_is_above_the_program() {
         let directory = target_directory().expect("cargo has built it");
         let program = std::env::current_exe().unwrap();
         assert!(program.starts_with(directory));

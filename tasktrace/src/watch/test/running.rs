@@ -1,4 +1,4 @@
-//! Which tests run.
+//! Registers the running tests.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,132 +10,132 @@ use std::time::{Duration, Instant};
 
 use super::limit::Limit;
 use super::timer;
-use crate::host::{Host, Runtime};
 use crate::origin::{FrameMeta, Origin};
 use crate::os;
+use crate::runtime::{RuntimeHandle, RuntimeId};
 use crate::sync::{
-    Map, StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard,
+    LockedMap, StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard,
 };
-use crate::task::{Token, TraceHandle};
+use crate::task::{ThreadIndex, TraceHandle};
 
 /// A test that is running.
 pub(crate) struct Test {
     number: u64,
     pub(super) origin: Origin,
     pub(super) expects: Expects,
-    /// What the system calls the thread that its function was called on. 0 if that is not known.
+    /// The system's id of the thread that called the function of the test, or 0 if it is unknown.
     pub(super) thread_id: u64,
-    /// What tasks that it polls have noted of it. 0 if that is not known.
-    pub(super) token: u32,
+    /// The index of that thread, which the tasks that it polls record. 0 if it is unknown.
+    pub(super) thread_index: u32,
     pub(super) begun: Instant,
     pub(super) limit: Option<Duration>,
-    /// Whether there is a report to fail with.
+    /// `true` if there is a report for the body to panic with.
     has_report: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<TestState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    /// The task that its body is, once that has been polled.
+pub(super) struct TestState {
+    /// The task of the body, once it was polled.
     pub(super) body: Option<TraceHandle>,
-    pub(super) runtime: Option<Runtime>,
+    pub(super) runtime: Option<RuntimeId>,
     pub(super) body_has_ended: bool,
-    /// Its function returns after its limit.
+    /// `true` if the function of the test returns after its limit.
     pub(super) is_late: bool,
-    /// Panics with a message, at the place of the test.
+    /// Panics with a message, at the location of the test.
     pub(super) fail: Option<fn(String) -> !>,
-    /// What the test is to fail with. Taken when it does.
+    /// The report that the body will panic with. The body takes it when it does.
     report: Option<String>,
-    /// The texts of its panics, and of the error that it returned.
-    said: String,
-    /// Its body has returned a failure.
+    /// The messages of its panics, and the error that it returned.
+    output: String,
+    /// `true` if the body has returned a failure.
     has_failed: bool,
-    /// Its last panic has the message that is expected.
+    /// `true` if the last panic has the expected message.
     is_expected: bool,
     is_over: bool,
 }
 
-/// How a test ends that passes.
+/// The end by which a test passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// Its function returns.
+    /// The function returns.
     Return,
-    /// It panics: `#[should_panic]`.
+    /// The function panics: `#[should_panic]`.
     AnyPanic,
-    /// It panics with a message that contains this text: `#[should_panic(expected = "…")]`.
+    /// The function panics with a message that contains this text: `#[should_panic(expected = "…")]`.
     Panic(&'static str),
 }
 
-/// Where a panic of a test is.
+/// The thread of a panic of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// On its thread.
+pub(super) enum PanicThread {
+    /// The thread of the test.
     Own,
-    /// In a task that another thread polls.
+    /// Another thread, which polls a task of the test.
     Task,
 }
 
-/// The tests that are running, by their numbers.
-static TESTS: Map<u64, Arc<Test>> = Map::new();
+/// The running tests, by number.
+static TESTS: LockedMap<u64, Arc<Test>> = LockedMap::new();
 
 thread_local! {
-    /// The test whose function was called on this thread.
+    /// The test whose function runs on this thread.
     static CURRENT: RefCell<Option<Arc<Test>>> = const { RefCell::new(None) };
 }
 
-/// The tests that are running, in the order in which they began.
+/// Returns the running tests, in the order in which they began.
 pub(super) fn all() -> Vec<Arc<Test>> {
     let mut tests = TESTS.values();
     tests.sort_unstable_by_key(|test| test.number);
     tests
 }
 
-/// The test whose body is polled by the runtime that this thread is in.
-pub(super) fn of_runtime() -> Option<Arc<Test>> {
-    let runtime = Host::current().as_ref().map(Host::runtime);
+/// Returns the test whose body is polled by the current runtime of this thread.
+pub(super) fn of_current_runtime() -> Option<Arc<Test>> {
+    let runtime = RuntimeHandle::current().as_ref().map(RuntimeHandle::id);
     let mut tests = all().into_iter();
     tests.find(|test| runtime.is_some() && test.state().runtime == runtime)
 }
 
-/// A test, from when its function is called to when that returns: with the time that it takes to make
-/// its runtime, and to shut that down.
+/// The registration of a test, from the call of its function until the function returns. This includes the time to
+/// build the runtime and to shut it down.
 #[must_use = "the test is over when this is dropped"]
-pub struct Running {
+pub struct RunningTest {
     test: Arc<Test>,
-    around: Option<Arc<Test>>,
+    outer: Option<Arc<Test>>,
 }
 
-impl Running {
-    /// A test begins on this thread.
+impl RunningTest {
+    /// Registers a test on this thread.
     pub fn new(meta: &'static FrameMeta, limit: Limit) -> Self {
         Self::begin(meta, limit, Expects::Return)
     }
 
-    /// A test begins on this thread that is to panic.
+    /// Registers a test on this thread that must panic.
     pub fn panicking(meta: &'static FrameMeta, limit: Limit) -> Self {
         Self::begin(meta, limit, Expects::AnyPanic)
     }
 
-    /// A test begins on this thread that is to panic with a message that contains this text.
+    /// Registers a test on this thread that must panic with a message that contains `message`.
     pub fn expecting(meta: &'static FrameMeta, limit: Limit, message: &'static str) -> Self {
         Self::begin(meta, limit, Expects::Panic(message))
     }
 
     fn begin(meta: &'static FrameMeta, limit: Limit, expects: Expects) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        crate::watch::panic::in_tests();
-        crate::watch::signal::in_tests();
+        crate::watch::panic::install_for_tests();
+        crate::watch::signal::start_for_tests();
         let test = Arc::new(Test {
             number: LAST.fetch_add(1, Ordering::Relaxed),
             origin: Origin::Function(meta),
             expects,
             thread_id: os::thread::id().unwrap_or(0),
-            token: Token::current().map_or(0, |token| token.0),
+            thread_index: ThreadIndex::current().map_or(0, |thread_index| thread_index.0),
             begun: Instant::now(),
             limit: limit.duration(),
             has_report: AtomicBool::new(false),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(TestState::default()),
             changed: Condvar::new(),
         });
         let before = TESTS.replace(test.number, Arc::clone(&test));
@@ -146,15 +146,15 @@ impl Running {
         let set = CURRENT.try_with(|current| current.replace(Some(Arc::clone(&test))));
         Self {
             test,
-            around: set.unwrap_or_default(),
+            outer: set.unwrap_or_default(),
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningTest {
     fn drop(&mut self) {
-        let around = self.around.take();
-        let _ = CURRENT.try_with(|current| current.replace(around));
+        let outer = self.outer.take();
+        let _ = CURRENT.try_with(|current| current.replace(outer));
         drop(TESTS.remove(&self.test.number));
         let was_in_time = timer::remove(&self.test);
         let may_fail = !thread::panicking() && self.test.expects != Expects::AnyPanic;
@@ -165,7 +165,8 @@ impl Drop for Running {
         match self.test.failure() {
             _ if late.is_some() => {}
             Some(text) => super::failed::add(self.test.name(), text),
-            // It passes, by a panic that may be the report. A test that names its message may expect the report.
+            // The test passes. The panic by which it passes may be that of a report. (If the test names the expected
+            // message, it may expect the report.)
             None if self.test.expects == Expects::AnyPanic => {
                 super::expired::end_if_hung(&self.test);
             }
@@ -176,7 +177,7 @@ impl Drop for Running {
             state.fail
         });
         if let Some(report) = late {
-            // It says where the test is, and more.
+            // The report has the location of the test, so the message needs no stack.
             crate::watch::panic::without_stack(|| match fail {
                 Some(fail) => fail(report),
                 None => panic!("{report}"),
@@ -185,12 +186,12 @@ impl Drop for Running {
     }
 }
 
-/// The test that is running on a thread, if there is one.
+/// The test that runs on a thread, if there is one.
 #[derive(Clone)]
-pub struct Current(pub(super) Option<Arc<Test>>);
+pub struct CurrentTest(pub(super) Option<Arc<Test>>);
 
-impl Current {
-    /// The one on this thread.
+impl CurrentTest {
+    /// Returns the test that runs on this thread.
     #[must_use]
     pub fn get() -> Self {
         let current = CURRENT.try_with(|current| current.borrow().clone());
@@ -203,28 +204,29 @@ impl Test {
         self.origin.path()
     }
 
-    /// Tells tests apart that run at the same time.
+    /// Returns the number that distinguishes the test from all others of the process.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, TestState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes it while it is locked: nothing may be allocated or freed for that. What it replaces is returned.
-    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+    /// Changes the state under the lock and wakes the waiting threads. `change` must not allocate or free memory, so it
+    /// returns replaced values to the caller.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut TestState) -> R) -> R {
         let before = change(&mut self.state());
         self.changed.notify_all();
         before
     }
 
-    /// Waits for something to be so. Whether it is.
-    fn wait_until(&self, is_so: impl Fn(&State) -> bool, longest: Duration) -> bool {
+    /// Waits until a condition holds, for at most `longest`. Returns `true` if it holds.
+    fn wait_until(&self, condition: impl Fn(&TestState) -> bool, longest: Duration) -> bool {
         let deadline = os::deadline(longest);
         let mut state = self.state();
         loop {
-            if is_so(&state) {
+            if condition(&state) {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -236,7 +238,7 @@ impl Test {
         }
     }
 
-    /// Has the test fail with a report, at the next poll of its body.
+    /// Makes the test fail with a report at the next poll of its body, and wakes the body.
     pub(super) fn fail_with(&self, report: String) {
         drop(self.change(|state| state.report.replace(report)));
         self.has_report.store(true, Ordering::Release);
@@ -246,7 +248,7 @@ impl Test {
         }
     }
 
-    /// What the test is to fail with.
+    /// Takes the report that the body must panic with, if there is one.
     #[inline]
     pub(super) fn take_report(&self) -> Option<String> {
         if !self.has_report.load(Ordering::Acquire) {
@@ -256,12 +258,13 @@ impl Test {
     }
 
     /// Keeps the text of a panic of the test.
-    pub(super) fn note_panic(&self, message: Option<&str>, text: String, whose: Whose) {
+    pub(super) fn note_panic(&self, message: Option<&str>, text: String, thread: PanicThread) {
         if let Expects::Panic(expected) = self.expects {
             let has = message.is_some_and(|message| message.contains(expected));
             self.change(|state| {
-                // The panic of a task is that of the test if it is passed on, which the hook does not see.
-                state.is_expected = has || state.is_expected && whose == Whose::Task;
+                // If the panic of a task is passed on, it is the panic of the test, and the hook does not see that. So
+                // a panic of a task does not reset the flag.
+                state.is_expected = has || state.is_expected && thread == PanicThread::Task;
             });
         }
         self.keep(text);
@@ -273,31 +276,31 @@ impl Test {
         self.keep(text);
     }
 
-    /// Adds to what the test has said. The last is what is wanted, if that is too long.
+    /// Appends to the output of the test. If the output becomes too long, only the new text is kept.
     fn keep(&self, mut text: String) {
         while !text.is_empty() {
-            let mut said = self.change(|state| mem::take(&mut state.said));
-            if said.len() + text.len() > super::failed::LONGEST {
-                said = "…\n".to_owned();
+            let mut output = self.change(|state| mem::take(&mut state.output));
+            if output.len() + text.len() > super::failed::MAX_LENGTH {
+                output = "…\n".to_owned();
             }
-            if !said.is_empty() {
-                said.push('\n');
+            if !output.is_empty() {
+                output.push('\n');
             }
-            said.push_str(&text);
-            // Another thread may have said something meanwhile.
-            text = self.change(|state| mem::replace(&mut state.said, said));
+            output.push_str(&text);
+            // If another thread added text meanwhile, the loop appends that text as well.
+            text = self.change(|state| mem::replace(&mut state.output, output));
         }
     }
 
-    /// Returns what is to be printed of the test if it has failed. Called on its thread, when its function is left.
+    /// Returns the output of the test if the test has failed. Called on the thread of the test when its function ends.
     fn failure(&self) -> Option<String> {
-        let (mut said, has_failed, is_expected) = self.change(|state| {
-            let said = mem::take(&mut state.said);
-            (said, state.has_failed, state.is_expected)
+        let (mut output, has_failed, is_expected) = self.change(|state| {
+            let output = mem::take(&mut state.output);
+            (output, state.has_failed, state.is_expected)
         });
         let has_panicked = thread::panicking();
         let why = match self.expects {
-            Expects::Return if has_panicked => match said.as_str() {
+            Expects::Return if has_panicked => match output.as_str() {
                 // The hook is not called for `resume_unwind`.
                 "" => "the test panicked without a message\n".to_owned(),
                 _ => String::new(),
@@ -311,16 +314,19 @@ impl Test {
             }
             _ => return None,
         };
-        said.push_str(&why);
-        Some(said)
+        output.push_str(&why);
+        Some(output)
     }
 
-    /// What a test is to fail with that ends without a panic, if it took longer than its limit: the thread that looks at
-    /// its tasks is waited for.
+    /// Returns the report of a test that ends without a panic after its limit. Waits for the thread that makes the
+    /// report.
     fn report_if_late(&self) -> Option<String> {
         let limit = self.limit.filter(|limit| self.begun.elapsed() >= *limit)?;
         self.change(|state| state.is_late = true);
-        self.wait_until(|state| state.report.is_some(), super::expired::TO_REPORT);
+        self.wait_until(
+            |state| state.report.is_some(),
+            super::expired::TIME_TO_REPORT,
+        );
         let report = self.change(|state| state.report.take());
         Some(report.unwrap_or_else(|| {
             format!(
@@ -330,12 +336,12 @@ impl Test {
         }))
     }
 
-    /// Whether it has had a report to fail with.
+    /// Returns `true` if the test was given a report, which means that it has hung.
     pub(super) fn has_hung(&self) -> bool {
         self.has_report.load(Ordering::Acquire)
     }
 
-    /// Waits until the report has been taken. Whether it has.
+    /// Waits until the report was taken or the test has ended. Returns `true` if so.
     pub(super) fn wait_until_taken(&self, longest: Duration) -> bool {
         self.wait_until(|state| state.report.is_none() || state.is_over, longest)
     }
@@ -345,7 +351,7 @@ impl Test {
         self.wait_until(|state| state.is_late || state.is_over, longest);
     }
 
-    /// Waits until the function of the test has returned. Whether it has.
+    /// Waits until the function of the test has returned. Returns `true` if so.
     pub(super) fn wait_until_over(&self, longest: Duration) -> bool {
         self.wait_until(|state| state.is_over, longest)
     }
@@ -355,13 +361,13 @@ impl Test {
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for RunningTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.test.origin.fmt(f)
     }
 }
 
-impl fmt::Debug for Current {
+impl fmt::Debug for CurrentTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map(|test| test.origin).fmt(f)
     }

@@ -1,49 +1,49 @@
-//! Which tasks are those of a test.
+//! Determines the tasks of a test.
 //!
-//! Tests run in parallel in one process, and each is to tell of its own tasks only. A task belongs to
-//! a test
+//! Tests run in parallel in one process, and the report of a test shows only its own tasks. A task belongs to a test if
+//! one of these conditions holds:
 //!
-//! 1. if it is in the same runtime, where runtimes can be told apart (feature `tokio`);
-//! 2. if it was made in a poll of a task that does, or is awaited by one, on whichever runtime it is;
-//! 3. where nothing is known of its runtime, if it was polled last by the thread that the test was called
-//!    on, or by one that has polled a task of the test: the workers of a runtime poll no others.
+//! 1. It is in the same runtime, if runtimes can be distinguished (feature `tokio`).
+//! 2. It was made in a poll of a task of the test, or a task of the test awaits it, on any runtime.
+//! 3. Its runtime is unknown, and it was last polled by the thread of the test, or by a thread that has polled another
+//!    task of the test. The worker threads of a runtime poll only tasks of that runtime.
 //!
-//! What is left may be of any of the tests. If there is only one, it is.
+//! The other tasks may belong to any test. If only one test is running, they are its tasks.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::running::{self, Test};
-use crate::dump::{self, Dump, EndedTask, Hang, Stage, TaskDump, Why};
-use crate::host::Runtime;
+use crate::dump::{self, Dump, EndedTask, Hang, HangTrigger, TaskDump, TestStage};
+use crate::runtime::RuntimeId;
 use crate::task::{TaskId, TaskState, TraceHandle, tasks};
 
-/// How long the function of a test may take to return when its body went on because it was looked at.
-const TO_RETURN: Duration = Duration::from_secs(1);
+/// The time that the function of a test has to return, if its body has continued because it was asked.
+const TIME_TO_RETURN: Duration = Duration::from_secs(1);
 
-/// What is known of a test and its tasks, within a time.
-pub(super) fn look_at(test: &Arc<Test>, why: Why, budget: Duration) -> Hang {
-    let after = match why {
-        // What the scheduler has added is of no interest.
-        Why::Timeout => test.limit.unwrap_or_else(|| test.begun.elapsed()),
-        Why::Signal(_) => test.begun.elapsed(),
+/// Returns a report about a test and its tasks. `budget` limits the time that the tasks have to answer.
+pub(super) fn capture_hang(test: &Arc<Test>, trigger: HangTrigger, budget: Duration) -> Hang {
+    let after = match trigger {
+        // The delay between the limit and this call is of no interest.
+        HangTrigger::Timeout => test.limit.unwrap_or_else(|| test.begun.elapsed()),
+        HangTrigger::Signal(_) => test.begun.elapsed(),
     };
-    let (own, unknown) = of(test);
+    let (own, unknown) = own_tasks(test);
     let body = test.state().body.clone();
     let mut dump = dump::dump_of(own.clone(), budget);
     let is_running = |task: &TaskDump| matches!(task.state(), TaskState::Running(_));
     // A running task explains why the others are not polled.
     if !dump.tasks().any(is_running) {
-        dump::ask_again(&mut dump, &own, budget);
+        dump::retry_unpolled(&mut dump, &own, budget);
     }
-    leave_out_ended(&mut dump, test);
+    retain_own_ended_tasks(&mut dump, test);
     Hang {
         name: test.name().to_owned(),
         file: test.origin.file(),
         line: test.origin.line(),
         after,
-        why,
+        trigger,
         stage: stage(test, body),
         thread: test.thread_id,
         dump,
@@ -51,17 +51,18 @@ pub(super) fn look_at(test: &Arc<Test>, why: Why, budget: Duration) -> Hang {
     }
 }
 
-/// Leaves out the ended tasks that are not known to be those of the test.
-fn leave_out_ended(dump: &mut Dump, test: &Test) {
+/// Removes the ended tasks that are not known to be tasks of the test.
+fn retain_own_ended_tasks(dump: &mut Dump, test: &Test) {
     let runtime = test.state().runtime;
     let mut own: BTreeSet<TaskId> = dump.tasks().map(TaskDump::id).collect();
-    // The first to end is the last: a task may have been spawned by one that ended after it.
+    // Ended tasks are listed in the order in which they ended. A task may have been spawned by a task that ended later,
+    // so the search is repeated until it finds no more tasks.
     loop {
         let is_new = |task: &&EndedTask| {
             let is_in = task
-                .job()
+                .runtime_task()
                 .zip(runtime)
-                .map(|(job, runtime)| job.is_in(runtime));
+                .map(|(task, runtime)| task.is_in(runtime));
             let by_own = task.parent().is_some_and(|parent| own.contains(&parent));
             !own.contains(&task.id()) && is_in.unwrap_or(by_own)
         };
@@ -79,102 +80,102 @@ fn leave_out_ended(dump: &mut Dump, test: &Test) {
     dump.retain_ended(|task| own.contains(&task.id()));
 }
 
-/// How far a test has come, once its tasks have been looked at: `body` is the one that it had before.
-fn stage(test: &Test, body: Option<TraceHandle>) -> Stage {
-    let has_gone_on = body.as_ref().is_some_and(TraceHandle::is_finished);
-    if has_gone_on {
-        // Its thread has still to leave the runtime before the function returns.
-        test.wait_until_late(TO_RETURN);
+/// Returns the stage of a test after its tasks were asked. `body` is the task of the body before that.
+fn stage(test: &Test, body: Option<TraceHandle>) -> TestStage {
+    let has_finished = body.as_ref().is_some_and(TraceHandle::is_finished);
+    if has_finished {
+        // The thread has to leave the runtime before the function returns.
+        test.wait_until_late(TIME_TO_RETURN);
     }
     let state = test.state();
     match body {
-        _ if state.is_late => Stage::Late,
-        Some(body) if !has_gone_on => Stage::Body(body.id()),
-        None if !state.body_has_ended => Stage::Beginning,
-        _ => Stage::End,
+        _ if state.is_late => TestStage::Late,
+        Some(body) if !has_finished => TestStage::Body(body.id()),
+        None if !state.body_has_ended => TestStage::Beginning,
+        _ => TestStage::End,
     }
 }
 
-/// The tasks of a test in the order of their numbers, and how many there are that may be its own.
-fn of(test: &Arc<Test>) -> (Vec<TraceHandle>, usize) {
+/// Returns the tasks of a test in the order of their ids, and the number of other tasks that may belong to it.
+fn own_tasks(test: &Arc<Test>) -> (Vec<TraceHandle>, usize) {
     let others: Vec<Arc<Test>> = running::all()
         .into_iter()
         .filter(|other| !Arc::ptr_eq(other, test))
         .collect();
     let all: Vec<TraceHandle> = tasks().collect();
-    let mine = closure(test, &all);
-    let theirs: BTreeSet<u64> = others
+    let own = known_tasks(test, &all);
+    let of_others: BTreeSet<u64> = others
         .iter()
-        .flat_map(|other| closure(other, &all))
+        .flat_map(|other| known_tasks(other, &all))
         .collect();
     let is_left = |task: &&TraceHandle| {
         let id = task.id().get();
-        !mine.contains(&id) && !theirs.contains(&id) && task.age() <= test.begun.elapsed()
+        !own.contains(&id) && !of_others.contains(&id) && task.age() <= test.begun.elapsed()
     };
     let left: BTreeSet<u64> = all
         .iter()
         .filter(is_left)
-        .filter(|task| is_possible(task, test))
+        .filter(|task| may_be_own(task, test))
         .map(|task| task.id().get())
         .collect();
     let is_alone = others.is_empty();
     let is_own = |task: &TraceHandle| {
         let id = task.id().get();
-        mine.contains(&id) || is_alone && left.contains(&id)
+        own.contains(&id) || is_alone && left.contains(&id)
     };
     let unknown = if is_alone { 0 } else { left.len() };
     (all.into_iter().filter(is_own).collect(), unknown)
 }
 
-/// Whether nothing speaks against it.
-fn is_possible(task: &TraceHandle, test: &Test) -> bool {
+/// Returns `true` if the runtime of the task is unknown or that of the test.
+fn may_be_own(task: &TraceHandle, test: &Test) -> bool {
     is_in(task, test.state().runtime).unwrap_or(true)
 }
 
-/// Whether it is in this runtime, if that can be told.
-fn is_in(task: &TraceHandle, runtime: Option<Runtime>) -> Option<bool> {
-    let known = task.job().zip(runtime);
-    known.map(|(job, runtime)| job.is_in(runtime))
+/// Returns `Some(true)` if the task is in this runtime, and `None` if its runtime is unknown.
+fn is_in(task: &TraceHandle, runtime: Option<RuntimeId>) -> Option<bool> {
+    let known = task.runtime_task().zip(runtime);
+    known.map(|(task, runtime)| task.is_in(runtime))
 }
 
-/// The numbers of the tasks that are known to be those of a test.
-fn closure(test: &Test, all: &[TraceHandle]) -> BTreeSet<u64> {
+/// Returns the ids of the tasks that are known to be tasks of the test.
+fn known_tasks(test: &Test, all: &[TraceHandle]) -> BTreeSet<u64> {
     let (body, runtime) = {
         let state = test.state();
         (state.body.clone(), state.runtime)
     };
-    let mut found = Found::new(test, all, runtime);
+    let mut search = TaskSearch::new(test, all, runtime);
     if let Some(body) = body {
-        found.own.insert(body.id().get());
-        found.follow(&body);
+        search.own.insert(body.id().get());
+        search.follow(&body);
     }
     for task in all {
         if is_in(task, runtime) == Some(true) {
-            found.add(task);
+            search.add(task);
         }
     }
-    found.add_thread(test.token);
-    found.finish()
+    search.add_thread(test.thread_index);
+    search.finish()
 }
 
-/// The tasks of a test that have been found, and what leads to more of them.
-struct Found<'a> {
+/// Collects the tasks of a test: the tasks found so far, and the tasks that they lead to.
+struct TaskSearch<'a> {
     test: &'a Test,
-    runtime: Option<Runtime>,
+    runtime: Option<RuntimeId>,
     own: BTreeSet<u64>,
-    /// Those that have been found, and have not been followed yet.
+    /// The tasks that were found but not followed yet.
     pending: Vec<&'a TraceHandle>,
     by_number: HashMap<u64, &'a TraceHandle>,
-    /// Those that a task has made. They are taken out when that is followed.
+    /// The tasks by the task that made them. An entry is removed when its parent is followed.
     by_parent: HashMap<u64, Vec<&'a TraceHandle>>,
-    /// Those of which nothing is known but which thread has polled them last. They are taken out when that is
-    /// known to be the test's.
+    /// The tasks whose runtime is unknown, by the thread that last polled them. An entry is removed when the thread is
+    /// known to poll tasks of the test.
     by_thread: HashMap<u32, Vec<&'a TraceHandle>>,
 }
 
-impl<'a> Found<'a> {
-    fn new(test: &'a Test, all: &'a [TraceHandle], runtime: Option<Runtime>) -> Self {
-        let mut found = Self {
+impl<'a> TaskSearch<'a> {
+    fn new(test: &'a Test, all: &'a [TraceHandle], runtime: Option<RuntimeId>) -> Self {
+        let mut search = Self {
             test,
             runtime,
             own: BTreeSet::new(),
@@ -185,14 +186,14 @@ impl<'a> Found<'a> {
         };
         for task in all {
             if let Some(parent) = task.parent() {
-                found.by_parent.entry(parent.get()).or_default().push(task);
+                search.by_parent.entry(parent.get()).or_default().push(task);
             }
             let thread = task.last_thread();
             if thread != 0 && is_in(task, runtime).is_none() {
-                found.by_thread.entry(thread).or_default().push(task);
+                search.by_thread.entry(thread).or_default().push(task);
             }
         }
-        found
+        search
     }
 
     fn add(&mut self, task: &'a TraceHandle) {
@@ -201,17 +202,17 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Adds what has been polled last by a thread that polls tasks of the test only.
+    /// Adds the tasks that were last polled by a thread that polls only tasks of the test.
     fn add_thread(&mut self, thread: u32) {
         for task in self.by_thread.remove(&thread).unwrap_or_default() {
-            // What was there before is somebody else's.
+            // A task that is older than the test belongs to another test.
             if task.age() <= self.test.begun.elapsed() {
                 self.add(task);
             }
         }
     }
 
-    /// Adds what a task of the test awaits and has made.
+    /// Adds the tasks that a task of the test awaits or has made.
     fn follow(&mut self, task: &TraceHandle) {
         for awaited in task.snapshot().awaits() {
             if let Some(awaited) = self.by_number.get(&awaited).copied() {
@@ -226,7 +227,7 @@ impl<'a> Found<'a> {
     fn finish(mut self) -> BTreeSet<u64> {
         while let Some(task) = self.pending.pop() {
             self.follow(task);
-            // The threads of another runtime may poll tasks of others.
+            // A thread of another runtime may poll tasks of other tests.
             if is_in(task, self.runtime) != Some(false) {
                 self.add_thread(task.last_thread());
             }

@@ -1,7 +1,7 @@
-//! A thread that waits for the first limit that is over.
+//! Waits for the next time limit of a test, on a thread.
 //!
-//! It is a plain thread, so it depends neither on a runtime that may be blocked nor on a clock that
-//! may be paused. It is started by the first test that has a limit, and never ends.
+//! The thread is a plain thread, so it depends neither on a runtime, which may be blocked, nor on a runtime's clock,
+//! which may be paused. The first test with a limit starts it, and it never ends.
 
 use std::mem;
 use std::sync::{Arc, PoisonError};
@@ -13,32 +13,33 @@ use crate::os;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// The tests that have limits. Nothing is allocated or freed while it is locked.
-struct Timer {
-    /// Each with when its limit is over. There are as many as run at once: few.
+struct TestTimer {
+    /// The running tests with the ends of their limits. Only the tests that run at the same time are in it, so there
+    /// are few.
     tests: Vec<(Instant, Arc<Test>)>,
     has_thread: bool,
 }
 
-impl Timer {
-    /// The position of the one whose limit is over first.
+impl TestTimer {
+    /// Returns the position of the test whose limit ends first.
     fn first(&self) -> Option<usize> {
         (0..self.tests.len()).min_by_key(|at| self.tests[*at].0)
     }
 }
 
-static TIMER: Mutex<Timer> = Mutex::new(Timer {
+static TIMER: Mutex<TestTimer> = Mutex::new(TestTimer {
     tests: Vec::new(),
     has_thread: false,
 });
 static CHANGED: Condvar = Condvar::new();
 
-fn lock() -> MutexGuard<'static, Timer> {
+fn lock() -> MutexGuard<'static, TestTimer> {
     TIMER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The limit of a test that begins.
+/// Registers the limit of a test that begins.
 pub(super) fn add(test: Arc<Test>, limit: Duration) {
-    // A time too far to be told is no limit.
+    // If the end is beyond the range of `Instant`, there is no limit.
     let Some(end) = test.begun.checked_add(limit) else {
         return;
     };
@@ -70,9 +71,9 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     }
 }
 
-/// A test has ended. Returns `true` if its limit was still to come.
+/// Removes a test that has ended. Returns `true` if its limit was not over.
 pub(super) fn remove(test: &Test) -> bool {
-    // The thread may wake up once for nothing.
+    // The thread is not notified, so it may wake up once without an expired limit.
     let removed = {
         let mut timer = lock();
         let mut tests = timer.tests.iter();
@@ -96,7 +97,7 @@ fn run() {
             Some((at, _)) => {
                 let (_, test) = timer.tests.swap_remove(at);
                 drop(timer);
-                // Each on its own thread: several may hang at once.
+                // Each expired test gets a thread, because several tests may hang at the same time.
                 let report = move || expired::handle(&test);
                 if let Err(error) = os::thread::spawn("tasktrace-hung-test", report) {
                     os::stderr::write(&format!("tasktrace: no report: {error}\n"));

@@ -1,45 +1,47 @@
-//! The stalls that were reported and continue.
+//! Stores the stalls that were reported and continue.
 
 use std::collections::BTreeMap;
 
-use super::stall::{Found, Key, Problem};
+use super::stall::{IncidentKey, Problem, TaskProblem};
 use crate::dump::{Stall, StallPhase, StallReport};
-use crate::task::{Executor, Limited, TaskId};
+use crate::task::{ExecutorId, TaskId, WaitLimit};
 
-/// The largest number of tasks of one executor that are reported as starved at a time, and of one function as overdue.
-/// A reader would not read more.
-pub(super) const FEW: usize = 64;
+/// The largest number of tasks of one executor that are reported as starved at a time, and of tasks of one function
+/// that are reported as overdue. Nobody would read more reports.
+pub(super) const MAX_PER_GROUP: usize = 64;
 
 /// The largest number of incidents in total. Blocked polls do not count, because there are at most as many as threads.
-const MOST: usize = 1024;
+const MAX_INCIDENTS: usize = 1024;
 
+/// The stalls that were reported and continue.
 #[derive(Default)]
 pub(super) struct Incidents {
-    all: BTreeMap<Key, Incident>,
+    all: BTreeMap<IncidentKey, Incident>,
     /// The number of incidents in each group. `counted` is their sum.
-    counts: BTreeMap<Group, usize>,
+    counts: BTreeMap<IncidentGroup, usize>,
     counted: usize,
 }
 
+/// A stall that was reported, or was found not to be a fault.
 struct Incident {
-    found: Found,
+    found: TaskProblem,
     /// The report, if one was made.
     report: Option<StallReport>,
 }
 
 /// A set of stalls that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Group {
-    Executor(Executor),
+pub(super) enum IncidentGroup {
+    Executor(ExecutorId),
     Function(&'static str, u32, u32),
 }
 
-impl Group {
-    pub(super) fn of(what: &Problem) -> Option<Self> {
-        match what {
+impl IncidentGroup {
+    pub(super) fn of(problem: &Problem) -> Option<Self> {
+        match problem {
             Problem::Blocked { .. } => None,
             Problem::Starved { executor, .. } => Some(Self::Executor(*executor)),
-            Problem::Overdue(Limited { origin, .. }) | Problem::Waiting { origin, .. } => {
+            Problem::Overdue(WaitLimit { origin, .. }) | Problem::Waiting { origin, .. } => {
                 let (line, column) = (origin.line(), origin.column());
                 Some(Self::Function(origin.file(), line, column))
             }
@@ -48,7 +50,7 @@ impl Group {
 }
 
 impl Incidents {
-    pub(super) fn contains(&self, key: Key) -> bool {
+    pub(super) fn contains(&self, key: IncidentKey) -> bool {
         self.all.contains_key(&key)
     }
 
@@ -58,18 +60,18 @@ impl Incidents {
     }
 
     /// Returns how many more incidents of this group may be added.
-    pub(super) fn room(&self, group: Group) -> usize {
+    pub(super) fn room(&self, group: IncidentGroup) -> usize {
         let in_group = self.counts.get(&group).copied().unwrap_or(0);
-        FEW.saturating_sub(in_group).min(self.left())
+        MAX_PER_GROUP.saturating_sub(in_group).min(self.left())
     }
 
     /// Returns how many more incidents may be added.
     pub(super) fn left(&self) -> usize {
-        MOST.saturating_sub(self.counted)
+        MAX_INCIDENTS.saturating_sub(self.counted)
     }
 
-    pub(super) fn add(&mut self, found: Found, report: Option<StallReport>) {
-        if let Some(group) = Group::of(&found.what) {
+    pub(super) fn add(&mut self, found: TaskProblem, report: Option<StallReport>) {
+        if let Some(group) = IncidentGroup::of(&found.problem) {
             *self.counts.entry(group).or_default() += 1;
             self.counted += 1;
         }
@@ -77,21 +79,22 @@ impl Incidents {
     }
 
     /// Removes the incidents that are over, and returns their reports.
-    pub(super) fn take_over(&mut self) -> Vec<StallReport> {
+    pub(super) fn take_ended(&mut self) -> Vec<StallReport> {
         let all = self.all.iter();
-        let over = all.filter(|(_, incident)| !incident.found.goes_on());
-        let over: Vec<Key> = over.map(|(key, _)| *key).collect();
-        let over = over.into_iter().filter_map(|key| self.all.remove(&key));
-        let mut over: Vec<Incident> = over.collect();
-        over.sort_by_key(|incident| incident.found.order());
-        over.into_iter()
+        let ended = all.filter(|(_, incident)| !incident.found.continues());
+        let ended: Vec<IncidentKey> = ended.map(|(key, _)| *key).collect();
+        let ended = ended.into_iter().filter_map(|key| self.all.remove(&key));
+        let mut ended: Vec<Incident> = ended.collect();
+        ended.sort_by_key(|incident| incident.found.order());
+        ended
+            .into_iter()
             .filter_map(|incident| self.end(incident))
             .collect()
     }
 
     fn end(&mut self, incident: Incident) -> Option<StallReport> {
         let Incident { found, report } = incident;
-        if let Some(group) = Group::of(&found.what)
+        if let Some(group) = IncidentGroup::of(&found.problem)
             && let Some(count) = self.counts.get_mut(&group)
         {
             *count -= 1;
@@ -108,14 +111,14 @@ impl Incidents {
         })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Found> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TaskProblem> {
         self.all.values().map(|incident| &incident.found)
     }
 
     /// Returns the task that blocks a thread, if there is one.
     pub(super) fn blocker(&self, thread: u32) -> Option<TaskId> {
         let mut all = self.iter();
-        let blocks = |found: &&Found| found.blocked_thread() == Some(thread);
+        let blocks = |found: &&TaskProblem| found.blocked_thread() == Some(thread);
         all.find(blocks).map(|found| found.handle.id())
     }
 }

@@ -10,7 +10,7 @@
 //! executor. It takes no reference and no lock. It does not read live frames unless some functions have limits. Then it
 //! reads the times of the first four frames. (It takes a reference to a task that has limits in other frames, or a
 //! label beside its limit.) If a task looks wrong, the scan takes a reference and reads the task again, and only the
-//! second reading counts (see [`sight`](crate::task::Glance)). A moment later it checks each problem a third time.
+//! second reading counts (see [`TaskView`](crate::task::TaskView)). A moment later it checks each problem a third time.
 //!
 //! *Measured* with a million suspended tasks on a machine with two cores: 17 ms, and 46 ms if each task is in a
 //! function with a limit (`cargo bench -p tasktrace-tests --bench watchdog`).
@@ -22,8 +22,8 @@
 //! # Locks and writes
 //!
 //! The thread of the watchdog holds only the lock of [`thread`], while it reads a flag. It holds no lock when it wakes
-//! a task, takes a dump or calls the report function. The only write to a task is the bit of a probe: see
-//! [`exchange`](crate::task). Watchdogs are independent of each other.
+//! a task, takes a dump or calls the report function. The only write to a task is the bit of a probe: see the module
+//! `requests` of [`task`](crate::task). Watchdogs are independent of each other.
 
 mod incidents;
 mod probes;
@@ -35,9 +35,9 @@ mod thread;
 use std::fmt;
 use std::time::Duration;
 
-use self::scan::{Limits, Scanner};
+use self::scan::{Scanner, StallLimits};
 use self::sink::Sink;
-use self::thread::Running;
+use self::thread::WatchdogThread;
 use crate::dump::StallReport;
 
 /// The smallest limit, which is the resolution of the task clock.
@@ -120,7 +120,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 ///   at most 1024 tasks in total.
 pub fn watchdog() -> WatchdogBuilder {
     WatchdogBuilder {
-        limits: Limits {
+        limits: StallLimits {
             starved_after: Duration::from_secs(5),
             wait_limit: Duration::MAX,
             blocked_after: Duration::from_secs(1),
@@ -141,7 +141,7 @@ pub fn watchdog() -> WatchdogBuilder {
 /// ```
 #[must_use = "nothing is watched until it is started"]
 pub struct WatchdogBuilder {
-    limits: Limits,
+    limits: StallLimits,
     every: Duration,
     sink: Sink,
 }
@@ -215,10 +215,10 @@ impl WatchdogBuilder {
     /// message on stderr says so, and nothing is watched.
     pub fn start(self) -> Watchdog {
         let scanner = Scanner::new(self.limits);
-        match Running::start(scanner, self.sink, self.every) {
+        match WatchdogThread::start(scanner, self.sink, self.every) {
             Ok(running) => Watchdog(Some(running)),
             Err(error) => {
-                sink::say(format_args!(
+                sink::print(format_args!(
                     "tasktrace: the watchdog cannot be started: {error}"
                 ));
                 Watchdog(None)
@@ -250,7 +250,7 @@ impl fmt::Debug for WatchdogBuilder {
 /// drop(watchdog);
 /// ```
 #[must_use = "the watchdog is stopped when this is dropped"]
-pub struct Watchdog(Option<Running>);
+pub struct Watchdog(Option<WatchdogThread>);
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
@@ -269,7 +269,7 @@ impl fmt::Debug for Watchdog {
 }
 
 /// Returns a function that scans all tasks, and returns the number of reports. Benchmarks use it.
-pub(crate) fn looks() -> impl FnMut() -> usize {
+pub(crate) fn scans() -> impl FnMut() -> usize {
     let mut scanner = Scanner::new(watchdog().limits);
     move || {
         let mut reports = 0;

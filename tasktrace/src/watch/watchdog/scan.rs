@@ -1,48 +1,48 @@
-//! One check of all tasks.
+//! Scans all tasks for stalls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::incidents::{Group, Incidents};
+use super::incidents::{IncidentGroup, Incidents};
 use super::probes::Probes;
-use super::stall::{Found, Key, Problem, WHOLE_TASK};
-use crate::diagnosis::{self, Rank};
+use super::stall::{IncidentKey, Problem, TaskProblem, WHOLE_TASK};
+use crate::diagnosis::{self, WaitRank};
 use crate::dump::{Stall, StallReport};
 use crate::origin;
-use crate::task::{Glance, Sight, Tick, glances};
+use crate::task::{CoarseInstant, Observation, TaskView, task_views};
 
 /// The time after which a suspicious task is checked again. If the process was stopped, or a thread had no processor,
 /// the task makes progress within this time.
-const MOMENT: Duration = Duration::from_millis(20);
+const RECHECK_DELAY: Duration = Duration::from_millis(20);
 
 /// The time that the reported tasks have to answer, together and each.
 const BUDGET: Duration = Duration::from_millis(500);
-const BUDGET_OF_ONE: Duration = Duration::from_millis(100);
+const BUDGET_PER_TASK: Duration = Duration::from_millis(100);
 
 /// The times after which stalls are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct StallLimits {
     pub(super) starved_after: Duration,
     pub(super) wait_limit: Duration,
     pub(super) blocked_after: Duration,
 }
 
-/// Checks all tasks periodically. Its fields are the state between two checks.
+/// Scans all tasks periodically. The fields are the state between two scans.
 pub(super) struct Scanner {
-    limits: Limits,
+    limits: StallLimits,
     incidents: Incidents,
     probes: Probes,
 }
 
 /// The suspects of one scan, before they are checked again.
-struct Seen {
-    now: Tick,
-    found: Vec<Found>,
-    counts: BTreeMap<Group, usize>,
+struct Suspects {
+    now: CoarseInstant,
+    found: Vec<TaskProblem>,
+    counts: BTreeMap<IncidentGroup, usize>,
 }
 
 impl Scanner {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: StallLimits) -> Self {
         Self {
             limits,
             incidents: Incidents::default(),
@@ -50,25 +50,25 @@ impl Scanner {
         }
     }
 
-    /// Checks all tasks, and reports the stalls that have begun or ended since the last check. `pause` waits, and
-    /// returns `true` if the watchdog should continue.
+    /// Scans all tasks, and reports the stalls that have begun or ended since the last scan. `pause` waits, and returns
+    /// `true` if the watchdog should continue.
     pub(super) fn check(
         &mut self,
         pause: impl Fn(Duration) -> bool,
         mut report: impl FnMut(&StallReport),
     ) {
-        for ended in self.incidents.take_over() {
+        for ended in self.incidents.take_ended() {
             report(&ended);
         }
         self.probes.begin();
         let mut found = self.scan();
         if !found.is_empty() {
-            if !pause(MOMENT) {
+            if !pause(RECHECK_DELAY) {
                 return;
             }
-            found.retain(Found::goes_on);
-            self.leave_out_what_is_around(&mut found);
-            found.sort_by_key(Found::order);
+            found.retain(TaskProblem::continues);
+            self.retain_innermost_blocked_polls(&mut found);
+            found.sort_by_key(TaskProblem::order);
         }
         let deadline = Instant::now() + BUDGET;
         for found in found {
@@ -76,11 +76,11 @@ impl Scanner {
                 return;
             }
             // The previous reports may have taken long.
-            if !found.goes_on() {
+            if !found.continues() {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(begun) = self.begin(found, left.min(BUDGET_OF_ONE)) {
+            if let Some(begun) = self.begin(found, left.min(BUDGET_PER_TASK)) {
                 report(&begun);
             }
         }
@@ -88,10 +88,10 @@ impl Scanner {
     }
 
     /// Removes blocked polls that contain a blocked poll of another task, because the inner poll is the cause.
-    fn leave_out_what_is_around(&self, found: &mut Vec<Found>) {
+    fn retain_innermost_blocked_polls(&self, found: &mut Vec<TaskProblem>) {
         let all = found.iter().chain(self.incidents.iter());
         let nested = all.filter(|found| found.handle.is_nested());
-        let blocked: BTreeSet<u32> = nested.filter_map(Found::blocked_thread).collect();
+        let blocked: BTreeSet<u32> = nested.filter_map(TaskProblem::blocked_thread).collect();
         found.retain(|found| {
             let thread = found.blocked_thread();
             found.handle.is_nested() || thread.is_none_or(|thread| !blocked.contains(&thread))
@@ -99,140 +99,140 @@ impl Scanner {
     }
 
     /// Returns the stalls that look new.
-    fn scan(&mut self) -> Vec<Found> {
-        let mut seen = Seen {
-            // Read before the tasks, so that no stall looks longer than it is.
-            now: Tick::read(),
+    fn scan(&mut self) -> Vec<TaskProblem> {
+        let mut suspects = Suspects {
+            // The time is read before the tasks, so that no stall looks longer than it is.
+            now: CoarseInstant::read(),
             found: Vec::new(),
             counts: BTreeMap::new(),
         };
         for found in self.probes.waited_for() {
-            if seen.now.since(found.since()) >= self.limits.starved_after {
-                seen.add(found.clone(), &self.incidents);
+            if suspects.now.since(found.since()) >= self.limits.starved_after {
+                suspects.add(found.clone(), &self.incidents);
             }
         }
         let any_limits = origin::any_limits();
-        for (position, glance) in glances().enumerate() {
-            match glance.sight() {
-                Sight::Resting { since, .. } => {
-                    self.probes.see(position, glance, &self.incidents);
-                    if any_limits && glance.may_be_overdue(since, seen.now) {
-                        self.suspect_overdue(glance, &mut seen);
+        for (position, view) in task_views().enumerate() {
+            match view.observe() {
+                Observation::Suspended { since, .. } => {
+                    self.probes.consider(position, view, &self.incidents);
+                    if any_limits && view.may_be_overdue(since, suspects.now) {
+                        self.suspect_overdue(view, &mut suspects);
                     }
-                    if self.waits_too_long(since, &seen) && !glance.is_nested() {
-                        self.suspect_waiting(glance, &mut seen);
-                    }
-                }
-                Sight::Running { since, .. } => {
-                    if self.is_blocked(since, glance.is_nested(), &seen) {
-                        self.suspect_blocked(glance, &mut seen);
+                    if self.waits_too_long(since, &suspects) && !view.is_nested() {
+                        self.suspect_waiting(view, &mut suspects);
                     }
                 }
-                Sight::New { made } => {
-                    if seen.now.since(made) >= self.limits.starved_after {
-                        self.suspect_starved(glance, &mut seen);
+                Observation::Running { since, .. } => {
+                    if self.is_blocked(since, view.is_nested(), &suspects) {
+                        self.suspect_blocked(view, &mut suspects);
                     }
                 }
-                Sight::Finished | Sight::Moving => {}
+                Observation::New { created_at: made } => {
+                    if suspects.now.since(made) >= self.limits.starved_after {
+                        self.suspect_starved(view, &mut suspects);
+                    }
+                }
+                Observation::Finished | Observation::Panicked => {}
             }
         }
-        seen.found
+        suspects.found
     }
 
-    fn is_blocked(&self, since: Tick, is_nested: bool, seen: &Seen) -> bool {
+    fn is_blocked(&self, since: CoarseInstant, is_nested: bool, suspects: &Suspects) -> bool {
         let limit = match is_nested {
-            // It is checked again after a moment. So a poll that began together with its outer poll is found together
-            // with that.
-            true => self.limits.blocked_after.saturating_sub(MOMENT),
+            // The problem is checked again after this delay. So a poll that began together with its outer poll is found
+            // together with the outer poll.
+            true => self.limits.blocked_after.saturating_sub(RECHECK_DELAY),
             false => self.limits.blocked_after,
         };
-        seen.now.since(since) >= limit
+        suspects.now.since(since) >= limit
     }
 
-    fn suspect_blocked(&self, glance: Glance, seen: &mut Seen) {
-        if self
-            .incidents
-            .contains((glance.address(), Stall::Blocked, 0))
-        {
+    fn suspect_blocked(&self, view: TaskView, suspects: &mut Suspects) {
+        if self.incidents.contains((view.address(), Stall::Blocked, 0)) {
             return;
         }
-        let Some(handle) = glance.retain() else {
+        let Some(handle) = view.retain() else {
             return;
         };
-        if let Sight::Running { poll, since } = handle.sight()
-            && self.is_blocked(since, handle.is_nested(), seen)
+        if let Observation::Running { poll, since } = handle.observe()
+            && self.is_blocked(since, handle.is_nested(), suspects)
         {
-            let what = Problem::Blocked { poll, since };
-            seen.add(Found { handle, what }, &self.incidents);
+            let problem = Problem::Blocked { poll, since };
+            suspects.add(TaskProblem { handle, problem }, &self.incidents);
         }
     }
 
     /// Suspects a task that was never polled.
-    fn suspect_starved(&self, glance: Glance, seen: &mut Seen) {
-        let group = Group::Executor(glance.executor());
-        if !seen.has_room(group, &self.incidents) || self.incidents.is_starved(glance.address()) {
+    fn suspect_starved(&self, view: TaskView, suspects: &mut Suspects) {
+        let group = IncidentGroup::Executor(view.executor());
+        if !suspects.has_room(group, &self.incidents) || self.incidents.is_starved(view.address()) {
             return;
         }
-        let Some(handle) = glance.retain() else {
+        let Some(handle) = view.retain() else {
             return;
         };
-        if let Sight::New { made: since } = handle.sight()
-            && seen.now.since(since) >= self.limits.starved_after
+        if let Observation::New { created_at: since } = handle.observe()
+            && suspects.now.since(since) >= self.limits.starved_after
         {
             let executor = handle.executor();
-            let what = Problem::Starved {
+            let problem = Problem::Starved {
                 polls: 0,
                 since,
                 executor,
             };
-            seen.add(Found { handle, what }, &self.incidents);
+            suspects.add(TaskProblem { handle, problem }, &self.incidents);
         }
     }
 
-    fn suspect_overdue(&self, glance: Glance, seen: &mut Seen) {
-        let Some(handle) = glance.retain() else {
+    /// Suspects the functions of a task that wait for longer than their own limits.
+    fn suspect_overdue(&self, view: TaskView, suspects: &mut Suspects) {
+        let Some(handle) = view.retain() else {
             return;
         };
-        for function in handle.limited().into_iter().flatten() {
-            if seen.now.since(function.polled) >= function.limit {
+        for function in handle.wait_limits().into_iter().flatten() {
+            if suspects.now.since(function.polled) >= function.limit {
                 let handle = handle.clone();
-                let what = Problem::Overdue(function);
-                seen.add(Found { handle, what }, &self.incidents);
+                let problem = Problem::Overdue(function);
+                suspects.add(TaskProblem { handle, problem }, &self.incidents);
             }
         }
     }
 
-    fn waits_too_long(&self, since: Tick, seen: &Seen) -> bool {
+    fn waits_too_long(&self, since: CoarseInstant, suspects: &Suspects) -> bool {
         let limit = self.limits.wait_limit;
-        limit < Duration::MAX && seen.now.since(since) >= limit
+        limit < Duration::MAX && suspects.now.since(since) >= limit
     }
 
     /// Suspects a task that waits for longer than the limit for all tasks, unless a function in it has its own limit.
-    fn suspect_waiting(&self, glance: Glance, seen: &mut Seen) {
-        let key = (glance.address(), Stall::Overdue, WHOLE_TASK);
+    fn suspect_waiting(&self, view: TaskView, suspects: &mut Suspects) {
+        let key = (view.address(), Stall::Overdue, WHOLE_TASK);
         if self.incidents.contains(key) {
             return;
         }
-        let Some(handle) = glance.retain() else {
+        let Some(handle) = view.retain() else {
             return;
         };
-        if let Sight::Resting { since, .. } = handle.sight()
-            && self.waits_too_long(since, seen)
-            && handle.limited().is_some_and(|limited| limited.is_empty())
+        if let Observation::Suspended { since, .. } = handle.observe()
+            && self.waits_too_long(since, suspects)
+            && handle
+                .wait_limits()
+                .is_some_and(|limited| limited.is_empty())
         {
-            let what = Problem::Waiting {
+            let problem = Problem::Waiting {
                 since,
                 origin: handle.origin(),
             };
-            seen.add(Found { handle, what }, &self.incidents);
+            suspects.add(TaskProblem { handle, problem }, &self.incidents);
         }
     }
 
-    /// Makes an incident of a stall, and wakes other tasks that may be affected.
+    /// Adds an incident for a stall, and wakes other tasks that may be affected.
     ///
-    /// Returns `None` if the stall is not to be reported.
-    fn begin(&mut self, found: Found, budget: Duration) -> Option<StallReport> {
-        let (limit, blocked_by) = match &found.what {
+    /// Returns `None` if the stall must not be reported.
+    fn begin(&mut self, found: TaskProblem, budget: Duration) -> Option<StallReport> {
+        let (limit, blocked_by) = match &found.problem {
             Problem::Blocked { .. } => (self.limits.blocked_after, None),
             Problem::Overdue(function) => (function.limit, None),
             Problem::Waiting { .. } => (self.limits.wait_limit, None),
@@ -244,13 +244,14 @@ impl Scanner {
         let report = found.report(limit, blocked_by, budget);
         let executor = found.handle.executor();
         self.probes.forget(&found);
-        let what = found.what.clone();
-        // To wait for work, or for the program to stop, is not a fault. The task is not checked again.
-        let is_idle = || diagnosis::likeliest(&report.task).is_some_and(|it| it.rank == Rank::Stop);
-        let is_told = !matches!(what, Problem::Waiting { .. }) || !is_idle();
+        let problem = found.problem.clone();
+        // It is not a fault to wait for work, or for the program to stop. The task is not checked again.
+        let is_idle =
+            || diagnosis::likeliest(&report.task).is_some_and(|it| it.rank == WaitRank::Stop);
+        let is_told = !matches!(problem, Problem::Waiting { .. }) || !is_idle();
         let report = is_told.then_some(report);
         self.incidents.add(found, report.clone());
-        match what {
+        match problem {
             Problem::Blocked { .. } => self.probes.wake_all_on(executor.thread, &self.incidents),
             Problem::Starved { polls: 1.., .. } => self.probes.wake_more(executor, &self.incidents),
             // A task that was never polled says nothing about its executor.
@@ -260,16 +261,16 @@ impl Scanner {
     }
 }
 
-impl Seen {
-    fn has_room(&self, group: Group, incidents: &Incidents) -> bool {
-        let seen = self.counts.get(&group).copied().unwrap_or(0);
-        seen < incidents.room(group) && self.found.len() < incidents.left()
+impl Suspects {
+    fn has_room(&self, group: IncidentGroup, incidents: &Incidents) -> bool {
+        let count = self.counts.get(&group).copied().unwrap_or(0);
+        count < incidents.room(group) && self.found.len() < incidents.left()
     }
 
-    fn add(&mut self, found: Found, incidents: &Incidents) {
-        let group = Group::of(&found.what);
+    fn add(&mut self, found: TaskProblem, incidents: &Incidents) {
+        let group = IncidentGroup::of(&found.problem);
         let has_room = group.is_none_or(|group| self.has_room(group, incidents));
-        let key: Key = found.key();
+        let key: IncidentKey = found.key();
         if !has_room || incidents.contains(key) {
             return;
         }

@@ -1,10 +1,10 @@
-//! The destination of reports.
+//! Passes reports to their destination.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use crate::dump::StallReport;
-use crate::sync::caught;
+use crate::sync::catch_panic;
 
 #[cfg(not(feature = "tracing"))]
 mod stderr;
@@ -30,12 +30,14 @@ impl Sink {
         }
     }
 
-    /// Calls the function with a report. If it panics, that is printed the first time, and the function is called again
-    /// with the next report.
+    /// Calls the function with a report. The first panic of the function is printed. After a panic, the function is
+    /// called again with the next report.
     pub(super) fn report(&mut self, report: &StallReport) {
-        let called = caught(|| (self.on_stall)(report));
+        let called = catch_panic(|| (self.on_stall)(report));
         if called.is_none() && !std::mem::replace(&mut self.has_panicked, true) {
-            say("tasktrace: the function that a watchdog calls has panicked; the watchdog goes on");
+            print(
+                "tasktrace: the function that a watchdog calls has panicked; the watchdog goes on",
+            );
         }
     }
 }
@@ -47,7 +49,7 @@ impl Default for Sink {
 }
 
 /// Prints a line on stderr, and ignores errors.
-pub(super) fn say(text: impl fmt::Display) {
+pub(super) fn print(text: impl fmt::Display) {
     // One write, so that other lines are not in between.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -1,8 +1,8 @@
-//! The thread of a watchdog.
+//! Runs a watchdog on a thread.
 //!
-//! The thread sleeps on a condition variable, so that stopping it does not wait for the interval. It checks whether to
-//! stop between two scans, in the pause of a scan, and before each report. It says that it is over after it has dropped
-//! the report function.
+//! The thread sleeps on a condition variable, so that stopping it does not wait for the interval. It checks if it must
+//! stop between two scans, in the pause of a scan, and before each report. It reports that it has ended after it has
+//! dropped the report function.
 
 use std::io;
 use std::process;
@@ -15,32 +15,32 @@ use super::sink::Sink;
 use crate::os;
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
-/// The time that [`Running::stop`] waits for a thread that is in the middle of a report.
+/// The time that [`WatchdogThread::stop`] waits for a thread that is in the middle of a report.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The state that the thread and its [`Running`] share.
+/// The state that the thread and its [`WatchdogThread`] share.
 struct Control {
-    state: Mutex<State>,
+    state: Mutex<ControlState>,
     changed: Condvar,
 }
 
-struct State {
+struct ControlState {
     is_stopped: bool,
     is_over: bool,
 }
 
 /// A thread that scans until it is stopped.
-pub(super) struct Running {
+pub(super) struct WatchdogThread {
     control: Arc<Control>,
     thread: JoinHandle<()>,
     /// The process of the thread.
     process: u32,
 }
 
-impl Running {
+impl WatchdogThread {
     pub(super) fn start(scanner: Scanner, sink: Sink, every: Duration) -> io::Result<Self> {
         let control = Arc::new(Control {
-            state: Mutex::new(State {
+            state: Mutex::new(ControlState {
                 is_stopped: false,
                 is_over: false,
             }),
@@ -49,7 +49,7 @@ impl Running {
         let thread = os::thread::spawn("tasktrace-watchdog", {
             let control = Arc::clone(&control);
             move || {
-                let over = Over(&control);
+                let over = OverGuard(&control);
                 run(&control, scanner, sink, every);
                 drop(over);
             }
@@ -96,17 +96,17 @@ fn run(control: &Control, mut scanner: Scanner, mut sink: Sink, every: Duration)
     }
 }
 
-/// Says that the thread is over when it is dropped, even by a panic.
-struct Over<'a>(&'a Control);
+/// Records that the thread has ended when this guard is dropped, even by a panic.
+struct OverGuard<'a>(&'a Control);
 
-impl Drop for Over<'_> {
+impl Drop for OverGuard<'_> {
     fn drop(&mut self) {
         self.0.change(|state| state.is_over = true);
     }
 }
 
 impl Control {
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut ControlState)) {
         change(&mut lock(&self.state));
         self.changed.notify_all();
     }
@@ -126,10 +126,10 @@ impl Control {
         self.wait(Some(deadline), |state| state.is_over)
     }
 
-    /// Waits until `is_so` returns `true`, or until the deadline. Returns the last value of `is_so`.
-    fn wait(&self, deadline: Option<Instant>, is_so: impl Fn(&State) -> bool) -> bool {
+    /// Waits until `condition` returns `true`, or until the deadline. Returns the last value of `condition`.
+    fn wait(&self, deadline: Option<Instant>, condition: impl Fn(&ControlState) -> bool) -> bool {
         let mut state = lock(&self.state);
-        while !is_so(&state) {
+        while !condition(&state) {
             let unpoison = PoisonError::into_inner;
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(unpoison),

@@ -1,8 +1,8 @@
-//! The protocol of [`Handshake`], in all interleavings that loom can tell apart. A room that two
-//! use at the same time shows as a panic of loom's cell.
+//! Checks the protocol of [`Handshake`] in all interleavings that loom distinguishes. If two threads use the buffer at
+//! the same time, loom's cell panics.
 //!
-//! A signal handler is a thread here. That it interrupts another thread of the program makes no
-//! difference to the two that share a room: the asker is never the thread that is asked.
+//! A thread stands in for the signal handler. The real handler runs on the interrupted thread, which is never the
+//! requester, so a separate thread has the same interleavings with the requester.
 
 use loom::thread;
 
@@ -17,56 +17,58 @@ fn shared() -> Arc<Handshake<u32>> {
 
 fn handler(shared: &Arc<Handshake<u32>>, thread: u64, value: u32) -> thread::JoinHandle<()> {
     let shared = Arc::clone(shared);
-    thread::spawn(move || shared.answer(thread, |room| *room = value))
+    thread::spawn(move || shared.answer(thread, |buffer| *buffer = value))
 }
 
-/// Asks, and tells what has come of it.
-fn ask(shared: &Handshake<u32>, looks: usize) -> Result<(), Unanswered> {
-    // SAFETY: each model has one asker, and asks again only after an answer or none.
+/// Posts a request, checks for the answer up to `checks` times, and then withdraws the request.
+fn request(shared: &Handshake<u32>, checks: usize) -> Result<(), RequestError> {
+    // SAFETY: each model has one requester, which calls this again only after its last request was answered, or
+    // withdrawn before the handler started.
     unsafe {
-        shared.with_room(|room| *room = 1);
-        shared.ask(THREAD);
+        shared.with_buffer(|buffer| *buffer = 1);
+        shared.post_request(THREAD);
     }
-    for _ in 0..looks {
+    for _ in 0..checks {
         if shared.is_answered() {
             break;
         }
         thread::yield_now();
     }
-    // SAFETY: as above.
-    unsafe { shared.give_up() }
+    // SAFETY: each model has one requester, which calls this function.
+    unsafe { shared.withdraw() }
 }
 
-fn room(shared: &Handshake<u32>) -> u32 {
-    // SAFETY: as above.
-    unsafe { shared.with_room(|room| *room) }
+fn buffer(shared: &Handshake<u32>) -> u32 {
+    // SAFETY: each model has one requester. It calls this function only after its last request was answered, or
+    // withdrawn before the handler started.
+    unsafe { shared.with_buffer(|buffer| *buffer) }
 }
 
 #[test]
-fn an_answer_is_seen_whole_or_not_at_all() {
+fn a_requester_reads_a_whole_answer_or_none() {
     loom::model(|| {
         let shared = shared();
         let handler = handler(&shared, THREAD, 2);
-        match ask(&shared, 1) {
-            Ok(()) => assert_eq!(room(&shared), 2),
-            Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
-            Err(Unanswered::Unfinished) => {}
+        match request(&shared, 1) {
+            Ok(()) => assert_eq!(buffer(&shared), 2),
+            Err(RequestError::NotStarted) => assert_eq!(buffer(&shared), 1),
+            Err(RequestError::Unfinished) => {}
         }
         handler.join().unwrap();
     });
 }
 
 #[test]
-fn a_handler_that_comes_late_does_no_harm() {
+fn a_late_handler_does_not_corrupt_the_next_request() {
     loom::model(|| {
         let shared = shared();
         let late = handler(&shared, THREAD, 2);
-        if ask(&shared, 0) != Err(Unanswered::Unfinished) {
-            // It may answer this one.
-            match ask(&shared, 1) {
-                Ok(()) => assert_eq!(room(&shared), 2),
-                Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
-                Err(Unanswered::Unfinished) => {}
+        if request(&shared, 0) != Err(RequestError::Unfinished) {
+            // The late handler may answer this request.
+            match request(&shared, 1) {
+                Ok(()) => assert_eq!(buffer(&shared), 2),
+                Err(RequestError::NotStarted) => assert_eq!(buffer(&shared), 1),
+                Err(RequestError::Unfinished) => {}
             }
         }
         late.join().unwrap();
@@ -74,25 +76,25 @@ fn a_handler_that_comes_late_does_no_harm() {
 }
 
 #[test]
-fn another_thread_does_not_answer() {
+fn a_handler_on_another_thread_does_not_answer() {
     loom::model(|| {
         let shared = shared();
         let other = handler(&shared, THREAD + 1, 3);
-        assert_eq!(ask(&shared, 1), Err(Unanswered::NotBegun));
-        assert_eq!(room(&shared), 1);
+        assert_eq!(request(&shared, 1), Err(RequestError::NotStarted));
+        assert_eq!(buffer(&shared), 1);
         other.join().unwrap();
     });
 }
 
 #[test]
-fn two_handlers_answer_once() {
+fn one_of_two_handlers_answers() {
     loom::model(|| {
         let shared = shared();
         let handlers = [handler(&shared, THREAD, 2), handler(&shared, THREAD, 3)];
-        match ask(&shared, 1) {
-            Ok(()) => assert!([2, 3].contains(&room(&shared))),
-            Err(Unanswered::NotBegun) => assert_eq!(room(&shared), 1),
-            Err(Unanswered::Unfinished) => {}
+        match request(&shared, 1) {
+            Ok(()) => assert!([2, 3].contains(&buffer(&shared))),
+            Err(RequestError::NotStarted) => assert_eq!(buffer(&shared), 1),
+            Err(RequestError::Unfinished) => {}
         }
         for handler in handlers {
             handler.join().unwrap();
@@ -100,20 +102,19 @@ fn two_handlers_answer_once() {
     });
 }
 
-/// What a handler has not finished is taken back when it has.
 #[test]
-fn a_room_that_was_left_comes_back() {
+fn an_abandoned_buffer_is_usable_after_its_handler_has_finished() {
     loom::model(|| {
         let shared = shared();
         let slow = handler(&shared, THREAD, 2);
-        if ask(&shared, 0) == Err(Unanswered::Unfinished) {
+        if request(&shared, 0) == Err(RequestError::Unfinished) {
             while !shared.is_answered() {
                 thread::yield_now();
             }
-            assert_eq!(room(&shared), 2);
-            // It can be asked again, and nobody answers any more.
-            assert_eq!(ask(&shared, 1), Err(Unanswered::NotBegun));
-            assert_eq!(room(&shared), 1);
+            assert_eq!(buffer(&shared), 2);
+            // Another request can be posted, and no handler is left to answer it.
+            assert_eq!(request(&shared, 1), Err(RequestError::NotStarted));
+            assert_eq!(buffer(&shared), 1);
         }
         slow.join().unwrap();
     });

@@ -1,31 +1,32 @@
-//! Copies of memory that may not be there, for the signal handler.
+//! Copies memory that may be unmapped, for the signal handler.
 
 pub(super) const PAGE: usize = 4096;
 
-/// A part of the memory, as the system call has it: an `iovec`.
+/// A range of memory, laid out as the `iovec` of the system call.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
-pub(super) struct Piece {
+pub(super) struct IoVec {
     start: usize,
     length: usize,
 }
 
-/// Copies what is mapped of the `length` bytes from `start` on. Returns how many those were.
+/// Copies up to `length` bytes from `start` on, and stops at the first unmapped byte. Returns the number of copied
+/// bytes.
 ///
-/// Through the system, which tells where there is nothing. Of a piece that is not whole it need not copy
-/// anything, so what is left of it is asked for page by page.
-pub(super) fn copy(start: usize, length: usize, to: &mut [u8], pieces: &mut [Piece]) -> usize {
+/// The copy goes through a system call, which fails at unmapped memory. The system may copy nothing of a range that is
+/// partly unmapped, so a second call requests the rest page by page. `ranges` is a buffer for that call.
+pub(super) fn copy(start: usize, length: usize, to: &mut [u8], ranges: &mut [IoVec]) -> usize {
     let length = length.min(to.len());
-    let whole = [Piece { start, length }];
-    let copied = copy_pieces(&whole, &mut to[..length]);
+    let whole = [IoVec { start, length }];
+    let copied = copy_ranges(&whole, &mut to[..length]);
     let (mut at, end) = (start.saturating_add(copied), start.saturating_add(length));
     let mut used = 0;
-    for piece in &mut *pieces {
+    for range in &mut *ranges {
         if at >= end {
             break;
         }
         let next = (at / PAGE + 1).saturating_mul(PAGE).min(end);
-        *piece = Piece {
+        *range = IoVec {
             start: at,
             length: next - at,
         };
@@ -34,25 +35,25 @@ pub(super) fn copy(start: usize, length: usize, to: &mut [u8], pieces: &mut [Pie
     }
     match used {
         0 => copied,
-        _ => copied + copy_pieces(&pieces[..used], &mut to[copied..length]),
+        _ => copied + copy_ranges(&ranges[..used], &mut to[copied..length]),
     }
 }
 
-fn copy_pieces(pieces: &[Piece], to: &mut [u8]) -> usize {
-    let room = libc::iovec {
+fn copy_ranges(ranges: &[IoVec], to: &mut [u8]) -> usize {
+    let target = libc::iovec {
         iov_base: to.as_mut_ptr().cast(),
         iov_len: to.len(),
     };
-    // SAFETY: `room` describes `to`, which is borrowed for writing, and the system writes nothing beyond it. `pieces` are
-    // as many as is said, each laid out as an `iovec`. Where there is no memory of this process, the call fails instead of
-    // reading it.
+    // SAFETY: `target` describes `to`, which is mutably borrowed, and the system writes only within `target`. The call
+    // gets the pointer and the length of `ranges`, whose elements are laid out as `iovec` (`repr(C)`). The call only
+    // reads the ranges, and fails where this process has no memory.
     let copied = unsafe {
         libc::process_vm_readv(
             libc::getpid(),
-            &raw const room,
+            &raw const target,
             1,
-            pieces.as_ptr().cast::<libc::iovec>(),
-            pieces.len() as libc::c_ulong,
+            ranges.as_ptr().cast::<libc::iovec>(),
+            ranges.len() as libc::c_ulong,
             0,
         )
     };

@@ -1,19 +1,20 @@
-//! Interrupting a thread on Linux.
+//! Interrupts a thread on Linux and copies its stack.
 //!
-//! The handler stays where it is once it is installed: a signal may still be on its way. It does
-//! nothing unless its thread is asked. A signal is used only while its handler is ours: what a program
-//! does with its signals is respected, also if it begins to after we did.
+//! Once installed, the handler stays installed, because a signal may still be pending. It does nothing unless a request
+//! to its thread is open. A signal is used only while its handler is tasktrace's: if the program installs its own
+//! handler, even later, that handler stays.
 //!
-//! * [`signal`]: the choice of the signal, and its handler. [`handler`]: the handler. [`context`]: its arguments.
-//! * [`asker`]: the right to interrupt threads. [`shared`]: the memory that askers share with the handler.
-//! * [`room`]: what the handler writes and the asker reads. [`copy`]: copies of a stack.
+//! * [`signal`]: selects the signal and installs the handler. [`handler`]: the handler. [`context`]: its arguments.
+//! * [`permit`]: the permit to interrupt threads, which one requester has. [`shared_buffer`]: the buffers that
+//!   requesters share with the handler.
+//! * [`buffer`]: the data that the handler writes and the requester reads. [`copy`]: copies a stack.
 
-mod asker;
+mod buffer;
 mod context;
 mod copy;
 mod handler;
-mod room;
-mod shared;
+mod permit;
+mod shared_buffer;
 mod signal;
 
 use std::ffi::c_int;
@@ -22,56 +23,58 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::handshake::{Handshake, Unanswered};
-use super::{Collect, NoSample, Walked};
+use super::handshake::{Handshake, RequestError};
+use super::{NoSample, ReadSampledScopes, WalkedSample};
 use crate::os;
 use crate::os::signal_stack::SignalStack;
-use asker::Asker;
-use room::Room;
+use buffer::SampleBuffer;
+use permit::InterruptPermit;
 pub use signal::set_sample_signal;
 use signal::{OFF, configured, usable_signal};
 
-/// How long a thread is waited for. It needs microseconds once it runs, but has to get a processor.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// The time to wait for an answer. The handler takes microseconds once the thread runs, but the thread may have to wait
+/// for a processor.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a thread may have the signal blocked because it is about to leave the handler. Longer if
-/// it was the last to answer.
-const LEAVING: Duration = Duration::from_millis(5);
+/// The time to wait until the thread no longer blocks the signal, because it may be about to leave the handler. If the
+/// last answer came from this thread, the time is [`RESPONSE_TIMEOUT`].
+const UNBLOCK_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// Gives the calling thread room for the handler. `None` if there is none to be had, or if no thread is to be
-/// interrupted.
-pub(super) fn make_room() -> Option<SignalStack> {
+/// Gives the calling thread an alternate stack for the handler. Returns `None` if none can be installed, or if sampling
+/// is turned off.
+pub(super) fn install_handler_stack() -> Option<SignalStack> {
     match configured() {
         OFF => None,
         _ => SignalStack::install(),
     }
 }
 
+/// Interrupts a thread and walks the copy of its stack.
 pub(super) fn sample(
     thread: u64,
-    has_room: bool,
-    collect: Collect,
+    has_handler_stack: bool,
+    read_scopes: ReadSampledScopes,
     deadline: Instant,
-) -> Result<Walked, NoSample> {
-    let asker = Asker::wait(deadline).ok_or(NoSample::Busy)?;
-    let signal = usable_signal()?;
-    if !has_room {
+) -> Result<WalkedSample, NoSample> {
+    let permit = InterruptPermit::wait(deadline).ok_or(NoSample::Busy)?;
+    let signal = usable_signal(&permit)?;
+    if !has_handler_stack {
         return Err(NoSample::NoRoom);
     }
-    let shared = asker.shared();
-    let may_leave_handler = match shared.was_answered_by(thread) {
-        true => PATIENCE,
-        false => LEAVING,
+    let shared = permit.shared();
+    let unblock_timeout = match shared.was_answered_by(thread) {
+        true => RESPONSE_TIMEOUT,
+        false => UNBLOCK_TIMEOUT,
     };
-    if blocks(
+    if keeps_blocking(
         thread,
         signal,
-        deadline.min(Instant::now() + may_leave_handler),
+        deadline.min(Instant::now() + unblock_timeout),
     ) {
         return Err(NoSample::SignalBlocked);
     }
-    let asked = Instant::now();
-    let deadline = deadline.min(asked + PATIENCE);
+    let requested = Instant::now();
+    let deadline = deadline.min(requested + RESPONSE_TIMEOUT);
     let mut sent = Ok(());
     let wait = || {
         sent = os::thread::send(thread, signal);
@@ -79,26 +82,34 @@ pub(super) fn sample(
             wait_for(shared, deadline);
         }
     };
-    // SAFETY: `asker` is the only one (`ASKER`). It leaves a room whose question is unfinished alone (`abandon`), and takes
-    // that back only when it is answered (`Shared::left`).
-    let answer = unsafe { shared.question(thread, |room| room.prepare(collect), wait, Room::walk) };
+    // SAFETY: `permit` exists, and only one thread has a permit (`PERMIT_HOLDER`), so this is the only requester. A
+    // requester abandons a buffer whose request is unfinished (`abandon` below), and uses it again only after the
+    // request was answered (`SharedBuffer::reclaim`).
+    let answer = unsafe {
+        shared.request(
+            thread,
+            |buffer| buffer.prepare(read_scopes),
+            wait,
+            SampleBuffer::walk,
+        )
+    };
     let is_over = |error: &io::Error| error.raw_os_error() == Some(libc::ESRCH);
-    answer.unwrap_or_else(|why| {
-        if why == Unanswered::Unfinished {
-            asker.abandon();
+    answer.unwrap_or_else(|error| {
+        if error == RequestError::Unfinished {
+            permit.abandon();
         }
         Err(match sent {
-            Err(error) if why == Unanswered::NotBegun => match is_over(&error) {
+            Err(send_error) if error == RequestError::NotStarted => match is_over(&send_error) {
                 true => NoSample::Over,
                 false => NoSample::Refused,
             },
-            _ => NoSample::NoResponse(asked.elapsed()),
+            _ => NoSample::NoResponse(requested.elapsed()),
         })
     })
 }
 
-/// Mostly it takes some microseconds, so the first looks are close to each other.
-fn wait_for(shared: &Handshake<Room>, deadline: Instant) {
+/// Waits for an answer until the deadline. Most answers take some microseconds, so the first checks come quickly.
+fn wait_for(shared: &Handshake<SampleBuffer>, deadline: Instant) {
     let mut pause = Duration::from_micros(10);
     while !shared.is_answered() && Instant::now() < deadline {
         thread::sleep(pause);
@@ -106,10 +117,10 @@ fn wait_for(shared: &Handshake<Room>, deadline: Instant) {
     }
 }
 
-/// Returns `true` if the thread still blocks the signal at the time `until`.
+/// Waits until the thread does not block the signal. Returns `true` if it still does at the time `until`.
 ///
-/// So it has for a moment when it has answered, until it has left the handler.
-fn blocks(thread: u64, signal: c_int, until: Instant) -> bool {
+/// A thread that has just answered blocks the signal until it has left the handler.
+fn keeps_blocking(thread: u64, signal: c_int, until: Instant) -> bool {
     let mut pause = Duration::from_micros(20);
     while is_blocked(thread, signal) {
         if Instant::now() >= until {
@@ -121,7 +132,7 @@ fn blocks(thread: u64, signal: c_int, until: Instant) -> bool {
     false
 }
 
-/// As far as the system tells.
+/// Returns `true` if the thread blocks the signal, according to `/proc`.
 fn is_blocked(thread: u64, signal: c_int) -> bool {
     let status = fs::read_to_string(format!("/proc/self/task/{thread}/status"));
     let status = status.unwrap_or_default();

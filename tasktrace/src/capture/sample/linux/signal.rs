@@ -1,74 +1,78 @@
-//! The choice of the signal, and its handler.
+//! Selects the signal that interrupts threads, and installs its handler.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::super::{NoSample, SampleSignalError, USABLE};
+use super::super::{NoSample, RECOMMENDED_SIGNALS, SampleSignalError};
 use super::handler::{HARMLESS, on_signal};
+use super::permit::InterruptPermit;
 use crate::escape::Escaped;
 use crate::os;
-use crate::os::signal::{self, Disposition, Purpose};
+use crate::os::signal::{self, Disposition, SignalPurpose};
 
-/// What was asked for with [`set_sample_signal`]: a number, or one of these.
+/// The signal that [`set_sample_signal`] or the environment has selected: a number, [`UNDECIDED`], [`ANY`] or [`OFF`].
 static CONFIGURED: AtomicI32 = AtomicI32::new(UNDECIDED);
-/// Nobody has said, and the environment has not been looked at.
+/// No signal is selected, and the environment was not read yet.
 const UNDECIDED: i32 = -1;
-/// The first that is free.
+/// The first of the [`HARMLESS`] signals that the program does not handle.
 const ANY: i32 = -2;
+/// Sampling is turned off.
 pub(super) const OFF: i32 = 0;
 
 /// The signal that was used last.
-static USED_LAST: AtomicI32 = AtomicI32::new(0);
+static LAST_USED: AtomicI32 = AtomicI32::new(0);
 
-/// The environment variable for those who do not call [`set_sample_signal`].
+/// The environment variable that selects the signal unless [`set_sample_signal`] is called.
 const VARIABLE: &str = "TASKTRACE_SAMPLE_SIGNAL";
 
 /// The values of the variable that turn sampling off.
-const NO: [&str; 5] = ["0", "none", "off", "false", "no"];
+const OFF_VALUES: [&str; 5] = ["0", "none", "off", "false", "no"];
 
-/// Chooses the signal by which a thread is interrupted in the middle of a poll, for the stack of a
-/// task that is running. `None` turns that off.
+/// Selects the signal that interrupts a thread in the middle of a poll, to show the stack of a running task. `None`
+/// turns sampling off.
 ///
-/// System calls go on after it, but for those that never do after a signal has been handled, which
-/// return `EINTR` (see `man 7 signal`): `poll` and `epoll_wait`, for example, or `recv` on a socket
-/// that has a timeout. The standard library repeats most of them.
+/// After the signal, system calls are restarted, except for those that return `EINTR` whenever a signal was handled
+/// (see `man 7 signal`): for example `poll`, `epoll_wait`, and `recv` on a socket with a timeout. The standard library
+/// repeats most of these calls.
 ///
-/// Nothing is installed until there is a running task to be shown. If the program handles the signal
-/// itself, at that time or later, it is left alone, and there are no stacks of running tasks.
+/// The handler is installed when a running task is sampled for the first time. If the program handles the signal
+/// itself, at that time or later, its handler stays, and running tasks have no stacks.
 ///
-/// By default it is the first that the program does not handle of `SIGURG` and `SIGWINCH`. If it handles both,
-/// there are no such stacks. The environment variable `TASKTRACE_SAMPLE_SIGNAL` does the same as this
-/// function: a name, a number, or `none`. It has no effect on programs with more rights than their users.
+/// By default the signal is the first of `SIGURG` and `SIGWINCH` that the program does not handle. If the program
+/// handles both, running tasks have no stacks. The environment variable `TASKTRACE_SAMPLE_SIGNAL` has the effect of
+/// this function: its value is the name or the number of a signal, or `none`. A program that runs with more rights than
+/// its user ignores the variable.
 ///
 /// # Signals that end programs
 ///
-/// **Choose one that is ignored where it is not handled: `SIGURG`, `SIGWINCH` or `SIGCHLD`.** The default of
-/// the others that can be chosen, such as `SIGPROF`, `SIGUSR1` and the real-time signals, is to end the process, and that is
-/// what a signal does that is still on its way when its handler is gone:
+/// **Choose a signal that is ignored by default: `SIGURG`, `SIGWINCH` or `SIGCHLD`.** The other signals that can be
+/// selected, such as `SIGPROF`, `SIGUSR1` and the real-time signals, end the process by default. A pending signal does
+/// so if the handler is removed before the signal arrives:
 ///
-/// * The program replaces itself by `exec` while it is asked for a dump. The handler is gone, and the signal
-///   ends **the new program** at its first instruction.
-/// * The program restores the default while it is asked for a dump.
+/// * The program replaces itself by `exec` while a dump samples it. The signal ends **the new program** at its first
+///   instruction.
+/// * The program restores the default action while a dump samples it.
 ///
-/// So such a signal is for programs that do neither. One that another process sends still ends the program, though
-/// the handler is there; one that the program sends to a thread of its own does not.
+/// So such a signal is only for programs that do neither. While the handler is installed, the signal still ends the
+/// program if another process sends it, but not if the program sends it to one of its own threads.
 ///
 /// # Errors
 ///
-/// If others send the signal to end, stop or continue a program, such as `SIGTERM`, if a thread causes it by what it
-/// does, such as `SIGSEGV`, or if there is no such signal. What was chosen before stays chosen then. An unusable value of
-/// the variable turns sampling off, and a line on the standard error output says so.
+/// Returns an error if the signal does not exist, if it is sent to end, stop or continue a program, such as `SIGTERM`,
+/// or if a fault of a thread causes it, such as `SIGSEGV`. The previous selection stays then. An unusable value of the
+/// environment variable turns sampling off, and a line on the standard error output says so.
 ///
 /// # Room for the handler
 ///
-/// The handler runs on the alternate signal stack of the thread. Each thread gets a larger one when it
-/// first polls a task: with as much room as the one that it had before, for handlers of the program, and
-/// 48 KiB more and twice what the system writes there for a signal, for ours. It is address space until
-/// there is a sample, and given back when the thread ends. Threads that begin to poll when sampling is
-/// turned off get none, and cannot be sampled later. If a program gives a thread another alternate stack
-/// after that, it must leave twice `AT_MINSIGSTKSZ` and 4 KiB beyond what its own handlers need. The stack that it
-/// replaces may be ours, whose memory is gone when the thread has run its destructors: it can be installed again before
-/// that, and not in such a destructor.
+/// The handler runs on the alternate signal stack of its thread. Each thread gets a larger alternate stack when it
+/// first polls a task. Its size is that of the thread's previous alternate stack, for the handlers of the program, plus
+/// 48 KiB and twice the size of the frame that the system writes for a signal, for the handler of tasktrace. The stack
+/// is reserved address space until the first sample, and is unmapped when the thread ends. A thread that first polls
+/// while sampling is turned off gets no such stack, and cannot be sampled later.
+///
+/// If the program installs another alternate stack on a thread later, that stack needs twice `AT_MINSIGSTKSZ` and 4 KiB
+/// in addition to the needs of the program's handlers. The replaced stack may be tasktrace's, which is unmapped when
+/// the destructors of the thread have run. The program may reinstall it before that, but not in such a destructor.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")]
@@ -88,69 +92,68 @@ pub fn set_sample_signal(signal: Option<i32>) -> Result<(), SampleSignalError> {
     Ok(())
 }
 
-/// Returns `true` unless the signal has a meaning that a handler of ours would take from it.
+/// Returns `true` if the signal exists and a handler of tasktrace would not take away its meaning.
 fn can_be_chosen(signal: c_int) -> bool {
     match signal {
-        // Timers send them, and hardly anybody ends a program with them.
+        // Timers send these signals, and they are hardly ever used to end a program.
         libc::SIGPROF | libc::SIGVTALRM => true,
         libc::SIGCONT => false,
         _ => {
-            // Those between are the C library's own.
+            // The signals between 31 and `SIGRTMIN` belong to the C library.
             let exists = (1..32).contains(&signal)
                 || (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
-            exists && signal::purpose(signal) == Purpose::Tell
+            exists && signal::purpose(signal) == SignalPurpose::Notify
         }
     }
 }
 
-/// Returns what a value of the environment variable asks for. `Err` if it is unusable.
-fn read(value: &str) -> Result<i32, ()> {
+/// Parses a value of the environment variable. Returns `Err` if the value is unusable.
+fn parse(value: &str) -> Result<i32, ()> {
     let value = value.trim();
     match signal::number(value) {
         _ if value.is_empty() => Ok(ANY),
-        _ if NO.iter().any(|no| no.eq_ignore_ascii_case(value)) => Ok(OFF),
+        _ if OFF_VALUES.iter().any(|off| off.eq_ignore_ascii_case(value)) => Ok(OFF),
         Some(signal) if can_be_chosen(signal) => Ok(signal),
         _ => Err(()),
     }
 }
 
+/// Returns the selection, after reading the environment if there was none.
 pub(super) fn configured() -> i32 {
     let configured = CONFIGURED.load(Ordering::Relaxed);
     if configured != UNDECIDED {
         return configured;
     }
     let value = os::env::text(VARIABLE).unwrap_or_default();
-    let read = read(&value);
-    let from_environment = read.unwrap_or(OFF);
-    // Who calls the function at the same time is right.
+    let parsed = parse(&value);
+    let from_environment = parsed.unwrap_or(OFF);
+    // A concurrent call of `set_sample_signal` wins.
     let decided = CONFIGURED.compare_exchange(
         UNDECIDED,
         from_environment,
         Ordering::Relaxed,
         Ordering::Relaxed,
     );
-    if decided.is_ok() && read.is_err() {
+    if decided.is_ok() && parsed.is_err() {
         os::stderr::write(&format!(
             "tasktrace: {VARIABLE}: `{}` is no signal that tasks can be sampled with, so running tasks have no \
-             stacks: use {USABLE}, or `none`\n",
+             stacks: use {RECOMMENDED_SIGNALS}, or `none`\n",
             Escaped(&value)
         ));
     }
     decided.err().unwrap_or(from_environment)
 }
 
-/// A signal whose handler is ours.
-///
-/// The caller is the asker.
-pub(super) fn usable_signal() -> Result<c_int, NoSample> {
+/// Returns a signal whose handler is tasktrace's. Installs the handler if it is missing.
+pub(super) fn usable_signal(_permit: &InterruptPermit) -> Result<c_int, NoSample> {
     let candidates: Vec<c_int> = match configured() {
         OFF => return Err(NoSample::Unsupported),
         ANY => HARMLESS.to_vec(),
         signal => vec![signal],
     };
-    let in_use = USED_LAST.load(Ordering::Relaxed);
+    let in_use = LAST_USED.load(Ordering::Relaxed);
     let is_ours = |signal: &c_int| {
-        Disposition::of(*signal).is_ok_and(|disposition| disposition.is(on_signal))
+        Disposition::of(*signal).is_ok_and(|disposition| disposition.calls(on_signal))
     };
     if candidates.contains(&in_use) && is_ours(&in_use) {
         return Ok(in_use);
@@ -159,20 +162,20 @@ pub(super) fn usable_signal() -> Result<c_int, NoSample> {
         .into_iter()
         .find(|signal| is_ours(signal) || claim(*signal));
     let signal = found.ok_or(NoSample::NoSignal)?;
-    USED_LAST.store(signal, Ordering::Relaxed);
+    LAST_USED.store(signal, Ordering::Relaxed);
     Ok(signal)
 }
 
-/// Makes the handler ours, if nobody has one.
+/// Installs the handler of tasktrace if the signal has its default action. Returns `true` if it was installed.
 fn claim(signal: c_int) -> bool {
     if !Disposition::of(signal).is_ok_and(|disposition| disposition.is_default()) {
         return false;
     }
-    // On the alternate stack, where there is room: see `os::signal_stack`.
-    let ours = Disposition::DEFAULT.with(on_signal);
+    // The handler runs on the alternate stack, which is large enough: see `os::signal_stack`.
+    let ours = Disposition::DEFAULT.with_handler(on_signal);
     match ours.replace(signal) {
         Ok(before) if before.is_default() => true,
-        // Somebody was faster, and is to have it.
+        // The program has installed a handler at the same time: restore that one.
         Ok(before) => {
             let _ = before.set(signal);
             false

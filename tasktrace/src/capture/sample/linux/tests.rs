@@ -4,11 +4,11 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, mpsc};
 
-use super::super::{Scopes, Seen};
-use super::asker::ASKER;
-use super::copy::{PAGE, Piece};
+use super::super::{SampledScope, SampledScopes};
+use super::copy::{IoVec, PAGE};
 use super::handler::HANDLER_NEEDS;
-use super::shared::{IN_USE, Shared};
+use super::permit::PERMIT_HOLDER;
+use super::shared_buffer::{IN_USE, SharedBuffer};
 use super::*;
 use crate::os::signal::{self, Disposition};
 use crate::unwind::Mark;
@@ -17,7 +17,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-/// Some pages of memory, of which each can be taken away.
+/// A mapping of several pages, each of which can be made unreadable.
 struct Pages(*mut c_void, usize);
 
 impl Pages {
@@ -37,7 +37,7 @@ impl Pages {
         self.0.expose_provenance()
     }
 
-    /// Nobody can read it any more.
+    /// Makes a page unreadable.
     fn close(&self, page: usize) {
         let page = self.0.cast::<u8>().wrapping_add(page * PAGE);
         // SAFETY: no reference to the page exists: only the system reads the mapping, by its address.
@@ -54,14 +54,14 @@ impl Drop for Pages {
 }
 
 #[test]
-fn as_much_is_copied_as_there_is() {
+fn a_copy_ends_at_the_first_unmapped_page() {
     let pages = Pages::new(4);
     let start = pages.start();
     let mut to = vec![0; 5 * PAGE];
-    let mut pieces = vec![Piece::default(); 6];
+    let mut ranges = vec![IoVec::default(); 6];
     let mut copy = |start, length| {
         to.fill(0);
-        let copied = super::copy::copy(start, length, &mut to, &mut pieces);
+        let copied = super::copy::copy(start, length, &mut to, &mut ranges);
         assert!(to[..copied].iter().all(|byte| *byte == 7));
         assert!(to[copied..].iter().all(|byte| *byte == 0));
         copied
@@ -81,18 +81,19 @@ fn as_much_is_copied_as_there_is() {
 
     assert_eq!(copy(0, PAGE), 0);
     assert_eq!(copy(usize::MAX - 10, PAGE), 0);
-    // More than there is room for.
+    // The mapping is larger than the target.
     let large = Pages::new(8);
     assert_eq!(copy(large.start(), 8 * PAGE), 5 * PAGE);
     assert_eq!(copy(large.start() + 1, 8 * PAGE), 5 * PAGE);
 }
 
 #[test]
-fn what_a_thread_blocks() {
+fn blocked_signals_of_a_thread_are_read_from_proc() {
     let (tell, told) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
-        // SAFETY: it makes a set, and that is the mask of this thread.
+        // SAFETY: `sigemptyset` initialises `set`, and the calls after it get a pointer to the initialised set. The
+        // last argument may be null.
         unsafe {
             let mut set = MaybeUninit::uninit();
             libc::sigemptyset(set.as_mut_ptr());
@@ -109,14 +110,14 @@ fn what_a_thread_blocks() {
     assert!(!is_blocked(os::thread::id().unwrap(), libc::SIGPROF));
     drop(end);
     thread.join().unwrap();
-    // There is none of that number.
+    // No thread has this number.
     assert!(!is_blocked(u64::MAX, libc::SIGPROF));
 }
 
 #[test]
-fn threads_that_poll_nothing() {
-    let collect: Collect = |_| {};
-    let _room = make_room().unwrap();
+fn a_thread_that_polls_nothing_has_no_sample() {
+    let collect: ReadSampledScopes = |_| {};
+    let _room = install_handler_stack().unwrap();
     let own = os::thread::id().unwrap();
     assert_eq!(
         sample(own, true, collect, soon()).err(),
@@ -130,25 +131,25 @@ fn threads_that_poll_nothing() {
 }
 
 #[test]
-fn there_is_one_asker() {
-    let asker = Asker::wait(soon()).unwrap();
-    let shared = asker.shared();
-    assert!(Asker::wait(Instant::now()).is_none());
-    // As it is after a fork: it is the parent that has one.
-    ASKER.store(std::process::id() + 1, Ordering::Release);
-    std::mem::forget(asker);
-    let child = Asker::wait(soon()).unwrap();
-    // What the parent has is left alone.
+fn one_thread_has_the_permit_and_a_forked_child_gets_a_new_one() {
+    let permit = InterruptPermit::wait(soon()).unwrap();
+    let shared = permit.shared();
+    assert!(InterruptPermit::wait(Instant::now()).is_none());
+    // The state of a child after a fork: the parent has the permit.
+    PERMIT_HOLDER.store(std::process::id() + 1, Ordering::Release);
+    std::mem::forget(permit);
+    let child = InterruptPermit::wait(soon()).unwrap();
+    // The child does not use the parent's buffer.
     assert!(IN_USE.get().is_none());
     assert!(!std::ptr::eq(child.shared(), shared));
 }
 
 #[test]
-fn a_room_comes_back_when_the_handler_is_done() {
+fn an_abandoned_buffer_is_reclaimed_when_its_handler_has_finished() {
     const THREAD: u64 = 7;
 
-    let asker = Asker::wait(soon()).unwrap();
-    let first = asker.shared();
+    let permit = InterruptPermit::wait(soon()).unwrap();
+    let first = permit.shared();
     let (begin, begun) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     let mut handler = None;
@@ -161,28 +162,29 @@ fn a_room_comes_back_when_the_handler_is_done() {
         }));
         begun.recv().unwrap();
     };
-    // SAFETY: this test has the only asker, which has asked nothing before.
-    let answer = unsafe { first.question(THREAD, |_| {}, wait, |_| {}) };
-    assert_eq!(answer, Err(Unanswered::Unfinished));
-    asker.abandon();
-    let second = asker.shared();
+    // SAFETY: this test has the permit, so it is the only requester. `InterruptPermit::shared` returns only a buffer
+    // without an open request.
+    let answer = unsafe { first.request(THREAD, |_| {}, wait, |_| {}) };
+    assert_eq!(answer, Err(RequestError::Unfinished));
+    permit.abandon();
+    let second = permit.shared();
     assert!(!std::ptr::eq(first, second));
-    assert!(Shared::left().is_none());
+    assert!(SharedBuffer::reclaim().is_none());
 
     drop(end);
     handler.unwrap().join().unwrap();
-    asker.abandon();
-    assert!(std::ptr::eq(first, asker.shared()));
+    permit.abandon();
+    assert!(std::ptr::eq(first, permit.shared()));
 }
 
 thread_local! {
     static MARK: Cell<Option<Mark>> = const { Cell::new(None) };
 }
 
-/// As if there were one task, at the mark.
-fn collect(scopes: &mut Scopes) {
+/// Lists one task, at the mark that [`with_stack`] has set.
+fn collect(scopes: &mut SampledScopes) {
     scopes.push(true, || {
-        Some(Seen {
+        Some(SampledScope {
             mark: MARK.get()?,
             task: 1,
             key: Some(0),
@@ -208,7 +210,7 @@ fn with_stack(bytes: usize, work: &mut dyn FnMut()) {
     let top = Mark::here();
     MARK.set(Some(top));
     let mut depth = 0;
-    // As many calls as it takes.
+    // Calls deeper until the stack is large enough.
     loop {
         let mut used = 0;
         descend(depth, &mut || {
@@ -224,12 +226,12 @@ fn with_stack(bytes: usize, work: &mut dyn FnMut()) {
     }
 }
 
-/// The alternate stack of this thread, from its lowest address on.
+/// Returns the alternate stack of this thread, from its lowest address on.
 fn alternate_stack() -> &'static mut [MaybeUninit<u8>] {
     let mut stack = MaybeUninit::<libc::stack_t>::zeroed();
-    // SAFETY: without a new stack, `sigaltstack` only writes the current one to `stack`, which is valid for writes
-    // and whose zeroed bytes are a valid value. This thread has an alternate stack (`make_room`), so the address and
-    // the size are those of a mapping. The test uses the slice only while no handler runs on that stack.
+    // SAFETY: without a new stack, `sigaltstack` only writes the current one to `stack`, which is valid for writes and
+    // whose zeroed bytes are a valid value. This thread has an alternate stack (`install_handler_stack`), so the
+    // address and the size are those of a mapping. The test uses the slice only while no handler runs on that stack.
     unsafe {
         libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr());
         let stack = stack.assume_init();
@@ -237,14 +239,15 @@ fn alternate_stack() -> &'static mut [MaybeUninit<u8>] {
     }
 }
 
-/// `cargo test -p tasktrace --lib how_much_stack -- --nocapture`, with `--release` and without, measures.
+/// Prints the measured size with `cargo test -p tasktrace --lib handler_needs -- --nocapture`, with and without
+/// `--release`.
 #[test]
-fn how_much_stack_the_handler_needs() {
+fn the_handler_needs_less_stack_than_it_requires() {
     const FREE: u8 = 0x5a;
 
     static TOP: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 
-    /// As deep as the first call of ours.
+    /// Stores the position of its frame, which is where the frame of the handler would be.
     extern "C" fn entry(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
         let here = 0_u8;
         TOP.store(
@@ -256,9 +259,12 @@ fn how_much_stack_the_handler_needs() {
     let (tell, told) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
-        let _room = make_room().unwrap();
+        let _room = install_handler_stack().unwrap();
         let signal = libc::SIGUSR2;
-        let before = Disposition::DEFAULT.with(entry).replace(signal).unwrap();
+        let before = Disposition::DEFAULT
+            .with_handler(entry)
+            .replace(signal)
+            .unwrap();
         signal::raise(signal);
         before.set(signal).unwrap();
         alternate_stack().fill(MaybeUninit::new(FREE));
@@ -271,8 +277,8 @@ fn how_much_stack_the_handler_needs() {
         let used = alternate_stack();
         let top = TOP.load(Ordering::Relaxed).addr() - used.as_ptr().addr();
         let written = used.len() - top;
-        // SAFETY: `fill` above wrote each byte of the alternate stack, and handlers that ran since only overwrote
-        // some of them.
+        // SAFETY: `fill` above wrote each byte of the alternate stack, and the handlers that have run since only
+        // overwrote some of the bytes.
         let is_free = |byte: &&mut MaybeUninit<u8>| unsafe { byte.assume_init() } == FREE;
         let free = used.iter_mut().take_while(is_free).count();
         (written, top - free)
@@ -290,10 +296,11 @@ fn how_much_stack_the_handler_needs() {
     assert!(needed < HANDLER_NEEDS, "{needed}");
 }
 
-/// So long this thread has been running.
+/// Returns the processor time that this thread has used.
 fn cpu_time() -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: it writes the time to its place, which was zeroed before.
+    // SAFETY: `clock_gettime` writes only to `time`, which is valid for writes. Its zeroed bytes are a valid `timespec`
+    // even if the call fails.
     let time = unsafe {
         libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr());
         time.assume_init()
@@ -301,10 +308,10 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// `cargo test --release -p tasktrace --lib how_long_it_takes -- --nocapture` measures; a debug build
-/// tries it out.
+/// Prints how long threads are stopped, with `cargo test --release -p tasktrace --lib samples_of_deep -- --nocapture`.
+/// A debug build takes fewer samples.
 #[test]
-fn how_long_it_takes() {
+fn samples_of_deep_stacks_are_taken_again_and_again() {
     const TIMES: usize = if cfg!(debug_assertions) { 20 } else { 2000 };
 
     fn median(times: &mut [Duration]) -> Duration {
@@ -318,7 +325,7 @@ fn how_long_it_takes() {
         let thread = thread::spawn({
             let is_over = Arc::clone(&is_over);
             move || {
-                let _room = make_room().unwrap();
+                let _room = install_handler_stack().unwrap();
                 let mut gaps = Vec::with_capacity(1 << 20);
                 with_stack(kib << 10, &mut || {
                     tell.send(os::thread::id().unwrap()).unwrap();
@@ -339,7 +346,7 @@ fn how_long_it_takes() {
             let start = Instant::now();
             match sample(thread_id, true, collect, soon()) {
                 Ok(walked) => assert_eq!(walked.tasks.len(), 1),
-                // It had no processor.
+                // The thread got no processor in time.
                 Err(error) => assert!(matches!(error, NoSample::NoResponse(_)), "{error}"),
             }
             start.elapsed()
@@ -354,10 +361,10 @@ fn how_long_it_takes() {
         is_over.store(true, Ordering::Relaxed);
         let mut gaps = thread.join().unwrap();
         gaps.sort_unstable();
-        // One each time. What else delays the thread takes less, or is rare.
+        // Each sample causes one gap. Other delays of the thread are shorter or rare.
         let mut inside = gaps.split_off(gaps.len().saturating_sub(2 * TIMES));
         println!(
-            "{kib} KiB: the thread is stopped for {:.1?}; the asker takes {first:.1?} at first, \
+            "{kib} KiB: the thread is stopped for {:.1?}; the requester takes {first:.1?} at first, \
              {:.1?} with what it has learnt, {:.1?} without",
             median(&mut inside),
             median(&mut warm),

@@ -1,13 +1,13 @@
-//! What the page is told. What it makes of it is tested in a browser, in `tests/browser/`.
+//! Tests the document of the page. The page itself is tested in a browser, in `tests/browser/`.
 
 use serde_json::{Value as Read, json};
 
 use super::*;
-use crate::dump::sample::{dump, id, secs, task};
+use crate::dump::fixture::{dump, id, secs, task};
 use crate::trace::{Frame, Trace};
 
-fn about() -> About {
-    About {
+fn header() -> ViewHeader {
+    ViewHeader {
         program: "app".into(),
         pid: 4711,
         taken: UNIX_EPOCH + secs(12.5),
@@ -17,7 +17,7 @@ fn about() -> About {
 }
 
 fn view(dump: &Dump) -> Read {
-    serde_json::from_str(&dump.view(&about()).to_string()).expect("it is JSON")
+    serde_json::from_str(&dump.view(&header()).to_string()).expect("the document is JSON")
 }
 
 fn worker(number: u64, label: &str, key: &str) -> TaskDump {
@@ -31,7 +31,7 @@ fn worker(number: u64, label: &str, key: &str) -> TaskDump {
 }
 
 #[test]
-fn the_head() {
+fn the_document_has_the_process_the_times_and_the_numbers_of_tasks() {
     let mut two = dump([task(1, "app::one"), task(2, "app::two")]);
     two = Dump::new(two.tasks().cloned().collect(), Some(3));
     let view = view(&two);
@@ -46,7 +46,7 @@ fn the_head() {
 }
 
 #[test]
-fn tasks_that_are_alike_are_one_group_with_a_column_for_what_differs() {
+fn tasks_with_the_same_stack_are_one_group_with_columns_for_their_differences() {
     let view = view(&dump([
         worker(1, "one", "a").suspended_for(3.0),
         worker(2, "two", "a").suspended_for(4.0),
@@ -61,15 +61,15 @@ fn tasks_that_are_alike_are_one_group_with_a_column_for_what_differs() {
     );
     let tasks = &group["tasks"];
     assert_eq!(tasks["len"], 2);
-    // The longest first.
+    // The longest wait comes first.
     assert_eq!(tasks["id"], json!([2, 1]));
     assert_eq!(tasks["waited_ms"], json!([4_000, 3_000]));
     assert_eq!(
         tasks["label"],
         json!(["two", "one"]),
-        "that of the function"
+        "the labels are those of the functions"
     );
-    // What is the same for all is said once.
+    // A value that is equal for all tasks is written once.
     assert_eq!(tasks["polls"], 41);
     assert_eq!(tasks["spawned_at"], Read::Null);
 
@@ -98,7 +98,7 @@ fn tasks_that_are_alike_are_one_group_with_a_column_for_what_differs() {
 }
 
 #[test]
-fn who_awaits_whom() {
+fn awaited_tasks_cycles_roots_and_spawn_sites_are_listed() {
     let mut one = task(1, "app::one").awaiting([2, 9]);
     one.parent = Some(id(7));
     one.spawned_at = Some(Location::caller());
@@ -114,11 +114,11 @@ fn who_awaits_whom() {
     let groups = view["groups"].as_array().expect("a list");
     let of = |name: &str| {
         let group = groups.iter().find(|group| group["name"] == name);
-        group.expect("it is there").clone()
+        group.expect("the group exists").clone()
     };
     assert_eq!(
         groups[0]["urgency"], "in_cycle",
-        "what is wrong comes first"
+        "the most severe group comes first"
     );
     let one = of("app::one");
     assert_eq!(one["tasks"]["awaits"], json!([[0, 2, 9]]));
@@ -130,27 +130,27 @@ fn who_awaits_whom() {
 }
 
 #[test]
-fn groups_are_known_again() {
+fn a_group_has_the_same_identifier_in_later_dumps() {
     let ids = |view: &Read| -> Vec<String> {
         let groups = view["groups"].as_array().expect("a list");
         let mut ids: Vec<String> = groups.iter().map(|group| group["id"].to_string()).collect();
         ids.sort();
         ids
     };
-    let now = view(&dump([
+    let earlier = view(&dump([
         worker(1, "one", "a"),
         task(3, "app::other"),
         task(4, "app::other").woken(),
     ]));
-    let then = view(&dump([
+    let later = view(&dump([
         task(13, "app::other").suspended_for(60.0),
         task(14, "app::other").woken(),
         worker(11, "two", "b").old(99.0),
         worker(12, "three", "c"),
     ]));
-    assert_eq!(ids(&now).len(), 3);
-    assert_eq!(ids(&now), ids(&then));
-    let mut unique = ids(&now);
+    assert_eq!(ids(&earlier).len(), 3);
+    assert_eq!(ids(&earlier), ids(&later));
+    let mut unique = ids(&earlier);
     unique.dedup();
     assert_eq!(unique.len(), 3);
 }
@@ -189,7 +189,7 @@ fn labels_are_escaped() {
 }
 
 #[test]
-fn no_tasks_and_no_frames() {
+fn a_dump_without_tasks_and_a_task_without_frames_have_documents() {
     assert_eq!(view(&dump([]))["groups"], json!([]));
     let mut bare = task(1, "app::bare").never_polled();
     bare.trace = Trace::sample(Vec::new());
@@ -198,14 +198,14 @@ fn no_tasks_and_no_frames() {
     assert_eq!(view["groups"][0]["tasks"]["waited_ms"], 15_000);
 }
 
-/// 100,000 tasks are a few megabytes.
+/// At this size 100,000 tasks are a few megabytes.
 #[test]
-fn many_tasks_take_little_room() {
+fn each_task_of_a_large_group_takes_less_than_50_bytes() {
     const MANY: u64 = 20_000;
     let connection = |number: u64| worker(number, &format!("10.0.0.1:{number}"), "key");
-    let text = dump((1..=MANY).map(connection)).view(&about()).to_string();
+    let text = dump((1..=MANY).map(connection)).view(&header()).to_string();
     let each = text.len() as u64 / MANY;
     assert!(each < 50, "{each} bytes a task");
-    let read: Read = serde_json::from_str(&text).expect("it is JSON");
+    let read: Read = serde_json::from_str(&text).expect("the document is JSON");
     assert_eq!(read["groups"].as_array().map(Vec::len), Some(1));
 }

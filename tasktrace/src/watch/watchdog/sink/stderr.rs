@@ -1,7 +1,7 @@
-//! Without the feature `tracing`: stderr.
+//! Prints reports on stderr, without the feature `tracing`.
 
 use crate::dump::StallReport;
 
 pub(super) fn report(report: &StallReport) {
-    super::say(report);
+    super::print(report);
 }

@@ -1,4 +1,4 @@
-//! With the feature `tracing`: events.
+//! Emits reports as events, with the feature `tracing`.
 
 use tracing::{Level, event};
 

@@ -1,0 +1,231 @@
+//! Finds the places where a task waits.
+
+use std::hash::Hash;
+use std::ops::Deref;
+
+use super::WaitRank;
+use crate::dump::TaskDump;
+use crate::trace::walk::{WalkStep, walk};
+use crate::trace::{Frame, Wait, public_name};
+
+/// A leaf of a tree, with the function, the library and the resource that explain it.
+#[derive(Clone, Copy)]
+pub(crate) struct LeafContext<'a> {
+    /// The position of the leaf in the order of [`walk`].
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the page"))]
+    pub(crate) at: usize,
+    pub(crate) frame: &'a Frame,
+    /// The innermost function of the program, or the innermost function of all if none belongs to the program.
+    pub(crate) function: Option<&'a Frame>,
+    /// The outermost library function that `function` has called.
+    pub(crate) library: Option<&'a Frame>,
+    /// The resource that the leaf waits for, if it has a name.
+    pub(crate) resource: Option<&'a Frame>,
+    pub(crate) rank: WaitRank,
+}
+
+/// A place where a task waits.
+#[derive(Clone, Copy)]
+pub(crate) struct WaitPoint<'a> {
+    pub(crate) task: &'a TaskDump,
+    leaf: LeafContext<'a>,
+}
+
+impl<'a> Deref for WaitPoint<'a> {
+    type Target = LeafContext<'a>;
+
+    fn deref(&self) -> &LeafContext<'a> {
+        &self.leaf
+    }
+}
+
+/// Returns the places where a task waits, in the order of its tree.
+pub(crate) fn points(task: &TaskDump) -> Vec<WaitPoint<'_>> {
+    let leaves = leaves(task.trace().frames()).into_iter();
+    leaves.map(|leaf| WaitPoint { task, leaf }).collect()
+}
+
+/// Returns the most informative place: where the task runs or holds a future, or else its likeliest wait.
+pub(crate) fn likeliest(task: &TaskDump) -> Option<WaitPoint<'_>> {
+    let is_wait = |point: &WaitPoint<'_>| {
+        let wait = point.wait();
+        wait != Some(Wait::Running) && wait != Some(Wait::NotPolled)
+    };
+    let points = points(task).into_iter();
+    points.min_by_key(|point| (is_wait(point), point.rank))
+}
+
+/// Returns the leaves of a tree, in the order of the tree.
+pub(super) fn leaves(frames: &[Frame]) -> Vec<LeafContext<'_>> {
+    let steps: Vec<WalkStep<'_>> = walk(frames).collect();
+    // For each frame, the innermost function of the program among the frame and its ancestors, and the first library
+    // function below that.
+    let mut programs: Vec<Option<usize>> = Vec::with_capacity(steps.len());
+    let mut libraries: Vec<Option<usize>> = Vec::with_capacity(steps.len());
+    for (at, step) in steps.iter().enumerate() {
+        let of_parent = |of: &[Option<usize>]| step.parent.and_then(|parent| of[parent]);
+        let (program, library) = match step.frame {
+            frame if frame.is_resource() => (of_parent(&programs), of_parent(&libraries)),
+            frame if frame.is_dependency() => {
+                (of_parent(&programs), of_parent(&libraries).or(Some(at)))
+            }
+            _ => (Some(at), None),
+        };
+        programs.push(program);
+        libraries.push(library);
+    }
+    let is_leaf = |(_, step): &(usize, &WalkStep<'_>)| step.frame.children().is_empty();
+    let leaves = steps.iter().enumerate().filter(is_leaf);
+    let frame = |at: usize| steps[at].frame;
+    leaves
+        .map(|(at, step)| {
+            let leaf = step.frame;
+            let resource = leaf.is_resource().then_some(leaf);
+            let innermost = match resource {
+                Some(_) => step.parent,
+                None => Some(at),
+            };
+            let (function, library) = match programs[at] {
+                Some(program) => (Some(program), libraries[at]),
+                None => (innermost, None),
+            };
+            let library = library.map(frame);
+            let rank = match leaf.wait() {
+                Some(Wait::NoWaker) => WaitRank::NoWaker,
+                // A leaf that yields waits for other tasks to run.
+                Some(Wait::Yielded) => WaitRank::Event,
+                _ => {
+                    let resource = resource.map(Frame::name);
+                    WaitRank::of(resource, library.map(library_name).as_deref())
+                }
+            };
+            LeafContext {
+                at,
+                frame: leaf,
+                function: function.map(frame),
+                library,
+                resource,
+                rank,
+            }
+        })
+        .collect()
+}
+
+impl<'a> WaitPoint<'a> {
+    pub(crate) fn wait(&self) -> Option<Wait> {
+        self.frame.wait()
+    }
+
+    /// Returns the name of the function that waits, or of the task if that function has no name.
+    pub(crate) fn name(&self) -> &'a str {
+        match self.function.map_or("", Frame::name) {
+            "" => self.task.name(),
+            name => name,
+        }
+    }
+
+    /// Returns the label of the function, or the label of the task if the function has none.
+    pub(crate) fn label(&self) -> Option<&'a str> {
+        self.function.and_then(Frame::label).or(self.task.label())
+    }
+
+    /// Returns the identity of the waiting function: its name, its label and its line.
+    pub(super) fn subject(&self) -> impl Hash + Eq + use<'a> {
+        let place = self.function.map(|it| (it.file(), it.line(), it.line_is()));
+        (self.name(), self.label(), place)
+    }
+
+    /// Returns the name of the library function that contains the wait, without the module that is named after its
+    /// type.
+    pub(crate) fn library(&self) -> Option<String> {
+        let name = self.library.map(library_name)?;
+        // If the library function itself is the resource, its name is already shown.
+        let is_shown = self
+            .resource
+            .is_some_and(|resource| resource.name() == name);
+        // With line tables only, a method has no path, and a bare `poll` is of no use.
+        (!is_shown && name.contains("::")).then_some(name)
+    }
+
+    /// Returns the polls per second of the task, if it wakes itself all the time at this place.
+    pub(crate) fn spins(&self) -> Option<u64> {
+        let polls = self.task.polls_per_second();
+        polls.filter(|_| self.wait() == Some(Wait::Yielded) || self.is_out_of_budget())
+    }
+
+    /// Returns `true` if the task does not wait here: everything that it awaited was ready until it used up its coop
+    /// budget.
+    pub(crate) fn is_out_of_budget(&self) -> bool {
+        self.wait() == Some(Wait::OutOfBudget)
+    }
+
+    /// Returns the name of the resource.
+    pub(crate) fn resource(&self) -> Option<&'a str> {
+        self.resource.map(Frame::name)
+    }
+
+    /// Returns the number of waits at this place.
+    pub(crate) fn count(&self) -> usize {
+        self.frame.count().max(1)
+    }
+
+    /// Returns `true` if the task waits here. It does not wait here if it runs, or if it awaits another task, whose own
+    /// waits say more.
+    pub(super) fn is_wait(&self) -> bool {
+        let awaits_task = self.resource.is_none() && !self.task.awaits().is_empty();
+        self.wait().is_some() && self.wait() != Some(Wait::Running) && !awaits_task
+    }
+}
+
+/// Returns the public name of a library function: `deadpool::managed::Pool::get` for
+/// `deadpool::managed::pool::Pool::get::{async block}`.
+fn library_name(library: &Frame) -> String {
+    let name = library.name();
+    let name = name.strip_suffix("::{async block}").unwrap_or(name);
+    public_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_has_the_innermost_program_function_and_the_library_function_below_it() {
+        let of = |frame: Frame| {
+            let frames = [frame];
+            let leaves = leaves(&frames);
+            let [leaf] = leaves[..] else {
+                panic!("{} leaves", leaves.len());
+            };
+            let name = |frame: Option<&Frame>| frame.map(|frame| frame.name().to_owned());
+            (name(leaf.function), name(leaf.library))
+        };
+        let is = |program: &str, library: Option<&str>| {
+            (Some(program.to_owned()), library.map(str::to_owned))
+        };
+        let main = || Frame::sample("app::main", 1);
+        let layer = || Frame::sample("tower::Layer::call", 2).into_dependency();
+        let handler = || Frame::sample("app::handler", 3);
+        let get = || Frame::sample("deadpool::Pool::get", 4).into_dependency();
+        let inner = || Frame::sample("deadpool::Pool::inner", 4).into_dependency();
+        let acquire = || {
+            let acquire = Frame::sample("tokio::sync::Semaphore::acquire", 5);
+            acquire.into_dependency().into_resource()
+        };
+        let below = |outer: Frame, inner: Frame| outer.with_children([inner]);
+        let get_all = || below(get(), below(inner(), acquire()));
+        let whole = below(main(), below(layer(), below(handler(), get_all())));
+        assert_eq!(of(whole), is("app::handler", Some("deadpool::Pool::get")));
+        assert_eq!(of(below(main(), acquire())), is("app::main", None));
+        assert_eq!(
+            of(below(main(), get())),
+            is("app::main", Some("deadpool::Pool::get"))
+        );
+        assert_eq!(of(main()), is("app::main", None));
+        // If there is no function of the program, the innermost function of all is returned.
+        assert_eq!(
+            of(below(layer(), acquire())),
+            is("tower::Layer::call", None)
+        );
+    }
+}

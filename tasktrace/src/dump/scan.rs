@@ -1,0 +1,147 @@
+//! Reads the metadata and the live frames of tasks without asking them, one task after the other.
+
+use std::sync::Arc;
+
+use super::{Source, TaskDump, Unpolled};
+use crate::task::{ExactInstant, TaskId, TaskState, TraceError, TraceHandle};
+use crate::trace::Trace;
+
+/// A scanner that reads tasks as of one moment.
+///
+/// It reads the clock once for all tasks, so that everything that began at the same time has the same age in the dump.
+pub(super) struct Scan {
+    now: ExactInstant,
+    /// A cache of the names that were made last. The key of a name is the addresses of its origin.
+    names: Vec<([usize; 4], &'static str)>,
+    /// The trace of the last task of which only the origin is known. Very many tasks may share it.
+    plain: Option<Trace>,
+}
+
+/// The number of cached names. Most programs have fewer kinds of tasks.
+const NAMES: usize = 64;
+
+impl Scan {
+    pub(super) fn now() -> Self {
+        Self::at_moment(ExactInstant::now())
+    }
+
+    pub(super) fn at_moment(now: ExactInstant) -> Self {
+        Self {
+            now,
+            names: Vec::new(),
+            plain: None,
+        }
+    }
+
+    /// Returns the moment to which all ages and durations refer.
+    pub(super) fn moment(&self) -> ExactInstant {
+        self.now
+    }
+
+    /// Reads a task, without its trace.
+    pub(super) fn at(&mut self, handle: &TraceHandle) -> TaskDump {
+        self.with(handle, Trace::empty())
+    }
+
+    /// Reads a task, with its live frames as its trace.
+    pub(super) fn snapshot(&mut self, handle: &TraceHandle) -> TaskDump {
+        let trace = self.trace(handle);
+        self.with(handle, trace)
+    }
+
+    /// Adds the live frames to the dump of a task that cannot be asked or has not answered, for the reason `error`.
+    pub(super) fn complete(
+        &mut self,
+        task: &mut TaskDump,
+        handle: &TraceHandle,
+        error: TraceError,
+    ) {
+        let error = Some(error);
+        task.complete(self.trace(handle), Source::Snapshot { error });
+    }
+
+    /// Converts the times of a trace to the moment of this scan.
+    pub(super) fn at_same_moment(&self, trace: Trace) -> Trace {
+        trace.at_moment(self.now.to_snapshot_time())
+    }
+
+    fn trace(&mut self, handle: &TraceHandle) -> Trace {
+        handle.snapshot_at(self.now, &mut self.plain)
+    }
+
+    /// Reads a task and combines it with `trace`. Inlined, so that the dump is built in its final place.
+    #[inline(always)]
+    fn with(&mut self, handle: &TraceHandle, trace: Trace) -> TaskDump {
+        // The first name of a kind takes long to make, so everything that may change is read after it.
+        let name = self.name(handle).into();
+        let age = handle.age_at(self.now);
+        let state = handle.state_at(self.now);
+        // For a task that another requester has woken, the time of that wake is not known.
+        let unpolled = (state == TaskState::NeverPolled).then_some(Unpolled {
+            for_: age,
+            is_proven: false,
+        });
+        TaskDump {
+            id: handle.id(),
+            name,
+            label: handle.label().map(Arc::from),
+            state,
+            age,
+            last_polled: handle.last_polled_at(self.now),
+            polls: handle.polls(),
+            spawned_at: handle.spawned_at(),
+            parent: handle.parent(),
+            awaits: awaits(&trace),
+            polls_per_second: None,
+            unpolled,
+            trace,
+            source: Source::Snapshot { error: None },
+        }
+    }
+
+    fn name(&mut self, handle: &TraceHandle) -> &'static str {
+        let origin = handle.origin();
+        let addresses = origin.addresses();
+        let hash = addresses.iter().fold(0_usize, |hash, word| {
+            (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9)
+        });
+        if self.names.is_empty() {
+            self.names.resize(NAMES, ([0; 4], ""));
+        }
+        let known = &mut self.names[(hash >> 16) % NAMES];
+        if known.0 != addresses {
+            *known = (addresses, origin.name());
+        }
+        known.1
+    }
+}
+
+/// Returns the tasks whose handles are awaited in `trace`.
+fn awaits(trace: &Trace) -> Vec<TaskId> {
+    let numbers = trace.awaits().into_iter();
+    numbers.map(TaskId::from_number).collect()
+}
+
+impl TaskDump {
+    /// Reads a task as of now, without its trace.
+    pub(super) fn of(handle: &TraceHandle) -> Self {
+        Scan::now().at(handle)
+    }
+
+    pub(super) fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {
+        self.with(handle.snapshot(), Source::Snapshot { error })
+    }
+
+    pub(super) fn with(mut self, trace: Trace, source: Source) -> Self {
+        self.complete(trace, source);
+        self
+    }
+
+    pub(super) fn complete(&mut self, trace: Trace, source: Source) {
+        // The trace may have been taken after the age was read, and no frame is older than its task.
+        self.age = self.age.max(trace.oldest());
+        self.awaits = awaits(&trace);
+        self.trace = trace;
+        self.source = source;
+    }
+}

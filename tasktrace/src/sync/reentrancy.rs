@@ -1,0 +1,67 @@
+//! Tracks whether a thread is inside this crate's own code: how many of our locks it holds, and whether it does
+//! something that must not begin again before it has ended.
+//!
+//! The only code of a program that is called from there is its allocator. If that requests a trace, it gets none: see
+//! [`is_reentrant`].
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+thread_local! {
+    /// The number of locks of ours that this thread holds.
+    static LOCKS_HELD: Cell<u32> = const { Cell::new(0) };
+
+    /// The number of [`ReentrancyGuard`]s of this thread.
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts a lock that this thread holds.
+pub(super) struct HeldLock(PhantomData<*const ()>);
+
+impl HeldLock {
+    #[inline]
+    pub(super) fn new() -> Self {
+        let _ = LOCKS_HELD.try_with(|locks_held| locks_held.set(locks_held.get() + 1));
+        Self(PhantomData)
+    }
+}
+
+impl Drop for HeldLock {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = LOCKS_HELD.try_with(|locks_held| locks_held.set(locks_held.get().wrapping_sub(1)));
+    }
+}
+
+/// Returns the number of locks of ours that this thread holds. It is 0 wherever memory is allocated or freed, or
+/// foreign code is called.
+pub(crate) fn locks_held() -> u32 {
+    LOCKS_HELD.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Marks work that this thread must not begin again before it has ended: to register frames, to walk a stack, to look
+/// up symbols.
+///
+/// Meanwhile the only code of the program that may run on this thread is its allocator.
+pub(crate) struct ReentrancyGuard(PhantomData<*const ()>);
+
+impl ReentrancyGuard {
+    #[inline]
+    pub(crate) fn enter() -> Self {
+        let _ = GUARDS.try_with(|inside| inside.set(inside.get() + 1));
+        Self(PhantomData)
+    }
+}
+
+impl Drop for ReentrancyGuard {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = GUARDS.try_with(|inside| inside.set(inside.get().wrapping_sub(1)));
+    }
+}
+
+/// Returns `true` if this crate's own code has called an allocator of the program, which has called this function.
+#[inline]
+pub(crate) fn is_reentrant() -> bool {
+    locks_held() > 0 || GUARDS.try_with(Cell::get).unwrap_or(0) > 0
+}
