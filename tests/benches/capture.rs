@@ -5,12 +5,13 @@
 use std::fmt::Write as _;
 use std::future::{Future, pending, poll_fn};
 use std::hint::black_box;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tasktrace::{Trace, traced};
+use tasktrace_tests::by_hand;
 
 criterion_group!(benches, walk, print, poll, round_trip);
 criterion_main!(benches);
@@ -83,25 +84,25 @@ fn poll(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("poll");
     group.bench_function("bare", |bencher| {
         let mut future = pin!(wait());
-        bencher.iter(|| poll_once(future.as_mut()));
+        bencher.iter(|| by_hand::poll(future.as_mut()));
     });
     group.bench_function("traced()", |bencher| {
         let (future, _handle) = traced(wait());
         let mut future = pin!(future);
-        bencher.iter(|| poll_once(future.as_mut()));
+        bencher.iter(|| by_hand::poll(future.as_mut()));
     });
     group.bench_function("bare, 3 deep", |bencher| {
         let mut future = pin!(bare::outer());
-        bencher.iter(|| poll_once(future.as_mut()));
+        bencher.iter(|| by_hand::poll(future.as_mut()));
     });
     group.bench_function("#[traced], 3 deep", |bencher| {
         let mut future = pin!(attributed::outer());
-        bencher.iter(|| poll_once(future.as_mut()));
+        bencher.iter(|| by_hand::poll(future.as_mut()));
     });
     group.bench_function("#[traced], 3 deep, in traced()", |bencher| {
         let (future, _handle) = traced(attributed::outer());
         let mut future = pin!(future);
-        bencher.iter(|| poll_once(future.as_mut()));
+        bencher.iter(|| by_hand::poll(future.as_mut()));
     });
 }
 
@@ -142,10 +143,6 @@ fn wait() -> impl Future<Output = ()> {
         black_box(cx.waker());
         black_box(Poll::Pending)
     })
-}
-
-fn poll_once(future: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// From the question to the answer, on the thread that also polls the task that is asked.
@@ -194,7 +191,7 @@ fn descend_in_task<R>(depth: usize, work: impl FnOnce(usize) -> R) -> R {
         descend(depth, &mut || result = work.take().map(|work| work(root)));
         Poll::Ready(())
     }));
-    assert!(poll_once(pin!(future)).is_ready());
+    assert!(by_hand::poll(pin!(future)).is_ready());
     result.expect("polled once")
 }
 

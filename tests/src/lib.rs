@@ -1,5 +1,6 @@
 //! What the scenarios in `tests/` share.
 
+pub mod by_hand;
 pub mod http;
 pub mod probe;
 pub mod sampled;

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use tasktrace::{Dump, Frame, Source, TaskDump, TaskId, TaskState, Trace, TraceError};
 
-/// Far longer than anything takes: whatever does is not going to end.
-pub const LONG: Duration = Duration::from_secs(120);
+pub use crate::by_hand::LONG;
 
 /// Enough for a dump of tasks that answer or can be interrupted, also on a busy machine.
 pub const BUDGET: Duration = Duration::from_secs(2);

@@ -9,9 +9,7 @@ use futures::channel::oneshot;
 use futures::executor::{LocalPool, ThreadPool};
 use futures::task::{LocalSpawnExt as _, SpawnExt as _};
 use tasktrace::{NoAnswer, Trace, TraceError, TraceHandle, TracedTask};
-
-/// Far longer than anything takes.
-const LONG: Duration = Duration::from_secs(120);
+use tasktrace_tests::by_hand::LONG;
 
 type Work = Pin<Box<dyn Future<Output = u32> + Send>>;
 

@@ -1,10 +1,11 @@
 //! Nothing is left behind: no record and no frame. A process of its own, because it counts.
 
 use std::future::Future;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use tasktrace::__private::live;
 use tasktrace::traced;
+use tasktrace_tests::by_hand::poll;
 
 #[traced]
 async fn short(depth: u32) {
@@ -21,10 +22,6 @@ async fn suspends_once() {
         false => Poll::Ready(()),
     })
     .await;
-}
-
-fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[test]

@@ -10,17 +10,18 @@ fn main() {}
 
 #[cfg(unix)]
 mod unix {
-    use std::future::Future;
+
     use std::hint::black_box;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
     use std::ptr;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::task::{Context, Poll, Waker};
+
     use std::thread;
     use std::time::{Duration, Instant};
 
     use tasktrace::{TaskState, TraceHandle, traced};
+    use tasktrace_tests::by_hand::poll;
 
     /// No child takes as long, unless it hangs.
     const LIMIT_SECONDS: u32 = 100;
@@ -56,10 +57,6 @@ mod unix {
                 status
             }
         }
-    }
-
-    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
     #[traced("{number}")]

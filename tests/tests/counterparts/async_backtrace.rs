@@ -7,7 +7,7 @@ use std::task::Poll;
 use tasktrace::{TaskState, Trace, TracedExt, current, snapshot, traced};
 use tokio::sync::oneshot;
 
-use crate::support::{Driver, frames, outline, poll, wait_for_ever};
+use crate::support::{DrivenTask, frames, outline, poll, wait_for_ever};
 use crate::{outlines, suspended, tasks_of};
 
 /// The README, and `examples/taskdump.rs`: a dump of all tasks, taken by one of them.
@@ -71,7 +71,7 @@ mod a_block {
     #[test]
     fn is_a_frame_in_a_task_and_a_task_outside() {
         let block = || async { step().await }.traced("a block");
-        let mut task = Driver::new(async { block().await });
+        let mut task = DrivenTask::new(async { block().await });
         task.suspend();
         assert!(task.snapshot().ends_with("(a block(step))"));
 
@@ -94,7 +94,7 @@ mod location {
 
     #[test]
     fn of_a_frame() {
-        let mut task = Driver::new(here());
+        let mut task = DrivenTask::new(here());
         task.suspend();
         let trace = task.handle.snapshot();
         let frames = frames(&trace);
@@ -172,7 +172,7 @@ mod branches {
 
     #[test]
     fn of_join() {
-        let mut task = Driver::new(joining());
+        let mut task = DrivenTask::new(joining());
         task.suspend();
         assert!(task.snapshot().ends_with("joining(one other)"));
         // A capture leads on, to what they wait for.
@@ -181,7 +181,7 @@ mod branches {
 
     #[test]
     fn of_select() {
-        let mut task = Driver::new(selecting());
+        let mut task = DrivenTask::new(selecting());
         task.suspend();
         assert!(task.snapshot().ends_with("selecting(one other)"));
     }
@@ -207,7 +207,7 @@ mod missing {
 
     #[test]
     fn is_in_a_capture_only() {
-        let mut task = Driver::new(outer());
+        let mut task = DrivenTask::new(outer());
         task.suspend();
         assert!(task.snapshot().ends_with("outer(inner)"));
         let trace = task.capture();
@@ -244,7 +244,7 @@ mod malformed {
         assert_eq!(outlines(&snapshot(), module_path!()), ["one", "other"]);
         drop(bare);
 
-        let mut task = Driver::new(selecting());
+        let mut task = DrivenTask::new(selecting());
         task.suspend();
         assert_eq!(
             outlines(&snapshot(), module_path!()),
@@ -317,7 +317,7 @@ mod consolidate {
 
     #[test]
     fn are_told_once() {
-        let mut task = Driver::new(selecting());
+        let mut task = DrivenTask::new(selecting());
         task.suspend();
         assert!(
             task.snapshot().ends_with("selecting(outer(inner×2) other)"),
@@ -497,7 +497,7 @@ mod another_parent {
 
     #[test]
     fn is_followed() {
-        let mut task = Driver::new(async {
+        let mut task = DrivenTask::new(async {
             let mut future = Box::pin(moved());
             first(&mut future).await;
             second(future).await;

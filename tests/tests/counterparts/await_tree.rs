@@ -7,7 +7,7 @@ use tasktrace::{
 };
 use tokio::sync::oneshot;
 
-use crate::support::{Driver, frames, let_time_pass, outline, wait_for_ever};
+use crate::support::{DrivenTask, frames, let_time_pass, outline, wait_for_ever};
 use crate::{outlines, suspended, tasks_of};
 
 /// A frame with this label, or of this function.
@@ -87,7 +87,7 @@ mod instrument {
 
     #[test]
     fn functions() {
-        let mut task = Driver::new(unnamed());
+        let mut task = DrivenTask::new(unnamed());
         task.suspend();
         assert!(
             task.snapshot()
@@ -131,7 +131,7 @@ mod detach {
     fn and_remount() {
         let (stop, stopped) = oneshot::channel();
         let (go_on, told) = oneshot::channel();
-        let mut task = Driver::new(work(stopped, told));
+        let mut task = DrivenTask::new(work(stopped, told));
         let handle = task.handle.clone();
         task.suspend();
         assert!(
@@ -267,7 +267,7 @@ mod serde {
 
     #[test]
     fn a_tree() {
-        let mut task = Driver::new(work(1));
+        let mut task = DrivenTask::new(work(1));
         task.suspend();
         let tree = serde_json::to_value(task.handle.snapshot()).unwrap();
         let text = serde_json::to_string_pretty(&tree).unwrap();
@@ -368,7 +368,7 @@ mod functionality {
         let (end_winner, winner) = step("winner");
         let (_never, loser) = step("loser");
         let (end_last, last) = step("last");
-        let mut task = Driver::new(async {
+        let mut task = DrivenTask::new(async {
             let all = async {
                 futures::join!(first, second.traced("nested"));
                 futures::future::select(Box::pin(winner), Box::pin(loser)).await;
@@ -378,7 +378,7 @@ mod functionality {
             all.traced("all").await;
         });
         let mut trees = Vec::new();
-        let mut look = |task: &mut Driver<_>| {
+        let mut look = |task: &mut DrivenTask<_>| {
             task.suspend();
             let tree = task.snapshot();
             trees.push(tree.split_once('(').unwrap().1.to_owned());
@@ -410,7 +410,7 @@ mod functionality {
 
         let (end_first, first) = step("first");
         let (_never, second) = step("second");
-        let mut task = Driver::new(async {
+        let mut task = DrivenTask::new(async {
             let mut stream = Box::pin(futures::stream::iter([first]).then(|step| step));
             stream.next().traced("next 0").await;
             let mut stream = Box::pin(futures::stream::iter([second]).then(|step| step));

@@ -6,10 +6,7 @@
 
 mod asking;
 mod attributes;
-mod blocked;
-mod embassy;
 mod ended;
-mod extremes;
 mod forks;
 mod limits;
 mod nested;

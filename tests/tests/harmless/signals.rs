@@ -6,9 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::support::Leaf;
-
-const LONG: Duration = Duration::from_secs(60);
+use crate::support::{LONG, Leaf};
 
 /// The signals that are blocked on the calling thread.
 fn blocked() -> Vec<i32> {

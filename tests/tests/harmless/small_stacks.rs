@@ -4,16 +4,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use tasktrace::{TraceError, TraceHandle};
 
-use crate::support::Leaf;
+use crate::support::{LONG, Leaf};
 
 const CHILD: &str = "TASKTRACE_TEST_SMALL_STACKS";
-
-/// Far longer than a poll takes on a loaded machine.
-const LONG: Duration = Duration::from_secs(60);
 
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 

@@ -4,54 +4,11 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use tasktrace::{Trace, TraceError, TraceHandle, TracedTask};
 
-/// Far longer than anything takes, but not for ever: a test that hangs should fail.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
-
-/// Counts how often it is woken.
-#[derive(Default)]
-pub(crate) struct Wakes(AtomicUsize);
-
-impl Wakes {
-    pub(crate) fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// An executor for one future, which polls only when it is told to.
-pub(crate) struct Driver<F: Future> {
-    future: Pin<Box<F>>,
-    pub(crate) wakes: Arc<Wakes>,
-}
-
-impl<F: Future> Driver<F> {
-    pub(crate) fn new(future: F) -> Self {
-        Self {
-            future: Box::pin(future),
-            wakes: Arc::default(),
-        }
-    }
-
-    /// The future, as far as it has come.
-    pub(crate) fn into_future(self) -> Pin<Box<F>> {
-        self.future
-    }
-
-    pub(crate) fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(Arc::clone(&self.wakes));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-}
+pub(crate) use tasktrace_tests::by_hand::{Driver, LONG, Wakes, wait_until};
 
 /// A traced future with its handle, driven by hand.
 pub(crate) fn task<F: Future>(future: F) -> (Driver<TracedTask<F>>, TraceHandle) {
@@ -77,14 +34,6 @@ pub(crate) fn ask_from_thread(
     let asker = std::thread::spawn(move || handle.backtrace_timeout(LONG));
     wait_until(|| wakes.count() > before);
     asker
-}
-
-pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LONG, "waited for too long");
-        std::thread::yield_now();
-    }
 }
 
 /// What a [`Leaf`] has seen.

@@ -2,7 +2,7 @@
 
 use tasktrace::traced;
 
-use crate::support::{Driver, outline, wait_for_ever};
+use crate::support::{DrivenTask, outline, wait_for_ever};
 
 #[traced]
 async fn work() {
@@ -12,7 +12,7 @@ async fn work() {
 #[test]
 fn a_task_in_a_task_is_a_frame_of_it() {
     let (inner, handle) = tasktrace::traced(work());
-    let mut outer = Driver::new(async {
+    let mut outer = DrivenTask::new(async {
         inner.await;
     });
     outer.suspend();

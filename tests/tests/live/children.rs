@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use tasktrace::traced;
 use tokio::sync::Notify;
 
-use crate::support::{Driver, outline};
+use crate::support::{DrivenTask, outline};
 
 /// Nobody notifies it.
 static NEVER: Notify = Notify::const_new();
@@ -27,7 +27,7 @@ async fn inner() {
 /// Captures several times, also when nothing has happened in between.
 #[track_caller]
 fn check<F: Future>(future: F, children: usize) {
-    let mut task = Driver::new(future);
+    let mut task = DrivenTask::new(future);
     task.suspend();
     for _ in 0..3 {
         let trace = task.capture();
@@ -117,7 +117,7 @@ fn join_set_in_a_local_set() {
         .build()
         .unwrap();
     let _context = runtime.enter();
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let local = tokio::task::LocalSet::new();
         let joins = async {
             let mut set = tokio::task::JoinSet::new();
@@ -159,7 +159,7 @@ fn one_in_the_other() {
         let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
         all.next().await;
     }
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut all: FuturesUnordered<_> = (0..2).map(|_| child_of_children()).collect();
         all.next().await;
     });
@@ -173,7 +173,7 @@ fn one_in_the_other() {
 
 #[test]
 fn beside_what_they_are_waited_for_with() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
         tokio::select! {
             _ = all.next() => {}
@@ -192,7 +192,7 @@ fn beside_what_they_are_waited_for_with() {
 /// Where nothing in a combinator is traced, it is what is waited for.
 #[test]
 fn of_two_combinators_one_without_traced_children() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut traced: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
         let mut plain: FuturesUnordered<_> = (0..2).map(|_| inner()).collect();
         futures::join!(traced.next(), plain.next())

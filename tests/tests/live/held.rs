@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use tasktrace::{Wait, current, traced};
 
-use crate::support::{Driver, frames, outline, wait_for_ever};
+use crate::support::{DrivenTask, frames, outline, wait_for_ever};
 
 #[traced]
 async fn held() {
@@ -36,7 +36,7 @@ async fn holder() {
 
 #[test]
 fn is_said_of_the_outermost() {
-    let mut task = Driver::new(holder());
+    let mut task = DrivenTask::new(holder());
     task.suspend();
     // In the first poll both were polled.
     assert_eq!(task.snapshot(), "holder(held(deep) other)");
@@ -71,7 +71,7 @@ fn not_of_what_waits_for_its_own_waker() {
     use futures::StreamExt;
     use futures::stream::FuturesUnordered;
 
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut all: FuturesUnordered<_> = (0..3).map(|_| other()).collect();
         all.next().await;
     });
@@ -86,7 +86,7 @@ fn not_of_what_waits_for_its_own_waker() {
 
 #[test]
 fn not_of_what_is_forgotten_with_its_task() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut forgotten = Box::pin(other());
         let first = std::future::poll_fn(|cx| Poll::Ready(forgotten.as_mut().poll(cx))).await;
         assert!(first.is_pending());
@@ -102,7 +102,7 @@ fn not_of_what_is_forgotten_with_its_task() {
 #[test]
 fn not_of_what_a_poll_has_yet_to_come_to() {
     let mut seen = Vec::new();
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let mut other = pin!(other());
         std::future::poll_fn(|cx| {
             seen.push(current().unwrap().snapshot());

@@ -2,7 +2,7 @@
 
 use tasktrace::{TracedExt, current, traced};
 
-use crate::support::{Driver, outline, wait_for_ever};
+use crate::support::{DrivenTask, outline, wait_for_ever};
 
 #[traced("conn {peer} req={}", id + 1)]
 async fn serve(peer: &str, id: u32) {
@@ -12,7 +12,7 @@ async fn serve(peer: &str, id: u32) {
 
 #[test]
 fn of_frames() {
-    let mut task = Driver::new(async { futures::join!(serve("alice", 6), serve("bob", 7)) });
+    let mut task = DrivenTask::new(async { futures::join!(serve("alice", 6), serve("bob", 7)) });
     task.suspend();
     let labels = "conn alice req=7 conn bob req=8";
     assert!(
@@ -51,7 +51,7 @@ fn of_tasks() {
 
 #[test]
 fn of_any_future() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let block = async { wait_for_ever().await };
         futures::join!(
             wait_for_ever().traced("one"),
@@ -75,7 +75,7 @@ fn of_any_future() {
 
 #[test]
 fn of_a_task_in_a_task() {
-    let mut outer = Driver::new(async {
+    let mut outer = DrivenTask::new(async {
         let (inner, _) = tasktrace::traced(serve("carol", 1));
         inner.await;
     });

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tasktrace::{TaskState, TracedExt, traced};
 
-use crate::support::{Driver, frames, wait_for_ever};
+use crate::support::{DrivenTask, frames, wait_for_ever};
 
 /// Whichever threads make them.
 #[test]
@@ -48,7 +48,7 @@ impl Wake for Woken {
 
 #[test]
 fn polls_that_are_made_for_a_trace_are_not_counted() {
-    let mut task = Driver::new(wait_for_ever());
+    let mut task = DrivenTask::new(wait_for_ever());
     for polls in 1..4 {
         task.suspend();
         for _ in 0..3 {

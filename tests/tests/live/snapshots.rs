@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use tasktrace::{TaskState, TraceHandle, current, tasks, traced};
 
-use crate::support::{Driver, outline, wait_for_ever};
+use crate::support::{DrivenTask, outline, wait_for_ever};
 
 #[traced]
 async fn waits() {
@@ -79,7 +79,7 @@ fn in_a_panic() {
         }
     }
     let seen = Arc::new(Mutex::new(String::new()));
-    let mut task = Driver::new({
+    let mut task = DrivenTask::new({
         let seen = seen.clone();
         async move {
             let mut waits = std::pin::pin!(waits());
@@ -106,7 +106,7 @@ fn of_a_frame_that_is_deep() {
                 depth => Box::pin(nested(depth - 1)).await,
             }
         }
-        let mut task = Driver::new(nested(DEPTH));
+        let mut task = DrivenTask::new(nested(DEPTH));
         task.suspend();
         let snapshot = task.handle.snapshot();
         std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tasktrace::{TaskState, TraceHandle, current, tasks, traced};
 
-use crate::support::{Driver, let_time_pass, wait_for_ever};
+use crate::support::{DrivenTask, let_time_pass, wait_for_ever};
 
 fn is_listed(handle: &TraceHandle) -> bool {
     tasks().any(|task| task.id() == handle.id())
@@ -13,7 +13,7 @@ fn is_listed(handle: &TraceHandle) -> bool {
 
 #[test]
 fn from_the_first_to_the_last() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         wait_for_ever().await;
     });
     let handle = task.handle.clone();
@@ -40,7 +40,7 @@ fn running_on_a_thread_with_a_name() {
     let (let_go, go) = mpsc::channel::<()>();
     let thread = std::thread::Builder::new().name("the poller".into());
     let poller = thread.spawn(move || {
-        let mut task = Driver::new(async move {
+        let mut task = DrivenTask::new(async move {
             tell.send(current().unwrap()).unwrap();
             go.recv().unwrap();
         });
@@ -61,7 +61,7 @@ fn running_on_a_thread_with_a_name() {
 
 #[test]
 fn woken_by_a_question() {
-    let mut task = Driver::new(wait_for_ever());
+    let mut task = DrivenTask::new(wait_for_ever());
     task.suspend();
     let asked = task.handle.clone();
     let asker = std::thread::spawn(move || asked.backtrace_timeout(Duration::from_secs(100)));
@@ -82,7 +82,7 @@ fn woken_by_a_question() {
 /// A task that has been suspended for long, and was woken just now, is not starved.
 #[test]
 fn a_task_that_was_woken_just_now_is_not_called_starved() {
-    let mut task = Driver::new(wait_for_ever());
+    let mut task = DrivenTask::new(wait_for_ever());
     task.suspend();
     // Long enough to be called starved, had it been woken then.
     std::thread::sleep(Duration::from_millis(1200));
@@ -150,7 +150,7 @@ fn where_and_by_whom() {
 
 #[test]
 fn a_capture_is_no_progress() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         inner().await;
     });
     #[traced]

@@ -2,18 +2,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use tasktrace::{Frame, Trace, TraceHandle, TracedTask, Wait};
+pub(crate) use tasktrace_tests::by_hand::poll;
 
 /// A task that is polled only when it is told to, with a waker that does nothing.
-pub(crate) struct Driver<F: Future> {
+pub(crate) struct DrivenTask<F: Future> {
     future: Pin<Box<TracedTask<F>>>,
     pub(crate) handle: TraceHandle,
 }
 
-impl<F: Future> Driver<F> {
+impl<F: Future> DrivenTask<F> {
     pub(crate) fn new(future: F) -> Self {
         let (future, handle) = tasktrace::traced(future);
         Self {
@@ -47,10 +48,6 @@ impl<F: Future> Driver<F> {
             _ => panic!("it has been captured"),
         }
     }
-}
-
-pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A leaf that never resolves, and registers its waker at each poll.

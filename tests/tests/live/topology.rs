@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use tasktrace::traced;
 
-use crate::support::{Driver, outline, poll, wait_for_ever};
+use crate::support::{DrivenTask, outline, poll, wait_for_ever};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Place = Arc<Mutex<Option<Boxed>>>;
@@ -35,9 +35,9 @@ async fn polls(place: Place) {
     .await;
 }
 
-fn two_tasks() -> (Place, [Driver<impl Future + use<>>; 2]) {
+fn two_tasks() -> (Place, [DrivenTask<impl Future + use<>>; 2]) {
     let place: Place = Arc::default();
-    let tasks = [(); 2].map(|()| Driver::new(polls(place.clone())));
+    let tasks = [(); 2].map(|()| DrivenTask::new(polls(place.clone())));
     (place, tasks)
 }
 
@@ -67,7 +67,7 @@ fn dropped_in_another_task_and_on_another_thread() {
     *place.lock().unwrap() = Some(Box::pin(moved()));
     one.suspend();
     let future = place.lock().unwrap().take();
-    let mut dropper = Driver::new(async move { drop(future) });
+    let mut dropper = DrivenTask::new(async move { drop(future) });
     assert!(dropper.poll().is_ready());
     assert_eq!(one.snapshot(), WITHOUT);
 
@@ -88,7 +88,7 @@ fn outlives_its_task() {
     one.suspend();
     drop(one);
     // The record is used again for this one.
-    let mut other = Driver::new(polls(Arc::default()));
+    let mut other = DrivenTask::new(polls(Arc::default()));
     other.suspend();
     assert_eq!(other.snapshot(), WITHOUT);
     two.suspend();
@@ -100,7 +100,7 @@ fn outlives_its_task() {
 #[test]
 fn polled_in_a_task_and_then_spawned() {
     let mut future: Boxed = Box::pin(moved());
-    let mut first = Driver::new(async {
+    let mut first = DrivenTask::new(async {
         let result = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
         assert!(result.is_pending());
     });
@@ -113,7 +113,7 @@ fn polled_in_a_task_and_then_spawned() {
     };
     assert!(tasktrace::tasks().any(|task| ours(&task)));
     // And stays one, wherever it is polled.
-    let mut second = Driver::new(future);
+    let mut second = DrivenTask::new(future);
     second.suspend();
     assert!(tasktrace::tasks().any(|task| ours(&task)));
 }
@@ -125,7 +125,7 @@ fn below_another_parent() {
         polls(place).await;
     }
     let place: Place = Arc::default();
-    let mut task = Driver::new({
+    let mut task = DrivenTask::new({
         let place = place.clone();
         async move { futures::join!(parent(place.clone()), polls(place)) }
     });
@@ -151,7 +151,7 @@ fn what_it_was_in_has_ended() {
         wait_for_ever().await;
     }
     let place: Place = Arc::default();
-    let mut task = Driver::new({
+    let mut task = DrivenTask::new({
         let place = place.clone();
         async move {
             starts(place).await;
@@ -172,7 +172,7 @@ fn what_it_was_in_has_ended() {
 fn polled_again_when_its_task_is_over() {
     let mut moved: Boxed = Box::pin(moved());
     let mut is_over = false;
-    let mut task = Driver::new(std::future::poll_fn(move |cx| {
+    let mut task = DrivenTask::new(std::future::poll_fn(move |cx| {
         match std::mem::replace(&mut is_over, true) {
             false => Poll::Ready(()),
             true => moved.as_mut().poll(cx),
@@ -182,7 +182,7 @@ fn polled_again_when_its_task_is_over() {
     task.suspend();
     drop(task);
     // The record is used again for this one.
-    let mut next = Driver::new(wait_for_ever());
+    let mut next = DrivenTask::new(wait_for_ever());
     next.suspend();
     assert_eq!(next.snapshot(), "wait_for_ever");
 }
@@ -197,14 +197,14 @@ fn polled_in_a_drop() {
         }
     }
     // In a poll: a frame, and gone with the future.
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         drop(PollsInDrop(Some(Box::pin(moved()))));
         wait_for_ever().await;
     });
     task.suspend();
     assert!(!task.snapshot().contains("moved"), "{}", task.snapshot());
     // When the future of the task is dropped: no task, so it is one of its own.
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let _dropped = PollsInDrop(Some(Box::pin(moved())));
         wait_for_ever().await;
     });
@@ -214,7 +214,7 @@ fn polled_in_a_drop() {
 
 #[test]
 fn through_a_nested_executor() {
-    let mut task = Driver::new(async {
+    let mut task = DrivenTask::new(async {
         let result = futures::executor::block_on(async {
             let mut moved = Box::pin(moved());
             std::future::poll_fn(|cx| Poll::Ready(moved.as_mut().poll(cx).is_pending())).await
@@ -233,7 +233,7 @@ fn dropped_while_its_task_is_being_polled_elsewhere() {
     let place: Place = Arc::new(Mutex::new(Some(Box::pin(moved()) as Boxed)));
     let (tell, told) = mpsc::channel();
     let (let_go, go) = mpsc::channel::<()>();
-    let mut task = Driver::new({
+    let mut task = DrivenTask::new({
         let place = place.clone();
         async move {
             let mut polls = std::pin::pin!(polls(place));
@@ -268,7 +268,7 @@ fn a_task_that_leaves_the_task_that_polled_it() {
     let (task, handle) = tasktrace::traced(moved());
     let mut task: Boxed = Box::pin(task);
     let with = "polls(moved)";
-    let awaits = |task: &Driver<_>| {
+    let awaits = |task: &DrivenTask<_>| {
         let dump = tasktrace::snapshot();
         let task = dump.get(task.handle.id()).expect("it is there");
         task.awaits().contains(&handle.id())
@@ -305,7 +305,7 @@ fn tasks_in_a_set_that_leaves_its_task() {
     let place: Place = Arc::new(Mutex::new(Some(Box::pin(async move {
         set.for_each(|()| async {}).await;
     }))));
-    let mut outer = Driver::new(polls(place.clone()));
+    let mut outer = DrivenTask::new(polls(place.clone()));
     outer.suspend();
     assert!(
         outer.snapshot().contains("wakes_itself"),

@@ -1,11 +1,17 @@
 //! Programs that run with more rights than the user who starts them: the environment has no effect.
 
 use std::ffi::CString;
+use std::fs;
 use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::*;
+use libc::SIGUSR1;
+
+use super::support::*;
 
 /// A user and a group without rights.
 const NOBODY: u32 = 65534;

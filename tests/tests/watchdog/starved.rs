@@ -1,13 +1,12 @@
 //! Tasks that should be polled, and are not.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::task::{Context, Waker};
 
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Stall, TaskState, TraceHandle, WatchdogBuilder, traced};
+use tasktrace_tests::by_hand::poll;
 use tasktrace_tests::{HOUR, current_thread, multi_thread};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -203,10 +202,6 @@ fn when_it_is_kept_without_being_polled() {
     let mut future = Box::pin(future);
     assert!(poll(future.as_mut()).is_pending());
     reports.next_is(Stall::Starved, Ended, &handle);
-}
-
-fn poll<F: Future>(future: Pin<&mut F>) -> std::task::Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[test]

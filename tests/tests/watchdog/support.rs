@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tasktrace::{Stall, StallPhase, StallReport, TraceHandle, Watchdog, WatchdogBuilder};
 
-/// Far longer than anything takes, but not for ever: a test that hangs should fail.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) use tasktrace_tests::by_hand::{LONG, wait_until};
 
 /// A limit that is come to soon.
 pub(crate) const SOON: Duration = Duration::from_millis(60);
@@ -90,13 +89,4 @@ impl Reports {
 pub(crate) fn verdict(report: &StallReport) -> String {
     let text = report.to_string();
     text.lines().next().unwrap_or_default().to_owned()
-}
-
-#[track_caller]
-pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LONG, "waited for too long");
-        std::thread::yield_now();
-    }
 }

@@ -1,10 +1,7 @@
 //! Functions that are suspended for longer than they may be.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use futures::stream::FuturesUnordered;
@@ -12,6 +9,7 @@ use futures::{FutureExt, StreamExt};
 use tasktrace::__private::{FrameMeta, Function, frame, labelled, limited, type_name};
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Source, Stall, TraceHandle, traced};
+use tasktrace_tests::by_hand::suspend;
 use tasktrace_tests::{current_thread, multi_thread};
 use tokio::sync::Notify;
 
@@ -268,7 +266,7 @@ fn whoever_asks_does_not_make_it_go_on() {
     let begin = || {
         let (future, handle) = tasktrace::traced(fetches_by_hand(notify.clone()));
         let mut future = Box::pin(future);
-        poll(future.as_mut());
+        suspend(future.as_mut());
         reports.next_is(Stall::Overdue, Began, &handle);
         (future, handle)
     };
@@ -276,8 +274,8 @@ fn whoever_asks_does_not_make_it_go_on() {
     for _ in 0..3 {
         let asked = handle.clone();
         let mut asked = Box::pin(async move { asked.backtrace().await });
-        poll(asked.as_mut());
-        poll(future.as_mut());
+        suspend(asked.as_mut());
+        suspend(future.as_mut());
         assert!(asked.now_or_never().flatten().is_some());
     }
     // When another has been reported, there was a look after that.
@@ -285,15 +283,10 @@ fn whoever_asks_does_not_make_it_go_on() {
     drop(other);
     reports.next_is(Stall::Overdue, Ended, &other_handle);
     // One of these is not taken for an answer to the watchdog.
-    poll(future.as_mut());
-    poll(future.as_mut());
+    suspend(future.as_mut());
+    suspend(future.as_mut());
     reports.next_is(Stall::Overdue, Ended, &handle);
     reports.next_is(Stall::Overdue, Began, &handle);
-}
-
-fn poll<F: Future>(future: Pin<&mut F>) {
-    let polled = future.poll(&mut Context::from_waker(Waker::noop()));
-    assert!(polled.is_pending());
 }
 
 #[test]

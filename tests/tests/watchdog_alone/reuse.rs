@@ -4,11 +4,11 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
 
 use tasktrace::__private::live;
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Stall, TraceHandle};
+use tasktrace_tests::by_hand::suspend;
 
 use crate::alone;
 use crate::support::{Reports, SOON, indifferent, wait_until};
@@ -17,18 +17,10 @@ async fn is_dropped_starved() {
     pending::<()>().await;
 }
 
-fn poll<F: Future>(future: Pin<&mut F>) {
-    assert!(
-        future
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_pending()
-    );
-}
-
 fn starved() -> (Pin<Box<impl Future<Output = ()>>>, TraceHandle) {
     let (future, handle) = tasktrace::traced(is_dropped_starved());
     let mut future = Box::pin(future);
-    poll(future.as_mut());
+    suspend(future.as_mut());
     (future, handle)
 }
 
@@ -38,7 +30,7 @@ fn churn(stop: &AtomicBool) {
         let mut tasks: Vec<_> = (0..100)
             .map(|_| Box::pin(tasktrace::traced(pending::<()>()).0))
             .collect();
-        tasks.iter_mut().for_each(|task| poll(task.as_mut()));
+        tasks.iter_mut().for_each(|task| suspend(task.as_mut()));
     }
 }
 

@@ -9,26 +9,11 @@ use std::time::{Duration, Instant};
 
 use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Stall, TaskState, TraceHandle};
+use tasktrace_tests::by_hand::Wakes;
 use tasktrace_tests::current_thread;
 
 use crate::alone;
 use crate::support::{Reports, SOON, indifferent, wait_until};
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Wakes {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
 
 fn poll<F: Future>(future: Pin<&mut F>, wakes: &Arc<Wakes>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(wakes));

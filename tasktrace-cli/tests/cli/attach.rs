@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Ended, Runtime, chmod, is_root};
+use crate::support::{Ended, Runtime, chmod, example, is_root};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).expect("it is there").mode() & 0o7777
@@ -283,7 +283,7 @@ fn by_attribute_and_environment() {
 #[test]
 fn main_with_the_attribute() {
     let runtime = Runtime::new();
-    let program = runtime.start_other(env!("CARGO_BIN_EXE_attached_main"));
+    let program = runtime.start_other(&example("attached_main"));
     let dump = runtime.ask(&["dump", &program.pid()]);
     assert!(dump.starts_with("1 task: 1 running"), "{dump}");
     assert!(dump.contains("attached_main::main"), "{dump}");

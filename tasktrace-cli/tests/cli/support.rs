@@ -10,9 +10,19 @@ use std::thread;
 use std::time::Duration;
 
 /// The program `tasktrace`, built with the tests.
-pub(crate) const CLI: &str = env!("CARGO_BIN_EXE_cli");
+pub(crate) const CLI: &str = env!("CARGO_BIN_EXE_tasktrace");
 
-const ATTACHED: &str = env!("CARGO_BIN_EXE_attached");
+/// Returns the path of an example of this package. Cargo builds the examples with the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test is running");
+    let target = test.parent().and_then(Path::parent).expect("target/debug");
+    let program = target.join("examples").join(name);
+    assert!(
+        program.exists(),
+        "run `cargo build -p tasktrace-cli --examples` first"
+    );
+    program
+}
 
 /// How long a program may run: a test that needs it has failed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -63,14 +73,14 @@ impl Runtime {
 
     #[track_caller]
     pub(crate) fn start_with(&self, words: &[&str], change: impl FnOnce(&mut Command)) -> Program {
-        let mut command = Command::new(ATTACHED);
+        let mut command = Command::new(example("attached"));
         change(self.environment(&mut command).args(words));
         Program::start(&mut command)
     }
 
     /// Starts another one.
     #[track_caller]
-    pub(crate) fn start_other(&self, program: &str) -> Program {
+    pub(crate) fn start_other(&self, program: &Path) -> Program {
         let mut command = Command::new(program);
         Program::start(self.environment(&mut command))
     }

@@ -1,14 +1,14 @@
-//! A program with tasks, which can be attached to, for `tests/cli` and `tests/attach.rs`.
+//! A program with tasks that other processes attach to, for the tests of the command line.
 //!
-//! Its arguments say what it does, one after the other. It says `ready`, and ends when its input does.
+//! It does what its arguments name, one after the other, prints `ready`, and exits when its standard input ends.
 
 use std::io::Read;
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use tasktrace::{TaskDump, TaskState};
-use tasktrace_tests::{HOUR, multi_thread};
 
-/// As many as the runtime has threads.
+/// The number of threads of the runtime.
 const WORKERS: usize = 2;
 
 #[tasktrace::traced("order {customer}")]
@@ -25,10 +25,10 @@ async fn reconnect() {
 async fn blocks(number: usize, blocked: Arc<Barrier>) {
     tokio::task::yield_now().await;
     blocked.wait();
-    std::thread::sleep(HOUR);
+    std::thread::sleep(Duration::from_secs(3600));
 }
 
-/// Until that many tasks are suspended.
+/// Waits until this number of tasks is suspended.
 fn wait_for(tasks: usize) {
     let is_suspended = |task: &&TaskDump| *task.state() == TaskState::Suspended;
     while tasktrace::snapshot().tasks().filter(is_suspended).count() < tasks {
@@ -37,7 +37,9 @@ fn wait_for(tasks: usize) {
 }
 
 fn main() {
-    let runtime = multi_thread();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(WORKERS).enable_all().build();
+    let runtime = runtime.expect("the system has threads");
     let _inside = runtime.enter();
     let mut attached = Vec::new();
     let mut server = None;

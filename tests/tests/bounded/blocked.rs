@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tasktrace::{Dump, Source, TaskId, TraceError, TraceHandle, TracedTask, dump_blocking, traced};
 
-use crate::support::LONG;
+use tasktrace_tests::by_hand::LONG;
 
 /// What a waker of [`Gate`] waits at.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tasktrace::{TaskState, TraceHandle, TracedExt, traced};
 
-use crate::support::LONG;
+use tasktrace_tests::by_hand::{LONG, wait_until};
 
 const VARIABLE: &str = "TASKTRACE_TESTS_EXTREMES";
 
@@ -233,12 +233,4 @@ fn blocked() {
     wait_until(|| {
         begun.elapsed() > Duration::from_millis(500) || asking.iter().any(|it| it.is_finished())
     });
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it does not come");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -1,0 +1,51 @@
+//! The attributes beside those of tokio, tracing and async-trait, in either order.
+#![deny(warnings, clippy::all, clippy::pedantic)]
+
+use std::cell::Cell;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tasktrace::traced;
+use tasktrace_tests::probe::{self, Kind};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::instrument;
+use tracing_subscriber::Registry;
+
+fn frame(name: &str) -> (Kind, String) {
+    (Kind::Frame, name.to_owned())
+}
+
+fn task(name: &str) -> (Kind, String) {
+    (Kind::Task, name.to_owned())
+}
+
+/// The name of the `tracing` span that is entered after the task was suspended.
+async fn span_after_a_pause() -> Option<&'static str> {
+    tokio::task::yield_now().await;
+    tracing::Span::current()
+        .metadata()
+        .map(tracing::Metadata::name)
+}
+
+mod tokio_attributes;
+
+mod other_runtimes;
+
+mod instrumented;
+
+mod async_traits;
+
+mod labels;
+
+mod containers;
+
+mod returning;
+
+mod on_tokio;
+
+mod on_another_executor;
+
+mod outputs;
+
+mod both;

@@ -1,0 +1,185 @@
+//! `join!` and `select!` of tokio and futures: each branch is a child.
+
+use super::*;
+
+const MODULE: &str = module_path!();
+
+async fn left() {
+    sleep(HOUR).await;
+}
+
+async fn right(notify: &Notify) {
+    notify.notified().await;
+}
+
+const LEFT: u32 = line!() - 7;
+const RIGHT: u32 = line!() - 4;
+
+/// Asserts that `body` waits at one line for `left` and `right`, whatever the turn it takes.
+#[track_caller]
+fn check_branches<F: Future + 'static>(name: &str, body: impl FnOnce(At) -> F) {
+    let (traces, line) = traces_of(body, 50);
+    let first = traces[0].to_string();
+    let expected = [
+        format!("{MODULE}::{name}:{line}"),
+        format!("  {MODULE}::left:{LEFT}"),
+        "    tokio::time::sleep".to_owned(),
+        format!("  {MODULE}::right:{RIGHT}"),
+        "    tokio::sync::Notify::notified".to_owned(),
+    ];
+    let trace = &traces[0];
+    assert_eq!(
+        outline(trace).trim_end(),
+        expected.join("\n"),
+        "\n{trace}\n{trace:#}"
+    );
+    for trace in &traces {
+        assert_eq!(trace.to_string(), first);
+    }
+}
+
+#[test]
+fn tokio_join() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        at.next(line!());
+        tokio::join!(left(), right(&notify));
+    }
+    check_branches("tokio_join::waits", waits);
+}
+
+#[test]
+fn tokio_try_join() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        at.next(line!());
+        let _ = tokio::try_join!(fallible(left()), fallible(right(&notify)));
+    }
+
+    fn fallible<F: Future<Output = ()>>(future: F) -> impl Future<Output = Result<(), ()>> {
+        use futures::FutureExt;
+        future.map(Ok)
+    }
+    check_branches("tokio_try_join::waits", waits);
+}
+
+#[test]
+fn tokio_select() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        at.next(line!());
+        tokio::select! {
+            () = left() => {}
+            () = right(&notify) => {}
+        }
+    }
+    check_branches("tokio_select::waits", waits);
+}
+
+#[test]
+fn tokio_select_of_references() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        let right = right(&notify);
+        tokio::pin!(right);
+        loop {
+            at.next(line!());
+            tokio::select! {
+                () = left() => {}
+                () = &mut right, if at.line() > 0 => {}
+            }
+        }
+    }
+    check_branches("tokio_select_of_references::waits", waits);
+}
+
+#[test]
+fn futures_join() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        at.next(line!());
+        futures::join!(left(), right(&notify));
+    }
+    check_branches("futures_join::waits", waits);
+}
+
+#[test]
+fn futures_select() {
+    async fn waits(at: At) {
+        use futures::FutureExt;
+        let notify = Notify::new();
+        let left = left().fuse();
+        let right = right(&notify).fuse();
+        futures::pin_mut!(left, right);
+        at.next(line!());
+        futures::select! {
+            () = left => {}
+            () = right => {}
+        }
+    }
+    check_branches("futures_select::waits", waits);
+}
+
+#[test]
+fn futures_future_join() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        at.next(line!());
+        futures::future::join(left(), right(&notify)).await;
+    }
+    check_branches("futures_future_join::waits", waits);
+}
+
+#[test]
+fn futures_future_select() {
+    async fn waits(at: At) {
+        let notify = Notify::new();
+        let left = Box::pin(left());
+        let right = Box::pin(right(&notify));
+        at.next(line!());
+        drop(futures::future::select(left, right).await);
+    }
+    check_branches("futures_future_select::waits", waits);
+}
+
+#[test]
+fn async_blocks_in_branches() {
+    async fn waits(at: At) {
+        at.next(line!());
+        tokio::join!(
+            async {
+                Notify::new().notified().await;
+            },
+            async {
+                sleep(HOUR).await;
+            }
+        );
+    }
+
+    check(
+        waits,
+        &[
+            "async_blocks_in_branches::waits:+0",
+            "  async_blocks_in_branches::waits::{async block}:+2",
+            "    tokio::sync::Notify::notified",
+            "  async_blocks_in_branches::waits::{async block}:+5",
+            "    tokio::time::sleep",
+        ],
+    );
+}
+
+#[test]
+fn no_waker() {
+    async fn waits(at: At) {
+        at.next(line!());
+        std::future::pending::<()>().await;
+    }
+
+    let (trace, _) = trace_of(waits);
+    assert_eq!(
+        trace.frames()[0].name(),
+        format!("{MODULE}::no_waker::waits")
+    );
+    assert_eq!(trace.leaves().len(), 1);
+    assert!(trace.to_string().contains("no waker registered"), "{trace}");
+}
