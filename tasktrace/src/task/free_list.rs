@@ -1,19 +1,27 @@
 //! Links free task headers into lists.
 
 use std::cell::Cell;
+use std::ptr;
 
 use super::header::Header;
 
-/// A task header that contains no task. The owner of this value has the header to itself.
+/// A task header in a chunk of the [pool](super::pool) that contains no task. The owner of this value has the header to
+/// itself.
 pub(super) struct UnusedHeader(&'static Header);
 
 impl UnusedHeader {
     /// # Safety
     ///
-    /// The header contains no task, and there is no reference to it and no other `UnusedHeader` of it.
+    /// The header is in a chunk of the pool. It contains no task, and there is no reference to it and no other
+    /// `UnusedHeader` of it.
     #[inline]
     pub(super) unsafe fn new(header: &'static Header) -> Self {
         Self(header)
+    }
+
+    /// Returns the address of the header.
+    pub(super) fn address(&self) -> usize {
+        ptr::from_ref(self.0).addr()
     }
 
     #[inline]
@@ -27,6 +35,10 @@ pub(super) struct FreeList(Option<UnusedHeader>);
 
 impl FreeList {
     pub(super) const EMPTY: Self = Self(None);
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<UnusedHeader> {

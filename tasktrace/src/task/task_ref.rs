@@ -22,8 +22,12 @@ impl RefUnwindSafe for TaskRef {}
 impl TaskRef {
     /// Makes a task. `state` is its [`PollState`](super::poll_state::PollState) before its first poll.
     #[inline]
-    pub(super) fn new(local: Option<&ThreadState>, metadata: PackedMetadata, state: u32) -> Self {
-        let header = pool::take(local).into_header();
+    pub(super) fn new(
+        thread_state: Option<&ThreadState>,
+        metadata: PackedMetadata,
+        state: u32,
+    ) -> Self {
+        let header = pool::take(thread_state).into_header();
         // SAFETY: an `UnusedHeader` has its header to itself, and `into_header` has consumed it. So this thread alone
         // uses the header, and no list contains it.
         unsafe { header.prepare(TaskId::next(), metadata, state) };
@@ -114,7 +118,8 @@ impl Drop for TaskRef {
 #[inline]
 unsafe fn recycle(header: &'static Header) -> Option<Waker> {
     // SAFETY: the caller asserts that it has released the last reference, and only one release is the last. So this
-    // thread has the header to itself, and after `reset` the header contains no task.
+    // thread has the header to itself, and after `reset` the header contains no task. References are made of headers of
+    // the pool only: `new` takes a header from there, and the others come from scans of it.
     let (waker, unused) = unsafe { (header.reset(), UnusedHeader::new(header)) };
     pool::put_back(unused);
     waker
