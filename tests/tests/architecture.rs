@@ -1,4 +1,4 @@
-//! Checks that `ARCHITECTURE.md`, the README and the guides agree with the sources.
+//! Tests that `ARCHITECTURE.md`, the README and the guides agree with the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,7 +28,7 @@ fn modules_section() -> String {
 }
 
 /// Returns the rows of the table: the modules that each module may use.
-fn documented() -> BTreeMap<String, BTreeSet<String>> {
+fn documented_uses() -> BTreeMap<String, BTreeSet<String>> {
     let section = modules_section();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
@@ -45,7 +45,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     .collect()
 }
 
-/// The files of a module, without its tests.
+/// Returns the files of a module without its unit tests, which are in `tests.rs` or in a folder `tests`.
 fn files(module: &str) -> Vec<PathBuf> {
     let mut pending = vec![sources().join(module)];
     let mut files = vec![sources().join(format!("{module}.rs"))];
@@ -53,7 +53,7 @@ fn files(module: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(directory).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // Unit tests may be a directory.
+                // A folder `tests` contains unit tests only.
                 pending.extend(Some(path).filter(|path| !path.ends_with("tests")));
             } else {
                 files.push(path);
@@ -64,7 +64,7 @@ fn files(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The modules that a source names as `crate::module`, leaving comments and unit tests aside.
+/// Returns the modules that a source names as `crate::module` outside comments and unit tests.
 fn used(source: &str, modules: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code
@@ -84,7 +84,7 @@ fn used(source: &str, modules: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<
 
 #[test]
 fn modules_use_only_what_is_documented() {
-    let documented = documented();
+    let documented = documented_uses();
     let rows = documented.len();
     assert_eq!(rows, 18, "the rows of the table: {documented:?}");
     for (module, allowed) in &documented {
@@ -100,8 +100,8 @@ fn modules_use_only_what_is_documented() {
 }
 
 #[test]
-fn the_arrows_point_one_way() {
-    let documented = documented();
+fn modules_do_not_use_each_other_in_circles() {
+    let documented = documented_uses();
     let mut settled = BTreeSet::new();
     while settled.len() < documented.len() {
         let next: Vec<&String> = documented
@@ -114,13 +114,13 @@ fn the_arrows_point_one_way() {
     }
 }
 
-/// The drawing shows all modules, and each module uses only modules in lower rows.
+/// Proves that the drawing shows all modules, and that each module uses only modules in lower rows.
 #[test]
 fn the_drawing_agrees_with_the_table() {
     /// The width of the descriptions on the left.
     const LEFT: usize = 18;
 
-    let documented = documented();
+    let documented = documented_uses();
     let section = modules_section();
     let drawing = section.split("```").nth(1).expect("there is a drawing");
     let mut rows = BTreeMap::new();
@@ -144,12 +144,12 @@ fn the_drawing_agrees_with_the_table() {
     }
 }
 
-/// A path in backticks with a directory or the ending `.rs` exists, in the repository or in the sources of the library.
+/// Checks each path in backticks with a directory or the ending `.rs`, in the repository or in the library's sources.
 #[test]
 fn paths_in_the_pages_for_contributors_exist() {
     for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
         let text = read(&root().join(page));
-        // Code blocks aside.
+        // Skips code blocks.
         let prose: String = text.split("```").step_by(2).collect();
         for path in prose.split('`').skip(1).step_by(2) {
             let is_path = |c: char| c.is_alphanumeric() || "_-./".contains(c);
@@ -171,7 +171,7 @@ fn paths_in_the_pages_for_contributors_exist() {
 
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
-    for module in documented().keys() {
+    for module in documented_uses().keys() {
         let allowed = ["unwind", "capture", "task", "os"].contains(&module.as_str());
         for file in files(module) {
             let source = read(&file);
@@ -186,12 +186,12 @@ fn unsafe_code_is_where_it_is_said_to_be() {
     }
 }
 
-/// The names of the modules that users of the crate do not know, and the paths of their files.
+/// Returns the names of the crate's private modules, and the paths of their files.
 fn private_modules() -> (BTreeSet<String>, BTreeSet<String>) {
-    // Modules of the crate that users know, and crates.
+    // Public modules of the crate, and names of other crates.
     let public = ["http", "hyper", "tokio", "tower", "tracing"];
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
-    for module in documented().keys() {
+    for module in documented_uses().keys() {
         names.insert(module.clone());
         for file in files(module) {
             let path = file.strip_prefix(sources()).unwrap();
@@ -205,21 +205,21 @@ fn private_modules() -> (BTreeSet<String>, BTreeSet<String>) {
     (names, paths)
 }
 
-/// The string literals of a source, leaving comments and unit tests aside.
+/// Returns the string literals of a source outside comments and unit tests.
 fn literals(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
     let code: String = lines.flat_map(|line| [line, "\n"]).collect();
-    // What is escaped in them is not looked for.
+    // Escaped characters do not matter for the search.
     let code = code.replace("\\\\", "").replace("\\\"", "");
     let code = code.replace("'\"'", "");
     let quoted = code.split('"').skip(1).step_by(2);
     quoted.map(str::to_owned).collect()
 }
 
-/// Returns `true` if a text is about a path in this crate that users do not know.
+/// Returns `true` if a text names a private path of this crate.
 fn names_private_path(literal: &str, modules: &BTreeSet<String>, paths: &BTreeSet<String>) -> bool {
     let is_file = paths.iter().any(|path| literal.contains(&**path));
     let segments = |path: &str| -> Vec<String> {
@@ -227,19 +227,19 @@ fn names_private_path(literal: &str, modules: &BTreeSet<String>, paths: &BTreeSe
         let path = &path[..end.unwrap_or(path.len())];
         path.split("::").map(str::to_owned).collect()
     };
-    // The last is the function itself, such as `tasktrace::dump`.
+    // The last segment is the function itself, such as `tasktrace::dump`.
     let is_in_module = |path: &str| {
         let segments = segments(path);
         let (_, outer) = segments.split_last().unwrap();
         outer.iter().any(|segment| modules.contains(segment))
     };
     let of_crate = literal.split("tasktrace::").skip(1).any(is_in_module);
-    // A part of a path, to be looked for in one.
+    // The literal may be a part of a path that the code searches for.
     let is_part = literal.contains("::") && modules.contains(&segments(literal)[0]);
     is_file || of_crate || is_part
 }
 
-/// So a function can be called or put elsewhere, and what is shown stays the same.
+/// Private functions can thus be renamed and moved without effect on the output.
 #[test]
 fn no_text_names_a_private_path_of_the_crate() {
     let (modules, paths) = private_modules();
@@ -261,7 +261,7 @@ fn no_text_names_a_private_path_of_the_crate() {
     ] {
         assert!(!names(right), "{right}");
     }
-    for module in documented().keys() {
+    for module in documented_uses().keys() {
         for file in files(module) {
             for literal in literals(&read(&file)) {
                 assert!(
@@ -274,10 +274,10 @@ fn no_text_names_a_private_path_of_the_crate() {
     }
 }
 
-/// Under more rights than those of the user who starts the program, that module believes no variable.
+/// `os/env.rs` ignores all variables in a program that runs with more rights than the user who starts it.
 #[test]
 fn the_environment_is_read_in_one_place() {
-    for module in documented().keys() {
+    for module in documented_uses().keys() {
         for file in files(module) {
             let source = read(&file);
             let code = source.split("#[cfg(test)]").next().unwrap_or_default();
@@ -326,7 +326,7 @@ fn the_readme_is_short_and_has_no_placeholders() {
         lines < 200,
         "{lines} lines: the long parts are in tasktrace/docs"
     );
-    // Until there is a release, and in words that are not to be filled in.
+    // No page names a version before there is a release, or contains a placeholder.
     for wrong in ["tasktrace = \"0.", "cargo install tasktrace", "_COST"] {
         let mut pages = vec![sources().join("../../README.md"), sources().join("lib.rs")];
         pages.extend(files("watch"));
@@ -351,7 +351,7 @@ fn the_readme_is_short_and_has_no_placeholders() {
     }
 }
 
-/// The names that follow a path prefix in a source: `a` and `b` of `use super::{a::C, b};`.
+/// Returns the names that follow a path prefix in a source: `a` and `b` of `use super::{a::C, b};`.
 fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
     let name_of = |text: &str| -> String {
         let name = text.trim_start().chars();
@@ -382,7 +382,7 @@ fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
     names
 }
 
-/// What each file of a module uses of the others. A file and its children count as one.
+/// Returns the files of the same module that each file of a module uses. A file and its children count as one.
 fn files_used(module: &str) -> BTreeMap<String, BTreeSet<String>> {
     let root = sources().join(module);
     let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::process::ExitCode;
 
 /// The value that a body returns. For types with an `impl` block here, `failure` is the method of that block. For other
-/// types, it is the method of [`OtherOutput`], to which `Outcome` dereferences:
+/// types, it is the method of `OtherOutput`, to which `Outcome` dereferences:
 ///
 /// ```text
 /// |output| Outcome(output).failure()
