@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 /// The address and the length of the source text, and a place.
 type TextKey = [usize; 3];
 
-/// A node in the list of a bucket.
+/// A node in the list of a bucket. It is never freed, so neither is its text.
 struct TextNode {
     key: TextKey,
-    text: &'static str,
+    text: Box<str>,
     next: OnceLock<Box<TextNode>>,
 }
 
@@ -25,30 +25,32 @@ pub(super) fn intern_text(
 ) -> &'static str {
     let key = [source.as_ptr().addr(), source.len(), place];
     let hash = (key[0] ^ key[1].rotate_left(17) ^ key[2].rotate_left(7)) / 8;
-    let mut slot = &BUCKETS[hash % BUCKETS.len()];
+    let mut slot: &'static OnceLock<Box<TextNode>> = &BUCKETS[hash % BUCKETS.len()];
     while let Some(node) = slot.get() {
         if node.key == key {
-            return node.text;
+            return &node.text;
         }
         slot = &node.next;
     }
     let mut node = Box::new(TextNode {
         key,
-        text: make().leak(),
+        text: make().into(),
         next: OnceLock::new(),
     });
-    // Other threads may add nodes at the same time, so the node goes to the end of the list as it is now.
+    // Other threads may add nodes at the same time, so the node goes to the end of the list as it is now. If one of
+    // them adds the same text, this one is dropped.
     loop {
-        let text = node.text;
-        match slot.set(node) {
-            Ok(()) => return text,
-            Err(back) => node = back,
-        }
-        match slot.get() {
-            Some(other) if other.key == key => return other.text,
-            Some(other) => slot = &other.next,
-            // `set` has failed, so the slot is set and this cannot happen.
-            None => return text,
+        let rejected = slot.set(node).err();
+        // After `set`, the slot is set, so the empty text is never returned.
+        let Some(present) = slot.get() else {
+            return "";
+        };
+        match rejected {
+            Some(rejected) if present.key != key => {
+                node = rejected;
+                slot = &present.next;
+            }
+            _ => return &present.text,
         }
     }
 }
