@@ -9,24 +9,24 @@ use clap_complete::Shell;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  it failed for another reason
-  2  the command is wrong, or there are several processes and none is named
-  3  there is no such process
-  4  no permission: it belongs to another user, or the token is wrong
-  5  the process is not instrumented, or lets nobody attach
-  6  no answer: nobody listens there, or not in time";
+  1  another failure
+  2  the command is wrong, or it names none of several processes  3  there is no such process
+  4  no permission: \
+  the process belongs to another user, or the token is wrong
+  5  the process is not instrumented, or does not let other programs attach
+  6  no answer: no server listens at the address, or it did not answer in time";
 
 const EXAMPLES: &str = "\
 Examples:
-  tasktrace ps                                 the processes that can be asked
-  tasktrace dump                               all tasks of the only one
+  tasktrace ps                                 list the processes that can be inspected
+  tasktrace dump                               print all tasks of the only such process
   tasktrace top 4711                           watch process 4711
-  tasktrace profile 4711 -s 30 -f svg -o w.svg where 30 seconds are waited
-  tasktrace dump --addr http://127.0.0.1:6670  a process that serves HTTP
+  tasktrace profile 4711 -s 30 -f svg -o w.svg draw where tasks wait in 30 seconds
+  tasktrace dump --addr http://127.0.0.1:6670  ask a process that serves HTTP
 
-A process can be asked if it has the feature `attach` of tasktrace, and #[tasktrace::main(attach)],
-the environment variable TASKTRACE_ATTACH=1 or a call of tasktrace::attach(). Or name its HTTP
-server with --addr.";
+A process can be inspected if it has the feature `attach` of tasktrace, and one of these:
+#[tasktrace::main(attach)], the environment variable TASKTRACE_ATTACH=1, or a call of
+tasktrace::attach(). Otherwise name its HTTP server with --addr.";
 
 /// Shows where the async tasks of a process are waiting.
 #[derive(Debug, Parser)]
@@ -36,13 +36,13 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Print what is asked for as JSON, and an error as well
+    /// Print the output as JSON, and errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Whether to use colours
+    /// When to use colours
     ///
-    /// `auto` does if the output is a terminal and NO_COLOR is not set.
+    /// `auto` uses colours if the output is a terminal and NO_COLOR is not set.
     #[arg(
         long,
         global = true,
@@ -62,40 +62,41 @@ pub(crate) enum When {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the processes that can be asked, or the tasks of one
+    /// List the processes that can be inspected, or the tasks of one process
     ///
-    /// Without a process, one line for each process of this user that can be attached to. With one, its
-    /// tasks: those that wait at the same place are one line, the most urgent first.
+    /// Without a PID, prints one line for each process of this user that lets other programs attach.
+    /// With a PID, prints the tasks of that process. Tasks that wait at the same place share a line,
+    /// and the most urgent ones come first.
     Ps(Ps),
     /// Print all tasks and where they wait, as text, JSON or folded stacks
     Dump(Dump),
     /// Watch the tasks of a process on the terminal
     ///
-    /// Keys: arrows or j/k move, Enter opens a task, Esc goes back, / filters, s sorts, Tab shows each
-    /// task or groups, p pauses, c asks the tasks or only looks at them, + and - change how often, ?
-    /// helps, q quits.
+    /// Keys: arrows or j/k move, Enter opens a task, Esc goes back, / filters, s sorts, Tab switches
+    /// between groups and single tasks, p pauses, c switches between captures and snapshots, + and -
+    /// change the interval, ? shows the keys, q quits.
     Top(Top),
     /// Draw a flamegraph (SVG) of where the tasks are
     Flame(Flame),
-    /// Watch for some seconds, and add up where time is waited
+    /// Watch the tasks for some seconds, and add up the time that they wait at each place
     Profile(Profile),
     /// Print a script that completes commands in a shell
     ///
     /// For bash: tasktrace completions bash > ~/.local/share/bash-completion/completions/tasktrace
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
 }
 
-/// Which process.
+/// The process to inspect.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// The process, by its number. If there is one that can be asked, it need not be named
+    /// The ID of the process. It may be left out if only one process can be inspected
     #[arg(value_name = "PID", value_parser = pid(), conflicts_with = "addr")]
     pub(crate) process: Option<u32>,
 
-    /// The process, as an option
+    /// The ID of the process, as an option
     #[arg(long = "pid", value_name = "PID", value_parser = pid(), conflicts_with_all = ["process", "addr"])]
     pub(crate) pid: Option<u32>,
 
@@ -103,7 +104,7 @@ pub(crate) struct Target {
     #[arg(long, value_name = "URL", env = "TASKTRACE_ADDR")]
     pub(crate) addr: Option<String>,
 
-    /// What the server wants to be told (better in the environment, where `ps` does not show it)
+    /// The access token of the server (safer in the environment, where `ps` does not show it)
     #[arg(
         long,
         value_name = "TOKEN",
@@ -112,7 +113,7 @@ pub(crate) struct Target {
     )]
     pub(crate) token: Option<String>,
 
-    /// How long to wait for an answer, in seconds
+    /// The longest time to wait for an answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }
@@ -130,10 +131,10 @@ fn pid() -> clap::builder::RangedI64ValueParser<u32> {
 /// The quantity that folded stacks and flamegraphs count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Weight {
-    /// How many tasks are there
+    /// The number of tasks
     #[default]
     Tasks,
-    /// For how long they have been waiting
+    /// The time that tasks have been waiting
     Waited,
 }
 
@@ -151,11 +152,11 @@ pub(crate) struct Ps {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// One line for each task instead of each group
+    /// Print one line for each task instead of each group
     #[arg(long)]
     pub(crate) each: bool,
 
-    /// Do not ask the tasks: show their live frames, without the lines of the `.await`s
+    /// Do not poll the tasks: show only their live frames, without the lines of the `.await`s
     #[arg(long)]
     pub(crate) snapshot: bool,
 }
@@ -169,11 +170,11 @@ pub(crate) struct Dump {
     #[arg(long, conflicts_with_all = ["json", "by_awaiter"])]
     pub(crate) folded: bool,
 
-    /// Print who waits for whom
+    /// Print each task below the task that awaits it
     #[arg(long, conflicts_with = "json")]
     pub(crate) by_awaiter: bool,
 
-    /// What folded stacks count
+    /// The quantity that folded stacks count
     #[arg(
         long,
         requires = "folded",
@@ -182,11 +183,11 @@ pub(crate) struct Dump {
     )]
     pub(crate) weight: Weight,
 
-    /// Do not ask the tasks: show their live frames, without the lines of the `.await`s
+    /// Do not poll the tasks: show only their live frames, without the lines of the `.await`s
     #[arg(long)]
     pub(crate) snapshot: bool,
 
-    /// Write to a file
+    /// Write the output to a file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -196,23 +197,23 @@ pub(crate) struct Top {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// How often to look, in seconds
+    /// The time between two dumps, in seconds
     #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) interval: Duration,
 
-    /// Do not ask the tasks: show their live frames, without the lines of the `.await`s
+    /// Do not poll the tasks: show only their live frames, without the lines of the `.await`s
     #[arg(long)]
     pub(crate) snapshot: bool,
 
-    /// What comes first
+    /// The order of the tasks
     #[arg(long, value_name = "WHAT", default_value = "urgency")]
     pub(crate) sort: Sort,
 
-    /// Show only what has this in its name, label, state or place
+    /// Show only tasks with this text in their name, label, state or place
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) filter: String,
 
-    /// With --json: end after so many documents, one a line
+    /// With --json: stop after COUNT documents. Each document is one line
     #[arg(short = 'n', long, value_name = "COUNT", requires = "json")]
     pub(crate) count: Option<u64>,
 }
@@ -220,11 +221,11 @@ pub(crate) struct Top {
 /// The order of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
-    /// What may be wrong
+    /// Tasks that may have a problem first
     Urgency,
-    /// Who waits for longest
+    /// Tasks that have waited longest first
     Waited,
-    /// The groups with most tasks
+    /// Groups with most tasks first
     Tasks,
     /// By name
     Name,
@@ -237,15 +238,15 @@ pub(crate) struct Flame {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// What the width of a box counts
+    /// The quantity that the width of a box shows
     #[arg(long, value_name = "WHAT", default_value = "tasks")]
     pub(crate) weight: Weight,
 
-    /// Do not ask the tasks: show their live frames, without what they wait for
+    /// Do not poll the tasks: show only their live frames, without the resources that they wait for
     #[arg(long)]
     pub(crate) snapshot: bool,
 
-    /// The file; `-` is the standard output. By default tasktrace-PID.svg on a terminal
+    /// The output file; `-` is the standard output. The default on a terminal is tasktrace-PID.svg
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -255,30 +256,30 @@ pub(crate) struct Profile {
     #[command(flatten)]
     pub(crate) target: Target,
 
-    /// For how long to watch
+    /// The time to watch, in seconds
     #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) seconds: Duration,
 
-    /// How often to look, in seconds. By default the process decides, and it looks less often
-    /// rather than spend more than a hundredth of a processor
+    /// The time between two samples, in seconds. By default the process chooses it, so that samples
+    /// cost at most a hundredth of a processor
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) every: Option<Duration>,
 
-    /// Have the tasks polled at each look, so that it is known what they wait for
+    /// Poll the tasks for each sample, to learn which resources they wait for
     ///
-    /// Otherwise their live frames are read, which costs them nothing.
+    /// Without this option only their live frames are read, which costs the tasks nothing.
     #[arg(long)]
     pub(crate) capture: bool,
 
-    /// What to write. By default text, or JSON with --json
+    /// The output format. The default is text, or JSON with --json
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
-    /// What folded stacks and flamegraphs count
+    /// The quantity that folded stacks and flamegraphs count
     #[arg(long, value_name = "WHAT", default_value = "waited")]
     pub(crate) weight: Weight,
 
-    /// The file; `-` is the standard output
+    /// The output file; `-` is the standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -286,15 +287,15 @@ pub(crate) struct Profile {
 /// The format of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For readers: the longest waits first
+    /// Text: the longest waits come first
     Text,
     /// A line for each stack
     Folded,
     /// A flamegraph
     Svg,
-    /// For `go tool pprof` and others that read its format
+    /// The pprof format, for `go tool pprof` and other tools
     Pprof,
-    /// For machines
+    /// JSON
     Json,
 }
 

@@ -228,7 +228,7 @@ impl Leaf<'_> {
 pub(crate) fn read<T: DeserializeOwned>(server: &Server, bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::Other(format!(
-            "{server} answers what we do not understand ({}): is it tasktrace, and of the same \
+            "{server} sent an answer that this program does not understand ({}): is it tasktrace, in the same \
              version as this program ({})?",
             // The message of the parser may contain text of the document.
             visible(&error.to_string()),
@@ -246,7 +246,7 @@ pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> 
     let Schema { schema } = read(server, bytes)?;
     if schema != VIEW {
         return Err(Failure::Other(format!(
-            "{server} answers with `{}`, and this program reads `{VIEW}`: use the one of the same \
+            "{server} answers with `{}`, but this program reads `{VIEW}`: use the `tasktrace` program of the same \
              version",
             visible(&schema)
         )));

@@ -81,7 +81,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutputClosed => f.write_str("nobody reads the output"),
+            Self::OutputClosed => f.write_str("the reader closed the output"),
             Self::Other(text)
             | Self::Usage(text)
             | Self::NoProcess(text)

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Returns the runtime that requests run on.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
-    built.map_err(|error| Failure::Other(format!("the system refuses it: {error}")))
+    built.map_err(|error| Failure::Other(format!("the system refused the request: {error}")))
 }
 
 /// Fetches a document.
@@ -100,10 +100,10 @@ async fn connected_in_time<S>(
 fn not_connected(server: &Server, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Failure::NoPermission(format!(
-            "{server}: {error}: its socket is for the same user and root"
+            "{server}: {error}: only the same user and root may use its socket"
         )),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::NoAnswer(format!(
-            "nobody listens at {server}: has the process ended, or is it another address? ({error})"
+            "no server listens at {server}: has the process ended, or is the address wrong? ({error})"
         )),
         _ => Failure::NoAnswer(format!("{server} cannot be connected to: {error}")),
     }
@@ -119,7 +119,7 @@ fn timed_out(server: &Server, time_limit: Duration) -> Failure {
 
 fn disconnected(server: &Server, error: &hyper::Error) -> Failure {
     Failure::NoAnswer(format!(
-        "{server} hung up: {error}: has the process just ended?"
+        "{server} closed the connection: {error}: has the process just ended?"
     ))
 }
 
@@ -165,7 +165,9 @@ fn get_request(server: &Server, path: &str) -> Result<Request<Empty<Bytes>>, Fai
     if let Some(token) = &server.token {
         let value = HeaderValue::from_str(&format!("Bearer {token}"));
         let mut value = value.map_err(|_| {
-            Failure::Usage("the token has characters that a token cannot have".to_owned())
+            Failure::Usage(
+                "the token contains characters that are not allowed in a token".to_owned(),
+            )
         })?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
@@ -190,7 +192,9 @@ async fn body(server: &Server, response: Response<Incoming>) -> Result<Vec<u8>, 
             all.extend_from_slice(&data);
         }
         if all.len() > MAX_ANSWER {
-            return Err(Failure::Other(format!("{server} does not stop answering")));
+            return Err(Failure::Other(format!(
+                "the answer of {server} is too large"
+            )));
         }
     }
     match status {
@@ -209,11 +213,10 @@ fn refused(server: &Server, status: StatusCode, body: &[u8]) -> Failure {
     };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::NoPermission(format!(
-            "{server} refuses it ({said}): give its token with --token or TASKTRACE_TOKEN"
+            "{server} refuses the request ({said}): give its token with --token or TASKTRACE_TOKEN"
         )),
         StatusCode::NOT_FOUND => Failure::Other(format!(
-            "{server} has no such thing ({said}): is the path right at which tasktrace is mounted, and \
-             the process of this version?"
+            "{server} does not know the path ({said}): is tasktrace mounted at this path, and is it the same version?"
         )),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             Failure::NoAnswer(format!("{server} is busy ({said}): try again"))

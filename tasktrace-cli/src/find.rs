@@ -24,13 +24,13 @@ pub(crate) fn only_process() -> Result<FoundProcess, Failure> {
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (None, _) => Err(Failure::NotInstrumented(format!(
-            "no process of this user can be attached to: {WAYS_TO_ATTACH}"
+            "no process of this user lets other programs attach: {WAYS_TO_ATTACH}"
         ))),
         (Some(last), _) => {
             found.push(last);
             let processes: Vec<_> = found.iter().map(|it| it.process.to_string()).collect();
             Err(Failure::Usage(format!(
-                "there are several processes that can be asked: name one of {} (tasktrace ps lists \
+                "several processes can be inspected: name one of {} (tasktrace ps lists \
                  them)",
                 processes.join(", ")
             )))
@@ -89,7 +89,7 @@ mod unix {
                 Ok(directory) => directory,
                 // An unsuitable directory is mentioned only if no socket is found.
                 Err(unsuitable) => {
-                    notes += &format!("\nnot looked at: {unsuitable}");
+                    notes += &format!("\nskipped: {unsuitable}");
                     continue;
                 }
             };
@@ -98,7 +98,7 @@ mod unix {
                 Ok(SocketState::Stale) => {
                     let removed = directory.remove_stale(process).unwrap_or(false);
                     notes += &format!(
-                        "\nnobody listens to {} any more{}",
+                        "\nno process listens on {} any more{}",
                         visible(&directory.socket(process).display().to_string()),
                         if removed {
                             ", which has been removed"
@@ -110,13 +110,13 @@ mod unix {
                 Ok(SocketState::NotASocket) => {
                     let path = directory.socket(process);
                     notes += &format!(
-                        "\n{} is no socket: remove it",
+                        "\n{} is not a socket: remove it",
                         visible(&path.display().to_string())
                     );
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(Failure::NoPermission(format!(
-                        "{}: {error}: it is for the user with the number {owner} and root",
+                        "{}: {error}: only root and the user with the ID {owner} may use it",
                         visible(&directory.socket(process).display().to_string())
                     )));
                 }
@@ -131,10 +131,10 @@ mod unix {
         }
         Err(match process_state {
             ProcessState::No => Failure::NoProcess(format!(
-                "there is no process {process}: tasktrace ps lists those that can be asked{notes}"
+                "there is no process {process}: tasktrace ps lists the processes that can be inspected{notes}"
             )),
             ProcessState::Ours => Failure::NotInstrumented(format!(
-                "process {process} lets nobody attach: {WAYS_TO_ATTACH}{notes}"
+                "process {process} does not let other programs attach: {WAYS_TO_ATTACH}{notes}"
             )),
             _ => Failure::NoPermission(format!(
                 "process {process} belongs to another user: run tasktrace as that user, or as root"
@@ -157,7 +157,7 @@ pub(crate) fn all() -> Vec<FoundProcess> {
 #[cfg(not(unix))]
 pub(crate) fn socket_of(_process: u32) -> Result<PathBuf, Failure> {
     Err(Failure::Usage(
-        "processes cannot be attached to on this system: name an HTTP server with --addr"
+        "attaching to processes is not supported on this system: name an HTTP server with --addr"
             .to_owned(),
     ))
 }

@@ -1,4 +1,4 @@
-//! Runs `tasktrace ps`: lists the processes that can be asked, or the tasks of one process.
+//! Runs `tasktrace ps`: lists the processes that can be inspected, or the tasks of one process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ fn ended(view: &View) -> String {
     }
     let lines = view.ended.iter();
     let lines: String = lines.map(|line| format!("  {}\n", visible(line))).collect();
-    format!("ended before their time:\n{lines}")
+    format!("ended by panic or cancellation:\n{lines}")
 }
 
 /// Prints one line for each process.
@@ -57,7 +57,7 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     if found.is_empty() {
         let _ = writeln!(
             io::stderr(),
-            "no process of this user can be attached to: tasktrace --help says what it takes"
+            "no process of this user lets other programs attach: see tasktrace --help"
         );
         return Ok(());
     }
@@ -125,7 +125,7 @@ fn as_json((found, answer): &ProcessAnswer) -> Value {
     }
 }
 
-/// Returns the header, such as `shop (4711): 7 tasks, and 1 of tokio's not traced`.
+/// Returns the header, such as `shop (4711): 7 tasks, and 1 untraced tokio task`.
 pub(crate) fn header(view: &View) -> String {
     let tasks = match view.total {
         1 => "1 task".to_owned(),
@@ -133,7 +133,8 @@ pub(crate) fn header(view: &View) -> String {
     };
     let untraced = match view.untraced {
         None | Some(0) => String::new(),
-        Some(more) => format!(", and {more} of tokio's not traced"),
+        Some(1) => ", and 1 untraced tokio task".to_owned(),
+        Some(more) => format!(", and {more} untraced tokio tasks"),
     };
     let cycles = match view.cycles_total {
         0 => String::new(),
@@ -298,7 +299,7 @@ mod tests {
         let view = example();
         assert_eq!(
             header(&view),
-            "shop (4711): 4 tasks, and 1 of tokio's not traced"
+            "shop (4711): 4 tasks, and 1 untraced tokio task"
         );
         assert_eq!(
             groups(&view).text(Paint::none()),

@@ -115,7 +115,7 @@ fn parse(address: &str) -> Result<(Endpoint, String), String> {
     };
     if address.starts_with("https:") {
         return Err(format!(
-            "`{address}` is not spoken to: tasktrace speaks plain HTTP, so go through a tunnel such as \
+            "`{address}` is not supported: tasktrace speaks only plain HTTP, so use a tunnel such as \
              ssh -L 6670:localhost:6670 HOST"
         ));
     }
@@ -123,9 +123,9 @@ fn parse(address: &str) -> Result<(Endpoint, String), String> {
         true => address.to_owned(),
         false => format!("http://{address}"),
     };
-    let uri: Uri = address.parse().map_err(|_| wrong("is no address"))?;
+    let uri: Uri = address.parse().map_err(|_| wrong("is not an address"))?;
     if uri.scheme_str() != Some("http") {
-        return Err(wrong("is no address of HTTP"));
+        return Err(wrong("is not an HTTP address"));
     }
     let host = uri.host().filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| wrong("names no host"))?;

@@ -81,7 +81,7 @@ pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
     if let Some(label) = &args.label {
         return Err(Error::new_spanned(
             label,
-            format!("a label is that of a function, not of this `{keyword}`"),
+            format!("a label is for a function, not for this `{keyword}`"),
         ));
     }
     if let Some(limit) = &args.wait_limit {
@@ -98,8 +98,8 @@ pub(crate) fn container(args: &TracedArgs, container: &Item) -> Result<()> {
     }
     Err(Macro::Traced.error(
         keyword,
-        "traces what is between the braces, and here are none: a module in a file of its own \
-         cannot be seen",
+        "traces the functions between the braces, but there are no braces: the attribute cannot see the file of a \
+         module",
     ))
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn entry_args(attribute: Macro, args: &EntryArgs) -> Result<()> {
     match &args.timeout {
         Some(timeout) if attribute == Macro::Main => Err(attribute.error(
             &timeout.key,
-            "takes no `timeout`, which is an argument of `#[tasktrace::test]`",
+            "does not accept `timeout`: it is an argument of `#[tasktrace::test]`",
         )),
         _ => Ok(()),
     }

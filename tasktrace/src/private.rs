@@ -104,7 +104,7 @@ macro_rules! __attach {
 macro_rules! __attach {
     () => {
         ::core::compile_error!(
-            "`attach` takes the feature `attach` of tasktrace: \
+            "`attach` needs the feature `attach` of tasktrace: \
              `tasktrace = { version = \"…\", features = [\"attach\"] }`"
         )
     };

@@ -5,6 +5,7 @@
 //! * [`reentrancy`] knows whether this crate's own code has called an allocator that calls it.
 //! * [`catch_panic`](fn@catch_panic) calls foreign code that may panic.
 //! * [`map`] has maps behind locks, in which nothing is allocated while they are locked.
+//! * [`room`] adds to lists behind locks, and [`shared_value`] replaces values, in the same way.
 //! * [`cancellation`] stops work whose requester has gone.
 //! * [`fork`] keeps locks from being locked in a child of `fork`.
 
@@ -38,6 +39,8 @@ pub(crate) use mutex::{
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use map::LockedMap;
 pub(crate) use reentrancy::{ReentrancyGuard, is_reentrant, locks_held};
+pub(crate) use room::with_room;
+pub(crate) use shared_value::SharedValue;
 
 mod cancellation;
 mod catch_panic;
@@ -45,6 +48,8 @@ pub(crate) mod fork;
 pub(crate) mod map;
 mod mutex;
 mod reentrancy;
+mod room;
+mod shared_value;
 
 pub(crate) use cancellation::is_cancelled;
 #[cfg(feature = "http")]

@@ -51,7 +51,7 @@ pub(crate) fn start(
     let thread = thread::Builder::new().name("feed".to_owned()).spawn(feed);
     thread
         .map(drop)
-        .map_err(|error| Failure::Other(format!("the system refuses it: {error}")))
+        .map_err(|error| Failure::Other(format!("the system refused the request: {error}")))
 }
 
 fn ask(server: &Server, feed_request: &FeedRequest) -> Vec<Event> {

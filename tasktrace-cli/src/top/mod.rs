@@ -46,7 +46,7 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::Usage(
-            "top needs a terminal: use `tasktrace ps PID` for one look, or `tasktrace top --json` for \
+            "top needs a terminal: use `tasktrace ps PID` to print the tasks once, or `tasktrace top --json` for \
              one document a line"
                 .to_owned(),
         ));

@@ -4,7 +4,7 @@
 pub(crate) fn start(events: std::sync::mpsc::Sender<super::Event>) -> Result<(), crate::Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let refused = |error| crate::Failure::Other(format!("the system refuses it: {error}"));
+    let refused = |error| crate::Failure::Other(format!("the system refused the request: {error}"));
     let runtime = crate::fetch::runtime()?;
     // The handlers are installed before the screen is taken over.
     let caught = runtime.block_on(async {

@@ -225,7 +225,7 @@ fn draw_list(frame: &mut Frame<'_>, state: &TopState, theme: Theme, area: Rect) 
     if state.rows.is_empty() {
         let text = match state.filter.is_empty() {
             true => "  no tasks",
-            false => "  no task has that: Esc shows all",
+            false => "  no task matches the filter: Esc clears it",
         };
         lines.push(Line::styled(text, theme.quiet()));
     }
@@ -384,7 +384,7 @@ fn footer(state: &TopState, theme: Theme) -> Line<'static> {
     let text = if state.is_filtering {
         "Enter keeps the filter  Esc drops it"
     } else if state.open.is_some() {
-        "↑↓ scroll  Esc back  p pause  c ask/look  ? help  q quit"
+        "↑↓ scroll  Esc back  p pause  c ask/snapshot  ? help  q quit"
     } else {
         "↑↓ move  Enter open  Esc back  Tab groups/tasks  / filter  s sort  p pause  ? help  q quit"
     };
@@ -530,8 +530,14 @@ mod tests {
     #[test]
     fn failures_are_shown_above_the_last_document() {
         let mut state = state();
-        state.receive(Err("process 4711 hung up".to_owned()), state.received);
-        assert_eq!(screen(&state, 80, 8)[1], "0ns old: process 4711 hung up");
+        state.receive(
+            Err("process 4711 closed the connection".to_owned()),
+            state.received,
+        );
+        assert_eq!(
+            screen(&state, 80, 8)[1],
+            "0ns old: process 4711 closed the connection"
+        );
         // The last document stays visible.
         assert!(screen(&state, 80, 8)[3].contains("shop::reconnect"));
         state.is_paused = true;
@@ -546,7 +552,7 @@ mod tests {
         }
         let screen = screen(&state, 80, 8);
         assert!(screen[1].ends_with("filter: zz▏"), "{screen:#?}");
-        assert_eq!(screen[3], "  no task has that: Esc shows all");
+        assert_eq!(screen[3], "  no task matches the filter: Esc clears it");
         assert_eq!(screen[7], "Enter keeps the filter  Esc drops it");
     }
 

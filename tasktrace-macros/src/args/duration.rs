@@ -67,7 +67,7 @@ fn nanos(text: &str) -> std::result::Result<u64, String> {
         rest = after;
     }
     if total == 0 {
-        return Err(format!("`{text}` is no time at all"));
+        return Err(format!("`{text}` is not a positive duration"));
     }
     Ok(total)
 }
@@ -168,9 +168,9 @@ mod tests {
             ("1.s", "`1.` is not a number"),
             (".5s", "`.5` is not a number"),
             ("1.2.3s", "`1.2.3` is not a number"),
-            ("0s", "`0s` is no time at all"),
-            ("0h0.0m", "`0h0.0m` is no time at all"),
-            ("0.1ns", "`0.1ns` is no time at all"),
+            ("0s", "`0s` is not a positive duration"),
+            ("0h0.0m", "`0h0.0m` is not a positive duration"),
+            ("0.1ns", "`0.1ns` is not a positive duration"),
             ("213504d", "`213504d` is longer than 584 years"),
             (
                 "213503d213503d",

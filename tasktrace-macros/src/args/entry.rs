@@ -13,12 +13,12 @@ const TASKTRACE: &str = "`tasktrace` takes the path of the `tasktrace` crate: `t
 const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future: \
                         `block_on = path::to::fn`";
 const BESIDE_BLOCK_ON: &str =
-    "`block_on` replaces tokio, and arguments of tokio's do not go with it";
+    "`block_on` replaces tokio, so it cannot be combined with tokio's arguments";
 const TIMEOUT: &str = "`timeout` takes a duration in a string literal, or `\"none\"`: \
                        `timeout = \"30s\"`";
-const DUMP_ON_SIGNAL: &str = "`dump_on_signal` stands alone, or takes the name of a signal in a \
-                              string literal: `dump_on_signal = \"SIGUSR1\"`";
-const ATTACH: &str = "`attach` stands alone";
+const DUMP_ON_SIGNAL: &str = "`dump_on_signal` takes no value, or the name of a signal in a string literal: \
+                              `dump_on_signal = \"SIGUSR1\"`";
+const ATTACH: &str = "`attach` takes no value";
 
 /// The arguments of `#[tasktrace::main]` and `#[tasktrace::test]`.
 pub(crate) struct EntryArgs {
@@ -179,7 +179,7 @@ fn nanos(input: ParseStream<'_>) -> Result<Option<u64>> {
         Ok(duration) => Ok(Some(duration.nanos)),
         Err(error) => Err(Error::new(
             error.span(),
-            format!("{error}, and no limit at all as `none`"),
+            format!("{error}; `none` means no limit"),
         )),
     }
 }

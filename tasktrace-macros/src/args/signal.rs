@@ -28,7 +28,7 @@ pub(super) fn parse(literal: LitStr) -> Result<LitStr> {
         None => Err(Error::new_spanned(
             literal,
             format!(
-                "`{text}` is no signal that can ask for a dump: those that can are `{}`",
+                "`{text}` is not a signal that can request a dump: the accepted signals are `{}`",
                 ACCEPTED.join("`, `")
             ),
         )),

@@ -29,9 +29,9 @@ const WAIT_LIMIT: &str = "`wait_limit` takes a duration in a string literal: `wa
 const STALLED_AFTER: &str = "`stalled_after` takes a duration in a string literal: \
                              `stalled_after = \"5s\"`";
 const CRATE: &str = "`crate` takes the path of the `tasktrace` crate: `crate = path`";
-const NAME_AND_LABEL: &str = "a label stands in the place of the name: give one of them";
-const TWO_LABELS: &str = "a label is given already, and its arguments end where an option begins";
-const SKIP: &str = "`skip` leaves everything as it is, so no other argument goes with it";
+const NAME_AND_LABEL: &str = "a label replaces the name: give only one of them";
+const TWO_LABELS: &str = "a label is already given, and its arguments end at the first option";
+const SKIP: &str = "`skip` leaves the item as it is, so it cannot be combined with other arguments";
 
 /// The arguments of `#[traced]`.
 #[derive(Default)]

@@ -75,18 +75,18 @@ impl fmt::Display for UnsuitableDirectory {
         match self {
             Self::NoDirectory(path) => write!(
                 f,
-                "{} is no directory, or a symbolic link to one, which is not followed: remove it",
+                "{} is not a directory, or is a symbolic link, which is not followed: remove it",
                 Escaped(path.display())
             ),
             Self::Foreign { path, owner } => write!(
                 f,
-                "{} belongs to the user with the number {owner}, and is not used: \
+                "{} belongs to the user with the ID {owner}, and is not used: \
                  set XDG_RUNTIME_DIR to a directory of your own",
                 Escaped(path.display())
             ),
             Self::Open { path, mode } => write!(
                 f,
-                "others have rights to {} (mode {mode:04o}): remove it, or chmod 700 {0}",
+                "other users have access to {} (mode {mode:04o}): remove it, or chmod 700 {0}",
                 Escaped(path.display())
             ),
             Self::Refused(path, error) => write!(f, "{}: {error}", Escaped(path.display())),

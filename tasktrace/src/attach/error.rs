@@ -45,23 +45,19 @@ impl fmt::Display for AttachError {
             Self::UnsafeDirectory(why) => f.write_str(why),
             Self::InUse(path) => write!(
                 f,
-                "another process listens to {}: give this one an XDG_RUNTIME_DIR of its own",
+                "another process listens on {}: give this process another XDG_RUNTIME_DIR",
                 Escaped(path.display())
             ),
             Self::NotASocket(path) => {
-                write!(
-                    f,
-                    "{} is in the way, and no socket: remove it",
-                    Escaped(path.display())
-                )
+                write!(f, "{} is not a socket: remove it", Escaped(path.display()))
             }
             Self::Locked(path) => write!(
                 f,
-                "another process holds the lock of {}: is one stopped that was about to attach?",
+                "another process holds the lock of {}: it may have been stopped while it opened its socket",
                 Escaped(path.display())
             ),
             Self::Io(path, error) => write!(f, "{}: {error}", Escaped(path.display())),
-            Self::Refused(error) => write!(f, "the system refuses it: {error}"),
+            Self::Refused(error) => write!(f, "the system refused the request: {error}"),
         }
     }
 }

@@ -54,7 +54,7 @@ struct OpenSocket {
 /// # #[cfg(not(unix))]
 /// # fn main() {}
 /// ```
-#[must_use = "when it is dropped, nobody can attach any more"]
+#[must_use = "the socket is closed when this is dropped"]
 pub struct Attached {
     path: Arc<Path>,
     process: u32,

@@ -8,9 +8,6 @@ use crate::os::{env, stderr};
 /// The environment variable: `1` to attach, and `0` not to attach, which overrides the attribute.
 const VARIABLE: &str = "TASKTRACE_ATTACH";
 
-const YES_WORDS: [&str; 4] = ["1", "true", "on", "yes"];
-const NO_WORDS: [&str; 5] = ["0", "none", "off", "false", "no"];
-
 /// The request of the environment variable.
 #[derive(Debug, PartialEq, Eq)]
 enum AttachRequest {
@@ -22,12 +19,11 @@ enum AttachRequest {
 
 impl AttachRequest {
     fn read(value: &str) -> Self {
-        let is = |words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(value.trim()));
-        match value.trim() {
-            "" => Self::Unset,
-            _ if is(&YES_WORDS) => Self::Yes,
-            _ if is(&NO_WORDS) => Self::No,
-            _ => Self::Invalid,
+        match env::switch(value) {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None if value.trim().is_empty() => Self::Unset,
+            None => Self::Invalid,
         }
     }
 
@@ -43,7 +39,7 @@ pub(crate) fn start_by_environment() {
         AttachRequest::Yes => attach_until_exit(VARIABLE),
         AttachRequest::Unset | AttachRequest::No => {}
         AttachRequest::Invalid => stderr::write(&format!(
-            "tasktrace: {VARIABLE}: use 1 to have the process attached to, or 0 not to\n"
+            "tasktrace: {VARIABLE}: use 1 to let other programs attach to the process, or 0 to forbid it\n"
         )),
     });
 }

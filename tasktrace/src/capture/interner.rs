@@ -11,7 +11,7 @@ use super::raw_trace::{InternedCapture, RawTrace};
 use super::recording::Recording;
 use super::snapshot::{FramePositions, FrameSnapshot, ScopeMarker, SnapshotTime};
 use crate::origin::Identity;
-use crate::unwind::CallPath;
+use crate::unwind::{CallPath, fibonacci_hash};
 
 /// The largest number of captures that a thread keeps. Programs wait at fewer places.
 const MAX_CAPTURES: usize = 256;
@@ -261,8 +261,7 @@ impl Hasher for WordHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
-        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = fibonacci_hash(self.0.rotate_left(23) ^ word);
     }
 
     fn finish(&self) -> u64 {

@@ -346,19 +346,22 @@ impl Severity {
                 title: "blocks thread",
                 of_one: "blocks its thread",
                 of_many: "blocking a thread, in a single poll,",
-                meaning: "It has been in a single poll for a second or longer. Other tasks wait for that thread in vain.",
+                meaning: "It has been in a single poll for a second or longer. Meanwhile the thread can run no other \
+                          task.",
             },
             Self::Computing => &ProblemText {
                 title: "computes",
                 of_one: "computes without yielding",
                 of_many: "computing without yielding, in a single poll,",
-                meaning: "It has computed in a single poll for a second or longer. Other tasks wait for that thread in vain.",
+                meaning: "It has computed in a single poll for a second or longer. Meanwhile the thread can run no \
+                          other task.",
             },
             Self::Holding => &ProblemText {
                 title: "held, not polled",
                 of_one: "holds a future that it does not poll",
                 of_many: "holding a future without polling it",
-                meaning: "It has stopped polling a future that it keeps. What that holds in turn, such as a lock, stays held.",
+                meaning: "It keeps a future that it no longer polls. Everything that this future holds, such as a \
+                          lock, stays held.",
             },
             Self::Starved => &ProblemText {
                 title: "not polled",
@@ -369,32 +372,36 @@ impl Severity {
             Self::Spinning => &ProblemText {
                 title: "spins",
                 of_one: "spins",
-                of_many: "spinning: woken again by themselves all the time",
-                meaning: "It wakes itself whenever it is polled, and so is polled all the time.",
+                of_many: "spinning: they wake themselves in every poll",
+                meaning: "It wakes itself in every poll, so its executor polls it again and again.",
             },
             Self::Stuck => &ProblemText {
                 title: "deadlock?",
-                of_one: "waits for a lock, as others do, and none of them goes on",
-                of_many: "waiting for locks while none of them goes on, a deadlock if each holds what another waits for,",
-                meaning: "It waits for a lock, as others do, and none of them goes on: a deadlock, if each holds what another waits for.",
+                of_one: "waits for a lock, like other tasks, and none of them makes progress",
+                of_many: "waiting for locks without progress, a deadlock if each holds what another waits for,",
+                meaning: "It waits for a lock, like other tasks, and none of them makes progress: a deadlock, if \
+                          each holds what another waits for.",
             },
             Self::Long => &ProblemText {
                 title: "waits long",
-                of_one: "waits for a lock for long",
+                of_one: "has waited long for a lock",
                 of_many: "waiting for a lock",
                 meaning: "It has waited for a lock, a permit, or room in a channel for ten seconds or longer.",
             },
             Self::Late => &ProblemText {
                 title: "not polled yet",
-                of_one: "is ready, and has not been polled since",
-                of_many: "ready, and not polled since,",
-                meaning: "It was made, or woken for this dump, a second ago or earlier, and has not been polled since: its executor does not poll it, or the process gets too little processor time.",
+                of_one: "is ready, but has not been polled yet",
+                of_many: "ready, but not polled yet,",
+                meaning: "It was created, or woken for this dump, at least a second ago, and has not been polled \
+                          since: its executor does not poll it, or the process gets too little processor time.",
             },
             Self::NoWaker => &ProblemText {
                 title: "no waker",
                 of_one: "registered no waker in this poll",
-                of_many: "registered no waker in this poll: nothing can wake it, unless it kept that of an earlier one",
-                meaning: "It registered no waker in this poll: nothing can wake it, unless it kept that of an earlier one.",
+                of_many: "registered no waker in this poll: nothing can wake it, unless it kept the waker of an \
+                          earlier poll",
+                meaning: "It registered no waker in this poll: nothing can wake it, unless it kept the waker of an \
+                          earlier poll.",
             },
             Self::Running | Self::Ready | Self::Suspended | Self::Finished => return None,
         })

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq;
-
-use super::base64;
 
 /// A token that clients must send.
 ///
@@ -16,6 +16,12 @@ pub(super) struct AccessToken(String);
 /// The smallest number of characters of a token that is safe to use. A client that may try often can guess shorter
 /// tokens.
 pub(super) const MIN_LENGTH: usize = 16;
+
+/// Base64 with or without padding, because some clients leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 impl AccessToken {
     pub(super) fn new(token: String) -> Self {
@@ -38,7 +44,7 @@ impl AccessToken {
             return self.matches(sent);
         }
         if scheme.eq_ignore_ascii_case(b"basic")
-            && let Some(sent) = base64::decode(sent)
+            && let Ok(sent) = BASE64.decode(sent)
             && let Some((_user, password)) = split(&sent, b':')
         {
             return self.matches(password);
@@ -75,9 +81,12 @@ mod tests {
         let token = AccessToken::new("open sesame".into());
         assert!(token.authorizes(b"Bearer open sesame"));
         assert!(token.authorizes(b"bearer  open sesame "));
-        let basic = |pair: &str| format!("Basic {}", base64::encode(pair.as_bytes()));
+        let basic = |pair: &str| format!("Basic {}", BASE64.encode(pair));
         assert!(token.authorizes(basic(":open sesame").as_bytes()));
         assert!(token.authorizes(basic("ops:open sesame").as_bytes()));
+        let unpadded = basic("op:open sesame");
+        assert!(unpadded.ends_with('='));
+        assert!(token.authorizes(unpadded.trim_end_matches('=').as_bytes()));
         for wrong in [
             "",
             "Bearer",

@@ -2,10 +2,11 @@
 
 use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
-use super::base64;
 use super::body::Body;
 use super::page::{PAGE, SCRIPT, STYLE};
 use super::response::{Policy, response};
@@ -28,7 +29,7 @@ fn policy() -> &'static HeaderValue {
 }
 
 fn hash(text: &str) -> String {
-    format!("sha256-{}", base64::encode(&Sha256::digest(text)))
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
 pub(super) fn document() -> Response<Body> {

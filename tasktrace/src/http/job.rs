@@ -132,6 +132,6 @@ impl Subject {
 /// Returns an error if there is no such task.
 pub(super) fn task(id: u64) -> Result<TraceHandle, Refusal> {
     let id = TaskId::from_number(id);
-    let gone = || Refusal::not_found(format!("there is no task {id}, or not any more"));
+    let gone = || Refusal::not_found(format!("there is no task {id}: it may have ended"));
     tasks().find(|task| task.id() == id).ok_or_else(gone)
 }

@@ -3,7 +3,7 @@
 // A request passes these modules:
 //
 // * `server`: the sockets, connections and limits of `serve`. Other servers call `service` directly.
-// * `service`: checks access (`host`, `site`, `auth`, `base64`) and parses the request (`route`, `query`, `negotiate`,
+// * `service`: checks access (`host`, `site`, `auth`) and parses the request (`route`, `query`, `negotiate`,
 //   `pprof`).
 // * `single_flight`: runs one job at a time, and joins equal requests.
 // * `handler`: does a `job`, on a separate thread.
@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod auth;
-mod base64;
 mod body;
 mod builder;
 mod document;

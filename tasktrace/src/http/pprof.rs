@@ -1,7 +1,7 @@
 //! Serves Go's paths, `/debug/pprof/…`, for tools that read Go's profiles. Tasks take the place of goroutines.
 //!
-//! A profile that Go has and tasktrace lacks is served without samples, because collectors fetch all profiles and
-//! report a missing one as an error.
+//! A profile that Go has and tasktrace lacks is served without samples, because collectors fetch the profiles of memory
+//! by default and report a missing one as an error.
 
 use std::env;
 use std::io;
@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::job::{CaptureMode, Format, Job, Subject};
 use super::response::Refusal;
 use super::route::{Fixed, RequestParts, Route};
-use crate::render::{EmptyGoProfile, GoProfile};
+use crate::render::{GoProfile, write_empty_go_pprof};
 
 /// The content type of Go's profiles.
 pub(super) const MEDIA: &str = "application/octet-stream";
@@ -46,30 +46,24 @@ pub(super) fn route(parts: RequestParts<'_>, name: &str) -> Result<Route, Refusa
             let format = Format::Pprof;
             Ok(Route::Job(Job { subject, format }))
         }
-        "heap" => empty(parts, EmptyGoProfile::Heap),
-        "allocs" => empty(parts, EmptyGoProfile::Allocs),
-        "threadcreate" => empty(parts, EmptyGoProfile::ThreadCreate),
+        "heap" | "allocs" | "threadcreate" => empty(parts),
         "cmdline" => Ok(Route::Fixed(Fixed {
             media: TEXT,
             file: None,
             body: cmdline(),
         })),
         // Tools ask for symbols of addresses, but these profiles contain all names.
-        "symbol" => Ok(text("num_symbols: 0\n")),
+        "symbol" => Ok(Route::Fixed(Fixed {
+            media: TEXT,
+            file: None,
+            body: "num_symbols: 0\n".into(),
+        })),
         "trace" => Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
-            "there is no trace of what a program has executed: see profile and goroutine",
+            "execution traces are not supported: see profile and goroutine",
         )),
         _ => Err(Refusal::not_found(format!("there is no profile {name:?}"))),
     }
-}
-
-fn text(text: &str) -> Route {
-    Route::Fixed(Fixed {
-        media: TEXT,
-        file: None,
-        body: text.into(),
-    })
 }
 
 fn debug(parts: RequestParts<'_>) -> Result<DebugLevel, Refusal> {
@@ -93,7 +87,7 @@ fn profile(parts: RequestParts<'_>, profile: GoProfile) -> Result<Route, Refusal
     let subject = match parts.query.seconds(parts.longest)? {
         None => Subject::Tasks(parts.capture_mode(CaptureMode::Capture)?),
         Some(_) if format != Format::GoPprof(profile) => {
-            let message = "with `seconds`, there is only the format of pprof: leave out `debug`";
+            let message = "with `seconds`, only the pprof format is available: leave out `debug`";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
         }
         Some(length) => {
@@ -108,12 +102,13 @@ fn profile(parts: RequestParts<'_>, profile: GoProfile) -> Result<Route, Refusal
     Ok(Route::Job(Job { subject, format }))
 }
 
-fn empty(parts: RequestParts<'_>, profile: EmptyGoProfile) -> Result<Route, Refusal> {
+fn empty(parts: RequestParts<'_>) -> Result<Route, Refusal> {
     if debug(parts)? != DebugLevel::Off {
-        return Ok(text(profile.text()));
+        let message = "this profile has no samples, and only the pprof format is available: leave out `debug`";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
     }
     let mut body = Vec::new();
-    profile.write_pprof(&mut body).map_err(unwritten)?;
+    write_empty_go_pprof(&mut body).map_err(unwritten)?;
     Ok(Route::Fixed(Fixed {
         media: MEDIA,
         file: Some("profile.pb.gz"),
@@ -124,7 +119,7 @@ fn empty(parts: RequestParts<'_>, profile: EmptyGoProfile) -> Result<Route, Refu
 pub(super) fn unwritten(error: io::Error) -> Refusal {
     Refusal::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        format!("it cannot be written: {error}"),
+        format!("the response cannot be written: {error}"),
     )
 }
 
@@ -141,25 +136,28 @@ fn index() -> Route {
         ("goroutine", "where all tasks are"),
         ("block", "for how long tasks have been waiting"),
         ("mutex", "for how long tasks have been waiting for locks"),
-        ("profile", "where time is waited in the next 30 seconds"),
-        ("heap", "without samples: memory is not looked at"),
+        ("profile", "where tasks wait in the next 30 seconds"),
+        ("heap", "always empty: memory is not profiled"),
         ("allocs", "without samples"),
         ("threadcreate", "without samples"),
     ];
     let mut body = String::from(
         "<!doctype html>\n<meta charset=\"utf-8\">\n<title>Profiles</title>\n<h1>Profiles of tasks</h1>\n\
-         <p>In the format of pprof, for <code>go tool pprof</code> and collectors.</p>\n<ul>\n",
+         <p>In the pprof format, for <code>go tool pprof</code> and collectors.</p>\n<ul>\n",
     );
     for (name, what) in profiles {
-        // The profile is not text.
-        let parameter = if name == "profile" { "" } else { "?debug=1" };
+        // The other profiles are not text.
+        let parameter = match name {
+            "goroutine" | "block" | "mutex" => "?debug=1",
+            _ => "",
+        };
         body.push_str(&format!(
             "<li><a href=\"{name}{parameter}\">{name}</a>: {what}</li>\n"
         ));
     }
     body.push_str(
         "<li><a href=\"goroutine?debug=2\">goroutine?debug=2</a>: the stack of each task</li>\n\
-         <li><a href=\"cmdline\">cmdline</a>: how the program was called</li>\n</ul>\n",
+         <li><a href=\"cmdline\">cmdline</a>: the command line of the program</li>\n</ul>\n",
     );
     Route::Fixed(Fixed {
         media: "text/html; charset=utf-8",

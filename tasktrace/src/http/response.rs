@@ -109,14 +109,14 @@ impl Refusal {
 
     /// Returns the error for a parameter that is not valid. `expected` describes valid values.
     pub(super) fn parameter(name: &str, expected: &str) -> Self {
-        let message = format!("the parameter `{name}` has to be {expected}");
+        let message = format!("the parameter `{name}` must be {expected}");
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     pub(super) fn method() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "there is nothing to be changed here: use GET or HEAD",
+            "only GET and HEAD are supported",
         )
         .with_header(header::ALLOW, "GET, HEAD")
     }
@@ -124,8 +124,7 @@ impl Refusal {
     pub(super) fn token() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
-            "this needs the token, as `Authorization: Bearer …`, or as the password of a user of any \
-             name",
+            "a token is required: send it as `Authorization: Bearer …`, or as the password with any user name",
         )
         // Browsers ask the user for credentials of the first scheme.
         .with_header(
@@ -139,13 +138,13 @@ impl Refusal {
             Some(host) => Self::new(
                 StatusCode::FORBIDDEN,
                 format!(
-                    "this does not answer to the name {host:?}, for pages from elsewhere could make \
-                     it theirs: use localhost, or have the program allow the name, with `allow_host`"
+                    "the host name {host:?} is not allowed, because web pages of other sites could use it to reach \
+                     this server: use localhost, or allow the name in the program with `allow_host`"
                 ),
             ),
             None => Self::new(
                 StatusCode::BAD_REQUEST,
-                "a request needs exactly one `Host`",
+                "a request needs exactly one `Host` header",
             ),
         }
     }
@@ -153,9 +152,8 @@ impl Refusal {
     pub(super) fn site() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
-            "this was asked for by a page from elsewhere (`Sec-Fetch-Site` or `Origin` says so), and \
-             pages from elsewhere may not have this program capture or profile: open the address \
-             itself, or use curl",
+            "a web page of another site sent this request (according to `Sec-Fetch-Site` or `Origin`), and such \
+             pages may not start captures or profiles: open the address itself, or use curl",
         )
     }
 
@@ -184,7 +182,7 @@ impl From<NoResponse> for Refusal {
             }
             NoResponse::Failed => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "it panicked: the message is where the panics of the program go",
+                "the dump or profile panicked: the program's panic output has the message",
             ),
         }
     }
@@ -196,12 +194,12 @@ impl From<Full> for Refusal {
             Full::TooLarge { largest } => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 format!(
-                    "this is larger than {largest} bytes: ask for text, folded stacks or pprof, which \
-                     put together what is alike, or have the program allow more, with `max_response`"
+                    "the response is larger than {largest} bytes: ask for text, folded stacks or pprof, which merge \
+                     equal stacks, or allow more in the program with `max_response`"
                 ),
             ),
             Full::Crowded => Self::later(
-                "too much has been made that others have not fetched yet: try again later",
+                "too many responses wait to be fetched by other clients: try again later",
             ),
         }
     }

@@ -226,7 +226,7 @@ fn unacceptable<T>(offers: &[(&str, T)]) -> Refusal {
     let media: Vec<_> = offers.iter().map(|(media, _)| *media).collect();
     Refusal::new(
         http::StatusCode::NOT_ACCEPTABLE,
-        format!("this can be had as {}", media.join(", ")),
+        format!("the available formats are {}", media.join(", ")),
     )
 }
 

@@ -3,7 +3,6 @@
 //! A client may read slowly. A response that it does not read is discarded after a while. All responses together have a
 //! limit: see [`Full`].
 
-use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +10,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::os;
-use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
+use crate::sync::{
+    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard, with_room,
+};
 
 /// The size of a chunk. A chunk is a copy, so the buffers of a connection do not keep the whole response alive.
 const CHUNK: usize = 64 << 10;
@@ -39,7 +40,7 @@ struct StoreInner {
 #[derive(Default)]
 struct StoredItems {
     /// The responses, with the times at which they expire, in that order.
-    queue: VecDeque<(Instant, Weak<StoredResponse>)>,
+    queue: Vec<(Instant, Weak<StoredResponse>)>,
     /// `true` while a thread removes expired responses.
     has_cleaner: bool,
     /// `true` if a large response was stored since the cleaner has begun.
@@ -113,27 +114,19 @@ impl ResponseStore {
     fn watch(&self, item: &Arc<StoredResponse>) {
         let end = os::deadline(self.0.longest);
         let weak = Arc::downgrade(item);
-        // Nothing is allocated or freed while it is locked.
-        let mut spare = VecDeque::new();
-        let mut items = self.0.items();
-        while items.queue.len() == items.queue.capacity() {
-            let length = items.queue.len();
-            if spare.capacity() > length {
-                spare.append(&mut items.queue);
-                mem::swap(&mut items.queue, &mut spare);
-            } else {
-                drop(items);
-                spare = VecDeque::with_capacity(2 * length + 8);
-                items = self.0.items();
-            }
-        }
-        items.queue.push_back((end, weak));
-        items.has_large |= item.length >= LARGE;
-        if mem::replace(&mut items.has_cleaner, true) {
+        let had_cleaner = with_room(
+            || self.0.items(),
+            |items| &mut items.queue,
+            |items| {
+                items.queue.push((end, weak));
+                items.has_large |= item.length >= LARGE;
+                mem::replace(&mut items.has_cleaner, true)
+            },
+        );
+        if had_cleaner {
             return;
         }
-        drop(items);
-        let spawned = os::thread::spawn("tasktrace-shelf", {
+        let spawned = os::thread::spawn("tasktrace-cache", {
             let store = Arc::clone(&self.0);
             move || {
                 if store.remove_expired() {
@@ -163,15 +156,15 @@ impl StoreInner {
                 *end <= now || item.strong_count() == 0
             };
             if let Some(at) = items.queue.iter().position(is_over) {
-                let over = items.queue.remove(at);
+                let (_, over) = items.queue.remove(at);
                 drop(items);
-                if let Some(item) = over.and_then(|(_, item)| item.upgrade()) {
+                if let Some(item) = over.upgrade() {
                     item.discard();
                 }
                 items = self.items();
                 continue;
             }
-            let Some((end, _)) = items.queue.front() else {
+            let Some((end, _)) = items.queue.first() else {
                 items.has_cleaner = false;
                 return mem::take(&mut items.has_large);
             };

@@ -20,6 +20,16 @@ pub(crate) fn text(name: &str) -> Option<String> {
     var(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// Reads a word that turns something on or off: `Some(true)` for words like `1` or `yes`, `Some(false)` for words like
+/// `0` or `none`, and `None` for any other word.
+pub(crate) fn switch(word: &str) -> Option<bool> {
+    let is_in = |words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(word.trim()));
+    if is_in(&["1", "true", "on", "yes"]) {
+        return Some(true);
+    }
+    is_in(&["0", "none", "off", "false", "no"]).then_some(false)
+}
+
 /// Returns the directory for temporary files. The environment names it, if the environment is trusted.
 #[cfg_attr(
     not(feature = "__cli"),

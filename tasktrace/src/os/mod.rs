@@ -62,6 +62,9 @@ pub(crate) fn deadline(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now + FOREVER)
 }
 
+/// The size of a table that is indexed by signal numbers. No system has larger ones.
+pub(crate) const SIGNAL_TABLE_SIZE: usize = 129;
+
 /// The reason why a signal cannot be delivered to a thread.
 #[derive(Debug)]
 #[cfg_attr(not(unix), allow(dead_code, reason = "there is one reason"))]

@@ -39,15 +39,12 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
-use super::SignalError;
 use super::errno::SavedErrno;
 use super::signal::{self, Disposition, SignalPurpose};
-
-/// The size of the table of signals. No system has larger signal numbers.
-const SIGNALS: usize = 129;
+use super::{SIGNAL_TABLE_SIZE, SignalError};
 
 /// The state of each signal.
-static SLOTS: [SignalSlot; SIGNALS] = [const { SignalSlot::new() }; SIGNALS];
+static SLOTS: [SignalSlot; SIGNAL_TABLE_SIZE] = [const { SignalSlot::new() }; SIGNAL_TABLE_SIZE];
 
 /// The process of the listener, or 0 if there is none.
 static LISTENER: AtomicI32 = AtomicI32::new(0);
@@ -150,7 +147,7 @@ impl SignalReceiver {
     ///
     /// Returns an error if other code has closed the pipe.
     pub(crate) fn wait(&mut self) -> io::Result<Vec<c_int>> {
-        let mut bytes = [0; 2 * SIGNALS];
+        let mut bytes = [0; 2 * SIGNAL_TABLE_SIZE];
         loop {
             match self.0.read(&mut bytes) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

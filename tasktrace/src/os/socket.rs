@@ -42,7 +42,7 @@ pub(crate) fn directory(path: &Path) -> io::Result<DirectoryAccess> {
     if !found.is_dir() {
         let what = match found.is_symlink() {
             true => "it is a symbolic link",
-            false => "it is no directory",
+            false => "it is not a directory",
         };
         return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
     }

@@ -42,6 +42,8 @@ fn positions(length: usize, max_count: usize, seed: u64) -> impl Iterator<Item =
 }
 
 /// The pseudorandom generator SplitMix64, which is deterministic for a seed.
+///
+/// It is written out because profiles are in the default build, which would need another dependency for these lines.
 struct SplitMix64(u64);
 
 impl SplitMix64 {

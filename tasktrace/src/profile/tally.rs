@@ -79,7 +79,7 @@ impl Tally {
                     entry.insert(RawStack::new(name, state_kind, task.trace().clone()))
                 }
                 Entry::Vacant(_) => self.others.get_or_insert_with(|| {
-                    let name = "(stacks that are too many to be told apart)".into();
+                    let name = "(other stacks: too many to be listed separately)".into();
                     RawStack::new(name, StateKind::Suspended, Trace::new(RawTrace::default()))
                 }),
             };

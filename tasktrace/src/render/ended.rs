@@ -1,7 +1,7 @@
 //! Writes the tasks that have panicked or were dropped before they finished.
 //!
 //! ```text
-//! ended before their time:
+//! ended by panic or cancellation:
 //!   task 7 app::worker "conn 1" panicked 3.2s ago at src/worker.rs:20:9: "on purpose", spawned at src/main.rs:10:5
 //!   task 9 app::other was dropped 5.0s ago, spawned at src/main.rs:12:5
 //! ```
@@ -29,7 +29,7 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump, detail: DetailLev
     }
     out.line("")?;
     out.line("")?;
-    out.write_str("ended before their time:")?;
+    out.write_str("ended by panic or cancellation:")?;
     let shown = match detail {
         DetailLevel::Simplified => FEW,
         DetailLevel::Full => lines.len(),

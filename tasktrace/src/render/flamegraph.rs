@@ -62,7 +62,7 @@ impl Trace {
     /// ```
     pub fn write_flamegraph(&self, writer: impl Write) -> io::Result<()> {
         let titles = Titles {
-            title: "What the task waits for".to_owned(),
+            title: "Resources that the task waits for".to_owned(),
             subtitle: None,
         };
         draw(&titles, &folded::leaves(self), ("leaves", 1.0), writer)

@@ -47,7 +47,7 @@ impl Dump {
     /// ```
     pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
         // The stacks are folded only when they are written, because this looks up symbols.
-        FoldedStacks(move || fold(task_samples(self), weight))
+        super::from_fn(move |f| write(&fold(task_samples(self), weight), f))
     }
 }
 
@@ -64,7 +64,7 @@ impl Trace {
     /// # fn main() {}
     /// ```
     pub fn folded(&self) -> impl fmt::Display + '_ {
-        FoldedStacks(move || leaves(self))
+        super::from_fn(|f| write(&leaves(self), f))
     }
 }
 
@@ -192,17 +192,13 @@ fn push(stack: &mut String, name: &str) {
     }
 }
 
-/// Displays folded stacks, which are computed when they are written.
-pub(super) struct FoldedStacks<F>(pub(super) F);
-
-impl<F: Fn() -> StackWeights> fmt::Display for FoldedStacks<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (stack, number) in self.0() {
-            f.write_str(&stack)?;
-            writeln!(f, " {number}")?;
-        }
-        Ok(())
+/// Writes folded stacks, each with its number.
+pub(super) fn write(stacks: &StackWeights, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (stack, number) in stacks {
+        f.write_str(stack)?;
+        writeln!(f, " {number}")?;
     }
+    Ok(())
 }
 
 impl<'a> TaskSample<'a> {

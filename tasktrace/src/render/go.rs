@@ -45,21 +45,12 @@ fn waits_for_lock(sample: &TaskSample<'_>) -> bool {
 impl Dump {
     /// Returns the number of tasks at each stack, in the format of Go's `debug=1`.
     pub(crate) fn go_counted(&self, profile: GoProfile) -> impl fmt::Display + '_ {
-        DisplayFn(move |f: &mut fmt::Formatter<'_>| counted(self, profile, f))
+        super::from_fn(move |f| counted(self, profile, f))
     }
 
     /// Returns the stack of each task, in the format of Go's `debug=2`.
     pub(crate) fn go_stacks(&self) -> impl fmt::Display + '_ {
-        DisplayFn(move |f: &mut fmt::Formatter<'_>| stacks(self, f))
-    }
-}
-
-/// Displays the text that a function writes.
-struct DisplayFn<F>(F);
-
-impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for DisplayFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0(f)
+        super::from_fn(|f| stacks(self, f))
     }
 }
 

@@ -66,7 +66,7 @@ fn write(hang: &Hang, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     ended::write(out, &hang.dump, DetailLevel::Simplified)?;
     if hang.dump.is_empty() {
         out.line("")?;
-        out.write_str("none of its tasks is traced, or has been polled yet")?;
+        out.write_str("no traced task of the test has been polled")?;
     }
     if !hang.dump.untraced_by_runtime().is_empty() {
         out.line("")?;
@@ -78,8 +78,8 @@ fn write(hang: &Hang, out: &mut LineWriter<'_, '_>) -> fmt::Result {
             out.line("")?;
             write!(
                 out,
-                "note: {unknown} more tasks may be of this test or of another that runs at the \
-                 same time: tokio tells with the feature `tokio`"
+                "note: {unknown} more tasks may belong to this test, or to another test that runs at the same time: \
+                 the feature `tokio` tells them apart"
             )
         }
     }

@@ -243,16 +243,16 @@ fn source(out: &mut LineWriter<'_, '_>, task: &TaskDump) -> fmt::Result {
             }
         }
         TraceError::NeverPolled => Ok(()),
-        TraceError::Finished => out.write_str(", finished when it was asked"),
-        TraceError::Panicked => out.write_str(", panicked when it was asked"),
+        TraceError::Finished => out.write_str(", finished before it was captured"),
+        TraceError::Panicked => out.write_str(", panicked while it was captured"),
         TraceError::NoSample(reason) => write!(out, ", stack not known: {reason}"),
         TraceError::OwnWakers => {
-            out.write_str(", not captured: its executor demands wakers of its own")
+            out.write_str(", not captured: its executor accepts only its own wakers")
         }
         TraceError::NoRoom => {
             out.write_str(", not captured: too little room left on the stack of its thread")
         }
-        TraceError::InsideOwnPoll => out.write_str(", not asked: it has taken this dump"),
+        TraceError::InsideOwnPoll => out.write_str(", not captured: it took this dump"),
     }
 }
 

@@ -50,7 +50,7 @@ use crate::trace::{Trace, Tree, walk};
 pub(crate) use go::GoProfile;
 use line_writer::{DetailLevel, LineWriter, Style};
 #[cfg(feature = "http")]
-pub(crate) use pprof::EmptyGoProfile;
+pub(crate) use pprof::write_empty_go_pprof;
 #[cfg(feature = "http")]
 pub(crate) use serial::{Process, ViewHeader};
 use siblings::SiblingFolder;
@@ -96,7 +96,7 @@ impl Trace {
     /// # fn main() {}
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        Ansi(|out: &mut LineWriter<'_, '_>| write_trace(self, DetailLevel::Simplified, out))
+        ansi(|out| write_trace(self, DetailLevel::Simplified, out))
     }
 }
 
@@ -107,17 +107,26 @@ impl Dump {
     /// println!("{}", tasktrace::snapshot().ansi());
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        Ansi(|out: &mut LineWriter<'_, '_>| dump::write(self, DetailLevel::Simplified, out))
+        ansi(|out| dump::write(self, DetailLevel::Simplified, out))
     }
 }
 
-/// Displays the text that a function writes, with ANSI colours.
-struct Ansi<F>(F);
+/// Displays the text that a function writes. Newer versions of the standard library have this as `fmt::from_fn`.
+fn from_fn(write: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result) -> impl fmt::Display {
+    struct FromFn<F>(F);
 
-impl<F: Fn(&mut LineWriter<'_, '_>) -> fmt::Result> fmt::Display for Ansi<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0(&mut LineWriter::new(Style::Ansi, f))
+    impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for FromFn<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0(f)
+        }
     }
+
+    FromFn(write)
+}
+
+/// Displays the text that a function writes, with ANSI colours.
+fn ansi(write: impl Fn(&mut LineWriter<'_, '_>) -> fmt::Result) -> impl fmt::Display {
+    from_fn(move |f| write(&mut LineWriter::new(Style::Ansi, f)))
 }
 
 fn write_trace(trace: &Trace, detail: DetailLevel, out: &mut LineWriter<'_, '_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 20.4s waited by up to 3 tasks in 10.0s: 991 samples, 0.3% of a core
-//! 9 more samples were due, but left out to spare the processor
+//! 9 more samples were due, but skipped to save processor time
 //!
 //! 20.0s (98.0%) app::worker, suspended: 2.0 tasks on average
 //!   ╼ app::worker at src/main.rs:20:5
@@ -58,8 +58,9 @@ impl Profile {
     /// }
     /// ```
     pub fn folded(&self, weight: Weight) -> impl fmt::Display + '_ {
-        folded::FoldedStacks(move || {
-            folded::fold(self.stacks().iter().map(ProfileStack::as_sample), weight)
+        super::from_fn(move |f| {
+            let samples = self.stacks().iter().map(ProfileStack::as_sample);
+            folded::write(&folded::fold(samples, weight), f)
         })
     }
 
@@ -74,7 +75,7 @@ impl Profile {
     /// println!("{}", profile.ansi());
     /// ```
     pub fn ansi(&self) -> impl fmt::Display + '_ {
-        super::Ansi(|out: &mut LineWriter<'_, '_>| write(self, out))
+        super::ansi(|out| write(self, out))
     }
 }
 
@@ -125,7 +126,7 @@ fn summary(profile: &Profile, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     };
     let lasted = HumanDuration(profile.lasted());
     match profile.samples() {
-        0 => write!(out, "nothing is known of these {lasted}: no samples")?,
+        0 => write!(out, "no samples were taken in {lasted}")?,
         samples => {
             let waited = HumanDuration(profile.waited());
             let samples = plural(samples, "sample");
@@ -138,8 +139,8 @@ fn summary(profile: &Profile, out: &mut LineWriter<'_, '_>) -> fmt::Result {
         out.line("")?;
         write!(
             out,
-            "each sample is of {:.1}% of the tasks on average, chosen by chance, and the times are reckoned for all \
-             tasks from these",
+            "each sample is of {:.1}% of the tasks on average, chosen at random, and the times are extrapolated to \
+             all tasks",
             100.0 * profile.portion()
         )?;
     }
@@ -149,10 +150,10 @@ fn summary(profile: &Profile, out: &mut LineWriter<'_, '_>) -> fmt::Result {
             more => format!("{more} more samples were"),
         };
         out.line("")?;
-        write!(out, "{skipped} due, but left out to spare the processor")?;
+        write!(out, "{skipped} due, but skipped to save processor time")?;
         if profile.samples() < FEW_SAMPLES {
             out.write_str(
-                ": with so few samples the times are rough, so let the profile take longer",
+                ": with so few samples the times are rough, so let the profile run longer",
             )?;
         }
     }

@@ -15,14 +15,14 @@ use crate::trace::{Frame, InternedTree, Trace, Tree};
 pub(super) struct ShapeKey<'a> {
     /// A tree of this shape. Its labels and times may be those of another trace.
     tree: &'a Tree,
-    /// The number of the shape: equal for trees of the same shape.
-    pub(super) class: usize,
+    /// The number of the shape: equal for trees of the same shape. `None` if the tree was not compared with others.
+    pub(super) class: Option<usize>,
 }
 
 impl<'a> ShapeKey<'a> {
     /// Returns a key for a tree that is not compared with others.
     pub(super) fn of(tree: &'a Tree) -> Self {
-        Self { tree, class: 0 }
+        Self { tree, class: None }
     }
 
     /// Returns the notes on the tree.
@@ -42,7 +42,7 @@ pub(super) struct ShapeKeys<'a> {
 }
 
 impl<'a> ShapeKeys<'a> {
-    /// Returns the key of the trace of a task. In full detail tasks are not grouped, and all keys have the class 0.
+    /// Returns the key of the trace of a task. In full detail tasks are not grouped, and no key has a class.
     pub(super) fn of(&mut self, trace: &'a Trace, detail: DetailLevel) -> ShapeKey<'a> {
         if detail == DetailLevel::Full {
             return ShapeKey::of(trace.full());
@@ -72,8 +72,8 @@ impl<'a> ShapeKeys<'a> {
             classes.len() - 1
         });
         ShapeKey {
-            class,
-            ..ShapeKey::of(tree)
+            tree,
+            class: Some(class),
         }
     }
 }

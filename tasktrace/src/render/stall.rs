@@ -56,7 +56,7 @@ fn untraced(out: &mut LineWriter<'_, '_>, report: &StallReport) -> fmt::Result {
     };
     let cause = match report.kind {
         Stall::Starved => "block its thread",
-        _ => "have what it waits for",
+        _ => "hold the resource that it waits for",
     };
     out.line(INDENT)?;
     write!(out, "{tasks} not traced, and {one} may {cause}; {ADVICE}")
@@ -87,12 +87,12 @@ fn complaint(out: &mut LineWriter<'_, '_>, report: &StallReport, tree: &Tree) ->
                 false => " no longer blocks ",
             })?;
             thread(out, task)?;
-            write!(out, ": it did for {time}")
+            write!(out, ", after {time}")
         }
         (Stall::Starved, StallPhase::Began) => {
             match task.state() {
                 TaskState::NeverPolled => {
-                    write!(out, " was made {time} ago, but has never been polled")?;
+                    write!(out, " was created {time} ago, but has never been polled")?;
                 }
                 _ => write!(
                     out,
@@ -105,7 +105,7 @@ fn complaint(out: &mut LineWriter<'_, '_>, report: &StallReport, tree: &Tree) ->
             }
         }
         (Stall::Starved, StallPhase::Ended) => {
-            write!(out, " no longer waits to be polled: it did for {time}")
+            write!(out, " no longer waits to be polled, after {time}")
         }
         (Stall::Overdue, StallPhase::Began) => {
             let limit = report.limit;
@@ -124,7 +124,7 @@ fn complaint(out: &mut LineWriter<'_, '_>, report: &StallReport, tree: &Tree) ->
             }
         }
         (Stall::Overdue, StallPhase::Ended) => {
-            write!(out, " is no longer suspended: it was for {time}")?;
+            write!(out, " is no longer suspended, after {time}")?;
             function(out, report)
         }
     }

@@ -89,13 +89,16 @@ fn counts(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     out.write_str(untraced::ADVICE)
 }
 
-/// Writes the tasks that wait for join handles of tokio: `task 1 waits for a handle of tokio's: …`.
+/// Writes the tasks that wait for join handles of tokio: `task 1 waits for a tokio join handle, of …`.
 fn handles(out: &mut LineWriter<'_, '_>, members: &[Member<'_>]) -> fmt::Result {
     // Tasks with the same shape wait for the same resources, so one task of each shape is checked.
     let mut known: HashMap<usize, bool> = HashMap::new();
     let mut awaits = |member: &&Member<'_>| {
-        let class = known.entry(member.shape_key.class);
-        *class.or_insert_with(|| untraced::awaits_handle(member.tree()))
+        let awaits = || untraced::awaits_handle(member.tree());
+        match member.shape_key.class {
+            Some(class) => *known.entry(class).or_insert_with(awaits),
+            None => awaits(),
+        }
     };
     let tasks: Vec<_> = members.iter().filter(&mut awaits).collect();
     let noun = match tasks.len() {

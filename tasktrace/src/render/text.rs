@@ -67,10 +67,7 @@ pub(super) fn frames(
         if skipped > 0 {
             open.push(false);
             start(out, indent, &open[..depth + 1], depth + 1, true)?;
-            write!(
-                out,
-                "… {skipped} more calls of the same function, one in the other"
-            )?;
+            write!(out, "… {skipped} more nested calls of the same function")?;
         }
         let depth = depth + usize::from(skipped > 0);
         let children = folder.siblings(frame.children(), folded.at + skipped + 1);
@@ -181,8 +178,7 @@ fn write_wait(
 ) -> fmt::Result {
     match frame.wait() {
         Some(Wait::NoWaker) => out.write_str(
-            ": no waker registered in this poll: nothing can wake it, unless it kept that of an \
-             earlier one",
+            ": no waker registered in this poll: nothing can wake it, unless it kept the waker of an earlier poll",
         ),
         Some(Wait::OutOfBudget) => {
             out.write_str(" (coop budget exhausted: polled again after other tasks)")
@@ -214,11 +210,12 @@ pub(super) fn notes(out: &mut LineWriter<'_, '_>, indent: &str, notes: &Notes) -
         )?;
     }
     if notes.remote_clones > 0 {
-        let elsewhere = notes.remote_clones;
+        let remote = notes.remote_clones;
+        let noun = if remote == 1 { "waker" } else { "wakers" };
         out.line(indent)?;
         write!(
             out,
-            "note: {elsewhere} wakers were registered by other threads, of whom there is no stack"
+            "note: other threads registered {remote} {noun}, and their stacks are not known"
         )?;
     }
     Ok(())

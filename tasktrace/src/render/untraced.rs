@@ -20,15 +20,15 @@ pub(super) fn awaited(resource: &str, dump: &Dump) -> Option<&'static str> {
     Some(match dump.untraced_by_runtime() {
         // All tasks of the tracker may have ended.
         [] if resource.contains("TaskTracker") => {
-            "it ends when all its tasks have ended and its `close` was called"
+            "it ends when all its tasks have ended and `close` was called"
         }
         [] => {
-            "it is that of `spawn_blocking`, or of a task which `tasktrace::spawn` instead of `tokio::spawn` would \
-             show"
+            "it belongs to `spawn_blocking`, or to a task: spawn tasks with `tasktrace::spawn` instead of \
+             `tokio::spawn` to see them"
         }
         _ => {
-            "what it awaits is not traced: `tasktrace::spawn`, or `#[traced]` on its function, would show \
-             where that waits"
+            "the awaited task is not traced: spawn it with `tasktrace::spawn`, or put `#[traced]` on its function, \
+             to see where it waits"
         }
     })
 }
@@ -46,8 +46,8 @@ pub(super) fn awaits_handle(tree: &Tree) -> bool {
 }
 
 /// The resource of tasks that wait for a handle of tokio, with a hint on how to trace the awaited task.
-pub(super) const HANDLES: &str = "a handle of tokio's: that of `spawn_blocking`, or of a task that `tasktrace::spawn` \
-                                  instead of `tokio::spawn` would name";
+pub(super) const HANDLES: &str = "a tokio join handle, of `spawn_blocking` or of a task: spawn tasks with \
+                                  `tasktrace::spawn` instead of `tokio::spawn` to see their names";
 
 /// Returns the numbers of untraced tasks and the hints on how to trace them, in one line. `None` if all tasks are
 /// traced and no task waits for a handle of tokio.

@@ -21,8 +21,8 @@ pub(super) fn of(hang: &Hang) -> String {
         Cause::Blocked(threads) => blocked(hang, &threads),
         // The test finished late. So the tasks that still wait did not hold it up.
         _ if hang.stage == TestStage::Late => format!(
-            "{} went on when its tasks were woken to be looked at: likely a wake-up was lost, or came at the \
-             same time",
+            "{} continued when its tasks were woken for this dump: likely a wake-up was lost, or arrived at the same \
+             time",
             place_of(hang)
         ),
         Cause::Held(held, waits) => {
@@ -75,8 +75,7 @@ pub(super) fn of(hang: &Hang) -> String {
             TestStage::Beginning => format!("{} has not been polled yet", place_of(hang)),
             TestStage::Body(_) => format!("it is not known what {} is waiting for", place_of(hang)),
             TestStage::End | TestStage::Late => {
-                "none of its tasks that are traced is in the way: one that is not, or what runs in \
-                 `spawn_blocking`, has not ended"
+                "no traced task prevents it: an untraced task, or a closure in `spawn_blocking`, has not ended"
                     .to_owned()
             }
         },
@@ -135,8 +134,8 @@ fn no_waker(subject: &str, certainty: Certainty) -> String {
             format!("{subject} is waiting, and nothing can wake it: it has no waker registered")
         }
         Certainty::Likely => format!(
-            "{subject} registered no waker in this poll: nothing can wake it, unless it kept that of \
-             an earlier one"
+            "{subject} registered no waker in this poll: nothing can wake it, unless it kept the waker of an earlier \
+             poll"
         ),
     }
 }
@@ -166,8 +165,8 @@ fn blocked(hang: &Hang, threads: &[BlockedThread<'_>]) -> String {
         let text = blocked_thread(hang, blocked);
         match count - 1 {
             0 => text,
-            1 => format!("{text}, and 1 more worker likewise"),
-            more => format!("{text}, and {more} more workers likewise"),
+            1 => format!("{text}, and 1 more worker is in the same state"),
+            more => format!("{text}, and {more} more workers are in the same state"),
         }
     };
     let sentences: Vec<String> = groups.iter().take(FEW).map(sentence).collect();

@@ -2,12 +2,11 @@
 //! tasktrace.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
 
 use super::Symbol;
 use super::path;
 use crate::origin::FunctionName;
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+use crate::sync::SharedValue;
 
 /// The owner of a function's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,30 +245,21 @@ fn is_rust(file: &str) -> bool {
 }
 
 /// The crates that are known to belong to the program, by an attribute on a function or by a file of the program.
-static CLAIMED: Mutex<Option<Arc<BTreeSet<String>>>> = Mutex::new(None);
-
-fn lock_claimed() -> MutexGuard<'static, Option<Arc<BTreeSet<String>>>> {
-    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static CLAIMED: SharedValue<BTreeSet<String>> = SharedValue::new();
 
 fn is_claimed(krate: &str) -> bool {
-    let claimed = lock_claimed().clone();
-    claimed.is_some_and(|claimed| claimed.contains(krate))
+    CLAIMED.get().is_some_and(|claimed| claimed.contains(krate))
 }
 
 fn claim(krate: &str) {
-    while !is_claimed(krate) {
-        // Nothing is allocated or freed under the lock.
-        let known = lock_claimed().clone();
-        let mut claimed = known.as_deref().cloned().unwrap_or_default();
-        claimed.insert(krate.to_owned());
-        let mut claimed = Some(Arc::new(claimed));
-        let mut current = lock_claimed();
-        if current.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr) {
-            std::mem::swap(&mut *current, &mut claimed);
+    CLAIMED.update(|known| {
+        if known.is_some_and(|claimed| claimed.contains(krate)) {
+            return None;
         }
-        drop(current);
-    }
+        let mut claimed = known.cloned().unwrap_or_default();
+        claimed.insert(krate.to_owned());
+        Some(claimed.into())
+    });
 }
 
 /// Notes that a crate belongs to the program, because `function` in `file` has an attribute.

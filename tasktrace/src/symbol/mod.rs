@@ -233,6 +233,12 @@ impl Symbol {
             && !self.file.as_deref().is_some_and(in_rust)
     }
 
+    /// Returns `true` if the function has the name of a method that polls: `poll…` or `try_poll…`.
+    pub(crate) fn is_poll_method(&self) -> bool {
+        let method = self.function.rsplit("::").next().unwrap_or_default();
+        method.starts_with("poll") || method.starts_with("try_poll")
+    }
+
     /// Returns `true` for the functions of the standard library that call the panic hook.
     pub(crate) fn begins_panic(&self) -> bool {
         let function = &*self.function;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::source::package;
-use crate::sync::{LockedMap, StaticMutex as Mutex};
+use crate::sync::{LockedMap, SharedValue};
 
 /// The package of the standard library: see [`package_of`].
 pub(super) const STD: &str = "std";
@@ -86,43 +86,16 @@ pub(crate) fn module(file: &str) -> Option<String> {
     Some(module)
 }
 
-/// The known roots of workspaces. The list is replaced as a whole, so that nothing is allocated while it is locked.
-static WORKSPACES: Mutex<Option<Roots>> = Mutex::new(None);
-
-type Roots = Arc<[Arc<str>]>;
-
-fn workspaces() -> Option<Roots> {
-    WORKSPACES
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
-}
+/// The known roots of workspaces.
+static WORKSPACES: SharedValue<[Arc<str>]> = SharedValue::new();
 
 /// Adds the root of a workspace, if it is not known.
 fn add_workspace(root: &str) {
-    loop {
-        let known = workspaces();
-        let all = known.iter().flat_map(|roots| roots.iter());
-        if all.clone().any(|known| **known == *root) {
-            return;
-        }
-        let more: Roots = all.cloned().chain([root.into()]).collect();
-        let mut current = WORKSPACES.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_as_before = match (&*current, &known) {
-            (None, None) => true,
-            (Some(current), Some(known)) => Arc::ptr_eq(current, known),
-            _ => false,
-        };
-        let unneeded = match is_as_before {
-            true => current.replace(more),
-            false => Some(more),
-        };
-        drop(current);
-        drop(unneeded);
-        if is_as_before {
-            return;
-        }
-    }
+    WORKSPACES.update(|known| {
+        let all = known.unwrap_or_default().iter();
+        let is_new = all.clone().all(|known| **known != *root);
+        is_new.then(|| all.cloned().chain([root.into()]).collect())
+    });
 }
 
 /// Learns the root of a workspace from two spellings of a path. The compiler writes the paths of its workspace into the
@@ -192,11 +165,8 @@ pub(crate) struct PathShortener {
 
 impl PathShortener {
     pub(crate) fn new() -> Self {
-        let workspaces = workspaces();
-        let mut roots: Vec<Arc<str>> = workspaces
-            .iter()
-            .flat_map(|all| all.iter().cloned())
-            .collect();
+        let workspaces = WORKSPACES.get();
+        let mut roots = workspaces.as_deref().unwrap_or_default().to_vec();
         roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
         if let Ok(here) = std::env::current_dir() {
             roots.push(format!("{}/", here.display()).into());
@@ -206,19 +176,11 @@ impl PathShortener {
 
     /// Returns the current value. As long as paths are shortened in the same way, that is the same allocation.
     pub(crate) fn current() -> Arc<Self> {
-        static CURRENT: Mutex<Option<Arc<PathShortener>>> = Mutex::new(None);
+        static CURRENT: SharedValue<PathShortener> = SharedValue::new();
 
         let now = Arc::new(Self::new());
-        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(current) = &*current
-            && **current == *now
-        {
-            return Arc::clone(current);
-        }
-        let before = current.replace(Arc::clone(&now));
-        drop(current);
-        drop(before);
-        now
+        CURRENT.update(|known| (known != Some(&*now)).then(|| Arc::clone(&now)));
+        CURRENT.get().unwrap_or(now)
     }
 
     /// Returns the path relative to its workspace, to the package of a dependency, or to the sources of the standard

@@ -20,7 +20,7 @@ pub(super) fn install_once() {
         fork::after_in_parent();
     }
     extern "C" fn in_child() {
-        let own = ThreadState::with(NO_FAST_PATH, |local| local.fast_path.get());
+        let own = ThreadState::with(NO_FAST_PATH, |thread_state| thread_state.fast_path.get());
         let own = match own {
             NO_FAST_PATH => 0,
             fast_path => PollState::thread_of(fast_path),

@@ -83,8 +83,8 @@ impl fmt::Display for TraceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("the task has finished or was cancelled"),
-            Self::Panicked => f.write_str("the task panicked while it was asked for a trace"),
-            Self::NeverPolled => f.write_str("the task has never been polled yet"),
+            Self::Panicked => f.write_str("the task panicked while it was captured"),
+            Self::NeverPolled => f.write_str("the task has never been polled"),
             Self::NoAnswer { waited, reason } => {
                 write!(f, "the task gave no answer within {waited:?}: {reason}")
             }
@@ -93,7 +93,7 @@ impl fmt::Display for TraceError {
                 "the task is in the middle of a poll, and its stack is not known: {reason}"
             ),
             Self::OwnWakers => f.write_str(
-                "the executor of the task demands that wakers be its own, so the task cannot be captured: \
+                "the executor of the task accepts only its own wakers, so the task cannot be captured: \
                  only its live frames are known",
             ),
             Self::NoRoom => f.write_str(
@@ -110,12 +110,12 @@ impl fmt::Display for TraceError {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Running => "it is in the middle of a poll, busy or blocking its thread",
+            Self::Running => "it is in the middle of a poll: it computes, or blocks its thread",
             Self::NotPolled => {
-                "it was woken, but its executor has not polled it: it does not run, its threads are busy or \
-                 blocked, or the process gets too little processor time"
+                "it was woken, but its executor has not polled it: the executor does not run, its threads are busy \
+                 or blocked, or the process gets too little processor time"
             }
-            Self::NotWoken => "it was not woken, because no thread could be started for that",
+            Self::NotWoken => "it was not woken, because the thread that wakes tasks could not be started",
         })
     }
 }

@@ -68,18 +68,18 @@ impl FrameState {
 
     /// Notes that the poll of this scope, which has been left, has returned `Pending`.
     #[inline]
-    pub(super) fn note_suspended(&self, local: &ThreadState, scope: &Scope<'_>) {
-        if self.note_suspended_again(local, scope).is_none() {
+    pub(super) fn note_suspended(&self, thread_state: &ThreadState, scope: &Scope<'_>) {
+        if self.note_suspended_again(thread_state, scope).is_none() {
             // A frame for which there is no room stays invisible.
-            let _ = self.register_suspended(local, scope);
+            let _ = self.register_suspended(thread_state, scope);
         }
     }
 
     /// Notes a poll of the frame if the frame is suspended where it was before: in the same task, below the same
     /// parent, and with the same waker. Returns `None` if it is not.
     #[inline]
-    fn note_suspended_again(&self, local: &ThreadState, scope: &Scope<'_>) -> Option<()> {
-        let poller = scope.poller_on(local)?;
+    fn note_suspended_again(&self, thread_state: &ThreadState, scope: &Scope<'_>) -> Option<()> {
+        let poller = scope.poller_on(thread_state)?;
         let slot = poller.find_frame(self.key_in(poller.header())?)?;
         let parent = scope.parent()?;
         if slot.parent() != parent.key()? || !scope.has_waker_of(parent) {
@@ -92,8 +92,12 @@ impl FrameState {
     /// Registers the frame, which is suspended for the first time or elsewhere than before, after the unregistered
     /// frames around it. Returns `None` if there are too many frames.
     #[inline(never)]
-    fn register_suspended(&self, local: &ThreadState, scope: &Scope<'_>) -> Option<FrameKey> {
-        let poller = scope.poller_on(local)?;
+    fn register_suspended(
+        &self,
+        thread_state: &ThreadState,
+        scope: &Scope<'_>,
+    ) -> Option<FrameKey> {
+        let poller = scope.poller_on(thread_state)?;
         let (_, identity) = scope.as_frame()?;
         // From the inside out, so that no reader sees an inner frame without the frames around it.
         self.leave_other_tasks(poller.header());
@@ -119,9 +123,9 @@ impl FrameState {
 
     /// Notes that the poll of this scope, which has been left, has returned `Ready`.
     #[inline]
-    pub(super) fn note_resolved(&self, local: &ThreadState, scope: &Scope<'_>) {
+    pub(super) fn note_resolved(&self, thread_state: &ThreadState, scope: &Scope<'_>) {
         if self.registration().is_registered() {
-            self.remove_frame(scope.poller_on(local));
+            self.remove_frame(scope.poller_on(thread_state));
         }
     }
 

@@ -105,7 +105,7 @@ impl FrameState {
     }
 
     /// Makes the frame a task, whose first poll outside any other task has just begun on this thread.
-    pub(super) fn make_task(&self, local: &ThreadState, identity: &Identity) {
+    pub(super) fn make_task(&self, thread_state: &ThreadState, identity: &Identity) {
         if self.registration.is_registered() {
             self.leave_task();
         }
@@ -113,9 +113,9 @@ impl FrameState {
             Identity::Static(meta) => PackedMetadata::of(meta),
             Identity::Dynamic(_) => Metadata::of_identity(identity).into_word(),
         };
-        let thread = ThreadIndex::of(local).map_or(0, |index| index.0);
+        let thread = ThreadIndex::of(thread_state).map_or(0, |index| index.0);
         self.registration
-            .make_task(Some(local), metadata, PollState::on_thread(thread));
+            .make_task(Some(thread_state), metadata, PollState::on_thread(thread));
         if let Some(header) = self.registration.header() {
             header.note_runtime_task(RuntimeTaskId::current);
         }
@@ -129,6 +129,8 @@ impl FrameState {
 
 impl fmt::Debug for FrameState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Head").field(&self.registration).finish()
+        f.debug_tuple("FrameState")
+            .field(&self.registration)
+            .finish()
     }
 }

@@ -47,53 +47,53 @@ pub(super) fn poll_traced(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     match ThreadState::get() {
-        Some(local) => poll_on(local, frame, identity, future, cx),
+        Some(thread_state) => poll_on(thread_state, frame, identity, future, cx),
         None => future.poll(cx),
     }
 }
 
-/// Does the work of [`poll_traced`] on the thread of `local`. It only jumps to other functions, so it has no
+/// Does the work of [`poll_traced`] on the thread of `thread_state`. It only jumps to other functions, so it has no
 /// registers to save.
 #[inline(never)]
 fn poll_on(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     frame: &FrameState,
     identity: &Identity,
     future: &mut dyn ErasedFuture,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    if local.is_in_task() {
-        return poll_frame(local, frame, identity, future, cx);
+    if thread_state.is_in_task() {
+        return poll_frame(thread_state, frame, identity, future, cx);
     }
     match frame.registration().is_task() {
-        true => poll_task(local, frame.registration(), false, future, cx),
-        false => poll_new_task(local, frame, identity, future, cx),
+        true => poll_task(thread_state, frame.registration(), false, future, cx),
+        false => poll_new_task(thread_state, frame, identity, future, cx),
     }
 }
 
 /// Polls a future as a frame of the task that is being polled on this thread. A [mark](self#marks).
 #[inline(never)]
 fn poll_frame(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     frame: &FrameState,
     identity: &Identity,
     future: &mut dyn ErasedFuture,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(scope) = Scope::frame(local, frame, identity, cx.waker()) else {
+    let Some(scope) = Scope::frame(thread_state, frame, identity, cx.waker()) else {
         return future.poll(cx);
     };
     // A future to which there is a task handle stays a task, wherever it is polled.
-    if frame.registration().is_task() || !local.allows_fast_path() {
-        return poll_frame_slow(local, frame, identity, future, cx);
+    if frame.registration().is_task() || !thread_state.allows_fast_path() {
+        return poll_frame_slow(thread_state, frame, identity, future, cx);
     }
-    match scope.enter(local, || future.poll(cx)) {
+    match scope.enter(thread_state, || future.poll(cx)) {
         Poll::Pending => {
-            frame.note_suspended(local, &scope);
+            frame.note_suspended(thread_state, &scope);
             Poll::Pending
         }
         Poll::Ready(()) => {
-            frame.note_resolved(local, &scope);
+            frame.note_resolved(thread_state, &scope);
             Poll::Ready(())
         }
     }
@@ -103,25 +103,25 @@ fn poll_frame(
 #[cold]
 #[inline(never)]
 fn poll_frame_slow(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     frame: &FrameState,
     identity: &Identity,
     future: &mut dyn ErasedFuture,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let scope = match Scope::frame(local, frame, identity, cx.waker()) {
+    let scope = match Scope::frame(thread_state, frame, identity, cx.waker()) {
         Some(scope) if !frame.registration().is_task() => scope,
-        _ => return poll_task(local, frame.registration(), false, future, cx),
+        _ => return poll_task(thread_state, frame.registration(), false, future, cx),
     };
     let capture = scope.capture();
-    let result = scope.enter(local, || match capture {
+    let result = scope.enter(thread_state, || match capture {
         None => future.poll(cx),
         Some(_) if foreign::demands_own_waker(cx.waker()) => future.poll(cx),
         Some(capture) => capture.poll_frame(cx, |cx| future.poll(cx)),
     });
     match result {
-        Poll::Pending => frame.note_suspended(local, &scope),
-        Poll::Ready(()) => frame.note_resolved(local, &scope),
+        Poll::Pending => frame.note_suspended(thread_state, &scope),
+        Poll::Ready(()) => frame.note_resolved(thread_state, &scope),
     }
     result
 }
@@ -129,7 +129,7 @@ fn poll_frame_slow(
 /// Makes a frame a task, and polls it.
 #[inline(never)]
 fn poll_new_task(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     frame: &FrameState,
     identity: &Identity,
     future: &mut dyn ErasedFuture,
@@ -138,8 +138,8 @@ fn poll_new_task(
     if frame.registration().has_finished() {
         return future.poll(cx);
     }
-    frame.make_task(local, identity);
-    poll_task(local, frame.registration(), false, future, cx)
+    frame.make_task(thread_state, identity);
+    poll_task(thread_state, frame.registration(), false, future, cx)
 }
 
 /// Polls the task of this registration. `is_also_frame`: the future is polled as a frame of another task at the same
@@ -148,7 +148,7 @@ fn poll_new_task(
 /// Outside any other task, the poll state and the waker alone decide between the fast path and the slow path.
 #[inline(never)]
 pub(super) fn poll_task(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     registration: &Registration,
     is_also_frame: bool,
     future: &mut dyn ErasedFuture,
@@ -160,9 +160,9 @@ pub(super) fn poll_task(
     let Some(poller) = (unsafe { registration.poller() }) else {
         return future.poll(cx);
     };
-    let result = match poller.fast_path_poll(local, cx.waker()) {
-        Some(last_poll) => poll_fast(local, poller, last_poll, future, cx),
-        None => poll_slow(local, poller, is_also_frame, future, cx),
+    let result = match poller.fast_path_poll(thread_state, cx.waker()) {
+        Some(last_poll) => poll_fast(thread_state, poller, last_poll, future, cx),
+        None => poll_slow(thread_state, poller, is_also_frame, future, cx),
     };
     if result.is_ready() {
         // SAFETY: this function polls the future of the registration, and `poller`, the only `Poller` made of it
@@ -175,16 +175,16 @@ pub(super) fn poll_task(
 /// Polls a task on the fast path: the poll state has shown that nothing but a scope is needed.
 #[inline]
 fn poll_fast(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     poller: Poller<'_>,
     last_poll: LastPoll,
     future: &mut dyn ErasedFuture,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     poller.note_poll_of(last_poll);
-    let scope = Scope::task(local, poller, cx.waker(), None);
+    let scope = Scope::task(thread_state, poller, cx.waker(), None);
     let on_panic = AnswerOnPanic(scope.polled());
-    let result = scope.enter(local, || future.poll(cx));
+    let result = scope.enter(thread_state, || future.poll(cx));
     on_panic.disarm();
     // Everything is read from the scope again, so that no registers have to be saved for it during the poll.
     if result.is_pending() {
@@ -213,7 +213,7 @@ fn end_first_poll(poller: Poller<'_>, waker: &Waker, was_captured: bool) {
 #[cold]
 #[inline(never)]
 fn poll_slow(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     poller: Poller<'_>,
     is_also_frame: bool,
     future: &mut dyn ErasedFuture,
@@ -223,9 +223,9 @@ fn poll_slow(
     if !is_also_frame {
         poller.note_runtime_task(RuntimeTaskId::current);
     }
-    let is_nested = local.is_in_task();
+    let is_nested = thread_state.is_in_task();
     let is_first = !poller.has_waker();
-    let purpose = begin_slow_poll(local, poller, capture::real(cx.waker()));
+    let purpose = begin_slow_poll(thread_state, poller, capture::real(cx.waker()));
     let (last_poll, frames_version) = (poller.last_poll(), poller.frames_version());
     poller.note_poll();
     // A task polled inside a requested poll of another task is polled for that request, unless its own waker was
@@ -238,7 +238,7 @@ fn poll_slow(
     let mut woke_frames = false;
     let (result, recording) = match purpose {
         PollPurpose::Task | PollPurpose::Probe => {
-            let result = enter_slow_scope(local, poller, &slow_poll, cx, |scope, cx| {
+            let result = enter_slow_scope(thread_state, poller, &slow_poll, cx, |scope, cx| {
                 match scope.capture() {
                     None => future.poll(cx),
                     Some(_) if foreign::demands_own_waker(cx.waker()) => future.poll(cx),
@@ -251,7 +251,7 @@ fn poll_slow(
         PollPurpose::Capture => {
             woke_frames = wake_frames(poller);
             let (result, recording) =
-                enter_slow_scope(local, poller, &slow_poll, cx, |scope, cx| {
+                enter_slow_scope(thread_state, poller, &slow_poll, cx, |scope, cx| {
                     let capture = Capture::new(scope.mark(), scope::active_scopes);
                     let poll = || capture.as_ref().poll(cx, |cx| future.poll(cx));
                     let result = scope.enter_capture(&capture, poll);
@@ -295,9 +295,9 @@ fn poll_slow(
 
 /// Begins a poll on the slow path: takes pending requests, stores a new waker and removes detached frames. Returns
 /// what the poll is for.
-fn begin_slow_poll(local: &ThreadState, poller: Poller<'_>, waker: &Waker) -> PollPurpose {
-    let thread = ThreadIndex::of(local).map_or(0, |index| index.0);
-    let purpose = poller.begin_poll(waker, thread, local.is_in_task());
+fn begin_slow_poll(thread_state: &ThreadState, poller: Poller<'_>, waker: &Waker) -> PollPurpose {
+    let thread = ThreadIndex::of(thread_state).map_or(0, |index| index.0);
+    let purpose = poller.begin_poll(waker, thread, thread_state.is_in_task());
     poller.remove_detached();
     if purpose != PollPurpose::Capture {
         return purpose;
@@ -393,12 +393,12 @@ fn report_panic(poller: Poller<'_>) {
 /// Calls `run` in the scope of a task. A [mark](self#marks).
 #[inline(never)]
 fn enter_slow_scope<R>(
-    local: &ThreadState,
+    thread_state: &ThreadState,
     poller: Poller<'_>,
     slow_poll: &SlowPoll,
     cx: &mut Context<'_>,
     run: impl FnOnce(&Scope<'_>, &mut Context<'_>) -> R,
 ) -> R {
-    let scope = Scope::task(local, poller, cx.waker(), Some(slow_poll));
-    scope.enter(local, || run(&scope, cx))
+    let scope = Scope::task(thread_state, poller, cx.waker(), Some(slow_poll));
+    scope.enter(thread_state, || run(&scope, cx))
 }

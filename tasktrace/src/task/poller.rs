@@ -51,18 +51,22 @@ impl Poller<'_> {
         self.header
     }
 
-    /// Returns the next poll, if it may take the fast path on this thread, whose state is `local`. That is, if
+    /// Returns the next poll, if it may take the fast path on this thread, whose state is `thread_state`. That is, if
     ///
     /// * the thread is outside any other task,
     /// * the task was last polled on the same thread, outside any other task, and with the same waker, or was made on
     ///   this thread and never polled, and
     /// * no flag requests anything of the poll.
     #[inline]
-    pub(super) fn fast_path_poll(self, local: &ThreadState, waker: &Waker) -> Option<LastPoll> {
-        let (state, expected) = (self.poll_state.get(), local.fast_path.get());
+    pub(super) fn fast_path_poll(
+        self,
+        thread_state: &ThreadState,
+        waker: &Waker,
+    ) -> Option<LastPoll> {
+        let (state, expected) = (self.poll_state.get(), thread_state.fast_path.get());
         debug_assert!(expected & WAKER != 0);
         let is_same = state == expected && self.has_same_waker(waker);
-        if !is_same && state != expected & !WAKER || local.is_in_task() {
+        if !is_same && state != expected & !WAKER || thread_state.is_in_task() {
             return None;
         }
         let (last_poll, has_wrapped) = self.last_poll().next(CoarseInstant::known()?);

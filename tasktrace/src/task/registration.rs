@@ -64,11 +64,11 @@ impl Registration {
     /// Makes the future a task with this metadata. `state` is the value of its [`PollState`] before the first poll.
     pub(super) fn make_task(
         &self,
-        local: Option<&ThreadState>,
+        thread_state: Option<&ThreadState>,
         metadata: PackedMetadata,
         state: u32,
     ) {
-        let header = TaskRef::new(local, metadata, state).into_static();
+        let header = TaskRef::new(thread_state, metadata, state).into_static();
         self.set(ptr::from_ref(header).map_addr(|address| address | TASK));
     }
 

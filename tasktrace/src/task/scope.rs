@@ -104,7 +104,7 @@ impl<'a> Scope<'a> {
     /// This function is always inlined, because the mark has to be of the function that polls.
     #[inline(always)]
     pub(super) fn task(
-        local: &ThreadState,
+        thread_state: &ThreadState,
         poller: Poller<'a>,
         waker: &'a Waker,
         slow_poll: Option<&'a SlowPoll>,
@@ -114,7 +114,7 @@ impl<'a> Scope<'a> {
             poller,
             kind: ScopeKind::Task(slow_poll),
             waker,
-            parent: AtomicPtr::new(local.innermost().cast_mut()),
+            parent: AtomicPtr::new(thread_state.innermost().cast_mut()),
         }
     }
 
@@ -123,12 +123,12 @@ impl<'a> Scope<'a> {
     /// This function is always inlined, as [`task`](Self::task) is.
     #[inline(always)]
     pub(super) fn frame(
-        local: &ThreadState,
+        thread_state: &ThreadState,
         frame_state: &'a FrameState,
         identity: &'a Identity,
         waker: &'a Waker,
     ) -> Option<Self> {
-        let parent = local.innermost();
+        let parent = thread_state.innermost();
         // SAFETY: by the invariant of `ThreadState::innermost`, the pointer is null or points to a scope of this
         // thread whose `enter` has not returned. It cannot return while this thread is in this function, so the scope
         // is alive.
@@ -144,13 +144,13 @@ impl<'a> Scope<'a> {
 
     /// Calls `run` with this scope as the innermost of this thread.
     #[inline]
-    pub(super) fn enter<R>(&self, local: &ThreadState, run: impl FnOnce() -> R) -> R {
+    pub(super) fn enter<R>(&self, thread_state: &ThreadState, run: impl FnOnce() -> R) -> R {
         /// Takes a scope off the list when `run` panics.
         struct UnlinkOnPanic<'a>(&'a Scope<'a>);
 
         impl Drop for UnlinkOnPanic<'_> {
             fn drop(&mut self) {
-                ThreadState::with((), |local| self.0.unlink(local));
+                ThreadState::with((), |thread_state| self.0.unlink(thread_state));
             }
         }
 
@@ -158,11 +158,11 @@ impl<'a> Scope<'a> {
         compiler_fence(Ordering::SeqCst);
         // SAFETY: the invariant of the list holds. `&self` keeps this scope alive until this function returns or
         // unwinds, and before that it is unlinked: by `on_panic` if `run` panics, and below otherwise.
-        unsafe { local.set_innermost(self.erased()) };
+        unsafe { thread_state.set_innermost(self.erased()) };
         let result = run();
         std::mem::forget(on_panic);
-        if !self.unlink_innermost(local) {
-            self.unlink(local);
+        if !self.unlink_innermost(thread_state) {
+            self.unlink(thread_state);
         }
         compiler_fence(Ordering::SeqCst);
         result
@@ -175,9 +175,9 @@ impl<'a> Scope<'a> {
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
                 self.0.set(None);
-                ThreadState::with((), |local| {
-                    local.capture.set(self.1);
-                    local.note_capture_ends();
+                ThreadState::with((), |thread_state| {
+                    thread_state.capture.set(self.1);
+                    thread_state.note_capture_ends();
                 });
             }
         }
@@ -191,9 +191,9 @@ impl<'a> Scope<'a> {
         };
         let own = Some(capture.as_ref());
         capture_cell.set(own);
-        let before = ThreadState::with(None, |local| {
-            local.note_capture_begins();
-            local.capture.replace(own)
+        let before = ThreadState::with(None, |thread_state| {
+            thread_state.note_capture_begins();
+            thread_state.capture.replace(own)
         });
         let _leave = Leave(capture_cell, before);
         run()
@@ -212,12 +212,12 @@ impl<'a> Scope<'a> {
 
     /// Takes this scope off the list if it is the innermost. Returns `true` if it was.
     #[inline]
-    fn unlink_innermost(&self, local: &ThreadState) -> bool {
-        let is_innermost = ptr::eq(local.innermost(), self.erased());
+    fn unlink_innermost(&self, thread_state: &ThreadState) -> bool {
+        let is_innermost = ptr::eq(thread_state.innermost(), self.erased());
         if is_innermost {
             // SAFETY: the next on the list is null, or by the invariant of the list a scope whose `enter` has not
             // returned. So the list that starts there satisfies the invariant as well.
-            unsafe { local.set_innermost(self.next()) };
+            unsafe { thread_state.set_innermost(self.next()) };
         }
         is_innermost
     }
@@ -228,12 +228,12 @@ impl<'a> Scope<'a> {
     /// of a poll may end out of order.
     #[cold]
     #[inline(never)]
-    fn unlink(&self, local: &ThreadState) {
-        if self.unlink_innermost(local) {
+    fn unlink(&self, thread_state: &ThreadState) {
+        if self.unlink_innermost(thread_state) {
             return;
         }
-        local.note_out_of_order();
-        let mut next = local.innermost();
+        thread_state.note_out_of_order();
+        let mut next = thread_state.innermost();
         // SAFETY: `next` is the start of the list or the successor of a scope on it. By the invariant of the list it
         // is null or points to a scope that is alive.
         while let Some(scope) = unsafe { next.cast::<Scope<'_>>().as_ref() } {
@@ -263,7 +263,7 @@ impl<'a> Scope<'a> {
     /// after the poll around it has ended.
     #[inline]
     pub(super) fn poller(&self) -> Option<Poller<'a>> {
-        ThreadState::with(None, |local| self.poller_on(local))
+        ThreadState::with(None, |thread_state| self.poller_on(thread_state))
     }
 
     /// Returns the poller of the task, in a scope that has just been left. Its task is being polled for certain.
@@ -272,10 +272,10 @@ impl<'a> Scope<'a> {
         &self.poller
     }
 
-    /// Does the work of [`poller`](Self::poller) on the thread of `local`.
+    /// Does the work of [`poller`](Self::poller) on the thread of `thread_state`.
     #[inline]
-    pub(super) fn poller_on(&self, local: &ThreadState) -> Option<Poller<'a>> {
-        match local.is_out_of_order() {
+    pub(super) fn poller_on(&self, thread_state: &ThreadState) -> Option<Poller<'a>> {
+        match thread_state.is_out_of_order() {
             false => Some(self.poller),
             true => self.find_poller_out_of_order(),
         }
@@ -373,7 +373,7 @@ impl<'a> Scope<'a> {
     pub(super) fn capture(&self) -> Option<CaptureRef> {
         match is_out_of_order() {
             // Captures begin and end in the order in which scopes do.
-            false => ThreadState::with(None, |local| local.capture.get()),
+            false => ThreadState::with(None, |thread_state| thread_state.capture.get()),
             true => self.ancestors().find_map(Self::own_capture),
         }
     }

@@ -63,7 +63,7 @@ fn copy_frames(header: &Header, expected: ExpectedFrames, into: &mut Vec<FrameSn
 fn unreadable_frames() -> FrameSnapshot {
     static UNREADABLE: FrameMeta = FrameMeta::new(
         None,
-        || "(its frames were changing all the time: ask again)::",
+        || "(its frames kept changing: try again)::",
         file!(),
         line!(),
         column!(),

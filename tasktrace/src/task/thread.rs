@@ -46,7 +46,7 @@ struct RegisteredThread {
 impl Drop for RegisteredThread {
     fn drop(&mut self) {
         drop(THREADS.remove(&self.index));
-        ThreadState::with((), |local| local.fast_path.set(NO_FAST_PATH));
+        ThreadState::with((), |thread_state| thread_state.fast_path.set(NO_FAST_PATH));
     }
 }
 
@@ -61,20 +61,20 @@ impl ThreadIndex {
         Self::of(ThreadState::get()?)
     }
 
-    /// Returns the index of the calling thread, whose state is `local`. `None` while the thread ends.
+    /// Returns the index of the calling thread, whose state is `thread_state`. `None` while the thread ends.
     #[inline]
-    pub(super) fn of(local: &ThreadState) -> Option<Self> {
-        match local.fast_path.get() {
-            NO_FAST_PATH => Self::assign(local),
+    pub(super) fn of(thread_state: &ThreadState) -> Option<Self> {
+        match thread_state.fast_path.get() {
+            NO_FAST_PATH => Self::assign(thread_state),
             fast_path => Some(Self(PollState::thread_of(fast_path))),
         }
     }
 
     /// Assigns an index to the calling thread.
     #[cold]
-    fn assign(local: &ThreadState) -> Option<Self> {
+    fn assign(thread_state: &ThreadState) -> Option<Self> {
         let index = REGISTERED.try_with(|registered| registered.index).ok()?;
-        local.fast_path.set(PollState::fast_path(index));
+        thread_state.fast_path.set(PollState::fast_path(index));
         Some(Self(index))
     }
 

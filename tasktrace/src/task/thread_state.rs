@@ -58,12 +58,12 @@ impl ThreadState {
     /// on.
     #[inline]
     pub(super) fn get<'a>() -> Option<&'a Self> {
-        let local = LOCAL.try_with(ptr::from_ref).ok()?;
+        let thread_state = LOCAL.try_with(ptr::from_ref).ok()?;
         // SAFETY: a native thread-local without a destructor is alive until the thread has ended. Any other
         // thread-local is destroyed when the destructors of thread-locals run: no poll that began before is still
         // running then, and a later call gets `None` above. `ThreadState` is not `Sync`, so the reference stays on this
         // thread.
-        Some(unsafe { &*local })
+        Some(unsafe { &*thread_state })
     }
 
     /// Returns `true` if this thread is inside the poll of a task.

@@ -194,7 +194,9 @@ fn poll_registered(
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     match ThreadState::get() {
-        Some(local) => poll::poll_task(local, registration, is_also_frame, future, cx),
+        Some(thread_state) => {
+            poll::poll_task(thread_state, registration, is_also_frame, future, cx)
+        }
         None => future.poll(cx),
     }
 }

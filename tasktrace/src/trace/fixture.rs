@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::frame::{FramePlace, FrameTimes, LineIs};
+use super::frame::{FramePlace, FrameTimes, LineIs, copy};
 use super::{Frame, Notes, Trace, TraceTree, Tree, Wait};
 use crate::capture::RawTrace;
 
@@ -15,7 +15,7 @@ impl Trace {
     pub(crate) fn sample_with_notes(frames: Vec<Frame>, notes: Notes) -> Self {
         let trace = Self::new(RawTrace::default());
         let full = Tree {
-            frames: copy(&frames),
+            frames: copy(&frames, |_, _| ()),
             notes: notes.clone(),
         };
         let simplified = Tree { frames, notes };
@@ -111,25 +111,4 @@ impl Frame {
         self.times.not_polled_for = Some(Duration::from_secs_f64(not_polled_for));
         self
     }
-}
-
-/// Copies a tree of frames without recursion.
-fn copy(frames: &[Frame]) -> Vec<Frame> {
-    // In reverse, so that the copies of children are made before the copies of their parents.
-    let all: Vec<&Frame> = super::frame::walk(frames).collect();
-    let mut copies: Vec<Frame> = Vec::new();
-    for frame in all.into_iter().rev() {
-        let mut children = copies.split_off(copies.len() - frame.children.len());
-        children.reverse();
-        copies.push(Frame {
-            place: frame.place.clone(),
-            wait: frame.wait,
-            count: frame.count,
-            is_resource: frame.is_resource,
-            times: frame.times,
-            children,
-        });
-    }
-    copies.reverse();
-    copies
 }

@@ -245,6 +245,29 @@ impl Drop for Frame {
     }
 }
 
+/// Copies a tree without recursion. `change` changes the copy of each frame, and gets its position in a [`walk`].
+pub(super) fn copy(frames: &[Frame], change: impl Fn(usize, &mut Frame)) -> Vec<Frame> {
+    // In reverse, so that the copies of children are made before the copies of their parents.
+    let all: Vec<&Frame> = walk(frames).collect();
+    let mut copies: Vec<Frame> = Vec::new();
+    for (at, frame) in all.into_iter().enumerate().rev() {
+        let mut children = copies.split_off(copies.len() - frame.children.len());
+        children.reverse();
+        let mut copy = Frame {
+            place: frame.place.clone(),
+            wait: frame.wait,
+            count: frame.count,
+            is_resource: frame.is_resource,
+            times: frame.times,
+            children,
+        };
+        change(at, &mut copy);
+        copies.push(copy);
+    }
+    copies.reverse();
+    copies
+}
+
 /// Returns all frames of a tree, each before its children.
 pub(super) fn walk(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
     let mut pending: Vec<&Frame> = frames.iter().rev().collect();

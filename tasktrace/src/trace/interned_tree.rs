@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::frame::{Frame, FrameTimes, walk};
+use super::frame::{FrameTimes, copy, walk};
 use super::tree_builder::LiveTimes;
 use super::{TraceTree, Tree, full, simplify};
 use crate::capture::{InternedCapture, RawTrace};
@@ -138,33 +138,24 @@ impl InternedTree {
 
     /// Returns a copy of the tree with the labels and times of `raw`.
     pub(super) fn tree_of(&self, raw: &RawTrace) -> Tree {
-        let frames: Vec<&Frame> = walk(&self.tree.frames).collect();
-        let mut own: Vec<LabelAndTimes<'_>> = vec![LabelAndTimes::default(); frames.len()];
+        let mut own = vec![LabelAndTimes::default(); walk(&self.tree.frames).count()];
         self.each_label_and_times(raw, |at, of| own[at] = of);
-        // In reverse, so that the copies of children are made before the copies of their parents.
-        let mut copies: Vec<Frame> = Vec::new();
-        for (frame, own) in frames.into_iter().zip(own).rev() {
-            let mut children = copies.split_off(copies.len() - frame.children.len());
-            children.reverse();
-            let mut place = frame.place.clone();
-            if place.label.as_deref() != own.label {
-                place.label = own.label.map(Arc::from);
+        let frames = copy(&self.tree.frames, |at, frame| {
+            let LabelAndTimes {
+                label,
+                age,
+                not_polled_for,
+            } = own[at];
+            if frame.place.label.as_deref() != label {
+                frame.place.label = label.map(Arc::from);
             }
-            copies.push(Frame {
-                place,
-                wait: frame.wait,
-                count: frame.count,
-                is_resource: frame.is_resource,
-                times: FrameTimes {
-                    age: own.age,
-                    not_polled_for: own.not_polled_for,
-                },
-                children,
-            });
-        }
-        copies.reverse();
+            frame.times = FrameTimes {
+                age,
+                not_polled_for,
+            };
+        });
         Tree {
-            frames: copies,
+            frames,
             notes: self.tree.notes.clone(),
         }
     }

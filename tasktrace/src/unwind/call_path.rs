@@ -5,6 +5,13 @@ use std::ops::Deref;
 
 use super::ReturnAddress;
 
+/// Spreads the differences between words over the upper bits: Fibonacci hashing, the factor of which is 2⁶⁴ divided by
+/// the golden ratio.
+#[inline(always)]
+pub(crate) const fn fibonacci_hash(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// A step on the path from the root of a stack to its leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
@@ -34,8 +41,7 @@ impl CallPath {
                 Step::Cut => 2,
                 Step::Lost => 3,
             };
-            // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
-            (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            fibonacci_hash(hash.rotate_left(23) ^ word)
         });
         Self {
             hash,

@@ -19,7 +19,7 @@ mod portable;
 
 use std::sync::{Arc, PoisonError};
 
-pub(crate) use call_path::{CallPath, Step};
+pub(crate) use call_path::{CallPath, Step, fibonacci_hash};
 pub(crate) use fast::WalkInputs;
 
 use crate::sync::StaticMutex as Mutex;

@@ -39,13 +39,13 @@ pub(crate) fn replace(
 fn check_is_replaceable(path: &Path) -> io::Result<()> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     if path.file_name().is_none() {
-        return refuse("it is not the name of a file");
+        return refuse("the path does not name a file");
     }
     // `metadata` follows links: no user means to replace `/dev/stderr`, even if the process has the right to. A user
     // who can place a link here could also prevent the process from creating a file.
     let is_file = fs::metadata(path).map_or(true, |found| found.is_file());
     if !is_file || path.parent() == Some(Path::new("/dev")) {
-        return refuse("there is something that is not a file");
+        return refuse("the path exists, but is not a regular file");
     }
     Ok(())
 }

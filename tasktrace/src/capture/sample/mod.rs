@@ -149,7 +149,7 @@ impl fmt::Display for NoSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsupported => {
-                f.write_str("threads are not interrupted here: see `set_sample_signal`")
+                f.write_str("interrupting threads is not supported here, or is turned off: see `set_sample_signal`")
             }
             Self::NoSignal => f.write_str(
                 "the program handles all signals that could interrupt its thread: see \
@@ -159,10 +159,10 @@ impl fmt::Display for NoSample {
             Self::NoResponse(waited) => {
                 write!(f, "its thread did not handle a signal within {waited:.1?}")
             }
-            Self::Busy => f.write_str("other threads were being interrupted all the time"),
-            Self::NoTime => f.write_str("the time for the dump was over before its turn"),
+            Self::Busy => f.write_str("other threads were interrupted the whole time"),
+            Self::NoTime => f.write_str("the time for the dump ran out before its thread was interrupted"),
             Self::Over => f.write_str("its poll has ended"),
-            Self::OtherStack => f.write_str("its poll is suspended, on a stack of its own"),
+            Self::OtherStack => f.write_str("its poll is suspended, on the stack of a coroutine"),
             Self::Refused => f.write_str(
                 "the system does not let a process interrupt its threads, or read its own stacks",
             ),
@@ -287,7 +287,7 @@ impl fmt::Display for SampleSignalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} cannot be used to sample tasks, because it does not exist or means something to the program: use \
+            "{} cannot be used to sample tasks, because it does not exist or has another purpose: use \
              {RECOMMENDED_SIGNALS}",
             crate::os::signal::name(self.signal)
         )

@@ -57,7 +57,7 @@ class App {
     const before = this.view;
     this.view = new View(doc, Date.now());
     this.restarted = before !== null && before.process.pid !== this.view.process.pid;
-    if (this.restarted) this.toast(`The program was started again: process ${this.view.process.pid}.`);
+    if (this.restarted) this.toast(`The program was restarted: process ${this.view.process.pid}.`);
     this.update();
   }
 
@@ -92,7 +92,7 @@ class App {
   ended(lines) {
     const details = byId("ended");
     details.hidden = lines.length === 0;
-    details.querySelector("summary").textContent = `${plural(lines.length, "task")} ended before their time`;
+    details.querySelector("summary").textContent = `${plural(lines.length, "task")} ended by panic or cancellation`;
     details.querySelector("ul").replaceChildren(...lines.map((line) => el("li", {}, visible(line))));
   }
 
@@ -247,18 +247,18 @@ class App {
     const old = age === null ? "" : `${Math.floor(age / 1000)} s`;
     const at = feed.received === null ? "" : clock(new Date(feed.received));
     document.body.dataset.health = health;
-    byId("pause").textContent = feed.paused ? "Go on" : "Pause";
+    byId("pause").textContent = feed.paused ? "Resume" : "Pause";
     byId("pause").setAttribute("aria-pressed", String(feed.paused));
     byId("status-text").textContent = {
       waiting: "waiting for the first answer…",
       live: `live · ${at}`,
       paused: feed.received === null ? "paused" : `paused · data of ${at}, ${old} old`,
       stale: `stale · ${old} old`,
-      gone: feed.received === null ? "no answer" : `gone · data is ${old} old`,
+      gone: feed.received === null ? "no answer" : `no answer · data is ${old} old`,
     }[health];
     const banner = byId("banner");
     const text = {
-      stale: "The program takes long to answer.",
+      stale: "The program is slow to answer.",
       gone:
         feed.received === null
           ? `The program does not answer: ${feed.error}. Trying again…`

@@ -28,7 +28,7 @@ class AwaitsView {
     empty.textContent =
       view.doc.roots.length > 0
         ? "No task matches."
-        : "No task awaits another by its handle. (Handles of tasktrace::spawn and JoinSet are known, those of other spawns are not.)";
+        : "No task awaits another task by its handle. (Only handles of tasktrace::spawn and tasktrace's JoinSet are known.)";
   }
 
   /** Returns the lines of the roots whose trees contain a matching task. */
@@ -92,7 +92,7 @@ class AwaitsView {
       const group = view.group(task);
       const label = view.label(task);
       nodes.push(el("span", { class: "name" }, ...titleOf(group.name, label === null ? null : cut(quote(label)))));
-      if (line.closes) nodes.push(el("span", { class: "wrong-state" }, "↻ deadlock: it is above"));
+      if (line.closes) nodes.push(el("span", { class: "wrong-state" }, "↻ deadlock: shown above"));
       else if (line.isAgain) nodes.push(el("span", { class: "dim" }, "shown above"));
       else {
         if (line.isInCycle) nodes.push(el("span", { class: "wrong-state" }, "deadlock"));

@@ -42,14 +42,14 @@ class Detail {
         if (note) note.hidden = false;
         return;
       }
-      patchChildren(this.element, [this.bar(typeof selected === "number" ? `task ${selected}` : "group"), el("p", { class: "over" }, "It is not there any more.")]);
+      patchChildren(this.element, [this.bar(typeof selected === "number" ? `task ${selected}` : "group"), el("p", { class: "over" }, "It no longer exists.")]);
       this.shown = selected;
       return;
     }
     this.shown = selected;
     this.element.classList.remove("is-over");
     const { group, task } = found;
-    const over = el("p", { class: "over", hidden: true }, task === null ? "No task waits there any more. This is the last that was seen." : "The task is over. This is the last that was seen.");
+    const over = el("p", { class: "over", hidden: true }, task === null ? "No task waits here any more. This is the last data." : "The task has ended. This is the last data.");
     const [bar, ...rest] = task === null ? this.ofGroup(view, group) : this.ofTask(view, task);
     patchChildren(this.element, [bar, over, ...rest]);
     this.element.scrollTop = keep;
@@ -93,7 +93,7 @@ class Detail {
     if (awaits.length > 0) facts.push(["Awaits", this.links(view, awaits)]);
     const awaitedBy = view.awaitedBy(id);
     if (awaitedBy.length > 0) facts.push(["Awaited by", this.links(view, awaitedBy.map((other) => view.id[other]))]);
-    if (group.size > 1) facts.push(["Alike", [el("button", { type: "button", class: "link", "data-do": "list", "data-query": group.name }, `${plural(group.size - 1, "other task")}`)]]);
+    if (group.size > 1) facts.push(["At this place", [el("button", { type: "button", class: "link", "data-do": "list", "data-query": group.name }, `${plural(group.size - 1, "other task")}`)]]);
     return [
       this.bar(`Task ${id}`),
       this.title(group, label),
@@ -211,10 +211,10 @@ class Detail {
   /** Describes the source of the tree, if the tree is not a full capture. */
   source({ source, state }) {
     if (source.kind === "snapshot") {
-      const why = source.error ? `No more than a snapshot: ${visible(source.error.message)}` : "A snapshot: nothing was polled, so only tasks and traced functions are shown.";
+      const why = source.error ? `Only a snapshot: ${visible(source.error.message)}` : "A snapshot: no task was polled, so only tasks and traced functions are shown.";
       return el("p", { class: "note" }, why);
     }
-    if (source.kind === "sample") return el("p", { class: "note" }, "It was in a poll, so its thread was interrupted to see what it does.");
+    if (source.kind === "sample") return el("p", { class: "note" }, "The task was in a poll, so its thread was interrupted to read its stack.");
     return null;
   }
 
@@ -245,7 +245,7 @@ class Detail {
 
   link(view, id) {
     const task = view.task(id);
-    const title = task === undefined ? "It is not in this dump" : visible(view.group(task).name);
+    const title = task === undefined ? "The task is not in this dump" : visible(view.group(task).name);
     return el("button", { type: "button", class: "link", "data-task": id, title }, `task ${id}`);
   }
 

@@ -56,9 +56,9 @@ class Feed {
         cache: "no-store",
         headers: { accept: "application/json" },
       });
-      if (!response.ok) throw new Error(`it answers with status ${response.status}`);
+      if (!response.ok) throw new Error(`it answered with status ${response.status}`);
       const doc = await response.json();
-      if (doc.schema !== "tasktrace.view/1") throw new Error("the page is of another version: load it again");
+      if (doc.schema !== "tasktrace.view/1") throw new Error("the program has another version than this page: reload the page");
       if (this.request !== request) return;
       this.received = Date.now();
       this.error = null;

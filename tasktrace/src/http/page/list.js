@@ -126,7 +126,7 @@ class TaskList {
     const waits = group.waits();
     const line = el("span", { class: "waiting" });
     if (waits.length === 0) {
-      line.append(el("span", { class: "dim" }, group.state === "never_polled" ? "never polled yet" : "nothing is known of where it is"));
+      line.append(el("span", { class: "dim" }, group.state === "never_polled" ? "never polled" : "no frames are known"));
       return line;
     }
     const { frame, function_, count } = waits[0];

@@ -65,5 +65,5 @@ function applyTheme(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   byId("theme").textContent = { auto: "◐", light: "☀", dark: "☾" }[theme];
-  byId("theme").setAttribute("aria-label", { auto: "Light or dark as the system has it", light: "Light", dark: "Dark" }[theme]);
+  byId("theme").setAttribute("aria-label", { auto: "Light or dark, as the system is set", light: "Light", dark: "Dark" }[theme]);
 }

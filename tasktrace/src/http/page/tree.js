@@ -99,7 +99,7 @@ function remarkOf(group, frame, member) {
   if (frame.hides) return "its children have wakers of their own: #[traced] shows them";
   switch (frame.wait) {
     case "no_waker":
-      return "no waker registered in this poll: nothing can wake it, unless it kept that of an earlier one";
+      return "no waker registered in this poll: nothing can wake it, unless it kept the waker of an earlier poll";
     case "out_of_budget":
       return "coop budget exhausted: polled again after other tasks";
     case "yielded":

@@ -149,7 +149,7 @@ class Group {
       this.notes.push(`${plural(doc.leaves_not_recorded, "more leaf").replace("leafs", "leaves")} not recorded: the trace is too large`);
     }
     if (doc.wakers_of_other_threads) {
-      this.notes.push(`${plural(doc.wakers_of_other_threads, "waker")} registered by other threads, of whom there is no stack`);
+      this.notes.push(`${plural(doc.wakers_of_other_threads, "waker")} registered by other threads, and their stacks are not known`);
     }
     const { len, ...columns } = doc.frames;
     this.frames = Array.from({ length: len }, (_, frame) => ({

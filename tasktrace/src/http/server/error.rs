@@ -40,19 +40,18 @@ impl fmt::Display for BindError {
         match self {
             Self::NotLoopback { address } => write!(
                 f,
-                "{address} can be reached from other machines, which would see what this program \
-                 does: use 127.0.0.1 or [::1], or call `allow_remote()` and set a `token(…)`"
+                "{address} can be reached from other machines, so they could see what this program does: use \
+                 127.0.0.1 or [::1], or call `allow_remote()` and set a `token(…)`"
             ),
             Self::NoToken { address } => write!(
                 f,
-                "{address} can be reached from other machines: set a `token(…)` that they have to \
-                 show"
+                "{address} can be reached from other machines: set a `token(…)` that clients have to send"
             ),
             Self::ShortToken => write!(
                 f,
-                "the token can be guessed: use one of {MIN_LENGTH} characters or more, at random"
+                "the token can be guessed: use a random one of at least {MIN_LENGTH} characters"
             ),
-            Self::Refused(error) => write!(f, "it cannot listen there: {error}"),
+            Self::Refused(error) => write!(f, "the server cannot listen on this address: {error}"),
         }
     }
 }

@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 
 #[cfg(feature = "http")]
-pub(crate) use self::go::EmptyGoProfile;
+pub(crate) use self::go::write_empty_go_pprof;
 use self::message::{PprofLabel, PprofMapping, PprofSample, PprofValueType};
 use self::table::{PROGRAM, PprofTables};
 use super::attribution::{self, Attributor, OMITTED_FRAMES, TaskPath, TaskSample};
@@ -54,7 +54,7 @@ impl Dump {
     pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
         let untraced = untraced::sentences(self);
         let header = ProfileHeader {
-            types: [("tasks", "count"), ("waited", "nanoseconds")],
+            types: &[("tasks", "count"), ("waited", "nanoseconds")],
             default_type: "tasks",
             period: (("tasks", "count"), 1),
             taken: self.taken(),
@@ -91,7 +91,7 @@ impl Profile {
     pub fn write_pprof(&self, writer: impl Write) -> io::Result<()> {
         let (samples, skipped) = (self.samples(), self.skipped());
         let header = ProfileHeader {
-            types: [("seen", "count"), ("waited", "nanoseconds")],
+            types: &[("seen", "count"), ("waited", "nanoseconds")],
             default_type: "waited",
             period: (("wall", "nanoseconds"), signed(nanos(self.every()))),
             taken: self.began(),
@@ -110,8 +110,8 @@ type Type = (&'static str, &'static str);
 
 /// The properties of a profile as a whole.
 pub(super) struct ProfileHeader {
-    /// The types of the two values of each sample: a number and a time.
-    pub(super) types: [Type; 2],
+    /// The types of the values of each sample. If there are samples, these are a number and a time.
+    pub(super) types: &'static [Type],
     pub(super) default_type: &'static str,
     /// The type and the length of the interval between two samples.
     pub(super) period: (Type, i64),
@@ -147,7 +147,7 @@ pub(super) fn write<'a>(
         r#type: tables.text(kind),
         unit: tables.text(unit),
     };
-    batch.sample_type = header.types.map(&mut value_type).into();
+    batch.sample_type = header.types.iter().copied().map(&mut value_type).collect();
     batch.period_type = Some(value_type(header.period.0));
     batch.period = header.period.1;
     batch.default_sample_type = tables.text(header.default_type);

@@ -52,14 +52,13 @@ fn check(profile: &PprofProfile) {
         assert_eq!(location.line.len(), 1);
         assert!(functions.contains(&location.line[0].function_id));
     }
-    assert_eq!(profile.sample_type.len(), 2);
     for kind in profile.sample_type.iter().chain(&profile.period_type) {
         assert!(!text(kind.r#type).is_empty() && !text(kind.unit).is_empty());
     }
     for sample in &profile.sample {
         assert!(!sample.location_id.is_empty());
         assert!(sample.location_id.iter().all(|id| locations.contains(id)));
-        assert_eq!(sample.value.len(), 2);
+        assert_eq!(sample.value.len(), profile.sample_type.len());
         assert!(sample.value.iter().all(|value| *value >= 0));
         for label in &sample.label {
             assert!(!text(label.key).is_empty());
@@ -236,6 +235,26 @@ fn many_tasks_share_their_locations_and_functions() {
 fn an_empty_dump_is_a_profile_without_samples() {
     let profile = profile(&dump([]));
     assert!(profile.sample.is_empty());
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn the_empty_profile_of_go_has_the_types_of_memory() {
+    let mut written = Vec::new();
+    super::write_empty_go_pprof(&mut written).expect("writing to a `Vec` cannot fail");
+    let profile = decode(&written);
+    assert!(profile.sample.is_empty());
+    let types = profile.sample_type.iter();
+    let types: Vec<&str> = types.map(|it| text(&profile, it.r#type)).collect();
+    assert_eq!(
+        types,
+        [
+            "alloc_objects",
+            "alloc_space",
+            "inuse_objects",
+            "inuse_space"
+        ]
+    );
 }
 
 #[test]

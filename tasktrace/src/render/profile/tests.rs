@@ -33,7 +33,8 @@ fn example() -> Profile {
 fn the_text_shows_the_longest_waits_first() {
     let expected = "\
 8.0s waited by up to 3 tasks in 4.0s: 4 samples, 0.4% of a core
-10 more samples were due, but left out to spare the processor: with so few samples the times are rough, so let the profile take longer
+10 more samples were due, but skipped to save processor time: with so few samples the times are rough, so let the \
+profile run longer
 
 7.0s (87.5%) app::worker, suspended: 1.8 tasks on average
   ╼ app::worker at src/main.rs:1:5
@@ -74,8 +75,9 @@ app::worker;lock 7
 fn a_profile_without_samples_says_that_nothing_is_known() {
     assert_eq!(
         profile([]).to_string(),
-        "nothing is known of these 0ns: no samples, 0.0% of a core\n\
-         10 more samples were due, but left out to spare the processor: with so few samples the times are rough, so let the profile take longer"
+        "no samples were taken in 0ns, 0.0% of a core\n\
+         10 more samples were due, but skipped to save processor time: with so few samples the times are rough, so \
+         let the profile run longer"
     );
     assert_eq!(profile([]).folded(Weight::Waited).to_string(), "");
 }

@@ -16,7 +16,7 @@ fn panicked_tasks_come_before_dropped_ones() {
         &[
             "no traced tasks",
             "",
-            "ended before their time:",
+            "ended by panic or cancellation:",
             "  task 30 app::work \"conn 1\" panicked 2.0s ago at src/worker.rs:20:9: \"lost\\u{1b}[31m\\nforged\", spawned by task 1",
             "  task 31 app::work \"conn 1\" was dropped 2.0s ago, spawned by task 1",
         ],

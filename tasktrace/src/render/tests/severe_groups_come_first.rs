@@ -59,9 +59,9 @@ fn a_task_is_starved_only_if_that_is_proven() {
         findings,
         [
             "! ready, but not polled by the executor for 1s or longer: task 1",
-            "! waiting for locks while none of them goes on, a deadlock if each holds what another waits for, \
+            "! waiting for locks without progress, a deadlock if each holds what another waits for, \
              for 1s or longer: tasks 4, 5",
-            "! ready, and not polled since, for 1s or longer: task 2",
+            "! ready, but not polled yet, for 1s or longer: task 2",
         ],
         "{text}"
     );
@@ -113,8 +113,8 @@ fn several_tasks_that_wait_for_locks_are_likely_deadlocked() {
     assert_eq!(
         both.to_string().lines().nth(1),
         Some(
-            "! waiting for locks while none of them goes on, a deadlock if each holds what \
-             another waits for, for 1s or longer: tasks 1, 2"
+            "! waiting for locks without progress, a deadlock if each holds what another waits for, for 1s or \
+             longer: tasks 1, 2"
         )
     );
     // One task has just started to wait, so the lock may still be passed on.
@@ -146,7 +146,7 @@ fn tasks_that_compute_or_spin_are_findings_and_say_so_in_their_headers() {
     let text = dump.to_string();
     for line in [
         "! computing without yielding, in a single poll, for 1s or longer: task 1",
-        "! spinning: woken again by themselves all the time: task 2",
+        "! spinning: they wake themselves in every poll: task 2",
     ] {
         assert!(text.lines().any(|it| it == line), "{text}");
     }

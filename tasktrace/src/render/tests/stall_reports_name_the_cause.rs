@@ -32,7 +32,7 @@ fn a_long_poll_is_reported_with_its_thread_and_innermost_function() {
     );
     check_report(
         blocked.ended(3.4),
-        "task 7 app::worker \"conn 1\" no longer blocks tokio-rt-worker (thread 4711): it did for 3.4s",
+        "task 7 app::worker \"conn 1\" no longer blocks tokio-rt-worker (thread 4711), after 3.4s",
     );
 }
 
@@ -63,7 +63,7 @@ fn a_starved_task_is_reported_with_the_task_that_blocks_its_thread() {
     );
     check_report(
         starved.clone().ended(7.1),
-        "task 7 app::worker \"conn 1\" no longer waits to be polled: it did for 7.1s",
+        "task 7 app::worker \"conn 1\" no longer waits to be polled, after 7.1s",
     );
     starved.blocked_by = Some(id(3));
     check_report(
@@ -91,7 +91,7 @@ fn a_starved_task_is_reported_with_the_task_that_blocks_its_thread() {
     }
     check_report(
         stall(Stall::Starved, 5.0, 5.0, worker().never_polled()),
-        "task 7 app::worker \"conn 1\" was made 5.0s ago, but has never been polled",
+        "task 7 app::worker \"conn 1\" was created 5.0s ago, but has never been polled",
     );
 }
 
@@ -105,7 +105,8 @@ fn an_overdue_function_is_reported_with_its_limit() {
     );
     check_report(
         fetch.ended(8.0),
-        "a function of task 7 app::worker \"conn 1\" is no longer suspended: it was for 8.0s: app::fetch \"key\" (fn at src/fetch.rs:3)",
+        "a function of task 7 app::worker \"conn 1\" is no longer suspended, after 8.0s: app::fetch \"key\" (fn at \
+         src/fetch.rs:3)",
     );
     check_report(
         overdue.of("app::worker", Some("conn 1")).of_task(),

@@ -73,19 +73,38 @@ fn one_task_and_no_tasks_are_worded() {
     );
 }
 
+/// The resource of tasks that wait for a handle of tokio.
+const HANDLES: &str = "a tokio join handle, of `spawn_blocking` or of a task: spawn tasks with `tasktrace::spawn` \
+                       instead of `tokio::spawn` to see their names";
+
+/// Returns a task that waits for a handle of tokio.
+fn joins(number: u64) -> TaskDump {
+    let handle = Frame::sample("tokio::task::JoinHandle", 99).into_resource();
+    task(number, "app::main").at([Frame::sample("app::main", 1).with_children([handle])])
+}
+
 #[test]
 fn tasks_that_wait_for_handles_of_tokio_are_listed_with_a_hint() {
-    let joins = |number| {
-        let handle = Frame::sample("tokio::task::JoinHandle", 99).into_resource();
-        task(number, "app::main").at([Frame::sample("app::main", 1).with_children([handle])])
-    };
-    let says = "a handle of tokio's: that of `spawn_blocking`, or of a task that `tasktrace::spawn` instead of \
-                `tokio::spawn` would name";
     let line = |dump: &Dump| dump.to_string().lines().nth(1).map(str::to_owned);
     assert_eq!(
         line(&dump([joins(1)])),
-        Some(format!("task 1 waits for {says}"))
+        Some(format!("task 1 waits for {HANDLES}"))
     );
     let dump = dump([joins(1), joins(2), task(3, "app::other")]);
-    assert_eq!(line(&dump), Some(format!("tasks 1, 2 wait for {says}")));
+    assert_eq!(line(&dump), Some(format!("tasks 1, 2 wait for {HANDLES}")));
+}
+
+/// Tasks are not grouped in full detail, so each is checked by its own tree.
+#[test]
+fn full_detail_lists_the_same_tasks_that_wait_for_handles() {
+    let line = |dump: &Dump| format!("{dump:#}").lines().nth(1).map(str::to_owned);
+    let other = task(1, "app::other").at([Frame::sample("app::other", 1)]);
+    assert_eq!(
+        line(&dump([other.clone(), joins(2)])),
+        Some(format!("task 2 waits for {HANDLES}"))
+    );
+    assert_eq!(
+        line(&dump([joins(1), other])),
+        Some(format!("task 1 waits for {HANDLES}"))
+    );
 }

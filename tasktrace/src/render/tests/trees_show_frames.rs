@@ -78,7 +78,7 @@ fn recursive_calls_are_shown_as_one_line() {
             "",
             "task 1 app::again, suspended 500ms, 41 polls, age 15.0s",
             "  ╼ app::again at src/main.rs:10:5 (11.0s)",
-            "   └╼ … 9 more calls of the same function, one in the other",
+            "   └╼ … 9 more nested calls of the same function",
             "      └╼ app::end at src/main.rs:20:5 (1.0s)",
         ],
     );

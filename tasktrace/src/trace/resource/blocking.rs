@@ -99,7 +99,7 @@ fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
         Class::Std if symbol.begins_panic() => Some(PANIC_HOOK.to_owned()),
         Class::Std => of_std(&symbol.function),
         // Functions that poll do not block, or should not.
-        Class::Runtime if symbol.closures == 0 && !is_poll(&symbol.function) => {
+        Class::Runtime if symbol.closures == 0 && !symbol.is_poll_method() => {
             let inner: Vec<RuntimeFunction<'_>> = inner
                 .iter()
                 .filter_map(|inner| RuntimeFunction::of(inner))
@@ -118,12 +118,6 @@ fn name(symbol: &Symbol, inner: &[&Symbol]) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Returns `true` if the function is a poll method.
-fn is_poll(function: &str) -> bool {
-    let method = function.rsplit("::").next().unwrap_or_default();
-    method.starts_with("poll") || method.starts_with("try_poll")
 }
 
 /// Returns the public name of a function of `std::sys::thread`, or of `std::sys::pal::unix::thread` in older versions.

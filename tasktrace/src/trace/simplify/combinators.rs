@@ -35,7 +35,10 @@ pub(super) fn own_registrations(raw: &RawTrace, resolved: &ResolvedStacks<'_>) -
         for call in path[..around].iter().flat_map(|step| &step.calls) {
             calls.events[*call].children.push(at);
         }
-        let events = last.registrar.map(|call| &mut calls.events[call]);
+        // The last part is the function of this crate that records the stack. It polls nothing.
+        let caller = path.len().checked_sub(2).map(|caller| &path[caller]);
+        let registrar = caller.and_then(|caller| caller.registrar);
+        let events = registrar.map(|call| &mut calls.events[call]);
         match (stack.kind, events) {
             (LeafKind::Registered | LeafKind::AwaitsTrace | LeafKind::AwaitsDump, Some(events)) => {
                 events.registrations.push(at)
@@ -66,7 +69,8 @@ struct PathStep {
     path: DefaultHasher,
     /// The numbers of the calls in this part.
     calls: Vec<usize>,
-    /// The innermost of the calls so far that polls something.
+    /// The innermost of the calls so far that polls something. In the last part of a stack it is without meaning,
+    /// because that part records the stack.
     registrar: Option<usize>,
     /// The position of the last part so far that has a child of a combinator.
     child: Option<usize>,
@@ -167,10 +171,14 @@ fn is_child(part: &StackPart<'_>) -> bool {
     }
 }
 
-/// Returns `true` if the function polls futures.
+/// Returns `true` if the function polls futures. The functions that record a stack must be left out before.
 fn polls(symbol: &Symbol) -> bool {
-    let name = symbol.function.rsplit("::").next().unwrap_or_default();
-    let is_poll = name.starts_with("poll") || name.starts_with("try_poll");
-    // Some closures of the program are async blocks, which poll. The polling functions of runtimes have known names.
-    is_poll || symbol.closures > 0 && symbol.class == Class::User
+    match symbol.class {
+        // The functions of this crate on the path to a recorder poll tasks and frames, whatever their names are.
+        Class::Ours => true,
+        // Some closures of the program are async blocks, which poll. The polling functions of runtimes have known
+        // names.
+        Class::User if symbol.closures > 0 => true,
+        _ => symbol.is_poll_method(),
+    }
 }

@@ -509,12 +509,10 @@ fn is_closure_of(symbol: &Symbol, frame: &SimplifiedFrame) -> bool {
 
 /// Returns the kind of caller that a function is for the functions that it calls.
 fn caller(symbol: &Symbol) -> CallerKind {
-    let name = symbol.function.rsplit("::").next().unwrap_or_default();
-    let polls = name.starts_with("poll") || name.starts_with("try_poll");
     match symbol.class {
         // The closure is an async block or the body of an async fn, which polls the futures that it awaits.
         Class::User | Class::Runtime if symbol.closures > 0 => CallerKind::Poll,
-        Class::User | Class::Std | Class::Runtime if !polls => CallerKind::Call,
+        Class::User | Class::Std | Class::Runtime if !symbol.is_poll_method() => CallerKind::Call,
         Class::PollFn => CallerKind::Call,
         _ => CallerKind::Poll,
     }

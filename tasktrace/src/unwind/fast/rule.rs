@@ -2,6 +2,7 @@
 
 use gimli::{CfaRule, Register, RegisterRule, UnwindTableRow};
 
+use super::super::fibonacci_hash;
 use super::Registers;
 
 /// The numbers of the registers that rules are about.
@@ -170,8 +171,7 @@ impl RuleCache {
         address: usize,
         rule: impl FnOnce() -> Option<UnwindRule>,
     ) -> Option<UnwindRule> {
-        // Fibonacci hashing: 2⁶⁴ divided by the golden ratio.
-        let hash = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = fibonacci_hash(address as u64);
         let CacheSet(entries) = &mut self.sets[(hash >> (u64::BITS - SETS_LOG2)) as usize];
         if let Some(entry) = entries.iter().find(|entry| entry.address == address) {
             return Some(entry.rule);

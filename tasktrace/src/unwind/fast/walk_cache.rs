@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::super::{CallPath, Mark};
+use super::super::{CallPath, Mark, fibonacci_hash};
 use super::Registers;
 
 /// The number of walks in a set. A set has the last walks of a group with the same start and end.
@@ -43,7 +43,7 @@ impl WalkCache {
         marks: impl Iterator<Item = Mark> + Clone,
     ) -> Option<Arc<CallPath>> {
         let hash = mark.0 ^ registers.stack_pointer.rotate_left(32) ^ group.rotate_left(13);
-        let hash = (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = fibonacci_hash(hash as u64);
         self.last = (hash >> (u64::BITS - SETS_LOG2)) as usize;
         let set = self.sets.get_mut(self.last)?;
         let matches = |entry: &Option<Box<CachedWalk>>| {

@@ -62,22 +62,22 @@ impl fmt::Display for DumpOnSignalError {
             ),
             Self::UnknownSignal { name } => write!(
                 f,
-                "`{}` is no signal that a program can handle: \
-                 use the name or the number of one, such as SIGUSR1",
+                "`{}` is not a signal that a program can handle: \
+                 use the name or the number of a signal, such as SIGUSR1",
                 Escaped(name)
             ),
             Self::CannotBeHandled { signal } => write!(
                 f,
-                "{} cannot be handled, or is not for others to send: use one such as SIGUSR1",
+                "{} cannot be handled, or is reserved: use another signal, such as SIGUSR1",
                 signal::name(*signal)
             ),
             Self::Ignored { signal } => write!(
                 f,
-                "{} is ignored, which whoever started the program may want (as nohup does), \
-                 and stays so: use another, or have it handled first",
+                "{} is ignored, maybe on purpose (`nohup` does that), and stays ignored: use another signal, or \
+                 install a handler first",
                 signal::name(*signal)
             ),
-            Self::Refused(error) => write!(f, "the system refuses it: {error}"),
+            Self::Refused(error) => write!(f, "the system refused the request: {error}"),
         }
     }
 }

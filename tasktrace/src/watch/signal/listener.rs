@@ -13,8 +13,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::{DumpOnSignal, OPTIONS, report};
-use crate::os;
 use crate::os::self_pipe::{self, SignalReceiver};
+use crate::os::{self, SIGNAL_TABLE_SIZE};
 use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// The time beyond its budget by which a report may delay the end of the process, to look up names and lines and to be
@@ -72,13 +72,10 @@ struct Reporter<R> {
 /// The requests that wait. Nothing is allocated or freed while they are locked.
 struct ReportRequests {
     /// The last requester of each signal. Dropping the sender tells it that the report is made.
-    requesters: [Option<Sender<Infallible>>; SIGNALS],
+    requesters: [Option<Sender<Infallible>>; SIGNAL_TABLE_SIZE],
     /// `true` if there is a reporter thread that will check the requests again.
     has_thread: bool,
 }
-
-/// The size of the table of requests. No system has larger signal numbers.
-const SIGNALS: usize = 129;
 
 impl ReportRequests {
     fn new() -> Self {
@@ -90,7 +87,7 @@ impl ReportRequests {
 
     /// Requests a report of a signal. Returns the previous requester, to be dropped without the lock.
     fn ask(&mut self, signal: i32, sender: Sender<Infallible>) -> Option<Sender<Infallible>> {
-        let index = usize::try_from(signal).unwrap_or(SIGNALS);
+        let index = usize::try_from(signal).unwrap_or(SIGNAL_TABLE_SIZE);
         match self.requesters.get_mut(index) {
             Some(requester) => requester.replace(sender),
             None => Some(sender),

@@ -17,9 +17,6 @@ const SIGNAL_VARIABLE: &str = "TASKTRACE_DUMP_ON_SIGNAL";
 /// The environment variable with the file of the dumps. An empty value stands for stderr.
 const FILE_VARIABLE: &str = "TASKTRACE_DUMP_FILE";
 
-const YES_WORDS: [&str; 4] = ["1", "true", "on", "yes"];
-const NO_WORDS: [&str; 5] = ["0", "none", "off", "false", "no"];
-
 /// The requests of the environment, which were carried out when this value was made.
 struct Environment {
     /// `true` if the variable names signals, or says that there are none. Then the attributes are ignored.
@@ -95,8 +92,7 @@ impl RequestedSignals {
     }
 
     fn read(value: &str) -> Self {
-        let is = |word: &str, words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(word));
-        if is(value.trim(), &NO_WORDS) {
+        if env::switch(value) == Some(false) {
             return Self {
                 signals: Some(Vec::new()),
                 invalid: Vec::new(),
@@ -107,7 +103,7 @@ impl RequestedSignals {
         for word in value.split(',').map(str::trim) {
             match signal::number(word) {
                 _ if word.is_empty() => {}
-                _ if is(word, &YES_WORDS) => signals.push(signal::DEFAULT),
+                _ if env::switch(word) == Some(true) => signals.push(signal::DEFAULT),
                 Some(number) => signals.push(number),
                 None => invalid.push(word.to_owned()),
             }
@@ -125,7 +121,7 @@ fn carry_out(source: &str, requested: &RequestedSignals, file: Option<&Path>) {
     for word in &requested.invalid {
         let _ = writeln!(
             errors,
-            "tasktrace: {source}: `{}` is no signal that a program can handle: use names or numbers, \
+            "tasktrace: {source}: `{}` is not a signal that a program can handle: use names or numbers, \
              such as SIGUSR1 or SIGUSR2,SIGTERM, or 1 for SIGUSR1, or 0 for none",
             Escaped(word)
         );

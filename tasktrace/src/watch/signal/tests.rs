@@ -32,8 +32,8 @@ mod unix {
         let error = signal("SIGKILL").expect_err("it cannot be handled");
         assert_eq!(
             error.to_string(),
-            "`SIGKILL` is no signal that a program can handle: \
-             use the name or the number of one, such as SIGUSR1"
+            "`SIGKILL` is not a signal that a program can handle: \
+             use the name or the number of a signal, such as SIGUSR1"
         );
     }
 
@@ -62,7 +62,11 @@ mod unix {
                 matches!(error, DumpOnSignalError::CannotBeHandled { signal: of } if of == signal),
                 "{error:?}"
             );
-            assert!(error.to_string().ends_with("use one such as SIGUSR1"));
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("use another signal, such as SIGUSR1")
+            );
             assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
         }
         assert!(OPTIONS.values().is_empty());

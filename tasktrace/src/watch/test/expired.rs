@@ -82,7 +82,7 @@ fn end(test: &Test, why: &str) {
     ));
     if test.wait_until_over(GRACE) {
         print(&format!(
-            "tasktrace: {name}: it has ended after all, and the process goes on.\n"
+            "tasktrace: {name}: it has ended after all, so the process continues.\n"
         ));
         return;
     }
@@ -105,7 +105,8 @@ fn print_failed_tests() {
 pub(super) fn end_if_hung(test: &Test) {
     if test.has_hung() {
         print(&format!(
-            "tasktrace: {} hung. It is to panic, so it cannot fail by a panic: the process ends.\n",
+            "tasktrace: {} hung. It is a `#[should_panic]` test, so a panic would not make it fail: the process \
+             ends.\n",
             test.name()
         ));
         print_failed_tests();

@@ -102,7 +102,7 @@ pub(super) fn take() -> Option<String> {
         (TestKind::Tasktrace, "these tests have failed before"),
         (
             TestKind::Plain,
-            "these tests have panicked before, and failed unless they were to",
+            "these tests have panicked before, and failed unless they are `#[should_panic]`",
         ),
     ];
     for (kind, head) in heads {

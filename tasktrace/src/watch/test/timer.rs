@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use super::expired;
 use super::running::Test;
 use crate::os;
-use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
+use crate::sync::{
+    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard, with_room,
+};
 
 /// The tests that have limits. Nothing is allocated or freed while it is locked.
 struct TestTimer {
@@ -43,28 +45,21 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     let Some(end) = test.begun.checked_add(limit) else {
         return;
     };
-    let mut spare = Vec::new();
-    let mut timer = lock();
-    while timer.tests.len() == timer.tests.capacity() {
-        let length = timer.tests.len();
-        if spare.capacity() > length {
-            spare.append(&mut timer.tests);
-            mem::swap(&mut timer.tests, &mut spare);
-        } else {
-            drop(timer);
-            spare = Vec::with_capacity(2 * length + 8);
-            timer = lock();
-        }
-    }
-    let is_first = timer.first().is_none_or(|at| end < timer.tests[at].0);
-    timer.tests.push((end, test));
-    let had_thread = mem::replace(&mut timer.has_thread, true);
-    drop(timer);
-    drop(spare);
+    let (is_first, had_thread) = with_room(
+        lock,
+        |timer| &mut timer.tests,
+        |timer| {
+            let is_first = timer.first().is_none_or(|at| end < timer.tests[at].0);
+            timer.tests.push((end, test));
+            (is_first, mem::replace(&mut timer.has_thread, true))
+        },
+    );
     if !had_thread {
         if let Err(error) = os::thread::spawn("tasktrace-tests", run) {
             lock().has_thread = false;
-            os::stderr::write(&format!("tasktrace: no timeouts of tests: {error}\n"));
+            os::stderr::write(&format!(
+                "tasktrace: hung tests cannot be detected: {error}\n"
+            ));
         }
     } else if is_first {
         CHANGED.notify_one();

@@ -72,7 +72,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 /// ```text
 /// task 7 app::worker "conn 1" has blocked tokio-rt-worker (thread 4711) for 1.2s, in a single poll: app::worker at src/main.rs:20:5
 ///   ╼ app::worker "conn 1" at src/main.rs:20:5 (3.0s)
-/// task 7 app::worker "conn 1" no longer blocks tokio-rt-worker (thread 4711): it did for 3.4s
+/// task 7 app::worker "conn 1" no longer blocks tokio-rt-worker (thread 4711), after 3.4s
 ///   ╼ app::worker "conn 1" at src/main.rs:20:5 (3.0s)
 /// ```
 ///
@@ -156,9 +156,7 @@ impl WatchdogBuilder {
     }
 
     /// Sets [`starved_after`](Self::starved_after), under its former name.
-    #[deprecated(
-        note = "it is called `starved_after`; `wait_limit` is about tasks that wait for long"
-    )]
+    #[deprecated(note = "renamed to `starved_after`; `wait_limit` is for tasks that wait too long")]
     pub fn stalled_after(self, time: Duration) -> Self {
         self.starved_after(time)
     }

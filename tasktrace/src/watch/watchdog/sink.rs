@@ -36,7 +36,7 @@ impl Sink {
         let called = catch_panic(|| (self.on_stall)(report));
         if called.is_none() && !std::mem::replace(&mut self.has_panicked, true) {
             print(
-                "tasktrace: the function that a watchdog calls has panicked; the watchdog goes on",
+                "tasktrace: the function that a watchdog calls has panicked; the watchdog continues",
             );
         }
     }

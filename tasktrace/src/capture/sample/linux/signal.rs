@@ -136,7 +136,7 @@ pub(super) fn configured() -> i32 {
     );
     if decided.is_ok() && parsed.is_err() {
         os::stderr::write(&format!(
-            "tasktrace: {VARIABLE}: `{}` is no signal that tasks can be sampled with, so running tasks have no \
+            "tasktrace: {VARIABLE}: tasks cannot be sampled with the signal `{}`, so running tasks have no \
              stacks: use {RECOMMENDED_SIGNALS}, or `none`\n",
             Escaped(&value)
         ));

@@ -175,7 +175,7 @@ fn a_task_is_starved_only_if_that_is_proven() {
     };
     let (starved, late) = (
         "is ready, but not polled",
-        "is ready, and has not been polled since",
+        "is ready, but has not been polled yet",
     );
     assert_eq!(of(true), (json!("starved"), json!(starved)));
     assert_eq!(of(false), (json!("late"), json!(late)));

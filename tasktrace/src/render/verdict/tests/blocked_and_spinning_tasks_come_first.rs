@@ -37,7 +37,7 @@ fn workers_that_are_blocked_at_the_same_line_are_counted() {
     assert_eq!(
         text,
         "test hung for 30s: worker blocked in std::sync::Barrier::wait, called by app::work at \
-         src/main.rs:20, for 29.5s (tokio-rt-worker, thread 602), and 2 more workers likewise; worker \
+         src/main.rs:20, for 29.5s (tokio-rt-worker, thread 602), and 2 more workers are in the same state; worker \
          blocked in std::sync::Barrier::wait, called by app::work at src/main.rs:30, for 29.5s \
          (tokio-rt-worker, thread 604) (in app::test at src/main.rs:7)"
     );

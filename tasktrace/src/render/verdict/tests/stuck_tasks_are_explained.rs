@@ -43,7 +43,7 @@ fn a_wait_without_a_waker_is_named() {
     assert!(
         text.contains(
             "app::lost at src/main.rs:20 registered no waker in this poll: nothing can wake it, \
-             unless it kept that of an earlier one"
+             unless it kept the waker of an earlier poll"
         ),
         "{text}"
     );
