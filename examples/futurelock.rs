@@ -1,9 +1,9 @@
-//! The futurelock: a task waits for a lock that it holds itself, in a future that it has stopped
+//! Shows a futurelock: a task waits for a lock that it holds itself, in a future that it has stopped
 //! polling.
 //!
 //! `select!` polls `&mut fetch` until the other branch is ready. `fetch` has the lock by then. The
-//! other branch's handler waits for that lock, and while it does, nobody polls `fetch`, so nobody
-//! ever unlocks.
+//! other branch's handler waits for that lock, and meanwhile nothing polls `fetch`, so the lock is never
+//! released.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn work(lock: Arc<Mutex<()>>) {
     tokio::select! {
         () = &mut fetch => {}
         () = sleep(Duration::from_millis(100)) => {
-            // Here it hangs: `fetch` has the lock.
+            // The task hangs here, because `fetch` has the lock.
             store(lock.clone()).await;
         }
     }

@@ -1,4 +1,4 @@
-//! A service that waits at several places, and a plain thread that asks it where.
+//! Runs a service that waits at several places, and a plain thread that prints a trace of it.
 //!
 //! ```text
 //! cargo run --example orders
@@ -14,10 +14,10 @@ async fn main() {
     let stock = Arc::new(Mutex::new(3));
     let (orders, queue) = mpsc::channel(8);
 
-    // The task that `main` is. A handle can go anywhere: to a watchdog, a signal handler's thread,
+    // `main` itself is a task. Its handle can go anywhere: to a watchdog, a signal handler's thread,
     // an admin page.
     let task = tasktrace::current().expect("main is a task");
-    let asker = std::thread::spawn(move || {
+    let requester = std::thread::spawn(move || {
         match task.backtrace_timeout(Duration::from_secs(10)) {
             Ok(trace) => println!("{trace}"),
             Err(error) => eprintln!("no trace: {error}"),
@@ -27,7 +27,7 @@ async fn main() {
 
     let _held = stock.lock().await;
     tokio::join!(take_orders(queue), restock(&stock), heartbeat());
-    drop((orders, asker));
+    drop((orders, requester));
 }
 
 #[tasktrace::traced]
@@ -39,7 +39,7 @@ async fn take_orders(mut queue: mpsc::Receiver<u32>) {
 
 #[tasktrace::traced]
 async fn restock(stock: &Mutex<u32>) {
-    // Waits for ever: `main` holds the lock while it waits for us.
+    // Waits for ever, because `main` holds the lock while it waits for this function.
     *stock.lock().await += 10;
 }
 

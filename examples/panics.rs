@@ -1,4 +1,4 @@
-//! A panic that tells where it is: the async stack, before what is usual.
+//! Shows a panic with its async stack, before the usual message.
 
 use tasktrace::traced;
 use tokio::task::yield_now;

@@ -1,5 +1,5 @@
-//! Who waits for whom: `main` waits for its sessions, each session for its order, and all orders
-//! for a lock that `main` forgot it holds.
+//! Shows which task awaits which: `main` awaits its sessions, each session awaits its order, and all orders
+//! wait for a lock that `main` forgot it holds.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +15,7 @@ async fn main() {
     watch(tokio::runtime::Handle::current());
     let stock = Stock::default();
     let _forgotten = stock.lock().await;
-    // Not one of ours, so it is counted and not shown.
+    // This task is not traced, so the dump counts it and does not show it.
     tokio::spawn(std::future::pending::<()>());
 
     let mut sessions = JoinSet::new();
@@ -37,10 +37,10 @@ async fn order(stock: Stock) {
     *stock.lock().await -= 1;
 }
 
-/// Prints where everything is when it has had time to get stuck.
+/// Prints a dump when the tasks have had time to get stuck.
 fn watch(runtime: tokio::runtime::Handle) {
     thread::spawn(move || {
-        // It is this runtime whose tasks are counted.
+        // The dump counts the untraced tasks of this runtime.
         let _inside = runtime.enter();
         thread::sleep(Duration::from_millis(500));
         let dump = tasktrace::dump_blocking(Duration::from_secs(2));

@@ -22,7 +22,7 @@ async fn transfer(name: &str, from: Account, to: Account, amount: u64) {
     *to += amount;
 }
 
-/// Without the second line, it fails.
+/// Fails without its `should_panic` attribute.
 #[tasktrace::test(timeout = "2s")]
 #[should_panic(expected = "hang::transfer \"10 from ann\" at examples/tests/hang.rs")]
 async fn there_and_back() {

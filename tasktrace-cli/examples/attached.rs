@@ -1,6 +1,6 @@
-//! A program with tasks that other processes attach to, for the tests of the command line.
+//! Runs tasks that other processes attach to, for the tests of the command line.
 //!
-//! It does what its arguments name, one after the other, prints `ready`, and exits when its standard input ends.
+//! The program does what its arguments name, in their order, prints `ready`, and exits when its standard input ends.
 
 use std::io::Read;
 use std::sync::{Arc, Barrier};
@@ -28,8 +28,8 @@ async fn blocks(number: usize, blocked: Arc<Barrier>) {
     std::thread::sleep(Duration::from_secs(3600));
 }
 
-/// Waits until this number of tasks is suspended.
-fn wait_for(tasks: usize) {
+/// Waits until at least `tasks` tasks are suspended.
+fn wait_for_suspended(tasks: usize) {
     let is_suspended = |task: &&TaskDump| *task.state() == TaskState::Suspended;
     while tasktrace::snapshot().tasks().filter(is_suspended).count() < tasks {
         std::thread::yield_now();
@@ -68,7 +68,7 @@ fn main() {
                     runtime.spawn(order(customer, Arc::clone(&stock)));
                 }
                 runtime.spawn(reconnect());
-                wait_for(4);
+                wait_for_suspended(4);
             }
             "blocked" => {
                 let blocked = Arc::new(Barrier::new(WORKERS + 1));
@@ -84,7 +84,7 @@ fn main() {
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
     if exit {
-        // With all guards held.
+        // Exits with all guards held.
         std::process::exit(0);
     }
     drop(attached);

@@ -1,6 +1,6 @@
-//! A program that other processes attach to because of its attribute, for the tests of the command line.
+//! Runs a program that other processes attach to because of its attribute, for the tests of the command line.
 //!
-//! It prints `ready`, and exits when its standard input ends.
+//! The program prints `ready`, and exits when its standard input ends.
 
 use std::io::Read;
 

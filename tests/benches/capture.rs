@@ -1,4 +1,4 @@
-//! What a trace costs, and what it costs not to ask for one.
+//! Measures the cost of a trace, and of polls without one.
 //!
 //! `cargo bench -p tasktrace-tests --bench capture`
 
@@ -16,11 +16,10 @@ use tasktrace_tests::by_hand;
 criterion_group!(benches, walk, print, poll, round_trip);
 criterion_main!(benches);
 
-/// The same frames, walked by us and by the platform's unwinder.
+/// Compares our walker with the platform's unwinder on the same frames.
 ///
-/// Ours is the whole of [`Trace::here`], which looks for the unwind tables, walks a few functions
-/// of its own first, and allocates what it returns. The other pushes addresses to a buffer that is
-/// there already.
+/// Ours is the whole of [`Trace::here`], which looks for the unwind tables, first walks a few functions of its own, and
+/// allocates its result. The other pushes addresses to an existing buffer.
 fn walk(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk");
     for frames in [33, 200] {
@@ -45,7 +44,7 @@ fn walk(criterion: &mut Criterion) {
 
 fn walk_with_backtrace(frames: usize, addresses: &mut Vec<usize>) {
     addresses.clear();
-    // SAFETY: this process has one thread that uses `backtrace`.
+    // SAFETY: `trace_unsynchronized` requires that no other thread uses `backtrace`, and only this thread does.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             addresses.push(frame.ip().addr());
@@ -55,7 +54,7 @@ fn walk_with_backtrace(frames: usize, addresses: &mut Vec<usize>) {
     assert_eq!(addresses.len(), frames);
 }
 
-/// A trace that is printed for the first time, when its addresses have been seen before.
+/// Measures the first print of a trace whose addresses have been resolved before.
 fn print(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("print");
     for traces in [1, 1000] {
@@ -69,7 +68,7 @@ fn print(criterion: &mut Criterion) {
                     for trace in traces.iter().flatten() {
                         writeln!(text, "{trace}").expect("strings take any text");
                     }
-                    // Dropped when the clock has stopped.
+                    // The traces are dropped when the clock has stopped.
                     traces
                 },
                 BatchSize::LargeInput,
@@ -78,8 +77,8 @@ fn print(criterion: &mut Criterion) {
     }
 }
 
-/// A poll of a future that waits, when nobody asks where: bare, as a task, and as a task in which
-/// functions have the attribute.
+/// Measures a poll of a waiting future that nothing captures: bare, as a task, and as a task in which functions have
+/// the attribute.
 fn poll(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("poll");
     group.bench_function("bare", |bencher| {
@@ -145,7 +144,7 @@ fn wait() -> impl Future<Output = ()> {
     })
 }
 
-/// From the question to the answer, on the thread that also polls the task that is asked.
+/// Measures a capture from the request to the answer, on the thread that also polls the captured task.
 fn round_trip(criterion: &mut Criterion) {
     criterion.bench_function("round trip", |bencher| {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -174,14 +173,14 @@ fn repeat<R>(iterations: u64, mut work: impl FnMut() -> R) -> Duration {
     start.elapsed()
 }
 
-/// Calls `work` in a task, where that many functions are on the stack of the task.
+/// Calls `work` in a task with `frames` functions on the stack of the task.
 fn at_depth<R>(frames: usize, work: impl FnOnce() -> R) -> R {
-    // The poll of the task, and what leads to `work`.
+    // These frames are the poll of the task and the functions around `work`.
     let least = descend_in_task(0, frames_below);
     descend_in_task(frames - least, |_| work())
 }
 
-/// Passes on an address on the stack that is above everything that the task calls.
+/// Passes an address on the stack above all functions that the task calls to `work`.
 fn descend_in_task<R>(depth: usize, work: impl FnOnce(usize) -> R) -> R {
     let mut work = Some(work);
     let mut result = None;
@@ -195,8 +194,8 @@ fn descend_in_task<R>(depth: usize, work: impl FnOnce(usize) -> R) -> R {
     result.expect("polled once")
 }
 
-/// Calls `work` below `depth` functions. They are as many different ones as there are in a program:
-/// what a walker keeps of a function helps it only where the function is on the stack again.
+/// Calls `work` below `depth` functions. The stack has as many different functions as that of a program, because a
+/// walker's cache helps only with functions that recur.
 fn descend(depth: usize, work: &mut dyn FnMut()) {
     match depth {
         0 => work(),
@@ -206,12 +205,12 @@ fn descend(depth: usize, work: &mut dyn FnMut()) {
 
 type Function = fn(usize, &mut dyn FnMut());
 
-/// No two of them are the same to the compiler, and their frames are of several sizes.
+/// Differs from each other instance for the compiler, with frames of several sizes.
 #[inline(never)]
 fn function<const N: usize, const LOCALS: usize>(depth: usize, work: &mut dyn FnMut()) {
     let locals = black_box([N; LOCALS]);
     descend(depth - 1, work);
-    // Something to return to: no tail calls.
+    // Work after the call prevents a tail call.
     black_box(locals);
 }
 
@@ -235,7 +234,7 @@ const FUNCTIONS: &[Function] = {
     functions!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19)
 };
 
-/// The number of functions on the stack from the caller on that are below `root`.
+/// Returns the number of functions on the stack from the caller to `root`.
 fn frames_below(root: usize) -> usize {
     let mut frames = 0;
     backtrace::trace(|frame| {

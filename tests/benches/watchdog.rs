@@ -1,4 +1,4 @@
-//! What a look of the watchdog costs, over tasks that are all well.
+//! Measures the cost of a scan of the watchdog over tasks that are all well.
 //!
 //! `cargo bench -p tasktrace-tests --bench watchdog`
 
@@ -12,7 +12,7 @@ use tasktrace::__private::{FrameMeta, Function, frame, limited, scans, type_name
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = look
+    targets = scan
 }
 criterion_main!(benches);
 
@@ -28,7 +28,7 @@ async fn inside() {
     pending().await
 }
 
-/// With a limit that it does not come to.
+/// Waits with a limit that it never reaches.
 async fn waits_with_limit() {
     enum Here {}
     fn function() -> &'static Function {
@@ -40,9 +40,9 @@ async fn waits_with_limit() {
     frame(function, pending()).await
 }
 
-/// One look over a million tasks of a runtime, each suspended in a `#[traced]` function, which is
-/// driven between two looks; and the same when the functions have limits.
-fn look(criterion: &mut Criterion) {
+/// Measures one scan over a million tasks of a runtime, each suspended in a `#[traced]` function, with polls between
+/// two scans, and the same with functions that have limits.
+fn scan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("look");
     group.throughput(Throughput::Elements(TASKS));
     group.measurement_time(Duration::from_secs(10));
@@ -56,7 +56,7 @@ fn look(criterion: &mut Criterion) {
                     true => drop(tasktrace::spawn(waits_with_limit())),
                 }
             }
-            // At each, some of the others have their turn.
+            // Each of these yields lets some of the other tasks run.
             for _ in 0..TASKS / 10 {
                 tokio::task::yield_now().await;
             }
@@ -75,7 +75,7 @@ fn look(criterion: &mut Criterion) {
                         let reports = black_box(look());
                         elapsed += start.elapsed();
                         assert_eq!(reports, 0, "all is well");
-                        // Polls the one that was woken.
+                        // Polls the task that was woken.
                         tokio::task::yield_now().await;
                     }
                     elapsed

@@ -1,4 +1,4 @@
-// Who awaits whom.
+// Tests the view of tasks that await each other.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -17,16 +17,16 @@ test("a cycle comes first, and is called a deadlock", async () => {
     const all = await rows(page, "#forest");
     assert.match(all[0], /^▾ #(\d+) page_server::varied::debit "account 17" deadlock suspended/);
     assert.match(all[1], /^▾ awaits #\d+ page_server::varied::credit "account 42" deadlock/);
-    assert.match(all[2], /^awaits #\d+ page_server::varied::debit "account 17" ↻ deadlock: it is above$/);
+    assert.match(all[2], /^awaits #\d+ page_server::varied::debit "account 17" ↻ deadlock: shown above$/);
     assert.equal(all[0].match(/#\d+/)[0], all[2].match(/#\d+/)[0]);
   });
-  // From above: the whole of it.
+  // The summary at the top opens the whole cycle.
   await page.locator("#wrong button", { hasText: "deadlock task" }).click();
   await eventually(async () => assert.match(await page.locator("#detail .cycle").innerText(), /^task (\d+) → task \d+ → task \1$/));
   await close();
 });
 
-test("a chain shows what the last of it waits for, and folds", async () => {
+test("a chain shows the resource of its last task, and folds", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=awaits" });
   await eventually(async () => {
     const all = await rows(page, "#forest");
@@ -43,7 +43,7 @@ test("a chain shows what the last of it waits for, and folds", async () => {
   await close();
 });
 
-test("of what is looked for, those that await it are shown as well", async () => {
+test("a search also shows the tasks that await a match", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=awaits" });
   const number = (await row(page, "varied::consume", "#forest").locator(".count").innerText()).trim();
   await page.locator("#search").fill(number);

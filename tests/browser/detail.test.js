@@ -1,4 +1,4 @@
-// What is open: its waiting lines first, then its tree.
+// Tests the details of a task: its waiting lines come first, and then its tree.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => stop?.());
 
-/** Opens what is in a row: again if it was not to be had again. */
+/** Opens the task or group of a row, and retries if it could not be captured again. */
 const opened = (page, text, holds) =>
   eventually(async () => {
     await row(page, text).click();
@@ -35,7 +35,7 @@ test("the waiting line comes before the tree", async () => {
     assert.ok(tops[0] < tops[1]);
   });
 
-  // From the group to a task of it.
+  // Opens a task from its group.
   await detail.locator(".members [data-task]").first().click();
   await eventually(async () => {
     assert.match(await detail.locator("h2").innerText(), /^Task \d+$/);
@@ -44,7 +44,7 @@ test("the waiting line comes before the tree", async () => {
   await close();
 });
 
-test("many that are alike are told as one", async () => {
+test("equal tasks are shown as one", async () => {
   const { page, close } = await openPage(browser, server.url);
   await opened(page, "varied::fan_out", async () => {
     const waits = await lines(page, "waits");
@@ -59,7 +59,7 @@ test("many that are alike are told as one", async () => {
   await close();
 });
 
-test("what is held but not polled, and what nothing can wake, is said", async () => {
+test("futures that are held but not polled, or that nothing can wake, are marked", async () => {
   const { page, close } = await openPage(browser, server.url);
   await opened(page, "varied::forgets", async () => {
     const [held, lock] = await lines(page, "waits");
@@ -68,13 +68,13 @@ test("what is held but not polled, and what nothing can wake, is said", async ()
     assert.equal(await page.locator("#tree li.alarm").count(), 1);
   });
   await opened(page, "varied::lost", async () => {
-    assert.match((await lines(page, "waits"))[0], /no waker registered in this poll: nothing can wake it, unless it kept that of an earlier one$/);
+    assert.match((await lines(page, "waits"))[0], /no waker registered in this poll: nothing can wake it, unless it kept the waker of an earlier poll$/);
   });
   await close();
 });
 
 test("functions of libraries are folded to one line, which unfolds", async () => {
-  // The list has only the rows that are in view.
+  // The list contains only the visible rows.
   const { page, close } = await openPage(browser, server.url, { hash: "#query=gateway" });
   await opened(page, "varied::gateway", async () => {
     const tree = await lines(page, "tree");
@@ -96,7 +96,7 @@ test("functions of libraries are folded to one line, which unfolds", async () =>
   await close();
 });
 
-test("a blocked thread is told with the line that blocks it", async () => {
+test("a blocked thread is shown with the line that blocks it", async () => {
   const { page, close } = await openPage(browser, server.url);
   const detail = page.locator("#detail");
   await opened(page, "varied::checksum", async () => {
@@ -117,13 +117,13 @@ test("a task links to the one that spawned it and to those that it awaits, and b
   await close();
 });
 
-test("what is selected stays selected, and what is pressed stays what it is", async () => {
+test("new data keeps the selection, and the element under a pressed mouse button", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#rate").selectOption("1000");
   await opened(page, "varied::write", async () => assert.match((await lines(page, "waits"))[0], /^tokio::sync::Mutex::lock/));
   const what = page.locator("#waits .wait-what");
   await what.selectText();
-  // Above it are only tasks that stay as they are.
+  // The tasks above it do not change.
   const line = await row(page, "varied::lost").boundingBox();
   await page.mouse.move(line.x + 200, line.y + 10);
   await newData(page);
@@ -135,13 +135,13 @@ test("what is selected stays selected, and what is pressed stays what it is", as
   await close();
 });
 
-test("a task that is over stays open, and it is said", async () => {
+test("a task that has ended stays open with a note", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#rate").selectOption("1000");
   await row(page, '"guest ').click();
   await page.locator("#detail .title", { hasText: '"guest ' }).waitFor();
   server.next();
-  await page.locator("#detail .over", { hasText: "The task is over." }).waitFor();
+  await page.locator("#detail .over", { hasText: "The task has ended." }).waitFor();
   await eventually(async () => assert.equal(await page.locator("#waits li").count(), 1));
   await close();
 });

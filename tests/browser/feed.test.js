@@ -1,4 +1,4 @@
-// Data that comes, that is late, and that does not come any more.
+// Tests the page with data that arrives, that is late, and that no longer arrives.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -12,25 +12,25 @@ before(async () => {
 });
 after(() => stop?.());
 
-/** Resolves when the page has asked so many times more. */
+/** Resolves when the page has sent the given number of further requests. */
 function asked(page, times) {
   return new Promise((resolve) => {
     page.on("request", (request) => request.url().includes("view.json") && --times === 0 && resolve());
   });
 }
 
-test("pause stops asking, and says how old the data is", async () => {
+test("pause stops requests, and shows the age of the data", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#rate").selectOption("1000");
   await page.locator("#pause").click();
   await health(page, "paused");
   let requests = 0;
   page.on("request", () => requests++);
-  // The page's clock goes on: by more than twice the pause between two requests.
+  // Advances the page's clock by more than twice the pause between two requests.
   await page.locator("#status-text", { hasText: /paused · data of \d\d:\d\d:\d\d, [3-9] s old/ }).waitFor();
   assert.equal(requests, 0);
-  assert.equal(await page.locator("#pause").innerText(), "Go on");
-  // What there is can still be looked at.
+  assert.equal(await page.locator("#pause").innerText(), "Resume");
+  // The existing data can still be viewed.
   await page.locator("#search").fill("order 1003");
   await row(page, '"order 1003"').click();
   await page.locator("#waits li").waitFor();
@@ -39,7 +39,7 @@ test("pause stops asking, and says how old the data is", async () => {
   await close();
 });
 
-test("tasks are asked, or only looked at", async () => {
+test("tasks are captured, or only read as a snapshot", async () => {
   const { page, close } = await openPage(browser, server.url);
   await eventually(async () => {
     await row(page, "varied::write").click();
@@ -50,13 +50,13 @@ test("tasks are asked, or only looked at", async () => {
   await request;
   await eventually(async () => {
     await row(page, "varied::write").click();
-    assert.match(await page.locator("#detail .note").innerText(), /A snapshot: nothing was polled/);
+    assert.match(await page.locator("#detail .note").innerText(), /A snapshot: no task was polled/);
     assert.doesNotMatch(await page.locator("#waits").innerText(), /Mutex/);
   });
   await close();
 });
 
-test("below any path, with and without a slash at its end", async () => {
+test("the page works below any path, with and without a slash at its end", async () => {
   const mounted = await mount(server.url, "/debug/tasks");
   for (const end of ["", "/"]) {
     const { page, close } = await openPage(browser, mounted.url + end);
@@ -67,13 +67,13 @@ test("below any path, with and without a slash at its end", async () => {
   await mounted.stop();
 });
 
-test("data that is late is said to be stale, and how old it is", async () => {
+test("late data is marked as stale, with its age", async () => {
   const mounted = await mount(server.url, "/tasks");
   const { page, close } = await openPage(browser, mounted.url);
   await page.locator("#rate").selectOption("1000");
   mounted.hold();
   await health(page, "stale");
-  await page.locator("#banner", { hasText: /The program takes long to answer\. This is how it was at \d\d:\d\d:\d\d, \d+ s ago\./ }).waitFor();
+  await page.locator("#banner", { hasText: /The program is slow to answer\. This is how it was at \d\d:\d\d:\d\d, \d+ s ago\./ }).waitFor();
   await page.locator("#status-text", { hasText: /stale · \d+ s old/ }).waitFor();
   mounted.release();
   await health(page, "live");
@@ -82,17 +82,17 @@ test("data that is late is said to be stale, and how old it is", async () => {
   await mounted.stop();
 });
 
-test("a server that refuses is told from one that is not there", async () => {
+test("a refusal of the server is distinguished from a missing server", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#rate").selectOption("1000");
   await page.route(/view\.json/, (route) => route.fulfill({ status: 503, body: "busy" }));
-  await page.locator("#banner", { hasText: "it answers with status 503" }).waitFor();
+  await page.locator("#banner", { hasText: "it answered with status 503" }).waitFor();
   await page.unroute(/view\.json/);
   await health(page, "live");
   await close();
 });
 
-test("when the program is gone, the last data stays, and it is looked for again", async () => {
+test("when the program has ended, the last data stays, and the page tries again", async () => {
   const other = await startServer();
   const { page, context, close } = await openPage(browser, other.url);
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(other.url).origin });
@@ -103,7 +103,7 @@ test("when the program is gone, the last data stays, and it is looked for again"
   const banner = page.locator("#banner");
   await banner.filter({ hasText: /does not answer any more: it cannot be reached\. .*This is how it was at .* s ago/ }).waitFor();
   assert.equal(await banner.getAttribute("role"), "alert");
-  // The data is there to look at, and to keep.
+  // The data can still be viewed and saved.
   await page.locator("#search").fill("session");
   await row(page, "varied::session").click();
   assert.match(await page.locator("#waits").innerText(), /Semaphore::acquire|time::sleep/);

@@ -1,4 +1,4 @@
-// The flamegraph.
+// Tests the flamegraph.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -13,44 +13,44 @@ after(() => stop?.());
 
 const box = (page, name) => page.locator(`#flame .box[aria-label^="${name},"]`);
 
-/** Pauses when each task has told where it waits. */
+/** Pauses when each task has been captured. */
 const pauseComplete = (page) =>
   pauseWhen(page, async () => {
     const complete = ["varied::write, 24", "Mutex::lock, 24", "varied::session, 9", "varied::query, 2", "Semaphore::acquire, 7"];
     for (const box of complete) assert.equal(await page.locator(`#flame .box[aria-label$="${box} tasks"]`).count(), 1, box);
   });
 
-/** How wide a box is, of the whole. */
+/** Returns the width of a box as a share of the whole. */
 async function part(page, name) {
   const [one, all] = await Promise.all([box(page, name).first().boundingBox(), box(page, "all tasks").boundingBox()]);
   return one.width / all.width;
 }
 
-test("as wide as there are tasks", async () => {
+test("boxes are as wide as their number of tasks", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
   await pauseComplete(page);
   const total = Number((await page.locator("#shown").innerText()).match(/^\d+/)[0]);
   assert.match(await box(page, "all tasks").getAttribute("aria-label"), new RegExp(`, ${total} tasks$`));
   assert.ok(Math.abs((await part(page, "page_server::varied::write")) - 24 / total) < 0.01);
-  // Below it is what is waited for.
+  // The resource is below the function.
   const [write, lock] = await Promise.all([box(page, "page_server::varied::write").boundingBox(), page.locator('#flame .box.leaf[aria-label="tokio::sync::Mutex::lock, 24 tasks"]').boundingBox()]);
   assert.ok(lock.y > write.y && Math.abs(lock.width - write.width) < 2);
   await close();
 });
 
-test("as wide as they have waited", async () => {
+test("boxes are as wide as their waiting time", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
   await page.locator("#weight").selectOption("waited");
   await eventually(async () => {
     assert.match(await box(page, "page_server::varied::write").getAttribute("aria-label"), /, ([\d.]+s|\d+m\d+s)$/);
-    // It wakes all the time, so next to nothing of the waiting is its.
+    // This task wakes all the time, so it has almost none of the waiting time.
     assert.equal(await box(page, "page_server::varied::tick").count(), 0);
     assert.match(await page.locator("#flame-note").innerText(), /too narrow to draw/);
   });
   await close();
 });
 
-test("zooms in and out, by mouse and by keys", async () => {
+test("the flamegraph zooms in and out by mouse and by keys", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
   await pauseComplete(page);
   await box(page, "page_server::varied::session").click();
@@ -72,7 +72,7 @@ test("zooms in and out, by mouse and by keys", async () => {
   await close();
 });
 
-test("leads to the tasks, and shows those that are looked for", async () => {
+test("a box leads to its tasks, and a search filters the flamegraph", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
   await pauseComplete(page);
   await page.locator("#search").fill("order");
@@ -86,7 +86,7 @@ test("leads to the tasks, and shows those that are looked for", async () => {
   await close();
 });
 
-test("stays where it is zoomed to when data comes", async () => {
+test("new data keeps the zoom", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#tab=flame" });
   await page.locator("#rate").selectOption("1000");
   await box(page, "page_server::varied::session").click();

@@ -1,4 +1,4 @@
-// Labels come from whoever talks to the program: they are shown, and do nothing.
+// Tests hostile labels, which clients of the program may choose: the page shows them as text.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -20,7 +20,7 @@ const LABELS = [
   "\"{{constructor.constructor('window.pwned=1')()}} ${window.pwned=1}\"",
 ];
 
-test("in the list, opened, and in each view", async () => {
+test("hostile labels are shown as text in the list, in the details and in each view", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#search").fill("greet");
   await group(page, "varied::greet", LABELS.length + 1).locator("[data-part=fold]").click();
@@ -36,7 +36,7 @@ test("in the list, opened, and in each view", async () => {
   await close();
 });
 
-test("a label of 5,000 letters makes nothing wider", async () => {
+test("a label of 5,000 letters does not widen the page", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.locator("#search").fill("xxxxxxxx");
   await row(page, "varied::greet").click();
@@ -46,14 +46,14 @@ test("a label of 5,000 letters makes nothing wider", async () => {
   await close();
 });
 
-test("the server tells the browser to run nothing but the page's script", async () => {
+test("the server allows the browser to run only the page's script", async () => {
   const { page, close } = await openPage(browser, server.url);
   const response = await page.request.get(server.url, { headers: { accept: "text/html" } });
   const policy = response.headers()["content-security-policy"];
   assert.match(policy, /default-src 'none'/);
   assert.match(policy, /script-src 'sha256-[^']+'(;|$)/);
   assert.doesNotMatch(policy, /unsafe/);
-  // Were there a hole, this is what it would let through.
+  // Adds the kind of script that a hole in the page would let through.
   const ran = await page.evaluate(async () => {
     const script = document.createElement("script");
     script.textContent = "window.ran = true";
@@ -64,6 +64,6 @@ test("the server tells the browser to run nothing but the page's script", async 
     return [window.ran, seen];
   });
   assert.equal(ran[0], undefined);
-  // The browser says so itself, which is as it should be.
+  // The browser reports the violation, which is expected.
   await close().catch((error) => assert.match(error.message, /Content Security Policy/));
 });

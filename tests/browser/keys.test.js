@@ -1,4 +1,4 @@
-// The page by keys alone.
+// Tests the page with the keyboard only.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -18,7 +18,7 @@ const current = (page, list = "list") =>
     return id === null ? null : document.getElementById(id).innerText.replace(/\s+/g, " ").trim();
   }, list);
 
-test("from a search to a task and back", async () => {
+test("keys lead from a search to a task and back", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.keyboard.press("/");
   assert.equal(await focused(page), "search");
@@ -33,7 +33,7 @@ test("from a search to a task and back", async () => {
   await eventually(async () => assert.match(await current(page), /^#\d+ "order \d+"/));
   await page.keyboard.press("Enter");
   await page.locator("#detail h2", { hasText: /^Task \d+$/ }).waitFor();
-  // To the left is its group.
+  // The left arrow leads to the group.
   await page.keyboard.press("h");
   await eventually(async () => assert.match(await current(page), /^▸ 24 .*varied::write/));
   await page.keyboard.press("Escape");
@@ -43,7 +43,7 @@ test("from a search to a task and back", async () => {
   await close();
 });
 
-test("down and up, to the end and back", async () => {
+test("keys move down and up, to the end and back", async () => {
   const { page, close } = await openPage(browser, server.url);
   await page.keyboard.press("p");
   await health(page, "paused");
@@ -65,7 +65,7 @@ test("down and up, to the end and back", async () => {
   await close();
 });
 
-test("views, help, order and what looks wrong", async () => {
+test("keys open the views, the help, the order and the findings", async () => {
   const { page, close } = await openPage(browser, server.url);
   const selected = () => page.locator("[role=tab][aria-selected=true]").innerText();
   await page.keyboard.press("2");
@@ -102,7 +102,7 @@ test("each control is reached by tab, has a name, and shows that it has the focu
       const element = document.activeElement;
       const style = getComputedStyle(element);
       const name = element.getAttribute("aria-label") ?? element.labels?.[0]?.innerText ?? (element.innerText || element.title);
-      // A list shows it at its current row.
+      // A list shows its focus at its current row.
       const isSeen = style.outlineStyle !== "none" || element.matches(".flame, .has-current");
       return { id: element.id, tag: element.tagName, name, isSeen };
     });
@@ -120,7 +120,7 @@ test("each control is reached by tab, has a name, and shows that it has the focu
   await close();
 });
 
-test("rows tell their place in the tree", async () => {
+test("rows announce their place in the tree", async () => {
   const { page, close } = await openPage(browser, server.url);
   assert.equal(await page.locator("#list").getAttribute("role"), "tree");
   await page.keyboard.press("/");

@@ -1,4 +1,4 @@
-// The list: groups, and what one does to find a task in it.
+// Tests the list: its groups, and the ways to find a task in it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => stop?.());
 
-test("what looks wrong comes first, and the rest in groups", async () => {
+test("findings come first, and the other tasks in groups", async () => {
   const { page, close } = await openPage(browser, server.url);
   await eventually(async () => {
     const all = await rows(page);
@@ -57,7 +57,7 @@ test("search finds by name, label, resource, file and number", async () => {
   await find("varied::write", 24);
   await find("MUTEX::LOCK", 25);
   await find("semaphore user", 7);
-  // A label of a function inside of the task.
+  // This label belongs to a function inside the task.
   await find("select stock [1]", 1);
   await find("thread/functions.rs", 1);
   const number = (await row(page, "varied::checksum").locator(".count").innerText()).trim();
@@ -69,7 +69,7 @@ test("search finds by name, label, resource, file and number", async () => {
   await close();
 });
 
-test("states are chosen by chips that count", async () => {
+test("chips count the tasks of each state, and filter by it", async () => {
   const { page, close } = await openPage(browser, server.url);
   const chip = (name) => page.locator("#states button", { hasText: name });
   await eventually(async () => assert.equal(await chip("running").locator(".chip-count").innerText(), "1"));
@@ -84,7 +84,7 @@ test("states are chosen by chips that count", async () => {
   await close();
 });
 
-test("it can be sorted, either way, and ungrouped", async () => {
+test("the list can be sorted in both directions, and ungrouped", async () => {
   const { page, close } = await openPage(browser, server.url);
   const firstIs = (text) => eventually(async () => assert.match((await rows(page))[0], text));
   await page.locator("#sort").selectOption("count");
@@ -106,7 +106,7 @@ test("it can be sorted, either way, and ungrouped", async () => {
   await close();
 });
 
-test("it is live: tasks end and begin", async () => {
+test("the list follows tasks that end and begin", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#query=guest" });
   await page.locator("#rate").selectOption("1000");
   await row(page, '"guest 1"').waitFor();
@@ -116,12 +116,12 @@ test("it is live: tasks end and begin", async () => {
   await close();
 });
 
-test("where the reader is stays in the address", async () => {
+test("the address keeps the state of the page", async () => {
   const { page, close } = await openPage(browser, server.url, { hash: "#query=order&tab=tasks&sort=age&state=suspended" });
   assert.equal(await page.locator("#search").inputValue(), "order");
   assert.equal(await page.locator("#sort").inputValue(), "age");
   await shown(page, "24 of ");
-  // What is not to be had is left alone.
+  // Unknown values in the address are ignored.
   await page.goto(`${server.url}#sort=nonsense&state=%3Cb%3E&tab=..&open=%00`);
   await page.reload();
   await health(page, "live");

@@ -1,4 +1,4 @@
-// How it looks: light, dark, and on a phone.
+// Tests the appearance of the page: light, dark, and on a phone.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,10 +11,10 @@ before(async () => {
 });
 after(() => stop?.());
 
-/** How bright the page is, from 0 to 255. */
+/** Returns the brightness of the page, from 0 to 255. */
 const brightness = (page) => page.evaluate(() => Number(getComputedStyle(document.body).backgroundColor.match(/\d+/)[0]));
 
-/** The least contrast of text that is shown to what is behind it. */
+/** Returns the smallest contrast between a visible text and its background. */
 const leastContrast = (page) =>
   page.evaluate(() => {
     const parse = (color) => {
@@ -43,14 +43,14 @@ const leastContrast = (page) =>
     return least;
   });
 
-test("as the system has it, or as the reader wants it, and that is remembered", async () => {
+test("the theme follows the system or the reader's choice, which is remembered", async () => {
   const { page, close } = await openPage(browser, server.url, { colorScheme: "dark" });
   const isDark = () => eventually(async () => assert.ok((await brightness(page)) < 60));
   const isLight = () => eventually(async () => assert.ok((await brightness(page)) > 200));
   await isDark();
   await page.emulateMedia({ colorScheme: "light" });
   await isLight();
-  // Light, then dark.
+  // Chooses light, then dark.
   await page.locator("#theme").click();
   await isLight();
   await page.locator("#theme").click();
@@ -61,7 +61,7 @@ test("as the system has it, or as the reader wants it, and that is remembered", 
   await close();
 });
 
-test("all text can be read", async () => {
+test("all text has enough contrast", async () => {
   for (const colorScheme of ["light", "dark"]) {
     const { page, close } = await openPage(browser, server.url, { colorScheme });
     await row(page, "varied::forgets").click();
@@ -76,7 +76,7 @@ test("all text can be read", async () => {
   }
 });
 
-test("on a phone nothing is wider than the screen, and what is open covers the rest", async () => {
+test("on a phone nothing is wider than the screen, and the details cover the rest", async () => {
   const { page, close } = await openPage(browser, server.url, { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true });
   const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   const outside = () =>
@@ -92,7 +92,7 @@ test("on a phone nothing is wider than the screen, and what is open covers the r
       assert.deepEqual(await outside(), [], tab);
     });
   }
-  // A good half of the screen is the list's.
+  // The list takes more than half of the screen.
   await eventually(async () => {
     const list = await page.locator("#list").boundingBox();
     assert.ok(list.height > 370, `${list.height}`);

@@ -1,4 +1,4 @@
-// 100,000 tasks.
+// Tests the page with 100,000 tasks.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -7,7 +7,7 @@ import { eventually, health, newData, openPage, row, shown } from "./support/bro
 
 const TASKS = 100_000;
 
-/** Generous: it takes a fiftieth of it on a machine that does nothing else. In milliseconds. */
+/** A generous limit, in milliseconds: on an idle machine each step takes a fiftieth of it. */
 const LIMIT = 3_000;
 
 let browser, server, stop;
@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => stop?.());
 
-/** How long the page takes for something, until it is drawn, in milliseconds. */
+/** Returns the time from an action to the drawn page, in milliseconds. */
 const timed = (page, action, argument) =>
   page.evaluate(
     async ([action, argument]) => {
@@ -47,7 +47,7 @@ const timed = (page, action, argument) =>
     [action, argument],
   );
 
-test("nothing that one does takes long", async (t) => {
+test("each action is fast", async (t) => {
   const { page, close } = await openPage(browser, server.url, { hash: "#capture=0" });
   await page.locator("#pause").click();
   await health(page, "paused");
@@ -75,14 +75,14 @@ test("nothing that one does takes long", async (t) => {
   await close();
 });
 
-test("a task among them is found, and data goes on coming", async (t) => {
+test("a search finds a task, and new data keeps arriving", async (t) => {
   const { page, close } = await openPage(browser, server.url, { hash: "#capture=0" });
   await page.locator("#rate").selectOption("1000");
   await page.locator("#search").fill("upload 99980");
   await shown(page, "1 of 100,000 tasks");
   await row(page, '"upload 99980"').click();
   await eventually(async () => assert.match(await page.locator("#waits").innerText(), /varied|many/));
-  // How long the page itself takes with new data.
+  // Measures the page's own time for new data.
   await page.evaluate(() => {
     window.longest = 0;
     const observer = new PerformanceObserver((list) => {
@@ -91,7 +91,7 @@ test("a task among them is found, and data goes on coming", async (t) => {
     observer.observe({ entryTypes: ["longtask"] });
   });
   await newData(page);
-  // What has drawn it is told of when it is over.
+  // The observer reports a drawing only when it is over.
   await page.evaluate(() => new Promise((idle) => requestIdleCallback(() => setTimeout(idle, 100), { timeout: 30_000 })));
   const busy = await page.evaluate(() => window.longest);
   t.diagnostic(`longest task of the page with new data: ${busy} ms`);

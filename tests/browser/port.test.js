@@ -1,4 +1,4 @@
-// The port that the documentation names: browsers refuse some.
+// Tests that browsers, which refuse some ports, open the port in the documentation.
 
 import { test } from "node:test";
 import { openPage, startBrowser } from "./support/browser.js";

@@ -1,4 +1,4 @@
-// What leaves the page: as text, and as files.
+// Tests copies of the data as text and as files.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ async function download(page, selector) {
   return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
 }
 
-test("what is open is copied as text, else all", async () => {
+test("the open task is copied as text, or the whole dump if none is open", async () => {
   const { page, context, close } = await openPage(browser, server.url);
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const copied = () => page.evaluate(() => navigator.clipboard.readText());
@@ -39,7 +39,7 @@ test("what is open is copied as text, else all", async () => {
   await close();
 });
 
-test("dumps are saved in each format, of the kind that is chosen", async () => {
+test("dumps are saved in each format, as captures or snapshots", async () => {
   const { page, close } = await openPage(browser, server.url);
   const text = await download(page, "[data-file='dump.txt']");
   assert.match(text.name, /^page_server-\d+\.dump\.txt$/);

@@ -1,4 +1,4 @@
-// Pictures of the page, to be looked at: `node shots.js DIRECTORY`.
+// Makes pictures of the page for visual checks: `node shots.js DIRECTORY`.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,24 +1,24 @@
-//! A client that does just what it is told, over plain TCP.
+//! A minimal HTTP client over plain TCP, which sends exactly what a test passes to it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes.
+/// A timeout that is longer than any response takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its status.
+    /// The status of the response.
     pub status: u16,
     head: String,
-    /// What comes after the head.
+    /// The bytes after the head.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -26,60 +26,64 @@ impl Answer {
         header.map(|(_, value)| value)
     }
 
-    /// The body, as text.
+    /// Returns the body, as text.
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If the body is not UTF-8.
     #[must_use]
     #[track_caller]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("it is text")
+        std::str::from_utf8(&self.body).expect("the response is UTF-8")
     }
 }
 
-/// A connection.
+/// Opens a connection to `address`.
 ///
 /// # Panics
 ///
-/// If there is none to be had.
+/// If the connection is refused.
 #[must_use]
 #[track_caller]
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("it listens");
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
     stream
         .set_read_timeout(Some(PATIENCE))
-        .expect("it can be set");
+        .expect("the timeout can be set");
     stream
         .set_write_timeout(Some(PATIENCE))
-        .expect("it can be set");
+        .expect("the timeout can be set");
     stream
 }
 
-/// Sends this, and reads what comes until the other end closes the connection.
+/// Sends `request`, and reads the response until the server closes the connection.
 ///
 /// # Panics
 ///
-/// If nothing comes, or no answer.
+/// If there is no response, or no valid one.
 #[must_use]
 #[track_caller]
 pub fn exchange(address: SocketAddr, request: &str) -> Answer {
     let mut stream = connect(address);
-    stream.write_all(request.as_bytes()).expect("it is read");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the server reads the request");
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("there is an answer");
+    stream
+        .read_to_end(&mut answer)
+        .expect("the server responds");
     let at = answer.windows(4).position(|it| it == b"\r\n\r\n");
     let at = at.unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(&answer)));
-    let head = String::from_utf8(answer[..at].to_vec()).expect("it is text");
+    let head = String::from_utf8(answer[..at].to_vec()).expect("the response is UTF-8");
     let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
     Answer {
-        status: status.expect("it has a status"),
+        status: status.expect("the head has a status"),
         head,
         body: answer[at + 4..].to_vec(),
     }
 }
 
-/// Requests this, with more headers.
+/// Sends a request with this method, path and headers.
 #[must_use]
 #[track_caller]
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -94,7 +98,7 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, 
     exchange(address, &request)
 }
 
-/// Requests this.
+/// Sends a `GET` request.
 #[must_use]
 #[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> Answer {

@@ -1,4 +1,4 @@
-//! What the scenarios in `tests/` share.
+//! Helpers that the tests in `tests/` share.
 
 pub mod by_hand;
 pub mod http;
@@ -15,75 +15,101 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
-/// Longer than any test takes.
+/// A duration that is longer than any test takes.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// A runtime with one thread.
+/// Returns a runtime with one thread.
 ///
 /// # Panics
 ///
-/// If the system refuses it.
+/// If the system cannot start it.
 #[must_use]
 pub fn current_thread() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().expect("it can be built")
+    builder
+        .enable_all()
+        .build()
+        .expect("a runtime can be built")
 }
 
-/// A runtime with two threads.
+/// Returns a runtime with two threads.
 ///
 /// # Panics
 ///
-/// If the system refuses it.
+/// If the system cannot start it.
 #[must_use]
 pub fn multi_thread() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let builder = builder.worker_threads(2).enable_all();
-    builder.build().expect("it can be built")
+    builder.build().expect("a runtime can be built")
 }
 
-/// Runs it on every kind of runtime.
+/// Returns the processor time of the calling thread, which other threads do not add to. Where the system does not tell it,
+/// returns the time since the first call.
+#[must_use]
+pub fn thread_time() -> Duration {
+    #[cfg(unix)]
+    {
+        let mut time = std::mem::MaybeUninit::<libc::timespec>::uninit();
+        // SAFETY: `clock_gettime` writes a `timespec` to a pointer that is valid for writes of one.
+        let failed =
+            unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()) };
+        assert_eq!(failed, 0, "the system has clocks of threads");
+        // SAFETY: the call succeeded, so `time` is initialised.
+        let time = unsafe { time.assume_init() };
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed()
+    }
+}
+
+/// Runs `test` on each kind of runtime.
 pub fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
     current_thread().block_on(test());
     multi_thread().block_on(test());
     current_thread().block_on(LocalSet::new().run_until(test()));
 }
 
-/// Where a future is about to wait.
+/// The line at which a future is about to wait.
 ///
-/// A future says so right before it does, so nobody has to sleep until it might have come there.
+/// The future calls [`next`](Self::next) right before it waits, so that a test need not sleep until the future might
+/// have come there.
 #[derive(Clone, Default)]
-pub struct At {
+pub struct AwaitPoint {
     line: Rc<Cell<u32>>,
-    come: Rc<Notify>,
+    arrived: Rc<Notify>,
 }
 
-impl At {
-    /// To be called with `line!()` on the line before the one with the `.await`.
+impl AwaitPoint {
+    /// Stores the next line. To be called with `line!()` on the line before the `.await`.
     pub fn next(&self, line: u32) {
         self.line.set(line + 1);
-        self.come.notify_one();
+        self.arrived.notify_one();
     }
 
-    /// The line of the `.await`.
+    /// Returns the line of the `.await`.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line.get()
     }
 }
 
-/// Runs a future on a current-thread runtime until it waits where it said, and returns a trace of
-/// it and the line.
-pub fn trace_of<F: Future + 'static>(body: impl FnOnce(At) -> F) -> (Trace, u32) {
+/// Runs a future on a current-thread runtime until it has called [`AwaitPoint::next`]. Returns a trace of it, and the
+/// line of the `.await`.
+pub fn trace_of<F: Future + 'static>(body: impl FnOnce(AwaitPoint) -> F) -> (Trace, u32) {
     let (mut traces, line) = traces_of(body, 1);
     (traces.remove(0), line)
 }
 
-/// As [`trace_of`], with several traces taken one after the other.
+/// Like [`trace_of`], with several traces taken one after the other.
 pub fn traces_of<F: Future + 'static>(
-    body: impl FnOnce(At) -> F,
+    body: impl FnOnce(AwaitPoint) -> F,
     count: usize,
 ) -> (Vec<Trace>, u32) {
-    let at = At::default();
+    let at = AwaitPoint::default();
     let (future, handle) = tasktrace::traced(body(at.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -91,7 +117,7 @@ pub fn traces_of<F: Future + 'static>(
         .expect("a runtime can be built");
     let traces = tokio::task::LocalSet::new().block_on(&runtime, async {
         let task = tokio::task::spawn_local(future);
-        at.come.notified().await;
+        at.arrived.notified().await;
         let mut traces = Vec::new();
         for _ in 0..count {
             traces.push(handle.backtrace().await.expect("the task waits"));
@@ -99,20 +125,20 @@ pub fn traces_of<F: Future + 'static>(
         task.abort();
         traces
     });
-    // Some of what is waited for occupies threads of the runtime.
+    // Some leaves occupy threads of the runtime.
     runtime.shutdown_background();
     (traces, at.line())
 }
 
-/// Asserts that the function waits at the line it said, and for just that.
+/// Asserts that the trace of `body` has one frame, at the line that `body` noted, with `resource` as its only leaf.
 #[track_caller]
-pub fn waits_for<F: Future + 'static>(body: impl FnOnce(At) -> F, resource: &str) {
+pub fn waits_for<F: Future + 'static>(body: impl FnOnce(AwaitPoint) -> F, resource: &str) {
     waits_for_all(body, &[resource]);
 }
 
-/// As [`waits_for`], for several things at once.
+/// Like [`waits_for`], with several leaves.
 #[track_caller]
-pub fn waits_for_all<F: Future + 'static>(body: impl FnOnce(At) -> F, resources: &[&str]) {
+pub fn waits_for_all<F: Future + 'static>(body: impl FnOnce(AwaitPoint) -> F, resources: &[&str]) {
     let function = name_of(&body);
     let (trace, line) = trace_of(body);
     let [frame] = trace.frames() else {
@@ -132,12 +158,12 @@ pub fn waits_for_all<F: Future + 'static>(body: impl FnOnce(At) -> F, resources:
     }
 }
 
-/// The path of a function, as a trace has it.
+/// Returns the path of a function, as traces show it.
 pub fn name_of<F>(_function: &F) -> &'static str {
     std::any::type_name::<F>()
 }
 
-/// Whether it is shown as `package-1.2.3/src/…`.
+/// Returns `true` if the frame's file is shown as `package-1.2.3/src/…`.
 fn is_in_dependency(frame: &Frame) -> bool {
     let in_package = |file: &str| {
         let (package, rest) = file.split_once('/')?;
@@ -147,8 +173,7 @@ fn is_in_dependency(frame: &Frame) -> bool {
     frame.file().and_then(in_package) == Some(true)
 }
 
-/// One line for each frame, indented by its depth: `name:line`, without the line for what is not
-/// in this package.
+/// Returns a line for each frame, indented by its depth: `name:line`, without the line for frames of dependencies.
 #[must_use]
 pub fn outline(trace: &Trace) -> String {
     fn frames(frames: &[Frame], depth: usize, out: &mut String) {
@@ -172,12 +197,12 @@ pub fn outline(trace: &Trace) -> String {
     out
 }
 
-/// The code in the README is tested like that in the documentation.
+/// Tests the code of the README, like that of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
-/// The code in the page about services likewise.
+/// Tests the code of the page about services.
 #[cfg(doctest)]
 #[doc = include_str!("../../tasktrace/docs/services.md")]
 pub struct Services;

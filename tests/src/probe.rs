@@ -1,5 +1,5 @@
-//! Takes the place of the runtime crate: what is written `#[traced(crate = tasktrace_tests::probe)]`
-//! reports here what the expansion says of the function, and runs untouched.
+//! A replacement for the runtime crate in tests of the attributes. A function with the attribute
+//! `#[traced(crate = tasktrace_tests::probe)]` reports its metadata here, and runs untouched.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -13,7 +13,7 @@ thread_local! {
     static FAILURE: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// What polls the body of a function.
+/// The kind of attribute that polls the body of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `#[traced]`
@@ -25,33 +25,34 @@ pub enum Kind {
 /// A function that was entered.
 #[derive(Clone, Copy, Debug)]
 pub struct Entered {
-    /// By which attribute.
+    /// The attribute.
     pub kind: Kind,
-    /// The name that was given.
+    /// The name that the attribute sets.
     pub name: Option<&'static str>,
     /// The path of an item in the function.
     pub path: &'static str,
-    /// Where the function is.
+    /// The file, line and column of the function.
     pub place: (&'static str, u32, u32),
 }
 
-/// The functions entered on this thread since the last call.
+/// Returns the functions entered on this thread since the last call.
 pub fn entered() -> Vec<Entered> {
     ENTERED.take()
 }
 
-/// The labels of the functions entered on this thread since the last call, as far as they have one.
+/// Returns the labels of the functions entered on this thread since the last call. Functions without a label are left
+/// out.
 pub fn labels() -> Vec<String> {
     LABELS.take()
 }
 
-/// After how long the functions entered on this thread since the last call are stalled, as far as
-/// they say so.
+/// Returns the wait limits of the functions entered on this thread since the last call. Functions without a limit are
+/// left out.
 pub fn limits() -> Vec<Duration> {
     LIMITS.take()
 }
 
-/// What `main` and `test` did on this thread since the last call, beside running a task.
+/// Returns the steps of `main` and `test` on this thread since the last call, except for the task.
 pub fn steps() -> Vec<String> {
     STEPS.take()
 }
@@ -61,18 +62,18 @@ pub fn step(step: impl Into<String>) {
     STEPS.with_borrow_mut(|all| all.push(step.into()));
 }
 
-/// Has the next test on this thread fail, with this message, where its body would begin.
+/// Makes the next test on this thread fail with this message, where its body would begin.
 pub fn fail(message: &'static str) {
     FAILURE.set(Some(message));
 }
 
-/// The same as [`entered`], as kinds and names of functions.
+/// Returns the functions of [`entered`], as kinds and names.
 pub fn names() -> Vec<(Kind, String)> {
     let name = |entered: Entered| (entered.kind, function(entered.path).to_owned());
     entered().into_iter().map(name).collect()
 }
 
-/// The name of the function that an item lies in.
+/// Returns the name of the function that contains the item with this path.
 fn function(path: &'static str) -> &'static str {
     let mut segments = path.rsplit("::").skip(1);
     let function = segments.find(|segment| *segment != "{{closure}}");
@@ -150,7 +151,10 @@ pub mod __private {
     }
 
     pub fn limited<T: Limited>(function: &'static T) -> &'static T {
-        let nanos = function.meta().wait_limit.expect("it has a limit");
+        let nanos = function
+            .meta()
+            .wait_limit
+            .expect("the function has a limit");
         LIMITS.with_borrow_mut(|all| all.push(Duration::from_nanos(nanos)));
         function
     }
@@ -185,7 +189,7 @@ pub mod __private {
         };
     }
 
-    /// Notes when it begins and ends.
+    /// Adds a step when a test begins, and another when it ends.
     #[derive(Debug)]
     pub struct RunningTest(&'static str);
 
@@ -244,7 +248,7 @@ pub mod __private {
     }
 
     pub fn output<T>() -> T {
-        unreachable!("only the type is wanted")
+        unreachable!("only the type is used")
     }
 
     fn enter(kind: Kind, meta: &FrameMeta) {

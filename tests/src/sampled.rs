@@ -1,4 +1,4 @@
-//! Tasks that are in the middle of a poll when they are dumped.
+//! Helpers for tests of tasks that are in the middle of a poll when they are dumped.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -8,16 +8,16 @@ use tasktrace::{Dump, Frame, Source, TaskDump, TaskId, TaskState, Trace, TraceEr
 
 pub use crate::by_hand::LONG;
 
-/// Enough for a dump of tasks that answer or can be interrupted, also on a busy machine.
+/// A budget for dumps of tasks that answer or can be interrupted, also on a busy machine.
 pub const BUDGET: Duration = Duration::from_secs(2);
 
-/// A dump with this budget waits for a millisecond before it interrupts.
+/// A budget of a dump that interrupts threads after one millisecond.
 pub const SHORT: Duration = Duration::from_millis(8);
 
-/// Whether a test has failed: then nothing is to block any longer, for the test to come to its end.
+/// Set when a test has failed. Then no function blocks any longer, so that the test can end.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Keeps others out, so that a test has the process to itself, and dumps have nothing but its tasks.
+/// Returns a lock that keeps other tests out, so that dumps have only the tasks of the calling test.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     static HOOK: Once = Once::new();
@@ -33,7 +33,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
     alone
 }
 
-/// Where a function is about to block, and whether it may go on.
+/// The line at which a function is about to block, and a flag that ends its loop.
 #[derive(Clone, Default)]
 pub struct Site {
     line: Arc<AtomicU32>,
@@ -41,63 +41,67 @@ pub struct Site {
 }
 
 impl Site {
-    /// To be called with `line!()` on the line before the one that blocks.
+    /// Stores the next line. To be called with `line!()` on the line before the one that blocks.
     pub fn next(&self, line: u32) {
         self.line.store(line + 1, Ordering::SeqCst);
     }
 
-    /// The line that blocks. 0 before anybody has come there.
+    /// Returns the line that blocks, or 0 before the first call of [`next`](Self::next).
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line.load(Ordering::SeqCst)
     }
 
-    /// For what blocks in a loop: whether it is to end.
+    /// Returns `true` if a loop that blocks has to end.
     #[inline(always)]
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed) || HAS_FAILED.load(Ordering::Relaxed)
     }
 
-    /// Lets it end.
+    /// Ends the loops.
     pub fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
-/// Dumps until the task is seen as it should be.
+/// Takes dumps until `matches` returns `true` for the task.
 ///
-/// What is about to block cannot say that it has. So there may be dumps of what was before.
+/// A function can only announce that it is about to block, so the first dumps may be too early.
 ///
 /// # Panics
 ///
-/// If it is not seen within minutes.
+/// If no dump matches within minutes.
 #[track_caller]
-pub fn dump_until(id: TaskId, is_so: impl Fn(&TaskDump) -> bool) -> Dump {
+pub fn dump_until(id: TaskId, matches: impl Fn(&TaskDump) -> bool) -> Dump {
     let start = Instant::now();
     loop {
         let dump = tasktrace::dump_blocking(BUDGET);
-        if dump.get(id).is_some_and(&is_so) {
+        if dump.get(id).is_some_and(&matches) {
             return dump;
         }
-        assert!(start.elapsed() < LONG, "not as it should be:\n{dump:#}");
+        assert!(start.elapsed() < LONG, "no dump matches:\n{dump:#}");
     }
 }
 
-/// As [`dump_until`] there is a sample of it, which has a leaf that is so.
+/// Takes dumps until one has a sample of the task with a leaf that matches, and returns that sample.
 #[track_caller]
-pub fn sample_until(id: TaskId, is_so: impl Fn(&Frame) -> bool) -> TaskDump {
-    let is_so = |task: &TaskDump| is_sample(task) && task.trace().leaves().into_iter().any(&is_so);
-    dump_until(id, is_so).get(id).expect("it was found").clone()
+pub fn sample_until(id: TaskId, matches: impl Fn(&Frame) -> bool) -> TaskDump {
+    let matches =
+        |task: &TaskDump| is_sample(task) && task.trace().leaves().into_iter().any(&matches);
+    dump_until(id, matches)
+        .get(id)
+        .expect("the dump lists the task")
+        .clone()
 }
 
-/// Whether it was interrupted for its stack.
+/// Returns `true` if the task was interrupted for its stack.
 #[must_use]
 pub fn is_sample(task: &TaskDump) -> bool {
     *task.source() == Source::Sample && matches!(task.state(), TaskState::Running(_))
 }
 
-/// Why there is no stack.
+/// Returns the reason why the task has no stack.
 #[must_use]
 pub fn error(task: &TaskDump) -> Option<&TraceError> {
     match task.source() {
@@ -106,11 +110,11 @@ pub fn error(task: &TaskDump) -> Option<&TraceError> {
     }
 }
 
-/// The frames of a trace with a single leaf, from the outside in.
+/// Returns the frames of a trace with a single leaf, from the outside in.
 ///
 /// # Panics
 ///
-/// If it has several.
+/// If the trace has several leaves.
 #[track_caller]
 #[must_use]
 pub fn path(trace: &Trace) -> Vec<&Frame> {
@@ -120,14 +124,16 @@ pub fn path(trace: &Trace) -> Vec<&Frame> {
         path.push(frame);
         frames = frame.children();
     }
-    assert!(frames.is_empty(), "it branches:\n{trace}\n{trace:#}");
+    assert!(frames.is_empty(), "the trace branches:\n{trace}\n{trace:#}");
     path
 }
 
-/// The last segments of the names, with the labels: `serve "one" > (read | write > send)`.
+/// Returns the last segments of the names, with the labels: `serve "one" > (read
+///
+/// write > send)`.
 #[must_use]
 pub fn short(trace: &Trace) -> String {
-    // The tests have shallow trees.
+    // The trees are shallow, so recursion is safe.
     fn all(frames: &[Frame]) -> String {
         let one = |frame: &Frame| {
             let mut text = frame
@@ -156,13 +162,13 @@ pub fn short(trace: &Trace) -> String {
     all(trace.frames())
 }
 
-/// The number that the system knows the calling thread by.
+/// Returns the number by which the system knows the calling thread.
 ///
 /// # Panics
 ///
 /// Never.
 #[must_use]
 pub fn thread_id() -> u64 {
-    // SAFETY: it takes nothing and always succeeds.
-    u64::try_from(unsafe { libc::gettid() }).expect("numbers of threads are positive")
+    // SAFETY: `gettid` takes no arguments and always succeeds.
+    u64::try_from(unsafe { libc::gettid() }).expect("thread numbers are positive")
 }

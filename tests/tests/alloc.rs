@@ -1,4 +1,4 @@
-//! What tracing allocates: nothing while nobody asks, and nothing that stays.
+//! Tests that tracing allocates nothing in an ordinary poll, and keeps no memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tasktrace::{Trace, TraceHandle};
 
-/// Counts for each thread on its own, so that tests do not see each other.
+/// An allocator that counts for each thread, so that tests do not disturb each other.
 struct Counting;
 
 thread_local! {
@@ -18,33 +18,37 @@ thread_local! {
     static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The bytes that all threads have allocated and not freed.
+/// The number of bytes that all threads have allocated and not freed.
 static ALL_BYTES: AtomicIsize = AtomicIsize::new(0);
 
 fn count(calls: usize, bytes: isize) {
     ALL_BYTES.fetch_add(bytes, Ordering::Relaxed);
-    // Other than these, thread-locals can be gone when something is freed.
+    // `CALLS` and `BYTES` have no destructors, so they exist even when the thread frees memory at its end.
     let _ = CALLS.try_with(|count| count.set(count.get() + calls));
     let _ = BYTES.try_with(|count| count.set(count.get() + bytes));
 }
 
-// SAFETY: everything is passed on to the allocator of the system.
+// SAFETY: each method passes its arguments unchanged to `System`, whose contract is the same. `count` neither allocates
+// nor panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         count(0, -layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(1, size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: as the caller promises.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -52,33 +56,33 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What is kept for the process is shared by its threads: a test would see what another needs.
+/// Held by each test: threads share the memory that the library keeps, so a test would count the memory of another.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// How many allocations `run` makes.
+/// Returns the number of allocations that `run` makes.
 fn allocations(run: impl FnOnce()) -> usize {
     let before = CALLS.get();
     run();
     CALLS.get() - before
 }
 
-/// How many bytes `run` allocates and does not free.
+/// Returns the number of bytes that `run` allocates and does not free.
 fn kept(run: impl FnOnce()) -> isize {
     let before = BYTES.get();
     run();
     BYTES.get() - before
 }
 
-/// Fails if each of many runs keeps some bytes.
+/// Panics if each of many runs keeps some bytes.
 ///
-/// A request is freed by the thread that has woken its task, later than the requester has the answer. So all threads
-/// are counted. The record of a task that has been asked stays where it was freed, with a place for questions, until
-/// another task is put into it. So the first rounds of runs may keep the bytes of some such places, and later rounds
-/// find them there. What the test harness and threads of ours allocate meanwhile is little for so many runs.
+/// The thread that has woken a task frees the request, which may be after the requester has the answer. So all threads
+/// are counted. The header of a task that was captured stays in its free list with its request slot until another task
+/// reuses it. So the first rounds of runs may keep the bytes of some request slots, and later rounds reuse them. The
+/// allocations that the test harness and the library's threads make meanwhile are few compared with the number of runs.
 fn keeps_nothing(mut run: impl FnMut()) {
     const RUNS: isize = 500;
     const ROUNDS: usize = 20;
-    // Whatever is kept for the whole process is made by the first run.
+    // The first run allocates the memory that the process keeps.
     run();
     let mut kept_in_round = || {
         let before = ALL_BYTES.load(Ordering::Relaxed);
@@ -111,7 +115,7 @@ async fn inside() {
 }
 
 #[test]
-fn what_counts_counts() {
+fn the_counters_count() {
     assert_eq!(
         allocations(|| drop(Box::new(std::hint::black_box(1_u8)))),
         1
@@ -123,13 +127,13 @@ fn what_counts_counts() {
 }
 
 #[test]
-fn a_poll_that_nobody_asks_about_allocates_nothing() {
+fn a_poll_without_a_request_allocates_nothing() {
     struct Ignored;
     impl Wake for Ignored {
         fn wake(self: Arc<Self>) {}
     }
     check_polls(&Waker::from(Arc::new(Ignored)));
-    // A waker that may be unequal to itself: the compiler copies its table into each crate.
+    // The compiler copies the table of this waker into each crate, so the waker may compare unequal to itself.
     check_polls(Waker::noop());
 }
 
@@ -146,8 +150,8 @@ fn check_polls(waker: &Waker) {
             }
         })
     };
-    // To be asked, each task must keep the waker that it was first polled with, and it has a table
-    // for the other as a frame of it.
+    // To answer requests, each task keeps the waker of its first poll, and its side table holds the other task as a
+    // frame.
     assert!(poll(1) <= 8);
     assert_eq!(poll(1000), 0);
     assert!(capture(&handle, || assert!(poll(1) > 0)).contains("waits"));
@@ -155,7 +159,7 @@ fn check_polls(waker: &Waker) {
 }
 
 #[test]
-fn current_allocates_nothing() {
+fn the_current_task_is_found_without_allocations() {
     let (task, handle) = tasktrace::traced(std::future::poll_fn(|_| {
         let found = allocations(|| {
             for _ in 0..1000 {

@@ -1,7 +1,7 @@
-//! An allocator that asks for traces: whenever anything is allocated or freed, in whatever our code is in the
-//! middle of. It waits for nothing, and finds none of our locks held by its own thread.
+//! Tests the library under an allocator that requests traces whenever memory is allocated or freed, also in the middle
+//! of the library's own code. The requests wait for nothing, and find no lock of the library held by their own thread.
 //!
-//! A process of its own, because the allocator is everybody's.
+//! The tests have a process of their own, because the allocator serves the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -20,50 +20,50 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tasktrace::{Trace, TracedExt, current, traced};
 
-/// Asks for a trace.
+/// An allocator that requests a trace in each call.
 struct Curious;
 
 #[global_allocator]
 static ALLOCATOR: Curious = Curious;
 
 thread_local! {
-    /// `true` while this thread is in [`ask`], which allocates as well.
-    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+    /// `true` while this thread is in [`request_traces`], which allocates as well.
+    static IS_REQUESTING: Cell<bool> = const { Cell::new(false) };
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// `true` while the allocator asks for traces.
+/// `true` while the allocator requests traces.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// How many traces there were.
+/// The number of traces so far.
 static TRACES: AtomicUsize = AtomicUsize::new(0);
 
-/// The first allocation that was made while one of our locks was held.
+/// The first allocation that was made while the thread held a lock of the library.
 static UNDER_LOCK: Mutex<Option<String>> = Mutex::new(None);
 
 const UNDER: &str = "allocated under a lock:";
 
-/// Set in processes of our own, which do what concerns all of a process.
-const ASKED: &str = "TASKTRACE_TEST_ALLOCATOR";
+/// The environment variable that makes the tests with effects on the whole process run: it is set in child processes.
+const IN_CHILD: &str = "TASKTRACE_TEST_ALLOCATOR";
 
-/// How long all of it may take before it is taken to be a deadlock.
+/// The time after which a test counts as deadlocked.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Called by the allocator.
-fn ask(size: usize) {
-    let is_first = || matches!(IS_ASKING.try_with(|it| it.replace(true)), Ok(false));
+/// Requests traces. The allocator calls this function for each allocation of at least one byte.
+fn request_traces(size: usize) {
+    let is_first = || matches!(IS_REQUESTING.try_with(|it| it.replace(true)), Ok(false));
     if IS_ON.load(Ordering::Relaxed) && is_first() {
-        ask_once(size);
-        let _ = IS_ASKING.try_with(|it| it.set(false));
+        request_traces_once(size);
+        let _ = IS_REQUESTING.try_with(|it| it.set(false));
     }
 }
 
-fn ask_once(size: usize) {
+fn request_traces_once(size: usize) {
     if tasktrace::__private::held_locks() > 0 {
         let mut first = UNDER_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| {
             let text = format!("{UNDER} {size} bytes\n{}", Backtrace::force_capture());
-            // For a process that ends before it can look.
+            // Printed, because the process may end before it can check.
             let _ = std::io::stderr().write_all(text.as_bytes());
             text
         });
@@ -75,7 +75,7 @@ fn ask_once(size: usize) {
     let told = current.as_ref();
     let _ = told.map(|task| (task.state(), task.label().map(str::len)));
     let calls = CALLS.try_with(|calls| calls.replace(calls.get() + 1));
-    // To print takes longer.
+    // Printing a trace takes longer, so it is done less often.
     if calls.is_ok_and(|calls| calls % 256 == 0) {
         let printed = here.map(|trace| trace.to_string().len());
         let _ = (printed, snapshot.map(|trace| trace.to_string().len()));
@@ -84,23 +84,27 @@ fn ask_once(size: usize) {
     }
 }
 
-// SAFETY: everything is passed on to the allocator of the system.
+// SAFETY: each method passes its arguments unchanged to `System`, whose contract is the same. `request_traces` returns
+// at once when it is called recursively, and does not touch the memory in question.
 unsafe impl GlobalAlloc for Curious {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ask(layout.size());
-        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is `System`'s.
+        request_traces(layout.size());
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is
+        // `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        ask(layout.size());
-        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is `System`'s.
+        request_traces(layout.size());
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is
+        // `System`'s.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ask(size);
-        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is `System`'s.
+        request_traces(size);
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as `System` does, and all memory is
+        // `System`'s.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -116,7 +120,7 @@ async fn branch(number: usize) {
     leaf().traced(format!("leaf of {number}")).await;
 }
 
-/// Children with wakers of their own, of which some end and some do not.
+/// Polls children that have wakers of their own, some of which end.
 #[tasktrace::traced]
 async fn children(count: usize) {
     let mut all: FuturesUnordered<_> = (0..count)
@@ -139,7 +143,7 @@ async fn blocked(until: mpsc::Receiver<()>) {
     let _ = until.recv();
 }
 
-/// Polls a task by hand, which is asked by nobody.
+/// Polls a task that gets no other request.
 fn polls() {
     let (task, _handle) = traced(async {
         futures::future::join_all((0..40).map(branch)).await;
@@ -151,7 +155,7 @@ fn polls() {
     }
 }
 
-/// Moves frames from task to task, and drops them elsewhere.
+/// Moves frames from task to task, and drops them in another task.
 fn moves() {
     let mut cx = Context::from_waker(Waker::noop());
     let mut frames: Vec<_> = (0..40).map(|number| Box::pin(branch(number))).collect();
@@ -228,10 +232,10 @@ fn asks() {
 }
 
 #[test]
-fn an_allocator_can_ask_for_traces_at_any_time() {
+fn an_allocator_can_request_traces_at_any_time() {
     let (over, is_over) = mpsc::channel::<()>();
     let all = thread::spawn(move || {
-        // Twice: the first time much is done that is done once in a process.
+        // The first round includes the work that a process does once, the second does not.
         for _ in 0..2 {
             IS_ON.store(true, Ordering::SeqCst);
             polls();
@@ -254,12 +258,12 @@ fn an_allocator_can_ask_for_traces_at_any_time() {
     assert!(TRACES.load(Ordering::Relaxed) > 0, "it was answered");
 }
 
-/// Runs one of the tests below in a process of its own.
+/// Runs one of the tests below in a child process.
 fn run_alone(test: &str) -> Output {
     let program = std::env::current_exe().expect("it is this one");
     let output = Command::new(program)
         .args(["--exact", test, "--nocapture"])
-        .env(ASKED, "1")
+        .env(IN_CHILD, "1")
         .output()
         .expect("it can be run");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -267,16 +271,16 @@ fn run_alone(test: &str) -> Output {
     output
 }
 
-fn is_asked() -> bool {
-    let is_asked = std::env::var_os(ASKED).is_some();
-    // The others of these tests may run at the same time.
-    IS_ON.fetch_or(is_asked, Ordering::SeqCst);
-    is_asked
+fn is_child() -> bool {
+    let is_child = std::env::var_os(IN_CHILD).is_some();
+    // The other tests of this file may run at the same time.
+    IS_ON.fetch_or(is_child, Ordering::SeqCst);
+    is_child
 }
 
 #[tasktrace::test(timeout = "1s")]
-async fn hangs_if_asked() {
-    if is_asked() {
+async fn hangs_in_the_child() {
+    if is_child() {
         let _others: Vec<_> = (0..3)
             .map(|number| tasktrace::spawn(branch(number)))
             .collect();
@@ -286,7 +290,7 @@ async fn hangs_if_asked() {
 
 #[test]
 fn a_report_of_a_hung_test_holds_no_lock() {
-    let output = run_alone("hangs_if_asked");
+    let output = run_alone("hangs_in_the_child");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(said.contains("hung for 1s"), "{said}");
@@ -297,10 +301,10 @@ async fn is_short() {
     leaf().traced("not for long").now_or_never();
 }
 
-/// The tests that come and go beside each other make room for each other.
+/// Concurrent short tests register and unregister, and reuse each other's places.
 #[test]
-fn tests_come_and_go_if_asked() {
-    if is_asked() {
+fn tests_come_and_go_in_the_child() {
+    if is_child() {
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(is_short);
@@ -311,18 +315,18 @@ fn tests_come_and_go_if_asked() {
 
 #[test]
 fn tests_that_come_and_go_hold_no_lock() {
-    assert!(run_alone("tests_come_and_go_if_asked").status.success());
+    assert!(run_alone("tests_come_and_go_in_the_child").status.success());
 }
 
 #[cfg(unix)]
 #[test]
-fn dumps_on_a_signal_if_asked() {
-    if !is_asked() {
+fn dumps_on_a_signal_in_the_child() {
+    if !is_child() {
         return;
     }
     let file = std::env::temp_dir().join(format!("tasktrace-allocator-{}", std::process::id()));
     for _ in 0..2 {
-        // The first is replaced.
+        // The second call replaces the first.
         let options = tasktrace::DumpOnSignal::new().signal(libc::SIGUSR2);
         tasktrace::dump_on_signal(options.to_file(&file)).expect("the signal is free");
     }
@@ -331,7 +335,7 @@ fn dumps_on_a_signal_if_asked() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(task.as_mut().poll(&mut cx).is_pending());
     for _ in 0..3 {
-        // SAFETY: it takes no pointer, and the signal is handled.
+        // SAFETY: `raise` and `kill` take no pointer, and the signal has a handler.
         assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
     }
     let deadline = Instant::now() + PATIENCE;
@@ -344,10 +348,10 @@ fn dumps_on_a_signal_if_asked() {
 #[cfg(unix)]
 #[test]
 fn a_dump_on_a_signal_holds_no_lock() {
-    assert!(run_alone("dumps_on_a_signal_if_asked").status.success());
+    assert!(run_alone("dumps_on_a_signal_in_the_child").status.success());
 }
 
-/// A task that is suspended, so that there is something to be shown.
+/// Calls `run` while a suspended task exists, so that dumps have something to show.
 fn with_a_task(run: impl FnOnce()) {
     let (task, _handle) = traced(leaf());
     let mut task = pin!(task);
@@ -356,7 +360,7 @@ fn with_a_task(run: impl FnOnce()) {
     run();
 }
 
-/// Clients that ask for the same and for other things at once, some of which do not wait for the answer.
+/// Sends equal and different requests from several clients at once, some of which do not wait for the answer.
 fn visit<S: std::io::Read + Write>(connect: impl Fn() -> std::io::Result<S> + Sync) {
     const PATHS: [&str; 6] = [
         "/dump.txt",
@@ -386,8 +390,8 @@ fn visit<S: std::io::Read + Write>(connect: impl Fn() -> std::io::Result<S> + Sy
 }
 
 #[test]
-fn serves_if_asked() {
-    if !is_asked() {
+fn serves_in_the_child() {
+    if !is_child() {
         return;
     }
     with_a_task(|| {
@@ -403,18 +407,18 @@ fn serves_if_asked() {
 
 #[test]
 fn a_server_holds_no_lock() {
-    assert!(run_alone("serves_if_asked").status.success());
+    assert!(run_alone("serves_in_the_child").status.success());
 }
 
 #[cfg(unix)]
 #[test]
-fn is_attached_to_if_asked() {
-    if !is_asked() {
+fn is_attached_to_in_the_child() {
+    if !is_child() {
         return;
     }
     with_a_task(|| {
         let first = tasktrace::attach().expect("it can be attached to");
-        // Guards that come and go.
+        // Other guards are created and dropped meanwhile.
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| drop(tasktrace::attach().expect("it can be attached to")));
@@ -422,7 +426,7 @@ fn is_attached_to_if_asked() {
         });
         visit(|| std::os::unix::net::UnixStream::connect(first.path()));
         drop(first);
-        // Each of these makes the socket, removes it, or finds it.
+        // Each of these calls creates the socket, removes it, or finds it.
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| drop(tasktrace::attach().expect("it can be attached to")));
@@ -435,12 +439,12 @@ fn is_attached_to_if_asked() {
 #[cfg(unix)]
 #[test]
 fn a_process_that_is_attached_to_holds_no_lock() {
-    assert!(run_alone("is_attached_to_if_asked").status.success());
+    assert!(run_alone("is_attached_to_in_the_child").status.success());
 }
 
 #[test]
-fn profiles_and_watches_if_asked() {
-    if !is_asked() {
+fn profiles_and_watches_in_the_child() {
+    if !is_child() {
         return;
     }
     with_a_task(|| {
@@ -457,7 +461,7 @@ fn profiles_and_watches_if_asked() {
         let mut cx = Context::from_waker(Waker::noop());
         for is_awaited in [true, false] {
             let mut run = pin!(profile().run());
-            // One that is given up has its thread end.
+            // The thread of a dropped profile ends.
             while run.as_mut().poll(&mut cx).is_pending() && is_awaited {
                 thread::yield_now();
             }
@@ -468,7 +472,7 @@ fn profiles_and_watches_if_asked() {
             .starved_after(Duration::from_millis(1))
             .on_stall(move |report| drop(reports.send(report.to_string())))
             .start();
-        // It is woken, and nothing polls it.
+        // The task is woken, and nothing polls it.
         for task in tasktrace::tasks() {
             drop(task.backtrace_timeout(Duration::from_millis(1)));
         }
@@ -479,5 +483,9 @@ fn profiles_and_watches_if_asked() {
 
 #[test]
 fn a_profile_and_a_watchdog_hold_no_lock() {
-    assert!(run_alone("profiles_and_watches_if_asked").status.success());
+    assert!(
+        run_alone("profiles_and_watches_in_the_child")
+            .status
+            .success()
+    );
 }

@@ -1,4 +1,4 @@
-//! Who waits for whom.
+//! Tests which tasks a task awaits, in snapshots, dumps and traces.
 
 use std::future::{pending, poll_fn};
 use std::task::Poll;
@@ -8,12 +8,12 @@ use tasktrace_tests::{current_thread, on_each};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-async fn forever() {
+async fn wait_for_ever() {
     oneshot::channel::<()>().1.await.ok();
     pending::<()>().await;
 }
 
-/// The tasks that a task awaits, according to a snapshot.
+/// Returns the tasks that `task` awaits, according to a snapshot.
 fn awaits(task: &TraceHandle) -> Vec<TaskId> {
     awaits_in(&tasktrace::snapshot(), task)
 }
@@ -21,14 +21,14 @@ fn awaits(task: &TraceHandle) -> Vec<TaskId> {
 fn awaits_in(dump: &Dump, task: &TraceHandle) -> Vec<TaskId> {
     let mut tasks = dump.tasks();
     let task = tasks.find(|dumped| dumped.id() == task.id());
-    task.expect("it is alive").awaits().to_vec()
+    task.expect("the task is alive").awaits().to_vec()
 }
 
-/// The frame with this name, which is there once.
+/// Returns the frame with this name, of which there must be one.
 fn find<'a>(trace: &'a Trace, name: &str) -> &'a Frame {
     let found = find_all(trace, name);
     let [frame] = found[..] else {
-        panic!("{} times {name} in\n{trace}", found.len());
+        panic!("{} frames with the name {name} in\n{trace}", found.len());
     };
     frame
 }
@@ -43,20 +43,20 @@ fn find_all<'a>(trace: &'a Trace, name: &str) -> Vec<&'a Frame> {
     found
 }
 
-/// Returns when the task has been suspended.
-async fn suspended(task: &TraceHandle) -> Trace {
-    task.backtrace().await.expect("it is alive")
+/// Captures the task, and returns when it is suspended.
+async fn capture_suspended(task: &TraceHandle) -> Trace {
+    task.backtrace().await.expect("the task is alive")
 }
 
 #[test]
-fn a_handle() {
+fn an_awaited_handle_is_a_frame() {
     on_each(|| async {
         let line = line!() + 1;
-        let awaited = tasktrace::spawn(forever());
+        let awaited = tasktrace::spawn(wait_for_ever());
         let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
         let waiting = tasktrace::spawn(async move { awaited.await.unwrap_err() });
         let handle = waiting.trace_handle();
-        let captured = suspended(handle).await;
+        let captured = capture_suspended(handle).await;
 
         assert_eq!(awaits(handle), [id]);
         assert_eq!(awaits_in(&tasktrace::dump().await, handle), [id]);
@@ -68,7 +68,7 @@ fn a_handle() {
                 (Some("tests/tests/awaited_by.rs"), Some(line)),
                 "{trace}"
             );
-            let label = format!("task {id} awaited_by::forever");
+            let label = format!("task {id} awaited_by::wait_for_ever");
             assert_eq!(frame.label(), Some(&*label), "{trace}");
             assert!(frame.children().is_empty(), "{trace}");
             assert_eq!(trace.leaves().len(), 1, "{trace}");
@@ -79,14 +79,14 @@ fn a_handle() {
 }
 
 #[test]
-fn a_handle_of_a_task_that_has_a_name() {
+fn an_awaited_handle_shows_the_name_of_its_task() {
     on_each(|| async {
         let awaited = tasktrace::TaskBuilder::new()
             .name("crawler")
-            .spawn(forever());
+            .spawn(wait_for_ever());
         let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
         let waiting = tasktrace::spawn(awaited);
-        let trace = suspended(waiting.trace_handle()).await;
+        let trace = capture_suspended(waiting.trace_handle()).await;
         let label = format!("task {id} crawler");
         assert_eq!(find(&trace, "tasktrace::JoinHandle").label(), Some(&*label));
         abort.abort();
@@ -94,22 +94,22 @@ fn a_handle_of_a_task_that_has_a_name() {
 }
 
 #[test]
-fn no_more_when_it_has_come() {
+fn a_finished_task_is_no_longer_awaited() {
     on_each(|| async {
         let waiting = tasktrace::spawn(async {
             tasktrace::spawn(tokio::task::yield_now()).await.unwrap();
-            forever().await;
+            wait_for_ever().await;
         });
         let handle = waiting.trace_handle();
-        // A task is finished before those that await it are woken.
-        while !suspended(handle).await.contains("forever") {}
+        // A task is finished before the tasks that await it are woken.
+        while !capture_suspended(handle).await.contains("wait_for_ever") {}
         assert_eq!(awaits(handle), []);
         waiting.abort();
     });
 }
 
 #[test]
-fn outside_of_tasks_it_is_just_awaited() {
+fn a_handle_can_be_awaited_outside_of_tasks() {
     on_each(|| async {
         assert_eq!(tasktrace::spawn(async { 42 }).await.unwrap(), 42);
     });
@@ -127,16 +127,16 @@ async fn second() {
 
 #[traced]
 async fn third() {
-    forever().await;
+    wait_for_ever().await;
 }
 
 #[test]
-fn a_chain() {
+fn a_dump_shows_a_chain_of_awaits() {
     on_each(|| async {
         let first = tasktrace::spawn(first());
         let mut chain = vec![first.trace_handle().clone()];
         while let Some(handle) = chain.last() {
-            suspended(handle).await;
+            capture_suspended(handle).await;
             let next = awaits(handle);
             chain.extend(tasktrace::tasks().filter(|task| next.contains(&task.id())));
             if next.is_empty() {
@@ -159,7 +159,7 @@ fn a_chain() {
 }
 
 #[test]
-fn a_cycle() {
+fn a_dump_shows_a_cycle_of_awaits() {
     on_each(|| async {
         let (give_one, one) = oneshot::channel::<JoinHandle<()>>();
         let (give_other, other) = oneshot::channel::<JoinHandle<()>>();
@@ -174,7 +174,7 @@ fn a_cycle() {
         give_one.send(first).unwrap();
         give_other.send(second).unwrap();
         for handle in &handles {
-            while find_all(&suspended(handle).await, "tasktrace::JoinHandle").is_empty() {}
+            while find_all(&capture_suspended(handle).await, "tasktrace::JoinHandle").is_empty() {}
         }
         assert_eq!(awaits(&handles[0]), [handles[1].id()]);
         assert_eq!(awaits(&handles[1]), [handles[0].id()]);
@@ -183,31 +183,34 @@ fn a_cycle() {
 }
 
 #[test]
-fn a_handle_that_moves() {
+fn a_handle_can_move_to_another_task() {
     on_each(|| async {
-        let awaited = tasktrace::spawn(forever());
+        let awaited = tasktrace::spawn(wait_for_ever());
         let (id, abort) = (awaited.trace_handle().id(), awaited.abort_handle());
-        let (give, given) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let (go_on, may_go_on) = oneshot::channel::<()>();
         let first = tasktrace::spawn(async move {
             let mut awaited = awaited;
             tokio::select! {
-                _ = &mut awaited => unreachable!("it waits for ever"),
+                _ = &mut awaited => unreachable!("the task waits for ever"),
                 _ = may_go_on => {}
             }
-            give.send(awaited).ok();
-            forever().await;
+            sender.send(awaited).ok();
+            wait_for_ever().await;
         });
-        let second = tasktrace::spawn(async move { given.await.unwrap().await.unwrap_err() });
-        suspended(first.trace_handle()).await;
-        suspended(second.trace_handle()).await;
+        let second = tasktrace::spawn(async move { receiver.await.unwrap().await.unwrap_err() });
+        capture_suspended(first.trace_handle()).await;
+        capture_suspended(second.trace_handle()).await;
         assert_eq!(awaits(first.trace_handle()), [id]);
         assert_eq!(awaits(second.trace_handle()), []);
 
         go_on.send(()).unwrap();
-        while !suspended(first.trace_handle()).await.contains("forever") {}
+        while !capture_suspended(first.trace_handle())
+            .await
+            .contains("wait_for_ever")
+        {}
         while awaits(second.trace_handle()).is_empty() {
-            suspended(second.trace_handle()).await;
+            capture_suspended(second.trace_handle()).await;
         }
         assert_eq!(awaits(first.trace_handle()), []);
         assert_eq!(awaits(second.trace_handle()), [id]);
@@ -218,26 +221,26 @@ fn a_handle_that_moves() {
 }
 
 #[test]
-fn a_handle_that_is_kept_and_not_awaited() {
+fn a_handle_that_is_kept_but_not_awaited_is_no_frame() {
     on_each(|| async {
         let waiting = tasktrace::spawn(async {
-            let mut task = tasktrace::spawn(forever());
+            let mut task = tasktrace::spawn(wait_for_ever());
             let mut set = JoinSet::new();
-            set.spawn(forever());
+            set.spawn(wait_for_ever());
             let mut next = Box::pin(set.join_next());
             tokio::select! {
                 biased;
-                _ = &mut task => unreachable!("it waits for ever"),
-                _ = &mut next => unreachable!("likewise"),
+                _ = &mut task => unreachable!("the task waits for ever"),
+                _ = &mut next => unreachable!("the set waits for ever"),
                 () = std::future::ready(()) => {}
             }
-            forever().await;
+            wait_for_ever().await;
             drop(next);
             task.abort();
         });
-        // The first poll was of all of them.
-        suspended(waiting.trace_handle()).await;
-        let trace = suspended(waiting.trace_handle()).await;
+        // The first poll polls all three branches.
+        capture_suspended(waiting.trace_handle()).await;
+        let trace = capture_suspended(waiting.trace_handle()).await;
         assert_eq!(awaits(waiting.trace_handle()), []);
         for trace in [trace, waiting.trace_handle().snapshot()] {
             assert_eq!(trace.leaves().len(), 1, "{trace}");
@@ -248,15 +251,15 @@ fn a_handle_that_is_kept_and_not_awaited() {
 }
 
 #[test]
-fn many_handles() {
+fn many_handles_can_be_awaited_at_once() {
     on_each(|| async {
-        // More than `join_all` polls itself: it gives them wakers of their own.
-        let tasks: Vec<_> = (0..40).map(|_| tasktrace::spawn(forever())).collect();
+        // `join_all` gives more than 30 futures wakers of their own.
+        let tasks: Vec<_> = (0..40).map(|_| tasktrace::spawn(wait_for_ever())).collect();
         let ids: Vec<TaskId> = tasks.iter().map(|task| task.trace_handle().id()).collect();
         let aborts: Vec<_> = tasks.iter().map(|task| task.abort_handle()).collect();
         let waiting = tasktrace::spawn(futures::future::join_all(tasks));
         for _ in 0..2 {
-            let trace = suspended(waiting.trace_handle()).await;
+            let trace = capture_suspended(waiting.trace_handle()).await;
             assert_eq!(
                 find_all(&trace, "tasktrace::JoinHandle").len(),
                 40,
@@ -271,28 +274,28 @@ fn many_handles() {
 }
 
 #[test]
-fn a_set() {
+fn an_awaited_set_is_one_frame_with_its_tasks() {
     on_each(|| async {
         let (end, ended) = oneshot::channel::<()>();
         let (give_ids, ids) = oneshot::channel();
         let waiting = tasktrace::spawn(async move {
             let mut set = JoinSet::new();
             set.spawn(async { ended.await.unwrap() });
-            set.spawn(forever());
-            set.spawn(forever());
+            set.spawn(wait_for_ever());
+            set.spawn(wait_for_ever());
             let ids: Vec<TaskId> = set.trace_handles().map(|task| task.id()).collect();
             give_ids.send(ids).unwrap();
             while set.join_next().await.is_some() {}
         });
         let ids = ids.await.unwrap();
         let handle = waiting.trace_handle();
-        let captured = suspended(handle).await;
+        let captured = capture_suspended(handle).await;
         assert_eq!(awaits(handle), ids);
         let label = format!("tasks {}, {}, {}", ids[0], ids[1], ids[2]);
         for trace in [&captured, &handle.snapshot()] {
             let frame = find(trace, "tasktrace::JoinSet::join_next");
             assert_eq!(frame.label(), Some(&*label), "{trace}");
-            // Nothing of how tokio waits: only the tasks themselves.
+            // The frame replaces the frames of tokio's own wait.
             assert!(
                 !trace.contains("tokio::task::JoinSet::join_next"),
                 "{trace}"
@@ -301,16 +304,16 @@ fn a_set() {
 
         end.send(()).unwrap();
         while awaits(handle) != ids[1..] {
-            suspended(handle).await;
+            capture_suspended(handle).await;
         }
-        let trace = suspended(handle).await;
+        let trace = capture_suspended(handle).await;
         let frame = find(&trace, "tasktrace::JoinSet::join_next");
         assert_eq!(
             frame.label(),
             Some(&*format!("tasks {}, {}", ids[1], ids[2])),
             "{trace}"
         );
-        // What was captured before is what was so then.
+        // The earlier capture is not changed.
         let frame = find(&captured, "tasktrace::JoinSet::join_next");
         assert_eq!(frame.label(), Some(&*label), "{captured}");
         waiting.abort();
@@ -318,21 +321,21 @@ fn a_set() {
 }
 
 #[test]
-fn a_set_that_is_not_awaited_any_more() {
+fn a_set_that_is_no_longer_awaited_is_no_frame() {
     on_each(|| async {
         let waiting = tasktrace::spawn(async {
             let mut set = JoinSet::new();
-            set.spawn(forever());
+            set.spawn(wait_for_ever());
             tokio::select! {
                 biased;
-                _ = set.join_next() => unreachable!("it waits for ever"),
+                _ = set.join_next() => unreachable!("the task waits for ever"),
                 () = tokio::task::yield_now() => {}
             }
-            forever().await;
+            wait_for_ever().await;
             drop(set);
         });
         let handle = waiting.trace_handle();
-        while !suspended(handle).await.contains("forever") {}
+        while !capture_suspended(handle).await.contains("wait_for_ever") {}
         assert_eq!(awaits(handle), []);
         let snapshot = handle.snapshot();
         assert_eq!(
@@ -345,13 +348,13 @@ fn a_set_that_is_not_awaited_any_more() {
 }
 
 #[test]
-fn a_large_set_is_one_frame() {
+fn a_large_set_is_one_short_frame() {
     const MANY: usize = 10_000;
 
     on_each(|| async {
-        let set: JoinSet<()> = (0..MANY).map(|_| forever()).collect();
+        let set: JoinSet<()> = (0..MANY).map(|_| wait_for_ever()).collect();
         let waiting = tasktrace::spawn(set.join_all());
-        let trace = suspended(waiting.trace_handle()).await;
+        let trace = capture_suspended(waiting.trace_handle()).await;
         let frame = find(&trace, "tasktrace::JoinSet::join_next");
         assert!(frame.label().unwrap().ends_with("and 9997 more"), "{trace}");
         assert_eq!(awaits(waiting.trace_handle()).len(), MANY);
@@ -360,7 +363,7 @@ fn a_large_set_is_one_frame() {
 }
 
 #[test]
-fn tasks_of_a_local_set() {
+fn tasks_of_a_local_set_can_be_awaited() {
     current_thread().block_on(LocalSet::new().run_until(async {
         let waiting = tasktrace::spawn_local(async {
             let local = LocalSet::new();
@@ -369,8 +372,8 @@ fn tasks_of_a_local_set() {
             local.await;
         });
         let handle = waiting.trace_handle();
-        let trace = suspended(handle).await;
-        // Both are at the same place.
+        let trace = capture_suspended(handle).await;
+        // Both tasks wait at the same place.
         find(&trace, "awaited_by::third");
         let leaves: Vec<_> = trace.leaves().iter().map(|leaf| leaf.count()).collect();
         assert_eq!(leaves, [2], "{trace}");
@@ -392,30 +395,30 @@ fn tasks_of_a_local_set() {
 }
 
 #[test]
-fn a_poll_by_hand() {
+fn handles_and_sets_can_be_polled_by_hand() {
     on_each(|| async {
         let waiting = tasktrace::spawn(async {
             let mut set = JoinSet::new();
             set.spawn(async { 42 });
             let joined = poll_fn(|cx| set.poll_join_next(cx)).await;
             assert_eq!(joined.unwrap().unwrap(), 42);
-            let mut task = tasktrace::spawn(forever());
+            let mut task = tasktrace::spawn(wait_for_ever());
             poll_fn(|cx| {
                 assert!(std::pin::Pin::new(&mut task).poll(cx).is_pending());
                 Poll::Ready(())
             })
             .await;
-            forever().await;
+            wait_for_ever().await;
             drop(task);
         });
-        suspended(waiting.trace_handle()).await;
+        capture_suspended(waiting.trace_handle()).await;
         waiting.abort();
     });
 }
 
-/// A trace leads to what the awaited tasks wait for, also where other threads poll these.
+/// A trace shows the leaves of the awaited tasks, also when other threads poll those tasks.
 #[test]
-fn a_trace_shows_the_tasks_that_are_awaited() {
+fn a_trace_shows_the_leaves_of_awaited_tasks() {
     on_each(|| async {
         let gathers = tasktrace::spawn(async {
             let mut set = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What was written for 0.1.1 compiles and runs, and the types are as useful as they can be.
+//! Tests that code written for 0.1.1 compiles and runs, and that types implement the traits that they can.
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomPinned;
@@ -9,7 +9,7 @@ use tasktrace::{
     Frame, NoAnswer, TaskId, Trace, TraceError, TraceHandle, TracedTask, Wait, traced,
 };
 
-/// The example of the README of 0.1.1, as it stands there.
+/// The example in the README of 0.1.1, unchanged.
 #[rustfmt::skip]
 mod readme {
     #[tokio::main]
@@ -52,13 +52,13 @@ mod readme {
 }
 
 #[test]
-fn the_example_runs() {
+fn the_example_of_the_old_readme_runs() {
     readme::main();
 }
 
-/// The test of 0.1.1, with what it prints looked at.
+/// The test of 0.1.1, with assertions about its output.
 #[tokio::test]
-async fn it_works() {
+async fn the_test_of_the_old_version_passes() {
     let (foo_fut, trace_handle): (TracedTask<_>, TraceHandle) = traced(foo());
     tokio::spawn(foo_fut);
 
@@ -67,11 +67,11 @@ async fn it_works() {
     let full = format!("{trace:#}");
     for function in ["foo", "bar", "fiz", "buz", "baz", "pending"] {
         assert!(tidy.contains(&format!("compat::{function} ")), "{tidy}");
-        // How the compiler spells it depends on its mangling: `{{closure}}` or `{closure#0}`.
+        // The compiler's symbol mangling decides the spelling: `{{closure}}` or `{closure#0}`.
         assert!(full.contains(&format!("compat::{function}::{{")), "{full}");
     }
     assert!(full.lines().count() > tidy.lines().count());
-    // As 0.1.1 did: the root first, one frame a line, and the last is the clone of the waker.
+    // The output of 0.1.1 has the root first and one frame a line, and ends with the clone of the waker.
     assert!(full.starts_with("╼ "), "{full}");
     assert!(
         full.contains("Waker as core::clone::Clone>::clone"),
@@ -109,7 +109,7 @@ async fn baz() {
 }
 
 #[test]
-fn none_if_the_future_is_gone() {
+fn a_dropped_task_has_no_backtrace() {
     let (task, handle) = traced(foo());
     drop(task);
     assert!(futures::executor::block_on(handle.backtrace()).is_none());
@@ -119,9 +119,9 @@ fn none_if_the_future_is_gone() {
     assert!(futures::executor::block_on(handle.backtrace()).is_none());
 }
 
-/// Whether a type has a trait, where both answers are good.
+/// Evaluates to `true` if a type implements a trait.
 ///
-/// The inherent constant is found before the one that all types have from the trait.
+/// The compiler finds the inherent constant before the one that all types have from the trait.
 macro_rules! has {
     ($type:ty: $($bound:tt)+) => {{
         #[allow(dead_code, reason = "of the two constants, one is used")]
@@ -139,14 +139,14 @@ macro_rules! has {
 }
 
 #[test]
-fn a_task_is_what_its_future_is() {
+fn a_task_implements_the_auto_traits_of_its_future() {
     const { assert!(has!(TracedTask<u8>: Send)) };
     const { assert!(has!(TracedTask<u8>: Sync)) };
     const { assert!(has!(TracedTask<u8>: Unpin)) };
     const { assert!(has!(TracedTask<u8>: Debug)) };
     const { assert!(!has!(TracedTask<Rc<u8>>: Send)) };
     const { assert!(!has!(TracedTask<Rc<u8>>: Sync)) };
-    // Sync alone: a guard. Send alone: a cell.
+    // A guard is only `Sync`, a cell is only `Send`.
     type SyncOnly = std::sync::MutexGuard<'static, u8>;
     const { assert!(has!(TracedTask<SyncOnly>: Sync)) };
     const { assert!(!has!(TracedTask<SyncOnly>: Send)) };
@@ -161,7 +161,7 @@ fn a_task_is_what_its_future_is() {
 }
 
 #[test]
-fn what_is_asked_with_and_answered_goes_anywhere() {
+fn handles_traces_and_errors_can_be_shared_between_threads() {
     fn anywhere<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
     fn shared<T: Debug + Send + Sync + Unpin + 'static>() {}
     fn error<T: std::error::Error + Display + PartialEq>() {}
@@ -187,11 +187,11 @@ fn what_is_asked_with_and_answered_goes_anywhere() {
     spawnable(async move { handle.backtrace().await });
 }
 
-/// Nothing needs to live for ever to be traced.
+/// A traced future need not be `'static`.
 #[test]
-fn a_future_may_borrow() {
+fn a_traced_future_may_borrow() {
     let text = String::from("borrowed");
     let (task, handle) = traced(async { text.len() });
-    assert!(handle.name().contains("a_future_may_borrow"));
+    assert!(handle.name().contains("a_traced_future_may_borrow"));
     assert_eq!(futures::executor::block_on(task), text.len());
 }

@@ -1,19 +1,18 @@
-//! Trees that are deeper than a stack and wider than anybody reads: taken, merged, printed,
-//! inspected and dropped without recursion, in time linear in their size.
+//! Tests trees with more frames than a recursion has stack for, and with very many branches: they are captured, merged,
+//! printed, read and dropped without recursion, in time linear in their size.
 
 use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
-
 use tasktrace::{Frame, Trace};
+use tasktrace_tests::thread_time;
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Enough to poll ten thousand futures one in the other, without optimisation.
+/// Enough to poll ten thousand nested futures without optimisation.
 const LARGE_STACK: usize = 1 << 30;
-/// Less than a tenth of what recursing through ten thousand frames would take.
+/// Less than a tenth of the stack that a recursion through ten thousand frames would need.
 const SMALL_STACK: usize = 256 << 10;
 
 fn on_a_stack_of<T: Send>(size: usize, run: impl FnOnce() -> T + Send) -> T {
@@ -32,7 +31,7 @@ async fn leaf() {
     .await
 }
 
-/// Two functions that call each other: not a run of one, which is printed in short.
+/// Two functions that call each other, because a run of calls of one function is printed in short.
 async fn odd(depth: usize) {
     match depth {
         1 => leaf().await,
@@ -73,7 +72,7 @@ async fn all(mut children: Vec<Boxed>) {
     .await
 }
 
-/// A hundred functions of different names.
+/// A hundred functions with different names.
 mod hundred {
     macro_rules! tens {
         ($($ten:ident)*) => {
@@ -87,7 +86,7 @@ mod hundred {
     macro_rules! units {
         ($($unit:ident)*) => {
             $(async fn $unit(children: Vec<super::super::Boxed>) {
-                // Functions that are the same but for their names are merged by the compiler.
+                // The compiler merges functions that differ only in their names.
                 std::hint::black_box(concat!(module_path!(), stringify!($unit)));
                 super::super::all(children).await;
             })*
@@ -98,7 +97,7 @@ mod hundred {
     tens!(t0 t1 t2 t3 t4 t5 t6 t7 t8 t9);
 }
 
-/// A tree of that many leaves, all of them at different places.
+/// A tree with `leaves` leaves, all at different places.
 async fn wide(leaves: usize) {
     let functions = hundred::ALL.as_flattened();
     let branches = functions.iter().take(leaves / 100).map(|function| {
@@ -119,43 +118,43 @@ fn capture(future: Boxed) -> Trace {
     assert!(Box::pin(task).as_mut().poll(&mut cx).is_pending());
     match answer.as_mut().poll(&mut cx) {
         Poll::Ready(Some(trace)) => trace,
-        _ => panic!("a task that was polled has answered"),
+        _ => panic!("the request was not answered"),
     }
 }
 
-fn count<'a>(frames: &'a [Frame], is: impl Fn(&Frame) -> bool) -> usize {
+fn count<'a>(frames: &'a [Frame], matches: impl Fn(&Frame) -> bool) -> usize {
     let mut pending: Vec<&'a Frame> = frames.iter().collect();
     let mut count = 0;
     while let Some(frame) = pending.pop() {
-        count += usize::from(is(frame));
+        count += usize::from(matches(frame));
         pending.extend(frame.children());
     }
     count
 }
 
-/// What can be done with a trace. The text of `{}`.
-fn use_up(trace: Trace) -> String {
-    let tidy = trace.to_string();
+/// Uses a trace in all ways, and returns the text of `{}`.
+fn use_and_drop(trace: Trace) -> String {
+    let simplified = trace.to_string();
     let full = format!("{trace:#}");
-    assert!(full.len() >= tidy.len());
+    assert!(full.len() >= simplified.len());
     assert!(!trace.ansi().to_string().is_empty());
     assert!(!format!("{trace:?} {:?}", trace.frames()).is_empty());
     assert!(!trace.leaves().is_empty() && !trace.all_frames().is_empty());
     assert!(trace.contains("leaf") && !trace.contains("nowhere"));
     drop(trace.clone());
     drop(trace);
-    tidy
+    simplified
 }
 
 #[test]
-fn ten_thousand_deep() {
+fn a_tree_of_ten_thousand_levels_is_used_without_recursion() {
     let trace = on_a_stack_of(LARGE_STACK, || capture(deep(10_000)));
     let text = on_a_stack_of(SMALL_STACK, move || {
         let is_ours =
             |frame: &Frame| matches!(frame.name().rsplit("::").next(), Some("odd" | "even"));
         assert_eq!(count(trace.frames(), is_ours), 10_000);
         assert_eq!(trace.leaves().len(), 1);
-        use_up(trace)
+        use_and_drop(trace)
     });
     assert_eq!(text.lines().count(), 10_001, "{}", excerpt(&text));
     let widest = text.lines().map(|line| line.chars().count()).max();
@@ -163,15 +162,18 @@ fn ten_thousand_deep() {
 }
 
 #[test]
-fn ten_thousand_calls_of_one_function() {
+fn ten_thousand_calls_of_one_function_are_printed_in_short() {
     let trace = on_a_stack_of(LARGE_STACK, || capture(same_boxed(10_000)));
-    let text = on_a_stack_of(SMALL_STACK, move || use_up(trace));
+    let text = on_a_stack_of(SMALL_STACK, move || use_and_drop(trace));
     assert!(text.lines().count() < 20, "{}", excerpt(&text));
-    assert!(text.contains("more calls of the same function"), "{text}");
+    assert!(
+        text.contains("more nested calls of the same function"),
+        "{text}"
+    );
 }
 
 #[test]
-fn ten_thousand_wide() {
+fn a_tree_of_ten_thousand_leaves_is_printed_whole() {
     let trace = capture(Box::pin(wide(10_000)));
     let text = on_a_stack_of(SMALL_STACK, move || {
         assert_eq!(trace.leaves().len(), 10_000);
@@ -179,7 +181,7 @@ fn ten_thousand_wide() {
             count(trace.frames(), |frame| frame.children().len() == 100),
             101
         );
-        use_up(trace)
+        use_and_drop(trace)
     });
     assert_eq!(
         text.lines().filter(|line| line.contains("leaf")).count(),
@@ -188,19 +190,18 @@ fn ten_thousand_wide() {
     assert!(!text.contains("not recorded"), "{}", excerpt(&text));
 }
 
-/// Ten thousand leaves at one place are one line.
 #[test]
-fn ten_thousand_alike() {
+fn ten_thousand_equal_leaves_are_one_line() {
     let children = (0..10_000).map(|_| Box::pin(leaf()) as Boxed).collect();
     let trace = capture(Box::pin(all(children)));
-    let text = on_a_stack_of(SMALL_STACK, move || use_up(trace));
+    let text = on_a_stack_of(SMALL_STACK, move || use_and_drop(trace));
     assert!(text.contains("(×10000)"), "{}", excerpt(&text));
     assert!(text.lines().count() < 10, "{}", excerpt(&text));
 }
 
-/// What is more than the limits is left out, and said to be.
+/// Frames beyond the limits are left out, with a note.
 #[test]
-fn deeper_and_wider_than_the_limits() {
+fn a_tree_beyond_the_limits_has_a_note() {
     let trace = on_a_stack_of(LARGE_STACK, || {
         let children = (0..500).map(|at| deep(2000 + at)).collect();
         capture(Box::pin(all(children)))
@@ -219,23 +220,18 @@ fn excerpt(text: &str) -> String {
     text.lines().take(50).collect::<Vec<_>>().join("\n")
 }
 
-/// Five times as much takes about five times as long. Quadratic would be 25 times.
+/// Asserts that a trace five times as large takes less than 20 times as much processor time. Linear work takes 5 times as
+/// much, and quadratic work 25 times.
 #[track_caller]
 fn check_linear(make: impl Fn(usize) -> Trace + Send + Sync) {
-    fn time(run: impl FnOnce()) -> Duration {
-        let start = Instant::now();
-        run();
-        start.elapsed()
-    }
-
     let measure = |size| {
         let take = || {
-            time(|| {
-                let trace = make(size);
-                let _printed = (trace.to_string(), format!("{trace:#}"));
-            })
+            let start = thread_time();
+            let trace = make(size);
+            let _printed = (trace.to_string(), format!("{trace:#}"));
+            thread_time() - start
         };
-        // The faster of two is the less disturbed. The first looks up the symbols.
+        // The faster of two measurements is the less disturbed one. The first one also looks up the symbols.
         (0..2).map(|_| take()).min().unwrap()
     };
     on_a_stack_of(LARGE_STACK, || {
@@ -248,11 +244,11 @@ fn check_linear(make: impl Fn(usize) -> Trace + Send + Sync) {
 }
 
 #[test]
-fn linear_in_depth() {
+fn the_time_is_linear_in_the_depth() {
     check_linear(|depth| capture(deep(depth)));
 }
 
 #[test]
-fn linear_in_width() {
+fn the_time_is_linear_in_the_width() {
     check_linear(|leaves| capture(Box::pin(wide(leaves))));
 }

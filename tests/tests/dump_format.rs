@@ -1,4 +1,4 @@
-//! What dumps and traces look like to machines: as `schema/tasktrace.schema.json` says.
+//! Tests that the JSON of dumps, traces, profiles and reports matches `schema/tasktrace.schema.json`.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The schema as it is published, which lets later versions add fields.
+/// Returns the published schema, which allows later versions to add fields.
 fn published() -> Validator {
     jsonschema::draft202012::new(&read("tasktrace.schema.json")).expect("it is a schema")
 }
 
-/// The schema that allows no field that it does not describe.
+/// Returns the schema without fields that it does not describe.
 fn strict() -> Validator {
     fn close(schema: &mut Value) {
         match schema {
@@ -53,7 +53,7 @@ fn assert_valid(document: &Value) {
     }
 }
 
-/// The lists of frames in a document.
+/// Returns the lists of frames in a document.
 fn frame_lists(document: &Value) -> Vec<&Vec<Value>> {
     let tasks = document["tasks"].as_array().into_iter().flatten();
     let stacks = document["stacks"].as_array().into_iter().flatten();
@@ -65,7 +65,7 @@ fn frame_lists(document: &Value) -> Vec<&Vec<Value>> {
 }
 
 #[test]
-fn the_schema_is_one() {
+fn the_schema_is_a_valid_json_schema() {
     let schema = read("tasktrace.schema.json");
     assert!(jsonschema::meta::is_valid(&schema));
     assert_eq!(
@@ -74,16 +74,16 @@ fn the_schema_is_one() {
     );
 }
 
-/// A unit test compares the example with what is serialised.
+/// A unit test of the library compares the example with a serialised dump.
 #[test]
-fn the_example_is_valid() {
+fn the_example_of_a_dump_is_valid() {
     let example = read("example.dump.json");
     assert_eq!(example["schema"], "tasktrace.dump/1");
     assert_valid(&example);
 }
 
 #[test]
-fn the_report_of_a_test_is_valid() {
+fn the_example_of_a_report_is_valid() {
     let report = read("example.hang.json");
     assert_eq!(report["schema"], "tasktrace.hang/1");
     assert_valid(&report);
@@ -97,9 +97,9 @@ fn the_example_of_a_profile_is_valid() {
     assert_valid(&profile);
 }
 
-/// Whatever the schema offers to choose from is in the example, so that it is tested.
+/// Each choice that the schema offers occurs in an example, so that the tests above cover it.
 #[test]
-fn the_example_has_one_of_everything() {
+fn the_examples_contain_each_choice_of_the_schema() {
     fn words(schema: &Value, out: &mut Vec<String>) {
         match schema {
             Value::Object(members) => {
@@ -121,8 +121,8 @@ fn the_example_has_one_of_everything() {
     ];
     let examples = examples.map(|file| read(file).to_string()).concat();
     offered.retain(|word| !examples.contains(&format!("\"{word}\"")));
-    // A program lacks one of these at a time, a process can start threads or cannot, a test is at one stage, a
-    // profile has one source, and a trace is no dump.
+    // These words cannot occur in the examples: a program lacks one kind of information at a time, a process can start
+    // threads or cannot, a test is at one stage, a profile has one source, and a trace is no dump.
     let others = [
         "beginning",
         "captures",
@@ -138,7 +138,7 @@ fn the_example_has_one_of_everything() {
 
 #[test]
 fn a_trace_is_valid() {
-    async fn waits(at: tasktrace_tests::At) {
+    async fn waits(at: tasktrace_tests::AwaitPoint) {
         at.next(line!());
         tokio::join!(sleep(HOUR), std::future::pending::<()>());
     }
@@ -162,7 +162,7 @@ fn a_trace_is_valid() {
     assert_eq!(sleep["wait"], "registered");
 }
 
-/// Whatever tasks there are when it is taken.
+/// Other tests may run any tasks while the dump is taken.
 #[test]
 fn a_dump_is_valid() {
     let (future, handle) = tasktrace::traced(std::future::pending::<()>());
@@ -182,7 +182,7 @@ fn a_dump_is_valid() {
     drop((future, handle));
 }
 
-/// Whatever tasks there are while it is taken.
+/// Other tests may run any tasks while the profile is taken.
 #[test]
 fn a_profile_is_valid() {
     let (future, handle) = tasktrace::traced(std::future::pending::<()>());
@@ -202,7 +202,7 @@ fn a_profile_is_valid() {
 }
 
 #[test]
-fn what_is_wrong_is_rejected() {
+fn the_schema_rejects_wrong_documents() {
     let schema = published();
     let rejects = |what: &str, spoil: &dyn Fn(&mut Value)| {
         let mut document = read("example.dump.json");
@@ -251,7 +251,7 @@ fn what_is_wrong_is_rejected() {
 }
 
 #[test]
-fn fields_may_be_added() {
+fn only_the_published_schema_allows_unknown_fields() {
     let mut document = read("example.dump.json");
     document["tasks"][0]["colour"] = json!("blue");
     assert!(published().is_valid(&document));

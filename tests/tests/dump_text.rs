@@ -1,5 +1,4 @@
-//! What a dump of a program looks like. There is one test here, because a dump is of all tasks of
-//! the process.
+//! Tests the text of a dump. This file has one test, because a dump contains all tasks of the process.
 
 use std::future::{Future, pending};
 use std::sync::mpsc;
@@ -21,7 +20,7 @@ async fn read() {
 #[traced]
 async fn spin(running: oneshot::Sender<()>, end: mpsc::Receiver<()>) {
     running.send(()).expect("the test waits for it");
-    // Blocks its thread.
+    // Blocks the thread.
     end.recv().expect_err("the test drops the sender");
 }
 
@@ -30,16 +29,20 @@ async fn wait() {
     pending::<()>().await;
 }
 
-/// Replaces what is different each time: times, numbers of threads, and lines of this file. Leaves
-/// out what depends on how fast the machine is: what is said to take long.
-fn normal(text: &str) -> Vec<String> {
+/// Replaces the parts that differ from run to run: times, numbers of threads, and places in this file. Leaves out the
+/// marks of long waits, which depend on the speed of the machine.
+fn normalized(text: &str) -> Vec<String> {
     let (summary, tasks) = text.split_once("\n\n").unwrap_or((text, ""));
     let counts = summary.lines().take(1);
     let tasks = tasks.lines().map(|line| line.trim_start_matches("! "));
-    counts.chain([""]).chain(tasks).map(normal_line).collect()
+    counts
+        .chain([""])
+        .chain(tasks)
+        .map(normalized_line)
+        .collect()
 }
 
-fn normal_line(line: &str) -> String {
+fn normalized_line(line: &str) -> String {
     let mut before = "";
     let words = line.split(' ').map(|word| {
         let bare = word.trim_matches(['(', ')', ',']);
@@ -58,7 +61,7 @@ fn normal_line(line: &str) -> String {
 }
 
 #[test]
-fn the_urgent_first_and_the_alike_together() {
+fn urgent_tasks_come_first_and_equal_tasks_are_grouped() {
     let mut cx = Context::from_waker(Waker::noop());
     let mut sessions: Vec<_> = (0..7).map(|_| Box::pin(session())).collect();
     for session in &mut sessions {
@@ -74,12 +77,12 @@ fn the_urgent_first_and_the_alike_together() {
         .spawn(move || pollster::block_on(spin(running, ends)))
         .expect("a thread can be spawned");
     pollster::block_on(runs).expect("it runs");
-    // Later than that, so that it is never said to take long when the other is not.
+    // This task is younger than the running one, so it is never marked as long unless the running one is.
     let (new, _handle) = tasktrace::traced(read());
 
     let dump = tasktrace::snapshot();
     let text = dump.to_string();
-    let mut lines = normal(&text);
+    let mut lines = normalized(&text);
     let longest = lines
         .iter()
         .position(|line| line.starts_with("  the longest: "));
@@ -107,13 +110,16 @@ fn the_urgent_first_and_the_alike_together() {
     let longest = longest.unwrap_or_default();
     assert!(longest.ends_with(" TIME and 2 more"), "\n{text}");
 
-    let detailed = normal(&format!("{dump:#}"));
+    let detailed = normalized(&format!("{dump:#}"));
     let sessions_told = detailed
         .iter()
         .filter(|line| line.contains("dump_text::session, "));
     assert_eq!(sessions_told.count(), 7, "\n{dump:#}");
-    // Nobody awaits anybody.
-    assert_eq!(normal(&dump.by_awaiter().to_string()), normal(&text));
+    // No task awaits another, so the forest is the list.
+    assert_eq!(
+        normalized(&dump.by_awaiter().to_string()),
+        normalized(&text)
+    );
 
     drop(end);
     thread.join().expect("it does not panic");

@@ -1,5 +1,5 @@
-//! One scenario on every executor: a task that waits at two places is asked by its neighbours and
-//! by a thread, and does its work.
+//! Tests the same scenario on every executor: a task that waits at two places is traced by other tasks and by a thread,
+//! and finishes its work.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ async fn work(left: oneshot::Receiver<u32>, right: oneshot::Receiver<u32>) -> u3
     left + right
 }
 
-async fn calls_branch(gate: oneshot::Receiver<u32>) -> u32 {
-    branch(gate).await
+async fn calls_branch(input: oneshot::Receiver<u32>) -> u32 {
+    branch(input).await
 }
 
-async fn branch(gate: oneshot::Receiver<u32>) -> u32 {
-    gate.await.expect("the scenario opens it")
+async fn branch(input: oneshot::Receiver<u32>) -> u32 {
+    input.await.expect("the scenario sends a number")
 }
 
 #[track_caller]
@@ -47,12 +47,12 @@ fn check(trace: &Trace) {
     assert_eq!(trace.leaves().len(), 2, "{trace}");
 }
 
-/// Asks from a thread that has nothing to do with the executor, without blocking the executor.
-async fn ask_from_thread(handle: &TraceHandle) -> Result<Trace, TraceError> {
-    let (tell, told) = oneshot::channel();
+/// Requests a trace on a thread that is not the executor's, without blocking the executor.
+async fn request_on_thread(handle: &TraceHandle) -> Result<Trace, TraceError> {
+    let (sender, receiver) = oneshot::channel();
     let handle = handle.clone();
-    std::thread::spawn(move || tell.send(handle.backtrace_timeout(LONG)));
-    told.await.expect("the thread answers")
+    std::thread::spawn(move || sender.send(handle.backtrace_timeout(LONG)));
+    receiver.await.expect("the thread sends its answer")
 }
 
 async fn scenario<J: Future<Output = u32>>(spawn: impl FnOnce(TracedTask<Work>) -> J) {
@@ -62,26 +62,26 @@ async fn scenario<J: Future<Output = u32>>(spawn: impl FnOnce(TracedTask<Work>) 
     let (task, handle) = tasktrace::traced(work);
     let joined = spawn(task);
     for _ in 0..3 {
-        check(&handle.backtrace().await.expect("it waits"));
-        check(&ask_from_thread(&handle).await.expect("it waits"));
+        check(&handle.backtrace().await.expect("the task waits"));
+        check(&request_on_thread(&handle).await.expect("the task waits"));
     }
     let (one, other) = futures::join!(handle.backtrace(), handle.backtrace());
-    check(&one.expect("it waits"));
-    check(&other.expect("it waits"));
+    check(&one.expect("the task waits"));
+    check(&other.expect("the task waits"));
 
-    open_left.send(40).expect("it waits");
-    open_right.send(2).expect("it waits");
+    open_left.send(40).expect("the task waits");
+    open_right.send(2).expect("the task waits");
     assert_eq!(joined.await, 42);
     assert!(handle.backtrace().await.is_none());
     assert_eq!(
-        ask_from_thread(&handle).await.unwrap_err(),
+        request_on_thread(&handle).await.unwrap_err(),
         TraceError::Finished
     );
 }
 
 fn spawn_on_tokio(task: TracedTask<Work>) -> impl Future<Output = u32> {
     let joined = tokio::spawn(task);
-    async { joined.await.expect("it does not panic") }
+    async { joined.await.expect("the task does not panic") }
 }
 
 fn tokio_current_thread() -> tokio::runtime::Runtime {
@@ -95,64 +95,65 @@ fn tokio_multi_thread() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn tokio_on_one_thread() {
+fn a_task_on_a_current_thread_runtime_answers() {
     tokio_current_thread().block_on(scenario(spawn_on_tokio));
 }
 
 #[test]
-fn tokio_on_several_threads() {
+fn a_task_on_a_multi_thread_runtime_answers() {
     let runtime = tokio_multi_thread();
     runtime.block_on(scenario(spawn_on_tokio));
-    // Asked by a task of the same threads.
-    let asker = runtime.spawn(async {
-        let (open, gate) = oneshot::channel();
-        let (task, handle) = tasktrace::traced(branch(gate));
+    // A task of the same runtime makes the request.
+    let request = runtime.spawn(async {
+        let (open, input) = oneshot::channel();
+        let (task, handle) = tasktrace::traced(branch(input));
         let task = tokio::spawn(task);
         assert!(handle.backtrace().await.unwrap().contains("branch"));
         open.send(1).unwrap();
         task.await.unwrap()
     });
-    assert_eq!(runtime.block_on(asker).unwrap(), 1);
+    assert_eq!(runtime.block_on(request).unwrap(), 1);
 }
 
 #[test]
-fn tokio_local_set() {
+fn a_task_on_a_local_set_answers() {
     let local = tokio::task::LocalSet::new();
     local.block_on(
         &tokio_current_thread(),
         scenario(|task| {
             let joined = tokio::task::spawn_local(task);
-            async { joined.await.expect("it does not panic") }
+            async { joined.await.expect("the task does not panic") }
         }),
     );
 }
 
 #[test]
-fn smol() {
+fn a_task_on_smol_answers() {
     smol::block_on(scenario(smol::spawn));
 }
 
 #[test]
-fn futures_local_pool() {
+fn a_task_on_a_futures_local_pool_answers() {
     let mut pool = LocalPool::new();
     let spawner = pool.spawner();
     pool.run_until(scenario(|task| {
         spawner
             .spawn_local_with_handle(task)
-            .expect("the pool is there")
+            .expect("the pool accepts the task")
     }));
 }
 
 #[test]
-fn futures_thread_pool() {
+fn a_task_on_a_futures_thread_pool_answers() {
     let pool = ThreadPool::builder().pool_size(2).create().unwrap();
     futures::executor::block_on(scenario(|task| {
-        pool.spawn_with_handle(task).expect("the pool is there")
+        pool.spawn_with_handle(task)
+            .expect("the pool accepts the task")
     }));
 }
 
 #[test]
-fn async_executor() {
+fn a_task_on_async_executor_answers() {
     let executor = async_executor::Executor::new();
     pollster::block_on(executor.run(scenario(|task| executor.spawn(task))));
 
@@ -160,55 +161,61 @@ fn async_executor() {
     pollster::block_on(local.run(scenario(|task| local.spawn(task))));
 }
 
-/// Without any executor, as the branch of a `join!`.
+/// The task is polled without an executor, as a branch of a `join!`.
 #[test]
-fn beside_the_asker() {
-    let (open, gate) = oneshot::channel();
-    let (task, handle) = tasktrace::traced(branch(gate));
-    let asker = async {
-        let trace = handle.backtrace().await.expect("it waits");
-        open.send(7).expect("it waits");
+fn a_task_polled_by_its_requester_answers() {
+    let (open, input) = oneshot::channel();
+    let (task, handle) = tasktrace::traced(branch(input));
+    let request = async {
+        let trace = handle.backtrace().await.expect("the task waits");
+        open.send(7).expect("the task waits");
         trace
     };
-    let (seven, trace) = pollster::block_on(futures::future::join(task, asker));
+    let (seven, trace) = pollster::block_on(futures::future::join(task, request));
     assert_eq!(seven, 7);
     assert!(trace.contains("branch"), "{trace:#}");
 }
 
-/// Runs `nested` in the middle of a poll of a task, then waits like any other.
-async fn nests(nested: impl FnOnce(), gate: oneshot::Receiver<u32>) -> u32 {
-    let outer = tasktrace::current().expect("in a task").id();
+/// Runs `nested` in the middle of a poll, and then waits for a number.
+async fn runs_nested(nested: impl FnOnce(), input: oneshot::Receiver<u32>) -> u32 {
+    let outer = tasktrace::current().expect("this code runs in a task").id();
     nested();
-    assert_eq!(tasktrace::current().expect("in the task again").id(), outer);
-    branch(gate).await
+    assert_eq!(
+        tasktrace::current().expect("this code runs in a task").id(),
+        outer
+    );
+    branch(input).await
 }
 
-/// What is nested must be left alone by the task around it, and the other way round.
+/// Asserts that a capture does not mix the task with the executor that runs in its poll.
 fn check_nested(nested: fn(), spawn: impl FnOnce(TracedTask<Work>)) {
-    let (open, gate) = oneshot::channel();
-    let work: Work = Box::pin(nests(nested, gate));
+    let (open, input) = oneshot::channel();
+    let work: Work = Box::pin(runs_nested(nested, input));
     let (task, handle) = tasktrace::traced(work);
-    // The request is there before the task, so the poll that nests is the one that is captured.
-    let asker = std::thread::spawn({
+    // The request is made before the first poll, so the poll that runs `nested` is captured.
+    let request = std::thread::spawn({
         let handle = handle.clone();
         move || handle.backtrace_timeout(LONG)
     });
     spawn(task);
-    let trace = asker.join().unwrap().expect("it waits, in the end");
+    let trace = request
+        .join()
+        .unwrap()
+        .expect("the task waits after the nested executor has ended");
     assert_eq!(
         trace.leaves().len(),
         1,
-        "nothing of what was nested: {trace}"
+        "the trace has leaves of the nested executor: {trace}"
     );
     assert!(
-        trace.frames()[0].name().ends_with("executors::nests"),
+        trace.frames()[0].name().ends_with("executors::runs_nested"),
         "{trace:#}"
     );
-    open.send(1).expect("it waits");
+    open.send(1).expect("the task waits");
 }
 
 #[test]
-fn executors_in_a_poll() {
+fn an_executor_in_a_poll_is_not_part_of_the_capture() {
     let nested: [fn(); 4] = [
         || smol::block_on(scenario(smol::spawn)),
         || {
@@ -220,15 +227,15 @@ fn executors_in_a_poll() {
             pollster::block_on(scenario(|task| pool.spawn_with_handle(task).unwrap()));
         },
         || {
-            // The task that is asked is polled in the poll of the other, by the same thread.
-            let (open, gate) = oneshot::channel();
-            let (task, handle) = tasktrace::traced(branch(gate));
-            let asker = async {
-                let trace = ask_from_thread(&handle).await.expect("it waits");
-                assert!(!trace.contains("nests"), "{trace}");
-                open.send(1).expect("it waits");
+            // The requested task is polled inside of the poll of the other, by the same thread.
+            let (open, input) = oneshot::channel();
+            let (task, handle) = tasktrace::traced(branch(input));
+            let request = async {
+                let trace = request_on_thread(&handle).await.expect("the task waits");
+                assert!(!trace.contains("runs_nested"), "{trace}");
+                open.send(1).expect("the task waits");
             };
-            pollster::block_on(async { futures::join!(task, asker) });
+            pollster::block_on(async { futures::join!(task, request) });
         },
     ];
     let runtime = tokio_multi_thread();
@@ -238,7 +245,7 @@ fn executors_in_a_poll() {
 }
 
 #[test]
-fn tokio_in_a_poll_of_smol() {
+fn a_tokio_runtime_in_a_poll_of_smol_is_not_part_of_the_capture() {
     let nested: [fn(); 2] = [
         || tokio_current_thread().block_on(scenario(spawn_on_tokio)),
         || tokio_multi_thread().block_on(scenario(spawn_on_tokio)),
@@ -250,16 +257,16 @@ fn tokio_in_a_poll_of_smol() {
 
 #[test]
 fn a_poll_that_blocks_does_not_answer() {
-    let (open, gate) = oneshot::channel::<u32>();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (open, input) = oneshot::channel::<u32>();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let (task, handle) = tasktrace::traced(async move {
-        tell.send(()).unwrap();
-        // A mistake that is often made.
-        pollster::block_on(gate).unwrap()
+        sender.send(()).unwrap();
+        // Blocking in a poll is a frequent mistake.
+        pollster::block_on(input).unwrap()
     });
     let runtime = tokio_multi_thread();
     let task = runtime.spawn(task);
-    told.recv().unwrap();
+    receiver.recv().unwrap();
     let error = handle
         .backtrace_timeout(Duration::from_millis(10))
         .unwrap_err();

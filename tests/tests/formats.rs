@@ -1,4 +1,4 @@
-//! What other tools make of dumps: `inferno` of folded stacks, and `go tool pprof` of profiles.
+//! Tests that other tools read the output: `inferno` reads folded stacks, and `go tool pprof` reads profiles.
 
 use std::future::pending;
 use std::io::{BufReader, Cursor};
@@ -11,7 +11,8 @@ use inferno::collapse::recursive::{Folder, Options};
 use tasktrace::{Dump, Weight};
 use tokio::sync::{Mutex, Notify, Semaphore};
 
-/// Three tasks that wait for a lock, one that waits for two things at once, and one that nobody wakes.
+/// A program of three tasks that wait for a lock, one that waits for two resources at once, and one that nothing can
+/// wake.
 struct Program {
     runtime: tokio::runtime::Runtime,
     tasks: usize,
@@ -46,7 +47,7 @@ impl Program {
         Self { runtime, tasks: 5 }
     }
 
-    /// Asked until all have got to where they wait.
+    /// Takes dumps until all tasks wait in their final places, and returns the last dump.
     fn dump(&self) -> Dump {
         let _entered = self.runtime.enter();
         loop {
@@ -60,7 +61,7 @@ impl Program {
     }
 }
 
-/// The stacks and numbers of folded stacks, as a reader splits them.
+/// Splits folded stacks into pairs of a stack and a number.
 fn split(folded: &str) -> Vec<(Vec<&str>, u64)> {
     let lines = folded.lines().map(|line| {
         let (stack, number) = line.rsplit_once(' ').expect("there is a number");
@@ -70,17 +71,17 @@ fn split(folded: &str) -> Vec<(Vec<&str>, u64)> {
     lines.collect()
 }
 
-// One test, for the tasks of another would be in the dumps.
+// This file has one test, because the dumps would contain the tasks of another.
 #[test]
-fn what_others_make_of_it() {
+fn inferno_and_go_read_the_output() {
     let program = Program::new();
     let dump = program.dump();
-    folded_stacks(&dump);
-    inferno_reads_it(&dump);
-    go_reads_it(&dump);
+    check_folded_stacks(&dump);
+    check_inferno(&dump);
+    check_go(&dump);
 }
 
-fn folded_stacks(dump: &Dump) {
+fn check_folded_stacks(dump: &Dump) {
     let folded = dump.folded(Weight::Tasks).to_string();
     let lines = split(&folded);
     let sum: u64 = lines.iter().map(|(_, tasks)| tasks).sum();
@@ -92,9 +93,9 @@ fn folded_stacks(dump: &Dump) {
     assert!(folded.contains("[no waker registered]"), "{folded}");
 }
 
-fn inferno_reads_it(dump: &Dump) {
+fn check_inferno(dump: &Dump) {
     let folded = dump.folded(Weight::Tasks).to_string();
-    // It merges the frames of recursive functions, of which there are none.
+    // `inferno` merges the frames of recursive functions; this program has none.
     let mut read = Vec::new();
     let mut collapse = Folder::from(Options::default());
     let collapsed = collapse.collapse(BufReader::new(Cursor::new(&folded)), &mut read);
@@ -124,8 +125,8 @@ fn inferno_reads_it(dump: &Dump) {
     assert!(ours.contains(lock), "{ours}");
 }
 
-/// Where there is no Go, this says so: what is demanded of the file is tested beside the code as well.
-fn go_reads_it(dump: &Dump) {
+/// Prints a note where Go is missing: unit tests of the library check the file as well.
+fn check_go(dump: &Dump) {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("formats.pb.gz");
     let mut file = std::fs::File::create(&path).expect("it can be created");
     dump.write_pprof(&mut file).expect("it can be written");
@@ -168,7 +169,7 @@ fn go_reads_it(dump: &Dump) {
 
     let waited = pprof(&["-top", "-sample_index=waited", "-unit=ns"]).expect("it is there");
     assert!(waited.contains("Type: waited"), "{waited}");
-    // What waits for two things at once waits for either: the time is split.
+    // A task that waits for two resources splits its time between them.
     assert!(waited.contains("formats::both"), "{waited}");
 
     let traces = pprof(&["-traces"]).expect("it is there");
@@ -184,7 +185,7 @@ fn go_reads_it(dump: &Dump) {
         assert!(found, "{word}: {traces}");
     }
 
-    // The line that waits, in the source.
+    // The line of the source that waits.
     let list = Command::new("go")
         .args(["tool", "pprof", "-list=convoy"])
         .arg(&path)

@@ -1,12 +1,12 @@
-//! `#[traced]` functions in a tree: each once, and in the order of the calls, also where they were
-//! inlined into each other.
+//! Tests `#[traced]` functions in a tree: each call is one frame, in the order of the calls, also when the functions
+//! are inlined into each other.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use tasktrace::{Frame, LineIs, Trace, traced};
 
-/// The names along the first branch.
+/// Returns the names of the frames along the first branch.
 fn names(trace: &Trace) -> Vec<&str> {
     let mut names = Vec::new();
     let mut next = trace.frames().first();
@@ -28,7 +28,7 @@ fn find<'a>(trace: &'a Trace, name: &str) -> &'a Frame {
     panic!("no {name} in\n{trace}");
 }
 
-/// Polls a future once, asked beforehand.
+/// Requests a trace of the future, and polls it once.
 fn trace_of<F: Future>(future: F) -> Trace {
     let (task, handle) = tasktrace::traced(future);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -38,7 +38,7 @@ fn trace_of<F: Future>(future: F) -> Trace {
         tokio::select! {
             biased;
             trace = handle.backtrace() => trace.unwrap(),
-            _ = task => unreachable!("it waits for ever"),
+            _ = task => unreachable!("the task waits for ever"),
         }
     })
 }
@@ -58,10 +58,10 @@ async fn outer() {
 
 #[traced(name = "the middle")]
 async fn middle() {
-    between().await;
+    not_traced().await;
 }
 
-async fn between() {
+async fn not_traced() {
     inner().await;
 }
 
@@ -71,11 +71,11 @@ async fn inner() {
 }
 
 #[test]
-fn in_the_order_of_the_calls() {
+fn frames_are_in_the_order_of_the_calls() {
     let trace = trace_of(outer());
     assert_eq!(
         names(&trace),
-        ["outer", "middle", "between", "inner", "wait"],
+        ["outer", "middle", "not_traced", "inner", "wait"],
         "{trace}"
     );
     assert_eq!(find(&trace, "middle").label(), Some("the middle"));
@@ -92,7 +92,7 @@ async fn again(depth: u32) {
 }
 
 #[test]
-fn each_call_of_a_recursion() {
+fn each_call_of_a_recursion_is_a_frame() {
     let trace = trace_of(again(2));
     assert_eq!(
         names(&trace),
@@ -102,11 +102,11 @@ fn each_call_of_a_recursion() {
 }
 
 #[test]
-fn a_task_in_a_task() {
+fn a_task_in_a_task_has_its_frames_once() {
     let trace = trace_of(async { tasktrace::traced(outer()).0.await });
     let names = names(&trace);
     assert!(
-        names.ends_with(&["outer", "middle", "between", "inner", "wait"]),
+        names.ends_with(&["outer", "middle", "not_traced", "inner", "wait"]),
         "{trace}"
     );
     assert_eq!(names.iter().filter(|name| **name == "outer").count(), 1);
@@ -123,7 +123,7 @@ async fn calls_silent() {
 }
 
 #[test]
-fn without_a_waker_it_is_said_where() {
+fn a_frame_without_a_waker_is_marked() {
     let trace = trace_of(calls_silent());
     let frame = find(&trace, "silent");
     let place = (frame.line(), frame.line_is(), frame.wait());
@@ -146,7 +146,7 @@ fn without_a_waker_it_is_said_where() {
 }
 
 #[test]
-fn a_task_without_a_waker() {
+fn a_task_without_a_waker_is_marked() {
     let trace = trace_of(std::future::pending::<()>());
     assert!(trace.to_string().contains("no waker registered"), "{trace}");
     assert!(

@@ -1,22 +1,22 @@
-//! What a task can wait for outside of tokio: each is shown under the name by which users know it,
-//! below the function that waits and the line of its `.await`.
+//! Tests the leaves outside of tokio: each is shown under the name that its users know, below the function that waits
+//! and the line of its `.await`.
 
 use std::sync::Arc;
 
-use tasktrace_tests::{At, HOUR, outline, trace_of, waits_for_all};
+use tasktrace_tests::{AwaitPoint, HOUR, outline, trace_of, waits_for_all};
 
-/// A test of the name for what the body waits for.
-macro_rules! waits {
+/// Defines tests of the names of leaves, each with the body of the function that waits.
+macro_rules! leaf_tests {
     ($($test:ident($($resource:literal),*) |$at:ident| $body:block)*) => {$(
         #[test]
         fn $test() {
-            async fn waits($at: At) $body
+            async fn waits($at: AwaitPoint) $body
             waits_for_all(waits, &[$($resource),*]);
         }
     )*};
 }
 
-waits! {
+leaf_tests! {
     async_channel_recv("async_channel::Receiver::recv") |at| {
         let (_sender, receiver) = async_channel::bounded::<()>(1);
         at.next(line!());
@@ -312,8 +312,8 @@ waits! {
 }
 
 #[test]
-fn trace_of_another_task() {
-    async fn waits(at: At) {
+fn a_request_for_a_trace_is_a_leaf() {
+    async fn waits(at: AwaitPoint) {
         let (_task, handle) = tasktrace::traced(std::future::pending::<()>());
         at.next(line!());
         handle.backtrace().await;
@@ -322,7 +322,7 @@ fn trace_of_another_task() {
     let (trace, line) = trace_of(waits);
     let outline = outline(&trace);
     let (function, resource) = outline.split_once('\n').unwrap_or_default();
-    let waits = format!("leaves_other::trace_of_another_task::waits:{line}");
+    let waits = format!("leaves_other::a_request_for_a_trace_is_a_leaf::waits:{line}");
     assert_eq!(function, waits, "\n{trace:#}");
     let name = "  tasktrace::TraceHandle::backtrace:";
     assert!(resource.starts_with(name), "\n{trace}\n{trace:#}");

@@ -1,11 +1,11 @@
-//! What a task can wait for in tokio: each is shown under the name by which users know it, below
-//! the function that waits and the line of its `.await`.
+//! Tests the leaves of tokio: each is shown under the name that its users know, below the function that waits and the
+//! line of its `.await`.
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tasktrace_tests::{At, HOUR, waits_for, waits_for_all};
+use tasktrace_tests::{AwaitPoint, HOUR, waits_for, waits_for_all};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use tokio::sync::{
@@ -13,13 +13,13 @@ use tokio::sync::{
 };
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
-/// A test of the name for what the body waits for.
-macro_rules! waits {
+/// Defines tests of the names of leaves, each with the body of the function that waits.
+macro_rules! leaf_tests {
     ($($(#[$attr:meta])* $test:ident($($resource:literal),*) |$at:ident| $body:block)*) => {$(
         #[test]
         $(#[$attr])*
         fn $test() {
-            async fn waits($at: At) $body
+            async fn waits($at: AwaitPoint) $body
             waits_for_all(waits, &[$($resource),*]);
         }
     )*};
@@ -27,14 +27,14 @@ macro_rules! waits {
 
 #[test]
 fn time_sleep() {
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         at.next(line!());
         sleep(HOUR).await;
     }
     waits_for(waits, "tokio::time::sleep");
 }
 
-waits! {
+leaf_tests! {
     time_sleep_until("tokio::time::sleep") |at| {
         let deadline = Instant::now() + HOUR;
         at.next(line!());
@@ -106,7 +106,7 @@ waits! {
 
     tcp_readable("tokio::net::TcpStream::readable") |at| {
         let (_peer, stream) = tcp().await;
-        // Tokio takes a new socket for readable until it has been tried.
+        // tokio takes a new socket for readable until a read has failed.
         assert!(stream.try_read(&mut [0]).is_err());
         at.next(line!());
         let _ = stream.readable().await;
@@ -425,7 +425,7 @@ waits! {
     process_stdin("tokio::process::ChildStdin::write") |at| {
         let mut child = sleeping_child();
         let mut stdin = child.stdin.take().unwrap();
-        // Until the first write, the pipe is not known to take any.
+        // The first write makes the pipe known as not writable.
         stdin.write_all(&[0]).await.unwrap();
         while stdin.write(&[0; 65536]).now_or_never().is_some() {}
         at.next(line!());
@@ -520,10 +520,10 @@ waits! {
     }
 }
 
-/// A file is read by a thread, and there may be none left.
+/// A thread reads the file, and no thread may be free for it.
 #[test]
 fn fs_read() {
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         let path = std::env::temp_dir().join(format!("tasktrace-fifo-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let made = std::process::Command::new("mkfifo").arg(&path).status();

@@ -1,4 +1,4 @@
-//! Nothing is left behind: no record and no frame. A process of its own, because it counts.
+//! Tests that no task header and no frame is left behind. The test has a process of its own, because it counts them.
 
 use std::future::Future;
 use std::task::Poll;
@@ -28,7 +28,7 @@ async fn suspends_once() {
 fn nothing_is_left_behind() {
     assert_eq!(live(), (0, 0));
 
-    // A million frames, in one task and in many.
+    // A million frames, in one task and in many tasks.
     let (task, handle) = tasktrace::traced(async {
         for _ in 0..100_000 {
             short(4).await;
@@ -38,7 +38,7 @@ fn nothing_is_left_behind() {
     while poll(task.as_mut()).is_pending() {
         assert!(live().1 <= 5);
     }
-    assert_eq!(live(), (1, 0), "there is a handle");
+    assert_eq!(live(), (1, 0), "the handle keeps the header");
     drop(task);
     assert!(handle.is_finished());
     drop(handle);
@@ -46,11 +46,11 @@ fn nothing_is_left_behind() {
     for _ in 0..100_000 {
         let mut task = Box::pin(short(4));
         assert!(poll(task.as_mut()).is_pending());
-        assert_eq!(live(), (1, 4), "the outermost is the task");
+        assert_eq!(live(), (1, 4), "the outermost function is the task");
     }
-    assert_eq!(live(), (0, 0), "also when they are dropped half way");
+    assert_eq!(live(), (0, 0), "dropping a suspended task frees its frames");
 
-    // Many at once, on many threads, dropped on others.
+    // Many tasks at once, on several threads, dropped on other threads.
     let threads: Vec<_> = (0..4)
         .map(|_| {
             std::thread::spawn(|| {
@@ -72,7 +72,7 @@ fn nothing_is_left_behind() {
     }
     assert_eq!(live(), (0, 0));
 
-    // What was leaked stays with its task, and goes with it.
+    // A leaked frame stays with its task, and is freed with the task.
     let (task, handle) = tasktrace::traced(async {
         let mut leaked = Box::pin(short(1));
         assert!(
@@ -91,7 +91,7 @@ fn nothing_is_left_behind() {
     drop((task, handle));
     assert_eq!(live(), (0, 0));
 
-    // A finished task that is polled again.
+    // A finished task is polled again.
     let (task, handle) = tasktrace::traced(futures::FutureExt::fuse(async {}));
     let mut task = Box::pin(task);
     assert!(poll(task.as_mut()).is_ready());

@@ -1,5 +1,5 @@
-//! Nothing is left behind by tasks that were spawned, and by who awaited them. A process of its
-//! own, because it counts.
+//! Tests that spawned tasks, and the tasks that await them, leave nothing behind. The test has a process of its own,
+//! because it counts task headers and frames.
 
 use std::future::pending;
 
@@ -12,7 +12,7 @@ async fn short() {
     yield_now().await;
 }
 
-/// Awaits handles and sets in all the ways that there are.
+/// Awaits handles and sets in all ways.
 async fn awaits() {
     tasktrace::spawn(short()).await.unwrap();
     drop(tasktrace::spawn(short()));
@@ -47,7 +47,7 @@ async fn awaits() {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn spawned_tasks_leave_nothing_behind() {
     let current_thread = tokio::runtime::Builder::new_current_thread().build();
     let multi_thread = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -61,7 +61,7 @@ fn nothing_is_left_behind() {
             tasktrace::traced(awaits()).0.await;
             awaits().await;
         });
-        // What is detached may still run.
+        // A detached task may still run until the runtime is dropped.
         drop(runtime);
         assert_eq!(live(), (0, 0));
     }

@@ -1,4 +1,4 @@
-//! What `#[tasktrace::main]` and `#[tasktrace::test]` do around their task.
+//! Tests the steps of `#[tasktrace::main]` and `#[tasktrace::test]` around their task.
 #![deny(
     warnings,
     clippy::all,
@@ -20,10 +20,10 @@ use tasktrace_tests::probe::{self, Kind};
 use tracing::instrument;
 use tracing_subscriber::Registry;
 
-/// Notes when it is dropped.
-struct Noted(&'static str);
+/// A value that notes its drop.
+struct NotesDrop(&'static str);
 
-impl Drop for Noted {
+impl Drop for NotesDrop {
     fn drop(&mut self) {
         probe::step(self.0);
     }
@@ -36,15 +36,15 @@ fn on_a_thread<T: Send>(future: impl Future<Output = T> + Send) -> T {
     })
 }
 
-/// A test runs from before its runtime is built until after that is shut down.
+/// A test counts as running from before its runtime is built until after the runtime has shut down.
 mod running {
     use super::*;
 
     #[tasktrace::test(tasktrace = probe, timeout = "30s")]
     async fn on_tokio() {
-        let _variable = Noted("drop a variable");
+        let _variable = NotesDrop("drop a variable");
         tokio::spawn(async {
-            let _dropped = Noted("shut down");
+            let _dropped = NotesDrop("shut down");
             pending::<()>().await;
         });
         tokio::task::yield_now().await;
@@ -53,12 +53,12 @@ mod running {
 
     #[tasktrace::test(timeout = "1.5ms", block_on = block_on, tasktrace = probe)]
     async fn on_another_executor() {
-        let _variable = Noted("drop a variable");
+        let _variable = NotesDrop("drop a variable");
         ready(()).await;
         probe::step("body");
     }
 
-    /// The probe asserts that the test is known there.
+    /// The probe asserts that the library knows the test on that thread.
     #[tasktrace::test(timeout = "1m30s", block_on = on_a_thread, tasktrace = probe)]
     async fn on_another_thread() {
         assert_eq!(probe::steps(), [""; 0]);
@@ -70,7 +70,7 @@ mod running {
     }
 
     #[test]
-    fn order() {
+    fn a_test_runs_from_before_its_runtime_until_after_the_shutdown() {
         on_tokio();
         let begin = "begin on_tokio Nanos(30000000000)";
         assert_eq!(
@@ -124,7 +124,7 @@ mod running {
     }
 
     #[test]
-    fn ends_in_a_panic() {
+    fn a_panicking_test_ends() {
         assert!(catch_unwind(panics).is_err());
         let begin = "begin panics Nanos(5000000000)";
         let expects = "to panic: on purpose";
@@ -134,7 +134,7 @@ mod running {
     }
 }
 
-/// What the function is, but for what is around its body.
+/// The attributes, outputs and places of test functions.
 mod forms {
     #![forbid(
         unreachable_code,
@@ -145,7 +145,7 @@ mod forms {
 
     use super::*;
 
-    /// Documented.
+    /// Has documentation.
     #[tasktrace::test(timeout = "5s")]
     #[ignore = "it would fail"]
     async fn ignored() {
@@ -160,7 +160,7 @@ mod forms {
 
     #[tasktrace::test(timeout = "5s", tasktrace = probe)]
     #[cfg_attr(test, should_panic(expected = "on purpose"))]
-    /// Between the attributes and the function.
+    /// Documentation between the attributes and the function.
     async fn inner_attribute() {
         #![expect(clippy::bool_assert_comparison, reason = "an attribute inside")]
         assert_eq!(ready(false).await, true, "on purpose");
@@ -241,7 +241,7 @@ mod forms {
     }
 
     #[test]
-    fn ends() {
+    fn tests_of_every_form_return_their_output() {
         assert_eq!(result(), Ok(()));
         assert!(result_on_another_executor().is_ok());
         assert_eq!(exit_code(), ExitCode::SUCCESS);
@@ -250,11 +250,11 @@ mod forms {
     }
 }
 
-/// What a test is failed with from outside is a panic at the test itself.
+/// A failure of a test from outside is a panic at the test itself.
 mod failures {
     use super::*;
 
-    /// The message and the place of the panic of a test that is failed.
+    /// Runs a test that fails from outside, and returns the message and the place of its panic.
     fn panic_of(test: fn()) -> (String, String) {
         let (sender, receiver) = mpsc::channel();
         let this = std::thread::current().id();
@@ -279,7 +279,7 @@ mod failures {
     const ON_TOKIO: u32 = line!() - 1;
 
     #[tasktrace::test(tasktrace = probe, timeout = "5s", block_on = block_on)]
-    // A comment.
+    // A comment between attributes.
     #[should_panic = "on purpose"]
     async fn on_another_executor() {
         assert_eq!("on purpose", "");
@@ -287,17 +287,17 @@ mod failures {
     const ON_ANOTHER_EXECUTOR: u32 = line!() - 3;
 
     #[test]
-    fn place() {
+    fn a_failure_from_outside_panics_at_the_test() {
         let expected = |line: u32| ("hangs".to_owned(), format!("{}:{line}:11", file!()));
         assert_eq!(panic_of(on_tokio), expected(ON_TOKIO));
         assert_eq!(panic_of(on_another_executor), expected(ON_ANOTHER_EXECUTOR));
-        // Ended all the same. One of them says what it expects.
+        // Both tests have ended. One of them has registered the panic that it expects.
         assert_eq!(probe::steps().len(), 5);
         assert_eq!(probe::names(), []);
     }
 }
 
-/// Beside `#[traced]` and what else rewrites a function.
+/// The attributes beside `#[traced]` and others that rewrite a function.
 mod beside {
     use super::*;
 
@@ -333,7 +333,7 @@ mod beside {
     async fn below_main() {}
 
     #[test]
-    fn traced_in_either_order() {
+    fn tests_compose_with_traced_in_either_order() {
         above();
         assert_eq!(probe::names(), [task("above"), frame("above")]);
         assert_eq!(below(), Ok(()));
@@ -368,7 +368,7 @@ mod beside {
         probe::step(span().unwrap_or_default());
     }
 
-    /// Instruments the function that runs the test, with what is around it.
+    /// Instruments the function that runs the test, including the steps around its body.
     #[tasktrace::test(tasktrace = probe, timeout = "5s")]
     #[instrument]
     #[traced(crate = probe)]
@@ -378,7 +378,7 @@ mod beside {
     }
 
     #[test]
-    fn instrumented_in_either_order() {
+    fn tests_compose_with_instrument_in_either_order() {
         let _guard = tracing::subscriber::set_default(Registry::default());
         instrumented();
         let begin = "begin instrumented Nanos(5000000000)";
@@ -398,13 +398,13 @@ mod beside {
     }
 }
 
-/// What a program does first, and a test that is told to.
+/// The first steps of a program, and of a test with the same arguments.
 mod starting {
     use super::*;
 
     #[tasktrace::main(tasktrace = probe)]
-    async fn unsaid(argument: Noted) -> Vec<String> {
-        let _: &Noted = &argument;
+    async fn unsaid(argument: NotesDrop) -> Vec<String> {
+        let _: &NotesDrop = &argument;
         probe::steps()
     }
 
@@ -422,8 +422,8 @@ mod starting {
     }
 
     #[tasktrace::main(block_on = block_on, tasktrace = probe)]
-    async fn on_another_executor(argument: Noted) -> Vec<String> {
-        let _: &Noted = &argument;
+    async fn on_another_executor(argument: NotesDrop) -> Vec<String> {
+        let _: &NotesDrop = &argument;
         probe::steps()
     }
 
@@ -461,18 +461,18 @@ mod starting {
     }
 
     #[test]
-    fn before_the_task() {
-        assert_eq!(unsaid(Noted("dropped")), ["start None"]);
+    fn dumps_and_the_socket_are_set_up_before_the_task() {
+        assert_eq!(unsaid(NotesDrop("dropped")), ["start None"]);
         assert_eq!(probe::steps(), ["dropped"]);
         assert_eq!(usual_signal(), ["start Some(\"\")"]);
         let expected = "start Some(\"SIGUSR2\")".to_owned();
         assert_eq!(signal(), Ok(vec![expected]));
-        assert_eq!(on_another_executor(Noted("dropped")), ["start None"]);
+        assert_eq!(on_another_executor(NotesDrop("dropped")), ["start None"]);
         assert_eq!(probe::steps(), ["dropped"]);
         assert_eq!(attached(), ["start None", "attach"]);
         let expected = ["start Some(\"\")", "attach"];
         assert_eq!(attached_on_another_executor(), expected);
-        // On this thread, before the other begins.
+        // The first step happens on this thread, before the other thread begins.
         assert_eq!(on_another_thread(), [""; 0]);
         assert_eq!(probe::steps(), ["start Some(\"SIGINFO\")"]);
     }

@@ -1,4 +1,4 @@
-//! The expansions mean the same wherever they stand, whatever the names around them mean.
+//! Tests that the meaning of an expansion does not depend on the names around it.
 #![deny(warnings, clippy::all, clippy::pedantic)]
 #![expect(
     dead_code,
@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use tasktrace_tests::probe::{self, Kind};
 
-/// Everything that an expansion could name is something else here.
+/// Gives another meaning to every name that an expansion could use.
 mod shadowed {
     mod core {}
     mod std {}
@@ -113,7 +113,7 @@ mod shadowed {
         pub(crate) async fn labelled(&self) {}
     }
 
-    /// The names that the expansion of `main` and `test` gives its own variables.
+    /// Takes arguments with the names of the variables in the expansions of `main` and `test`.
     #[::tasktrace::main(block_on = ::futures::executor::block_on)]
     pub(crate) async fn entry(body: u32, block_on: u32, output: u32) -> u32 {
         body + block_on + output + META + here()
@@ -135,7 +135,7 @@ mod shadowed {
     }
 }
 
-/// A module with no prelude at all.
+/// A module without a prelude.
 #[no_implicit_prelude]
 mod bare {
     #[::tasktrace::traced]
@@ -172,7 +172,7 @@ mod bare {
     }
 }
 
-/// The runtime crate under another name, reached by a path of each kind.
+/// Renames the runtime crate, and reaches it by a path of each kind.
 mod renamed {
     pub(crate) mod re {
         pub(crate) use tasktrace_tests::probe as export;
@@ -229,14 +229,14 @@ mod renamed {
     }
 }
 
-/// An argument can have the name of any item of the expansion.
+/// Takes arguments with the names of items in the expansion.
 #[expect(non_snake_case, reason = "the name of an item")]
 #[tasktrace::traced]
 async fn arguments(META: u32, here: u32, frame: u32, output: u32) -> u32 {
     META + here + frame + output
 }
 
-/// A body can define items of the same names.
+/// Defines items with the names of items in the expansion.
 #[tasktrace::traced]
 async fn items() -> u32 {
     const META: u32 = 1;
@@ -247,7 +247,7 @@ async fn items() -> u32 {
 }
 
 #[test]
-fn shadowed_names() {
+fn shadowed_names_do_not_change_the_expansions() {
     assert_eq!(block_on(shadowed::traced(8)), 15);
     assert_eq!(block_on(shadowed::block()), 7);
     assert_eq!(shadowed::entry(4, 8, 16), 31);
@@ -269,7 +269,7 @@ fn shadowed_names() {
 }
 
 #[test]
-fn renamed_crate() {
+fn a_renamed_crate_is_reached_by_each_kind_of_path() {
     block_on(async {
         renamed::relative().await;
         renamed::local().await;

@@ -1,4 +1,4 @@
-//! Programs whose `main` is made by `#[tasktrace::main]`.
+//! Tests programs with a `main` made by `#[tasktrace::main]`.
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn result() {
+fn an_error_returned_by_main_is_printed_and_exits_with_1() {
     let program = env!("CARGO_BIN_EXE_main_result");
     assert!(run(program, &["1"]).status.success());
 
@@ -20,13 +20,13 @@ fn result() {
 }
 
 #[test]
-fn exit_code() {
+fn an_exit_code_returned_by_main_is_the_status() {
     let exited = run(env!("CARGO_BIN_EXE_main_exit_code"), &[]);
     assert_eq!(exited.status.code(), Some(7));
 }
 
 #[test]
-fn never() {
+fn a_main_that_never_returns_can_exit() {
     let exited = run(env!("CARGO_BIN_EXE_main_never"), &[]);
     assert_eq!(exited.status.code(), Some(3));
 }

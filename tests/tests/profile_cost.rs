@@ -1,4 +1,4 @@
-//! What a profile costs is measured, and no more than is allowed, however many tasks there are.
+//! Tests that a profile measures its cost, and stays below the allowed cost with very many tasks.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tasktrace::{ProfileBuilder, TaskState};
 
 const TASKS: usize = 20_000;
 
-/// Of a core.
+/// The allowed cost, as a share of a core.
 const SHARE: f64 = 0.05;
 
 #[tasktrace::traced]
@@ -21,7 +21,7 @@ async fn writes() {
     pending().await
 }
 
-/// As many of the one as of the other, by turns.
+/// Starts equal numbers of the two tasks, in turns.
 fn program() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build();
@@ -43,11 +43,11 @@ fn program() -> tokio::runtime::Runtime {
     runtime
 }
 
-// One test, for the tasks of another would be in the profile.
+// This file has one test, because the profile would contain the tasks of another.
 #[test]
-fn what_costs_too_much_is_done_less() {
+fn a_profile_that_would_cost_too_much_samples_less() {
     let _runtime = program();
-    // What is done once is not what this is about: reading the unwind tables.
+    // This first profile reads the unwind tables, a cost that occurs once per process.
     let once = tasktrace::profile().captures();
     once.lasting(Duration::from_millis(50)).run_blocking();
     check(tasktrace::profile());
@@ -65,12 +65,12 @@ fn check(profile: ProfileBuilder) {
         .run_blocking();
     assert_eq!(profile.most_tasks(), TASKS);
     assert!(profile.cost() > Duration::ZERO);
-    // Some of the tasks, but several times.
+    // Each sample covers a part of the tasks, and there are several samples.
     assert!(profile.portion() < 1.0, "{profile}");
     assert!(profile.samples() >= 3, "{profile}");
     assert!(profile.skipped() > profile.samples(), "{profile}");
 
-    // No more than is allowed, but for what one sample has cost more than was expected.
+    // The cost may exceed the allowed cost by that of one sample that cost more than expected.
     let costs = costs.lock().unwrap();
     assert_eq!(costs.last(), Some(&profile.cost()));
     let dearest = costs.windows(2).map(|two| two[1] - two[0]).max();
@@ -81,7 +81,7 @@ fn check(profile: ProfileBuilder) {
         profile.cost()
     );
 
-    // Those that were looked at stand for all, which have waited all the time.
+    // The sampled tasks stand for all tasks, and all have waited all the time.
     let document = serde_json::to_value(&profile).expect("it is serialised");
     let sampled = document["sampled_ns"].as_f64().expect("a number") / 1e9;
     let waited = profile.waited().as_secs_f64() / sampled;

@@ -1,6 +1,6 @@
-//! However many traces are printed, each address in them is looked up once.
+//! Tests that each address is looked up once, however many traces are printed.
 //!
-//! Nothing else may print a trace in this process: the look-ups are counted for all of it.
+//! No other test may print a trace in this process, because it counts all look-ups.
 
 use tasktrace::__private::resolved_addresses;
 use tasktrace_tests::{HOUR, traces_of};
@@ -14,7 +14,11 @@ fn a_thousand_traces_are_resolved_like_one() {
         },
         1000,
     );
-    assert_eq!(resolved_addresses(), 0, "before anything is printed");
+    assert_eq!(
+        resolved_addresses(),
+        0,
+        "an address was looked up before the first print"
+    );
 
     let (first, others) = traces.split_first().unwrap();
     let (tidy, full) = (first.to_string(), format!("{first:#}"));

@@ -1,5 +1,5 @@
-//! Tasks that were spawned through this crate: what is known of them, and that they are tokio's in
-//! everything else.
+//! Tests tasks that were spawned through this crate: their metadata, and that they behave as tokio's tasks in all other
+//! respects.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -17,7 +17,7 @@ async fn registers_and_waits() {
 }
 
 #[test]
-fn what_is_known() {
+fn a_spawned_task_has_metadata() {
     on_each(|| async {
         let parent = tasktrace::spawn(async {
             let line = line!() + 1;
@@ -39,7 +39,7 @@ fn what_is_known() {
 }
 
 #[test]
-fn each_way_to_spawn_knows_where() {
+fn each_way_to_spawn_records_its_place() {
     let runtime = current_thread();
     let local = LocalSet::new();
     let _guard = runtime.enter();
@@ -81,7 +81,7 @@ fn each_way_to_spawn_knows_where() {
 }
 
 #[test]
-fn names() {
+fn spawned_tasks_can_have_names() {
     on_each(|| async {
         let task = TaskBuilder::new().name("one").spawn(pending::<()>());
         assert_eq!(task.trace_handle().label(), Some("one"));
@@ -113,7 +113,7 @@ async fn step() {
     registers_and_waits().await;
 }
 
-/// The names of the frames along the first branch, without their paths.
+/// Returns the names of the frames along the first branch, without their paths.
 fn names_in(trace: &Trace) -> Vec<String> {
     let outline = outline(trace);
     let lines = outline.lines().map(str::trim_start);
@@ -141,17 +141,17 @@ fn a_traced_function_is_the_first_frame_of_its_task() {
 }
 
 #[traced]
-async fn alone() {
+async fn calls_no_other() {
     registers_and_waits().await;
 }
 
 #[test]
-fn a_traced_function_that_calls_no_other() {
+fn a_traced_function_without_callees_is_one_frame() {
     on_each(|| async {
-        let task = tasktrace::spawn(alone());
+        let task = tasktrace::spawn(calls_no_other());
         task.trace_handle().backtrace().await.unwrap();
         let snapshot = task.trace_handle().snapshot();
-        assert_eq!(names_in(&snapshot), ["alone"], "{snapshot}");
+        assert_eq!(names_in(&snapshot), ["calls_no_other"], "{snapshot}");
         assert_eq!(
             snapshot.leaves()[0].wait(),
             Some(tasktrace::Wait::Suspended)
@@ -161,7 +161,7 @@ fn a_traced_function_that_calls_no_other() {
 }
 
 #[test]
-fn a_traced_function_in_a_block() {
+fn a_traced_function_in_a_block_is_a_frame_below_it() {
     on_each(|| async {
         let task = tasktrace::spawn(async { worker().await });
         let handle = task.trace_handle();
@@ -171,14 +171,18 @@ fn a_traced_function_in_a_block() {
             "{trace}"
         );
         let snapshot = handle.snapshot();
-        let expected = ["a_traced_function_in_a_block", "worker", "step"];
+        let expected = [
+            "a_traced_function_in_a_block_is_a_frame_below_it",
+            "worker",
+            "step",
+        ];
         assert_eq!(names_in(&snapshot), expected, "{snapshot}");
         task.abort();
     });
 }
 
 #[test]
-fn a_future_in_a_box() {
+fn a_boxed_traced_function_is_the_first_frame() {
     on_each(|| async {
         let future: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(worker());
         let task = tasktrace::spawn(future);
@@ -190,7 +194,7 @@ fn a_future_in_a_box() {
 }
 
 #[test]
-fn outputs() {
+fn a_handle_returns_the_output_of_its_task() {
     on_each(|| async {
         assert_eq!(tasktrace::spawn(async { 42 }).await.unwrap(), 42);
         let text = tasktrace::spawn(async { Some(Box::new("text".to_owned())) });
@@ -201,7 +205,7 @@ fn outputs() {
 }
 
 #[test]
-fn abort() {
+fn an_aborted_task_is_finished() {
     on_each(|| async {
         let task = tasktrace::spawn(registers_and_waits());
         let handle = task.trace_handle().clone();
@@ -214,7 +218,7 @@ fn abort() {
 }
 
 #[test]
-fn a_panic_goes_to_who_awaits() {
+fn a_handle_returns_the_panic_of_its_task() {
     on_each(|| async {
         let task = tasktrace::spawn(async {
             tokio::task::yield_now().await;
@@ -228,21 +232,21 @@ fn a_panic_goes_to_who_awaits() {
 }
 
 #[test]
-fn a_task_whose_handle_is_dropped_goes_on() {
+fn a_task_keeps_running_when_its_handle_is_dropped() {
     on_each(|| async {
-        let (begin, begun) = oneshot::channel::<()>();
+        let (start, started) = oneshot::channel::<()>();
         let (end, ended) = oneshot::channel();
         drop(tasktrace::spawn(async move {
-            begun.await.unwrap();
+            started.await.unwrap();
             end.send(42).unwrap();
         }));
-        begin.send(()).unwrap();
+        start.send(()).unwrap();
         assert_eq!(ended.await.unwrap(), 42);
     });
 }
 
 #[test]
-fn a_handle_is_also_tokios() {
+fn a_handle_works_like_a_handle_of_tokio() {
     on_each(|| async {
         let mut task = tasktrace::spawn(async { 42 });
         let id = task.id();
@@ -258,15 +262,15 @@ fn a_handle_is_also_tokios() {
 }
 
 #[test]
-fn a_handle_can_be_awaited_again_after_something_else_came_first() {
+fn a_handle_can_be_awaited_again_after_a_select() {
     on_each(|| async {
-        // In a task, so that the handle is a frame.
+        // The handle is awaited in a task, so that it is a frame.
         let (end, ended) = oneshot::channel::<u32>();
         let waiting = tasktrace::spawn(async move {
             let mut task = tasktrace::spawn(async { ended.await.unwrap() });
             tokio::select! {
                 biased;
-                _ = &mut task => unreachable!("it has not been told to end"),
+                _ = &mut task => unreachable!("the task ends later"),
                 () = std::future::ready(()) => {}
             }
             end.send(42).unwrap();
@@ -277,7 +281,7 @@ fn a_handle_can_be_awaited_again_after_something_else_came_first() {
 }
 
 #[test]
-fn futures_that_are_not_send() {
+fn futures_that_are_not_send_can_be_spawned() {
     current_thread().block_on(LocalSet::new().run_until(async {
         let count = Rc::new(Cell::new(0));
         let task = tasktrace::spawn_local({
@@ -293,7 +297,7 @@ fn futures_that_are_not_send() {
 }
 
 #[test]
-fn on_a_runtime_from_outside_of_it() {
+fn a_task_can_be_spawned_from_outside_of_the_runtime() {
     let runtime = multi_thread();
     let task = tasktrace::spawn_on(async { 42 }, runtime.handle());
     assert_eq!(task.trace_handle().parent(), None);
@@ -302,12 +306,12 @@ fn on_a_runtime_from_outside_of_it() {
 
 #[test]
 #[should_panic(expected = "there is no reactor running")]
-fn outside_of_a_runtime() {
+fn a_spawn_without_a_runtime_panics() {
     drop(tasktrace::spawn(async {}));
 }
 
 #[test]
-fn nothing_is_left_of_a_task_that_was_not_spawned() {
+fn a_failed_spawn_leaves_no_task_behind() {
     let spawned = std::panic::catch_unwind(|| {
         TaskBuilder::new()
             .name("never spawned")
@@ -318,7 +322,7 @@ fn nothing_is_left_of_a_task_that_was_not_spawned() {
 }
 
 #[test]
-fn sets() {
+fn a_set_returns_the_outputs_of_its_tasks() {
     on_each(|| async {
         let mut set: JoinSet<u32> = JoinSet::default();
         assert!(set.is_empty() && set.join_next().await.is_none());
@@ -341,7 +345,7 @@ fn sets() {
 }
 
 #[test]
-fn sets_know_in_which_order_tasks_were_spawned() {
+fn a_set_lists_its_tasks_in_the_order_of_their_spawns() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -350,7 +354,7 @@ fn sets_know_in_which_order_tasks_were_spawned() {
         let builder = set.build_task().name(number.to_string());
         builder.spawn_on(pending::<()>(), runtime.handle());
     };
-    // Numbers of tasks are not in that order, if several threads have made them.
+    // The numbers of these tasks are not in this order, because several threads have created them.
     spawn(1);
     std::thread::scope(|threads| threads.spawn(|| spawn(2)).join().unwrap());
     spawn(3);
@@ -362,7 +366,7 @@ fn sets_know_in_which_order_tasks_were_spawned() {
 }
 
 #[test]
-fn sets_pass_on_how_tasks_ended() {
+fn a_set_returns_cancellations_and_panics() {
     on_each(|| async {
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
@@ -384,13 +388,13 @@ fn sets_pass_on_how_tasks_ended() {
 }
 
 #[test]
-fn what_happens_to_tasks_in_a_set() {
+fn a_set_aborts_its_tasks_when_it_is_dropped_unless_they_are_detached() {
     on_each(|| async {
         let mut set = JoinSet::new();
         set.spawn(registers_and_waits());
         let aborted = set.trace_handles().next().unwrap();
         drop(set);
-        // A worker may be in the middle of a poll of it, which is the last.
+        // A worker may be in the middle of the last poll of the task.
         while aborted.backtrace().await.is_some() {}
 
         let mut set = JoinSet::new();
@@ -404,9 +408,9 @@ fn what_happens_to_tasks_in_a_set() {
     });
 }
 
-/// Whether a type is `Send` or `Sync` is part of the interface.
+/// The auto traits of a type are part of its interface.
 #[test]
-fn auto_traits() {
+fn handles_and_sets_have_the_auto_traits_of_tokio() {
     fn is_for_threads<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
     fn is_unpin<T: Unpin>() {}
     fn is_send<T: Send>(_: &T) {}
@@ -423,9 +427,10 @@ fn auto_traits() {
     is_send(&set.join_all());
 }
 
-/// Where a task is known by the place of its spawn or by a type, its label tells more. A function tells most.
+/// If a task is known only by the place of its spawn or by its type, the label comes first. The name of a function
+/// comes before the label.
 #[test]
-fn the_label_leads_where_the_name_is_no_function() {
+fn the_label_comes_first_if_the_name_is_no_function() {
     on_each(|| async {
         let boxed: futures::future::BoxFuture<'static, ()> = Box::pin(pending());
         let builder = |label| TaskBuilder::new().name(label);

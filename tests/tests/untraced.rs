@@ -1,4 +1,4 @@
-//! How many tasks of a runtime are not traced.
+//! Tests the count of tasks of a runtime that are not traced.
 
 use std::future::pending;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tasktrace_tests::{current_thread, multi_thread};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
-/// Told by each task when it is polled first.
+/// Each task sends a message in its first poll.
 type Polled = mpsc::UnboundedSender<()>;
 
 async fn plain(polled: Polled) {
@@ -21,7 +21,7 @@ async fn attributed(polled: Polled) {
     plain(polled).await;
 }
 
-/// Several tasks of ours in one of tokio's.
+/// Several traced tasks in one task of tokio.
 async fn several(polled: Polled) {
     tokio::join!(
         attributed(polled.clone()),
@@ -37,7 +37,7 @@ fn untraced() -> Option<usize> {
     tasktrace::snapshot().untraced()
 }
 
-/// Spawns tasks of all kinds, of which three are not traced, and waits until all have been polled.
+/// Spawns tasks of all kinds, three of them untraced, and waits until all of them have been polled.
 async fn three_untraced() -> JoinSet<()> {
     let (polled, mut all_polled) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
@@ -57,7 +57,7 @@ async fn three_untraced() -> JoinSet<()> {
 }
 
 #[test]
-fn of_all_kinds() {
+fn three_of_many_kinds_of_tasks_are_untraced() {
     for runtime in [current_thread(), multi_thread()] {
         runtime.block_on(async {
             assert_eq!(untraced(), Some(0));
@@ -65,7 +65,7 @@ fn of_all_kinds() {
             assert_eq!(untraced(), Some(3));
             assert_eq!(tasktrace::dump().await.untraced(), Some(3));
             tasks.shutdown().await;
-            // tokio counts a task a little longer than until it is joined.
+            // tokio counts a task for a short time after it was joined.
             while untraced() != Some(0) {
                 tokio::task::yield_now().await;
             }
@@ -74,7 +74,7 @@ fn of_all_kinds() {
 }
 
 #[test]
-fn a_task_that_was_never_polled() {
+fn a_traced_task_that_was_never_polled_is_not_untraced() {
     current_thread().block_on(async {
         let mut set = tasktrace::JoinSet::new();
         set.spawn(pending::<()>());
@@ -85,7 +85,7 @@ fn a_task_that_was_never_polled() {
 }
 
 #[test]
-fn without_a_runtime() {
+fn there_is_no_count_outside_of_a_runtime() {
     assert_eq!(untraced(), None);
     let runtime = multi_thread();
     let _tasks = runtime.block_on(three_untraced());
@@ -98,8 +98,8 @@ fn without_a_runtime() {
     assert_eq!(tasktrace::dump_blocking(budget).untraced(), Some(3));
 }
 
-/// The counts, with the task that each is named by.
-fn of_runtimes(dump: &tasktrace::Dump) -> Vec<(u64, usize)> {
+/// Returns the counts, each with the task that stands for its runtime.
+fn counts_by_runtime(dump: &tasktrace::Dump) -> Vec<(u64, usize)> {
     let untraced = dump.untraced_by_runtime().iter();
     untraced
         .map(|it| (it.runtime_of().unwrap().get(), it.count()))
@@ -107,28 +107,28 @@ fn of_runtimes(dump: &tasktrace::Dump) -> Vec<(u64, usize)> {
 }
 
 /// Returns the counts for the runtime of this test, without those for runtimes of other tests.
-fn of_runtime(dump: &tasktrace::Dump, first: u64) -> Option<usize> {
-    let all = of_runtimes(dump);
+fn count_of_runtime(dump: &tasktrace::Dump, first: u64) -> Option<usize> {
+    let all = counts_by_runtime(dump);
     let mine = all.iter().find(|(task, _)| *task == first);
     mine.map(|(_, count)| *count)
 }
 
 #[test]
-fn a_plain_thread_is_told_of_the_runtimes_of_all_tasks() {
+fn a_dump_on_a_plain_thread_counts_tasks_of_all_runtimes() {
     let budget = Duration::from_secs(2);
     for runtime in [current_thread(), multi_thread()] {
         runtime.block_on(async {
             let (body, handle) = tasktrace::traced(async {
                 let _tasks = three_untraced().await;
                 let first = tasktrace::current().unwrap().id().get();
-                let asked = std::thread::spawn(move || {
+                let dumps = std::thread::spawn(move || {
                     (tasktrace::snapshot(), tasktrace::dump_blocking(budget))
                 });
-                let asked = tokio::task::spawn_blocking(|| asked.join().unwrap());
-                let (snapshot, dump) = asked.await.unwrap();
+                let dumps = tokio::task::spawn_blocking(|| dumps.join().unwrap());
+                let (snapshot, dump) = dumps.await.unwrap();
                 for dump in [snapshot, dump, tasktrace::dump().await] {
-                    // `spawn_blocking` is one of the runtime's tasks, and is done by the time of the last.
-                    let count = of_runtime(&dump, first).unwrap();
+                    // The task of `spawn_blocking` is counted, and has ended before the last dump.
+                    let count = count_of_runtime(&dump, first).unwrap();
                     assert!((3..=4).contains(&count), "{dump}");
                     let sentence = format!(
                         "{count} more tokio tasks on the runtime of task {first} are not traced"
@@ -149,7 +149,8 @@ fn a_plain_thread_is_told_of_the_runtimes_of_all_tasks() {
     }
 }
 
-/// Whether a handle of this runtime is kept by anybody but the runtime: then so is what it captures.
+/// A handle of this runtime that is kept outside of the runtime would also keep the values that the runtime has
+/// captured.
 #[test]
 fn counting_tasks_does_not_keep_a_runtime_alive() {
     use std::sync::{Arc, Weak};
@@ -167,7 +168,7 @@ fn counting_tasks_does_not_keep_a_runtime_alive() {
                 .on_thread_start(move || _ = &captured)
                 .build()
                 .unwrap();
-            // The handle outlives the runtime. What it is of does not keep the runtime.
+            // The handle outlives the runtime, but does not keep it alive.
             let handle = runtime.block_on(async {
                 let (polled, mut all_polled) = mpsc::unbounded_channel();
                 let first = tasktrace::spawn(attributed(polled.clone()));
@@ -177,7 +178,7 @@ fn counting_tasks_does_not_keep_a_runtime_alive() {
                 for _ in 0..6 {
                     all_polled.recv().await.unwrap();
                 }
-                // The anchor of the runtime most likely ends before the others.
+                // The task that stands for the runtime most likely ends before the others.
                 first.abort();
                 assert!(first.await.unwrap_err().is_cancelled());
                 let _dump = tasktrace::dump().await;
@@ -192,7 +193,7 @@ fn counting_tasks_does_not_keep_a_runtime_alive() {
 }
 
 #[test]
-fn another_task_takes_over_from_one_that_has_ended() {
+fn another_task_stands_for_the_runtime_when_the_first_has_ended() {
     let runtime = multi_thread();
     let (first, tasks) = runtime.block_on(async {
         let mut tasks = three_untraced().await;
@@ -204,7 +205,7 @@ fn another_task_takes_over_from_one_that_has_ended() {
         for _ in 0..5 {
             all_polled.recv().await.unwrap();
         }
-        // All that were traced end but one, in the order in which they were the first to be.
+        // All traced tasks except one end, in the order in which they became known.
         tasks.detach_all();
         for task in short {
             task.abort();
@@ -212,9 +213,9 @@ fn another_task_takes_over_from_one_that_has_ended() {
         }
         (long.trace_handle().id().get(), long)
     });
-    // tokio counts a task a little longer than until it is joined.
+    // tokio counts a task for a short time after it was joined.
     let is_known = |dump: &tasktrace::Dump| {
-        let known = of_runtimes(dump);
+        let known = counts_by_runtime(dump);
         known
             .iter()
             .any(|(task, count)| *task <= first && *count == 3)
@@ -226,13 +227,13 @@ fn another_task_takes_over_from_one_that_has_ended() {
 }
 
 #[test]
-fn of_the_runtime_that_asks() {
+fn the_count_is_of_the_current_runtime() {
     let (one, other) = (multi_thread(), current_thread());
     let _tasks = one.block_on(three_untraced());
     other.block_on(async {
         assert_eq!(untraced(), Some(0));
         tokio::spawn(pending::<()>());
-        // It is of the one, although it is spawned from the other.
+        // The task belongs to the runtime `one`, although it is spawned from `other`.
         drop(tasktrace::spawn_on(pending::<()>(), one.handle()));
         assert_eq!(untraced(), Some(1));
     });
@@ -240,8 +241,8 @@ fn of_the_runtime_that_asks() {
 }
 
 #[test]
-fn what_is_no_task_of_the_runtime() {
-    // Neither `block_on` nor a `LocalSet` takes away from those that are not traced.
+fn block_on_and_local_tasks_do_not_reduce_the_count() {
+    // `block_on` and a `LocalSet` do not reduce the count of untraced tasks.
     current_thread().block_on(
         tasktrace::traced(async {
             let local = LocalSet::new();
@@ -263,7 +264,7 @@ fn what_is_no_task_of_the_runtime() {
 }
 
 #[test]
-fn while_tasks_come_and_go() {
+fn the_count_is_right_while_tasks_start_and_end() {
     const ROUNDS: usize = 200;
 
     multi_thread().block_on(async {
@@ -274,8 +275,8 @@ fn while_tasks_come_and_go() {
             }
         });
         while !coming_and_going.is_finished() {
-            // The task that spawns the others is untraced itself. Few of these come and go between
-            // one count and the other.
+            // The task that spawns the others is itself untraced. Few of the others start or end between one count and
+            // the other.
             let untraced = untraced().unwrap();
             assert!((1..=8).contains(&untraced), "{untraced}");
             tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! Where a watchdog reports to when it is not told, with the feature `tracing`. A process of its own,
-//! because of its subscriber.
+//! Tests that a watchdog with the feature `tracing` reports events by default. The test has a process of its own,
+//! because the subscriber serves the whole process.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,15 +12,15 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-struct Seen {
+struct SeenEvent {
     level: Level,
     fields: BTreeMap<String, String>,
 }
 
-/// Passes on the events of the watchdog.
-struct Watching(Sender<Seen>);
+/// A subscriber layer that passes on the events of the watchdog.
+struct WatchdogLayer(Sender<SeenEvent>);
 
-impl<S: Subscriber> Layer<S> for Watching {
+impl<S: Subscriber> Layer<S> for WatchdogLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         if event.metadata().target() != "tasktrace::watchdog" {
             return;
@@ -28,7 +28,7 @@ impl<S: Subscriber> Layer<S> for Watching {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
-        let _ = self.0.send(Seen {
+        let _ = self.0.send(SeenEvent {
             level,
             fields: fields.0,
         });
@@ -48,42 +48,45 @@ impl Visit for Fields {
     }
 }
 
-async fn kept() {
+async fn never_polled() {
     pending::<()>().await;
 }
 
 #[test]
-fn events() {
+fn a_finding_and_its_end_are_tracing_events() {
     let (events, received) = mpsc::channel();
-    let subscriber = Registry::default().with(Watching(events));
+    let subscriber = Registry::default().with(WatchdogLayer(events));
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let _watchdog = tasktrace::watchdog()
         .every(Duration::from_millis(10))
         .starved_after(Duration::from_millis(50))
         .start();
-    let (future, handle) = tasktrace::traced(kept());
+    let (future, handle) = tasktrace::traced(never_polled());
     let next = || {
-        let seen: Seen = received.recv_timeout(Duration::from_secs(120)).unwrap();
+        let seen: SeenEvent = received.recv_timeout(Duration::from_secs(120)).unwrap();
         let field = |name: &str| seen.fields.get(name).cloned().unwrap_or_default();
         assert_eq!(field("task.id"), handle.id().to_string());
-        assert_eq!(field("task.name"), "watchdog_tracing::kept");
+        assert_eq!(field("task.name"), "watchdog_tracing::never_polled");
         assert_eq!(field("kind"), "starved");
         assert!(field("duration").ends_with("ms") || field("duration").ends_with('s'));
         (seen.level, field("message"))
     };
     let (level, message) = next();
     assert_eq!(level, Level::WARN);
-    let verdict = format!("task {} watchdog_tracing::kept was made ", handle.id());
+    let verdict = format!(
+        "task {} watchdog_tracing::never_polled was created ",
+        handle.id()
+    );
     assert!(message.starts_with(&verdict), "{message}");
     assert!(
-        message.contains("\n  ╼ watchdog_tracing::kept"),
+        message.contains("\n  ╼ watchdog_tracing::never_polled"),
         "{message}"
     );
     drop(future);
     let (level, message) = next();
     assert_eq!(level, Level::INFO);
     assert!(
-        message.contains(" no longer waits to be polled: "),
+        message.contains(" no longer waits to be polled, after "),
         "{message}"
     );
 }

@@ -1,7 +1,7 @@
-//! A server and two clients that wait for each other, and a trace of each.
+//! Runs a server and two clients that wait for each other, and takes a trace of each.
 //!
-//! The server, its protocol and the functions that the traces lead to are those of the
-//! [`mini_redis`] crate, which does not know of tasktrace. Ours are the loops around its clients,
+//! The server, its protocol and the functions in the traces are those of the
+//! [`mini_redis`] crate, which does not use tasktrace. This crate adds the loops around its clients,
 //! and the calls of [`tasktrace::traced`].
 
 use mini_redis::client::{self, Message, Subscriber};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::oneshot;
 
-/// Where each of the tasks waits.
+/// A trace of each task.
 #[derive(Debug)]
 pub struct Traces {
     /// The server, which waits for the next connection.
@@ -46,14 +46,14 @@ pub async fn traces() -> Result<Traces> {
     let (future, idle) = traced(stay_connected(connection, report));
     let idle_task = tokio::spawn(future);
 
-    // The subscriber has what was published, so it is waiting for more, or about to. The server
-    // has accepted this connection, the last of all, or else there would be no answer.
+    // The subscriber has the published message, so it waits for more, or is about to. The server
+    // has accepted this last connection, because it has answered on it.
     let mut publisher = client::connect(address).await?;
     let subscribers = publisher.publish("news", "hello".into()).await?;
     let message = messages.recv().await.ok_or("the subscriber has ended")?;
     assert_eq!((subscribers, &*message.content), (1, b"hello".as_slice()));
 
-    // The connection has the reply, so it is waiting for more, or about to.
+    // The connection has the reply, so it waits for more, or is about to.
     let reply = replies.recv().await.ok_or("the connection has ended")?;
     assert!(matches!(reply, Frame::Null), "{reply:?}");
 
@@ -63,8 +63,8 @@ pub async fn traces() -> Result<Traces> {
         idle: trace(&idle).await?,
     };
 
-    // The server waits until the handlers of all connections have ended, which they do by closing
-    // them, and so the clients end as well.
+    // The server waits until the handlers of all connections have ended. The handlers close their
+    // connections, so the clients end as well.
     drop(shut_down);
     server_task.await??;
     subscriber_task.await??;
@@ -72,7 +72,7 @@ pub async fn traces() -> Result<Traces> {
     Ok(traces)
 }
 
-/// Passes on all messages.
+/// Forwards all messages.
 async fn listen(mut subscriber: Subscriber, messages: UnboundedSender<Message>) -> Result<()> {
     while let Some(message) = subscriber.next_message().await? {
         messages.send(message)?;
@@ -80,10 +80,10 @@ async fn listen(mut subscriber: Subscriber, messages: UnboundedSender<Message>) 
     Ok(())
 }
 
-/// Asks for a key that nobody has set, and keeps the connection.
+/// Requests a key that does not exist, and keeps the connection.
 ///
-/// [`client::Client`] reads only while it has a request to be answered, so this is a client of
-/// our own, on mini-redis's [`Connection`].
+/// [`client::Client`] reads only while it waits for an answer, so this function uses mini-redis's
+/// [`Connection`] instead.
 async fn stay_connected(mut connection: Connection, replies: UnboundedSender<Frame>) -> Result<()> {
     let request = ["get", "greeting"].map(|word| Frame::Bulk(word.into()));
     connection

@@ -1,11 +1,11 @@
-//! The traces name the functions of mini-redis, and the lines at which they wait.
+//! Tests that the traces name the functions of mini-redis, and the lines at which they wait.
 
 use std::time::Duration;
 
 use tasktrace::{Frame, Trace};
 use tasktrace_example_mini_redis::{Traces, traces};
 
-/// A function on the way from a task to what it waits for, and the line where it waits.
+/// A function on the call path from a task to its leaf, and the line where it waits.
 struct Expected {
     name: &'static str,
     file: &'static str,
@@ -60,12 +60,12 @@ const READ_FRAME: Expected = Expected {
 };
 
 #[tokio::test]
-async fn on_one_thread() {
+async fn traces_name_functions_and_lines_on_one_thread() {
     check().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_several_threads() {
+async fn traces_name_functions_and_lines_on_several_threads() {
     check().await;
 }
 
@@ -76,13 +76,13 @@ async fn check() {
         subscriber,
         idle,
     } = traces.expect("it ends by itself").unwrap();
-    check_way(&server, SERVER);
-    check_way(&subscriber, SUBSCRIBER);
-    check_way(&idle, IDLE);
+    check_call_path(&server, SERVER);
+    check_call_path(&subscriber, SUBSCRIBER);
+    check_call_path(&idle, IDLE);
 }
 
-/// From the root down, `expected` are the first functions of `trace`.
-fn check_way(trace: &Trace, expected: &[Expected]) {
+/// Asserts that `expected` are the first functions of `trace`, from the root down.
+fn check_call_path(trace: &Trace, expected: &[Expected]) {
     let mut frames = trace.frames();
     for Expected { name, file, line } in expected {
         let frame = frames.iter().find(|frame| frame.name() == *name);
@@ -93,8 +93,8 @@ fn check_way(trace: &Trace, expected: &[Expected]) {
     }
 }
 
-/// What the source says where `frame` is: `frame` has the shortened path of the file, the frames
-/// of everything on the stack have the path that the compiler saw.
+/// Returns the line of the source at `frame`. `frame` has the shortened path of the file; the frames
+/// of the whole stack have the path that the compiler saw.
 fn source_line(trace: &Trace, frame: &Frame) -> String {
     let (file, line) = (
         frame.file().unwrap(),

@@ -1,4 +1,4 @@
-//! A service that is slow while its processor idles: where does the time go?
+//! Profiles a service that is slow while its processor idles: where does the time go?
 //!
 //!     cargo run --release -p tasktrace-example-profile
 //!
@@ -17,9 +17,9 @@ use tasktrace::{Weight, traced};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{interval, sleep};
 
-/// What all requests share.
+/// The resources that all requests share.
 struct Shop {
-    /// Two connections, for twenty requests.
+    /// Lends two connections to twenty requests.
     connections: Semaphore,
     cache: Mutex<u64>,
 }
@@ -43,7 +43,7 @@ async fn order(shop: &Shop) {
     render().await;
 }
 
-/// What the database takes.
+/// Takes the time of a database query.
 #[traced]
 async fn query() {
     sleep(Duration::from_millis(40)).await;
@@ -54,7 +54,7 @@ async fn render() {
     sleep(Duration::from_millis(5)).await;
 }
 
-/// It asks others while it holds the lock, so only one can at a time.
+/// Waits for another service while it holds the lock, so requests refresh one at a time.
 #[traced]
 async fn refresh(shop: &Shop) {
     let mut cache = shop.cache.lock().await;
@@ -67,7 +67,7 @@ async fn upstream() -> u64 {
     1
 }
 
-/// Waits for the next time, and for its end.
+/// Waits for the next tick, or for the signal to stop.
 #[traced]
 async fn housekeeping(stop: Arc<Semaphore>) {
     let mut times = interval(Duration::from_secs(1));
@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     tasktrace::spawn(housekeeping(Arc::new(Semaphore::new(0))));
 
-    // Asks the tasks, so that it leads to the lock and to the pool.
+    // Captures the tasks, so that the profile names the lock and the pool.
     let profile = tasktrace::profile()
         .captures()
         .every(Duration::from_millis(20))

@@ -1,4 +1,4 @@
-//! Customers: `load [ADDRESS [CUSTOMERS]]`. They come for as long as one lets them.
+//! Simulates customers until it is stopped: `load [ADDRESS [CUSTOMERS]]`.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{interval, sleep};
 
-/// How many requests have been answered, and how many not.
+/// The numbers of requests that were answered and that failed.
 #[derive(Default)]
 struct Count {
     answered: AtomicU64,
@@ -39,7 +39,7 @@ async fn main() {
     }
 }
 
-/// Most order, some want reports, and one looks at pictures.
+/// Simulates one customer: most order, some want reports, and a few look at pictures.
 async fn shop(address: String, number: u64, count: Arc<Count>) {
     let path = match number % 20 {
         0 => format!("/thumbnail/{number}"),

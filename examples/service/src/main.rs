@@ -1,4 +1,4 @@
-//! A shop with trouble, and the page of tasktrace on which it is seen.
+//! Runs a shop with problems, and tasktrace's page that shows them.
 //!
 //! ```console
 //! $ cargo run -p tasktrace-example-service --bin service
@@ -8,10 +8,10 @@
 //! $ tasktrace top
 //! ```
 //!
-//! * [`pool`]: there are four connections to the database, and reports hold on to them.
-//! * [`upstream`]: prices come from a server that is slow now and then, and sometimes does not answer.
-//! * [`stock`]: orders lock the stock, and keep it locked while they ask for a price: a convoy.
-//! * [`worker`]: thumbnails are made in the middle of a poll, so a worker of the runtime is blocked.
+//! * [`pool`]: the database has four connections, and reports keep them for too long.
+//! * [`upstream`]: prices come from a server that is slow now and then, and sometimes never answers.
+//! * [`stock`]: orders keep the stock locked while they wait for a price, which makes a convoy.
+//! * [`worker`]: thumbnails are computed in a poll, which blocks a worker of the runtime.
 
 mod pool;
 mod shop;
@@ -21,7 +21,7 @@ mod worker;
 
 use tokio::net::TcpListener;
 
-/// `service [ADDRESS]`.
+/// Runs `service [ADDRESS]`.
 #[tasktrace::main(attach)]
 async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1);

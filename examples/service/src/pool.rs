@@ -1,4 +1,4 @@
-//! A pool of connections to a database that there is not.
+//! Provides a pool of connections to an imaginary database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tokio::time::sleep;
 
 const CONNECTIONS: usize = 4;
 
-/// Hands out connections, to one user each.
+/// A pool that lends each connection to one user at a time.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<Semaphore>);
 
-/// Goes back to the pool when it is dropped.
+/// A connection, which returns to the pool when it is dropped.
 pub(crate) struct Connection(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
 
 impl Pool {

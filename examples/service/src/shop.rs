@@ -1,4 +1,4 @@
-//! What the shop does for its customers.
+//! Handles the requests of the shop's customers.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -41,7 +41,7 @@ async fn order(State(shop): State<Shop>, Path(article): Path<u32>) -> Result<Str
     Ok(format!("article {article} for {price}\n"))
 }
 
-/// This is what is wrong: it keeps its connection while it asks for prices.
+/// The problem: a report keeps its connection while it waits for prices.
 #[traced("GET /report/{name}")]
 async fn report(State(shop): State<Shop>, Path(name): Path<String>) -> Result<String, StatusCode> {
     let connection = shop.pool.connection().await;

@@ -1,4 +1,4 @@
-//! What is left to be sold.
+//! Keeps the stock of the shop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use tokio::sync::Mutex;
 
 use crate::upstream::Upstream;
 
-/// How many there are of each article.
+/// The number of items of each article.
 #[derive(Clone, Default)]
 pub(crate) struct Stock(Arc<Mutex<BTreeMap<u32, i64>>>);
 
 impl Stock {
-    /// Takes one, and tells its price.
+    /// Takes an item, and returns its price.
     ///
-    /// This is what is wrong: all others wait while a price is asked for.
+    /// The problem: all other orders wait for the lock while this one waits for a price.
     #[traced("article {article}")]
     pub(crate) async fn take(&self, article: u32, upstream: &Upstream) -> std::io::Result<u64> {
         let mut stock = self.0.lock().await;

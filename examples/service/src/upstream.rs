@@ -1,4 +1,4 @@
-//! A server of somebody else's, in this process so that there is one.
+//! Simulates a server of another company, inside this process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-/// Tells the prices.
+/// A client for prices.
 #[derive(Clone, Copy)]
 pub(crate) struct Upstream(SocketAddr);
 
@@ -41,7 +41,7 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// Mostly soon, now and then late.
+/// Answers soon most of the time, and late now and then.
 #[traced("request {number}")]
 async fn answer(mut stream: TcpStream, number: u64) -> io::Result<()> {
     let article = stream.read_u32().await?;

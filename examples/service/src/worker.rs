@@ -1,12 +1,12 @@
-//! Work that takes a processor.
+//! Does work that keeps a processor busy.
 
 use std::time::{Duration, Instant};
 
 use tasktrace::traced;
 
-/// Makes a picture smaller.
+/// Computes a thumbnail of a picture.
 ///
-/// This is what is wrong: it belongs in `spawn_blocking`, and so blocks a worker of the runtime.
+/// The problem: this work belongs in `spawn_blocking`, and blocks a worker of the runtime here.
 #[traced("picture {picture}")]
 pub(crate) async fn thumbnail(picture: u32) -> u32 {
     let begun = Instant::now();

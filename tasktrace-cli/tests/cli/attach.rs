@@ -1,4 +1,4 @@
-//! Sockets: where they are, who may use them, and what becomes of them.
+//! Tests the sockets of processes: their places, their permissions, and their removal.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
@@ -24,22 +24,23 @@ fn sockets(runtime: &Runtime) -> Vec<String> {
 }
 
 #[test]
-fn it_is_for_its_owner_only() {
+fn the_socket_is_accessible_to_its_owner_only() {
     let runtime = Runtime::new();
-    // Whatever it takes from what it creates, or leaves to it.
+    // The result is the same for each umask.
     for mask in [0, 0o777] {
         let program = runtime.start_with(&["attach"], |command| {
             let set = move || {
-                // SAFETY: it takes no pointer.
+                // SAFETY: `umask` takes an integer and no pointer.
                 unsafe { libc::umask(mask) };
                 Ok(())
             };
-            // SAFETY: that may be done between `fork` and `exec`.
+            // SAFETY: the closure only calls `umask`, which is async-signal-safe and therefore allowed between `fork`
+            // and `exec`.
             unsafe { command.pre_exec(set) };
         });
         let socket = runtime.place().join(format!("{}.sock", program.id()));
         match program.said[0].strip_prefix("error: ") {
-            // It cannot even use its own directory.
+            // With this umask the process cannot use the directory that it has created.
             Some(error) => assert!(mask == 0o777 && !is_root(), "{error}"),
             None => {
                 assert_eq!(program.said, [socket.display().to_string()]);
@@ -62,11 +63,11 @@ fn it_is_for_its_owner_only() {
 }
 
 #[test]
-fn it_goes_with_the_last_guard_and_when_the_process_exits() {
+fn the_socket_is_removed_with_the_last_guard_or_the_process() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "attach", "detach"]);
     assert_eq!(sockets(&runtime), [format!("{}.sock", program.id())]);
-    // Twice the same.
+    // Both guards share the socket.
     assert_eq!(program.said[0], program.said[1]);
     program.ends_well();
     assert_eq!(sockets(&runtime), [""; 0]);
@@ -75,7 +76,7 @@ fn it_goes_with_the_last_guard_and_when_the_process_exits() {
     assert_eq!(sockets(&runtime), [""; 0]);
     program.ends_well();
 
-    // And it can be there again.
+    // The socket can be created again.
     let program = runtime.start(&["attach", "detach", "attach", "exits"]);
     assert_eq!(sockets(&runtime), [format!("{}.sock", program.id())]);
     program.ends_well();
@@ -83,7 +84,7 @@ fn it_goes_with_the_last_guard_and_when_the_process_exits() {
 }
 
 #[test]
-fn what_is_left_behind_is_removed_by_the_next_process() {
+fn the_socket_of_a_killed_process_is_removed_by_the_next_process() {
     let runtime = Runtime::new();
     let killed = runtime.start(&["attach"]);
     let left = format!("{}.sock", killed.id());
@@ -95,7 +96,7 @@ fn what_is_left_behind_is_removed_by_the_next_process() {
 }
 
 #[test]
-fn what_is_left_behind_is_removed_by_whoever_asks() {
+fn the_socket_of_a_killed_process_is_removed_by_the_command() {
     let runtime = Runtime::new();
     let killed = runtime.start(&["attach"]);
     let pid = killed.pid();
@@ -103,7 +104,7 @@ fn what_is_left_behind_is_removed_by_whoever_asks() {
     let ended = runtime.run(&["dump", &pid]);
     ended.failed(3, &["there is no process", "which has been removed"]);
     assert_eq!(sockets(&runtime), [""; 0]);
-    // And is not told of again.
+    // A second command finds no socket to remove.
     let ended = runtime.run(&["dump", &pid]);
     ended.failed(3, &["there is no process"]);
     assert!(!ended.stderr.contains("removed"), "{}", ended.stderr);
@@ -117,11 +118,11 @@ fn what_is_left_behind_is_removed_by_whoever_asks() {
     assert_eq!(sockets(&runtime), [expected]);
 }
 
-/// Somebody listens: it does not matter whether there is such a process in this container.
+/// The process that listens may be in another container, so its number may be unknown here.
 #[test]
-fn what_is_listened_to_is_never_removed() {
+fn a_socket_with_a_listener_is_never_removed() {
     let runtime = Runtime::new();
-    // Which makes the directory.
+    // This process creates the directory.
     runtime.start(&["attach"]).ends_well();
     let path = runtime.place().join("4294967295.sock");
     let _listener = UnixListener::bind(&path).expect("it can be bound");
@@ -130,11 +131,11 @@ fn what_is_listened_to_is_never_removed() {
     assert!(path.exists());
 }
 
-/// A process that had the same number has left a socket behind, or a process in another container has
-/// it.
+/// A former process with the same number has left its socket behind, or a process in another container with the same
+/// number uses it.
 #[test]
-fn a_name_that_is_taken() {
-    for (is_live, expected) in [(false, "/"), (true, "error: another process listens to")] {
+fn a_taken_socket_is_replaced_if_stale_and_an_error_if_live() {
+    for (is_live, expected) in [(false, "/"), (true, "error: another process listens on")] {
         let runtime = Runtime::new();
         fs::create_dir(runtime.place()).expect("it can be created");
         chmod(&runtime.place(), 0o700);
@@ -147,15 +148,16 @@ fn a_name_that_is_taken() {
                 if is_live {
                     listener = Some(bound);
                 }
-                // The descriptor is closed by `exec`, unless it is made to stay.
+                // Without this flag, the descriptor stays open across `exec`.
                 if let Some(listener) = &listener {
                     use std::os::fd::AsRawFd;
-                    // SAFETY: it takes numbers.
+                    // SAFETY: `fcntl` with `F_SETFD` takes integers, and the descriptor is open.
                     unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFD, 0) };
                 }
                 Ok(())
             };
-            // SAFETY: there is one thread that allocates there.
+            // SAFETY: the closure allocates between `fork` and `exec`, which glibc and musl support in the child of
+            // `fork`.
             unsafe { command.pre_exec(bind) };
         });
         assert!(program.said[0].starts_with(expected), "{:?}", program.said);
@@ -164,7 +166,7 @@ fn a_name_that_is_taken() {
 }
 
 #[test]
-fn links_are_refused() {
+fn symbolic_links_are_refused() {
     let runtime = Runtime::new();
     let elsewhere = runtime.path().join("elsewhere");
     fs::create_dir(&elsewhere).expect("it can be created");
@@ -179,26 +181,26 @@ fn links_are_refused() {
     );
     assert_eq!(fs::read_dir(&elsewhere).expect("it is there").count(), 0);
 
-    // Nor does whoever asks.
+    // The command refuses the link as well.
     let socket = elsewhere.join(format!("{}.sock", program.id()));
     let _listener = UnixListener::bind(&socket).expect("it can be bound");
     let ended = runtime.run(&["dump", &program.pid()]);
     ended.failed(5, &["symbolic link"]);
     program.ends_well();
 
-    // A link in the place of a socket.
+    // A link is in the place of the socket.
     fs::remove_file(runtime.place()).expect("it is there");
     let program = runtime.start(&["attach", "detach"]);
     let path = runtime.place().join(format!("{}.sock", program.id()));
     symlink(&socket, &path).expect("it can be created");
     runtime
         .run(&["dump", &program.pid()])
-        .failed(5, &["is no socket"]);
+        .failed(5, &["is not a socket"]);
     assert!(path.is_symlink());
 }
 
 #[test]
-fn directories_of_others_are_refused() {
+fn directories_that_others_can_access_are_refused() {
     let runtime = Runtime::new();
     fs::create_dir(runtime.place()).expect("it can be created");
     for mode in [0o755, 0o770, 0o777] {
@@ -207,27 +209,27 @@ fn directories_of_others_are_refused() {
         let expected = format!("mode {mode:04o}");
         assert!(program.said[0].contains(&expected), "{:?}", program.said);
         let ended = runtime.run(&["dump", &program.pid()]);
-        ended.failed(5, &["lets nobody attach", &expected]);
+        ended.failed(5, &["does not let other programs attach", &expected]);
         program.ends_well();
     }
     if is_root() {
         chmod(&runtime.place(), 0o700);
         std::os::unix::fs::chown(runtime.place(), Some(65534), None).expect("root may");
         let program = runtime.start(&["attach"]);
-        let expected = "belongs to the user with the number 65534";
+        let expected = "belongs to the user with the ID 65534";
         assert!(program.said[0].contains(expected), "{:?}", program.said);
         program.ends_well();
     }
 }
 
-/// Without a directory of its own, or with one that others can write to, there is another.
+/// The directory of the environment is missing, relative, or writable by others.
 #[test]
-fn where_it_is() {
+fn an_unusable_runtime_directory_falls_back_to_another() {
     let runtime = Runtime::new();
     let open = runtime.path().join("open");
     fs::create_dir(&open).expect("it can be created");
     chmod(&open, 0o777);
-    // SAFETY: it takes nothing.
+    // SAFETY: `geteuid` takes nothing and cannot fail.
     let user = unsafe { libc::geteuid() };
     let fallbacks = [
         PathBuf::from(format!("/run/user/{user}/tasktrace")),
@@ -249,7 +251,7 @@ fn where_it_is() {
         let place = path.parent().expect("it is in a directory").to_owned();
         assert!(fallbacks.contains(&place), "{named:?}: {path:?}");
         assert_eq!((mode(&place), mode(path)), (0o700, 0o600));
-        // It is found from where there is another directory.
+        // A command with another runtime directory finds the socket all the same.
         let dump = runtime.ask(&["dump", &program.pid()]);
         assert!(dump.contains("no traced tasks"), "{dump}");
         program.ends_well();
@@ -258,7 +260,7 @@ fn where_it_is() {
 }
 
 #[test]
-fn by_attribute_and_environment() {
+fn attribute_and_environment_decide_about_the_socket() {
     let runtime = Runtime::new();
     for (words, value, expected) in [
         (&["start"][..], None, 0),
@@ -274,14 +276,14 @@ fn by_attribute_and_environment() {
         let program = runtime.start_with(words, |command| {
             command.envs(value.map(|value| ("TASKTRACE_ATTACH", value)));
         });
-        assert_eq!(sockets_or_none(&runtime), expected, "{words:?} {value:?}");
+        assert_eq!(count_sockets(&runtime), expected, "{words:?} {value:?}");
         program.ends_well();
-        assert_eq!(sockets_or_none(&runtime), 0, "{words:?} {value:?}");
+        assert_eq!(count_sockets(&runtime), 0, "{words:?} {value:?}");
     }
 }
 
 #[test]
-fn main_with_the_attribute() {
+fn main_with_the_attribute_attach_has_a_socket() {
     let runtime = Runtime::new();
     let program = runtime.start_other(&example("attached_main"));
     let dump = runtime.ask(&["dump", &program.pid()]);
@@ -291,16 +293,16 @@ fn main_with_the_attribute() {
     assert_eq!(sockets(&runtime), [""; 0]);
 }
 
-fn sockets_or_none(runtime: &Runtime) -> usize {
+fn count_sockets(runtime: &Runtime) -> usize {
     match runtime.place().exists() {
         true => sockets(runtime).len(),
         false => 0,
     }
 }
 
-/// Those that can reach the socket are asked for who they are. Only root can try.
+/// The process checks the user of each peer that reaches the socket. Only root can run this test.
 #[test]
-fn peers_are_checked() {
+fn peers_of_other_users_are_disconnected() {
     if !is_root() {
         return;
     }
@@ -317,14 +319,14 @@ fn peers_are_checked() {
         Ended::of(output, &arguments)
     };
     chmod(runtime.path(), 0o755);
-    // The directory keeps them out.
+    // The permissions of the directory keep the other user out.
     as_nobody().failed(4, &["ermission"]);
     chmod(&runtime.place(), 0o755);
-    // So does the socket.
+    // The permissions of the socket keep the other user out.
     as_nobody().failed(4, &["ermission"]);
     chmod(&socket, 0o666);
-    as_nobody().failed(6, &["hung up"]);
-    // It is still there for us.
+    as_nobody().failed(6, &["closed the connection"]);
+    // The socket still works for its owner.
     runtime.ask(&["dump", "--addr", &address]);
     program.ends_well();
 }

@@ -1,11 +1,12 @@
-//! Each command, against a real process, by its number and by its address.
+//! Tests each command against a real process, named by its number and by its address.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::support::{Program, Runtime};
 
-/// What names the process: its number twice, nothing, and its address.
+/// Returns the argument lists that name the process: its number in two forms, its two addresses, and, if there is no
+/// other process, nothing.
 fn targets(runtime: &Runtime, program: &Program) -> Vec<Vec<String>> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let pid = program.pid();
@@ -15,7 +16,7 @@ fn targets(runtime: &Runtime, program: &Program) -> Vec<Vec<String>> {
         words(&["--addr", &program.said[1]]),
         words(&["--addr", &format!("unix:{}", program.said[0])]),
     ];
-    // Whoever runs the tests may have processes that can be asked.
+    // The user who runs the tests may have further processes that can be attached to.
     let list = runtime.ask_json(&["ps", "--json"]);
     match list["processes"].as_array().map(Vec::len) {
         Some(1) => targets.push(Vec::new()),
@@ -26,19 +27,19 @@ fn targets(runtime: &Runtime, program: &Program) -> Vec<Vec<String>> {
     targets
 }
 
-fn with<'a>(command: &[&'a str], target: &'a [String]) -> Vec<&'a str> {
+fn command_with_target<'a>(command: &[&'a str], target: &'a [String]) -> Vec<&'a str> {
     let target = target.iter().map(String::as_str);
     command.iter().copied().chain(target).collect()
 }
 
-fn start(runtime: &Runtime) -> Program {
+fn start_program(runtime: &Runtime) -> Program {
     runtime.start(&["attach", "http", "tasks"])
 }
 
 #[test]
-fn ps_lists_processes() {
+fn ps_lists_processes_with_tasks_age_and_name() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     let text = runtime.ask(&["ps"]);
     let mut lines = text.lines();
     let header: Vec<_> = lines
@@ -63,7 +64,7 @@ fn ps_lists_processes() {
         (&ours["name"], &ours["tasks"]),
         (&"attached".into(), &4.into())
     );
-    // The system tells it in steps, so it may be 0.
+    // The system reports the start time in steps, so the age may be 0.
     let age = ours["age_ns"].as_u64().map(Duration::from_nanos);
     assert!(
         age.is_some_and(|age| age < Duration::from_secs(3600)),
@@ -74,21 +75,21 @@ fn ps_lists_processes() {
 }
 
 #[test]
-fn ps_lists_tasks() {
+fn ps_of_a_process_lists_its_tasks() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     for target in targets(&runtime, &program) {
         if target.is_empty() {
             continue;
         }
-        let text = runtime.ask(&with(&["ps"], &target));
+        let text = runtime.ask(&command_with_target(&["ps"], &target));
         let mut lines = text.lines();
         let header = format!("attached ({}): 4 tasks", program.id());
         assert!(
             lines.next().is_some_and(|line| line.starts_with(&header)),
             "{text}"
         );
-        // Tasks with a finding come first. Those that wait for the lock are marked as well, after a second.
+        // Tasks with a finding come first. The tasks that wait for the lock are marked as well after a second.
         let tasks: Vec<&str> = lines.skip(1).collect();
         assert!(tasks[0].starts_with('!'), "{text}");
         let has = |parts: &[&str]| {
@@ -114,7 +115,7 @@ fn ps_lists_tasks() {
             "{text}"
         );
     }
-    // Nothing is asked, so it is not known what they wait for.
+    // A snapshot captures nothing, so it shows no resources.
     let text = runtime.ask(&["ps", "--snapshot", &program.pid()]);
     assert!(
         text.contains("attached::order") && !text.contains("Mutex"),
@@ -128,25 +129,25 @@ fn ps_lists_tasks() {
 }
 
 #[test]
-fn dump() {
+fn dump_prints_text_json_and_folded_stacks() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     for target in targets(&runtime, &program) {
-        let text = runtime.ask(&with(&["dump"], &target));
+        let text = runtime.ask(&command_with_target(&["dump"], &target));
         assert!(text.starts_with("4 tasks: 4 suspended"), "{text}");
         assert!(text.contains("3 tasks attached::order"), "{text}");
         assert!(text.contains("tokio::sync::Mutex::lock at "), "{text}");
         assert!(text.ends_with('\n') && !text.contains('\u{1b}'), "{text:?}");
 
-        let dump = runtime.ask_json(&with(&["dump", "--json"], &target));
+        let dump = runtime.ask_json(&command_with_target(&["dump", "--json"], &target));
         assert_eq!(dump["schema"], "tasktrace.dump/1");
         assert_eq!(dump["tasks"].as_array().map(Vec::len), Some(4));
 
-        let folded = runtime.ask(&with(&["dump", "--folded"], &target));
+        let folded = runtime.ask(&command_with_target(&["dump", "--folded"], &target));
         let order = folded.lines().find(|line| line.contains("attached::order"));
         assert!(order.is_some_and(|line| line.ends_with(" 3")), "{folded}");
 
-        let forest = runtime.ask(&with(&["dump", "--by-awaiter"], &target));
+        let forest = runtime.ask(&command_with_target(&["dump", "--by-awaiter"], &target));
         assert!(forest.contains("attached::order"), "{forest}");
     }
     let pid = program.pid();
@@ -159,9 +160,9 @@ fn dump() {
 }
 
 #[test]
-fn dump_to_a_file() {
+fn dump_writes_a_file_and_reports_its_path() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     let file = runtime.path().join("dump.json").display().to_string();
     let told = runtime.ask_json(&["dump", "--json", "-o", &file, &program.pid()]);
     let written = fs::read_to_string(&file).expect("it is there");
@@ -178,9 +179,9 @@ fn dump_to_a_file() {
 }
 
 #[test]
-fn colours() {
+fn colours_can_be_forced() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     for command in ["ps", "dump"] {
         let text = runtime.ask(&[command, "--color", "always", &program.pid()]);
         assert!(text.contains("\u{1b}[1;31m! "), "{text:?}");
@@ -188,12 +189,12 @@ fn colours() {
 }
 
 #[test]
-fn flame() {
+fn flame_prints_or_writes_an_svg() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     for target in targets(&runtime, &program) {
-        // Not to a terminal, so it goes to the standard output.
-        let svg = runtime.ask(&with(&["flame"], &target));
+        // The standard output is no terminal, so the picture goes there.
+        let svg = runtime.ask(&command_with_target(&["flame"], &target));
         assert!(
             svg.starts_with("<?xml") && svg.trim_end().ends_with("</svg>"),
             "{svg}"
@@ -216,11 +217,14 @@ fn flame() {
 }
 
 #[test]
-fn profile() {
+fn profile_prints_or_writes_each_format() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     for target in targets(&runtime, &program) {
-        let folded = runtime.ask(&with(&["profile", "-s", "0.3", "-f", "folded"], &target));
+        let folded = runtime.ask(&command_with_target(
+            &["profile", "-s", "0.3", "-f", "folded"],
+            &target,
+        ));
         let order = folded.lines().find(|line| line.contains("attached::order"));
         let nanos = order.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
         assert!(nanos.is_some_and(|nanos| nanos > 0), "{folded}");
@@ -240,7 +244,7 @@ fn profile() {
             .is_some_and(|it| it.starts_with("tasktrace.profile/")),
         "{json}"
     );
-    // As often as it was asked to, or less.
+    // A busy machine may skip some of the six samples.
     assert!(
         json["samples"]
             .as_u64()
@@ -252,7 +256,7 @@ fn profile() {
     let file = runtime.path().join("profile.pb.gz").display().to_string();
     let ended = runtime.run(&["profile", "-s", "0.3", "-f", "pprof", "-o", &file, &pid]);
     assert_eq!((ended.code, &*ended.stdout), (Some(0), ""));
-    // Nothing but that: there is no bar where there is no terminal.
+    // There is no progress bar, because there is no terminal.
     assert_eq!(ended.stderr, format!("written to {file}\n"));
     assert_eq!(
         fs::read(&file).expect("it is there")[..2],
@@ -262,9 +266,9 @@ fn profile() {
 }
 
 #[test]
-fn top_without_a_terminal() {
+fn top_prints_json_documents_without_a_terminal() {
     let runtime = Runtime::new();
-    let program = start(&runtime);
+    let program = start_program(&runtime);
     let text = runtime.ask(&["top", "--json", "-n", "2", "-i", "50ms", &program.pid()]);
     let documents: Vec<serde_json::Value> = text
         .lines()
@@ -278,9 +282,9 @@ fn top_without_a_terminal() {
     );
 }
 
-/// All threads of its runtime are blocked, and it answers.
+/// All threads of the program's runtime are blocked.
 #[test]
-fn a_wedged_runtime() {
+fn a_process_with_blocked_workers_answers() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "blocked"]);
     let text = runtime.ask(&["dump", &program.pid()]);
@@ -292,7 +296,7 @@ fn a_wedged_runtime() {
 }
 
 #[test]
-fn completions() {
+fn completions_are_printed_for_each_shell() {
     let runtime = Runtime::new();
     for (shell, part) in [
         ("bash", "complete -F _tasktrace"),
@@ -305,7 +309,7 @@ fn completions() {
         assert!(script.contains(part), "{shell}: {script}");
         assert!(script.contains("profile"), "{shell}: {script}");
     }
-    // The shell accepts it.
+    // The shell accepts the script.
     let script = runtime.path().join("completions");
     fs::write(&script, runtime.ask(&["completions", "bash"])).expect("it can be written");
     let checked = std::process::Command::new("bash")
@@ -318,7 +322,7 @@ fn completions() {
 }
 
 #[test]
-fn help() {
+fn help_shows_examples_exit_codes_and_options() {
     let runtime = Runtime::new();
     let help = runtime.ask(&["--help"]);
     for part in [

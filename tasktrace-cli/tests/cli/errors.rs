@@ -1,4 +1,4 @@
-//! What is wrong, the exit code of it, and what to do.
+//! Tests that each error has its exit code, names its cause, and says what to do.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::support::{CLI, Ended, Runtime, chmod, is_root};
 
 #[test]
-fn no_such_process() {
+fn a_missing_process_exits_with_3() {
     let runtime = Runtime::new();
     let mut child = std::process::Command::new("true")
         .spawn()
@@ -27,12 +27,12 @@ fn no_such_process() {
 }
 
 #[test]
-fn not_instrumented() {
+fn a_process_that_cannot_be_attached_to_exits_with_5() {
     let runtime = Runtime::new();
     let program = runtime.start(&[]);
     let ended = runtime.run(&["dump", &program.pid()]);
     let parts = [
-        "lets nobody attach",
+        "does not let other programs attach",
         "feature `attach`",
         "TASKTRACE_ATTACH=1",
         "--addr",
@@ -40,9 +40,9 @@ fn not_instrumented() {
     ended.failed(5, &parts);
 }
 
-/// Of another user: for root, a process of nobody's is not.
+/// Attaches to a process of another user. If the tests run as root, they attach as the user `nobody`.
 #[test]
-fn no_permission() {
+fn a_process_of_another_user_exits_with_4() {
     let runtime = Runtime::new();
     let cli = runtime.path().join("cli");
     std::fs::copy(CLI, &cli).expect("it can be copied");
@@ -51,16 +51,16 @@ fn no_permission() {
     if is_root() {
         command.uid(65534).gid(65534);
     }
-    // Where there is a directory of root's, that is what may not be looked into.
+    // The program must not find a directory of root's in the usual place.
     command.env("TMPDIR", runtime.path());
     let ended = Ended::of(command.args(["dump", "1"]).output(), &["dump", "1"]);
     ended.failed(4, &["user", "root"]);
 }
 
 #[test]
-fn a_socket_that_may_not_be_used() {
+fn a_socket_without_permission_exits_with_4() {
     if is_root() {
-        // Who may use all of them.
+        // Root may use every socket.
         return;
     }
     let runtime = Runtime::new();
@@ -72,13 +72,13 @@ fn a_socket_that_may_not_be_used() {
 }
 
 #[test]
-fn no_answer() {
+fn a_stopped_process_exits_with_6_after_the_timeout() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach"]);
     program.send(libc::SIGSTOP);
     let ended = runtime.run(&["dump", &program.pid(), "--timeout", "300ms"]);
     ended.failed(6, &["no answer from process", "within 300ms", "--timeout"]);
-    // In a list, it is one of several.
+    // `ps` lists the process with the error, beside the others.
     let list = runtime.ask_json(&["ps", "--json"]);
     let processes = list["processes"].as_array().expect("it is a list");
     let ours = processes.iter().find(|it| it["pid"] == program.id());
@@ -91,9 +91,9 @@ fn no_answer() {
     program.ends_well();
 }
 
-/// Somebody who accepts, and says nothing.
+/// A server accepts the connection and sends nothing.
 #[test]
-fn silence() {
+fn a_silent_server_exits_with_6() {
     let runtime = Runtime::new();
     let path = runtime.path().join("silent");
     let _listener = UnixListener::bind(&path).expect("it can be bound");
@@ -103,19 +103,19 @@ fn silence() {
 }
 
 #[test]
-fn nobody_there() {
+fn an_address_without_a_listener_exits_with_6() {
     let runtime = Runtime::new();
     let free = TcpListener::bind("127.0.0.1:0").expect("it can be bound");
     let address = format!("http://{}", free.local_addr().expect("it is bound"));
     drop(free);
     let ended = runtime.run(&["dump", "--addr", &address]);
-    ended.failed(6, &["nobody listens at", &address]);
+    ended.failed(6, &["no server listens at", &address]);
     let ended = runtime.run(&["dump", "--addr", "unix:/nowhere"]);
-    ended.failed(6, &["nobody listens at /nowhere"]);
+    ended.failed(6, &["no server listens at /nowhere"]);
 }
 
 #[test]
-fn something_else() {
+fn answers_of_other_servers_are_errors() {
     let runtime = Runtime::new();
     let listener = TcpListener::bind("127.0.0.1:0").expect("it can be bound");
     let address = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -137,15 +137,15 @@ fn something_else() {
     });
     let ask = || runtime.run(&["ps", "--addr", &address]);
     ask().failed(1, &["is it tasktrace"]);
-    ask().failed(1, &["404 Not Found: no", "is the path right"]);
+    ask().failed(1, &["404 Not Found: no", "does not know the path"]);
     ask().failed(4, &["401", "--token"]);
     ask().failed(6, &["is busy", "busy", "try again"]);
-    ask().failed(6, &["hung up"]);
+    ask().failed(6, &["closed the connection"]);
     server.join().expect("it answers all of them");
 }
 
 #[test]
-fn wrong_commands() {
+fn wrong_arguments_exit_with_2() {
     let runtime = Runtime::new();
     for arguments in [
         &[][..],
@@ -173,16 +173,16 @@ fn wrong_commands() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written() {
+fn a_file_that_cannot_be_written_exits_with_1() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach"]);
     let ended = runtime.run(&["dump", &program.pid(), "-o", "/missing/dump.txt"]);
     ended.failed(1, &["/missing/dump.txt cannot be written"]);
 }
 
-/// Who reads the beginning is not told that the rest was not read.
+/// A reader such as `head` closes the pipe early, which is no error.
 #[test]
-fn nobody_reads() {
+fn a_closed_pipe_is_no_error() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "tasks"]);
     for arguments in [

@@ -1,4 +1,4 @@
-//! The program `tasktrace`, and what it asks: real processes.
+//! Tests the program `tasktrace` against real processes.
 #![cfg(unix)]
 
 mod attach;

@@ -1,4 +1,4 @@
-//! Programs that are asked, and the one that asks.
+//! Runs `tasktrace`, and the programs that it attaches to.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -24,12 +24,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
     program
 }
 
-/// How long a program may run: a test that needs it has failed.
+/// The longest time that a program may run. A test that reaches it fails.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A directory of its own for a test, in which processes have their sockets.
+/// A directory of one test, in which the processes of the test have their sockets.
 ///
-/// With a short name: that of a socket may not be long.
+/// Its name is short, because the path of a socket may not be long.
 pub(crate) struct Runtime(PathBuf);
 
 impl Runtime {
@@ -46,7 +46,7 @@ impl Runtime {
         &self.0
     }
 
-    /// Where the sockets are.
+    /// Returns the directory of the sockets.
     pub(crate) fn place(&self) -> PathBuf {
         self.0.join("tasktrace")
     }
@@ -65,7 +65,7 @@ impl Runtime {
             .env("TMPDIR", &self.0)
     }
 
-    /// Starts a program that does what the words say.
+    /// Starts the example `attached`, which does what `words` say.
     #[track_caller]
     pub(crate) fn start(&self, words: &[&str]) -> Program {
         self.start_with(words, |_| {})
@@ -78,14 +78,14 @@ impl Runtime {
         Program::start(&mut command)
     }
 
-    /// Starts another one.
+    /// Starts another program.
     #[track_caller]
     pub(crate) fn start_other(&self, program: &Path) -> Program {
         let mut command = Command::new(program);
         Program::start(self.environment(&mut command))
     }
 
-    /// `tasktrace` with these arguments.
+    /// Returns a command that runs `tasktrace` with `arguments`.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CLI);
         self.environment(&mut command)
@@ -94,13 +94,13 @@ impl Runtime {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs `tasktrace` to its end.
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output(), arguments)
     }
 
-    /// What it says about a process.
+    /// Runs `tasktrace`, asserts that it succeeds, and returns its output.
     #[track_caller]
     pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         self.run(arguments).succeeded()
@@ -126,11 +126,11 @@ pub(crate) fn chmod(path: &Path, mode: u32) {
 }
 
 pub(crate) fn is_root() -> bool {
-    // SAFETY: it takes nothing.
+    // SAFETY: `geteuid` takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// What `tasktrace` has said.
+/// The output and the exit code of `tasktrace`.
 pub(crate) struct Ended {
     arguments: String,
     pub(crate) code: Option<i32>,
@@ -161,7 +161,7 @@ impl Ended {
         self.stdout
     }
 
-    /// It ended with this code, and said this.
+    /// Asserts that the program ended with `code`, and that its error message contains `parts`.
     #[track_caller]
     pub(crate) fn failed(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{}: {}", self.arguments, self.stderr);
@@ -172,14 +172,14 @@ impl Ended {
     }
 }
 
-/// A program that runs. It is ended when the test is.
+/// A running program. Dropping it ends the program.
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    /// What it said before it was ready.
+    /// The lines that the program printed before `ready`.
     pub(crate) said: Vec<String>,
-    /// When it is dropped, nobody ends the program for having run too long.
+    /// Dropping this stops the thread that would end the program after [`LIMIT`].
     _in_time: Sender<()>,
 }
 
@@ -217,7 +217,7 @@ impl Program {
         self.child.id()
     }
 
-    /// Its number, as an argument.
+    /// Returns the number of the process, as an argument.
     pub(crate) fn pid(&self) -> String {
         self.id().to_string()
     }
@@ -226,13 +226,13 @@ impl Program {
         send(self.id(), signal);
     }
 
-    /// Kills it, and waits until it is no more.
+    /// Kills the program, and waits for its end.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         self.child.wait().expect("it is our child");
     }
 
-    /// Has it end by itself: so it is alive and well.
+    /// Closes the program's input, and asserts that the program ends by itself and without an error.
     #[track_caller]
     pub(crate) fn ends_well(mut self) {
         drop(self.stdin.take());
@@ -252,6 +252,6 @@ impl Drop for Program {
 
 fn send(process: u32, signal: i32) {
     let process = libc::pid_t::try_from(process).expect("it is a process");
-    // SAFETY: it takes no pointer, and the process has not been waited for.
+    // SAFETY: `kill` takes no pointer. The process has not been waited for, so its number names no other process.
     assert_eq!(unsafe { libc::kill(process, signal) }, 0);
 }

@@ -1,4 +1,4 @@
-//! `tasktrace top` on a terminal: one that a test reads.
+//! Tests `tasktrace top` on a pseudo-terminal.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::Runtime;
 
-/// Longer than it takes.
+/// The longest time that a test waits for the screen.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A terminal, and what runs on it.
+/// A pseudo-terminal, and the program that runs on it.
 struct Terminal {
     master: File,
-    /// Held, so that its settings can be looked at.
+    /// Held so that the tests can read the settings of the terminal.
     slave: OwnedFd,
     child: Child,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
@@ -33,14 +33,16 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.stdin(stdio()).stdout(stdio()).stderr(stdio());
         let leads = || {
-            // SAFETY: they take numbers. It has its own session, and this is its terminal.
+            // SAFETY: `setsid` and this `ioctl` take integers. The child gets a session of its own, with its standard
+            // input as the terminal.
             unsafe {
                 libc::setsid();
                 libc::ioctl(0, libc::TIOCSCTTY as _, 0);
             }
             Ok(())
         };
-        // SAFETY: that may be done between `fork` and `exec`.
+        // SAFETY: the closure only makes system calls, which are async-signal-safe and therefore allowed between `fork`
+        // and `exec`.
         let child = unsafe { command.pre_exec(leads) }
             .spawn()
             .expect("it is built");
@@ -75,14 +77,14 @@ impl Terminal {
 
     fn resize(&self, columns: u16, rows: u16) {
         let mut parser = self.screen.0.lock().expect("nobody panics");
-        // What was there is drawn anew.
+        // The program draws the whole screen again.
         *parser = self::parser(columns, rows);
         parser.process(b"\x1b[?1049h");
         drop(parser);
         resize(&self.master, columns, rows);
     }
 
-    /// Waits until the screen is like this.
+    /// Waits until `is` returns `true` for the screen.
     #[track_caller]
     fn comes_to(&self, what: &str, is: impl Fn(&vt100::Screen) -> bool) {
         let (parser, changed) = &*self.screen;
@@ -98,13 +100,13 @@ impl Terminal {
         }
     }
 
-    /// Waits until there is this text.
+    /// Waits until the screen contains the text.
     #[track_caller]
     fn shows(&self, part: &str) {
         self.comes_to(part, |screen| screen.contents().contains(part));
     }
 
-    /// Waits until there is no such text any more.
+    /// Waits until the screen no longer contains the text.
     #[track_caller]
     fn hides(&self, part: &str) {
         self.comes_to(part, |screen| !screen.contents().contains(part));
@@ -118,10 +120,10 @@ impl Terminal {
         self.child.wait().expect("it is our child")
     }
 
-    /// Whether lines are made of what is typed, and it is echoed.
-    fn is_usual(&self) -> bool {
+    /// Returns `true` if the terminal echoes its input and reads it by lines.
+    fn is_cooked(&self) -> bool {
         let mut settings = std::mem::MaybeUninit::uninit();
-        // SAFETY: it fills the settings, of which all bits are good.
+        // SAFETY: the assertion proves that `tcgetattr` succeeded, and so has initialised `settings`.
         let flags = unsafe {
             assert_eq!(
                 libc::tcgetattr(self.slave.as_raw_fd(), settings.as_mut_ptr()),
@@ -129,8 +131,8 @@ impl Terminal {
             );
             settings.assume_init().c_lflag
         };
-        let usual = libc::ICANON | libc::ECHO;
-        flags & usual == usual
+        let cooked = libc::ICANON | libc::ECHO;
+        flags & cooked == cooked
     }
 }
 
@@ -141,7 +143,7 @@ impl Drop for Terminal {
     }
 }
 
-/// What reads a screen of this size.
+/// Returns a parser for a screen of the given size.
 fn parser(columns: u16, rows: u16) -> vt100::Parser {
     let size = |it| NonZeroU16::new(it).expect("it is some");
     vt100::Parser::new(size(rows), size(columns), 0)
@@ -150,7 +152,7 @@ fn parser(columns: u16, rows: u16) -> vt100::Parser {
 fn open() -> (File, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let null = std::ptr::null_mut();
-    // SAFETY: it sets the two, and is told nothing of the rest.
+    // SAFETY: `openpty` writes to the two locals, and accepts null for the other arguments.
     let opened = unsafe {
         libc::openpty(
             &raw mut master,
@@ -162,10 +164,10 @@ fn open() -> (File, OwnedFd) {
     };
     assert_eq!(opened, 0);
     for fd in [master, slave] {
-        // SAFETY: it takes numbers.
+        // SAFETY: `fcntl` with `F_SETFD` takes integers, and both descriptors are open.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
-    // SAFETY: they have just been opened.
+    // SAFETY: `openpty` has just opened the two descriptors, and nothing else owns them.
     unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
 }
 
@@ -176,27 +178,27 @@ fn resize(master: &File, columns: u16, rows: u16) {
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
-    // SAFETY: it reads the size.
+    // SAFETY: `TIOCSWINSZ` reads a `winsize` from the pointer, and `size` is one.
     let set = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size) };
     assert_eq!(set, 0);
 }
 
 #[test]
-fn keys() {
+fn keys_filter_open_resize_pause_and_quit() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "tasks"]);
     let mut terminal = Terminal::start(&runtime, &["top", &program.pid()]);
     terminal.shows("attached::reconnect");
-    assert!(!terminal.is_usual());
-    // A filter, of which a letter alone would quit.
+    assert!(!terminal.is_cooked());
+    // In the filter, the letter `q` does not quit.
     terminal.types("/");
     terminal.shows("Enter keeps");
     terminal.types("q");
-    terminal.shows("no task has that");
+    terminal.shows("no task matches the filter");
     terminal.types("\u{7f}order\r");
     terminal.hides("attached::reconnect");
     terminal.shows("attached::order");
-    // A group, as its tasks; and one of them.
+    // Opens a group to its tasks, and then one of the tasks.
     terminal.types("\r");
     terminal.shows("\"order bob\"");
     terminal.types("\r");
@@ -212,35 +214,35 @@ fn keys() {
     terminal.shows("PAUSED");
     terminal.types("q");
     assert_eq!(terminal.ended().code(), Some(0));
-    assert!(terminal.is_usual());
+    assert!(terminal.is_cooked());
     program.ends_well();
 }
 
 #[test]
-fn signals() {
+fn a_signal_restores_the_terminal_and_exits() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "tasks"]);
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let mut terminal = Terminal::start(&runtime, &["top", &program.pid()]);
         terminal.shows("attached::reconnect");
         let child = libc::pid_t::try_from(terminal.child.id()).expect("it is a process");
-        // SAFETY: it takes numbers, and the child has not been waited for.
+        // SAFETY: `kill` takes no pointer. The child has not been waited for, so its number names no other process.
         assert_eq!(unsafe { libc::kill(child, signal) }, 0);
         assert_eq!(terminal.ended().code(), Some(128 + signal));
-        assert!(terminal.is_usual());
+        assert!(terminal.is_cooked());
     }
 }
 
-/// What it has shown stays, and it says that there is nothing newer.
+/// The last data stays on the screen, with a note that it is old.
 #[test]
-fn the_process_ends() {
+fn the_last_data_stays_when_the_process_ends() {
     let runtime = Runtime::new();
     let program = runtime.start(&["attach", "tasks"]);
     let arguments = ["top", "-i", "100ms", &program.pid()];
     let mut terminal = Terminal::start(&runtime, &arguments);
     terminal.shows("attached::reconnect");
     program.kill();
-    terminal.shows("old: nobody listens at");
+    terminal.shows("old: no server listens at");
     terminal.types("q");
     assert_eq!(terminal.ended().code(), Some(0));
 }

@@ -1,9 +1,9 @@
-// The browser and the program together.
+// Starts the browser and the program together.
 
 import { startBrowser } from "./browser.js";
 import { startServer } from "./server.js";
 
-/** Starts both. Where one does not start, the other is not left behind: the tests would never end. */
+/** Starts both, and stops one if the other does not start, because the tests would never end otherwise. */
 export async function startBoth(kind) {
   const [browser, server] = await Promise.allSettled([startBrowser(), startServer(kind)]);
   const stop = () => Promise.all([browser.value?.close(), server.value?.kill()]);

@@ -1,10 +1,10 @@
-// The browser, and the page in it as a reader sees it.
+// Starts the browser, and reads the page as a user sees it.
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
-/** As long as the machine may be busy with something else, in milliseconds. */
+/** The longest wait for a step on a busy machine, in milliseconds. */
 const PATIENCE = 30_000;
 
 export async function startBrowser() {
@@ -22,7 +22,7 @@ export async function startBrowser() {
   });
 }
 
-/** What the browser itself says when a server does not answer, which is no mistake of the page. */
+/** The browser's own message when a server does not answer, which is no error of the page. */
 const NO_ANSWER = /Failed to load resource: (net::ERR_|the server responded)/;
 
 /** Opens the page in a context of its own, and waits for its first data. */
@@ -58,7 +58,7 @@ export async function openPage(browser, url, { hash = "", ...options } = {}) {
   return {
     page,
     context,
-    /** Nothing was reported, nothing was asked of others, and nothing that is text was run. */
+    /** Asserts that the browser reported no error, no foreign request, and no text run as a script. */
     async close() {
       const [violations, pwned] = await page.evaluate(() => [window.violations, window.pwned]);
       await context.close();
@@ -76,8 +76,8 @@ export function health(page, expected) {
 }
 
 /**
- * Waits until something holds: data comes again and again, and on a busy machine some of it shows
- * tasks that were just being polled, or did not answer in time. Throws what did not hold at the last.
+ * Retries until `holds` passes: on a busy machine some data shows tasks that were being polled, or that did not
+ * answer in time. Throws the last failure.
  */
 export async function eventually(holds) {
   const deadline = performance.now() + PATIENCE;
@@ -100,7 +100,7 @@ export async function newData(page) {
   );
 }
 
-/** Pauses at data of which something holds: none comes after it. */
+/** Pauses the page at data for which `holds` passes, so that no further data arrives. */
 export async function pauseWhen(page, holds) {
   await eventually(async () => {
     await page.locator("#pause").click();
@@ -115,7 +115,7 @@ export async function pauseWhen(page, holds) {
   });
 }
 
-/** The rows of a list that are drawn, from the top. */
+/** Returns the drawn rows of a list, from the top. */
 export async function rows(page, list = "#list") {
   const all = await page.locator(`${list} .row`).evaluateAll((rows) =>
     rows.map((row) => ({ at: Number(row.dataset.at), text: row.innerText.replace(/\s+/g, " ").trim() })),
@@ -123,12 +123,12 @@ export async function rows(page, list = "#list") {
   return all.sort((one, other) => one.at - other.at).map((row) => row.text);
 }
 
-/** The row in which there is this text. */
+/** Returns the row with the given text. */
 export const row = (page, text, list = "#list") => page.locator(`${list} .row`, { hasText: text }).first();
 
-/** The row of the group that has so many tasks, which it has when all of them have answered. */
+/** Returns the row of the group with the given number of tasks, which it reaches when all of them have answered. */
 export const group = (page, text, count) =>
   page.locator("#list .row", { hasText: text, has: page.locator(".count", { hasText: new RegExp(`^${count}$`) }) });
 
-/** Waits until there are so many tasks shown as it says. */
+/** Waits until the page says that it shows the given number of tasks. */
 export const shown = (page, text) => page.locator("#shown", { hasText: text }).waitFor();

@@ -1,4 +1,4 @@
-// The program that the page is about.
+// Starts the program that the page shows.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 const PROGRAM = process.env.PAGE_SERVER ?? new URL("../../../target/release/page_server", import.meta.url).pathname;
 
-/** Starts it with tasks of one kind, or so many, and waits until they are there. */
+/** Starts the program with tasks of one kind, or with a number of tasks, and waits until they exist. */
 export async function startServer(kind = "varied", ...more) {
   const child = spawn(PROGRAM, [String(kind), ...more], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout });
@@ -19,9 +19,9 @@ export async function startServer(kind = "varied", ...more) {
   return {
     url,
     pid: child.pid,
-    /** One task ends, and another begins. */
+    /** Lets one task end, and another begin. */
     next: () => child.stdin.write("next\n"),
-    /** As when it crashes. */
+    /** Kills the program, as a crash would. */
     async kill() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const over = once(child, "exit");
@@ -32,8 +32,8 @@ export async function startServer(kind = "varied", ...more) {
 }
 
 /**
- * A server in front of it, where it is mounted below a path, and may be held up: `hold()` lets no
- * answer about tasks through until `release()`.
+ * Starts a proxy that mounts the program below a path and can delay it: after `hold()`, no answer about tasks
+ * passes until `release()`.
  */
 export async function mount(url, prefix) {
   let held = null;

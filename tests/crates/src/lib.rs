@@ -1,4 +1,4 @@
-//! Helpers that the tests of real crates share.
+//! Provides helpers for the tests of real crates.
 
 mod pool;
 pub mod quic;
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use tasktrace::Trace;
 
-/// Longer than any test takes.
+/// A duration longer than any test takes.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// How long a future may take to come to where it is expected to wait.
+/// The time in which a future must reach the place where it is expected to wait.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs a future until `is_there` accepts a trace of it, and returns that trace. After a minute it
-/// returns the last trace, whatever that shows.
+/// Runs a future until `is_there` returns `true` for a trace of it, and returns that trace. After [`PATIENCE`] it
+/// returns the last trace.
 ///
 /// # Panics
 ///
@@ -39,7 +39,7 @@ pub fn trace_until<F: Future + 'static>(
         let task = tokio::task::spawn_local(future);
         let deadline = Instant::now() + PATIENCE;
         let trace = loop {
-            // The first is of the first poll: there are futures that register a waker in that only.
+            // The first trace is of the first poll, because some futures register a waker only in that.
             let trace = handle.backtrace().await.expect("the future waits");
             if is_there(&trace) || Instant::now() > deadline {
                 break trace;
@@ -47,7 +47,7 @@ pub fn trace_until<F: Future + 'static>(
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         task.abort();
-        // Some have to be dropped in a runtime.
+        // Some futures must be dropped inside a runtime.
         let _ = task.await;
         trace
     });
@@ -55,14 +55,14 @@ pub fn trace_until<F: Future + 'static>(
     trace
 }
 
-/// The names of what is waited for, in the order of the trace.
+/// Returns the names of the resources that are waited for, in the order of the trace.
 #[must_use]
 pub fn leaves(trace: &Trace) -> Vec<String> {
     let leaves = trace.leaves();
     leaves.iter().map(|leaf| leaf.name().to_owned()).collect()
 }
 
-/// Asserts that a future comes to wait for just these.
+/// Asserts that a future comes to wait for exactly `resources`.
 #[track_caller]
 pub fn waits_for<F: Future + 'static>(body: impl FnOnce() -> F, resources: &[&str]) -> Trace {
     let trace = trace_until(body, |trace| leaves(trace) == resources);
@@ -70,7 +70,7 @@ pub fn waits_for<F: Future + 'static>(body: impl FnOnce() -> F, resources: &[&st
     trace
 }
 
-/// An address at which connections are accepted by the system, and never answered.
+/// Returns an address at which the system accepts connections that never get an answer.
 ///
 /// # Panics
 ///
@@ -79,7 +79,7 @@ pub fn waits_for<F: Future + 'static>(body: impl FnOnce() -> F, resources: &[&st
 pub fn silent_server() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
     let address = listener.local_addr().expect("an address");
-    // For as long as the process lives: a connection is not reset.
+    // The listener lives as long as the process, so that no connection is reset.
     std::mem::forget(listener);
     address
 }

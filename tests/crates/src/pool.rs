@@ -1,8 +1,8 @@
-//! What pools keep.
+//! Provides a connection manager for the tests of pools.
 
 use std::io::Error;
 
-/// Makes connections that are nothing, for each of the pools.
+/// Makes empty connections for each pool library.
 pub struct Manager;
 
 impl deadpool::managed::Manager for Manager {

@@ -1,4 +1,4 @@
-//! Connections of QUIC on the loopback interface.
+//! Makes QUIC connections on the loopback interface.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use quinn::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use quinn::rustls::{self, RootCertStore};
 use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
 
-/// A peer may open as many streams of a kind.
+/// The number of streams of one kind that a peer may open.
 pub const STREAMS: u32 = 3;
 
-/// A client, and a server that it trusts.
+/// Returns the endpoints of a client and of a server that it trusts.
 ///
 /// # Panics
 ///
@@ -24,7 +24,7 @@ pub fn endpoints() -> (Endpoint, Endpoint) {
     let mut transport = TransportConfig::default();
     transport.max_concurrent_bidi_streams(STREAMS.into());
     transport.max_concurrent_uni_streams(STREAMS.into());
-    // It goes on for as long as a test.
+    // The runtime lives as long as the process.
     transport.max_idle_timeout(None);
     let transport = Arc::new(transport);
 
@@ -48,7 +48,7 @@ pub fn endpoints() -> (Endpoint, Endpoint) {
     (client, server)
 }
 
-/// Both ends of a connection.
+/// Returns both ends of a connection.
 ///
 /// # Panics
 ///
@@ -59,6 +59,6 @@ pub async fn connection() -> (Connection, Connection) {
     let connecting = client.connect(address, "localhost").unwrap();
     let accepting = async { server.accept().await.unwrap().await.unwrap() };
     let (connected, accepted) = tokio::join!(connecting, accepting);
-    // Both go on as long as their connections do.
+    // The endpoints must outlive their connections.
     (connected.unwrap(), accepted)
 }

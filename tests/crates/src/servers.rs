@@ -1,4 +1,4 @@
-//! Servers that do not answer, or answer in part.
+//! Starts servers that never answer, or answer in part.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,11 +12,11 @@ use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
 use tower_service::Service;
 
-/// A WebSocket of a client.
+/// The WebSocket of a client.
 pub type WebSocket =
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
 
-/// A connection to a server that never reads.
+/// Returns a connection to a server that never reads.
 ///
 /// # Panics
 ///
@@ -33,7 +33,7 @@ pub async fn websocket() -> WebSocket {
     tokio_tungstenite::connect_async(url).await.unwrap().0
 }
 
-/// The address of a server that greets, and answers nothing else.
+/// Returns the address of a Redis server that answers the greeting, and nothing else.
 ///
 /// # Panics
 ///
@@ -43,7 +43,7 @@ pub async fn redis_server() -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // As many as there are commands in the greeting.
+        // One answer for each command in the greeting.
         let mut greeting = vec![0; 1000];
         let read = stream.read(&mut greeting).await.unwrap();
         let commands = greeting[..read]
@@ -59,7 +59,7 @@ pub async fn redis_server() -> String {
     format!("redis://{address}/")
 }
 
-/// The address of a server that never sends all of its response.
+/// Returns the address of a server that never completes its response.
 ///
 /// # Panics
 ///
@@ -77,7 +77,7 @@ pub async fn half_a_response() -> String {
     format!("http://{address}/")
 }
 
-/// The address of a server of PostgreSQL that accepts whoever comes, and answers no query.
+/// Returns the address of a PostgreSQL server that accepts every user, and answers no query.
 ///
 /// # Panics
 ///
@@ -95,14 +95,14 @@ pub async fn postgres_server() -> SocketAddr {
                 let length = u32::from_be_bytes(length) as usize;
                 let mut message = vec![0; length - 4];
                 stream.read_exact(&mut message).await.unwrap();
-                // Asked for TLS, it refuses.
+                // Refuses TLS.
                 if message.starts_with(&80_877_103_u32.to_be_bytes()) {
                     stream.write_all(b"N").await.unwrap();
                     continue;
                 }
                 break;
             }
-            // "Authenticated", and "ready for queries".
+            // Sends "authenticated" and "ready for queries".
             let greeting = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
             stream.write_all(greeting).await.unwrap();
             streams.push(stream);
@@ -111,7 +111,7 @@ pub async fn postgres_server() -> SocketAddr {
     address
 }
 
-/// The address of a server of gRPC with a service, `shop.Orders`, whose methods never answer.
+/// Returns the address of a gRPC server with a service `shop.Orders` whose methods never answer.
 ///
 /// # Panics
 ///

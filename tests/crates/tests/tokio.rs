@@ -1,4 +1,5 @@
-//! A crate that has the name of a runtime, because its file has: its functions are the program's.
+//! Tests a crate with the name of a runtime: this file is a crate named `tokio`, and its functions belong to the
+//! program.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The attributes in a crate of the edition 2021.
+//! Tests the attributes in a crate of edition 2021.
 #![cfg(test)]
 #![deny(warnings, rust_2018_idioms, clippy::all, clippy::pedantic)]
 
@@ -30,7 +30,7 @@ async fn opaque(text: &str) -> impl Iterator<Item = u8> + '_ {
     text.bytes()
 }
 
-/// In this edition the body may do what is unsafe without an `unsafe` block.
+/// In edition 2021 the body of an unsafe function may do unsafe operations without an `unsafe` block.
 #[expect(unsafe_op_in_unsafe_fn, reason = "a lint of this workspace")]
 #[traced]
 async unsafe fn not_safe(value: &[u32], index: usize) -> u32 {
@@ -122,11 +122,11 @@ async fn does_not_return() -> ! {
 }
 
 #[tasktrace::test]
-async fn forms() {
+async fn functions_of_every_form_work_in_edition_2021() {
     assert_eq!(question_mark("1").await.ok(), Some(1));
     assert_eq!(question_mark("0").await.unwrap_err().to_string(), "zero");
     assert_eq!(opaque("ab").await.count(), 2);
-    // SAFETY: the index is within bounds.
+    // SAFETY: the index that is passed is smaller than the length of the slice.
     assert_eq!(unsafe { not_safe(&[1, 2], 1) }.await, 2);
     assert_eq!(boxed(&3).await, 3);
     assert_eq!(4.provided().await, 4);
@@ -147,7 +147,7 @@ async fn told_to_dump() -> u32 {
 }
 
 #[tasktrace::test(timeout = "30s")]
-async fn limited() -> Result<(), Box<dyn std::error::Error>> {
+async fn a_test_with_a_limit_may_return_early() -> Result<(), Box<dyn std::error::Error>> {
     tokio::task::yield_now().await;
     if question_mark("1").await? == 1 {
         return Ok(());
@@ -156,14 +156,14 @@ async fn limited() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[tasktrace::test(timeout = "none", dump_on_signal, block_on = block_on)]
-async fn unlimited() -> Result<(), Box<dyn std::error::Error>> {
+async fn a_test_without_a_limit_returns_its_result() -> Result<(), Box<dyn std::error::Error>> {
     question_mark("1").await.map(drop)
 }
 
 #[tasktrace::test(timeout = "1m")]
 #[traced("{}", 1)]
 #[should_panic(expected = "the only way out")]
-async fn limited_and_traced() {
+async fn a_test_with_a_limit_can_be_traced() {
     assert_eq!(limited_name().await, "", "the only way out");
 }
 
@@ -173,7 +173,7 @@ async fn limited_name() -> &'static str {
 }
 
 #[test]
-fn entries() {
+fn entry_points_work_in_edition_2021() {
     assert_eq!(told_to_dump(), 3);
     assert_eq!(on_tokio().ok(), Some(1));
     assert_eq!(on_futures("2").ok(), Some(2));
@@ -181,6 +181,6 @@ fn entries() {
 
 #[test]
 #[should_panic(expected = "the only way out")]
-fn never_entry() {
+fn an_entry_point_may_never_return() {
     does_not_return()
 }

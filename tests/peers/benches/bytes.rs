@@ -1,7 +1,6 @@
-//! What annotated functions that are suspended add to the memory that their futures take: in the
-//! future itself, and beside it.
+//! Measures the memory that annotated, suspended functions add to their futures: in the future itself, and beside it.
 //!
-//! Each is measured in a process of its own: what is kept for later is not given back.
+//! Each measurement has a process of its own, because memory that is kept for reuse is not freed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -14,24 +13,26 @@ use tasktrace_benches::cases::registry;
 use tasktrace_benches::goals::{self, Figure, Unit};
 use tasktrace_benches::{OURS, child};
 
-/// Counts.
+/// An allocator that counts bytes.
 struct Counting;
 
 static LIVE: AtomicI64 = AtomicI64::new(0);
 static ALLOCATED: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: all is passed on to the system's allocator as it is.
+// SAFETY: each method passes its arguments unchanged to `System`, whose contract is the same.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
         ALLOCATED.fetch_add(layout.size() as u64, Ordering::Relaxed);
-        // SAFETY: as asserted by the caller.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: as asserted by the caller.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -39,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// For those that have an attribute, or nothing: what is called is left alone.
+/// Leaves calls unchanged, for functions with an attribute or without.
 trait Unmarked: Future + Sized {
     fn marked(self) -> Self {
         self
@@ -47,7 +48,7 @@ trait Unmarked: Future + Sized {
 }
 impl<F: Future> Unmarked for F {}
 
-/// For await-tree, which marks the calls.
+/// Marks calls for await-tree, which annotates calls instead of functions.
 trait Marked: Future + Sized {
     fn marked(self) -> await_tree::Instrumented<Self> {
         self.instrument_await("call")
@@ -55,7 +56,7 @@ trait Marked: Future + Sized {
 }
 impl<F: Future> Marked for F {}
 
-/// Functions that wait that many calls deep, and one that does not.
+/// Functions that wait the given number of calls deep, and one that does not wait.
 macro_rules! functions {
     ($name:ident, $marks:ident $(, #[$attribute:meta])?) => {
         mod $name {
@@ -137,7 +138,7 @@ fn main() {
     }
 }
 
-/// A root, a call, each of ten calls, and a call that is ready.
+/// Returns the bytes added by a root, a call, each of ten calls, and a call that is ready.
 fn added(who: &str) -> [f64; 4] {
     let added = |what: &str| child::measure(&[who, what]) - child::measure(&["plain", what]);
     let root = added("0");
@@ -154,7 +155,7 @@ fn added(who: &str) -> [f64; 4] {
 
 fn measure(who: &str, what: &str) -> f64 {
     let registry = registry();
-    /// `$root` is what makes a root of the outermost function, `$in_root` of what is none yet.
+    /// `$root` makes a root of the outermost function, and `$in_root` makes one of a future that is no root yet.
     macro_rules! measure {
         ($functions:ident, $root:expr, $in_root:expr) => {
             match what {
@@ -178,16 +179,16 @@ fn measure(who: &str, what: &str) -> f64 {
         }
         _ => suspended(|| {
             let (future, handle) = tasktrace_0_1::traced(plain::waits_0());
-            // Its task can be asked for as long as there is a handle, which is beside the future.
+            // The task can be captured as long as its handle exists, which takes memory beside the future.
             std::mem::forget(handle);
             future
         }),
     }
 }
 
-/// What each of many futures takes that have been polled once.
+/// Returns the bytes of each of many futures that have been polled once.
 ///
-/// Some of it comes in chunks that double: so this is the mean over their numbers from about 8,000
+/// Some memory is allocated in chunks that double, so the result is the mean over numbers of futures from about 8,000
 /// to about 16,000.
 fn suspended<F: Future>(make: impl Fn() -> F) -> f64 {
     let mut cx = Context::from_waker(Waker::noop());
@@ -205,7 +206,7 @@ fn suspended<F: Future>(make: impl Fn() -> F) -> f64 {
     each.sum::<f64>() / numbers.count() as f64
 }
 
-/// Calls it often, and returns how many bytes are allocated in each call.
+/// Calls `call` many times, and returns the number of bytes allocated in each call.
 async fn calls<F: Future<Output = ()>>(call: fn() -> F) -> f64 {
     const TIMES: u32 = 1000;
     call().await;

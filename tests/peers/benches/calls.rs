@@ -1,4 +1,4 @@
-//! What the annotation of one function costs, when nobody asks: tasktrace, and its peers.
+//! Measures the cost of the annotation of one function while nothing captures it: tasktrace, and its peers.
 
 use tasktrace_benches::cases::{cases, registry};
 use tasktrace_benches::{compare, header};
@@ -9,8 +9,8 @@ fn main() {
     header("One annotated function, nobody asks");
     let registry = registry();
     for (goal, case) in cases(&registry) {
-        let names: Vec<&str> = case.ways.iter().map(|(name, _)| *name).collect();
-        // The first two are not annotated, and ours.
+        let names: Vec<&str> = case.alternatives.iter().map(|(name, _)| *name).collect();
+        // The first two alternatives are the function without annotation, and tasktrace.
         compare(case, TIMES).note(goal, &names[2..]);
     }
 }

@@ -1,5 +1,5 @@
-//! What it takes of the time of an executor to capture ten thousand tasks that are ten async functions
-//! deep: tasktrace, and tokio's task dump.
+//! Measures the executor's time for a capture of ten thousand tasks that are ten async functions deep: tasktrace, and
+//! tokio's task dump.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tasktrace::{Source, TaskDump};
 use tasktrace_benches::executor::Executor;
 use tasktrace_benches::shapes::{Task, annotated, outermost, plain};
 use tasktrace_benches::stopwatch::Stopwatch;
-use tasktrace_benches::{Case, OURS, Way, compare, compare_in_rounds, header};
+use tasktrace_benches::{Alternative, Case, OURS, compare, compare_in_rounds, header};
 use tokio::runtime::Handle;
 use tokio::runtime::dump::Trace;
 
@@ -19,7 +19,7 @@ const TASKS: usize = 10_000;
 fn main() {
     let executor = Executor::start();
     header("A capture, per task: what the executor's thread is busy with it");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         ("tokio", in_tasks(&executor, plain::task, dump_with_tokio)),
         (
             "tasktrace, the outermost function annotated",
@@ -29,28 +29,32 @@ fn main() {
     ];
     let case = Case {
         name: "10,000 tasks, ten frames deep",
-        ways,
+        alternatives,
     };
     compare_in_rounds(11, case, 1).note("capture", &["tokio"]);
 
-    // No goal: between polls, tokio's knows nothing of the future.
+    // These rows have no goal, because tokio's dump knows nothing about a future between its polls.
     header("A poll, nobody asks");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         (OURS, polls(|| tasktrace::traced(std::future::pending()))),
         ("tokio", polls(|| (Trace::root(std::future::pending()), ()))),
     ];
     let name = "root: a poll";
-    compare(Case { name, ways }, 100_000);
+    compare(Case { name, alternatives }, 100_000);
 }
 
-/// Does it while there are these tasks, and returns what it takes per task.
-fn in_tasks<'a>(executor: &'a Executor, make: fn(usize) -> Task, work: fn(&Executor)) -> Way<'a> {
+/// Calls `work` while the tasks exist, and returns the executor's time per task.
+fn in_tasks<'a>(
+    executor: &'a Executor,
+    make: fn(usize) -> Task,
+    work: fn(&Executor),
+) -> Alternative<'a> {
     Box::new(move |times| {
         let _tasks = executor.fill((0..TASKS).map(make));
         let before = executor.busy();
         for _ in 0..times {
             work(executor);
-            // Whoever was woken for it is polled for it.
+            // The executor also polls the tasks that the capture has woken.
             executor.settle();
         }
         (executor.busy() - before) / TASKS as u32
@@ -59,7 +63,7 @@ fn in_tasks<'a>(executor: &'a Executor, make: fn(usize) -> Task, work: fn(&Execu
 
 fn dump(_: &Executor) {
     let dump = tasktrace::dump_blocking(Duration::from_secs(10));
-    // One may be in the middle of its poll, if the thread has to wait for a processor.
+    // One task may be in the middle of its poll, if the thread has to wait for a processor.
     let shown = |task: &&TaskDump| !matches!(task.source(), Source::Snapshot { .. });
     assert_eq!(dump.tasks().filter(shown).count(), TASKS);
 }
@@ -69,7 +73,7 @@ fn dump_with_tokio(executor: &Executor) {
     assert_eq!(dump.tasks().iter().count(), TASKS);
 }
 
-fn polls<'a, F: Future<Output = ()>, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Way<'a> {
+fn polls<'a, F: Future<Output = ()>, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Alternative<'a> {
     Box::new(move |times| {
         let (future, _kept) = make();
         let mut future = pin!(future);

@@ -1,5 +1,5 @@
-//! The first trace that a process prints, when nothing has been read from the binary yet, and the
-//! same stack resolved by the `backtrace` crate. Each time in a new process.
+//! Measures the first trace that a process prints, when nothing has been read from the binary yet, and the same stack
+//! resolved by the `backtrace` crate. Each measurement has a new process.
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tasktrace::{Trace, traced};
 use tasktrace_benches::stopwatch::Stopwatch;
-use tasktrace_benches::{Case, OURS, Way, child, compare_in_rounds, header};
+use tasktrace_benches::{Alternative, Case, OURS, child, compare_in_rounds, header};
 
 fn main() {
     if let Some(job) = child::job() {
@@ -17,16 +17,16 @@ fn main() {
         return;
     }
     header("The first in a process");
-    let way = |job| -> (&str, Way<'_>) {
-        let way = move |times| Duration::from_nanos(child::measure(&[job]) as u64) * times;
-        (job, Box::new(way))
+    let alternative = |job| -> (&str, Alternative<'_>) {
+        let alternative = move |times| Duration::from_nanos(child::measure(&[job]) as u64) * times;
+        (job, Box::new(alternative))
     };
-    let ways = vec![way("backtrace"), way(OURS)];
+    let alternatives = vec![alternative("backtrace"), alternative(OURS)];
     let name = "a stack, resolved and printed";
-    compare_in_rounds(15, Case { name, ways }, 1).note("cold", &["backtrace"]);
+    compare_in_rounds(15, Case { name, alternatives }, 1).note("cold", &["backtrace"]);
 }
 
-/// Either is of the stack between the poll of the task and the leaf.
+/// Measures the stack between the poll of the task and the leaf.
 fn first(job: &str) -> Duration {
     match job {
         OURS => {
@@ -58,8 +58,8 @@ fn frames_below(root: usize) -> Vec<backtrace::Frame> {
     frames
 }
 
-/// Calls it where a task waits, ten async functions deep, with the address of a local of who polls
-/// the task.
+/// Calls `run` at the leaf of a task that is ten async functions deep, with the address of a local of the task's
+/// poller.
 fn at_the_leaf<T>(run: impl FnOnce(usize) -> T) -> T {
     let local = black_box(0_u8);
     let root = (&raw const local).addr();

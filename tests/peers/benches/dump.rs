@@ -1,5 +1,5 @@
-//! Ten thousand tasks in twenty shapes, from the question to the text: tasktrace, and tokio's task
-//! dump. All of it has been printed before, so nothing is read from the binary for the first time.
+//! Measures a dump of ten thousand tasks in twenty shapes, from the request to the text: tasktrace, and tokio's task
+//! dump. Each text has been printed before, so nothing is read from the binary for the first time.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tasktrace_benches::executor::Executor;
 use tasktrace_benches::shapes::{Task, annotated, plain};
 use tasktrace_benches::stopwatch::Stopwatch;
-use tasktrace_benches::{Case, OURS, Way, compare_in_rounds, header, is_bench};
+use tasktrace_benches::{Alternative, Case, OURS, compare_in_rounds, header, is_bench};
 use tokio::runtime::Handle;
 
 fn main() {
-    // tokio's takes seconds.
+    // tokio's dump takes seconds.
     let tasks = if is_bench() { 10_000 } else { 100 };
     let executor = Executor::start();
     header("A dump, printed");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         (
             "tokio",
             in_tasks(&executor, tasks, plain::task, print_with_tokio),
@@ -25,7 +25,7 @@ fn main() {
     ];
     let case = Case {
         name: "10,000 tasks in 20 shapes",
-        ways,
+        alternatives,
     };
     compare_in_rounds(5, case, 1).note("dump", &["tokio"]);
 }
@@ -35,7 +35,7 @@ fn in_tasks<'a>(
     tasks: usize,
     make: fn(usize) -> Task,
     print: fn(&Executor) -> String,
-) -> Way<'a> {
+) -> Alternative<'a> {
     Box::new(move |times| {
         let _tasks = executor.fill((0..tasks).map(make));
         let start = Stopwatch::start();

@@ -1,8 +1,7 @@
-//! What an attribute costs when the program is built: time, and machine code.
+//! Measures the cost of an attribute when the program is built: time, and machine code.
 //!
-//! A program of many small async functions, and one of few, are built with each attribute and without
-//! any. What they differ by is what the functions cost, and not the libraries, the linker and cargo.
-//! The time is that for which processors are busy with it.
+//! A program of many small async functions, and one of few, are built with each attribute and without any. Their
+//! difference is the cost of the functions, without the libraries, the linker and cargo. The time is processor time.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +17,7 @@ const ROUNDS: usize = 5;
 
 const PEERS: [&str; 2] = ["tracing", "async-backtrace"];
 
-/// Who, and the attribute.
+/// The names of the alternatives, and their attributes.
 const ATTRIBUTES: [(&str, &str); 4] = [
     ("not annotated", ""),
     (OURS, "#[tasktrace::traced]"),
@@ -74,7 +73,7 @@ fn main() {
     );
 }
 
-/// A package with a program for each attribute and number of functions.
+/// A temporary package with a program for each attribute and number of functions.
 struct Package(PathBuf);
 
 impl Package {
@@ -93,7 +92,7 @@ impl Package {
         let write = || {
             fs::create_dir_all(path.join("src/bin"))?;
             fs::write(path.join("Cargo.toml"), manifest)?;
-            // The same versions as everywhere here.
+            // The package uses the same versions as this workspace.
             fs::copy(peers.join("Cargo.lock"), path.join("Cargo.lock"))
         };
         write().expect("the package can be written");
@@ -112,9 +111,9 @@ impl Package {
             .expect("the program can be written");
     }
 
-    /// Seconds per attribute.
+    /// Returns the seconds that each attribute takes to compile.
     fn compile(&self, profile: Profile) -> Measured<'static> {
-        // Also builds what they depend on.
+        // This first build includes the dependencies.
         for (who, _) in ATTRIBUTES {
             self.build(&program(who, FEW), profile);
         }
@@ -122,7 +121,7 @@ impl Package {
         for _ in 0..ROUNDS {
             let per_function = ATTRIBUTES.map(|(who, attribute)| {
                 let of = |functions| {
-                    // Newer than what was built of it.
+                    // The source must be newer than the program built from it.
                     self.write_program(who, attribute, functions);
                     let before = stopwatch::busy_children();
                     self.build(&program(who, functions), profile);
@@ -163,7 +162,7 @@ impl Package {
         assert!(status.success(), "{program} cannot be built");
     }
 
-    /// The size of the section in the program.
+    /// Returns the size of the section `.text` in the program.
     fn text(&self, program: &str) -> u64 {
         self.build(program, Profile::Release);
         let path = self.0.join("target/release").join(program);
@@ -183,7 +182,7 @@ fn program(who: &str, functions: usize) -> String {
     format!("{}_{functions}", who.replace([' ', '-'], "_"))
 }
 
-/// Functions that wait for something that is like a call, and a `main` that has all of them built.
+/// Returns the source of functions that wait for something like a call, and of a `main` that uses all of them.
 fn source(attribute: &str, functions: usize) -> String {
     let mut source = String::from(
         "use std::future::{Future, poll_fn};\n\

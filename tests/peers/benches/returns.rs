@@ -1,4 +1,4 @@
-//! Annotated functions that return at once, in several shapes: the mean, and the worst of them.
+//! Measures annotated functions that return at once, in several shapes: the mean, and the worst shape.
 
 use tasktrace_benches::goals::{self, Figure};
 use tasktrace_benches::returns::cases;
@@ -6,7 +6,7 @@ use tasktrace_benches::{OURS, compare, header};
 
 const TIMES: u32 = 100_000;
 
-/// Whom the goals compare with: in await-tree it is calls that are marked, and not functions.
+/// The peer that the goals compare with. await-tree annotates calls instead of functions.
 const PEER: &str = "async-backtrace";
 
 fn main() {

@@ -1,6 +1,6 @@
-//! What a task costs from its creation to its end, if there are many others, and on several threads.
+//! Measures the cost of a task from its creation to its end beside many other tasks, and on several threads.
 //!
-//! Each is measured in a process of its own: the records of tasks that have been are used again.
+//! Each measurement has a process of its own, because the headers of former tasks are reused.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -13,11 +13,13 @@ use std::time::Duration;
 use tasktrace_benches::cases::{async_backtrace_, plain, registry, tasktrace_};
 use tasktrace_benches::goals::{self, Figure};
 use tasktrace_benches::stopwatch::Stopwatch;
-use tasktrace_benches::{Case, Measured, OURS, Way, child, compare_in_rounds, header, is_bench};
+use tasktrace_benches::{
+    Alternative, Case, Measured, OURS, child, compare_in_rounds, header, is_bench,
+};
 
 const TIMES: u32 = 300_000;
 
-/// How many tasks are there already, and how many threads there are, and what that is called.
+/// The numbers of existing tasks and of threads, and a name for both.
 const SCALES: [(&str, &str, &str); 4] = [
     ("1000", "1", "1,000 tasks, 1 thread"),
     ("1000000", "1", "1,000,000 tasks, 1 thread"),
@@ -48,18 +50,25 @@ fn main() {
     );
 }
 
-/// How many times as long it takes where it takes longest.
+/// Returns the ratio of the slowest to the fastest scale.
 fn slowest_to_fastest(who: &str) -> f64 {
-    let ways = SCALES.map(|(tasks, threads, name)| -> (&str, Way<'_>) {
+    let alternatives = SCALES.map(|(tasks, threads, name)| -> (&str, Alternative<'_>) {
         let tasks = if is_bench() { tasks } else { "1000" };
-        let way = move |times| {
+        let alternative = move |times| {
             let nanos = child::measure(&[who, tasks, threads]);
             Duration::from_nanos(nanos as u64).mul_f64(f64::from(times) / f64::from(TIMES))
         };
-        (name, Box::new(way))
+        (name, Box::new(alternative))
     });
-    let ways = Vec::from(ways);
-    let measured = compare_in_rounds(7, Case { name: who, ways }, TIMES);
+    let alternatives = Vec::from(alternatives);
+    let measured = compare_in_rounds(
+        7,
+        Case {
+            name: who,
+            alternatives,
+        },
+        TIMES,
+    );
     largest(&measured, f64::max) / largest(&measured, f64::min)
 }
 
@@ -80,7 +89,7 @@ fn measure(who: &str, tasks: usize, threads: usize) -> Duration {
     }
 }
 
-/// The mean of the threads.
+/// Returns the mean time of the threads.
 fn time<F: Future>(tasks: usize, threads: usize, make: impl Fn() -> F + Sync) -> Duration {
     let live: Vec<Pin<Box<F>>> = (0..tasks)
         .map(|_| {

@@ -1,8 +1,8 @@
-//! How much of its throughput a server loses when all of its functions are annotated: nobody asks, or
-//! there is a dump each second.
+//! Measures the throughput that a server loses when all of its functions are annotated, without dumps and with a dump
+//! each second.
 //!
-//! The server keeps values for names, as Redis does, and its clients each send a request when they
-//! have the answer to the one before. Both are on this machine, and take all of it.
+//! The server keeps values for names, as Redis does, and each of its clients sends a request when it has the answer to
+//! the one before. Server and clients run on this machine and keep it busy.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 
 use tasktrace_benches::goals::{self, Figure};
 use tasktrace_benches::stopwatch;
-use tasktrace_benches::{Case, Measured, OURS, Way, compare_in_rounds, header, is_bench};
+use tasktrace_benches::{Alternative, Case, Measured, OURS, compare_in_rounds, header, is_bench};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 
 const CONNECTIONS: usize = 256;
-/// Two rounds differ by more than what is lost, and the less the sooner one comes after the other: so there are
-/// many, and they are short.
+/// Two rounds differ by more than the loss, and they differ less if one follows the other sooner, so there are many
+/// short rounds.
 const ROUNDS: usize = 501;
 const ROUND: Duration = Duration::from_millis(100);
-/// With a dump in each.
+/// The number of rounds with a dump in each.
 const LONG_ROUNDS: usize = 61;
 const LONG_ROUND: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ enum Request {
     Set(String, String),
 }
 
-/// A server in a module of this name, with an attribute on its functions or without.
+/// Defines a server in a module `$name`, with an attribute on its functions or without.
 macro_rules! server {
     ($name:ident $(, #[$attribute:meta])?) => {
         mod $name {
@@ -122,19 +122,19 @@ fn main() {
     let framed = Clients::of(&runtime, async_backtrace_::serve);
 
     header("A server, per request");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         ("not annotated", served(&plain, ROUND, || ())),
         (OURS, served(&annotated, ROUND, || ())),
         ("async-backtrace", served(&framed, ROUND, || ())),
     ];
     let name = "a request";
-    let measured = compare_in_rounds(ROUNDS, Case { name, ways }, 1000);
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let measured = compare_in_rounds(ROUNDS, Case { name, alternatives }, 1000);
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         ("not annotated", served(&plain, LONG_ROUND, || ())),
         (OURS, served(&annotated, LONG_ROUND, dump)),
     ];
     let name = "a request, a dump each second";
-    let with_dumps = compare_in_rounds(LONG_ROUNDS, Case { name, ways }, 1000);
+    let with_dumps = compare_in_rounds(LONG_ROUNDS, Case { name, alternatives }, 1000);
 
     println!("\nthroughput lost");
     let peer = lost(&measured, "async-backtrace", "");
@@ -152,11 +152,11 @@ fn main() {
     goals::note("server-dump", &figure);
 }
 
-fn lost(measured: &Measured<'_>, way: &str, how: &str) -> f64 {
-    let ratios = measured.ratios("not annotated", way, [2, 3, 1]);
+fn lost(measured: &Measured<'_>, alternative: &str, how: &str) -> f64 {
+    let ratios = measured.ratios("not annotated", alternative, [2, 3, 1]);
     let [lost, from, to] = ratios.map(|ratio| 1.0 - ratio);
     println!(
-        "{way}{how}: {:.2} %, and from {:.2} % to {:.2} % in half of the rounds",
+        "{alternative}{how}: {:.2} %, and from {:.2} % to {:.2} % in half of the rounds",
         lost * 100.0,
         from * 100.0,
         to * 100.0,
@@ -168,7 +168,7 @@ fn dump() {
     black_box(tasktrace::dump_blocking(Duration::from_secs(2)).to_string());
 }
 
-/// The clients of a server: one thread, that does as little as possible.
+/// The clients of a server: one thread that does as little work as possible.
 struct Clients(std::cell::RefCell<Vec<std::net::TcpStream>>);
 
 impl Clients {
@@ -192,7 +192,7 @@ impl Clients {
         ))
     }
 
-    /// Sends a request on each connection, and receives the replies.
+    /// Sends a request on each connection, and then receives the replies.
     fn turn(&self, turn: usize) -> io::Result<()> {
         let mut streams = self.0.borrow_mut();
         for (at, stream) in streams.iter_mut().enumerate() {
@@ -216,12 +216,11 @@ impl Clients {
     }
 }
 
-/// Requests for as long as a round is, in the middle of which `event` happens on another thread.
+/// Sends requests for the duration of a round, in the middle of which another thread calls `event`.
 ///
-/// What is measured is for how long the process is running, for a request: with server and clients the
-/// machine is busy all of the time, so that is what decides how many requests there can be. Unlike
-/// their number, it does not depend on what else is running.
-fn served<'a>(clients: &'a Clients, round: Duration, event: fn()) -> Way<'a> {
+/// Measures the processor time of the process per request. Server and clients keep the machine busy all the time, so
+/// this time decides the throughput. Unlike the throughput itself, it does not depend on other programs.
+fn served<'a>(clients: &'a Clients, round: Duration, event: fn()) -> Alternative<'a> {
     let length = if is_bench() { round } else { round / 20 };
     Box::new(move |times| {
         thread::scope(|scope| {

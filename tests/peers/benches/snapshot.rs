@@ -1,4 +1,4 @@
-//! Where a million suspended tasks are, without asking them. Each is in an annotated call.
+//! Measures a snapshot of a million suspended tasks, each inside an annotated call.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use await_tree::InstrumentAwait as _;
 use tasktrace_benches::cases::{async_backtrace_, plain, registry, tasktrace_};
 use tasktrace_benches::stopwatch::Stopwatch;
-use tasktrace_benches::{Case, OURS, Way, compare_in_rounds, header, is_bench};
+use tasktrace_benches::{Alternative, Case, OURS, compare_in_rounds, header, is_bench};
 
 fn main() {
     let tasks = if is_bench() { 1_000_000 } else { 1000 };
@@ -20,7 +20,7 @@ fn main() {
         root.instrument(plain::waits().instrument_await("call"))
     });
     header("A snapshot");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         (
             OURS,
             once(|| {
@@ -33,7 +33,7 @@ fn main() {
             "tasktrace, printed",
             once(|| tasktrace::snapshot().to_string()),
         ),
-        // This is text.
+        // This alternative includes the text.
         (
             "async-backtrace",
             once(|| async_backtrace::taskdump_tree(true)),
@@ -41,7 +41,7 @@ fn main() {
         ("await-tree", once(|| registry.collect_all())),
     ];
     let name = "1,000,000 tasks";
-    let measured = compare_in_rounds(5, Case { name, ways }, 1);
+    let measured = compare_in_rounds(5, Case { name, alternatives }, 1);
     measured.note("snapshot", &["async-backtrace", "await-tree"]);
     drop((ours, framed, instrumented));
 }
@@ -66,8 +66,8 @@ fn suspended<F: Future>(tasks: usize, make: impl Fn() -> F) -> Vec<Pin<Box<F>>> 
     (0..tasks).map(task).collect()
 }
 
-/// What is made is dropped when the clock has stopped.
-fn once<'a, T>(make: impl Fn() -> T + 'a) -> Way<'a> {
+/// Calls `make`, and drops its results when the clock has stopped.
+fn once<'a, T>(make: impl Fn() -> T + 'a) -> Alternative<'a> {
     Box::new(move |times| {
         let start = Stopwatch::start();
         let made: Vec<T> = (0..times).map(|_| make()).collect();

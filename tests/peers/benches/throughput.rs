@@ -1,5 +1,5 @@
-//! Ten thousand tasks that are spawned, polled and finished on all cores, while nobody asks, or
-//! somebody asks all the time.
+//! Measures ten thousand tasks that are spawned, polled and finished on all cores, without captures and while a thread
+//! captures all the time.
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -8,12 +8,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use await_tree::{Config, InstrumentAwait, Registry};
-use tasktrace_benches::{Case, Way, compare, header};
+use tasktrace_benches::{Alternative, Case, compare, header};
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 10_000;
 
-/// Gives way to others once, by way of the scheduler.
+/// Yields once through the scheduler.
 async fn give_way() {
     let mut first = true;
     poll_fn(|cx| match std::mem::take(&mut first) {
@@ -26,7 +26,7 @@ async fn give_way() {
     .await;
 }
 
-/// For those that have an attribute, or nothing: what is called is left alone.
+/// Leaves calls unchanged, for functions with an attribute or without.
 trait Unmarked: Future + Sized {
     fn marked(self, _: &'static str) -> Self {
         self
@@ -34,7 +34,7 @@ trait Unmarked: Future + Sized {
 }
 impl<F: Future> Unmarked for F {}
 
-/// For await-tree, which marks the calls.
+/// Marks calls for await-tree, which annotates calls instead of functions.
 trait Marked: Future + Sized {
     fn marked(self, name: &'static str) -> await_tree::Instrumented<Self> {
         self.instrument_await(name)
@@ -42,7 +42,7 @@ trait Marked: Future + Sized {
 }
 impl<F: Future> Marked for F {}
 
-/// The work of one task: two levels, each branch of which is suspended.
+/// Defines the work of one task: two levels of branches, each of which is suspended.
 macro_rules! work {
     ($name:ident, $marks:ident $(, #[$attribute:meta])?) => {
         mod $name {
@@ -95,7 +95,7 @@ fn main() {
     let second = Duration::from_secs(1);
 
     header("10,000 tasks, from the first spawn to the last end");
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         ("not annotated", bare()),
         (
             "not annotated, in `traced()`",
@@ -108,17 +108,17 @@ fn main() {
     compare(
         Case {
             name: "nobody asks",
-            ways,
+            alternatives,
         },
         1,
     );
 
-    // In the first row, the thread that would ask is just as busy: it takes its core from the tasks.
+    // In the first row, the thread that captures nothing is just as busy, and takes its core from the tasks.
     let spin = || std::hint::spin_loop();
     let taskdump = || drop(black_box(async_backtrace::taskdump_tree(true)));
     let collect = || drop(black_box(registry.collect_all()));
     let framed = all(runtime, async_backtrace_::work);
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         while_asked("not annotated", spin, Duration::ZERO, bare()),
         while_asked("tasktrace", snapshot, Duration::ZERO, annotated()),
         while_asked("async-backtrace", taskdump, Duration::ZERO, framed),
@@ -132,27 +132,27 @@ fn main() {
     compare(
         Case {
             name: "snapshots without pause",
-            ways,
+            alternatives,
         },
         1,
     );
 
-    let ways: Vec<(&str, Way<'_>)> = vec![
+    let alternatives: Vec<(&str, Alternative<'_>)> = vec![
         ("not annotated", bare()),
         while_asked("tasktrace", dump, second, annotated()),
     ];
     compare(
         Case {
             name: "`dump_blocking` once a second",
-            ways,
+            alternatives,
         },
-        // Most of a second, so that most rounds have a dump.
+        // These repetitions take most of a second, so that most rounds have a dump.
         20,
     );
 }
 
-/// Spawns all tasks, and waits for them, that often.
-fn all<'a, F>(runtime: &'a Runtime, make: impl Fn() -> F + Copy + Send + 'a) -> Way<'a>
+/// Returns the alternative that spawns all tasks and waits for them.
+fn all<'a, F>(runtime: &'a Runtime, make: impl Fn() -> F + Copy + Send + 'a) -> Alternative<'a>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -170,14 +170,14 @@ where
     })
 }
 
-/// Does it while a thread asks, with a pause after each answer.
+/// Runs an alternative while a thread calls `ask` again and again, with a pause after each call.
 fn while_asked<'a>(
     name: &'static str,
     ask: impl Fn() + Sync + 'a,
     pause: Duration,
-    mut way: Way<'a>,
-) -> (&'a str, Way<'a>) {
-    let mut told = Told {
+    mut alternative: Alternative<'a>,
+) -> (&'a str, Alternative<'a>) {
+    let mut capture_rate = CaptureRate {
         name,
         answers: 0,
         elapsed: Duration::ZERO,
@@ -185,7 +185,7 @@ fn while_asked<'a>(
     let asked = move |times| {
         let (over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
         let elapsed = std::thread::scope(|scope| {
-            let asker = scope.spawn(|| {
+            let requester = scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     ask();
                     answers.fetch_add(1, Ordering::Relaxed);
@@ -194,32 +194,32 @@ fn while_asked<'a>(
                     }
                 }
             });
-            let elapsed = way(times);
+            let elapsed = alternative(times);
             over.store(true, Ordering::Relaxed);
-            asker.thread().unpark();
+            requester.thread().unpark();
             elapsed
         });
-        told.add(answers.into_inner(), elapsed);
+        capture_rate.add(answers.into_inner(), elapsed);
         elapsed
     };
     (name, Box::new(asked))
 }
 
-/// How often it was asked, of which it tells when the measurement is over.
-struct Told {
+/// Counts the captures, and prints their rate when the measurement is over.
+struct CaptureRate {
     name: &'static str,
     answers: u64,
     elapsed: Duration,
 }
 
-impl Told {
+impl CaptureRate {
     fn add(&mut self, answers: u64, elapsed: Duration) {
         self.answers += answers;
         self.elapsed += elapsed;
     }
 }
 
-impl Drop for Told {
+impl Drop for CaptureRate {
     fn drop(&mut self) {
         let rate = self.answers as f64 / self.elapsed.as_secs_f64();
         println!(

@@ -1,7 +1,6 @@
-//! What can be done with one annotated function that nobody asks about, by whoever annotates it.
+//! Defines the operations on one annotated function that nothing captures, for tasktrace and its peers.
 //!
-//! A *root* is what is polled outside of any task: a task that was spawned. *Nested* is what is
-//! polled inside of one.
+//! A *root* is polled outside of any task, as a spawned task is. A *nested* function is polled inside of a task.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -12,9 +11,9 @@ use std::time::Duration;
 use await_tree::{Config, InstrumentAwait, Registry};
 
 use crate::stopwatch::Stopwatch;
-use crate::{Case, OURS, Way};
+use crate::{Alternative, Case, OURS};
 
-/// Functions to be measured, in a module of this name, with an attribute or without.
+/// Defines the measured functions in a module `$name`, with an attribute or without.
 #[macro_export]
 macro_rules! functions {
     ($name:ident $(, #[$attribute:meta])?) => {
@@ -59,7 +58,7 @@ functions!(plain);
 functions!(tasktrace_, #[tasktrace::traced]);
 functions!(async_backtrace_, #[async_backtrace::framed]);
 
-/// The names of the goals that are about these, and their cases.
+/// Returns the cases, with the names of their goals.
 pub fn cases(registry: &Registry) -> Vec<(&'static str, Case<'_>)> {
     let root = || registry.register_anonymous("root");
     let in_await_tree = Root::AwaitTree(registry);
@@ -68,67 +67,73 @@ pub fn cases(registry: &Registry) -> Vec<(&'static str, Case<'_>)> {
             "root-poll",
             case(
                 "root: a poll",
-                polls(alone(plain::waits)),
-                polls(alone(tasktrace_::waits)),
+                polls(without_kept(plain::waits)),
+                polls(without_kept(tasktrace_::waits)),
                 Some(polls(|| tasktrace_0_1::traced(plain::waits()))),
-                polls(alone(async_backtrace_::waits)),
-                polls(alone(move || root().instrument(plain::waits()))),
+                polls(without_kept(async_backtrace_::waits)),
+                polls(without_kept(move || root().instrument(plain::waits()))),
             ),
         ),
         (
             "root-ready",
             case(
                 "root: create, resolve, drop",
-                lives::<1, _, _>(alone(plain::is_ready)),
-                lives::<1, _, _>(alone(tasktrace_::is_ready)),
+                lives::<1, _, _>(without_kept(plain::is_ready)),
+                lives::<1, _, _>(without_kept(tasktrace_::is_ready)),
                 Some(lives::<1, _, _>(
                     || tasktrace_0_1::traced(plain::is_ready()),
                 )),
-                lives::<1, _, _>(alone(async_backtrace_::is_ready)),
-                lives::<1, _, _>(alone(move || root().instrument(plain::is_ready()))),
+                lives::<1, _, _>(without_kept(async_backtrace_::is_ready)),
+                lives::<1, _, _>(without_kept(move || root().instrument(plain::is_ready()))),
             ),
         ),
         (
             "root-life",
             case(
                 "root: create, suspend, resolve, drop",
-                lives::<2, _, _>(alone(plain::waits_once)),
-                lives::<2, _, _>(alone(tasktrace_::waits_once)),
+                lives::<2, _, _>(without_kept(plain::waits_once)),
+                lives::<2, _, _>(without_kept(tasktrace_::waits_once)),
                 Some(lives::<2, _, _>(|| {
                     tasktrace_0_1::traced(plain::waits_once())
                 })),
-                lives::<2, _, _>(alone(async_backtrace_::waits_once)),
-                lives::<2, _, _>(alone(move || root().instrument(plain::waits_once()))),
+                lives::<2, _, _>(without_kept(async_backtrace_::waits_once)),
+                lives::<2, _, _>(without_kept(move || root().instrument(plain::waits_once()))),
             ),
         ),
         (
             "nested-poll",
             case(
                 "nested: a poll",
-                in_root(Root::Plain, polls(alone(plain::waits))),
-                in_root(Root::Tasktrace, polls(alone(tasktrace_::waits))),
+                in_root(Root::Plain, polls(without_kept(plain::waits))),
+                in_root(Root::Tasktrace, polls(without_kept(tasktrace_::waits))),
                 None,
-                in_root(Root::AsyncBacktrace, polls(alone(async_backtrace_::waits))),
-                in_root(in_await_tree, polls(alone(|| marked(plain::waits())))),
+                in_root(
+                    Root::AsyncBacktrace,
+                    polls(without_kept(async_backtrace_::waits)),
+                ),
+                in_root(
+                    in_await_tree,
+                    polls(without_kept(|| marked(plain::waits()))),
+                ),
             ),
         ),
         (
             "nested-ready",
             case(
                 "nested: create, resolve, drop",
-                in_root(Root::Plain, lives::<1, _, _>(alone(plain::is_ready))),
+                in_root(Root::Plain, lives::<1, _, _>(without_kept(plain::is_ready))),
                 in_root(
                     Root::Tasktrace,
-                    lives::<1, _, _>(alone(tasktrace_::is_ready)),
+                    lives::<1, _, _>(without_kept(tasktrace_::is_ready)),
                 ),
                 None,
                 in_root(
                     Root::AsyncBacktrace,
-                    lives::<1, _, _>(alone(async_backtrace_::is_ready)),
+                    lives::<1, _, _>(without_kept(async_backtrace_::is_ready)),
                 ),
                 in_root(
                     in_await_tree,
-                    lives::<1, _, _>(alone(|| marked(plain::is_ready()))),
+                    lives::<1, _, _>(without_kept(|| marked(plain::is_ready()))),
                 ),
             ),
         ),
@@ -136,61 +141,64 @@ pub fn cases(registry: &Registry) -> Vec<(&'static str, Case<'_>)> {
             "nested-life",
             case(
                 "nested: create, suspend, resolve, drop",
-                in_root(Root::Plain, lives::<2, _, _>(alone(plain::waits_once))),
+                in_root(
+                    Root::Plain,
+                    lives::<2, _, _>(without_kept(plain::waits_once)),
+                ),
                 in_root(
                     Root::Tasktrace,
-                    lives::<2, _, _>(alone(tasktrace_::waits_once)),
+                    lives::<2, _, _>(without_kept(tasktrace_::waits_once)),
                 ),
                 None,
                 in_root(
                     Root::AsyncBacktrace,
-                    lives::<2, _, _>(alone(async_backtrace_::waits_once)),
+                    lives::<2, _, _>(without_kept(async_backtrace_::waits_once)),
                 ),
                 in_root(
                     in_await_tree,
-                    lives::<2, _, _>(alone(|| marked(plain::waits_once()))),
+                    lives::<2, _, _>(without_kept(|| marked(plain::waits_once()))),
                 ),
             ),
         ),
     ]
 }
 
-/// What await-tree's tasks are registered with.
+/// Returns the registry for the tasks of await-tree.
 pub fn registry() -> Registry {
     Registry::new(Config::default())
 }
 
-/// In await-tree it is the calls that are marked.
+/// Marks a call, which await-tree annotates instead of the function.
 fn marked<F: Future>(future: F) -> await_tree::Instrumented<F> {
     future.instrument_await("nested")
 }
 
-/// `tasktrace_0_1` has no frames: there a nested function is not seen.
+/// Makes a case of its alternatives. tasktrace 0.1 has no frames, so it has no alternative for nested functions.
 fn case<'a>(
     name: &'a str,
-    plain: Way<'a>,
-    ours: Way<'a>,
-    tasktrace_0_1: Option<Way<'a>>,
-    async_backtrace: Way<'a>,
-    await_tree: Way<'a>,
+    plain: Alternative<'a>,
+    ours: Alternative<'a>,
+    tasktrace_0_1: Option<Alternative<'a>>,
+    async_backtrace: Alternative<'a>,
+    await_tree: Alternative<'a>,
 ) -> Case<'a> {
-    let mut ways = vec![
+    let mut alternatives = vec![
         ("not annotated", plain),
         (OURS, ours),
         ("async-backtrace", async_backtrace),
         ("await-tree", await_tree),
     ];
-    ways.extend(tasktrace_0_1.map(|way| ("tasktrace 0.1.1", way)));
-    Case { name, ways }
+    alternatives.extend(tasktrace_0_1.map(|alternative| ("tasktrace 0.1.1", alternative)));
+    Case { name, alternatives }
 }
 
-/// With nothing that is kept for as long as the future is.
-fn alone<F>(make: impl Fn() -> F) -> impl Fn() -> (F, ()) {
+/// Makes futures that need nothing else to be kept alive.
+fn without_kept<F>(make: impl Fn() -> F) -> impl Fn() -> (F, ()) {
     move || (make(), ())
 }
 
-/// Polls of one future, which is suspended.
-fn polls<'a, F: Future, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Way<'a> {
+/// Returns the alternative that polls one suspended future.
+fn polls<'a, F: Future, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Alternative<'a> {
     Box::new(move |times| {
         let mut cx = Context::from_waker(Waker::noop());
         let (future, _kept) = make();
@@ -202,8 +210,10 @@ fn polls<'a, F: Future, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Way<'a> {
     })
 }
 
-/// Lives of futures, of that many polls each.
-fn lives<'a, const POLLS: usize, F: Future, Kept>(make: impl Fn() -> (F, Kept) + 'a) -> Way<'a> {
+/// Returns the alternative that makes a future, polls it `POLLS` times, and drops it.
+fn lives<'a, const POLLS: usize, F: Future, Kept>(
+    make: impl Fn() -> (F, Kept) + 'a,
+) -> Alternative<'a> {
     Box::new(move |times| {
         let mut cx = Context::from_waker(Waker::noop());
         repeat(times, || {
@@ -224,7 +234,7 @@ fn repeat(times: u32, mut work: impl FnMut()) -> Duration {
     start.elapsed()
 }
 
-/// What the nested functions are nested in.
+/// The task around nested functions.
 #[derive(Clone, Copy)]
 pub(crate) enum Root<'a> {
     Plain,
@@ -234,7 +244,7 @@ pub(crate) enum Root<'a> {
 }
 
 impl Root<'_> {
-    /// Polls a future in such a root, until it is ready.
+    /// Polls a future inside such a root until it is ready.
     pub(crate) fn run<T>(self, inside: impl Future<Output = T>) -> T {
         fn finish<T>(root: impl Future<Output = T>) -> T {
             let mut root = pin!(root);
@@ -256,7 +266,7 @@ impl Root<'_> {
     }
 }
 
-/// Does it in a poll of a root.
-fn in_root<'a>(root: Root<'a>, mut way: Way<'a>) -> Way<'a> {
-    Box::new(move |times| root.run(async { way(times) }))
+/// Runs an alternative inside a poll of a root.
+fn in_root<'a>(root: Root<'a>, mut alternative: Alternative<'a>) -> Alternative<'a> {
+    Box::new(move |times| root.run(async { alternative(times) }))
 }

@@ -1,21 +1,21 @@
-//! Measuring in a process of its own, where nothing has happened before.
+//! Runs measurements in new processes, where nothing has happened before.
 
 use std::process::Command;
 
-/// The environment variable that tells a child what to do.
+/// The environment variable with the job of a child process.
 const JOB: &str = "PEERS_JOB";
 
-/// What this process is to do, if it is a child.
+/// Returns the job of this process if it is a child.
 pub fn job() -> Option<Vec<String>> {
     let job = std::env::var(JOB).ok()?;
     Some(job.split('/').map(str::to_owned).collect())
 }
 
-/// Starts a child, and returns the number that it prints.
+/// Starts a child process, and returns the number that it prints.
 ///
 /// # Panics
 ///
-/// If it does not.
+/// If the child prints no number.
 pub fn measure(job: &[&str]) -> f64 {
     let program = std::env::current_exe().expect("programs have a path");
     let output = Command::new(program).env(JOB, job.join("/")).output();

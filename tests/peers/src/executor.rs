@@ -1,4 +1,4 @@
-//! An executor of tokio's that has one thread, and no others.
+//! Provides a tokio executor that has exactly one thread.
 
 use std::future::Future;
 use std::os::unix::thread::JoinHandleExt as _;
@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::stopwatch;
 
-/// Runs until it is dropped.
+/// An executor that runs until it is dropped.
 pub struct Executor {
     handle: Handle,
     clock: libc::clockid_t,
@@ -21,11 +21,11 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Starts it.
+    /// Starts an executor.
     ///
     /// # Panics
     ///
-    /// If there can be no such thread.
+    /// If the system refuses the thread.
     pub fn start() -> Self {
         let runtime = Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime without drivers needs nothing");
@@ -35,7 +35,8 @@ impl Executor {
             let _ = runtime.block_on(stopped);
         });
         let mut clock = 0;
-        // SAFETY: the thread has not been joined, and `clock` is a place for the answer.
+        // SAFETY: the thread has not been joined, so its handle is valid, and `clock` is a local that is valid for
+        // writes.
         let failed = unsafe { libc::pthread_getcpuclockid(thread.as_pthread_t(), &raw mut clock) };
         assert_eq!(failed, 0, "threads have clocks");
         Self {
@@ -46,7 +47,7 @@ impl Executor {
         }
     }
 
-    /// Spawns tasks, and returns when all have been polled.
+    /// Spawns tasks, and returns when all of them have been polled.
     pub fn fill<F>(&self, tasks: impl Iterator<Item = F>) -> Tasks<'_>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -57,20 +58,20 @@ impl Executor {
         Tasks(self, tasks)
     }
 
-    /// Runs something as a task, and waits for what it returns.
+    /// Runs a future as a task, and returns its output.
     ///
     /// # Panics
     ///
-    /// If it does.
+    /// If the task panics.
     pub fn run<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> T {
         let (send, receive) = mpsc::channel();
         self.handle.spawn(async move { send.send(task.await) });
         receive.recv().expect("it does not panic")
     }
 
-    /// Waits until everything that has been woken by now has been polled.
+    /// Waits until all tasks that are awake now have been polled.
     pub fn settle(&self) {
-        // Tasks wait in two queues, for those that were woken here and elsewhere.
+        // Tasks that were woken on this thread and on others wait in separate queues.
         self.run(async {
             for _ in 0..3 {
                 tokio::task::yield_now().await;
@@ -78,7 +79,7 @@ impl Executor {
         });
     }
 
-    /// How long the thread has been running on a processor.
+    /// Returns the processor time of the executor's thread.
     pub fn busy(&self) -> Duration {
         stopwatch::read(self.clock)
     }
@@ -93,7 +94,7 @@ impl Drop for Executor {
     }
 }
 
-/// Tasks that end when this is dropped.
+/// A set of tasks, which ends its tasks when it is dropped.
 pub struct Tasks<'a>(&'a Executor, Vec<AbortHandle>);
 
 impl Drop for Tasks<'_> {

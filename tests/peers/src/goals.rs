@@ -1,27 +1,27 @@
-//! What tasktrace is to cost, and the file in which the benchmarks note what it does cost.
+//! Defines the goals for the costs of tasktrace, and the file in which the benchmarks note the measured costs.
 //!
-//! The benchmarks are programs of their own. Each notes its figures in the file that the environment
-//! variable [`FIGURES`] names, if there is one, and `report` makes a table of them.
+//! The benchmarks are separate programs. Each notes its figures in the file that the environment variable [`FIGURES`]
+//! names, if it is set, and `report` makes a table of them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 
-/// The environment variable that names the file.
+/// The environment variable that names the file of figures.
 pub const FIGURES: &str = "PEERS_FIGURES";
 
-/// One row of the table.
+/// A goal: one row of the table.
 pub struct Goal {
-    /// What benchmarks call it.
+    /// The name of the goal in the benchmarks.
     pub id: &'static str,
-    /// What is measured.
+    /// A description of the measured operation.
     pub what: &'static str,
-    /// What the measure is in.
+    /// The unit of its figures.
     pub unit: Unit,
-    /// What it may be.
+    /// The bound of its figures.
     pub bound: Bound,
 }
 
-/// What a figure is in.
+/// The unit of a figure.
 #[derive(Clone, Copy)]
 pub enum Unit {
     /// Seconds.
@@ -34,26 +34,26 @@ pub enum Unit {
     Times,
 }
 
-/// What a figure may be.
+/// The bound of a figure.
 #[derive(Clone, Copy)]
 pub enum Bound {
-    /// So many times that of the best peer.
+    /// At most this multiple of the best peer's figure.
     OfBestPeer(f64),
-    /// Less than that of the best peer.
+    /// Less than the best peer's figure.
     LessThanBestPeer,
-    /// So much.
+    /// At most this figure.
     Absolute(f64),
-    /// Whatever it is.
+    /// Any figure.
     None,
 }
 
-/// What was measured for a goal.
+/// The result of a measurement for a goal.
 pub struct Figure {
-    /// That of tasktrace.
+    /// The figure of tasktrace.
     pub ours: f64,
-    /// That of the best peer, if there are peers that do such a thing, and its name.
+    /// The name and the figure of the best peer, if a peer has the operation.
     pub best_peer: Option<(String, f64)>,
-    /// Ours in relation to the best peer's.
+    /// The ratio of tasktrace's figure to the best peer's.
     pub ratio: Option<f64>,
 }
 
@@ -221,11 +221,11 @@ pub const GOALS: &[Goal] = &[
 ];
 
 impl Unit {
-    /// Spells out an amount.
+    /// Formats an amount.
     pub fn show(self, amount: f64) -> String {
         match self {
             Self::Time => crate::time(amount),
-            // Differences of means need not be whole.
+            // Differences of means may have fractions.
             Self::Bytes if amount.fract() == 0.0 => format!("{amount:.0} B"),
             Self::Bytes => format!("{amount:.1} B"),
             Self::Part => format!("{:.1} %", amount * 100.0),
@@ -235,7 +235,7 @@ impl Unit {
 }
 
 impl Goal {
-    /// Spells out the bound.
+    /// Formats the bound.
     pub fn bound(&self) -> String {
         match self.bound {
             Bound::OfBestPeer(times) => format!("≤ {times} × peer"),
@@ -245,7 +245,7 @@ impl Goal {
         }
     }
 
-    /// Whether this is good enough. `None` if there is no bound, or no peer to compare with.
+    /// Returns `Some(true)` if the figure keeps the bound, and `None` if there is no bound, or no peer to compare with.
     pub fn is_met(&self, figure: &Figure) -> Option<bool> {
         match self.bound {
             Bound::OfBestPeer(times) => Some(figure.ratio? <= times),
@@ -256,7 +256,7 @@ impl Goal {
     }
 }
 
-/// Notes what was measured for a goal.
+/// Appends the figure for a goal to the file of figures.
 ///
 /// # Panics
 ///
@@ -276,11 +276,11 @@ pub fn note(id: &str, figure: &Figure) {
         .expect("the file of figures can be written");
 }
 
-/// What was noted for a goal last.
+/// Returns the last figure that was noted for a goal.
 ///
 /// # Panics
 ///
-/// If the file cannot be read, or is none of figures.
+/// If the file cannot be read, or contains something else than figures.
 pub fn noted(path: &str, goal: &Goal) -> Option<Figure> {
     let text = fs::read_to_string(path).expect("the file of figures can be read");
     let of_goal = |line: &&str| line.split('\t').next() == Some(goal.id);

@@ -1,9 +1,8 @@
-//! Measures alternatives in turns, and prints how they compare.
+//! Measures alternatives in turns, and prints a comparison.
 //!
-//! The machine that this runs on may be busy, and busier at one time than at another. So all
-//! alternatives are measured once, then all once more, and so on, and it is their medians that are
-//! compared: what disturbs one round disturbs each of them. And what others have of the time of the
-//! processors is not counted: see [`stopwatch`].
+//! Other programs may keep the machine busy, and busier at one time than at another. So each round measures all
+//! alternatives once, and the medians of the rounds are compared: a disturbance of a round affects all alternatives.
+//! Time in which other programs have the processors is not counted: see [`stopwatch`].
 
 pub mod cases;
 pub mod child;
@@ -18,24 +17,24 @@ use std::time::Duration;
 
 use goals::Figure;
 
-/// What tasktrace is called in each case.
+/// The name of tasktrace in each case.
 pub const OURS: &str = "tasktrace";
 
-/// How many rounds there are, unless the benchmark is only tried out.
+/// The number of rounds of a real benchmark.
 const ROUNDS: usize = 31;
 
-/// One thing to do, and several ways to do it.
+/// An operation, and several alternatives for it.
 pub struct Case<'a> {
-    /// What is done.
+    /// The name of the operation.
     pub name: &'a str,
-    /// Who does it, and a function that returns how long it takes to do it that often, once.
-    pub ways: Vec<(&'a str, Way<'a>)>,
+    /// The names of the alternatives, and the alternatives.
+    pub alternatives: Vec<(&'a str, Alternative<'a>)>,
 }
 
-/// Does something as often as it is told, and returns how long that takes.
-pub type Way<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
+/// Performs an operation the given number of times, and returns the duration.
+pub type Alternative<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
 
-/// Whether it is the real thing, and not `cargo test`, which only tries out.
+/// Returns `true` if this is a real benchmark, and not a trial run by `cargo test`.
 pub fn is_bench() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
@@ -47,51 +46,60 @@ pub fn header(title: &str) {
     println!("|---|---|---:|---:|---:|---:|");
 }
 
-/// Measures a case, and prints it as rows of a table: the times of one of `times`.
+/// Measures a case with `times` operations in each round, and prints it as rows of a table: the times of one operation.
 ///
 /// Under `cargo test` there is a single short round.
 pub fn compare<'a>(case: Case<'a>, times: u32) -> Measured<'a> {
     compare_in_rounds(ROUNDS, case, times)
 }
 
-/// As [`compare`], for what takes so long that there can be only so many rounds.
+/// Does the same as [`compare`] with the given number of rounds, for operations that take long.
 pub fn compare_in_rounds<'a>(rounds: usize, case: Case<'a>, times: u32) -> Measured<'a> {
     let (rounds, times) = match is_bench() {
         true => (rounds, times),
         false => (1, times.div_ceil(1000)),
     };
-    let Case { name, mut ways } = case;
-    // Not counted: the first of it warms up.
-    for (_, way) in &mut ways {
-        way(times.div_ceil(10));
+    let Case {
+        name,
+        mut alternatives,
+    } = case;
+    // The first operations warm up and are not counted.
+    for (_, alternative) in &mut alternatives {
+        alternative(times.div_ceil(10));
     }
-    let mut measured: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); ways.len()];
+    let mut measured: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); alternatives.len()];
     for round in 0..rounds {
-        // Nobody always comes after the same.
-        for at in 0..ways.len() {
-            let at = (round + at) % ways.len();
-            measured[at].push(ways[at].1(times).as_secs_f64() / f64::from(times));
+        // The order rotates, so that no alternative always follows the same other one.
+        for at in 0..alternatives.len() {
+            let at = (round + at) % alternatives.len();
+            measured[at].push(alternatives[at].1(times).as_secs_f64() / f64::from(times));
         }
     }
-    let measured = Measured::new(ways.iter().map(|(way, _)| *way).zip(measured).collect());
-    // Whoever has something to tell when it is over tells it after the rows.
+    let measured = Measured::new(
+        alternatives
+            .iter()
+            .map(|(alternative, _)| *alternative)
+            .zip(measured)
+            .collect(),
+    );
+    // Alternatives may print a summary when they are dropped, which follows the rows.
     measured.print(name);
-    drop(ways);
+    drop(alternatives);
     measured
 }
 
-/// What was measured of a case.
+/// The measured times of a case.
 pub struct Measured<'a> {
-    ways: Vec<(&'a str, Vec<f64>)>,
+    alternatives: Vec<(&'a str, Vec<f64>)>,
 }
 
 impl<'a> Measured<'a> {
-    /// Who, and the seconds that it took in each round.
-    pub fn new(ways: Vec<(&'a str, Vec<f64>)>) -> Self {
-        Self { ways }
+    /// Collects the names of the alternatives, and their seconds in each round.
+    pub fn new(alternatives: Vec<(&'a str, Vec<f64>)>) -> Self {
+        Self { alternatives }
     }
 
-    /// Notes how tasktrace compares with the best of these peers.
+    /// Notes the comparison of tasktrace with the best of `peers` as the figure for `goal`.
     pub fn note(&self, goal: &str, peers: &[&str]) {
         let best = peers.iter().min_by(|one, other| {
             let (one, other) = (self.median(one), self.median(other));
@@ -105,12 +113,12 @@ impl<'a> Measured<'a> {
         goals::note(goal, &figure);
     }
 
-    /// The median of the ratios that two had in the rounds.
+    /// Returns the median of the ratios of two alternatives in the rounds.
     pub fn ratio(&self, one: &str, other: &str) -> f64 {
         self.ratios(one, other, [2])[0]
     }
 
-    /// Some of the quartiles of the ratios that two had in the rounds: the second is the median.
+    /// Returns the given quartiles of the ratios of two alternatives in the rounds: the second is the median.
     pub fn ratios<const N: usize>(
         &self,
         one: &str,
@@ -123,43 +131,49 @@ impl<'a> Measured<'a> {
         quartiles.map(|quartile| ratios[quartile * (ratios.len() - 1) / 4])
     }
 
-    /// The median of the seconds that it took in the rounds.
-    pub fn median(&self, way: &str) -> f64 {
-        median(self.rounds(way).iter().copied())
+    /// Returns the median of the seconds of an alternative in the rounds.
+    pub fn median(&self, alternative: &str) -> f64 {
+        median(self.rounds(alternative).iter().copied())
     }
 
-    fn rounds(&self, way: &str) -> &[f64] {
-        let found = self.ways.iter().find(|(name, _)| *name == way);
+    fn rounds(&self, alternative: &str) -> &[f64] {
+        let found = self
+            .alternatives
+            .iter()
+            .find(|(name, _)| *name == alternative);
         &found.expect("it was measured").1
     }
 
-    /// Prints it as rows of a table.
+    /// Prints the case as rows of a table.
     pub fn print(&self, name: &str) {
-        let has_ours = self.ways.iter().any(|(way, _)| *way == OURS);
-        for (way, rounds) in &self.ways {
+        let has_ours = self
+            .alternatives
+            .iter()
+            .any(|(alternative, _)| *alternative == OURS);
+        for (alternative, rounds) in &self.alternatives {
             let to_ours = match has_ours {
-                true => format!("{:.2}", self.ratio(way, OURS)),
+                true => format!("{:.2}", self.ratio(alternative, OURS)),
                 false => String::new(),
             };
             let best = rounds.iter().copied().fold(f64::INFINITY, f64::min);
             println!(
-                "| {name} | {way} | {} | {} | {:.2} | {to_ours} |",
-                time(self.median(way)),
+                "| {name} | {alternative} | {} | {} | {:.2} | {to_ours} |",
+                time(self.median(alternative)),
                 time(best),
-                self.ratio(way, self.ways[0].0),
+                self.ratio(alternative, self.alternatives[0].0),
             );
         }
     }
 }
 
-/// The one in the middle.
+/// Returns the median.
 pub fn median(all: impl IntoIterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = all.into_iter().collect();
     all.sort_unstable_by(f64::total_cmp);
     all[all.len() / 2]
 }
 
-/// Spells out a time in seconds.
+/// Formats a time in seconds.
 pub fn time(seconds: f64) -> String {
     match seconds.abs() {
         size if size < 1e-6 => format!("{:.1} ns", seconds * 1e9),

@@ -1,4 +1,4 @@
-//! Calls that return at once, in several shapes: what an attribute costs depends on how a function is written.
+//! Makes calls that return at once, in several shapes, because the cost of an attribute depends on the function.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use crate::cases::Root;
 use crate::stopwatch::Stopwatch;
-use crate::{Case, OURS, Way};
+use crate::{Alternative, Case, OURS};
 
-/// The functions, with an attribute or without.
+/// Defines the functions, with an attribute or without.
 macro_rules! functions {
     ($name:ident $(, #[$attribute:meta])?) => {
         mod $name {
@@ -65,19 +65,19 @@ functions!(plain);
 functions!(tasktrace_, #[tasktrace::traced]);
 functions!(async_backtrace_, #[async_backtrace::framed]);
 
-/// The poll of its task in which a function is called.
+/// The poll of the task in which a function is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum In {
     FirstPoll,
     LaterPoll,
 }
 
-/// The peers and ourselves, as to one expression in which `$of` is the module of the functions.
+/// Makes a case of one expression, in which `$of` is the module of the functions of tasktrace or of a peer.
 macro_rules! case {
     ($name:literal, $poll:expr, $of:ident => $call:expr) => {
         Case {
             name: $name,
-            ways: vec![
+            alternatives: vec![
                 ("not annotated", {
                     use plain as $of;
                     calls(Root::Plain, $poll, async || _ = black_box($call))
@@ -95,7 +95,7 @@ macro_rules! case {
     };
 }
 
-/// The shapes.
+/// Returns a case for each shape.
 pub fn cases() -> Vec<Case<'static>> {
     vec![
         case!("unit", In::FirstPoll, of => of::unit().await),
@@ -135,8 +135,8 @@ fn by_hand<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Calls in a poll of a task.
-fn calls(root: Root<'static>, within: In, call: impl AsyncFn() + 'static) -> Way<'static> {
+/// Returns the alternative that calls a function in a poll of a task.
+fn calls(root: Root<'static>, within: In, call: impl AsyncFn() + 'static) -> Alternative<'static> {
     Box::new(move |times| {
         root.run(async {
             if within == In::LaterPoll {

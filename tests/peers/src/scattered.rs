@@ -1,6 +1,6 @@
-//! Tasks as a server has them: many, each polled once in a while, and out of the cache by then.
+//! Makes the tasks of a server: many tasks, each polled once in a while, when it is out of the cache.
 //!
-//! Each poll of a suspended task here resumes its innermost function, which is suspended again.
+//! Each poll of a suspended task resumes its innermost function, which is suspended again.
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -10,12 +10,12 @@ use std::task::{Context, Poll, Waker};
 use await_tree::Registry;
 
 use crate::stopwatch::Stopwatch;
-use crate::{Case, OURS, Way};
+use crate::{Alternative, Case, OURS};
 
-/// A task that is never done.
+/// A task that never ends.
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Is pending once. It cannot be optimised away.
+/// Is pending once, and cannot be optimised away.
 async fn suspend() {
     let mut polled = black_box(false);
     poll_fn(|cx| match std::mem::replace(&mut polled, black_box(true)) {
@@ -28,7 +28,7 @@ async fn suspend() {
     .await;
 }
 
-/// The functions of a task, with an attribute or without.
+/// Defines the functions of a task, with an attribute or without.
 macro_rules! functions {
     ($name:ident $(, #[$attribute:meta])?) => {
         mod $name {
@@ -97,7 +97,7 @@ functions!(plain);
 functions!(tasktrace_, #[tasktrace::traced]);
 functions!(async_backtrace_, #[async_backtrace::framed]);
 
-/// The same with await-tree, where the calls are marked.
+/// The same functions for await-tree, which annotates calls instead of functions.
 mod await_tree_ {
     use std::hint::black_box;
 
@@ -145,24 +145,24 @@ mod await_tree_ {
     }
 }
 
-/// The cases for this number of tasks, with the names of their goals.
+/// Returns the cases for `count` tasks, with the names of their goals.
 pub fn cases(count: usize, registry: &Registry) -> Vec<(&'static str, Case<'_>)> {
     let root = move || registry.register_anonymous("root");
-    let way = |name, make: fn() -> Task| (name, polls(count, make));
+    let alternative = |name, make: fn() -> Task| (name, polls(count, make));
     vec![
         (
             "cold-root",
             Case {
                 name: "a suspended root",
-                ways: vec![
-                    way("not annotated", || Box::pin(plain::root())),
-                    way(OURS, || Box::pin(tasktrace_::root())),
-                    way("async-backtrace", || Box::pin(async_backtrace_::root())),
+                alternatives: vec![
+                    alternative("not annotated", || Box::pin(plain::root())),
+                    alternative(OURS, || Box::pin(tasktrace_::root())),
+                    alternative("async-backtrace", || Box::pin(async_backtrace_::root())),
                     (
                         "await-tree",
                         polls(count, move || Box::pin(root().instrument(plain::root()))),
                     ),
-                    way("tasktrace 0.1.1", || {
+                    alternative("tasktrace 0.1.1", || {
                         Box::pin(tasktrace_0_1::traced(plain::root()).0)
                     }),
                 ],
@@ -172,10 +172,10 @@ pub fn cases(count: usize, registry: &Registry) -> Vec<(&'static str, Case<'_>)>
             "cold-nested",
             Case {
                 name: "a root with two suspended calls",
-                ways: vec![
-                    way("not annotated", || Box::pin(plain::root_with_two_calls())),
-                    way(OURS, || Box::pin(tasktrace_::root_with_two_calls())),
-                    way("async-backtrace", || {
+                alternatives: vec![
+                    alternative("not annotated", || Box::pin(plain::root_with_two_calls())),
+                    alternative(OURS, || Box::pin(tasktrace_::root_with_two_calls())),
+                    alternative("async-backtrace", || {
                         Box::pin(async_backtrace_::root_with_two_calls())
                     }),
                     (
@@ -191,10 +191,10 @@ pub fn cases(count: usize, registry: &Registry) -> Vec<(&'static str, Case<'_>)>
             "cold-request",
             Case {
                 name: "a request: three suspended calls, one boxed, and two that return at once",
-                ways: vec![
-                    way("not annotated", || Box::pin(plain::request())),
-                    way(OURS, || Box::pin(tasktrace_::request())),
-                    way("async-backtrace", || Box::pin(async_backtrace_::request())),
+                alternatives: vec![
+                    alternative("not annotated", || Box::pin(plain::request())),
+                    alternative(OURS, || Box::pin(tasktrace_::request())),
+                    alternative("async-backtrace", || Box::pin(async_backtrace_::request())),
                     (
                         "await-tree",
                         polls(count, move || {
@@ -207,8 +207,9 @@ pub fn cases(count: usize, registry: &Registry) -> Vec<(&'static str, Case<'_>)>
     ]
 }
 
-/// Polls that many tasks in an order in which no cache helps. They are made when they are first needed, and kept.
-fn polls<'a>(count: usize, make: impl Fn() -> Task + 'a) -> Way<'a> {
+/// Returns the alternative that polls `count` tasks in an order in which no cache helps. The tasks are made on first
+/// use, and kept.
+fn polls<'a>(count: usize, make: impl Fn() -> Task + 'a) -> Alternative<'a> {
     let mut tasks: Vec<Task> = Vec::new();
     Box::new(move |times| {
         let mut cx = Context::from_waker(Waker::noop());
@@ -227,7 +228,7 @@ fn polls<'a>(count: usize, make: impl Fn() -> Task + 'a) -> Way<'a> {
     })
 }
 
-/// Shuffles, always the same way (Fisher and Yates, with numbers of Marsaglia's xorshift).
+/// Shuffles a slice, always into the same order (Fisher and Yates, with numbers of Marsaglia's xorshift).
 fn shuffle<T>(all: &mut [T]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for at in (1..all.len()).rev() {

@@ -1,26 +1,26 @@
-//! Tasks that wait ten async functions deep, in twenty shapes: of no two shapes do the functions have
-//! the same names or lines.
+//! Makes tasks that wait ten async functions deep, in twenty shapes. The functions of different shapes have different
+//! names and lines.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use tokio::sync::Notify;
 
-/// How many shapes there are.
+/// The number of shapes.
 pub const SHAPES: usize = 20;
 
-/// A task that waits for ever. The calls in it are boxed as well, so each has a poll of its own.
+/// A task that waits for ever. The calls in it are boxed, so each has a poll of its own.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Waits for ever, for something of tokio's: its dump sees nothing else.
+/// Waits for ever for a resource of tokio, because tokio's dump shows no others.
 async fn wait() {
     Notify::new().notified().await;
 }
 
-/// In a module of each name ten functions: one attribute for the outermost, one for the others.
+/// Defines ten functions in a module of each name, with one attribute for the outermost and one for the others.
 macro_rules! shapes {
     ([$(#[$root:meta])?] [$(#[$call:meta])?] $([$done:ident])*) => {
-        /// A task of the shape with this number.
+        /// Returns a task of the shape with the given number.
         pub fn task(shape: usize) -> super::Task {
             let shapes: [fn() -> super::Task; super::SHAPES] = [$(|| Box::pin($done::a())),*];
             shapes[shape % shapes.len()]()

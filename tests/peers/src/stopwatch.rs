@@ -1,21 +1,21 @@
-//! Time, on a machine that may be busy with something else.
+//! Measures time on a machine that other programs may keep busy.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Measures the time that passes for a thread, without the time in which it is ready to run, and
-/// has to wait for a processor, where the system tells of that.
+/// Measures the time that passes for a thread, without the time in which it is ready and waits for a processor, where
+/// the system reports that.
 ///
-/// To be asked by the thread that has started it.
+/// Only the thread that has started a stopwatch may read it.
 pub struct Stopwatch {
     start: Instant,
     delayed: Duration,
 }
 
 impl Stopwatch {
-    /// Starts it.
+    /// Starts a stopwatch.
     pub fn start() -> Self {
-        // In this order, and below in the other: a delay between the two is counted as time.
+        // The order is reversed in `elapsed`, so that a delay between the two reads counts as time.
         let start = Instant::now();
         Self {
             start,
@@ -23,30 +23,30 @@ impl Stopwatch {
         }
     }
 
-    /// The time since.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         let delayed = delayed() - self.delayed;
         self.start.elapsed().saturating_sub(delayed)
     }
 }
 
-/// How long this thread has waited for a processor.
+/// Returns the time for which this thread has waited for a processor.
 fn delayed() -> Duration {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = text.split_ascii_whitespace().nth(1);
     Duration::from_nanos(nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
-/// How long all threads of this process have been running.
+/// Returns the processor time of all threads of this process.
 pub fn busy() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// How long the processes that were started here, and have ended, have been running.
+/// Returns the processor time of the child processes that have ended.
 pub fn busy_children() -> Duration {
-    // SAFETY: zeros are a value of this type.
+    // SAFETY: `rusage` consists of integers, for which zeros are a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is a place for the answer.
+    // SAFETY: `usage` is a local, and therefore valid for writes.
     let failed = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
     assert_eq!(failed, 0, "there is always an answer");
     [usage.ru_utime, usage.ru_stime]
@@ -58,7 +58,7 @@ pub fn busy_children() -> Duration {
         .sum()
 }
 
-/// The time on one of the system's clocks.
+/// Returns the time on one of the system's clocks.
 ///
 /// # Panics
 ///
@@ -68,7 +68,7 @@ pub(crate) fn read(clock: libc::clockid_t) -> Duration {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `time` is a place for the answer.
+    // SAFETY: `time` is a local, and therefore valid for writes.
     let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
     assert_eq!(failed, 0, "there is no such clock");
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)

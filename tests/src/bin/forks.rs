@@ -1,4 +1,5 @@
-//! A program that forks while others look at its tasks, for `tests/harmless/forks.rs`. Its argument says how.
+//! A program that forks while other threads dump its tasks, for `tests/harmless/forks.rs`. Its argument is the
+//! scenario.
 
 #[cfg(unix)]
 fn main() {
@@ -23,30 +24,31 @@ mod unix {
     use tasktrace::{TaskState, TraceHandle, traced};
     use tasktrace_tests::by_hand::poll;
 
-    /// No child takes as long, unless it hangs.
+    /// The time after which a child counts as hung.
     const LIMIT_SECONDS: u32 = 100;
 
     pub(super) fn main() {
-        let how = std::env::args().nth(1).unwrap();
-        match &*how {
+        let mode = std::env::args().nth(1).unwrap();
+        match &*mode {
             "many" => many(),
             "clock" => clock(),
             "left behind" => left_behind(),
             "watchdog" => watchdog(),
             "blocked" => blocked(),
-            _ => panic!("{how:?} is not known"),
+            _ => panic!("{mode:?} is not known"),
         }
     }
 
-    /// Runs this in a child, and waits for that. Returns how it has ended.
+    /// Runs `run` in a child process, waits for the process, and returns its status.
     fn fork(run: impl FnOnce()) -> libc::c_int {
-        // SAFETY: the child uses what is tested, and otherwise what the C library allows in a child.
+        // SAFETY: the child calls only the code under test, and functions that the C library allows in a child of a
+        // process with threads.
         match unsafe { libc::fork() } {
             0 => {
-                // SAFETY: it takes a number. It ends a child that hangs.
+                // SAFETY: `alarm` takes a number. It ends a child that hangs.
                 unsafe { libc::alarm(LIMIT_SECONDS) };
                 let result = catch_unwind(AssertUnwindSafe(run));
-                // SAFETY: nothing of the child is needed any more.
+                // SAFETY: `_exit` takes a number. It runs no destructors, and the child needs none.
                 unsafe { libc::_exit(i32::from(result.is_err())) };
             }
             child => {
@@ -79,7 +81,7 @@ mod unix {
 
     static DUMPS: AtomicUsize = AtomicUsize::new(0);
 
-    /// Children of a process in which threads do all that can be done with tasks.
+    /// Forks many children while other threads dump, snapshot and poll tasks.
     fn many() {
         let forks =
             std::env::var("TASKTRACE_TEST_FORKS").map_or(1000, |text| text.parse().unwrap());
@@ -103,7 +105,7 @@ mod unix {
                 on_a_new_thread();
             }
         });
-        // On this thread, asked all the time.
+        // This task is polled on the main thread, and captured all the time.
         let mut own = pin!(suspended(1));
         assert!(poll(own.as_mut()).is_pending());
         while DUMPS.load(Ordering::Relaxed) < 4 {
@@ -115,7 +117,7 @@ mod unix {
             assert!(poll(own.as_mut()).is_pending());
         }
         println!("none of {forks} hung");
-        // SAFETY: the other threads go on until there is no process.
+        // SAFETY: `_exit` takes a number. It ends the other threads, which never return.
         unsafe { libc::_exit(0) };
     }
 
@@ -153,11 +155,11 @@ mod unix {
         }
     }
 
-    /// A task that is made in the child is not old, and does not block its thread.
+    /// Checks that a task created in the child is not old, and does not block its thread.
     fn clock() {
         let mut first = pin!(suspended(1));
         assert!(poll(first.as_mut()).is_pending());
-        // The parent keeps the time.
+        // The parent's thread keeps the clock.
         let age = |handle: &TraceHandle| handle.age();
         let (task, handle) = tasktrace::traced(async {});
         let start = Instant::now();
@@ -171,7 +173,7 @@ mod unix {
             let made = Instant::now();
             let (task, handle) = tasktrace::traced(inner(2));
             let age = handle.age();
-            // As far as steps of the clock tell, and as this thread gets a processor.
+            // The clock is exact to its steps, and to the time until this thread gets a processor.
             assert!(
                 age <= made.elapsed() + Duration::from_millis(500),
                 "{age:?}"
@@ -186,12 +188,12 @@ mod unix {
         println!("{status}");
     }
 
-    /// The tasks of threads that are not there.
+    /// Checks that the child does not show tasks of threads that it does not have.
     fn left_behind() {
-        let (begin, begun) = std::sync::mpsc::channel();
-        let begin_running = begin.clone();
+        let (start, started) = std::sync::mpsc::channel();
+        let start_running = start.clone();
         let (task, running) = tasktrace::traced(async move {
-            begin_running.send(()).unwrap();
+            start_running.send(()).unwrap();
             loop {
                 thread::park();
             }
@@ -203,11 +205,11 @@ mod unix {
         let mut task = Box::pin(task);
         let other = thread::spawn(move || {
             assert!(poll(task.as_mut()).is_pending());
-            begin.send(()).unwrap();
+            start.send(()).unwrap();
             task
         });
         for _ in 0..2 {
-            begun.recv().unwrap();
+            started.recv().unwrap();
         }
         let mut task = other.join().unwrap();
         let mut own = pin!(suspended(1));
@@ -220,7 +222,7 @@ mod unix {
             assert!(waits.backtrace_timeout(second).is_err());
             let dump = tasktrace::dump_blocking(Duration::from_millis(10));
             assert_eq!(dump.len(), 1, "{dump}");
-            // Here it goes on.
+            // In the child the task can be polled again.
             assert!(poll(task.as_mut()).is_pending());
             assert_eq!(waits.state(), TaskState::Suspended);
             assert_eq!(tasktrace::tasks().count(), 2);
@@ -230,18 +232,19 @@ mod unix {
     }
 
     static IS_BLOCKED: AtomicBool = AtomicBool::new(false);
-    static GOES_ON: AtomicBool = AtomicBool::new(false);
+    static IS_RELEASED: AtomicBool = AtomicBool::new(false);
 
-    /// A fork that a handler of the program blocks.
+    /// Checks that a fork handler that blocks delays other threads only once.
     fn blocked() {
         extern "C" fn block() {
             IS_BLOCKED.store(true, Ordering::SeqCst);
-            while !GOES_ON.load(Ordering::SeqCst) {
+            while !IS_RELEASED.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
         }
-        // Before ours, so it is called after ours.
-        // SAFETY: the handler needs no argument, and stays.
+        // Handlers are called in reverse order, so this one runs after that of the library.
+        //
+        // SAFETY: `block` takes no argument, and is a function, so it exists for ever.
         assert_eq!(unsafe { libc::pthread_atfork(Some(block), None, None) }, 0);
         let mut task = pin!(suspended(1));
         assert!(poll(task.as_mut()).is_pending());
@@ -254,13 +257,13 @@ mod unix {
             assert!(poll(task.as_mut()).is_pending());
             assert_eq!(tasktrace::snapshot().len(), 1);
         }
-        // The first lock waits for ten seconds, and no other.
+        // The first lock waits for ten seconds. No later lock waits.
         assert!(start.elapsed() < Duration::from_secs(60));
-        GOES_ON.store(true, Ordering::SeqCst);
+        IS_RELEASED.store(true, Ordering::SeqCst);
         println!("{}", forking.join().unwrap());
     }
 
-    /// A child has the value that stops a thread of its parent.
+    /// Drops the watchdog of the parent in the child.
     fn watchdog() {
         let watchdog = tasktrace::watchdog().start();
         let mut watchdog = Some(watchdog);

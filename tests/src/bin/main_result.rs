@@ -1,4 +1,4 @@
-//! A `main` that fails where it is told to, for `tests/macros_main.rs`.
+//! A `main` that fails if an argument says so, for `tests/macros_main.rs`.
 
 #[tasktrace::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,4 @@
-//! A program that does something to its signals, and dumps tasks, for `tests/sampled/signals.rs`. It
-//! prints what came of it.
+//! A program that changes its signals and dumps tasks, for `tests/sampled/signals.rs`. It prints the results.
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -21,7 +20,9 @@ mod linux {
     use tasktrace_tests::sampled::{BUDGET, LONG, Site};
 
     pub(super) fn main() {
-        let scenario = std::env::args().nth(1).expect("what to do");
+        let scenario = std::env::args()
+            .nth(1)
+            .expect("the argument names a scenario");
         match &*scenario {
             "nothing" => nothing(),
             "blocked" => {
@@ -31,7 +32,7 @@ mod linux {
             "exited" => {
                 let poller = poll(|_| {
                     block_all_signals();
-                    // SAFETY: the thread ends, and nothing else does.
+                    // SAFETY: the system call ends only this thread, whose stack no other thread uses.
                     unsafe { libc::syscall(libc::SYS_exit, 0) };
                 });
                 println!("{}", dump(&poller));
@@ -112,7 +113,7 @@ mod linux {
         }
     }
 
-    /// Dumps of tasks that wait, and of such as are running.
+    /// Dumps waiting tasks, and then a running one, and prints which signals have handlers after each.
     fn nothing() {
         let runtime = tasktrace_tests::multi_thread();
         let (task, handle) = tasktrace::traced(std::future::pending::<()>());
@@ -135,7 +136,7 @@ mod linux {
         print_dispositions();
     }
 
-    /// Forks while another thread asks, and waits for that one.
+    /// Forks while another thread waits for a sample.
     fn forked() {
         let poller = poll(|_| wait_like_vfork());
         let thread = match poller.state() {
@@ -145,7 +146,7 @@ mod linux {
         std::thread::spawn(move || dump(&poller));
         let status = format!("/proc/self/task/{thread}/status");
         let start = Instant::now();
-        // The signal has been sent.
+        // The signal for the sample is pending.
         while std::fs::read_to_string(&status)
             .unwrap()
             .contains("SigPnd:\t0000000000000000")
@@ -153,7 +154,8 @@ mod linux {
             assert!(start.elapsed() < LONG);
             std::thread::yield_now();
         }
-        // SAFETY: the other threads have no lock: one of them waits, and the other waits for that.
+        // SAFETY: no other thread holds a lock: one of them is suspended in `clone`, and the other waits for its
+        // sample.
         match unsafe { libc::fork() } {
             0 => {
                 println!("in the child: {}", dump(&poll(sleep)));
@@ -161,17 +163,17 @@ mod linux {
             }
             child => {
                 let mut status = 0;
-                // SAFETY: it writes the status to its place.
+                // SAFETY: the pointer to the status is valid for writes.
                 unsafe { libc::waitpid(child, &raw mut status, 0) };
                 println!("{status}");
             }
         }
     }
 
-    /// The current work of a task's thread is over.
+    /// Set when the sampled code has to end.
     static IS_OVER: AtomicBool = AtomicBool::new(false);
 
-    /// Needs no stack.
+    /// Waits without using the stack.
     #[inline(never)]
     fn wait() {
         while !IS_OVER.load(Ordering::Relaxed) {
@@ -179,7 +181,7 @@ mod linux {
         }
     }
 
-    /// Waits when no more than so many bytes are left above this address.
+    /// Recurses until at most `left` bytes of the stack above `lowest` are left, and waits there.
     #[inline(never)]
     fn descend(lowest: usize, left: usize) {
         let here = [0_u8; 64];
@@ -191,9 +193,10 @@ mod linux {
         std::hint::black_box(&here);
     }
 
-    /// The lowest address of the stack of this thread.
+    /// Returns the lowest address of the stack of this thread.
     fn lowest() -> usize {
-        // SAFETY: the attributes are those of this thread, and are written before they are read.
+        // SAFETY: `pthread_getattr_np` initialises the attributes of this thread before the other calls read them, and
+        // all pointers are valid for writes.
         unsafe {
             let mut attributes = MaybeUninit::uninit();
             let thread = libc::pthread_self();
@@ -207,14 +210,14 @@ mod linux {
 
     type Run = Box<dyn FnOnce() + Send>;
 
-    /// The standard library gives it an alternate stack.
+    /// Starts a thread of the standard library, which has an alternate stack.
     fn std_thread(run: Run) -> Box<dyn FnOnce()> {
         let thread = std::thread::Builder::new().stack_size(1 << 17);
         let thread = thread.spawn(run).unwrap();
         Box::new(|| thread.join().unwrap())
     }
 
-    /// It has no alternate stack.
+    /// Starts a thread without an alternate stack.
     fn c_thread(run: Run) -> Box<dyn FnOnce()> {
         extern "C" fn start(run: *mut c_void) -> *mut c_void {
             // SAFETY: `pthread_create` below passes the pointer that `Box::into_raw` returned, and only to this one call.
@@ -223,7 +226,8 @@ mod linux {
             std::ptr::null_mut()
         }
         let run = Box::into_raw(Box::new(run));
-        // SAFETY: all zero is a value of this type, and the function takes what it is given.
+        // SAFETY: all zeros is a valid `pthread_t`, an integer. `start` takes ownership of the box, which is not used
+        // here again.
         let thread = unsafe {
             let mut thread: libc::pthread_t = MaybeUninit::zeroed().assume_init();
             let created =
@@ -238,16 +242,16 @@ mod linux {
         })
     }
 
-    /// Samples a task that runs this, on such a thread, until that has succeeded some times.
+    /// Runs a task that calls `run` on such a thread, and takes ten samples of it.
     fn sample(thread: fn(Run) -> Box<dyn FnOnce()>, run: impl FnOnce() + Send + 'static) {
         IS_OVER.store(false, Ordering::Relaxed);
-        let (begin, begun) = std::sync::mpsc::channel();
+        let (start_sender, start_receiver) = std::sync::mpsc::channel();
         let (task, handle) = tasktrace::traced(async move {
-            begin.send(()).unwrap();
+            start_sender.send(()).unwrap();
             run();
         });
         let join = thread(Box::new(|| futures::executor::block_on(task)));
-        begun.recv().unwrap();
+        start_receiver.recv().unwrap();
         let start = Instant::now();
         let mut samples = 0;
         while samples < 10 {
@@ -259,7 +263,7 @@ mod linux {
         join();
     }
 
-    /// Threads that have used nearly all of their stack.
+    /// Samples threads that have used nearly all of their stack.
     fn little_room(thread: fn(Run) -> Box<dyn FnOnce()>) {
         for left in [8192, 4096, 2048, 1024, 600] {
             sample(thread, move || descend(lowest(), left));
@@ -267,7 +271,7 @@ mod linux {
         println!("survived");
     }
 
-    /// Handlers of the program that have used nearly all of the alternate stack that there was before.
+    /// Samples handlers of the program that have used nearly all of the alternate stack.
     fn alternate_stack(thread: fn(Run) -> Box<dyn FnOnce()>) {
         extern "C" fn handler(_: c_int) {
             let here = 0_u8;
@@ -291,8 +295,8 @@ mod linux {
         println!("survived");
     }
 
-    /// Replaces the program by itself, in the middle of a poll that others ask about, as often as the
-    /// argument says.
+    /// Replaces the program by itself, in the middle of a poll that other threads sample, as often as the argument
+    /// says.
     fn exec() {
         let left: u64 = std::env::args().nth(2).unwrap().parse().unwrap();
         if left == 0 {
@@ -319,11 +323,11 @@ mod linux {
         futures::executor::block_on(task)
     }
 
-    /// Does not return, and does not handle signals meanwhile: a child that shares the memory runs in the
-    /// place of the thread.
+    /// Waits without handling signals, and does not return: a child process that shares the memory runs in place of the
+    /// thread.
     fn wait_like_vfork() {
         extern "C" fn run(_: *mut c_void) -> c_int {
-            // SAFETY: it takes numbers, and waits until it is killed.
+            // SAFETY: both functions take only numbers. The loop ends when the child is killed.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 loop {
@@ -334,15 +338,15 @@ mod linux {
         let mut stack = vec![0_u8; 1 << 16];
         let top = stack.as_mut_ptr_range().end;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK;
-        // SAFETY: the child has a stack of its own, and touches nothing else. When this process ends,
-        // so does the child.
+        // SAFETY: `top` points to the aligned end of the child's own stack, and the child accesses no other memory.
+        // This thread is suspended until the child ends, so `stack` lives long enough.
         unsafe {
             let top = top.sub(top.addr() % 16).cast();
             libc::clone(run, top, flags, std::ptr::null_mut());
         }
     }
 
-    /// What means something to a program is not taken from it.
+    /// Signals that have a meaning for programs are refused.
     fn refused() {
         tasktrace::set_sample_signal(Some(libc::SIGPROF)).unwrap();
         let ends = [
@@ -395,29 +399,29 @@ mod linux {
         }
     }
 
-    /// A task that runs this, and then sleeps for ever.
+    /// Starts a task that calls `run`, and then sleeps for ever.
     fn poll(run: impl FnOnce(&Site) + Send + 'static) -> TraceHandle {
         let site = Site::default();
-        let (begin, begun) = std::sync::mpsc::channel();
+        let (start_sender, start_receiver) = std::sync::mpsc::channel();
         let (task, handle) = tasktrace::traced(async move {
-            begin.send(()).unwrap();
+            start_sender.send(()).unwrap();
             run(&site);
             sleep(&site);
         });
         std::thread::spawn(|| futures::executor::block_on(task));
-        begun.recv().unwrap();
+        start_receiver.recv().unwrap();
         handle
     }
 
-    /// What is known of the task.
+    /// Dumps the task, and returns `sample` or the reason why there is no sample.
     fn dump(handle: &TraceHandle) -> String {
         let start = Instant::now();
         loop {
             let dump = tasktrace::dump_blocking(Duration::from_millis(500));
             assert!(start.elapsed() < LONG, "{dump}");
-            let task = dump.get(handle.id()).expect("it has not finished");
+            let task = dump.get(handle.id()).expect("the task is not finished");
             match task.source() {
-                // It has not come to it yet.
+                // The task does not sleep yet.
                 Source::Sample if !is_asleep(task) => {}
                 Source::Sample => return "sample".into(),
                 Source::Snapshot {
@@ -438,7 +442,7 @@ mod linux {
     }
 
     fn block_all_signals() {
-        // SAFETY: it fills a set, and makes it the mask of this thread.
+        // SAFETY: `sigfillset` initialises the set, which then becomes the mask of this thread.
         unsafe {
             let mut set = MaybeUninit::uninit();
             libc::sigfillset(set.as_mut_ptr());
@@ -452,7 +456,7 @@ mod linux {
         HANDLED.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The program's own handler.
+    /// Installs the program's own handler.
     fn handle(signal: c_int) {
         set(
             signal,
@@ -465,7 +469,8 @@ mod linux {
     }
 
     fn set_with(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
-        // SAFETY: all zero is a value of this type, and the handler is static.
+        // SAFETY: `sigaction` is a C struct for which all zeros is a valid value. The handler is a function or a
+        // constant, so it exists for ever.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
             action.sa_sigaction = handler;
@@ -477,7 +482,7 @@ mod linux {
         }
     }
 
-    /// The program's handler is called, and has not been before.
+    /// Raises the signal, and prints how often the program's handler was called before and after.
     fn raise(signal: c_int) {
         let before = HANDLED.load(Ordering::SeqCst);
         // SAFETY: `raise` may be called at any time. The signal has a handler, so it does not end the process.
@@ -488,7 +493,7 @@ mod linux {
         );
     }
 
-    /// What is done with the signals that matter.
+    /// Prints who handles each of the signals that could be used for samples.
     fn print_dispositions() {
         let last = libc::SIGRTMAX();
         let signals = [
@@ -499,7 +504,8 @@ mod linux {
             ("SIGRTMAX-1", last - 1),
         ];
         let disposition = |signal: c_int| {
-            // SAFETY: it writes the current action.
+            // SAFETY: `sigaction` is a C struct for which all zeros is a valid value. The call writes the current
+            // action to a pointer that is valid for writes.
             let action = unsafe {
                 let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
                 libc::sigaction(signal, std::ptr::null(), &raw mut action);

@@ -1,6 +1,6 @@
-//! A program that handles signals in other ways as well, for `tests/signals.rs`.
+//! A program that also handles signals itself, for `tests/signals.rs`.
 //!
-//! Its argument says how.
+//! Its argument is the scenario.
 
 use std::ffi::c_int;
 use std::io::Write;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tasktrace::dump_on_signal;
 
 fn main() {
-    let how = std::env::args().nth(1).unwrap_or_default();
-    match &*how {
+    let scenario = std::env::args().nth(1).unwrap_or_default();
+    match &*scenario {
         "before" => before(0),
         "once" => before(libc::SA_RESETHAND),
         "interrupted" => interrupted(),
@@ -28,62 +28,65 @@ fn main() {
 
 fn say(line: &str) {
     println!("{line}");
-    std::io::stdout().flush().expect("it is read");
+    std::io::stdout()
+        .flush()
+        .expect("the test reads the output");
 }
 
 extern "C" fn handler(_: c_int) {
     let line = b"handled\n";
-    // SAFETY: the bytes are there.
+    // SAFETY: the pointer is valid for reads of `line.len()` bytes.
     unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
 }
 
 fn handle(signal: c_int, handler: extern "C" fn(c_int), flags: c_int) {
-    // SAFETY: all zero is a value of its type.
+    // SAFETY: `sigaction` is a C struct of integers, sets and optional functions, for which all zeros is a valid value.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = flags;
-    // SAFETY: the handler is of the type that the flags ask for.
+    // SAFETY: the handler takes one number, as the flags require: no caller passes `SA_SIGINFO`. The action is valid
+    // for reads.
     let result = unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
     assert_eq!(result, 0);
 }
 
-/// A handler that was there before.
+/// The program's handler is installed before that of the library.
 fn before(flags: c_int) {
     for signal in [libc::SIGUSR1, libc::SIGTERM] {
         handle(signal, handler, flags);
         for _ in 0..2 {
-            dump_on_signal(signal).expect("it can be used");
+            dump_on_signal(signal).expect("the signal can be used");
         }
     }
     say("ready");
-    until_the_end();
+    wait_for_end_of_input();
     say("bye");
 }
 
-fn until_the_end() {
+fn wait_for_end_of_input() {
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line);
-    read.expect("there is an end");
+    read.expect("the input can be read");
 }
 
-/// System calls are not restarted, if that is what the program expects.
+/// The program's handler does not restart system calls, so neither must the library's.
 fn interrupted() {
     extern "C" fn silent(_: c_int) {}
 
     handle(libc::SIGUSR1, silent, 0);
-    dump_on_signal(libc::SIGUSR1).expect("it can be used");
-    // SAFETY: it takes nothing.
+    dump_on_signal(libc::SIGUSR1).expect("the signal can be used");
+    // SAFETY: `pthread_self` takes no arguments and always succeeds.
     let main = unsafe { libc::pthread_self() };
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                // SAFETY: the thread waits for this one.
+                // SAFETY: the main thread is alive: the scope makes it wait for this thread.
                 assert_eq!(unsafe { libc::pthread_kill(main, libc::SIGUSR1) }, 0);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        // SAFETY: there is room for the byte.
+        // SAFETY: the pointer is valid for writes of one byte.
         let read = unsafe { libc::read(0, [0_u8].as_mut_ptr().cast(), 1) };
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(read, -1);
@@ -91,31 +94,32 @@ fn interrupted() {
     say("bye");
 }
 
-/// Whatever a handler does, it is not seen by what it interrupts.
+/// A handler that changes `errno` does not change it for the code that it interrupts.
 fn errno() {
     extern "C" fn fails(_: c_int) {
-        // SAFETY: there is no such descriptor to be closed.
+        // SAFETY: `close` takes a number, and no open descriptor has this one.
         assert_eq!(unsafe { libc::close(-1) }, -1);
     }
     handle(libc::SIGUSR1, fails, 0);
-    dump_on_signal(libc::SIGUSR1).expect("it can be used");
-    // SAFETY: the path is a string.
+    dump_on_signal(libc::SIGUSR1).expect("the signal can be used");
+    // SAFETY: the path is a string that ends with a zero byte.
     assert_eq!(unsafe { libc::chdir(c"".as_ptr()) }, -1);
-    // SAFETY: it takes no pointer.
+    // SAFETY: `raise` takes a number. The signal has a handler, so it does not end the process.
     assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
     let error = std::io::Error::last_os_error();
     assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
     say("bye");
 }
 
-/// A handler that comes later and calls the one before, as most do.
+/// The program's handler is installed after that of the library, and calls it, as most handlers do.
 fn after() {
-    let signal = || dump_on_signal(libc::SIGINT).expect("it can be used");
+    let signal = || dump_on_signal(libc::SIGINT).expect("the signal can be used");
     signal();
     tasktrace_tests::current_thread().block_on(async {
         let kind = tokio::signal::unix::SignalKind::interrupt();
-        let mut interrupts = tokio::signal::unix::signal(kind).expect("it can be handled");
-        // They must not call each other in turn.
+        let mut interrupts =
+            tokio::signal::unix::signal(kind).expect("tokio can handle the signal");
+        // The two handlers must not call each other in a loop.
         signal();
         say("ready");
         for _ in 0..2 {
@@ -126,49 +130,49 @@ fn after() {
     });
 }
 
-/// As below `nohup`.
+/// The signal is ignored, as in programs under `nohup`.
 fn ignored() {
-    // SAFETY: it is ignored, and no function.
+    // SAFETY: `SIG_IGN` is a valid disposition.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
-    let error = dump_on_signal(libc::SIGHUP).expect_err("it is ignored");
+    let error = dump_on_signal(libc::SIGHUP).expect_err("an ignored signal is refused");
     say(&error.to_string());
-    // SAFETY: they take no pointer.
+    // SAFETY: both functions take only numbers.
     assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGHUP) }, 0);
     say("bye");
 }
 
-/// A child that is no other program does not wait for a thread that it has not got.
+/// A forked child does not wait for a thread that exists only in the parent.
 fn fork() {
-    dump_on_signal(libc::SIGUSR1).expect("it can be used");
-    dump_on_signal(libc::SIGTERM).expect("it can be used");
-    // SAFETY: the child does nothing but wait.
+    dump_on_signal(libc::SIGUSR1).expect("the signal can be used");
+    dump_on_signal(libc::SIGTERM).expect("the signal can be used");
+    // SAFETY: the child only waits for signals.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: it takes no pointer. The test has failed by then.
+        // SAFETY: `alarm` takes a number. It ends a child that outlives a failed test.
         unsafe { libc::alarm(100) };
         loop {
-            // SAFETY: it takes nothing.
+            // SAFETY: `pause` takes no arguments.
             unsafe { libc::pause() };
         }
     }
     for signal in [libc::SIGUSR1, libc::SIGUSR1, libc::SIGTERM] {
-        // SAFETY: it takes no pointer, and the child is there until it is waited for.
+        // SAFETY: `kill` takes numbers. The child has not been waited for, so its number belongs to no other process.
         assert_eq!(unsafe { libc::kill(child, signal) }, 0);
     }
     let mut status = 0;
-    // SAFETY: there is room for the status.
+    // SAFETY: the pointer to the status is valid for writes.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert!(libc::WIFSIGNALED(status), "{status}");
     say(&format!("the child died of {}", libc::WTERMSIG(status)));
-    until_the_end();
+    wait_for_end_of_input();
     say("bye");
 }
 
-/// Signals that all threads of the program wait for are not taken by one of ours.
+/// A thread of the library does not take signals for which all threads of the program wait.
 fn waited_for() {
-    dump_on_signal(libc::SIGUSR1).expect("it can be used");
+    dump_on_signal(libc::SIGUSR1).expect("the signal can be used");
     let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is made empty, and added to, before it is read.
+    // SAFETY: `sigemptyset` initialises the set before the other calls read it.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGUSR2);
@@ -176,7 +180,7 @@ fn waited_for() {
     }
     for _ in 0..100 {
         let mut signal = 0;
-        // SAFETY: they take no pointer, but for the set and room for a number.
+        // SAFETY: `kill` takes numbers. The set is initialised, and the pointer to the number is valid for writes.
         unsafe {
             libc::kill(libc::getpid(), libc::SIGUSR2);
             assert_eq!(libc::sigwait(set.as_ptr(), &raw mut signal), 0);

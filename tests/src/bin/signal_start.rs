@@ -1,13 +1,13 @@
-//! A program that starts as with an attribute, for `tests/signals.rs`.
+//! A program that starts like one with an attribute, for `tests/signals.rs`.
 //!
-//! The argument is that of the attribute, if there is one. It says `ready`, and ends when its input
-//! does.
+//! The argument of the program is that of the attribute, if it has one. The program prints `ready`, and ends when its
+//! input ends.
 
 use std::io::Read;
 
 fn main() {
     let attribute = std::env::args().nth(1);
-    // As often as there are tests in a process.
+    // Each test in a process starts the library again.
     for _ in 0..3 {
         tasktrace::__private::start(attribute.as_deref());
     }

@@ -1,7 +1,7 @@
 //! A program with tasks, which dumps them on signals, for `tests/signals.rs`.
 //!
-//! Its arguments are the signals, as `SIGUSR1`, `SIGUSR1:file` or `SIGUSR1:file:milliseconds`, and
-//! words that say what it is like. It says `ready`, and ends when its input does.
+//! Its arguments are the signals, as `SIGUSR1`, `SIGUSR1:file` or `SIGUSR1:file:milliseconds`, and words that set its
+//! state. It prints `ready`, and ends when its input ends.
 
 use std::io::Read;
 use std::sync::{Arc, Barrier};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tasktrace::{DumpOnSignal, TaskDump, TaskState};
 use tasktrace_tests::{HOUR, multi_thread};
 
-/// As many as the runtime has threads.
+/// The number of the runtime's threads.
 const WORKERS: usize = 2;
 
 #[tasktrace::traced]
@@ -45,48 +45,48 @@ fn main() {
             }
             "stuck" => fill_stderr(),
             "dies of SIGPIPE" => {
-                // SAFETY: it is what happens in programs that are not written in Rust.
+                // SAFETY: the disposition is a valid one. It is the default in programs that are not written in Rust.
                 unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
             }
             "gives nothing" => umask(0o777),
             "gives everything" => umask(0),
-            signal => tasktrace::dump_on_signal(options(signal)).expect("it can be used"),
+            signal => tasktrace::dump_on_signal(options(signal)).expect("the signal can be used"),
         }
     }
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
     println!("bye");
-    // The threads of the runtime may be blocked.
+    // The threads of the runtime may be blocked, so the program does not wait for them.
     std::process::exit(0);
 }
 
 fn options(argument: &str) -> DumpOnSignal {
     let mut words = argument.split(':');
     let signal = words.next().unwrap_or_default();
-    let mut options: DumpOnSignal = signal.parse().expect("it is a signal");
+    let mut options: DumpOnSignal = signal.parse().expect("the argument names a signal");
     if let Some(file) = words.next().filter(|file| !file.is_empty()) {
         options = options.to_file(file);
     }
     if let Some(budget) = words.next() {
-        let budget = budget.parse().expect("it is a number");
+        let budget = budget.parse().expect("the budget is a number");
         options = options.budget(Duration::from_millis(budget));
     }
     options
 }
 
 fn umask(mask: libc::mode_t) {
-    // SAFETY: it takes no pointer.
+    // SAFETY: `umask` takes a number and always succeeds.
     unsafe { libc::umask(mask) };
 }
 
-/// Whoever writes to it after this has to wait.
+/// Fills the pipe of standard error, so that the next write blocks.
 fn fill_stderr() {
     let flags = |flags: std::ffi::c_int| {
-        // SAFETY: it takes no pointer.
+        // SAFETY: `fcntl` with `F_SETFL` takes only numbers.
         assert_ne!(unsafe { libc::fcntl(2, libc::F_SETFL, flags) }, -1);
     };
     flags(libc::O_NONBLOCK);
-    // SAFETY: the byte is there.
+    // SAFETY: the pointer is valid for reads of one byte.
     while unsafe { libc::write(2, [b'.'].as_ptr().cast(), 1) } == 1 {}
     flags(0);
 }

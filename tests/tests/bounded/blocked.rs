@@ -1,9 +1,10 @@
-//! Wakers that do not return hold up only the few threads of ours that call them.
+//! Tests that wakers which do not return block only the few threads of the library that call them.
 
 use std::future::{Future, pending};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,33 +12,34 @@ use std::time::{Duration, Instant};
 use tasktrace::{Dump, Source, TaskId, TraceError, TraceHandle, TracedTask, dump_blocking, traced};
 
 use tasktrace_tests::by_hand::LONG;
+use tasktrace_tests::http::get;
 
-/// What a waker of [`Gate`] waits at.
+/// The function in which a waker of [`WakerBarrier`] blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum BlocksIn {
     Wake,
     Drop,
 }
 
-/// An executor whose wakers block their callers until it is opened.
-struct Gate {
-    at: At,
+/// An executor whose wakers block their callers until [`WakerBarrier::open`].
+struct WakerBarrier {
+    blocks_in: BlocksIn,
     is_open: Mutex<bool>,
     opened: Condvar,
     waiting: AtomicUsize,
 }
 
-impl Gate {
-    fn new(at: At) -> Arc<Self> {
+impl WakerBarrier {
+    fn new(blocks_in: BlocksIn) -> Arc<Self> {
         Arc::new(Self {
-            at,
+            blocks_in,
             is_open: Mutex::new(false),
             opened: Condvar::new(),
             waiting: AtomicUsize::new(0),
         })
     }
 
-    fn pass(&self) {
+    fn wait(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let is_open = self.is_open.lock().unwrap();
         drop(
@@ -53,55 +55,75 @@ impl Gate {
     }
 
     fn waker(self: &Arc<Self>) -> Waker {
-        Waker::from(Arc::new(Passes(Arc::clone(self))))
+        Waker::from(Arc::new(BlockingWaker(Arc::clone(self))))
     }
 
-    fn wait_for_one(&self) {
+    fn wait_until_called(&self) {
         let deadline = Instant::now() + LONG;
         while self.waiting.load(Ordering::SeqCst) == 0 {
-            assert!(Instant::now() < deadline, "nobody calls it");
+            assert!(Instant::now() < deadline, "no thread called a waker");
             thread::yield_now();
         }
     }
 }
 
-/// Each of these tests keeps some of the few threads of ours, so they take turns.
-static TURN: Mutex<()> = Mutex::new(());
+/// A barrier that is opened at the end of a test, also if the test fails.
+struct OpenOnDrop(Arc<WakerBarrier>);
 
-/// Opens it also where a test fails.
-struct Opens(Arc<Gate>);
+impl OpenOnDrop {
+    fn new(blocks_in: BlocksIn) -> Self {
+        Self(WakerBarrier::new(blocks_in))
+    }
+}
 
-impl Drop for Opens {
+impl Deref for OpenOnDrop {
+    type Target = Arc<WakerBarrier>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for OpenOnDrop {
     fn drop(&mut self) {
         self.0.open();
     }
 }
 
-struct Passes(Arc<Gate>);
+/// Waits for the other tests, and returns the lock and a barrier of its own.
+///
+/// Each of these tests blocks some of the few threads that call wakers, so one test runs at a time.
+fn set_up(blocks_in: BlocksIn) -> (MutexGuard<'static, ()>, OpenOnDrop) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    (lock, OpenOnDrop::new(blocks_in))
+}
 
-impl Wake for Passes {
+struct BlockingWaker(Arc<WakerBarrier>);
+
+impl Wake for BlockingWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.0.at == At::Wake {
-            self.0.pass();
+        if self.0.blocks_in == BlocksIn::Wake {
+            self.0.wait();
         }
     }
 }
 
-impl Drop for Passes {
+impl Drop for BlockingWaker {
     fn drop(&mut self) {
-        if self.0.at == At::Drop {
-            self.0.pass();
+        if self.0.blocks_in == BlocksIn::Drop {
+            self.0.wait();
         }
     }
 }
 
-type Body = Pin<Box<TracedTask<std::future::Pending<()>>>>;
+type Task = Pin<Box<TracedTask<std::future::Pending<()>>>>;
 
-fn polled_with(waker: &Waker) -> (Body, TraceHandle) {
+fn polled_with(waker: &Waker) -> (Task, TraceHandle) {
     let (future, handle) = traced(pending::<()>());
     let mut future = Box::pin(future);
     assert!(
@@ -113,18 +135,20 @@ fn polled_with(waker: &Waker) -> (Body, TraceHandle) {
     (future, handle)
 }
 
-/// A task that is polled whenever it is woken.
-struct Alive {
+/// A task that a runtime polls whenever it is woken.
+struct HealthyTask {
     id: TaskId,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Alive {
+impl HealthyTask {
     fn new() -> Self {
         let runtime = tasktrace_tests::multi_thread();
         let (future, handle) = traced(pending::<()>());
         runtime.spawn(future);
-        handle.backtrace_timeout(LONG).expect("it is polled");
+        handle
+            .backtrace_timeout(LONG)
+            .expect("the runtime polls the task");
         Self {
             id: handle.id(),
             _runtime: runtime,
@@ -132,32 +156,28 @@ impl Alive {
     }
 
     fn is_captured_in(&self, dump: &Dump) -> bool {
-        *dump.get(self.id).expect("it is there").source() == Source::Capture
+        *dump.get(self.id).expect("the dump lists the task").source() == Source::Capture
     }
 }
 
-/// Does it on another thread, and fails if that takes too long.
+/// Runs `work` on another thread, and panics if it takes too long.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || done.send(work()));
-    is_done.recv_timeout(LONG).expect("it does not return")
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(LONG).expect("the work ends in time")
 }
 
-/// Long enough for who answers, on a busy machine.
+/// A budget within which a task that can answer does, on a busy machine.
 const BUDGET: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_dump_keeps_its_budget_while_wakers_block() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Wake);
-    let _opens = Opens(Arc::clone(&gate));
-    let (_future, handle) = polled_with(&gate.waker());
-    let alive = Alive::new();
+    let (_lock, barrier) = set_up(BlocksIn::Wake);
+    let (_future, handle) = polled_with(&barrier.waker());
+    let healthy = HealthyTask::new();
 
     let dump = in_time(|| dump_blocking(BUDGET));
-    assert!(alive.is_captured_in(&dump), "{dump:#}");
+    assert!(healthy.is_captured_in(&dump), "{dump:#}");
     let left = dump.get(handle.id()).unwrap();
     assert!(matches!(
         left.source(),
@@ -166,30 +186,26 @@ fn a_dump_keeps_its_budget_while_wakers_block() {
         }
     ));
 
-    let asked = handle.clone();
-    let answer = in_time(move || asked.backtrace_timeout(Duration::from_millis(100)));
+    let requested = handle.clone();
+    let answer = in_time(move || requested.backtrace_timeout(Duration::from_millis(100)));
     assert!(matches!(answer, Err(TraceError::NoAnswer { .. })));
     assert!(tasktrace::snapshot().get(handle.id()).is_some());
 }
 
 #[test]
-fn many_tasks_on_many_threads_take_few_threads_of_ours() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Wake);
-    let opens = Opens(Arc::clone(&gate));
-    // On a thread each, as with an executor of many.
+fn wakers_of_many_tasks_block_only_a_few_threads() {
+    let (_lock, barrier) = set_up(BlocksIn::Wake);
+    // Each task is polled on a thread of its own, as in an executor with many threads.
     let tasks: Vec<_> = (0..60)
         .map(|_| {
-            let waker = gate.waker();
+            let waker = barrier.waker();
             thread::spawn(move || polled_with(&waker)).join().unwrap()
         })
         .collect();
-    let alive = Alive::new();
+    let healthy = HealthyTask::new();
     for _ in 0..2 {
         let dump = in_time(|| dump_blocking(BUDGET));
-        assert!(alive.is_captured_in(&dump), "{dump:#}");
+        assert!(healthy.is_captured_in(&dump), "{dump:#}");
         for (_, handle) in &tasks {
             assert!(matches!(
                 dump.get(handle.id()).unwrap().source(),
@@ -197,17 +213,17 @@ fn many_tasks_on_many_threads_take_few_threads_of_ours() {
             ));
         }
     }
-    // No more than two are in wakers of one kind, and not one for each task or dump.
-    let waiting = gate.waiting.load(Ordering::SeqCst);
+    // At most two threads are in wakers with one vtable, not one thread for each task or dump.
+    let waiting = barrier.waiting.load(Ordering::SeqCst);
     assert!((1..=2).contains(&waiting), "{waiting}");
     #[cfg(target_os = "linux")]
-    assert!(wakers() <= 8, "{}", wakers());
-    drop(opens);
+    assert!(waker_threads() <= 8, "{}", waker_threads());
+    drop(barrier);
 }
 
-/// How many threads of ours there are that wake.
+/// Returns the number of threads of the library that call wakers.
 #[cfg(target_os = "linux")]
-fn wakers() -> usize {
+fn waker_threads() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let names = threads.filter_map(|it| std::fs::read_to_string(it.ok()?.path().join("comm")).ok());
     names
@@ -216,21 +232,17 @@ fn wakers() -> usize {
 }
 
 #[test]
-fn a_task_that_was_put_aside_is_woken_when_the_executor_goes_on() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Wake);
-    let _opens = Opens(Arc::clone(&gate));
-    let tasks: Vec<_> = (0..20).map(|_| polled_with(&gate.waker())).collect();
+fn tasks_are_woken_when_their_wakers_no_longer_block() {
+    let (_lock, barrier) = set_up(BlocksIn::Wake);
+    let tasks: Vec<_> = (0..20).map(|_| polled_with(&barrier.waker())).collect();
     let dumping = thread::spawn(|| dump_blocking(2 * BUDGET));
-    gate.wait_for_one();
-    gate.open();
-    // The executor polls what is woken.
+    barrier.wait_until_called();
+    barrier.open();
+    // The executor polls the tasks that are woken.
     let is_done = Arc::new(AtomicBool::new(false));
     let polling = {
         let is_done = Arc::clone(&is_done);
-        let waker = gate.waker();
+        let waker = barrier.waker();
         let mut tasks: Vec<_> = tasks.into_iter().collect();
         let ids: Vec<_> = tasks.iter().map(|(_, handle)| handle.id()).collect();
         let polling = thread::spawn(move || {
@@ -250,25 +262,21 @@ fn a_task_that_was_put_aside_is_woken_when_the_executor_goes_on() {
     is_done.store(true, Ordering::SeqCst);
     polling.0.join().unwrap();
     for id in polling.1 {
-        // Other tests may have tasks that do not answer; these have.
+        // Tasks of other tests may not answer, but these must.
         assert_eq!(*dump.get(id).unwrap().source(), Source::Capture);
     }
 }
 
 #[test]
-fn async_requests_go_on_while_wakers_block() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Wake);
-    let _opens = Opens(Arc::clone(&gate));
-    let (_future, handle) = polled_with(&gate.waker());
+fn async_requests_do_not_block_their_thread_while_wakers_block() {
+    let (_lock, barrier) = set_up(BlocksIn::Wake);
+    let (_future, handle) = polled_with(&barrier.waker());
     in_time(move || {
         let runtime = tasktrace_tests::current_thread();
         runtime.block_on(async {
-            // Its timer would not run if its thread was blocked.
-            let asked = handle.backtrace();
-            let answer = tokio::time::timeout(Duration::from_millis(10), asked).await;
+            // The timer needs this thread, which the request must not block.
+            let request = handle.backtrace();
+            let answer = tokio::time::timeout(Duration::from_millis(10), request).await;
             assert!(answer.is_err());
             let dump = tasktrace::dump().await;
             assert!(dump.get(handle.id()).is_some());
@@ -278,30 +286,28 @@ fn async_requests_go_on_while_wakers_block() {
 
 #[test]
 fn a_waker_whose_drop_blocks_delays_no_request() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Drop);
-    let _opens = Opens(Arc::clone(&gate));
-    let slow = Gate::new(At::Wake);
-    let opens_slow = Opens(Arc::clone(&slow));
-    /// Both: it waits in `wake` for the one gate, and when it is dropped for the other.
-    struct Both(Arc<Gate>, #[allow(dead_code)] Passes);
-    impl Wake for Both {
+    let (_lock, barrier) = set_up(BlocksIn::Drop);
+    let in_wake = OpenOnDrop::new(BlocksIn::Wake);
+    /// A waker that blocks in `wake` until the first barrier is open, and in its drop until the second is.
+    struct BlocksInBoth(Arc<WakerBarrier>, #[allow(dead_code)] BlockingWaker);
+    impl Wake for BlocksInBoth {
         fn wake(self: Arc<Self>) {
-            self.0.pass();
+            self.0.wait();
         }
 
         fn wake_by_ref(self: &Arc<Self>) {
-            self.0.pass();
+            self.0.wait();
         }
     }
-    let both = Waker::from(Arc::new(Both(Arc::clone(&slow), Passes(Arc::clone(&gate)))));
+    let both = Waker::from(Arc::new(BlocksInBoth(
+        Arc::clone(&in_wake),
+        BlockingWaker(Arc::clone(&barrier)),
+    )));
     let (mut future, handle) = polled_with(&both);
     let dump = in_time(|| dump_blocking(Duration::from_millis(100)));
     assert!(dump.get(handle.id()).is_some());
-    slow.wait_for_one();
-    // It is on loan. So the one who has it drops it.
+    in_wake.wait_until_called();
+    // The thread in `wake` has borrowed the waker, so that thread drops it.
     assert!(
         future
             .as_mut()
@@ -309,24 +315,20 @@ fn a_waker_whose_drop_blocks_delays_no_request() {
             .is_pending()
     );
     drop(both);
-    drop(opens_slow);
-    gate.wait_for_one();
+    drop(in_wake);
+    barrier.wait_until_called();
 
-    let alive = Alive::new();
+    let healthy = HealthyTask::new();
     let dump = in_time(|| dump_blocking(BUDGET));
-    assert!(alive.is_captured_in(&dump), "{dump:#}");
+    assert!(healthy.is_captured_in(&dump), "{dump:#}");
     assert!(dump.get(handle.id()).is_some());
 }
 
 #[test]
-fn a_watchdog_and_a_server_go_on_while_wakers_block() {
-    let _turn = TURN
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let gate = Gate::new(At::Wake);
-    let _opens = Opens(Arc::clone(&gate));
-    let (_future, handle) = polled_with(&gate.waker());
-    let alive = Alive::new();
+fn a_watchdog_and_a_server_keep_working_while_wakers_block() {
+    let (_lock, barrier) = set_up(BlocksIn::Wake);
+    let (_future, handle) = polled_with(&barrier.waker());
+    let healthy = HealthyTask::new();
 
     let (reports, reported) = mpsc::channel();
     let watchdog = tasktrace::watchdog()
@@ -336,7 +338,7 @@ fn a_watchdog_and_a_server_go_on_while_wakers_block() {
             let _ = reports.send(report.task().id());
         })
         .start();
-    // Nobody polls it, and it was to be woken.
+    // The task is not polled, although it was to be woken, so it is reported.
     let deadline = Instant::now() + LONG;
     while reported.recv_timeout(LONG).expect("a report") != handle.id() {
         assert!(Instant::now() < deadline);
@@ -352,20 +354,8 @@ fn a_watchdog_and_a_server_go_on_while_wakers_block() {
         "/process.json",
         "/dump.json",
     ] {
-        let answer = in_time(move || {
-            use std::io::{Read, Write};
-
-            let mut stream = std::net::TcpStream::connect(address).unwrap();
-            write!(
-                stream,
-                "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            )
-            .unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-        });
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let answer = in_time(move || get(address, path));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     }
-    drop(alive);
+    drop(healthy);
 }

@@ -1,4 +1,4 @@
-//! An executor whose leaves demand that the waker be its own, as embassy's do: they find the task in it.
+//! Tests an executor whose leaves need its own wakers, as embassy's do: they find the task in the waker.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tasktrace::{Source, TraceError, TracedExt, traced};
 
 use self::embassy_executor::raw::waker;
 
-/// By the names of these functions it is recognised.
+/// The library recognises embassy by the names of these functions.
 mod embassy_executor {
     pub(super) mod raw {
         pub(in super::super) mod waker {
@@ -27,7 +27,7 @@ mod embassy_executor {
 
             pub(in super::super::super) fn from_task(task: &'static Task) -> Waker {
                 let data = std::ptr::from_ref(task).cast();
-                // SAFETY: the task is static, so the functions of the table may use it at any time, in any thread.
+                // SAFETY: the task is static and atomic, so the functions of the vtable may use it at any time, on any thread.
                 unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) }
             }
 
@@ -36,7 +36,7 @@ mod embassy_executor {
                     std::ptr::eq(waker.vtable(), &raw const VTABLE),
                     "found a waker that was not made by this executor"
                 );
-                // SAFETY: whatever has the table is from `from_task`.
+                // SAFETY: the assertion above proves that the waker is from `from_task`, so its data is a static task.
                 unsafe { &*waker.data().cast() }
             }
 
@@ -45,7 +45,7 @@ mod embassy_executor {
             }
 
             unsafe fn wake(data: *const ()) {
-                // SAFETY: the data of this table is the static task of `from_task`.
+                // SAFETY: only `from_task` and `clone` create wakers with this vtable, so the data is a static task.
                 unsafe { &*data.cast::<Task>() }.fetch_add(1, Ordering::SeqCst);
             }
 
@@ -75,7 +75,7 @@ fn poll<F: Future>(future: Pin<&mut F>, task: &'static waker::Task) -> Poll<F::O
 }
 
 #[test]
-fn its_tasks_are_not_captured() {
+fn tasks_of_embassy_are_not_captured() {
     let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(blinks());
     let mut future = Box::pin(future);
@@ -88,20 +88,20 @@ fn its_tasks_are_not_captured() {
     assert_eq!(
         task.load(Ordering::SeqCst),
         0,
-        "it is not woken for nothing"
+        "the task was woken for a request that it cannot answer"
     );
 
     let dump = tasktrace::dump_blocking(Duration::from_secs(1));
-    let dumped = dump.get(handle.id()).expect("it is there");
+    let dumped = dump.get(handle.id()).expect("the dump lists the task");
     let error = Some(TraceError::OwnWakers);
     assert_eq!(*dumped.source(), Source::Snapshot { error });
     assert!(dumped.trace().contains("the timer"), "{dump}");
 }
 
-/// Its functions have no names then.
+/// In a stripped program the functions of the executor have no names.
 #[cfg(target_os = "linux")]
 #[test]
-fn nor_are_they_in_a_program_that_was_stripped() {
+fn tasks_of_embassy_in_a_stripped_program_are_not_captured() {
     let directory = std::env::temp_dir();
     let program = directory.join(format!("tasktrace-stripped-{}", std::process::id()));
     let mut strip = Command::new("strip");
@@ -114,31 +114,31 @@ fn nor_are_they_in_a_program_that_was_stripped() {
         return;
     }
     let output = Command::new(&program)
-        .args(["--exact", "embassy::its_tasks_are_not_captured"])
+        .args(["--exact", "embassy::tasks_of_embassy_are_not_captured"])
         .output();
     let _ = std::fs::remove_file(&program);
     let output = output.unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("1 passed"), "{told}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("1 passed"), "{stdout}");
 }
 
-/// Who asks before there is a waker to be looked at is answered by the task.
+/// Before the first poll there is no waker to check, so the task answers the request.
 #[test]
-fn who_asks_before_the_first_poll_is_told() {
+fn a_request_before_the_first_poll_of_an_embassy_task_is_answered_without_a_trace() {
     let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(blinks());
     let mut future = Box::pin(future);
-    let mut asked = Box::pin(handle.backtrace());
-    let mut asker = Context::from_waker(Waker::noop());
-    assert!(asked.as_mut().poll(&mut asker).is_pending());
+    let mut request = Box::pin(handle.backtrace());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(request.as_mut().poll(&mut cx).is_pending());
     assert!(poll(future.as_mut(), task).is_pending());
     assert!(poll(future.as_mut(), task).is_pending());
-    assert!(matches!(asked.as_mut().poll(&mut asker), Poll::Ready(None)));
+    assert!(matches!(request.as_mut().poll(&mut cx), Poll::Ready(None)));
 }
 
-/// What such an executor polls in a poll of another that is captured is left alone, and the rest is not.
+/// A captured task of another executor polls futures with embassy's wakers. Only those futures are not captured.
 #[test]
-fn they_may_be_in_a_task_that_is_captured() {
+fn a_captured_task_may_poll_futures_with_wakers_of_embassy() {
     let inner: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(async move {
         let mut blinks = Box::pin(blinks());
@@ -158,11 +158,11 @@ fn they_may_be_in_a_task_that_is_captured() {
     let mut future = Box::pin(future);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(future.as_mut().poll(&mut cx).is_pending());
-    let mut asked = Box::pin(handle.backtrace());
-    assert!(asked.as_mut().poll(&mut cx).is_pending());
+    let mut request = Box::pin(handle.backtrace());
+    assert!(request.as_mut().poll(&mut cx).is_pending());
     assert!(future.as_mut().poll(&mut cx).is_pending());
-    let Poll::Ready(Some(trace)) = asked.as_mut().poll(&mut cx) else {
-        panic!("it is answered");
+    let Poll::Ready(Some(trace)) = request.as_mut().poll(&mut cx) else {
+        panic!("the request was not answered");
     };
     assert!(trace.contains("the timer"), "{trace}");
 }

@@ -1,6 +1,6 @@
-//! Times and counts that are as short, as long or as many as can be.
+//! Tests the shortest and longest durations and the largest counts.
 //!
-//! In a process of its own: no thread in it may panic.
+//! The scenario runs in a process of its own, because no thread in it may panic.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,7 +31,7 @@ fn no_thread_panics() {
         }));
         everything();
         let panics = PANICS.load(Ordering::SeqCst);
-        // Some threads wait for ever, as they were told to.
+        // Some threads wait for ever, because their duration is `Duration::MAX`.
         std::process::exit(if panics == 0 { 42 } else { 1 });
     }
     let output = Command::new(std::env::current_exe().unwrap())
@@ -39,8 +39,8 @@ fn no_thread_panics() {
         .env(VARIABLE, "1")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(42), "{told}");
+    let output_text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(42), "{output_text}");
 }
 
 fn everything() {
@@ -54,7 +54,7 @@ fn everything() {
 
     for time in TIMES {
         assert!(finished.backtrace_timeout(time).is_err());
-        // It is waited for until it is polled.
+        // The request waits until the task is polled.
         if time < Duration::MAX {
             assert!(unpolled.backtrace_timeout(time).is_err());
         }
@@ -123,7 +123,7 @@ fn watchdogs() {
                         let _ = reports.send(format!("{report}"));
                     })
                     .start();
-                // It may or may not report anything in this time.
+                // The watchdog may or may not report the task within this time.
                 let _ = reported.recv_timeout(Duration::from_millis(5));
                 drop(watchdog);
             }
@@ -136,7 +136,7 @@ fn request(address: SocketAddr, path: &str) -> String {
     stream.set_read_timeout(Some(LONG)).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
-    // With no time, it may be cut off at any time.
+    // A server with no time may close the connection at any moment.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.read_to_string(&mut answer);
     answer
@@ -199,18 +199,18 @@ fn signals() {
 #[cfg(not(unix))]
 fn signals() {}
 
-/// With a task that does not answer.
+/// Requests traces of a task that does not answer.
 fn blocked() {
-    let (begun, begins) = mpsc::channel();
-    let (_go_on, goes_on) = mpsc::channel::<()>();
+    let (send_handle, receive_handle) = mpsc::channel();
+    let (_sender, receiver) = mpsc::channel::<()>();
     thread::spawn(move || {
         let body = async move {
-            begun.send(tasktrace::current().unwrap()).unwrap();
-            let _ = goes_on.recv();
+            send_handle.send(tasktrace::current().unwrap()).unwrap();
+            let _ = receiver.recv();
         };
         futures::executor::block_on(body.traced("blocked"));
     });
-    let task = begins.recv().unwrap();
+    let task = receive_handle.recv().unwrap();
     assert!(matches!(task.state(), TaskState::Running(_)));
     for time in [Duration::ZERO, Duration::from_nanos(1)] {
         println!("{}", tasktrace::dump_blocking(time));
@@ -228,9 +228,9 @@ fn blocked() {
         }),
         thread::spawn(|| drop(tasktrace::dump_blocking(Duration::MAX))),
     ];
-    // They are in the middle of waiting when they have been for a while, or they have panicked.
-    let begun = Instant::now();
+    // The threads are in the middle of their wait after this time, unless they have panicked.
+    let start = Instant::now();
     wait_until(|| {
-        begun.elapsed() > Duration::from_millis(500) || asking.iter().any(|it| it.is_finished())
+        start.elapsed() > Duration::from_millis(500) || asking.iter().any(|it| it.is_finished())
     });
 }

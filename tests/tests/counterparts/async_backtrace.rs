@@ -1,4 +1,4 @@
-//! The documentation, examples and tests of async-backtrace 0.2.7.
+//! Contains counterparts of the documentation, examples and tests of async-backtrace 0.2.7.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::support::{DrivenTask, frames, outline, poll, wait_for_ever};
 use crate::{outlines, suspended, tasks_of};
 
-/// The README, and `examples/taskdump.rs`: a dump of all tasks, taken by one of them.
+/// The README, and `examples/taskdump.rs`: one task takes a dump of all tasks.
 mod taskdump {
     use super::*;
 
@@ -43,12 +43,12 @@ mod taskdump {
     }
 
     #[tokio::test]
-    async fn shows_the_tree_of_each() {
+    async fn a_dump_shows_the_tree_of_each_task() {
         let idle = tokio::spawn(idle());
         tokio::task::yield_now().await;
         let trees = serve().await;
         idle.abort();
-        // What is waited for has its own frames, which theirs does not show.
+        // In a capture, resources have frames of their own, which async-backtrace does not show.
         let [first, second] = &trees[..] else {
             panic!("{trees:?}");
         };
@@ -69,7 +69,7 @@ mod a_block {
     }
 
     #[test]
-    fn is_a_frame_in_a_task_and_a_task_outside() {
+    fn a_labelled_block_is_a_frame_inside_a_task_and_a_task_outside() {
         let block = || async { step().await }.traced("a block");
         let mut task = DrivenTask::new(async { block().await });
         task.suspend();
@@ -93,7 +93,7 @@ mod location {
     }
 
     #[test]
-    fn of_a_frame() {
+    fn a_frame_has_file_line_and_column() {
         let mut task = DrivenTask::new(here());
         task.suspend();
         let trace = task.handle.snapshot();
@@ -102,20 +102,20 @@ mod location {
         let here = here.expect("it is suspended");
         assert!(here.name().ends_with("location::here"));
         assert_eq!(here.file(), Some(file!()));
-        // That of the attribute, or of the function below it.
+        // The line is that of the attribute or of the function below it.
         assert!((LINE..=LINE + 1).contains(&here.line().unwrap()));
         assert!(here.column().is_some());
     }
 
     #[test]
-    fn of_a_task() {
+    fn a_task_knows_where_it_was_spawned() {
         let line = line!() + 1;
         let (_future, handle) = tasktrace::traced(here());
         assert_eq!(handle.spawned_at().unwrap().line(), line);
     }
 }
 
-/// `backtrace()`: the way from the task to the caller.
+/// `backtrace()`: the call path from the task to the caller.
 mod backtrace {
     use super::*;
 
@@ -135,7 +135,7 @@ mod backtrace {
     }
 
     #[test]
-    fn of_the_caller() {
+    fn trace_here_ends_at_the_caller() {
         assert!(Trace::here().is_none());
         let trace = futures::executor::block_on(outer());
         assert_eq!(outline(&trace), "outer(middle(inner))");
@@ -171,16 +171,16 @@ mod branches {
     }
 
     #[test]
-    fn of_join() {
+    fn branches_of_join_are_siblings() {
         let mut task = DrivenTask::new(joining());
         task.suspend();
         assert!(task.snapshot().ends_with("joining(one other)"));
-        // A capture leads on, to what they wait for.
+        // A capture also shows the resources that the branches wait for.
         assert!(outline(&task.capture()).contains("joining(one("));
     }
 
     #[test]
-    fn of_select() {
+    fn branches_of_select_are_siblings() {
         let mut task = DrivenTask::new(selecting());
         task.suspend();
         assert!(task.snapshot().ends_with("selecting(one other)"));
@@ -206,7 +206,7 @@ mod missing {
     }
 
     #[test]
-    fn is_in_a_capture_only() {
+    fn a_function_without_the_attribute_is_in_captures_only() {
         let mut task = DrivenTask::new(outer());
         task.suspend();
         assert!(task.snapshot().ends_with("outer(inner)"));
@@ -215,7 +215,7 @@ mod missing {
     }
 }
 
-/// `examples/malformed.rs`: where the root has no attribute, its children are tasks of their own.
+/// `examples/malformed.rs`: the children of a root without the attribute are tasks of their own.
 mod malformed {
     use super::*;
 
@@ -238,7 +238,7 @@ mod malformed {
     }
 
     #[test]
-    fn children_are_tasks() {
+    fn children_of_an_untraced_root_are_tasks() {
         let mut bare = Box::pin(selecting());
         assert!(poll(bare.as_mut()).is_pending());
         assert_eq!(outlines(&snapshot(), module_path!()), ["one", "other"]);
@@ -268,7 +268,7 @@ mod multiple {
     }
 
     #[tokio::test]
-    async fn are_listed_one_by_one_and_printed_as_one() {
+    async fn equal_tasks_are_listed_separately_and_printed_together() {
         let tasks = [tasktrace::spawn(outer()), tasktrace::spawn(outer())];
         for task in &tasks {
             suspended(task.trace_handle()).await;
@@ -286,7 +286,7 @@ mod multiple {
     }
 }
 
-/// `tests/consolidate.rs`: branches that are alike.
+/// `tests/consolidate.rs`: equal branches.
 mod consolidate {
     use super::*;
 
@@ -316,7 +316,7 @@ mod consolidate {
     }
 
     #[test]
-    fn are_told_once() {
+    fn equal_branches_are_printed_once() {
         let mut task = DrivenTask::new(selecting());
         task.suspend();
         assert!(
@@ -329,7 +329,7 @@ mod consolidate {
     }
 }
 
-/// `tests/contention.rs`: a task and a thread that ask at the same time.
+/// `tests/contention.rs`: a task and a thread take snapshots at the same time.
 mod contention {
     use super::*;
 
@@ -347,12 +347,12 @@ mod contention {
     }
 
     #[test]
-    fn does_no_harm() {
-        let asker = std::thread::spawn(|| {
+    fn concurrent_snapshots_show_consistent_trees() {
+        let requester = std::thread::spawn(|| {
             for _ in 0..1000 {
                 for tree in outlines(&snapshot(), module_path!()) {
-                    // The last, if the task was stopped in the middle of a change.
-                    let unread = "work((its frames were changing all the time: ask again))";
+                    // The snapshot says so if the task was preempted in the middle of a change.
+                    let unread = "work((its frames kept changing: try again))";
                     assert!(["work", "work(inner)", unread].contains(&&*tree), "{tree}");
                 }
             }
@@ -361,29 +361,29 @@ mod contention {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             runtime.unwrap().block_on(work());
         }
-        asker.join().unwrap();
+        requester.join().unwrap();
     }
 }
 
-/// `tests/deadlockless.rs`: a thread asks for a task that waits for the thread.
+/// `tests/deadlockless.rs`: a thread takes a snapshot of a task that waits for that thread.
 mod deadlockless {
     use super::*;
 
     #[traced]
     async fn outer() {
-        seen_by_a_thread();
+        check_from_a_thread();
         inner().await;
     }
 
     #[traced]
     async fn inner() {
-        // Of a frame that has not been suspended yet, only its own thread knows.
-        seen_by_a_thread();
+        // Only its own thread sees a frame that has not been suspended yet.
+        check_from_a_thread();
         let here = Trace::here().unwrap();
         assert_eq!(outline(&here), "outer(inner)");
     }
 
-    fn seen_by_a_thread() {
+    fn check_from_a_thread() {
         let seen = std::thread::spawn(|| {
             let dump = snapshot();
             let [task] = tasks_of(&dump, module_path!())[..] else {
@@ -396,12 +396,12 @@ mod deadlockless {
     }
 
     #[test]
-    fn running_is_said_at_once() {
+    fn a_snapshot_does_not_wait_for_a_running_task() {
         futures::executor::block_on(outer());
     }
 }
 
-/// `tests/poll-in-drop.rs`: a future that is polled to its end in a `drop`.
+/// `tests/poll-in-drop.rs`: a `drop` polls a future to its end.
 mod poll_in_drop {
     use super::*;
 
@@ -427,7 +427,7 @@ mod poll_in_drop {
     }
 
     #[test]
-    fn is_a_frame_of_the_task_that_drops() {
+    fn a_future_polled_in_a_drop_is_a_frame_of_the_dropping_task() {
         let seen = Arc::new(Mutex::new(String::new()));
         futures::executor::block_on(outer(OnDrop(seen.clone())));
         let seen = seen.lock().unwrap();
@@ -438,7 +438,7 @@ mod poll_in_drop {
     }
 }
 
-/// `tests/reentrant.rs`: a task asks about itself, in the middle of a poll.
+/// `tests/reentrant.rs`: a task requests its own trace in the middle of a poll.
 mod reentrant {
     use super::*;
 
@@ -454,14 +454,14 @@ mod reentrant {
     }
 
     fn is_running(frames: &str, here: &str) {
-        // All tasks, of which this is one.
+        // A snapshot of all tasks contains this task.
         let dump = snapshot();
         let me = dump.get(current().unwrap().id()).unwrap();
         assert!(matches!(me.state(), TaskState::Running(_)));
         assert_eq!(outline(me.trace()), frames);
-        // Its own way to here.
+        // The task's own call path ends in this function.
         assert_eq!(outline(&Trace::here().unwrap()), here);
-        // A question that it cannot answer is refused, and does not deadlock.
+        // A request that the task itself would have to answer is refused instead of a deadlock.
         let answer = current()
             .unwrap()
             .backtrace_timeout(std::time::Duration::MAX);
@@ -469,12 +469,12 @@ mod reentrant {
     }
 
     #[test]
-    fn of_itself() {
+    fn a_task_can_trace_itself_in_its_own_poll() {
         futures::executor::block_on(outer());
     }
 }
 
-/// What async-backtrace does not follow, as its peer says: a frame with another parent than before.
+/// Moves a future below another parent, which async-backtrace does not follow.
 mod another_parent {
     use super::*;
 
@@ -496,7 +496,7 @@ mod another_parent {
     }
 
     #[test]
-    fn is_followed() {
+    fn a_frame_follows_its_future_to_another_parent() {
         let mut task = DrivenTask::new(async {
             let mut future = Box::pin(moved());
             first(&mut future).await;

@@ -1,4 +1,4 @@
-//! The documentation, examples and tests of await-tree 0.3.1, and its attribute, which is newer.
+//! Contains counterparts of the documentation, examples and tests of await-tree 0.3.1, and of its newer attribute.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::support::{DrivenTask, frames, let_time_pass, outline, wait_for_ever};
 use crate::{outlines, suspended, tasks_of};
 
-/// A frame with this label, or of this function.
+/// Returns the frame with the label `name`, or of the function `name`.
 fn find<'a>(trace: &'a Trace, name: &str) -> Option<&'a Frame> {
     let is_it = |frame: &&Frame| {
         frame.label() == Some(name) || frame.name().ends_with(&format!("::{name}"))
@@ -18,7 +18,7 @@ fn find<'a>(trace: &'a Trace, name: &str) -> Option<&'a Frame> {
     frames(trace).into_iter().find(is_it)
 }
 
-/// The README, and `examples/basic.rs`: calls with names, some of which tell values.
+/// The README, and `examples/basic.rs`: calls with names, some of which contain values.
 mod basic {
     use super::*;
 
@@ -37,7 +37,7 @@ mod basic {
     }
 
     #[tokio::test]
-    async fn calls() {
+    async fn named_calls_are_shown_with_their_values() {
         let task = TaskBuilder::new().name("both").spawn(both());
         let handle = task.trace_handle();
         suspended(handle).await;
@@ -86,7 +86,7 @@ mod instrument {
     }
 
     #[test]
-    fn functions() {
+    fn functions_are_shown_with_the_values_of_their_arguments() {
         let mut task = DrivenTask::new(unnamed());
         task.suspend();
         assert!(
@@ -103,12 +103,12 @@ mod instrument {
     }
 
     #[test]
-    fn they_are_called_as_ever() {
+    fn a_labelled_function_is_called_as_before() {
         assert_eq!(futures::executor::block_on(public(42, "test".into())), 46);
     }
 }
 
-/// `examples/detach.rs`: a future that nobody polls for a while.
+/// `examples/detach.rs`: a task holds a future without polling it for a while.
 mod detach {
     use super::*;
 
@@ -128,7 +128,7 @@ mod detach {
     }
 
     #[test]
-    fn and_remount() {
+    fn a_held_future_is_shown_as_not_polled_until_it_is_polled_again() {
         let (stop, stopped) = oneshot::channel();
         let (go_on, told) = oneshot::channel();
         let mut task = DrivenTask::new(work(stopped, told));
@@ -145,13 +145,13 @@ mod detach {
         task.suspend();
         let tree = handle.snapshot();
         let text = outline(&tree);
-        // It is where it is held: in the task, and not apart from it.
+        // The held future is shown in the task, and not as a tree of its own.
         assert!(text.contains("fut!") && text.contains("rx"), "{text}");
         assert!(!text.contains("select"), "{text}");
         let held = find(&tree, "fut").unwrap();
         assert_eq!(held.wait(), Some(Wait::NotPolled));
         assert!(held.not_polled_for() >= Some(Duration::from_millis(40)));
-        // It is as old as it is.
+        // The held future keeps its age.
         assert!(held.age() > find(&tree, "rx").unwrap().age());
         assert!(tree.to_string().contains("held, but not polled"), "{tree}");
         let age = held.age();
@@ -173,7 +173,7 @@ mod global {
     }
 
     async fn actor() {
-        // A task without a name of its own.
+        // This task has no label of its own.
         tasktrace::spawn(waits());
         waits().traced("waits").await;
     }
@@ -193,7 +193,7 @@ mod global {
     }
 
     #[tokio::test]
-    async fn registry() {
+    async fn all_tasks_are_found_with_labels_and_parents() {
         let actor = TaskBuilder::new().name("actor 42").spawn(actor());
         let print = TaskBuilder::new().name("print").spawn(print());
         let told = print.await.unwrap();
@@ -213,7 +213,7 @@ mod global {
     }
 }
 
-/// `examples/multiple.rs`: actors that are asked for by a key.
+/// `examples/multiple.rs`: actors that are found by a key.
 mod multiple {
     use super::*;
 
@@ -225,7 +225,7 @@ mod multiple {
     }
 
     #[tokio::test]
-    async fn keys_are_handles_or_labels() {
+    async fn actors_are_found_by_handle_or_label() {
         let actors: Vec<_> = (0..3)
             .map(|number| {
                 TaskBuilder::new()
@@ -239,12 +239,12 @@ mod multiple {
         for (number, actor) in actors.iter().enumerate() {
             let expected = format!("actor {number}(actor work {number}(pending))");
             assert_eq!(outline(&actor.trace_handle().snapshot()), expected);
-            // Who has no handle finds it.
+            // Code without a handle finds the task by its label.
             let label = format!("actor {number}");
             let found = tasktrace::tasks().find(|task| task.label() == Some(&label));
             assert_eq!(found.unwrap().id(), actor.trace_handle().id());
         }
-        // In the order in which they were spawned.
+        // The dump contains all three actors.
         assert_eq!(outlines(&snapshot(), module_path!()).len(), 3);
         for actor in actors {
             actor.abort();
@@ -266,7 +266,7 @@ mod serde {
     }
 
     #[test]
-    fn a_tree() {
+    fn a_tree_is_serialised_with_labels_and_ages() {
         let mut task = DrivenTask::new(work(1));
         task.suspend();
         let tree = serde_json::to_value(task.handle.snapshot()).unwrap();
@@ -278,7 +278,7 @@ mod serde {
     }
 }
 
-/// `examples/spawn.rs`, and the test of `spawn`: tasks that spawn tasks, and wait for them.
+/// `examples/spawn.rs`, and the test of `spawn`: tasks spawn tasks and await them.
 mod spawn {
     use super::*;
 
@@ -297,7 +297,7 @@ mod spawn {
     }
 
     #[tokio::test]
-    async fn three_generations() {
+    async fn spawned_tasks_know_their_parents_and_the_tasks_they_await() {
         let root = TaskBuilder::new().name("root").spawn(root());
         while tasks_of(&snapshot(), module_path!()).len() < 3 {
             tokio::task::yield_now().await;
@@ -309,7 +309,7 @@ mod spawn {
         let tasks = tasks_of(&dump, module_path!());
         let labels: Vec<_> = tasks.iter().filter_map(|task| task.label()).collect();
         assert_eq!(labels, ["root", "child", "grandchild"]);
-        // Who spawned whom, and who waits for whom, needs no name.
+        // The parents and the awaited tasks are known without labels.
         let ids: Vec<_> = tasks.iter().map(|task| task.id()).collect();
         let parents: Vec<_> = tasks.iter().filter_map(|task| task.parent()).collect();
         assert_eq!(parents, ids[..2]);
@@ -324,7 +324,7 @@ mod spawn {
     }
 }
 
-/// `current_tree()`: the tree of the task that asks.
+/// `current_tree()`: the tree of the calling task.
 mod current_tree {
     use super::*;
 
@@ -335,7 +335,7 @@ mod current_tree {
     }
 
     #[tokio::test]
-    async fn of_the_caller() {
+    async fn the_current_task_can_read_its_own_tree() {
         assert!(current().is_none());
         let asks = TaskBuilder::new().name("root").spawn(async {
             let (waits, asked) = futures::join!(
@@ -346,13 +346,13 @@ mod current_tree {
             asked
         });
         let (tree, here) = asks.await.unwrap();
-        // What the caller is in is there, although it has not been suspended yet.
+        // The tree contains the caller's frame, although it has not been suspended yet.
         assert_eq!(tree, "root(asks)");
         assert!(here.starts_with("root(") && here.contains("asks"), "{here}");
     }
 }
 
-/// The test of all of it: futures that end, are cancelled, and leave nothing behind.
+/// `src/tests/functionality.rs`: futures end, are cancelled, and leave nothing behind.
 mod functionality {
     use super::*;
 
@@ -362,7 +362,7 @@ mod functionality {
     }
 
     #[test]
-    fn what_ends_and_what_is_cancelled_is_gone() {
+    fn completed_and_cancelled_futures_leave_the_tree() {
         let (end_first, first) = step("first");
         let (end_second, second) = step("second");
         let (end_winner, winner) = step("winner");
@@ -378,20 +378,20 @@ mod functionality {
             all.traced("all").await;
         });
         let mut trees = Vec::new();
-        let mut look = |task: &mut DrivenTask<_>| {
+        let mut record = |task: &mut DrivenTask<_>| {
             task.suspend();
             let tree = task.snapshot();
             trees.push(tree.split_once('(').unwrap().1.to_owned());
         };
-        look(&mut task);
+        record(&mut task);
         end_first.send(()).unwrap();
-        look(&mut task);
+        record(&mut task);
         end_second.send(()).unwrap();
-        look(&mut task);
+        record(&mut task);
         end_winner.send(()).unwrap();
-        look(&mut task);
+        record(&mut task);
         end_last.send(()).unwrap();
-        look(&mut task);
+        record(&mut task);
         assert_eq!(
             trees,
             [
@@ -405,7 +405,7 @@ mod functionality {
     }
 
     #[test]
-    fn streams() {
+    fn the_current_item_of_a_stream_is_shown() {
         use futures::StreamExt;
 
         let (end_first, first) = step("first");

@@ -1,4 +1,4 @@
-//! How long a test may take, and how it fails.
+//! Tests the limit on a test's running time, and the ways in which a test fails.
 
 use std::process::Stdio;
 
@@ -21,12 +21,12 @@ fn a_passing_test_prints_nothing() {
 }
 
 #[test]
-fn a_panic_tells_its_async_stack() {
+fn a_panic_prints_its_async_stack_after_the_message() {
     for (test, label) in [("panics", "call 1"), ("panics_elsewhere", "call 2")] {
         let output = run(process(&[&format!("others::{test}")]));
         let text = &output.text;
         assert_eq!(output.status.code(), Some(101), "{text}");
-        // Captured, and after the message.
+        // The harness captures the stack, and it follows the message.
         let start = format!("---- others::{test} stdout ----");
         let (_, output) = text.split_once(&start).unwrap_or_else(|| panic!("{text}"));
         let (message, stack) = output
@@ -42,9 +42,9 @@ fn a_panic_tells_its_async_stack() {
     }
 }
 
-/// A hook that panics because of that would end the process.
+/// A panic hook that itself panics at the closed stream would abort the process.
 #[test]
-fn a_test_fails_as_usual_if_nobody_reads_its_output() {
+fn a_failing_test_with_closed_stderr_still_exits_with_a_failure() {
     let mut process = process(&["others::panics"]);
     process.arg("--nocapture");
     process.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -54,25 +54,20 @@ fn a_test_fails_as_usual_if_nobody_reads_its_output() {
     assert_eq!(status.code(), Some(101), "{status}");
 }
 
-/// The test runner would have printed it at the end.
+/// The test harness prints captured output only at the end of the run, so the process that ends early prints it itself.
 #[test]
-fn a_process_that_ends_prints_the_output_of_tests_that_failed_before() {
-    let mut both = process(&["others::panics", "hung::sleeping_test"]);
-    both.arg("--test-threads=2");
-    let output = run(both);
-    let text = &output.text;
-    assert_eq!(output.status.code(), Some(101), "{text}");
-    let (_, said) = text
-        .split_once("these tests have failed before:")
-        .unwrap_or_else(|| panic!("{text}"));
-    assert!(said.contains("---- hangs::others::panics ----"), "{text}");
-    assert!(said.contains("panicked at tests/tests/hangs/"), "{text}");
-    assert!(said.contains("on purpose"), "{text}");
-    assert!(said.contains("└╼ hangs::others::fails at "), "{text}");
+fn a_process_ended_early_prints_the_output_of_failed_tests() {
+    let said = printed_at_early_end("panics");
+    let failed = after(&said, "these tests have failed before:");
+    assert!(failed.contains("---- hangs::others::panics ----"), "{said}");
+    assert!(failed.contains("panicked at tests/tests/hangs/"), "{said}");
+    assert!(failed.contains("on purpose"), "{said}");
+    assert!(failed.contains("└╼ hangs::others::fails at "), "{said}");
 }
 
-/// Returns what a process that ends prints of a test that ran before.
-fn said_before_the_end(test: &str) -> String {
+/// Runs `test` beside a test whose blocked thread ends the process, and returns the text that the process prints from
+/// the note about its end on.
+fn printed_at_early_end(test: &str) -> String {
     let name = format!("others::{test}");
     let mut both = process(&[&name, "hung::sleeping_test"]);
     both.arg("--test-threads=2");
@@ -83,15 +78,24 @@ fn said_before_the_end(test: &str) -> String {
     said.to_owned()
 }
 
+/// Returns the part of `text` after `start`.
+#[track_caller]
+fn after<'a>(text: &'a str, start: &str) -> &'a str {
+    let parts = text.split_once(start);
+    parts
+        .unwrap_or_else(|| panic!("{start:?} is not in\n{text}"))
+        .1
+}
+
 #[test]
-fn a_process_that_ends_prints_the_failures_that_tests_returned() {
-    let said = said_before_the_end("returns_an_error");
+fn a_process_ended_early_prints_failures_that_tests_returned() {
+    let said = printed_at_early_end("returns_an_error");
     assert!(said.contains("these tests have failed before:"), "{said}");
     assert!(
         said.contains("\nError: \"an error on purpose\"\n"),
         "{said}"
     );
-    let said = said_before_the_end("returns_an_exit_code");
+    let said = printed_at_early_end("returns_an_exit_code");
     assert!(
         said.contains("---- hangs::others::returns_an_exit_code ----"),
         "{said}"
@@ -99,16 +103,16 @@ fn a_process_that_ends_prints_the_failures_that_tests_returned() {
 }
 
 #[test]
-fn a_process_that_ends_tells_tests_that_panicked_as_expected_from_others() {
-    let said = said_before_the_end("panics_as_expected");
+fn a_process_ended_early_omits_tests_that_panicked_as_expected() {
+    let said = printed_at_early_end("panics_as_expected");
     assert!(!said.contains("failed before"), "{said}");
-    let said = said_before_the_end("panics_otherwise");
+    let said = printed_at_early_end("panics_otherwise");
     assert!(said.contains("these tests have failed before:"), "{said}");
     assert!(
         said.contains("\nnote: panic did not contain expected string: \"as expected\"\n"),
         "{said}"
     );
-    let said = said_before_the_end("does_not_panic");
+    let said = printed_at_early_end("does_not_panic");
     assert!(
         said.contains("\nnote: test did not panic as expected\n"),
         "{said}"
@@ -116,39 +120,37 @@ fn a_process_that_ends_tells_tests_that_panicked_as_expected_from_others() {
 }
 
 #[test]
-fn a_process_that_ends_prints_all_panics_of_a_test() {
-    let said = said_before_the_end("panics_after_its_task");
+fn a_process_ended_early_prints_every_panic_of_a_test() {
+    let said = printed_at_early_end("panics_after_its_task");
     let (task, test) = said
         .split_once("a task has panicked")
         .unwrap_or_else(|| panic!("{said}"));
     assert!(task.contains("on purpose"), "{said}");
     assert!(task.contains("└╼ hangs::others::fails at "), "{said}");
     assert!(!test.contains("on purpose"), "{said}");
-    let said = said_before_the_end("passes_a_panic_on");
+    let said = printed_at_early_end("passes_a_panic_on");
     assert!(
         said.contains("the test panicked without a message"),
         "{said}"
     );
 }
 
-/// Also that of a plain test, of which only the panic is seen.
+/// The library sees nothing of a plain `#[test]` except its panic.
 #[test]
-fn a_process_that_ends_prints_the_panics_of_plain_tests() {
-    let mut both = process(&["others::plain", "hung::sleeping_test"]);
-    both.arg("--test-threads=2");
-    let output = run(both);
-    let text = &output.text;
-    assert_eq!(output.status.code(), Some(101), "{text}");
-    let (_, said) = text
-        .split_once("these tests have panicked before, and failed unless they were to:")
-        .unwrap_or_else(|| panic!("{text}"));
-    assert!(said.contains("---- others::plain ----"), "{text}");
-    assert!(said.contains("panicked at tests/tests/hangs/"), "{text}");
-    assert_eq!(said.matches("plainly on purpose").count(), 1, "{text}");
+fn a_process_ended_early_prints_panics_of_plain_tests() {
+    let said = printed_at_early_end("plain");
+    let start = "these tests have panicked before, and failed unless they are `#[should_panic]`:";
+    let panicked = after(&said, start);
+    assert!(panicked.contains("---- others::plain ----"), "{said}");
+    assert!(
+        panicked.contains("panicked at tests/tests/hangs/"),
+        "{said}"
+    );
+    assert_eq!(panicked.matches("plainly on purpose").count(), 1, "{said}");
 }
 
 #[test]
-fn one_that_goes_on_when_it_is_looked_at_fails() {
+fn a_test_that_resumes_when_it_is_captured_fails_with_a_lost_wake_up() {
     let output = run(process(&["hung::loses_a_wake_up"]));
     let text = &output.text;
     assert_eq!(output.status.code(), Some(101), "{text}");
@@ -162,7 +164,7 @@ fn one_that_goes_on_when_it_is_looked_at_fails() {
 }
 
 #[test]
-fn one_that_ends_after_its_limit_fails() {
+fn a_test_that_ends_after_its_limit_fails() {
     let output = run(process(&["hung::is_blocked_for_too_long"]));
     let text = &output.text;
     assert_eq!(output.status.code(), Some(101), "{text}");
@@ -174,7 +176,7 @@ fn one_that_ends_after_its_limit_fails() {
 }
 
 #[test]
-fn one_that_should_panic_does_not_pass() {
+fn a_hung_test_that_should_panic_fails() {
     let output = run(process(&["hung::should_panic"]));
     assert_eq!(output.status.code(), Some(101), "{}", output.text);
     assert!(
@@ -184,9 +186,9 @@ fn one_that_should_panic_does_not_pass() {
     );
 }
 
-/// The environment is right, whatever the attribute says.
+/// `TASKTRACE_TEST_TIMEOUT` overrides the `timeout` of every attribute.
 #[test]
-fn the_limit_of_the_environment() {
+fn the_environment_overrides_the_limit_of_the_attribute() {
     let with = |test: &str, limit: &str| {
         let mut process = process(&[test]);
         process

@@ -1,4 +1,4 @@
-//! Tests that hang.
+//! Contains tests that hang when they run in a child process, and pass at once otherwise.
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::is_wanted;
 
-/// Two tasks, two locks, in opposite order.
+/// Two tasks lock the same two locks in opposite order.
 #[tasktrace::test(timeout = "2s")]
 async fn deadlock() {
     if is_wanted() {
@@ -52,7 +52,7 @@ async fn deadlock_without_tokio() {
 
 async fn two_locks() {
     let (one, two) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
-    // Each has its first lock before any asks for its second.
+    // The barrier lets each task lock its first lock before either task requests its second.
     let both = Arc::new(tokio::sync::Barrier::new(2));
     let first = tokio::spawn(one_then_two(one.clone(), two.clone(), both.clone()));
     let second = tokio::spawn(two_then_one(one, two, both));
@@ -88,7 +88,7 @@ async fn forgets_its_waker() {
     poll_fn(|_| Poll::<()>::Pending).await;
 }
 
-/// Woken before it waits.
+/// The notification comes before the task waits for it.
 #[tasktrace::test(timeout = "2s")]
 async fn notified_too_early() {
     if is_wanted() {
@@ -140,7 +140,7 @@ async fn spins() {
     }
 }
 
-/// A branch is always ready, so it never yields.
+/// One branch of the `select!` is always ready, so the loop never yields.
 #[tasktrace::test(timeout = "2s")]
 async fn busy_select() {
     if is_wanted() {
@@ -171,7 +171,7 @@ async fn yields() {
     }
 }
 
-/// The channel is closed, and so ready all the time: nothing but its budget ends a poll.
+/// The channel is closed and therefore always ready, so only tokio's coop budget ends a poll.
 #[tasktrace::test(timeout = "2s")]
 async fn ready_all_the_time() {
     if is_wanted() {
@@ -186,10 +186,10 @@ async fn ready_all_the_time() {
     }
 }
 
-/// The test below has begun.
+/// `true` once `sleeping_test` has begun.
 pub(crate) static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
 
-/// The same on the thread of the test itself.
+/// Blocks the thread of the test itself.
 #[tasktrace::test(timeout = "2s")]
 async fn sleeping_test() {
     if is_wanted() {
@@ -198,8 +198,7 @@ async fn sleeping_test() {
     }
 }
 
-/// A lock of the standard library is held across an await, and another task of the same thread waits
-/// for it.
+/// A `std::sync::Mutex` is held across an await, and another future of the same thread locks it.
 #[tasktrace::test(timeout = "2s")]
 async fn synchronous_lock() {
     if is_wanted() {
@@ -220,7 +219,7 @@ async fn wants(lock: &StdMutex<()>) {
     let _guard = lock.lock().unwrap();
 }
 
-/// `block_on` in a worker, for something that only another task could send.
+/// A worker calls `block_on` for a message that only another task of that worker could send.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 1)]
 async fn nested_block_on() {
     if is_wanted() {
@@ -254,7 +253,7 @@ async fn receives(receiver: Arc<StdMutex<std_mpsc::Receiver<()>>>) {
     receiver.lock().unwrap().recv().unwrap();
 }
 
-/// A future is held and not polled any more, and has the lock.
+/// A future that the task still holds but no longer polls has the lock.
 #[tasktrace::test(timeout = "2s")]
 async fn futurelock() {
     if is_wanted() {
@@ -279,7 +278,7 @@ async fn stores(lock: &Mutex<()>) {
     let _guard = lock.lock().await;
 }
 
-/// The body is a server, and one of its handlers waits for a lock.
+/// The body is the accept loop of a server, and one of the server's handlers waits for a lock.
 #[tasktrace::test(timeout = "2s")]
 async fn server_in_body() {
     if is_wanted() {
@@ -304,7 +303,7 @@ async fn handles(mut stream: TcpStream, lock: Lock) {
     let _guard = lock.lock().await;
 }
 
-/// A session that waits for its peer, or for the program to stop.
+/// A session waits for its peer or for the program to stop.
 #[tasktrace::test(timeout = "2s")]
 async fn session_with_stop() {
     if is_wanted() {
@@ -332,7 +331,7 @@ async fn sleeps_long() {
     sleep(HOUR).await;
 }
 
-/// A helper that is parked on purpose, and a lock that is locked twice.
+/// A helper task is parked on purpose, and the body locks a lock twice.
 #[tasktrace::test(timeout = "2s")]
 async fn parked_helper() {
     if is_wanted() {
@@ -343,7 +342,7 @@ async fn parked_helper() {
     }
 }
 
-/// The body awaits a task of another runtime, which another test may use as well.
+/// The body awaits a task of another runtime, which other tests could share.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 1)]
 async fn other_runtime() {
     if is_wanted() {
@@ -366,7 +365,7 @@ async fn waits_for_lock(lock: Lock) {
     let _guard = lock.lock().await;
 }
 
-/// A buffered stream holds a future that it has begun while the body awaits something else for an item.
+/// A buffered stream holds futures that it has started while the body awaits something else for an item.
 #[tasktrace::test(timeout = "2s")]
 async fn buffered() {
     if is_wanted() {
@@ -386,7 +385,7 @@ async fn item(lock: Lock, number: u32) {
     let _ = number;
 }
 
-/// It registers its waker in its first poll only, and another task waits for a lock.
+/// The future registers its waker in its first poll only.
 #[tasktrace::test(timeout = "2s")]
 async fn registers_once() {
     if is_wanted() {
@@ -404,7 +403,7 @@ async fn once() {
     .await;
 }
 
-/// The body ends, and the runtime does not.
+/// The body ends, but its runtime does not shut down.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
 async fn no_shutdown() {
     if is_wanted() {
@@ -420,7 +419,7 @@ async fn sleeps_after(sender: oneshot::Sender<()>) {
     std::thread::sleep(HOUR);
 }
 
-/// Two that hang at the same time.
+/// Hangs at the same time as `other_of_two`.
 #[tasktrace::test(timeout = "2s")]
 async fn one_of_two() {
     if is_wanted() {
@@ -445,7 +444,7 @@ async fn of_other() {
     sleep(HOUR).await;
 }
 
-/// It would pass if it were made to panic.
+/// Would pass if the limit ended it with a panic of its own.
 #[tasktrace::test(timeout = "2s")]
 #[should_panic]
 async fn should_panic() {
@@ -455,25 +454,25 @@ async fn should_panic() {
     panic!("as it should");
 }
 
-/// That is what it expects.
+/// Passes because it expects the panic of its limit.
 #[tasktrace::test(timeout = "100ms")]
 #[should_panic(expected = "hung::expected (fn at ")]
 async fn expected() {
     pending::<()>().await;
 }
 
-/// Without a limit.
+/// Hangs without a limit.
 #[tasktrace::test(timeout = "none")]
 async fn for_ever() {
     if is_wanted() {
-        // Told to whoever waits for it.
+        // Tells the parent process that the test has begun to wait.
         println!("waiting");
         let (_sender, receiver) = mpsc::channel::<()>(1);
         receive(receiver).await;
     }
 }
 
-/// Takes longer than its limit.
+/// Takes longer than its limit, and ends.
 #[tasktrace::test(timeout = "10ms")]
 async fn slow() {
     if is_wanted() {
@@ -481,7 +480,7 @@ async fn slow() {
     }
 }
 
-/// For ever, with a limit that is soon over.
+/// Hangs, with a limit that soon passes.
 #[tasktrace::test(timeout = "10ms")]
 async fn soon_over() {
     if is_wanted() {
@@ -489,7 +488,7 @@ async fn soon_over() {
     }
 }
 
-/// The hanging tasks are not traced.
+/// The hanging tasks are spawned with `tokio::spawn` and not traced.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
 async fn untraced_handlers() {
     if is_wanted() {
@@ -507,7 +506,7 @@ async fn untraced_join_handle() {
     }
 }
 
-/// It looks for the value once more when it is woken, and nobody wakes it for that.
+/// The future would be ready in its second poll, but nothing wakes it for one.
 #[tasktrace::test(timeout = "2s")]
 async fn loses_a_wake_up() {
     if is_wanted() {
@@ -553,7 +552,7 @@ async fn initializes(receiver: oneshot::Receiver<u8>) -> u8 {
     receiver.await.unwrap()
 }
 
-/// None of these is traced.
+/// The joined futures are not traced.
 #[tasktrace::test(timeout = "2s")]
 async fn hidden_children() {
     if is_wanted() {
@@ -561,7 +560,7 @@ async fn hidden_children() {
     }
 }
 
-/// All of these are.
+/// The joined futures are traced.
 #[tasktrace::test(timeout = "2s")]
 async fn shown_children() {
     #[traced]
@@ -573,7 +572,7 @@ async fn shown_children() {
     }
 }
 
-/// One function waits for two messages.
+/// Waits for two messages in one function.
 #[tasktrace::test(timeout = "2s")]
 async fn joins_two() {
     if is_wanted() {
@@ -583,7 +582,7 @@ async fn joins_two() {
     }
 }
 
-/// All its tasks have ended, but nobody has closed it.
+/// All tasks of the tracker have ended, but nothing closed the tracker.
 #[tasktrace::test(timeout = "2s")]
 async fn open_tracker() {
     if is_wanted() {
@@ -593,7 +592,7 @@ async fn open_tracker() {
     }
 }
 
-/// As a hook that reads debug information for long.
+/// Simulates a panic hook that reads debug information for a long time.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 1)]
 async fn stays_in_the_panic_hook() {
     if is_wanted() {
@@ -615,8 +614,8 @@ async fn falls() {
     panic!("on purpose");
 }
 
-/// A task that should have sent has panicked, and one was aborted. Nobody awaits them. On a busy machine the panic hook
-/// reads debug information for seconds.
+/// The task that should have sent has panicked, and another task was aborted. Nothing awaits the two. On a busy machine
+/// the panic hook reads debug information for seconds.
 #[tasktrace::test(timeout = "10s")]
 async fn outlives_its_tasks() {
     if is_wanted() {

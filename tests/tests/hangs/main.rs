@@ -1,8 +1,8 @@
-//! Tests that do not end say why.
+//! Tests the reports of tests that do not end.
 //!
-//! * [`hung`], [`others`]: tests that hang, or do something else that takes a process of its own. They do so
-//!   in such a process only, and nothing otherwise.
-//! * The others start it, and look at what it says.
+//! * [`hung`] and [`others`] contain scenarios: tests that hang, fail or panic. They do so only in a child process that
+//!   sets an environment variable, and pass at once otherwise.
+//! * The other modules start such child processes and check their output.
 
 mod failing;
 mod hung;

@@ -1,4 +1,4 @@
-//! Tests that end, one way or the other.
+//! Contains tests that end: that pass, fail or panic when they run in a child process.
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ async fn panics() {
     }
 }
 
-/// Not one of ours: only the panic hook sees it, which the first of ours has installed.
+/// A plain `#[test]`: the library sees it only in the panic hook, which the first `#[tasktrace::test]` has installed.
 #[test]
 fn plain() {
     if is_wanted() {
@@ -47,7 +47,7 @@ async fn fails(number: u32) {
     assert_eq!(number, 0, "on purpose");
 }
 
-/// In a task of its own.
+/// Panics in a task other than the test's.
 #[tasktrace::test(flavor = "multi_thread", worker_threads = 1)]
 async fn panics_elsewhere() {
     if is_wanted() {
@@ -103,7 +103,7 @@ async fn calls_to_panic(message: &str) {
     panic!("{message}");
 }
 
-/// The panic of the test only says that there was another.
+/// The panic of the test only reports the panic of the task.
 #[tasktrace::test(flavor = "multi_thread", worker_threads = 1)]
 async fn panics_after_its_task() {
     if is_wanted() {
@@ -111,7 +111,7 @@ async fn panics_after_its_task() {
     }
 }
 
-/// No panic hook is called.
+/// `resume_unwind` calls no panic hook.
 #[tasktrace::test]
 async fn passes_a_panic_on() {
     if is_wanted() {

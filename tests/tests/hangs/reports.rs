@@ -1,12 +1,12 @@
-//! What a report shows, and where it goes.
+//! Tests the contents of the report of a hung test, and the places that it is written to.
 
 use serde_json::Value;
 
 use crate::support::{process, run, verdict};
 
-/// Each has only its own tasks, and the one fails as the other does.
+/// Each report contains the tasks of its own test only, and both tests fail alike.
 #[test]
-fn two_at_once() {
+fn two_tests_that_hang_at_once_get_separate_reports() {
     let mut process = process(&["hung::one_of_two", "hung::other_of_two", "others::passes"]);
     process.arg("--test-threads=3");
     let output = run(process);
@@ -42,13 +42,13 @@ fn the_verdict_is_the_first_line_of_the_panic() {
         .iter()
         .position(|line| line.starts_with("test hung for "));
     let at = at.unwrap_or_else(|| panic!("{}", output.text));
-    // At the place of the test.
+    // The panic's location is the test.
     assert!(
         lines[at - 1].contains("panicked at tests/tests/hangs/hung.rs:"),
         "{}",
         output.text
     );
-    // Its own task comes next.
+    // The test's own task follows.
     assert!(
         lines[at + 2].contains(" hangs::hung::nobody_sends, suspended"),
         "{}",
@@ -57,7 +57,7 @@ fn the_verdict_is_the_first_line_of_the_panic() {
 }
 
 #[test]
-fn a_file_for_machines() {
+fn the_report_is_also_written_as_json() {
     let (verdict, text) = verdict("hung::deadlock");
     let file = text
         .lines()

@@ -1,4 +1,4 @@
-//! A runner that ends a test that takes too long sends SIGTERM first.
+//! Tests the report on SIGTERM, which test runners send to a test that takes too long before they kill it.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use crate::support::process;
 
-/// What is written to standard error by a test that gets SIGTERM when it waits.
-fn terminated(mut process: Command) -> String {
+/// Runs a waiting test, sends SIGTERM to it, and returns what it writes to standard error.
+fn stderr_on_sigterm(mut process: Command) -> String {
     process.arg("--nocapture");
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().expect("it can be started");
@@ -16,13 +16,13 @@ fn terminated(mut process: Command) -> String {
     let waits = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("waiting")));
     assert!(waits.is_some(), "it ends without waiting");
     let pid = libc::pid_t::try_from(child.id()).expect("a number of a process");
-    // SAFETY: it takes two numbers.
+    // SAFETY: `kill` takes two integers and no pointer, so it cannot access memory of this process.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
     let mut text = String::new();
     let mut stderr = child.stderr.take().expect("it is piped");
     stderr.read_to_string(&mut text).expect("it is text");
     let status = child.wait().expect("it ends");
-    // As it would have ended without us.
+    // The signal ends the process as it would have without a handler.
     assert_eq!(status.signal(), Some(libc::SIGTERM), "{text}");
     text
 }
@@ -41,20 +41,20 @@ fn assert_verdict(text: &str) {
 }
 
 #[test]
-fn as_nextest_does() {
+fn sigterm_under_nextest_prints_the_verdict() {
     let mut process = process(&["hung::for_ever"]);
     process.env("NEXTEST", "1");
-    assert_verdict(&terminated(process));
+    assert_verdict(&stderr_on_sigterm(process));
 }
 
 #[test]
-fn with_the_variable() {
+fn sigterm_prints_the_verdict_if_the_variable_asks_for_it() {
     let mut process = process(&["hung::for_ever"]);
     process.env("TASKTRACE_DUMP_ON_SIGNAL", "SIGTERM");
-    assert_verdict(&terminated(process));
+    assert_verdict(&stderr_on_sigterm(process));
 }
 
 #[test]
-fn not_unless_it_is_wanted() {
-    assert_eq!(terminated(process(&["hung::for_ever"])), "");
+fn sigterm_prints_nothing_by_default() {
+    assert_eq!(stderr_on_sigterm(process(&["hung::for_ever"])), "");
 }

@@ -1,29 +1,30 @@
-//! Running one of the tests of this program in a process of its own.
+//! Runs tests of this program in a child process.
 
 use std::process::{Command, ExitStatus};
 
-/// Set in a process that is to do what a test otherwise does not.
+/// The environment variable that makes the scenarios of a child process hang, fail or panic.
 const VARIABLE: &str = "TASKTRACE_TEST_HANGS";
 
-/// Whether this is such a process.
+/// Returns `true` if this process is a child in which the scenarios hang, fail or panic.
 pub(crate) fn is_wanted() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// What has become of a process.
+/// The result of a child process.
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
-    /// Of both streams.
+    /// Standard output followed by standard error.
     pub(crate) text: String,
 }
 
-/// A process that runs tests of this program. `--nocapture` and others can be added.
+/// Returns a command that runs `tests` of this program in a child process. The caller may add arguments such as
+/// `--nocapture`.
 pub(crate) fn process(tests: &[&str]) -> Command {
     let program = std::env::current_exe().expect("it is running");
     let mut command = Command::new(program);
     command.args(tests).arg("--exact");
     command.env(VARIABLE, "1");
-    // What would be said otherwise.
+    // Each of these variables would change the output.
     command.env_remove("RUST_BACKTRACE").env_remove("NEXTEST");
     command.env_remove("TASKTRACE_TEST_TIMEOUT");
     command
@@ -38,7 +39,7 @@ pub(crate) fn run(mut process: Command) -> Output {
     }
 }
 
-/// Runs a test that hangs, and returns the verdict and all that was written.
+/// Runs a test that hangs, and returns the verdict and the whole output.
 #[track_caller]
 pub(crate) fn verdict(test: &str) -> (String, String) {
     let mut process = process(&[test]);
@@ -49,7 +50,7 @@ pub(crate) fn verdict(test: &str) -> (String, String) {
 }
 
 impl Output {
-    /// The first line of the first report.
+    /// Returns the verdict: the first line of the first report.
     #[track_caller]
     pub(crate) fn verdict(&self) -> String {
         let mut lines = self.text.lines();

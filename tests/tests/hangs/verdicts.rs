@@ -1,8 +1,8 @@
-//! The first line names the right function and the right cause.
+//! Tests that the verdict about a hung test names the right function and the right cause.
 
 use crate::support::{process, run, verdict};
 
-/// The verdict says all of this, and in the report there is all of that.
+/// Asserts that the verdict about `test` contains each part of `says`, and its report each part of `shows`.
 #[track_caller]
 fn check(test: &str, says: &[&str], shows: &[&str]) {
     let (verdict, text) = verdict(&format!("hung::{test}"));
@@ -28,13 +28,13 @@ const BOTH_TASKS: [&str; 2] = [
 ];
 
 #[test]
-fn deadlock() {
+fn a_deadlock_names_both_tasks_and_the_lock() {
     check("deadlock", &BOTH, &BOTH_TASKS);
 }
 
 #[test]
-fn deadlock_multi_thread() {
-    // Which is the first depends on which of the threads was.
+fn a_deadlock_across_workers_names_both_tasks() {
+    // The verdict names the two tasks in the order in which the threads polled them.
     let says = [
         "hangs::hung::one_then_two at ",
         "hangs::hung::two_then_one at ",
@@ -45,12 +45,12 @@ fn deadlock_multi_thread() {
 }
 
 #[test]
-fn deadlock_paused() {
+fn a_deadlock_under_a_paused_clock_is_found() {
     check("deadlock_paused", &BOTH, &BOTH_TASKS);
 }
 
 #[test]
-fn deadlock_without_tokio() {
+fn a_hang_without_tokio_names_the_lock() {
     let says = [
         "test hung for 2s: hangs::hung::deadlock_without_tokio at tests/tests/hangs/hung.rs:",
         " is waiting on async_lock::Mutex::lock",
@@ -59,7 +59,7 @@ fn deadlock_without_tokio() {
 }
 
 #[test]
-fn lost_wake() {
+fn a_task_without_a_waker_cannot_be_woken() {
     let says = [
         "hangs::hung::forgets_its_waker (fn at tests/tests/hangs/hung.rs:",
         "nothing can wake it",
@@ -68,7 +68,7 @@ fn lost_wake() {
 }
 
 #[test]
-fn notified_too_early() {
+fn a_missed_notification_names_notified() {
     let says = [
         "hangs::hung::wait_for at ",
         " is waiting on tokio::sync::Notify::notified (in hangs::hung::notified_too_early at ",
@@ -77,7 +77,7 @@ fn notified_too_early() {
 }
 
 #[test]
-fn nobody_sends() {
+fn a_silent_channel_names_recv() {
     let says = [
         "hangs::hung::receive at ",
         " is waiting on tokio::sync::mpsc::Receiver::recv",
@@ -85,7 +85,7 @@ fn nobody_sends() {
     check("nobody_sends", &says, &["╼ hangs::hung::nobody_sends at"]);
 }
 
-/// Where threads can be interrupted.
+/// Verdicts that need interruptible threads.
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -94,7 +94,7 @@ mod blocked {
     use super::check;
 
     #[test]
-    fn sleeping_worker() {
+    fn a_sleeping_worker_names_the_function_that_sleeps() {
         let says = [
             "worker blocked in std::thread::sleep, called by hangs::hung::sleeps at \
              tests/tests/hangs/hung.rs:",
@@ -108,7 +108,7 @@ mod blocked {
     }
 
     #[test]
-    fn busy_worker() {
+    fn a_spinning_worker_names_the_function_that_spins() {
         let says = [
             "worker computes without yielding in hangs::hung::spins at ",
             "without an `.await`",
@@ -116,15 +116,15 @@ mod blocked {
         check("busy_worker", &says, &[]);
     }
 
-    /// It never waits, though there is a receiver in its loop.
+    /// The task never waits, although there is a receiver in its loop.
     #[test]
-    fn busy_select() {
+    fn a_select_that_is_always_ready_computes_without_yielding() {
         let says = ["computes without yielding in hangs::hung::busy_select at "];
         check("busy_select", &says, &["computes without yielding"]);
     }
 
     #[test]
-    fn sleeping_test() {
+    fn a_blocked_test_thread_is_reported_as_blocked() {
         let says = [
             "the test's thread is blocked in std::thread::sleep, called by hangs::hung::sleeps at ",
         ];
@@ -136,20 +136,20 @@ mod blocked {
     }
 
     #[test]
-    fn synchronous_lock() {
+    fn a_std_lock_held_across_an_await_names_the_function_that_locks() {
         let says = ["blocked in std::sync::Mutex::lock, called by hangs::hung::wants at "];
         check("synchronous_lock", &says, &["├╼ hangs::hung::holds"]);
     }
 
     #[test]
-    fn nested_block_on() {
+    fn a_nested_block_on_names_its_caller() {
         let says =
             ["worker blocked in futures::executor::block_on, called by hangs::hung::blocks_on at "];
         check("nested_block_on", &says, &[]);
     }
 
     #[test]
-    fn all_workers_blocked() {
+    fn all_blocked_workers_are_named() {
         let says = [
             "worker blocked in std::sync::mpsc::Receiver::recv, called by hangs::hung::receives at ",
             "worker blocked in std::sync::Mutex::lock, called by hangs::hung::receives at ",
@@ -158,7 +158,7 @@ mod blocked {
     }
 
     #[test]
-    fn stays_in_the_panic_hook() {
+    fn a_worker_that_stays_in_the_panic_hook_is_reported() {
         let says = ["worker is in the panic hook, called by hangs::hung::falls at "];
         check(
             "stays_in_the_panic_hook",
@@ -168,7 +168,7 @@ mod blocked {
     }
 
     #[test]
-    fn no_shutdown() {
+    fn a_runtime_that_does_not_shut_down_is_reported() {
         let says = [
             "its body has ended, but its runtime does not shut down: worker blocked in \
              std::thread::sleep, called by hangs::hung::sleeps_after at ",
@@ -179,7 +179,7 @@ mod blocked {
 }
 
 #[test]
-fn futurelock() {
+fn a_futurelock_names_the_future_that_is_not_polled() {
     let says = [
         "hangs::hung::stores at ",
         " is waiting on tokio::sync::Mutex::lock, while hangs::hung::fetches (fn at ",
@@ -199,23 +199,24 @@ fn tasks_that_are_not_traced_are_counted() {
 }
 
 #[test]
-fn a_task_that_is_not_traced_and_awaited() {
+fn an_awaited_task_that_is_not_traced_is_mentioned() {
     let says = [
         "hangs::hung::untraced_join_handle at ",
-        "is waiting on tokio::task::JoinHandle (what it awaits is not traced: `tasktrace::spawn`, or `#[traced]`",
+        "is waiting on tokio::task::JoinHandle (the awaited task is not traced: spawn it with \
+         `tasktrace::spawn`, or put `#[traced]` on its function, to see where it waits)",
         "; 1 more tokio task on the runtime of task 1 is not traced",
     ];
     check("untraced_join_handle", &says, &[]);
 }
 
 #[test]
-fn a_handle_of_tokios_is_followed_to_the_task_that_was_spawned() {
+fn a_tokio_join_handle_leads_to_the_task_that_it_awaits() {
     let says = ["hangs::hung::sleeps_long at ", " waiting on "];
     check("joins_in_a_local_set", &says, &[]);
 }
 
 #[test]
-fn a_value_that_is_initialized_is_waited_for_where_that_is_done() {
+fn waiting_for_a_once_cell_leads_to_its_initializer() {
     let says = [
         " hangs::hung::initializes at ",
         " is waiting on tokio::sync::oneshot::Receiver",
@@ -224,7 +225,7 @@ fn a_value_that_is_initialized_is_waited_for_where_that_is_done() {
 }
 
 #[test]
-fn a_task_that_panicked_before_is_told() {
+fn tasks_that_panicked_or_were_dropped_before_are_reported() {
     let says = [
         "test hung for 10s: hangs::hung::outlives_its_tasks at ",
         " is waiting on tokio::sync::oneshot::Receiver; task ",
@@ -232,21 +233,21 @@ fn a_task_that_panicked_before_is_told() {
         ": \"on purpose\"",
     ];
     let shows = [
-        "\nended before their time:\n",
+        "\nended by panic or cancellation:\n",
         " hangs::hung::falls panicked ",
         " hangs::hung::sleeps_long was dropped ",
     ];
     let is_it = |verdict: &str| says.iter().all(|part| verdict.contains(part));
-    let (verdict, text) = verdict_that("hung::outlives_its_tasks", is_it);
+    let (verdict, text) = accepted_verdict("hung::outlives_its_tasks", is_it);
     assert!(is_it(&verdict), "{text}");
     for part in shows {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
 }
 
-/// It runs at the same time, and ends at once.
+/// The other test runs at the same time, and ends at once.
 #[test]
-fn a_task_of_another_test_that_panicked_is_not_told() {
+fn a_panicked_task_of_another_test_is_not_reported() {
     let mut process = process(&["others::panics_elsewhere", "hung::nobody_sends"]);
     process.args(["--test-threads=2", "--nocapture"]);
     let output = run(process);
@@ -255,50 +256,51 @@ fn a_task_of_another_test_that_panicked_is_not_told() {
     assert!(text.contains("on purpose"), "{text}");
     assert!(!output.verdict().contains("panicked before"), "{text}");
     let (_, report) = text.split_once("test hung for ").expect("there is one");
-    assert!(!report.contains("ended before their time"), "{text}");
+    assert!(!report.contains("ended by panic or cancellation"), "{text}");
 }
 
 const HIDDEN: &str = "(its children have wakers of their own: #[traced] shows them)";
 
-/// The verdict of a test and its report: those of the first of a few runs of which this is so, or of the
-/// last. On a busy machine a task may not come to answer within two seconds.
-fn verdict_that(test: &str, is_it: impl Fn(&str) -> bool) -> (String, String) {
+/// Runs `test` up to five times until `accepts` returns `true` for its verdict, and returns the verdict and the report
+/// of the last run. On a busy machine a task may fail to answer within two seconds.
+fn accepted_verdict(test: &str, accepts: impl Fn(&str) -> bool) -> (String, String) {
     let mut runs = (0..5).map(|_| verdict(test));
     let mut last = None;
     runs.find(|run| {
         last = Some(run.clone());
-        is_it(&run.0)
+        accepts(&run.0)
     });
     last.unwrap()
 }
 
 #[test]
-fn children_that_are_hidden() {
+fn hidden_children_are_mentioned_with_the_remedy() {
     let waits = format!("is waiting on futures::future::join_all {HIDDEN}");
-    let (verdict, text) = verdict_that("hung::hidden_children", |it| it.contains(&waits));
+    let (verdict, text) = accepted_verdict("hung::hidden_children", |it| it.contains(&waits));
     assert!(
         verdict.contains("hangs::hung::hidden_children at "),
         "{verdict}"
     );
     assert!(verdict.contains(&waits), "{verdict}");
-    // Once in the verdict, and once at the leaf.
+    // The text occurs once in the verdict, and once at the leaf.
     assert_eq!(text.matches(HIDDEN).count(), 2, "{text}");
 }
 
 #[test]
-fn children_that_are_shown() {
+fn a_traced_child_of_join_all_is_named() {
     let is_it = |verdict: &str| verdict.contains("child at ");
-    let (verdict, text) = verdict_that("hung::shown_children", is_it);
+    let (verdict, text) = accepted_verdict("hung::shown_children", is_it);
     assert!(is_it(&verdict), "{verdict}");
     assert!(!text.contains("wakers of their own"), "{text}");
 }
 
-/// These need functions of tokio that optimisation may leave out.
+/// Debug builds only: optimisation may inline the functions of tokio that the verdict relies on. The same holds for the
+/// tests below.
 #[cfg(debug_assertions)]
 #[test]
-fn a_function_that_is_ready_all_the_time() {
+fn a_loop_over_a_closed_channel_used_up_its_coop_budget() {
     let is_it = |verdict: &str| verdict.contains("its coop budget was used up in tokio::select!");
-    let (verdict, text) = verdict_that("hung::ready_all_the_time", is_it);
+    let (verdict, text) = accepted_verdict("hung::ready_all_the_time", is_it);
     assert!(is_it(&verdict), "{text}");
     assert!(
         verdict.contains("hangs::hung::ready_all_the_time at "),
@@ -309,7 +311,7 @@ fn a_function_that_is_ready_all_the_time() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn a_function_that_waits_for_two_messages_is_one() {
+fn two_waits_in_one_function_are_counted_together() {
     let says = [
         "test hung for 2s: hangs::hung::joins_two at tests/tests/hangs/hung.rs:",
         " is waiting on tokio::sync::mpsc::Receiver::recv (×2)",
@@ -319,11 +321,11 @@ fn a_function_that_waits_for_two_messages_is_one() {
 
 #[cfg(debug_assertions)]
 #[test]
-fn a_tracker_that_is_not_closed() {
+fn an_unclosed_task_tracker_names_close() {
     let says = [
         "hangs::hung::open_tracker at ",
-        " is waiting on tokio_util::task::TaskTracker::wait (it ends when all its tasks have ended and its `close` \
-         was called)",
+        " is waiting on tokio_util::task::TaskTracker::wait (it ends when all its tasks have ended and `close` was \
+         called)",
     ];
     check("open_tracker", &says, &[]);
 }

@@ -1,4 +1,4 @@
-//! Tasks that panicked, or were dropped before they had ended, are told of in dumps.
+//! Tests that dumps list tasks that panicked, or were dropped before they finished.
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, resume_unwind};
@@ -8,18 +8,19 @@ use futures::FutureExt as _;
 use tasktrace::{HowEnded, TaskBuilder, traced};
 use tasktrace_tests::current_thread;
 
-/// Set in a process that a test has started, to be the test.
+/// Set in the process that runs a single test.
 const CHILD: &str = "TASKTRACE_TESTS_ENDED";
 
-/// Runs a test in a process of its own, with its output. `None` in that process.
+/// Runs a test in a process of its own, and returns its output. Returns `None` in that process.
 fn in_child(test: &str) -> Option<Output> {
     if std::env::var_os(CHILD).is_some() {
         return None;
     }
-    let mut child = Command::new(std::env::current_exe().expect("it is known"));
+    let mut child =
+        Command::new(std::env::current_exe().expect("the path of this program is known"));
     child.args(["--exact", "--nocapture", test]).env(CHILD, "1");
     child.env("RUST_BACKTRACE", "0");
-    let output = child.output().expect("it can be started");
+    let output = child.output().expect("the program can be started");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     Some(output)
@@ -37,16 +38,23 @@ async fn waits() {
 }
 
 #[test]
-fn the_last_that_did_not_end_are_told() {
-    if let Some(output) = in_child("ended::the_last_that_did_not_end_are_told") {
+fn a_dump_lists_tasks_that_panicked_or_were_dropped() {
+    if let Some(output) = in_child("ended::a_dump_lists_tasks_that_panicked_or_were_dropped") {
         let text = String::from_utf8_lossy(&output.stderr);
-        // The message first, then who has panicked, and where that was spawned.
-        let (_, after) = text.split_once("is not here").expect("it has panicked");
-        let (_, task) = after.split_once("in task ").expect("it is told");
+        // The message comes first, then the task that panicked, and the place that spawned it.
+        let (_, after) = text
+            .split_once("is not here")
+            .expect("the task has panicked");
+        let (_, task) = after
+            .split_once("in task ")
+            .expect("the output names the task");
         let mut lines = task.lines();
-        let who = lines.next().expect("there is a line");
-        assert!(who.contains("\"unlucky\", spawned at tests/"), "{text}");
-        assert!(lines.next().expect("one more").contains("fails"), "{text}");
+        let header = lines.next().expect("the task has a line");
+        assert!(header.contains("\"unlucky\", spawned at tests/"), "{text}");
+        assert!(
+            lines.next().expect("a frame follows").contains("fails"),
+            "{text}"
+        );
         return;
     }
     tasktrace::panic_hook();
@@ -55,14 +63,14 @@ fn the_last_that_did_not_end_are_told() {
         let unlucky_id = unlucky.trace_handle().id();
         assert!(unlucky.await.is_err());
         let lucky = TaskBuilder::new().name("lucky").spawn(fails(0));
-        lucky.await.expect("it ends");
+        lucky.await.expect("the task ends");
         let aborted = TaskBuilder::new().name("aborted").spawn(pending::<()>());
         tokio::task::yield_now().await;
         aborted.abort();
         assert!(aborted.await.is_err());
-        // What has not begun has not been ended.
+        // A task that was never polled is not listed.
         drop(traced_later());
-        // Who loses is no task.
+        // The losing branch of a `select!` is no task.
         tokio::select! {
             biased;
             () = fails(0) => {}
@@ -70,7 +78,7 @@ fn the_last_that_did_not_end_are_told() {
         }
 
         let dump = tasktrace::snapshot();
-        let told: Vec<_> = dump
+        let ended: Vec<_> = dump
             .ended()
             .iter()
             .map(|it| (it.label(), it.how()))
@@ -79,19 +87,19 @@ fn the_last_that_did_not_end_are_told() {
             (Some("aborted"), HowEnded::Dropped),
             (Some("unlucky"), HowEnded::Panicked),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(ended, expected);
         let panicked = &dump.ended()[1];
         assert_eq!(panicked.id(), unlucky_id);
         assert_eq!(panicked.panic_message(), Some("key 7\nis not here"));
-        let (file, ..) = panicked.panicked_at().expect("the hook has told");
+        let (file, ..) = panicked.panicked_at().expect("the hook noted the place");
         assert!(file.ends_with("ended.rs"), "{file}");
-        let spawned_at = panicked.spawned_at().expect("it was spawned");
+        let spawned_at = panicked.spawned_at().expect("the task was spawned");
         assert!(spawned_at.file().ends_with("ended.rs"));
 
         let text = dump.to_string();
         let (_, ended) = text
-            .split_once("\nended before their time:\n")
-            .expect("some are");
+            .split_once("\nended by panic or cancellation:\n")
+            .expect("the dump lists ended tasks");
         let lines: Vec<&str> = ended.lines().collect();
         assert!(lines[0].contains("\"unlucky\" panicked "), "{text}");
         assert!(
@@ -112,11 +120,11 @@ fn traced_later() -> impl Future {
     tasktrace::traced(pending::<()>()).0
 }
 
-/// `resume_unwind` does not call the panic hook, so the message is not known. It is not that of another panic, which was
-/// caught before.
+/// `resume_unwind` does not call the panic hook, so the message is not known. The dump must not show the message of an
+/// earlier panic that was caught.
 #[test]
-fn a_panic_that_was_caught_is_not_told_of_a_later_one() {
-    if in_child("ended::a_panic_that_was_caught_is_not_told_of_a_later_one").is_some() {
+fn a_caught_panic_does_not_name_the_message_of_a_later_one() {
+    if in_child("ended::a_caught_panic_does_not_name_the_message_of_a_later_one").is_some() {
         return;
     }
     tasktrace::panic_hook();
@@ -133,7 +141,7 @@ fn a_panic_that_was_caught_is_not_told_of_a_later_one() {
             let caught = AssertUnwindSafe(inner).catch_unwind().await;
             assert!(caught.is_err());
         });
-        outer.await.expect("it has caught the panic");
+        outer.await.expect("the task has caught the panic");
         let other = tasktrace::spawn(async {
             tokio::task::yield_now().await;
             resume_unwind(Box::new("another"));
@@ -146,29 +154,31 @@ fn a_panic_that_was_caught_is_not_told_of_a_later_one() {
         assert!(panics.await.is_err());
     });
     let dump = tasktrace::snapshot();
-    let mut told = dump.ended().to_vec();
-    told.sort_by_key(|task| task.id());
-    let told: Vec<_> = told.iter().map(|task| task.panic_message()).collect();
+    let mut ended = dump.ended().to_vec();
+    ended.sort_by_key(|task| task.id());
+    let ended: Vec<_> = ended.iter().map(|task| task.panic_message()).collect();
     let message = |key: u32| format!("key {key}\nis not here");
     let (two, three) = (message(2), message(3));
     let expected = [
         None,
-        // The task that the next one has polled within itself.
+        // The task that the next one polled.
         Some(two.as_str()),
         None,
-        // Both have the same panic.
+        // Both tasks ended with the same panic.
         Some(three.as_str()),
         Some(three.as_str()),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(ended, expected);
 }
 
-/// The hooks of the program are below the panic, on the same stack.
+/// The panic hooks of the program are on the same stack, below the panic.
 #[test]
-fn the_stack_of_a_panic_ends_where_the_program_panics() {
-    if let Some(output) = in_child("ended::the_stack_of_a_panic_ends_where_the_program_panics") {
+fn the_stack_of_a_panic_ends_at_the_line_that_panics() {
+    if let Some(output) = in_child("ended::the_stack_of_a_panic_ends_at_the_line_that_panics") {
         let text = String::from_utf8_lossy(&output.stderr);
-        let (_, stack) = text.split_once("in task ").expect("it is told");
+        let (_, stack) = text
+            .split_once("in task ")
+            .expect("the output names the task");
         let (stack, _) = stack.split_once("complained").unwrap_or((stack, ""));
         assert!(stack.contains("╼ harmless::ended::fails at "), "{text}");
         assert!(!stack.contains("complain"), "{text}");
@@ -187,10 +197,9 @@ fn the_stack_of_a_panic_ends_where_the_program_panics() {
     });
 }
 
-/// All at once, on several threads.
 #[test]
-fn panics_on_several_threads_are_all_kept() {
-    if in_child("ended::panics_on_several_threads_are_all_kept").is_some() {
+fn panics_on_several_threads_at_once_are_all_kept() {
+    if in_child("ended::panics_on_several_threads_at_once_are_all_kept").is_some() {
         return;
     }
     std::panic::set_hook(Box::new(|_| {}));
@@ -215,10 +224,10 @@ fn panics_on_several_threads_are_all_kept() {
     }
 }
 
-/// Without a hook it is known that, but not why. And many take no more room than a few.
+/// Without a hook the message of a panic is not known. Many ended tasks take no more room than a few.
 #[test]
-fn no_more_are_kept_than_the_last() {
-    if in_child("ended::no_more_are_kept_than_the_last").is_some() {
+fn only_the_last_sixteen_ended_tasks_are_kept() {
+    if in_child("ended::only_the_last_sixteen_ended_tasks_are_kept").is_some() {
         return;
     }
     std::panic::set_hook(Box::new(|_| {}));
@@ -232,7 +241,7 @@ fn no_more_are_kept_than_the_last() {
     let dump = tasktrace::snapshot();
     assert_eq!(dump.ended().len(), 16);
     let last = &dump.ended()[0];
-    let label = last.label().expect("it has one");
+    let label = last.label().expect("the task has a label");
     assert!(label.starts_with("100 ") && label.len() <= 512, "{label}");
     assert_eq!(last.panic_message(), None);
 }

@@ -1,12 +1,12 @@
-//! Forks of a process whose tasks are looked at.
+//! Tests forks of a process while its tasks are dumped.
 #![cfg(unix)]
 
 use std::process::Command;
 
 #[track_caller]
-fn check(how: &str, expected: &str) {
+fn check(mode: &str, expected: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_forks"))
-        .arg(how)
+        .arg(mode)
         .output()
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -14,7 +14,7 @@ fn check(how: &str, expected: &str) {
     assert!(stdout.contains(expected), "{output:#?}");
 }
 
-/// `TASKTRACE_TEST_FORKS` says how many.
+/// `TASKTRACE_TEST_FORKS` sets the number of forks.
 #[test]
 fn no_child_waits_for_work_of_its_parent() {
     check("many", "none of ");

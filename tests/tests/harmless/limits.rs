@@ -1,4 +1,4 @@
-//! Programs that are out of file descriptors or memory for a while.
+//! Tests programs that run out of file descriptors or memory for a while.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
@@ -9,10 +9,10 @@ use tasktrace_tests::multi_thread;
 
 use crate::support::LONG;
 
-/// Nothing answers, however long it is waited for.
+/// A budget for requests that are never answered.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Set in a process that a test has started, to be the test.
+/// Set in the process that runs a single test.
 const CHILD: &str = "TASKTRACE_TESTS_LIMITS";
 
 /// Runs a test in a process of its own. Returns `true` in that process.
@@ -20,9 +20,10 @@ fn is_child(test: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    let mut child = Command::new(std::env::current_exe().expect("it is known"));
+    let mut child =
+        Command::new(std::env::current_exe().expect("the path of this program is known"));
     child.args(["--exact", "--nocapture", test]).env(CHILD, "1");
-    let output = child.output().expect("it can be started");
+    let output = child.output().expect("the program can be started");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     false
@@ -30,7 +31,7 @@ fn is_child(test: &str) -> bool {
 
 type Resource = libc::__rlimit_resource_t;
 
-/// Runs `run` with another limit, and then sets the former back.
+/// Calls `run` under another limit, and then restores the former one.
 fn with_limit<R>(resource: Resource, now: u64, run: impl FnOnce() -> R) -> R {
     let mut former = libc::rlimit {
         rlim_cur: 0,
@@ -45,12 +46,12 @@ fn with_limit<R>(resource: Resource, now: u64, run: impl FnOnce() -> R) -> R {
     // SAFETY: `setrlimit` reads the limits from a pointer that is valid for reads.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
     let result = run();
-    // SAFETY: as above.
+    // SAFETY: as in the call above.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const former) }, 0);
     result
 }
 
-/// Not traced itself, so only debug information knows its name.
+/// An async fn without the attribute: only debug information has its name.
 async fn not_traced() {
     tokio::sync::Notify::new().notified().await;
 }
@@ -60,23 +61,28 @@ async fn waits() {
     not_traced().await;
 }
 
-/// A dump, and a trace in both forms.
-fn told(handle: &TraceHandle) -> [String; 3] {
+/// Returns the text of a dump, and both texts of a trace.
+fn texts(handle: &TraceHandle) -> [String; 3] {
     let dump = tasktrace::dump_blocking(LONG);
-    let trace = handle.backtrace_timeout(LONG).expect("it is polled");
+    let trace = handle
+        .backtrace_timeout(LONG)
+        .expect("the runtime polls the task");
     [dump.to_string(), format!("{trace}"), format!("{trace:#}")]
 }
 
-/// The size of this process, in bytes.
-fn size() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("it can be read");
-    let pages = statm.split(' ').next().expect("it begins with the size");
-    pages.parse::<u64>().expect("it is a number") * 4096
+/// Returns the size of the address space of this process, in bytes.
+fn address_space() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("the file can be read");
+    let pages = statm
+        .split(' ')
+        .next()
+        .expect("the file begins with the size");
+    pages.parse::<u64>().expect("the size is a number") * 4096
 }
 
-/// Waits until the thread of this name has begun: so often has it slept. One that begins while there is no memory ends the
-/// process, because the standard library has no stack for its signals.
-fn wait_until_begun(name: &str) {
+/// Waits until the thread of this name has started, as its third sleep proves. A thread that starts while there is no
+/// memory ends the process, because the standard library cannot allocate its signal stack.
+fn wait_until_started(name: &str) {
     let sleeps = |status: &str| {
         let named = status.lines().next()?.strip_prefix("Name:")?.trim() == name;
         let line = status
@@ -84,20 +90,20 @@ fn wait_until_begun(name: &str) {
             .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         line?.trim().parse::<u64>().ok().filter(|_| named)
     };
-    let has_begun = || {
-        let threads = std::fs::read_dir("/proc/self/task").expect("it can be read");
+    let has_started = || {
+        let threads = std::fs::read_dir("/proc/self/task").expect("the file can be read");
         let statuses = threads.flatten().map(|thread| thread.path().join("status"));
         let mut statuses = statuses.filter_map(|path| std::fs::read_to_string(path).ok());
         statuses.any(|status| sleeps(&status) >= Some(3))
     };
-    while !has_begun() {
+    while !has_started() {
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_task_that_no_thread_can_wake_is_not_said_to_be_woken() {
-    if !is_child("limits::a_task_that_no_thread_can_wake_is_not_said_to_be_woken") {
+fn a_task_that_no_thread_can_wake_is_reported_as_not_woken() {
+    if !is_child("limits::a_task_that_no_thread_can_wake_is_reported_as_not_woken") {
         return;
     }
     let runtime = multi_thread();
@@ -106,20 +112,20 @@ fn a_task_that_no_thread_can_wake_is_not_said_to_be_woken() {
     while handle.state() != TaskState::Suspended {
         std::thread::yield_now();
     }
-    wait_until_begun("tasktrace-clock");
-    // There is no room for the stack of a thread.
-    let (error, dump) = with_limit(libc::RLIMIT_AS, size() + (1 << 20), || {
+    wait_until_started("tasktrace-clock");
+    // The limit leaves no room for the stack of a thread.
+    let (error, dump) = with_limit(libc::RLIMIT_AS, address_space() + (1 << 20), || {
         let error = handle.backtrace_timeout(SHORT);
         (error, tasktrace::dump_blocking(SHORT))
     });
-    let error = error.expect_err("it is not woken");
+    let error = error.expect_err("the task is not woken");
     let TraceError::NoAnswer { reason, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(reason, NoAnswer::NotWoken);
     let text = dump.to_string();
     assert!(
-        text.contains("it was not woken, because no thread could be started"),
+        text.contains("it was not woken, because the thread that wakes tasks could not be started"),
         "{text}"
     );
     handle
@@ -128,16 +134,18 @@ fn a_task_that_no_thread_can_wake_is_not_said_to_be_woken() {
 }
 
 #[test]
-fn names_return_with_file_descriptors() {
-    if !is_child("limits::names_return_with_file_descriptors") {
+fn names_come_back_when_files_can_be_opened_again() {
+    if !is_child("limits::names_come_back_when_files_can_be_opened_again") {
         return;
     }
     let runtime = multi_thread();
     let (future, handle) = traced(waits());
     runtime.spawn(future);
-    // The thread that wakes tasks is there from now on.
-    handle.backtrace_timeout(LONG).expect("it is polled");
-    for text in with_limit(libc::RLIMIT_NOFILE, 0, || told(&handle)) {
+    // The request starts the thread that wakes tasks, which stays.
+    handle
+        .backtrace_timeout(LONG)
+        .expect("the runtime polls the task");
+    for text in with_limit(libc::RLIMIT_NOFILE, 0, || texts(&handle)) {
         let note = "the program's file could not be opened: Too many open files";
         assert!(text.contains(note), "{text}");
         assert!(!text.contains("built without"), "{text}");
@@ -146,7 +154,7 @@ fn names_return_with_file_descriptors() {
             "the limit has no effect: {text}"
         );
     }
-    for text in told(&handle) {
+    for text in texts(&handle) {
         assert!(text.contains("not_traced"), "{text}");
         assert!(!text.contains("note: names"), "{text}");
     }

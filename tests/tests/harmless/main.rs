@@ -1,10 +1,9 @@
-//! What tracing must not do to a program: poll too often, lose a wake, swallow a panic, keep
-//! anybody waiting, or touch what is gone.
+//! Tests that tracing does not harm a program: it polls no task too often, loses no wake, swallows no panic, blocks no
+//! thread, and touches no freed memory.
 
-// What is tested is what becomes of each clone.
+// The tests check what happens to each clone of a waker.
 #![allow(clippy::waker_clone_wake)]
 
-mod asking;
 mod attributes;
 mod ended;
 mod forks;
@@ -13,6 +12,7 @@ mod nested;
 mod panics;
 mod polls;
 mod races;
+mod requests;
 #[cfg(target_os = "linux")]
 mod signals;
 #[cfg(target_os = "linux")]

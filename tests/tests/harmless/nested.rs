@@ -1,4 +1,4 @@
-//! Tasks that are polled by other tasks, each asked or not.
+//! Tests tasks that are polled by other tasks, with requests for each of them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::Poll;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tasktrace::{Trace, TraceHandle, current};
 
-use crate::support::{Leaf, Seen, ask, task};
+use crate::support::{Leaf, LeafState, start_request, task};
 
 async fn inside(leaf: Leaf) {
     leaf.await;
@@ -18,10 +18,10 @@ async fn outside(inner: impl Future<Output = ()>) {
     inner.await;
 }
 
-/// What a request that should have been answered has been answered.
+/// Returns the answer of a request, which must be there.
 #[track_caller]
-fn answer<F: Future<Output = Option<Trace>>>(asker: &mut crate::support::Driver<F>) -> Trace {
-    match asker.poll() {
+fn answer<F: Future<Output = Option<Trace>>>(request: &mut crate::support::Driver<F>) -> Trace {
+    match request.poll() {
         Poll::Ready(Some(trace)) => trace,
         Poll::Ready(None) => panic!("the task has finished"),
         Poll::Pending => panic!("not answered"),
@@ -47,24 +47,24 @@ fn check_outer(trace: &Trace) {
 }
 
 #[test]
-fn each_is_asked_or_not() {
+fn one_poll_answers_the_requests_of_nested_tasks() {
     for (ask_inner, ask_outer) in [(false, false), (true, false), (false, true), (true, true)] {
         let (leaf, seen) = Leaf::new();
         let (inner, inner_handle) = tasktrace::traced(inside(leaf));
         let (mut outer, outer_handle) = task(outside(inner));
         assert!(outer.poll().is_pending());
         for round in 1..=3 {
-            let inner_asker = ask_inner.then(|| ask(&inner_handle));
-            let outer_asker = ask_outer.then(|| ask(&outer_handle));
+            let inner_asker = ask_inner.then(|| start_request(&inner_handle));
+            let outer_asker = ask_outer.then(|| start_request(&outer_handle));
             assert!(outer.poll().is_pending());
             assert_eq!(seen.polls(), 1 + round, "one poll serves both");
             let captures = if ask_inner || ask_outer { round } else { 0 };
             assert_eq!(seen.captures(), captures);
-            if let Some(mut asker) = inner_asker {
-                check_inner(&answer(&mut asker));
+            if let Some(mut request) = inner_asker {
+                check_inner(&answer(&mut request));
             }
-            if let Some(mut asker) = outer_asker {
-                check_outer(&answer(&mut asker));
+            if let Some(mut request) = outer_asker {
+                check_outer(&answer(&mut request));
             }
         }
         let before = outer.wakes.count();
@@ -79,10 +79,10 @@ fn each_is_asked_or_not() {
     }
 }
 
-/// Three deep, with two leaves in the middle one, all asked at once.
+/// The tasks are nested three deep, the middle one has two leaves, and all are traced at the same time.
 #[test]
-fn all_are_asked_at_once() {
-    let leaves: Vec<(Leaf, Arc<Seen>)> = (0..3).map(|_| Leaf::new()).collect();
+fn three_nested_tasks_are_captured_at_once() {
+    let leaves: Vec<(Leaf, Arc<LeafState>)> = (0..3).map(|_| Leaf::new()).collect();
     let seen: Vec<_> = leaves.iter().map(|(_, seen)| Arc::clone(seen)).collect();
     let mut leaves = leaves.into_iter().map(|(leaf, _)| leaf);
     let mut next = || inside(leaves.next().unwrap());
@@ -98,9 +98,9 @@ fn all_are_asked_at_once() {
     assert!(outer.poll().is_pending());
 
     let handles: [&TraceHandle; 3] = [&handle_1, &handle_2, &handle_3];
-    let mut askers = handles.map(ask);
+    let mut requests = handles.map(start_request);
     assert!(outer.poll().is_pending());
-    let traces = askers.each_mut().map(answer);
+    let traces = requests.each_mut().map(answer);
     assert_eq!(
         traces.each_ref().map(|trace| count(trace, "inside")),
         [3, 2, 1]
@@ -110,7 +110,7 @@ fn all_are_asked_at_once() {
     }
 }
 
-/// How many leaves are inside of `function`.
+/// Returns the number of leaves inside of `function`.
 fn count(trace: &Trace, function: &str) -> usize {
     let mut pending: Vec<_> = trace.frames().iter().map(|frame| (frame, false)).collect();
     let mut count = 0;
@@ -122,10 +122,9 @@ fn count(trace: &Trace, function: &str) -> usize {
     count
 }
 
-/// A combinator with wakers of its own: its children are polled only when they are woken, so the
-/// inner task is captured on its own account.
+/// The combinator polls its children only when their own wakers are woken, so the inner task is captured by itself.
 #[test]
-fn in_a_combinator_with_wakers_of_its_own() {
+fn a_task_in_a_combinator_is_woken_through_the_combinator() {
     let (leaf, seen) = Leaf::new();
     let (inner, inner_handle) = tasktrace::traced(inside(leaf));
     let (mut outer, outer_handle) = task(async move {
@@ -135,7 +134,8 @@ fn in_a_combinator_with_wakers_of_its_own() {
     assert!(outer.poll().is_pending());
     for _ in 0..3 {
         let wakes = outer.wakes.count();
-        let (mut inner_asker, mut outer_asker) = (ask(&inner_handle), ask(&outer_handle));
+        let (mut inner_asker, mut outer_asker) =
+            (start_request(&inner_handle), start_request(&outer_handle));
         assert!(outer.wakes.count() > wakes, "through the combinator");
         assert!(outer.poll().is_pending());
         check_inner(&answer(&mut inner_asker));
@@ -147,7 +147,7 @@ fn in_a_combinator_with_wakers_of_its_own() {
 }
 
 #[test]
-fn current_is_the_innermost() {
+fn current_returns_the_innermost_task() {
     fn id() -> Option<tasktrace::TaskId> {
         current().map(|handle| handle.id())
     }
@@ -170,7 +170,7 @@ fn current_is_the_innermost() {
     });
     assert!(outer.poll().is_pending());
     assert!(current().is_none());
-    let _asker = ask(&inner_handle);
+    let _asker = start_request(&inner_handle);
     assert!(outer.poll().is_pending());
     seen.finish();
     let ids = (Some(outer_handle.id()), Some(inner_handle.id()));
@@ -178,9 +178,9 @@ fn current_is_the_innermost() {
     assert!(current().is_none());
 }
 
-/// A future that is both: a task that is moved from one task into another between two polls.
+/// A task is polled by one task, and then by another.
 #[test]
-fn a_task_moves_from_one_task_to_another() {
+fn a_task_can_move_from_one_task_to_another() {
     type Shared = Arc<std::sync::Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>>;
 
     async fn host(guest: Shared) {
@@ -200,21 +200,17 @@ fn a_task_moves_from_one_task_to_another() {
     assert!(first.poll().is_pending());
     assert!(second.poll().is_pending());
 
-    let mut asker = ask(&guest_handle);
+    let mut request = start_request(&guest_handle);
     let guest = rooms[0].lock().unwrap().take();
     *rooms[1].lock().unwrap() = guest;
-    let mut second_asker = ask(&second_handle);
+    let mut second_asker = start_request(&second_handle);
     assert!(second.poll().is_pending());
-    check_inner(&answer(&mut asker));
+    check_inner(&answer(&mut request));
     assert!(answer(&mut second_asker).contains("nested::inside"));
 
     let wakes = second.wakes.count();
-    let _asker = ask(&guest_handle);
-    assert_eq!(
-        second.wakes.count(),
-        wakes + 1,
-        "it is the new host that is woken"
-    );
+    let _asker = start_request(&guest_handle);
+    assert_eq!(second.wakes.count(), wakes + 1, "the new host is woken");
     seen.finish();
     assert!(second.poll().is_ready());
 }

@@ -1,4 +1,4 @@
-//! A panic passes through a traced poll as if nothing were there.
+//! Tests that a panic passes through a traced poll unchanged, and that requests are answered.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
@@ -8,9 +8,11 @@ use std::task::{Context, Poll, Waker};
 use futures::FutureExt as _;
 use tasktrace::{TaskState, Trace, TraceError, current};
 
-use crate::support::{Driver, LONG, Leaf, ask, ask_from_thread, block_on, is_captured, task};
+use crate::support::{
+    Driver, LONG, Leaf, block_on, is_captured, request_on_thread, start_request, task,
+};
 
-/// A payload that is told from all others.
+/// A payload that can be told from all others.
 #[derive(Debug, PartialEq)]
 struct Payload(Box<u64>);
 
@@ -18,7 +20,7 @@ fn payload(number: u64) -> Payload {
     Payload(Box::new(number))
 }
 
-/// Panics at the polls given, without calling the panic hook.
+/// Panics at the given polls, without calling the panic hook.
 async fn panic_at(polls: &'static [usize]) {
     let mut poll = 0;
     std::future::poll_fn(move |cx| {
@@ -32,34 +34,34 @@ async fn panic_at(polls: &'static [usize]) {
     .await;
 }
 
-/// Polls, and expects the panic of that poll.
+/// Polls the task, and asserts that poll `number` panics with its own payload.
 #[track_caller]
-fn caught<F: Future>(task: &mut Driver<F>, number: u64) {
+fn expect_panic<F: Future>(task: &mut Driver<F>, number: u64) {
     let panic = catch_unwind(AssertUnwindSafe(|| task.poll().is_ready())).unwrap_err();
     assert_eq!(*panic.downcast::<Payload>().unwrap(), payload(number));
-    assert!(current().is_none(), "the thread is as it was");
+    assert!(current().is_none(), "the thread is in no task");
     assert!(Trace::here().is_none());
 }
 
 #[test]
-fn the_payload_is_unchanged() {
+fn a_panic_keeps_its_payload() {
     let (mut task, _handle) = task(panic_at(&[1]));
-    caught(&mut task, 1);
+    expect_panic(&mut task, 1);
 }
 
 #[test]
-fn in_a_capture_who_asked_is_answered() {
+fn a_panicking_poll_still_answers_waiting_requests() {
     let (mut task, handle) = task(panic_at(&[2]));
     assert!(task.poll().is_pending());
-    let thread = ask_from_thread(&handle, &task.wakes);
-    let mut asker = ask(&handle);
+    let thread = request_on_thread(&handle, &task.wakes);
+    let mut request = start_request(&handle);
 
-    caught(&mut task, 2);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    expect_panic(&mut task, 2);
+    assert!(matches!(request.poll(), Poll::Ready(None)));
     assert_eq!(thread.join().unwrap().unwrap_err(), TraceError::Panicked);
     assert!(
         !handle.is_finished(),
-        "whether it is polled again is for its owner to decide"
+        "a task that panicked may be polled again"
     );
     drop(task);
     assert!(handle.is_finished());
@@ -70,29 +72,29 @@ fn in_a_capture_who_asked_is_answered() {
 }
 
 #[test]
-fn panics_of_a_hook_that_takes_a_trace() {
-    // A payload of `panic_any` goes through the hook, which is the process's: in this test it is
-    // the one that prints. What a hook does here, anything that runs while unwinding can do.
+fn a_panic_hook_can_take_a_trace() {
+    // `panic_any` calls the panic hook of the process, which in this test is the default hook, and prints. A destructor
+    // that runs while the task unwinds can do the same as a hook.
     struct OnUnwind;
     impl Drop for OnUnwind {
         fn drop(&mut self) {
             assert!(std::thread::panicking());
-            let trace = Trace::here().expect("it is still in the poll");
-            assert!(trace.contains("falls"), "{trace:#}");
+            let trace = Trace::here().expect("the destructor runs in the poll");
+            assert!(trace.contains("panics_on_poll"), "{trace:#}");
             assert!(current().is_some());
         }
     }
-    async fn falls() {
+    async fn panics_on_poll() {
         let _on_unwind = OnUnwind;
         std::future::poll_fn(|_| -> Poll<()> { panic_any(payload(7)) }).await;
     }
-    let (mut task, _handle) = task(falls());
-    caught(&mut task, 7);
+    let (mut task, _handle) = task(panics_on_poll());
+    expect_panic(&mut task, 7);
 }
 
 /// Not every future is poisoned by its panic.
 #[test]
-fn a_future_that_is_polled_again_can_be_asked_again() {
+fn a_future_that_is_polled_after_its_panic_answers_again() {
     let mut polls = 0;
     let (mut task, handle) = task(std::future::poll_fn(move |cx| {
         polls += 1;
@@ -103,23 +105,23 @@ fn a_future_that_is_polled_again_can_be_asked_again() {
         Poll::<()>::Pending
     }));
     assert!(task.poll().is_pending());
-    let mut asker = ask(&handle);
-    caught(&mut task, 2);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    let mut request = start_request(&handle);
+    expect_panic(&mut task, 2);
+    assert!(matches!(request.poll(), Poll::Ready(None)));
 
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert_eq!(
         task.wakes.count(),
         2,
         "the waker of the poll that panicked is still good"
     );
     assert!(task.poll().is_pending());
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
 }
 
-/// The thread that goes on need not have polled a task before.
+/// The next poll is on a thread that has polled no task before.
 #[test]
-fn a_poll_after_a_panic_is_known_to_be_of_its_thread() {
+fn a_poll_after_a_panic_reports_the_thread_that_it_is_on() {
     let mut polls = 0;
     let (mut task, handle) = task(std::future::poll_fn(move |_| {
         polls += 1;
@@ -130,45 +132,45 @@ fn a_poll_after_a_panic_is_known_to_be_of_its_thread() {
         }
     }));
     assert!(task.poll().is_pending());
-    caught(&mut task, 2);
+    expect_panic(&mut task, 2);
     let other = std::thread::Builder::new().name("other".to_owned());
     let other = other.spawn(move || task.poll()).unwrap();
     let Poll::Ready(Some(TaskState::Running(running))) = other.join().unwrap() else {
-        panic!("it was in a poll");
+        panic!("the task was in a poll");
     };
     assert_eq!(running.thread_name(), Some("other"));
     assert!(handle.is_finished());
 }
 
 #[test]
-fn a_panic_of_the_first_poll() {
+fn a_panic_in_the_first_poll_is_reported() {
     let (mut task, handle) = task(panic_at(&[1]));
-    let mut asker = ask(&handle);
-    caught(&mut task, 1);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    let mut request = start_request(&handle);
+    expect_panic(&mut task, 1);
+    assert!(matches!(request.poll(), Poll::Ready(None)));
 }
 
-/// An async fn that has panicked panics when it is polled again. That is not ours to prevent.
+/// An async fn that has panicked panics again when it is polled again. The library does not prevent that.
 #[test]
-fn a_poisoned_future_is_still_answered_for() {
+fn a_request_to_a_poisoned_future_is_still_answered() {
     let (mut task, handle) = task(panic_at(&[1]));
-    caught(&mut task, 1);
+    expect_panic(&mut task, 1);
     for _ in 0..2 {
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         assert!(catch_unwind(AssertUnwindSafe(|| task.poll().is_ready())).is_err());
-        assert!(matches!(asker.poll(), Poll::Ready(None)));
+        assert!(matches!(request.poll(), Poll::Ready(None)));
         assert!(current().is_none());
     }
 }
 
 #[test]
-fn a_panic_that_the_task_catches() {
+fn a_task_that_catches_a_panic_is_captured_after_it() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(async move {
-        let mut caught = std::pin::pin!(AssertUnwindSafe(panic_at(&[2])).catch_unwind());
+        let mut expect_panic = std::pin::pin!(AssertUnwindSafe(panic_at(&[2])).catch_unwind());
         let panic = tokio::select! {
             biased;
-            panic = &mut caught => panic.unwrap_err(),
+            panic = &mut expect_panic => panic.unwrap_err(),
             () = Leaf(Arc::default()) => unreachable!(),
         };
         assert!(current().is_some(), "the task goes on");
@@ -176,10 +178,10 @@ fn a_panic_that_the_task_catches() {
         *panic.downcast::<Payload>().unwrap()
     });
     assert!(task.poll().is_pending());
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(task.poll().is_pending());
     assert_eq!(seen.captures(), 1);
-    let Poll::Ready(Some(trace)) = asker.poll() else {
+    let Poll::Ready(Some(trace)) = request.poll() else {
         panic!("the task did not panic");
     };
     assert!(trace.contains("Leaf::poll"), "{trace:#}");
@@ -187,9 +189,9 @@ fn a_panic_that_the_task_catches() {
     assert_eq!(task.poll(), Poll::Ready(payload(2)));
 }
 
-/// A task in a task: the panic of the inner goes through the captures of both.
+/// The panic of the inner task passes through the captures of both tasks.
 #[test]
-fn a_panic_of_a_nested_task() {
+fn a_panic_of_a_nested_task_ends_only_that_task() {
     let (inner, inner_handle) = tasktrace::traced(panic_at(&[2]));
     let (mut outer, outer_handle) = task(async move {
         let caught = AssertUnwindSafe(inner).catch_unwind().await;
@@ -197,22 +199,22 @@ fn a_panic_of_a_nested_task() {
         caught.unwrap_err()
     });
     assert!(outer.poll().is_pending());
-    let (mut inner_asker, mut outer_asker) = (ask(&inner_handle), ask(&outer_handle));
+    let (mut inner_request, mut outer_request) =
+        (start_request(&inner_handle), start_request(&outer_handle));
     let Poll::Ready(panic) = outer.poll() else {
         panic!("the inner task panics, and the outer catches it");
     };
     assert_eq!(*panic.downcast::<Payload>().unwrap(), payload(2));
-    assert!(matches!(inner_asker.poll(), Poll::Ready(None)));
+    assert!(matches!(inner_request.poll(), Poll::Ready(None)));
     assert!(
-        matches!(outer_asker.poll(), Poll::Ready(None)),
-        "it has finished"
+        matches!(outer_request.poll(), Poll::Ready(None)),
+        "the task has finished"
     );
     assert!(current().is_none());
 }
 
-/// The destructor of a future that panics is not the end of those who wait for it.
 #[test]
-fn a_panic_while_the_future_is_dropped() {
+fn a_panic_while_a_future_is_dropped_answers_waiting_requests() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -224,15 +226,15 @@ fn a_panic_while_the_future_is_dropped() {
         std::future::pending::<()>().await;
     }
 
-    // Dropped from outside.
+    // The future is dropped outside of a poll.
     let (mut dropped, handle) = task(armed());
     assert!(dropped.poll().is_pending());
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(catch_unwind(AssertUnwindSafe(|| drop(dropped))).is_err());
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(request.poll(), Poll::Ready(None)));
     assert!(handle.is_finished());
 
-    // Dropped by the poll that is being captured.
+    // The future is dropped by the poll that is being captured.
     let mut bomb = Some(Bomb);
     let (mut polled, handle) = task(std::future::poll_fn(move |cx| {
         if is_captured(cx, &cx.waker().clone()) {
@@ -241,15 +243,14 @@ fn a_panic_while_the_future_is_dropped() {
         Poll::<()>::Pending
     }));
     assert!(polled.poll().is_pending());
-    let mut asker = ask(&handle);
-    caught(&mut polled, 3);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    let mut request = start_request(&handle);
+    expect_panic(&mut polled, 3);
+    assert!(matches!(request.poll(), Poll::Ready(None)));
 }
 
-/// Executors catch panics of tasks: what they drop while they do so is a future whose poll was on
-/// the stack a moment ago.
+/// An executor catches panics of tasks, and then drops a future whose poll was on the stack a moment ago.
 #[test]
-fn a_panic_on_an_executor() {
+fn an_executor_can_catch_the_panic_of_a_task() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
@@ -257,15 +258,15 @@ fn a_panic_on_an_executor() {
     for _ in 0..100 {
         let (task, handle) = tasktrace::traced(panic_at(&[2]));
         let task = runtime.spawn(task);
-        // The requests are what makes for a second poll.
-        let asked = loop {
+        // The requests cause the second poll.
+        let error = loop {
             if let Err(error) = handle.backtrace_timeout(LONG) {
                 break error;
             }
         };
         assert!(
-            matches!(asked, TraceError::Panicked | TraceError::Finished),
-            "{asked}"
+            matches!(error, TraceError::Panicked | TraceError::Finished),
+            "{error}"
         );
         let panic = runtime.block_on(task).unwrap_err().into_panic();
         assert_eq!(*panic.downcast::<Payload>().unwrap(), payload(2));
@@ -273,9 +274,9 @@ fn a_panic_on_an_executor() {
     }
 }
 
-/// Wakers are the executor's code, and may panic too.
+/// Wakers are the executor's code, and may panic.
 #[test]
-fn a_waker_of_an_asker_that_panics() {
+fn a_panicking_waker_of_one_requester_does_not_affect_the_others() {
     struct Panics;
     impl std::task::Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -285,7 +286,7 @@ fn a_waker_of_an_asker_that_panics() {
     let (leaf, _seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
-    let mut first = ask(&handle);
+    let mut first = start_request(&handle);
     let mut panics = Box::pin(handle.backtrace());
     let waker = Waker::from(Arc::new(Panics));
     assert!(
@@ -294,10 +295,10 @@ fn a_waker_of_an_asker_that_panics() {
             .poll(&mut Context::from_waker(&waker))
             .is_pending()
     );
-    let mut last = ask(&handle);
-    let thread = ask_from_thread(&handle, &task.wakes);
+    let mut last = start_request(&handle);
+    let thread = request_on_thread(&handle, &task.wakes);
 
-    // It is neither the task that has panicked, nor who has asked beside.
+    // The panic reaches neither the task nor the other requesters.
     assert!(task.poll().is_pending());
     assert!(matches!(first.poll(), Poll::Ready(Some(_))));
     assert!(matches!(last.poll(), Poll::Ready(Some(_))));

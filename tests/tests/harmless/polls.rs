@@ -1,4 +1,4 @@
-//! Polls and wakes are counted: one more of each for a capture, and none is lost.
+//! Tests that a capture costs one poll and one wake, and that no wake is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,43 +8,43 @@ use std::time::Duration;
 use tasktrace::TraceHandle;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::support::{Leaf, ask, ask_from_thread, task, wait_until};
+use crate::support::{Leaf, request_on_thread, start_request, task, wait_until};
 
 #[test]
-fn a_capture_is_one_poll() {
+fn a_capture_costs_one_poll() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
     assert_eq!((seen.polls(), task.wakes.count()), (1, 0));
 
-    for asked in 1..=100 {
-        let mut asker = ask(&handle);
-        assert_eq!(task.wakes.count(), asked);
-        assert_eq!(seen.polls(), asked, "asking does not poll");
+    for round in 1..=100 {
+        let mut request = start_request(&handle);
+        assert_eq!(task.wakes.count(), round);
+        assert_eq!(seen.polls(), round, "a request does not poll");
         assert!(task.poll().is_pending());
-        assert_eq!((seen.polls(), seen.captures()), (1 + asked, asked));
-        assert_eq!(asker.wakes.count(), 1);
-        assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+        assert_eq!((seen.polls(), seen.captures()), (1 + round, round));
+        assert_eq!(request.wakes.count(), 1);
+        assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         assert_eq!(
             task.wakes.count(),
-            asked,
-            "an answer wakes nobody but who asked"
+            round,
+            "an answer wakes only the requester"
         );
     }
 
     assert!(task.poll().is_pending());
-    assert_eq!(seen.captures(), 100, "nobody has asked since");
+    assert_eq!(seen.captures(), 100, "there were no more requests");
     seen.finish();
     assert_eq!(
         task.wakes.count(),
         101,
-        "what the leaf registered is the real waker"
+        "the leaf registered the real waker"
     );
     assert!(task.poll().is_ready());
 }
 
 #[test]
-fn requests_that_wait_together_share_a_capture() {
+fn requests_that_wait_at_the_same_time_share_one_capture() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
@@ -55,7 +55,7 @@ fn requests_that_wait_together_share_a_capture() {
     ]
     .map(|mut builder| Arc::new(builder.worker_threads(2).build().unwrap()));
     let threads: Vec<_> = (0..4)
-        .map(|_| ask_from_thread(&handle, &task.wakes))
+        .map(|_| request_on_thread(&handle, &task.wakes))
         .collect();
     let from_runtimes: Vec<_> = runtimes
         .iter()
@@ -72,18 +72,18 @@ fn requests_that_wait_together_share_a_capture() {
             })
         })
         .collect();
-    // Each request wakes the task, and there are twelve of them.
+    // Each of the twelve requests wakes the task.
     wait_until(|| task.wakes.count() == 12);
     assert_eq!(seen.polls(), 1);
 
     assert!(task.poll().is_pending());
     assert_eq!((seen.polls(), seen.captures()), (2, 1));
     let mut texts = Vec::new();
-    for asker in threads {
-        texts.push(asker.join().unwrap().unwrap().to_string());
+    for request in threads {
+        texts.push(request.join().unwrap().unwrap().to_string());
     }
-    for asker in from_runtimes {
-        let answers = asker.join().unwrap().into_iter();
+    for request in from_runtimes {
+        let answers = request.join().unwrap().into_iter();
         texts.extend(answers.map(|answer| answer.unwrap().unwrap().to_string()));
     }
     assert_eq!(texts.len(), 12);
@@ -93,18 +93,18 @@ fn requests_that_wait_together_share_a_capture() {
 }
 
 #[test]
-fn a_cancelled_request_leaves_no_capture_behind() {
+fn a_cancelled_request_causes_no_capture() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
 
-    drop(ask(&handle));
+    drop(start_request(&handle));
     assert!(task.poll().is_pending());
     assert_eq!((seen.polls(), seen.captures()), (2, 0));
 
-    // One of two is taken back: the other is still answered.
-    let cancelled = ask(&handle);
-    let mut kept = ask(&handle);
+    // One of two requests is withdrawn. The other is still answered.
+    let cancelled = start_request(&handle);
+    let mut kept = start_request(&handle);
     drop(cancelled);
     assert!(task.poll().is_pending());
     assert_eq!(seen.captures(), 1);
@@ -113,17 +113,17 @@ fn a_cancelled_request_leaves_no_capture_behind() {
     let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
     assert!(matches!(error, tasktrace::TraceError::NoAnswer { .. }));
     assert!(task.poll().is_pending());
-    assert_eq!(seen.captures(), 1, "it is not asked any more");
+    assert_eq!(seen.captures(), 1, "the request was withdrawn");
 }
 
-/// The wake that a leaf gets while it is captured must not be lost.
+/// A leaf may be woken while it is captured.
 #[test]
-fn a_wake_during_the_capture_counts() {
+fn a_wake_during_a_capture_is_not_lost() {
     let mut polls = 0;
     let (mut task, handle) = task(std::future::poll_fn(|cx| {
         polls += 1;
         match polls {
-            // The capture: the leaf is registered, and ready before the poll has returned.
+            // In the captured poll the leaf is registered, and woken before the poll returns.
             2 => {
                 let registered = cx.waker().clone();
                 registered.wake();
@@ -134,17 +134,17 @@ fn a_wake_during_the_capture_counts() {
         Poll::Pending
     }));
     assert!(task.poll().is_pending());
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert_eq!(task.wakes.count(), 1);
     assert!(task.poll().is_pending());
     assert_eq!(task.wakes.count(), 2);
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
     assert!(task.poll().is_ready());
 }
 
-/// Every executor may hand a task another waker at each poll.
+/// An executor may pass a different waker to each poll of a task.
 #[test]
-fn the_latest_waker_is_the_one_to_wake() {
+fn a_request_wakes_the_latest_waker() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
@@ -152,20 +152,20 @@ fn the_latest_waker_is_the_one_to_wake() {
     assert!(task.poll().is_pending());
     let second = Arc::clone(&task.wakes);
 
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert_eq!((first.count(), second.count()), (0, 1));
-    // Captured with a third: the leaf must have the third.
+    // The captured poll has a third waker, and the leaf must have registered that one.
     task.wakes = Arc::default();
     assert!(task.poll().is_pending());
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
     seen.finish();
     assert_eq!((first.count(), second.count()), (0, 1));
     assert_eq!(task.wakes.count(), 1);
     assert_eq!(Arc::strong_count(&first), 1, "wakers of old are let go");
 }
 
-/// One of two tasks that send each other a number, with a timer, a lock and a yield in between,
-/// until `enough` and the other is gone. Returns how many numbers it was sent.
+/// Sends and receives numbers in turn with another player, with a timer, a lock and a yield in between, until `enough`
+/// is set and the other player is gone. Returns the count of received numbers.
 async fn player(
     mut inbox: mpsc::Receiver<usize>,
     outbox: mpsc::Sender<usize>,
@@ -190,7 +190,7 @@ async fn player(
 }
 
 #[test]
-fn a_task_asked_ten_thousand_times_does_all_of_its_work() {
+fn a_task_does_all_of_its_work_during_ten_thousand_captures() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -207,10 +207,13 @@ fn a_task_asked_ten_thousand_times_does_all_of_its_work() {
         let (pong, pong_handle) = tasktrace::traced(pong);
         let (ping, pong) = (tokio::spawn(ping), tokio::spawn(pong));
 
-        for asked in 0..10_000 {
+        for round in 0..10_000 {
             for handle in [&ping_handle, &pong_handle] {
-                let trace = handle.backtrace().await.expect("it plays until it is told");
-                if asked % 1000 == 0 {
+                let trace = handle
+                    .backtrace()
+                    .await
+                    .expect("the player runs until `enough` is set");
+                if round % 1000 == 0 {
                     assert!(trace.contains("player"), "{trace:#}");
                 }
             }
@@ -220,16 +223,16 @@ fn a_task_asked_ten_thousand_times_does_all_of_its_work() {
         let played = *lock.lock().await;
         assert!(
             played > 1000,
-            "asking must not keep them from playing: {played}"
+            "requests must not stop the players: {played}"
         );
         let received = ping.await.unwrap() + pong.await.unwrap();
         assert_eq!(*lock.lock().await, received);
     });
 }
 
-/// The same on threads that really run at once, asked by threads that do not wait for one another.
+/// The runtime has several threads, and several threads request traces without waiting for one another.
 #[test]
-fn a_task_besieged_by_threads_does_all_of_its_work() {
+fn a_task_does_all_of_its_work_while_threads_trace_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -246,7 +249,7 @@ fn a_task_besieged_by_threads_does_all_of_its_work() {
         sum
     });
     let task = runtime.spawn(task);
-    let askers: Vec<_> = (0..4)
+    let requests: Vec<_> = (0..4)
         .map(|_| {
             let handle = handle.clone();
             std::thread::spawn(move || {
@@ -268,19 +271,19 @@ fn a_task_besieged_by_threads_does_all_of_its_work() {
         drop(to_task);
         assert_eq!(task.await.unwrap(), (0..5000).sum::<usize>());
     });
-    for asker in askers {
-        assert!(asker.join().unwrap() > 0);
+    for request in requests {
+        assert!(request.join().unwrap() > 0);
     }
 }
 
-/// The task has not gone on in a poll that only a request has caused.
+/// The task makes no progress in a poll that only a request has caused.
 #[test]
 fn a_poll_for_a_cancelled_request_is_not_counted() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
     for _ in 0..3 {
-        drop(ask(&handle));
+        drop(start_request(&handle));
         assert!(task.poll().is_pending());
     }
     assert_eq!((seen.polls(), handle.polls()), (4, 1));
@@ -288,8 +291,8 @@ fn a_poll_for_a_cancelled_request_is_not_counted() {
     assert_eq!((seen.polls(), handle.polls()), (5, 2));
 }
 
-/// The request comes while the task is captured for another, and the same answer is for both. The task is woken
-/// for it all the same.
+/// The second request comes during the capture for the first, and both get the same answer. The task is still woken for
+/// the second.
 #[test]
 fn a_poll_for_an_answered_request_is_not_counted() {
     let known: Arc<OnceLock<TraceHandle>> = Arc::default();
@@ -302,7 +305,7 @@ fn a_poll_for_an_answered_request_is_not_counted() {
             polls += 1;
             match polls {
                 1 => {}
-                2 => second = Some(ask(known.get().unwrap())),
+                2 => second = Some(start_request(known.get().unwrap())),
                 _ => assert!(second.take().is_none_or(|mut it| it.poll().is_ready())),
             }
             Poll::<()>::Pending
@@ -310,12 +313,12 @@ fn a_poll_for_an_answered_request_is_not_counted() {
     });
     known.set(handle.clone()).unwrap();
     assert!(task.poll().is_pending());
-    let mut first = ask(&handle);
+    let mut first = start_request(&handle);
     assert!(task.poll().is_pending());
     assert!(first.poll().is_ready());
     assert_eq!((task.wakes.count(), handle.polls()), (2, 1));
     assert!(task.poll().is_pending());
-    assert_eq!(handle.polls(), 1, "it has been woken for a request only");
+    assert_eq!(handle.polls(), 1, "the poll was only for a request");
     assert!(task.poll().is_pending());
     assert_eq!(handle.polls(), 2);
 }
@@ -325,11 +328,11 @@ fn a_captured_poll_that_panics_is_counted() {
     let mut polls = 0;
     let (mut task, handle) = task(std::future::poll_fn(move |_| {
         polls += 1;
-        assert!(polls < 2, "as the test has it");
+        assert!(polls < 2, "the second poll panics");
         Poll::<()>::Pending
     }));
     assert!(task.poll().is_pending());
-    let _asker = ask(&handle);
+    let _asker = start_request(&handle);
     let poll = std::panic::AssertUnwindSafe(|| task.poll());
     assert!(std::panic::catch_unwind(poll).is_err());
     assert_eq!(handle.polls(), 2);

@@ -1,4 +1,4 @@
-//! Requests that meet the end of a task, or its move to another thread.
+//! Tests requests that race with the end of a task, or with its move to another thread.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn two_threads() -> Runtime {
         .unwrap()
 }
 
-/// Yields a few times, so that the task is in all of its states while it is asked.
+/// Yields a few times, so that requests find the task in all of its states.
 async fn short_life(yields: usize) -> usize {
     for _ in 0..yields {
         tokio::task::yield_now().await;
@@ -27,8 +27,9 @@ async fn short_life(yields: usize) -> usize {
     yields
 }
 
-/// Asks in both ways at once, and returns when the task has finished.
-fn besiege(handle: &TraceHandle) -> [std::thread::JoinHandle<usize>; 2] {
+/// Requests traces both by blocking and by awaiting, on two threads, which end when the task has finished. They return
+/// the number of answers.
+fn request_repeatedly(handle: &TraceHandle) -> [std::thread::JoinHandle<usize>; 2] {
     let (blocking, awaiting) = (handle.clone(), handle.clone());
     [
         std::thread::spawn(move || {
@@ -54,61 +55,65 @@ fn besiege(handle: &TraceHandle) -> [std::thread::JoinHandle<usize>; 2] {
 }
 
 #[test]
-fn completion() {
+fn requests_race_with_the_completion_of_a_task() {
     let runtime = two_threads();
     for yields in 0..300 {
         let (task, handle) = tasktrace::traced(short_life(yields % 30));
-        let askers = besiege(&handle);
+        let requesters = request_repeatedly(&handle);
         let task = runtime.spawn(task);
         assert_eq!(runtime.block_on(task).unwrap(), yields % 30);
-        for asker in askers {
-            asker.join().unwrap();
+        for requester in requesters {
+            requester.join().unwrap();
         }
         assert!(handle.is_finished());
     }
 }
 
 #[test]
-fn cancellation() {
+fn requests_race_with_the_cancellation_of_a_task() {
     let runtime = two_threads();
     for round in 0..300 {
         let (leaf, seen) = Leaf::new();
         let (task, handle) = tasktrace::traced(leaf);
-        let askers = besiege(&handle);
+        let requesters = request_repeatedly(&handle);
         let task = runtime.spawn(task);
-        // With and without an answer before, at a time that depends on the round.
+        // The task is aborted before or after its first answer, at a time that depends on the round.
         crate::support::wait_until(|| seen.polls() >= round % 7);
         task.abort();
         assert!(runtime.block_on(task).unwrap_err().is_cancelled());
-        for asker in askers {
-            asker.join().unwrap();
+        for requester in requesters {
+            requester.join().unwrap();
         }
     }
 }
 
-/// The task is dropped on one thread while others ask.
+/// One thread drops the task while others request traces.
 #[test]
-fn dropped_in_the_middle_of_a_request() {
+fn requests_race_with_the_drop_of_a_task() {
     for round in 0..300 {
         let (mut task, handle) = task(Leaf::new().0);
         for _ in 0..round % 3 {
             assert!(task.poll().is_pending());
         }
         let wakes = Arc::clone(&task.wakes);
-        let askers = besiege(&handle);
+        let requesters = request_repeatedly(&handle);
         if round % 3 > 0 {
             crate::support::wait_until(|| wakes.count() > 0);
         }
         drop(task);
-        for asker in askers {
-            assert_eq!(asker.join().unwrap(), 0, "nobody has polled it since");
+        for requester in requesters {
+            assert_eq!(
+                requester.join().unwrap(),
+                0,
+                "the task was not polled again"
+            );
         }
     }
 }
 
-/// Requests are taken back, in time and too late, while others are answered.
+/// Requests are withdrawn, in time and too late, while others are answered.
 #[test]
-fn requests_that_are_given_up() {
+fn requests_can_be_withdrawn_while_others_are_answered() {
     let runtime = two_threads();
     let (leaf, seen) = Leaf::new();
     let (task, handle) = tasktrace::traced(leaf);
@@ -126,9 +131,9 @@ fn requests_that_are_given_up() {
         }
         threads.spawn(|| {
             for _ in 0..2000 {
-                let mut asked = Box::pin(handle.backtrace());
+                let mut request = Box::pin(handle.backtrace());
                 let mut cx = Context::from_waker(Waker::noop());
-                let _perhaps_answered = asked.as_mut().poll(&mut cx);
+                let _perhaps_answered = request.as_mut().poll(&mut cx);
             }
         });
         threads.spawn(|| {
@@ -141,16 +146,16 @@ fn requests_that_are_given_up() {
     runtime.block_on(task).unwrap();
 }
 
-/// A task that is polled by two threads in turn, each of which may be the one it is captured on.
+/// Two threads poll the task in turn, and either may capture it.
 #[test]
-fn moved_between_threads() {
-    /// Two executors in one: each poll is on the other thread.
+fn a_task_that_moves_between_threads_answers_all_requests() {
+    /// The state of two executors that poll one task in turn.
     struct Turns {
         polls: AtomicUsize,
         stop: AtomicBool,
     }
 
-    async fn at_home_nowhere(turns: Arc<Turns>) -> Vec<std::thread::ThreadId> {
+    async fn moves_between_threads(turns: Arc<Turns>) -> Vec<std::thread::ThreadId> {
         let mut threads = Vec::new();
         std::future::poll_fn(|cx| {
             let me = current().expect("in a task, on whatever thread");
@@ -174,8 +179,8 @@ fn moved_between_threads() {
         polls: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
     });
-    let (task, handle) = tasktrace::traced(at_home_nowhere(Arc::clone(&turns)));
-    let askers = besiege(&handle);
+    let (task, handle) = tasktrace::traced(moves_between_threads(Arc::clone(&turns)));
+    let requesters = request_repeatedly(&handle);
     let (to_left, left) = std::sync::mpsc::channel::<std::pin::Pin<Box<_>>>();
     let (to_right, right) = std::sync::mpsc::channel();
     to_left.send(Box::pin(task)).unwrap();
@@ -201,14 +206,14 @@ fn moved_between_threads() {
         .map(|threads: Vec<_>| threads.len())
         .sum();
     assert!(moves > 2000, "{moves}");
-    for asker in askers {
-        assert!(asker.join().unwrap() > 0);
+    for requester in requesters {
+        assert!(requester.join().unwrap() > 0);
     }
 }
 
-/// What an executor does when it steals work, with many tasks and as many who ask.
+/// The runtime steals work, with many tasks and a requester for each.
 #[test]
-fn many_tasks_on_a_runtime_that_steals() {
+fn tasks_on_a_work_stealing_runtime_answer_all_requests() {
     let runtime = two_threads();
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -222,7 +227,7 @@ fn many_tasks_on_a_runtime_that_steals() {
         })
         .collect();
     let (tasks, handles): (Vec<_>, Vec<_>) = tasks.into_iter().unzip();
-    let askers: Vec<_> = handles
+    let requesters: Vec<_> = handles
         .iter()
         .cloned()
         .map(|handle| {
@@ -238,7 +243,7 @@ fn many_tasks_on_a_runtime_that_steals() {
         })
         .collect();
     runtime.block_on(async {
-        for task in tasks.into_iter().chain(askers) {
+        for task in tasks.into_iter().chain(requesters) {
             task.await.unwrap();
         }
     });

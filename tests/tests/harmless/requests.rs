@@ -1,4 +1,4 @@
-//! Who may ask, when, and what the answer is.
+//! Tests which code may request a trace, when, and what it gets.
 
 use std::future::Future as _;
 use std::sync::{Arc, Mutex};
@@ -9,47 +9,50 @@ use futures::FutureExt as _;
 use tasktrace::{NoAnswer, TraceError, TraceHandle, current};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{LONG, Leaf, ask, ask_from_thread, block_on, task};
+use crate::support::{LONG, Leaf, block_on, request_on_thread, start_request, task};
 
 fn current_thread() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
-fn me() -> TraceHandle {
+fn current_task() -> TraceHandle {
     current().expect("called in a task")
 }
 
-async fn asks_for_itself() {
-    let trace = me().backtrace().await.expect("it is still running");
-    assert!(trace.contains("asks_for_itself"), "{trace:#}");
+async fn traces_itself() {
+    let trace = current_task()
+        .backtrace()
+        .await
+        .expect("the task is running");
+    assert!(trace.contains("traces_itself"), "{trace:#}");
     assert!(trace.contains("backtrace"), "what it waits for: {trace:#}");
 }
 
-async fn asks_in_a_select(leaf: Leaf) {
-    let handle = me();
+async fn traces_itself_in_a_select(leaf: Leaf) {
+    let handle = current_task();
     let trace = tokio::select! {
         trace = handle.backtrace() => trace.unwrap(),
         () = leaf => unreachable!(),
     };
-    assert!(trace.contains("asks_in_a_select"), "{trace:#}");
+    assert!(trace.contains("traces_itself_in_a_select"), "{trace:#}");
     assert_eq!(trace.leaves().len(), 2, "{trace}");
 }
 
 #[test]
-fn a_task_asks_for_itself() {
-    block_on(tasktrace::traced(asks_for_itself()).0);
-    block_on(tasktrace::traced(asks_in_a_select(Leaf::new().0)).0);
+fn a_task_can_trace_itself() {
+    block_on(tasktrace::traced(traces_itself()).0);
+    block_on(tasktrace::traced(traces_itself_in_a_select(Leaf::new().0)).0);
     let runtime = current_thread();
-    runtime.block_on(tasktrace::traced(asks_for_itself()).0);
-    runtime.block_on(tasktrace::traced(asks_in_a_select(Leaf::new().0)).0);
+    runtime.block_on(tasktrace::traced(traces_itself()).0);
+    runtime.block_on(tasktrace::traced(traces_itself_in_a_select(Leaf::new().0)).0);
 }
 
-/// Thousands of times, and several times at once.
+/// The task does this thousands of times, and several times at once.
 #[test]
-fn a_task_asks_for_itself_again_and_again() {
+fn a_task_can_trace_itself_thousands_of_times() {
     let (task, _) = tasktrace::traced(async {
         for _ in 0..1000 {
-            let handle = me();
+            let handle = current_task();
             let (one, other) = tokio::join!(handle.backtrace(), handle.backtrace());
             assert_eq!(one.unwrap().to_string(), other.unwrap().to_string());
         }
@@ -58,7 +61,7 @@ fn a_task_asks_for_itself_again_and_again() {
 }
 
 #[test]
-fn two_tasks_ask_for_each_other() {
+fn two_tasks_can_trace_each_other() {
     let runtime = current_thread();
     runtime.block_on(async {
         let (to_one, one_is) = tokio::sync::oneshot::channel::<TraceHandle>();
@@ -70,18 +73,21 @@ fn two_tasks_ask_for_each_other() {
         assert!(to_one.send(other_handle).is_ok());
         assert!(to_other.send(handle).is_ok());
         let (one, other) = (tokio::spawn(one), tokio::spawn(other));
-        // Who resolves first has an answer; the other may find it finished.
+        // The task that resolves first has its answer. The other may find the first one finished.
         assert!(one.await.unwrap() | other.await.unwrap());
     });
 }
 
 #[test]
-fn a_task_asks_for_itself_through_another() {
+fn a_task_can_trace_itself_through_another_task() {
     let runtime = current_thread();
     let (task, _) = tasktrace::traced(async {
-        let handle = me();
-        let asker = tokio::spawn(async move { handle.backtrace().await });
-        asker.await.unwrap().expect("it waits for the answer")
+        let handle = current_task();
+        let request = tokio::spawn(async move { handle.backtrace().await });
+        request
+            .await
+            .unwrap()
+            .expect("the other task waits for the answer")
     });
     let trace = runtime.block_on(task);
     assert_eq!(trace.leaves().len(), 1, "{trace}");
@@ -89,22 +95,22 @@ fn a_task_asks_for_itself_through_another() {
 
 #[test]
 fn a_task_cannot_block_for_its_own_trace() {
-    let (inner, inner_handle) = tasktrace::traced(async { me() });
+    let (inner, inner_handle) = tasktrace::traced(async { current_task() });
     let (task, handle) = tasktrace::traced(async move {
         let start = Instant::now();
-        let mine = me();
+        let mine = current_task();
         assert_eq!(
             mine.backtrace_timeout(LONG).unwrap_err(),
             TraceError::InsideOwnPoll
         );
         let inner_handle = inner_handle.clone();
         inner.await;
-        // Of another task it may ask.
+        // It may block for the trace of another task.
         assert_eq!(
             inner_handle.backtrace_timeout(LONG).unwrap_err(),
             TraceError::Finished
         );
-        // Nor can a task within.
+        // Nor can a task that is polled inside of it.
         let (within, _) = tasktrace::traced(async move { mine.backtrace_timeout(LONG) });
         assert_eq!(within.await.unwrap_err(), TraceError::InsideOwnPoll);
         assert!(start.elapsed() < LONG);
@@ -116,9 +122,9 @@ fn a_task_cannot_block_for_its_own_trace() {
     );
 }
 
-/// The executor has one thread, and the asker blocks it.
+/// The executor has one thread, and the requester blocks it.
 #[test]
-fn a_task_that_blocks_its_executor_has_no_answer() {
+fn a_request_that_blocks_the_only_thread_of_the_executor_is_not_answered() {
     let runtime = current_thread();
     let (task, handle) = tasktrace::traced(Leaf::new().0);
     runtime.block_on(async {
@@ -133,31 +139,31 @@ fn a_task_that_blocks_its_executor_has_no_answer() {
                 reason: NoAnswer::NotPolled
             }
         );
-        // It was taken back, and does no harm: the next has an answer.
+        // The request was withdrawn, and does no harm: the next one is answered.
         assert!(handle.backtrace().await.is_some());
         task.abort();
     });
 }
 
 #[test]
-fn a_thread_for_blocking_asks() {
+fn a_blocking_thread_can_trace_a_task() {
     let runtime = current_thread();
     runtime.block_on(async {
         let (task, handle) = tasktrace::traced(Leaf::new().0);
         let task = tokio::spawn(task);
-        let asker = tokio::task::spawn_blocking(move || handle.backtrace_timeout(LONG));
-        assert!(asker.await.unwrap().is_ok());
+        let request = tokio::task::spawn_blocking(move || handle.backtrace_timeout(LONG));
+        assert!(request.await.unwrap().is_ok());
         task.abort();
     });
 }
 
 #[test]
-fn a_thread_asks_for_the_task_that_waits_for_it() {
+fn a_task_that_blocks_on_a_thread_does_not_answer_it() {
     let (task, handle) = tasktrace::traced(async {
-        let mine = me();
+        let mine = current_task();
         std::thread::scope(|threads| {
-            let asker = threads.spawn(move || mine.backtrace_timeout(Duration::from_millis(20)));
-            asker.join().unwrap().unwrap_err()
+            let request = threads.spawn(move || mine.backtrace_timeout(Duration::from_millis(20)));
+            request.join().unwrap().unwrap_err()
         })
     });
     let error = block_on(task);
@@ -169,7 +175,7 @@ fn a_thread_asks_for_the_task_that_waits_for_it() {
 }
 
 #[test]
-fn a_task_that_is_never_polled() {
+fn a_task_that_is_never_polled_does_not_answer() {
     let (task, handle) = tasktrace::traced(Leaf::new().0);
     assert_eq!(
         handle
@@ -177,85 +183,83 @@ fn a_task_that_is_never_polled() {
             .unwrap_err(),
         TraceError::NeverPolled
     );
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     drop(task);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(request.poll(), Poll::Ready(None)));
     assert!(handle.is_finished());
 }
 
-/// A task that is asked before it is first polled is captured at its first poll.
 #[test]
-fn asked_before_the_first_poll() {
+fn a_request_before_the_first_poll_is_answered_by_the_first_poll() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(task.poll().is_pending());
     assert_eq!((seen.polls(), seen.captures()), (1, 1));
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
 }
 
 #[test]
-fn a_request_is_dropped_in_each_of_its_states() {
+fn a_request_can_be_dropped_in_each_of_its_states() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
 
-    // Never polled: nothing was asked.
+    // Never polled: no request was made.
     drop(handle.backtrace());
     assert!(task.poll().is_pending());
     assert_eq!((seen.captures(), task.wakes.count()), (0, 0));
-    // Waiting.
-    drop(ask(&handle));
+    // Waiting for the answer.
+    drop(start_request(&handle));
     assert!(task.poll().is_pending());
     assert_eq!(seen.captures(), 0);
-    // Answered, and not looked at.
-    let asker = ask(&handle);
+    // Answered, but the answer was not taken.
+    let request = start_request(&handle);
     assert!(task.poll().is_pending());
-    assert_eq!((seen.captures(), asker.wakes.count()), (1, 1));
-    drop(asker);
+    assert_eq!((seen.captures(), request.wakes.count()), (1, 1));
+    drop(request);
     // Resolved.
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(task.poll().is_pending());
-    assert!(asker.poll().is_ready());
-    drop(asker);
-    // Waiting, when the task ends.
-    let (waiting, mut told) = (ask(&handle), ask(&handle));
+    assert!(request.poll().is_ready());
+    drop(request);
+    // Waiting when the task ends.
+    let (waiting, mut ended) = (start_request(&handle), start_request(&handle));
     drop(task);
-    assert!(matches!(told.poll(), Poll::Ready(None)));
-    drop((waiting, told));
-    // Asked of a task that has ended.
+    assert!(matches!(ended.poll(), Poll::Ready(None)));
+    drop((waiting, ended));
+    // Made after the task ended.
     assert!(matches!(handle.backtrace().now_or_never(), Some(None)));
 }
 
-/// A request may be passed from one waker to another while it waits.
 #[test]
-fn a_request_that_moves() {
+fn a_waiting_request_can_change_its_waker() {
     let (mut task, handle) = task(Leaf::new().0);
     assert!(task.poll().is_pending());
-    let mut asker = ask(&handle);
-    let first = std::mem::take(&mut asker.wakes);
-    assert!(asker.poll().is_pending());
+    let mut request = start_request(&handle);
+    let first = std::mem::take(&mut request.wakes);
+    assert!(request.poll().is_pending());
     assert!(task.poll().is_pending());
-    assert_eq!((first.count(), asker.wakes.count()), (0, 1));
+    assert_eq!((first.count(), request.wakes.count()), (0, 1));
     assert_eq!(Arc::strong_count(&first), 1);
-    assert!(asker.poll().is_ready());
+    assert!(request.poll().is_ready());
 }
 
 #[test]
-fn the_question_of_a_future_that_resolves() {
+fn a_request_to_a_future_that_resolves_reports_that_it_finished() {
     let (leaf, seen) = Leaf::new();
     let (mut task, handle) = task(leaf);
     assert!(task.poll().is_pending());
-    let thread = ask_from_thread(&handle, &task.wakes);
-    let mut asker = ask(&handle);
+    let thread = request_on_thread(&handle, &task.wakes);
+    let mut request = start_request(&handle);
     seen.finish();
-    // The poll is captured, but a task that has resolved waits nowhere.
+    // The poll is a capture, but a task that has resolved waits for nothing.
     assert!(task.poll().is_ready());
     assert_eq!(seen.captures(), 1);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(request.poll(), Poll::Ready(None)));
     assert_eq!(thread.join().unwrap().unwrap_err(), TraceError::Finished);
 }
 
-/// Some futures may be polled when they have resolved.
+/// A fused future may be polled again after it resolved.
 #[test]
 fn a_fused_future_stays_finished() {
     let (mut task, handle) = task(std::future::ready(()).fuse());
@@ -272,12 +276,12 @@ fn a_fused_future_stays_finished() {
     assert_eq!(
         Arc::strong_count(&task.wakes),
         1,
-        "no waker is kept to ask with"
+        "a finished task keeps no waker"
     );
 }
 
 #[test]
-fn the_handle_outlives_the_runtime() {
+fn a_handle_reports_that_its_task_finished_after_the_runtime_is_gone() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .build()
@@ -291,21 +295,20 @@ fn the_handle_outlives_the_runtime() {
     let _answered_or_not = pending.as_mut().poll(&mut cx);
     runtime.shutdown_background();
 
-    // The task is dropped by whichever thread shuts the runtime down.
-    let asker = std::thread::spawn(move || {
+    // The thread that shuts the runtime down drops the task.
+    let request = std::thread::spawn(move || {
         while !copy.is_finished() {
             let _ = copy.backtrace_timeout(Duration::from_millis(1));
         }
         copy.backtrace_timeout(LONG)
     });
-    assert_eq!(asker.join().unwrap().unwrap_err(), TraceError::Finished);
+    assert_eq!(request.join().unwrap().unwrap_err(), TraceError::Finished);
     assert!(block_on(handle.backtrace()).is_none());
     assert!(format!("{handle:?}").contains("Finished"));
 }
 
-/// A runtime that is not driven does not answer, and one that is driven again does.
 #[test]
-fn a_runtime_that_stands_still() {
+fn a_runtime_answers_only_while_it_is_driven() {
     let runtime = current_thread();
     let (task, handle) = tasktrace::traced(Leaf::new().0);
     runtime.spawn(task);
@@ -326,19 +329,18 @@ fn a_runtime_that_stands_still() {
 }
 
 #[test]
-fn the_longest_time_is_no_deadline() {
+fn the_longest_duration_is_no_deadline() {
     let (mut task, handle) = task(Leaf::new().0);
     assert!(task.poll().is_pending());
     let wakes = Arc::clone(&task.wakes);
-    let asker = std::thread::spawn(move || handle.backtrace_timeout(Duration::MAX));
+    let request = std::thread::spawn(move || handle.backtrace_timeout(Duration::MAX));
     crate::support::wait_until(|| wakes.count() > 0);
     assert!(task.poll().is_pending());
-    assert!(asker.join().unwrap().is_ok());
+    assert!(request.join().unwrap().is_ok());
 }
 
-/// A handle is a value like any other: it may be kept in the task that it belongs to.
 #[test]
-fn a_task_that_owns_its_handle() {
+fn a_task_can_own_its_handle_without_a_leak() {
     let slot: Arc<Mutex<Option<TraceHandle>>> = Arc::default();
     let mine = Arc::clone(&slot);
     let (mut task, handle) = task(async move {
@@ -349,7 +351,7 @@ fn a_task_that_owns_its_handle() {
     let weak = Arc::downgrade(&slot);
     drop(slot);
     assert!(task.poll().is_pending());
-    let _asker = ask(&handle);
+    let _asker = start_request(&handle);
     drop(task);
     assert!(handle.is_finished());
     assert!(weak.upgrade().is_none(), "nothing keeps the future alive");

@@ -1,4 +1,4 @@
-//! Which signals are blocked in wakers, which are called on threads of ours.
+//! Tests that the library's own threads call wakers with no more signals blocked than the program has.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::support::{LONG, Leaf};
 
-/// The signals that are blocked on the calling thread.
-fn blocked() -> Vec<i32> {
-    // SAFETY: it writes the current set, which is read then.
+/// Returns the signals that are blocked on the calling thread.
+fn blocked_signals() -> Vec<i32> {
+    // SAFETY: a null pointer for the new set leaves the mask as it is. The call writes the current mask to a pointer
+    // that is valid for writes, and `sigismember` reads it after that.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut set);
@@ -20,16 +21,18 @@ fn blocked() -> Vec<i32> {
     }
 }
 
-/// Tells what was blocked in it, and on a thread that it has spawned, and what a child of it was ended by.
-struct Tells(mpsc::Sender<(Vec<i32>, Vec<i32>, Option<i32>)>);
+/// A waker that sends the signals blocked on its thread, those blocked on a thread that it spawns, and the signal that
+/// ended a child process of it.
+struct ReportsSignals(mpsc::Sender<(Vec<i32>, Vec<i32>, Option<i32>)>);
 
-impl Wake for Tells {
+impl Wake for ReportsSignals {
     fn wake(self: Arc<Self>) {
-        let spawned = std::thread::spawn(blocked).join().unwrap();
+        let spawned = std::thread::spawn(blocked_signals).join().unwrap();
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        // SAFETY: it takes two numbers. The child has not been waited for, so the number is its own.
+        // SAFETY: `kill` takes two numbers. The child has not been waited for, so its number belongs to no other
+        // process.
         unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
-        // If it ignores that, it is ended by this.
+        // A child that ignores the signal is killed after this time.
         let end = std::time::Instant::now() + Duration::from_secs(20);
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -40,24 +43,24 @@ impl Wake for Tells {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let _ = self.0.send((blocked(), spawned, status.signal()));
+        let _ = self.0.send((blocked_signals(), spawned, status.signal()));
     }
 }
 
 #[test]
-fn no_more_signals_are_blocked_in_a_waker_than_in_the_program() {
-    let program = blocked();
+fn a_waker_runs_with_the_signal_mask_of_the_program() {
+    let program = blocked_signals();
     assert!(!program.contains(&libc::SIGTERM));
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (task, handle) = tasktrace::traced(async { Leaf::new().0.await });
     let mut task = Box::pin(task);
-    let waker = Waker::from(Arc::new(Tells(tell)));
+    let waker = Waker::from(Arc::new(ReportsSignals(sender)));
     let mut cx = Context::from_waker(&waker);
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    let asker = std::thread::spawn(move || handle.backtrace_timeout(LONG));
-    let (in_waker, spawned, ended_by) = told.recv_timeout(LONG).unwrap();
+    let request = std::thread::spawn(move || handle.backtrace_timeout(LONG));
+    let (in_waker, spawned, ended_by) = receiver.recv_timeout(LONG).unwrap();
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    assert!(asker.join().unwrap().is_ok());
+    assert!(request.join().unwrap().is_ok());
     assert_eq!(in_waker, program);
     assert_eq!(spawned, program);
     assert_eq!(ended_by, Some(libc::SIGTERM));

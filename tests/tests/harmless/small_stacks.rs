@@ -1,4 +1,4 @@
-//! Tasks that are polled on threads with small stacks.
+//! Tests captures of tasks that are polled on threads with small stacks.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,21 +14,21 @@ const CHILD: &str = "TASKTRACE_TEST_SMALL_STACKS";
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 #[tasktrace::traced]
-async fn never() {
+async fn waits_for_ever() {
     Leaf::new().0.await;
 }
 
-extern "C" fn polls(tell: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: it is the box that `start` has made.
-    let tell = unsafe { Box::from_raw(tell.cast::<mpsc::Sender<TraceHandle>>()) };
-    let (task, handle) = tasktrace::traced(never());
+extern "C" fn poll_until_over(sender: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `start_with` passes a pointer that it got from `Box::into_raw` with this type, and only to this one call.
+    let sender = unsafe { Box::from_raw(sender.cast::<mpsc::Sender<TraceHandle>>()) };
+    let (task, handle) = tasktrace::traced(waits_for_ever());
     let mut task = Box::pin(task);
-    let mut told = Some(handle);
+    let mut unsent = Some(handle);
     while !IS_OVER.load(Ordering::Relaxed) {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(task.as_mut().poll(&mut cx).is_pending());
-        if let Some(handle) = told.take() {
-            tell.send(handle).unwrap();
+        if let Some(handle) = unsent.take() {
+            sender.send(handle).unwrap();
         }
         std::thread::yield_now();
     }
@@ -36,49 +36,50 @@ extern "C" fn polls(tell: *mut libc::c_void) -> *mut libc::c_void {
 }
 
 #[tasktrace::traced]
-async fn looks_at_itself() -> bool {
-    let trace = tasktrace::Trace::here().expect("it is in a task");
-    // Names are looked up elsewhere.
+async fn traces_itself() -> bool {
+    let trace = tasktrace::Trace::here().expect("this code runs in a task");
+    // The test looks up the names later, on its own thread, whose stack is large.
     TRACES.lock().unwrap().push(trace);
     true
 }
 
 static TRACES: Mutex<Vec<tasktrace::Trace>> = Mutex::new(Vec::new());
 
-extern "C" fn polls_once(tell: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: it is the box that `start` has made.
-    let tell = unsafe { Box::from_raw(tell.cast::<mpsc::Sender<TraceHandle>>()) };
-    let (task, handle) = tasktrace::traced(looks_at_itself());
+extern "C" fn poll_once(sender: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: as in `poll_until_over`: `start_with` passes a box of this type to this one call.
+    let sender = unsafe { Box::from_raw(sender.cast::<mpsc::Sender<TraceHandle>>()) };
+    let (task, handle) = tasktrace::traced(traces_itself());
     let mut task = Box::pin(task);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(task.as_mut().poll(&mut cx).is_ready());
-    tell.send(handle).unwrap();
+    sender.send(handle).unwrap();
     std::ptr::null_mut()
 }
 
-/// Polls a task on a thread with a stack of this size, in bytes. The standard library would add to it.
+/// Polls a task on a thread with a stack of `size` bytes. The standard library would make the stack larger.
 fn start(size: usize) -> (libc::pthread_t, TraceHandle) {
-    start_with(size, polls)
+    start_with(size, poll_until_over)
 }
 
 fn start_with(
     size: usize,
-    polls: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
+    poll_until_over: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
 ) -> (libc::pthread_t, TraceHandle) {
-    let (tell, told) = mpsc::channel::<TraceHandle>();
-    let tell = Box::into_raw(Box::new(tell)).cast();
+    let (sender, receiver) = mpsc::channel::<TraceHandle>();
+    let sender = Box::into_raw(Box::new(sender)).cast();
     let mut thread = 0;
-    // SAFETY: the attributes are made before they are used, and the function has the box to itself.
+    // SAFETY: `pthread_attr_init` initialises the attributes before any other call reads them. All pointers are valid
+    // for the calls. `poll` takes ownership of the box behind `sender`, which this function does not use again.
     unsafe {
         let mut attributes = std::mem::zeroed();
         assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
         assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, size), 0);
         assert_eq!(
-            libc::pthread_create(&mut thread, &attributes, polls, tell),
+            libc::pthread_create(&mut thread, &attributes, poll_until_over, sender),
             0
         );
     }
-    (thread, told.recv().unwrap())
+    (thread, receiver.recv().unwrap())
 }
 
 #[test]
@@ -98,11 +99,11 @@ fn a_capture_does_not_overflow_a_small_stack() {
             let answer = handle.backtrace_timeout(LONG);
             eprintln!("{size} KiB: {:?}", answer.as_ref().err());
             match answer {
-                Ok(trace) => assert!(trace.contains("never"), "{trace}"),
+                Ok(trace) => assert!(trace.contains("waits_for_ever"), "{trace}"),
                 Err(error) => {
                     assert_eq!(error, TraceError::NoRoom, "{size} KiB");
                     assert!(error.to_string().contains("too little room"), "{error}");
-                    assert!(handle.snapshot().contains("never"));
+                    assert!(handle.snapshot().contains("waits_for_ever"));
                 }
             }
         }
@@ -120,7 +121,7 @@ fn a_capture_does_not_overflow_a_small_stack() {
     assert!(dump.contains("too little room left on the stack"), "{dump}");
     IS_OVER.store(true, Ordering::Relaxed);
     for (_, (thread, _)) in threads {
-        // SAFETY: it was created by `start`, and nobody else joins it.
+        // SAFETY: `start` created the thread joinable, and only this line joins it.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
     }
 }
@@ -137,13 +138,13 @@ fn a_trace_of_here_does_not_overflow_a_small_stack() {
     }
     let sizes = [32, 40, 48, 64, 80, 96, 128, 192, 256, 2048];
     for size in sizes {
-        let (thread, _) = start_with(size << 10, polls_once);
-        // SAFETY: it was created by `start_with`, and nobody else joins it.
+        let (thread, _) = start_with(size << 10, poll_once);
+        // SAFETY: `start_with` created the thread joinable, and only this line joins it.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
     }
     let traces = TRACES.lock().unwrap();
     assert_eq!(traces.len(), sizes.len());
     for trace in &*traces {
-        assert!(trace.contains("looks_at_itself"), "{trace}");
+        assert!(trace.contains("traces_itself"), "{trace}");
     }
 }

@@ -1,4 +1,4 @@
-//! Stacks that are not as simple as they look: switched, interleaved, or with large frames.
+//! Tests captures on stacks that are switched, interleaved, or have large frames.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -8,12 +8,12 @@ use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult};
 use tasktrace::{Trace, current};
 
-use crate::support::{Leaf, ask, task};
+use crate::support::{Leaf, start_request, task};
 
 const STACK: usize = 1 << 20;
 
-/// Polls the future inside of it through `call`, which may do with the stack as it likes.
-async fn through<F: Future>(call: impl Fn(&mut dyn FnMut()), inner: F) -> F::Output {
+/// Polls `inner` inside of `call`, which may switch the stack.
+async fn polls_through<F: Future>(call: impl Fn(&mut dyn FnMut()), inner: F) -> F::Output {
     let mut inner = std::pin::pin!(inner);
     std::future::poll_fn(|cx| {
         let mut result = Poll::Pending;
@@ -33,26 +33,26 @@ async fn deep_inside() -> bool {
 
 #[track_caller]
 fn check(call: impl Fn(&mut dyn FnMut())) {
-    let (mut task, handle) = task(through(call, deep_inside()));
+    let (mut task, handle) = task(polls_through(call, deep_inside()));
     for _ in 0..3 {
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         assert!(task.poll().is_pending());
-        let Poll::Ready(Some(trace)) = asker.poll() else {
-            panic!("it was captured");
+        let Poll::Ready(Some(trace)) = request.poll() else {
+            panic!("the request has no trace");
         };
         assert_eq!(trace.leaves().len(), 1, "{trace}");
         let plain = trace.to_string();
         assert!(trace.contains("deep_inside"), "{plain}\n{trace:#}");
-        assert!(trace.contains("through"), "{plain}\n{trace:#}");
+        assert!(trace.contains("polls_through"), "{plain}\n{trace:#}");
         assert!(!plain.contains("(unknown function)"), "{plain}\n{trace:#}");
         assert!(current().is_none());
     }
 }
 
 #[test]
-fn a_stack_that_grows() {
+fn a_stack_that_grows_is_captured_whole() {
     check(|poll| stacker::grow(STACK, poll));
-    // Twice over.
+    // Grows twice: inside of itself too.
     check(|poll| stacker::grow(STACK, || stacker::grow(STACK, &mut *poll)));
 }
 
@@ -62,14 +62,14 @@ fn on_stack(stack: &RefCell<DefaultStack>, poll: &mut dyn FnMut()) {
 }
 
 #[test]
-fn a_stack_that_is_switched() {
+fn a_stack_that_is_switched_is_captured_whole() {
     let mut stacks = [(); 2].map(|()| DefaultStack::new(STACK).unwrap());
     stacks.sort_by_key(|stack| stack.base());
     let [low, high] = stacks.map(RefCell::new);
-    // The task is polled on one stack and waits on the other, which is below it or above.
+    // The task is polled on one stack, and waits on the other, which may be at a lower or a higher address.
     on_stack(&high, &mut || check(|poll| on_stack(&low, poll)));
     on_stack(&low, &mut || check(|poll| on_stack(&high, poll)));
-    // There and back again.
+    // Switches to the other stack and back.
     let third = RefCell::new(DefaultStack::new(STACK).unwrap());
     on_stack(&low, &mut || {
         check(|poll| on_stack(&high, &mut || on_stack(&third, poll)));
@@ -77,9 +77,9 @@ fn a_stack_that_is_switched() {
     check(|poll| on_stack(&low, poll));
 }
 
-/// A step of the walk that is as large as one from stack to stack.
+/// The stack walk takes a step that is as large as one between two stacks.
 #[test]
-fn a_frame_that_is_large() {
+fn a_large_stack_frame_is_captured() {
     #[inline(never)]
     fn on_top_of(poll: &mut dyn FnMut()) {
         let large = std::hint::black_box([1_u8; 3 * STACK]);
@@ -91,26 +91,31 @@ fn a_frame_that_is_large() {
     checks.join().unwrap();
 }
 
-/// A task in a task, each on a stack of its own: a leaf belongs to both.
+/// A task is polled by another task, each on a stack of its own. A leaf belongs to both.
 #[test]
-fn tasks_on_different_stacks() {
+fn tasks_on_different_stacks_are_captured_whole() {
     let mut stacks = [(); 2].map(|()| DefaultStack::new(STACK).unwrap());
     stacks.sort_by_key(|stack| stack.base());
     let [low, high] = &stacks.map(RefCell::new);
     for (first, second) in [(low, high), (high, low)] {
         on_stack(first, &mut || {
             let (inner, inner_handle) = tasktrace::traced(deep_inside());
-            let (mut outer, outer_handle) = task(through(|poll| on_stack(second, poll), inner));
-            let mut askers = [ask(&inner_handle), ask(&outer_handle)];
+            let (mut outer, outer_handle) =
+                task(polls_through(|poll| on_stack(second, poll), inner));
+            let mut requests = [start_request(&inner_handle), start_request(&outer_handle)];
             assert!(outer.poll().is_pending());
-            for (asker, is_outer) in askers.iter_mut().zip([false, true]) {
-                let Poll::Ready(Some(trace)) = asker.poll() else {
-                    panic!("it was captured");
+            for (request, is_outer) in requests.iter_mut().zip([false, true]) {
+                let Poll::Ready(Some(trace)) = request.poll() else {
+                    panic!("the request has no trace");
                 };
                 assert!(trace.contains("deep_inside"), "{trace}\n{trace:#}");
-                assert_eq!(trace.contains("through"), is_outer, "{trace}\n{trace:#}");
+                assert_eq!(
+                    trace.contains("polls_through"),
+                    is_outer,
+                    "{trace}\n{trace:#}"
+                );
                 let root = if is_outer {
-                    "::through"
+                    "::polls_through"
                 } else {
                     "::deep_inside"
                 };
@@ -123,20 +128,19 @@ fn tasks_on_different_stacks() {
     }
 }
 
-/// A coroutine may be suspended while it polls a task. Then another can poll, and the two need not
-/// leave in the order in which they came.
+/// A coroutine may be suspended while it polls a task. Then another coroutine can poll, and the two polls can end in
+/// any order.
 #[test]
 fn polls_that_are_interleaved() {
     type Suspends = Coroutine<(), (), ()>;
 
-    /// A coroutine that polls a task, in which it is suspended twice.
-    fn polls() -> Suspends {
+    /// Returns a coroutine that polls a task, and is suspended twice in that poll.
+    fn suspends_in_poll() -> Suspends {
         Suspends::new(|suspend, ()| {
             let (task, handle) = tasktrace::traced(std::future::poll_fn(|cx| {
                 let mine = current().unwrap().id();
                 suspend.suspend(());
-                // Which of those that are suspended is the current one cannot be told, but it is
-                // one that is alive.
+                // The current task cannot be known among the suspended ones, but it must be one that is alive.
                 assert!(!current().unwrap().is_finished());
                 assert!(!Trace::here().unwrap().to_string().is_empty());
                 let _registered = cx.waker().clone();
@@ -144,11 +148,11 @@ fn polls_that_are_interleaved() {
                 assert!(!current().unwrap().is_finished());
                 Poll::Ready(mine)
             }));
-            let mut asker = ask(&handle);
+            let mut request = start_request(&handle);
             let mut task = std::pin::pin!(task);
             let mut cx = Context::from_waker(Waker::noop());
             assert_eq!(task.as_mut().poll(&mut cx), Poll::Ready(handle.id()));
-            assert!(asker.poll().is_ready());
+            assert!(request.poll().is_ready());
         })
     }
 
@@ -163,7 +167,7 @@ fn polls_that_are_interleaved() {
         &[0, 1, 2, 0, 0, 2, 2, 1, 1],
     ];
     for order in orders {
-        let mut coroutines = [(); 3].map(|()| polls());
+        let mut coroutines = [(); 3].map(|()| suspends_in_poll());
         for number in order {
             resume(&mut coroutines[*number]);
         }
@@ -171,8 +175,8 @@ fn polls_that_are_interleaved() {
         assert!(current().is_none(), "{order:?}");
     }
 
-    // Suspended in a poll when they are dropped, which unwinds them: the first first.
-    let (mut first, mut second) = (polls(), polls());
+    // The coroutines are dropped while they are suspended in a poll, which unwinds them in the order of their creation.
+    let (mut first, mut second) = (suspends_in_poll(), suspends_in_poll());
     assert!(resume(&mut first) && resume(&mut second));
     drop(first);
     assert!(resume(&mut second));
@@ -180,9 +184,8 @@ fn polls_that_are_interleaved() {
     assert!(current().is_none());
 }
 
-/// A coroutine that is suspended in the poll of a frame can outlive the task.
 #[test]
-fn a_frame_outlives_the_task_that_polls_it() {
+fn a_suspended_poll_of_a_frame_may_outlive_its_task() {
     #[tasktrace::traced]
     async fn inside(suspends: impl Fn()) {
         suspends();
@@ -206,18 +209,18 @@ fn a_frame_outlives_the_task_that_polls_it() {
     assert!(current().is_none());
 }
 
-/// What the future resolves to is in the frames through which it is passed.
+/// The output of the future lies in the stack frames through which it is returned.
 #[test]
-fn a_result_that_is_large() {
+fn a_large_output_is_captured() {
     async fn large() -> [u8; 100_000] {
         deep_inside().await;
         [0; 100_000]
     }
     let (mut task, handle) = task(large());
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(task.poll().is_pending());
-    let Poll::Ready(Some(trace)) = asker.poll() else {
-        panic!("it was captured");
+    let Poll::Ready(Some(trace)) = request.poll() else {
+        panic!("the request has no trace");
     };
     let [root] = trace.frames() else {
         panic!("{trace}");
@@ -226,16 +229,15 @@ fn a_result_that_is_large() {
     assert!(trace.contains("deep_inside"), "{trace:#}");
 }
 
-/// As above, with a frame that is still being polled when the poll of the task that it began in
-/// has ended.
+/// As above, but the poll of the frame goes on after the poll of the task in which it began has ended.
 #[test]
-fn a_frame_that_is_polled_for_longer_than_its_task() {
+fn a_poll_of_a_frame_may_outlast_the_poll_of_its_task() {
     #[tasktrace::traced]
     async fn frame() {
         Leaf::new().0.await;
     }
 
-    for asked in [false, true] {
+    for is_requested in [false, true] {
         let inner = std::cell::Cell::new(None::<Coroutine<(), (), ()>>);
         let (mut task, handle) = task(std::future::poll_fn(|_| {
             // A coroutine that is suspended while it polls a frame.
@@ -259,10 +261,10 @@ fn a_frame_that_is_polled_for_longer_than_its_task() {
             inner.set(Some(coroutine));
             Poll::Ready(())
         }));
-        let asker = asked.then(|| ask(&handle));
+        let request = is_requested.then(|| start_request(&handle));
         assert!(task.poll().is_ready());
-        drop((task, asker, handle));
-        // Its record belongs to another task now.
+        drop((task, request, handle));
+        // The header of its task belongs to another task now.
         let (mut other, other_handle) = crate::support::task(async { Leaf::new().0.await });
         assert!(other.poll().is_pending());
         let mut coroutine = inner.take().unwrap();

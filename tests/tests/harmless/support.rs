@@ -1,4 +1,4 @@
-//! A task that is polled by hand, so that a test decides what happens when.
+//! Helpers that poll a task by hand, so that a test decides the order of events.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,52 +10,57 @@ use tasktrace::{Trace, TraceError, TraceHandle, TracedTask};
 
 pub(crate) use tasktrace_tests::by_hand::{Driver, LONG, Wakes, wait_until};
 
-/// A traced future with its handle, driven by hand.
+/// Returns a driver of the traced future, and its handle.
 pub(crate) fn task<F: Future>(future: F) -> (Driver<TracedTask<F>>, TraceHandle) {
     let (task, handle) = tasktrace::traced(future);
     (Driver::new(task), handle)
 }
 
-/// A request that is polled by hand.
-pub(crate) fn ask(handle: &TraceHandle) -> Driver<impl Future<Output = Option<Trace>> + use<>> {
+/// Starts a request for a trace, and returns it as a future that is polled by hand.
+pub(crate) fn start_request(
+    handle: &TraceHandle,
+) -> Driver<impl Future<Output = Option<Trace>> + use<>> {
     let handle = handle.clone();
-    let mut asked = Driver::new(async move { handle.backtrace().await });
-    assert!(asked.poll().is_pending(), "nobody can have answered yet");
-    asked
+    let mut request = Driver::new(async move { handle.backtrace().await });
+    assert!(
+        request.poll().is_pending(),
+        "the task cannot have answered yet"
+    );
+    request
 }
 
-/// Asks from a thread of its own, and returns when the question has arrived.
-pub(crate) fn ask_from_thread(
+/// Requests a trace on a new thread, and returns when the task has been woken for the request.
+pub(crate) fn request_on_thread(
     handle: &TraceHandle,
     wakes: &Wakes,
 ) -> std::thread::JoinHandle<Result<Trace, TraceError>> {
     let before = wakes.count();
     let handle = handle.clone();
-    let asker = std::thread::spawn(move || handle.backtrace_timeout(LONG));
+    let request = std::thread::spawn(move || handle.backtrace_timeout(LONG));
     wait_until(|| wakes.count() > before);
-    asker
+    request
 }
 
-/// What a [`Leaf`] has seen.
+/// The state of a [`Leaf`], shared with the test.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct LeafState {
     polls: AtomicUsize,
     captures: AtomicUsize,
     waker: Mutex<Option<Waker>>,
     ready: AtomicUsize,
 }
 
-impl Seen {
+impl LeafState {
     pub(crate) fn polls(&self) -> usize {
         self.polls.load(Ordering::SeqCst)
     }
 
-    /// How many of the polls were captured.
+    /// Returns the number of polls that were captures.
     pub(crate) fn captures(&self) -> usize {
         self.captures.load(Ordering::SeqCst)
     }
 
-    /// Lets the leaf resolve, and wakes what it has registered.
+    /// Lets the leaf resolve, and wakes the waker that it registered.
     pub(crate) fn finish(&self) {
         self.ready.store(1, Ordering::SeqCst);
         let waker = self.waker.lock().unwrap().take();
@@ -63,12 +68,12 @@ impl Seen {
     }
 }
 
-/// A leaf future that counts its polls, and waits until it is told to finish.
-pub(crate) struct Leaf(pub(crate) Arc<Seen>);
+/// A leaf future that counts its polls, and waits until [`LeafState::finish`].
+pub(crate) struct Leaf(pub(crate) Arc<LeafState>);
 
 impl Leaf {
-    pub(crate) fn new() -> (Self, Arc<Seen>) {
-        let seen = Arc::<Seen>::default();
+    pub(crate) fn new() -> (Self, Arc<LeafState>) {
+        let seen = Arc::<LeafState>::default();
         (Self(Arc::clone(&seen)), seen)
     }
 }
@@ -91,9 +96,10 @@ impl Future for Leaf {
     }
 }
 
-/// Whether the poll is a capture: then the waker stands for another, of which a clone is made.
+/// Returns `true` if the poll is a capture, in which `cx` has a stand-in for the real waker, and `clone` is a clone of
+/// the real one.
 ///
-/// `Waker::will_wake` can be false for another reason: the compiler may copy a table.
+/// `Waker::will_wake` would not tell: it can also be false because the compiler duplicated a vtable.
 pub(crate) fn is_captured(cx: &Context<'_>, clone: &Waker) -> bool {
     clone.data() != cx.waker().data()
 }

@@ -1,4 +1,4 @@
-//! Threads that end.
+//! Tests tasks that are used while their thread ends.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tasktrace::{Trace, TraceHandle, current};
 
-use crate::support::{Leaf, ask, task};
+use crate::support::{Leaf, start_request, task};
 
 async fn at_exit() {
     assert!(current().is_some());
@@ -17,19 +17,19 @@ async fn at_exit() {
     Leaf::new().0.await;
 }
 
-/// Does everything that can be done, when it is dropped.
-struct OnExit(Arc<Mutex<usize>>);
+/// A value that uses all of the API when it is dropped.
+struct UsesEverythingOnDrop(Arc<Mutex<usize>>);
 
-impl Drop for OnExit {
+impl Drop for UsesEverythingOnDrop {
     fn drop(&mut self) {
         assert!(current().is_none());
         assert!(Trace::here().is_none());
         let (mut task, handle) = task(at_exit());
         assert!(task.poll().is_pending());
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         assert!(task.poll().is_pending());
-        let Poll::Ready(Some(trace)) = asker.poll() else {
-            panic!("it was captured");
+        let Poll::Ready(Some(trace)) = request.poll() else {
+            panic!("the request has no trace");
         };
         assert!(trace.contains("at_exit"), "{trace:#}");
         drop(task);
@@ -39,21 +39,24 @@ impl Drop for OnExit {
 }
 
 thread_local! {
-    static FIRST: RefCell<Option<OnExit>> = const { RefCell::new(None) };
-    static LAST: RefCell<Option<OnExit>> = const { RefCell::new(None) };
+    static FIRST: RefCell<Option<UsesEverythingOnDrop>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<UsesEverythingOnDrop>> = const { RefCell::new(None) };
 }
 
 #[test]
-fn destructors_of_thread_locals_use_everything() {
+fn destructors_of_thread_locals_can_use_everything() {
     for polls_before in [false, true] {
         let dropped = Arc::default();
-        let (first, last) = (OnExit(Arc::clone(&dropped)), OnExit(Arc::clone(&dropped)));
+        let (first, last) = (
+            UsesEverythingOnDrop(Arc::clone(&dropped)),
+            UsesEverythingOnDrop(Arc::clone(&dropped)),
+        );
         let thread = std::thread::spawn(move || {
-            // One is registered before this thread has used what is traced, the other after.
+            // One thread-local is registered before this thread first uses tracing, the other after.
             FIRST.set(Some(first));
             if polls_before {
                 let (mut task, handle) = task(at_exit());
-                let _asker = ask(&handle);
+                let _asker = start_request(&handle);
                 assert!(task.poll().is_pending());
             }
             LAST.set(Some(last));
@@ -69,23 +72,23 @@ thread_local! {
     static TASK: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
-/// The task goes with its thread, while somebody waits for its answer.
+/// The task is dropped with its thread while a request waits for its answer.
 #[test]
-fn a_task_kept_by_a_thread_ends_with_it() {
-    let (tell, told) = std::sync::mpsc::channel::<TraceHandle>();
-    let (let_go, may_go) = std::sync::mpsc::channel::<()>();
+fn a_task_kept_in_a_thread_local_ends_with_its_thread() {
+    let (sender, receiver) = std::sync::mpsc::channel::<TraceHandle>();
+    let (release, wait_for_release) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
         let (task, handle) = tasktrace::traced(at_exit());
         let mut task: Kept = Box::pin(task);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(task.as_mut().poll(&mut cx).is_pending());
         TASK.set(Some(task));
-        tell.send(handle).unwrap();
-        may_go.recv().unwrap();
+        sender.send(handle).unwrap();
+        wait_for_release.recv().unwrap();
     });
-    let handle = told.recv().unwrap();
-    let mut asker = ask(&handle);
-    let_go.send(()).unwrap();
+    let handle = receiver.recv().unwrap();
+    let mut request = start_request(&handle);
+    release.send(()).unwrap();
     thread.join().unwrap();
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(request.poll(), Poll::Ready(None)));
 }

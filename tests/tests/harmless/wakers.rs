@@ -1,4 +1,4 @@
-//! Wakers: what is cloned in a capture is real, and is dropped as often as it is cloned.
+//! Tests that a capture clones the real waker, and drops it as often as it clones it.
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use tasktrace::{NoAnswer, TaskState, TraceError, TracedExt, current};
 
-use crate::support::{LONG, Leaf, ask, ask_from_thread, task, wait_until};
+use crate::support::{LONG, Leaf, request_on_thread, start_request, task, wait_until};
 
-/// Counts what is done to the wakers of one executor.
+/// Counts the calls to the wakers of one executor.
 #[derive(Default)]
 struct Counts {
     alive: AtomicIsize,
     woken: AtomicUsize,
-    /// The clone after this many panics.
+    /// The number of clones until one panics.
     clones_left: AtomicIsize,
-    /// So does the drop after this many.
+    /// The number of drops until one panics.
     drops_left: AtomicIsize,
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        // SAFETY: all wakers of this table point to a `Counts` that outlives them.
+        // SAFETY: all wakers with this vtable come from `Counts::waker`, whose `Counts` is never freed.
         let counts = unsafe { &*data.cast::<Counts>() };
         if counts.clones_left.fetch_sub(1, Ordering::SeqCst) == 0 {
             resume_unwind(Box::new("no more clones"));
@@ -33,18 +33,18 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
         RawWaker::new(data, &VTABLE)
     },
     |data| {
-        // SAFETY: as above.
+        // SAFETY: as in `clone` above.
         let counts = unsafe { &*data.cast::<Counts>() };
         counts.woken.fetch_add(1, Ordering::SeqCst);
         counts.alive.fetch_sub(1, Ordering::SeqCst);
     },
     |data| {
-        // SAFETY: as above.
+        // SAFETY: as in `clone` above.
         let counts = unsafe { &*data.cast::<Counts>() };
         counts.woken.fetch_add(1, Ordering::SeqCst);
     },
     |data| {
-        // SAFETY: as above.
+        // SAFETY: as in `clone` above.
         let counts = unsafe { &*data.cast::<Counts>() };
         counts.alive.fetch_sub(1, Ordering::SeqCst);
         if counts.drops_left.fetch_sub(1, Ordering::SeqCst) == 0 {
@@ -54,9 +54,9 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
 );
 
 impl Counts {
-    /// Counts for the rest of the process, so that no waker can outlive them.
+    /// Returns counts that are never freed, so that no waker can outlive them.
     fn new() -> &'static Self {
-        // Found from here, so that nobody takes them for a leak.
+        // A static list refers to them, so that no leak detector reports them.
         static ALL: Mutex<Vec<&'static Counts>> = Mutex::new(Vec::new());
 
         let counts = Box::leak(Box::<Self>::default());
@@ -68,7 +68,8 @@ impl Counts {
 
     fn waker(&'static self) -> Waker {
         self.alive.fetch_add(1, Ordering::SeqCst);
-        // SAFETY: the table upholds the contract of `RawWaker`; the data lives for ever.
+        // SAFETY: the vtable upholds the contract of `RawWaker`: its functions only count, with atomics. The data is
+        // never freed.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(self).cast(), &VTABLE)) }
     }
 
@@ -81,38 +82,38 @@ impl Counts {
     }
 }
 
-/// A future that keeps each waker it is handed, and wakes what it has been told to.
-fn hoards(hoard: &Arc<Mutex<Vec<Waker>>>) -> impl Future<Output = ()> + Send + 'static {
-    let hoard = Arc::clone(hoard);
+/// Returns a future that keeps a clone of the waker of each poll in `wakers`.
+fn keeps_wakers(wakers: &Arc<Mutex<Vec<Waker>>>) -> impl Future<Output = ()> + Send + 'static {
+    let wakers = Arc::clone(wakers);
     std::future::poll_fn(move |cx| {
-        hoard.lock().unwrap().push(cx.waker().clone());
+        wakers.lock().unwrap().push(cx.waker().clone());
         Poll::Pending
     })
 }
 
 #[test]
-fn as_many_drops_as_clones() {
+fn wakers_are_dropped_as_often_as_they_are_cloned() {
     let counts = Counts::new();
     let waker = counts.waker();
     let mut cx = Context::from_waker(&waker);
-    let hoard = Arc::default();
-    let (inner, inner_handle) = tasktrace::traced(hoards(&hoard));
+    let wakers = Arc::default();
+    let (inner, inner_handle) = tasktrace::traced(keeps_wakers(&wakers));
     let (outer, handle) = tasktrace::traced(inner);
     let mut outer = Box::pin(outer);
     for _ in 0..10 {
         assert!(outer.as_mut().poll(&mut cx).is_pending());
-        let mut askers = [ask(&handle), ask(&inner_handle)];
+        let mut requests = [start_request(&handle), start_request(&inner_handle)];
         assert!(outer.as_mut().poll(&mut cx).is_pending());
-        for asker in &mut askers {
-            assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+        for request in &mut requests {
+            assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         }
     }
     assert_eq!(counts.woken(), 20, "once for each request");
-    for waker in hoard.lock().unwrap().drain(..10) {
+    for waker in wakers.lock().unwrap().drain(..10) {
         waker.wake();
     }
     assert_eq!(counts.woken(), 30);
-    hoard.lock().unwrap().clear();
+    wakers.lock().unwrap().clear();
     assert_eq!(counts.alive(), 3, "the executor's, and one for each task");
     drop(outer);
     assert_eq!(counts.alive(), 1, "a task that has finished keeps none");
@@ -121,10 +122,10 @@ fn as_many_drops_as_clones() {
 }
 
 #[test]
-fn a_waker_of_a_capture_outlives_everything() {
+fn a_waker_cloned_in_a_capture_may_outlive_its_task_and_thread() {
     let counts = Counts::new();
-    let hoard = Arc::default();
-    let (task, handle) = tasktrace::traced(hoards(&hoard));
+    let wakers = Arc::default();
+    let (task, handle) = tasktrace::traced(keeps_wakers(&wakers));
     let thread = std::thread::spawn({
         let handle = handle.clone();
         move || {
@@ -132,21 +133,21 @@ fn a_waker_of_a_capture_outlives_everything() {
             let mut task = Box::pin(task);
             let mut cx = Context::from_waker(&waker);
             assert!(task.as_mut().poll(&mut cx).is_pending());
-            let mut asker = ask(&handle);
+            let mut request = start_request(&handle);
             assert!(task.as_mut().poll(&mut cx).is_pending());
-            assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+            assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         }
     });
     thread.join().unwrap();
-    // The thread, its stack and the task on it are gone. The wakers go on two other threads.
+    // The thread, its stack and its task are gone. The wakers are used on two other threads.
     assert!(handle.is_finished());
     drop(handle);
-    let [before, captured] = <[Waker; 2]>::try_from(std::mem::take(&mut *hoard.lock().unwrap()))
-        .expect("two polls are two wakers");
+    let [before, captured] = <[Waker; 2]>::try_from(std::mem::take(&mut *wakers.lock().unwrap()))
+        .expect("each of the two polls kept a waker");
     assert_eq!(
         before.data(),
         captured.data(),
-        "it is the real waker that was cloned"
+        "the capture did not clone the real waker"
     );
     let woken = counts.woken();
     std::thread::scope(|threads| {
@@ -163,9 +164,9 @@ fn a_waker_of_a_capture_outlives_everything() {
 }
 
 #[test]
-fn a_waker_is_cloned_by_another_thread_while_it_is_captured() {
+fn another_thread_may_clone_a_waker_during_its_capture() {
     let kept: Arc<Mutex<Vec<Waker>>> = Arc::default();
-    let hoard = Arc::clone(&kept);
+    let wakers = Arc::clone(&kept);
     let (mut task, handle) = task(std::future::poll_fn(move |cx| {
         let waker = cx.waker();
         std::thread::scope(|threads| {
@@ -173,10 +174,10 @@ fn a_waker_is_cloned_by_another_thread_while_it_is_captured() {
                 threads.spawn(|| {
                     assert!(current().is_none(), "this thread polls nothing");
                     waker.wake_by_ref();
-                    hoard.lock().unwrap().push(waker.clone());
+                    wakers.lock().unwrap().push(waker.clone());
                 })
             });
-            // ThreadSanitizer sees that a thread is joined, but not that a scope is over.
+            // ThreadSanitizer sees that a thread is joined, but not that a scope has ended.
             for thread in threads {
                 thread.join().unwrap();
             }
@@ -185,11 +186,11 @@ fn a_waker_is_cloned_by_another_thread_while_it_is_captured() {
     }));
     assert!(task.poll().is_pending());
     assert_eq!(task.wakes.count(), 4);
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     assert!(task.poll().is_pending());
     assert_eq!(task.wakes.count(), 9);
-    let Poll::Ready(Some(trace)) = asker.poll() else {
-        panic!("it was captured");
+    let Poll::Ready(Some(trace)) = request.poll() else {
+        panic!("the request has no trace");
     };
     let text = trace.to_string();
     assert!(text.contains("other threads"), "{text}");
@@ -200,9 +201,9 @@ fn a_waker_is_cloned_by_another_thread_while_it_is_captured() {
     }
 }
 
-/// While one thread records its leaves, others may clone the same waker.
+/// While one thread records its leaves, other threads may clone the same waker.
 #[test]
-fn threads_clone_while_the_poller_does() {
+fn all_leaves_are_recorded_while_another_thread_clones_the_waker() {
     let (mut task, handle) = task(std::future::poll_fn(|cx| {
         let waker = cx.waker();
         std::thread::scope(|threads| {
@@ -213,10 +214,10 @@ fn threads_clone_while_the_poller_does() {
         Poll::<()>::Pending
     }));
     for _ in 0..10 {
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         assert!(task.poll().is_pending());
-        let Poll::Ready(Some(trace)) = asker.poll() else {
-            panic!("it was captured");
+        let Poll::Ready(Some(trace)) = request.poll() else {
+            panic!("the request has no trace");
         };
         assert_eq!(
             trace
@@ -229,10 +230,10 @@ fn threads_clone_while_the_poller_does() {
     }
 }
 
-/// Cloning is the executor's code, and in a capture it is called from ours: what panics for the sake of who asks does
-/// not end the task, and what the leaf has done does, as it would have.
+/// A clone is the executor's code, and in a capture it is called from ours. If a clone that we make for a request
+/// panics, the task goes on. If the leaf's own clone panics, the poll panics, as it would without a capture.
 #[test]
-fn a_clone_that_panics() {
+fn a_panic_while_a_waker_is_cloned_for_a_request_stays_outside_of_the_task() {
     for clones in 0..3 {
         let counts = Counts::new();
         let waker = counts.waker();
@@ -240,46 +241,46 @@ fn a_clone_that_panics() {
         let (leaf, seen) = Leaf::new();
         let (task, handle) = tasktrace::traced(leaf);
         let mut task = Box::pin(task);
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         counts.clones_left.store(clones, Ordering::SeqCst);
         let poll = catch_unwind(AssertUnwindSafe(|| {
             task.as_mut().poll(&mut cx).is_pending()
         }));
         assert!(current().is_none());
-        // One clone is the leaf's, and one is ours, to ask with.
+        // One clone is the leaf's. The other is ours: it is kept to wake the task for requests.
         if let Err(panic) = poll {
             assert_eq!(clones, 0);
             assert_eq!(*panic.downcast::<&str>().unwrap(), "no more clones");
-            assert!(matches!(asker.poll(), Poll::Ready(None)));
+            assert!(matches!(request.poll(), Poll::Ready(None)));
         } else {
             assert!(clones > 0);
-            assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+            assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         }
         let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
         let TraceError::NoAnswer { reason, .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(reason, NoAnswer::NotPolled, "it is not in a poll any more");
+        assert_eq!(reason, NoAnswer::NotPolled, "the task is not in a poll");
 
         counts.clones_left.store(isize::MAX, Ordering::SeqCst);
-        let mut asker = ask(&handle);
+        let mut request = start_request(&handle);
         assert!(task.as_mut().poll(&mut cx).is_pending());
-        assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+        assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         drop((task, seen));
         drop(waker);
         assert_eq!(counts.alive(), 0);
     }
 }
 
-/// Whoever asks in the first poll relies on the waker that is kept at its end.
+/// A request during the first poll relies on the waker that is kept at its end.
 #[test]
-fn a_clone_that_panics_after_the_first_poll() {
+fn a_panic_of_a_clone_after_the_first_poll_stays_outside_of_the_task() {
     let counts = Counts::new();
     let waker = counts.waker();
     counts.clones_left.store(0, Ordering::SeqCst);
-    let mut asker = None;
+    let mut request = None;
     let (task, handle) = tasktrace::traced(std::future::poll_fn(|_| {
-        asker = Some(ask(&current().unwrap()));
+        request = Some(start_request(&current().unwrap()));
         Poll::<()>::Pending
     }));
     let mut task = Box::pin(task);
@@ -289,25 +290,26 @@ fn a_clone_that_panics_after_the_first_poll() {
     assert!(current().is_none());
     drop(task);
     assert!(handle.is_finished());
-    assert!(matches!(asker.unwrap().poll(), Poll::Ready(None)));
+    assert!(matches!(request.unwrap().poll(), Poll::Ready(None)));
 }
 
-/// To finish a task is to drop its waker.
+/// A task drops its waker when it finishes.
 #[test]
-fn a_drop_that_panics_after_the_last_poll() {
+fn a_panic_of_a_drop_after_the_last_poll_stays_outside_of_the_task() {
     let counts = Counts::new();
     let waker = counts.waker();
     let mut cx = Context::from_waker(&waker);
     let mut polls = [Poll::Pending, Poll::Ready(())].into_iter();
-    let (task, handle) =
-        tasktrace::traced(std::future::poll_fn(move |_| polls.next().expect("two")));
+    let (task, handle) = tasktrace::traced(std::future::poll_fn(move |_| {
+        polls.next().expect("the task is polled twice")
+    }));
     let mut task = Box::pin(task);
     assert!(task.as_mut().poll(&mut cx).is_pending());
     counts.drops_left.store(0, Ordering::SeqCst);
     let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx).is_ready()));
     assert!(
         poll.is_ok_and(|is_ready| is_ready),
-        "it is not the task that panics"
+        "the panic came out of the task"
     );
     assert!(current().is_none());
     assert!(handle.is_finished());
@@ -315,9 +317,8 @@ fn a_drop_that_panics_after_the_last_poll() {
     assert_eq!(counts.alive(), 0);
 }
 
-/// So is dropping.
 #[test]
-fn a_drop_that_panics() {
+fn a_panic_while_a_waker_is_dropped_stays_outside_of_the_task() {
     struct Bomb;
     impl std::task::Wake for Bomb {
         fn wake(self: Arc<Self>) {}
@@ -338,15 +339,15 @@ fn a_drop_that_panics() {
             .poll(&mut Context::from_waker(&waker))
             .is_pending()
     );
-    // The task has the last reference. Another waker takes its place, and it goes off.
+    // The task has the last reference to the waker. The next poll replaces it, so its drop panics.
     drop(waker);
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(task.as_mut().poll(&mut cx).is_pending());
     assert!(current().is_none());
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
 
-    // It finishes with a bomb.
+    // The task has a waker whose drop panics when it finishes.
     let waker = Waker::from(Arc::new(Bomb));
     assert!(
         task.as_mut()
@@ -354,15 +355,15 @@ fn a_drop_that_panics() {
             .is_pending()
     );
     drop(waker);
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     drop(task);
-    assert!(matches!(asker.poll(), Poll::Ready(None)));
+    assert!(matches!(request.poll(), Poll::Ready(None)));
     assert!(handle.is_finished());
 }
 
-/// And so is waking, which whoever asks has done.
+/// A request wakes the task, so it calls the executor's code.
 #[test]
-fn a_wake_that_panics() {
+fn a_panic_while_a_task_is_woken_stays_outside_of_the_requester() {
     struct Bomb;
     impl std::task::Wake for Bomb {
         fn wake(self: Arc<Self>) {
@@ -376,18 +377,18 @@ fn a_wake_that_panics() {
     let waker = Waker::from(Arc::new(Bomb));
     let mut cx = Context::from_waker(&waker);
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    let mut asker = ask(&handle);
+    let mut request = start_request(&handle);
     let error = handle.backtrace_timeout(Duration::ZERO).unwrap_err();
     assert!(matches!(error, TraceError::NoAnswer { .. }), "{error}");
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
 }
 
-/// A waker may do anything when it is woken, also ask the task that it wakes.
+/// A waker may do anything when it is woken. This one requests a trace of the task that it wakes.
 #[test]
-fn a_waker_that_asks() {
-    struct Asks(Mutex<Option<tasktrace::TraceHandle>>, AtomicUsize);
-    impl std::task::Wake for Asks {
+fn a_waker_may_request_a_trace_of_the_task_that_it_wakes() {
+    struct TracesItsTask(Mutex<Option<tasktrace::TraceHandle>>, AtomicUsize);
+    impl std::task::Wake for TracesItsTask {
         fn wake(self: Arc<Self>) {
             if self.1.fetch_add(1, Ordering::SeqCst) < 10 {
                 let handle = self.0.lock().unwrap().clone().unwrap();
@@ -400,31 +401,34 @@ fn a_waker_that_asks() {
     let (leaf, _seen) = Leaf::new();
     let (task, handle) = tasktrace::traced(leaf);
     let mut task = Box::pin(task);
-    let asks = Arc::new(Asks(Mutex::new(Some(handle.clone())), AtomicUsize::new(0)));
-    let waker = Waker::from(Arc::clone(&asks));
+    let traces = Arc::new(TracesItsTask(
+        Mutex::new(Some(handle.clone())),
+        AtomicUsize::new(0),
+    ));
+    let waker = Waker::from(Arc::clone(&traces));
     let mut cx = Context::from_waker(&waker);
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    let mut asker = ask(&handle);
-    // It is called by a thread of ours. Those who ask in it do not wait until it is called for them.
-    wait_until(|| asks.1.load(Ordering::SeqCst) > 0);
+    let mut request = start_request(&handle);
+    // A thread of ours calls the waker. A request made in the waker does not wait until that thread is free to call it
+    // again.
+    wait_until(|| traces.1.load(Ordering::SeqCst) > 0);
     assert!(task.as_mut().poll(&mut cx).is_pending());
-    assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
-    asks.0.lock().unwrap().take();
+    assert!(matches!(request.poll(), Poll::Ready(Some(_))));
+    traces.0.lock().unwrap().take();
 }
 
-/// An executor that polls from within `wake`, as some do on one thread: whoever asks is the one
-/// that polls.
+/// Some executors poll within `wake`, on the same thread, so the requester itself polls the task.
 #[test]
-fn a_waker_that_polls() {
+fn a_waker_may_poll_the_task_that_it_wakes() {
     type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-    /// Its task, unless a thread polls it, and `true` if it has been woken since.
-    struct Polls(Mutex<Option<Task>>, AtomicBool);
-    impl std::task::Wake for Polls {
+    /// The task, unless a thread polls it, and `true` if it was woken since then.
+    struct PollsItsTask(Mutex<Option<Task>>, AtomicBool);
+    impl std::task::Wake for PollsItsTask {
         fn wake(self: Arc<Self>) {
             self.1.store(true, Ordering::SeqCst);
             while self.1.load(Ordering::SeqCst) {
                 let Some(mut task) = self.0.lock().unwrap().take() else {
-                    // The thread that polls it looks again when it has put it back.
+                    // The thread that polls the task checks again when it has put it back.
                     return;
                 };
                 if self.1.swap(false, Ordering::SeqCst) {
@@ -439,7 +443,7 @@ fn a_waker_that_polls() {
 
     let (leaf, seen) = Leaf::new();
     let (task, handle) = tasktrace::traced(leaf);
-    let polls = Polls(Mutex::new(Some(Box::pin(task))), AtomicBool::new(false));
+    let polls = PollsItsTask(Mutex::new(Some(Box::pin(task))), AtomicBool::new(false));
     let polls = Arc::new(polls);
     Waker::from(Arc::clone(&polls)).wake();
     assert!(handle.backtrace_timeout(LONG).is_ok());
@@ -451,7 +455,7 @@ fn a_waker_that_polls() {
         1
     );
     assert_eq!((seen.polls(), seen.captures()), (3, 2));
-    // The thread that has answered may not have put it back yet.
+    // The thread that answered may not have put the task back yet.
     wait_until(|| {
         let task = polls.0.lock().unwrap().take();
         task.is_some()
@@ -459,18 +463,17 @@ fn a_waker_that_polls() {
     assert!(handle.is_finished());
 }
 
-/// The request finds the task in the middle of a poll.
 #[test]
-fn asked_while_it_is_polled() {
-    let (go, gone) = std::sync::mpsc::channel();
-    let gone = Mutex::new(gone);
-    let hoard = Arc::default();
-    let mut leaf = Box::pin(hoards(&hoard));
+fn a_request_during_a_poll_is_answered_by_the_next_poll() {
+    let (release, released) = std::sync::mpsc::channel();
+    let released = Mutex::new(released);
+    let wakers = Arc::default();
+    let mut leaf = Box::pin(keeps_wakers(&wakers));
     let mut polls = 0;
     let (mut task, handle) = task(std::future::poll_fn(move |cx| {
         polls += 1;
         if polls == 2 {
-            gone.lock().unwrap().recv().unwrap();
+            released.lock().unwrap().recv().unwrap();
         }
         leaf.as_mut().poll(cx)
     }));
@@ -492,15 +495,15 @@ fn asked_while_it_is_polled() {
         ),
         "{error}"
     );
-    let asker = ask_from_thread(&handle, &wakes);
-    go.send(()).unwrap();
+    let request = request_on_thread(&handle, &wakes);
+    release.send(()).unwrap();
     let mut task = poller.join().unwrap();
-    // That poll had begun before, so it takes another, and the task has been woken for it.
+    // That poll began before the request, so the task needs another one, and was woken for it.
     assert!(task.poll().is_pending());
-    assert!(asker.join().unwrap().is_ok());
+    assert!(request.join().unwrap().is_ok());
 }
 
-/// The payload of a panic that panics when it is dropped.
+/// The payload of a panic, which panics when it is dropped.
 struct Payload;
 
 impl Drop for Payload {
@@ -509,7 +512,7 @@ impl Drop for Payload {
     }
 }
 
-/// Panics in what it is told to.
+/// A waker that panics in the functions that it is told to.
 #[derive(Default)]
 struct Panics {
     in_clone: AtomicBool,
@@ -529,7 +532,7 @@ static PANICS: RawWakerVTable = RawWakerVTable::new(
 
 impl Panics {
     fn at(data: *const (), which: impl Fn(&Self) -> &AtomicBool) {
-        // SAFETY: all wakers of this table come from `waker`, and so point to a `Panics` that is never freed.
+        // SAFETY: all wakers of this vtable come from `waker`, and so point to a `Panics` that is never freed.
         let panics = unsafe { &*data.cast::<Self>() };
         if which(panics).load(Ordering::SeqCst) {
             resume_unwind(Box::new(Payload));
@@ -537,7 +540,7 @@ impl Panics {
     }
 
     fn waker(&'static self) -> Waker {
-        // SAFETY: the functions of the table may be called by any thread, and the data lives for ever.
+        // SAFETY: any thread may call the functions of the vtable, and the data is never freed.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(self).cast(), &PANICS)) }
     }
 }
@@ -560,17 +563,17 @@ static IN_DROP: Panics = Panics {
     in_drop: AtomicBool::new(true),
 };
 
-/// The payload of a panic is foreign code too, and each of several wakers may panic: those of a task and of the children
-/// that it polls with wakers of their own.
+/// The payload of a panic is foreign code too, and each of several wakers may panic: the waker of a task, and those of
+/// the children that it polls with wakers of their own.
 #[test]
-fn each_of_several_panics_and_its_payload_stay_outside_of_the_task() {
+fn several_panics_of_wakers_and_their_payloads_stay_outside_of_the_task() {
     for panics in [&IN_CLONE, &IN_WAKE, &IN_DROP] {
         let bad = ManuallyDrop::new(panics.waker());
         let mut children: Vec<_> = (0..3)
             .map(|child| Box::pin(std::future::pending::<()>().traced(format!("child {child}"))))
             .collect();
         let bad_of_children = ManuallyDrop::new(panics.waker());
-        // It clones no waker: only the code under test does.
+        // The future clones no waker, so only the code under test does.
         let (task, handle) = tasktrace::traced(std::future::poll_fn(move |_| {
             for child in &mut children {
                 let mut cx = Context::from_waker(&bad_of_children);
@@ -582,9 +585,9 @@ fn each_of_several_panics_and_its_payload_stay_outside_of_the_task() {
         let mut poll = |waker: &Waker| task.as_mut().poll(&mut Context::from_waker(waker));
         for waker in [Waker::noop(), &bad, Waker::noop(), &bad] {
             assert!(poll(waker).is_pending());
-            let mut asker = ask(&handle);
+            let mut request = start_request(&handle);
             assert!(poll(waker).is_pending());
-            assert!(matches!(asker.poll(), Poll::Ready(Some(_))));
+            assert!(matches!(request.poll(), Poll::Ready(Some(_))));
         }
         drop(task);
         assert!(handle.is_finished());

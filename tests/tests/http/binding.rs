@@ -1,4 +1,4 @@
-//! Where a server listens, and for how long.
+//! Tests the addresses that a server listens at, and the lifetime of a server.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -10,7 +10,7 @@ use crate::support::serve;
 const TOKEN: &str = "a token that is long enough";
 
 #[test]
-fn other_machines_have_to_be_asked_for() {
+fn binding_a_remote_address_requires_allow_remote_and_a_long_token() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let error = http::serve(address).unwrap_err();
         assert!(matches!(error, BindError::NotLoopback { .. }), "{error}");
@@ -26,7 +26,7 @@ fn other_machines_have_to_be_asked_for() {
 }
 
 #[test]
-fn they_need_the_token() {
+fn a_remote_server_refuses_requests_without_the_token() {
     let builder = http::builder().allow_remote().token(TOKEN);
     let server = builder.bind("0.0.0.0:0").unwrap();
     let address = ([127, 0, 0, 1], server.local_addr().port()).into();
@@ -34,7 +34,7 @@ fn they_need_the_token() {
 }
 
 #[test]
-fn an_address_that_is_taken() {
+fn a_taken_address_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = http::serve(taken.local_addr().unwrap()).unwrap_err();
     assert!(matches!(error, BindError::Refused(_)), "{error}");
@@ -47,24 +47,24 @@ fn an_address_that_is_taken() {
 }
 
 #[test]
-fn it_ends_when_it_is_dropped() {
+fn dropping_the_server_closes_it_and_frees_its_address() {
     let (server, address) = serve(http::builder());
     assert_eq!(get(address, "/").status, 200);
     drop(server);
     assert!(TcpStream::connect(address).is_err());
-    // The address is free.
+    // The address is free again.
     drop(http::serve(address).unwrap());
 }
 
 #[test]
-fn it_goes_on_when_it_is_detached() {
+fn a_detached_server_goes_on() {
     let (server, address) = serve(http::builder());
     server.detach();
     assert_eq!(get(address, "/").status, 200);
 }
 
 #[test]
-fn the_tasks_of_its_own_runtime_are_nobodys() {
+fn tasks_of_the_servers_own_runtime_are_not_counted() {
     let (_server, address) = serve(http::builder());
     let dump: serde_json::Value = serde_json::from_str(get(address, "/dump.json").text()).unwrap();
     assert!(dump["untraced"].is_null(), "{}", dump["untraced"]);

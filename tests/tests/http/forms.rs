@@ -1,4 +1,4 @@
-//! The forms in which there are dumps, by path and by what the client likes.
+//! Tests the formats of dumps, by path and by the client's `Accept` header.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ fn json(answer: &Answer) -> serde_json::Value {
 }
 
 #[test]
-fn each_path_has_its_form() {
+fn each_path_answers_in_its_format() {
     let task = Waiting::new(1);
     let (_server, address) = serve(builder());
 
@@ -69,9 +69,9 @@ fn each_path_has_its_form() {
 }
 
 #[test]
-fn what_the_client_likes() {
+fn the_accept_header_chooses_the_format() {
     let (_server, address) = serve(builder());
-    let likes = [
+    let accepted = [
         ("*/*", "text/plain; charset=utf-8"),
         (
             "text/html,application/xml;q=0.9,*/*;q=0.8",
@@ -83,7 +83,7 @@ fn what_the_client_likes() {
         ("application/x-protobuf", "application/octet-stream"),
         ("image/png, application/json;q=0.1", "application/json"),
     ];
-    for (accept, expected) in likes {
+    for (accept, expected) in accepted {
         let answer = accepting(address, "/?capture=0", accept);
         assert_eq!(media(&answer), expected, "{accept}");
     }
@@ -97,7 +97,7 @@ fn what_the_client_likes() {
 }
 
 #[test]
-fn one_task() {
+fn a_path_with_an_id_answers_with_one_task() {
     let task = Waiting::new(2);
     let (_server, address) = serve(builder());
     let path = format!("/tasks/{}", task.id);
@@ -109,19 +109,19 @@ fn one_task() {
     let asked = json(&accepting(address, &path, "application/json"));
     assert_eq!(asked["tasks"][0]["source"]["kind"], "capture");
     assert_eq!(get(address, &format!("{path}.txt")).status, 200);
-    for nobody in [
+    for missing in [
         "/tasks/18446744073709551614",
         "/tasks/",
         "/tasks/x",
         "/tasks/+1",
     ] {
-        assert_eq!(get(address, nobody).status, 404, "{nobody}");
+        assert_eq!(get(address, missing).status, 404, "{missing}");
     }
 }
 
-/// `HEAD` is answered without a dump.
+/// A `HEAD` request takes no dump.
 #[test]
-fn heads() {
+fn head_requests_answer_with_headers_only() {
     let task = Waiting::new(3);
     let (_server, address) = serve(builder());
     let of_task = format!("/tasks/{}", task.id);
@@ -150,9 +150,9 @@ fn heads() {
     assert!(page.body.is_empty());
 }
 
-/// What a browser may do with it.
+/// The headers restrict the browser.
 #[test]
-fn policies() {
+fn answers_forbid_sharing_and_foreign_content() {
     let (_server, address) = serve(builder());
     for path in ["/", "/dump.json", "/dump.svg", "/debug/pprof/", "/nowhere"] {
         for accept in ["text/html", "*/*"] {
@@ -174,7 +174,7 @@ fn policies() {
     let page = accepting(address, "/", "text/html");
     let policy = page.header("Content-Security-Policy").unwrap();
     assert!(policy.contains("script-src 'sha256-") && policy.contains("style-src 'sha256-"));
-    // Nothing is fetched from anywhere but here.
+    // The page fetches nothing from other origins.
     for outside in ["src=\"", "src='", "@import", "url(http"] {
         assert!(!page.text().contains(outside), "{outside}");
     }

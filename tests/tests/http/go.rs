@@ -1,11 +1,11 @@
-//! Go's addresses.
+//! Tests the addresses of Go's `net/http/pprof`.
 
 use tasktrace_tests::http::get;
 
 use crate::support::{Waiting, builder, serve};
 
 #[test]
-fn all_profiles_are_there() {
+fn each_profile_of_go_is_served() {
     let (_server, address) = serve(builder());
     for name in [
         "goroutine",
@@ -28,7 +28,7 @@ fn all_profiles_are_there() {
 }
 
 #[test]
-fn as_text() {
+fn profiles_are_served_as_text_on_demand() {
     let _task = Waiting::new(4);
     let (_server, address) = serve(builder());
     let first_line = |path: &str| {
@@ -42,8 +42,10 @@ fn as_text() {
     assert!(first_line("goroutine").starts_with("goroutine profile: total "));
     assert_eq!(first_line("block"), "--- contention:");
     assert_eq!(first_line("mutex"), "--- mutex:");
-    assert!(first_line("heap").starts_with("heap profile: "));
-    assert_eq!(first_line("threadcreate"), "threadcreate profile: total 0");
+    for empty in ["heap", "allocs", "threadcreate"] {
+        let answer = get(address, &format!("/debug/pprof/{empty}?debug=1"));
+        assert_eq!(answer.status, 400, "{empty}");
+    }
     let counted = get(address, "/debug/pprof/goroutine?debug=1");
     assert!(
         counted.text().contains("waits_for_ever+0x0\t"),
@@ -59,7 +61,7 @@ fn as_text() {
 }
 
 #[test]
-fn the_rest() {
+fn index_command_line_and_symbols_are_served() {
     let (_server, address) = serve(builder());
     for path in ["/debug/pprof", "/debug/pprof/"] {
         assert!(get(address, path).text().contains("goroutine?debug=1"));

@@ -1,4 +1,4 @@
-//! Clients that send nothing more, and wait.
+//! Tests clients that close their sending side and wait for the answer.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -8,7 +8,7 @@ use tasktrace_tests::http::connect;
 
 use crate::support::{Waiting, builder, serve};
 
-fn half_closed(address: SocketAddr, head: &str) -> String {
+fn send_and_half_close(address: SocketAddr, head: &str) -> String {
     let mut stream = connect(address);
     stream.write_all(head.as_bytes()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -24,7 +24,7 @@ fn half_closed_clients_get_their_answers() {
     for path in [
         "/dump.txt",
         "/process.json",
-        // Meanwhile it is found out more than once that the client is there.
+        // While this profile runs, the server checks more than once that the client is still connected.
         "/profile.txt?seconds=3",
         "/nowhere",
         "/",
@@ -33,7 +33,7 @@ fn half_closed_clients_get_their_answers() {
             let head = format!(
                 "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n"
             );
-            let answer = half_closed(address, &head);
+            let answer = send_and_half_close(address, &head);
             let status = if path == "/nowhere" { "404" } else { "200" };
             assert!(
                 answer.starts_with(&format!("HTTP/1.1 {status}")),
@@ -41,7 +41,7 @@ fn half_closed_clients_get_their_answers() {
             );
         }
     }
-    let json = half_closed(
+    let json = send_and_half_close(
         address,
         "GET /dump.json HTTP/1.0\r\nHost: localhost\r\n\r\n",
     );
@@ -51,7 +51,7 @@ fn half_closed_clients_get_their_answers() {
     assert!(tasks.any(|it| it["id"] == task.id.get()));
 }
 
-/// More than fits into the buffers of the connection.
+/// The answer is longer than the buffers of the connection.
 #[test]
 fn half_closed_clients_get_long_answers_whole() {
     let runtime = tasktrace_tests::multi_thread();
@@ -61,7 +61,7 @@ fn half_closed_clients_get_long_answers_whole() {
         runtime.spawn(tasktrace::TracedExt::traced(future, label));
     }
     let (_server, address) = serve(builder());
-    let answer = half_closed(
+    let answer = send_and_half_close(
         address,
         "GET /dump.json?capture=0 HTTP/1.0\r\nHost: localhost\r\n\r\n",
     );
@@ -76,7 +76,7 @@ fn a_client_without_a_whole_request_is_disconnected() {
     let (_server, address) = serve(builder());
     for head in ["", "GET /dump.txt HTT"] {
         let begun = Instant::now();
-        let _ = half_closed(address, head);
+        let _ = send_and_half_close(address, head);
         assert!(begun.elapsed() < Duration::from_secs(60));
     }
 }

@@ -1,4 +1,4 @@
-//! Callers who come while a dump is being taken.
+//! Tests that requests during a dump share it.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tasktrace_tests::http::get;
 
-use crate::support::{Wedged, builder, serve};
+use crate::support::{BlockedRuntime, builder, serve};
 
-/// The ages of tasks are in nanoseconds: no two dumps are the same.
+/// Two dumps are never equal, because they contain the ages of tasks in nanoseconds.
 #[test]
-fn they_get_the_same() {
+fn requests_during_a_dump_share_it() {
     const CALLERS: usize = 16;
 
-    // A dump takes as long as it may.
-    let _wedged = Wedged::new();
+    // The blocked tasks make each dump take its whole budget.
+    let _blocked = BlockedRuntime::new();
     let (_server, address) = serve(builder().budget(Duration::from_secs(2)));
     let barrier = Barrier::new(CALLERS);
     let bodies: Vec<_> = thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Clients that have gone, and those that come after them.
+//! Tests that the server gives up the work for clients that have disconnected.
 
 use std::future::Future;
 use std::io::Write;
@@ -10,8 +10,8 @@ use tasktrace_tests::http::{connect, get};
 
 use crate::support::{begin, builder, call, serve};
 
-/// A task that was suspended, and will not be polled again: a requester waits for its answer.
-fn suspended() -> impl Sized {
+/// Returns a suspended task that nothing polls again, so a capture of it never gets an answer.
+fn task_that_never_answers() -> impl Sized {
     let (task, _handle) = tasktrace::traced(std::future::pending::<()>());
     let mut task = Box::pin(task);
     let mut context = Context::from_waker(Waker::noop());
@@ -20,8 +20,8 @@ fn suspended() -> impl Sized {
 }
 
 #[test]
-fn a_process_describes_itself_while_a_dump_is_taken() {
-    let _task = suspended();
+fn the_process_is_described_while_a_dump_is_taken() {
+    let _task = task_that_never_answers();
     let mut service = builder().budget(HOUR).service();
     let dump = begin(&mut service, "/dump.txt");
     let process = call(&mut service, "/process.json");
@@ -29,10 +29,10 @@ fn a_process_describes_itself_while_a_dump_is_taken() {
     drop(dump);
 }
 
-/// Dumps are taken one at a time: so another is taken when the first has been given up.
+/// Dumps are taken one at a time, so another dump is taken only after the first has been given up.
 #[test]
-fn a_dump_is_given_up_when_its_client_has_gone() {
-    let _task = suspended();
+fn a_dump_is_given_up_when_its_response_is_dropped() {
+    let _task = task_that_never_answers();
     let mut service = builder().budget(HOUR).service();
     for _ in 0..3 {
         drop(begin(&mut service, "/dump.txt"));
@@ -41,16 +41,16 @@ fn a_dump_is_given_up_when_its_client_has_gone() {
     assert_eq!(futures::executor::block_on(snapshot).status(), 200);
 }
 
-/// Its task never answers, so the dump would take an hour.
+/// The task never answers, so the dump would take an hour.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_dump_is_given_up_when_its_client_has_closed_the_connection() {
-    let _task = suspended();
+    let _task = task_that_never_answers();
     let (_server, address) = serve(builder().budget(HOUR));
     for half in [None, Some(Shutdown::Write)] {
         let mut client = connect(address);
         write!(client, "GET /dump.txt HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        // Clients of other programs see to it that theirs is being worked on.
+        // This answer proves that the server has begun the dump's request.
         assert_eq!(get(address, "/process.json").status, 200);
         if let Some(half) = half {
             client.shutdown(half).unwrap();

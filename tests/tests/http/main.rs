@@ -1,4 +1,4 @@
-//! Dumps over HTTP, as clients get them.
+//! Tests dumps over HTTP, with real clients.
 
 mod binding;
 mod forms;

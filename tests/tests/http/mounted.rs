@@ -1,7 +1,6 @@
-//! The service in servers of others, and without any.
+//! Tests the service mounted in other servers, and called without a server.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 
 use axum::Router;
@@ -11,18 +10,9 @@ use tasktrace::http::{Body, TasksService};
 use tasktrace_tests::http::{get, request};
 use tasktrace_tests::{current_thread, multi_thread};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tower_service::Service;
 
-use crate::support::{Waiting, builder};
-
-/// Serves it on this runtime, which is there as long as the test wants.
-fn axum(runtime: &Runtime, router: Router) -> SocketAddr {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(async { axum::serve(listener, router).await.unwrap() });
-    address
-}
+use crate::support::{Waiting, builder, serve_axum};
 
 fn router(service: TasksService) -> Router {
     Router::new()
@@ -31,10 +21,10 @@ fn router(service: TasksService) -> Router {
 }
 
 #[test]
-fn in_axum() {
+fn the_service_works_nested_in_axum() {
     let _task = Waiting::new(5);
     let runtime = multi_thread();
-    let address = axum(&runtime, router(builder().service()));
+    let address = serve_axum(&runtime, router(builder().service()));
     assert_eq!(get(address, "/").text(), "the program");
     for path in ["/debug/tasks", "/debug/tasks/", "/debug/tasks/dump.txt"] {
         let answer = get(address, path);
@@ -52,9 +42,9 @@ fn in_axum() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
-/// The task of the connection is there only to ask.
+/// The task of the connection exists only for the request.
 #[test]
-fn the_connection_that_asks_is_not_counted() {
+fn the_requesting_connection_is_not_counted() {
     let runtime = multi_thread();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -64,7 +54,7 @@ fn the_connection_that_asks_is_not_counted() {
             .unwrap();
     });
     runtime.spawn(serve);
-    // The connection that asked before may not be closed yet.
+    // The connection of the previous request may still be open, and counts.
     let untraced = || {
         let view = get(address, "/debug/tasks/view.json");
         let view: serde_json::Value = serde_json::from_str(view.text()).unwrap();
@@ -75,12 +65,12 @@ fn the_connection_that_asks_is_not_counted() {
     }
 }
 
-/// The one thread of the runtime polls the tasks that are asked, and the connection.
+/// The runtime's one thread polls both the captured tasks and the connection.
 #[test]
-fn in_axum_on_one_thread() {
+fn a_single_threaded_server_captures_its_own_tasks() {
     let runtime = current_thread();
     let (address, told) = std::sync::mpsc::channel();
-    // It goes when the process does.
+    // The thread runs until the process ends.
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::spawn(tasktrace::traced(tokio::time::sleep(tasktrace_tests::HOUR)).0);
@@ -101,7 +91,7 @@ fn in_axum_on_one_thread() {
 }
 
 #[test]
-fn in_hyper() {
+fn the_service_works_in_hyper() {
     let runtime = multi_thread();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -128,9 +118,9 @@ async fn whole(body: Body) -> Vec<u8> {
     bytes
 }
 
-/// There is no runtime.
+/// No tokio runtime exists here.
 #[test]
-fn in_any_executor() {
+fn the_service_works_in_any_executor() {
     let _task = Waiting::new(6);
     let mut service = builder().service();
     let request = || {
@@ -150,9 +140,9 @@ fn in_any_executor() {
     assert!(String::from_utf8(text).unwrap().contains("waits_for_ever"));
 }
 
-/// Those who wait for a dump are in it.
+/// The task that waits for the dump is in it.
 #[test]
-fn in_a_task_that_is_asked_itself() {
+fn the_requesting_task_is_captured_itself() {
     #[tasktrace::traced]
     async fn asks_over_http() -> Vec<u8> {
         let request = http::Request::get("http://localhost/dump.json")

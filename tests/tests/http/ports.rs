@@ -1,8 +1,8 @@
-//! Checks that browsers open a page at the ports that the documentation and the help of `tasktrace` name.
+//! Tests that browsers open pages at the ports that the documentation and the help of `tasktrace` name.
 
 use tasktrace::http::DEFAULT_PORT;
 
-/// The ports that Chromium (`net/base/port_util.cc`) or Firefox (`gBadPortList`) open no page at.
+/// The ports at which Chromium (`net/base/port_util.cc`) or Firefox (`gBadPortList`) open no page.
 const REFUSED: &[u16] = &[
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
     103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
@@ -26,7 +26,7 @@ fn browsers_open_the_default_port() {
 fn browsers_open_every_port_of_the_documentation() {
     let mut has_default = false;
     for text in DOCS {
-        // Those of tests are not read.
+        // Ports in tests do not count.
         let text = text.split("#[cfg(test)]").next().unwrap();
         for host in ["localhost:", "127.0.0.1:"] {
             for (at, _) in text.match_indices(host) {

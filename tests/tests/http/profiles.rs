@@ -1,4 +1,4 @@
-//! What is seen over a time.
+//! Tests profiles over HTTP.
 
 use std::io::Write;
 use std::thread;
@@ -11,7 +11,7 @@ use tasktrace_tests::http::{connect, get};
 use crate::support::{Waiting, begin, builder, call, poll, serve};
 
 #[test]
-fn each_form() {
+fn profiles_are_served_in_each_format() {
     let _task = Waiting::new(7);
     let (_server, address) = serve(builder());
     let begun = Instant::now();
@@ -45,18 +45,18 @@ fn each_form() {
 }
 
 #[test]
-fn they_have_an_end() {
+fn a_profile_may_not_last_longer_than_allowed() {
     let (_server, address) = serve(builder().max_profile(Duration::from_secs(1)));
     let answer = get(address, "/profile?seconds=2");
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("up to 1"), "{}", answer.text());
-    // Without a parameter it is what is allowed.
+    // Without a parameter the profile lasts as long as allowed.
     assert_eq!(get(address, "/debug/pprof/profile").status, 200);
 }
 
-/// However many there are, dumps are taken meanwhile, and those who ask for the same share one.
+/// Requests for the same profile share one.
 #[test]
-fn they_stall_nobody() {
+fn profiles_do_not_delay_dumps() {
     let (_server, address) = serve(builder());
     let begun = Instant::now();
     thread::scope(|scope| {
@@ -71,7 +71,7 @@ fn they_stall_nobody() {
     });
 }
 
-/// Everything but the profiles that there are too many of.
+/// Asserts that requests other than profiles are answered.
 #[track_caller]
 fn assert_others_are_answered(service: &mut TasksService) {
     let paths = [
@@ -94,12 +94,12 @@ fn assert_is_refused(service: &mut TasksService, path: &str) {
 }
 
 #[test]
-fn more_than_two_long_ones_are_refused_and_others_are_taken() {
+fn a_third_long_profile_is_refused_and_other_requests_are_answered() {
     let mut service = builder().max_profile(HOUR).service();
     let long = [
         begin(&mut service, "/profile?seconds=1800"),
         begin(&mut service, "/profile?seconds=1801"),
-        // Whoever asks for the same gets the same.
+        // A request for a running profile joins it.
         begin(&mut service, "/profile?seconds=1801"),
     ];
     assert_is_refused(&mut service, "/profile?seconds=1802");
@@ -108,7 +108,7 @@ fn more_than_two_long_ones_are_refused_and_others_are_taken() {
     let short = call(&mut service, "/profile.txt?seconds=0.1");
     assert_eq!(futures::executor::block_on(short).status(), 200);
 
-    // What nobody waits for any more makes room for others.
+    // Dropping the responses ends their profiles and makes room for others.
     drop(long);
     let begun = Instant::now();
     while poll(&mut call(&mut service, "/profile?seconds=1804")).is_ready() {
@@ -118,7 +118,7 @@ fn more_than_two_long_ones_are_refused_and_others_are_taken() {
 }
 
 #[test]
-fn more_than_four_short_ones_are_refused_and_others_are_taken() {
+fn a_fifth_short_profile_is_refused_and_other_requests_are_answered() {
     let mut service = builder().max_profile(HOUR).service();
     let paths = (26..30).map(|seconds| format!("/profile?seconds={seconds}"));
     let short: Vec<_> = paths.map(|path| begin(&mut service, &path)).collect();
@@ -128,9 +128,9 @@ fn more_than_four_short_ones_are_refused_and_others_are_taken() {
     drop(short);
 }
 
-/// They could all be answered at once, but until then they take the places of others.
+/// All of them could join one profile, but each would occupy a connection until it ends.
 #[test]
-fn no_more_than_half_of_the_connections_wait_for_them() {
+fn at_most_half_of_the_connections_wait_for_profiles() {
     let builder = builder().max_profile(HOUR).max_connections(8);
     let mut service = builder.clone().service();
     let path = "/profile?seconds=1800";
@@ -152,9 +152,9 @@ fn no_more_than_half_of_the_connections_wait_for_them() {
     }
 }
 
-/// Half of the places are for short ones, which need them for a moment.
+/// Half of the waiting places are reserved for short profiles.
 #[test]
-fn long_ones_leave_places_for_short_ones() {
+fn long_profiles_leave_places_for_short_ones() {
     let mut service = builder().max_profile(HOUR).service();
     let path = "/profile?seconds=100";
     let _waiting: Vec<_> = (0..16).map(|_| begin(&mut service, path)).collect();
@@ -163,9 +163,9 @@ fn long_ones_leave_places_for_short_ones() {
     assert_eq!(futures::executor::block_on(short).status(), 200);
 }
 
-/// What nobody waits for any more makes room for others.
+/// Profiles of disconnected clients make room for others.
 #[test]
-fn they_end_with_those_who_ask() {
+fn profiles_end_when_their_clients_disconnect() {
     let (_server, address) = serve(builder());
     for seconds in 20..30 {
         let mut stream = connect(address);
@@ -173,7 +173,7 @@ fn they_end_with_those_who_ask() {
         stream.write_all(head.as_bytes()).unwrap();
     }
     let begun = Instant::now();
-    // At most four at a time.
+    // At most four short profiles run at a time.
     while get(address, "/profile?seconds=0.1").status != 200 {
         assert!(begun.elapsed() < Duration::from_secs(15), "they go on");
         thread::yield_now();

@@ -1,11 +1,11 @@
-//! What is not answered.
+//! Tests the requests that the server refuses.
 
 use tasktrace_tests::http::{exchange, get, request};
 
 use crate::support::{builder, serve};
 
 #[test]
-fn methods_that_change_something() {
+fn only_get_and_head_are_allowed() {
     let (_server, address) = serve(builder());
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"] {
         let answer = request(address, method, "/dump.txt", &[("Content-Length", "0")]);
@@ -15,7 +15,7 @@ fn methods_that_change_something() {
 }
 
 #[test]
-fn names_of_others() {
+fn requests_for_other_host_names_are_refused() {
     let (_server, address) = serve(builder().allow_host("ops.example.com"));
     let port = address.port();
     for host in ["localhost", "127.0.0.1:1", "[::1]", "ops.example.com:443"] {
@@ -35,21 +35,21 @@ fn names_of_others() {
         "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(exchange(address, twice).status, 400);
     assert_eq!(exchange(address, "GET / HTTP/1.0\r\n\r\n").status, 400);
-    let address_of_others = "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\
+    let foreign_address = "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\
         Connection: close\r\n\r\n";
-    assert_eq!(exchange(address, address_of_others).status, 400);
+    assert_eq!(exchange(address, foreign_address).status, 400);
     let (_server, address) = serve(builder().allow_any_host());
     let answer = request(address, "HEAD", "/", &[("Host", "example.com")]);
     assert_eq!(answer.status, 200);
 }
 
 #[test]
-fn those_without_the_token() {
+fn requests_without_the_token_are_refused() {
     let (_server, address) = serve(builder().token("open sesame open"));
     let status =
         |authorization| request(address, "HEAD", "/", &[("Authorization", authorization)]).status;
     assert_eq!(status("Bearer open sesame open"), 200);
-    // `:open sesame open`, as browsers have it.
+    // Browsers send the token as the password of no user: `:open sesame open`.
     assert_eq!(status("Basic Om9wZW4gc2VzYW1lIG9wZW4="), 200);
     for wrong in [
         "Bearer open sesame",
@@ -67,13 +67,13 @@ fn those_without_the_token() {
             .unwrap()
             .contains("Bearer")
     );
-    // Nor what there is.
+    // Nor does the server tell which addresses exist.
     assert_eq!(get(address, "/nowhere").status, 401);
     assert_eq!(request(address, "POST", "/", &[]).status, 401);
 }
 
 #[test]
-fn addresses_that_lead_nowhere() {
+fn unknown_paths_are_not_found() {
     let (_server, address) = serve(builder());
     for path in [
         "/nowhere",
@@ -93,7 +93,7 @@ fn addresses_that_lead_nowhere() {
 }
 
 #[test]
-fn parameters_that_make_no_sense() {
+fn wrong_values_of_known_parameters_are_refused() {
     let (_server, address) = serve(builder());
     for path in [
         "/dump.txt?capture=yes",
@@ -106,12 +106,12 @@ fn parameters_that_make_no_sense() {
         assert_eq!(answer.status, 400, "{path}");
         assert!(answer.text().starts_with("the parameter `"));
     }
-    // What is not known is left alone.
+    // Unknown parameters are ignored.
     assert_eq!(get(address, "/dump.txt?capture=0&cache=1").status, 200);
 }
 
 #[test]
-fn what_is_too_large() {
+fn an_answer_above_the_limit_is_refused() {
     let (_server, address) = serve(builder().max_response(10));
     let answer = get(address, "/dump.json?capture=0");
     assert_eq!(answer.status, 507);

@@ -1,4 +1,4 @@
-//! The requests of other servers, and the tasks that hyper spawns for them.
+//! Tests the names of requests in other servers, and of the tasks that hyper spawns for them.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -16,19 +16,18 @@ use tasktrace::hyper::Executor;
 use tasktrace::tower::TraceLayer;
 use tasktrace_tests::multi_thread;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tower_service::Service;
 
-use crate::support::builder;
+use crate::support::{builder, serve_axum};
 
-/// Tells when a handler is about to wait for ever.
+/// Reports that a handler is about to wait for ever.
 #[derive(Clone)]
 struct Begun(mpsc::Sender<()>);
 
 impl Begun {
     async fn hang(&self) {
         let mut is_told = false;
-        // Suspended once before it tells, so that whoever asks finds it suspended.
+        // The task is suspended once before it reports, so that a capture finds it suspended.
         std::future::poll_fn(|cx| {
             if !is_told {
                 is_told = true;
@@ -63,8 +62,8 @@ async fn order(begun: Begun, Path(_): Path<String>) {
     begun.hang().await;
 }
 
-/// Sends a request, whose response is not waited for.
-fn ask(address: SocketAddr, path: &str) -> TcpStream {
+/// Sends a request without waiting for its response.
+fn send_request(address: SocketAddr, path: &str) -> TcpStream {
     let mut client = TcpStream::connect(address).unwrap();
     write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     client
@@ -74,7 +73,7 @@ fn dump() -> String {
     tasktrace::dump_blocking(Duration::from_secs(10)).to_string()
 }
 
-/// The line of a tree that names a request, and the line in which a handler is named below it.
+/// Asserts that the dump has a line that names `request`, and a line below it that names `handler`.
 #[track_caller]
 fn assert_shows(dump: &str, request: &str, handler: &str) {
     let lines: Vec<&str> = dump.lines().collect();
@@ -89,22 +88,14 @@ fn assert_shows(dump: &str, request: &str, handler: &str) {
     );
 }
 
-/// `axum::serve` on this runtime, and the addresses of it and of a page beside it.
-fn axum(runtime: &Runtime, router: Router) -> SocketAddr {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(async { axum::serve(listener, router).await.unwrap() });
-    address
-}
-
 #[test]
-fn requests_of_axum() {
+fn requests_in_axum_are_named_by_method_and_path() {
     let runtime = multi_thread();
     let (router, begun) = router();
-    let address = axum(&runtime, router.layer(TraceLayer::new()));
+    let address = serve_axum(&runtime, router.layer(TraceLayer::new()));
     let _clients = [
-        ask(address, "/orders?token=secret"),
-        ask(address, "/orders/%1b[31m7"),
+        send_request(address, "/orders?token=secret"),
+        send_request(address, "/orders/%1b[31m7"),
     ];
     for _ in 0..2 {
         begun.recv().unwrap();
@@ -114,10 +105,10 @@ fn requests_of_axum() {
     assert_shows(&text, "GET /orders/%1b[31m7", "order");
     assert!(!text.contains("secret"), "{text}");
 
-    // Without anybody being asked, as when the workers are blocked.
+    // A snapshot captures no task, and works when all workers are blocked.
     let snapshot = tasktrace::snapshot().to_string();
     assert!(snapshot.contains("\"GET /orders\""), "{snapshot}");
-    // The server itself is counted.
+    // The task of the server itself is not traced, and counted.
     assert!(
         text.contains("tokio task on the runtime of task "),
         "{text}"
@@ -134,27 +125,27 @@ fn requests_of_axum() {
 }
 
 #[test]
-fn requests_with_names_of_the_programs() {
+fn the_program_can_name_its_requests() {
     let runtime = multi_thread();
     let (router, begun) = router();
     let layer = TraceLayer::named(|request: &http::Request<axum::body::Body>| {
         format!("{} for all\n", request.uri().path())
     });
-    let address = axum(&runtime, router.layer(layer));
-    let _client = ask(address, "/orders");
+    let address = serve_axum(&runtime, router.layer(layer));
+    let _client = send_request(address, "/orders");
     begun.recv().unwrap();
     assert_shows(&dump(), "/orders for all\u{fffd}", "orders");
 }
 
-/// A server of hyper's, with connections and streams that are traced, and a client that is.
+/// The connections and streams of a hyper server are traced, and so is a hyper client.
 #[test]
-fn tasks_of_hyper() {
+fn tasks_spawned_by_hyper_are_shown() {
     let runtime = multi_thread();
     let (router, begun) = router();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let service = tower_layer::Layer::layer(&TraceLayer::new(), router);
-    let service = tower(service);
+    let service = with_incoming_body(service);
     runtime.spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -176,7 +167,7 @@ fn tasks_of_hyper() {
     begun.recv().unwrap();
     let text = dump();
     assert_shows(&text, "GET /orders", "orders");
-    // The stream that the request is in, the connection, and the other end of it.
+    // The stream of the request, the connection, and the client's end of the connection.
     for name in [
         "hyper::proto::h2::server::H2Stream",
         "\"connection\"",
@@ -188,8 +179,8 @@ fn tasks_of_hyper() {
     assert!(text.contains(spawned), "{text}");
 }
 
-/// Names the type of the body, as hyper has it.
-fn tower<S>(service: S) -> S
+/// Fixes the type of the body to hyper's.
+fn with_incoming_body<S>(service: S) -> S
 where
     S: Service<http::Request<hyper::body::Incoming>> + Clone,
 {

@@ -1,4 +1,4 @@
-//! Pages from elsewhere, which have a browser ask.
+//! Tests that the server refuses requests that a browser sends for pages of other sites.
 
 use tasktrace_tests::http::{get, request};
 use tower_service::Service as _;
@@ -16,7 +16,7 @@ const PATHS: [&str; 7] = [
 ];
 
 #[test]
-fn pages_from_elsewhere_are_refused() {
+fn requests_of_foreign_pages_are_refused() {
     let (_server, address) = serve(builder());
     let own = format!("http://{address}");
     for path in PATHS {
@@ -30,7 +30,7 @@ fn pages_from_elsewhere_are_refused() {
             let answer = request(address, "GET", path, &[(name, value)]);
             assert_eq!(answer.status, 403, "{path} {name}: {value}");
             assert!(
-                answer.text().contains("page from elsewhere"),
+                answer.text().contains("page of another site"),
                 "{}",
                 answer.text()
             );
@@ -47,9 +47,9 @@ fn pages_from_elsewhere_are_refused() {
     assert_eq!(get(address, "/dump.txt?capture=0").status, 200);
 }
 
-/// A browser shows a token that it knows on behalf of whatever page.
+/// A browser sends a token that it remembers on behalf of every page.
 #[test]
-fn a_token_does_not_admit_pages_from_elsewhere() {
+fn a_token_does_not_admit_foreign_pages() {
     let (_server, address) = serve(builder().token("open sesame open"));
     let status = |site| {
         let token = ("Authorization", "Basic Om9wZW4gc2VzYW1lIG9wZW4=");
@@ -61,7 +61,7 @@ fn a_token_does_not_admit_pages_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_mounted_service_refuses_pages_from_elsewhere() {
+async fn a_mounted_service_refuses_foreign_pages() {
     let mut service = tasktrace::http::builder().allow_any_host().service();
     for (name, value, status) in [
         ("sec-fetch-site", "cross-site", 403),

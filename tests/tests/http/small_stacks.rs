@@ -1,4 +1,4 @@
-//! A program whose threads have small stacks by default: ours do not.
+//! Tests that the library's threads have large enough stacks in a program whose default is small.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use tasktrace_tests::http::get;
 const ATTACHED: &str = env!("CARGO_BIN_EXE_attached");
 
 #[test]
-fn a_small_default_does_not_end_the_process() {
+fn a_small_default_stack_size_does_not_crash_the_server() {
     let mut program = Command::new(ATTACHED)
         .args(["tasks", "http"])
         .env("RUST_MIN_STACK", (128 << 10).to_string())
@@ -28,7 +28,7 @@ fn a_small_default_does_not_end_the_process() {
     ] {
         assert_eq!(get(address, path).status, 200, "{path}");
     }
-    // It ends with its input.
+    // The program ends when its input does.
     drop(program.stdin.take());
     assert!(program.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! Servers, and tasks to be seen.
+//! Starts servers, and tasks for them to show.
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -11,12 +11,13 @@ use http::{Request, Response};
 use tasktrace::TaskId;
 use tasktrace::http::{Body, Builder, Server, TasksService};
 use tasktrace_tests::multi_thread;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower_service::Service;
 
-/// A server, as far as nothing else is said.
+/// Returns the configuration that most tests use.
 pub(crate) fn builder() -> Builder {
-    // A test elsewhere may block a task that is asked.
+    // Other tests may block tasks of this process, so each dump may wait its whole budget.
     tasktrace::http::builder().budget(Duration::from_millis(500))
 }
 
@@ -27,7 +28,15 @@ pub(crate) fn serve(builder: Builder) -> (Server, SocketAddr) {
     (server, address)
 }
 
-/// Requests this of a service.
+/// Serves `router` with axum on `runtime`, and returns the address.
+pub(crate) fn serve_axum(runtime: &Runtime, router: axum::Router) -> SocketAddr {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    runtime.spawn(async { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+/// Requests `path` from a service.
 pub(crate) fn call(
     service: &mut TasksService,
     path: &str,
@@ -37,7 +46,7 @@ pub(crate) fn call(
     Box::pin(async { response.await.unwrap() })
 }
 
-/// Requests what takes a while, and returns its status to come.
+/// Begins a request whose answer takes a while, and returns the future of its status.
 #[track_caller]
 pub(crate) fn begin(
     service: &mut TasksService,
@@ -56,7 +65,7 @@ pub(crate) fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
         .poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A task that waits, on a runtime of its own.
+/// A task that waits for ever, on a runtime of its own.
 pub(crate) struct Waiting {
     pub(crate) id: TaskId,
     _runtime: Runtime,
@@ -66,7 +75,7 @@ pub(crate) struct Waiting {
 async fn waits_for_ever(number: u32, begun: Sender<TaskId>) {
     let _ = number;
     let id = tasktrace::current().unwrap().id();
-    // It has been suspended once when this is heard of.
+    // The task has been suspended once before the test goes on.
     tokio::task::yield_now().await;
     begun.send(id).unwrap();
     pending().await
@@ -84,8 +93,8 @@ impl Waiting {
     }
 }
 
-/// A runtime whose threads are all blocked, until this is dropped.
-pub(crate) struct Wedged {
+/// A runtime whose threads are all blocked until it is dropped.
+pub(crate) struct BlockedRuntime {
     _go_on: Vec<Sender<()>>,
     _runtime: Runtime,
 }
@@ -93,11 +102,11 @@ pub(crate) struct Wedged {
 #[tasktrace::traced]
 async fn blocks_its_thread(begun: Sender<()>, goes_on: Receiver<()>) {
     begun.send(()).unwrap();
-    // Until the other end is gone.
+    // Blocks until the sender is dropped.
     let _ = goes_on.recv();
 }
 
-impl Wedged {
+impl BlockedRuntime {
     pub(crate) fn new() -> Self {
         let runtime = multi_thread();
         let (begun, begins) = channel();

@@ -1,13 +1,13 @@
-//! A runtime that does nothing any more.
+//! Tests the server beside a runtime whose threads are all blocked.
 
 use tasktrace_tests::http::get;
 
-use crate::support::{Wedged, builder, serve};
+use crate::support::{BlockedRuntime, builder, serve};
 
 #[test]
-fn it_is_told_what_blocks() {
+fn a_dump_shows_the_tasks_that_block_their_threads() {
     let (_server, address) = serve(builder());
-    let _wedged = Wedged::new();
+    let _blocked = BlockedRuntime::new();
     let dump = get(address, "/dump.json");
     assert_eq!(dump.status, 200);
     let dump: serde_json::Value = serde_json::from_str(dump.text()).unwrap();

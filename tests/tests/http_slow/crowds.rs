@@ -1,4 +1,4 @@
-//! Very many clients.
+//! Tests very many clients at once.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect};
 
-use crate::{alone, is_served};
+use crate::{alone, assert_is_served, serve};
 
 const CLIENTS: usize = 1000;
 const CONNECTIONS: usize = 64;
 
-/// As many files as the system lets us have.
+/// Raises the limit of open files as far as the tests need and the system allows.
 fn allow_files() {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: it is valid for writes, and afterwards for reads.
+    // SAFETY: `limit` is a local, and therefore valid for the write of `getrlimit` and for the read of `setrlimit`.
     unsafe {
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
         limit.rlim_cur = limit.rlim_max.min(4096);
@@ -26,7 +26,7 @@ fn allow_files() {
     }
 }
 
-/// Whether the other end has closed it.
+/// Returns `true` if the server has closed the connection.
 fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0]) {
         Ok(read) => read == 0,
@@ -34,16 +34,15 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// They hold their connections, and keep nobody out.
+/// The silent clients hold their connections open.
 #[test]
-fn a_thousand_that_say_nothing() {
+fn a_thousand_silent_clients_do_not_lock_others_out() {
     let _alone = alone();
     allow_files();
     let builder = http::builder()
         .max_connections(CONNECTIONS)
         .read_timeout(Duration::from_secs(600));
-    let server = builder.bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr();
+    let (_server, address) = serve(builder);
     let mut clients = Vec::new();
     for number in 0..CLIENTS {
         let mut client = connect(address);
@@ -51,13 +50,13 @@ fn a_thousand_that_say_nothing() {
         client.set_nonblocking(true).unwrap();
         clients.push(client);
         if number % 250 == 0 {
-            is_served(address);
+            assert_is_served(address);
         }
     }
-    is_served(address);
+    assert_is_served(address);
     let begun = Instant::now();
     let mut open = CLIENTS;
-    // That one of them is closed is known a moment later.
+    // A client notices only after a moment that its connection is closed.
     while open > CONNECTIONS {
         assert!(begun.elapsed() < PATIENCE, "{open} are open");
         open = clients

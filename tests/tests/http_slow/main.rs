@@ -1,5 +1,5 @@
-//! Clients that take their time, or mean harm. They are slow, and so is what they ask for, so these
-//! tests have a process of their own.
+//! Tests slow and malicious clients. The tests are slow themselves, and so are the requests, so they have a process of
+//! their own.
 
 mod crowds;
 mod readers;
@@ -8,17 +8,26 @@ mod writers;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tasktrace::http::{Builder, Server};
 use tasktrace_tests::http::get;
 
-/// One at a time: what one asks for, another would have to wait for.
+/// Waits until no other test runs: the request of one test would delay those of another.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Others are served meanwhile.
+/// Starts a server on a free port, and returns it and its address.
 #[track_caller]
-fn is_served(address: SocketAddr) {
+fn serve(builder: Builder) -> (Server, SocketAddr) {
+    let server = builder.bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr();
+    (server, address)
+}
+
+/// Asserts that other clients are served meanwhile.
+#[track_caller]
+fn assert_is_served(address: SocketAddr) {
     let answer = get(address, "/dump.txt?capture=0");
     assert_eq!(answer.status, 200);
 }

@@ -1,4 +1,4 @@
-//! Clients that do not read what they have asked for.
+//! Tests clients that do not read the answer to their request.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -6,21 +6,19 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect, get};
 
-use crate::{alone, is_served};
+use crate::{alone, assert_is_served, serve};
 
-/// More than what the system keeps for a connection.
+/// The number of tasks whose dump is longer than the system's buffers of a connection.
 const TASKS: usize = 25_000;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[test]
-fn they_are_cut_off_and_hold_nothing() {
+fn clients_that_do_not_read_are_disconnected_and_hold_no_memory() {
     let _alone = alone();
-    // As JSON, each is some hundred bytes.
+    // As JSON, each task takes some hundred bytes.
     let tasks: Vec<_> = (0..TASKS).map(|_| tasktrace::traced(async {})).collect();
-    let builder = http::builder().write_timeout(TIMEOUT);
-    let server = builder.bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr();
+    let (_server, address) = serve(http::builder().write_timeout(TIMEOUT));
     let length = get(address, "/dump.json?capture=0").body.len();
     assert!(length > 10 << 20, "{length}");
 
@@ -33,15 +31,15 @@ fn they_are_cut_off_and_hold_nothing() {
             stream
         })
         .collect();
-    is_served(address);
+    assert_is_served(address);
     for stream in &mut streams {
-        // Until there is something to be read, which is not read.
+        // Waits until there is something to be read, and does not read it.
         stream.peek(&mut [0]).unwrap();
     }
-    // Long after all have been given up, there is what was sent before.
+    // Long after the server has given up all of them, the clients still find the beginning that was sent before.
     let asked = Instant::now();
     while asked.elapsed() < 5 * TIMEOUT {
-        is_served(address);
+        assert_is_served(address);
     }
     for mut stream in streams {
         let mut read = Vec::new();
@@ -52,7 +50,7 @@ fn they_are_cut_off_and_hold_nothing() {
             read.len()
         );
     }
-    // There is room for others.
+    // The server has room for other clients.
     let again = get(address, "/dump.json?capture=0");
     assert!(again.body.len() > length / 2, "{}", again.body.len());
     assert!(begun.elapsed() < 2 * PATIENCE);

@@ -1,4 +1,4 @@
-//! Clients that do not say what they want.
+//! Tests clients that do not complete their request.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -6,40 +6,37 @@ use std::time::{Duration, Instant};
 use tasktrace::http;
 use tasktrace_tests::http::{PATIENCE, connect};
 
-use crate::{alone, is_served};
+use crate::{alone, assert_is_served, serve};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Each is cut off: before it says anything, in the middle, and between two requests.
+/// The clients stop before their request, in the middle of it, and between two requests.
 #[test]
-fn they_are_cut_off() {
+fn silent_clients_are_disconnected() {
     let _alone = alone();
-    let builder = http::builder().read_timeout(TIMEOUT);
-    let server = builder.bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr();
-    for said in [
+    let (_server, address) = serve(http::builder().read_timeout(TIMEOUT));
+    for sent in [
         "",
         "GET /dump.txt HTTP/1.1\r\nHost: local",
         "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
         let begun = Instant::now();
         let mut stream = connect(address);
-        stream.write_all(said.as_bytes()).unwrap();
-        is_served(address);
-        // What comes has an end.
+        stream.write_all(sent.as_bytes()).unwrap();
+        assert_is_served(address);
+        // The read ends when the server closes the connection.
         let _ = stream.read_to_end(&mut Vec::new());
         let took = begun.elapsed();
-        assert!(took >= TIMEOUT && took < PATIENCE / 2, "{said:?}: {took:?}");
+        assert!(took >= TIMEOUT && took < PATIENCE / 2, "{sent:?}: {took:?}");
     }
 }
 
-/// A byte now and then is not enough.
+/// The client sends a byte now and then.
 #[test]
-fn slow_ones_are_cut_off() {
+fn slow_clients_are_disconnected() {
     let _alone = alone();
-    let builder = http::builder().read_timeout(TIMEOUT);
-    let server = builder.bind("127.0.0.1:0").unwrap();
-    let mut stream = connect(server.local_addr());
+    let (_server, address) = serve(http::builder().read_timeout(TIMEOUT));
+    let mut stream = connect(address);
     let begun = Instant::now();
     while stream.write_all(b"G").is_ok() {
         assert!(begun.elapsed() < PATIENCE / 2, "it goes on and on");
@@ -48,12 +45,12 @@ fn slow_ones_are_cut_off() {
 }
 
 #[test]
-fn heads_that_are_too_long() {
+fn too_long_request_heads_are_refused() {
     let _alone = alone();
-    let server = http::serve("127.0.0.1:0").unwrap();
-    let mut stream = connect(server.local_addr());
+    let (_server, address) = serve(http::builder());
+    let mut stream = connect(address);
     let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20));
-    // It may be closed before all was written.
+    // The server may close the connection before the whole line is written.
     let _ = stream.write_all(line.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -62,5 +59,5 @@ fn heads_that_are_too_long() {
         answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
         "{answer}"
     );
-    is_served(server.local_addr());
+    assert_is_served(address);
 }

@@ -1,4 +1,4 @@
-//! Tasks that are polled by other tasks.
+//! Tests tasks that are polled by other tasks.
 
 use tasktrace::traced;
 

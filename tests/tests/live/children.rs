@@ -1,4 +1,4 @@
-//! Children that are polled with wakers of their own are shown whole, in one capture.
+//! Tests that children polled with wakers of their own are shown whole, in one capture.
 
 use std::future::Future;
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::support::{DrivenTask, outline};
 
-/// Nobody notifies it.
+/// A notification that is never sent.
 static NEVER: Notify = Notify::const_new();
 
 const LEAF: &str = "child(notified";
@@ -24,7 +24,7 @@ async fn inner() {
     NEVER.notified().await;
 }
 
-/// Captures several times, also when nothing has happened in between.
+/// Captures the task several times, also when nothing has happened in between.
 #[track_caller]
 fn check<F: Future>(future: F, children: usize) {
     let mut task = DrivenTask::new(future);
@@ -33,7 +33,11 @@ fn check<F: Future>(future: F, children: usize) {
         let trace = task.capture();
         let leaves = trace.leaves();
         let shown = outline(&trace);
-        assert_eq!(leaves.len(), 1, "nothing beside the children: {trace}");
+        assert_eq!(
+            leaves.len(),
+            1,
+            "there are leaves besides the children: {trace}"
+        );
         assert!(leaves[0].name().ends_with("Notify::notified"), "{trace}");
         assert_eq!(leaves[0].count(), children, "{trace}");
         assert!(shown.contains("child(inner(notified"), "{shown}");
@@ -44,13 +48,13 @@ fn check<F: Future>(future: F, children: usize) {
         1 => "child".to_owned(),
         n => format!("child×{n}"),
     };
-    // A future of a library has no name: then the children are all that there is.
+    // A future of a library has no name. Then the root frames are the children.
     let is_below = snapshot.contains(&format!("({expected})"));
     assert!(is_below || snapshot == expected, "{snapshot}");
 }
 
 #[test]
-fn futures_unordered() {
+fn children_in_a_futures_unordered_are_shown() {
     check(
         async {
             let mut all: FuturesUnordered<_> = (0..3).map(|_| child()).collect();
@@ -68,7 +72,7 @@ fn futures_unordered() {
 }
 
 #[test]
-fn buffers() {
+fn children_in_a_buffered_stream_are_shown() {
     let children = || stream::iter(0..5).map(|_| child());
     check(async { children().buffer_unordered(3).next().await }, 3);
     check(async { children().buffered(2).next().await }, 2);
@@ -76,13 +80,13 @@ fn buffers() {
 }
 
 #[test]
-fn join_all_of_many() {
+fn children_in_join_all_are_shown() {
     check(async { join_all((0..100).map(|_| child())).await }, 100);
     check(async { join_all((0..3).map(|_| child())).await }, 3);
 }
 
 #[test]
-fn select_all_of_some() {
+fn children_in_select_all_are_shown() {
     check(
         async { select_all((0..3).map(|_| child().boxed_local())).await },
         3,
@@ -90,12 +94,12 @@ fn select_all_of_some() {
 }
 
 #[test]
-fn shared() {
+fn children_of_a_shared_future_are_shown() {
     check(async { child().shared().await }, 1);
 }
 
 #[test]
-fn local_set() {
+fn children_in_a_local_set_are_shown() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -112,7 +116,7 @@ fn local_set() {
 }
 
 #[test]
-fn join_set_in_a_local_set() {
+fn children_in_a_join_set_in_a_local_set_are_shown() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -153,7 +157,7 @@ fn futures_concurrency() {
 }
 
 #[test]
-fn one_in_the_other() {
+fn children_of_children_are_shown() {
     #[traced]
     async fn child_of_children() {
         let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
@@ -172,7 +176,7 @@ fn one_in_the_other() {
 }
 
 #[test]
-fn beside_what_they_are_waited_for_with() {
+fn children_are_shown_beside_another_branch_of_a_select() {
     let mut task = DrivenTask::new(async {
         let mut all: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
         tokio::select! {
@@ -189,9 +193,9 @@ fn beside_what_they_are_waited_for_with() {
     );
 }
 
-/// Where nothing in a combinator is traced, it is what is waited for.
+/// An untraced combinator without traced children is shown as a leaf.
 #[test]
-fn of_two_combinators_one_without_traced_children() {
+fn a_combinator_without_traced_children_is_a_leaf() {
     let mut task = DrivenTask::new(async {
         let mut traced: FuturesUnordered<_> = (0..2).map(|_| child()).collect();
         let mut plain: FuturesUnordered<_> = (0..2).map(|_| inner()).collect();

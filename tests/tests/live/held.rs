@@ -1,4 +1,4 @@
-//! Frames that are alive, but not polled.
+//! Tests the note on frames that are alive, but not polled.
 
 use std::future::Future;
 use std::pin::pin;
@@ -29,16 +29,16 @@ async fn holder() {
     let mut held = pin!(held());
     let first = std::future::poll_fn(|cx| Poll::Ready(held.as_mut().poll(cx))).await;
     assert!(first.is_pending());
-    // Suspends once, so that there is a poll in which nothing is held yet.
+    // `other` suspends once, so that in one poll both frames are polled.
     other().await;
     held.await;
 }
 
 #[test]
-fn is_said_of_the_outermost() {
+fn only_the_outermost_held_frame_is_marked() {
     let mut task = DrivenTask::new(holder());
     task.suspend();
-    // In the first poll both were polled.
+    // The first poll of the task polls both frames.
     assert_eq!(task.snapshot(), "holder(held(deep) other)");
     task.suspend();
     assert_eq!(task.snapshot(), "holder(held!(deep) other)");
@@ -57,7 +57,7 @@ fn is_said_of_the_outermost() {
             trace.to_string().contains("held, but not polled"),
             "{trace}"
         );
-        // It is below the very line at which its holder waits.
+        // The held frame is below the line at which its holder waits.
         assert!(
             outline(&trace).starts_with("holder(held!(deep) other("),
             "{}",
@@ -67,7 +67,7 @@ fn is_said_of_the_outermost() {
 }
 
 #[test]
-fn not_of_what_waits_for_its_own_waker() {
+fn children_that_wait_for_their_own_wakers_are_not_marked_as_held() {
     use futures::StreamExt;
     use futures::stream::FuturesUnordered;
 
@@ -76,7 +76,7 @@ fn not_of_what_waits_for_its_own_waker() {
         all.next().await;
     });
     task.suspend();
-    // No child is polled in these.
+    // These two polls of the task poll no child.
     task.suspend();
     task.suspend();
     assert!(!task.snapshot().contains('!'), "{}", task.snapshot());
@@ -85,7 +85,7 @@ fn not_of_what_waits_for_its_own_waker() {
 }
 
 #[test]
-fn not_of_what_is_forgotten_with_its_task() {
+fn a_forgotten_frame_is_marked_as_held() {
     let mut task = DrivenTask::new(async {
         let mut forgotten = Box::pin(other());
         let first = std::future::poll_fn(|cx| Poll::Ready(forgotten.as_mut().poll(cx))).await;
@@ -95,12 +95,12 @@ fn not_of_what_is_forgotten_with_its_task() {
     });
     task.suspend();
     task.suspend();
-    // Nobody will ever drop it, so it is alive, and it is not polled: that is the truth.
+    // The forgotten future is never dropped, so its frame is alive, and it is not polled.
     assert!(task.snapshot().contains("other!"), "{}", task.snapshot());
 }
 
 #[test]
-fn not_of_what_a_poll_has_yet_to_come_to() {
+fn a_frame_that_the_current_poll_has_not_reached_is_not_marked_as_held() {
     let mut seen = Vec::new();
     let mut task = DrivenTask::new(async {
         let mut other = pin!(other());

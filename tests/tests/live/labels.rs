@@ -1,4 +1,4 @@
-//! Labels with values.
+//! Tests labels with values.
 
 use tasktrace::{TracedExt, current, traced};
 
@@ -11,7 +11,7 @@ async fn serve(peer: &str, id: u32) {
 }
 
 #[test]
-fn of_frames() {
+fn frames_have_labels() {
     let mut task = DrivenTask::new(async { futures::join!(serve("alice", 6), serve("bob", 7)) });
     task.suspend();
     let labels = "conn alice req=7 conn bob req=8";
@@ -29,7 +29,7 @@ fn of_frames() {
         "{trace}"
     );
     assert!(trace.contains("serve"));
-    // The frames come and go, and the labels with them.
+    // In each of these polls the frames are suspended and resumed with the same labels.
     for _ in 0..3 {
         task.suspend();
         assert!(task.snapshot().contains(labels));
@@ -37,7 +37,7 @@ fn of_frames() {
 }
 
 #[test]
-fn of_tasks() {
+fn a_task_has_the_label_of_its_function() {
     #[traced("job {id}")]
     async fn job(id: u32) -> Option<String> {
         let _ = id;
@@ -50,7 +50,7 @@ fn of_tasks() {
 }
 
 #[test]
-fn of_any_future() {
+fn any_future_can_have_a_label() {
     let mut task = DrivenTask::new(async {
         let block = async { wait_for_ever().await };
         futures::join!(
@@ -74,7 +74,7 @@ fn of_any_future() {
 }
 
 #[test]
-fn of_a_task_in_a_task() {
+fn a_labelled_task_in_a_task_is_shown() {
     let mut outer = DrivenTask::new(async {
         let (inner, _) = tasktrace::traced(serve("carol", 1));
         inner.await;
@@ -85,7 +85,7 @@ fn of_a_task_in_a_task() {
 }
 
 #[test]
-fn of_a_task_and_of_its_function() {
+fn a_task_and_its_function_may_have_different_labels() {
     let future = tasktrace::TracedExt::traced(serve("dave", 1), "the task");
     let mut future = Box::pin(future);
     assert!(crate::support::poll(future.as_mut()).is_pending());
@@ -94,9 +94,9 @@ fn of_a_task_and_of_its_function() {
     assert_eq!(snapshot, "the task(conn dave req=2)");
 }
 
-/// What is spawned with a label is one frame, and the label is said of the task.
+/// A future that is spawned with a label has one frame, and the label belongs to the task.
 #[test]
-fn of_a_future_that_is_spawned() {
+fn a_spawned_future_with_a_label_is_one_frame() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

@@ -1,4 +1,4 @@
-//! Dumps without pause, while tasks come, go and are polled on all threads.
+//! Tests dumps without pause, while tasks start, end and are polled on all threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ async fn right() {
     tokio::task::yield_now().await;
 }
 
-/// What is in a tree must be where the program has it.
+/// Asserts that each frame is below the function that calls it.
 fn check(trace: &tasktrace::Trace) {
     let mut pending: Vec<(&str, &tasktrace::Frame)> =
         trace.frames().iter().map(|frame| ("", frame)).collect();
@@ -54,7 +54,7 @@ fn check(trace: &tasktrace::Trace) {
 }
 
 #[test]
-fn everything_is_done_and_every_tree_is_true() {
+fn tasks_finish_and_trees_are_correct_while_they_are_dumped() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
@@ -69,7 +69,7 @@ fn everything_is_done_and_every_tree_is_true() {
                 let ours = |task: &tasktrace::TraceHandle| task.name().ends_with("load::work");
                 for task in tasktrace::tasks().filter(ours) {
                     let snapshot = task.snapshot();
-                    // Reading all of it would leave time for few snapshots.
+                    // Reading all trees would leave time for only a few snapshots.
                     if seen % 16 == 0 {
                         check(&snapshot);
                     }
@@ -79,13 +79,13 @@ fn everything_is_done_and_every_tree_is_true() {
             seen
         }
     });
-    let asker = std::thread::spawn({
+    let requester = std::thread::spawn({
         let over = over.clone();
         move || {
             while !over.load(Ordering::Relaxed) {
                 let ours = |task: &tasktrace::TraceHandle| task.name().ends_with("load::work");
                 for task in tasktrace::tasks().filter(ours).take(100) {
-                    // A task that ends gives no answer; one that does not must.
+                    // Only a task that ends may leave a request without an answer.
                     let _ = task.backtrace_timeout(Duration::from_secs(60));
                 }
             }
@@ -101,6 +101,6 @@ fn everything_is_done_and_every_tree_is_true() {
     });
     over.store(true, Ordering::Relaxed);
     dumper.join().unwrap();
-    asker.join().unwrap();
+    requester.join().unwrap();
     assert_eq!(done.load(Ordering::Relaxed), TASKS);
 }

@@ -1,4 +1,4 @@
-//! The live tree: what can be seen of tasks without polling them, and what is joined to a capture.
+//! Tests the live tree: what snapshots show of tasks without a poll, and what they add to a capture.
 
 mod awaiting;
 mod children;

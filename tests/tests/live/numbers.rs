@@ -1,4 +1,4 @@
-//! Numbers that are told of tasks: they are true, and agree with each other.
+//! Tests that the numbers reported for tasks are correct, and consistent with each other.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,30 +14,29 @@ use tasktrace::{TaskState, TracedExt, traced};
 
 use crate::support::{DrivenTask, frames, wait_for_ever};
 
-/// Whichever threads make them.
 #[test]
-fn tasks_are_numbered_in_the_order_in_which_they_are_made() {
+fn tasks_on_several_threads_are_numbered_in_the_order_of_their_creation() {
     let make = || traced(wait_for_ever()).1.id();
-    let (asks, asked) = mpsc::channel::<()>();
-    let (tells, told) = mpsc::channel();
+    let (ask_other, requests) = mpsc::channel::<()>();
+    let (send_id, ids) = mpsc::channel();
     let other = thread::spawn(move || {
-        for () in asked {
-            tells.send(make()).expect("it is waited for");
+        for () in requests {
+            send_id.send(make()).expect("the test waits for the number");
         }
     });
     let mut last = make();
     for _ in 0..5 {
-        asks.send(()).expect("it goes on");
-        let others = told.recv().expect("it goes on");
+        ask_other.send(()).expect("the other thread runs");
+        let others = ids.recv().expect("the other thread runs");
         let own = make();
         assert!(last < others && others < own, "{last} {others} {own}");
         last = own;
     }
-    drop(asks);
-    other.join().expect("it does not panic");
+    drop(ask_other);
+    other.join().expect("the other thread ends without a panic");
 }
 
-/// A waker that notes that it was woken.
+/// A waker that stores that it was woken.
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -47,7 +46,7 @@ impl Wake for Woken {
 }
 
 #[test]
-fn polls_that_are_made_for_a_trace_are_not_counted() {
+fn polls_for_a_trace_are_not_counted() {
     let mut task = DrivenTask::new(wait_for_ever());
     for polls in 1..4 {
         task.suspend();
@@ -58,9 +57,9 @@ fn polls_that_are_made_for_a_trace_are_not_counted() {
     }
 }
 
-/// Neither those that follow because children were woken for it.
+/// Nor are the polls counted that follow because a capture woke the children.
 #[test]
-fn polls_that_are_made_for_a_trace_of_children_are_not_counted() {
+fn polls_for_a_trace_of_children_are_not_counted() {
     let (task, handle) = traced(async {
         let children: FuturesUnordered<_> =
             (0..3).map(|_| wait_for_ever().traced("child")).collect();
@@ -78,23 +77,23 @@ fn polls_that_are_made_for_a_trace_of_children_are_not_counted() {
     run();
     let polls = handle.polls();
     for _ in 0..3 {
-        let mut asked = Box::pin(handle.backtrace());
-        let mut asker = Context::from_waker(Waker::noop());
-        assert!(asked.as_mut().poll(&mut asker).is_pending());
+        let mut request = Box::pin(handle.backtrace());
+        let mut request_cx = Context::from_waker(Waker::noop());
+        assert!(request.as_mut().poll(&mut request_cx).is_pending());
         run();
-        assert!(asked.as_mut().poll(&mut asker).is_ready());
+        assert!(request.as_mut().poll(&mut request_cx).is_ready());
     }
     assert_eq!(handle.polls(), polls);
 }
 
-/// In a dump, which is not taken in a moment.
+/// A dump takes time, during which ages grow.
 #[test]
-fn nothing_is_older_than_its_task() {
+fn no_frame_is_older_than_its_task() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .expect("there can be threads");
+        .expect("a runtime can be built");
     for round in 0..100 {
         let task = runtime.spawn(async move {
             let inner = wait_for_ever().traced(format!("inner {round}"));
@@ -118,16 +117,16 @@ fn nothing_is_older_than_its_task() {
     }
 }
 
-/// Nobody polls it again, so it is looked at when the time for an answer is over.
+/// The task is not polled again, so the dump reads its tree when the time for an answer is over.
 #[test]
-fn ages_in_a_dump_are_of_the_moment_at_which_it_begins() {
+fn ages_in_a_dump_refer_to_its_start() {
     let (task, handle) = traced(async { wait_for_ever().traced("inner").await });
     let mut task = pin!(task);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(task.as_mut().poll(&mut cx).is_pending());
     let dump = tasktrace::dump_blocking(Duration::from_secs(3));
-    let task = dump.get(handle.id()).expect("it goes on");
-    let polled = task.last_polled().expect("it was polled");
+    let task = dump.get(handle.id()).expect("the task is alive");
+    let polled = task.last_polled().expect("the task was polled");
     let ages = frames(task.trace())
         .into_iter()
         .filter_map(|frame| frame.age());

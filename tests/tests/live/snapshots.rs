@@ -1,4 +1,4 @@
-//! Snapshots need nobody.
+//! Tests that a snapshot needs no other thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier, Mutex};
@@ -13,7 +13,7 @@ async fn waits() {
 }
 
 #[test]
-fn with_all_workers_blocked() {
+fn a_snapshot_needs_no_free_worker() {
     const WORKERS: usize = 2;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -28,7 +28,7 @@ fn with_all_workers_blocked() {
     #[traced]
     async fn blocks(inside: Arc<Barrier>, handles: Arc<Mutex<Vec<TraceHandle>>>) {
         handles.lock().unwrap().push(current().unwrap());
-        // Once when all are here, and once when they may go on.
+        // First when all workers are blocked, and again when they may go on.
         inside.wait();
         inside.wait();
     }
@@ -57,7 +57,7 @@ fn with_all_workers_blocked() {
 }
 
 #[test]
-fn when_the_runtime_is_gone() {
+fn a_task_of_a_stopped_runtime_has_a_snapshot() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -71,7 +71,7 @@ fn when_the_runtime_is_gone() {
 }
 
 #[test]
-fn in_a_panic() {
+fn a_destructor_can_take_a_snapshot_during_a_panic() {
     struct OnDrop(TraceHandle, Arc<Mutex<String>>);
     impl Drop for OnDrop {
         fn drop(&mut self) {
@@ -95,9 +95,9 @@ fn in_a_panic() {
 }
 
 #[test]
-fn of_a_frame_that_is_deep() {
+fn a_snapshot_of_a_deep_tree_does_not_recurse() {
     const DEPTH: usize = 5_000;
-    // On a stack for the recursion of the futures: ours does not recurse.
+    // The recursion of the futures needs a large stack. A snapshot does not recurse.
     stacker::grow(256 << 20, || {
         #[traced]
         async fn nested(depth: usize) {
@@ -128,7 +128,7 @@ fn of_a_frame_that_is_deep() {
 }
 
 #[test]
-fn of_what_the_caller_is_in() {
+fn a_task_can_take_a_snapshot_of_itself() {
     #[traced]
     async fn outer() -> String {
         inner().await

@@ -1,4 +1,4 @@
-//! Tasks that are polled by hand, and what is to be said of their trees.
+//! Helpers that poll tasks by hand, and outline their trees.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tasktrace::{Frame, Trace, TraceHandle, TracedTask, Wait};
 pub(crate) use tasktrace_tests::by_hand::poll;
 
-/// A task that is polled only when it is told to, with a waker that does nothing.
+/// A task that is polled only by its methods, with a waker that does nothing.
 pub(crate) struct DrivenTask<F: Future> {
     future: Pin<Box<TracedTask<F>>>,
     pub(crate) handle: TraceHandle,
@@ -32,20 +32,20 @@ impl<F: Future> DrivenTask<F> {
         assert!(self.poll().is_pending());
     }
 
-    /// The live frames, as [`outline`] shows them.
+    /// Returns the live frames, as [`outline`] shows them.
     pub(crate) fn snapshot(&self) -> String {
         outline(&self.handle.snapshot())
     }
 
-    /// What a capture shows.
+    /// Requests a trace, polls the task for it, and returns it.
     pub(crate) fn capture(&mut self) -> Trace {
         let handle = self.handle.clone();
-        let mut asked = Box::pin(async move { handle.backtrace().await });
-        assert!(poll(asked.as_mut()).is_pending());
+        let mut request = Box::pin(async move { handle.backtrace().await });
+        assert!(poll(request.as_mut()).is_pending());
         self.suspend();
-        match poll(asked.as_mut()) {
+        match poll(request.as_mut()) {
             Poll::Ready(Some(trace)) => trace,
-            _ => panic!("it has been captured"),
+            _ => panic!("the request was not answered"),
         }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) async fn wait_for_ever() {
     .await;
 }
 
-/// The last segments of the names, or the labels, as `task(a(b)c)`. What is held has a `!`.
+/// Returns the last segments of the names, or the labels, as `task(a(b)c)`. A frame that is held has a `!`.
 pub(crate) fn outline(trace: &Trace) -> String {
     let mut text = String::new();
     write(trace.frames(), &mut text);
@@ -67,7 +67,7 @@ pub(crate) fn outline(trace: &Trace) -> String {
 }
 
 fn write(frames: &[Frame], text: &mut String) {
-    // The tests have shallow trees.
+    // The trees are shallow, so recursion is safe.
     let mut parts: Vec<String> = Vec::new();
     for frame in frames {
         let mut part = frame.label().map_or_else(
@@ -97,7 +97,7 @@ fn write(frames: &[Frame], text: &mut String) {
     text.push_str(&parts.join(" "));
 }
 
-/// All frames of a trace.
+/// Returns all frames of a trace.
 pub(crate) fn frames(trace: &Trace) -> Vec<&Frame> {
     let mut pending: Vec<&Frame> = trace.frames().iter().collect();
     let mut all = Vec::new();
@@ -108,8 +108,8 @@ pub(crate) fn frames(trace: &Trace) -> Vec<&Frame> {
     all
 }
 
-/// Waits until events are filed under a time that is later than the present one by 50 milliseconds. That
-/// time is kept by a thread, which a busy machine may run late.
+/// Waits until the coarse clock, with which polls are stamped, has moved on by 50 milliseconds. A thread keeps that
+/// clock, which a busy machine may run late.
 pub(crate) fn let_time_pass() {
     let (_future, earlier) = tasktrace::traced(async {});
     loop {

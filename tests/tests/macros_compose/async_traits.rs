@@ -2,7 +2,7 @@ use super::*;
 
 #[async_trait]
 trait Service<T: Sync> {
-    /// Has no body.
+    /// Required: has no body.
     async fn call(&self, argument: &T) -> Option<&'static str>;
 
     #[traced(crate = probe)]
@@ -36,7 +36,7 @@ struct Type;
 
 #[async_trait]
 impl<T: Sync> Service<T> for Type {
-    /// With attributes around it.
+    /// Has attributes on both sides.
     #[traced(crate = probe)]
     #[inline]
     async fn call(&self, _argument: &T) -> Option<&'static str> {
@@ -63,7 +63,7 @@ impl Local for std::rc::Rc<str> {
 }
 
 #[test]
-fn methods() {
+fn methods_of_async_traits_are_frames() {
     let _guard = tracing::subscriber::set_default(Registry::default());
     futures::executor::block_on(async {
         assert_eq!(Type.provided(&1).await, Some("none"));
@@ -88,9 +88,9 @@ fn methods() {
     );
 }
 
-/// The trait object is still `Send`.
+/// The future of the trait object's method is still `Send`.
 #[test]
-fn send() {
+fn futures_of_async_traits_are_send() {
     fn require_send<T: Send>(_: &T) {}
     let object: &dyn Object = &Type;
     require_send(&object.boxed());

@@ -1,4 +1,4 @@
-//! `#[traced]` beside `#[tasktrace::main]`: a frame in the task or around it.
+//! Tests `#[traced]` beside `#[tasktrace::main]`: the frame is inside the task or around it.
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn above_block_on() {}
 async fn below_block_on() {}
 
 #[test]
-fn either_order() {
+fn traced_and_main_compose_in_either_order() {
     above();
     assert_eq!(probe::names(), [task("above"), frame("above")]);
     below();

@@ -1,4 +1,4 @@
-//! Containers, beside attributes on them and on what is in them.
+//! Tests `#[traced]` on containers beside other attributes on the containers and their items.
 
 use super::*;
 
@@ -17,7 +17,7 @@ trait AboveTrait: Sync {
         self.required().await
     }
 
-    /// Looks like an async fn that was expanded, and is not one.
+    /// Looks like the expansion of an async fn, and is none.
     fn boxed(&self) -> futures::future::BoxFuture<'_, u32> {
         Box::pin(async move { self.required().await })
     }
@@ -78,7 +78,7 @@ impl Type {
 }
 
 #[test]
-fn names() {
+fn containers_compose_with_async_trait_and_instrument() {
     let _guard = tracing::subscriber::set_default(Registry::default());
     futures::executor::block_on(async {
         let mut value = Type(1);

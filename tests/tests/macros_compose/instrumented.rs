@@ -37,7 +37,7 @@ async fn between_main_and_traced() -> Result<&'static str, std::fmt::Error> {
 }
 
 #[test]
-fn functions_and_methods() {
+fn traced_and_instrument_compose_on_functions_and_methods() {
     let _guard = tracing::subscriber::set_default(Registry::default());
     futures::executor::block_on(async {
         assert_eq!(above(1).await, Some("above"));

@@ -1,8 +1,8 @@
-//! Labels that name arguments which the other attribute moves.
+//! Tests labels that name arguments which another attribute moves.
 
 use super::*;
 
-/// Neither copied nor borrowed.
+/// An argument that is neither copied nor borrowed.
 struct Peer(String);
 
 #[traced("{} {id}", peer.0, wait_limit = "1s", crate = probe)]
@@ -52,7 +52,7 @@ fn peer() -> Peer {
 }
 
 #[test]
-fn functions() {
+fn labels_of_functions_name_arguments_that_other_attributes_move() {
     assert_eq!(tokio_above(peer(), 1).0, "::1");
     assert_eq!(tokio_below(peer(), 2).0, "::1");
     let _guard = tracing::subscriber::set_default(Registry::default());
@@ -110,7 +110,7 @@ impl Service for Peer {
 }
 
 #[test]
-fn async_traits() {
+fn labels_of_async_trait_methods_name_their_arguments() {
     let _guard = tracing::subscriber::set_default(Registry::default());
     futures::executor::block_on(async {
         assert_eq!(peer().by_ref("a").await, Some("by_ref"));

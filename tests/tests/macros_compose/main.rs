@@ -1,4 +1,4 @@
-//! The attributes beside those of tokio, tracing and async-trait, in either order.
+//! Tests the attributes beside those of tokio, tracing and async-trait, in either order.
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
 use std::cell::Cell;
@@ -20,7 +20,7 @@ fn task(name: &str) -> (Kind, String) {
     (Kind::Task, name.to_owned())
 }
 
-/// The name of the `tracing` span that is entered after the task was suspended.
+/// Returns the name of the `tracing` span that is entered after the task was suspended.
 async fn span_after_a_pause() -> Option<&'static str> {
     tokio::task::yield_now().await;
     tracing::Span::current()

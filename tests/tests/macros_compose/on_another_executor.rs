@@ -1,4 +1,4 @@
-//! The same on another executor.
+//! Tests `#[tasktrace::main]` and `#[tasktrace::test]` on other executors.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn borrowing(text: &str) -> String {
 }
 
 #[test]
-fn main() {
+fn main_runs_on_the_executor_of_block_on() {
     assert!(by_path());
     assert_eq!(probe::names(), [task("by_path")]);
     assert!(by_path_in_a_string());
@@ -31,15 +31,15 @@ fn main() {
 }
 
 #[tasktrace::test(block_on = futures::executor::block_on, tasktrace = probe)]
-async fn test() -> Result<(), std::num::ParseIntError> {
+async fn a_test_runs_without_tokio() -> Result<(), std::num::ParseIntError> {
     assert!(Handle::try_current().is_err());
-    assert_eq!(probe::names(), [task("test")]);
+    assert_eq!(probe::names(), [task("a_test_runs_without_tokio")]);
     let _: u32 = "1".parse()?;
     Ok(())
 }
 
 #[tasktrace::test(block_on = futures::executor::block_on)]
 #[should_panic(expected = "in the test")]
-async fn attributes() {
+async fn a_test_on_another_executor_may_be_expected_to_panic() {
     panic!("in the test");
 }

@@ -1,4 +1,4 @@
-//! `#[tasktrace::main]` and `#[tasktrace::test]` on tokio.
+//! Tests `#[tasktrace::main]` and `#[tasktrace::test]` on tokio.
 
 use super::*;
 
@@ -39,7 +39,7 @@ async fn renamed() -> (RuntimeFlavor, usize) {
 }
 
 #[test]
-fn arguments_of_tokio() {
+fn main_accepts_the_arguments_of_tokio() {
     let (multi_thread, workers) = default_main();
     assert_eq!(multi_thread, RuntimeFlavor::MultiThread);
     assert_eq!((multi_thread, workers), tokio_default());
@@ -49,7 +49,7 @@ fn arguments_of_tokio() {
         [task("default_main"), task("three_workers")]
     );
 
-    // A day: only on a paused clock does this end.
+    // Only a paused clock lets a whole day end.
     let day = Duration::from_secs(24 * 60 * 60);
     assert!(paused(day) >= day);
     assert_eq!(renamed_in_a_string(), (RuntimeFlavor::CurrentThread, 1));
@@ -62,29 +62,32 @@ async fn tokio_default() -> (RuntimeFlavor, usize) {
 }
 
 #[tasktrace::test(tasktrace = probe)]
-async fn default_test() {
+async fn a_test_runs_on_one_thread_by_default() {
     assert_eq!(flavor(), (RuntimeFlavor::CurrentThread, 1));
-    assert_eq!(probe::names(), [task("default_test")]);
+    assert_eq!(
+        probe::names(),
+        [task("a_test_runs_on_one_thread_by_default")]
+    );
 }
 
 #[tasktrace::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_workers() -> Result<(), std::num::ParseIntError> {
+async fn a_test_can_have_two_workers() -> Result<(), std::num::ParseIntError> {
     assert_eq!(flavor(), (RuntimeFlavor::MultiThread, 2));
     let _: u32 = "1".parse()?;
     Ok(())
 }
 
-/// A test with attributes.
+/// Also has attributes of the test harness.
 #[tasktrace::test(start_paused = true)]
 #[should_panic(expected = "after a day")]
 #[cfg(test)]
-async fn attributes() {
+async fn a_paused_clock_lets_a_day_pass_at_once() {
     tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
     panic!("after a day");
 }
 
 #[cfg(not(test))]
 #[tasktrace::test]
-async fn not_compiled() {
+async fn a_test_that_is_configured_out_is_not_compiled() {
     missing()
 }

@@ -1,8 +1,8 @@
-//! As the attributes of other runtimes leave an `async fn`, with `#[traced]` below them.
+//! Tests `#[traced]` below the attributes of other runtimes, on functions as these attributes rewrite them.
 
 use super::*;
 
-/// A runtime that counts the futures that it has been given.
+/// A runtime that counts the futures that it runs.
 struct System(Cell<Box<u32>>);
 
 impl System {
@@ -28,7 +28,7 @@ fn run_test<F: Future>(test: fn(u32) -> F, argument: u32) -> F::Output {
     System::new().block_on(test(argument))
 }
 
-/// As `actix_web::main`, `ntex::main` and `compio::main`.
+/// Has the form that `actix_web::main`, `ntex::main` and `compio::main` produce.
 #[traced(crate = probe)]
 fn method() -> Result<u32, std::num::ParseIntError> {
     <System>::new().block_on(async move {
@@ -40,13 +40,13 @@ fn method() -> Result<u32, std::num::ParseIntError> {
     })
 }
 
-/// As `#[sqlx::test]` and `#[async_std::test]`.
+/// Has the form that `#[sqlx::test]` and `#[async_std::test]` produce.
 #[traced("{text}", crate = probe)]
 fn function(text: &str) -> usize {
     self::test_block_on(async { text.len() })
 }
 
-/// As `#[sqlx::test]` with a pool.
+/// Has the form that `#[sqlx::test]` with a pool produces.
 #[traced("argument {argument}", crate = probe)]
 fn inner_function() -> u32 {
     async fn inner_function(argument: u32) -> u32 {
@@ -67,7 +67,7 @@ fn variable() -> u32 {
     output
 }
 
-/// As `smol_macros::main`.
+/// Has the form that `smol_macros::main` produces.
 macro_rules! smol_main {
     (
         $(#[$attr:meta])*
@@ -92,7 +92,7 @@ smol_main! {
     }
 }
 
-/// What is run on the way is not the future that is returned.
+/// Runs a future first that is not the one it returns.
 #[traced(crate = probe)]
 fn returns_another() -> impl Future<Output = u32> {
     let ran = System::new().run(async { 6 });
@@ -105,7 +105,7 @@ async fn async_from(future: impl Future<Output = u32>) -> u32 {
 }
 
 #[test]
-fn all() {
+fn functions_rewritten_by_other_runtimes_are_frames() {
     assert_eq!(method(), Ok(1));
     assert_eq!(function("ab"), 2);
     assert_eq!(inner_function(), 3);

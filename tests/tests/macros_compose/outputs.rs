@@ -1,4 +1,4 @@
-//! What the body returns is what the function returns.
+//! Tests that a function returns the value of its body.
 
 use super::*;
 
@@ -29,7 +29,7 @@ async fn opaque_on_another_executor() -> impl std::process::Termination + std::f
 }
 
 #[test]
-fn returned() {
+fn main_returns_the_value_of_its_body() {
     assert_eq!(result("1").ok(), Some(1));
     assert_eq!(result("101").unwrap_err().to_string(), "too large");
     assert!(result("x").unwrap_err().is::<std::num::ParseIntError>());
@@ -46,6 +46,6 @@ async fn never() -> ! {
 
 #[test]
 #[should_panic(expected = "the only way out")]
-fn not_returned() {
+fn main_may_never_return() {
     never()
 }

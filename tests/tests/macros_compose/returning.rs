@@ -1,4 +1,4 @@
-//! Functions that return a future, and are instrumented.
+//! Tests functions that return a future and have `#[instrument]`.
 
 use super::*;
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ fn below(value: u32) -> impl Future<Output = u32> {
 }
 
 #[test]
-fn either_order() {
+fn returned_futures_are_instrumented_and_traced_in_either_order() {
     let _guard = tracing::subscriber::set_default(Registry::default());
     futures::executor::block_on(async {
         assert_eq!((above(0).await, above(1).await), (0, 1));

@@ -24,7 +24,7 @@ async fn below_current_thread(argument: &str) -> usize {
 }
 
 #[test]
-fn main() {
+fn traced_and_tokio_main_compose_in_either_order() {
     assert_eq!(above(), Ok(1));
     assert_eq!(below(), Ok(2));
     assert_eq!(below_current_thread("abc"), 3);
@@ -40,23 +40,33 @@ fn main() {
 
 #[traced(crate = probe)]
 #[tokio::test]
-async fn test_above() {
+async fn traced_above_tokio_test_is_a_frame() {
     tokio::task::yield_now().await;
-    assert_eq!(probe::names(), [frame("test_above")]);
+    assert_eq!(
+        probe::names(),
+        [frame("traced_above_tokio_test_is_a_frame")]
+    );
 }
 
 #[tokio::test]
 #[traced(crate = probe)]
-async fn test_below() {
+async fn traced_below_tokio_test_is_a_frame() {
     tokio::task::yield_now().await;
-    assert_eq!(probe::names(), [frame("test_below")]);
+    assert_eq!(
+        probe::names(),
+        [frame("traced_below_tokio_test_is_a_frame")]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[traced(crate = probe)]
-async fn test_below_multi_thread() -> Result<(), std::num::ParseIntError> {
+async fn traced_below_a_multi_threaded_tokio_test_is_a_frame() -> Result<(), std::num::ParseIntError>
+{
     tokio::task::yield_now().await;
     let _: u32 = "1".parse()?;
-    assert_eq!(probe::names(), [frame("test_below_multi_thread")]);
+    assert_eq!(
+        probe::names(),
+        [frame("traced_below_a_multi_threaded_tokio_test_is_a_frame")]
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The future implements `Send` where it would without the attribute.
+//! Tests that the future implements `Send` where it would without the attribute.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ where
     value
 }
 
-/// The argument is `Send` and not `Sync`: the future is `Send` only if it owns it.
+/// Takes an argument that is `Send` and not `Sync`: the future is `Send` only if it owns the argument.
 #[traced]
 async fn not_sync(cell: Cell<u32>) -> u32 {
     cell.set(cell.get() + 1);
@@ -52,7 +52,7 @@ fn deeper(depth: u32) -> Pin<Box<dyn Future<Output = u32> + Send>> {
 }
 
 #[test]
-fn run() {
+fn futures_are_send_as_without_the_attribute() {
     assert_eq!(block_on(require_send(sent(1, &2))), 1);
     assert_eq!(block_on(require_send(not_sync(Cell::new(1)))), 2);
     assert_eq!(block_on(not_send(Rc::new(3))), 3);

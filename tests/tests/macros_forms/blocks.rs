@@ -1,4 +1,4 @@
-//! Functions whose future is an `async` block.
+//! Tests functions whose future is an `async` block.
 
 use std::pin::Pin;
 
@@ -31,7 +31,7 @@ fn boxed_by_path() -> Pin<Box<dyn Future<Output = u32>>> {
 }
 
 #[test]
-fn run() {
+fn async_blocks_return_what_they_would_without_the_attribute() {
     assert_eq!(block_on(unboxed(&1)), 2);
     assert_eq!(block_on(boxed(&1)), 2);
     assert_eq!(block_on(boxed_by_path()), 1);

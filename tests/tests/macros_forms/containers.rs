@@ -1,4 +1,4 @@
-//! The attribute on `impl` blocks, traits and modules.
+//! Tests the attribute on `impl` blocks, traits and modules.
 #![expect(
     clippy::redundant_pub_crate,
     reason = "what `unreachable_pub` asks for"
@@ -34,7 +34,7 @@ impl<T: Debug + Display + Sync, const N: usize> Type<T, N> {
         &self.0
     }
 
-    /// Not async.
+    /// Is not async, so it is no frame.
     #[must_use]
     const fn sync(&self) -> usize {
         Self::LIMIT
@@ -84,7 +84,7 @@ impl<T: Debug + Display + Sync, const N: usize> Type<T, N> {
 }
 
 #[test]
-fn impl_block() {
+fn async_methods_of_an_impl_block_are_frames() {
     let value = Type::<_, 2>("text");
     block_on(async {
         assert_eq!(*value.by_ref().await, "text");
@@ -96,7 +96,7 @@ fn impl_block() {
         value.own().await;
         value.under_a_condition().await;
         value.own_crate().await;
-        // SAFETY: there is nothing unsafe in it.
+        // SAFETY: `not_safe` has no requirements, because its body does nothing unsafe.
         assert_eq!(unsafe { value.not_safe() }.await, 3);
     });
     assert_eq!(probe::labels(), ["own label text"]);
@@ -146,7 +146,7 @@ impl Trait for u32 {
 }
 
 #[test]
-fn trait_and_its_implementation() {
+fn provided_and_implemented_methods_of_a_trait_are_frames() {
     block_on(async {
         assert_eq!(1.provided().await, 2);
         assert_eq!(1.skipped().await + 1.sync(), 1);
@@ -156,7 +156,7 @@ fn trait_and_its_implementation() {
 
 #[traced(crate = ::tasktrace_tests::probe)]
 pub(crate) mod module {
-    //! With documentation of its own.
+    //! Has documentation of its own.
     #![expect(clippy::needless_pass_by_ref_mut, reason = "an attribute inside")]
 
     use std::{fmt, pin::pin};
@@ -243,7 +243,7 @@ pub(crate) mod module {
                 nothing().await;
             }
 
-            /// Outside of what is traced there is nothing to skip.
+            /// `skip` has no effect outside traced containers.
             #[tasktrace::traced(skip)]
             async fn nothing() {
                 pause().await;
@@ -280,7 +280,7 @@ pub(crate) mod module {
 }
 
 #[test]
-fn nested_in_a_module() {
+fn async_functions_anywhere_in_a_module_are_frames() {
     use module::{Enum, Provided, Type, inner};
     let mut value = Type::default();
     block_on(async {
@@ -304,9 +304,9 @@ fn nested_in_a_module() {
     assert_eq!(value.to_string(), "false");
 }
 
-/// What is a task already is no frame of itself.
+/// An entry point is a task, and not also a frame in itself.
 #[test]
-fn entries_in_a_module() {
+fn entry_points_in_a_module_are_tasks_and_no_frames() {
     module::main();
     module::tokio_main();
     assert_eq!(
@@ -334,10 +334,10 @@ macro_rules! impl_of {
 }
 
 module_of! {
-    /// By a macro.
+    /// Made by a macro.
     pub(crate) mod by_macro {
         pub(crate) use super::*;
-        /// With an attribute.
+        /// Has an attribute.
         pub(crate) async fn first() {}
         pub(crate) struct Type;
         pub(crate) async fn second() {}
@@ -347,7 +347,7 @@ module_of! {
 impl_of!(by_macro::Type { pub(crate) one { pause().await } two { pause().await } });
 
 #[test]
-fn fragments_of_macros() {
+fn containers_from_macros_are_traced() {
     block_on(async {
         by_macro::first().await;
         by_macro::second().await;
@@ -357,7 +357,7 @@ fn fragments_of_macros() {
     assert_eq!(names(), ["first", "second", "one", "two"]);
 }
 
-/// `skip` leaves anything as it is.
+/// `skip` leaves each item unchanged.
 #[traced(skip)]
 async fn skipped() -> u32 {
     pause().await;
@@ -368,7 +368,7 @@ async fn skipped() -> u32 {
 struct Skipped;
 
 #[test]
-fn skip_outside() {
+fn skip_leaves_items_unchanged() {
     let Skipped = Skipped;
     assert_eq!(block_on(skipped()), 1);
 }

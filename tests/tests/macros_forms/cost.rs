@@ -1,4 +1,4 @@
-//! The expansion allocates nothing.
+//! Tests that the expansion allocates nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,23 +7,26 @@ use std::task::{Context, Waker};
 
 use crate::pause;
 
-/// An allocator that counts, for this thread.
+/// An allocator that counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: `System` does the work.
+// SAFETY: each method passes its arguments unchanged to `System`, whose contract is the same, and counting neither
+// allocates nor panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is that of `System`.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is that of `System`.
+        // SAFETY: `GlobalAlloc` requires the same of this function's caller as of `System`'s, and all memory is
+        // `System`'s.
         unsafe { System.dealloc(ptr, layout) }
     }
 }
@@ -31,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A runtime crate that does nothing, so that what is counted is the expansion's.
+/// A runtime crate that does nothing, so that the counter shows the expansion alone.
 mod nothing {
     pub(super) mod __private {
         pub(in super::super) use tasktrace_tests::probe::__private::{
@@ -111,7 +114,7 @@ fn boxed_again(number: u32) -> Pin<Box<dyn Future<Output = String>>> {
 }
 
 #[test]
-fn no_allocation_is_added() {
+fn the_attribute_allocates_nothing() {
     let untraced = allocations(untraced("up", 1));
     assert_eq!(allocations(with_attribute("up", 1)), untraced);
     assert_eq!(allocations(nested()), untraced);
@@ -120,13 +123,13 @@ fn no_allocation_is_added() {
 }
 
 #[test]
-fn a_label_allocates() {
+fn a_label_with_arguments_allocates() {
     assert!(allocations(with_label("up", 1)) > allocations(untraced("up", 1)));
 }
 
-/// An async block in a box is traced in there. What comes in a box from elsewhere gets another.
+/// The attribute traces an async block inside its box, and puts a future that is already boxed into another box.
 #[test]
-fn boxes() {
+fn a_boxed_block_needs_no_second_box_and_another_boxed_future_does() {
     let calls = |call: fn(u32) -> Pin<Box<dyn Future<Output = String>>>| {
         let before = ALLOCATIONS.get();
         drop(call(1));

@@ -1,4 +1,4 @@
-//! When arguments are dropped.
+//! Tests when arguments are dropped.
 
 use std::cell::RefCell;
 
@@ -32,7 +32,7 @@ async fn with_attribute(first: Noisy, second: Noisy, _: Noisy, _unused: Noisy) {
     let _: (&Noisy, &Noisy) = (&second, &first);
 }
 
-/// The label names an argument that the body does not.
+/// Has a label that names an argument which the body does not name.
 #[tasktrace::traced("{} {}", unused.0, first.0)]
 async fn with_label(first: Noisy, second: Noisy, _: Noisy, unused: Noisy) {
     let _local = Noisy("local");
@@ -46,10 +46,10 @@ macro_rules! call {
     };
 }
 
-/// Locals first and arguments after them, as ever. Among the arguments, those that the body
-/// names are dropped with it, in the order in which it names them, and the others follow.
+/// Locals are dropped first and arguments after them, as without the attribute. The arguments that the body names are
+/// dropped with the body, in the order in which it names them, and the others follow.
 #[test]
-fn completed() {
+fn a_completed_function_drops_the_arguments_its_body_names_first() {
     block_on(call!(untraced));
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
     block_on(call!(with_attribute));
@@ -59,7 +59,7 @@ fn completed() {
 }
 
 #[test]
-fn cancelled() {
+fn a_cancelled_function_drops_the_arguments_its_body_names_first() {
     assert!(call!(untraced).now_or_never().is_none());
     assert_eq!(DROPPED.take(), ["local", "unused", "_", "second", "first"]);
     assert!(call!(with_attribute).now_or_never().is_none());
@@ -69,7 +69,7 @@ fn cancelled() {
 }
 
 #[test]
-fn never_polled() {
+fn a_function_never_polled_drops_its_arguments_in_the_usual_order() {
     drop(call!(untraced));
     let untraced = DROPPED.take();
     drop(call!(with_attribute));

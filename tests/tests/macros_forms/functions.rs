@@ -1,4 +1,4 @@
-//! Functions of every form.
+//! Tests functions of every form.
 
 use std::fmt::Display;
 
@@ -53,7 +53,7 @@ async fn borrowed(text: &str) -> &str {
 #[traced]
 async unsafe fn not_safe(value: &[u32], index: usize) -> u32 {
     pause().await;
-    // SAFETY: the caller's index is within bounds.
+    // SAFETY: the caller promises that `index` is within bounds.
     unsafe { *value.get_unchecked(index) }
 }
 
@@ -70,7 +70,7 @@ async unsafe extern "C" fn not_safe_with_abi(value: u32) -> u32 {
     value
 }
 
-/// Keeps what is written above it.
+/// Keeps the comment and the attributes above the function.
 #[must_use = "it is only computed"]
 #[traced]
 #[inline]
@@ -146,7 +146,7 @@ async fn never() -> ! {
 }
 
 #[test]
-fn run() {
+fn functions_of_every_form_return_what_they_would_without_the_attribute() {
     block_on(async {
         nothing().await;
         unit().await;
@@ -155,10 +155,10 @@ fn run() {
         assert_eq!(argument(12, str::len).await, 2);
         assert_eq!(elided("abc", 0).await, 3);
         assert_eq!(borrowed(" abc ").await, "abc");
-        // SAFETY: the index is within bounds.
+        // SAFETY: the index that is passed is smaller than the length of the slice.
         assert_eq!(unsafe { not_safe(&[6, 7], 1) }.await, 7);
         assert_eq!(with_abi(8).await, 8);
-        // SAFETY: there is nothing unsafe in it.
+        // SAFETY: the called function has no requirements, because its body does nothing unsafe.
         assert_eq!(unsafe { not_safe_with_abi(9) }.await, 9);
         assert_eq!(attributes(10).await, 10);
         assert_eq!(conditional(11).await, 11);

@@ -1,4 +1,4 @@
-//! What the return type tells the compiler about the body.
+//! Tests that the compiler infers types in the body from the return type.
 
 use std::fmt::Debug;
 use std::num::ParseIntError;
@@ -79,7 +79,7 @@ async fn opaque_inside(text: &str) -> Result<(impl Iterator<Item = u8>, u64)> {
 }
 
 #[test]
-fn run() {
+fn types_in_the_body_are_inferred_from_the_return_type() {
     block_on(async {
         assert_eq!(question_mark("12").await.ok(), Some(12));
         assert!(question_mark("x").await.is_err());

@@ -1,4 +1,4 @@
-//! Labels with runtime values.
+//! Tests labels with runtime values.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Display};
@@ -13,7 +13,7 @@ use tasktrace_tests::probe;
 
 use crate::pause;
 
-/// Counts how often it is formatted. Cannot be copied.
+/// An argument that counts how often it is formatted, and is not `Copy`.
 struct Counted<'a>(&'a Cell<u32>);
 
 impl Display for Counted<'_> {
@@ -55,14 +55,14 @@ async fn generic<T: Debug>(value: T) -> T {
     value
 }
 
-/// Named by the label only.
+/// Takes an argument that only the label names.
 #[traced("{only_shown}", crate = probe)]
 #[expect(clippy::future_not_send, reason = "an `Rc` is not")]
 async fn unused(only_shown: Rc<str>) {
     pause().await;
 }
 
-/// What a label does with its arguments is done before the body.
+/// The label formats its arguments before the body runs.
 #[traced("{}", { numbers.push(1); numbers.len() }, crate = probe)]
 async fn changed(numbers: &mut Vec<u32>) -> usize {
     numbers.push(2);
@@ -158,7 +158,7 @@ fn labels() -> Vec<String> {
 }
 
 #[test]
-fn shown() {
+fn labels_show_the_values_of_arguments() {
     block_on(async {
         assert_eq!(captured_and_positional("::1", 7).await, "::17");
         assert_eq!(labels(), ["conn ::1 req=7"]);
@@ -184,7 +184,7 @@ fn shown() {
 }
 
 #[test]
-fn of_methods() {
+fn labels_of_methods_can_name_the_receiver() {
     block_on(async {
         let mut session = Session { id: 1 };
         assert_eq!(session.by_ref().await, 1);
@@ -194,17 +194,17 @@ fn of_methods() {
     assert_eq!(labels(), ["session 1", "#1 at 2", "2 Session"]);
 }
 
-/// In a function that ends with an async block, what is before the block can be named.
+/// In a function that ends with an async block, the label can name the variables before the block.
 #[test]
-fn of_blocks() {
+fn labels_of_blocks_can_name_the_variables_before() {
     assert_eq!(block_on(block("abc")), 9);
     assert_eq!(block_on(boxed_block("abc")), "abc");
     assert_eq!(labels(), ["abc 6", "abc"]);
 }
 
-/// As with `name = "…"`, which is what it is.
+/// A label without arguments is the same as `name = "…"`.
 #[test]
-fn without_arguments() {
+fn a_label_without_arguments_is_a_name() {
     block_on(async {
         nothing_to_format().await;
         escaped().await;
@@ -218,7 +218,7 @@ fn without_arguments() {
 }
 
 #[test]
-fn formatted_once_at_the_first_poll() {
+fn a_label_is_formatted_once_at_the_first_poll() {
     let times = Cell::new(0);
     let mut future = pin!(counted(Counted(&times)));
     assert_eq!(times.get(), 0);
@@ -233,14 +233,14 @@ fn formatted_once_at_the_first_poll() {
     assert_eq!(times.get(), 1);
 }
 
-/// The arguments need not be `Sync` for the future to be `Send`.
+/// Takes an argument that is not `Sync`: the future is `Send` all the same.
 #[traced("{} {:?}", cell.get(), cell)]
 async fn not_sync(cell: Cell<u32>) -> u32 {
     pause().await;
     cell.get()
 }
 
-/// Formatting borrows for as long as it takes.
+/// Drops its argument in the body: formatting borrows the argument only while it formats.
 #[traced("{text}")]
 async fn dropped_by_the_body(text: String) -> usize {
     let length = text.len();
@@ -250,7 +250,7 @@ async fn dropped_by_the_body(text: String) -> usize {
 }
 
 #[test]
-fn asks_nothing_of_arguments() {
+fn a_label_requires_neither_sync_nor_longer_borrows_of_arguments() {
     const fn require_send<T: Send>(future: T) -> T {
         future
     }

@@ -1,4 +1,4 @@
-//! Functions with a limit to how long they may wait.
+//! Tests functions with a limit on their waiting time.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn after_the_crate() {}
 #[traced(name = "name", wait_limit = "18446744073709551615ns", crate = probe)]
 async fn named() {}
 
-/// What has a limit in its format is no option.
+/// Names `stalled_after` in its label, as an argument and not as the option.
 #[traced("{} {limit}", stalled_after, limit = "5s", crate = probe)]
 async fn argument(stalled_after: u32) {
     pause().await;
@@ -73,16 +73,15 @@ macro_rules! from_a_macro {
 
 from_a_macro!(by_macro, "6d");
 
-/// With the runtime crate itself.
+/// Uses the runtime crate itself instead of the probe.
 #[traced("{value}", wait_limit = "7min")]
 async fn of_the_runtime(value: u32) -> u32 {
     pause().await;
     value
 }
 
-/// Calls with the limit of each.
 #[test]
-fn limits() {
+fn each_call_has_the_limit_of_its_function() {
     block_on(async {
         assert_eq!(alone().await, 1);
         before_a_label(2).await;

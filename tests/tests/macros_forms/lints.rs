@@ -1,4 +1,4 @@
-//! Code that the lints have nothing to say of, and might have of the expansion.
+//! Contains code that no lint reports, and whose expansion some lint might report.
 
 use std::future::{Ready, ready};
 
@@ -9,7 +9,7 @@ use tasktrace::traced;
 
 use crate::pause;
 
-/// For `async_yields_async`, which asks of a block what it does not ask of a function.
+/// For `async_yields_async`, which reports blocks and no functions.
 #[traced]
 async fn yields_a_future() -> Ready<u32> {
     pause().await;
@@ -44,7 +44,7 @@ async fn named_unit() -> Unit {
     pause().await;
 }
 
-/// For `type_complexity`, which is to be silenced once.
+/// For `type_complexity`: one `allow` silences it.
 #[traced]
 #[expect(clippy::type_complexity, reason = "it is the point")]
 async fn complex() -> Result<Vec<Option<Box<dyn Fn(&[Option<u32>]) -> Vec<u32>>>>, [Option<u32>; 2]>
@@ -76,8 +76,8 @@ async fn diverges(text: &str) -> u32 {
     panic!("{text}")
 }
 
-/// For `uninlined_format_args`, `useless_format` and `to_string_in_format_args`, of what the user
-/// did not write as a call of `format!`.
+/// For `uninlined_format_args`, `useless_format` and `to_string_in_format_args`: the user did not write a call of
+/// `format!`.
 #[traced("{}", text)]
 async fn shown(text: String) -> usize {
     pause().await;
@@ -106,7 +106,7 @@ fn forwards(text: &str) -> impl Future<Output = usize> + use<> {
     by_value(text.to_owned())
 }
 
-/// For `missing_const_for_fn`, `unused_self` and `unused_async` in what is traced as a whole.
+/// For `missing_const_for_fn`, `unused_self` and `unused_async` in traced containers.
 #[traced]
 mod module {
     pub(super) struct Type;
@@ -126,7 +126,7 @@ async fn underscore(_unused: u32, shadowed: u32) -> u32 {
 }
 
 #[test]
-fn run() {
+fn expansions_cause_no_lints() {
     block_on(async {
         assert_eq!(yields_a_future().await.await, 1);
         let mut items = Vec::new();
@@ -150,6 +150,6 @@ fn run() {
 
 #[test]
 #[should_panic(expected = "on purpose")]
-fn run_diverging() {
+fn an_expansion_of_a_diverging_function_causes_no_lints() {
     block_on(diverges("on purpose"));
 }

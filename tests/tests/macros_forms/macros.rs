@@ -1,4 +1,4 @@
-//! Functions that a `macro_rules!` macro writes.
+//! Tests functions that a `macro_rules!` macro writes.
 
 use std::fmt::Display;
 
@@ -57,7 +57,7 @@ async fn macro_as_type() -> output!(impl Display) {
 }
 
 #[test]
-fn run() {
+fn functions_from_macros_are_traced() {
     assert_eq!(block_on(parts()), 1);
     assert_eq!(block_on(whole()), 2);
     assert_eq!(block_on(arguments()), 3);

@@ -1,7 +1,7 @@
-//! Every form of function that `#[traced]` accepts does what it does without the attribute.
+//! Tests that each form of function that `#[traced]` accepts does the same as without the attribute.
 //!
-//! The lints are part of the test: nothing that the attribute adds is to be reported to the user,
-//! and nothing in it is to be silenced by an `allow`, which `forbid` does not accept.
+//! The lints are part of the tests: no lint may report code that the attribute adds, and that code may contain no
+//! `allow`, which `forbid` does not accept.
 #![forbid(unreachable_code, unused_braces, unused_must_use)]
 #![deny(
     warnings,

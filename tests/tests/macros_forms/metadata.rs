@@ -1,4 +1,4 @@
-//! What the expansion says of the function to the runtime.
+//! Tests the metadata of a function that the expansion passes to the runtime.
 
 use futures::executor::block_on;
 use tasktrace::traced;
@@ -14,7 +14,7 @@ async fn labelled() {}
 async fn absolute() {}
 
 #[traced(crate = self::probe)]
-/// Between the attribute and the function.
+/// Documentation between the attribute and the function.
 #[cfg_attr(test, doc = "An attribute with arguments.")]
 async fn far_below() {}
 
@@ -40,7 +40,7 @@ impl Type {
 }
 
 #[test]
-fn names() {
+fn the_metadata_contains_kind_name_and_path() {
     block_on(async {
         plain().await;
         labelled().await;
@@ -75,13 +75,13 @@ fn names() {
     );
 }
 
-/// The place is that of the function, wherever the attribute is.
+/// The place is that of the function, and not of the attribute.
 #[test]
-fn places() {
+fn the_metadata_contains_the_place_of_the_function() {
     #[rustfmt::skip]
     let (function, line) = {
         #[traced(crate = probe)]
-        // A comment.
+        // A comment between attributes.
 
         #[must_use]
         async fn function() -> u32 { 1 }

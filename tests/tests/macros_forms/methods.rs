@@ -1,4 +1,4 @@
-//! Methods with every receiver.
+//! Tests methods with each receiver.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -62,7 +62,7 @@ impl<T: Clone + Debug + Send + Sync> Counter<T> {
 }
 
 #[test]
-fn run() {
+fn methods_with_each_receiver_work() {
     block_on(async {
         let mut counter = Counter::new(1).await;
         assert_eq!(*counter.by_ref().await, 1);

@@ -1,4 +1,4 @@
-//! Functions that return a future and are not async, nor do they end with an async block.
+//! Tests functions that return a future without being async and without ending in an async block.
 
 use std::fmt::{Debug, Display};
 use std::future::{Ready, ready};
@@ -42,7 +42,7 @@ fn boxed<'a>(text: &'a str, early: bool) -> Pin<Box<dyn Future<Output = usize> +
         }
     }
     Box::pin(async move {
-        // Returns from the block.
+        // This `return` returns from the block.
         if text.is_empty() {
             return 1;
         }
@@ -71,7 +71,7 @@ fn only_returns(value: u32) -> BoxFuture<'static, u32> {
     return Box::pin(double(value));
 }
 
-/// What returns from something else is left alone.
+/// Contains `return`s from closures, blocks and items, which the attribute must leave unchanged.
 #[traced(crate = probe)]
 #[expect(clippy::needless_return, reason = "it is the point")]
 fn other_returns(value: u32) -> impl Future<Output = u32> + use<> {
@@ -135,7 +135,7 @@ fn opaque_output(value: u32) -> Pin<Box<dyn Future<Output = impl Display>>> {
 struct Type(Vec<u32>);
 
 impl Type {
-    /// What it returns borrows from a mutable argument.
+    /// Returns a future that borrows from a mutable argument.
     #[traced("type of {}", self.0.len(), crate = probe)]
     fn push(&mut self, value: u32) -> Pin<Box<dyn Future<Output = &mut u32> + Send + '_>> {
         self.0.push(value);
@@ -174,7 +174,7 @@ impl Service for Type {
     }
 }
 
-/// The label is formatted at the call: the body takes what it names.
+/// The label is formatted at the call, because the body consumes the argument that it names.
 #[traced("{text} {}", text.len(), crate = probe)]
 fn labelled(text: String) -> impl Future<Output = String> {
     ready(text)
@@ -185,7 +185,8 @@ fn never() -> BoxFuture<'static, u32> {
     panic!("on purpose")
 }
 
-/// A macro can return too. It is of the same type, and only not traced.
+/// Returns from inside a macro: the attribute does not see this `return`, so its future keeps its type and is not
+/// traced.
 #[traced(crate = probe)]
 fn macro_returns(value: Option<u32>) -> BoxFuture<'static, u32> {
     macro_rules! some {
@@ -199,7 +200,7 @@ fn macro_returns(value: Option<u32>) -> BoxFuture<'static, u32> {
     ready(some!(value)).boxed()
 }
 
-/// Who calls these may rely on more than that they return futures.
+/// Returns a future that also implements `Debug`, which callers may use.
 #[traced]
 fn shown() -> impl Future<Output = ()> + Debug {
     ready(())
@@ -215,7 +216,7 @@ fn names() -> Vec<String> {
 }
 
 #[test]
-fn run() {
+fn each_returned_future_is_a_frame() {
     block_on(async {
         assert_eq!(forwarded(1).await, 4);
         assert_eq!(names(), ["forwarded"]);
@@ -249,7 +250,7 @@ fn run() {
 }
 
 #[test]
-fn methods() {
+fn futures_returned_by_methods_are_frames_and_send() {
     const fn require_send<T: Send>(future: T) -> T {
         future
     }
@@ -268,7 +269,7 @@ fn methods() {
 }
 
 #[test]
-fn debug() {
+fn returned_futures_implement_debug_if_promised() {
     let shown = [
         format!("{:?}", shown()),
         format!("{:?}", shown_with_label()),
@@ -280,7 +281,7 @@ fn debug() {
 }
 
 #[test]
-fn label_at_the_call() {
+fn the_label_of_a_returned_future_is_formatted_at_the_call() {
     let future = labelled("ab".to_owned());
     assert_eq!(probe::labels(), ["ab 2"]);
     assert_eq!(block_on(future), "ab");
@@ -288,6 +289,6 @@ fn label_at_the_call() {
 
 #[test]
 #[should_panic(expected = "on purpose")]
-fn diverging() {
+fn a_function_that_panics_before_it_returns_a_future_panics() {
     drop(never());
 }

@@ -1,4 +1,4 @@
-//! Native async functions in traits.
+//! Tests native async functions in traits.
 
 use std::fmt::Debug;
 
@@ -49,7 +49,7 @@ impl Source for Words<'_> {
 }
 
 #[test]
-fn run() {
+fn async_functions_in_traits_work() {
     let mut words = Words("a b c".split_whitespace());
     assert_eq!(block_on(words.next()), Some("a"));
     assert_eq!(block_on(words.count()), 2);

@@ -1,10 +1,10 @@
-//! Captures lead to the resource.
+//! Tests profiles of captures.
 
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::{runtime, settle, stacks};
+use crate::{runtime, spawn_suspended, stacks};
 
 static NEVER: Notify = Notify::const_new();
 
@@ -13,11 +13,9 @@ async fn untraced() {
 }
 
 #[test]
-fn captures_lead_to_the_resource() {
+fn a_profile_of_captures_names_the_resource() {
     let runtime = runtime();
-    let (future, handle) = tasktrace::traced(untraced());
-    runtime.spawn(future);
-    settle(&handle);
+    let handle = spawn_suspended(&runtime, untraced());
     let profile = tasktrace::profile()
         .captures()
         .every(Duration::from_millis(50))
@@ -33,6 +31,6 @@ fn captures_lead_to_the_resource() {
         names.contains(&"tokio::sync::Notify::notified"),
         "{names:?}\n{profile}"
     );
-    // It was not asked so often for nothing: it still waits for the same.
+    // The captures did not make the task progress.
     assert!(!handle.is_finished());
 }

@@ -1,5 +1,5 @@
-//! Where time is waited, over a while. Each test has its own tasks, and those of the others are in its
-//! profile as well.
+//! Tests profiles: the places where tasks wait, over a while. Each test has its own tasks, and its profile contains the
+//! tasks of the other tests as well.
 
 mod asking;
 mod running;
@@ -7,9 +7,10 @@ mod stopping;
 mod waiting;
 
 use serde_json::Value;
-use tasktrace::Profile;
+use tasktrace::{Profile, TraceHandle};
+use tokio::runtime::Runtime;
 
-/// Those of a profile whose names end like this.
+/// Returns the stacks of a profile whose names end with `name`.
 fn stacks(profile: &Profile, name: &str) -> Vec<Value> {
     let document = serde_json::to_value(profile).expect("it is serialised");
     let stacks = document["stacks"].as_array().expect("there is a list");
@@ -23,15 +24,21 @@ fn number(value: &Value, field: &str) -> u64 {
         .unwrap_or_else(|| panic!("{field}: {value:#}"))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     runtime.expect("there can be one")
 }
 
-/// Waits until the task is suspended.
-fn settle(handle: &tasktrace::TraceHandle) {
+/// Spawns `future` as a traced task, and waits until the task is suspended.
+fn spawn_suspended(
+    runtime: &Runtime,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> TraceHandle {
+    let (future, handle) = tasktrace::traced(future);
+    runtime.spawn(future);
     while handle.state() != tasktrace::TaskState::Suspended {
         std::thread::yield_now();
     }
+    handle
 }

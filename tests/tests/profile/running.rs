@@ -1,4 +1,4 @@
-//! Who runs does not wait.
+//! Tests that running tasks do not count as waiting.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use crate::{number, runtime, stacks};
 
 #[tasktrace::traced]
 async fn blocks(until: mpsc::Receiver<()>) {
-    // Suspended once, so that it is known.
+    // The task is suspended once, so that a snapshot of its frames exists.
     tokio::task::yield_now().await;
     let _ = until.recv();
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_does_not_wait() {
+fn a_task_that_blocks_its_thread_is_running_and_has_not_waited() {
     let runtime = runtime();
     let (release, until) = mpsc::channel();
     let (future, handle) = tasktrace::traced(blocks(until));

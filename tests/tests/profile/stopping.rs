@@ -1,4 +1,4 @@
-//! Profiles that are awaited, and those that nobody awaits any more.
+//! Tests the future of a profile: its end, its cancellation, and panics in it.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,9 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// On an executor that knows nothing but to block the thread.
+/// The executor only blocks its thread.
 #[test]
-fn it_can_be_awaited() {
+fn a_profile_can_be_awaited_on_any_executor() {
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);
     let profile = tasktrace::profile()
@@ -30,12 +30,12 @@ fn it_can_be_awaited() {
 }
 
 #[test]
-fn it_ends_when_nobody_awaits_it() {
+fn a_profile_ends_when_its_future_is_dropped() {
     let (sender, receiver) = mpsc::channel();
     let profile = tasktrace::profile()
         .lasting(Duration::from_secs(3600))
         .on_sample(move |progress| {
-            // Nobody has to listen.
+            // The receiver may be gone.
             let _ = sender.send(progress.samples());
         });
     {
@@ -49,7 +49,7 @@ fn it_ends_when_nobody_awaits_it() {
 }
 
 #[test]
-fn a_panic_is_passed_on() {
+fn a_panic_of_the_callback_is_passed_on() {
     let profile = tasktrace::profile()
         .lasting(Duration::from_millis(100))
         .on_sample(|_| panic!("of the callback"));
@@ -59,7 +59,7 @@ fn a_panic_is_passed_on() {
 }
 
 #[test]
-fn a_time_that_is_no_time() {
+fn a_profile_of_no_time_takes_one_sample() {
     let profile = tasktrace::profile()
         .every(Duration::from_secs(10))
         .lasting(Duration::ZERO)

@@ -1,11 +1,11 @@
-//! Who waits, and for how long.
+//! Tests the waiting times in a profile.
 
 use std::future::pending;
 use std::time::Duration;
 
 use tasktrace::Weight;
 
-use crate::{number, runtime, settle, stacks};
+use crate::{number, runtime, spawn_suspended, stacks};
 
 #[tasktrace::traced]
 async fn convoy() {
@@ -23,16 +23,12 @@ async fn alone() {
 }
 
 #[test]
-fn time_is_added_up_by_stack() {
+fn waiting_times_are_added_up_by_stack() {
     let runtime = runtime();
     for _ in 0..3 {
-        let (future, handle) = tasktrace::traced(convoy());
-        runtime.spawn(future);
-        settle(&handle);
+        spawn_suspended(&runtime, convoy());
     }
-    let (future, handle) = tasktrace::traced(alone());
-    runtime.spawn(future);
-    settle(&handle);
+    spawn_suspended(&runtime, alone());
 
     let profile = tasktrace::profile()
         .lasting(Duration::from_millis(300))
@@ -49,7 +45,7 @@ fn time_is_added_up_by_stack() {
     assert_eq!(convoy["state"], "suspended");
     assert_eq!(number(convoy, "seen"), 3 * profile.samples());
     assert_eq!(number(alone, "seen"), profile.samples());
-    // They have been waiting all the time, so each has waited as long as the samples stand for.
+    // Each task has been waiting all the time, so it has waited as long as the samples stand for.
     let document = serde_json::to_value(&profile).expect("it is serialised");
     let sampled = number(&document, "sampled_ns");
     assert_eq!(number(alone, "waited_ns"), sampled);
@@ -75,9 +71,9 @@ async fn ticks() {
     }
 }
 
-/// A task that goes on again and again has not waited since long ago.
+/// A task that is polled again and again has waited only since its last poll.
 #[test]
-fn nobody_waits_longer_than_the_profile_lasts() {
+fn no_task_waits_longer_than_the_profile_lasts() {
     let runtime = runtime();
     let (future, handle) = tasktrace::traced(ticks());
     runtime.spawn(future);

@@ -1,4 +1,4 @@
-//! What blocks a thread: the dump has the function, the line, and what it waits for.
+//! Tests samples of blocked threads: the dump has the function, its line, and the call that blocks.
 
 use std::fs::File;
 use std::future::Future;
@@ -14,7 +14,7 @@ use tasktrace_tests::sampled::{Site, alone, dump_until, is_sample, path, sample_
 
 use crate::support::Poller;
 
-/// Asserts that a task that runs `body` is seen to be blocked at its line, in `resource`.
+/// Asserts that a sample of a task that runs `body` has the noted line of `body`, and `resource` as its leaf.
 #[track_caller]
 fn check<T, F>(
     resource: &str,
@@ -28,7 +28,7 @@ fn check<T, F>(
     let function = name_of(&body);
     let site = Site::default();
     let poller = Poller::new(body(site.clone(), argument));
-    // The C library has several names for a function.
+    // The C library has several names for one function.
     let is_resource = |leaf: &Frame| match resource.strip_prefix("C ") {
         None => leaf.name() == resource,
         Some(function) => leaf.name().ends_with(function) && !leaf.name().contains("::"),
@@ -51,7 +51,7 @@ fn check<T, F>(
 }
 
 #[test]
-fn receiving_from_a_channel() {
+fn a_receive_from_a_channel_is_shown() {
     async fn receives(site: Site, channel: mpsc::Receiver<()>) {
         site.next(line!());
         let _ = channel.recv();
@@ -62,7 +62,7 @@ fn receiving_from_a_channel() {
 }
 
 #[test]
-fn sleeping() {
+fn a_sleep_is_shown() {
     async fn sleeps(site: Site, (): ()) {
         while !site.is_over() {
             site.next(line!());
@@ -73,7 +73,7 @@ fn sleeping() {
 }
 
 #[test]
-fn locking() {
+fn a_lock_of_a_mutex_is_shown() {
     async fn locks(site: Site, lock: Arc<Mutex<()>>) {
         site.next(line!());
         drop(lock.lock());
@@ -85,7 +85,7 @@ fn locking() {
 }
 
 #[test]
-fn locking_to_read() {
+fn a_read_lock_is_shown() {
     async fn reads(site: Site, lock: Arc<RwLock<()>>) {
         site.next(line!());
         drop(lock.read());
@@ -97,12 +97,12 @@ fn locking_to_read() {
 }
 
 #[test]
-fn waiting_for_a_condition() {
+fn a_wait_for_a_condition_is_shown() {
     async fn waits(site: Site, shared: Arc<(Mutex<bool>, Condvar)>) {
-        let mut is_so = shared.0.lock().unwrap();
-        while !*is_so {
+        let mut is_set = shared.0.lock().unwrap();
+        while !*is_set {
             site.next(line!());
-            is_so = shared.1.wait(is_so).unwrap();
+            is_set = shared.1.wait(is_set).unwrap();
         }
     }
     let shared = Arc::<(Mutex<bool>, Condvar)>::default();
@@ -114,7 +114,7 @@ fn waiting_for_a_condition() {
 }
 
 #[test]
-fn joining_a_thread() {
+fn a_join_of_a_thread_is_shown() {
     async fn joins(site: Site, thread: std::thread::JoinHandle<()>) {
         site.next(line!());
         let _ = thread.join();
@@ -128,7 +128,7 @@ fn joining_a_thread() {
 }
 
 #[test]
-fn running_a_future_to_its_end() {
+fn a_blocking_run_of_a_future_is_shown() {
     async fn blocks_on(site: Site, answer: oneshot::Receiver<()>) {
         site.next(line!());
         let _ = pollster::block_on(answer);
@@ -138,10 +138,10 @@ fn running_a_future_to_its_end() {
     check(resource, blocks_on, receiver, || drop(sender));
 }
 
-/// It parks its thread, or waits for events in its stead, by means of other crates.
+/// `smol::block_on` parks its thread, or waits for events in place of the reactor, with functions of other crates.
 #[cfg(debug_assertions)]
 #[test]
-fn running_a_future_to_its_end_and_a_reactor() {
+fn a_blocking_run_of_a_future_and_a_reactor_is_shown() {
     async fn blocks_on(site: Site, answer: oneshot::Receiver<()>) {
         site.next(line!());
         let _ = smol::block_on(answer);
@@ -152,19 +152,19 @@ fn running_a_future_to_its_end_and_a_reactor() {
 }
 
 #[test]
-fn reading_from_a_pipe() {
+fn a_read_from_a_pipe_is_shown() {
     async fn reads(site: Site, mut pipe: PipeReader) {
         let mut bytes = [0; 16];
         site.next(line!());
         let _ = pipe.read(&mut bytes);
     }
     let (reader, writer) = std::io::pipe().unwrap();
-    // The standard library has one function for this and other descriptors.
+    // The standard library reads pipes and other descriptors with one function.
     check("C read", reads, reader, || drop(writer));
 }
 
 #[test]
-fn reading_from_a_file() {
+fn a_read_from_a_file_is_shown() {
     async fn reads(site: Site, mut file: File) {
         let mut bytes = [0; 16];
         site.next(line!());
@@ -176,7 +176,7 @@ fn reading_from_a_file() {
 }
 
 #[test]
-fn reading_from_the_network() {
+fn a_read_from_a_socket_is_shown() {
     async fn reads(site: Site, mut stream: TcpStream) {
         let mut bytes = [0; 16];
         site.next(line!());
@@ -184,12 +184,12 @@ fn reading_from_the_network() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    // The standard library has one function for this and other sockets.
+    // The standard library reads all kinds of sockets with one function.
     check("C recv", reads, stream, || drop(listener.accept()));
 }
 
 #[test]
-fn accepting_from_the_network() {
+fn an_accept_on_a_socket_is_shown() {
     async fn accepts(site: Site, listener: TcpListener) {
         site.next(line!());
         let _ = listener.accept();
@@ -203,24 +203,24 @@ fn accepting_from_the_network() {
 }
 
 #[test]
-fn calling_the_c_library() {
+fn a_call_of_the_c_library_is_shown() {
     async fn calls(site: Site, pipe: PipeReader) {
         let (descriptor, mut byte) = (pipe.as_raw_fd(), 0_u8);
         let byte = (&raw mut byte).cast();
         site.next(line!() + 1);
-        // SAFETY: it writes at most one byte to where there is one.
+        // SAFETY: the call writes at most one byte, to a variable that is alive until the call returns.
         unsafe { libc::read(descriptor, byte, 1) };
     }
     let (reader, writer) = std::io::pipe().unwrap();
     check("C read", calls, reader, || drop(writer));
 }
 
-/// Nothing blocks it, so there is nothing to be shown but where it is.
+/// The task does not block, so the dump shows only the place where it runs.
 ///
-/// In optimized programs that may always be in what is inlined there: in which of the few instructions of so
-/// short a loop a processor is ever interrupted, is its own affair.
+/// In an optimized program the sample may always be in code that is inlined there: the processor decides at which of
+/// the few instructions of so short a loop it is interrupted.
 #[test]
-fn computing() {
+fn a_running_loop_is_shown() {
     async fn computes(site: Site) {
         site.next(line!());
         while !site.is_over() {}

@@ -1,5 +1,5 @@
-//! Stacks that are deeper than what is copied of them: what is nearest to the leaf is shown, and it is
-//! said that there is more.
+//! Tests stacks that are deeper than the part that is copied: the frames nearest to the leaf are shown, and a note says
+//! that others are missing.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::support::{Poller, sleep};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Enough for ten thousand polls in each other, without optimisation.
+/// Enough for ten thousand nested polls without optimisation.
 const STACK: usize = 1 << 30;
 
 fn names(trace: &Trace) -> Vec<&str> {
@@ -44,9 +44,9 @@ async fn inner(depth: usize, site: Site) {
     recurse(depth, &site);
 }
 
-/// A megabyte of calls.
+/// The recursion needs a megabyte of stack.
 #[test]
-fn a_deep_recursion() {
+fn a_recursion_deeper_than_the_copy_shows_its_inner_end() {
     let _alone = alone();
     for (depth, is_cut) in [(100, false), (3000, true)] {
         let site = Site::default();
@@ -104,7 +104,7 @@ fn labels(trace: &Trace) -> Vec<usize> {
 }
 
 #[test]
-fn ten_thousand_functions_with_an_attribute() {
+fn ten_thousand_nested_traced_functions_show_the_inner_ones() {
     let _alone = alone();
     let site = Site::default();
     let poller = Poller::with_stack(STACK, deep(10_000, site.clone()));
@@ -114,7 +114,7 @@ fn ten_thousand_functions_with_an_attribute() {
     poller.join();
     let trace = task.trace();
     let labels = labels(trace);
-    // From the outside in, each once, down to the last.
+    // The labels count down from the outside in, without gaps or repeats.
     assert!(
         labels.windows(2).all(|pair| pair[0] == pair[1] + 1),
         "{trace}"

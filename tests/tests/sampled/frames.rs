@@ -1,4 +1,4 @@
-//! `#[traced]` functions on the stack of a thread that was interrupted.
+//! Tests `#[traced]` functions on the stack of an interrupted thread.
 
 use tasktrace::traced;
 use tasktrace_tests::multi_thread;
@@ -28,7 +28,7 @@ async fn inner(number: u32, site: Site) {
     tokio::join!(suspended(), plain_inner(site));
 }
 
-/// Beside the one that blocks, and not a part of it.
+/// A frame beside the one that blocks.
 #[traced]
 async fn suspended() {
     std::future::pending::<()>().await;
@@ -58,11 +58,11 @@ fn check(suspends: bool) {
 }
 
 #[test]
-fn never_suspended() {
+fn frames_that_were_never_suspended_are_shown() {
     check(false);
 }
 
 #[test]
-fn suspended_before() {
+fn frames_that_were_suspended_before_are_shown() {
     check(true);
 }

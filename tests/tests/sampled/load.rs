@@ -1,4 +1,4 @@
-//! A busy server that is dumped ten thousand times: no request and no wake is lost.
+//! Tests that a busy server that is dumped ten thousand times loses no request and no wake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,16 +13,16 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 const DUMPS: usize = 10_000;
 
-/// How many rounds each client makes at least.
+/// The smallest number of rounds of each client.
 const ROUNDS: u64 = 20;
 
-/// What they all share.
+/// The state that all tasks share.
 #[derive(Default)]
 struct World {
     is_over: AtomicBool,
-    asked: AtomicU64,
+    requested: AtomicU64,
     answered: AtomicU64,
-    /// Counted with a lock that is held while something is awaited.
+    /// Counted under a lock that is held across an `.await`.
     turns: Mutex<u64>,
     turns_taken: AtomicU64,
     /// Locked in the middle of polls.
@@ -31,13 +31,13 @@ struct World {
 }
 
 impl World {
-    fn goes_on(&self, rounds: u64) -> bool {
+    fn continues(&self, rounds: u64) -> bool {
         rounds < ROUNDS || !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Counts a question and its answer.
+    /// Counts a request and its answer.
     async fn ask(&self, number: u64, answer: impl Future<Output = u64>) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requested.fetch_add(1, Ordering::Relaxed);
         assert_eq!(answer.await, number + 1);
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
@@ -48,19 +48,24 @@ type Request = (u64, oneshot::Sender<u64>);
 #[traced]
 async fn serve_channel(mut requests: mpsc::Receiver<Request>) {
     while let Some((number, reply)) = requests.recv().await {
-        reply.send(number + 1).expect("the client waits");
+        reply
+            .send(number + 1)
+            .expect("the client waits for the answer");
     }
 }
 
 #[traced("channel {client}")]
 async fn client_of_channel(client: u64, world: Arc<World>, server: mpsc::Sender<Request>) {
     let mut rounds = 0;
-    while world.goes_on(rounds) {
+    while world.continues(rounds) {
         rounds += 1;
         let (reply, replied) = oneshot::channel();
         let answer = async {
-            server.send((rounds, reply)).await.expect("it is there");
-            replied.await.expect("it replies")
+            server
+                .send((rounds, reply))
+                .await
+                .expect("the server is running");
+            replied.await.expect("the server replies")
         };
         world.ask(rounds, answer).await;
     }
@@ -70,7 +75,7 @@ async fn client_of_channel(client: u64, world: Arc<World>, server: mpsc::Sender<
 async fn serve_network(listener: TcpListener, clients: usize) {
     let mut connections = JoinSet::new();
     for _ in 0..clients {
-        let (stream, _) = listener.accept().await.expect("there are clients");
+        let (stream, _) = listener.accept().await.expect("a client connects");
         connections.spawn(serve_connection(stream));
     }
     while connections.join_next().await.is_some() {}
@@ -82,18 +87,21 @@ async fn serve_connection(mut stream: TcpStream) {
         stream
             .write_u64(number + 1)
             .await
-            .expect("the client waits");
+            .expect("the client waits for the answer");
     }
 }
 
 #[traced("network {client}")]
 async fn client_of_network(client: u64, world: Arc<World>, mut stream: TcpStream) {
     let mut rounds = 0;
-    while world.goes_on(rounds) {
+    while world.continues(rounds) {
         rounds += 1;
         let answer = async {
-            stream.write_u64(rounds).await.expect("it is there");
-            stream.read_u64().await.expect("it replies")
+            stream
+                .write_u64(rounds)
+                .await
+                .expect("the server is running");
+            stream.read_u64().await.expect("the server replies")
         };
         world.ask(rounds, answer).await;
     }
@@ -102,7 +110,7 @@ async fn client_of_network(client: u64, world: Arc<World>, mut stream: TcpStream
 #[traced]
 async fn takes_turns(world: Arc<World>) {
     let mut rounds = 0;
-    while world.goes_on(rounds) {
+    while world.continues(rounds) {
         rounds += 1;
         let mut turns = world.turns.lock().await;
         let before = *turns;
@@ -113,11 +121,11 @@ async fn takes_turns(world: Arc<World>) {
     }
 }
 
-/// Polls that take milliseconds, and locks of threads.
+/// Polls that take milliseconds, and blocking locks.
 #[traced]
 async fn computes(world: Arc<World>) {
     let mut rounds = 0;
-    while world.goes_on(rounds) {
+    while world.continues(rounds) {
         rounds += 1;
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(rounds % 4) {
@@ -131,7 +139,7 @@ async fn computes(world: Arc<World>) {
 #[traced]
 async fn spawns(world: Arc<World>) {
     let mut rounds = 0;
-    while world.goes_on(rounds) {
+    while world.continues(rounds) {
         rounds += 1;
         let mut tasks = JoinSet::new();
         for number in 0..10 {
@@ -147,14 +155,14 @@ async fn spawns(world: Arc<World>) {
         }
         let mut sum = 0;
         while let Some(number) = tasks.join_next().await {
-            sum += number.expect("it does not panic");
+            sum += number.expect("the task does not panic");
         }
         assert_eq!(sum, 45);
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
 }
 
-/// Everything, until it is over.
+/// Runs all tasks until the test is over.
 #[traced]
 async fn run(world: Arc<World>) {
     const CLIENTS: usize = 4;
@@ -162,14 +170,18 @@ async fn run(world: Arc<World>) {
     let mut all = JoinSet::new();
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
-        .expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+        .expect("a port is free");
+    let address = listener.local_addr().expect("the listener has an address");
     let network = spawn(serve_network(listener, CLIENTS));
     let (requests, server) = mpsc::channel(2);
     let channel = spawn(serve_channel(server));
     for client in 0..CLIENTS as u64 {
-        let stream = TcpStream::connect(address).await.expect("it listens");
-        stream.set_nodelay(true).expect("it is TCP");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the server listens");
+        stream
+            .set_nodelay(true)
+            .expect("the socket is a TCP socket");
         all.spawn(client_of_network(client, Arc::clone(&world), stream));
         all.spawn(client_of_channel(
             client,
@@ -182,13 +194,13 @@ async fn run(world: Arc<World>) {
     all.spawn(computes(Arc::clone(&world)));
     all.spawn(spawns(Arc::clone(&world)));
     while let Some(done) = all.join_next().await {
-        done.expect("it does not panic");
+        done.expect("the client does not panic");
     }
-    network.await.expect("it does not panic");
-    channel.await.expect("it does not panic");
+    network.await.expect("the server does not panic");
+    channel.await.expect("the server does not panic");
 }
 
-/// How often there was what in the dumps.
+/// The numbers of tasks seen in each state in the dumps.
 #[derive(Debug, Default)]
 struct Counts {
     captures: AtomicUsize,
@@ -196,7 +208,7 @@ struct Counts {
     others: AtomicUsize,
 }
 
-/// Dumps that many times, and has a look at some of them.
+/// Takes the dumps, and checks some of them.
 fn dump(left: &AtomicUsize, counts: &Counts) {
     let take_one = |left: usize| left.checked_sub(1);
     while let Ok(left) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take_one) {
@@ -215,7 +227,7 @@ fn dump(left: &AtomicUsize, counts: &Counts) {
     }
 }
 
-/// Runs it all while `meanwhile` does, and returns how long that took, and how many requests there were.
+/// Runs all tasks while `meanwhile` runs. Returns the time that it took, and the number of requests.
 fn work(meanwhile: impl FnOnce()) -> (Duration, u64) {
     let runtime = multi_thread();
     let world = Arc::new(World::default());
@@ -225,12 +237,11 @@ fn work(meanwhile: impl FnOnce()) -> (Duration, u64) {
     world.is_over.store(true, Ordering::Relaxed);
     runtime.block_on(async {
         let all = tokio::time::timeout(LONG, all).await;
-        all.expect("it comes to its end")
-            .expect("it does not panic");
+        all.expect("the tasks end").expect("no task panics");
     });
     let elapsed = start.elapsed();
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!(count(&world.asked), count(&world.answered));
+    assert_eq!(count(&world.requested), count(&world.answered));
     assert_eq!(
         count(&world.turns_taken),
         *runtime.block_on(world.turns.lock())
@@ -240,7 +251,7 @@ fn work(meanwhile: impl FnOnce()) -> (Duration, u64) {
 }
 
 #[test]
-fn ten_thousand_dumps() {
+fn a_server_loses_no_request_during_ten_thousand_dumps() {
     let _alone = alone();
     let (time, requests) = work(|| std::thread::sleep(Duration::from_secs(2)));
     println!("without dumps {requests} requests in {time:.1?}");

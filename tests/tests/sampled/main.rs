@@ -1,17 +1,17 @@
-//! Tasks that are in the middle of a poll: their threads are interrupted to see what they do, and that
-//! does the program no harm.
+//! Tests samples: the thread of a task that is in the middle of a poll is interrupted, and its stack copied, which must
+//! not harm the program.
 #![cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 
-mod askers;
 mod blocked;
 mod deep;
 mod frames;
 mod load;
 mod nested;
 mod racing;
+mod requesters;
 mod restarts;
 mod runtimes;
 mod signals;

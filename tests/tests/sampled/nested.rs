@@ -1,4 +1,4 @@
-//! Tasks in the middle of the polls of others: each has a tree of its own.
+//! Tests that nested tasks in the middle of their polls each have a tree of their own.
 
 use tasktrace::traced;
 use tasktrace_tests::sampled::{Site, alone, dump_until, is_sample, sample_until, short};
@@ -6,7 +6,7 @@ use tasktrace_tests::sampled::{Site, alone, dump_until, is_sample, sample_until,
 use crate::support::{Poller, sleep};
 
 async fn outside(site: Site) {
-    // `futures` would not let an executor run in an executor.
+    // `futures::executor` does not allow an executor inside of an executor.
     pollster::block_on(traced(middle(site)).0);
 }
 
@@ -20,18 +20,18 @@ async fn inside(site: Site) {
 }
 
 #[test]
-fn each_has_its_own_tree() {
+fn nested_tasks_have_trees_of_their_own() {
     let _alone = alone();
     let site = Site::default();
     let outer = Poller::new(outside(site.clone()));
-    // In that dump, the innermost need not have been made when the tasks were counted.
+    // The first dump may have counted the tasks before the innermost one was created.
     sample_until(outer.id(), |leaf| leaf.name() == "std::thread::sleep");
     let dump = dump_until(outer.id(), is_sample);
     let [first, second, third] = &dump.tasks().collect::<Vec<_>>()[..] else {
         panic!("{dump:#}");
     };
     assert!(is_sample(first) && is_sample(second) && is_sample(third));
-    // One look at a thread serves all that is on it.
+    // One sample of a thread serves all tasks on it.
     let inside = r#"inside "in the dark" > sleep > sleep"#;
     assert_eq!(short(third.trace()), inside, "{dump:#}");
     let middle = format!("middle > {inside}");

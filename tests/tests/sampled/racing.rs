@@ -1,5 +1,5 @@
-//! Threads that are interrupted at any instruction, thousands of times, in all kinds of code: nothing
-//! breaks, and what is shown is theirs.
+//! Tests threads that are interrupted at any instruction, thousands of times, in many kinds of code. The program keeps
+//! working, and each sample shows the frames of its own thread.
 
 use std::ffi::{c_int, c_void};
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::support::{Poller, sample_often};
 
 const TIMES: usize = 2000;
 
-/// `body` runs until it is over, and can be followed nearly always.
+/// Asserts that the stacks of `body`, which runs until its site is over, can nearly always be walked.
 #[track_caller]
 fn check<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Site) -> F + Send) {
     let lost = count_lost(body);
@@ -23,7 +23,7 @@ fn check<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Site) -> F +
     assert!(lost < TIMES / 10, "{lost}");
 }
 
-/// How often `body`, which runs until it is over, could not be followed.
+/// Returns the number of samples of `body` whose stacks could not be walked. `body` runs until its site is over.
 #[track_caller]
 fn count_lost<F>(body: impl FnOnce(Site) -> F + Send) -> usize
 where
@@ -53,14 +53,14 @@ where
 fn unwind(depth: usize) {
     let _dropped = Box::new(depth);
     match depth {
-        // Without a message: that would be printed.
+        // A panic with a message would be printed.
         0 => resume_unwind(Box::new(())),
         _ => unwind(depth - 1),
     }
 }
 
 #[test]
-fn unwinding() {
+fn a_thread_that_unwinds_can_be_sampled() {
     async fn unwinds(site: Site) {
         while !site.is_over() {
             catch_unwind(|| unwind(20)).unwrap_err();
@@ -70,7 +70,7 @@ fn unwinding() {
 }
 
 #[test]
-fn allocating() {
+fn a_thread_that_allocates_can_be_sampled() {
     async fn allocates(site: Site) {
         let mut kept = Vec::new();
         let mut size = 1;
@@ -86,7 +86,7 @@ fn allocating() {
 }
 
 #[test]
-fn copying() {
+fn a_thread_that_copies_memory_can_be_sampled() {
     async fn copies(site: Site) {
         let (from, mut to) = (vec![1_u8; 1 << 16], vec![0_u8; 1 << 16]);
         let mut size = 1;
@@ -100,10 +100,10 @@ fn copying() {
 }
 
 #[test]
-fn calling_the_system() {
+fn a_thread_that_makes_system_calls_can_be_sampled() {
     async fn calls(site: Site) {
         while !site.is_over() {
-            // SAFETY: it takes nothing and always succeeds.
+            // SAFETY: `getppid` takes no arguments and always succeeds.
             unsafe { libc::getppid() };
         }
     }
@@ -111,7 +111,7 @@ fn calling_the_system() {
 }
 
 #[test]
-fn reading_the_clock() {
+fn a_thread_that_reads_the_clock_can_be_sampled() {
     async fn reads(site: Site) {
         while !site.is_over() {
             std::hint::black_box(Instant::now());
@@ -120,14 +120,14 @@ fn reading_the_clock() {
     check(reads);
 }
 
-/// The unwind tables come and go.
+/// Unwind tables are added and removed.
 #[test]
-fn loading_libraries() {
+fn a_thread_that_loads_libraries_can_be_sampled() {
     type Function = extern "C" fn(f64) -> f64;
 
     async fn loads(site: Site) {
         while !site.is_over() {
-            // SAFETY: the function has this type, and is called while it is loaded.
+            // SAFETY: `tgamma` of the C library has this type, and is called only while its library is loaded.
             unsafe {
                 let library = libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW);
                 assert!(!library.is_null());
@@ -143,9 +143,9 @@ fn loading_libraries() {
     check(loads);
 }
 
-/// The scopes change all the time.
+/// The active scopes change all the time.
 #[test]
-fn polling() {
+fn a_thread_that_polls_frames_can_be_sampled() {
     #[traced]
     async fn polls(site: Site) {
         let mut count = 0;
@@ -178,9 +178,9 @@ fn polling() {
     check(drives);
 }
 
-/// A handler of the program is on the stack, and what it has interrupted is not known.
+/// A signal handler of the program is on the stack. The frames that it interrupted are not known.
 #[test]
-fn handling_signals() {
+fn a_thread_that_handles_signals_can_be_sampled() {
     extern "C" fn on_signal(_: c_int) {
         for _ in 0..10_000 {
             std::hint::spin_loop();
@@ -188,13 +188,13 @@ fn handling_signals() {
     }
     async fn raises(site: Site) {
         let handler = on_signal as extern "C" fn(c_int);
-        // SAFETY: the handler is static, and safe to be called.
+        // SAFETY: the handler is a function, so it exists for ever. It only spins, so it is safe in a signal handler.
         unsafe { libc::signal(libc::SIGUSR2, handler as libc::sighandler_t) };
         while !site.is_over() {
-            // SAFETY: the signal is handled.
+            // SAFETY: `raise` takes a number. The signal has a handler, so it does not end the process.
             unsafe { libc::raise(libc::SIGUSR2) };
         }
-        // SAFETY: that is the default.
+        // SAFETY: `SIG_DFL` is a valid disposition, and no other code of this process handles this signal.
         unsafe { libc::signal(libc::SIGUSR2, libc::SIG_DFL) };
     }
     assert!(count_lost(raises) > 0);

@@ -1,4 +1,4 @@
-//! Who asks: many at the same time, and those who are asked themselves.
+//! Tests the requesters of samples: several at the same time, and tasks that are sampled themselves.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ async fn sleeps(site: Site) {
 }
 
 #[test]
-fn many_at_the_same_time() {
+fn several_requesters_can_sample_at_the_same_time() {
     let _alone = alone();
     let site = Site::default();
     let pollers: Vec<_> = (0..4).map(|_| Poller::new(sleeps(site.clone()))).collect();
@@ -40,9 +40,9 @@ fn many_at_the_same_time() {
     pollers.into_iter().for_each(Poller::join);
 }
 
-/// What a handler has begun is left to it.
+/// A signal handler finishes its sample also when the requester has stopped waiting for it.
 #[test]
-fn askers_who_do_not_wait() {
+fn a_requester_need_not_wait_for_its_sample() {
     let _alone = alone();
     let site = Site::default();
     let poller = Poller::new(sleeps(site.clone()));
@@ -63,7 +63,7 @@ fn askers_who_do_not_wait() {
 }
 
 #[test]
-fn in_the_middle_of_a_poll() {
+fn a_task_can_sample_others_in_the_middle_of_its_poll() {
     async fn outside(other: TaskId) -> TraceHandle {
         let (task, handle) = tasktrace::traced(inside(other));
         task.await;
@@ -74,7 +74,7 @@ fn in_the_middle_of_a_poll() {
         let own = tasktrace::current().unwrap().id();
         let dump = dump_until(other, is_sample);
         for task in dump.tasks().filter(|task| task.id() != other) {
-            // Of this one and that around it.
+            // The task that runs this code, and the task around it.
             assert_eq!(error(task), Some(&TraceError::InsideOwnPoll), "{dump}");
         }
         assert!(dump.get(own).is_some());
@@ -91,10 +91,10 @@ fn in_the_middle_of_a_poll() {
 }
 
 #[test]
-fn of_each_other() {
+fn two_tasks_can_sample_each_other() {
     static BARRIER: Barrier = Barrier::new(2);
 
-    async fn asks() -> usize {
+    async fn samples_the_other() -> usize {
         let own = tasktrace::current().unwrap().id();
         BARRIER.wait();
         let mut samples = 0;
@@ -108,15 +108,18 @@ fn of_each_other() {
     }
 
     let _alone = alone();
-    let pollers = [Poller::new(asks()), Poller::new(asks())];
+    let pollers = [
+        Poller::new(samples_the_other()),
+        Poller::new(samples_the_other()),
+    ];
     for samples in pollers.map(Poller::join) {
         assert!(samples > 0);
     }
 }
 
-/// The tasks end while they are asked and looked at.
+/// The tasks end while they are sampled.
 #[test]
-fn of_tasks_that_end() {
+fn tasks_that_end_can_be_sampled() {
     async fn runs(time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -132,7 +135,8 @@ fn of_tasks_that_end() {
         move || {
             let mut time = 1;
             while !site.is_over() {
-                // Some are longer than a dump is patient with them, which is an eighth of its time.
+                // Some tasks run for longer than a dump waits before it interrupts them, which is an eighth of its
+                // budget.
                 time = time * 7 % 10_007;
                 let (task, _) = tasktrace::traced(runs(Duration::from_micros(time)));
                 runtime.block_on(runtime.spawn(task)).unwrap();
@@ -150,9 +154,9 @@ fn of_tasks_that_end() {
     worker.join().unwrap();
 }
 
-/// Hundreds of polls in each other, each of a task.
+/// Hundreds of tasks are polled inside of each other.
 #[test]
-fn of_many_tasks_on_one_thread() {
+fn nested_tasks_on_one_thread_are_all_sampled() {
     type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn nested(depth: usize, site: Site) -> Boxed {

@@ -1,4 +1,4 @@
-//! What is interrupted goes on as if nothing had been.
+//! Tests that an interrupted call returns as it would have without the interruption.
 
 use std::io::{Error, PipeReader, Write as _};
 use std::os::fd::AsRawFd as _;
@@ -8,12 +8,12 @@ use tasktrace_tests::sampled::{SHORT, Site, alone, is_sample};
 
 use crate::support::{Poller, sample_often};
 
-/// In a single call of the system.
+/// The read is a single system call.
 #[test]
-fn reading() {
+fn a_read_is_not_interrupted_by_samples() {
     async fn reads(pipe: PipeReader) -> Result<u8, Error> {
         let mut byte = 0_u8;
-        // SAFETY: it writes at most one byte to where there is one.
+        // SAFETY: the call writes at most one byte, to a variable that is valid for writes.
         match unsafe { libc::read(pipe.as_raw_fd(), (&raw mut byte).cast(), 1) } {
             1 => Ok(byte),
             _ => Err(Error::last_os_error()),
@@ -30,7 +30,7 @@ fn reading() {
 }
 
 #[test]
-fn sleeping() {
+fn a_sleep_is_not_shortened_by_samples() {
     const TIME: Duration = Duration::from_secs(1);
 
     async fn sleeps() -> Duration {
@@ -49,20 +49,21 @@ fn sleeping() {
     assert!(poller.join() >= TIME);
 }
 
-/// What the last system call has left is read later.
+/// A program may read `errno` some time after the system call that set it.
 #[test]
-fn errno() {
+fn samples_do_not_change_errno() {
     async fn checks(site: Site) -> usize {
         let mut lost = 0;
         let mut number = 0;
         while !site.is_over() {
             number = number % 100 + 1;
-            // SAFETY: it is the thread's own.
+            // SAFETY: the function returns a pointer to the `errno` of this thread, which is valid as long as the
+            // thread runs.
             unsafe { *libc::__errno_location() = number };
             for _ in 0..50 {
                 std::hint::spin_loop();
             }
-            // SAFETY: likewise.
+            // SAFETY: as above, the pointer is to the `errno` of this thread.
             lost += usize::from(unsafe { *libc::__errno_location() } != number);
         }
         lost

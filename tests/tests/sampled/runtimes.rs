@@ -1,4 +1,4 @@
-//! The same on each executor: which thread it is, and what it is called.
+//! Tests that a sample names the right thread on each executor.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::support::sleep;
 
 type Task = TracedTask<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
-/// On whatever executor.
+/// Yields once, on any executor.
 async fn yield_now() {
     let mut has_yielded = false;
     std::future::poll_fn(|cx| {
@@ -27,7 +27,7 @@ async fn yield_now() {
     .await;
 }
 
-/// A function that has been suspended before it blocks, so that it is polled by what polls tasks.
+/// A function that is suspended before it blocks, so that the executor polls it when it blocks.
 async fn outer(site: Site, thread: Arc<AtomicU64>) {
     yield_now().await;
     inner(&site, &thread).await;
@@ -38,7 +38,7 @@ async fn inner(site: &Site, thread: &AtomicU64) {
     sleep(site);
 }
 
-/// `run` runs the task in a thread of that name.
+/// Asserts that a sample of the task that `run` runs names the thread `name`.
 #[track_caller]
 fn check<J: FnOnce()>(name: &str, run: impl FnOnce(Task) -> J) {
     let _alone = alone();
@@ -46,13 +46,13 @@ fn check<J: FnOnce()>(name: &str, run: impl FnOnce(Task) -> J) {
     let future = Box::pin(outer(site.clone(), Arc::clone(&thread)));
     let (task, handle): (Task, _) = tasktrace::traced(future as _);
     let join = run(task);
-    see(&handle, name, &thread);
+    check_sample(&handle, name, &thread);
     site.end();
     join();
 }
 
 #[track_caller]
-fn see(handle: &TraceHandle, name: &str, thread: &AtomicU64) {
+fn check_sample(handle: &TraceHandle, name: &str, thread: &AtomicU64) {
     let task = sample_until(handle.id(), |leaf| leaf.name() == "std::thread::sleep");
     let trace = task.trace();
     let names: Vec<&str> = path(trace).iter().map(|frame| frame.name()).collect();
@@ -68,7 +68,7 @@ fn see(handle: &TraceHandle, name: &str, thread: &AtomicU64) {
     assert_eq!(running.thread_id(), thread.load(Ordering::SeqCst));
 }
 
-/// Runs it in a thread of that name.
+/// Runs `run` on a thread with this name, and returns a function that joins it.
 fn in_thread<F: FnOnce() + Send + 'static>(name: &str, run: F) -> impl FnOnce() + use<F> {
     let thread = std::thread::Builder::new().name(name.into());
     let thread = thread.spawn(run).unwrap();
@@ -76,7 +76,7 @@ fn in_thread<F: FnOnce() + Send + 'static>(name: &str, run: F) -> impl FnOnce() 
 }
 
 #[test]
-fn a_multi_thread_runtime() {
+fn a_sample_names_the_thread_of_a_multi_thread_runtime() {
     check("tokio-rt-worker", |task| {
         let runtime = multi_thread();
         let task = runtime.spawn(task);
@@ -85,7 +85,7 @@ fn a_multi_thread_runtime() {
 }
 
 #[test]
-fn a_current_thread_runtime() {
+fn a_sample_names_the_thread_of_a_current_thread_runtime() {
     check("current-thread", |task| {
         in_thread("current-thread", || {
             current_thread().block_on(async { tokio::spawn(task).await.unwrap() });
@@ -94,7 +94,7 @@ fn a_current_thread_runtime() {
 }
 
 #[test]
-fn a_local_set() {
+fn a_sample_names_the_thread_of_a_local_set() {
     check("local", |task| {
         in_thread("local", || {
             let tasks = LocalSet::new();
@@ -105,7 +105,7 @@ fn a_local_set() {
 }
 
 #[test]
-fn an_executor_without_a_runtime() {
+fn a_sample_names_the_thread_of_another_executor() {
     check("async-executor", |task| {
         in_thread("async-executor", || {
             let executor = async_executor::Executor::new();
@@ -116,7 +116,7 @@ fn an_executor_without_a_runtime() {
 }
 
 #[test]
-fn a_global_executor() {
+fn a_sample_names_the_thread_of_a_global_executor() {
     check("smol-1", |task| {
         let task = smol::spawn(task);
         || smol::block_on(task)
@@ -124,7 +124,7 @@ fn a_global_executor() {
 }
 
 #[test]
-fn a_thread_for_blocking() {
+fn a_sample_names_the_thread_of_a_blocking_task() {
     check("tokio-rt-worker", |task| {
         let runtime = multi_thread();
         let handle = runtime.handle().clone();

@@ -1,4 +1,4 @@
-//! What is done with signals, in processes of their own.
+//! Tests which signals the library uses for samples, in processes of their own.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -32,15 +32,16 @@ fn check_with(scenario: &str, variable: Option<&str>, expected: &[&str]) {
 
 const NO_SIGNAL: &str = "the program handles all signals that could interrupt its thread: see \
                          `set_sample_signal`";
-const OFF: &str = "threads are not interrupted here: see `set_sample_signal`";
+const OFF: &str =
+    "interrupting threads is not supported here, or is turned off: see `set_sample_signal`";
 
 #[test]
-fn nothing_is_installed_before_it_is_needed() {
+fn no_signal_handler_is_installed_before_it_is_needed() {
     check("nothing", &["[]", "sample", "[SIGURG is ours]"]);
 }
 
 #[test]
-fn a_thread_that_blocks_the_signal() {
+fn a_thread_that_blocks_the_signal_is_not_sampled() {
     check(
         "blocked",
         &["its thread blocks the signal", "[SIGURG is ours]"],
@@ -48,26 +49,26 @@ fn a_thread_that_blocks_the_signal() {
 }
 
 #[test]
-fn a_thread_that_handles_no_signal() {
+fn a_thread_that_does_not_respond_to_signals_is_not_sampled() {
     check("does not respond", &["its thread did not handle a signal"]);
 }
 
-/// What the parent has begun is not finished in the child.
+/// A sample that the parent process has requested is not finished in the child.
 #[test]
-fn a_child_of_a_process_that_asks() {
+fn a_child_process_does_not_finish_samples_of_its_parent() {
     check("forked", &["in the child: sample", "0"]);
 }
 
-/// In the middle of a poll, without any ceremony.
+/// The thread ends in the middle of a poll, by a bare system call.
 #[test]
-fn a_thread_that_has_ended() {
-    let expected = "the task gave no answer within 500ms: it is in the middle of a poll, busy or \
-                    blocking its thread";
+fn a_thread_that_ended_in_a_poll_is_not_sampled() {
+    let expected = "the task gave no answer within 500ms: it is in the middle of a poll: it computes, or blocks its \
+                    thread";
     check("exited", &[expected]);
 }
 
 #[test]
-fn a_signal_that_the_program_handles() {
+fn a_signal_that_the_program_handles_is_not_used() {
     let taken = "[SIGURG is the program's, SIGWINCH is ours]";
     check(
         "handled before",
@@ -84,7 +85,7 @@ fn a_signal_that_the_program_handles() {
 }
 
 #[test]
-fn a_signal_of_choice() {
+fn the_program_can_choose_the_signal() {
     check("configured", &["sample", "[SIGPROF is ours]"]);
     check("off", &[OFF, "[]"]);
     let expected = [NO_SIGNAL, "[]", "handled 0 and 1 times"];
@@ -108,7 +109,7 @@ fn a_signal_of_choice_that_another_process_sends_ends_the_program() {
 }
 
 #[test]
-fn an_unusable_variable_is_told_in_one_line() {
+fn an_unusable_variable_prints_one_line() {
     for value in [
         "nonsense", "SIGKILL", "STOP", "9", "15", "TERM", "4", "-3", "1000",
     ] {
@@ -116,17 +117,18 @@ fn an_unusable_variable_is_told_in_one_line() {
         let output = program.arg("environment").env(VARIABLE, value).output();
         let output = output.unwrap();
         assert_eq!(output.stdout, format!("{OFF}\n[]\n").as_bytes(), "{value}");
-        let told = String::from_utf8(output.stderr).unwrap();
-        let begin = format!("tasktrace: {VARIABLE}: `{value}` is no signal");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let begin =
+            format!("tasktrace: {VARIABLE}: tasks cannot be sampled with the signal `{value}`");
         assert!(
-            told.starts_with(&begin) && told.lines().count() == 1,
-            "{told}"
+            stderr.starts_with(&begin) && stderr.lines().count() == 1,
+            "{stderr}"
         );
     }
 }
 
 #[test]
-fn a_signal_from_the_environment() {
+fn the_environment_can_choose_the_signal() {
     for (value, expected) in [
         ("", ["sample", "[SIGURG is ours]"]),
         ("SIGPROF", ["sample", "[SIGPROF is ours]"]),
@@ -138,13 +140,12 @@ fn a_signal_from_the_environment() {
     ] {
         check_with("environment", Some(value), &expected);
     }
-    // Who calls the function is right.
+    // The function overrides the environment variable.
     let expected = ["sample", "[SIGPROF is ours]"];
     check_with("configured", Some("none"), &expected);
 }
 
-/// A signal that is on its way when the program replaces itself is still there afterwards, and the handler
-/// is not.
+/// A signal that is pending when the program replaces itself is still pending afterwards, but its handler is gone.
 #[test]
 fn a_program_that_execs_survives_a_pending_signal() {
     let runs = (0..4).map(|_| {
@@ -161,15 +162,15 @@ fn a_program_that_execs_survives_a_pending_signal() {
     }
 }
 
-/// What the system writes for a signal does not fit below what a thread has used of its stack, nor what the
-/// handler needs.
+/// The kernel's signal frame, and the stack that the handler needs, do not fit below the used part of the stack of the
+/// thread.
 #[test]
 fn a_thread_that_has_used_its_stack_is_not_harmed() {
     check("little room", &["survived"]);
     check("little room on a thread of C", &["survived"]);
 }
 
-/// Nor below what a handler of the program has used of the alternate stack.
+/// They do not fit below the used part of the alternate stack either.
 #[test]
 fn a_handler_on_the_alternate_stack_is_not_harmed() {
     check("alternate stack", &["survived"]);

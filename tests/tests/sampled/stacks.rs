@@ -1,4 +1,4 @@
-//! Stacks that are switched in the middle of a poll, and blocked there.
+//! Tests stacks that are switched in the middle of a poll, and whose thread blocks there.
 
 use std::future::Future;
 use std::sync::mpsc;
@@ -22,7 +22,7 @@ fn blocks(site: &Site) {
     sleep(site);
 }
 
-/// The part that is on the new stack is shown, and it is said that there is more.
+/// Asserts that the part on the new stack is shown, with a note that other frames are missing.
 #[track_caller]
 fn check<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Site) -> F) {
     let _alone = alone();
@@ -48,12 +48,12 @@ fn check<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Site) -> F) 
 }
 
 #[test]
-fn a_stack_that_grows() {
+fn a_stack_that_grows_shows_its_new_part() {
     check(|site| switches(site, |call| stacker::grow(STACK, call)));
 }
 
 #[test]
-fn a_stack_that_grows_if_it_must() {
+fn a_stack_that_grows_on_demand_shows_its_new_part() {
     check(|site| {
         switches(site, |call| {
             stacker::maybe_grow(usize::MAX / 2, STACK, call)
@@ -62,7 +62,7 @@ fn a_stack_that_grows_if_it_must() {
 }
 
 #[test]
-fn a_stack_that_grows_twice() {
+fn a_stack_that_grows_twice_shows_its_new_part() {
     check(|site| {
         switches(site, |call| {
             stacker::grow(STACK, || stacker::grow(STACK, &mut *call))
@@ -71,7 +71,7 @@ fn a_stack_that_grows_twice() {
 }
 
 #[test]
-fn a_stack_that_is_switched() {
+fn a_stack_that_is_switched_shows_its_new_part() {
     check(|site| {
         switches(site, |call| {
             let mut stack = DefaultStack::new(STACK).unwrap();
@@ -87,17 +87,17 @@ async fn resumes(site: Site) {
 }
 
 #[test]
-fn a_coroutine() {
+fn a_coroutine_shows_its_own_stack() {
     check(resumes);
 }
 
-/// Polls a task, and is suspended in the middle of that.
-fn suspends(told: mpsc::Sender<TraceHandle>) -> Coroutine<(), (), ()> {
+/// Returns a coroutine that polls a task, and is suspended in the middle of that poll.
+fn suspends(sender: mpsc::Sender<TraceHandle>) -> Coroutine<(), (), ()> {
     Coroutine::new(move |suspend: &Yielder<(), ()>, ()| {
         let (task, handle) = tasktrace::traced(async {
             suspend.suspend(());
         });
-        told.send(handle).unwrap();
+        sender.send(handle).unwrap();
         pollster::block_on(task);
     })
 }
@@ -107,14 +107,14 @@ fn check_suspended(suspended: &TraceHandle, blocking: &TraceHandle) {
     let is_asleep = |task: &TaskDump| {
         is_sample(task) && task.trace().leaves()[0].name() == "std::thread::sleep"
     };
-    // The one may have been looked at before it was polled, and the other after.
-    let has_begun = |dump: &Dump| {
+    // The dump may have read the suspended task before its first poll, and the blocking one later.
+    let was_polled = |dump: &Dump| {
         let task = dump.get(suspended.id());
         task.is_some_and(|task| *task.state() != TaskState::NeverPolled)
     };
     let dump = loop {
         let dump = dump_until(blocking.id(), is_asleep);
-        if has_begun(&dump) {
+        if was_polled(&dump) {
             break dump;
         }
     };
@@ -127,20 +127,20 @@ fn check_suspended(suspended: &TraceHandle, blocking: &TraceHandle) {
     assert_eq!(error(suspended), Some(&other_stack), "{dump:#}");
 }
 
-/// The poll of a task is suspended in a coroutine, while its thread polls another one.
+/// The poll of a task is suspended in a coroutine, while the thread polls another task.
 #[test]
-fn a_poll_that_is_suspended() {
+fn a_poll_suspended_in_a_coroutine_has_no_sample() {
     let _alone = alone();
     let site = Site::default();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (blocking, handle) = tasktrace::traced(blocks_later(site.clone()));
     let thread = std::thread::spawn(move || {
-        let mut coroutine = suspends(tell);
+        let mut coroutine = suspends(sender);
         assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
         pollster::block_on(blocking);
         assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
     });
-    check_suspended(&told.recv().unwrap(), &handle);
+    check_suspended(&receiver.recv().unwrap(), &handle);
     site.end();
     thread.join().unwrap();
 }
@@ -149,20 +149,20 @@ async fn blocks_later(site: Site) {
     blocks(&site);
 }
 
-/// As above, begun and suspended in the poll that blocks.
+/// As above, but the coroutine starts and is suspended in the poll that blocks.
 #[test]
-fn a_poll_that_is_suspended_in_another() {
-    async fn begins(site: Site, tell: mpsc::Sender<TraceHandle>) {
-        let mut coroutine = suspends(tell);
+fn a_poll_suspended_inside_of_another_has_no_sample() {
+    async fn begins(site: Site, sender: mpsc::Sender<TraceHandle>) {
+        let mut coroutine = suspends(sender);
         assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
         blocks(&site);
         assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
     }
     let _alone = alone();
     let site = Site::default();
-    let (tell, told) = mpsc::channel();
-    let poller = Poller::new(begins(site.clone(), tell));
-    check_suspended(&told.recv().unwrap(), &poller.handle);
+    let (sender, receiver) = mpsc::channel();
+    let poller = Poller::new(begins(site.clone(), sender));
+    check_suspended(&receiver.recv().unwrap(), &poller.handle);
     site.end();
     poller.join();
 }

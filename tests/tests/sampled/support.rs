@@ -1,4 +1,4 @@
-//! Threads that poll one task.
+//! Threads that poll one task, and repeated samples of them.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::time::Instant;
 use tasktrace::{TaskDump, TaskId, TraceHandle};
 use tasktrace_tests::sampled::{LONG, SHORT, Site, is_sample};
 
-/// A thread that polls a task until that ends.
+/// A thread that polls one task until it is finished.
 pub(crate) struct Poller<T> {
     pub(crate) handle: TraceHandle,
     thread: JoinHandle<T>,
@@ -22,7 +22,7 @@ impl<T: Send + 'static> Poller<T> {
         Self::with_stack(2 << 20, future)
     }
 
-    /// With a stack of that many bytes.
+    /// Creates a thread with a stack of `stack` bytes.
     pub(crate) fn with_stack<F>(stack: usize, future: F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
@@ -32,7 +32,7 @@ impl<T: Send + 'static> Poller<T> {
             .name("poller".into())
             .stack_size(stack)
             .spawn(|| futures::executor::block_on(task))
-            .expect("threads can be made");
+            .expect("the thread can be started");
         Self { handle, thread }
     }
 
@@ -49,24 +49,23 @@ impl<T: Send + 'static> Poller<T> {
     }
 }
 
-/// Sleeps, again and again.
+/// Sleeps repeatedly until the site is over.
 pub(crate) fn sleep(site: &Site) {
     while !site.is_over() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
-/// Samples a task so often that it is seen as it should be that many times. Several threads do that at
-/// the same time.
+/// Samples a task on several threads until `matches` was `true` for that many samples.
 #[track_caller]
-pub(crate) fn sample_often(id: TaskId, times: usize, is_so: impl Fn(&TaskDump) -> bool + Sync) {
+pub(crate) fn sample_often(id: TaskId, times: usize, matches: impl Fn(&TaskDump) -> bool + Sync) {
     let seen = AtomicUsize::new(0);
     let start = Instant::now();
     let sample = || {
         while seen.load(Ordering::Relaxed) < times {
             let dump = tasktrace::dump_blocking(SHORT);
-            let task = dump.get(id).expect("it goes on");
-            if is_sample(task) && is_so(task) {
+            let task = dump.get(id).expect("the task is alive");
+            if is_sample(task) && matches(task) {
                 seen.fetch_add(1, Ordering::Relaxed);
             }
             assert!(

@@ -1,4 +1,4 @@
-//! Runtimes with no thread left.
+//! Tests runtimes whose threads are all blocked.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ async fn waits() {
 }
 
 #[test]
-fn all_workers_are_blocked() {
+fn blocked_workers_are_sampled_and_waiting_tasks_do_not_answer() {
     let _alone = alone();
     let (blocked, healthy) = (multi_thread(), multi_thread());
     let (task, healthy_handle) = tasktrace::traced(waits());
@@ -49,7 +49,7 @@ fn all_workers_are_blocked() {
     }
     let task = dump.get(healthy_handle.id()).unwrap();
     assert_eq!(*task.source(), Source::Capture, "{dump}");
-    // Nobody is there to poll it.
+    // No thread is left to poll the waiting task.
     let reason = NoAnswer::NotPolled;
     let no_answer = TraceError::NoAnswer {
         waited: BUDGET,

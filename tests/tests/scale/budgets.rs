@@ -1,4 +1,4 @@
-//! A budget is one, however many tasks there are.
+//! Tests that a dump of very many tasks keeps to its budget.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tasktrace::{NoSample, Source, TaskState, TraceError};
 
 use crate::{allocations, measure};
 
-/// Counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
@@ -23,7 +23,7 @@ impl Wake for Counting {
 }
 
 #[test]
-fn no_more_tasks_are_asked_when_the_budget_is_over() {
+fn tasks_are_not_woken_after_the_budget_is_spent() {
     let _alone = crate::alone();
     let count = 10_000;
     let counting = Arc::new(Counting::default());
@@ -44,7 +44,7 @@ fn no_more_tasks_are_asked_when_the_budget_is_over() {
     drop(tasks);
 }
 
-/// There is nothing to wait for, and nothing to be remembered of each.
+/// These tasks have nothing to be waited for, and no data that a dump must remember.
 #[test]
 fn a_million_tasks_that_were_never_polled_are_all_shown() {
     let _alone = crate::alone();
@@ -61,16 +61,16 @@ async fn waits() {
     pending::<()>().await;
 }
 
-/// Of each it is known as much as in a snapshot, and little more is allocated to know it.
+/// A dump knows as much about a task that does not answer as a snapshot does, and allocates little more for it.
 #[test]
-fn tasks_that_do_not_answer_take_hardly_more_than_in_a_snapshot() {
+fn tasks_that_do_not_answer_allocate_hardly_more_than_in_a_snapshot() {
     let _alone = crate::alone();
     let count = 20_000;
     let tasks = |is_polled: bool| {
         let make = move |_| {
             let mut task: Pin<Box<dyn Future<Output = ()>>> =
                 Box::pin(tasktrace::traced(waits()).0);
-            // Nobody polls it again.
+            // The test never polls the task again.
             let mut context = Context::from_waker(Waker::noop());
             assert!(!is_polled || task.as_mut().poll(&mut context).is_pending());
             task
@@ -79,7 +79,7 @@ fn tasks_that_do_not_answer_take_hardly_more_than_in_a_snapshot() {
     };
     for is_polled in [false, true] {
         let tasks = tasks(is_polled);
-        // Each task has a place for questions from the first one on.
+        // The first request allocates a task's request slot, which the task keeps.
         for task in tasktrace::tasks() {
             assert!(task.backtrace_timeout(Duration::ZERO).is_err());
         }
@@ -104,9 +104,9 @@ async fn numbered(number: usize) {
     pending::<()>().await;
 }
 
-/// Those that end while they are asked are left out, and all others are what they were.
+/// Tasks that end during a dump are left out, and the dump shows every other task under its own id.
 #[test]
-fn tasks_are_not_mistaken_when_others_finish_while_they_are_asked() {
+fn tasks_keep_their_traces_when_others_finish_during_a_dump() {
     let _alone = crate::alone();
     let make = |number| {
         let (task, handle) = tasktrace::traced(numbered(number));
@@ -130,28 +130,28 @@ fn tasks_are_not_mistaken_when_others_finish_while_they_are_asked() {
 }
 
 #[tasktrace::traced]
-async fn blocks_its_thread(gate: Arc<Mutex<()>>) {
-    drop(gate.lock());
+async fn blocks_its_thread(lock: Arc<Mutex<()>>) {
+    drop(lock.lock());
 }
 
-/// Polls a task that blocks this thread.
-fn poll_on_this_thread(gate: Arc<Mutex<()>>) {
-    let mut task = Box::pin(tasktrace::traced(blocks_its_thread(gate)).0);
+/// Polls a task that blocks the calling thread.
+fn poll_blocking_task(lock: Arc<Mutex<()>>) {
+    let mut task = Box::pin(tasktrace::traced(blocks_its_thread(lock)).0);
     let _ = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
 }
 
-/// A budget is kept, and what there was no time for is said.
+/// The dump also says for each task that there was no time to capture its stack.
 #[test]
-fn thousands_of_running_tasks_take_hardly_longer_than_the_budget_or_a_snapshot() {
+fn a_dump_of_thousands_of_running_tasks_keeps_its_budget() {
     let _alone = crate::alone();
-    let gate = Arc::new(Mutex::new(()));
-    let closed = gate.lock();
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.lock();
     let begin = |_| {
-        let gate = Arc::clone(&gate);
+        let lock = Arc::clone(&lock);
         let thread = thread::Builder::new().stack_size(128 << 10);
-        thread.spawn(|| poll_on_this_thread(gate)).ok()
+        thread.spawn(|| poll_blocking_task(lock)).ok()
     };
-    // As many as there can be.
+    // The system may allow fewer threads.
     let threads: Vec<_> = (0..3_000).map_while(begin).collect();
     let count = threads.len();
     let is_running = |task: &tasktrace::TraceHandle| matches!(task.state(), TaskState::Running(_));
@@ -169,10 +169,10 @@ fn thousands_of_running_tasks_take_hardly_longer_than_the_budget_or_a_snapshot()
         assert_eq!(error.as_ref(), Some(&no_time), "task {}", task.id());
         assert_eq!(task.name(), "scale::budgets::blocks_its_thread");
     }
-    let says = "stack not known: the time for the dump was over before its turn";
+    let says = "stack not known: the time for the dump ran out before its thread was interrupted";
     assert!(dump.to_string().contains(says), "{dump}");
 
-    // Not of one round, in which something else may have happened.
+    // One round alone may be disturbed by other work of the machine.
     let rounds = || 0..5;
     let snapshots = rounds().map(|_| measure::of(tasktrace::snapshot).0);
     let snapshot = snapshots.max().expect("there are some");
@@ -180,14 +180,14 @@ fn thousands_of_running_tasks_take_hardly_longer_than_the_budget_or_a_snapshot()
         let dumps = rounds().map(|_| measure::of(|| tasktrace::dump_blocking(budget)).0);
         let dump = dumps.min().expect("there are some");
         let budget = u64::try_from(budget.as_nanos()).expect("it is short");
-        // Steps are less than nanoseconds.
+        // A budget in nanoseconds is generous where work is counted in steps: a step takes longer than a nanosecond.
         let most = snapshot + snapshot / 4 + budget;
         assert!(
             dump <= most,
             "{dump} for a dump with a budget of {budget} ns, {snapshot} for a snapshot"
         );
     }
-    drop(closed);
+    drop(held);
     for thread in threads {
         thread.join().expect("it does not panic");
     }

@@ -1,6 +1,6 @@
-//! The work for a dump grows as what it is of does, from the capture to each form of it.
+//! Tests that the work for a dump grows linearly with the frames in it, from the capture to each output format.
 //!
-//! See [`measure`](crate::measure) for how that is found out.
+//! [`measure`](crate::measure) measures the work.
 
 use std::future::Future as _;
 use std::task::{Context, Poll, Waker};
@@ -42,10 +42,10 @@ const FORMS: [(&str, Form); 8] = [
     }),
 ];
 
-type Look = fn() -> usize;
+type Operation = fn() -> usize;
 
-/// What begins with a look at all tasks, and what of it is shown.
-const LOOKS: [(&str, Look); 5] = [
+/// Operations that begin with a scan of all tasks, and return the length of their output.
+const OPERATIONS: [(&str, Operation); 5] = [
     ("a profile", || {
         let profile = tasktrace::profile().lasting(Duration::from_millis(30));
         profile.run_blocking().to_string().len()
@@ -61,7 +61,7 @@ const LOOKS: [(&str, Look); 5] = [
     ("JSON over HTTP", || requested("/dump.json?capture=0")),
 ];
 
-/// Returns the length of a response.
+/// Requests `path` from a service, and returns the length of the response.
 fn requested(path: &str) -> usize {
     let mut service = tasktrace::http::builder()
         .max_response(usize::MAX)
@@ -76,7 +76,7 @@ fn requested(path: &str) -> usize {
     })
 }
 
-/// The work of each part with so many.
+/// Returns the work of each part of a dump of `count` frames.
 fn parts(shape: Shape, count: usize, take: fn() -> Dump) -> Vec<(&'static str, u64)> {
     let _runtime = shapes::running(shape, count);
     let (taken, dump) = measure::of(take);
@@ -84,21 +84,30 @@ fn parts(shape: Shape, count: usize, take: fn() -> Dump) -> Vec<(&'static str, u
     let forms = FORMS.map(|(name, make)| (name, measure::of(|| make(&dump)).0));
     parts.extend(forms);
     drop(dump);
-    // How often a profile looks, and at what a watchdog looks twice, depends on the time, so they take no
-    // steady number of steps.
+    // The number of a profile's samples and of a watchdog's second scans depends on the time, so the number of their
+    // steps varies.
     let is_steady = |name: &str| !["a profile", "a look of a watchdog"].contains(&name);
-    let looks = LOOKS
+    let operations = OPERATIONS
         .iter()
         .filter(|(name, _)| SCALE.unit != "steps" || is_steady(name));
-    parts.extend(looks.map(|(name, look)| (*name, measure::of(look).0)));
+    parts.extend(operations.map(|(name, run)| (*name, measure::of(run).0)));
     parts
 }
 
+/// Asserts that in one of the tries, which measure the work for a small and a large input, the work grew linearly.
+#[track_caller]
+fn assert_linear(tries: impl Iterator<Item = (u64, u64)>) {
+    let tries: Vec<_> = tries.collect();
+    let is_linear = |(small, large): &(u64, u64)| !SCALE.is_exceeded(*small, *large);
+    assert!(tries.iter().any(is_linear), "{tries:?}");
+}
+
+/// Asserts that no part of a dump grows more than linearly in `rounds` rounds, for each shape.
 fn check(shapes: &[(&str, Shape)], large: usize, take: fn() -> Dump) {
     let _alone = crate::alone();
     let small = SCALE.small(large);
     for (name, shape) in shapes {
-        // This looks up the symbols.
+        // The first round looks up the symbols.
         parts(*shape, small, take);
         let grown = || {
             let small = parts(*shape, small, take);
@@ -122,7 +131,7 @@ fn check(shapes: &[(&str, Shape)], large: usize, take: fn() -> Dump) {
     }
 }
 
-/// Debug builds take some twenty times as long.
+/// Returns a size for the build: debug builds take about twenty times as long.
 const fn size(debug: usize, release: usize) -> usize {
     if cfg!(debug_assertions) {
         debug
@@ -132,10 +141,10 @@ const fn size(debug: usize, release: usize) -> usize {
 }
 
 #[test]
-fn captures_are_linear_in_what_they_are_of() {
+fn the_work_for_a_capture_is_linear_in_its_frames() {
     let take = || tasktrace::dump_blocking(HOUR);
     for shape in shapes::ALL {
-        // Of larger ones of these a part is not recorded, which is other work.
+        // Captures of larger `deep` and `mixed` tasks are cut off, which is other work.
         let large = match shape.0 {
             "deep" => 50_000,
             "mixed" => 4_000,
@@ -146,20 +155,20 @@ fn captures_are_linear_in_what_they_are_of() {
 }
 
 #[test]
-fn snapshots_are_linear_in_what_they_are_of() {
+fn the_work_for_a_snapshot_is_linear_in_its_frames() {
     let (comb, others): (Vec<_>, Vec<_>) = shapes::LIVE
         .into_iter()
         .partition(|(name, _)| *name == "comb");
     check(&others, size(16_000, 100_000), tasktrace::snapshot);
-    // It is polled by recursion. What is made of fewer frames is kept, and not made again.
+    // A comb is polled by recursion, and traces of few frames are cached, which is other work.
     check(&comb, size(4_000, 100_000), tasktrace::snapshot);
 }
 
-/// The stacks are as long as the square of the levels, but most of each is as in the one before. Steps
-/// would count how often that is compared, which takes next to no time.
+/// The total length of the stacks is quadratic in the levels, but each stack shares most of its frames with the one
+/// before. Steps would count the comparisons of shared frames, which take next to no time.
 #[cfg(not(tasktrace_steps))]
 #[test]
-fn frames_of_a_leaf_at_each_level_are_made_once() {
+fn frames_shared_by_the_leaves_of_all_levels_are_made_once() {
     let (_, comb) = shapes::LIVE
         .into_iter()
         .find(|(name, _)| *name == "comb")
@@ -178,15 +187,12 @@ fn frames_of_a_leaf_at_each_level_are_made_once() {
         work
     };
     let levels = size(400, 600);
-    // This looks up the symbols.
+    // The first round looks up the symbols.
     made(20);
-    let tries = (0..SCALE.rounds).map(|_| (made(SCALE.small(levels)), made(levels)));
-    let tries: Vec<_> = tries.collect();
-    let is_linear = |(small, large): &(u64, u64)| !SCALE.is_exceeded(*small, *large);
-    assert!(tries.iter().any(is_linear), "{tries:?}");
+    assert_linear((0..SCALE.rounds).map(|_| (made(SCALE.small(levels)), made(levels))));
 }
 
-/// Each task awaits the one that was made before it, so the body of the test leads to the last first.
+/// Each task awaits the one spawned before it, so the test's body leads to the last task first.
 #[test]
 fn the_tasks_of_a_test_are_found_in_linear_time() {
     static TEST: FrameMeta = FrameMeta::new(None, || "scale::backwards::", file!(), line!(), 1);
@@ -208,7 +214,7 @@ fn the_tasks_of_a_test_are_found_in_linear_time() {
         let mut body = Box::pin(body);
         let mut context = Context::from_waker(Waker::noop());
         assert!(body.as_mut().poll(&mut context).is_pending());
-        // Nobody polls the body, so this is for how long it is waited for.
+        // Nothing polls the body, so the report waits for it until the budget is spent.
         let budget = Duration::from_millis(100);
         let (work, report) = measure::of(|| tasktrace::__private::report_tests(budget));
         assert!(report.is_some(), "a test is running");
@@ -216,14 +222,11 @@ fn the_tasks_of_a_test_are_found_in_linear_time() {
     };
     let large = size(8_000, 100_000);
     report(100);
-    let tries = (0..SCALE.rounds).map(|_| (report(SCALE.small(large)), report(large)));
-    let tries: Vec<_> = tries.collect();
-    let is_linear = |(small, large): &(u64, u64)| !SCALE.is_exceeded(*small, *large);
-    assert!(tries.iter().any(is_linear), "{tries:?}");
+    assert_linear((0..SCALE.rounds).map(|_| (report(SCALE.small(large)), report(large))));
 }
 
 #[test]
-fn a_trace_of_here_is_linear_in_its_depth() {
+fn the_work_for_a_trace_of_here_is_linear_in_its_depth() {
     let _alone = crate::alone();
     let at = |depth: usize| {
         let run = move || {
@@ -238,13 +241,10 @@ fn a_trace_of_here_is_linear_in_its_depth() {
         thread.unwrap().join().unwrap()
     };
     let small = SCALE.small(size(4_000, 50_000));
-    // This looks up the symbols.
+    // The first round looks up the symbols.
     at(small);
-    // Each depth is another, as what is made of a trace is kept for those that are the same.
-    let tries = (small + 1..small + 4).map(|small| (at(small), at(SCALE.times * small)));
-    let tries: Vec<_> = tries.collect();
-    let is_linear = |(small, large): &(u64, u64)| !SCALE.is_exceeded(*small, *large);
-    assert!(tries.iter().any(is_linear), "{tries:?}");
+    // Each try has depths of its own, because the symbols of a trace are cached for equal traces.
+    assert_linear((small + 1..small + 4).map(|small| (at(small), at(SCALE.times * small))));
 }
 
 #[tasktrace::traced]

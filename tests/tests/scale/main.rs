@@ -1,5 +1,5 @@
-//! Very many tasks, and tasks of very many frames: what is done for a dump of them grows as they do,
-//! keeps to its budget, and leaves nothing behind.
+//! Tests dumps of very many tasks, and of tasks with very many frames: their work grows linearly, keeps to its budget,
+//! and leaves nothing behind.
 
 mod allocations;
 mod budgets;
@@ -11,7 +11,7 @@ mod shapes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Dumps are of all tasks of the process, so one test runs at a time.
+/// Waits until no other test runs: a dump shows all tasks of the process.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

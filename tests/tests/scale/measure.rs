@@ -1,31 +1,31 @@
-//! Measures how much work is done: the steps of it where these are counted, else its processor time.
+//! Measures work: in steps where the build counts them, else in processor time.
 //!
-//! `.ci/run steps` builds this workspace with a counter in each branch of the code, as reports on the
-//! coverage of tests need them. The sum of the counters is the number of steps: the same on each
-//! machine, however busy it is. All of our functions are counted, those of tomorrow as well, but not
-//! those of other crates. Without counters it is the time that all threads of the process have taken,
-//! so that much smaller factors than a quadratic one's have to be allowed for.
+//! `.ci/run steps` builds this workspace with the counter in each branch of the code that coverage reports need. The
+//! sum of the counters is the number of steps: the same on each machine, however busy it is. Steps count all functions
+//! of the workspace, and none of other crates. Without counters, work is the processor time of all threads of the
+//! process, and the limits must allow for noise.
 
-/// How growth is measured, and how much of it is right.
+/// The parameters of a growth test.
 pub(crate) struct Scale {
-    /// The larger input is so many times as large.
+    /// The ratio of the large input to the small one.
     pub(crate) times: usize,
-    /// The larger input may take so many times as much. That is more than n log n takes.
+    /// The largest allowed ratio of the work. It is more than n log n work has.
     pub(crate) most: f64,
-    /// Less is not worth comparing.
+    /// The smallest work that is compared.
     pub(crate) least: u64,
-    /// What is disturbed in one round, such as by a poll, is not in all.
+    /// The number of rounds: a failure must occur in each, because other work, such as a poll, may disturb a single
+    /// one.
     pub(crate) rounds: usize,
     pub(crate) unit: &'static str,
 }
 
 impl Scale {
-    /// Of an input that has as many entries when it is `large`, the number that the small one has.
+    /// Returns the number of entries of the small input if the large one has `large`.
     pub(crate) fn small(&self, large: usize) -> usize {
         large / self.times
     }
 
-    /// Returns `true` if the larger input took too much.
+    /// Returns `true` if the work for the large input has grown too much.
     pub(crate) fn is_exceeded(&self, small: u64, large: u64) -> bool {
         large > self.least && large as f64 > self.most * small as f64
     }
@@ -33,7 +33,7 @@ impl Scale {
 
 pub(crate) use counted::{SCALE, done};
 
-/// Returns how much work `run` is, and its result.
+/// Calls `run`, and returns its work and its result.
 pub(crate) fn of<T>(run: impl FnOnce() -> T) -> (u64, T) {
     let before = done();
     let result = run();
@@ -44,8 +44,8 @@ pub(crate) fn of<T>(run: impl FnOnce() -> T) -> (u64, T) {
 mod counted {
     use super::Scale;
 
-    /// Twice as much takes about twice as many steps, or somewhat more where the larger is less sorted.
-    /// Quadratic would be four times.
+    /// A twice as large input takes about twice as many steps, or somewhat more where it is less sorted. Quadratic work
+    /// would take four times as many.
     pub(crate) const SCALE: Scale = Scale {
         times: 2,
         most: 3.0,
@@ -55,14 +55,14 @@ mod counted {
     };
 
     unsafe extern "C" {
-        // Of the runtime of the compiler's coverage.
+        // Functions of the compiler's coverage runtime.
         fn __llvm_profile_begin_counters() -> *const u64;
         fn __llvm_profile_end_counters() -> *const u64;
     }
 
-    /// Returns how many steps the process has done.
+    /// Returns the number of steps that the process has done.
     pub(crate) fn done() -> u64 {
-        // SAFETY: both functions only return the bounds of a section of the program.
+        // SAFETY: both functions take nothing, and only return the bounds of a section of the program.
         let (mut at, end) = unsafe {
             (
                 __llvm_profile_begin_counters(),
@@ -71,9 +71,9 @@ mod counted {
         };
         let mut sum = 0_u64;
         while at < end {
-            // SAFETY: the section consists of aligned counters, which live as long as the program and
-            // are valid whatever they are. Other threads may count meanwhile, without atomics, which
-            // is how the compiler does it: a volatile read takes what is there.
+            // SAFETY: the section consists of aligned counters that live as long as the program, and every bit pattern
+            // is a valid counter. Other threads may count meanwhile, without atomics, as the compiler's instrumentation
+            // does: a volatile read takes the value that is there.
             sum = sum.wrapping_add(unsafe { at.read_volatile() });
             at = at.wrapping_add(1);
         }
@@ -85,7 +85,7 @@ mod counted {
 mod counted {
     use super::Scale;
 
-    /// Eight times as much takes about eight times as long. Quadratic would be 64 times.
+    /// An eight times as large input takes about eight times as long. Quadratic work would take 64 times as long.
     pub(crate) const SCALE: Scale = Scale {
         times: 8,
         most: 28.0,
@@ -94,13 +94,13 @@ mod counted {
         unit: "nanoseconds",
     };
 
-    /// Returns how many nanoseconds processors have worked for this process.
+    /// Returns the processor time of this process in nanoseconds.
     pub(crate) fn done() -> u64 {
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: `time` is valid for writes, and the clock is one that every process has.
+        // SAFETY: `time` is a local and therefore valid for writes, and every process has this clock.
         let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
         assert_eq!(result, 0);
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

@@ -1,4 +1,4 @@
-//! Dumps return the memory that they have needed.
+//! Tests that dumps free their memory.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const CHILD: &str = "TASKTRACE_TEST_OF_MEMORY";
 
-/// Returns the resident memory of the process that no file backs, in MiB.
+/// Returns the resident anonymous memory of the process, in MiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon"));
@@ -21,7 +21,7 @@ async fn request(number: usize) {
     std::future::pending::<()>().await;
 }
 
-/// In a process of its own: what others need would count.
+/// Runs in a process of its own, because the memory of other tests would count.
 #[test]
 fn aborted_downloads_of_many_tasks_leave_little_behind() {
     if std::env::var_os(CHILD).is_some() {
@@ -56,11 +56,11 @@ fn download() {
         let mut client = TcpStream::connect(address).unwrap();
         write!(client, "GET /dump.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         if number % 4 == 0 {
-            // Some have begun to read.
+            // Some clients begin to read.
             let _ = client.read(&mut [0; 4096]);
         }
     }
-    // It takes a while until the last has been noticed.
+    // The server notices the last disconnection only after a while.
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let now = resident();

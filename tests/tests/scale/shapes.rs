@@ -1,4 +1,4 @@
-//! Tasks that await very many futures, in several ways.
+//! Makes tasks that await very many futures, in several shapes.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -11,10 +11,10 @@ use tokio::runtime::{Builder, Runtime};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes a future of about so many frames.
+/// Makes a future of about the given number of frames.
 pub(crate) type Shape = fn(usize) -> Boxed;
 
-/// What is awaited, by name.
+/// All shapes, by name.
 pub(crate) const ALL: [(&str, Shape); 8] = [
     ("wide", |count| Box::pin(wide(count))),
     ("labelled", |count| Box::pin(wide_labelled(count))),
@@ -26,7 +26,7 @@ pub(crate) const ALL: [(&str, Shape); 8] = [
     ("chain", chain),
 ];
 
-/// What is awaited in a snapshot, for which nothing is walked.
+/// The shapes for snapshots, which walk no stack.
 pub(crate) const LIVE: [(&str, Shape); 6] = [
     ("wide", |count| Box::pin(wide(count))),
     ("labelled", |count| Box::pin(wide_labelled(count))),
@@ -36,11 +36,11 @@ pub(crate) const LIVE: [(&str, Shape); 6] = [
     ("tasks", |count| Box::pin(tasks(count))),
 ];
 
-/// A runtime that has come to wait for all that is awaited.
+/// Returns a runtime whose tasks have all been suspended.
 pub(crate) fn running(shape: Shape, count: usize) -> Runtime {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
-        // Enough to poll ten thousand futures one in the other, without optimisation.
+        // This stack suffices to poll ten thousand nested futures without optimisation.
         .thread_stack_size(1 << 30)
         .enable_all()
         .build()
@@ -48,13 +48,13 @@ pub(crate) fn running(shape: Shape, count: usize) -> Runtime {
     let (suspended, is_suspended) = channel();
     runtime.spawn(first(shape(count), suspended));
     is_suspended.recv().unwrap();
-    // Tasks that were spawned by tasks.
+    // Tasks may spawn further tasks.
     let is_young = |task: tasktrace::TraceHandle| task.polls() == 0;
     while tasktrace::tasks().any(is_young) {
         std::thread::yield_now();
     }
-    // Combinators poll a part of their children at a time. Work that goes on would be counted, and not
-    // all frames would be there. An odd number says that the thread is parked.
+    // Combinators poll a part of their children at a time. Polls that still go on would count as work, and some frames
+    // would be missing. An odd number of parks says that the thread is parked.
     while runtime
         .metrics()
         .worker_park_unpark_count(0)
@@ -65,9 +65,9 @@ pub(crate) fn running(shape: Shape, count: usize) -> Runtime {
     runtime
 }
 
-/// Says when the future has been suspended, and everything in it.
+/// Polls `future`, and reports to `suspended` when it and everything in it is suspended.
 async fn first(mut future: Boxed, suspended: Sender<()>) {
-    // Some poll a part of what they await at a time.
+    // Some shapes poll a part of their children at a time.
     for _ in 0..3 {
         poll_fn(|cx| {
             assert!(future.as_mut().poll(cx).is_pending());
@@ -160,7 +160,7 @@ async fn mixture(count: usize) {
     }
 }
 
-/// Polls them once, and then holds them.
+/// Polls its children once, and then holds them without polling them.
 #[traced]
 async fn held(count: usize) {
     let mut all: Vec<Boxed> = (0..count).map(|_| Box::pin(request()) as Boxed).collect();
@@ -185,7 +185,7 @@ fn chain(count: usize) -> Boxed {
     Box::pin(link(count))
 }
 
-/// A task that awaits a task, and so on.
+/// Spawns a task that spawns and awaits the next, `count` times.
 #[traced]
 async fn link(count: usize) {
     match count {

@@ -1,4 +1,4 @@
-//! The content and the destination of a dump on a signal.
+//! Tests the content and the destination of a dump on a signal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use libc::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use super::support::*;
 
 #[test]
-fn all_workers_are_blocked() {
+fn a_dump_is_written_while_all_workers_are_blocked() {
     let mut program = Program::start(TASKS, &["SIGUSR1", "blocked"]);
     program.send(SIGUSR1);
     let told = program.tells("╼ signal_tasks::blocks");
@@ -24,13 +24,13 @@ fn all_workers_are_blocked() {
 }
 
 #[test]
-fn nothing_is_written_until_it_is_asked_for() {
+fn nothing_is_written_before_the_signal() {
     let program = Program::start(TASKS, &["SIGUSR1", "SIGTERM", "waiting"]);
     assert_eq!(program.ends_well().stderr, "");
 }
 
 #[test]
-fn a_program_without_tasks() {
+fn a_program_without_tasks_says_so() {
     let mut program = Program::start(TASKS, &["SIGUSR1"]);
     program.send(SIGUSR1);
     program.tells("no traced tasks");
@@ -38,7 +38,7 @@ fn a_program_without_tasks() {
 }
 
 #[test]
-fn each_signal_has_its_options() {
+fn each_signal_has_options_of_its_own() {
     let directory = Directory::new("each");
     let file = directory.path("tasks.txt");
     let to_file = format!("SIGUSR2:{file}");
@@ -84,7 +84,7 @@ fn a_second_call_replaces_the_options() {
 }
 
 #[test]
-fn machines_read_json() {
+fn a_file_named_json_contains_json() {
     let directory = Directory::new("json");
     let file = directory.path("tasks.json");
     let to_file = format!("SIGUSR1:{file}");
@@ -98,7 +98,7 @@ fn machines_read_json() {
 }
 
 #[test]
-fn files_are_for_their_owner_only() {
+fn dump_files_are_readable_by_their_owner_only() {
     let directory = Directory::new("owner");
     for mask in ["gives nothing", "gives everything"] {
         let file = directory.path(mask);
@@ -112,7 +112,7 @@ fn files_are_for_their_owner_only() {
 }
 
 #[test]
-fn links_are_not_followed() {
+fn a_symbolic_link_at_the_path_is_replaced_and_not_followed() {
     let directory = Directory::new("links");
     let victim = directory.path("victim");
     fs::write(&victim, "precious").expect("it can be written");
@@ -127,7 +127,7 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_of() {
+fn a_file_that_cannot_be_written_is_reported() {
     let directory = Directory::new("cannot");
     let file = directory.path("missing/tasks.txt");
     let mut program = Program::start(TASKS, &[&format!("SIGUSR1:{file}")]);
@@ -142,7 +142,7 @@ fn a_file_that_cannot_be_written_is_told_of() {
 }
 
 #[test]
-fn a_program_that_is_ended_dumps_before() {
+fn a_fatal_signal_dumps_before_it_ends_the_program() {
     for signal in [SIGTERM, SIGINT, libc::SIGHUP, libc::SIGALRM] {
         let number = signal.to_string();
         let mut program = Program::start(TASKS, &[&number, "waiting"]);
@@ -153,12 +153,12 @@ fn a_program_that_is_ended_dumps_before() {
     }
 }
 
-/// However long its dump would take.
+/// The dump on the first signal would take an hour.
 #[test]
-fn the_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_program_at_once() {
     let in_an_hour = "SIGTERM::3600000";
     let mut program = Program::start(TASKS, &[in_an_hour, "SIGINT::3600000", "blocked"]);
-    // As one, these may come as one signal.
+    // The program is sent two signals in turns, because the system may merge repeated signals of one number.
     let mut signals = [SIGTERM, SIGINT].into_iter().cycle();
     while program.child.try_wait().expect("it is our child").is_none() {
         program.send(signals.next().expect("there is no end"));
@@ -173,9 +173,9 @@ fn the_second_signal_ends_it_at_once() {
     assert_eq!(ended.stderr, "");
 }
 
-/// Whoever should read the dump does not.
+/// The reader of the dump does not read.
 #[test]
-fn a_dump_that_cannot_be_written_delays_the_end_a_little() {
+fn a_dump_that_nobody_reads_delays_the_end_of_the_program_by_seconds_only() {
     let mut program = Program::start(TASKS, &["SIGUSR1", "SIGTERM::0", "stuck", "waiting"]);
     let begun = Instant::now();
     program.send(SIGUSR1);
@@ -186,7 +186,7 @@ fn a_dump_that_cannot_be_written_delays_the_end_a_little() {
 }
 
 #[test]
-fn nobody_reads() {
+fn a_closed_stderr_neither_panics_nor_kills_by_sigpipe() {
     for is_fatal in [false, true] {
         let mut arguments = vec!["SIGUSR1", "SIGTERM", "waiting"];
         arguments.extend(is_fatal.then_some("dies of SIGPIPE"));
@@ -194,20 +194,20 @@ fn nobody_reads() {
         drop(program.stderr.take());
         program.send(SIGUSR1);
         program.send(SIGTERM);
-        // Not of another signal, and not of a panic.
+        // The program dies of SIGTERM, and neither of SIGPIPE nor of a panic.
         assert_eq!(program.ended().status.signal(), Some(SIGTERM));
     }
 }
 
 #[test]
-fn a_burst() {
+fn a_burst_of_signals_merges_into_few_dumps() {
     let budget = Duration::from_millis(200);
     let mut program = Program::start(TASKS, &["SIGUSR1::200", "SIGTERM::0", "blocked"]);
     let begun = Instant::now();
     for _ in 0..1000 {
         program.send(SIGUSR1);
     }
-    // One after the other, and one that was asked for while the last was being taken.
+    // Dumps are taken one after the other, and one more was requested during the last.
     let most = begun.elapsed().as_millis() / budget.as_millis() + 2;
     let told = program.tells("tasktrace: dump of process");
     program.send(SIGTERM);

@@ -1,4 +1,5 @@
-//! Handlers of the program beside ours, and programs that ignore, fork or wait for signals.
+//! Tests dumps on signals beside signal handlers of the program, and in programs that ignore signals, fork or wait for
+//! signals.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -8,7 +9,7 @@ use libc::{SIGINT, SIGTERM, SIGUSR1};
 use super::support::*;
 
 #[test]
-fn the_handler_before_is_called() {
+fn a_handler_installed_before_is_still_called() {
     let mut program = Program::start(HANDLERS, &["before"]);
     for (signal, name) in [
         (SIGUSR1, "SIGUSR1"),
@@ -19,7 +20,7 @@ fn the_handler_before_is_called() {
         program.says("handled");
         program.tells(&program.header(name));
     }
-    // Installed twice, it is called once; and what handles a signal has said that it goes on.
+    // The handler is called once although it is installed twice. A program that handles SIGTERM goes on after it.
     let ended = program.ends_well();
     assert_eq!(ended.stdout, "bye\n");
     assert!(!ended.stderr.contains("tasktrace:"), "{}", ended.stderr);
@@ -38,26 +39,26 @@ fn a_handler_for_one_signal_is_called_once() {
     program.send(SIGTERM);
     program.says("handled");
     program.tells(&program.header("SIGTERM"));
-    // Now it is as if there had never been a handler.
+    // The signal has its default effect again.
     program.send(SIGTERM);
     assert_eq!(program.ended().status.signal(), Some(SIGTERM));
 }
 
 #[test]
-fn system_calls_are_interrupted_if_the_program_expects_it() {
+fn system_calls_are_interrupted_if_the_program_asked_for_that() {
     let mut program = Program::run(Command::new(HANDLERS).arg("interrupted"));
-    // Its input has not ended.
+    // The program says this although its input has not ended: the signal interrupted its read.
     program.says("bye");
     assert_eq!(program.ended().status.code(), Some(0));
 }
 
 #[test]
-fn handlers_are_not_seen_by_what_they_interrupt() {
+fn a_handler_preserves_errno() {
     Program::run(Command::new(HANDLERS).arg("errno")).ends_well();
 }
 
 #[test]
-fn a_handler_after_decides() {
+fn a_handler_installed_after_decides_what_happens() {
     let mut program = Program::start(HANDLERS, &["after"]);
     for _ in 0..2 {
         program.send(SIGINT);
@@ -69,20 +70,20 @@ fn a_handler_after_decides() {
 }
 
 #[test]
-fn what_is_ignored_stays_so() {
+fn an_ignored_signal_stays_ignored() {
     let mut program = Program::run(Command::new(HANDLERS).arg("ignored"));
     program.says(
-        "SIGHUP is ignored, which whoever started the program may want (as nohup does), and stays so: \
-         use another, or have it handled first",
+        "SIGHUP is ignored, maybe on purpose (`nohup` does that), and stays ignored: use another signal, or install \
+         a handler first",
     );
     program.ends_well();
 }
 
 #[test]
-fn children_by_fork() {
+fn a_forked_child_does_not_trigger_dumps_of_its_parent() {
     let mut program = Program::run(Command::new(HANDLERS).arg("fork"));
     program.says(&format!("the child died of {SIGTERM}"));
-    // The child has rung at nobody's bell.
+    // The child's signal did not reach the parent's self-pipe.
     program.send(SIGUSR1);
     program.tells(&program.header("SIGUSR1"));
     let ended = program.ends_well();
@@ -90,7 +91,7 @@ fn children_by_fork() {
 }
 
 #[test]
-fn signals_that_are_waited_for() {
+fn a_program_can_still_wait_for_a_signal() {
     let program = Program::run(Command::new(HANDLERS).arg("waited for"));
     program.ends_well();
 }

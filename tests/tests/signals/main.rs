@@ -1,4 +1,4 @@
-//! Dumps on signals, of programs of their own.
+//! Tests dumps on signals, in child processes.
 #![cfg(unix)]
 
 mod dumps;

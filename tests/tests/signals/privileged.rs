@@ -1,4 +1,4 @@
-//! Programs that run with more rights than the user who starts them: the environment has no effect.
+//! Tests that environment variables have no effect on programs with more rights than the user who starts them.
 
 use std::ffi::CString;
 use std::fs;
@@ -13,23 +13,24 @@ use libc::SIGUSR1;
 
 use super::support::*;
 
-/// A user and a group without rights.
+/// The id of a user and a group without rights.
 const NOBODY: u32 = 65534;
 
-/// How the program gets its rights.
+/// The source of the program's rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rights {
-    /// It has those of who starts it.
+    /// The program has the rights of the user who starts it.
     None,
     SetUser,
     SetGroup,
-    /// The file has capabilities.
+    /// The program's file has capabilities.
     Capability,
 }
 
-/// Returns why a program in this directory cannot be given rights, if it cannot.
+/// Returns the reason why a program in `directory` cannot be given rights, or `None` if it can.
 fn why_not(directory: &Path) -> Option<&'static str> {
-    // SAFETY: they take numbers, and write to a place that was zeroed.
+    // SAFETY: `geteuid` and `prctl` take no pointer. Zeros are a valid `statvfs`. `path` is terminated, and `system` is
+    // a local that is valid for writes.
     unsafe {
         if libc::geteuid() != 0 {
             return Some("the tests do not run as root");
@@ -48,7 +49,7 @@ fn why_not(directory: &Path) -> Option<&'static str> {
     None
 }
 
-/// Returns a copy of the program for everybody to start, or `None` if it cannot be given the rights.
+/// Returns a copy of the program that every user may start, or `None` if it cannot be given `rights`.
 fn copy(directory: &Directory, rights: Rights) -> Option<PathBuf> {
     let path = PathBuf::from(directory.path(&format!("{rights:?}")));
     fs::copy(START, &path).expect("it can be copied");
@@ -69,13 +70,13 @@ fn copy(directory: &Directory, rights: Rights) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Starts it as a user without rights, who asks for a dump to a file by the environment, and sends it the
-/// signal.
+/// Starts the program as a user without rights whose environment asks for a dump to a file, sends it the signal, and
+/// returns `true` if it writes the dump, or `None` if it cannot be given `rights`.
 fn dumps(directory: &Directory, rights: Rights) -> Option<bool> {
     let program = copy(directory, rights)?;
     let file = directory.path("precious");
     fs::write(&file, "precious").expect("it can be written");
-    // Who has no rights but those of the user may replace it, or this would show nothing.
+    // A program with no more rights than the user must be able to write the file, or this test would show nothing.
     let is_shared = Permissions::from_mode(0o777);
     fs::set_permissions(&directory.0, is_shared).expect("it is ours");
     let mut command = Command::new(program);
@@ -94,7 +95,7 @@ fn dumps(directory: &Directory, rights: Rights) -> Option<bool> {
             program.ends_well();
             true
         }
-        // Nobody handles it, so it ends the program.
+        // Without a handler the signal ends the program.
         _ => {
             let ended = program.ended();
             assert_eq!(ended.status.signal(), Some(SIGUSR1), "{rights:?}");

@@ -1,4 +1,4 @@
-//! Dumps on signals that an attribute or the environment asks for.
+//! Tests dumps on signals that an attribute or the environment asks for.
 
 use std::ffi::c_int;
 use std::fs;
@@ -12,7 +12,7 @@ use super::support::*;
 const ON_SIGNAL: &str = "TASKTRACE_DUMP_ON_SIGNAL";
 const FILE: &str = "TASKTRACE_DUMP_FILE";
 
-/// A program with an attribute, or none.
+/// Starts a program, with `dump_on_signal` in its attribute or without.
 #[track_caller]
 fn start(attribute: Option<&str>, environment: &[(&str, &str)]) -> Program {
     let mut command = Command::new(START);
@@ -31,7 +31,7 @@ fn dumps_on(program: &mut Program, signal: c_int, name: &str) {
     program.tells("no traced tasks");
 }
 
-/// The signal does what it does when nobody handles it.
+/// Asserts that the signal has its default effect: the program dies of it.
 #[track_caller]
 fn dies_of(program: Program, signal: c_int) {
     program.send(signal);
@@ -41,14 +41,14 @@ fn dies_of(program: Program, signal: c_int) {
 }
 
 #[test]
-fn nothing() {
+fn without_attribute_and_variable_the_signal_kills() {
     dies_of(start(None, &[]), SIGUSR1);
     dies_of(start(None, &[(FILE, "tasks.txt")]), SIGUSR1);
     dies_of(start(None, &[(ON_SIGNAL, "")]), SIGUSR1);
 }
 
 #[test]
-fn attributes() {
+fn the_attribute_enables_dumps_on_its_signal_only() {
     let mut program = start(Some(""), &[]);
     dumps_on(&mut program, SIGUSR1, "SIGUSR1");
     dies_of(program, SIGUSR2);
@@ -59,7 +59,7 @@ fn attributes() {
 }
 
 #[test]
-fn the_environment() {
+fn the_variable_enables_dumps_on_each_signal_it_names() {
     for value in ["SIGUSR1", "usr1", "10", "1", "true"] {
         let mut program = start(None, &[(ON_SIGNAL, value)]);
         dumps_on(&mut program, SIGUSR1, "SIGUSR1");
@@ -72,7 +72,7 @@ fn the_environment() {
 }
 
 #[test]
-fn the_environment_has_the_last_word() {
+fn the_variable_overrides_the_attribute() {
     for value in ["0", "none", "off"] {
         dies_of(start(Some(""), &[(ON_SIGNAL, value)]), SIGUSR1);
     }
@@ -82,7 +82,7 @@ fn the_environment_has_the_last_word() {
 }
 
 #[test]
-fn a_file() {
+fn the_variable_for_the_file_names_the_destination() {
     let directory = Directory::new("start");
     for (attribute, on_signal) in [(None, "1"), (Some(""), "")] {
         let file = directory.path("tasks.txt");
@@ -96,9 +96,9 @@ fn a_file() {
     }
 }
 
-/// One line each, which names the variable, and the rest goes on.
+/// Each wrong value prints one line that names the variable, and the rest of the program runs as usual.
 #[test]
-fn wrong_values() {
+fn wrong_values_are_reported_and_otherwise_ignored() {
     for (value, wrong) in [
         ("SIGUSR3", "`SIGUSR3`"),
         ("usr1,perhaps", "`perhaps`"),
@@ -108,7 +108,7 @@ fn wrong_values() {
         program.send(SIGUSR1);
         let told = program.tells(&program.header("SIGUSR1"));
         let line = told.lines().next().unwrap_or_default();
-        let expected = format!("tasktrace: {ON_SIGNAL}: {wrong} is no signal");
+        let expected = format!("tasktrace: {ON_SIGNAL}: {wrong} is not a signal");
         assert!(line.starts_with(&expected), "{told}");
         assert!(line.contains("SIGUSR2,SIGTERM"), "{told}");
         assert_eq!(told.lines().count(), 2, "{told}");
@@ -121,7 +121,7 @@ fn wrong_values() {
     assert_eq!(told.lines().count(), 1, "{told}");
 
     let told = start(Some("SIGUSR3"), &[]).ends_well().stderr;
-    let expected = "tasktrace: dump_on_signal: `SIGUSR3` is no signal";
+    let expected = "tasktrace: dump_on_signal: `SIGUSR3` is not a signal";
     assert!(told.starts_with(expected), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
 }

@@ -1,4 +1,4 @@
-//! Programs that tests start, send signals to and read the output of.
+//! Starts programs, sends signals to them, and reads their output.
 
 use std::ffi::c_int;
 use std::fs;
@@ -16,20 +16,20 @@ pub(crate) const TASKS: &str = env!("CARGO_BIN_EXE_signal_tasks");
 pub(crate) const HANDLERS: &str = env!("CARGO_BIN_EXE_signal_handlers");
 pub(crate) const START: &str = env!("CARGO_BIN_EXE_signal_start");
 
-/// How long a program may run: a test that needs it has failed.
+/// The longest time that a program may run. A test that reaches it fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// A program that runs. It is ended when the test is.
+/// A running program. Dropping it ends the program.
 pub(crate) struct Program {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     pub(crate) stderr: Option<BufReader<ChildStderr>>,
-    /// When it is dropped, nobody ends the program for having run too long.
+    /// Dropping this stops the thread that would end the program after [`LIMIT`].
     _in_time: Sender<()>,
 }
 
-/// What is left when a program has ended.
+/// The output and the exit status of a program that has ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -38,7 +38,7 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn run(command: &mut Command) -> Self {
-        // Whoever runs the tests may ignore signals, and so would the program.
+        // The parent of the tests may ignore signals, and the program would inherit that.
         let default = || {
             for signal in [
                 SIGUSR1,
@@ -48,12 +48,13 @@ impl Program {
                 libc::SIGHUP,
                 libc::SIGALRM,
             ] {
-                // SAFETY: it is the default, and no function.
+                // SAFETY: `SIG_DFL` is the default disposition and installs no function, so no handler can run.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }
             Ok(())
         };
-        // SAFETY: that may be done between `fork` and `exec`.
+        // SAFETY: the closure only calls `signal`, which is async-signal-safe and therefore allowed between `fork` and
+        // `exec`.
         let command = unsafe { command.pre_exec(default) };
         let piped = command
             .stdin(Stdio::piped())
@@ -84,7 +85,7 @@ impl Program {
         program
     }
 
-    /// Waits for a line on its standard output.
+    /// Waits for the line `expected` on the program's standard output.
     #[track_caller]
     pub(crate) fn says(&mut self, expected: &str) {
         let mut line = String::new();
@@ -92,7 +93,7 @@ impl Program {
         assert_eq!(line.trim_end(), expected, "{:?}", self.child.try_wait());
     }
 
-    /// Waits for a line on its standard error output.
+    /// Reads the program's standard error until a line contains `part`, and returns the text read.
     #[track_caller]
     pub(crate) fn tells(&mut self, part: &str) -> String {
         let stderr = self.stderr.as_mut().expect("it is open");
@@ -111,12 +112,12 @@ impl Program {
         send(self.child.id(), signal);
     }
 
-    /// The first line of a dump.
+    /// Returns the first line of a dump of this program on `signal`.
     pub(crate) fn header(&self, signal: &str) -> String {
         format!("tasktrace: dump of process {} on {signal}", self.child.id())
     }
 
-    /// Waits until it ends.
+    /// Waits until the program ends.
     pub(crate) fn ended(mut self) -> Ended {
         let status = self.child.wait().expect("it is our child");
         let mut stdout = String::new();
@@ -132,7 +133,7 @@ impl Program {
         }
     }
 
-    /// Has it end by itself: so it is alive and well.
+    /// Closes the program's input, and asserts that the program ends by itself and without an error.
     #[track_caller]
     pub(crate) fn ends_well(mut self) -> Ended {
         drop(self.stdin.take());
@@ -152,11 +153,11 @@ impl Drop for Program {
 
 pub(crate) fn send(process: u32, signal: c_int) {
     let process = libc::pid_t::try_from(process).expect("it is a process");
-    // SAFETY: it takes no pointer, and the process has not been waited for.
+    // SAFETY: `kill` takes no pointer. The process has not been waited for, so its number names no other process.
     assert_eq!(unsafe { libc::kill(process, signal) }, 0);
 }
 
-/// How many dumps on a signal there are.
+/// Returns the number of dumps on `signal` in `stderr`.
 pub(crate) fn dumps(stderr: &str, signal: &str) -> usize {
     let headers = stderr.lines().filter(|line| {
         line.starts_with("tasktrace: dump of process ") && line.ends_with(&format!(" on {signal}"))
@@ -164,7 +165,7 @@ pub(crate) fn dumps(stderr: &str, signal: &str) -> usize {
     headers.count()
 }
 
-/// A directory of its own for a test.
+/// A temporary directory of one test, removed on drop.
 pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
@@ -175,7 +176,7 @@ impl Directory {
         Self(path)
     }
 
-    /// The path of a file in it, as an argument.
+    /// Returns the path of a file in the directory, as an argument.
     pub(crate) fn path(&self, name: &str) -> String {
         let path = self.0.join(name);
         path.to_str().expect("it is text").to_owned()

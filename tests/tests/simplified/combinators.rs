@@ -1,4 +1,4 @@
-//! `join!` and `select!` of tokio and futures: each branch is a child.
+//! Tests `join!` and `select!` of tokio and futures: each branch is a child of the frame that polls them.
 
 use super::*;
 
@@ -15,9 +15,9 @@ async fn right(notify: &Notify) {
 const LEFT: u32 = line!() - 7;
 const RIGHT: u32 = line!() - 4;
 
-/// Asserts that `body` waits at one line for `left` and `right`, whatever the turn it takes.
+/// Asserts that `body` waits at one line for `left` and `right`, whichever branch it polls first.
 #[track_caller]
-fn check_branches<F: Future + 'static>(name: &str, body: impl FnOnce(At) -> F) {
+fn check_branches<F: Future + 'static>(name: &str, body: impl FnOnce(AwaitPoint) -> F) {
     let (traces, line) = traces_of(body, 50);
     let first = traces[0].to_string();
     let expected = [
@@ -39,18 +39,18 @@ fn check_branches<F: Future + 'static>(name: &str, body: impl FnOnce(At) -> F) {
 }
 
 #[test]
-fn tokio_join() {
-    async fn waits(at: At) {
+fn branches_of_tokio_join_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         at.next(line!());
         tokio::join!(left(), right(&notify));
     }
-    check_branches("tokio_join::waits", waits);
+    check_branches("branches_of_tokio_join_are_children::waits", waits);
 }
 
 #[test]
-fn tokio_try_join() {
-    async fn waits(at: At) {
+fn branches_of_tokio_try_join_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         at.next(line!());
         let _ = tokio::try_join!(fallible(left()), fallible(right(&notify)));
@@ -60,12 +60,12 @@ fn tokio_try_join() {
         use futures::FutureExt;
         future.map(Ok)
     }
-    check_branches("tokio_try_join::waits", waits);
+    check_branches("branches_of_tokio_try_join_are_children::waits", waits);
 }
 
 #[test]
-fn tokio_select() {
-    async fn waits(at: At) {
+fn branches_of_tokio_select_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         at.next(line!());
         tokio::select! {
@@ -73,12 +73,12 @@ fn tokio_select() {
             () = right(&notify) => {}
         }
     }
-    check_branches("tokio_select::waits", waits);
+    check_branches("branches_of_tokio_select_are_children::waits", waits);
 }
 
 #[test]
-fn tokio_select_of_references() {
-    async fn waits(at: At) {
+fn branches_of_tokio_select_of_references_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         let right = right(&notify);
         tokio::pin!(right);
@@ -90,22 +90,25 @@ fn tokio_select_of_references() {
             }
         }
     }
-    check_branches("tokio_select_of_references::waits", waits);
+    check_branches(
+        "branches_of_tokio_select_of_references_are_children::waits",
+        waits,
+    );
 }
 
 #[test]
-fn futures_join() {
-    async fn waits(at: At) {
+fn branches_of_futures_join_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         at.next(line!());
         futures::join!(left(), right(&notify));
     }
-    check_branches("futures_join::waits", waits);
+    check_branches("branches_of_futures_join_are_children::waits", waits);
 }
 
 #[test]
-fn futures_select() {
-    async fn waits(at: At) {
+fn branches_of_futures_select_are_children() {
+    async fn waits(at: AwaitPoint) {
         use futures::FutureExt;
         let notify = Notify::new();
         let left = left().fuse();
@@ -117,34 +120,34 @@ fn futures_select() {
             () = right => {}
         }
     }
-    check_branches("futures_select::waits", waits);
+    check_branches("branches_of_futures_select_are_children::waits", waits);
 }
 
 #[test]
-fn futures_future_join() {
-    async fn waits(at: At) {
+fn branches_of_the_join_function_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         at.next(line!());
         futures::future::join(left(), right(&notify)).await;
     }
-    check_branches("futures_future_join::waits", waits);
+    check_branches("branches_of_the_join_function_are_children::waits", waits);
 }
 
 #[test]
-fn futures_future_select() {
-    async fn waits(at: At) {
+fn branches_of_the_select_function_are_children() {
+    async fn waits(at: AwaitPoint) {
         let notify = Notify::new();
         let left = Box::pin(left());
         let right = Box::pin(right(&notify));
         at.next(line!());
         drop(futures::future::select(left, right).await);
     }
-    check_branches("futures_future_select::waits", waits);
+    check_branches("branches_of_the_select_function_are_children::waits", waits);
 }
 
 #[test]
-fn async_blocks_in_branches() {
-    async fn waits(at: At) {
+fn async_blocks_in_branches_are_children() {
+    async fn waits(at: AwaitPoint) {
         at.next(line!());
         tokio::join!(
             async {
@@ -159,18 +162,18 @@ fn async_blocks_in_branches() {
     check(
         waits,
         &[
-            "async_blocks_in_branches::waits:+0",
-            "  async_blocks_in_branches::waits::{async block}:+2",
+            "async_blocks_in_branches_are_children::waits:+0",
+            "  async_blocks_in_branches_are_children::waits::{async block}:+2",
             "    tokio::sync::Notify::notified",
-            "  async_blocks_in_branches::waits::{async block}:+5",
+            "  async_blocks_in_branches_are_children::waits::{async block}:+5",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn no_waker() {
-    async fn waits(at: At) {
+fn a_future_without_a_waker_is_a_leaf() {
+    async fn waits(at: AwaitPoint) {
         at.next(line!());
         std::future::pending::<()>().await;
     }
@@ -178,7 +181,7 @@ fn no_waker() {
     let (trace, _) = trace_of(waits);
     assert_eq!(
         trace.frames()[0].name(),
-        format!("{MODULE}::no_waker::waits")
+        format!("{MODULE}::a_future_without_a_waker_is_a_leaf::waits")
     );
     assert_eq!(trace.leaves().len(), 1);
     assert!(trace.to_string().contains("no waker registered"), "{trace}");

@@ -1,17 +1,17 @@
-//! Functions, blocks, closures and futures written by hand: each is one frame.
+//! Tests functions, blocks, closures and hand-written futures: each is one frame.
 
 use super::*;
 
 #[test]
-fn calls() {
+fn each_call_is_a_frame() {
     mod inner {
         use super::*;
 
-        pub(super) async fn outer(at: At) {
+        pub(super) async fn outer(at: AwaitPoint) {
             middle(&at).await;
         }
 
-        async fn middle(at: &At) {
+        async fn middle(at: &AwaitPoint) {
             let at = at.clone();
             at.next(line!());
             sleep(HOUR).await;
@@ -21,16 +21,16 @@ fn calls() {
     check(
         inner::outer,
         &[
-            "calls::inner::outer:-6",
-            "  calls::inner::middle:+0",
+            "each_call_is_a_frame::inner::outer:-6",
+            "  each_call_is_a_frame::inner::middle:+0",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn async_blocks() {
-    async fn block(at: At) {
+fn an_async_block_is_a_frame() {
+    async fn block(at: AwaitPoint) {
         async {
             at.next(line!());
             sleep(HOUR).await;
@@ -41,16 +41,16 @@ fn async_blocks() {
     check(
         block,
         &[
-            "async_blocks::block:+2",
-            "  async_blocks::block::{async block}:+0",
+            "an_async_block_is_a_frame::block:+2",
+            "  an_async_block_is_a_frame::block::{async block}:+0",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn async_blocks_in_async_blocks() {
-    async fn block(at: At) {
+fn nested_async_blocks_are_frames() {
+    async fn block(at: AwaitPoint) {
         let inner = async {
             let inner = Box::pin(async {
                 at.next(line!());
@@ -64,18 +64,18 @@ fn async_blocks_in_async_blocks() {
     check(
         block,
         &[
-            "async_blocks_in_async_blocks::block:+4",
-            "  async_blocks_in_async_blocks::block::{async block}:+2",
-            "    async_blocks_in_async_blocks::block::{async block}:+0",
+            "nested_async_blocks_are_frames::block:+4",
+            "  nested_async_blocks_are_frames::block::{async block}:+2",
+            "    nested_async_blocks_are_frames::block::{async block}:+0",
             "      tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn async_closures() {
-    async fn call(at: At) {
-        let closure = async |at: &At| {
+fn an_async_closure_is_a_frame() {
+    async fn call(at: AwaitPoint) {
+        let closure = async |at: &AwaitPoint| {
             at.next(line!());
             sleep(HOUR).await;
         };
@@ -85,16 +85,16 @@ fn async_closures() {
     check(
         call,
         &[
-            "async_closures::call:+2",
-            "  async_closures::call::{async block}:+0",
+            "an_async_closure_is_a_frame::call:+2",
+            "  an_async_closure_is_a_frame::call::{async block}:+0",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn functions_between() {
-    async fn waits(at: At) {
+fn functions_that_return_futures_are_frames() {
+    async fn waits(at: AwaitPoint) {
         between(leaf(at)).await;
     }
 
@@ -104,7 +104,7 @@ fn functions_between() {
         }
     }
 
-    async fn leaf(at: At) {
+    async fn leaf(at: AwaitPoint) {
         at.next(line!());
         sleep(HOUR).await;
     }
@@ -112,22 +112,22 @@ fn functions_between() {
     check(
         waits,
         &[
-            "functions_between::waits:-11",
-            "  functions_between::between:-6",
-            "    functions_between::leaf:+0",
+            "functions_that_return_futures_are_frames::waits:-11",
+            "  functions_that_return_futures_are_frames::between:-6",
+            "    functions_that_return_futures_are_frames::leaf:+0",
             "      tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn boxed_futures() {
-    async fn waits(at: At) {
+fn a_boxed_future_is_one_frame() {
+    async fn waits(at: AwaitPoint) {
         let boxed: Pin<Box<dyn Future<Output = ()>>> = Box::pin(leaf(at));
         boxed.await;
     }
 
-    async fn leaf(at: At) {
+    async fn leaf(at: AwaitPoint) {
         at.next(line!());
         sleep(HOUR).await;
     }
@@ -135,15 +135,15 @@ fn boxed_futures() {
     check(
         waits,
         &[
-            "boxed_futures::waits:-5",
-            "  boxed_futures::leaf:+0",
+            "a_boxed_future_is_one_frame::waits:-5",
+            "  a_boxed_future_is_one_frame::leaf:+0",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn futures_by_hand() {
+fn a_hand_written_future_is_a_frame() {
     struct ByHand<F>(Pin<Box<F>>);
 
     impl<F: Future> Future for ByHand<F> {
@@ -154,7 +154,7 @@ fn futures_by_hand() {
         }
     }
 
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         at.next(line!());
         ByHand(Box::pin(sleep(HOUR))).await;
     }
@@ -162,16 +162,16 @@ fn futures_by_hand() {
     check(
         waits,
         &[
-            "futures_by_hand::waits:+0",
-            "  futures_by_hand::ByHand::poll:-6",
+            "a_hand_written_future_is_a_frame::waits:+0",
+            "  a_hand_written_future_is_a_frame::ByHand::poll:-6",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn poll_functions() {
-    async fn waits(at: At) {
+fn the_function_around_poll_fn_is_a_frame() {
+    async fn waits(at: AwaitPoint) {
         let mut sleep = Box::pin(sleep(HOUR));
         let sleep = poll_fn(|cx| {
             let sleep = sleep.as_mut();
@@ -181,12 +181,18 @@ fn poll_functions() {
         sleep.await;
     }
 
-    check(waits, &["poll_functions::waits:+0", "  tokio::time::sleep"]);
+    check(
+        waits,
+        &[
+            "the_function_around_poll_fn_is_a_frame::waits:+0",
+            "  tokio::time::sleep",
+        ],
+    );
 }
 
 #[test]
-fn helpers_in_poll_functions() {
-    async fn waits(at: At) {
+fn helpers_in_poll_functions_are_frames() {
+    async fn waits(at: AwaitPoint) {
         let mut sleep = Box::pin(sleep(HOUR));
         at.next(line!());
         poll_fn(|cx| helper(sleep.as_mut(), cx)).await;
@@ -199,8 +205,8 @@ fn helpers_in_poll_functions() {
     check(
         waits,
         &[
-            "helpers_in_poll_functions::waits:+0",
-            "  helpers_in_poll_functions::helper:+4",
+            "helpers_in_poll_functions_are_frames::waits:+0",
+            "  helpers_in_poll_functions_are_frames::helper:+4",
             "    tokio::time::sleep",
         ],
     );

@@ -1,7 +1,7 @@
-//! The frames between a task and its leaves: every function of the program once, with the line of its
-//! `.await`, and nothing else.
+//! Tests the frames between a task and its leaves: each function of the program is one frame, with the line of its
+//! `.await`, and there are no other frames.
 
-// What is tested is how such functions are shown.
+// The tests check how such functions are shown.
 #![allow(clippy::extra_unused_type_parameters, clippy::manual_async_fn)]
 
 mod combinators;
@@ -13,14 +13,14 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tasktrace_tests::{At, HOUR, name_of, outline, trace_of, traces_of};
+use tasktrace_tests::{AwaitPoint, HOUR, name_of, outline, trace_of, traces_of};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// Asserts that the outline of a trace of `body` is `expected`, whose lines are relative to the line that `body` waits
-/// at.
+/// Asserts that the outline of a trace of `body` is `expected`, whose lines are relative to the line at which `body`
+/// waits.
 #[track_caller]
-fn check<F: Future + 'static>(body: impl FnOnce(At) -> F, expected: &[&str]) {
+fn check<F: Future + 'static>(body: impl FnOnce(AwaitPoint) -> F, expected: &[&str]) {
     let module: String = name_of(&body).split_inclusive("::").take(2).collect();
     let (trace, line) = trace_of(body);
     assert_eq!(

@@ -1,14 +1,14 @@
-//! Methods, recursion, and what other attributes make of functions.
+//! Tests methods, recursion, and functions that other attributes have rewritten.
 
 use super::*;
 
 #[test]
-fn recursion() {
-    fn recurse(at: At, depth: usize) -> Pin<Box<dyn Future<Output = ()>>> {
+fn each_call_of_a_recursion_is_a_frame() {
+    fn recurse(at: AwaitPoint, depth: usize) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(nested(at, depth))
     }
 
-    async fn nested(at: At, depth: usize) {
+    async fn nested(at: AwaitPoint, depth: usize) {
         match depth {
             0 => {
                 at.next(line!());
@@ -21,117 +21,117 @@ fn recursion() {
     check(
         |at| recurse(at, 3),
         &[
-            "recursion::nested:+2",
-            "  recursion::nested:+2",
-            "    recursion::nested:+2",
-            "      recursion::nested:+0",
+            "each_call_of_a_recursion_is_a_frame::nested:+2",
+            "  each_call_of_a_recursion_is_a_frame::nested:+2",
+            "    each_call_of_a_recursion_is_a_frame::nested:+2",
+            "      each_call_of_a_recursion_is_a_frame::nested:+0",
             "        tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn methods_and_generics() {
+fn methods_and_generic_functions_are_frames() {
     struct Server<T>(T);
 
     trait Serve {
-        async fn serve(&self, at: At);
+        async fn serve(&self, at: AwaitPoint);
     }
 
     impl<T> Serve for Server<T> {
-        async fn serve(&self, at: At) {
+        async fn serve(&self, at: AwaitPoint) {
             self.generic::<Option<T>>(at).await;
         }
     }
 
     impl<T> Server<T> {
-        async fn generic<U>(&self, at: At) {
+        async fn generic<U>(&self, at: AwaitPoint) {
             at.next(line!());
             sleep(HOUR).await;
         }
     }
 
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         Server("").serve(at).await;
     }
 
     check(
         waits,
         &[
-            "methods_and_generics::waits:+5",
-            "  methods_and_generics::Server::serve:-7",
-            "    methods_and_generics::Server::generic:+0",
+            "methods_and_generic_functions_are_frames::waits:+5",
+            "  methods_and_generic_functions_are_frames::Server::serve:-7",
+            "    methods_and_generic_functions_are_frames::Server::generic:+0",
             "      tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn async_trait_methods() {
+fn methods_of_async_traits_are_frames() {
     #[async_trait::async_trait(?Send)]
     trait Serve {
-        async fn serve(&self, at: At) {
+        async fn serve(&self, at: AwaitPoint) {
             self.provided(at).await;
         }
 
-        async fn provided(&self, at: At);
+        async fn provided(&self, at: AwaitPoint);
     }
 
     struct Server;
 
     #[async_trait::async_trait(?Send)]
     impl Serve for Server {
-        async fn provided(&self, at: At) {
+        async fn provided(&self, at: AwaitPoint) {
             at.next(line!());
             sleep(HOUR).await;
         }
     }
 
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         Server.serve(at).await;
     }
 
     check(
         waits,
         &[
-            "async_trait_methods::waits:+5",
-            "  async_trait_methods::Serve::serve:-12",
-            "    async_trait_methods::Server::provided:+0",
+            "methods_of_async_traits_are_frames::waits:+5",
+            "  methods_of_async_traits_are_frames::Serve::serve:-12",
+            "    methods_of_async_traits_are_frames::Server::provided:+0",
             "      tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn instrumented_functions() {
+fn instrumented_functions_are_frames() {
     #[tracing::instrument(skip_all)]
-    async fn outer(at: At) {
+    async fn outer(at: AwaitPoint) {
         inner(at).await;
     }
 
     #[tracing::instrument(skip_all, ret)]
-    async fn inner(at: At) -> u8 {
+    async fn inner(at: AwaitPoint) -> u8 {
         at.next(line!());
         sleep(HOUR).await;
         1
     }
 
     let expected = [
-        "instrumented_functions::outer:-6",
-        "  instrumented_functions::inner:+0",
+        "instrumented_functions_are_frames::outer:-6",
+        "  instrumented_functions_are_frames::inner:+0",
         "    tokio::time::sleep",
     ];
     check(outer, &expected);
-    // With a subscriber, the span is entered.
+    // A subscriber has the span entered.
     let subscriber = tracing_subscriber::registry();
     tracing::subscriber::with_default(subscriber, || check(outer, &expected));
 }
 
 #[test]
-fn instrumented_blocks() {
+fn instrumented_blocks_are_frames() {
     use tracing::Instrument;
 
-    async fn waits(at: At) {
+    async fn waits(at: AwaitPoint) {
         async {
             at.next(line!());
             sleep(HOUR).await;
@@ -143,8 +143,8 @@ fn instrumented_blocks() {
     check(
         waits,
         &[
-            "instrumented_blocks::waits:+3",
-            "  instrumented_blocks::waits::{async block}:+0",
+            "instrumented_blocks_are_frames::waits:+3",
+            "  instrumented_blocks_are_frames::waits::{async block}:+0",
             "    tokio::time::sleep",
         ],
     );

@@ -1,10 +1,10 @@
-//! Streams: generated ones, and those of combinators.
+//! Tests generated streams, and streams of combinators.
 
 use super::*;
 
 #[test]
-fn generated_streams() {
-    async fn waits(at: At) {
+fn a_generated_stream_is_a_frame() {
+    async fn waits(at: AwaitPoint) {
         use futures::StreamExt;
         let stream = async_stream::stream! {
             at.next(line!());
@@ -17,16 +17,16 @@ fn generated_streams() {
     check(
         waits,
         &[
-            "generated_streams::waits:+3",
-            "  generated_streams::waits::{async block}:+0",
+            "a_generated_stream_is_a_frame::waits:+3",
+            "  a_generated_stream_is_a_frame::waits::{async block}:+0",
             "    tokio::time::sleep",
         ],
     );
 }
 
 #[test]
-fn unfolded_streams() {
-    async fn waits(at: At) {
+fn an_unfolded_stream_is_a_frame() {
+    async fn waits(at: AwaitPoint) {
         use futures::StreamExt;
         let stream = futures::stream::unfold(at, async |at| {
             at.next(line!());
@@ -39,8 +39,8 @@ fn unfolded_streams() {
     check(
         waits,
         &[
-            "unfolded_streams::waits:+3",
-            "  unfolded_streams::waits::{async block}:+0",
+            "an_unfolded_stream_is_a_frame::waits:+3",
+            "  an_unfolded_stream_is_a_frame::waits::{async block}:+0",
             "    tokio::time::sleep",
         ],
     );

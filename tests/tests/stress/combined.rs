@@ -1,5 +1,5 @@
-//! Combinators that hand out wakers of their own, shared among the tasks of an executor with
-//! several threads. Nothing is polled that was not woken, so what hangs has lost a wake.
+//! Tests combinators that hand out wakers of their own, shared among the tasks of an executor with several threads.
+//! Only woken futures are polled, so a lost wake hangs the test.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::reading::Readers;
-use crate::support::{AS_IT_HAS_TO_BE, Random, scenario};
+use crate::support::{INTENDED_PANIC, Random, scenario};
 
 const TASKS: u64 = 1000;
 
 static NUMBERS: AtomicUsize = AtomicUsize::new(0);
 
-fn number() -> usize {
+fn next_number() -> usize {
     NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -50,9 +50,9 @@ async fn beside() {
 type Children = FuturesUnordered<BoxFuture<'static, usize>>;
 type Sharing = Shared<BoxFuture<'static, usize>>;
 
-/// What the tasks have in common.
+/// The state that all tasks share.
 struct Common {
-    /// Sets of children on their way from task to task.
+    /// Sets of children that are passed from task to task.
     send: mpsc::UnboundedSender<Children>,
     receive: Mutex<mpsc::UnboundedReceiver<Children>>,
     shared: Mutex<Vec<Sharing>>,
@@ -60,20 +60,20 @@ struct Common {
 }
 
 #[traced("task {number}")]
-async fn acts(number: u64, common: Arc<Common>) {
+async fn random_task(number: u64, common: Arc<Common>) {
     let mut random = Random::new(number);
     for _ in 0..8 {
-        act(&mut random, &common).await;
+        random_step(&mut random, &common).await;
     }
 }
 
 #[traced]
-async fn act(random: &mut Random, common: &Arc<Common>) {
+async fn random_step(random: &mut Random, common: &Arc<Common>) {
     match random.below(8) {
-        // Begins with children, and sends them on.
+        // Polls new children, and sends them to another task.
         0 => {
             let mut children: Children = (0..1 + random.below(6))
-                .map(|_| a(number(), random.below(8)).boxed())
+                .map(|_| a(next_number(), random.below(8)).boxed())
                 .collect();
             if random.below(2) == 0 {
                 children.next().await;
@@ -83,7 +83,7 @@ async fn act(random: &mut Random, common: &Arc<Common>) {
             }
             common.send.send(children).unwrap();
         }
-        // Goes on with the children of another, or drops them.
+        // Polls the children of another task, or drops them.
         1 | 2 => {
             let received = common.receive.lock().await.try_recv();
             if let Ok(mut children) = received {
@@ -94,14 +94,13 @@ async fn act(random: &mut Random, common: &Arc<Common>) {
                 }
             }
         }
-        // Awaits what others await as well, or begins with it and lets others go on. `Shared` has a
-        // standard `Mutex`, in which wakers are cloned: ThreadSanitizer does not see the one, and is
-        // to see the other.
+        // Awaits a future that other tasks await too, or polls it once and leaves it to the others. `Shared` clones
+        // wakers under a standard `Mutex`, which ThreadSanitizer does not see, but it sees the clones.
         3 if !cfg!(tasktrace_tsan) => {
             let sharing = {
                 let mut shared = common.shared.lock().await;
                 if shared.len() < 4 {
-                    shared.push(a(number(), 1 + random.below(16)).boxed().shared());
+                    shared.push(a(next_number(), 1 + random.below(16)).boxed().shared());
                 }
                 let at = random.below(shared.len());
                 shared[at].clone()
@@ -119,10 +118,10 @@ async fn act(random: &mut Random, common: &Arc<Common>) {
         5 => {
             let mut set = JoinSet::new();
             for _ in 0..random.below(4) {
-                set.spawn(a(number(), random.below(8)));
+                set.spawn(a(next_number(), random.below(8)));
             }
             if random.below(2) == 0 {
-                set.spawn(async { std::panic::panic_any(AS_IT_HAS_TO_BE) });
+                set.spawn(async { std::panic::panic_any(INTENDED_PANIC) });
             }
             if random.below(2) == 0 {
                 set.abort_all();
@@ -130,16 +129,16 @@ async fn act(random: &mut Random, common: &Arc<Common>) {
             while set.join_next().await.is_some() {}
         }
         6 => {
-            // A future of a task that another task of the executor finishes.
+            // Polls a future once, and lets another task of the executor finish it.
             let mut future: Pin<Box<dyn Future<Output = usize> + Send>> =
-                Box::pin(a(number(), 1 + random.below(8)));
+                Box::pin(a(next_number(), 1 + random.below(8)));
             if futures::poll!(future.as_mut()).is_pending() {
                 tokio::spawn(future).await.unwrap();
             }
         }
         _ => {
             let _held = common.lock.lock().await;
-            a(number(), random.below(4)).await;
+            a(next_number(), random.below(4)).await;
             if let Some(task) = tasktrace::current() {
                 drop(task.clone());
             }
@@ -148,7 +147,7 @@ async fn act(random: &mut Random, common: &Arc<Common>) {
 }
 
 #[test]
-fn no_wake_is_lost_between_tasks_that_share_everything() {
+fn no_wake_is_lost_between_tasks_that_share_futures_and_locks() {
     scenario(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(3)
@@ -165,7 +164,7 @@ fn no_wake_is_lost_between_tasks_that_share_everything() {
                 lock: Mutex::default(),
             });
             let tasks: Vec<_> = (0..TASKS)
-                .map(|seed| tokio::spawn(acts(seed, common.clone())))
+                .map(|seed| tokio::spawn(random_task(seed, common.clone())))
                 .collect();
             for task in tasks {
                 task.await.unwrap();

@@ -1,4 +1,4 @@
-//! Futures that hop among the tasks of several threads, and end anywhere.
+//! Tests futures that move among the tasks of several threads, and end anywhere.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use tasktrace::traced;
-// Unlike the standard one, ThreadSanitizer sees through it.
+// ThreadSanitizer understands this mutex, and not the standard one.
 use tokio::sync::Mutex;
 
 use crate::reading::Readers;
-use crate::support::{AS_IT_HAS_TO_BE, Random, scenario};
+use crate::support::{INTENDED_PANIC, Random, scenario};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Pool = Arc<Mutex<Vec<Boxed>>>;
@@ -22,7 +22,7 @@ const THREADS: u64 = 3;
 const ROUNDS: usize = 1500;
 const TASKS: usize = 6;
 
-/// What hops.
+/// The frames that move: `a` contains `b`, and so on.
 #[traced("a {number}")]
 async fn a(number: usize, polls: usize) {
     futures::join!(b(number, polls), beside(polls / 2));
@@ -46,7 +46,7 @@ async fn beside(polls: usize) {
     pending(polls).await;
 }
 
-/// Is pending so many times, with its waker woken in one way or another.
+/// Is pending for `polls` polls, and wakes its waker in one way or another.
 async fn pending(polls: usize) {
     let mut left = polls;
     poll_fn(|cx| {
@@ -64,8 +64,8 @@ async fn pending(polls: usize) {
     .await;
 }
 
-/// A task that takes from the pool, polls, keeps, puts back, and drops.
-async fn plays(pool: Pool, mut random: Random, polls: usize) {
+/// A task that takes futures from the pool, polls, keeps and drops them, or puts them back.
+async fn random_task(pool: Pool, mut random: Random, polls: usize) {
     let mut kept: Vec<Boxed> = Vec::new();
     for _ in 0..polls {
         let mut taken = random.take(&mut pool.blocking_lock());
@@ -82,7 +82,7 @@ async fn plays(pool: Pool, mut random: Random, polls: usize) {
         match (random.below(8), taken) {
             (0, taken) => drop(taken),
             (1, Some(taken)) => {
-                // In a poll of another task, inside of this one.
+                // Polls the future in another task, which is polled inside of this one.
                 let (task, handle) = tasktrace::traced(taken);
                 let mut task = Box::pin(task);
                 let polled = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx)));
@@ -102,10 +102,10 @@ async fn plays(pool: Pool, mut random: Random, polls: usize) {
                     Poll::Ready(())
                 }));
             }
-            (3, _) => std::panic::panic_any(AS_IT_HAS_TO_BE),
+            (3, _) => std::panic::panic_any(INTENDED_PANIC),
             (4, taken) => {
                 pool.blocking_lock().extend(taken);
-                // What is leaked is there as long as its task, so it must be in one.
+                // A leaked frame exists as long as its task, so it must be in a task.
                 let mut leaked = Box::pin(a(random.below(usize::MAX), 3));
                 let polled = poll_fn(|cx| Poll::Ready(leaked.as_mut().poll(cx))).await;
                 assert!(polled.is_pending());
@@ -132,7 +132,7 @@ fn poll_by_hand(future: &mut Boxed) -> bool {
     catch_unwind(AssertUnwindSafe(poll)).map_or(true, |poll| poll.is_ready())
 }
 
-fn play(pool: &Pool, numbers: &AtomicUsize, mut random: Random) {
+fn random_thread(pool: &Pool, numbers: &AtomicUsize, mut random: Random) {
     let mut tasks: Vec<Boxed> = Vec::new();
     for _ in 0..ROUNDS {
         if pool.blocking_lock().len() < 32 {
@@ -143,19 +143,19 @@ fn play(pool: &Pool, numbers: &AtomicUsize, mut random: Random) {
         while tasks.len() < TASKS {
             let seed = numbers.fetch_add(1, Ordering::Relaxed) as u64;
             let polls = random.below(64);
-            let task = plays(pool.clone(), Random::new(seed), polls);
+            let task = random_task(pool.clone(), Random::new(seed), polls);
             tasks.push(Box::pin(tasktrace::traced(task).0));
         }
         tasks.retain_mut(|task| !poll_by_hand(task));
         match random.below(16) {
             0 => drop(random.take(&mut tasks)),
-            // What hopped becomes a task of its own, or goes on as one.
+            // A future of the pool becomes a task, or is polled as the task that it already is.
             1 => {
                 let taken = random.take(&mut pool.blocking_lock());
                 tasks.extend(taken);
             }
             2 => {
-                // Tasks hop too.
+                // Tasks move too.
                 let taken = random.take(&mut tasks);
                 pool.blocking_lock().extend(taken);
             }
@@ -169,7 +169,7 @@ fn play(pool: &Pool, numbers: &AtomicUsize, mut random: Random) {
 }
 
 #[test]
-fn futures_hop_among_tasks_and_threads() {
+fn futures_can_move_among_tasks_and_threads() {
     scenario(|| {
         let pool = Pool::default();
         let numbers = Arc::new(AtomicUsize::new(0));
@@ -177,14 +177,14 @@ fn futures_hop_among_tasks_and_threads() {
         let players: Vec<_> = (0..THREADS)
             .map(|seed| {
                 let (pool, numbers) = (pool.clone(), numbers.clone());
-                thread::spawn(move || play(&pool, &numbers, Random::new(seed)))
+                thread::spawn(move || random_thread(&pool, &numbers, Random::new(seed)))
             })
             .collect();
         for player in players {
             player.join().unwrap();
         }
         readers.finish();
-        // A task in the pool has the pool.
+        // A task in the pool has a reference to the pool.
         while let Some(future) = { pool.blocking_lock().pop() } {
             drop(future);
         }

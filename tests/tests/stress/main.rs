@@ -1,8 +1,8 @@
-//! Everything at once, in an order that nobody has thought of: what is polled, moved, dropped and
-//! asked is chosen by a generator with a fixed seed, while other threads read without pause.
+//! Tests tasks under random operations: a generator with a fixed seed chooses what is polled, moved, dropped and
+//! traced, while other threads read all tasks without pause.
 //!
-//! Each scenario ends with every task finished, with no record and no frame left, and with every
-//! tree that was read true. A process of its own, because it counts.
+//! Each scenario ends when every task has finished. It asserts that no task header and no frame is left, and that every
+//! tree that was read is correct. The scenarios have a process of their own, because they count headers and frames.
 
 mod combined;
 mod hopping;

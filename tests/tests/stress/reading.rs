@@ -1,4 +1,4 @@
-//! Threads that read all there is to read, and see whether it is true.
+//! Threads that read all tasks, and check the trees.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tasktrace::{Frame, Trace, TraceHandle};
 
 use crate::support::Random;
 
-/// Readers, until they are told that it is over.
+/// Reader threads, which run until [`Readers::finish`].
 pub(crate) struct Readers {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -73,12 +73,12 @@ fn read(over: &AtomicBool, mut random: Random) {
     }
 }
 
-/// What is labelled with a letter and a number is part of what has the same number and the letter
-/// before. `a` may be anywhere, and what is `beside` without a label is in something with one.
+/// Asserts that a frame labelled with a letter and a number is inside of the frame with the same number and the letter
+/// before. `a` may be anywhere. `beside`, without a label, is in a frame with a label.
 fn check(trace: &Trace) {
     let mut pending: Vec<(Option<&str>, &Frame)> =
         trace.frames().iter().map(|frame| (None, frame)).collect();
-    while let Some((above, frame)) = pending.pop() {
+    while let Some((parent_label, frame)) = pending.pop() {
         let label = frame.label();
         if let Some((letter, number)) = label.and_then(|label| label.split_once(' ')) {
             let expected = match letter {
@@ -87,27 +87,34 @@ fn check(trace: &Trace) {
                 _ => None,
             };
             if let Some(expected) = expected {
-                assert_eq!(above, Some(&*expected), "above {letter} {number}:\n{trace}");
+                assert_eq!(
+                    parent_label,
+                    Some(&*expected),
+                    "parent_label {letter} {number}:\n{trace}"
+                );
             }
         }
         if frame.name().ends_with("::beside") {
             assert!(
-                above.is_some_and(|above| above.starts_with(['a', 'b'])),
+                parent_label.is_some_and(|parent_label| parent_label.starts_with(['a', 'b'])),
                 "{trace}"
             );
         }
-        let above = label.or(above);
-        pending.extend(frame.children().iter().map(|child| (above, child)));
+        let parent_label = label.or(parent_label);
+        pending.extend(frame.children().iter().map(|child| (parent_label, child)));
     }
 }
 
-/// No label is there twice. (In a capture one may: where it was polled twice in that poll.)
+/// Asserts that no label occurs twice. A capture may have a label twice, if the frame was polled twice in that poll.
 fn check_once(trace: &Trace) {
     let mut seen = BTreeSet::new();
     let mut pending: Vec<&Frame> = trace.frames().iter().collect();
     while let Some(frame) = pending.pop() {
         if let Some(label) = frame.label() {
-            assert!(seen.insert(label) && frame.count() <= 1, "twice:\n{trace}");
+            assert!(
+                seen.insert(label) && frame.count() <= 1,
+                "a label occurs twice:\n{trace}"
+            );
         }
         pending.extend(frame.children());
     }

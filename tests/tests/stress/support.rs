@@ -1,4 +1,4 @@
-//! How a scenario is run, and chance.
+//! Runs scenarios, and generates random numbers.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use tasktrace::__private::live;
 
-/// What has not ended by then never will.
+/// The time after which a scenario counts as deadlocked.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What the panics say that are part of a scenario.
-pub(crate) const AS_IT_HAS_TO_BE: &str = "as it has to be";
+/// The payload of the panics that are part of a scenario.
+pub(crate) const INTENDED_PANIC: &str = "an intended panic";
 
-/// Runs a scenario, and sees that it ends and leaves nothing behind.
+/// Runs a scenario, and asserts that it ends and leaves no task header and no frame.
 pub(crate) fn scenario(run: impl FnOnce() + Send + 'static) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     std::panic::set_hook(Box::new(|info| {
-        // Of the others there are too many to be printed.
-        if info.payload().downcast_ref::<&str>() != Some(&AS_IT_HAS_TO_BE) {
+        // These are too many to be printed.
+        if info.payload().downcast_ref::<&str>() != Some(&INTENDED_PANIC) {
             eprintln!("{info}");
         }
     }));
@@ -39,16 +39,16 @@ pub(crate) fn scenario(run: impl FnOnce() + Send + 'static) {
     assert_eq!(live(), (0, 0), "left behind:\n{}", tasktrace::snapshot());
 }
 
-/// Xorshift: the same numbers for the same seed.
+/// A Xorshift generator: the same seed gives the same numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        // Not 0, and different in all bits for seeds that are close to each other.
+        // The product is not 0, and differs in all bits for seeds that are close to each other.
         Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -56,7 +56,7 @@ impl Random {
         (self.0 >> 16) as usize % end
     }
 
-    /// Takes one out, if there are any.
+    /// Removes a random element, if there is one.
     pub(crate) fn take<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
         match from.len() {
             0 => None,

@@ -1,4 +1,4 @@
-//! Threads that come and go with tasks and free records, while others read.
+//! Tests threads that start and end with tasks and free task headers, while other threads read.
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
@@ -34,7 +34,7 @@ fn poll(task: &mut Task) {
     assert!(polled.is_pending());
 }
 
-/// Makes and drops tasks when its thread has ended in all but name.
+/// Creates and drops tasks while the thread-locals of its thread are destroyed.
 struct AtExit(Vec<Task>);
 
 impl Drop for AtExit {
@@ -51,7 +51,7 @@ thread_local! {
 }
 
 #[test]
-fn threads_end_with_tasks_and_records() {
+fn threads_can_end_with_tasks_and_free_headers() {
     scenario(|| {
         let readers = Readers::start(2);
         let mut random = Random::new(7);
@@ -60,7 +60,7 @@ fn threads_end_with_tasks_and_records() {
         for round in 0..60 {
             let threads: Vec<_> = (0..3)
                 .map(|number| {
-                    // Some of those that others have made are dropped here.
+                    // Other threads have created some of the tasks that are dropped here.
                     let mut theirs: Vec<Task> = (0..random.below(100))
                         .filter_map(|_| random.take(&mut tasks))
                         .collect();

@@ -1,4 +1,4 @@
-//! The guard, and the function that reports are given to.
+//! Tests the guard of a watchdog, and the function that it calls with reports.
 
 use std::future::pending;
 use std::process::Command;
@@ -11,14 +11,14 @@ use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Stall, Watchdog, WatchdogBuilder};
 use tasktrace_tests::HOUR;
 
-use crate::support::{LONG, Reports, SOON, indifferent};
+use crate::support::{LONG, Reports, SOON, watchdog_without_limits};
 
 fn watchdog() -> WatchdogBuilder {
-    indifferent().starved_after(SOON)
+    watchdog_without_limits().starved_after(SOON)
 }
 
-/// Is reported when it is kept.
-macro_rules! kept {
+/// Creates a task that is kept without a poll, so that it is reported.
+macro_rules! kept_task {
     ($name:ident) => {{
         async fn $name() {
             pending::<()>().await;
@@ -28,10 +28,10 @@ macro_rules! kept {
 }
 
 #[test]
-fn two_watchdogs_report_the_same() {
+fn two_watchdogs_report_the_same_task() {
     let one = Reports::of("reported_twice", watchdog());
     let other = Reports::of("reported_twice", watchdog());
-    let (future, handle) = kept!(reported_twice);
+    let (future, handle) = kept_task!(reported_twice);
     one.next_is(Stall::Starved, Began, &handle);
     other.next_is(Stall::Starved, Began, &handle);
     drop(one);
@@ -41,7 +41,7 @@ fn two_watchdogs_report_the_same() {
 }
 
 #[test]
-fn dropped_in_a_report() {
+fn a_watchdog_can_be_dropped_in_a_report() {
     let guard: Arc<Mutex<Option<Watchdog>>> = Arc::default();
     let (reports, received) = mpsc::channel();
     let mut locked = guard.lock().unwrap();
@@ -49,7 +49,7 @@ fn dropped_in_a_report() {
         let guard = guard.clone();
         move |report| {
             if report.task().name().contains("seen_once") {
-                // Stopped by its own thread, which does not wait for itself.
+                // The watchdog is stopped by its own thread, which does not wait for itself.
                 drop(guard.lock().unwrap().take());
                 reports.send(report.phase()).unwrap();
             }
@@ -57,10 +57,10 @@ fn dropped_in_a_report() {
     });
     *locked = Some(running.start());
     drop(locked);
-    let (future, _handle) = kept!(seen_once);
+    let (future, _handle) = kept_task!(seen_once);
     assert_eq!(received.recv_timeout(LONG), Ok(Began));
     drop(future);
-    // Nothing more, but the end of the thread and of what it had.
+    // No other report comes: the thread ends, and drops the sender.
     assert_eq!(
         received.recv_timeout(LONG),
         Err(RecvTimeoutError::Disconnected)
@@ -68,7 +68,7 @@ fn dropped_in_a_report() {
 }
 
 #[test]
-fn dropping_waits_for_a_report() {
+fn dropping_a_watchdog_waits_for_a_running_report() {
     let done = Arc::new(AtomicBool::new(false));
     let is_in_report = Arc::new(Barrier::new(2));
     let guard = watchdog().on_stall({
@@ -82,14 +82,14 @@ fn dropping_waits_for_a_report() {
         }
     });
     let guard = guard.start();
-    let (_future, _handle) = kept!(waited_for);
+    let (_future, _handle) = kept_task!(waited_for);
     is_in_report.wait();
     drop(guard);
     assert!(done.load(Ordering::SeqCst));
 }
 
 #[test]
-fn dropping_does_not_wait_for_ever() {
+fn dropping_a_watchdog_does_not_wait_for_ever() {
     let (go, wait) = mpsc::channel::<()>();
     let is_in_report = Arc::new(Barrier::new(2));
     let guard = watchdog().on_stall({
@@ -102,7 +102,7 @@ fn dropping_does_not_wait_for_ever() {
         }
     });
     let guard = guard.start();
-    let (_future, _handle) = kept!(never_ends);
+    let (_future, _handle) = kept_task!(never_ends);
     is_in_report.wait();
     let start = Instant::now();
     drop(guard);
@@ -111,18 +111,18 @@ fn dropping_does_not_wait_for_ever() {
 }
 
 #[test]
-fn dropping_wakes_it() {
-    let (alive, gone) = mpsc::channel::<()>();
+fn dropping_a_watchdog_wakes_its_thread() {
+    let (sender, receiver) = mpsc::channel::<()>();
     let guard = tasktrace::watchdog().every(HOUR).on_stall(move |_| {
-        let _ = &alive;
+        let _ = &sender;
     });
     drop(guard.start());
-    // What it had is gone by now.
-    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    // The function, with the sender, has been dropped.
+    assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Disconnected));
 }
 
 #[test]
-fn times_that_cannot_be_told() {
+fn durations_that_are_too_short_or_too_long_are_accepted() {
     let builder = tasktrace::watchdog()
         .every(Duration::MAX)
         .starved_after(Duration::MAX)
@@ -139,23 +139,24 @@ fn times_that_cannot_be_told() {
     );
 }
 
-/// What follows runs in a process of its own, for what it says.
+/// The reports are in a process of their own, because their output is checked.
 #[test]
-fn a_panic_in_a_report() {
+fn a_panic_in_a_report_does_not_end_the_watchdog() {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "guard::panics", "--nocapture"])
         .env(PANICS, "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success(), "{said}");
-    let panics = said.matches("as it has to be").count();
-    assert_eq!(panics, 3, "{said}");
-    let line = "tasktrace: the function that a watchdog calls has panicked; the watchdog goes on\n";
-    assert_eq!(said.matches(line).count(), 1, "{said}");
+    let output = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}");
+    let panics = output.matches("an intended panic").count();
+    assert_eq!(panics, 3, "{output}");
+    let line =
+        "tasktrace: the function that a watchdog calls has panicked; the watchdog continues\n";
+    assert_eq!(output.matches(line).count(), 1, "{output}");
 }
 
-/// Set for the process in which it is to panic.
+/// Set for the process in which the function panics.
 const PANICS: &str = "TASKTRACE_TEST_PANICS";
 
 #[test]
@@ -167,13 +168,13 @@ fn panics() {
     let _guard = watchdog()
         .on_stall(move |report| {
             reports.send(report.phase()).unwrap();
-            panic!("as it has to be");
+            panic!("an intended panic");
         })
         .start();
-    let (future, _handle) = kept!(is_panicked_about);
+    let (future, _handle) = kept_task!(is_panicked_about);
     assert_eq!(received.recv_timeout(LONG), Ok(Began));
     drop(future);
     assert_eq!(received.recv_timeout(LONG), Ok(Ended));
-    let (_future, _handle) = kept!(is_panicked_about);
+    let (_future, _handle) = kept_task!(is_panicked_about);
     assert_eq!(received.recv_timeout(LONG), Ok(Began));
 }

@@ -1,4 +1,4 @@
-//! Nothing is reported of what is well.
+//! Tests that healthy tasks are not reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use tasktrace::traced;
 use tasktrace_tests::{current_thread, multi_thread};
 
-use crate::support::{Reports, indifferent};
+use crate::support::{Reports, watchdog_without_limits};
 
-/// Far more than a poll takes here, and less than some of the tasks wait.
+/// Far longer than a poll takes here, and shorter than some of the tasks wait.
 const LIMIT: Duration = Duration::from_secs(1);
 
 #[traced("no. {number}")]
@@ -30,7 +30,7 @@ async fn step() {
     tokio::task::yield_now().await;
 }
 
-/// Is idle for longer than what is allowed to who should be polled.
+/// Waits for longer than the limit of a task that should be polled.
 #[traced]
 async fn works_now_and_then(stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
@@ -42,8 +42,10 @@ async fn works_now_and_then(stop: Arc<AtomicBool>) {
 }
 
 #[test]
-fn busy_runtimes() {
-    let watchdog = indifferent().starved_after(LIMIT).blocked_after(LIMIT);
+fn tasks_of_busy_runtimes_are_not_reported() {
+    let watchdog = watchdog_without_limits()
+        .starved_after(LIMIT)
+        .blocked_after(LIMIT);
     let reports = Reports::of("watchdog::healthy::works", watchdog);
     let stop = Arc::new(AtomicBool::new(false));
     let runtimes = [multi_thread(), current_thread()];

@@ -1,6 +1,6 @@
-//! The watchdog: what it reports, and what not.
+//! Tests what a watchdog reports, and what it does not report.
 //!
-//! All tests share a process, so each looks only at what is reported of its own tasks.
+//! All tests share a process, so each test reads only the reports on its own tasks.
 
 mod blocked;
 mod guard;

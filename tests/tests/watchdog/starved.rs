@@ -1,4 +1,4 @@
-//! Tasks that should be polled, and are not.
+//! Tests reports on tasks that should be polled, and are not.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,20 +11,15 @@ use tasktrace_tests::{HOUR, current_thread, multi_thread};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
-use crate::support::{Reports, SOON, indifferent, verdict, wait_until};
+use crate::support::{Reports, SOON, verdict, wait_until, watchdog_without_limits};
 
 fn watchdog() -> WatchdogBuilder {
-    indifferent().starved_after(SOON)
+    watchdog_without_limits().starved_after(SOON)
 }
 
-/// Says so on a thread that nobody waits for.
-fn let_go(go: Sender<()>) {
-    drop(go);
-}
-
-/// Whatever is on the thread of this waits for it.
-async fn blocks(tell: Sender<()>, wait: Receiver<()>) {
-    tell.send(()).unwrap();
+/// Blocks its thread until the sender of `wait` is dropped.
+async fn blocks(is_blocking: Sender<()>, wait: Receiver<()>) {
+    is_blocking.send(()).unwrap();
     let _ = wait.recv();
 }
 
@@ -33,7 +28,7 @@ fn task<F: Future>(future: F) -> (tasktrace::TracedTask<F>, TraceHandle) {
 }
 
 #[test]
-fn while_what_is_not_traced_blocks_the_only_thread() {
+fn a_task_behind_an_untraced_future_that_blocks_is_reported() {
     async fn woken_in_vain(notify: Arc<Notify>) {
         notify.notified().await;
     }
@@ -41,33 +36,33 @@ fn while_what_is_not_traced_blocks_the_only_thread() {
     let reports = Reports::of("woken_in_vain", watchdog());
     let notify = Arc::new(Notify::new());
     let (future, handle) = task(woken_in_vain(notify.clone()));
-    let ((go, wait), (tell, told)) = (mpsc::channel(), mpsc::channel());
+    let ((go, wait), (is_blocking, wait_until_blocking)) = (mpsc::channel(), mpsc::channel());
     let thread = std::thread::spawn(|| {
         current_thread().block_on(async {
             let task = tokio::spawn(future);
             tokio::task::yield_now().await;
-            tokio::spawn(blocks(tell, wait));
+            tokio::spawn(blocks(is_blocking, wait));
             task.await.unwrap();
         });
     });
-    told.recv().unwrap();
+    wait_until_blocking.recv().unwrap();
     assert!(handle.polls() > 0);
     notify.notify_one();
     let began = reports.next_is(Stall::Starved, Began, &handle);
     assert_eq!(began.limit(), SOON);
     assert_eq!(began.task().state(), &TaskState::Woken);
-    assert_eq!(began.blocked_by(), None, "nobody knows");
+    assert_eq!(began.blocked_by(), None, "an untraced blocker is not known");
     let text = verdict(&began);
     let expected = format!(
-        "task {} watchdog::starved::while_what_is_not_traced_blocks_the_only_thread::woken_in_vain is ready, but its executor has not polled it for ",
+        "task {} watchdog::starved::a_task_behind_an_untraced_future_that_blocks_is_reported::woken_in_vain is ready, but its executor has not polled it for ",
         handle.id()
     );
     assert!(text.starts_with(&expected), "{text}");
-    let_go(go);
+    drop(go);
     let ended = reports.next_is(Stall::Starved, Ended, &handle);
     let text = verdict(&ended);
     assert!(
-        text.contains(" no longer waits to be polled: it did for "),
+        text.contains(" no longer waits to be polled, after "),
         "{text}"
     );
     thread.join().unwrap();
@@ -75,7 +70,7 @@ fn while_what_is_not_traced_blocks_the_only_thread() {
 }
 
 #[test]
-fn while_a_task_blocks_the_thread() {
+fn tasks_behind_a_traced_task_that_blocks_the_thread_are_reported() {
     async fn behind_another() {
         pending::<()>().await;
     }
@@ -85,8 +80,10 @@ fn while_a_task_blocks_the_thread() {
     }
 
     let reports = Reports::of(
-        "starved::while_a_task_blocks",
-        indifferent().starved_after(2 * SOON).blocked_after(SOON),
+        "starved::tasks_behind_a_traced_task_that_blocks",
+        watchdog_without_limits()
+            .starved_after(2 * SOON)
+            .blocked_after(SOON),
     );
     let (go, wait) = mpsc::channel();
     let mut handles = Vec::new();
@@ -127,21 +124,21 @@ fn while_a_task_blocks_the_thread() {
         let expected = format!(": task {blocker} blocks the thread that polled it last");
         assert!(text.ends_with(&expected), "{text}");
     }
-    let_go(go);
+    drop(go);
     let ended = reports.next();
     assert_eq!(
         (ended.kind(), ended.phase()),
         (Stall::Blocked, Ended),
         "\n{ended}"
     );
-    // Polled, or dropped with the runtime.
+    // The tasks are polled, or dropped with the runtime.
     reports.next_few(5, Stall::Starved, Ended);
     thread.join().unwrap();
     reports.no_more();
 }
 
 #[test]
-fn on_a_runtime_that_nobody_drives() {
+fn tasks_of_a_runtime_that_is_not_driven_are_reported() {
     async fn left_alone() {
         pending::<()>().await;
     }
@@ -163,17 +160,17 @@ fn on_a_runtime_that_nobody_drives() {
     };
     drive();
     assert!(handles.iter().all(|handle| handle.polls() > 0));
-    // One of them, and more of them when that was found.
+    // The watchdog finds one of them, and then more.
     let reports = Reports::of("left_alone", watchdog());
     reports.next_few(64, Stall::Starved, Began);
-    // A task of its own is reported after another look, so there was time for more.
+    // A task that is polled on its own is reported in a later scan, so there was time to report more of the others.
     let (kept, other) = task(left_alone());
     reports.next_is(Stall::Starved, Began, &other);
     drop(kept);
     reports.next_is(Stall::Starved, Ended, &other);
     drive();
     reports.next_few(64, Stall::Starved, Ended);
-    // And it begins again.
+    // The tasks starve again.
     reports.next_few(64, Stall::Starved, Began);
     drop(runtime);
     reports.next_few(64, Stall::Starved, Ended);
@@ -182,7 +179,7 @@ fn on_a_runtime_that_nobody_drives() {
 }
 
 #[test]
-fn when_it_is_kept_without_being_polled() {
+fn a_task_that_is_never_polled_is_reported() {
     async fn for_later() {
         pending::<()>().await;
     }
@@ -192,9 +189,9 @@ fn when_it_is_kept_without_being_polled() {
     let began = reports.next_is(Stall::Starved, Began, &handle);
     assert_eq!(began.task().state(), &TaskState::NeverPolled);
     let text = verdict(&began);
-    assert!(text.contains("for_later was made "), "{text}");
+    assert!(text.contains("for_later was created "), "{text}");
     assert!(text.ends_with(" ago, but has never been polled"), "{text}");
-    // Then another is reported, and this one not again.
+    // Another task is reported next, and this one not again.
     let (second_future, second) = task(for_later());
     reports.next_is(Stall::Starved, Began, &second);
     drop(second_future);
@@ -205,26 +202,26 @@ fn when_it_is_kept_without_being_polled() {
 }
 
 #[test]
-fn when_it_is_asked_and_does_not_answer() {
-    async fn asked_in_vain() {
+fn a_task_that_does_not_answer_a_request_is_reported() {
+    async fn never_answers() {
         pending::<()>().await;
     }
 
-    let (future, handle) = task(asked_in_vain());
+    let (future, handle) = task(never_answers());
     let mut future = Box::pin(future);
     assert!(poll(future.as_mut()).is_pending());
-    let asked = handle.clone();
-    let asker = std::thread::spawn(move || asked.backtrace_timeout(HOUR));
+    let request_handle = handle.clone();
+    let requester = std::thread::spawn(move || request_handle.backtrace_timeout(HOUR));
     wait_until(|| handle.state() == TaskState::Woken);
-    let reports = Reports::of("asked_in_vain", watchdog());
+    let reports = Reports::of("never_answers", watchdog());
     reports.next_is(Stall::Starved, Began, &handle);
     assert!(poll(future.as_mut()).is_pending());
     reports.next_is(Stall::Starved, Ended, &handle);
-    assert!(asker.join().unwrap().is_ok());
+    assert!(requester.join().unwrap().is_ok());
 }
 
 #[test]
-fn on_the_local_set_of_a_thread_that_is_blocked() {
+fn a_task_of_a_local_set_on_a_blocked_thread_is_reported() {
     async fn local_one() {
         pending::<()>().await;
     }
@@ -234,7 +231,7 @@ fn on_the_local_set_of_a_thread_that_is_blocked() {
         }
     }
 
-    // The runtime itself is well, and has many more tasks.
+    // The runtime itself is healthy, and has many more tasks.
     let runtime = multi_thread();
     for _ in 0..100 {
         runtime.spawn(task(one_of_the_workers()).0);
@@ -242,19 +239,19 @@ fn on_the_local_set_of_a_thread_that_is_blocked() {
     let reports = Reports::of("local_one", watchdog());
     let (future, handle) = task(local_one());
     let (go, wait) = mpsc::channel();
-    let (tell, told) = mpsc::channel();
+    let (is_blocking, wait_until_blocking) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         runtime.block_on(LocalSet::new().run_until(async move {
             tokio::task::spawn_local(future);
             tokio::task::yield_now().await;
-            blocks(tell, wait).await;
+            blocks(is_blocking, wait).await;
             tokio::task::yield_now().await;
         }));
         runtime
     });
-    told.recv().unwrap();
+    wait_until_blocking.recv().unwrap();
     reports.next_is(Stall::Starved, Began, &handle);
-    let_go(go);
+    drop(go);
     reports.next_is(Stall::Starved, Ended, &handle);
     thread.join().unwrap().shutdown_background();
 }

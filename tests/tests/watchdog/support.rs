@@ -1,4 +1,4 @@
-//! What is reported of the tasks of one test.
+//! Helpers that collect the reports on the tasks of one test.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver};
@@ -8,11 +8,11 @@ use tasktrace::{Stall, StallPhase, StallReport, TraceHandle, Watchdog, WatchdogB
 
 pub(crate) use tasktrace_tests::by_hand::{LONG, wait_until};
 
-/// A limit that is come to soon.
+/// A limit that is soon exceeded.
 pub(crate) const SOON: Duration = Duration::from_millis(60);
 
-/// Looks all the time, and does not mind anything.
-pub(crate) fn indifferent() -> WatchdogBuilder {
+/// Returns a watchdog that scans all the time, and reports no task unless a test sets a limit.
+pub(crate) fn watchdog_without_limits() -> WatchdogBuilder {
     tasktrace::watchdog()
         .every(Duration::from_millis(10))
         .starved_after(Duration::from_secs(3600))
@@ -25,7 +25,7 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// Those of the tasks whose names contain `name`.
+    /// Starts `watchdog`, and collects its reports on tasks whose names contain `name`.
     pub(crate) fn of(name: &'static str, watchdog: WatchdogBuilder) -> Self {
         let (reports, received) = mpsc::channel();
         let watchdog = watchdog.on_stall(move |report| {
@@ -42,7 +42,7 @@ impl Reports {
     #[track_caller]
     pub(crate) fn next(&self) -> StallReport {
         let report = self.received.recv_timeout(LONG);
-        report.expect("there is something to report")
+        report.expect("the watchdog reports in time")
     }
 
     #[track_caller]
@@ -59,7 +59,7 @@ impl Reports {
         report
     }
 
-    /// The next, which are as many beginnings or ends, by tasks.
+    /// Returns the next `count` reports, all of the same kind and phase, by task.
     #[track_caller]
     pub(crate) fn next_few(
         &self,
@@ -72,7 +72,7 @@ impl Reports {
             let report = self.next();
             assert_eq!((report.kind(), report.phase()), (kind, phase), "\n{report}");
             let before = reports.insert(report.task().id().get(), report);
-            assert!(before.is_none(), "twice: {before:?}");
+            assert!(before.is_none(), "a task was reported twice: {before:?}");
         }
         reports
     }
@@ -85,7 +85,7 @@ impl Reports {
     }
 }
 
-/// What a report says first.
+/// Returns the first line of a report.
 pub(crate) fn verdict(report: &StallReport) -> String {
     let text = report.to_string();
     text.lines().next().unwrap_or_default().to_owned()

@@ -1,10 +1,9 @@
-//! The watchdog, where it matters that there is one only: what is woken, what is counted and what is
-//! kept. One test at a time.
+//! Tests one watchdog in the process: which tasks it wakes, and what it counts and keeps. One test runs at a time.
 
 mod overdue;
 mod reuse;
 #[path = "../watchdog/support.rs"]
-#[allow(dead_code, reason = "some of it is for the other tests")]
+#[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 mod wakes;
 
@@ -12,16 +11,16 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-/// To be held by each test.
+/// Returns a lock that each test holds.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    capture_one();
+    capture_first();
     alone
 }
 
-/// The first capture reads the unwind tables, which takes longer than the watchdog waits for.
-fn capture_one() {
+/// Takes a first capture. It reads the unwind tables, which takes longer than the watchdog waits for an answer.
+fn capture_first() {
     let mut cx = Context::from_waker(Waker::noop());
     let (future, handle) = tasktrace::traced(std::future::pending::<()>());
     let mut future = std::pin::pin!(future);

@@ -1,4 +1,4 @@
-//! Functions that are suspended for longer than they may be.
+//! Tests reports on functions that are suspended for longer than their limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use tasktrace_tests::{current_thread, multi_thread};
 use tokio::sync::Notify;
 
 use crate::alone;
-use crate::support::{LONG, Reports, SOON, indifferent, verdict, wait_until};
+use crate::support::{LONG, Reports, SOON, verdict, wait_until, watchdog_without_limits};
 
 const LIMIT: u64 = SOON.as_nanos() as u64;
 
-/// As `#[traced(wait_limit = "60ms")]`.
+/// Expands to the same code as `#[traced(wait_limit = "60ms")]`.
 fn fetch(notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     enum Here {}
     fn function() -> &'static Function {
@@ -30,7 +30,7 @@ fn fetch(notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     frame(function, async move { notify.notified().await })
 }
 
-/// As `#[traced("of {number}", wait_limit = "60ms")]`.
+/// Expands to the same code as `#[traced("of {number}", wait_limit = "60ms")]`.
 fn fetch_one(number: u32, notify: Arc<Notify>) -> impl Future<Output = ()> + Send {
     enum Here {}
     static META: FrameMeta =
@@ -50,7 +50,7 @@ where
 }
 
 #[test]
-fn a_function_in_a_task() {
+fn a_function_suspended_beyond_its_limit_is_reported() {
     async fn fetches_in_a_task(notify: Arc<Notify>) {
         fetch(notify.clone()).await;
         fetch(notify).await;
@@ -59,8 +59,8 @@ fn a_function_in_a_task() {
     let _alone = alone();
     let runtime = multi_thread();
     let notify = Arc::new(Notify::new());
-    // Without probes: one that comes together with a request may be counted as a poll.
-    let watchdog = indifferent().starved_after(Duration::MAX);
+    // This watchdog sends no probes: a probe that comes together with a request may be counted as a poll.
+    let watchdog = watchdog_without_limits().starved_after(Duration::MAX);
     let reports = Reports::of("fetches_in_a_task", watchdog);
     let handle = spawn(&runtime, fetches_in_a_task(notify.clone()));
     let began = reports.next_is(Stall::Overdue, Began, &handle);
@@ -73,7 +73,7 @@ fn a_function_in_a_task() {
     );
     let text = verdict(&began);
     let expected = format!(
-        "a function of task {} watchdog_alone::overdue::a_function_in_a_task::fetches_in_a_task has been suspended for ",
+        "a function of task {} watchdog_alone::overdue::a_function_suspended_beyond_its_limit_is_reported::fetches_in_a_task has been suspended for ",
         handle.id()
     );
     assert!(text.starts_with(&expected), "{text}");
@@ -81,7 +81,7 @@ fn a_function_in_a_task() {
         ", longer than its limit of 60ms: watchdog_alone::overdue::fetch (fn at src/fetch.rs:3)";
     assert!(text.ends_with(expected), "{text}");
 
-    // To be woken for nothing does not make it go on.
+    // A task that is woken only for a request makes no progress.
     let polls = handle.polls();
     let start = Instant::now();
     while start.elapsed() < 5 * SOON {
@@ -92,22 +92,21 @@ fn a_function_in_a_task() {
     let ended = reports.next_is(Stall::Overdue, Ended, &handle);
     assert!(ended.duration() >= began.duration());
     let text = verdict(&ended);
-    assert!(
-        text.contains(" is no longer suspended: it was for "),
-        "{text}"
-    );
+    assert!(text.contains(" is no longer suspended, after "), "{text}");
 
-    // The same function again, and the task ends in the middle of it.
+    // The function is called again, and the task ends in the middle of it.
     reports.next_is(Stall::Overdue, Began, &handle);
     drop(runtime);
     reports.next_is(Stall::Overdue, Ended, &handle);
     reports.no_more();
 }
 
-/// The limit is that of the whole program. What waits for work is left out, and what has a limit of its own.
+/// The limit holds for the whole program, except for tasks that wait for work, and for functions that have a limit of
+/// their own.
 #[test]
-fn the_wait_limit_holds_for_any_task() {
-    // The second wait has a frame. If a probe comes together with the wake, that tells that the task has gone on.
+fn the_wait_limit_of_the_program_holds_for_any_task() {
+    // The second wait has a frame. If a probe comes together with the wake, the frame shows that the task has made
+    // progress.
     async fn waits_long(notify: Arc<Notify>) {
         notify.notified().await;
         waits_more().await;
@@ -134,7 +133,7 @@ fn the_wait_limit_holds_for_any_task() {
     let _alone = alone();
     let runtime = multi_thread();
     let notify = Arc::new(Notify::new());
-    let reports = Reports::of("waits_long", indifferent().wait_limit(SOON));
+    let reports = Reports::of("waits_long", watchdog_without_limits().wait_limit(SOON));
     let idle = spawn(&runtime, waits_long_for_work());
     let own = spawn(
         &runtime,
@@ -147,12 +146,11 @@ fn the_wait_limit_holds_for_any_task() {
     assert_eq!((began.limit(), began.function()), (SOON, None));
     assert_eq!(began.untraced(), 1);
     let text = began.to_string();
-    let told =
-        "1 tokio task on its runtime is not traced, and it may have what it waits for; to see";
-    assert!(text.contains(told), "{text}");
+    let untraced_note = "1 tokio task on its runtime is not traced, and it may hold the resource that it waits for; to see";
+    assert!(text.contains(untraced_note), "{text}");
     let text = verdict(&began);
     assert!(text.contains(", longer than the limit of 60ms: "), "{text}");
-    // Unless the machine is too busy for an answer within the time that the watchdog has.
+    // A busy machine may not answer within the time that the watchdog waits.
     if began.task().source() == &Source::Capture {
         assert!(text.contains("waits_long at "), "{text}");
         assert!(
@@ -166,9 +164,8 @@ fn the_wait_limit_holds_for_any_task() {
     drop(untraced);
 }
 
-/// The names that they had before.
 #[test]
-#[expect(deprecated, reason = "they go on to work")]
+#[expect(deprecated, reason = "deprecated names must keep working")]
 fn the_deprecated_names_still_work() {
     static META: FrameMeta = FrameMeta::new(None, || "app::Here", "src/fetch.rs", 3, 1)
         .stalled_after(SOON.as_nanos() as u64);
@@ -179,11 +176,14 @@ fn the_deprecated_names_still_work() {
 }
 
 #[test]
-fn what_the_task_consists_of() {
+fn a_task_whose_function_has_a_limit_is_reported() {
     let _alone = alone();
     let runtime = current_thread();
     let notify = Arc::new(Notify::new());
-    let reports = Reports::of("watchdog_alone::overdue::fetch_one", indifferent());
+    let reports = Reports::of(
+        "watchdog_alone::overdue::fetch_one",
+        watchdog_without_limits(),
+    );
     let task = runtime.spawn(fetch_one(7, notify.clone()));
     let stop = Arc::new(Notify::new());
     let driver = std::thread::spawn({
@@ -219,7 +219,7 @@ fn what_the_task_consists_of() {
 }
 
 #[test]
-fn one_of_many_that_are_polled_on_their_own() {
+fn functions_with_their_own_wakers_are_reported_separately() {
     async fn fetches_several(all: Vec<Arc<Notify>>) {
         let mut fetches: FuturesUnordered<_> = (0..)
             .zip(all)
@@ -231,7 +231,7 @@ fn one_of_many_that_are_polled_on_their_own() {
     let _alone = alone();
     let runtime = multi_thread();
     let all: Vec<_> = (0..6).map(|_| Arc::new(Notify::new())).collect();
-    let reports = Reports::of("fetches_several", indifferent());
+    let reports = Reports::of("fetches_several", watchdog_without_limits());
     let handle = spawn(&runtime, fetches_several(all.clone()));
     let label = |report: &tasktrace::StallReport| {
         let text = verdict(report);
@@ -240,12 +240,12 @@ fn one_of_many_that_are_polled_on_their_own() {
             .expect("the function is named");
         rest[..1].parse::<usize>().unwrap()
     };
-    let mut begun: Vec<usize> = (0..6)
+    let mut reported: Vec<usize> = (0..6)
         .map(|_| label(&reports.next_is(Stall::Overdue, Began, &handle)))
         .collect();
-    begun.sort_unstable();
-    assert_eq!(begun, [0, 1, 2, 3, 4, 5]);
-    // Those that are not polled do not go on.
+    reported.sort_unstable();
+    assert_eq!(reported, [0, 1, 2, 3, 4, 5]);
+    // The other functions are not polled, so they make no progress.
     for number in [4, 1] {
         all[number].notify_one();
         let ended = reports.next_is(Stall::Overdue, Ended, &handle);
@@ -255,13 +255,13 @@ fn one_of_many_that_are_polled_on_their_own() {
 }
 
 #[test]
-fn whoever_asks_does_not_make_it_go_on() {
+fn a_request_does_not_count_as_progress() {
     async fn fetches_by_hand(notify: Arc<Notify>) {
         fetch(notify).await;
     }
 
     let _alone = alone();
-    let reports = Reports::of("fetches_by_hand", indifferent());
+    let reports = Reports::of("fetches_by_hand", watchdog_without_limits());
     let notify = Arc::new(Notify::new());
     let begin = || {
         let (future, handle) = tasktrace::traced(fetches_by_hand(notify.clone()));
@@ -272,17 +272,17 @@ fn whoever_asks_does_not_make_it_go_on() {
     };
     let (mut future, handle) = begin();
     for _ in 0..3 {
-        let asked = handle.clone();
-        let mut asked = Box::pin(async move { asked.backtrace().await });
-        suspend(asked.as_mut());
+        let request = handle.clone();
+        let mut request = Box::pin(async move { request.backtrace().await });
+        suspend(request.as_mut());
         suspend(future.as_mut());
-        assert!(asked.now_or_never().flatten().is_some());
+        assert!(request.now_or_never().flatten().is_some());
     }
-    // When another has been reported, there was a look after that.
+    // The report on another task proves that the watchdog has scanned again.
     let (other, other_handle) = begin();
     drop(other);
     reports.next_is(Stall::Overdue, Ended, &other_handle);
-    // One of these is not taken for an answer to the watchdog.
+    // Neither of these polls is taken for an answer to the watchdog.
     suspend(future.as_mut());
     suspend(future.as_mut());
     reports.next_is(Stall::Overdue, Ended, &handle);
@@ -290,9 +290,9 @@ fn whoever_asks_does_not_make_it_go_on() {
 }
 
 #[test]
-fn not_what_goes_on() {
+fn a_function_that_makes_progress_is_not_reported() {
     #[traced]
-    async fn goes_on(stop: Arc<AtomicBool>) {
+    async fn makes_progress(stop: Arc<AtomicBool>) {
         enum Here {}
         fn function() -> &'static Function {
             static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, file!(), line!(), 1)
@@ -310,10 +310,13 @@ fn not_what_goes_on() {
 
     let _alone = alone();
     let stop = Arc::new(AtomicBool::new(false));
-    let reports = Reports::of("not_what_goes_on", indifferent());
+    let reports = Reports::of(
+        "a_function_that_makes_progress_is_not_reported",
+        watchdog_without_limits(),
+    );
     let runtime = multi_thread();
     let tasks: Vec<_> = (0..10)
-        .map(|_| runtime.spawn(goes_on(stop.clone())))
+        .map(|_| runtime.spawn(makes_progress(stop.clone())))
         .collect();
     std::thread::sleep(Duration::from_secs(3));
     stop.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Records that are used for one task after the other.
+//! Tests that the watchdog tells tasks apart that use the same task header.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tasktrace::{Stall, TraceHandle};
 use tasktrace_tests::by_hand::suspend;
 
 use crate::alone;
-use crate::support::{Reports, SOON, indifferent, wait_until};
+use crate::support::{Reports, SOON, wait_until, watchdog_without_limits};
 
 async fn is_dropped_starved() {
     pending::<()>().await;
@@ -24,8 +24,8 @@ fn starved() -> (Pin<Box<impl Future<Output = ()>>>, TraceHandle) {
     (future, handle)
 }
 
-/// Makes and drops tasks, each polled as often as those that are reported.
-fn churn(stop: &AtomicBool) {
+/// Creates and drops tasks, each polled as often as the reported tasks.
+fn create_and_drop_tasks(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let mut tasks: Vec<_> = (0..100)
             .map(|_| Box::pin(tasktrace::traced(pending::<()>()).0))
@@ -35,20 +35,23 @@ fn churn(stop: &AtomicBool) {
 }
 
 #[test]
-fn a_task_is_not_taken_for_another() {
+fn a_task_in_a_reused_header_is_not_taken_for_the_former_one() {
     let _alone = alone();
     let stop = Arc::new(AtomicBool::new(false));
     let churns = [(), ()].map(|()| {
         let stop = Arc::clone(&stop);
-        std::thread::spawn(move || churn(&stop))
+        std::thread::spawn(move || create_and_drop_tasks(&stop))
     });
-    let reports = Reports::of("is_dropped_starved", indifferent().starved_after(SOON));
+    let reports = Reports::of(
+        "is_dropped_starved",
+        watchdog_without_limits().starved_after(SOON),
+    );
     for _ in 0..20 {
         let (future, handle) = starved();
         reports.next_is(Stall::Starved, Began, &handle);
         let id = handle.id();
         drop((future, handle));
-        // In a record that is free now, or will be.
+        // The next task uses a header that is free now, or will be.
         let (next_future, next) = starved();
         let ended = reports.next();
         assert_eq!((ended.phase(), ended.task().id()), (Ended, id), "\n{ended}");
@@ -57,22 +60,26 @@ fn a_task_is_not_taken_for_another() {
         reports.next_is(Stall::Starved, Ended, &next);
     }
     stop.store(true, Ordering::Relaxed);
-    for churn in churns {
-        churn.join().unwrap();
+    for create_and_drop_tasks in churns {
+        create_and_drop_tasks.join().unwrap();
     }
     reports.no_more();
 }
 
-/// Waits for it: a thread that wakes a task for the watchdog has a reference to that until it has returned.
-fn nothing_is_live() {
+/// Waits until no task header is left. A thread that wakes a task for the watchdog keeps a reference to it until the
+/// waker has returned.
+fn wait_until_nothing_is_live() {
     wait_until(|| live() == (0, 0));
 }
 
 #[test]
-fn nothing_is_kept() {
+fn the_watchdog_keeps_no_header() {
     let _alone = alone();
-    nothing_is_live();
-    let reports = Reports::of("is_dropped_starved", indifferent().starved_after(SOON));
+    wait_until_nothing_is_live();
+    let reports = Reports::of(
+        "is_dropped_starved",
+        watchdog_without_limits().starved_after(SOON),
+    );
     let (future, handle) = starved();
     reports.next_is(Stall::Starved, Began, &handle);
     drop(future);
@@ -81,5 +88,5 @@ fn nothing_is_kept() {
     reports.next_is(Stall::Starved, Began, &other);
     drop((future, handle, other));
     drop(reports);
-    nothing_is_live();
+    wait_until_nothing_is_live();
 }

@@ -1,4 +1,4 @@
-//! What is woken to see whether it is polled, and what comes of it.
+//! Tests which tasks the watchdog wakes as probes, and the effects of that.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,7 +13,7 @@ use tasktrace_tests::by_hand::Wakes;
 use tasktrace_tests::current_thread;
 
 use crate::alone;
-use crate::support::{Reports, SOON, indifferent, wait_until};
+use crate::support::{Reports, SOON, wait_until, watchdog_without_limits};
 
 fn poll<F: Future>(future: Pin<&mut F>, wakes: &Arc<Wakes>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(wakes));
@@ -24,11 +24,14 @@ async fn waits_all_along() {
     pending::<()>().await;
 }
 
-/// A hand that polls what has been woken.
+/// The test polls the task whenever it has been woken.
 #[test]
-fn once_until_it_is_polled() {
+fn a_task_is_probed_once_until_it_is_polled() {
     let _alone = alone();
-    let reports = Reports::of("waits_all_along", indifferent().starved_after(SOON));
+    let reports = Reports::of(
+        "waits_all_along",
+        watchdog_without_limits().starved_after(SOON),
+    );
     let wakes = Arc::<Wakes>::default();
     let (future, handle) = tasktrace::traced(waits_all_along());
     let mut future = pin!(future);
@@ -39,11 +42,11 @@ fn once_until_it_is_polled() {
         assert!(poll(future.as_mut(), &wakes).is_pending());
         polls += 1;
     }
-    // Nobody polls it any more.
+    // The task is not polled any more.
     reports.next_is(Stall::Starved, Began, &handle);
     assert_eq!(wakes.count(), polls, "once for each poll");
     assert_eq!(handle.polls(), 1, "polls for the watchdog are not counted");
-    // Somebody else is woken meanwhile, but not this one.
+    // Another task is woken meanwhile, but not this one.
     let others = Arc::<Wakes>::default();
     let (other, _handle) = tasktrace::traced(pending::<()>());
     let mut other = pin!(other);
@@ -55,14 +58,14 @@ fn once_until_it_is_polled() {
 
     assert!(poll(future.as_mut(), &wakes).is_pending());
     reports.next_is(Stall::Starved, Ended, &handle);
-    // It is reported again if it is not polled soon, which is up to how busy the machine is.
+    // On a busy machine the task may be reported again before the next poll.
     wait_until(|| wakes.count() > polls);
 }
 
 #[test]
-fn each_in_its_turn() {
+fn all_suspended_tasks_are_probed_in_turn() {
     let _alone = alone();
-    let reports = Reports::of("waits_all_along", indifferent());
+    let reports = Reports::of("waits_all_along", watchdog_without_limits());
     let wakes: Vec<_> = (0..5).map(|_| Arc::<Wakes>::default()).collect();
     let mut futures: Vec<_> = wakes
         .iter()
@@ -86,18 +89,18 @@ fn each_in_its_turn() {
 }
 
 #[test]
-fn nobody_if_nobody_is_to_be_reported() {
+fn no_task_is_probed_without_a_limit_that_needs_it() {
     let _alone = alone();
-    let watchdog = indifferent()
+    let watchdog = watchdog_without_limits()
         .starved_after(Duration::MAX)
         .blocked_after(SOON);
     let reports = Reports::of("blocks_its_thread", watchdog);
     let wakes = Arc::<Wakes>::default();
     let mut future = pin!(tasktrace::traced(waits_all_along()).0);
     assert!(poll(future.as_mut(), &wakes).is_pending());
-    // The watchdog looks, and looks for more.
+    // The watchdog scans, and then scans again.
     async fn blocks_its_thread(reports: &Reports) {
-        let task = tasktrace::current().expect("it is polled");
+        let task = tasktrace::current().expect("this code runs in a task");
         reports.next_is(Stall::Blocked, Began, &task);
     }
     let blocked = pin!(tasktrace::traced(blocks_its_thread(&reports)).0);
@@ -107,7 +110,7 @@ fn nobody_if_nobody_is_to_be_reported() {
 }
 
 #[test]
-fn is_no_progress() {
+fn a_probe_does_not_count_as_progress() {
     let _alone = alone();
     let polls = Arc::new(AtomicUsize::new(0));
     let (future, handle) = tasktrace::traced({
@@ -130,9 +133,9 @@ fn is_no_progress() {
     });
     let find = || tasktrace::tasks().find(|task| task.parent() == Some(handle.id()));
     wait_until(|| find().is_some_and(|nested| nested.polls() > 0));
-    let nested = find().expect("it goes on");
+    let nested = find().expect("the nested task is alive");
     let start = Instant::now();
-    let reports = Reports::of("waits_all_along", indifferent());
+    let reports = Reports::of("waits_all_along", watchdog_without_limits());
     let before = polls.load(Ordering::SeqCst);
     wait_until(|| polls.load(Ordering::SeqCst) > before + 10);
     for task in [&handle, &nested] {
@@ -145,31 +148,34 @@ fn is_no_progress() {
     reports.no_more();
 }
 
-/// For how long a task has been suspended, which is told while it is not polled.
+/// Returns the time for which a task has been suspended, which is known only while it is not polled.
 fn suspended_for(task: &TraceHandle) -> Duration {
     loop {
         let polls = task.polls();
         if task.state() == TaskState::Suspended {
             let time = task.last_polled();
             if task.polls() == polls {
-                return time.expect("it has been polled");
+                return time.expect("the task has been polled");
             }
         }
     }
 }
 
 #[test]
-fn a_waker_that_panics_harms_nobody() {
+fn a_waker_that_panics_does_not_end_the_watchdog() {
     struct Panics;
 
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
-            panic!("as it has to be");
+            panic!("an intended panic");
         }
     }
 
     let _alone = alone();
-    let reports = Reports::of("waits_all_along", indifferent().starved_after(SOON));
+    let reports = Reports::of(
+        "waits_all_along",
+        watchdog_without_limits().starved_after(SOON),
+    );
     let (future, handle) = tasktrace::traced(waits_all_along());
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Panics));

@@ -1,4 +1,4 @@
-//! embassy's executor and timers, which demand that wakers be the executor's own.
+//! Tests embassy's executor and timers, which require the executor's own wakers.
 
 use std::sync::mpsc;
 use std::thread;
@@ -8,7 +8,7 @@ use embassy_executor::Executor;
 use embassy_time::Timer;
 use tasktrace::{Source, TraceError, TraceHandle, TracedExt, traced};
 
-/// Far longer than anything here takes.
+/// A time longer than any step of the test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[embassy_executor::task]
@@ -25,12 +25,12 @@ async fn blinks(tell: mpsc::Sender<TraceHandle>, ticks: mpsc::Sender<()>) {
     task.await
 }
 
-/// To be captured would make its timers panic.
+/// A capture would make the timers panic.
 #[test]
 fn tasks_of_embassy_are_shown_and_not_captured() {
     let (tell, told) = mpsc::channel();
     let (ticks, ticked) = mpsc::channel();
-    // It runs for as long as the process.
+    // The executor runs as long as the process.
     thread::spawn(move || {
         let executor: &'static mut Executor = Box::leak(Box::new(Executor::new()));
         executor.run(|spawner| spawner.spawn(blinks(tell, ticks).expect("it is the first")));
@@ -40,7 +40,7 @@ fn tasks_of_embassy_are_shown_and_not_captured() {
         ticked.recv_timeout(PATIENCE).expect("it goes on");
         let error = handle.backtrace_timeout(PATIENCE).unwrap_err();
         assert_eq!(error, TraceError::OwnWakers);
-        // In the middle of a poll there may be no timer.
+        // A snapshot in the middle of a poll may lack the timer.
         let deadline = Instant::now() + PATIENCE;
         let task = loop {
             let dump = tasktrace::dump_blocking(Duration::from_secs(1));

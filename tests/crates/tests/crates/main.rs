@@ -1,5 +1,4 @@
-//! The names of what tasks wait for in real crates. Run in several profiles: see `crates` in
-//! `.ci/run`.
+//! Tests the names of resources of real crates, in several profiles: see `crates` in `.ci/run`.
 
 mod embassy;
 mod names;

@@ -1,4 +1,4 @@
-//! Tasks are named after the program's function in their future, whatever that is wrapped in.
+//! Tests that tasks are named after the program's function in their future, through all wrappers.
 
 use std::future::Future;
 

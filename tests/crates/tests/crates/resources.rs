@@ -1,4 +1,4 @@
-//! Each thing that is waited for is shown under the name by which users know it.
+//! Tests that each resource is shown under the name by which users know it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tasktrace_crates::{
     HOUR, Manager, half_a_response, redis_server, silent_server, trace_until, waits_for, websocket,
 };
 
-/// A test of the name for what the body comes to wait for.
+/// Defines tests of the names of the resources that the bodies wait for.
 macro_rules! waits {
     ($($test:ident($($resource:literal),*) $body:block)*) => {$(
         #[test]
@@ -215,16 +215,16 @@ waits! {
         map.next().await;
     }
 
-    // Another user of that function, so that it is not inlined into the first.
+    // This second caller of the function prevents that it is inlined into the first.
     mpsc_in_a_stream("tokio::sync::mpsc::Receiver::recv") {
         let (_sender, receiver) = tokio::sync::mpsc::channel::<u32>(1);
         tokio_stream::wrappers::ReceiverStream::new(receiver).next().await;
     }
 }
 
-/// Between the program and a socket are a dozen functions of libraries: one line.
+/// A dozen functions of libraries are between the program and the socket.
 #[test]
-fn functions_of_libraries_are_one_line() {
+fn functions_of_libraries_are_folded_into_one_line() {
     async fn fetch() -> String {
         let url = format!("http://{}/", silent_server());
         reqwest::get(url).await.unwrap().text().await.unwrap()
@@ -242,7 +242,7 @@ fn functions_of_libraries_are_one_line() {
     assert!(lines[1].contains("reqwest::get at reqwest-"), "{text}");
     assert!(lines[1].contains(" frames in reqwest, "), "{text}");
     assert!(lines[1].contains("hyper_util"), "{text}");
-    // Whole with all that is on the stack, and in JSON.
+    // The detailed text and the JSON contain all frames.
     let full = format!("{trace:#}");
     assert!(full.lines().count() > 20, "{full}");
     let json = trace.json().to_string();
@@ -250,9 +250,9 @@ fn functions_of_libraries_are_one_line() {
     assert!(json.contains("\"dependency\":false"), "{json}");
 }
 
-/// The resource of a pool's wait is below the function that the program has called.
+/// The leaf is below the pool's function that the program has called.
 #[test]
-fn pools_are_named() {
+fn a_wait_for_a_pool_names_its_function() {
     async fn acquire() {
         let url = format!("postgres://me@{}/db", silent_server());
         let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
@@ -263,9 +263,9 @@ fn pools_are_named() {
     assert!(trace.contains("sqlx::Pool::acquire"), "{trace}\n{trace:#}");
 }
 
-/// In debug information, 0 stands for a column that is not known.
+/// In debug information, 0 stands for an unknown column.
 #[test]
-fn columns_that_are_not_known_are_not_shown() {
+fn unknown_columns_are_not_shown() {
     let notified = || async {
         let notify = tokio::sync::Notify::new();
         let _ = tokio::time::timeout(HOUR, notify.notified()).await;

@@ -1,4 +1,4 @@
-//! Requests and connections of tonic.
+//! Tests the names of requests and connections of tonic.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,7 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 use tower_service::Service;
 
-/// As `tonic-build` makes one, whose only method never answers.
+/// A service of the form that `tonic-build` generates, with one method that never answers.
 #[derive(Clone)]
 struct Orders {
     begun: mpsc::Sender<()>,
@@ -49,7 +49,7 @@ async fn list(begun: mpsc::Sender<()>) -> Result<http::Response<Body>, Infallibl
 }
 
 #[test]
-fn a_request_of_tonic_is_called_by_its_method() {
+fn a_request_of_tonic_is_named_by_its_method() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
     let (begun, has_begun) = mpsc::channel();
     let address = runtime.block_on(async {
@@ -76,12 +76,12 @@ fn a_request_of_tonic_is_called_by_its_method() {
     });
     has_begun.recv().expect("the method is called");
     let dump = tasktrace::dump_blocking(Duration::from_secs(20)).to_string();
-    // It is called by the method, and not "POST".
+    // The request is named by the gRPC method, and not "POST".
     let request = "╼ request \"/shop.Orders/List\" (made at ";
     let at = dump.find(request);
     let at = at.unwrap_or_else(|| panic!("no {request:?} in\n{dump}"));
     assert!(dump[at..].contains("services::list at "), "{dump}");
-    // The connection of the client is a task, and those of the server are counted.
+    // The connection of the client is a traced task, and the server's connections are counted as not traced.
     assert!(dump.contains(" hyper::"), "{dump}");
     assert!(
         dump.contains("are not traced") || dump.contains("is not traced"),

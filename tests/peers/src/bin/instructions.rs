@@ -1,13 +1,13 @@
-//! Does one thing, by one of those who can, that often: `instructions CASE WHO TIMES`. Without
-//! arguments, lists what there is.
+//! Runs one alternative of a case the given number of times: `instructions CASE WHO TIMES`. Without arguments, lists
+//! the cases and alternatives.
 //!
-//! The script `instructions` in the folder above runs it under callgrind, which counts what happens
-//! in [`work`].
+//! The script `instructions` of this package runs this program under callgrind, which counts the instructions in
+//! [`work`].
 
 use std::thread;
 use std::time::Duration;
 
-use tasktrace_benches::Way;
+use tasktrace_benches::Alternative;
 use tasktrace_benches::cases::{cases, registry};
 
 fn main() {
@@ -15,8 +15,8 @@ fn main() {
     let cases = cases(&registry);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [case, who, times] = &arguments[..] else {
-        for (case, ways) in &cases {
-            for (who, _) in &ways.ways {
+        for (case, alternatives) in &cases {
+            for (who, _) in &alternatives.alternatives {
                 println!("{case}\t{who}");
             }
         }
@@ -25,21 +25,21 @@ fn main() {
     let times = times.parse().expect("a number");
     let mut cases = cases.into_iter();
     let (_, found) = cases.find(|(name, _)| name == case).expect("no such case");
-    let mut ways = found.ways.into_iter();
-    let (_, mut way) = ways
+    let mut alternatives = found.alternatives.into_iter();
+    let (_, mut alternative) = alternatives
         .find(|(name, _)| name == who)
         .expect("nobody of this name");
 
-    // The first task wakes the thread that keeps the time, and until that runs, each poll tries. It
-    // runs for as long as there is a task.
+    // The first task wakes the clock thread, and until that thread runs, each poll tries to wake it. The thread runs as
+    // long as a task exists.
     let (_task, _handle) = tasktrace::traced(std::future::pending::<()>());
-    way(1);
+    alternative(1);
     thread::sleep(Duration::from_millis(200));
-    work(&mut way, times);
+    work(&mut alternative, times);
 }
 
-/// What is counted, and nothing else. Not inlined, so that callgrind finds it.
+/// Runs the counted part. The function is not inlined, so that callgrind finds it.
 #[inline(never)]
-fn work(way: &mut Way<'_>, times: u32) {
-    way(times);
+fn work(alternative: &mut Alternative<'_>, times: u32) {
+    alternative(times);
 }

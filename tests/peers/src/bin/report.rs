@@ -1,5 +1,6 @@
-//! Makes a table of the figures that the benchmarks have noted: `report FIGURES [README PROFILE]`. With
-//! more paths, writes it between the markers in the last file, and the rows that users ask about in the other.
+//! Makes a table of the figures that the benchmarks have noted: `report FIGURES [README PROFILE]`. With the optional
+//! paths, writes the whole table between the markers in `PROFILE`, and a selection of rows between the markers in
+//! `README`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +11,7 @@ use tasktrace_benches::goals::{GOALS, Goal, noted};
 const BEGIN: &str = "<!-- bench-peers -->\n";
 const END: &str = "<!-- /bench-peers -->\n";
 
-/// The goals that are in the README.
+/// The goals in the README.
 const IN_README: [&str; 7] = [
     "root-poll",
     "capture",
@@ -79,7 +80,7 @@ fn row(goal: &Goal, figures: &str) -> String {
     format!("| {what} | {ours} | {peer} | {ratio} | {bound} | {met} |")
 }
 
-/// Replaces what is between the markers.
+/// Replaces the text between the markers.
 fn write(path: &str, table: &str) -> Result<(), String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {

@@ -1,10 +1,9 @@
-//! A program with tasks that wait, block and hang in all ways, and the page about them, for
+//! A program with tasks that wait, block and hang in all ways, and a server with the page about them, for
 //! `tests/browser/`.
 //!
-//! Its first argument is `varied` or the number of tasks that it is to have, its second `default-port`
-//! if it is to listen there. It prints where the page is when the tasks are as they will stay, or
-//! `taken` if another program has that port, does what is on each line of its input, and ends when that
-//! does.
+//! Its first argument is `varied` or a number of tasks. With `default-port` as its second argument it listens on that
+//! port. When all tasks are in their final state it prints the address of the page, or `taken` if another program has
+//! the port. Then it executes each line of its input as a command, and ends when the input ends.
 
 mod many;
 mod varied;
@@ -17,20 +16,20 @@ use tasktrace::Dump;
 use tasktrace::http::{BindError, DEFAULT_PORT};
 use tasktrace_tests::multi_thread;
 
-/// Longer than it takes on the slowest machine.
+/// A timeout that is long enough for the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
     let kind = std::env::args().nth(1).unwrap_or_else(|| "varied".into());
     let runtime = multi_thread();
-    let orders = match kind.parse() {
+    let commands = match kind.parse() {
         Ok(tasks) => {
             many::start(&runtime, tasks);
             None
         }
         Err(_) => Some(varied::start(&runtime)),
     };
-    // As in a program with `#[tokio::main]`: it is this runtime's tasks that may not be traced.
+    // As in a program with `#[tokio::main]`, the page counts untraced tasks of this runtime.
     let _entered = runtime.enter();
     let is_default = std::env::args().nth(2).as_deref() == Some("default-port");
     let port = if is_default { DEFAULT_PORT } else { 0 };
@@ -44,30 +43,30 @@ fn main() {
     };
     println!("http://{}/", server.local_addr());
     for line in stdin().lock().lines() {
-        match (line.as_deref(), &orders) {
-            // A task ends, and another begins.
-            (Ok("next"), Some(orders)) => orders.next(),
+        match (line.as_deref(), &commands) {
+            // One task ends, and another starts.
+            (Ok("next"), Some(commands)) => commands.next(),
             (Ok(_), _) => {}
             (Err(_), _) => break,
         }
     }
-    // Some threads are blocked for good.
+    // Some threads are blocked for ever.
     std::process::exit(0);
 }
 
-/// Waits until the tasks are as they will stay, so that no test sees them on their way.
+/// Waits until the tasks are in their final state, so that no test sees an earlier one.
 ///
 /// # Panics
 ///
-/// If they do not come there, with where they are instead.
-fn wait_until(is_there: impl Fn(&Dump) -> bool) {
-    let begun = Instant::now();
+/// If they do not reach it in time. The message has a dump.
+fn wait_until(is_final: impl Fn(&Dump) -> bool) {
+    let start = Instant::now();
     loop {
         let dump = tasktrace::snapshot();
-        if is_there(&dump) {
+        if is_final(&dump) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "not there yet:\n{dump}");
+        assert!(start.elapsed() < PATIENCE, "not there yet:\n{dump}");
         // Leaves the processors to the tasks.
         thread::sleep(Duration::from_millis(5));
     }

@@ -1,4 +1,4 @@
-//! Very many tasks, most of which wait where many others do.
+//! Creates very many tasks, most of which wait at the same places.
 
 use std::sync::Arc;
 

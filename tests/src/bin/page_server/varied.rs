@@ -1,4 +1,4 @@
-//! A few tasks of each kind.
+//! Creates a few tasks of each kind.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, Semaphore, mpsc, oneshot};
 use tokio::time::sleep;
 
-/// What the tests may ask for.
-pub(crate) struct Orders {
+/// The commands that the tests may send.
+pub(crate) struct Commands {
     next: Arc<Notify>,
 }
 
-impl Orders {
-    /// The task `guest "guest n"` ends, and `guest "guest n+1"` begins.
+impl Commands {
+    /// Ends the task `guest "guest n"`, and starts `guest "guest n+1"`.
     pub(crate) fn next(&self) {
         self.next.notify_one();
     }
 }
 
-/// What labels may contain if somebody means ill: each would show itself if it were not shown as text.
+/// Labels from a hostile user. Each would have a visible effect if the page did not show it as text.
 const HOSTILE: [&str; 6] = [
     "<img src=x onerror=\"window.pwned=1\">",
     "</script><script>window.pwned=1</script>",
@@ -37,24 +37,25 @@ const HOSTILE: [&str; 6] = [
     "{{constructor.constructor('window.pwned=1')()}} ${window.pwned=1}",
 ];
 
-pub(crate) fn start(runtime: &Runtime) -> Orders {
+pub(crate) fn start(runtime: &Runtime) -> Commands {
     let next = Arc::new(Notify::new());
     runtime.spawn(traced(program(Arc::clone(&next))).0);
     super::wait_until(|dump| dump.len() == TASKS && dump.tasks().all(is_settled));
-    Orders { next }
+    Commands { next }
 }
 
 const ORDERS: usize = 24;
 const USERS: u32 = 9;
 const PERMITS: u32 = 2;
 
-/// Those of which there are several, and one of each other function.
+/// The number of tasks: several of some functions, and one of each other function.
 const TASKS: usize = ORDERS + USERS as usize + HOSTILE.len() + 1 + 14;
 
-/// What blocks a thread or is held for less may be work in progress, and is not said to be wrong.
+/// A thread that is blocked, or a frame that is held, for less than this may be work in progress, so it is not
+/// reported.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Whether a task is as it will stay.
+/// Returns `true` if a task is in its final state.
 fn is_settled(task: &TaskDump) -> bool {
     let is_suspended = *task.state() == TaskState::Suspended;
     let name = task.name().rsplit("::").next();
@@ -64,13 +65,13 @@ fn is_settled(task: &TaskDump) -> bool {
         }
         "forgets" => is_suspended && task.trace().frames().iter().any(has_held),
         "program" | "supervise" | "debit" | "credit" => is_suspended && task.awaits().len() == 1,
-        // It goes on and on.
+        // This task never stops.
         "tick" => true,
         _ => is_suspended,
     }
 }
 
-/// Whether there is what has not been polled for long.
+/// Returns `true` if the frame, or one below it, has not been polled for long.
 fn has_held(frame: &Frame) -> bool {
     frame.not_polled_for().is_some_and(|time| time >= LONG) || frame.children().iter().any(has_held)
 }
@@ -86,7 +87,7 @@ async fn program(next: Arc<Notify>) {
     let served = Arc::new(Notify::new());
     for user in 0..USERS {
         tasktrace::spawn(session(Arc::clone(&pool), Arc::clone(&served), user));
-        // The first have the permits, whichever threads poll them.
+        // The first users have the permits, whichever threads poll them.
         if user < PERMITS {
             served.notified().await;
         }
@@ -106,24 +107,24 @@ async fn program(next: Arc<Notify>) {
     let consumer = tasktrace::spawn(consume(receive));
     let supervisor = tasktrace::spawn(supervise(consumer));
     tasktrace::spawn(checksum());
-    supervisor.await.expect("it goes on");
+    supervisor.await.expect("the supervisor never ends");
     drop(send);
 }
 
-/// Has the lock, and takes its time.
+/// Holds the lock for a long time.
 #[traced]
 async fn compact(mut stock: OwnedMutexGuard<u64>) {
     sleep(HOUR).await;
     *stock = 0;
 }
 
-/// A convoy.
+/// Waits for the lock, as many others do: a convoy.
 #[traced("order {order}")]
 async fn write(stock: Arc<Mutex<u64>>, order: u64) {
     *stock.lock().await += order;
 }
 
-/// A pool run dry.
+/// Waits for a permit of an exhausted pool.
 #[traced("user {user}")]
 async fn session(pool: Arc<Semaphore>, served: Arc<Notify>, user: u32) {
     let _permit = pool.acquire().await;
@@ -141,7 +142,7 @@ async fn greet(label: String) {
     Notify::new().notified().await;
 }
 
-/// Many at a time, in one task.
+/// Polls many futures at a time, in one task.
 #[traced]
 async fn fan_out() {
     let mut requests: FuturesUnordered<_> = (0..40).map(request).collect();
@@ -154,13 +155,13 @@ async fn request(item: u32) {
     tokio::join!(sleep(HOUR), news.notified());
 }
 
-/// The futurelock: waits for what it holds itself.
+/// A futurelock: the task waits for a lock that its own held future has.
 #[traced]
 async fn forgets() {
     let lock = Arc::new(Mutex::new(()));
     let mut first = std::pin::pin!(hold(Arc::clone(&lock)));
     tokio::select! {
-        // In the second poll `first` is not polled any more.
+        // The second poll does not poll `first`.
         biased;
         () = tokio::task::yield_now() => {
             let _guard = lock.lock().await;
@@ -175,7 +176,7 @@ async fn hold(lock: Arc<Mutex<()>>) {
     sleep(HOUR).await;
 }
 
-/// Nothing can wake it.
+/// Registers no waker.
 #[traced]
 async fn lost() {
     std::future::poll_fn(|_| Poll::<()>::Pending).await;
@@ -204,7 +205,7 @@ async fn tick() {
     }
 }
 
-/// Functions of libraries stand between it and what it waits for: a request that never comes.
+/// Waits for a request that never comes, with functions of libraries in between.
 #[traced]
 async fn gateway() {
     let (_client, server) = tokio::io::duplex(1000);
@@ -216,7 +217,7 @@ async fn gateway() {
     let _ = connection.await;
 }
 
-/// Two tasks that await each other.
+/// Starts two tasks that await each other.
 fn deadlock() {
     let (give_debit, debit_handle) = oneshot::channel();
     let (give_credit, credit_handle) = oneshot::channel();
@@ -238,7 +239,7 @@ async fn credit(other: oneshot::Receiver<Handle>) {
     settle(other).await;
 }
 
-// The types would contain themselves.
+// Without the box, the types would contain themselves.
 fn settle(other: oneshot::Receiver<Handle>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
         if let Ok(other) = other.await {
@@ -254,10 +255,10 @@ async fn consume(mut jobs: mpsc::Receiver<u32>) {
 
 #[traced]
 async fn supervise(consumer: Handle) {
-    consumer.await.expect("it goes on");
+    consumer.await.expect("the consumer never ends");
 }
 
-/// Blocks its worker.
+/// Blocks its worker thread.
 #[traced]
 async fn checksum() {
     tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-/// In `main` itself, no second error says that it may not be async.
+/// `main` itself gets no second error that says that it may not be async.
 #[tasktrace::main(block_on)]
 async fn main() {
     std::future::ready(()).await;

@@ -1,4 +1,4 @@
-//! What is wrong with an argument of tokio's is for tokio to say, of the user's own tokens.
+//! Tests that tokio reports errors in its own arguments, at the user's tokens.
 
 #[tasktrace::main(flavor = "current")]
 async fn flavor() {}

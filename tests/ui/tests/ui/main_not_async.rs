@@ -1,4 +1,4 @@
-/// The error is the only one, although the function awaits.
+/// This error is the only one, although the function awaits.
 #[tasktrace::main]
 fn main() -> Result<(), std::num::ParseIntError> {
     std::future::ready(()).await;

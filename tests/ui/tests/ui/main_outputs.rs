@@ -1,4 +1,4 @@
-//! The types of the body are checked as those of any other function.
+//! Tests that the types in the body are checked as in any other function.
 
 #[tasktrace::main]
 async fn last_expression() -> u32 {

@@ -1,4 +1,4 @@
-//! Arguments that only a test has. The functions are still there, without a test of them.
+//! Tests the arguments that only tests have. After an error the functions still exist, without a test of them.
 
 #[tasktrace::test(timeout)]
 async fn no_value() {}

@@ -1,6 +1,6 @@
-//! What is around a test adds nothing to what is said of its body.
+//! Tests that the code around a test's body adds no errors about the body.
 //!
-//! What has a `#[test]` is not compiled here, so tokio's `main` stands for its `test`.
+//! Functions with `#[test]` are not compiled here, so tokio's `main` stands for its `test`.
 #![deny(unused, unreachable_code)]
 
 mod tokio_main {

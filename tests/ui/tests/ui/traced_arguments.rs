@@ -78,7 +78,7 @@ async fn no_comma() {}
 #[traced(name = "label", skip(self))]
 async fn argument_of_another_attribute() {}
 
-/// All of the functions are still there, so none of this is an error.
+/// All of the functions still exist, so no call is an error.
 async fn use_all() {
     literal().await;
     macro_().await;

@@ -1,4 +1,4 @@
-//! Below attributes whose expansions have no future that can be traced.
+//! Tests the attribute below attributes whose expansions have no future that can be traced.
 
 use tasktrace::traced;
 
@@ -32,7 +32,7 @@ pub struct MockStore {
     calls: u32,
 }
 
-// They are all there.
+// All functions still exist.
 fn uses_all() {
     runs_elsewhere();
     runs_later();

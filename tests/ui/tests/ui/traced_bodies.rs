@@ -1,4 +1,4 @@
-//! Errors in the body and in the signature lie where they do without the attribute.
+//! Tests that errors in the body and in the signature have the same places as without the attribute.
 #![deny(unused_variables, unused_mut, unused_must_use, unreachable_code)]
 
 use tasktrace::traced;

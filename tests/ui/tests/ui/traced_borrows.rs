@@ -1,4 +1,4 @@
-//! Errors of the later passes lie where they do without the attribute.
+//! Tests that errors of later compiler passes have the same places as without the attribute.
 
 use tasktrace::traced;
 

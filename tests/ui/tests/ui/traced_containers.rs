@@ -1,4 +1,4 @@
-//! What is wrong with the attribute on an `impl` block, a trait or a module, and in one.
+//! Tests wrong uses of the attribute on `impl` blocks, traits and modules, and inside of them.
 #![deny(unused, unreachable_code)]
 
 use tasktrace::traced;
@@ -69,7 +69,7 @@ impl Type {
 
 impl Trait for Type {}
 
-/// All of the items are still there, so none of this is an error.
+/// All of the items still exist, so no use is an error.
 async fn use_all() {
     Type.in_labelled_block().await;
     Type.in_named_trait().await;

@@ -1,4 +1,4 @@
-//! The former name of an argument is warned of, where it is.
+//! Tests that the former name of an argument gets a warning at its place.
 
 #![deny(deprecated)]
 

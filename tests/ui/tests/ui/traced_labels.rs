@@ -1,4 +1,4 @@
-//! Errors in a label lie where they do in `format!`.
+//! Tests that errors in a label have the same places as in `format!`.
 #![deny(unused)]
 
 use tasktrace::traced;

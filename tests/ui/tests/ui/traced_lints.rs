@@ -1,4 +1,4 @@
-//! The lints still see the user's code.
+//! Tests that lints still check the user's code.
 #![deny(unused, unreachable_code, deprecated)]
 
 use tasktrace::traced;

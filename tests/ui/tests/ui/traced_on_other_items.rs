@@ -8,7 +8,7 @@ fn sync() -> u32 {
 #[traced]
 pub(crate) const unsafe extern "C" fn constant() {}
 
-/// What follows `async` is not the function's future.
+/// The block after `async` is not the function's future.
 #[traced]
 fn closure() -> impl Fn() -> std::future::Ready<u32> {
     let _not_returned = || async move {};
@@ -97,7 +97,7 @@ macro_rules! rules {
 #[traced]
 thread_local! {}
 
-/// All of the items are still there, so none of this is an error.
+/// All of the items still exist, so no use is an error.
 async fn use_all() {
     let _: u32 = sync();
     unsafe { constant() };

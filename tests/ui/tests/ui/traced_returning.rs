@@ -1,4 +1,4 @@
-//! Errors in functions that return a future lie where they do without the attribute.
+//! Tests that errors in functions that return a future have the same places as without the attribute.
 #![deny(unused, unreachable_code)]
 
 use std::future::{Ready, ready};
@@ -74,7 +74,7 @@ pub fn unused(unused: u32) -> impl Future<Output = u32> {
     ready(2)
 }
 
-/// The type has another name, which cannot be known.
+/// The return type has another name, which the attribute cannot know.
 #[traced]
 fn alias(value: &u32) -> Boxed<'_> {
     let value = *value;

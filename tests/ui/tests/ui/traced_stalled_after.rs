@@ -1,4 +1,4 @@
-//! What is wrong with a duration is said where it is written.
+//! Tests that errors about a duration are at its place.
 
 use tasktrace::traced;
 
@@ -50,7 +50,7 @@ async fn twice() {}
 #[traced(stalled_after = "5s", skip)]
 async fn skipped() {}
 
-/// All of the functions are still there, so none of this is an error.
+/// All of the functions still exist, so no call is an error.
 async fn use_all() {
     no_value().await;
     no_value_after_equals().await;

@@ -1,4 +1,4 @@
-//! Channels, locks, cells and WebSockets.
+//! Tests verdicts about channels, locks, cells and WebSockets.
 
 use futures::{SinkExt, StreamExt};
 use tasktrace_crates::{WebSocket, websocket};
@@ -41,7 +41,7 @@ super::hangs! {
         let _ = receiver.recv().await;
     }
 
-    // The name is tested where it is known: in a first poll.
+    // The tests in `resources` cover the name, which is known only in a first poll.
     kanal_send("no waker") {
         let (sender, _receiver) = kanal::bounded_async::<u32>(1);
         let sender = &sender;

@@ -1,4 +1,4 @@
-//! Clients and servers of HTTP.
+//! Tests verdicts about clients and servers of HTTP.
 
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -87,12 +87,12 @@ super::hangs! {
     }
 }
 
-/// A connection that waits for its handler is not the one to blame.
+/// The verdict about a connection that waits for its handler names the handler.
 mod handler {
     use super::*;
 
     #[test]
-    fn verdict() {
+    fn the_verdict_names_the_handler_and_its_lock() {
         let text = crate::verdicts::hang(module_path!());
         let verdict = crate::verdicts::verdict(&text);
         let subject = "crates::verdicts::http::locked at ";

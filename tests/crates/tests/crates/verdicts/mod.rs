@@ -1,7 +1,7 @@
-//! The verdict about a hung test names a function of the program, and the operation of the library that it
-//! waits in, however deep that goes.
+//! Tests that the verdict about a hung test names a function of the program and the operation of a library that it
+//! waits in, however deep the leaf is below them.
 //!
-//! Each test hangs in a process of its own, in the function `fetch` that its body calls, and does nothing in this one.
+//! Each test hangs in a child process, in the function `fetch` that its body calls, and passes at once in this process.
 
 mod channels;
 mod http;
@@ -13,14 +13,15 @@ mod threads;
 
 use std::process::Command;
 
-/// Set in a process that is to hang.
+/// The environment variable that makes the tests of a child process hang.
 const VARIABLE: &str = "TASKTRACE_CRATES_HANG";
 
 fn is_wanted() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// Tests whose bodies call `fetch`, which never returns: `name("operation") { set up } fetch(arguments) { body }`.
+/// Defines tests whose bodies call `fetch`, which never returns: `name("operation") { set up } fetch(arguments) { body
+/// }`.
 macro_rules! hangs {
     ($($test:ident($operation:literal) { $($set_up:tt)* } fetch($($argument:ident: $type:ty),*) $body:block)*) => {$(
         mod $test {
@@ -28,7 +29,7 @@ macro_rules! hangs {
             use super::*;
 
             #[test]
-            fn verdict() {
+            fn the_verdict_names_fetch_and_the_operation() {
                 crate::verdicts::check(module_path!(), file!(), $operation);
             }
 
@@ -60,17 +61,19 @@ fn hang(module: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The verdict in the output of a test that hangs: who waits, and for what.
+/// Returns the verdict in the output of a test that hangs: the waiting function and the operation.
 fn verdict(text: &str) -> &str {
     let verdict = text.lines().find(|line| line.starts_with("test hung for "));
     let verdict = verdict.and_then(|line| line.split_once(": "));
     verdict.unwrap_or_else(|| panic!("no verdict:\n{text}")).1
 }
 
-/// For a future that registers a waker in its first poll only: nothing is known of what it waits for in a later one.
+/// The expected operation of a future that registers a waker in its first poll only: a later poll does not show the
+/// resource.
 const NO_WAKER: &str = "no waker";
 
-/// Returns what follows the name of `fetch` in `module`. With lines only, functions that are not traced have no names.
+/// Returns the text after the name of `fetch` in `module`. Debug information with lines only has no names of functions
+/// that are not traced.
 fn after_fetch<'a>(text: &'a str, module: &str) -> Option<&'a str> {
     let unnamed = || {
         text.strip_prefix("{async fn}")
@@ -80,8 +83,8 @@ fn after_fetch<'a>(text: &'a str, module: &str) -> Option<&'a str> {
         .or_else(unnamed)
 }
 
-/// The subject is `fetch` in `module`, or a block in it, at a line of `file` with an `.await`, and it waits in
-/// `operation`.
+/// Asserts that the subject of the verdict is `fetch` in `module`, or a block in it, at a line of `file` with an
+/// `.await`, and that it waits in `operation`.
 #[track_caller]
 fn check(module: &str, file: &str, operation: &str) {
     let text = hang(module);
@@ -104,7 +107,7 @@ fn check(module: &str, file: &str, operation: &str) {
     let line: usize = line.parse().unwrap_or_else(|_| panic!("{verdict}"));
     let source = source.lines().nth(line - 1).unwrap_or_default();
     assert!(source.contains("await"), "{verdict}\n{source}");
-    // After that comes what others wait for, or the test.
+    // The resources of other tasks follow, or the test.
     let after = rest.strip_prefix(operation);
     let is_all = |after: &str| after.starts_with(", and ") || after.starts_with(" (in ");
     assert!(after.is_some_and(is_all), "{verdict}\n{text}");

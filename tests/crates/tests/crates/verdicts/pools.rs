@@ -1,4 +1,4 @@
-//! Pools, databases and caches.
+//! Tests verdicts about pools, databases and caches.
 
 use redis::aio::MultiplexedConnection;
 use tasktrace_crates::{HOUR, Manager, postgres_server, redis_server, silent_server};

@@ -1,4 +1,4 @@
-//! Streams and connections of QUIC.
+//! Tests verdicts about streams and connections of QUIC.
 
 use std::sync::Arc;
 

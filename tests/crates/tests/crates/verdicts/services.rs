@@ -1,4 +1,4 @@
-//! Services of tower and tonic.
+//! Tests verdicts about services of tower and tonic.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ fn service() -> Never {
     tower::service_fn(never)
 }
 
-/// The bytes of a message are what they are.
+/// A codec that passes the bytes of a message unchanged.
 #[derive(Clone, Default)]
 struct Bytes;
 

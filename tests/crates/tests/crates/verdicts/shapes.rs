@@ -1,4 +1,4 @@
-//! The function of the program is named, whatever its future is wrapped in.
+//! Tests that a verdict names the function of the program through all wrappers of its future.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 type Pool = deadpool::managed::Pool<Manager>;
 
-/// A pool whose only connection is never given back.
+/// Returns a pool whose only connection is never given back.
 async fn pool() -> Pool {
     let pool = Pool::builder(Manager).max_size(1).build().unwrap();
     std::mem::forget(pool.get().await.unwrap());
@@ -22,7 +22,7 @@ trait Load {
     async fn load(&self);
 }
 
-/// An attribute of another crate has boxed the function.
+/// Its function is boxed by an attribute of another crate.
 struct Loader(Pool);
 
 #[async_trait::async_trait]
@@ -88,12 +88,12 @@ super::hangs! {
     }
 }
 
-/// Hangs in a function of the program that is in a trait, a generic type, a task and a dozen wrappers.
+/// Hangs in a function of the program inside a trait, a generic type, a task and a dozen wrappers.
 mod elsewhere {
     use super::*;
 
     #[test]
-    fn verdict() {
+    fn the_verdict_names_the_function_in_the_trait() {
         let text = crate::verdicts::hang(module_path!());
         let verdict = crate::verdicts::verdict(&text);
         let subject = "crates::verdicts::shapes::Loader::load at ";

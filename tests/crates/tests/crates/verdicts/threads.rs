@@ -1,4 +1,4 @@
-//! A thread that is blocked in a poll: in which function of the standard library, and by whom.
+//! Tests that a verdict about a blocked thread names the function of the standard library and its caller.
 
 use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
@@ -11,7 +11,7 @@ macro_rules! blocks {
             use super::*;
 
             #[test]
-            fn verdict() {
+            fn the_verdict_names_the_blocking_function_and_its_caller() {
                 let text = crate::verdicts::hang(module_path!());
                 let verdict = crate::verdicts::verdict(&text);
                 let start = concat!("the test's thread is blocked in ", $operation, ", called by ");
@@ -69,7 +69,7 @@ blocks! {
     }
 }
 
-// With lines only, it parks, and is not known to receive.
+// Debug information with lines only shows that the thread parks, and not that it receives.
 #[cfg(debug_assertions)]
 blocks! {
     receives("std::sync::mpsc::Receiver::recv") {
