@@ -10,9 +10,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  another failure
-  2  the command is wrong, or it names none of several processes  3  there is no such process
-  4  no permission: \
-  the process belongs to another user, or the token is wrong
+  2  the command is wrong, or it names none of several processes
+  3  there is no such process
+  4  no permission: the process belongs to another user, or the token is wrong
   5  the process is not instrumented, or does not let other programs attach
   6  no answer: no server listens at the address, or it did not answer in time";
 
