@@ -23,6 +23,7 @@ Examples:
   tasktrace top 4711                           watch process 4711
   tasktrace profile 4711 -s 30 -f svg -o w.svg where 30 seconds are waited
   tasktrace dump --addr http://127.0.0.1:6670  a process that serves HTTP
+  tasktrace inspect 4711                       a process that does not know of tasktrace
 
 A process can be asked if it has the feature `attach` of tasktrace, and #[tasktrace::main(attach)],
 the environment variable TASKTRACE_ATTACH=1 or a call of tasktrace::attach(). Or name its HTTP
@@ -79,6 +80,11 @@ pub(crate) enum Command {
     Flame(Flame),
     /// Watch for some seconds, and add up where time is waited
     Profile(Profile),
+    /// Read where the tasks of a process wait from its memory, or from a core file
+    ///
+    /// The process need not know of tasktrace, and is not stopped. Its executable needs debug info
+    /// (debug = 2, as in dev builds).
+    Inspect(crate::inspect::Inspect),
     /// Print a script that completes commands in a shell
     ///
     /// For bash: tasktrace completions bash > ~/.local/share/bash-completion/completions/tasktrace

@@ -1,11 +1,12 @@
 //! The program `tasktrace`: asks processes where their tasks are waiting.
 //!
-//! It is a client: what it shows, a process says, through HTTP on a unix socket or an address.
+//! It is a client: what it shows, a process says, through HTTP on a unix socket or an address. The command `inspect`
+//! alone reads memory itself.
 //!
 //! * [`args`]: the arguments. [`failure`]: what can go wrong, and the exit codes.
 //! * [`server`], [`find`]: whom to ask. [`fetch`]: asking. [`document`]: the answers.
 //! * [`output`], [`table`], [`time`]: text.
-//! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`]: the commands.
+//! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`], [`inspect`]: the commands.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -15,6 +16,7 @@ mod failure;
 mod fetch;
 mod find;
 mod flame;
+mod inspect;
 mod output;
 mod profile;
 mod ps;
@@ -54,6 +56,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Top(args) => top::run(args, json, paint),
         Command::Flame(args) => flame::run(args, json),
         Command::Profile(args) => profile::run(args, json),
+        Command::Inspect(args) => inspect::run(args, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tasktrace", &mut script);

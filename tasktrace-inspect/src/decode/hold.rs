@@ -1,0 +1,152 @@
+//! Guards and permits that live across an `.await`.
+
+use std::rc::Rc;
+
+use super::collection::Inner;
+use super::coroutine::Stage;
+use super::kind::{Known, Leaf};
+use super::node::{Place, Resource};
+use super::plan::{Goal, Plan};
+use super::walk::Walk;
+use crate::address::Address;
+use crate::debug::Kind;
+use crate::value::Value;
+
+/// A guard or a permit in a suspended future.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) semaphore: Address,
+    pub(crate) kind: GuardKind,
+    /// Where the guard is.
+    pub(crate) guard: Address,
+    /// The variable that it is, or is in.
+    pub(crate) variable: Rc<str>,
+    /// The function whose variable it is.
+    pub(crate) owner: Owner,
+}
+
+/// The kind of a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuardKind {
+    /// Of a mutex.
+    Mutex,
+    /// Of a lock for readers.
+    Read,
+    /// Of a lock for a writer.
+    Write,
+    /// Of a semaphore.
+    Permit,
+    /// Permits that were handed to a future which waited for them, and which was not polled since.
+    Granted,
+}
+
+/// A function that holds a guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) name: Rc<str>,
+    pub(crate) place: Option<Place>,
+    /// It is in the tree of what its task waits for. Otherwise it is a future that was polled and put aside.
+    pub(crate) is_polled: bool,
+}
+
+/// The semaphore that all locks of tokio are made of.
+const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+
+impl Walk<'_, '_, '_, '_> {
+    /// Collects the guards that a value owns.
+    pub(super) fn guards(&mut self, value: Value, depth: usize, owner: &Owner, variable: &str) {
+        if !self.step(depth) {
+            return;
+        }
+        let plan = self.plan(value.id, Goal::Guard);
+        match plan {
+            Plan::Nothing => {}
+            Plan::Known(Known::Guard(kind)) => {
+                if let Some(semaphore) = self.semaphore_of(value) {
+                    self.add_hold(value, semaphore, kind, owner, variable);
+                }
+            }
+            Plan::Known(Known::Leaf(Leaf::Acquire)) => {
+                let resource = self.leaf(value, Leaf::Acquire).resource.take();
+                if let Some(Resource::Permits {
+                    semaphore,
+                    is_granted: true,
+                    ..
+                }) = resource
+                {
+                    self.add_hold(value, semaphore, GuardKind::Granted, owner, variable);
+                }
+            }
+            Plan::Coroutine => self.guards_of_coroutine(value, depth),
+            plan => {
+                if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Guard) {
+                    for value in values {
+                        self.guards(value, depth + 1, owner, variable);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Collects the guards of a coroutine that is kept in a variable, and is not in the tree.
+    fn guards_of_coroutine(&mut self, value: Value, depth: usize) {
+        if !self.coroutines.insert(value.address) {
+            return;
+        }
+        let Some(coroutine) = self.read_coroutine(value) else {
+            return;
+        };
+        if coroutine.stage != Stage::Suspended {
+            return;
+        }
+        let owner = Owner {
+            name: crate::debug::public_path(&coroutine.name).into(),
+            place: coroutine.place,
+            is_polled: false,
+        };
+        let awaitee = coroutine.awaitee.into_iter().map(|it| ("", it));
+        let locals = coroutine
+            .locals
+            .iter()
+            .map(|(member, it)| (member.name, *it));
+        for (variable, value) in locals.chain(awaitee) {
+            self.guards(value, depth + 1, &owner, variable);
+        }
+    }
+
+    fn add_hold(
+        &mut self,
+        guard: Value,
+        semaphore: Address,
+        kind: GuardKind,
+        owner: &Owner,
+        variable: &str,
+    ) {
+        if self.holds.iter().any(|hold| hold.guard == guard.address) {
+            return;
+        }
+        self.holds.push(Hold {
+            semaphore,
+            kind,
+            guard: guard.address,
+            variable: variable.into(),
+            owner: owner.clone(),
+        });
+    }
+
+    /// Returns the semaphore of the lock that a guard is of: what one of its pointers points to has it inside.
+    fn semaphore_of(&self, guard: Value) -> Option<Address> {
+        let reader = self.reader();
+        let ty = reader.ty(guard)?;
+        ty.structure()?.members.iter().find_map(|member| {
+            let field = reader.member(guard, member);
+            let pointer = reader.find_pointer(field)?;
+            let Kind::Pointer(Some(id)) = reader.ty(pointer)?.kind else {
+                return None;
+            };
+            let address = reader.pointer(pointer)?;
+            let semaphore = reader.find_type(Value { address, id }, SEMAPHORE)?;
+            Some(semaphore.address)
+        })
+    }
+}

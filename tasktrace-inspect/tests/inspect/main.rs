@@ -1,0 +1,16 @@
+//! Programs that do not depend on tasktrace are run, and where their tasks wait is read from their memory.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod core_file;
+mod cores;
+mod damage;
+mod errors;
+mod frozen;
+mod leaves;
+mod load;
+mod locks;
+mod program;
+mod scale;
+mod text;
+mod tree;
+mod wrappers;
