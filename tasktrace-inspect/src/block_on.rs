@@ -1,10 +1,12 @@
 //! Futures that threads block on, such as that of `#[tokio::main]`.
 //!
-//! Such a future is on the stack of its thread or in a box, and `block_on::<F>` keeps a pointer to it on the stack. The
-//! debug info knows each type `F`. So the words of each stack are tried as pointers to an `F`: a future is one that is
-//! suspended in one of its states, and that can be decoded from there to all its leaves.
+//! A thread blocks on a future of the type `F` if its stack has an address in `block_on::<F>`, to which a function will
+//! return. The future is on the stack too or in a box, and there are pointers to it on the stack. So the words of the
+//! stack are tried as pointers to an `F`: a future is one that is suspended in one of its states, and that can be decoded
+//! from there to all its leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::address::Address;
 use crate::bytes::u64_at;
@@ -35,30 +37,29 @@ pub(crate) fn find(
     decoder: &Decoder<'_, '_, '_>,
     threads: &[Thread],
 ) -> Vec<Blocked> {
-    let futures = futures(reader.types);
-    if futures.is_empty() {
+    let functions = functions(reader.types);
+    if functions.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for thread in threads.iter().take(THREADS) {
-        let Some(stack_pointer) = thread.stack_pointer else {
+        let stack = thread.stack_pointer.and_then(|it| stack(reader, it));
+        let Some(stack) = stack else {
             continue;
         };
-        let best = candidates(reader, stack_pointer)
+        let futures = futures(reader, &functions, &stack);
+        if futures.is_empty() {
+            continue;
+        }
+        let best = candidates(reader, &stack)
             .into_iter()
             .flat_map(|(address, count)| futures.iter().map(move |id| (address, count, *id)))
-            .filter(|(address, _, id)| {
-                is_suspended(
-                    reader,
-                    Value {
-                        address: *address,
-                        id: *id,
-                    },
-                )
-            })
             .filter_map(|(address, count, id)| {
                 let future = Value { address, id };
+                if !is_suspended(reader, future) {
+                    return None;
+                }
                 let decoded = decoder.decode(future);
                 is_whole(&decoded.nodes).then_some((count, future, decoded))
             })
@@ -78,10 +79,52 @@ pub(crate) fn find(
     found
 }
 
-/// Returns the types of all futures that are blocked on anywhere in the program.
-fn futures(types: &Types<'_>) -> BTreeSet<TypeId> {
+/// Returns the functions that block on coroutines, by address.
+fn functions(types: &Types<'_>) -> Vec<(Range<u64>, TypeId)> {
     let functions = types.index().block_on.iter();
-    functions.filter_map(|id| coroutine(types, *id)).collect()
+    let functions = functions.filter_map(|(range, id)| {
+        let future = coroutine(types, *id)?;
+        Some((range.clone(), future))
+    });
+    let mut functions: Vec<_> = functions.collect();
+    functions.sort_by_key(|(range, id)| (range.start, *id));
+    functions
+}
+
+/// Returns the part of a stack that is in use.
+fn stack(reader: &Reader<'_, '_>, stack_pointer: Address) -> Option<Vec<u8>> {
+    let region = region_of(reader.memory.regions(), stack_pointer)?;
+    let length = (region.end.get() - stack_pointer.get()).min(SEARCHED);
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    reader.memory.read_now(stack_pointer, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn words(stack: &[u8]) -> impl Iterator<Item = u64> {
+    let words = stack.chunks_exact(8);
+    words.map(|word| u64_at(word, 0).unwrap_or_default())
+}
+
+/// Returns the types of the futures that functions block on to which addresses in a stack return.
+fn futures(
+    reader: &Reader<'_, '_>,
+    functions: &[(Range<u64>, TypeId)],
+    stack: &[u8],
+) -> BTreeSet<TypeId> {
+    let mut found = BTreeSet::new();
+    for word in words(stack) {
+        let address = word.wrapping_sub(reader.bias);
+        let after = functions.partition_point(|(range, _)| range.start < address);
+        // Functions do not overlap, but one may have several entries.
+        let before = functions[..after].iter().rev();
+        let start = before.clone().next().map(|(range, _)| range.start);
+        let here = before.take_while(|(range, _)| Some(range.start) == start);
+        found.extend(
+            here.filter(|(range, _)| address <= range.end)
+                .map(|(_, id)| *id),
+        );
+    }
+    found
 }
 
 /// Returns the coroutine in pointers such as `Pin<&mut F>`.
@@ -105,20 +148,12 @@ fn coroutine(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
 }
 
 /// Returns the words of a stack that are addresses of memory which the program can write to, and how often each is there.
-fn candidates(reader: &Reader<'_, '_>, stack_pointer: Address) -> BTreeMap<Address, usize> {
+fn candidates(reader: &Reader<'_, '_>, stack: &[u8]) -> BTreeMap<Address, usize> {
     let mut found = BTreeMap::new();
     let regions = reader.memory.regions();
-    let Some(stack) = region_of(regions, stack_pointer) else {
-        return found;
-    };
-    let length = (stack.end.get() - stack_pointer.get()).min(SEARCHED);
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-    if reader.memory.read_now(stack_pointer, &mut bytes).is_err() {
-        return found;
-    }
-    for word in bytes.chunks_exact(8) {
-        let address = Address::new(u64_at(word, 0).unwrap_or_default());
-        if address.get().is_multiple_of(8) && region_of(regions, address).is_some() {
+    for word in words(stack) {
+        let address = Address::new(word);
+        if word.is_multiple_of(8) && region_of(regions, address).is_some() {
             *found.entry(address).or_default() += 1;
         }
     }

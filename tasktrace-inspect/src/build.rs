@@ -224,6 +224,17 @@ impl Builder<'_> {
                 (false, _) => self.title(next),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
+                Some(hold) if !hold.owner.is_polled => {
+                    let owner = of_owner(hold);
+                    match circle.len() {
+                        1 => format!(
+                            "{text}, granted to its own {owner}, which it does not poll any more"
+                        ),
+                        _ => format!(
+                            "{text}, granted to {owner}, which {next} does not poll any more"
+                        ),
+                    }
+                }
                 Some(hold) => format!("{text}, held by {next} in {}", of_owner(hold)),
                 None => format!("{text} of {next}"),
             };

@@ -128,9 +128,13 @@ fn words(wait: &Wait) -> String {
 
 fn holder_words(holder: &Holder) -> String {
     let held = &holder.held;
-    let task = match holder.task {
-        Some(id) => format!("task {id} in "),
+    let place = match &held.file {
+        Some(file) => format!(" at {file}:{}", held.line.unwrap_or_default()),
         None => String::new(),
+    };
+    let task = match holder.task {
+        Some(id) => format!("task {id}"),
+        None => "a thread".to_owned(),
     };
     let what = match held.kind {
         HeldKind::Mutex | HeldKind::Write => "held by",
@@ -138,13 +142,11 @@ fn holder_words(holder: &Holder) -> String {
         HeldKind::Permit => "permits held by",
         HeldKind::Granted => "granted to",
     };
-    let mut text = format!("{what} {task}{}", held.function);
-    if let Some(file) = &held.file {
-        let _ = write!(text, " at {file}:{}", held.line.unwrap_or_default());
-    }
+    let function = &held.function;
     if !held.is_polled {
-        text.push_str(", which its task does not poll");
+        return format!("{what} {function}{place}, which {task} does not poll any more");
     }
+    let mut text = format!("{what} {task} in {function}{place}");
     if let Some(waits_for) = &holder.waits_for {
         let _ = write!(text, ", which waits for {waits_for}");
     }

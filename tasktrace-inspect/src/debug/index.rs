@@ -2,12 +2,13 @@
 //!
 //! Everything else is reached from there, type by type, so that the index stays small.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use gimli::{UnitHeader, constants as dw};
+use gimli::{AttributeValue, UnitHeader, constants as dw};
 
 use super::unit::{Dwarf, Entry, Unit, reference, text};
 use super::{Slice, TypeId};
@@ -25,8 +26,8 @@ pub(crate) struct Index<'d> {
     pub(crate) cells_by_name: HashMap<&'d str, TypeId>,
     /// The linkage name of a coroutine in a method, by the path of the method.
     pub(crate) methods: HashMap<String, &'d str>,
-    /// The types of the futures that threads block on.
-    pub(crate) block_on: HashSet<TypeId>,
+    /// The functions in which threads block on futures: their addresses, and types of futures.
+    pub(crate) block_on: Vec<(Range<u64>, TypeId)>,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -38,7 +39,8 @@ pub(crate) struct Index<'d> {
     /// The number of units that could not be read to the end.
     pub(crate) damaged_units: usize,
     by_entry: HashMap<TypeId, Poll<'d>>,
-    instances: Vec<(u64, TypeId)>,
+    blocks_by_entry: HashMap<TypeId, TypeId>,
+    instances: Vec<(Range<u64>, TypeId)>,
 }
 
 /// A function `tokio::runtime::task::raw::poll::<T, S>`.
@@ -77,12 +79,15 @@ impl<'d> Index<'d> {
             }
             index
         });
-        for (start, origin) in std::mem::take(&mut index.instances) {
+        for (range, origin) in std::mem::take(&mut index.instances) {
             if let Some(poll) = index.by_entry.get(&origin) {
-                index.polls.entry(start).or_insert(*poll);
+                index.polls.entry(range.start).or_insert(*poll);
+            } else if let Some(future) = index.blocks_by_entry.get(&origin) {
+                index.block_on.push((range, *future));
             }
         }
         index.by_entry = HashMap::new();
+        index.blocks_by_entry = HashMap::new();
         index
     }
 
@@ -99,6 +104,7 @@ impl<'d> Index<'d> {
         self.split_units += other.split_units;
         self.damaged_units += other.damaged_units;
         self.by_entry.extend(other.by_entry);
+        self.blocks_by_entry.extend(other.blocks_by_entry);
         self.instances.extend(other.instances);
     }
 
@@ -156,9 +162,9 @@ struct Parameters<'d> {
 #[derive(Clone, Copy)]
 enum Generic {
     Cell,
-    /// The first address of the function, if this is not its declaration.
-    Poll(Option<u64>),
-    BlockOn,
+    /// The addresses of the function, if this is not its declaration.
+    Poll(Option<(u64, u64)>),
+    BlockOn(Option<(u64, u64)>),
 }
 
 /// The namespaces of tokio's functions that poll tasks, and of its cells.
@@ -255,21 +261,21 @@ impl<'d> Pass<'_, 'd> {
     }
 
     fn function(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
-        let start = self.start_of(entry);
+        let range = self.range(entry);
         let origin = self
             .reference(entry, dw::DW_AT_abstract_origin)
             .or_else(|| self.reference(entry, dw::DW_AT_specification));
-        if let (Some(origin), Some(start)) = (origin, start) {
+        if let (Some(origin), Some((start, end))) = (origin, range) {
             // The function that it is an instance of may come later.
-            self.index.instances.push((start, origin));
+            self.index.instances.push((start..end, origin));
         }
         let Some(name) = self.name(entry) else {
             return;
         };
         let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
         let generic = match plain {
-            "poll" if self.is_in(POLL) => Some(Generic::Poll(start)),
-            "block_on" => Some(Generic::BlockOn),
+            "poll" if self.is_in(POLL) => Some(Generic::Poll(range)),
+            name if self.blocks(name) => Some(Generic::BlockOn(range)),
             _ => None,
         };
         if let Some(generic) = generic {
@@ -285,11 +291,23 @@ impl<'d> Pass<'_, 'd> {
         }
     }
 
-    /// Returns the first address of a function. Functions that the linker has removed begin at zero.
-    fn start_of(&self, entry: &Entry<'d>) -> Option<u64> {
+    /// Returns `true` for functions that block a thread on a future, and for closures in them: those may be all that
+    /// is left of them after inlining.
+    fn blocks(&self, name: &str) -> bool {
+        let is_block_on = |name: &str| name == "block_on" || name == "block_on_inner";
+        is_block_on(name)
+            || name.starts_with("{closure#") && self.scopes.iter().any(|it| is_block_on(it.1))
+    }
+
+    /// Returns the addresses of a function. Functions that the linker has removed begin at zero.
+    fn range(&self, entry: &Entry<'d>) -> Option<(u64, u64)> {
         let low = entry.attr_value(dw::DW_AT_low_pc)?;
         let low = self.dwarf.attr_address(self.unit, low).ok()??;
-        (low != 0).then_some(low)
+        let high = match entry.attr_value(dw::DW_AT_high_pc)? {
+            AttributeValue::Addr(address) => address,
+            length => low.checked_add(length.udata_value()?)?,
+        };
+        (low != 0).then_some((low, high))
     }
 
     fn variable(&mut self, entry: &Entry<'d>) {
@@ -349,17 +367,20 @@ impl<'d> Pass<'_, 'd> {
                     .cells
                     .insert((future, scheduler), parameters.entry);
             }
-            (Generic::BlockOn, Some(future), _) => {
-                self.index.block_on.insert(future);
+            (Generic::BlockOn(range), Some(future), _) => {
+                self.index.blocks_by_entry.insert(parameters.entry, future);
+                if let Some((start, end)) = range {
+                    self.index.block_on.push((start..end, future));
+                }
             }
-            (Generic::Poll(start), Some(future), Some(scheduler)) => {
+            (Generic::Poll(range), Some(future), Some(scheduler)) => {
                 let poll = Poll {
                     arguments: parameters.arguments,
                     future,
                     scheduler,
                 };
                 self.index.by_entry.insert(parameters.entry, poll);
-                if let Some(start) = start {
+                if let Some((start, _)) = range {
                     self.index.polls.insert(start, poll);
                 }
             }

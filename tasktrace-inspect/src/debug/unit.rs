@@ -78,5 +78,8 @@ pub(super) fn text<'d>(
 }
 
 pub(super) fn number(entry: &Entry<'_>, name: DwAt) -> Option<u64> {
-    entry.attr_value(name)?.udata_value()
+    match entry.attr_value(name)? {
+        gimli::AttributeValue::FileIndex(number) => Some(number),
+        value => value.udata_value(),
+    }
 }

@@ -106,7 +106,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             return;
         }
         // References may lead to it twice.
-        if !self.coroutines.insert(value.address) {
+        if !self.coroutines.insert(value) {
             return;
         }
         let Some(coroutine) = self.read_coroutine(value) else {

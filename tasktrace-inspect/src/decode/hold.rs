@@ -9,7 +9,7 @@ use super::node::{Place, Resource};
 use super::plan::{Goal, Plan};
 use super::walk::Walk;
 use crate::address::Address;
-use crate::debug::Kind;
+use crate::debug::{Kind, is_runtime_crate};
 use crate::value::Value;
 
 /// A guard or a permit in a suspended future.
@@ -77,7 +77,7 @@ impl Walk<'_, '_, '_, '_> {
                     self.add_hold(value, semaphore, GuardKind::Granted, owner, variable);
                 }
             }
-            Plan::Coroutine => self.guards_of_coroutine(value, depth),
+            Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
             plan => {
                 if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Guard) {
                     for value in values {
@@ -89,8 +89,8 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     /// Collects the guards of a coroutine that is kept in a variable, and is not in the tree.
-    fn guards_of_coroutine(&mut self, value: Value, depth: usize) {
-        if !self.coroutines.insert(value.address) {
+    fn guards_of_coroutine(&mut self, value: Value, depth: usize, around: &Owner) {
+        if !self.coroutines.insert(value) {
             return;
         }
         let Some(coroutine) = self.read_coroutine(value) else {
@@ -99,11 +99,15 @@ impl Walk<'_, '_, '_, '_> {
         if coroutine.stage != Stage::Suspended {
             return;
         }
-        let owner = Owner {
-            name: crate::debug::public_path(&coroutine.name).into(),
-            place: coroutine.place,
+        let mut owner = Owner {
             is_polled: false,
+            ..around.clone()
         };
+        // Functions of runtimes are named by the function of the program that has called them.
+        if !is_runtime_crate(&coroutine.name) {
+            owner.name = Rc::clone(&coroutine.name);
+            owner.place = coroutine.place;
+        }
         let awaitee = coroutine.awaitee.into_iter().map(|it| ("", it));
         let locals = coroutine
             .locals

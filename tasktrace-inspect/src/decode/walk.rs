@@ -86,7 +86,7 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     /// The targets of pointers that were followed.
     followed: HashSet<(Address, TypeId, Goal)>,
     /// The coroutines in the tree.
-    pub(super) coroutines: HashSet<Address>,
+    pub(super) coroutines: HashSet<Value>,
     pub(super) holds: Vec<Hold>,
 }
 
