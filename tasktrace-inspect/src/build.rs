@@ -221,7 +221,7 @@ impl Builder<'_> {
             let next = match (is_last, circle.len()) {
                 (true, 1) => "itself".to_owned(),
                 (true, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
-                (false, _) => self.title(next),
+                (false, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
                 Some(hold) if !hold.owner.is_polled => {

@@ -258,6 +258,8 @@ impl Input<'_> {
         for header in &tasks.tasks {
             match deadline.is_over() {
                 true => late += 1,
+                // Threads of runtimes are not tasks of the program.
+                false if header.is_blocking && is_worker(&view.fallback(header)) => {}
                 false => seen.extend(view.task(header)),
             }
         }
@@ -425,6 +427,11 @@ impl View<'_, '_, '_> {
             false => types.path(id).to_string(),
         }
     }
+}
+
+/// Returns `true` for the closures that the worker threads of a runtime are.
+fn is_worker(closure: &str) -> bool {
+    closure.starts_with("tokio::runtime::scheduler::")
 }
 
 fn state(header: &Header, state: State) -> TaskState {

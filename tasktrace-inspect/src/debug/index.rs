@@ -10,6 +10,7 @@ use std::thread;
 
 use gimli::{AttributeValue, UnitHeader, constants as dw};
 
+use super::scope::hash_of;
 use super::unit::{Dwarf, Entry, Unit, reference, text};
 use super::{Slice, TypeId};
 
@@ -28,6 +29,8 @@ pub(crate) struct Index<'d> {
     pub(crate) methods: HashMap<String, &'d str>,
     /// The functions in which threads block on futures: their addresses, and types of futures.
     pub(crate) block_on: Vec<(Range<u64>, TypeId)>,
+    /// The bodies of coroutines, by the hashes of their paths.
+    pub(crate) bodies: HashMap<u64, TypeId>,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -98,6 +101,7 @@ impl<'d> Index<'d> {
         self.cells_by_name.extend(other.cells_by_name);
         self.methods.extend(other.methods);
         self.block_on.extend(other.block_on);
+        self.bodies.extend(other.bodies);
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
@@ -117,9 +121,10 @@ impl<'d> Index<'d> {
             self.split_units += 1;
             return;
         }
-        let is_std = unit
-            .comp_dir
-            .is_some_and(|directory| directory.slice().starts_with(b"/rustc/"));
+        let is_std = unit.comp_dir.is_some_and(|directory| {
+            let directory = directory.slice();
+            directory.starts_with(b"/rustc/") || directory.starts_with(b"/rust/deps/")
+        });
         self.own_units += usize::from(!is_std);
         let Some(start) = header.debug_info_offset() else {
             return;
@@ -280,6 +285,10 @@ impl<'d> Pass<'_, 'd> {
         };
         if let Some(generic) = generic {
             self.start_parameters(id, depth, arguments, generic);
+        }
+        if name.starts_with("{async_") {
+            let scopes = self.scopes.iter().map(|scope| scope.1);
+            self.index.bodies.insert(hash_of(scopes, name), id);
         }
         if name.starts_with("{async_")
             && self.scopes.iter().any(|it| it.1.starts_with("{impl#"))

@@ -3,8 +3,9 @@
 //! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info.
 //! * [`index`]: one pass over all entries, for what is looked up by address.
 //! * [`types`]: types, each read when it is first asked for. [`parse`]: how.
-//! * [`scope`]: the namespaces around a type. [`lines`]: names of source files. [`names`]: how functions are called.
+//! * [`body`]: variables of async functions. [`scope`]: the namespaces around a type. [`lines`]: names of source files. [`names`]: how functions are called.
 
+mod body;
 mod file;
 mod find;
 mod index;
@@ -15,6 +16,7 @@ mod scope;
 mod types;
 mod unit;
 
+pub(crate) use self::body::Where;
 pub(crate) use self::file::DebugFile;
 pub(crate) use self::find::debug_file;
 pub(crate) use self::index::Poll;

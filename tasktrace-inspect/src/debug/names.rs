@@ -121,6 +121,7 @@ fn top_level_as(text: &str) -> Option<usize> {
 
 /// Private modules of public items, and the paths that programs use.
 const PUBLIC: &[(&str, &str)] = &[
+    ("core::future::pending::", "std::future::"),
     ("tokio::io::util::", "tokio::io::"),
     ("tokio::net::tcp::listener::", "tokio::net::"),
     ("tokio::net::tcp::stream::", "tokio::net::"),

@@ -1,5 +1,7 @@
 //! The namespaces around entries.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use gimli::constants as dw;
 
 use super::unit::{Dwarf, Entry, Unit, text};
@@ -63,20 +65,40 @@ impl<'d> Scopes<'d> {
         Ok(())
     }
 
-    /// Returns the namespaces around the entry at an offset of the unit, from the outermost.
-    pub(super) fn of(&self, offset: usize) -> Vec<&'d str> {
+    /// Returns the number of the innermost namespace around an offset.
+    fn innermost(&self, offset: usize) -> Option<usize> {
         let after = self.scopes.partition_point(|scope| scope.start <= offset);
         let mut index = after.checked_sub(1);
-        let mut names = Vec::new();
         while let Some(scope) = index.and_then(|index| self.scopes.get(index)) {
             if offset < scope.end {
-                names.push(scope.name);
+                return index;
             }
+            index = scope.parent;
+        }
+        None
+    }
+
+    /// Returns the namespaces around the entry at an offset of the unit, from the outermost.
+    pub(super) fn of(&self, offset: usize) -> Vec<&'d str> {
+        let mut index = self.innermost(offset);
+        let mut names = Vec::new();
+        while let Some(scope) = index.and_then(|index| self.scopes.get(index)) {
+            names.push(scope.name);
             index = scope.parent;
         }
         names.reverse();
         names
     }
+}
+
+/// Returns a hash of a path. Coroutines are few enough for 64 bits.
+pub(super) fn hash_of<'n>(namespaces: impl Iterator<Item = &'n str>, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for namespace in namespaces {
+        namespace.hash(&mut hasher);
+    }
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns the namespaces up to the function: those of its closures and blocks are left out.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::TypeId;
+use super::body::{self, Variable};
 use super::file::DebugFile;
 use super::index::Index;
 use super::lines;
@@ -29,6 +30,8 @@ pub(crate) struct Types<'d> {
     /// By the number of the unit.
     scopes: RefCell<HashMap<usize, Rc<Scopes<'d>>>>,
     files: RefCell<Files>,
+    /// Of bodies of coroutines.
+    variables: RefCell<HashMap<TypeId, Rc<[Variable<'d>]>>>,
 }
 
 impl<'d> Types<'d> {
@@ -62,6 +65,7 @@ impl<'d> Types<'d> {
             functions: RefCell::default(),
             scopes: RefCell::default(),
             files: RefCell::default(),
+            variables: RefCell::default(),
         })
     }
 
@@ -134,6 +138,26 @@ impl<'d> Types<'d> {
             scopes
         });
         scopes.of(id.0.saturating_sub(start))
+    }
+
+    /// Returns the variables in the body of a coroutine.
+    pub(crate) fn variables(&self, id: TypeId) -> Rc<[Variable<'d>]> {
+        if let Some(variables) = self.variables.borrow().get(&id) {
+            return Rc::clone(variables);
+        }
+        let find = || {
+            let name = self.get(id)?.name.replacen("_env#", "#", 1);
+            let hash = scope::hash_of(self.namespaces(id).into_iter(), &name);
+            let body = *self.index.bodies.get(&hash)?;
+            let (_, start, unit) = self.units.of(&self.dwarf, body)?;
+            let offset = body.0.checked_sub(start)?;
+            Some(body::variables(&self.dwarf, &unit, start, offset))
+        };
+        let variables: Rc<[_]> = find().unwrap_or_default().into();
+        self.variables
+            .borrow_mut()
+            .insert(id, Rc::clone(&variables));
+        variables
     }
 
     /// Returns the name of a file in the list of the unit that a type is in.

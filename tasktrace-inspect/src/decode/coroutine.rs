@@ -22,6 +22,8 @@ pub(super) struct Coroutine<'d> {
     /// The variables that are kept in this state.
     pub(super) locals: Vec<(Member<'d>, Value)>,
     pub(super) awaitee: Option<Value>,
+    /// The type of the current state.
+    pub(super) body: TypeId,
 }
 
 /// How far an async function or block has come.
@@ -64,6 +66,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             note,
             locals,
             awaitee,
+            body: fields.id,
         })
     }
 
@@ -149,12 +152,13 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         }
         let owner = Owner {
             name: Rc::clone(&node.name),
-            place: coroutine.place,
+            place: coroutine.place.clone(),
             is_polled: coroutine.stage == Stage::Suspended,
         };
         for (member, local) in &coroutine.locals {
             self.guards(*local, depth + 1, &owner, member.name);
         }
+        self.hidden_guards(value, &coroutine, &owner);
         out.push(node);
     }
 

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::collection::Inner;
-use super::coroutine::Stage;
+use super::coroutine::{Coroutine, Stage};
 use super::kind::{Known, Leaf};
 use super::node::{Place, Resource};
 use super::plan::{Goal, Plan};
 use super::walk::Walk;
 use crate::address::Address;
-use crate::debug::{Kind, is_runtime_crate};
+use crate::debug::{Kind, Member, Where, is_runtime_crate};
 use crate::value::Value;
 
 /// A guard or a permit in a suspended future.
@@ -63,7 +63,7 @@ impl Walk<'_, '_, '_, '_> {
             Plan::Nothing => {}
             Plan::Known(Known::Guard(kind)) => {
                 if let Some(semaphore) = self.semaphore_of(value) {
-                    self.add_hold(value, semaphore, kind, owner, variable);
+                    self.add_hold(value, semaphore.address, kind, owner, variable);
                 }
             }
             Plan::Known(Known::Leaf(Leaf::Acquire)) => {
@@ -106,7 +106,7 @@ impl Walk<'_, '_, '_, '_> {
         // Functions of runtimes are named by the function of the program that has called them.
         if !is_runtime_crate(&coroutine.name) {
             owner.name = Rc::clone(&coroutine.name);
-            owner.place = coroutine.place;
+            owner.place = coroutine.place.clone();
         }
         let awaitee = coroutine.awaitee.into_iter().map(|it| ("", it));
         let locals = coroutine
@@ -116,6 +116,79 @@ impl Walk<'_, '_, '_, '_> {
         for (variable, value) in locals.chain(awaitee) {
             self.guards(value, depth + 1, &owner, variable);
         }
+        self.hidden_guards(value, &coroutine, &owner);
+    }
+
+    /// Collects the guards in variables that the debug info of the coroutine leaves out, as another variable has the
+    /// same name.
+    pub(super) fn hidden_guards(&mut self, value: Value, coroutine: &Coroutine<'_>, owner: &Owner) {
+        let types = self.reader().types;
+        let locals = &coroutine.locals;
+        let is_named_twice = |name: &str| locals.iter().filter(|it| it.0.name == name).count() > 1;
+        if !locals.iter().any(|(member, _)| is_named_twice(member.name)) {
+            return;
+        }
+        for variable in types.variables(value.id).iter() {
+            let Plan::Known(Known::Guard(kind)) = self.plan(variable.id, Goal::Guard) else {
+                continue;
+            };
+            // The body may be in another unit, which has entries of its own for all types.
+            let name_of = |id| types.get(id).map(|ty| ty.name);
+            let is_shown = |(member, _): &(Member<'_>, Value)| {
+                member.name == variable.name && name_of(member.id) == name_of(variable.id)
+            };
+            if !is_named_twice(variable.name) || locals.iter().any(is_shown) {
+                continue;
+            }
+            let (places, is_exact) = match variable.place {
+                Where::Stack => continue,
+                Where::Coroutine(offset) => (vec![offset], true),
+                Where::Unknown => (self.gaps(coroutine), false),
+            };
+            let guards = places.into_iter().filter_map(|offset| {
+                let guard = Value {
+                    address: value.address.offset(offset),
+                    id: variable.id,
+                };
+                Some((guard, self.semaphore_of(guard)?))
+            });
+            for (guard, semaphore) in guards.collect::<Vec<_>>() {
+                // References to the lock that is waited for are in unnamed variables.
+                let is_awaited = || self.awaited.contains(&semaphore.address);
+                if self.is_taken(semaphore) && (is_exact || !is_awaited()) {
+                    self.add_hold(guard, semaphore.address, kind, owner, variable.name);
+                }
+            }
+        }
+    }
+
+    /// Returns the offsets of the words of a coroutine in which no variable is, as far as it is known.
+    fn gaps(&self, coroutine: &Coroutine<'_>) -> Vec<u64> {
+        let types = self.reader().types;
+        let Some(body) = types.get(coroutine.body) else {
+            return Vec::new();
+        };
+        let Some(structure) = body.structure() else {
+            return Vec::new();
+        };
+        let size = |id| types.get(id).map_or(0, |ty| ty.size);
+        let members = structure.members.iter();
+        let taken: Vec<(u64, u64)> = members
+            .map(|member| (member.offset, member.offset.saturating_add(size(member.id))))
+            .collect();
+        let end = body.size.min(self.decoder.limits.elements as u64 * 8);
+        let words = (0..end / 8).map(|word| word * 8);
+        words
+            .filter(|word| !taken.iter().any(|(from, to)| from <= word && word < to))
+            .collect()
+    }
+
+    /// Returns `true` if permits of a semaphore are taken that others wait for.
+    fn is_taken(&self, semaphore: Value) -> bool {
+        let reader = self.reader();
+        let word = |name| reader.number(reader.find(semaphore, name)?);
+        word("permits").is_some_and(|permits| permits >> 1 == 0)
+            && word("tail").is_some_and(|tail| tail != 0)
     }
 
     fn add_hold(
@@ -139,7 +212,7 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     /// Returns the semaphore of the lock that a guard is of: what one of its pointers points to has it inside.
-    fn semaphore_of(&self, guard: Value) -> Option<Address> {
+    fn semaphore_of(&self, guard: Value) -> Option<Value> {
         let reader = self.reader();
         let ty = reader.ty(guard)?;
         ty.structure()?.members.iter().find_map(|member| {
@@ -149,8 +222,7 @@ impl Walk<'_, '_, '_, '_> {
                 return None;
             };
             let address = reader.pointer(pointer)?;
-            let semaphore = reader.find_type(Value { address, id }, SEMAPHORE)?;
-            Some(semaphore.address)
+            reader.find_type(Value { address, id }, SEMAPHORE)
         })
     }
 }

@@ -8,7 +8,7 @@ use super::collection::Inner;
 use super::hold::Hold;
 use super::kind::Known;
 use super::leaf::Queue;
-use super::node::{Node, NodeKind};
+use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans};
 use crate::address::Address;
 use crate::debug::TypeId;
@@ -57,6 +57,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             followed: HashSet::new(),
             coroutines: HashSet::new(),
             holds: Vec::new(),
+            awaited: HashSet::new(),
         };
         let mut nodes = Vec::new();
         walk.futures(value, 0, &mut nodes);
@@ -88,6 +89,8 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     /// The coroutines in the tree.
     pub(super) coroutines: HashSet<Value>,
     pub(super) holds: Vec<Hold>,
+    /// The semaphores that are waited for in the tree.
+    pub(super) awaited: HashSet<Address>,
 }
 
 impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
@@ -142,7 +145,11 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             Plan::Coroutine => self.coroutine(value, depth, out),
             Plan::Known(Known::Leaf(leaf)) => {
                 if self.may_show() {
-                    out.push(self.leaf(value, leaf));
+                    let node = self.leaf(value, leaf);
+                    if let Some(Resource::Permits { semaphore, .. }) = node.resource {
+                        self.awaited.insert(semaphore);
+                    }
+                    out.push(node);
                 } else {
                     self.mark_more(out);
                 }

@@ -91,7 +91,7 @@ impl Program {
             let is_at_rest = report
                 .tasks
                 .iter()
-                .all(|task| task.state == TaskState::Suspended || task.state == TaskState::BlockOn);
+                .all(|task| matches!(task.state, TaskState::Suspended | TaskState::BlockOn));
             if is_at_rest || Instant::now() > end {
                 return report;
             }

@@ -85,8 +85,11 @@ fn marks() -> &'static HashMap<(String, usize), String> {
                 let file = format!("tasktrace-inspect/tests/programs/src/{directory}{name}");
                 let source = fs::read_to_string(entry.path()).unwrap();
                 for (number, line) in source.lines().enumerate() {
-                    if let Some((_, mark)) = line.split_once("// await: ") {
-                        marks.insert((file.clone(), number + 1), mark.to_owned());
+                    let next = line.strip_prefix("// next line, await: ");
+                    let here = line.split_once("// await: ").map(|(_, mark)| mark);
+                    if let Some(mark) = next.or(here) {
+                        let line = number + 1 + usize::from(next.is_some());
+                        marks.insert((file.clone(), line), mark.to_owned());
                     }
                 }
             }

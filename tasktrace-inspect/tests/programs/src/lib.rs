@@ -1,6 +1,7 @@
 //! Tasks that wait in all ways that the tests of `tasktrace-inspect` look at.
 //!
-//! A comment `await: NAME` marks the line at which the tests expect the function to wait.
+//! A comment `await: NAME` marks the line at which the tests expect the function to wait, `next line, await: NAME` the
+//! line after it.
 
 pub mod leaves;
 pub mod locks;

@@ -41,9 +41,11 @@ async fn nap(number: u64) {
 async fn unordered() {
     let mut children: FuturesUnordered<_> = (0..3).map(child).collect();
     arrive();
-    while let Some(number) = children.next().await {
-        // await: unordered
-        std::hint::black_box(number);
+    loop {
+        let number = children.next().await; // await: unordered
+        if number.is_none() {
+            break;
+        }
     }
 }
 
@@ -52,8 +54,8 @@ async fn child(number: u64) -> u64 {
     number
 }
 
+// next line, await: selecting
 async fn selecting() {
-    // await: selecting
     arrive();
     let number = tokio::select! {
         () = nap(1) => 1,
@@ -62,8 +64,8 @@ async fn selecting() {
     std::hint::black_box(number);
 }
 
+// next line, await: joining
 async fn joining() {
-    // await: joining
     arrive();
     let numbers = tokio::join!(nap(1), child(2));
     std::hint::black_box(numbers);
