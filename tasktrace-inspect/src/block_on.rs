@@ -180,7 +180,9 @@ fn is_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {
 /// Returns `true` if there is a future and nothing below it that could not be read.
 fn is_whole(nodes: &[Node]) -> bool {
     let is_whole = |node: &Node| {
-        node.kind != NodeKind::Mark && (node.children.is_empty() || is_whole(&node.children))
+        node.kind != NodeKind::Mark
+            && !node.is_idle()
+            && (node.children.is_empty() || is_whole(&node.children))
     };
     !nodes.is_empty() && nodes.iter().all(is_whole)
 }

@@ -52,6 +52,7 @@ mod debug;
 mod decode;
 mod error;
 mod graph;
+mod hash;
 mod inspect;
 mod limits;
 mod memory;

@@ -1,12 +1,13 @@
 //! Values in memory, by type.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::address::Address;
 use crate::bytes::unsigned;
 use crate::debug::{Kind, Member, Type, TypeId, Types, Variant};
+use crate::hash::FastMap;
 use crate::memory::{Memory, PageCache};
 
 /// A value: where it is, and of which type.
@@ -23,7 +24,7 @@ pub(crate) struct Reader<'a, 'd> {
     /// How far the program was moved when it was loaded.
     pub(crate) bias: u64,
     /// Where in a type a field or a type is.
-    places: RefCell<HashMap<(TypeId, Sought), Option<Place>>>,
+    places: RefCell<FastMap<(TypeId, Sought), Option<Place>>>,
 }
 
 /// What is looked for inside a type.

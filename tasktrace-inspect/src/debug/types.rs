@@ -1,7 +1,6 @@
 //! Types, each read when it is first asked for.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -15,23 +14,24 @@ use super::parse::{self, Type};
 use super::scope::{self, Scopes};
 use super::unit::{Dwarf, Units};
 use crate::error::Error;
+use crate::hash::FastMap;
 
 /// Names of files, by the numbers of the unit and of the file.
-type Files = HashMap<(usize, u64), Option<Rc<str>>>;
+type Files = FastMap<(usize, u64), Option<Rc<str>>>;
 
 /// The types of a program.
 pub(crate) struct Types<'d> {
     dwarf: Dwarf<'d>,
     units: Units<'d>,
     index: Index<'d>,
-    types: RefCell<HashMap<TypeId, Option<Rc<Type<'d>>>>>,
-    paths: RefCell<HashMap<TypeId, Rc<str>>>,
-    functions: RefCell<HashMap<TypeId, Rc<str>>>,
+    types: RefCell<FastMap<TypeId, Option<Rc<Type<'d>>>>>,
+    paths: RefCell<FastMap<TypeId, Rc<str>>>,
+    functions: RefCell<FastMap<TypeId, Rc<str>>>,
     /// By the number of the unit.
-    scopes: RefCell<HashMap<usize, Rc<Scopes<'d>>>>,
+    scopes: RefCell<FastMap<usize, Rc<Scopes<'d>>>>,
     files: RefCell<Files>,
     /// Of bodies of coroutines.
-    variables: RefCell<HashMap<TypeId, Rc<[Variable<'d>]>>>,
+    variables: RefCell<FastMap<TypeId, Rc<[Variable<'d>]>>>,
 }
 
 impl<'d> Types<'d> {

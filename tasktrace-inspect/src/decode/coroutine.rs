@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::hold::Owner;
-use super::node::{Node, NodeKind, Place};
+use super::node::{FINISHED, NOT_STARTED, Node, NodeKind, PANICKED, Place};
 use super::plan::{Goal, Plan};
 use super::walk::Walk;
 use crate::debug::{Member, Type, TypeId, is_runtime_crate, public_path};
@@ -130,8 +130,8 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         self.nesting += 1;
         match coroutine.stage {
             Stage::Returned => {}
-            Stage::Panicked => node.note = Some("panicked".into()),
-            Stage::NotStarted => node.note = Some("not started".into()),
+            Stage::Panicked => node.note = Some(PANICKED.into()),
+            Stage::NotStarted => node.note = Some(NOT_STARTED.into()),
             Stage::Suspended => match coroutine.awaitee {
                 Some(awaitee) => {
                     self.futures(awaitee, depth + 1, &mut node.children);
@@ -167,7 +167,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         let types = self.reader().types;
         if let Plan::Coroutine = self.plan(value.id, Goal::Future) {
             let mut node = Node::new(NodeKind::Leaf, types.function(value.id));
-            node.note = Some("finished".into());
+            node.note = Some(FINISHED.into());
             return node;
         }
         let path = types.path(value.id);

@@ -75,7 +75,18 @@ pub(crate) enum Resource {
     Socket { file: Option<u32> },
 }
 
+/// Remarks on futures that do not wait.
+pub(crate) const NOT_STARTED: &str = "not started";
+pub(crate) const FINISHED: &str = "finished";
+pub(crate) const PANICKED: &str = "panicked";
+
 impl Node {
+    /// Returns `true` for a future that waits for nothing. What a suspended function awaits is none.
+    pub(crate) fn is_idle(&self) -> bool {
+        let note = self.note.as_deref().unwrap_or_default();
+        [NOT_STARTED, FINISHED, PANICKED].contains(&note)
+    }
+
     pub(crate) fn new(kind: NodeKind, name: impl Into<Rc<str>>) -> Self {
         Self {
             kind,

@@ -1,11 +1,12 @@
 //! Which fields of a type can lead to a future or to a guard.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::kind::{self, Known, Leaf};
 use crate::debug::{Kind, Type, TypeId, Types};
+use crate::hash::FastMap;
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +42,8 @@ pub(super) enum Plan {
 /// The plans of all types that were met.
 #[derive(Default)]
 pub(super) struct Plans {
-    plans: RefCell<HashMap<(TypeId, Goal), Plan>>,
-    reaches: RefCell<HashMap<(TypeId, Goal), bool>>,
+    plans: RefCell<FastMap<(TypeId, Goal), Plan>>,
+    reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
 }
 
 /// How deep types are looked into.

@@ -1,7 +1,6 @@
 //! Walks a value and collects the futures in it.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::collection::Inner;
@@ -12,6 +11,7 @@ use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans};
 use crate::address::Address;
 use crate::debug::TypeId;
+use crate::hash::{FastMap, FastSet};
 use crate::limits::{Deadline, Limits};
 use crate::value::{Reader, Value};
 
@@ -25,7 +25,7 @@ pub(crate) struct Decoder<'r, 'a, 'd> {
     pub(super) limits: Limits,
     deadline: Deadline,
     /// The queues of semaphores, as they were when a task was decoded that waits in them.
-    pub(super) queues: RefCell<HashMap<Address, Rc<Queue>>>,
+    pub(super) queues: RefCell<FastMap<Address, Rc<Queue>>>,
 }
 
 /// What is in a future.
@@ -54,10 +54,10 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             frames: self.limits.frames_per_task,
             is_marked: false,
             nesting: 0,
-            followed: HashSet::new(),
-            coroutines: HashSet::new(),
+            followed: FastSet::default(),
+            coroutines: FastSet::default(),
             holds: Vec::new(),
-            awaited: HashSet::new(),
+            awaited: FastSet::default(),
         };
         let mut nodes = Vec::new();
         walk.futures(value, 0, &mut nodes);
@@ -85,12 +85,12 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     /// How many frames are around the current value.
     pub(super) nesting: usize,
     /// The targets of pointers that were followed.
-    followed: HashSet<(Address, TypeId, Goal)>,
+    followed: FastSet<(Address, TypeId, Goal)>,
     /// The coroutines in the tree.
-    pub(super) coroutines: HashSet<Value>,
+    pub(super) coroutines: FastSet<Value>,
     pub(super) holds: Vec<Hold>,
     /// The semaphores that are waited for in the tree.
-    pub(super) awaited: HashSet<Address>,
+    pub(super) awaited: FastSet<Address>,
 }
 
 impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {

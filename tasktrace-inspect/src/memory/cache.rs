@@ -1,10 +1,10 @@
 //! Pages that were read, so that each is read once.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use super::{Memory, Region, Unreadable};
 use crate::address::Address;
+use crate::hash::FastMap;
 
 const PAGE: u64 = 4096;
 
@@ -14,7 +14,7 @@ const PAGES: usize = 32 * 1024;
 /// Reads memory by pages and keeps them. A page is a picture of one moment.
 pub(crate) struct PageCache<'m> {
     memory: &'m dyn Memory,
-    pages: RefCell<HashMap<u64, Option<Box<[u8]>>>>,
+    pages: RefCell<FastMap<u64, Option<Box<[u8]>>>>,
 }
 
 impl<'m> PageCache<'m> {
@@ -58,6 +58,13 @@ impl<'m> PageCache<'m> {
 impl Memory for PageCache<'_> {
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         let mut pages = self.pages.borrow_mut();
+        let within = (address.get() % PAGE) as usize;
+        if let Some(Some(page)) = pages.get(&(address.get() / PAGE))
+            && let Some(bytes) = page.get(within..within + buffer.len())
+        {
+            buffer.copy_from_slice(bytes);
+            return Ok(());
+        }
         let mut done = 0;
         while done < buffer.len() {
             let at = address

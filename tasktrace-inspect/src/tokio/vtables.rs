@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use super::header::Layout;
 use crate::address::Address;
 use crate::debug::{DebugFile, Poll, TypeId};
+use crate::hash::FastMap;
 use crate::value::Reader;
 
 /// The vtables of tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Vtables {
     /// The type of the cell, by the address of the vtable.
-    cells: HashMap<Address, TypeId>,
+    cells: FastMap<Address, TypeId>,
     first: Address,
     last: Address,
     layout: Option<Layout>,

@@ -87,7 +87,8 @@ pub(crate) fn check_deadlock(report: &Report) {
     assert_eq!(deadlock.tasks, ids);
     for part in [
         "deadlock::there waits for tokio::sync::Mutex::lock, held by task",
-        "in deadlock::back at tasktrace-inspect/tests/programs/src/bin/deadlock.rs:",
+        "in deadlock::back at ",
+        "src/bin/deadlock.rs:",
         "which waits for tokio::sync::Mutex::lock, held by task",
     ] {
         assert!(deadlock.text.contains(part), "{}", deadlock.text);

@@ -10,6 +10,7 @@ mod leaves;
 mod load;
 mod locks;
 mod program;
+mod runtimes;
 mod scale;
 mod text;
 mod tree;

@@ -27,8 +27,18 @@ pub(crate) fn target() -> PathBuf {
     deps.parent().unwrap().parent().unwrap().to_owned()
 }
 
+/// A directory with `debug` and `release`, in which the programs were built with another version of tokio.
+const BUILT: &str = "TASKTRACE_INSPECT_PROGRAMS";
+
 /// Returns the path of a program, which is built before.
 pub(crate) fn path(name: &str, profile: Profile) -> PathBuf {
+    if let Some(built) = std::env::var_os(BUILT) {
+        let directory = match profile {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        };
+        return Path::new(&built).join(directory).join(name);
+    }
     static DEV: Once = Once::new();
     static RELEASE: Once = Once::new();
     let (once, arguments, directory): (_, &[&str], _) = match profile {
@@ -85,14 +95,18 @@ impl Program {
     /// Reads the tasks until none of them runs: the last to arrive may be in the middle of the poll in which it begins to
     /// wait.
     pub(crate) fn inspect_at_rest(&self) -> Report {
+        self.inspect_until(|report| {
+            let mut tasks = report.tasks.iter();
+            tasks.all(|task| matches!(task.state, TaskState::Suspended | TaskState::BlockOn))
+        })
+    }
+
+    /// Reads the tasks until they are as expected, for a minute at most.
+    pub(crate) fn inspect_until(&self, is_expected: impl Fn(&Report) -> bool) -> Report {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             let report = self.inspect();
-            let is_at_rest = report
-                .tasks
-                .iter()
-                .all(|task| matches!(task.state, TaskState::Suspended | TaskState::BlockOn));
-            if is_at_rest || Instant::now() > end {
+            if is_expected(&report) || Instant::now() > end {
                 return report;
             }
         }

@@ -17,7 +17,8 @@ fn the_text_begins_with_the_deadlock() {
     let deadlock = lines.find(|line| !line.is_empty() && !line.starts_with(char::is_numeric));
     assert!(deadlock.unwrap().starts_with("deadlock: task "), "{text}");
     for part in [
-        "  ╼ deadlock::there at tasktrace-inspect/tests/programs/src/bin/deadlock.rs:",
+        "  ╼ deadlock::there at ",
+        "src/bin/deadlock.rs:",
         "   └╼ tokio::sync::Mutex::lock at tokio-",
         " (locked; held by task ",
     ] {

@@ -31,11 +31,16 @@ pub(crate) fn tree(task: &Task) -> String {
 fn add(text: &mut String, frame: &Frame, depth: usize) {
     let name = frame.name.strip_prefix(KRATE).unwrap_or(&frame.name);
     let _ = write!(text, "{:1$}{name}", "", 2 * depth);
-    if let (Some(file), Some(line)) = (&frame.file, frame.line)
-        && file.starts_with("tasktrace-inspect/")
+    // Programs that were built elsewhere have other directories before it.
+    let file = frame.file.as_deref().map(|file| match file.rfind("src/") {
+        Some(at) => &file[at..],
+        None => file,
+    });
+    if let (Some(file), Some(line)) = (file, frame.line)
+        && is_of_program(&frame.name)
     {
         let line = usize::try_from(line).unwrap();
-        match marks().get(&(file.clone(), line)) {
+        match marks().get(&(file.to_owned(), line)) {
             Some(mark) => _ = write!(text, " @ {mark}"),
             None => _ = write!(text, " at {file}:{line}"),
         }
@@ -47,6 +52,13 @@ fn add(text: &mut String, frame: &Frame, depth: usize) {
     for child in &frame.children {
         add(text, child, depth + 1);
     }
+}
+
+/// Returns `true` for the functions of the programs, rather than those of tokio.
+fn is_of_program(name: &str) -> bool {
+    !["tokio::", "std::", "core::", "futures"]
+        .iter()
+        .any(|krate| name.starts_with(krate))
 }
 
 /// Returns the innermost frame of a task that has one leaf.
@@ -82,7 +94,7 @@ fn marks() -> &'static HashMap<(String, usize), String> {
                     continue;
                 }
                 let name = entry.file_name().into_string().unwrap();
-                let file = format!("tasktrace-inspect/tests/programs/src/{directory}{name}");
+                let file = format!("src/{directory}{name}");
                 let source = fs::read_to_string(entry.path()).unwrap();
                 for (number, line) in source.lines().enumerate() {
                     let next = line.strip_prefix("// next line, await: ");

@@ -77,6 +77,34 @@ wrappers::generic @ generic
 wrappers::shared @ shared
   wrappers::nap @ nap
     tokio::time::sleep",
+    "\
+wrappers::buffered @ buffered
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep",
+    "\
+wrappers::ordered @ ordered
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep",
+    "\
+wrappers::any @ any
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep
+  wrappers::child @ child
+    wrappers::nap @ nap
+      tokio::time::sleep",
+    "\
+wrappers::by_reference @ by_reference
+  wrappers::nap @ nap
+    tokio::time::sleep",
 ];
 
 pub(crate) fn check_wrappers(report: &Report) {

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::{FutureExt, join_all};
-use futures::stream::FuturesUnordered;
+use futures::future::{FutureExt, join_all, select_all};
+use futures::stream::{self, FuturesOrdered, FuturesUnordered};
 use tokio::task::JoinSet;
 
 use crate::arrive;
 
 /// The number of tasks that [`spawn`] starts, with those that they start.
-pub const TASKS: usize = 13;
+pub const TASKS: usize = 17;
 
 /// Starts the tasks.
 pub fn spawn() {
@@ -30,6 +30,10 @@ pub fn spawn() {
         nap(1).await; // await: block
     });
     tokio::spawn(generic(vec![1_u8, 2]));
+    tokio::spawn(buffered());
+    tokio::spawn(ordered());
+    tokio::spawn(any());
+    tokio::spawn(by_reference());
     tokio::spawn(Box::pin(shared()) as Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
@@ -140,4 +144,28 @@ async fn generic<T: Send>(value: Vec<T>) {
 async fn shared() {
     arrive();
     nap(1).boxed().shared().await; // await: shared
+}
+
+async fn buffered() {
+    let children = stream::iter(0..5).map(child).buffer_unordered(2);
+    arrive();
+    children.for_each(|_| async {}).await; // await: buffered
+}
+
+async fn ordered() {
+    let mut children: FuturesOrdered<_> = (0..2).map(child).collect();
+    arrive();
+    children.next().await; // await: ordered
+}
+
+async fn any() {
+    let children: Vec<_> = (0..2).map(|number| Box::pin(child(number))).collect();
+    arrive();
+    select_all(children).await; // await: any
+}
+
+async fn by_reference() {
+    let mut nap = std::pin::pin!(nap(1));
+    arrive();
+    nap.as_mut().await; // await: by_reference
 }
