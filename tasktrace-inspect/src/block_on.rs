@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::bytes::u64_at;
 use crate::debug::{Kind, TypeId, Types};
 use crate::decode::{Decoded, Decoder, Node, NodeKind};
-use crate::memory::{Memory, Region, Thread};
+use crate::memory::{Memory, Thread, region_of};
 use crate::value::{Reader, Value};
 
 /// How much of a stack is searched.
@@ -158,13 +158,6 @@ fn candidates(reader: &Reader<'_, '_>, stack: &[u8]) -> BTreeMap<Address, usize>
         }
     }
     found
-}
-
-/// Returns the range that an address is in. The ranges are ordered by address.
-fn region_of(regions: &[Region], address: Address) -> Option<&Region> {
-    let after = regions.partition_point(|region| region.start <= address);
-    let region = regions.get(after.checked_sub(1)?)?;
-    region.contains(address).then_some(region)
 }
 
 fn is_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {

@@ -129,12 +129,22 @@ impl Builder<'_> {
                     () if is_lock => "locked".to_owned(),
                     () => format!("{}, {missing} missing", count(free, "free permit")),
                 };
-                match queue {
+                let place = match queue {
                     Some((place, length)) if length > 1 => {
-                        format!("{state}, place {place} of {length} in the queue")
+                        format!(", place {place} of {length} in the queue")
                     }
-                    _ => state,
-                }
+                    _ => String::new(),
+                };
+                // Permits are added and forgotten, but somebody has taken a lock.
+                let has_holder = !self.graph.holders(resource).is_empty();
+                let is_lost = is_lock && free < missing && !has_holder;
+                let holder = match is_lost && !is_granted && !is_closed {
+                    true => {
+                        ", and the holder is not known: it runs, or keeps the guard behind a pointer"
+                    }
+                    false => "",
+                };
+                format!("{state}{place}{holder}")
             }
             Resource::Channel {
                 length,

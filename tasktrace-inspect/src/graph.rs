@@ -1,4 +1,4 @@
-//! Which task waits for which: who holds a lock, and circles.
+//! The graph of tasks that wait for each other: holders of locks, and circles.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ pub(crate) struct LeafOf<'n> {
     pub(crate) resource: Option<Resource>,
 }
 
-/// Who waits for whom. Tasks are numbers.
+/// The graph of tasks that wait for each other. Tasks are numbers.
 pub(crate) struct Graph<'n> {
     leaves: Vec<Vec<LeafOf<'n>>>,
     /// The holders of each semaphore.

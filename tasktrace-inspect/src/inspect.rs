@@ -206,7 +206,7 @@ struct Input<'i> {
     image: &'i DebugFile,
     name: &'i Path,
     entry: Option<u64>,
-    /// Where the executable begins, if that is known.
+    /// The address of the first byte of the executable, if it is known.
     start: Option<Address>,
     threads: &'i [Thread],
     now: Option<Duration>,
@@ -240,13 +240,24 @@ impl Input<'_> {
                 reason: "the program has no tokio tasks that its debug info describes".to_owned(),
             });
         }
+        if types.index().damaged_units > 0 {
+            missing.push(Missing {
+                count: types.index().damaged_units,
+                reason: "units of the debug info are damaged".to_owned(),
+            });
+        }
         if vtables.unknown > 0 {
             missing.push(Missing {
                 count: vtables.unknown,
                 reason: "types of tasks are not in the debug info".to_owned(),
             });
         }
-        let tasks = Tasks::find(&reader, &vtables, &self.limits, deadline);
+        let stacks: Vec<Address> = self
+            .threads
+            .iter()
+            .filter_map(|thread| thread.stack_pointer)
+            .collect();
+        let tasks = Tasks::find(&reader, &vtables, &stacks, &self.limits, deadline);
         let decoder = Decoder::new(&reader, self.limits, deadline);
         let view = View {
             reader: &reader,
@@ -343,13 +354,14 @@ impl View<'_, '_, '_> {
             return Some(seen);
         }
         for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
             let state_now = State(self.reader.word(header.state_address)?);
             seen.state = state(header, state_now);
             self.decode(header, state_now, &mut seen);
-            if !state_now.is_running() && self.is_unchanged(header) {
+            if header.is_blocking || !state_now.is_running() && self.is_unchanged(header) {
                 return Some(seen);
             }
-            self.forget(header);
+            self.forget();
         }
         if seen.state == TaskState::Running {
             return Some(seen);
@@ -381,28 +393,21 @@ impl View<'_, '_, '_> {
         }
     }
 
-    /// Returns `true` if the memory of a task is as it was when it was decoded.
+    /// Returns `true` if all that was read of a task is as it was then.
     fn is_unchanged(&self, header: &Header) -> bool {
+        // The whole cell is compared: it may have changed and come back to the same state.
         let size = self.reader.types.get(header.cell).map_or(0, |ty| ty.size);
         let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        let (mut before, mut now) = (vec![0; size], vec![0; size]);
-        self.reader.memory.read(header.address, &mut before).is_ok()
-            && self
-                .reader
-                .memory
-                .read_now(header.address, &mut now)
-                .is_ok()
-            && before == now
+        let mut cell = vec![0; size];
+        self.reader.memory.read(header.address, &mut cell).is_ok()
+            && self.reader.memory.is_unchanged()
     }
 
-    fn forget(&self, header: &Header) {
-        // What the task points to may have changed as well.
+    /// Forgets what was read of a task and of the resources that it waits for.
+    fn forget(&self) {
+        self.reader.memory.pause();
         self.reader.memory.clear();
         self.decoder.forget();
-        let size = self.reader.types.get(header.cell).map_or(0, |ty| ty.size);
-        self.reader
-            .memory
-            .forget(header.address, size.min(COMPARED));
     }
 
     /// Returns the name of the type of the future.

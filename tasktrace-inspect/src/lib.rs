@@ -31,7 +31,7 @@
 //!
 //! # What is exact
 //!
-//! A task of a running process is shown only if its memory is the same before and after it was read, and if no thread
+//! A task of a running process is shown only if all memory that was read for it is the same afterwards, and if no thread
 //! polled it. Otherwise it is read again, and if that does not help, the report says so. Tasks are read one after the
 //! other, so the report is no picture of one moment: [`Options::freeze`] makes it one.
 //!
@@ -39,7 +39,8 @@
 //!
 //! * Linux on x86-64.
 //! * Tasks of tokio, and futures that a thread blocks on. Tasks of other executors are not found.
-//! * The future that a thread blocks on is found by trying the words of its stack. Of a thread that runs, it is not.
+//! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
+//!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
 //! * A variable that was moved out of can look like a guard that is still held. It counts only while the lock is taken.
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-/// Where all tasks of a program wait.
+/// The tasks of a program, and the places at which they wait.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The format: `tasktrace.inspect/1`.
     pub schema: &'static str,
-    /// What was read.
+    /// The memory that was read.
     pub source: Source,
     /// The number of runtimes and local sets.
     pub runtimes: usize,
@@ -16,11 +16,11 @@ pub struct Report {
     pub deadlocks: Vec<Deadlock>,
     /// The tasks, by number.
     pub tasks: Vec<Task>,
-    /// What is missing, and why.
+    /// Parts that are missing, with the reasons.
     pub missing: Vec<Missing>,
 }
 
-/// What was read.
+/// The memory that was read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Source {
@@ -61,9 +61,9 @@ pub struct Task {
     pub name: String,
     /// Its state.
     pub state: TaskState,
-    /// Where in memory it is.
+    /// Its address in memory.
     pub address: String,
-    /// What it waits for.
+    /// The tree of futures that it waits for.
     pub frames: Vec<Frame>,
     /// Locks and permits that it holds while it waits.
     pub holds: Vec<Held>,
@@ -104,7 +104,7 @@ pub struct Frame {
     pub note: Option<String>,
     /// The state of what is waited for.
     pub wait: Option<Wait>,
-    /// What is awaited.
+    /// The futures that are awaited.
     pub children: Vec<Frame>,
 }
 
@@ -116,7 +116,7 @@ pub struct Wait {
     pub kind: WaitKind,
     /// The state in words.
     pub text: String,
-    /// Where in memory it is.
+    /// Its address in memory.
     pub address: Option<String>,
     /// The task that is waited for.
     pub task: Option<u64>,
@@ -156,7 +156,7 @@ pub struct Holder {
     /// The lock or the permit.
     #[serde(flatten)]
     pub held: Held,
-    /// What the holder waits for itself.
+    /// The resource that the holder waits for itself.
     pub waits_for: Option<String>,
 }
 

@@ -23,11 +23,11 @@ pub(crate) struct Reader<'a, 'd> {
     pub(crate) memory: &'a PageCache<'a>,
     /// How far the program was moved when it was loaded.
     pub(crate) bias: u64,
-    /// Where in a type a field or a type is.
+    /// Places of fields and of types, by the type that they are in.
     places: RefCell<FastMap<(TypeId, Sought), Option<Place>>>,
 }
 
-/// What is looked for inside a type.
+/// A part of a type that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sought {
     /// The outermost field of this name.
@@ -38,7 +38,7 @@ enum Sought {
     Pointer,
 }
 
-/// Where in a type something is: its offset and its type.
+/// A place in a type: the offset and the type of the part.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     offset: u64,

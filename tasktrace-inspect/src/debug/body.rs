@@ -17,7 +17,7 @@ pub(crate) struct Variable<'d> {
     pub(crate) place: Where,
 }
 
-/// Where a variable is.
+/// The place of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Where {
     /// Always in the coroutine, at this offset.

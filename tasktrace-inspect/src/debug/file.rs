@@ -14,12 +14,15 @@ use crate::error::Error;
 /// The largest section that is decompressed.
 const LARGEST: u64 = 8 << 30;
 
+/// The largest ratio of compression that is believed.
+const RATIO: u64 = 1100;
+
 /// An ELF file: an executable, or a file with the debug info of one.
 pub(crate) struct DebugFile {
     path: PathBuf,
     map: Mmap,
     debug: Vec<(SectionId, Data)>,
-    /// Where parts of the file are in memory, before they are moved: address and place in the file.
+    /// The parts of the file that are loaded: their addresses before they are moved, and their places in the file.
     loads: Vec<(u64, Range<usize>)>,
     /// Sections that hold constants: address and length.
     constants: Vec<(u64, u64)>,
@@ -79,7 +82,9 @@ impl DebugFile {
                     };
                     Data::InFile(range)
                 }
-                _ if compressed.uncompressed_size > LARGEST => {
+                _ if compressed.uncompressed_size > LARGEST
+                    || compressed.uncompressed_size / RATIO > compressed.compressed_size =>
+                {
                     return Err(format!("{} is too large", id.name()));
                 }
                 _ => {
@@ -111,6 +116,7 @@ impl DebugFile {
             loads,
             constants: constants
                 .map(|section| (section.address(), section.size()))
+                .filter(|section| section.1 <= map.len() as u64)
                 .collect(),
             entry: file.entry(),
             start: start.unwrap_or_default() & !0xfff,

@@ -40,7 +40,7 @@ pub(crate) fn debug_file(
     }
 }
 
-/// Where debuggers look too.
+/// Returns the paths at which debuggers look too.
 fn candidates(executable: &DebugFile, name: Option<&Path>) -> Vec<PathBuf> {
     const ROOT: &str = "/usr/lib/debug";
     let mut paths = Vec::new();

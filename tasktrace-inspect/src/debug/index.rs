@@ -14,7 +14,7 @@ use super::scope::hash_of;
 use super::unit::{Dwarf, Entry, Unit, reference, text};
 use super::{Slice, TypeId};
 
-/// What the entries say, by address before the program is moved.
+/// Entries by address, as they are before the program is moved.
 #[derive(Debug, Default)]
 pub(crate) struct Index<'d> {
     /// The concrete type of each vtable.
@@ -136,6 +136,8 @@ impl<'d> Index<'d> {
             start: start.0,
             scopes: Vec::new(),
             parameters: None,
+            function: None,
+            inlined: Vec::new(),
         };
         if pass.run().is_err() {
             self.damaged_units += 1;
@@ -153,6 +155,10 @@ struct Pass<'p, 'd> {
     scopes: Vec<(isize, &'d str)>,
     /// The entry whose generic arguments come next.
     parameters: Option<Parameters<'d>>,
+    /// The addresses of the function around the current entry.
+    function: Option<Range<u64>>,
+    /// Functions that were inlined into others: those others, and the entries of the former.
+    inlined: Vec<(Range<u64>, TypeId)>,
 }
 
 struct Parameters<'d> {
@@ -198,6 +204,7 @@ impl<'d> Pass<'_, 'd> {
             let matters = match abbreviation.tag() {
                 dw::DW_TAG_namespace | dw::DW_TAG_structure_type | dw::DW_TAG_subprogram => true,
                 dw::DW_TAG_variable => depth == 1,
+                dw::DW_TAG_inlined_subroutine => self.function.is_some(),
                 dw::DW_TAG_template_type_parameter => self.parameters.is_some(),
                 _ => false,
             };
@@ -216,6 +223,10 @@ impl<'d> Pass<'_, 'd> {
                 dw::DW_TAG_structure_type => self.structure(&entry, id, depth),
                 dw::DW_TAG_subprogram => self.function(&entry, id, depth),
                 dw::DW_TAG_variable => self.variable(&entry),
+                dw::DW_TAG_inlined_subroutine => {
+                    let origin = self.reference(&entry, dw::DW_AT_abstract_origin);
+                    self.inlined.extend(self.function.clone().zip(origin));
+                }
                 dw::DW_TAG_template_type_parameter => {
                     let parameter = self.reference(&entry, dw::DW_AT_type);
                     if let Some(parameters) = &mut self.parameters
@@ -234,6 +245,11 @@ impl<'d> Pass<'_, 'd> {
             }
         }
         self.finish_parameters();
+        for (range, origin) in std::mem::take(&mut self.inlined) {
+            if let Some(future) = self.index.blocks_by_entry.get(&origin) {
+                self.index.block_on.push((range, *future));
+            }
+        }
         Ok(())
     }
 
@@ -267,6 +283,7 @@ impl<'d> Pass<'_, 'd> {
 
     fn function(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
         let range = self.range(entry);
+        self.function = range.map(|(start, end)| start..end);
         let origin = self
             .reference(entry, dw::DW_AT_abstract_origin)
             .or_else(|| self.reference(entry, dw::DW_AT_specification));

@@ -76,7 +76,7 @@ impl<'d> Type<'d> {
     }
 }
 
-/// Where in the entries of a type the next entry is.
+/// The entry that the next one is inside of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Type,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::hold::Owner;
-use super::node::{FINISHED, NOT_STARTED, Node, NodeKind, PANICKED, Place};
+use super::node::{FINISHED, NOT_STARTED, Node, NodeKind, PANICKED, Place, Resource};
 use super::plan::{Goal, Plan};
 use super::walk::Walk;
 use crate::debug::{Member, Type, TypeId, is_runtime_crate, public_path};
@@ -147,6 +147,9 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             },
         }
         self.nesting -= 1;
+        if kind == NodeKind::Plumbing {
+            self.name_socket(&coroutine, &mut node);
+        }
         if coroutine.stage == Stage::Returned {
             return;
         }
@@ -160,6 +163,25 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         }
         self.hidden_guards(value, &coroutine, &owner);
         out.push(node);
+    }
+
+    /// Adds the file descriptor to what is awaited, if that is a socket which the function has a reference to.
+    fn name_socket(&self, coroutine: &Coroutine<'_>, node: &mut Node) {
+        let [child] = node.children.as_mut_slice() else {
+            return;
+        };
+        if child.resource != Some(Resource::Socket { file: None }) {
+            return;
+        }
+        let reader = self.reader();
+        let file = coroutine.locals.iter().find_map(|(_, local)| {
+            let socket = reader.follow(*local)?;
+            reader.number(reader.find(socket, "fd")?)
+        });
+        let file = file.and_then(|file| u32::try_from(file).ok());
+        // If it is not known here, a function around this one may know it.
+        node.resource = Some(Resource::Socket { file });
+        child.resource = None;
     }
 
     /// Shows a future of which nothing is known but its type.

@@ -17,7 +17,7 @@ use crate::value::Value;
 pub(crate) struct Hold {
     pub(crate) semaphore: Address,
     pub(crate) kind: GuardKind,
-    /// Where the guard is.
+    /// The address of the guard.
     pub(crate) guard: Address,
     /// The variable that it is, or is in.
     pub(crate) variable: Rc<str>,

@@ -2,7 +2,7 @@
 
 use super::hold::GuardKind;
 
-/// What is known of a type by its path.
+/// A type that is known by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// Something that is waited for.

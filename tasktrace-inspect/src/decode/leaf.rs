@@ -1,4 +1,4 @@
-//! What is waited for, and its state.
+//! Resources that are waited for, and their states.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,6 +18,16 @@ pub(crate) struct Queue {
 impl Walk<'_, '_, '_, '_> {
     /// Reads the state of a leaf.
     pub(super) fn leaf(&self, value: Value, leaf: Leaf) -> Node {
+        // Resources are shared: they may change while the task does not.
+        let is_recorded = self.reader().memory.pause();
+        let node = self.read_leaf(value, leaf);
+        if is_recorded {
+            self.reader().memory.resume();
+        }
+        node
+    }
+
+    fn read_leaf(&self, value: Value, leaf: Leaf) -> Node {
         let path = self.reader().types.path(value.id);
         let (name, resource) = match leaf {
             Leaf::Sleep => ("tokio::time::sleep".into(), self.sleep(value)),

@@ -25,7 +25,7 @@ pub(crate) enum NodeKind {
     Plumbing,
     /// A wrapper that is worth a line of its own.
     Wrapper,
-    /// What is waited for.
+    /// A resource that is waited for.
     Leaf,
     /// Something that could not be read.
     Mark,

@@ -1,4 +1,4 @@
-//! Which fields of a type can lead to a future or to a guard.
+//! The plan for each type: the fields that can lead to a future or to a guard.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use super::kind::{self, Known, Leaf};
 use crate::debug::{Kind, Type, TypeId, Types};
 use crate::hash::FastMap;
 
-/// What is looked for.
+/// The goal of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Goal {
     /// Futures that are polled: references to them count.

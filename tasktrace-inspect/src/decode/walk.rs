@@ -28,7 +28,7 @@ pub(crate) struct Decoder<'r, 'a, 'd> {
     pub(super) queues: RefCell<FastMap<Address, Rc<Queue>>>,
 }
 
-/// What is in a future.
+/// The futures and guards in a value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decoded {
     pub(crate) nodes: Vec<Node>,
@@ -104,7 +104,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
 
     /// Takes a step, unless a bound is reached.
     pub(super) fn step(&mut self, depth: usize) -> bool {
-        if self.values == 0 || depth > self.decoder.limits.depth * NESTED {
+        if self.values == 0 || depth > self.decoder.limits.depth.saturating_mul(NESTED) {
             return false;
         }
         self.values -= 1;

@@ -15,6 +15,15 @@ const PAGES: usize = 32 * 1024;
 pub(crate) struct PageCache<'m> {
     memory: &'m dyn Memory,
     pages: RefCell<FastMap<u64, Option<Box<[u8]>>>>,
+    /// The ranges that were read, if they are recorded.
+    record: RefCell<Record>,
+}
+
+/// The ranges that were read: addresses and lengths.
+#[derive(Debug, Default)]
+struct Record {
+    is_on: bool,
+    ranges: Vec<(u64, usize)>,
 }
 
 impl<'m> PageCache<'m> {
@@ -22,17 +31,60 @@ impl<'m> PageCache<'m> {
         Self {
             memory,
             pages: RefCell::default(),
+            record: RefCell::default(),
         }
     }
 
-    /// Forgets the pages of a range, so that they are read anew.
-    pub(crate) fn forget(&self, address: Address, length: u64) {
-        let mut pages = self.pages.borrow_mut();
-        let first = address.get() / PAGE;
-        let last = address.get().saturating_add(length) / PAGE;
-        for page in first..=last.min(first.saturating_add(PAGES as u64)) {
-            pages.remove(&page);
-        }
+    /// Begins to record the ranges that are read.
+    pub(crate) fn record(&self) {
+        let mut record = self.record.borrow_mut();
+        record.is_on = true;
+        record.ranges.clear();
+    }
+
+    /// Goes on with a record.
+    pub(crate) fn resume(&self) {
+        self.record.borrow_mut().is_on = true;
+    }
+
+    /// Leaves out what is read from now on. Returns `true` if it was recorded before.
+    pub(crate) fn pause(&self) -> bool {
+        std::mem::take(&mut self.record.borrow_mut().is_on)
+    }
+
+    /// Ends a record, and returns `true` if the memory still is as it was when it was read.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let mut ranges = std::mem::take(&mut *self.record.borrow_mut()).ranges;
+        ranges.sort_unstable();
+        ranges.dedup();
+        let mut page = vec![0; PAGE as usize];
+        let mut current = None;
+        let pages = self.pages.borrow();
+        ranges.into_iter().all(|(start, length)| {
+            let end = start.saturating_add(length as u64);
+            let mut at = start;
+            while at < end {
+                let number = at / PAGE;
+                // Pages are dropped if there are too many. Then nobody knows.
+                let Some(Some(before)) = pages.get(&number) else {
+                    return false;
+                };
+                if current != Some(number) {
+                    current = Some(number);
+                    let address = Address::new(number * PAGE);
+                    if self.memory.read(address, &mut page).is_err() {
+                        return false;
+                    }
+                }
+                let from = (at % PAGE) as usize;
+                let to = from.saturating_add((end - at) as usize).min(PAGE as usize);
+                if before.get(from..to) != page.get(from..to) {
+                    return false;
+                }
+                at = (number + 1) * PAGE;
+            }
+            true
+        })
     }
 
     /// Forgets all pages.
@@ -43,6 +95,13 @@ impl<'m> PageCache<'m> {
     /// Reads past the cache.
     pub(crate) fn read_now(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         self.memory.read(address, buffer)
+    }
+
+    fn note(&self, address: Address, length: usize) {
+        let mut record = self.record.borrow_mut();
+        if record.is_on {
+            record.ranges.push((address.get(), length));
+        }
     }
 
     fn load(&self, page: u64) -> Option<Box<[u8]>> {
@@ -63,6 +122,7 @@ impl Memory for PageCache<'_> {
             && let Some(bytes) = page.get(within..within + buffer.len())
         {
             buffer.copy_from_slice(bytes);
+            self.note(address, buffer.len());
             return Ok(());
         }
         let mut done = 0;
@@ -81,6 +141,7 @@ impl Memory for PageCache<'_> {
             buffer[done..done + length].copy_from_slice(&bytes[within..within + length]);
             done += length;
         }
+        self.note(address, buffer.len());
         Ok(())
     }
 
@@ -116,6 +177,37 @@ mod tests {
         fn regions(&self) -> &[Region] {
             &[]
         }
+    }
+
+    #[test]
+    fn changes_of_what_was_read_are_noticed() {
+        struct Changing(Cell<u8>);
+        impl Memory for Changing {
+            fn read(&self, _address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+                buffer.fill(7);
+                buffer[100] = self.0.get();
+                Ok(())
+            }
+
+            fn regions(&self) -> &[Region] {
+                &[]
+            }
+        }
+        let memory = Changing(Cell::new(1));
+        let cache = PageCache::new(&memory);
+        let read = |at: u64| cache.read(Address::new(at), &mut [0; 8]).unwrap();
+        cache.record();
+        read(0x1000);
+        memory.0.set(2);
+        assert!(cache.is_unchanged());
+        cache.record();
+        read(0x1060);
+        assert!(!cache.is_unchanged());
+        cache.record();
+        assert!(cache.pause());
+        read(0x1060);
+        assert!(cache.is_unchanged());
+        assert!(!cache.pause());
     }
 
     #[test]

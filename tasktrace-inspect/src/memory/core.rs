@@ -49,7 +49,7 @@ struct Segment {
     address: u64,
     /// The length of what is in the file.
     length: u64,
-    /// Where in the file.
+    /// The place in the file.
     at: u64,
 }
 

@@ -76,6 +76,13 @@ impl Region {
     }
 }
 
+/// Returns the range that an address is in. The ranges are ordered by address.
+pub(crate) fn region_of(regions: &[Region], address: Address) -> Option<&Region> {
+    let after = regions.partition_point(|region| region.start <= address);
+    let region = regions.get(after.checked_sub(1)?)?;
+    region.contains(address).then_some(region)
+}
+
 impl<M: Memory + ?Sized> Memory for &M {
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         (**self).read(address, buffer)

@@ -11,10 +11,10 @@ pub(crate) struct Thread {
     pub(crate) stack_pointer: Option<Address>,
 }
 
-/// Where `pr_pid` and `pr_reg` are in a `struct elf_prstatus` of x86-64.
+/// The offsets of `pr_pid` and `pr_reg` in a `struct elf_prstatus` of x86-64.
 const PR_PID: usize = 32;
 const PR_REG: usize = 112;
-/// Where `rsp` is in a `struct user_regs_struct`.
+/// The offset of `rsp` in a `struct user_regs_struct`.
 const RSP: usize = 19 * 8;
 
 impl Thread {

@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::debug::{TypeId, Types};
 use crate::value::{Reader, Value};
 
-/// Where in a header and in a vtable their fields are, as the debug info says.
+/// The offsets of the fields of headers, vtables and trailers, as the debug info says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Of the vtable in the header.
@@ -49,7 +49,7 @@ pub(crate) struct Header {
     /// The number that tokio gives to the task.
     pub(crate) id: Option<u64>,
     pub(crate) state: State,
-    /// Where the word with the state is.
+    /// The address of the word with the state.
     pub(crate) state_address: Address,
     /// The number of the list that the task is in.
     pub(crate) owner: u64,

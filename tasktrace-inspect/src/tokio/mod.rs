@@ -17,7 +17,7 @@ use self::owned::List;
 pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
 use crate::limits::{Deadline, Limits};
-use crate::memory::Memory;
+use crate::memory::{Memory, Region, region_of};
 use crate::value::Reader;
 
 /// All tasks that were found.
@@ -36,6 +36,7 @@ impl Tasks {
     pub(crate) fn find(
         reader: &Reader<'_, '_>,
         vtables: &Vtables,
+        stack_pointers: &[Address],
         limits: &Limits,
         deadline: Deadline,
     ) -> Self {
@@ -76,6 +77,14 @@ impl Tasks {
                 }
             }
         }
+        // Tasks are moved from the stack to where they stay: what was left behind there is no task.
+        let stacks: Vec<&Region> = stack_pointers
+            .iter()
+            .filter_map(|pointer| region_of(reader.memory.regions(), *pointer))
+            .collect();
+        let is_on_stack = |task: &Header| stacks.iter().any(|it| it.contains(task.address));
+        blocking.sort_by_key(|task| (task.id, is_on_stack(task)));
+        blocking.dedup_by_key(|task| task.id);
         found.tasks.extend(blocking);
         found.tasks.sort_by_key(|task| (task.id, task.address));
         if found.tasks.len() > limits.tasks {

@@ -12,13 +12,13 @@ use crate::value::{Reader, Value};
 /// The list of all tasks of a runtime or of a local set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
-    /// Where it is.
+    /// Its address.
     pub(super) address: Address,
     value: Value,
     id: u64,
 }
 
-/// What a list has.
+/// The tasks in a list.
 #[derive(Default)]
 pub(super) struct Walked {
     pub(super) headers: Vec<Header>,

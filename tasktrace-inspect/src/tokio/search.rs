@@ -11,7 +11,7 @@ use crate::memory::{Memory, PageCache};
 const CHUNK: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
-/// What was found.
+/// The result of a search.
 pub(super) struct Found {
     /// Addresses of what may be headers.
     pub(super) headers: Vec<Address>,

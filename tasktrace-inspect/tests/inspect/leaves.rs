@@ -26,6 +26,7 @@ pub(crate) fn check_leaves(report: &Report) {
     assert_eq!(text("leaves::oneshot_waiter"), "no value yet");
     // It has taken what there was.
     assert_eq!(text("leaves::acquirer"), "0 free permits, 1 missing");
+    assert!(text("leaves::acceptor").starts_with("file descriptor "));
     let slow = task(report, "leaves::sleeper");
     assert_eq!(
         text("leaves::joiner"),

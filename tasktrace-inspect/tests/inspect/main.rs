@@ -9,6 +9,7 @@ mod frozen;
 mod leaves;
 mod load;
 mod locks;
+mod own;
 mod program;
 mod runtimes;
 mod scale;
