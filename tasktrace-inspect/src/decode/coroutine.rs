@@ -174,11 +174,8 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             return;
         }
         let reader = self.reader();
-        let file = coroutine.locals.iter().find_map(|(_, local)| {
-            let socket = reader.follow(*local)?;
-            reader.number(reader.find(socket, "fd")?)
-        });
-        let file = file.and_then(|file| u32::try_from(file).ok());
+        let mut locals = coroutine.locals.iter();
+        let file = locals.find_map(|(_, local)| self.descriptor(reader.follow(*local)?));
         // If it is not known here, a function around this one may know it.
         node.resource = Some(Resource::Socket { file });
         child.resource = None;

@@ -195,11 +195,19 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     fn socket(&self, value: Value) -> Option<Resource> {
-        let reader = self.reader();
-        let file = reader.find(value, "fd");
-        let file = file.and_then(|it| reader.number(it));
         Some(Resource::Socket {
-            file: file.and_then(|it| u32::try_from(it).ok()),
+            file: self.descriptor(value),
         })
+    }
+
+    /// Returns the file descriptor in a socket of tokio.
+    pub(super) fn descriptor(&self, socket: Value) -> Option<u32> {
+        let reader = self.reader();
+        let events = reader.find_type(socket, "tokio::io::poll_evented::PollEvented")?;
+        let option = reader.find(events, "io")?;
+        let ty = reader.ty(option)?;
+        let (_, inner) = reader.variant(option, &ty)?;
+        let number = reader.number(reader.find(inner, "fd")?)?;
+        u32::try_from(number).ok()
     }
 }
