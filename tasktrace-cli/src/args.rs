@@ -383,4 +383,25 @@ mod tests {
             assert!(parsed(arguments).is_err(), "{arguments:?}");
         }
     }
+
+    #[test]
+    fn a_process_or_a_core_file_is_inspected() {
+        for arguments in [
+            &["inspect", "4711"][..],
+            &["inspect", "4711", "--freeze", "--json"],
+            &[
+                "inspect",
+                "core.4711",
+                "--exe",
+                "shop",
+                "--debuginfo",
+                "shop.debug",
+            ],
+        ] {
+            let parsed = parsed(arguments).map(|cli| cli.command);
+            assert!(matches!(parsed, Ok(Command::Inspect(_))), "{arguments:?}");
+        }
+        assert!(parsed(&["inspect"]).is_err());
+        assert!(parsed(&["inspect", "4711", "--timeout", "1"]).is_err());
+    }
 }

@@ -128,6 +128,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         node.place = coroutine.place.clone();
         node.note = coroutine.note.clone();
         self.nesting += 1;
+        let was_wrapped = std::mem::take(&mut self.is_wrapped);
         match coroutine.stage {
             Stage::Returned => {}
             Stage::Panicked => node.note = Some(PANICKED.into()),
@@ -147,6 +148,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             },
         }
         self.nesting -= 1;
+        self.is_wrapped = was_wrapped;
         if kind == NodeKind::Plumbing {
             self.name_socket(&coroutine, &mut node);
         }

@@ -10,13 +10,19 @@ use super::leaf::Queue;
 use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans};
 use crate::address::Address;
-use crate::debug::TypeId;
+use crate::debug::{TypeId, is_runtime_crate};
 use crate::hash::{FastMap, FastSet};
 use crate::limits::{Deadline, Limits};
 use crate::value::{Reader, Value};
 
 /// How many values may be nested for each frame of a tree.
 const NESTED: usize = 16;
+
+/// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
+/// closures.
+fn is_plain(path: &str) -> bool {
+    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || is_runtime_crate(path)
+}
 
 /// Decodes futures.
 pub(crate) struct Decoder<'r, 'a, 'd> {
@@ -54,6 +60,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             frames: self.limits.frames_per_task,
             is_marked: false,
             nesting: 0,
+            is_wrapped: false,
             followed: FastSet::default(),
             coroutines: FastSet::default(),
             holds: Vec::new(),
@@ -84,6 +91,8 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     is_marked: bool,
     /// How many frames are around the current value.
     pub(super) nesting: usize,
+    /// A wrapper is around the current value, and no function is in between.
+    pub(super) is_wrapped: bool,
     /// The targets of pointers that were followed.
     followed: FastSet<(Address, TypeId, Goal)>,
     /// The coroutines in the tree.
@@ -155,15 +164,33 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
                 }
             }
             Plan::Known(Known::Timeout) => self.timeout(value, depth, out),
-            plan => match self.inner(value, &plan, Goal::Future) {
-                Inner::Values(values, more) => {
-                    for value in values {
-                        self.futures(value, depth + 1, out);
-                    }
-                    out.extend(more.map(Node::mark));
+            Plan::Fields(_) | Plan::Variants if !self.is_wrapped => {
+                let path = self.reader().types.path(value.id);
+                if is_plain(&path) {
+                    self.inner_futures(value, &plan, depth, out);
+                    return;
                 }
-                Inner::Problem(text) => out.push(Node::mark(text)),
-            },
+                self.is_wrapped = true;
+                let mut node = Node::new(NodeKind::Wrapper, path);
+                self.inner_futures(value, &plan, depth, &mut node.children);
+                self.is_wrapped = false;
+                if !node.children.is_empty() {
+                    out.push(node);
+                }
+            }
+            plan => self.inner_futures(value, &plan, depth, out),
+        }
+    }
+
+    fn inner_futures(&mut self, value: Value, plan: &Plan, depth: usize, out: &mut Vec<Node>) {
+        match self.inner(value, plan, Goal::Future) {
+            Inner::Values(values, more) => {
+                for value in values {
+                    self.futures(value, depth + 1, out);
+                }
+                out.extend(more.map(Node::mark));
+            }
+            Inner::Problem(text) => out.push(Node::mark(text)),
         }
     }
 

@@ -105,6 +105,11 @@ wrappers::any @ any
 wrappers::by_reference @ by_reference
   wrappers::nap @ nap
     tokio::time::sleep",
+    "\
+wrappers::by_hand @ by_hand
+  wrappers::Counted
+    wrappers::nap @ nap
+      tokio::time::sleep",
 ];
 
 pub(crate) fn check_wrappers(report: &Report) {

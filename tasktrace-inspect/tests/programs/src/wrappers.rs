@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::arrive;
 
 /// The number of tasks that [`spawn`] starts, with those that they start.
-pub const TASKS: usize = 17;
+pub const TASKS: usize = 18;
 
 /// Starts the tasks.
 pub fn spawn() {
@@ -34,6 +35,7 @@ pub fn spawn() {
     tokio::spawn(ordered());
     tokio::spawn(any());
     tokio::spawn(by_reference());
+    tokio::spawn(by_hand());
     tokio::spawn(Box::pin(shared()) as Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
@@ -168,4 +170,25 @@ async fn by_reference() {
     let mut nap = std::pin::pin!(nap(1));
     arrive();
     nap.as_mut().await; // await: by_reference
+}
+
+/// A future written by hand.
+struct Counted<F> {
+    polls: u64,
+    inner: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.polls += 1;
+        self.inner.as_mut().poll(context)
+    }
+}
+
+async fn by_hand() {
+    let inner = Box::pin(nap(1));
+    arrive();
+    Counted { polls: 0, inner }.await; // await: by_hand
 }
