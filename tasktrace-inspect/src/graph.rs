@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::address::Address;
-use crate::decode::{Decoded, GuardKind, Hold, Node, Resource};
+use crate::decode::{Decoded, Hold, Node, NodeKind, Resource};
 
 /// The leaf of a task.
 #[derive(Clone, Copy, Debug)]
@@ -75,14 +75,8 @@ impl<'n> Graph<'n> {
                     ..
                 },
             ) => match self.holders(&resource) {
-                [(task, hold)]
-                    if matches!(
-                        hold.kind,
-                        GuardKind::Mutex | GuardKind::Write | GuardKind::Granted
-                    ) =>
-                {
-                    vec![*task]
-                }
+                // Of several only one can hold it, and the others were moved out of.
+                [(task, hold)] if hold.kind.is_exclusive() => vec![*task],
                 _ => Vec::new(),
             },
             _ => Vec::new(),
@@ -150,7 +144,6 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
     let mut below: Vec<(&Node, Option<&str>)> =
         nodes.iter().rev().map(|node| (node, None)).collect();
     while let Some((node, plumbing)) = below.pop() {
-        use crate::decode::NodeKind;
         let plumbing = match node.kind {
             NodeKind::Plumbing => plumbing.or(Some(&*node.name)),
             NodeKind::Function | NodeKind::Wrapper => None,
@@ -169,7 +162,7 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{NodeKind, Owner};
+    use crate::decode::{GuardKind, Owner};
 
     fn lock(semaphore: u64) -> Node {
         let mut node = Node::new(NodeKind::Leaf, "tokio::sync::Semaphore::acquire");

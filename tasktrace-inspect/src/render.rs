@@ -112,6 +112,9 @@ fn line(f: &mut Formatter<'_>, frame: &Frame) -> fmt::Result {
 
 fn words(wait: &Wait) -> String {
     let mut text = wait.text.clone();
+    if wait.holders.len() > 1 && wait.holders.iter().all(|it| it.held.kind.is_exclusive()) {
+        text.push_str("; one of these is the holder");
+    }
     for (number, holder) in wait.holders.iter().enumerate() {
         match number {
             0..3 => {

@@ -120,7 +120,8 @@ pub struct Wait {
     pub address: Option<String>,
     /// The task that is waited for.
     pub task: Option<u64>,
-    /// The tasks that hold what is waited for.
+    /// The tasks that hold what is waited for. If the lock is exclusive and there are several, one of them holds it: the
+    /// others have variables that were moved out of.
     pub holders: Vec<Holder>,
 }
 
@@ -195,6 +196,14 @@ pub enum HeldKind {
     Permit,
     /// Permits that were handed to a future which has not been polled since.
     Granted,
+}
+
+impl HeldKind {
+    /// Returns `true` if nobody else can hold the lock meanwhile.
+    #[must_use]
+    pub fn is_exclusive(self) -> bool {
+        matches!(self, Self::Mutex | Self::Write | Self::Granted)
+    }
 }
 
 /// Tasks that wait for each other in a circle.

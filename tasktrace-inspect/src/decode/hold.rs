@@ -40,6 +40,13 @@ pub(crate) enum GuardKind {
     Granted,
 }
 
+impl GuardKind {
+    /// Returns `true` if nobody else can hold the lock meanwhile.
+    pub(crate) fn is_exclusive(self) -> bool {
+        matches!(self, Self::Mutex | Self::Write | Self::Granted)
+    }
+}
+
 /// A function that holds a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -62,7 +69,9 @@ impl Walk<'_, '_, '_, '_> {
         match plan {
             Plan::Nothing => {}
             Plan::Known(Known::Guard(kind)) => {
-                if let Some(semaphore) = self.semaphore_of(value) {
+                if let Some(semaphore) = self.semaphore_of(value)
+                    && self.may_be_held(semaphore, kind)
+                {
                     self.add_hold(value, semaphore.address, kind, owner, variable);
                 }
             }
@@ -186,9 +195,21 @@ impl Walk<'_, '_, '_, '_> {
     /// Returns `true` if permits of a semaphore are taken that others wait for.
     fn is_taken(&self, semaphore: Value) -> bool {
         let reader = self.reader();
-        let word = |name| reader.number(reader.find(semaphore, name)?);
-        word("permits").is_some_and(|permits| permits >> 1 == 0)
-            && word("tail").is_some_and(|tail| tail != 0)
+        let tail = reader.find(semaphore, "tail");
+        let tail = tail.and_then(|tail| reader.number(tail));
+        self.may_be_held(semaphore, GuardKind::Mutex) && tail.is_some_and(|tail| tail != 0)
+    }
+
+    /// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler
+    /// keeps such variables if there was a reference to them.
+    fn may_be_held(&self, semaphore: Value, kind: GuardKind) -> bool {
+        if !kind.is_exclusive() {
+            return true;
+        }
+        let reader = self.reader();
+        let permits = reader.find(semaphore, "permits");
+        let permits = permits.and_then(|permits| reader.number(permits));
+        permits.is_some_and(|permits| permits >> 1 == 0)
     }
 
     fn add_hold(

@@ -40,6 +40,18 @@ pub(crate) fn check_locks(report: &Report) {
         assert_eq!(held_by.waits_for.as_deref(), Some("tokio::time::sleep"));
         assert!(held_by.held.is_polled);
     }
+    // A guard that was dropped holds nothing. If another task holds the lock, that cannot be told from memory.
+    let holders = |name| {
+        let wait = leaf(task(report, name)).wait.as_ref().unwrap();
+        let holders = wait.holders.iter();
+        let holders = holders.map(|it| it.held.function.rsplit("::").next().unwrap().to_owned());
+        holders.collect::<Vec<_>>()
+    };
+    assert_eq!(task(report, "locks::dropper").holds, []);
+    let second = holders("locks::second_waiter");
+    assert!(second.contains(&"second_holder".to_owned()), "{second:?}");
+    assert!(second.len() < 2 || report.to_string().contains("; one of these is the holder"));
+    assert_eq!(report.deadlocks, []);
     assert_eq!(
         state(task(report, "locks::waiter")),
         "locked, place 1 of 2 in the queue"

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, RwLock, Semaphore};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, RwLock, Semaphore};
 
 use crate::arrive;
 
 /// The number of tasks that [`spawn`] starts.
-pub const TASKS: usize = 8;
+pub const TASKS: usize = 11;
 
 type Lock = Arc<Mutex<u64>>;
 
@@ -31,7 +31,14 @@ pub async fn spawn() {
     tokio::spawn(permit_waiter(semaphore));
 
     // The guard is dropped before the task waits: nobody holds this lock.
-    tokio::spawn(dropper(Lock::default()));
+    tokio::spawn(dropper(Lock::default(), Arc::default()));
+    // Here another task holds it.
+    let (lock, dropped) = (Lock::default(), Arc::new(Notify::new()));
+    tokio::spawn(dropper(Arc::clone(&lock), Arc::clone(&dropped)));
+    dropped.notified().await;
+    tokio::spawn(second_holder(Arc::clone(&lock)));
+    wait_until(|| lock.try_lock().is_err()).await;
+    tokio::spawn(second_waiter(lock));
 }
 
 async fn wait_until(is_so: impl Fn() -> bool) {
@@ -84,10 +91,24 @@ async fn permit_waiter(semaphore: Arc<Semaphore>) {
     drop(permit);
 }
 
-async fn dropper(lock: Lock) {
+async fn dropper(lock: Lock, dropped: Arc<Notify>) {
     let mut count = lock.lock().await;
     *count += 1;
     drop(count);
     arrive();
+    dropped.notify_one();
     tokio::time::sleep(Duration::from_secs(3600)).await; // await: dropper
+}
+
+async fn second_holder(lock: Lock) {
+    let mut count = lock.lock().await;
+    arrive();
+    tokio::time::sleep(Duration::from_secs(3600)).await; // await: second_holder
+    *count += 1;
+}
+
+async fn second_waiter(lock: Lock) {
+    arrive();
+    let mut count = lock.lock().await; // await: second_waiter
+    *count += 1;
 }
