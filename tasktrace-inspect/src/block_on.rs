@@ -1,16 +1,15 @@
 //! Futures that threads block on, such as that of `#[tokio::main]`.
 //!
 //! A thread blocks on a future of the type `F` if its stack has an address in `block_on::<F>`, to which a function will
-//! return. The future is on the stack too or in a box, and there are pointers to it on the stack. So the words of the
-//! stack are tried as pointers to an `F`: a future is one that is suspended in one of its states, and that can be decoded
-//! from there to all its leaves.
+//! return. Right above that address is the frame of `block_on`, and the debug info may say where in it the future is. If
+//! not, the words of the stack are tried as pointers to an `F`. A future is one that is suspended in one of its states,
+//! and that can be decoded from there to all its leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use crate::address::Address;
 use crate::bytes::u64_at;
-use crate::debug::{Kind, TypeId, Types};
+use crate::debug::{BlockOn, Kind, TypeId, Types};
 use crate::decode::{Decoded, Decoder, Node, NodeKind};
 use crate::memory::{Memory, Thread, region_of};
 use crate::value::{Reader, Value};
@@ -44,27 +43,30 @@ pub(crate) fn find(
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for thread in threads.iter().take(THREADS) {
-        let stack = thread.stack_pointer.and_then(|it| stack(reader, it));
+        let stack = thread.stack_pointer.and_then(|it| Stack::read(reader, it));
         let Some(stack) = stack else {
             continue;
         };
-        let futures = futures(reader, &functions, &stack);
-        if futures.is_empty() {
+        let frames = stack.frames(&functions, reader.bias);
+        if frames.is_empty() {
             continue;
         }
-        let best = candidates(reader, &stack)
-            .into_iter()
-            .flat_map(|(address, count)| futures.iter().map(move |id| (address, count, *id)))
-            .filter_map(|(address, count, id)| {
-                let future = Value { address, id };
-                if !is_suspended(reader, future) {
-                    return None;
-                }
+        let in_frames = in_frames(reader.types, &frames);
+        let pointed_at = pointed_at(reader, &stack, &frames);
+        let best = in_frames
+            .chain(pointed_at)
+            .filter(|(future, _)| is_suspended(reader, *future))
+            .filter_map(|(future, evidence)| {
                 let decoded = decoder.decode(future);
-                is_whole(&decoded.nodes).then_some((count, future, decoded))
+                is_whole(&decoded.nodes).then_some((evidence, future, decoded))
             })
-            .max_by_key(|(count, future, decoded)| {
-                (leaves(&decoded.nodes), *count, future.address)
+            .max_by_key(|(evidence, future, decoded)| {
+                (
+                    *evidence == Evidence::Frame,
+                    leaves(&decoded.nodes),
+                    *evidence,
+                    future.address,
+                )
             });
         if let Some((_, future, decoded)) = best
             && seen.insert(future.address)
@@ -79,52 +81,119 @@ pub(crate) fn find(
     found
 }
 
+/// The reason to take an address for that of a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Evidence {
+    /// So many words of the stack point to it.
+    Pointers(usize),
+    /// The debug info says so.
+    Frame,
+}
+
+/// A frame of a function that blocks on a future.
+struct Frame<'f> {
+    /// The stack pointer while the function runs.
+    address: Address,
+    function: &'f BlockOn,
+}
+
+/// The part of a stack that is in use.
+struct Stack {
+    start: Address,
+    bytes: Vec<u8>,
+}
+
+impl Stack {
+    fn read(reader: &Reader<'_, '_>, start: Address) -> Option<Self> {
+        let region = region_of(reader.memory.regions(), start)?;
+        let length = (region.end.get() - start.get()).min(SEARCHED);
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        reader.memory.read_now(start, &mut bytes).ok()?;
+        Some(Self { start, bytes })
+    }
+
+    /// Returns the words, and the address after each.
+    fn words(&self) -> impl Iterator<Item = (Address, u64)> {
+        let words = self.bytes.chunks_exact(8).enumerate();
+        words.map(|(number, word)| {
+            let after = self.start.offset(number as u64 * 8 + 8);
+            (after, u64_at(word, 0).unwrap_or_default())
+        })
+    }
+
+    /// Returns the frames of functions, which are ordered by address: the words that are addresses in one of them.
+    fn frames<'f>(&self, functions: &'f [BlockOn], bias: u64) -> Vec<Frame<'f>> {
+        let mut frames = Vec::new();
+        for (after, word) in self.words() {
+            let address = word.wrapping_sub(bias);
+            let end = functions.partition_point(|it| it.range.start < address);
+            // Functions do not overlap, but one may have several entries.
+            let start = functions[..end].last().map(|it| it.range.start);
+            let here = functions[..end].iter().rev();
+            let here = here.take_while(|it| Some(it.range.start) == start);
+            frames.extend(
+                here.filter(|it| address <= it.range.end)
+                    .map(|function| Frame {
+                        address: after,
+                        function,
+                    }),
+            );
+        }
+        frames
+    }
+}
+
 /// Returns the functions that block on coroutines, by address.
-fn functions(types: &Types<'_>) -> Vec<(Range<u64>, TypeId)> {
+fn functions(types: &Types<'_>) -> Vec<BlockOn> {
     let functions = types.index().block_on.iter();
-    let functions = functions.filter_map(|(range, id)| {
-        let future = coroutine(types, *id)?;
-        Some((range.clone(), future))
+    let functions = functions.filter_map(|function| {
+        Some(BlockOn {
+            future: coroutine(types, function.future)?,
+            ..function.clone()
+        })
     });
     let mut functions: Vec<_> = functions.collect();
-    functions.sort_by_key(|(range, id)| (range.start, *id));
+    functions.sort_by_key(|it| (it.range.start, it.future, it.function));
+    functions.dedup();
     functions
 }
 
-/// Returns the part of a stack that is in use.
-fn stack(reader: &Reader<'_, '_>, stack_pointer: Address) -> Option<Vec<u8>> {
-    let region = region_of(reader.memory.regions(), stack_pointer)?;
-    let length = (region.end.get() - stack_pointer.get()).min(SEARCHED);
-    let mut bytes = vec![0; usize::try_from(length).ok()?];
-    reader.memory.read_now(stack_pointer, &mut bytes).ok()?;
-    Some(bytes)
+/// Returns the futures that are variables in the frames.
+fn in_frames<'f>(
+    types: &'f Types<'_>,
+    frames: &'f [Frame<'_>],
+) -> impl Iterator<Item = (Value, Evidence)> + 'f {
+    frames.iter().flat_map(move |frame| {
+        let future = types.path(frame.function.future);
+        let variables = types.frame(frame.function.function).into_iter();
+        let variables = variables.filter(move |it| types.path(it.id) == future);
+        variables.map(|variable| {
+            let address = frame.address.offset(variable.offset as u64);
+            let id = variable.id;
+            (Value { address, id }, Evidence::Frame)
+        })
+    })
 }
 
-fn words(stack: &[u8]) -> impl Iterator<Item = u64> {
-    let words = stack.chunks_exact(8);
-    words.map(|word| u64_at(word, 0).unwrap_or_default())
-}
-
-/// Returns the types of the futures that functions block on to which addresses in a stack return.
-fn futures(
+/// Returns the words of the stack that may be pointers to a future.
+fn pointed_at(
     reader: &Reader<'_, '_>,
-    functions: &[(Range<u64>, TypeId)],
-    stack: &[u8],
-) -> BTreeSet<TypeId> {
-    let mut found = BTreeSet::new();
-    for word in words(stack) {
-        let address = word.wrapping_sub(reader.bias);
-        let after = functions.partition_point(|(range, _)| range.start < address);
-        // Functions do not overlap, but one may have several entries.
-        let before = functions[..after].iter().rev();
-        let start = before.clone().next().map(|(range, _)| range.start);
-        let here = before.take_while(|(range, _)| Some(range.start) == start);
-        found.extend(
-            here.filter(|(range, _)| address <= range.end)
-                .map(|(_, id)| *id),
-        );
+    stack: &Stack,
+    frames: &[Frame<'_>],
+) -> impl Iterator<Item = (Value, Evidence)> {
+    let futures: BTreeSet<TypeId> = frames.iter().map(|it| it.function.future).collect();
+    let mut words: BTreeMap<Address, usize> = BTreeMap::new();
+    let regions = reader.memory.regions();
+    for (_, word) in stack.words() {
+        let address = Address::new(word);
+        if word.is_multiple_of(8) && region_of(regions, address).is_some() {
+            *words.entry(address).or_default() += 1;
+        }
     }
-    found
+    words.into_iter().flat_map(move |(address, count)| {
+        let futures = futures.clone().into_iter();
+        futures.map(move |id| (Value { address, id }, Evidence::Pointers(count)))
+    })
 }
 
 /// Returns the coroutine in pointers such as `Pin<&mut F>`.
@@ -145,19 +214,6 @@ fn coroutine(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
         };
     }
     None
-}
-
-/// Returns the words of a stack that are addresses of memory which the program can write to, and how often each is there.
-fn candidates(reader: &Reader<'_, '_>, stack: &[u8]) -> BTreeMap<Address, usize> {
-    let mut found = BTreeMap::new();
-    let regions = reader.memory.regions();
-    for word in words(stack) {
-        let address = Address::new(word);
-        if word.is_multiple_of(8) && region_of(regions, address).is_some() {
-            *found.entry(address).or_default() += 1;
-        }
-    }
-    found
 }
 
 fn is_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {

@@ -28,7 +28,7 @@ pub(crate) struct Index<'d> {
     /// The linkage name of a coroutine in a method, by the path of the method.
     pub(crate) methods: HashMap<String, &'d str>,
     /// The functions in which threads block on futures: their addresses, and types of futures.
-    pub(crate) block_on: Vec<(Range<u64>, TypeId)>,
+    pub(crate) block_on: Vec<BlockOn>,
     /// The bodies of coroutines, by the hashes of their paths.
     pub(crate) bodies: HashMap<u64, TypeId>,
     /// The number of structures.
@@ -43,7 +43,18 @@ pub(crate) struct Index<'d> {
     pub(crate) damaged_units: usize,
     by_entry: HashMap<TypeId, Poll<'d>>,
     blocks_by_entry: HashMap<TypeId, TypeId>,
-    instances: Vec<(Range<u64>, TypeId)>,
+    instances: Vec<(Range<u64>, TypeId, TypeId)>,
+}
+
+/// A function that blocks its thread on a future, or into which such a function was inlined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockOn {
+    /// The addresses of the function.
+    pub(crate) range: Range<u64>,
+    /// Its entry.
+    pub(crate) function: TypeId,
+    /// The type of the future.
+    pub(crate) future: TypeId,
 }
 
 /// A function `tokio::runtime::task::raw::poll::<T, S>`.
@@ -82,11 +93,15 @@ impl<'d> Index<'d> {
             }
             index
         });
-        for (range, origin) in std::mem::take(&mut index.instances) {
+        for (range, function, origin) in std::mem::take(&mut index.instances) {
             if let Some(poll) = index.by_entry.get(&origin) {
                 index.polls.entry(range.start).or_insert(*poll);
             } else if let Some(future) = index.blocks_by_entry.get(&origin) {
-                index.block_on.push((range, *future));
+                index.block_on.push(BlockOn {
+                    range,
+                    function,
+                    future: *future,
+                });
             }
         }
         index.by_entry = HashMap::new();
@@ -155,10 +170,10 @@ struct Pass<'p, 'd> {
     scopes: Vec<(isize, &'d str)>,
     /// The entry whose generic arguments come next.
     parameters: Option<Parameters<'d>>,
-    /// The addresses of the function around the current entry.
-    function: Option<Range<u64>>,
+    /// The addresses and the entry of the function around the current entry.
+    function: Option<(Range<u64>, TypeId)>,
     /// Functions that were inlined into others: those others, and the entries of the former.
-    inlined: Vec<(Range<u64>, TypeId)>,
+    inlined: Vec<((Range<u64>, TypeId), TypeId)>,
 }
 
 struct Parameters<'d> {
@@ -245,9 +260,13 @@ impl<'d> Pass<'_, 'd> {
             }
         }
         self.finish_parameters();
-        for (range, origin) in std::mem::take(&mut self.inlined) {
+        for ((range, function), origin) in std::mem::take(&mut self.inlined) {
             if let Some(future) = self.index.blocks_by_entry.get(&origin) {
-                self.index.block_on.push((range, *future));
+                self.index.block_on.push(BlockOn {
+                    range,
+                    function,
+                    future: *future,
+                });
             }
         }
         Ok(())
@@ -283,13 +302,13 @@ impl<'d> Pass<'_, 'd> {
 
     fn function(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
         let range = self.range(entry);
-        self.function = range.map(|(start, end)| start..end);
+        self.function = range.map(|(start, end)| (start..end, id));
         let origin = self
             .reference(entry, dw::DW_AT_abstract_origin)
             .or_else(|| self.reference(entry, dw::DW_AT_specification));
         if let (Some(origin), Some((start, end))) = (origin, range) {
             // The function that it is an instance of may come later.
-            self.index.instances.push((start..end, origin));
+            self.index.instances.push((start..end, id, origin));
         }
         let Some(name) = self.name(entry) else {
             return;
@@ -396,7 +415,11 @@ impl<'d> Pass<'_, 'd> {
             (Generic::BlockOn(range), Some(future), _) => {
                 self.index.blocks_by_entry.insert(parameters.entry, future);
                 if let Some((start, end)) = range {
-                    self.index.block_on.push((start..end, future));
+                    self.index.block_on.push(BlockOn {
+                        range: start..end,
+                        function: parameters.entry,
+                        future,
+                    });
                 }
             }
             (Generic::Poll(range), Some(future), Some(scheduler)) => {

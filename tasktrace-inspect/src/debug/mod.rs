@@ -3,11 +3,13 @@
 //! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info.
 //! * [`index`]: one pass over all entries, for what is looked up by address.
 //! * [`types`]: types, each read when it is first asked for. [`parse`]: how.
-//! * [`body`]: variables of async functions. [`scope`]: the namespaces around a type. [`lines`]: names of source files. [`names`]: how functions are called.
+//! * [`body`]: variables of async functions. [`frame`]: variables on the stack.
+//! * [`scope`]: the namespaces around a type. [`lines`]: names of source files. [`names`]: how functions are called.
 
 mod body;
 mod file;
 mod find;
+mod frame;
 mod index;
 mod lines;
 mod names;
@@ -19,7 +21,7 @@ mod unit;
 pub(crate) use self::body::Where;
 pub(crate) use self::file::DebugFile;
 pub(crate) use self::find::debug_file;
-pub(crate) use self::index::Poll;
+pub(crate) use self::index::{BlockOn, Poll};
 pub(crate) use self::names::{is_runtime_crate, public_path};
 pub(crate) use self::parse::{Kind, Member, Type, Variant};
 pub(crate) use self::types::Types;

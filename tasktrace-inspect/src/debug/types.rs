@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::TypeId;
 use super::body::{self, Variable};
 use super::file::DebugFile;
+use super::frame::{self, InFrame};
 use super::index::Index;
 use super::lines;
 use super::names;
@@ -158,6 +159,16 @@ impl<'d> Types<'d> {
             .borrow_mut()
             .insert(id, Rc::clone(&variables));
         variables
+    }
+
+    /// Returns the variables at fixed places in the frame of a function.
+    pub(crate) fn frame(&self, function: TypeId) -> Vec<InFrame> {
+        let find = || {
+            let (_, start, unit) = self.units.of(&self.dwarf, function)?;
+            let offset = function.0.checked_sub(start)?;
+            Some(frame::variables(&unit, start, offset))
+        };
+        find().unwrap_or_default()
     }
 
     /// Returns the name of a file in the list of the unit that a type is in.
