@@ -55,7 +55,7 @@ pub(crate) fn find(
         let pointed_at = pointed_at(reader, &stack, &frames);
         let best = in_frames
             .chain(pointed_at)
-            .filter(|(future, _)| is_suspended(reader, *future))
+            .filter(|(future, _)| may_be_suspended(reader, *future))
             .filter_map(|(future, evidence)| {
                 let decoded = decoder.decode(future);
                 is_whole(&decoded.nodes).then_some((evidence, future, decoded))
@@ -143,12 +143,12 @@ impl Stack {
     }
 }
 
-/// Returns the functions that block on coroutines, by address.
+/// Returns the functions that block on futures, by address.
 fn functions(types: &Types<'_>) -> Vec<BlockOn> {
     let functions = types.index().block_on.iter();
     let functions = functions.filter_map(|function| {
         Some(BlockOn {
-            future: coroutine(types, function.future)?,
+            future: pinned(types, function.future)?,
             ..function.clone()
         })
     });
@@ -196,8 +196,8 @@ fn pointed_at(
     })
 }
 
-/// Returns the coroutine in pointers such as `Pin<&mut F>`.
-fn coroutine(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
+/// Returns the future in pointers such as `Pin<&mut F>`: a coroutine, or a structure that may have one in it.
+fn pinned(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
     let mut id = id;
     for _ in 0..WRAPPED {
         let ty = types.get(id)?;
@@ -207,8 +207,9 @@ fn coroutine(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
         id = match &ty.kind {
             Kind::Pointer(target) => (*target)?,
             Kind::Structure(structure) => match structure.members.as_slice() {
+                [] => return None,
                 [member] => member.id,
-                _ => return None,
+                _ => return Some(id),
             },
             _ => return None,
         };
@@ -216,14 +217,18 @@ fn coroutine(types: &Types<'_>, id: TypeId) -> Option<TypeId> {
     None
 }
 
-fn is_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {
-    let state = || {
-        let ty = reader.ty(future)?;
-        let (variant, _) = reader.variant(future, &ty)?;
-        let body = reader.types.get(variant.member.id)?;
-        Some(body.name.starts_with("Suspend"))
+/// Returns `false` for coroutines in other states than those of an `.await`.
+fn may_be_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {
+    let Some(ty) = reader.ty(future) else {
+        return false;
     };
-    state().unwrap_or_default()
+    if !ty.name.starts_with("{async_") {
+        return true;
+    }
+    let body = reader
+        .variant(future, &ty)
+        .and_then(|(variant, _)| reader.types.get(variant.member.id));
+    body.is_some_and(|body| body.name.starts_with("Suspend"))
 }
 
 /// Returns `true` if there is a future and nothing below it that could not be read.
@@ -233,7 +238,16 @@ fn is_whole(nodes: &[Node]) -> bool {
             && !node.is_idle()
             && (node.children.is_empty() || is_whole(&node.children))
     };
-    !nodes.is_empty() && nodes.iter().all(is_whole)
+    nodes.iter().any(is_suspended) && nodes.iter().all(is_whole)
+}
+
+/// Returns `true` if there is a suspended coroutine.
+fn is_suspended(node: &Node) -> bool {
+    match node.kind {
+        NodeKind::Function | NodeKind::Plumbing => !node.children.is_empty(),
+        NodeKind::Wrapper => node.children.iter().any(is_suspended),
+        NodeKind::Leaf | NodeKind::Mark => false,
+    }
 }
 
 /// Returns the number of leaves whose state is known.

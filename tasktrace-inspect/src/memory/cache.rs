@@ -81,7 +81,7 @@ impl<'m> PageCache<'m> {
                 if before.get(from..to) != page.get(from..to) {
                     return false;
                 }
-                at = (number + 1) * PAGE;
+                at = number.saturating_add(1).saturating_mul(PAGE);
             }
             true
         })

@@ -126,15 +126,16 @@ impl CoreFile {
             match u32_at(header, 0) {
                 Some(PT_LOAD) => {
                     let available = (bytes.len() as u64).saturating_sub(offset);
+                    let length = in_file.min(in_memory).min(available);
                     self.segments.push(Segment {
                         address,
-                        length: in_file.min(available),
+                        length,
                         at: offset,
                     });
                     if u32_at(header, 4).is_some_and(|flags| flags & PF_W != 0) {
                         self.regions.push(Region {
                             start: Address::new(address),
-                            end: Address::new(address.saturating_add(in_memory.min(in_file))),
+                            end: Address::new(address.saturating_add(length)),
                             is_file: false,
                         });
                     }
