@@ -58,7 +58,7 @@ pub(crate) fn find(
             .filter(|(future, _)| may_be_suspended(reader, *future))
             .filter_map(|(future, evidence)| {
                 let decoded = decoder.decode(future);
-                is_whole(&decoded.nodes).then_some((evidence, future, decoded))
+                is_future(&decoded.nodes).then_some((evidence, future, decoded))
             })
             .max_by_key(|(evidence, future, decoded)| {
                 (
@@ -231,14 +231,13 @@ fn may_be_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {
     body.is_some_and(|body| body.name.starts_with("Suspend"))
 }
 
-/// Returns `true` if there is a future and nothing below it that could not be read.
-fn is_whole(nodes: &[Node]) -> bool {
-    let is_whole = |node: &Node| {
-        node.kind != NodeKind::Mark
-            && !node.is_idle()
-            && (node.children.is_empty() || is_whole(&node.children))
-    };
+/// Returns `true` if there is a suspended coroutine, and nothing that could not be read or could not be.
+fn is_future(nodes: &[Node]) -> bool {
     nodes.iter().any(is_suspended) && nodes.iter().all(is_whole)
+}
+
+fn is_whole(node: &Node) -> bool {
+    node.kind != NodeKind::Mark && !node.is_idle() && node.children.iter().all(is_whole)
 }
 
 /// Returns `true` if there is a suspended coroutine.
