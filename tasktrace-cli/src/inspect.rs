@@ -1,6 +1,6 @@
 //! `tasktrace inspect`: reads the memory of a process, or a core file. The process need not know of tasktrace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tasktrace_inspect::{Error, Options, Report, inspect_core, inspect_process, is_core_file};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: Inspect, json: bool) -> Result<(), Failure> {
 }
 
 /// Digits are a process, unless there is a core file of that name.
-fn report(target: &PathBuf, options: &Options) -> Result<Report, Failure> {
+fn report(target: &Path, options: &Options) -> Result<Report, Failure> {
     let pid = target.to_str().and_then(|text| text.parse().ok());
     let report = match pid {
         Some(pid) if !is_core_file(target) => inspect_process(pid, options),
