@@ -18,13 +18,14 @@ Exit codes:
 
 const EXAMPLES: &str = "\
 Examples:
-  tasktrace ps                                 list the processes that can be inspected
+  tasktrace ps                                 list the processes that can be attached to
   tasktrace dump                               print all tasks of the only such process
   tasktrace top 4711                           watch process 4711
   tasktrace profile 4711 -s 30 -f svg -o w.svg draw where tasks wait in 30 seconds
   tasktrace dump --addr http://127.0.0.1:6670  ask a process that serves HTTP
+  tasktrace inspect 4711                       read the memory of a process without tasktrace
 
-A process can be inspected if it has the feature `attach` of tasktrace, and one of these:
+A process can be attached to if it has the feature `attach` of tasktrace, and one of these:
 #[tasktrace::main(attach)], the environment variable TASKTRACE_ATTACH=1, or a call of
 tasktrace::attach(). Otherwise name its HTTP server with --addr.";
 
@@ -62,7 +63,7 @@ pub(crate) enum When {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the processes that can be inspected, or the tasks of one process
+    /// List the processes that can be attached to, or the tasks of one process
     ///
     /// Without a PID, prints one line for each process of this user that lets other programs attach.
     /// With a PID, prints the tasks of that process. Tasks that wait at the same place share a line,
@@ -80,6 +81,11 @@ pub(crate) enum Command {
     Flame(Flame),
     /// Watch the tasks for some seconds, and add up the time that they wait at each place
     Profile(Profile),
+    /// Read where the tasks of a process wait from its memory, or from a core file
+    ///
+    /// The process need not know of tasktrace, and is not stopped. Its executable needs debug info
+    /// (debug = 2, as in dev builds).
+    Inspect(crate::inspect::Inspect),
     /// Print a script that completes commands in a shell
     ///
     /// For bash: tasktrace completions bash > ~/.local/share/bash-completion/completions/tasktrace
@@ -92,7 +98,7 @@ pub(crate) enum Command {
 /// The process to inspect.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// The ID of the process. It may be left out if only one process can be inspected
+    /// The ID of the process. It may be left out if only one process can be attached to
     #[arg(value_name = "PID", value_parser = pid(), conflicts_with = "addr")]
     pub(crate) process: Option<u32>,
 
@@ -377,5 +383,26 @@ mod tests {
         for arguments in [&["dump", "0"][..], &["dump", "-1"], &["dump", "shop"]] {
             assert!(parsed(arguments).is_err(), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn a_process_or_a_core_file_is_inspected() {
+        for arguments in [
+            &["inspect", "4711"][..],
+            &["inspect", "4711", "--freeze", "--json"],
+            &[
+                "inspect",
+                "core.4711",
+                "--exe",
+                "shop",
+                "--debuginfo",
+                "shop.debug",
+            ],
+        ] {
+            let parsed = parsed(arguments).map(|cli| cli.command);
+            assert!(matches!(parsed, Ok(Command::Inspect(_))), "{arguments:?}");
+        }
+        assert!(parsed(&["inspect"]).is_err());
+        assert!(parsed(&["inspect", "4711", "--timeout", "1"]).is_err());
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn only_process() -> Result<FoundProcess, Failure> {
             found.push(last);
             let processes: Vec<_> = found.iter().map(|it| it.process.to_string()).collect();
             Err(Failure::Usage(format!(
-                "several processes can be inspected: name one of {} (tasktrace ps lists \
+                "several processes can be attached to: name one of {} (tasktrace ps lists \
                  them)",
                 processes.join(", ")
             )))
@@ -131,7 +131,7 @@ mod unix {
         }
         Err(match process_state {
             ProcessState::No => Failure::NoProcess(format!(
-                "there is no process {process}: tasktrace ps lists the processes that can be inspected{notes}"
+                "there is no process {process}: tasktrace ps lists the processes that can be attached to{notes}"
             )),
             ProcessState::Ours => Failure::NotInstrumented(format!(
                 "process {process} does not let other programs attach: {WAYS_TO_ATTACH}{notes}"

@@ -1,11 +1,12 @@
 //! The program `tasktrace` asks processes where their tasks are waiting.
 //!
-//! It is a client: it prints data that a process sends, through HTTP on a Unix socket or a TCP address.
+//! It is a client: it prints data that a process sends, through HTTP on a Unix socket or a TCP address. Only the command
+//! `inspect` reads memory.
 //!
 //! * [`args`]: the arguments; [`failure`]: the failures and the exit codes.
 //! * [`server`], [`find`]: the process or server to ask; [`fetch`]: sends requests; [`document`]: parses answers.
 //! * [`output`], [`table`], [`time`]: format and write text.
-//! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`]: the commands.
+//! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`], [`inspect`]: the commands.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -15,6 +16,7 @@ mod failure;
 mod fetch;
 mod find;
 mod flame;
+mod inspect;
 mod output;
 mod profile;
 mod ps;
@@ -54,6 +56,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Top(args) => top::run(args, json, paint),
         Command::Flame(args) => flame::run(args, json),
         Command::Profile(args) => profile::run(args, json),
+        Command::Inspect(args) => inspect::run(args, json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tasktrace", &mut script);

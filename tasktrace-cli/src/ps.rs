@@ -1,4 +1,4 @@
-//! Runs `tasktrace ps`: lists the processes that can be inspected, or the tasks of one process.
+//! Runs `tasktrace ps`: lists the processes that can be attached to, or the tasks of one process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};

@@ -1,0 +1,360 @@
+//! Makes reports of trees.
+
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::decode::{Decoded, GuardKind, Hold, Node, NodeKind, Place, Resource};
+use crate::graph::{Graph, LeafOf};
+use crate::report::{Deadlock, Frame, Held, HeldKind, Holder, Task, TaskState, Wait, WaitKind};
+
+/// A task as it was read.
+pub(crate) struct Seen {
+    pub(crate) id: Option<u64>,
+    pub(crate) header: Address,
+    pub(crate) state: TaskState,
+    /// The name of the type of the future, for tasks without frames.
+    pub(crate) fallback: String,
+    pub(crate) decoded: Decoded,
+    pub(crate) problem: Option<String>,
+}
+
+/// Makes the tasks of a report, and the circles among them. `now` is the monotonic clock of the program.
+pub(crate) fn tasks(seen: &[Seen], now: Option<Duration>) -> (Vec<Task>, Vec<Deadlock>) {
+    let graph = Graph::new(seen.iter().map(|task| (task.header, &task.decoded)));
+    let builder = Builder { seen, graph, now };
+    let tasks = seen.iter().map(|task| builder.task(task)).collect();
+    let circles = builder.graph.circles();
+    let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
+    (tasks, deadlocks.collect())
+}
+
+struct Builder<'s> {
+    seen: &'s [Seen],
+    graph: Graph<'s>,
+    now: Option<Duration>,
+}
+
+impl Builder<'_> {
+    fn task(&self, task: &Seen) -> Task {
+        let mut frames = Vec::new();
+        for node in &task.decoded.nodes {
+            self.frames(node, &mut frames);
+        }
+        let holds = task.decoded.holds.iter().map(held);
+        Task {
+            id: task.id,
+            name: name(task),
+            state: task.state,
+            address: task.header.to_string(),
+            frames,
+            holds: holds.collect(),
+            problem: task.problem.clone(),
+        }
+    }
+
+    /// Shows a node. Plumbing between functions of the program is left out; plumbing before a leaf names the leaf.
+    fn frames(&self, node: &Node, out: &mut Vec<Frame>) {
+        if node.kind == NodeKind::Plumbing {
+            if node.children.iter().any(is_program) {
+                for child in &node.children {
+                    self.frames(child, out);
+                }
+                return;
+            }
+            let mut frame = frame(node);
+            let resource = first_resource(node);
+            frame.wait = resource.map(|resource| self.wait(&resource, &node.name));
+            let mut marks = Vec::new();
+            collect_marks(node, &mut marks);
+            frame.children = marks;
+            out.push(frame);
+            return;
+        }
+        let mut frame = frame(node);
+        frame.wait = node
+            .resource
+            .map(|resource| self.wait(&resource, &node.name));
+        for child in &node.children {
+            self.frames(child, &mut frame.children);
+        }
+        out.push(frame);
+    }
+
+    fn wait(&self, resource: &Resource, name: &str) -> Wait {
+        let holders = self.graph.holders(resource).iter();
+        let holders = holders.map(|(task, hold)| self.holder(*task, hold));
+        let (kind, address) = match resource {
+            Resource::Sleep { .. } => (WaitKind::Sleep, None),
+            Resource::Permits { semaphore, .. } => (WaitKind::Permits, Some(*semaphore)),
+            Resource::Channel { address, .. } => (WaitKind::Channel, Some(*address)),
+            Resource::Oneshot { address, .. } => (WaitKind::Oneshot, Some(*address)),
+            Resource::Join { header } => (WaitKind::Join, Some(*header)),
+            Resource::JoinSet { .. } => (WaitKind::JoinSet, None),
+            Resource::Notify { address } => (WaitKind::Notify, Some(*address)),
+            Resource::Socket { .. } => (WaitKind::Socket, None),
+        };
+        let task = match resource {
+            Resource::Join { header } => {
+                self.graph.task(*header).and_then(|task| self.seen[task].id)
+            }
+            _ => None,
+        };
+        Wait {
+            kind,
+            text: self.text(resource, name),
+            address: address.map(|address| address.to_string()),
+            task,
+            holders: holders.collect(),
+        }
+    }
+
+    fn text(&self, resource: &Resource, name: &str) -> String {
+        match *resource {
+            Resource::Sleep {
+                seconds,
+                nanoseconds,
+            } => self.time_left(seconds, nanoseconds),
+            Resource::Permits {
+                free,
+                missing,
+                queue,
+                is_granted,
+                is_closed,
+                ..
+            } => {
+                let is_lock = name.contains("Mutex") || name.contains("RwLock");
+                let state = match () {
+                    () if is_closed => "closed".to_owned(),
+                    () if is_granted => "granted, and not polled since".to_owned(),
+                    () if is_lock => "locked".to_owned(),
+                    () => format!("{}, {missing} missing", count(free, "free permit")),
+                };
+                let place = match queue {
+                    Some((place, length)) if length > 1 => {
+                        format!(", place {place} of {length} in the queue")
+                    }
+                    _ => String::new(),
+                };
+                // Permits are added and forgotten, but somebody has taken a lock.
+                let has_holder = !self.graph.holders(resource).is_empty();
+                let is_lost = is_lock && free < missing && !has_holder;
+                let holder = match is_lost && !is_granted && !is_closed {
+                    true => {
+                        ", and the holder is not known: it runs, or keeps the guard behind a pointer"
+                    }
+                    false => "",
+                };
+                format!("{state}{place}{holder}")
+            }
+            Resource::Channel {
+                length,
+                capacity,
+                senders,
+                is_closed,
+                ..
+            } => {
+                let mut text = match (length, capacity) {
+                    (Some(length), Some(capacity)) => format!("{length} of {capacity} messages"),
+                    (Some(length), None) => count(length, "message"),
+                    (None, _) => "messages not known".to_owned(),
+                };
+                if let Some(senders) = senders {
+                    text = format!("{text}, {}", count(senders, "sender"));
+                }
+                if is_closed {
+                    text.push_str(", closed");
+                }
+                text
+            }
+            Resource::Oneshot { state, .. } => match () {
+                () if state & 2 != 0 => "the value was sent",
+                () if state & 4 != 0 => "closed",
+                () => "no value yet",
+            }
+            .to_owned(),
+            Resource::Join { header } => match self.graph.task(header) {
+                Some(task) => self.title(task),
+                None => "a task that is not listed".to_owned(),
+            },
+            Resource::JoinSet { length } => match length {
+                Some(length) => count(length, "task"),
+                None => "tasks".to_owned(),
+            },
+            Resource::Notify { .. } => "not notified yet".to_owned(),
+            Resource::Socket { file } => match file {
+                Some(file) => format!("file descriptor {file}"),
+                None => "not ready yet".to_owned(),
+            },
+        }
+    }
+
+    fn time_left(&self, seconds: i64, nanoseconds: u32) -> String {
+        let Some(now) = self.now else {
+            return "a timer".to_owned();
+        };
+        let end = u64::try_from(seconds).unwrap_or_default();
+        let end = Duration::new(end, nanoseconds.min(999_999_999));
+        match end.checked_sub(now) {
+            Some(left) => format!("{} left", short(left)),
+            None => format!("over for {}", short(now.saturating_sub(end))),
+        }
+    }
+
+    fn title(&self, task: usize) -> String {
+        let task = &self.seen[task];
+        match task.id {
+            Some(id) => format!("task {id} {}", name(task)),
+            None => name(task),
+        }
+    }
+
+    fn holder(&self, task: usize, hold: &Hold) -> Holder {
+        let first = self.graph.leaves(task).first();
+        Holder {
+            task: self.seen[task].id,
+            held: held(hold),
+            waits_for: first.map(|leaf| leaf.name.to_owned()),
+        }
+    }
+
+    fn deadlock(&self, circle: &[usize]) -> Deadlock {
+        let mut text = String::new();
+        for (at, task) in circle.iter().enumerate() {
+            let next = circle[(at + 1) % circle.len()];
+            let leaf = self.graph.leaf_between(*task, next);
+            let what = leaf.map_or("something", |leaf| leaf.name);
+            if at == 0 {
+                text = self.title(*task);
+            }
+            text = format!("{text} waits for {what}");
+            let is_last = at + 1 == circle.len();
+            let next = match (is_last, circle.len()) {
+                (true, 1) => "itself".to_owned(),
+                (true, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
+                (false, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
+            };
+            text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
+                Some(hold) if !hold.owner.is_polled => {
+                    let owner = of_owner(hold);
+                    match circle.len() {
+                        1 => format!(
+                            "{text}, granted to its own {owner}, which it does not poll any more"
+                        ),
+                        _ => format!(
+                            "{text}, granted to {owner}, which {next} does not poll any more"
+                        ),
+                    }
+                }
+                Some(hold) => format!("{text}, held by {next} in {}", of_owner(hold)),
+                None => format!("{text} of {next}"),
+            };
+            if !is_last {
+                text.push_str(", which");
+            }
+        }
+        Deadlock {
+            tasks: circle.iter().map(|task| self.seen[*task].id).collect(),
+            text,
+        }
+    }
+
+    fn hold_of(&self, leaf: &LeafOf<'_>) -> Option<&Hold> {
+        let holders = self.graph.holders(leaf.resource.as_ref()?);
+        holders.first().map(|(_, hold)| *hold)
+    }
+}
+
+fn of_owner(hold: &Hold) -> String {
+    match &hold.owner.place {
+        Some(Place { file, line }) => format!("{} at {file}:{line}", hold.owner.name),
+        None => hold.owner.name.to_string(),
+    }
+}
+
+/// Returns the name of a task: that of the outermost function in it.
+fn name(task: &Seen) -> String {
+    let mut nodes = &task.decoded.nodes;
+    while let [node] = nodes.as_slice() {
+        if node.kind == NodeKind::Function {
+            return node.name.to_string();
+        }
+        nodes = &node.children;
+    }
+    match task.decoded.nodes.first() {
+        Some(node) if node.kind != NodeKind::Mark => node.name.to_string(),
+        _ => task.fallback.clone(),
+    }
+}
+
+fn frame(node: &Node) -> Frame {
+    Frame {
+        name: node.name.to_string(),
+        file: node.place.as_ref().map(|place| place.file.to_string()),
+        line: node.place.as_ref().map(|place| place.line),
+        note: node.note.as_ref().map(ToString::to_string),
+        wait: None,
+        children: Vec::new(),
+    }
+}
+
+/// Returns `true` if there is a function of the program, or a wrapper, at a node or below it.
+fn is_program(node: &Node) -> bool {
+    matches!(node.kind, NodeKind::Function | NodeKind::Wrapper)
+        || node.children.iter().any(is_program)
+}
+
+fn first_resource(node: &Node) -> Option<Resource> {
+    node.resource
+        .or_else(|| node.children.iter().find_map(first_resource))
+}
+
+fn collect_marks(node: &Node, out: &mut Vec<Frame>) {
+    if node.kind == NodeKind::Mark {
+        out.push(frame(node));
+    }
+    for child in &node.children {
+        collect_marks(child, out);
+    }
+}
+
+fn held(hold: &Hold) -> Held {
+    Held {
+        kind: match hold.kind {
+            GuardKind::Mutex => HeldKind::Mutex,
+            GuardKind::Read => HeldKind::Read,
+            GuardKind::Write => HeldKind::Write,
+            GuardKind::Permit => HeldKind::Permit,
+            GuardKind::Granted => HeldKind::Granted,
+        },
+        function: hold.owner.name.to_string(),
+        file: hold
+            .owner
+            .place
+            .as_ref()
+            .map(|place| place.file.to_string()),
+        line: hold.owner.place.as_ref().map(|place| place.line),
+        variable: hold.variable.to_string(),
+        address: hold.semaphore.to_string(),
+        is_polled: hold.owner.is_polled,
+    }
+}
+
+/// Returns a number with its noun.
+fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// Returns a time in the largest unit that has a digit before the point.
+fn short(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{}ms", time.as_millis()),
+        1..120 => format!("{:.1}s", time.as_secs_f64()),
+        120..7200 => format!("{}m {}s", seconds / 60, seconds % 60),
+        7200..172_800 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d", seconds / 86400),
+    }
+}

@@ -1,0 +1,224 @@
+//! ELF files and their sections.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use gimli::{LittleEndian, SectionId};
+use memmap2::Mmap;
+use object::{Object, ObjectSection, ObjectSegment};
+
+use super::Slice;
+use crate::error::Error;
+
+/// The largest section that is decompressed.
+const LARGEST: u64 = 8 << 30;
+
+/// The largest ratio of compression that is believed.
+const RATIO: u64 = 1100;
+
+/// An ELF file: an executable, or a file with the debug info of one.
+pub(crate) struct DebugFile {
+    path: PathBuf,
+    map: Mmap,
+    debug: Vec<(SectionId, Data)>,
+    /// The parts of the file that are loaded: their addresses before they are moved, and their places in the file.
+    loads: Vec<(u64, Range<usize>)>,
+    /// Sections that hold constants: address and length.
+    constants: Vec<(u64, u64)>,
+    entry: u64,
+    /// The lowest address.
+    start: u64,
+    build_id: Option<Vec<u8>>,
+    link: Option<String>,
+    has_symbols: bool,
+}
+
+enum Data {
+    InFile(Range<usize>),
+    Decompressed(Vec<u8>),
+}
+
+impl DebugFile {
+    /// Opens and maps an ELF file.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let open = |source| Error::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(open)?;
+        // SAFETY: The map is private and read-only. If another process truncates or writes the file meanwhile, reads
+        // see other bytes or end this process with SIGBUS. They see them through `&[u8]` of plain bytes, which are
+        // valid whatever they are, and nothing is assumed about bytes that were read before.
+        let map = unsafe { Mmap::map(&file) }.map_err(open)?;
+        Self::parse(path, map).map_err(|reason| Error::Elf {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    fn parse(path: &Path, map: Mmap) -> Result<Self, String> {
+        let file = object::File::parse(&*map).map_err(|error| error.to_string())?;
+        if file.architecture() != object::Architecture::X86_64 || !file.is_little_endian() {
+            return Err("it is of another processor".to_owned());
+        }
+        let range = |(offset, length): (u64, u64)| {
+            let start = usize::try_from(offset).ok()?;
+            let end = start.checked_add(usize::try_from(length).ok()?)?;
+            (end <= map.len()).then_some(start..end)
+        };
+        let mut debug = Vec::new();
+        for id in SECTIONS {
+            let Some(section) = file.section_by_name(id.name()) else {
+                continue;
+            };
+            let compressed = section
+                .compressed_file_range()
+                .map_err(|error| error.to_string())?;
+            let data = match compressed.format {
+                object::CompressionFormat::None => {
+                    let Some(range) = section.file_range().and_then(range) else {
+                        continue;
+                    };
+                    Data::InFile(range)
+                }
+                _ if compressed.uncompressed_size > LARGEST
+                    || compressed.uncompressed_size / RATIO > compressed.compressed_size =>
+                {
+                    return Err(format!("{} is too large", id.name()));
+                }
+                _ => {
+                    let data = section
+                        .uncompressed_data()
+                        .map_err(|error| error.to_string())?;
+                    Data::Decompressed(data.into_owned())
+                }
+            };
+            debug.push((*id, data));
+        }
+        let mut loads: Vec<(u64, Range<usize>)> = file
+            .segments()
+            .filter_map(|segment| Some((segment.address(), range(segment.file_range())?)))
+            .collect();
+        loads.sort_by_key(|load| load.0);
+        let start = file.segments().map(|segment| segment.address()).min();
+        let constants = file.sections().filter(|section| {
+            let name = section.name().unwrap_or_default();
+            name.starts_with(".data.rel.ro") || name.starts_with(".rodata")
+        });
+        let link = match file.gnu_debuglink() {
+            Ok(Some((name, _))) => Some(String::from_utf8_lossy(name).into_owned()),
+            _ => None,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            debug,
+            loads,
+            constants: constants
+                .map(|section| (section.address(), section.size()))
+                .filter(|section| section.1 <= map.len() as u64)
+                .collect(),
+            entry: file.entry(),
+            start: start.unwrap_or_default() & !0xfff,
+            build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
+            link,
+            has_symbols: file.symbols().next().is_some(),
+            map,
+        })
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the sections with DWARF.
+    pub(crate) fn dwarf(&self) -> gimli::Dwarf<Slice<'_>> {
+        let load = |id| -> Result<_, std::convert::Infallible> { Ok(self.section(id)) };
+        match gimli::Dwarf::load(load) {
+            Ok(mut dwarf) => {
+                dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+                dwarf
+            }
+            Err(error) => match error {},
+        }
+    }
+
+    fn section(&self, id: SectionId) -> Slice<'_> {
+        let data = self.debug.iter().find(|(it, _)| *it == id);
+        let bytes = match data {
+            Some((_, Data::InFile(range))) => self.map.get(range.clone()).unwrap_or_default(),
+            Some((_, Data::Decompressed(bytes))) => bytes,
+            None => &[],
+        };
+        Slice::new(bytes, LittleEndian)
+    }
+
+    /// Returns `true` if there is a section with entries of debug info.
+    pub(crate) fn has_debug_info(&self) -> bool {
+        !self.section(SectionId::DebugInfo).is_empty()
+    }
+
+    /// Returns `true` if there is a table of symbols.
+    pub(crate) fn has_symbols(&self) -> bool {
+        self.has_symbols
+    }
+
+    /// Returns the bytes that are loaded to an address, before the program is moved.
+    pub(crate) fn loaded(&self, address: u64, length: usize) -> Option<&[u8]> {
+        let after = self.loads.partition_point(|load| load.0 <= address);
+        let (start, range) = self.loads.get(after.checked_sub(1)?)?;
+        let within = usize::try_from(address - start).ok()?;
+        let from = range.start.checked_add(within)?;
+        let to = from.checked_add(length)?;
+        (to <= range.end).then(|| self.map.get(from..to))?
+    }
+
+    /// Returns the addresses and lengths of the sections that hold constants.
+    pub(crate) fn constants(&self) -> &[(u64, u64)] {
+        &self.constants
+    }
+
+    /// Returns the address of the first instruction, before the program is moved.
+    pub(crate) fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// Returns the lowest address, before the program is moved.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Returns the build id.
+    pub(crate) fn build_id(&self) -> Option<&[u8]> {
+        self.build_id.as_deref()
+    }
+
+    /// Returns the name of the separate file with debug info that `.gnu_debuglink` says.
+    pub(crate) fn link(&self) -> Option<&str> {
+        self.link.as_deref()
+    }
+
+    /// Returns `true` unless both files have build ids that differ.
+    pub(crate) fn may_be_of(&self, other: &Self) -> bool {
+        match (self.build_id(), other.build_id()) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
+const SECTIONS: &[SectionId] = &[
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugTypes,
+];

@@ -1,0 +1,439 @@
+//! One pass over all entries, for what is looked up by address: vtables, and the functions that poll tokio's tasks.
+//!
+//! Everything else is reached from there, type by type, so that the index stays small.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use gimli::{AttributeValue, UnitHeader, constants as dw};
+
+use super::scope::hash_of;
+use super::unit::{Dwarf, Entry, Unit, reference, text};
+use super::{Slice, TypeId};
+
+/// Entries by address, as they are before the program is moved.
+#[derive(Debug, Default)]
+pub(crate) struct Index<'d> {
+    /// The concrete type of each vtable.
+    pub(crate) vtables: HashMap<u64, TypeId>,
+    /// The functions that poll tokio's tasks.
+    pub(crate) polls: HashMap<u64, Poll<'d>>,
+    /// `Cell<T, S>` of tokio, by `T` and `S` in the same unit.
+    pub(crate) cells: HashMap<(TypeId, TypeId), TypeId>,
+    /// The same by the text `T, S>`, for functions in units that have no such type.
+    pub(crate) cells_by_name: HashMap<&'d str, TypeId>,
+    /// The linkage name of a coroutine in a method, by the path of the method.
+    pub(crate) methods: HashMap<String, &'d str>,
+    /// The functions in which threads block on futures: their addresses, and types of futures.
+    pub(crate) block_on: Vec<BlockOn>,
+    /// The bodies of coroutines, by the hashes of their paths.
+    pub(crate) bodies: HashMap<u64, TypeId>,
+    /// The number of structures.
+    pub(crate) structures: usize,
+    /// The number of coroutines.
+    pub(crate) coroutines: usize,
+    /// The number of units that another compiler run than that of the standard library wrote.
+    pub(crate) own_units: usize,
+    /// The number of units whose entries are in other files.
+    pub(crate) split_units: usize,
+    /// The number of units that could not be read to the end.
+    pub(crate) damaged_units: usize,
+    by_entry: HashMap<TypeId, Poll<'d>>,
+    blocks_by_entry: HashMap<TypeId, TypeId>,
+    instances: Vec<(Range<u64>, TypeId, TypeId)>,
+}
+
+/// A function that blocks its thread on a future, or into which such a function was inlined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockOn {
+    /// The addresses of the function.
+    pub(crate) range: Range<u64>,
+    /// Its entry.
+    pub(crate) function: TypeId,
+    /// The type of the future.
+    pub(crate) future: TypeId,
+}
+
+/// A function `tokio::runtime::task::raw::poll::<T, S>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Poll<'d> {
+    /// The generic arguments as text.
+    pub(crate) arguments: &'d str,
+    /// The type of the future.
+    pub(crate) future: TypeId,
+    /// The type of the scheduler.
+    pub(crate) scheduler: TypeId,
+}
+
+impl<'d> Index<'d> {
+    /// Reads the entries of all units, on all processors.
+    pub(crate) fn new(dwarf: &Dwarf<'d>, headers: &[UnitHeader<Slice<'d>>]) -> Self {
+        let workers = thread::available_parallelism()
+            .map_or(1, NonZero::get)
+            .min(8);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut index = Index::default();
+            while let Some(header) = headers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                index.read(dwarf, header);
+            }
+            index
+        };
+        let mut index = thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let mut index = work();
+            for other in others {
+                match other.join() {
+                    Ok(other) => index.merge(other),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            index
+        });
+        for (range, function, origin) in std::mem::take(&mut index.instances) {
+            if let Some(poll) = index.by_entry.get(&origin) {
+                index.polls.entry(range.start).or_insert(*poll);
+            } else if let Some(future) = index.blocks_by_entry.get(&origin) {
+                index.block_on.push(BlockOn {
+                    range,
+                    function,
+                    future: *future,
+                });
+            }
+        }
+        index.by_entry = HashMap::new();
+        index.blocks_by_entry = HashMap::new();
+        index
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.vtables.extend(other.vtables);
+        self.polls.extend(other.polls);
+        self.cells.extend(other.cells);
+        self.cells_by_name.extend(other.cells_by_name);
+        self.methods.extend(other.methods);
+        self.block_on.extend(other.block_on);
+        self.bodies.extend(other.bodies);
+        self.structures += other.structures;
+        self.coroutines += other.coroutines;
+        self.own_units += other.own_units;
+        self.split_units += other.split_units;
+        self.damaged_units += other.damaged_units;
+        self.by_entry.extend(other.by_entry);
+        self.blocks_by_entry.extend(other.blocks_by_entry);
+        self.instances.extend(other.instances);
+    }
+
+    fn read(&mut self, dwarf: &Dwarf<'d>, header: &UnitHeader<Slice<'d>>) {
+        let Ok(unit) = dwarf.unit(*header) else {
+            self.damaged_units += 1;
+            return;
+        };
+        if unit.dwo_name().is_ok_and(|name| name.is_some()) {
+            self.split_units += 1;
+            return;
+        }
+        let is_std = unit.comp_dir.is_some_and(|directory| {
+            let directory = directory.slice();
+            directory.starts_with(b"/rustc/") || directory.starts_with(b"/rust/deps/")
+        });
+        self.own_units += usize::from(!is_std);
+        let Some(start) = header.debug_info_offset() else {
+            return;
+        };
+        let mut pass = Pass {
+            index: self,
+            dwarf,
+            unit: &unit,
+            start: start.0,
+            scopes: Vec::new(),
+            parameters: None,
+            function: None,
+            inlined: Vec::new(),
+        };
+        if pass.run().is_err() {
+            self.damaged_units += 1;
+        }
+    }
+}
+
+/// The pass over the entries of a unit.
+struct Pass<'p, 'd> {
+    index: &'p mut Index<'d>,
+    dwarf: &'p Dwarf<'d>,
+    unit: &'p Unit<'d>,
+    start: usize,
+    /// The namespaces around the current entry, with their depths.
+    scopes: Vec<(isize, &'d str)>,
+    /// The entry whose generic arguments come next.
+    parameters: Option<Parameters<'d>>,
+    /// The addresses and the entry of the function around the current entry.
+    function: Option<(Range<u64>, TypeId)>,
+    /// Functions that were inlined into others: those others, and the entries of the former.
+    inlined: Vec<((Range<u64>, TypeId), TypeId)>,
+}
+
+struct Parameters<'d> {
+    depth: isize,
+    entry: TypeId,
+    arguments: &'d str,
+    of: Generic,
+    first: Option<TypeId>,
+    second: Option<TypeId>,
+}
+
+#[derive(Clone, Copy)]
+enum Generic {
+    Cell,
+    /// The addresses of the function, if this is not its declaration.
+    Poll(Option<(u64, u64)>),
+    BlockOn(Option<(u64, u64)>),
+}
+
+/// The namespaces of tokio's functions that poll tasks, and of its cells.
+const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
+const CELL: &[&str] = &["tokio", "runtime", "task", "core"];
+
+impl<'d> Pass<'_, 'd> {
+    fn run(&mut self) -> gimli::Result<()> {
+        let mut entries = self.unit.entries_raw(None)?;
+        let mut entry = Entry::null();
+        // Attributes are read into a list that is used again, and only for the entries that matter.
+        let mut attributes = entries.clone();
+        while !entries.is_empty() {
+            let offset = entries.next_offset();
+            let depth = entries.next_depth();
+            attributes.clone_from(&entries);
+            let Some(abbreviation) = entries.read_abbreviation()? else {
+                continue;
+            };
+            while self.scopes.last().is_some_and(|scope| scope.0 >= depth) {
+                self.scopes.pop();
+            }
+            if self.parameters.as_ref().is_some_and(|it| it.depth >= depth) {
+                self.finish_parameters();
+            }
+            let matters = match abbreviation.tag() {
+                dw::DW_TAG_namespace | dw::DW_TAG_structure_type | dw::DW_TAG_subprogram => true,
+                dw::DW_TAG_variable => depth == 1,
+                dw::DW_TAG_inlined_subroutine => self.function.is_some(),
+                dw::DW_TAG_template_type_parameter => self.parameters.is_some(),
+                _ => false,
+            };
+            if !matters {
+                entries.skip_attributes(abbreviation.attributes())?;
+                continue;
+            }
+            attributes.read_entry(&mut entry)?;
+            std::mem::swap(&mut entries, &mut attributes);
+            let id = TypeId(self.start.saturating_add(offset.0));
+            match entry.tag() {
+                dw::DW_TAG_namespace => {
+                    let name = self.name(&entry).unwrap_or_default();
+                    self.scopes.push((depth, name));
+                }
+                dw::DW_TAG_structure_type => self.structure(&entry, id, depth),
+                dw::DW_TAG_subprogram => self.function(&entry, id, depth),
+                dw::DW_TAG_variable => self.variable(&entry),
+                dw::DW_TAG_inlined_subroutine => {
+                    let origin = self.reference(&entry, dw::DW_AT_abstract_origin);
+                    self.inlined.extend(self.function.clone().zip(origin));
+                }
+                dw::DW_TAG_template_type_parameter => {
+                    let parameter = self.reference(&entry, dw::DW_AT_type);
+                    if let Some(parameters) = &mut self.parameters
+                        && parameters.depth + 1 == depth
+                    {
+                        match parameters.first {
+                            None => parameters.first = parameter,
+                            Some(_) if parameters.second.is_none() => {
+                                parameters.second = parameter;
+                            }
+                            Some(_) => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.finish_parameters();
+        for ((range, function), origin) in std::mem::take(&mut self.inlined) {
+            if let Some(future) = self.index.blocks_by_entry.get(&origin) {
+                self.index.block_on.push(BlockOn {
+                    range,
+                    function,
+                    future: *future,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, entry: &Entry<'d>) -> Option<&'d str> {
+        text(self.dwarf, self.unit, entry, dw::DW_AT_name)
+    }
+
+    fn reference(&self, entry: &Entry<'d>, name: gimli::DwAt) -> Option<TypeId> {
+        reference(self.start, entry, name)
+    }
+
+    fn is_in(&self, namespaces: &[&str]) -> bool {
+        let scopes = self.scopes.iter().map(|scope| scope.1);
+        scopes.eq(namespaces.iter().copied())
+    }
+
+    fn structure(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
+        self.index.structures += 1;
+        let Some(name) = self.name(entry) else {
+            return;
+        };
+        if name.starts_with("{async_") {
+            self.index.coroutines += 1;
+        } else if let Some(arguments) = name.strip_prefix("Cell<")
+            && self.is_in(CELL)
+        {
+            self.index.cells_by_name.insert(arguments, id);
+            self.start_parameters(id, depth, arguments, Generic::Cell);
+        }
+    }
+
+    fn function(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
+        let range = self.range(entry);
+        self.function = range.map(|(start, end)| (start..end, id));
+        let origin = self
+            .reference(entry, dw::DW_AT_abstract_origin)
+            .or_else(|| self.reference(entry, dw::DW_AT_specification));
+        if let (Some(origin), Some((start, end))) = (origin, range) {
+            // The function that it is an instance of may come later.
+            self.index.instances.push((start..end, id, origin));
+        }
+        let Some(name) = self.name(entry) else {
+            return;
+        };
+        let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
+        let generic = match plain {
+            "poll" if self.is_in(POLL) => Some(Generic::Poll(range)),
+            name if self.blocks(name) => Some(Generic::BlockOn(range)),
+            _ => None,
+        };
+        if let Some(generic) = generic {
+            self.start_parameters(id, depth, arguments, generic);
+        }
+        if name.starts_with("{async_") {
+            let scopes = self.scopes.iter().map(|scope| scope.1);
+            self.index.bodies.insert(hash_of(scopes, name), id);
+        }
+        if name.starts_with("{async_")
+            && self.scopes.iter().any(|it| it.1.starts_with("{impl#"))
+            && let Some(linkage) = text(self.dwarf, self.unit, entry, dw::DW_AT_linkage_name)
+        {
+            let method: Vec<&str> = self.scopes.iter().map(|scope| scope.1).collect();
+            let method = super::scope::function_of(&method).join("::");
+            self.index.methods.entry(method).or_insert(linkage);
+        }
+    }
+
+    /// Returns `true` for functions that block a thread on a future, and for closures in them: those may be all that
+    /// is left of them after inlining.
+    fn blocks(&self, name: &str) -> bool {
+        let is_block_on = |name: &str| name == "block_on" || name == "block_on_inner";
+        is_block_on(name)
+            || name.starts_with("{closure#") && self.scopes.iter().any(|it| is_block_on(it.1))
+    }
+
+    /// Returns the addresses of a function. Functions that the linker has removed begin at zero.
+    fn range(&self, entry: &Entry<'d>) -> Option<(u64, u64)> {
+        let low = entry.attr_value(dw::DW_AT_low_pc)?;
+        let low = self.dwarf.attr_address(self.unit, low).ok()??;
+        let high = match entry.attr_value(dw::DW_AT_high_pc)? {
+            AttributeValue::Addr(address) => address,
+            length => low.checked_add(length.udata_value()?)?,
+        };
+        (low != 0).then_some((low, high))
+    }
+
+    fn variable(&mut self, entry: &Entry<'d>) {
+        let Some(name) = self.name(entry) else {
+            return;
+        };
+        if !name.ends_with("{vtable}") {
+            return;
+        }
+        let address = self.address(entry);
+        let table = self.reference(entry, dw::DW_AT_type);
+        if let (Some(address), Some(table)) = (address, table)
+            && let Some(concrete) = self.containing_type(table)
+        {
+            self.index.vtables.insert(address, concrete);
+        }
+    }
+
+    /// Returns the address that a variable always has.
+    fn address(&self, entry: &Entry<'d>) -> Option<u64> {
+        let location = entry.attr_value(dw::DW_AT_location)?.exprloc_value()?;
+        let mut operations = location.operations(self.unit.encoding());
+        match operations.next().ok()?? {
+            gimli::Operation::Address { address } => Some(address),
+            gimli::Operation::AddressIndex { index } => self.dwarf.address(self.unit, index).ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns the type whose vtable has the type `table`.
+    fn containing_type(&self, table: TypeId) -> Option<TypeId> {
+        let offset = table.0.checked_sub(self.start).map(gimli::UnitOffset)?;
+        let entry = self.unit.entry(offset).ok()?;
+        self.reference(&entry, dw::DW_AT_containing_type)
+    }
+
+    fn start_parameters(&mut self, entry: TypeId, depth: isize, arguments: &'d str, of: Generic) {
+        self.finish_parameters();
+        self.parameters = Some(Parameters {
+            depth,
+            entry,
+            arguments,
+            of,
+            first: None,
+            second: None,
+        });
+    }
+
+    fn finish_parameters(&mut self) {
+        let Some(parameters) = self.parameters.take() else {
+            return;
+        };
+        let Parameters { first, second, .. } = parameters;
+        match (parameters.of, first, second) {
+            (Generic::Cell, Some(future), Some(scheduler)) => {
+                self.index
+                    .cells
+                    .insert((future, scheduler), parameters.entry);
+            }
+            (Generic::BlockOn(range), Some(future), _) => {
+                self.index.blocks_by_entry.insert(parameters.entry, future);
+                if let Some((start, end)) = range {
+                    self.index.block_on.push(BlockOn {
+                        range: start..end,
+                        function: parameters.entry,
+                        future,
+                    });
+                }
+            }
+            (Generic::Poll(range), Some(future), Some(scheduler)) => {
+                let poll = Poll {
+                    arguments: parameters.arguments,
+                    future,
+                    scheduler,
+                };
+                self.index.by_entry.insert(parameters.entry, poll);
+                if let Some((start, _)) = range {
+                    self.index.polls.insert(start, poll);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Types, each read when it is first asked for.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::TypeId;
+use super::body::{self, Variable};
+use super::file::DebugFile;
+use super::frame::{self, InFrame};
+use super::index::Index;
+use super::lines;
+use super::names;
+use super::parse::{self, Type};
+use super::scope::{self, Scopes};
+use super::unit::{Dwarf, Units};
+use crate::error::Error;
+use crate::hash::FastMap;
+
+/// Names of files, by the numbers of the unit and of the file.
+type Files = FastMap<(usize, u64), Option<Rc<str>>>;
+
+/// The types of a program.
+pub(crate) struct Types<'d> {
+    dwarf: Dwarf<'d>,
+    units: Units<'d>,
+    index: Index<'d>,
+    types: RefCell<FastMap<TypeId, Option<Rc<Type<'d>>>>>,
+    paths: RefCell<FastMap<TypeId, Rc<str>>>,
+    functions: RefCell<FastMap<TypeId, Rc<str>>>,
+    /// By the number of the unit.
+    scopes: RefCell<FastMap<usize, Rc<Scopes<'d>>>>,
+    files: RefCell<Files>,
+    /// Of bodies of coroutines.
+    variables: RefCell<FastMap<TypeId, Rc<[Variable<'d>]>>>,
+}
+
+impl<'d> Types<'d> {
+    /// Indexes the debug info in a file. `name` is what errors call the program.
+    pub(crate) fn load(file: &'d DebugFile, name: &Path) -> Result<Self, Error> {
+        let dwarf = file.dwarf();
+        let damaged = |error: gimli::Error| Error::Dwarf {
+            path: file.path().to_owned(),
+            reason: error.to_string(),
+        };
+        let mut headers = Vec::new();
+        let mut iterator = dwarf.units();
+        while let Some(header) = iterator.next().map_err(damaged)? {
+            headers.push(header);
+        }
+        let index = Index::new(&dwarf, &headers);
+        let path = name.to_owned();
+        if index.structures == 0 || index.coroutines == 0 && index.polls.is_empty() {
+            return Err(match () {
+                () if index.split_units > 0 => Error::SplitDebugInfo { path },
+                () if index.own_units == 0 => Error::NoDebugInfo { path },
+                () => Error::NoTypes { path },
+            });
+        }
+        Ok(Self {
+            units: Units::new(&headers),
+            dwarf,
+            index,
+            types: RefCell::default(),
+            paths: RefCell::default(),
+            functions: RefCell::default(),
+            scopes: RefCell::default(),
+            files: RefCell::default(),
+            variables: RefCell::default(),
+        })
+    }
+
+    /// Returns what is looked up by address.
+    pub(crate) fn index(&self) -> &Index<'d> {
+        &self.index
+    }
+
+    /// Returns a type, if its entry can be read.
+    pub(crate) fn get(&self, id: TypeId) -> Option<Rc<Type<'d>>> {
+        if let Some(found) = self.types.borrow().get(&id) {
+            return found.clone();
+        }
+        let found = self
+            .units
+            .of(&self.dwarf, id)
+            .and_then(|(_, start, unit)| parse::parse(&self.dwarf, &unit, start, id).map(Rc::new));
+        self.types.borrow_mut().insert(id, found.clone());
+        found
+    }
+
+    /// Returns the path of a type without generic arguments.
+    pub(crate) fn path(&self, id: TypeId) -> Rc<str> {
+        if let Some(path) = self.paths.borrow().get(&id) {
+            return Rc::clone(path);
+        }
+        let mut names = self.namespaces(id);
+        let ty = self.get(id);
+        let name = ty.as_ref().map_or("", |ty| ty.name);
+        // Before a bracket, names of closures and of tuples are whole.
+        let name = match name.starts_with(['(', '&', '*', '[']) {
+            true => name.into(),
+            false => names::without_generics(name),
+        };
+        names.push(&name);
+        let path: Rc<str> = names.join("::").into();
+        self.paths.borrow_mut().insert(id, Rc::clone(&path));
+        path
+    }
+
+    /// Returns the path of the function that a coroutine is the body of, or is in.
+    pub(crate) fn function(&self, id: TypeId) -> Rc<str> {
+        if let Some(path) = self.functions.borrow().get(&id) {
+            return Rc::clone(path);
+        }
+        let names = self.namespaces(id);
+        let names = scope::function_of(&names);
+        let mut path = names.join("::");
+        if names.iter().any(|name| name.starts_with("{impl#")) {
+            let method = self.index.methods.get(&path);
+            let method = method.and_then(|mangled| names::method(mangled));
+            path = method.unwrap_or_else(|| {
+                let names = names.iter().filter(|name| !name.starts_with("{impl#"));
+                names.copied().collect::<Vec<_>>().join("::")
+            });
+        }
+        let path: Rc<str> = path.into();
+        self.functions.borrow_mut().insert(id, Rc::clone(&path));
+        path
+    }
+
+    fn namespaces(&self, id: TypeId) -> Vec<&'d str> {
+        let Some((number, start, unit)) = self.units.of(&self.dwarf, id) else {
+            return Vec::new();
+        };
+        let known = self.scopes.borrow().get(&number).cloned();
+        let scopes = known.unwrap_or_else(|| {
+            let scopes = Rc::new(Scopes::new(&self.dwarf, &unit));
+            self.scopes.borrow_mut().insert(number, Rc::clone(&scopes));
+            scopes
+        });
+        scopes.of(id.0.saturating_sub(start))
+    }
+
+    /// Returns the variables in the body of a coroutine.
+    pub(crate) fn variables(&self, id: TypeId) -> Rc<[Variable<'d>]> {
+        if let Some(variables) = self.variables.borrow().get(&id) {
+            return Rc::clone(variables);
+        }
+        let find = || {
+            let name = self.get(id)?.name.replacen("_env#", "#", 1);
+            let hash = scope::hash_of(self.namespaces(id).into_iter(), &name);
+            let body = *self.index.bodies.get(&hash)?;
+            let (_, start, unit) = self.units.of(&self.dwarf, body)?;
+            let offset = body.0.checked_sub(start)?;
+            Some(body::variables(&self.dwarf, &unit, start, offset))
+        };
+        let variables: Rc<[_]> = find().unwrap_or_default().into();
+        self.variables
+            .borrow_mut()
+            .insert(id, Rc::clone(&variables));
+        variables
+    }
+
+    /// Returns the variables at fixed places in the frame of a function.
+    pub(crate) fn frame(&self, function: TypeId) -> Vec<InFrame> {
+        let find = || {
+            let (_, start, unit) = self.units.of(&self.dwarf, function)?;
+            let offset = function.0.checked_sub(start)?;
+            Some(frame::variables(&unit, start, offset))
+        };
+        find().unwrap_or_default()
+    }
+
+    /// Returns the name of a file in the list of the unit that a type is in.
+    pub(crate) fn file(&self, id: TypeId, number: u64) -> Option<Rc<str>> {
+        let (unit_number, _, unit) = self.units.of(&self.dwarf, id)?;
+        let key = (unit_number, number);
+        if let Some(file) = self.files.borrow().get(&key) {
+            return file.clone();
+        }
+        let file = lines::file_name(&self.dwarf, &unit, number).map(Rc::from);
+        self.files.borrow_mut().insert(key, file.clone());
+        file
+    }
+}

@@ -1,0 +1,196 @@
+//! The values inside a value: fields, variants, elements, and targets of pointers.
+
+use super::kind::Known;
+use super::plan::{Goal, Plan, slice_element};
+use super::walk::Walk;
+use crate::debug::TypeId;
+use crate::value::Value;
+
+/// The values inside a value.
+pub(super) enum Inner {
+    /// The values, and a note if there are more.
+    Values(Vec<Value>, Option<String>),
+    /// They cannot be read.
+    Problem(String),
+}
+
+const NOTHING: Inner = Inner::Values(Vec::new(), None);
+
+/// Lengths beyond this are garbage.
+const LONGEST: u64 = 1 << 40;
+
+impl Walk<'_, '_, '_, '_> {
+    /// Returns the values inside a value, as far as they lead to what is looked for.
+    pub(super) fn inner(&mut self, value: Value, plan: &Plan, goal: Goal) -> Inner {
+        match plan {
+            Plan::Nothing | Plan::Coroutine => NOTHING,
+            Plan::Fields(fields) => {
+                let values = fields.iter().map(|(offset, id)| Value {
+                    address: value.address.offset(*offset),
+                    id: *id,
+                });
+                Inner::Values(values.collect(), None)
+            }
+            Plan::Variants => self.variant(value),
+            Plan::Pointer(target) => self.pointer(value, *target, goal),
+            Plan::Dynamic => self.dynamic(value, goal),
+            Plan::Slice => self.slice(value, goal),
+            Plan::Array(element, count) => self.elements(value, *element, *count),
+            Plan::Known(known) => match known {
+                Known::Vec => self.vec(value, goal),
+                Known::FuturesUnordered => self.futures_unordered(value),
+                Known::Shared => self.shared(value, goal),
+                Known::Timeout => {
+                    let inner = self.reader().find(value, "value");
+                    Inner::Values(inner.into_iter().collect(), None)
+                }
+                Known::Leaf(_) | Known::Guard(_) | Known::Opaque => NOTHING,
+            },
+        }
+    }
+
+    fn variant(&self, value: Value) -> Inner {
+        let reader = self.reader();
+        let Some(ty) = reader.ty(value) else {
+            return NOTHING;
+        };
+        match reader.variant(value, &ty) {
+            Some((_, fields)) => Inner::Values(vec![fields], None),
+            None => Inner::Problem(format!("the enum at {} cannot be read", value.address)),
+        }
+    }
+
+    /// Returns the target of a pointer, once.
+    fn target(&mut self, target: Value, goal: Goal) -> Inner {
+        match self.is_new(target, goal) {
+            true => Inner::Values(vec![target], None),
+            false => NOTHING,
+        }
+    }
+
+    fn pointer(&mut self, value: Value, id: TypeId, goal: Goal) -> Inner {
+        match self.reader().pointer(value) {
+            Some(address) if address.is_null() => NOTHING,
+            Some(address) => self.target(Value { address, id }, goal),
+            None => Inner::Problem(format!("the pointer at {} cannot be read", value.address)),
+        }
+    }
+
+    fn dynamic(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let word = |name| {
+            let field = reader.find(value, name)?;
+            reader.pointer(field)
+        };
+        let (Some(address), Some(vtable)) = (word("pointer"), word("vtable")) else {
+            return Inner::Problem(format!("the pointer at {} cannot be read", value.address));
+        };
+        let linked = vtable.get().wrapping_sub(reader.bias);
+        match reader.types.index().vtables.get(&linked) {
+            Some(id) => self.target(Value { address, id: *id }, goal),
+            None => Inner::Problem(format!(
+                "a dyn Future of a type that is not in the debug info, with its vtable at {vtable}"
+            )),
+        }
+    }
+
+    fn slice(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let Some(ty) = reader.ty(value) else {
+            return NOTHING;
+        };
+        let start = reader.find(value, "data_ptr");
+        let length = reader.find(value, "length");
+        let start = start.and_then(|it| reader.pointer(it));
+        let length = length.and_then(|it| reader.number(it));
+        match (start, length, slice_element(reader.types, &ty)) {
+            (Some(address), Some(length), Some(id)) => {
+                let first = Value { address, id };
+                match self.is_new(first, goal) {
+                    true => self.elements(first, id, length),
+                    false => NOTHING,
+                }
+            }
+            _ => Inner::Problem(format!("the slice at {} cannot be read", value.address)),
+        }
+    }
+
+    fn vec(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let ty = reader.ty(value);
+        let element = ty
+            .as_ref()
+            .and_then(|ty| ty.structure()?.parameters.first());
+        let length = reader.find(value, "len");
+        let length = length.and_then(|it| reader.number(it));
+        let start = reader.find_pointer(value);
+        let start = start.and_then(|it| reader.pointer(it));
+        match (start, length, element) {
+            (Some(address), Some(length), Some(id)) => {
+                let first = Value { address, id: *id };
+                match length > 0 && self.is_new(first, goal) {
+                    true => self.elements(first, *id, length),
+                    false => NOTHING,
+                }
+            }
+            _ => Inner::Problem(format!("the Vec at {} cannot be read", value.address)),
+        }
+    }
+
+    fn elements(&self, first: Value, id: TypeId, count: u64) -> Inner {
+        let size = self.reader().types.get(id).map_or(0, |ty| ty.size);
+        if size == 0 {
+            return NOTHING;
+        }
+        if count > LONGEST {
+            return Inner::Problem(format!("a list at {} cannot be read", first.address));
+        }
+        let shown = count.min(self.decoder.limits.elements as u64);
+        let values = (0..shown).map(|number| Value {
+            address: first.address.offset(number.wrapping_mul(size)),
+            id,
+        });
+        let more = (shown < count).then(|| format!("{} more are not shown", count - shown));
+        Inner::Values(values.collect(), more)
+    }
+
+    /// Walks the list of all futures, which the newest begins.
+    fn futures_unordered(&self, value: Value) -> Inner {
+        let reader = self.reader();
+        let mut values = Vec::new();
+        let mut more = None;
+        let first = reader.find(value, "head_all");
+        let mut next = first.and_then(|it| reader.follow(it));
+        while let Some(task) = next {
+            if values.len() >= self.decoder.limits.elements {
+                more = Some("more are not shown".to_owned());
+                break;
+            }
+            let Some(future) = reader.find(task, "future") else {
+                more = Some("the rest of a FuturesUnordered cannot be read".to_owned());
+                break;
+            };
+            values.push(future);
+            let after = reader.find(task, "next_all");
+            next = after.and_then(|it| reader.follow(it));
+        }
+        values.reverse();
+        Inner::Values(values, more)
+    }
+
+    fn shared(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let Some(option) = reader.find(value, "inner") else {
+            return NOTHING;
+        };
+        let Some(ty) = reader.ty(option) else {
+            return NOTHING;
+        };
+        let arc = reader.variant(option, &ty).map(|(_, arc)| arc);
+        let inner = arc.and_then(|arc| reader.follow_arc(arc));
+        match inner.and_then(|inner| reader.find(inner, "future_or_output")) {
+            Some(future) => self.target(future, goal),
+            None => NOTHING,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Guards and permits that live across an `.await`.
+
+use std::rc::Rc;
+
+use super::collection::Inner;
+use super::coroutine::{Coroutine, Stage};
+use super::kind::{Known, Leaf};
+use super::node::{Place, Resource};
+use super::plan::{Goal, Plan};
+use super::walk::Walk;
+use crate::address::Address;
+use crate::debug::{Kind, Member, Where, is_runtime_crate};
+use crate::value::Value;
+
+/// A guard or a permit in a suspended future.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) semaphore: Address,
+    pub(crate) kind: GuardKind,
+    /// The address of the guard.
+    pub(crate) guard: Address,
+    /// The variable that it is, or is in.
+    pub(crate) variable: Rc<str>,
+    /// The function whose variable it is.
+    pub(crate) owner: Owner,
+}
+
+/// The kind of a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuardKind {
+    /// Of a mutex.
+    Mutex,
+    /// Of a lock for readers.
+    Read,
+    /// Of a lock for a writer.
+    Write,
+    /// Of a semaphore.
+    Permit,
+    /// Permits that were handed to a future which waited for them, and which was not polled since.
+    Granted,
+}
+
+impl GuardKind {
+    /// Returns `true` if nobody else can hold the lock meanwhile.
+    pub(crate) fn is_exclusive(self) -> bool {
+        matches!(self, Self::Mutex | Self::Write | Self::Granted)
+    }
+}
+
+/// A function that holds a guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) name: Rc<str>,
+    pub(crate) place: Option<Place>,
+    /// It is in the tree of what its task waits for. Otherwise it is a future that was polled and put aside.
+    pub(crate) is_polled: bool,
+}
+
+/// The semaphore that all locks of tokio are made of.
+const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+
+impl Walk<'_, '_, '_, '_> {
+    /// Collects the guards that a value owns.
+    pub(super) fn guards(&mut self, value: Value, depth: usize, owner: &Owner, variable: &str) {
+        if !self.step(depth) {
+            return;
+        }
+        let plan = self.plan(value.id, Goal::Guard);
+        match plan {
+            Plan::Nothing => {}
+            Plan::Known(Known::Guard(kind)) => {
+                if let Some(semaphore) = self.semaphore_of(value)
+                    && self.may_be_held(semaphore, kind)
+                {
+                    self.add_hold(value, semaphore.address, kind, owner, variable);
+                }
+            }
+            Plan::Known(Known::Leaf(Leaf::Acquire)) => {
+                let resource = self.leaf(value, Leaf::Acquire).resource.take();
+                if let Some(Resource::Permits {
+                    semaphore,
+                    is_granted: true,
+                    ..
+                }) = resource
+                {
+                    self.add_hold(value, semaphore, GuardKind::Granted, owner, variable);
+                }
+            }
+            Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
+            plan => {
+                if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Guard) {
+                    for value in values {
+                        self.guards(value, depth + 1, owner, variable);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Collects the guards of a coroutine that is kept in a variable, and is not in the tree.
+    fn guards_of_coroutine(&mut self, value: Value, depth: usize, around: &Owner) {
+        if !self.coroutines.insert(value) {
+            return;
+        }
+        let Some(coroutine) = self.read_coroutine(value) else {
+            return;
+        };
+        if coroutine.stage != Stage::Suspended {
+            return;
+        }
+        let mut owner = Owner {
+            is_polled: false,
+            ..around.clone()
+        };
+        // Functions of runtimes are named by the function of the program that has called them.
+        if !is_runtime_crate(&coroutine.name) {
+            owner.name = Rc::clone(&coroutine.name);
+            owner.place = coroutine.place.clone();
+        }
+        let awaitee = coroutine.awaitee.into_iter().map(|it| ("", it));
+        let locals = coroutine
+            .locals
+            .iter()
+            .map(|(member, it)| (member.name, *it));
+        for (variable, value) in locals.chain(awaitee) {
+            self.guards(value, depth + 1, &owner, variable);
+        }
+        self.hidden_guards(value, &coroutine, &owner);
+    }
+
+    /// Collects the guards in variables that the debug info of the coroutine leaves out, as another variable has the
+    /// same name.
+    pub(super) fn hidden_guards(&mut self, value: Value, coroutine: &Coroutine<'_>, owner: &Owner) {
+        let types = self.reader().types;
+        let locals = &coroutine.locals;
+        let is_named_twice = |name: &str| locals.iter().filter(|it| it.0.name == name).count() > 1;
+        if !locals.iter().any(|(member, _)| is_named_twice(member.name)) {
+            return;
+        }
+        for variable in types.variables(value.id).iter() {
+            let Plan::Known(Known::Guard(kind)) = self.plan(variable.id, Goal::Guard) else {
+                continue;
+            };
+            // The body may be in another unit, which has entries of its own for all types.
+            let name_of = |id| types.get(id).map(|ty| ty.name);
+            let is_shown = |(member, _): &(Member<'_>, Value)| {
+                member.name == variable.name && name_of(member.id) == name_of(variable.id)
+            };
+            if !is_named_twice(variable.name) || locals.iter().any(is_shown) {
+                continue;
+            }
+            let (places, is_exact) = match variable.place {
+                Where::Stack => continue,
+                Where::Coroutine(offset) => (vec![offset], true),
+                Where::Unknown => (self.gaps(coroutine), false),
+            };
+            let guards = places.into_iter().filter_map(|offset| {
+                let guard = Value {
+                    address: value.address.offset(offset),
+                    id: variable.id,
+                };
+                Some((guard, self.semaphore_of(guard)?))
+            });
+            for (guard, semaphore) in guards.collect::<Vec<_>>() {
+                // References to the lock that is waited for are in unnamed variables.
+                let is_awaited = || self.awaited.contains(&semaphore.address);
+                if self.is_taken(semaphore) && (is_exact || !is_awaited()) {
+                    self.add_hold(guard, semaphore.address, kind, owner, variable.name);
+                }
+            }
+        }
+    }
+
+    /// Returns the offsets of the words of a coroutine in which no variable is, as far as it is known.
+    fn gaps(&self, coroutine: &Coroutine<'_>) -> Vec<u64> {
+        let types = self.reader().types;
+        let Some(body) = types.get(coroutine.body) else {
+            return Vec::new();
+        };
+        let Some(structure) = body.structure() else {
+            return Vec::new();
+        };
+        let size = |id| types.get(id).map_or(0, |ty| ty.size);
+        let members = structure.members.iter();
+        let taken: Vec<(u64, u64)> = members
+            .map(|member| (member.offset, member.offset.saturating_add(size(member.id))))
+            .collect();
+        let end = body.size.min(self.decoder.limits.elements as u64 * 8);
+        let words = (0..end / 8).map(|word| word * 8);
+        words
+            .filter(|word| !taken.iter().any(|(from, to)| from <= word && word < to))
+            .collect()
+    }
+
+    /// Returns `true` if permits of a semaphore are taken that others wait for.
+    fn is_taken(&self, semaphore: Value) -> bool {
+        let reader = self.reader();
+        let tail = reader.find(semaphore, "tail");
+        let tail = tail.and_then(|tail| reader.number(tail));
+        self.may_be_held(semaphore, GuardKind::Mutex) && tail.is_some_and(|tail| tail != 0)
+    }
+
+    /// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler
+    /// keeps such variables if there was a reference to them.
+    fn may_be_held(&self, semaphore: Value, kind: GuardKind) -> bool {
+        if !kind.is_exclusive() {
+            return true;
+        }
+        let reader = self.reader();
+        let permits = reader.find(semaphore, "permits");
+        let permits = permits.and_then(|permits| reader.number(permits));
+        permits.is_some_and(|permits| permits >> 1 == 0)
+    }
+
+    fn add_hold(
+        &mut self,
+        guard: Value,
+        semaphore: Address,
+        kind: GuardKind,
+        owner: &Owner,
+        variable: &str,
+    ) {
+        if self.holds.iter().any(|hold| hold.guard == guard.address) {
+            return;
+        }
+        self.holds.push(Hold {
+            semaphore,
+            kind,
+            guard: guard.address,
+            variable: variable.into(),
+            owner: owner.clone(),
+        });
+    }
+
+    /// Returns the semaphore of the lock that a guard is of: what one of its pointers points to has it inside.
+    fn semaphore_of(&self, guard: Value) -> Option<Value> {
+        let reader = self.reader();
+        let ty = reader.ty(guard)?;
+        ty.structure()?.members.iter().find_map(|member| {
+            let field = reader.member(guard, member);
+            let pointer = reader.find_pointer(field)?;
+            let Kind::Pointer(Some(id)) = reader.ty(pointer)?.kind else {
+                return None;
+            };
+            let address = reader.pointer(pointer)?;
+            reader.find_type(Value { address, id }, SEMAPHORE)
+        })
+    }
+}

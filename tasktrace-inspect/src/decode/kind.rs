@@ -1,0 +1,171 @@
+//! Types that are known by their paths.
+
+use super::hold::GuardKind;
+
+/// A type that is known by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Something that is waited for.
+    Leaf(Leaf),
+    /// A guard of a lock, or a permit.
+    Guard(GuardKind),
+    /// `FuturesUnordered`.
+    FuturesUnordered,
+    /// `Vec`.
+    Vec,
+    /// `tokio::time::Timeout`.
+    Timeout,
+    /// `futures::future::Shared`.
+    Shared,
+    /// Neither futures nor guards are in it, though its fields may look so.
+    Opaque,
+}
+
+/// Something that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaf {
+    Sleep,
+    Acquire,
+    Channel,
+    Oneshot,
+    Notified,
+    Join,
+    JoinSet,
+    Socket,
+    /// Nothing is known but its name.
+    Named,
+}
+
+const KNOWN: &[(&str, Known)] = &[
+    ("alloc::vec::Vec", Known::Vec),
+    ("async_channel::Recv", Known::Leaf(Leaf::Named)),
+    ("async_channel::Send", Known::Leaf(Leaf::Named)),
+    ("async_io::Timer", Known::Leaf(Leaf::Named)),
+    ("core::future::pending::Pending", Known::Leaf(Leaf::Named)),
+    ("core::task::wake::Waker", Known::Opaque),
+    ("event_listener::EventListener", Known::Leaf(Leaf::Named)),
+    ("futures_channel::mpsc::Receiver", Known::Leaf(Leaf::Named)),
+    (
+        "futures_channel::mpsc::UnboundedReceiver",
+        Known::Leaf(Leaf::Named),
+    ),
+    (
+        "futures_channel::oneshot::Receiver",
+        Known::Leaf(Leaf::Named),
+    ),
+    (
+        "futures_timer::native::delay::Delay",
+        Known::Leaf(Leaf::Named),
+    ),
+    (
+        "futures_util::future::future::shared::Shared",
+        Known::Shared,
+    ),
+    (
+        "futures_util::lock::mutex::MutexLockFuture",
+        Known::Leaf(Leaf::Named),
+    ),
+    (
+        "futures_util::stream::futures_unordered::FuturesUnordered",
+        Known::FuturesUnordered,
+    ),
+    (
+        "tokio::io::poll_evented::PollEvented",
+        Known::Leaf(Leaf::Socket),
+    ),
+    (
+        "tokio::runtime::io::scheduled_io::Readiness",
+        Known::Leaf(Leaf::Socket),
+    ),
+    ("tokio::runtime::scheduler::Handle", Known::Opaque),
+    (
+        "tokio::runtime::task::join::JoinHandle",
+        Known::Leaf(Leaf::Join),
+    ),
+    (
+        "tokio::sync::batch_semaphore::Acquire",
+        Known::Leaf(Leaf::Acquire),
+    ),
+    ("tokio::sync::broadcast::Recv", Known::Leaf(Leaf::Named)),
+    ("tokio::sync::mpsc::chan::Rx", Known::Leaf(Leaf::Channel)),
+    (
+        "tokio::sync::mutex::MappedMutexGuard",
+        Known::Guard(GuardKind::Mutex),
+    ),
+    (
+        "tokio::sync::mutex::MutexGuard",
+        Known::Guard(GuardKind::Mutex),
+    ),
+    (
+        "tokio::sync::mutex::OwnedMappedMutexGuard",
+        Known::Guard(GuardKind::Mutex),
+    ),
+    (
+        "tokio::sync::mutex::OwnedMutexGuard",
+        Known::Guard(GuardKind::Mutex),
+    ),
+    ("tokio::sync::notify::Notified", Known::Leaf(Leaf::Notified)),
+    (
+        "tokio::sync::notify::OwnedNotified",
+        Known::Leaf(Leaf::Notified),
+    ),
+    ("tokio::sync::oneshot::Receiver", Known::Leaf(Leaf::Oneshot)),
+    (
+        "tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard",
+        Known::Guard(GuardKind::Read),
+    ),
+    (
+        "tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard",
+        Known::Guard(GuardKind::Write),
+    ),
+    (
+        "tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard",
+        Known::Guard(GuardKind::Write),
+    ),
+    (
+        "tokio::sync::rwlock::read_guard::RwLockReadGuard",
+        Known::Guard(GuardKind::Read),
+    ),
+    (
+        "tokio::sync::rwlock::write_guard::RwLockWriteGuard",
+        Known::Guard(GuardKind::Write),
+    ),
+    (
+        "tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard",
+        Known::Guard(GuardKind::Write),
+    ),
+    (
+        "tokio::sync::semaphore::OwnedSemaphorePermit",
+        Known::Guard(GuardKind::Permit),
+    ),
+    (
+        "tokio::sync::semaphore::SemaphorePermit",
+        Known::Guard(GuardKind::Permit),
+    ),
+    ("tokio::task::join_set::JoinSet", Known::Leaf(Leaf::JoinSet)),
+    ("tokio::time::sleep::Sleep", Known::Leaf(Leaf::Sleep)),
+    ("tokio::time::timeout::Timeout", Known::Timeout),
+];
+
+/// Returns what is known of the type with this path, which has no generic arguments.
+pub(super) fn known(path: &str) -> Option<Known> {
+    let at = KNOWN
+        .binary_search_by(|(known, _)| (*known).cmp(path))
+        .ok()?;
+    Some(KNOWN[at].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(KNOWN.is_sorted_by(|one, next| one.0 < next.0));
+        assert_eq!(
+            known("tokio::time::sleep::Sleep"),
+            Some(Known::Leaf(Leaf::Sleep))
+        );
+        assert_eq!(known("shop::Sleep"), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! Resources that are waited for, and their states.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::kind::Leaf;
+use super::node::{Node, NodeKind, Resource};
+use super::walk::Walk;
+use crate::address::Address;
+use crate::debug::{TypeId, public_path};
+use crate::value::Value;
+
+/// The futures that wait for permits of a semaphore: the place of each, from 1.
+pub(crate) struct Queue {
+    places: HashMap<Address, usize>,
+}
+
+impl Walk<'_, '_, '_, '_> {
+    /// Reads the state of a leaf.
+    pub(super) fn leaf(&self, value: Value, leaf: Leaf) -> Node {
+        // Resources are shared: they may change while the task does not.
+        let is_recorded = self.reader().memory.pause();
+        let node = self.read_leaf(value, leaf);
+        if is_recorded {
+            self.reader().memory.resume();
+        }
+        node
+    }
+
+    fn read_leaf(&self, value: Value, leaf: Leaf) -> Node {
+        let path = self.reader().types.path(value.id);
+        let (name, resource) = match leaf {
+            Leaf::Sleep => ("tokio::time::sleep".into(), self.sleep(value)),
+            Leaf::Acquire => (
+                "tokio::sync::Semaphore::acquire".into(),
+                self.acquire(value),
+            ),
+            Leaf::Channel => (
+                "tokio::sync::mpsc::Receiver::recv".into(),
+                self.channel(value),
+            ),
+            Leaf::Oneshot => ("tokio::sync::oneshot::Receiver".into(), self.oneshot(value)),
+            Leaf::Notified => ("tokio::sync::Notify::notified".into(), self.notified(value)),
+            Leaf::Join => ("tokio::task::JoinHandle".into(), self.join(value)),
+            Leaf::JoinSet => (
+                "tokio::task::JoinSet::join_next".into(),
+                self.join_set(value),
+            ),
+            Leaf::Socket => ("a socket".into(), self.socket(value)),
+            Leaf::Named => (public_path(&path), None),
+        };
+        let mut node = Node::new(NodeKind::Leaf, name);
+        node.resource = resource;
+        node
+    }
+
+    /// Reads when a timer ends: the first `Instant` named `deadline`.
+    pub(super) fn sleep(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let deadline = reader.find(value, "deadline");
+        let deadline = deadline.or_else(|| {
+            // Of a `Timeout`, which has a timer or none.
+            let delay = reader.find(value, "delay")?;
+            let ty = reader.ty(delay)?;
+            let timer = match reader.variant(delay, &ty) {
+                Some((_, timer)) => timer,
+                None => delay,
+            };
+            reader.find(timer, "deadline")
+        })?;
+        let seconds = reader.number(reader.find(deadline, "tv_sec")?)?;
+        let nanoseconds = reader.number(reader.find(deadline, "tv_nsec")?)?;
+        Some(Resource::Sleep {
+            seconds: seconds as i64,
+            nanoseconds: nanoseconds as u32,
+        })
+    }
+
+    fn acquire(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let node = reader.find(value, "node")?;
+        let missing = reader.number(reader.find(node, "state")?)?;
+        let is_queued = reader.number(reader.find(value, "queued")?)? != 0;
+        let semaphore = reader.follow(reader.find(value, "semaphore")?)?;
+        let permits = reader.number(reader.find(semaphore, "permits")?)?;
+        let queue = self.queue(semaphore, node.id);
+        let place = queue.places.get(&node.address);
+        Some(Resource::Permits {
+            semaphore: semaphore.address,
+            // The lowest bit says that the semaphore is closed.
+            free: permits >> 1,
+            missing,
+            queue: place.map(|place| (*place, queue.places.len())),
+            is_granted: is_queued && missing == 0,
+            is_closed: permits & 1 != 0,
+        })
+    }
+
+    /// Reads the queue of a semaphore, whose last element is served first.
+    fn queue(&self, semaphore: Value, waiter: TypeId) -> Rc<Queue> {
+        let known = self
+            .decoder
+            .queues
+            .borrow()
+            .get(&semaphore.address)
+            .cloned();
+        if let Some(queue) = known {
+            return queue;
+        }
+        let reader = self.reader();
+        let mut places = HashMap::new();
+        let tail = reader.find(semaphore, "tail");
+        let mut next = tail.and_then(|tail| reader.pointer(tail));
+        let before = reader.offset(waiter, "prev").map(|(offset, _)| offset);
+        while let (Some(address), Some(before)) = (next, before) {
+            if address.is_null() || places.len() >= self.decoder.limits.elements {
+                break;
+            }
+            let place = places.len() + 1;
+            if places.insert(address, place).is_some() {
+                break;
+            }
+            next = reader.pointer(Value {
+                address: address.offset(before),
+                id: waiter,
+            });
+        }
+        let queue = Rc::new(Queue { places });
+        let mut queues = self.decoder.queues.borrow_mut();
+        queues.insert(semaphore.address, Rc::clone(&queue));
+        queue
+    }
+
+    fn channel(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let channel = reader.follow_arc(reader.find(value, "inner")?)?;
+        let number = |of, name| reader.number(reader.find(of, name)?);
+        let semaphore = reader.find(channel, "semaphore")?;
+        let bound = number(semaphore, "bound");
+        let (length, is_closed) = match bound {
+            Some(bound) => {
+                let permits = number(semaphore, "permits");
+                let length = permits.map(|permits| bound.saturating_sub(permits >> 1));
+                (length, permits.map(|permits| permits & 1 != 0))
+            }
+            // The number of messages, with a bit that says that it is closed.
+            None => {
+                let state = reader.number(semaphore);
+                (state.map(|it| it >> 1), state.map(|it| it & 1 != 0))
+            }
+        };
+        Some(Resource::Channel {
+            address: channel.address,
+            length,
+            capacity: bound,
+            senders: number(channel, "tx_count"),
+            is_closed: is_closed.unwrap_or_default(),
+        })
+    }
+
+    fn oneshot(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let option = reader.find(value, "inner")?;
+        let ty = reader.ty(option)?;
+        let (_, arc) = reader.variant(option, &ty)?;
+        let inner = reader.follow_arc(arc)?;
+        Some(Resource::Oneshot {
+            address: inner.address,
+            state: reader.number(reader.find(inner, "state")?)?,
+        })
+    }
+
+    fn notified(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let notify = reader.follow_arc(reader.find(value, "notify")?)?;
+        Some(Resource::Notify {
+            address: notify.address,
+        })
+    }
+
+    fn join(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let pointer = reader.find_pointer(reader.find(value, "raw")?)?;
+        Some(Resource::Join {
+            header: reader.pointer(pointer)?,
+        })
+    }
+
+    fn join_set(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let length = reader.find(value, "length");
+        Some(Resource::JoinSet {
+            length: length.and_then(|it| reader.number(it)),
+        })
+    }
+
+    fn socket(&self, value: Value) -> Option<Resource> {
+        Some(Resource::Socket {
+            file: self.descriptor(value),
+        })
+    }
+
+    /// Returns the file descriptor in a socket of tokio.
+    pub(super) fn descriptor(&self, socket: Value) -> Option<u32> {
+        let reader = self.reader();
+        let events = reader.find_type(socket, "tokio::io::poll_evented::PollEvented")?;
+        let option = reader.find(events, "io")?;
+        let ty = reader.ty(option)?;
+        let (_, inner) = reader.variant(option, &ty)?;
+        let number = reader.number(reader.find(inner, "fd")?)?;
+        u32::try_from(number).ok()
+    }
+}

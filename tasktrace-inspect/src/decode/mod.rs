@@ -1,0 +1,20 @@
+//! Finds the futures inside a value, and where each of them waits.
+//!
+//! There is no list of wrappers: fields are walked by type. [`plan`] says for each type which of its fields can lead to
+//! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks,
+//! [`collection`] what has many futures, [`leaf`] what is waited for, [`hold`] who holds locks.
+
+mod collection;
+mod coroutine;
+mod hold;
+mod kind;
+mod leaf;
+mod node;
+mod plan;
+mod walk;
+
+#[cfg(test)]
+pub(crate) use self::hold::Owner;
+pub(crate) use self::hold::{GuardKind, Hold};
+pub(crate) use self::node::{Node, NodeKind, Place, Resource};
+pub(crate) use self::walk::{Decoded, Decoder};

@@ -1,0 +1,211 @@
+//! Walks a value and collects the futures in it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::collection::Inner;
+use super::hold::Hold;
+use super::kind::Known;
+use super::leaf::Queue;
+use super::node::{Node, NodeKind, Resource};
+use super::plan::{Goal, Plan, Plans};
+use crate::address::Address;
+use crate::debug::{TypeId, is_runtime_crate};
+use crate::hash::{FastMap, FastSet};
+use crate::limits::{Deadline, Limits};
+use crate::value::{Reader, Value};
+
+/// How many values may be nested for each frame of a tree.
+const NESTED: usize = 16;
+
+/// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
+/// closures.
+fn is_plain(path: &str) -> bool {
+    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || is_runtime_crate(path)
+}
+
+/// Decodes futures.
+pub(crate) struct Decoder<'r, 'a, 'd> {
+    pub(super) reader: &'r Reader<'a, 'd>,
+    pub(super) plans: Plans,
+    pub(super) limits: Limits,
+    deadline: Deadline,
+    /// The queues of semaphores, as they were when a task was decoded that waits in them.
+    pub(super) queues: RefCell<FastMap<Address, Rc<Queue>>>,
+}
+
+/// The futures and guards in a value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) holds: Vec<Hold>,
+}
+
+impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
+    pub(crate) fn new(reader: &'r Reader<'a, 'd>, limits: Limits, deadline: Deadline) -> Self {
+        Self {
+            reader,
+            plans: Plans::default(),
+            limits,
+            deadline,
+            queues: RefCell::default(),
+        }
+    }
+
+    /// Finds the futures in a value, which may be one itself.
+    pub(crate) fn decode(&self, value: Value) -> Decoded {
+        let mut walk = Walk {
+            decoder: self,
+            values: self.limits.values_per_task,
+            frames: self.limits.frames_per_task,
+            is_marked: false,
+            nesting: 0,
+            is_wrapped: false,
+            followed: FastSet::default(),
+            coroutines: FastSet::default(),
+            holds: Vec::new(),
+            awaited: FastSet::default(),
+        };
+        let mut nodes = Vec::new();
+        walk.futures(value, 0, &mut nodes);
+        Decoded {
+            nodes,
+            holds: walk.holds,
+        }
+    }
+
+    /// Forgets the queues of semaphores.
+    pub(crate) fn forget(&self) {
+        self.queues.borrow_mut().clear();
+    }
+}
+
+/// A walk through one task.
+pub(super) struct Walk<'w, 'r, 'a, 'd> {
+    pub(super) decoder: &'w Decoder<'r, 'a, 'd>,
+    /// How many more values may be looked at.
+    values: usize,
+    /// How many more frames there may be.
+    frames: usize,
+    /// It was said already that there is more.
+    is_marked: bool,
+    /// How many frames are around the current value.
+    pub(super) nesting: usize,
+    /// A wrapper is around the current value, and no function is in between.
+    pub(super) is_wrapped: bool,
+    /// The targets of pointers that were followed.
+    followed: FastSet<(Address, TypeId, Goal)>,
+    /// The coroutines in the tree.
+    pub(super) coroutines: FastSet<Value>,
+    pub(super) holds: Vec<Hold>,
+    /// The semaphores that are waited for in the tree.
+    pub(super) awaited: FastSet<Address>,
+}
+
+impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
+    pub(super) fn reader(&self) -> &'r Reader<'a, 'd> {
+        self.decoder.reader
+    }
+
+    pub(super) fn plan(&self, id: TypeId, goal: Goal) -> Plan {
+        self.decoder.plans.get(self.reader().types, id, goal)
+    }
+
+    /// Takes a step, unless a bound is reached.
+    pub(super) fn step(&mut self, depth: usize) -> bool {
+        if self.values == 0 || depth > self.decoder.limits.depth.saturating_mul(NESTED) {
+            return false;
+        }
+        self.values -= 1;
+        if self.values.is_multiple_of(1024) && self.decoder.deadline.is_over() {
+            self.values = 0;
+        }
+        self.values > 0
+    }
+
+    /// Returns `true` the first time that a target of a pointer is met.
+    pub(super) fn is_new(&mut self, target: Value, goal: Goal) -> bool {
+        self.followed.insert((target.address, target.id, goal))
+    }
+
+    /// Returns `true` if another frame may be shown.
+    pub(super) fn may_show(&mut self) -> bool {
+        self.frames = self.frames.saturating_sub(1);
+        self.frames > 0 && self.nesting < self.decoder.limits.depth
+    }
+
+    /// Says once that there is more than is shown.
+    pub(super) fn mark_more(&mut self, out: &mut Vec<Node>) {
+        if !self.is_marked {
+            self.is_marked = true;
+            out.push(Node::mark("more is not shown: the tree is too large"));
+        }
+    }
+
+    /// Collects the futures in a value.
+    pub(super) fn futures(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
+        if !self.step(depth) {
+            self.mark_more(out);
+            return;
+        }
+        let plan = self.plan(value.id, Goal::Future);
+        match plan {
+            Plan::Nothing => {}
+            Plan::Coroutine => self.coroutine(value, depth, out),
+            Plan::Known(Known::Leaf(leaf)) => {
+                if self.may_show() {
+                    let node = self.leaf(value, leaf);
+                    if let Some(Resource::Permits { semaphore, .. }) = node.resource {
+                        self.awaited.insert(semaphore);
+                    }
+                    out.push(node);
+                } else {
+                    self.mark_more(out);
+                }
+            }
+            Plan::Known(Known::Timeout) => self.timeout(value, depth, out),
+            Plan::Fields(_) | Plan::Variants if !self.is_wrapped => {
+                let path = self.reader().types.path(value.id);
+                if is_plain(&path) {
+                    self.inner_futures(value, &plan, depth, out);
+                    return;
+                }
+                self.is_wrapped = true;
+                let mut node = Node::new(NodeKind::Wrapper, path);
+                self.inner_futures(value, &plan, depth, &mut node.children);
+                self.is_wrapped = false;
+                if !node.children.is_empty() {
+                    out.push(node);
+                }
+            }
+            plan => self.inner_futures(value, &plan, depth, out),
+        }
+    }
+
+    fn inner_futures(&mut self, value: Value, plan: &Plan, depth: usize, out: &mut Vec<Node>) {
+        match self.inner(value, plan, Goal::Future) {
+            Inner::Values(values, more) => {
+                for value in values {
+                    self.futures(value, depth + 1, out);
+                }
+                out.extend(more.map(Node::mark));
+            }
+            Inner::Problem(text) => out.push(Node::mark(text)),
+        }
+    }
+
+    fn timeout(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
+        let reader = self.reader();
+        let mut node = Node::new(NodeKind::Wrapper, "tokio::time::timeout");
+        node.resource = self.sleep(value);
+        self.nesting += 1;
+        if let Some(inner) = reader.find(value, "value") {
+            self.futures(inner, depth + 1, &mut node.children);
+            if node.children.is_empty() {
+                node.children.push(self.unknown(inner));
+            }
+        }
+        self.nesting -= 1;
+        out.push(node);
+    }
+}

@@ -1,0 +1,75 @@
+//! Reads where the async tasks of a program wait from its memory.
+//!
+//! The program needs no preparation but debug info (`debug = 2`, as in dev and test builds): no dependency, no
+//! attribute, no poll. It may run, hang, be blocked, or be a core file.
+//!
+//! ```no_run
+//! use tasktrace_inspect::{Options, inspect_process};
+//!
+//! let report = inspect_process(4711, &Options::default())?;
+//! println!("{report}");
+//! # Ok::<(), tasktrace_inspect::Error>(())
+//! ```
+//!
+//! # How it works
+//!
+//! The compiler turns an async function into a structure with one variant for each `.await`. Its debug info says which
+//! field holds the variant, at which line each `.await` is, and which variables each variant keeps: among them the
+//! future that is awaited, and guards of locks. So a suspended task is a tree of values that can be read by type.
+//!
+//! 1. The debug info is indexed in one pass: vtables, and the functions that poll tokio's tasks. Types are read when they
+//!    are first met.
+//! 2. Memory is read with `process_vm_readv`, or from a core file. The program is neither stopped nor written to.
+//! 3. Tasks are found by the vtables in their headers. The lists of their runtimes say which of them are alive.
+//! 4. The fields of each task are walked by type: structures, enums, boxes, references, `dyn Future`, `Vec`, arrays,
+//!    `FuturesUnordered`. There is no list of wrappers.
+//! 5. Guards in suspended futures are matched with the futures that wait for the same semaphore. So the report says who
+//!    holds a lock, and which tasks wait for each other in a circle.
+//!
+//! Fields are found by name in the debug info of the program, not at fixed offsets. So versions of tokio and of the
+//! compiler matter little.
+//!
+//! # What is exact
+//!
+//! A task of a running process is shown only if all memory that was read for it is the same afterwards, and if no thread
+//! polled it. Otherwise it is read again, and if that does not help, the report says so. Tasks are read one after the
+//! other, so the report is no picture of one moment: [`Options::freeze`] makes it one.
+//!
+//! # Limits
+//!
+//! * Linux on x86-64.
+//! * Tasks of tokio, and futures that a thread blocks on. Tasks of other executors are not found.
+//! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
+//!   thread waits in a system call. Optimised programs need not keep such a pointer.
+//! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
+//! * A variable that was moved out of can look like a guard that is still held. It counts only while the lock is taken.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod address;
+mod block_on;
+mod build;
+mod bytes;
+mod debug;
+mod decode;
+mod error;
+mod graph;
+mod hash;
+mod inspect;
+mod limits;
+mod memory;
+mod render;
+mod report;
+mod tokio;
+mod value;
+
+pub use address::Address;
+pub use error::Error;
+pub use inspect::{Options, inspect_core, inspect_process, is_core_file};
+pub use limits::Limits;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use memory::ProcessMemory;
+pub use memory::{Memory, Region, Unreadable};
+pub use report::{
+    Deadlock, Frame, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task, TaskState,
+    Wait, WaitKind,
+};

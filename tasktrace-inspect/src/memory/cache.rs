@@ -1,0 +1,227 @@
+//! Pages that were read, so that each is read once.
+
+use std::cell::RefCell;
+
+use super::{Memory, Region, Unreadable};
+use crate::address::Address;
+use crate::hash::FastMap;
+
+const PAGE: u64 = 4096;
+
+/// The number of pages that are kept: 128 MiB.
+const PAGES: usize = 32 * 1024;
+
+/// Reads memory by pages and keeps them. A page is a picture of one moment.
+pub(crate) struct PageCache<'m> {
+    memory: &'m dyn Memory,
+    pages: RefCell<FastMap<u64, Option<Box<[u8]>>>>,
+    /// The ranges that were read, if they are recorded.
+    record: RefCell<Record>,
+}
+
+/// The ranges that were read: addresses and lengths.
+#[derive(Debug, Default)]
+struct Record {
+    is_on: bool,
+    ranges: Vec<(u64, usize)>,
+}
+
+impl<'m> PageCache<'m> {
+    pub(crate) fn new(memory: &'m dyn Memory) -> Self {
+        Self {
+            memory,
+            pages: RefCell::default(),
+            record: RefCell::default(),
+        }
+    }
+
+    /// Begins to record the ranges that are read.
+    pub(crate) fn record(&self) {
+        let mut record = self.record.borrow_mut();
+        record.is_on = true;
+        record.ranges.clear();
+    }
+
+    /// Goes on with a record.
+    pub(crate) fn resume(&self) {
+        self.record.borrow_mut().is_on = true;
+    }
+
+    /// Leaves out what is read from now on. Returns `true` if it was recorded before.
+    pub(crate) fn pause(&self) -> bool {
+        std::mem::take(&mut self.record.borrow_mut().is_on)
+    }
+
+    /// Ends a record, and returns `true` if the memory still is as it was when it was read.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let mut ranges = std::mem::take(&mut *self.record.borrow_mut()).ranges;
+        ranges.sort_unstable();
+        ranges.dedup();
+        let mut page = vec![0; PAGE as usize];
+        let mut current = None;
+        let pages = self.pages.borrow();
+        ranges.into_iter().all(|(start, length)| {
+            let end = start.saturating_add(length as u64);
+            let mut at = start;
+            while at < end {
+                let number = at / PAGE;
+                // Pages are dropped if there are too many. Then nobody knows.
+                let Some(Some(before)) = pages.get(&number) else {
+                    return false;
+                };
+                if current != Some(number) {
+                    current = Some(number);
+                    let address = Address::new(number * PAGE);
+                    if self.memory.read(address, &mut page).is_err() {
+                        return false;
+                    }
+                }
+                let from = (at % PAGE) as usize;
+                let to = from.saturating_add((end - at) as usize).min(PAGE as usize);
+                if before.get(from..to) != page.get(from..to) {
+                    return false;
+                }
+                at = number.saturating_add(1).saturating_mul(PAGE);
+            }
+            true
+        })
+    }
+
+    /// Forgets all pages.
+    pub(crate) fn clear(&self) {
+        self.pages.borrow_mut().clear();
+    }
+
+    /// Reads past the cache.
+    pub(crate) fn read_now(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        self.memory.read(address, buffer)
+    }
+
+    fn note(&self, address: Address, length: usize) {
+        let mut record = self.record.borrow_mut();
+        if record.is_on {
+            record.ranges.push((address.get(), length));
+        }
+    }
+
+    fn load(&self, page: u64) -> Option<Box<[u8]>> {
+        let start = page.checked_mul(PAGE)?;
+        let mut bytes = vec![0; PAGE as usize].into_boxed_slice();
+        match self.memory.read(Address::new(start), &mut bytes) {
+            Ok(()) => Some(bytes),
+            Err(Unreadable { .. }) => None,
+        }
+    }
+}
+
+impl Memory for PageCache<'_> {
+    fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        let mut pages = self.pages.borrow_mut();
+        let within = (address.get() % PAGE) as usize;
+        if let Some(Some(page)) = pages.get(&(address.get() / PAGE))
+            && let Some(bytes) = page.get(within..within + buffer.len())
+        {
+            buffer.copy_from_slice(bytes);
+            self.note(address, buffer.len());
+            return Ok(());
+        }
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = address
+                .get()
+                .checked_add(done as u64)
+                .ok_or(Unreadable { address })?;
+            let (page, within) = (at / PAGE, (at % PAGE) as usize);
+            if pages.len() >= PAGES && !pages.contains_key(&page) {
+                pages.clear();
+            }
+            let bytes = pages.entry(page).or_insert_with(|| self.load(page));
+            let bytes = bytes.as_deref().ok_or(Unreadable { address })?;
+            let length = (PAGE as usize - within).min(buffer.len() - done);
+            buffer[done..done + length].copy_from_slice(&bytes[within..within + length]);
+            done += length;
+        }
+        self.note(address, buffer.len());
+        Ok(())
+    }
+
+    fn regions(&self) -> &[Region] {
+        self.memory.regions()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Two pages from 0x1000 on, in which each byte is the low byte of its address.
+    #[derive(Default)]
+    struct Pages(Cell<usize>);
+
+    impl Memory for Pages {
+        fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+            self.0.set(self.0.get() + 1);
+            for (at, byte) in buffer.iter_mut().enumerate() {
+                let address = address.get() + at as u64;
+                if !(0x1000..0x3000).contains(&address) {
+                    let address = Address::new(address);
+                    return Err(Unreadable { address });
+                }
+                *byte = address as u8;
+            }
+            Ok(())
+        }
+
+        fn regions(&self) -> &[Region] {
+            &[]
+        }
+    }
+
+    #[test]
+    fn changes_of_what_was_read_are_noticed() {
+        struct Changing(Cell<u8>);
+        impl Memory for Changing {
+            fn read(&self, _address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+                buffer.fill(7);
+                buffer[100] = self.0.get();
+                Ok(())
+            }
+
+            fn regions(&self) -> &[Region] {
+                &[]
+            }
+        }
+        let memory = Changing(Cell::new(1));
+        let cache = PageCache::new(&memory);
+        let read = |at: u64| cache.read(Address::new(at), &mut [0; 8]).unwrap();
+        cache.record();
+        read(0x1000);
+        memory.0.set(2);
+        assert!(cache.is_unchanged());
+        cache.record();
+        read(0x1060);
+        assert!(!cache.is_unchanged());
+        cache.record();
+        assert!(cache.pause());
+        read(0x1060);
+        assert!(cache.is_unchanged());
+        assert!(!cache.pause());
+    }
+
+    #[test]
+    fn pages_are_read_once() {
+        let pages = Pages::default();
+        let cache = PageCache::new(&pages);
+        let mut bytes = [0; 16];
+        for _ in 0..3 {
+            cache.read(Address::new(0x1ff8), &mut bytes).unwrap();
+        }
+        assert_eq!(bytes[..2], [0xf8, 0xf9]);
+        assert_eq!(bytes[8..10], [0, 1]);
+        assert_eq!(pages.0.get(), 2);
+        assert!(cache.read(Address::new(0x2ff8), &mut bytes).is_err());
+        assert!(cache.read(Address::new(u64::MAX - 3), &mut bytes).is_err());
+    }
+}

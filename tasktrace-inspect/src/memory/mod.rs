@@ -1,0 +1,104 @@
+//! Memory that can be read: of a process, or in a core file.
+
+mod cache;
+mod core;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod freeze;
+mod image;
+mod maps;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod process;
+mod thread;
+
+use std::fmt;
+
+use crate::address::Address;
+
+pub(crate) use self::cache::PageCache;
+pub(crate) use self::core::CoreFile;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use self::freeze::Freeze;
+pub(crate) use self::image::WithImage;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use self::process::ProcessMemory;
+pub(crate) use self::thread::Thread;
+
+/// Memory of a program, by address.
+pub trait Memory {
+    /// Fills the buffer with the bytes at `address`.
+    ///
+    /// # Errors
+    ///
+    /// If any of the bytes cannot be read. The buffer may have been written to.
+    fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable>;
+
+    /// Returns the ranges of memory that the program can write to, by address.
+    fn regions(&self) -> &[Region];
+}
+
+/// Memory that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The address of the first byte that was asked for.
+    pub address: Address,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the memory at {} cannot be read", self.address)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// A range of memory that the program can write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The first address.
+    pub start: Address,
+    /// The address after the last.
+    pub end: Address,
+    /// The mapped file, if there is one.
+    pub is_file: bool,
+}
+
+impl Region {
+    /// Returns the length in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.end.get().saturating_sub(self.start.get())
+    }
+
+    /// Returns `true` if the address is in the range.
+    #[must_use]
+    pub fn contains(&self, address: Address) -> bool {
+        self.start <= address && address < self.end
+    }
+}
+
+/// Returns the range that an address is in. The ranges are ordered by address.
+pub(crate) fn region_of(regions: &[Region], address: Address) -> Option<&Region> {
+    let after = regions.partition_point(|region| region.start <= address);
+    let region = regions.get(after.checked_sub(1)?)?;
+    region.contains(address).then_some(region)
+}
+
+impl<M: Memory + ?Sized> Memory for &M {
+    fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        (**self).read(address, buffer)
+    }
+
+    fn regions(&self) -> &[Region] {
+        (**self).regions()
+    }
+}
+
+impl<M: Memory + ?Sized> Memory for Box<M> {
+    fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        (**self).read(address, buffer)
+    }
+
+    fn regions(&self) -> &[Region] {
+        (**self).regions()
+    }
+}

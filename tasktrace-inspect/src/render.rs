@@ -1,0 +1,157 @@
+//! Reports as text.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use crate::report::{Frame, HeldKind, Holder, Report, SourceKind, Task, TaskState, Wait};
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.head(f)?;
+        for deadlock in &self.deadlocks {
+            writeln!(f, "\ndeadlock: {}", deadlock.text)?;
+        }
+        for task in &self.tasks {
+            writeln!(f)?;
+            task.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let source = &self.source;
+        match source.pid {
+            Some(pid) => write!(f, "process {pid} ({})", source.executable)?,
+            None => write!(f, "core file of {}", source.executable)?,
+        }
+        let how = match source.kind {
+            SourceKind::Running => ", which went on meanwhile",
+            SourceKind::Frozen => ", which was stopped meanwhile",
+            SourceKind::Core => "",
+        };
+        writeln!(f, ": read from memory in {:.0} ms{how}", source.read_ms)?;
+        let tasks = self.tasks.len();
+        let runtimes = self.runtimes;
+        writeln!(
+            f,
+            "{tasks} {} of {runtimes} {}, {} not decoded",
+            plural(tasks, "task"),
+            plural(runtimes, "runtime"),
+            tasks - self.decoded(),
+        )?;
+        for missing in &self.missing {
+            writeln!(f, "missing {}: {}", missing.count, missing.reason)?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    match count {
+        1 => noun.to_owned(),
+        _ => format!("{noun}s"),
+    }
+}
+
+impl Display for Task {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => write!(f, "task {id} {}", self.name)?,
+            None => write!(f, "{}", self.name)?,
+        }
+        let state = match self.state {
+            TaskState::Suspended => "suspended",
+            TaskState::Notified => "woken, not polled yet",
+            TaskState::Running => "running",
+            TaskState::Finished => "finished",
+            TaskState::Blocking => "blocking",
+            TaskState::BlockOn => "blocks its thread",
+        };
+        writeln!(f, ", {state}")?;
+        if let Some(problem) = &self.problem {
+            writeln!(f, "  ({problem})")?;
+        }
+        for frame in &self.frames {
+            write!(f, "  ╼ ")?;
+            line(f, frame)?;
+            children(f, frame, "   ")?;
+        }
+        Ok(())
+    }
+}
+
+fn children(f: &mut Formatter<'_>, frame: &Frame, prefix: &str) -> fmt::Result {
+    let mut left = frame.children.len();
+    for child in &frame.children {
+        left -= 1;
+        let (branch, below) = match left {
+            0 => ("└╼ ", "   "),
+            _ => ("├╼ ", "│  "),
+        };
+        write!(f, "{prefix}{branch}")?;
+        line(f, child)?;
+        children(f, child, &format!("{prefix}{below}"))?;
+    }
+    Ok(())
+}
+
+fn line(f: &mut Formatter<'_>, frame: &Frame) -> fmt::Result {
+    f.write_str(&frame.name)?;
+    if let Some(file) = &frame.file {
+        write!(f, " at {file}:{}", frame.line.unwrap_or_default())?;
+    }
+    if let Some(note) = &frame.note {
+        write!(f, " [{note}]")?;
+    }
+    if let Some(wait) = &frame.wait {
+        write!(f, " ({})", words(wait))?;
+    }
+    f.write_char('\n')
+}
+
+fn words(wait: &Wait) -> String {
+    let mut text = wait.text.clone();
+    if wait.holders.len() > 1 && wait.holders.iter().all(|it| it.held.kind.is_exclusive()) {
+        text.push_str("; one of these is the holder");
+    }
+    for (number, holder) in wait.holders.iter().enumerate() {
+        match number {
+            0..3 => {
+                let _ = write!(text, "; {}", holder_words(holder));
+            }
+            _ => {
+                let _ = write!(text, "; and {} more", wait.holders.len() - number);
+                break;
+            }
+        }
+    }
+    text
+}
+
+fn holder_words(holder: &Holder) -> String {
+    let held = &holder.held;
+    let place = match &held.file {
+        Some(file) => format!(" at {file}:{}", held.line.unwrap_or_default()),
+        None => String::new(),
+    };
+    let task = match holder.task {
+        Some(id) => format!("task {id}"),
+        None => "a thread".to_owned(),
+    };
+    let what = match held.kind {
+        HeldKind::Mutex | HeldKind::Write => "held by",
+        HeldKind::Read => "held for reading by",
+        HeldKind::Permit => "permits held by",
+        HeldKind::Granted => "granted to",
+    };
+    let function = &held.function;
+    if !held.is_polled {
+        return format!("{what} {function}{place}, which {task} does not poll any more");
+    }
+    let mut text = format!("{what} {task} in {function}{place}");
+    if let Some(waits_for) = &holder.waits_for {
+        let _ = write!(text, ", which waits for {waits_for}");
+    }
+    text
+}

@@ -1,0 +1,141 @@
+//! Headers of tasks.
+
+use super::vtables::Vtables;
+use crate::address::Address;
+use crate::debug::{TypeId, Types};
+use crate::value::{Reader, Value};
+
+/// The offsets of the fields of headers, vtables and trailers, as the debug info says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Of the vtable in the header.
+    pub(super) vtable: u64,
+    pub(super) state: u64,
+    pub(super) owner: u64,
+    /// Of `poll` in the vtable.
+    pub(super) poll: u64,
+    /// Of the field of the vtable that says where the trailer is.
+    pub(super) trailer: u64,
+    /// Of the next header of the list in the trailer.
+    pub(super) next: u64,
+}
+
+impl Layout {
+    /// Reads the layout from the type of any cell.
+    pub(super) fn new(reader: &Reader<'_, '_>, cell: TypeId) -> Option<Self> {
+        let (_, header) = reader.offset(cell, "header")?;
+        let (vtable, pointer) = reader.offset(header, "vtable")?;
+        let crate::debug::Kind::Pointer(Some(table)) = reader.types.get(pointer)?.kind else {
+            return None;
+        };
+        let (_, trailer) = reader.offset(cell, "trailer")?;
+        Some(Self {
+            vtable,
+            state: reader.offset(header, "state")?.0,
+            owner: reader.offset(header, "owner_id")?.0,
+            poll: reader.offset(table, "poll")?.0,
+            trailer: reader.offset(table, "trailer_offset")?.0,
+            next: reader.offset(trailer, "next")?.0,
+        })
+    }
+}
+
+/// The header of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) address: Address,
+    /// The type of the whole cell.
+    pub(crate) cell: TypeId,
+    /// The number that tokio gives to the task.
+    pub(crate) id: Option<u64>,
+    pub(crate) state: State,
+    /// The address of the word with the state.
+    pub(crate) state_address: Address,
+    /// The number of the list that the task is in.
+    pub(crate) owner: u64,
+    /// The closure of a `spawn_blocking`.
+    pub(crate) is_blocking: bool,
+}
+
+impl Header {
+    /// Reads the header at an address.
+    pub(super) fn read(
+        reader: &Reader<'_, '_>,
+        vtables: &Vtables,
+        layout: &Layout,
+        address: Address,
+    ) -> Option<Self> {
+        let vtable = Address::new(reader.word(address.offset(layout.vtable))?);
+        let cell = vtables.cell(vtable)?;
+        let value = Value { address, id: cell };
+        let id = reader.find(value, "task_id");
+        let id = id.and_then(|id| reader.number(id));
+        let state_address = address.offset(layout.state);
+        Some(Self {
+            address,
+            cell,
+            id,
+            state: State(reader.word(state_address)?),
+            state_address,
+            owner: reader.word(address.offset(layout.owner))?,
+            is_blocking: is_blocking(reader.types, reader, cell),
+        })
+    }
+
+    /// Returns the cell.
+    pub(crate) fn value(&self) -> Value {
+        Value {
+            address: self.address,
+            id: self.cell,
+        }
+    }
+}
+
+fn is_blocking(types: &Types<'_>, reader: &Reader<'_, '_>, cell: TypeId) -> bool {
+    reader
+        .offset(cell, "scheduler")
+        .is_some_and(|(_, scheduler)| types.path(scheduler).ends_with("::BlockingSchedule"))
+}
+
+/// The state of a task, as tokio packs it into a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State(pub(crate) u64);
+
+impl State {
+    const RUNNING: u64 = 1;
+    const COMPLETE: u64 = 1 << 1;
+    const NOTIFIED: u64 = 1 << 2;
+    const REFERENCES: u32 = 6;
+
+    pub(crate) fn is_running(self) -> bool {
+        self.0 & Self::RUNNING != 0
+    }
+
+    pub(crate) fn is_complete(self) -> bool {
+        self.0 & Self::COMPLETE != 0
+    }
+
+    pub(crate) fn is_notified(self) -> bool {
+        self.0 & Self::NOTIFIED != 0
+    }
+
+    /// Returns `false` for words that no task in use has: those without references, or with millions of them.
+    pub(super) fn is_plausible(self) -> bool {
+        (1..1 << 32).contains(&(self.0 >> Self::REFERENCES))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_read_bit_by_bit() {
+        let state = State(0b1000_1101);
+        assert!(state.is_running() && state.is_notified());
+        assert!(!state.is_complete());
+        assert!(state.is_plausible());
+        assert!(!State(0).is_plausible());
+        assert!(!State(0x7f00_1234_5678_9abc).is_plausible());
+    }
+}

@@ -1,0 +1,106 @@
+//! The tasks of tokio's runtimes.
+//!
+//! Each task is one allocation, a `Cell<T, S>`, which begins with a `Header`. Its vtable is a constant of the program,
+//! known by the function `poll::<T, S>` in it. So [`vtables`] finds all vtables among the constants, [`search`] finds
+//! words in memory that point to one of them, and [`owned`] follows these headers to the runtimes, whose lists of tasks
+//! say which tasks are alive. No thread has to be stopped for it, and no thread-local is read.
+
+mod header;
+mod owned;
+mod search;
+mod vtables;
+
+use std::collections::{BTreeMap, HashSet};
+
+pub(crate) use self::header::{Header, State};
+use self::owned::List;
+pub(crate) use self::vtables::Vtables;
+use crate::address::Address;
+use crate::limits::{Deadline, Limits};
+use crate::memory::{Memory, Region, region_of};
+use crate::value::Reader;
+
+/// All tasks that were found.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    /// By the list that they are in and by number.
+    pub(crate) tasks: Vec<Header>,
+    /// The number of runtimes and local sets.
+    pub(crate) lists: usize,
+    /// The reasons for which tasks are missing, with the number of tasks.
+    pub(crate) missing: BTreeMap<String, usize>,
+}
+
+impl Tasks {
+    /// Finds the tasks of all runtimes.
+    pub(crate) fn find(
+        reader: &Reader<'_, '_>,
+        vtables: &Vtables,
+        stack_pointers: &[Address],
+        limits: &Limits,
+        deadline: Deadline,
+    ) -> Self {
+        let mut found = Self::default();
+        let Some(layout) = vtables.layout() else {
+            return found;
+        };
+        let search = search::headers(reader.memory, vtables, layout, limits, deadline);
+        if search.is_cut {
+            let reason = "the memory was not searched to its end: it is too large".to_owned();
+            *found.missing.entry(reason).or_default() += 1;
+        }
+        let mut lists: BTreeMap<Address, List> = BTreeMap::new();
+        let mut blocking = Vec::new();
+        for address in search.headers {
+            let Some(header) = Header::read(reader, vtables, layout, address) else {
+                continue;
+            };
+            if header.is_blocking {
+                // Freed cells look like those in use, but for the words that the allocator has overwritten.
+                if header.state.is_plausible() && !header.state.is_complete() {
+                    blocking.push(header);
+                }
+            } else if let Some(list) = List::of(reader, &header) {
+                lists.entry(list.address).or_insert(list);
+            }
+        }
+        found.lists = lists.len();
+        let mut seen = HashSet::new();
+        for list in lists.values() {
+            let walked = list.walk(reader, vtables, layout, limits.tasks);
+            for (reason, count) in walked.missing {
+                *found.missing.entry(reason).or_default() += count;
+            }
+            for header in walked.headers {
+                if seen.insert(header.address) {
+                    found.tasks.push(header);
+                }
+            }
+        }
+        // Tasks are moved from the stack to where they stay: what was left behind there is no task.
+        let stacks: Vec<&Region> = stack_pointers
+            .iter()
+            .filter_map(|pointer| region_of(reader.memory.regions(), *pointer))
+            .collect();
+        let is_on_stack = |task: &Header| stacks.iter().any(|it| it.contains(task.address));
+        blocking.sort_by_key(|task| (task.id, is_on_stack(task)));
+        blocking.dedup_by_key(|task| task.id);
+        found.tasks.extend(blocking);
+        found.tasks.sort_by_key(|task| (task.id, task.address));
+        if found.tasks.len() > limits.tasks {
+            let reason = "there are too many tasks".to_owned();
+            found
+                .missing
+                .insert(reason, found.tasks.len() - limits.tasks);
+            found.tasks.truncate(limits.tasks);
+        }
+        found
+    }
+}
+
+/// Reads a word through the cache.
+fn word(memory: &dyn Memory, address: Address) -> Option<u64> {
+    let mut bytes = [0; 8];
+    memory.read(address, &mut bytes).ok()?;
+    Some(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,119 @@
+//! The lists of tasks that runtimes and local sets keep.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::header::{Header, Layout};
+use super::vtables::Vtables;
+use super::word;
+use crate::address::Address;
+use crate::debug::Kind;
+use crate::value::{Reader, Value};
+
+/// The list of all tasks of a runtime or of a local set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    /// Its address.
+    pub(super) address: Address,
+    value: Value,
+    id: u64,
+}
+
+/// The tasks in a list.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) headers: Vec<Header>,
+    pub(super) missing: BTreeMap<String, usize>,
+}
+
+/// The largest number of lists that one list is divided into.
+const SHARDS: u64 = 1 << 20;
+
+impl List {
+    /// Returns the list that a task is in, if the task says so and the list agrees.
+    pub(super) fn of(reader: &Reader<'_, '_>, header: &Header) -> Option<Self> {
+        if header.owner == 0 {
+            return None;
+        }
+        let scheduler = reader.find(header.value(), "scheduler")?;
+        let shared = reader.follow_arc(scheduler)?;
+        let value = reader.find(shared, "owned")?;
+        let id = reader.number(reader.find(value, "id")?)?;
+        (id == header.owner).then_some(Self {
+            address: value.address,
+            value,
+            id,
+        })
+    }
+
+    /// Follows the list from task to task.
+    pub(super) fn walk(
+        &self,
+        reader: &Reader<'_, '_>,
+        vtables: &Vtables,
+        layout: &Layout,
+        most: usize,
+    ) -> Walked {
+        let mut walked = Walked::default();
+        let mut seen = HashSet::new();
+        for head in self.heads(reader) {
+            let mut next = word(reader.memory, head);
+            loop {
+                let Some(address) = next else {
+                    walked.miss("a list of tasks leads to memory that cannot be read");
+                    break;
+                };
+                if address == 0 || seen.len() >= most {
+                    break;
+                }
+                let address = Address::new(address);
+                if !seen.insert(address) {
+                    walked.miss("a list of tasks leads in a circle");
+                    break;
+                }
+                let vtable = word(reader.memory, address.offset(layout.vtable));
+                match Header::read(reader, vtables, layout, address) {
+                    Some(header) if header.owner == self.id => walked.headers.push(header),
+                    Some(_) => {
+                        walked.miss("a task was moved while the list was read");
+                        break;
+                    }
+                    None => walked.miss("the type of a task is not in the debug info"),
+                }
+                let trailer = vtable.and_then(|vtable| {
+                    word(reader.memory, Address::new(vtable).offset(layout.trailer))
+                });
+                next = trailer.and_then(|trailer| {
+                    word(reader.memory, address.offset(trailer).offset(layout.next))
+                });
+            }
+        }
+        walked
+    }
+
+    /// Returns where the pointers to the first tasks are: one, or one for each shard.
+    fn heads(&self, reader: &Reader<'_, '_>) -> Vec<Address> {
+        let Some(lists) = reader.find(self.value, "lists") else {
+            let head = reader.find(self.value, "head");
+            return head.into_iter().map(|head| head.address).collect();
+        };
+        let heads = || {
+            let pointer = reader.find(lists, "data_ptr")?;
+            let Kind::Pointer(Some(element)) = reader.ty(pointer)?.kind else {
+                return None;
+            };
+            let first = reader.pointer(pointer)?;
+            let count = reader.number(reader.find(lists, "length")?)?.min(SHARDS);
+            let size = reader.types.get(element)?.size;
+            let (offset, _) = reader.offset(element, "head")?;
+            let at = |number: u64| first.offset(number.wrapping_mul(size)).offset(offset);
+            Some((0..count).map(at).collect())
+        };
+        heads().unwrap_or_default()
+    }
+}
+
+impl Walked {
+    fn miss(&mut self, reason: &str) {
+        *self.missing.entry(reason.to_owned()).or_default() += 1;
+    }
+}

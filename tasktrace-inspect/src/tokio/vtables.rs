@@ -1,0 +1,89 @@
+//! The vtables of tasks: constants of the program with the address of `poll::<T, S>`.
+
+use std::collections::HashMap;
+
+use super::header::Layout;
+use crate::address::Address;
+use crate::debug::{DebugFile, Poll, TypeId};
+use crate::hash::FastMap;
+use crate::value::Reader;
+
+/// The vtables of tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Vtables {
+    /// The type of the cell, by the address of the vtable.
+    cells: FastMap<Address, TypeId>,
+    first: Address,
+    last: Address,
+    layout: Option<Layout>,
+    /// The number of functions that poll tasks whose cells are not in the debug info.
+    pub(crate) unknown: usize,
+}
+
+impl Vtables {
+    /// Finds the vtables in the constants of the program.
+    pub(crate) fn find(reader: &Reader<'_, '_>, image: &DebugFile) -> Self {
+        let mut found = Self::default();
+        let mut polls: HashMap<u64, TypeId> = HashMap::new();
+        let index = reader.types.index();
+        for (address, poll) in &index.polls {
+            match cell(reader, poll) {
+                Some(cell) => {
+                    polls.insert(address.wrapping_add(reader.bias), cell);
+                }
+                None => found.unknown += 1,
+            }
+        }
+        found.layout = polls
+            .values()
+            .min()
+            .and_then(|cell| Layout::new(reader, *cell));
+        let Some(layout) = found.layout else {
+            return found;
+        };
+        for (start, length) in image.constants() {
+            let start = Address::new(start.wrapping_add(reader.bias));
+            let mut bytes = vec![0; usize::try_from(*length).unwrap_or_default()];
+            if reader.memory.read_now(start, &mut bytes).is_err() {
+                continue;
+            }
+            for (number, word) in bytes.chunks_exact(8).enumerate() {
+                let word = crate::bytes::u64_at(word, 0).unwrap_or_default();
+                if let Some(cell) = polls.get(&word) {
+                    let at = start.offset(number as u64 * 8);
+                    let vtable = Address::new(at.get().wrapping_sub(layout.poll));
+                    found.cells.insert(vtable, *cell);
+                }
+            }
+        }
+        found.first = found.cells.keys().min().copied().unwrap_or_default();
+        found.last = found.cells.keys().max().copied().unwrap_or_default();
+        found
+    }
+
+    /// Returns `true` if no task can exist.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Returns the type of the tasks with this vtable.
+    pub(crate) fn cell(&self, vtable: Address) -> Option<TypeId> {
+        if vtable < self.first || vtable > self.last {
+            return None;
+        }
+        self.cells.get(&vtable).copied()
+    }
+
+    /// Returns where the fields of headers are.
+    pub(crate) fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+}
+
+/// Returns the type of the cells whose tasks a function polls.
+fn cell(reader: &Reader<'_, '_>, poll: &Poll<'_>) -> Option<TypeId> {
+    let index = reader.types.index();
+    let cell = index.cells.get(&(poll.future, poll.scheduler));
+    cell.or_else(|| index.cells_by_name.get(poll.arguments))
+        .copied()
+}

@@ -1,0 +1,18 @@
+//! Programs that do not depend on tasktrace are run, and where their tasks wait is read from their memory.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod core_file;
+mod cores;
+mod damage;
+mod errors;
+mod frozen;
+mod leaves;
+mod load;
+mod locks;
+mod own;
+mod program;
+mod runtimes;
+mod scale;
+mod text;
+mod tree;
+mod wrappers;

@@ -1,0 +1,62 @@
+//! Several runtimes, local tasks, blocking closures, and futures that threads block on.
+
+use tasktrace_inspect::TaskState;
+
+use crate::program::{PROFILES, Profile, Program};
+use crate::tree::{check, state, task};
+
+const TREES: &[&str] = &[
+    "runtimes::local_task @ local_task\n  tokio::time::sleep",
+    "runtimes::barrier @ barrier\n  tokio::sync::Barrier::wait",
+    "runtimes::once @ once\n  runtimes::init @ init\n    tokio::time::sleep",
+    "runtimes::subscriber @ subscriber\n  tokio::sync::broadcast::Receiver::recv",
+    "runtimes::joins_blocking @ joins_blocking\n  tokio::task::JoinHandle",
+];
+
+/// The futures that threads block on.
+const BLOCKED: &[&str] = &[
+    "runtimes::local_root @ local_root\n  tokio::time::sleep",
+    "runtimes::root @ root\n  tokio::time::sleep",
+];
+
+#[test]
+fn the_tasks_of_all_runtimes_are_listed() {
+    for profile in PROFILES {
+        let program = Program::start("runtimes", profile);
+        // Optimised programs need not keep pointers to what they block on.
+        let blocked = match profile {
+            Profile::Dev => BLOCKED,
+            Profile::Release => &BLOCKED[..1],
+        };
+        let report = program.inspect_until(|report| {
+            let tasks = report.tasks.iter();
+            let blocked_on = tasks.filter(|task| task.state == TaskState::BlockOn);
+            blocked_on.count() >= blocked.len()
+        });
+        check(&report, TREES);
+        check(&report, blocked);
+        // Those of the two runtimes, and the local set.
+        assert_eq!(report.runtimes, 2, "{report}");
+        assert_eq!(report.missing, []);
+        let blocking = report
+            .tasks
+            .iter()
+            .find(|task| task.state == TaskState::Blocking);
+        let blocking = blocking.unwrap_or_else(|| panic!("{report}"));
+        assert_eq!(blocking.name, "runtimes::joins_blocking");
+        let awaited = state(task_of(&report, TaskState::Suspended));
+        assert_eq!(
+            awaited,
+            format!("task {} runtimes::joins_blocking", blocking.id.unwrap())
+        );
+        let root = task(&report, "runtimes::local_root");
+        assert_eq!(root.state, TaskState::BlockOn);
+    }
+}
+
+fn task_of(report: &tasktrace_inspect::Report, state: TaskState) -> &tasktrace_inspect::Task {
+    let is_it = |task: &&tasktrace_inspect::Task| {
+        task.name == "runtimes::joins_blocking" && task.state == state
+    };
+    report.tasks.iter().find(is_it).unwrap()
+}

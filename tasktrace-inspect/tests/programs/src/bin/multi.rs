@@ -1,0 +1,12 @@
+//! All tasks on two worker threads.
+
+use tasktrace_inspect_programs::{leaves, locks, ready, wrappers};
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let _kept = leaves::spawn();
+    wrappers::spawn();
+    locks::spawn().await;
+    ready(leaves::TASKS + wrappers::TASKS + locks::TASKS).await;
+    std::future::pending::<()>().await; // await: main
+}

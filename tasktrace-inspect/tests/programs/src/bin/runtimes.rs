@@ -1,0 +1,73 @@
+//! Several runtimes, local tasks, and closures on threads for blocking work.
+
+use std::thread;
+use std::time::Duration;
+
+use tasktrace_inspect_programs::{arrive, ready};
+use tokio::runtime::Builder;
+use tokio::sync::{Barrier, OnceCell, broadcast};
+use tokio::task::LocalSet;
+
+fn main() -> std::io::Result<()> {
+    let local = Builder::new_current_thread().enable_all().build()?;
+    thread::spawn(move || {
+        let set = LocalSet::new();
+        set.spawn_local(local_task());
+        local.block_on(set.run_until(local_root()));
+    });
+    let workers = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    workers.spawn(barrier());
+    workers.spawn(once());
+    let (sender, receiver) = broadcast::channel(4);
+    workers.spawn(subscriber(receiver));
+    workers.spawn(joins_blocking());
+    workers.block_on(ready(6));
+    workers.block_on(root());
+    drop(sender);
+    Ok(())
+}
+
+async fn root() {
+    tokio::time::sleep(Duration::from_secs(3600)).await; // await: root
+}
+
+async fn local_root() {
+    arrive();
+    tokio::time::sleep(Duration::from_secs(3600)).await; // await: local_root
+}
+
+async fn local_task() {
+    arrive();
+    tokio::time::sleep(Duration::from_secs(3600)).await; // await: local_task
+}
+
+async fn barrier() {
+    let barrier = Barrier::new(2);
+    arrive();
+    barrier.wait().await; // await: barrier
+}
+
+async fn once() {
+    let cell = OnceCell::new();
+    arrive();
+    cell.get_or_init(init).await; // await: once
+}
+
+async fn init() -> u64 {
+    tokio::time::sleep(Duration::from_secs(3600)).await; // await: init
+    1
+}
+
+async fn subscriber(mut receiver: broadcast::Receiver<u64>) {
+    arrive();
+    let _ = receiver.recv().await; // await: subscriber
+}
+
+async fn joins_blocking() {
+    let handle = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(3600)));
+    arrive();
+    let _ = handle.await; // await: joins_blocking
+}

@@ -1,0 +1,34 @@
+//! Tasks that wait in all ways that the tests of `tasktrace-inspect` look at.
+//!
+//! A comment `await: NAME` marks the line at which the tests expect the function to wait, `next line, await: NAME` the
+//! line after it.
+
+pub mod leaves;
+pub mod locks;
+pub mod wrappers;
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The number of tasks that have come to where they wait.
+static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+
+/// Called by each task in the poll in which it begins to wait.
+pub fn arrive() {
+    ARRIVED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Prints `ready` when so many tasks have arrived.
+pub async fn ready(tasks: usize) {
+    while ARRIVED.load(Ordering::SeqCst) < tasks {
+        tokio::task::yield_now().await;
+    }
+    // A task that waits for another is polled once more after that one.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let mut out = io::stdout();
+    if writeln!(out, "ready").and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
