@@ -6,7 +6,7 @@ use clap::Args;
 use tasktrace_inspect::{Error, Options, Report, inspect_core, inspect_process, is_core_file};
 
 use crate::failure::Failure;
-use crate::output::{TextFormat, Output};
+use crate::output::{Output, TextFormat};
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {

@@ -26,8 +26,8 @@ impl Report {
             None => write!(f, "core file of {}", source.executable)?,
         }
         let how = match source.kind {
-            SourceKind::Running => ", which went on meanwhile",
-            SourceKind::Frozen => ", which was stopped meanwhile",
+            SourceKind::Running => " while it ran",
+            SourceKind::Frozen => " while it was stopped",
             SourceKind::Core => "",
         };
         writeln!(f, ": read from memory in {:.0} ms{how}", source.read_ms)?;

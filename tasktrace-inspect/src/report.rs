@@ -43,9 +43,9 @@ pub struct Source {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SourceKind {
-    /// From a process that went on.
+    /// From a process that continued to run.
     Running,
-    /// From a process that was stopped meanwhile.
+    /// From a process that was stopped while it was read.
     Frozen,
     /// From a core file.
     Core,

@@ -1,4 +1,4 @@
-//! Escapes foreign text, so that it cannot control a terminal or forge lines of a log.
+//! Escapes foreign text, so that it cannot control a terminal or forge lines of a log, and cuts long text.
 //!
 //! Names of threads, tasks, files and processes may contain any characters: escape sequences that a terminal executes,
 //! line feeds after which a forged line could follow, and characters that reverse or hide the text next to them. All
@@ -83,6 +83,15 @@ pub(crate) fn write(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_str(rest)
 }
 
+/// Returns the longest beginning of `text` that has at most `max_bytes` bytes and ends between two characters.
+pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -111,6 +120,13 @@ mod tests {
         {
             assert_eq!(escaped(text), text);
         }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("short", 6), "short");
+        assert_eq!(cut("ääää", 6), "äää");
+        assert_eq!(cut("aäää", 6), "aää");
     }
 
     proptest! {

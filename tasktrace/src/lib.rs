@@ -40,15 +40,16 @@
 //!
 //! # The idea
 //!
-//! A future that returns `Pending` must first have cloned the waker of its context, or it could never be woken. So the
-//! next poll of a task reveals everything that the task waits for. To capture a trace, tasktrace wakes the task, and
-//! passes it for that one poll a waker of its own. The `clone` of that waker walks the stack, from the leaf future that
-//! calls it up to the task. It then returns a clone of the **real** waker, so the leaf is registered, and the task
+//! A future that returns `Pending` has cloned the waker of its context, in this poll or an earlier one, or it could
+//! never be woken. So the next poll of a task reveals almost everything that the task waits for; a future that
+//! registers only in its first poll is missing (see [Limits](#limits)). To capture a trace, tasktrace wakes the task,
+//! and passes it for that one poll a waker of its own. The `clone` of that waker walks the stack, from the leaf future
+//! that calls it up to the task. It then returns a clone of the **real** waker, so the leaf is registered, and the task
 //! continues as if it had not been asked. Each leaf has one stack. The stacks of the branches of a `join!` or a
 //! `select!` share their outer frames, so they merge into a tree.
 //!
-//! None of this happens until you ask. A capture costs one poll and the memory of some addresses. The addresses become
-//! names and lines when the [`Trace`] is printed.
+//! None of this happens until you ask. A capture costs one poll, or two if children had to be woken, and the memory of
+//! some addresses. The addresses become names and lines when the [`Trace`] is printed.
 //!
 //! # Tasks and frames
 //!
@@ -60,12 +61,14 @@
 //! * any future that is passed to the function [`traced`](traced()), or with the feature `tokio` to `tasktrace::spawn`.
 //!
 //! Inside a task, a `#[traced]` function is a **frame**, and so is any future with
-//! [`.traced("label")`](TracedExt::traced). A frame is *live* from its first suspension until it ends. Any thread can
-//! read the live frames of a task, with their labels and ages, whatever the executor does, and without symbols.
+//! [`.traced("label")`](TracedExt::traced). A frame is *live* from its first suspension, or from a snapshot or capture
+//! taken inside it, until it ends. Any thread can read the live frames of a task, with their labels and ages, whatever
+//! the executor does, and without symbols.
 //!
 //! # Asking
 //!
-//! A [`TraceHandle`] asks one task. [`traced`](traced()), [`current`] and [`tasks`] return handles:
+//! A [`TraceHandle`] asks one task. [`traced`](traced()), [`current`] and [`tasks`] return handles, and so do
+//! `JoinHandle::trace_handle` and `JoinSet::trace_handles` with the feature `tokio`:
 //!
 //! * [`backtrace`](TraceHandle::backtrace) in async code, and [`backtrace_timeout`](TraceHandle::backtrace_timeout) on
 //!   a plain thread, have the task polled once, and show all functions down to what the task waits for;
@@ -118,14 +121,14 @@
 //! # Children with wakers of their own
 //!
 //! `FuturesUnordered`, `buffer_unordered`, `join_all` of more than 30 futures, `Shared`, `LocalSet` and others poll a
-//! child only when the child's own waker was woken. If a frame is polled with a waker other than its task's, it
+//! child only when the child's own waker was woken. If a frame is polled with a waker other than its parent's, it
 //! remembers that waker. A capture first wakes all remembered wakers, so that the same poll reaches these children, and
 //! shows them whole. Children that are not frames are not shown: their trace ends at the combinator.
 //!
 //! # Held, but not polled
 //!
 //! A live frame may be left out of the last poll of its task, such as a `&mut future` that a `select!` no longer polls.
-//! Such a frame is marked, with the time since its last poll. Nothing drives it, and what it holds, such as a lock,
+//! Such a frame is marked, with the time since its last poll. No code polls it, and what it holds, such as a lock,
 //! stays held.
 //!
 //! # Running tasks
@@ -133,10 +136,10 @@
 //! A task in the middle of a poll cannot answer: it computes, or it blocks its thread. A dump interrupts that thread
 //! with a signal and shows what it is doing ([`Source::Sample`]): the functions of the task, and the call that blocks
 //! it, such as `std::thread::sleep`. The signal handler only copies the registers, the stack up to the task, and the
-//! list of frames that are being polled, which takes about ten microseconds. It runs on a larger alternate stack, which
-//! each thread gets when it first polls a task. By default the signal is one that processes ignore, so that it does no
-//! harm if it is pending when the program replaces itself by `exec`. The handler is installed when the first running
-//! task is sampled.
+//! list of frames that are being polled, which takes 14 to 69 µs, depending on the size of the stack. It runs on a
+//! larger alternate stack, which each thread gets when it first polls a task. By default the signal is one that
+//! processes ignore, so that it does no harm if it is pending when the program replaces itself by `exec`. The handler
+//! is installed when the first running task is sampled.
 //!
 //! This works on Linux, on x86_64 and aarch64. Elsewhere a dump shows the state of the task, its thread and the time.
 //! [`set_sample_signal`] selects the signal, and [`NoSample`] lists the reasons for a missing sample.
@@ -161,8 +164,8 @@
 //!
 //! # Features
 //!
-//! * `tokio`: `spawn`, `JoinHandle` and `JoinSet`, whose tasks know where and by whom they were spawned, and who awaits
-//!   them; and the number of tokio tasks that are not traced.
+//! * `tokio`: `spawn`, `JoinHandle` and `JoinSet`, which record where and by which task a task was spawned, and which
+//!   task awaits it; and the number of tokio tasks that are not traced.
 //! * `tower`: `tower::TraceLayer`, which shows each request of axum, tonic and hyper as a task or a frame.
 //! * `hyper`: `hyper::Executor`, which traces the tasks of hyper's servers and clients.
 //! * `serde`: `Serialize` for dumps and traces. (`Dump::json` and `Trace::json` do not need it.)
@@ -187,15 +190,16 @@
 //!
 //! * **`fork`.** A child has a copy of the memory, and one thread. It can make its own tasks, snapshots, dumps and
 //!   watchdogs, and keeps its own time. A fork waits until no other thread is inside tasktrace, usually for some
-//!   microseconds and at most for two seconds, so that no lock is locked in the child. Dumps on other threads wait
-//!   until the system has copied the process, for at most ten seconds. Tasks that other threads of the parent polled
-//!   last are left behind: until a thread of the child polls them, the child neither lists nor asks them, and their
-//!   handles say that they have finished. What has its own thread in the parent, such as a [`watchdog`],
-//!   [`dump_on_signal`] or a server, must be started again in the child. If the parent was looking up names for longer
-//!   than 200 ms, the child shows the names that were known by then. All this applies to `fork` of the C library, and
-//!   not to the bare system call. Executors have locks and threads as well: see the documentation of yours for `fork`.
-//! * **`exec`, `vfork`, `posix_spawn`.** Nothing of tasktrace is in the new program, except possibly a pending sample
-//!   signal. The new program ignores that signal, unless [`set_sample_signal`] chose another one.
+//!   microseconds and at most for two seconds. The child never waits for a lock that a thread of its parent holds.
+//!   Dumps on other threads wait until the system has copied the process, for at most ten seconds. Tasks that other
+//!   threads of the parent polled last are left behind: until a thread of the child polls them, the child neither lists
+//!   nor asks them, and their handles say that they have finished. Anything that has its own thread in the parent, such
+//!   as a [`watchdog`], [`dump_on_signal`] or a server, must be started again in the child. If the parent was looking
+//!   up names for longer than 200 ms, the child shows the names that were known by then. All this applies to `fork` of
+//!   the C library, and not to the bare system call. Executors have locks and threads as well: see the documentation of
+//!   yours for `fork`.
+//! * **`exec`, `vfork`, `posix_spawn`.** The new program contains nothing of tasktrace, except possibly a pending
+//!   sample signal. The new program ignores that signal, unless [`set_sample_signal`] chose another one.
 //! * **Set-user-id, set-group-id, file capabilities.** A program that runs with more rights than the user who started
 //!   it ignores all environment variables of tasktrace, because that user could make it write files. Requests of the
 //!   program itself, such as [`dump_on_signal`] with a file, run with the rights of the program.
@@ -204,29 +208,12 @@
 //!
 //! * A task answers at its next poll. A task that is not polled does not answer ([`TraceError`] says so), but its live
 //!   frames are visible.
-//! * The stack of a running task is available on Linux only. It is missing if the thread of the task blocks the signal,
-//!   or if the system forbids `process_vm_readv`. Of a stack of more than 512 KiB, the part nearer to the root is
-//!   missing. If a poll switches to another stack, the part below the switch is shown.
-//! * With the feature `tokio`, the runtime tells which tasks belong to a test. Otherwise tasktrace tells by who spawned
-//!   them and by which thread polls them.
-//! * If a combinator passes its children wakers of their own, children that are not frames are not shown.
-//! * A leaf that waits without a waker has no stack. The trace shows the tasks and `#[traced]` functions around it.
 //! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the
 //!   task registered no waker in that poll, and that only an earlier waker can wake it.
-//! * A wake goes directly to the executor. So a task that was woken but not polled looks suspended. A
-//!   [`watchdog`](watchdog()) finds executors that do not poll woken tasks, by waking one of their tasks at each check.
-//! * The tasks of an executor that accepts only its own wakers cannot be captured. [`TraceError::OwnWakers`] says so,
-//!   and their live frames are shown. tasktrace recognises embassy by the names of its functions. In a program whose
-//!   symbols were stripped, it treats any waker as embassy's whose vtable contains one function twice.
-//! * Every poll forwards nightly's `Context::ext` and `Context::local_waker` to the future. A leaf that registers a
-//!   local waker does not appear in a trace.
-//! * tasktrace keeps a clone of a task's waker until the task ends, even without a handle. On executors that cancel a
-//!   task when its last waker is dropped, a traced task is not cancelled that way.
-//! * A thread keeps the time, in steps of ten milliseconds, while there are tasks. Times are up to one step too long,
-//!   or more if the thread has to wait for a processor, and never too short.
-//! * The memory of an ended task is reused for later tasks and not given back.
-//! * Linux on x86_64 is tested. Linux on aarch64 has the same code path, and other platforms that of the `backtrace`
-//!   crate. They have not been run.
+//! * The stack of a running task is available on Linux only.
+//! * The tasks of an executor that accepts only its own wakers cannot be captured ([`TraceError::OwnWakers`] says so).
+//!
+//! [`limits`] lists all limits.
 //!
 //! # Guides
 //!
@@ -250,7 +237,7 @@
 //! 4. A panic in a poll propagates unchanged, and the state that was set up for the poll is restored.
 //! 5. A capture is bounded in frames and leaves, and the trace says what was cut. Merging and printing do not recurse.
 //! 6. A trace is never blank.
-//! 7. No lock of tasktrace is locked in a child of `fork`.
+//! 7. A child of `fork` never waits for a lock that a thread of its parent holds.
 //!
 //! The repository's [`ARCHITECTURE.md`](https://github.com/petrosagg/tasktrace/blob/HEAD/ARCHITECTURE.md) describes the
 //! modules of this crate and their invariants.

@@ -195,7 +195,7 @@ impl Identity {
         }))
     }
 
-    /// Replaces a set of awaited tasks by the tasks that are in the set now.
+    /// Replaces a set of awaited tasks with the tasks that are in the set now.
     pub(crate) fn now(self) -> Self {
         let Self::Dynamic(dynamic) = &self else {
             return self;

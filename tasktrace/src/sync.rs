@@ -1,11 +1,11 @@
-//! Provides the synchronisation that the protocols of [`task`](crate::task) are built on. It is the standard
-//! library's, with counted [locks](mutex), or loom's with `--cfg tasktrace_loom`, to check models of the protocols.
+//! Re-exports std's primitives (with counted [locks](mutex)), or loom's under `--cfg tasktrace_loom`, to check models
+//! of the protocols of [`task`](crate::task).
 //!
 //! * [`mutex`] has locks that are counted, and that ThreadSanitizer understands with `--cfg tasktrace_tsan`.
-//! * [`reentrancy`] knows whether this crate's own code has called an allocator that calls it.
+//! * [`reentrancy`] detects calls from an allocator that tasktrace itself has called.
 //! * [`catch_panic`](fn@catch_panic) calls foreign code that may panic.
 //! * [`map`] has maps behind locks, in which nothing is allocated while they are locked.
-//! * [`room`] adds to lists behind locks, and [`shared_value`] replaces values, in the same way.
+//! * [`reserved`] adds to lists behind locks, and [`shared_value`] replaces values, in the same way.
 //! * [`cancellation`] stops work whose requester has gone.
 //! * [`fork`] keeps locks from being locked in a child of `fork`.
 
@@ -39,7 +39,7 @@ pub(crate) use mutex::{
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use map::LockedMap;
 pub(crate) use reentrancy::{ReentrancyGuard, is_reentrant, locks_held};
-pub(crate) use room::with_room;
+pub(crate) use reserved::with_reserved;
 pub(crate) use shared_value::SharedValue;
 
 mod cancellation;
@@ -48,7 +48,7 @@ pub(crate) mod fork;
 pub(crate) mod map;
 mod mutex;
 mod reentrancy;
-mod room;
+mod reserved;
 mod shared_value;
 
 pub(crate) use cancellation::is_cancelled;
@@ -79,7 +79,7 @@ mod cell {
     }
 }
 
-/// Locks a mutex, also after a panic: what our locks protect is whole between any two statements.
+/// Locks a mutex, also after a panic: protected data is consistent after every statement.
 #[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex

@@ -17,7 +17,7 @@ fn root() -> PathBuf {
     sources().join("../..")
 }
 
-/// Returns the section of `ARCHITECTURE.md` with the drawing and the table of modules.
+/// Returns the section of `ARCHITECTURE.md` with the diagram and the table of modules.
 fn modules_section() -> String {
     let page = read(&root().join("ARCHITECTURE.md"));
     let (_, section) = page
@@ -114,17 +114,17 @@ fn modules_do_not_use_each_other_in_circles() {
     }
 }
 
-/// Proves that the drawing shows all modules, and that each module uses only modules in lower rows.
+/// Proves that the diagram shows all modules, and that each module uses only modules in lower rows.
 #[test]
-fn the_drawing_agrees_with_the_table() {
+fn the_diagram_agrees_with_the_table() {
     /// The width of the descriptions on the left.
     const LEFT: usize = 18;
 
     let documented = documented_uses();
     let section = modules_section();
-    let drawing = section.split("```").nth(1).expect("there is a drawing");
+    let diagram = section.split("```").nth(1).expect("there is a diagram");
     let mut rows = BTreeMap::new();
-    for (row, line) in drawing.lines().enumerate() {
+    for (row, line) in diagram.lines().enumerate() {
         let words = line.get(LEFT..).unwrap_or_default();
         for word in words.split(|c: char| !c.is_alphanumeric() && c != '_') {
             if documented.contains_key(word) {
@@ -134,7 +134,7 @@ fn the_drawing_agrees_with_the_table() {
     }
     for (module, uses) in &documented {
         let row = rows.get(module);
-        let row = row.unwrap_or_else(|| panic!("`{module}` is not in the drawing"));
+        let row = row.unwrap_or_else(|| panic!("`{module}` is not in the diagram"));
         for used in uses {
             assert!(
                 rows[used] > *row,

@@ -25,7 +25,7 @@ pub(super) fn with_waker<T>(
     use std::task::ContextBuilder;
 
     let (local, own) = (cx.local_waker(), cx.waker());
-    // If a context has no local waker of its own, as most have not, `local_waker` returns the waker, also in this poll.
+    // If a context has no local waker of its own (the usual case), `local_waker` returns the waker, also in this poll.
     let has_local = local.data() != own.data() || local.vtable() != own.vtable();
     let mut builder = ContextBuilder::from_waker(waker);
     if has_local {

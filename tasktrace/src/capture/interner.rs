@@ -13,7 +13,7 @@ use super::snapshot::{FramePositions, FrameSnapshot, ScopeMarker, SnapshotTime};
 use crate::origin::Identity;
 use crate::unwind::{CallPath, fibonacci_hash};
 
-/// The largest number of captures that a thread keeps. Programs wait at fewer places.
+/// The largest number of captures that a thread keeps. Most programs wait at fewer places than this.
 const MAX_CAPTURES: usize = 256;
 
 /// The largest total size of the keys that a thread keeps: the number of steps, words and positions. The trees that are
@@ -123,15 +123,16 @@ impl RawTrace {
 struct CaptureKey {
     /// The call paths of the stacks. Equal call paths are mostly the same allocation.
     call_paths: Vec<Arc<CallPath>>,
-    /// A copy of [`Recording::polls`].
-    polls: Vec<u32>,
+    /// A copy of [`Recording::marker_positions`].
+    marker_positions: Vec<u32>,
     /// The other parts.
     words: Vec<u64>,
 }
 
 impl Hash for CaptureKey {
     /// Hashes all words, because programs have many tasks that differ only in their outermost function. Leaves out the
-    /// positions: the call paths and the words determine them, except for frames that several leaves of a task share.
+    /// positions, because the call paths and the words mostly determine them. Only frames that several leaves of a task
+    /// share are an exception.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.words.len() as u64);
         self.call_paths.iter().for_each(|path| path.hash(state));
@@ -139,7 +140,7 @@ impl Hash for CaptureKey {
     }
 }
 
-// The number of a live frame is its position plus `LIVE`. The numbers below stand for other scopes.
+// The number of a live frame is its position plus `LIVE`. Numbers less than `LIVE` stand for other scopes.
 const TASK: u64 = 0;
 const OTHER_TASK: u64 = 1;
 const NO_KEY: u64 = 2;
@@ -149,28 +150,28 @@ const LIVE: u64 = 4;
 impl CaptureKey {
     fn size(&self) -> usize {
         let steps = self.call_paths.iter().map(|path| path.len());
-        self.words.len() + self.polls.len() + steps.sum::<usize>()
+        self.words.len() + self.marker_positions.len() + steps.sum::<usize>()
     }
 
     fn clear(&mut self) {
         self.call_paths.clear();
-        self.polls.clear();
+        self.marker_positions.clear();
         self.words.clear();
     }
 
-    /// Replaces the content by the key of a capture. Returns `true` if all identities of the capture are
+    /// Replaces the content with the key of a capture. Returns `true` if all identities of the capture are
     /// [plain](Identity::is_plain).
     fn fill(&mut self, recording: &Recording, task: u64, live: &[FrameSnapshot]) -> bool {
         self.clear();
         let Recording {
             stacks,
             markers,
-            polls,
+            marker_positions,
             dropped,
             remote_clones,
             ..
         } = recording;
-        self.polls.extend_from_slice(polls);
+        self.marker_positions.extend_from_slice(marker_positions);
         let lengths = [
             *dropped,
             *remote_clones,

@@ -18,7 +18,7 @@
 //! | call paths (`unwind`) | start and end of a walk, the words that it reads, the marks that it passes | the walk, and building its call path | 256 in each walker, of 128 frames | as the rules |
 //! | interned captures ([`interner`]) | call paths; functions and nesting of the task and its frames; equality of labels | allocations, symbol look-ups and a tree for each task | 256 in each thread, with 2¹⁸ steps, positions and words together | all of a thread at once, when the limit is reached or the thread ends |
 //! | trees (`trace`) | interned capture | symbol look-ups and a tree for each task | two for each interned capture | with the last trace of the interned capture, or when paths are shortened differently |
-//! | buffers | thread | allocations for each capture | 1,024 active scopes, 1,024 frames of a table, twice | when the thread ends |
+//! | buffers | thread | allocations for each capture | 1,024 active scopes; 1,024 slots in the copy of a frame table; 1,024 frames in a snapshot; 1,024 stacks, markers and positions in a recording | when the thread ends |
 //!
 //! Up to 16 walkers are kept idle, and each running capture has one more. A capture is looked up once, by a key that
 //! compares call paths by their hashes or addresses. All later caches are found through the interned capture. So while
@@ -115,8 +115,8 @@ impl Capture {
 }
 
 /// The number of bytes that must be left of the stack for a capture. The first capture of a process, which includes the
-/// first walk, was *measured* to need between 32 and 48 KiB in a debug build on x86_64. An optimised build needs less,
-/// and requires the upper of the two figures.
+/// first walk, was *measured* to need between 32 and 48 KiB in a debug build on x86_64. An optimised build needs less;
+/// it requires 48 KiB, and a debug build twice that.
 const REQUIRED_STACK: usize = if cfg!(debug_assertions) {
     96 << 10
 } else {
@@ -156,7 +156,7 @@ impl Drop for RecordingMeter {
 }
 
 thread_local! {
-    /// The number of leaves that were recorded on this thread.
+    /// The number of leaves that were seen on this thread, recorded or not.
     static LEAVES: Cell<usize> = const { Cell::new(0) };
 
     /// A buffer for the active scopes around a leaf, which is reused.
@@ -237,12 +237,11 @@ impl CaptureRef {
         return_scope_buffer(scopes);
     }
 
-    /// Records the stack of the caller in this capture and in each capture around it. `recording` is the mark of the
+    /// Records the stack of the caller in this capture and in each capture around it. `recorder_mark` is the mark of the
     /// function at which the stacks end.
     #[inline(never)]
-    fn record_leaf(self, kind: LeafKind, recording: Mark) {
-        // Recording allocates: an allocator that calls this crate must see that this thread is inside it. The waker is
-        // cloned after this.
+    fn record_leaf(self, kind: LeafKind, recorder_mark: Mark) {
+        // Recording allocates: an allocator that calls this crate must see that this thread is inside it.
         let _inside = ReentrancyGuard::enter();
         let begun = (METERS.load(Ordering::Relaxed) > 0).then(Instant::now);
         count_leaf();
@@ -255,7 +254,7 @@ impl CaptureRef {
             // The recorder is borrowed only while it records, and recording calls no foreign code. If it should be
             // borrowed nevertheless, a missing leaf is better than a panic.
             if let Ok(mut recorder) = capture.recorder.try_borrow_mut() {
-                recorder.record(recording, capture.mark, kind, scopes, lost);
+                recorder.record(recorder_mark, capture.mark, kind, scopes, lost);
             }
             lost = LostWalk::LeftOut;
         });

@@ -1,9 +1,9 @@
 //! Splits a capture into an interned part, which equal captures share, and its own times.
 //!
 //! Most tasks of a program wait at one of a few places. The captures of two tasks that wait at the same place have the
-//! same stacks, the same polls on these stacks, and the same live frames. They differ in the numbers of tasks and
-//! frames, which serve only to tell tasks and frames apart, and in times. So a [`RawTrace`] refers to the
-//! [`InternedCapture`] of the first such task, with the numbers of that task, and has times of its own.
+//! same stacks, the same polls on these stacks, and the same live frames. They differ only in times, and in the numbers
+//! that identify tasks and frames. So a [`RawTrace`] refers to the [`InternedCapture`] of the first such task, with the
+//! numbers of that task, and has times of its own.
 
 use std::any::Any;
 use std::ops::Deref;
@@ -157,18 +157,19 @@ impl InternedCapture {
 
     /// Returns the entries of a stack, from the root to the leaf.
     pub(crate) fn entries<'a>(&'a self, stack: &'a Stack) -> impl Iterator<Item = StackEntry> + 'a {
-        let polls = self.recording.polls.get(stack.polls..).unwrap_or_default();
-        let mut polls = polls.iter();
+        let positions = self.recording.marker_positions.get(stack.first_marker..);
+        let positions = positions.unwrap_or_default();
+        let mut positions = positions.iter();
         stack.call_path.iter().map(move |step| match step {
             Step::Ip(address) => StackEntry::Ip(*address),
             Step::Cut => StackEntry::Cut,
             Step::Lost => StackEntry::Lost,
-            Step::Mark => StackEntry::Marker(polls.next().copied().unwrap_or(u32::MAX)),
+            Step::Mark => StackEntry::Marker(positions.next().copied().unwrap_or(u32::MAX)),
         })
     }
 }
 
-/// Up to this number of times, they are stored inline. Hardly any task has more frames.
+/// The largest number of times that are stored inline. Hardly any task has more frames.
 const MAX_INLINE: usize = 12;
 
 /// The steps of the clock in which the live frames were first suspended, followed by those in which the held frames

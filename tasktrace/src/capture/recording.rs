@@ -11,7 +11,7 @@ use crate::unwind::{CallPath, Step};
 
 /// The largest number of steps in one capture: 16 MiB of addresses.
 pub(super) const MAX_STEPS: usize = 1 << 20;
-/// The largest number of stacks in one capture, which is more than anybody reads.
+/// The largest number of stacks in one capture.
 const MAX_STACKS: usize = 1 << 16;
 
 /// Up to this number of markers, a search is faster than a map.
@@ -25,7 +25,7 @@ pub(crate) struct Recording {
     /// The scope markers of the tasks and frames on the stacks, each once.
     pub(super) markers: Vec<ScopeMarker>,
     /// The positions of the markers of each stack, from the root on, one stack after the other.
-    pub(super) polls: Vec<u32>,
+    pub(super) marker_positions: Vec<u32>,
     /// The number of leaves that were not recorded because the recording was full.
     pub(super) dropped: usize,
     /// The number of wakers that other threads have cloned. Their stacks are not recorded.
@@ -60,8 +60,8 @@ impl Recording {
         self.stacks.shrink_to(MAX_KEPT);
         self.markers.clear();
         self.markers.shrink_to(MAX_KEPT);
-        self.polls.clear();
-        self.polls.shrink_to(MAX_KEPT);
+        self.marker_positions.clear();
+        self.marker_positions.shrink_to(MAX_KEPT);
         self.known.clear();
         (self.dropped, self.remote_clones, self.length) = (0, 0, 0);
         let _ = SPARE.try_with(|place| place.set(Some(self)));
@@ -90,33 +90,34 @@ impl Recording {
             self.dropped += 1;
             return;
         }
-        let start = self.polls.len();
+        let start = self.marker_positions.len();
         // The markers of one stack differ from each other, so each is looked up only among the markers of other stacks.
         let before = self.markers.len();
         for marker in polled {
-            let position = self.position(marker, before);
-            self.polls.push(position);
+            let position = self.find_or_insert(marker, before);
+            self.marker_positions.push(position);
         }
         if let Some(last) = self.stacks.last_mut()
             && last.kind == kind
             && last.call_path == call_path
-            && self.polls[last.polls..start] == self.polls[start..]
+            && self.marker_positions[last.first_marker..start] == self.marker_positions[start..]
         {
             last.count += 1;
-            self.polls.truncate(start);
+            self.marker_positions.truncate(start);
             return;
         }
         self.length += call_path.len();
         self.stacks.push(Stack {
             call_path,
-            polls: start,
+            first_marker: start,
             kind,
             count: 1,
         });
     }
 
-    /// Returns the position of a marker, and adds the marker unless the first `before` markers include it.
-    fn position(&mut self, marker: &ScopeMarker, before: usize) -> u32 {
+    /// Finds the position of a marker among the first `before` markers, or inserts the marker at the end. Returns its
+    /// position.
+    fn find_or_insert(&mut self, marker: &ScopeMarker, before: usize) -> u32 {
         let markers = &mut self.markers;
         let next = markers.len();
         let is_same = |known: &ScopeMarker| known.key == marker.key && known.task == marker.task;
@@ -141,8 +142,8 @@ impl Recording {
         u32::try_from(position).unwrap_or(u32::MAX)
     }
 
-    /// Removes the stacks through frames that have ended since, because the task no longer waits at their leaves. A
-    /// `block_on` in the middle of the poll leaves such stacks.
+    /// Removes the stacks through frames that ended later in the same poll, because the task no longer waits at their
+    /// leaves. A `block_on` in the middle of the poll leaves such stacks.
     pub(super) fn remove_ended(&mut self, task: &ScopeMarker, live: &[FrameSnapshot]) {
         let mut alive = FramePositions::of(live);
         let mut has_ended = |marker: &ScopeMarker| {
@@ -153,14 +154,14 @@ impl Recording {
         };
         if self.markers.iter().any(&mut has_ended) {
             let ended: Vec<bool> = self.markers.iter().map(has_ended).collect();
-            let ends = self.stacks.iter().skip(1).map(|next| next.polls);
-            let ends: Vec<usize> = ends.chain([self.polls.len()]).collect();
+            let ends = self.stacks.iter().skip(1).map(|next| next.first_marker);
+            let ends: Vec<usize> = ends.chain([self.marker_positions.len()]).collect();
             let mut ends = ends.into_iter();
-            let polls = &self.polls;
+            let positions = &self.marker_positions;
             self.stacks.retain(|stack| {
-                let end = ends.next().unwrap_or(stack.polls);
-                let mut polls = polls[stack.polls..end].iter();
-                !polls.any(|at| ended.get(*at as usize) == Some(&true))
+                let end = ends.next().unwrap_or(stack.first_marker);
+                let mut positions = positions[stack.first_marker..end].iter();
+                !positions.any(|at| ended.get(*at as usize) == Some(&true))
             });
         }
         if self.stacks.is_empty() && self.dropped + self.remote_clones == 0 {
@@ -169,7 +170,7 @@ impl Recording {
     }
 }
 
-/// Returns the call path of a task that has registered no waker and polled no frame: it has only the task.
+/// Returns the call path of a task that has registered no waker and polled no frame: it contains only the task's mark.
 fn task_only() -> Arc<CallPath> {
     static TASK_ONLY: OnceLock<Arc<CallPath>> = OnceLock::new();
     let path = get_or_init(&TASK_ONLY, || Arc::new(CallPath::new(vec![Step::Mark])));

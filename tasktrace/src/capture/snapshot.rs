@@ -14,7 +14,7 @@ pub(crate) struct ScopeMarker {
     /// Identifies the frame within that task: see [`FrameSnapshot::key`]. 0 is the task itself.
     pub(crate) key: Option<u64>,
     pub(crate) identity: Identity,
-    /// `true` if it is polled with another waker than the scope around it.
+    /// `true` if it is polled with a waker other than its parent's.
     pub(crate) own_waker: bool,
 }
 

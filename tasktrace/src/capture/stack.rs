@@ -9,13 +9,13 @@ use crate::unwind::{CallPath, ReturnAddress};
 pub(crate) struct Stack {
     pub(crate) call_path: Arc<CallPath>,
     /// The position of its first scope marker in the list of all stacks: see [`Recording`](super::Recording).
-    pub(super) polls: usize,
+    pub(super) first_marker: usize,
     pub(crate) kind: LeafKind,
     /// The number of consecutive leaves that had this stack.
     pub(crate) count: usize,
 }
 
-/// The reason for which a stack was recorded.
+/// The reason why a stack was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum LeafKind {
     /// A future cloned a waker: the task waits for it.

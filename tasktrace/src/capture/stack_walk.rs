@@ -27,11 +27,11 @@ impl StackRecorder {
         }
     }
 
-    /// Records the stack from the task at `mark` to the function at `recording`, which has called this one.
+    /// Records the stack from the task at `mark` to the function at `recorder_mark`, which has called this one.
     #[inline(never)]
     pub(super) fn record(
         &mut self,
-        recording: Mark,
+        recorder_mark: Mark,
         mark: Mark,
         kind: LeafKind,
         active: &[ActiveScope],
@@ -50,7 +50,7 @@ impl StackRecorder {
         let (reach, path) = match result {
             WalkResult::Known(path) => (Reach::Mark, path),
             WalkResult::New(reach, inputs) => {
-                walk.recording = Some(recording);
+                walk.recorder_mark = Some(recorder_mark);
                 walk.mark = mark;
                 walk.reach = reach;
                 walk.check_order();
@@ -141,8 +141,8 @@ fn group_of(active: &[ActiveScope]) -> usize {
 struct StackWalk {
     /// The mark of the recording function on the stack that was walked. Its callees are implementation details and are
     /// left out of the call path. `None` if no function of this crate recorded the stack.
-    recording: Option<Mark>,
-    /// The mark that the walk was to reach.
+    recorder_mark: Option<Mark>,
+    /// The target mark of the walk.
     mark: Mark,
     /// The frames, leaf first.
     frames: Vec<PhysicalFrame>,
@@ -155,7 +155,7 @@ struct StackWalk {
 impl StackWalk {
     fn new() -> Self {
         Self {
-            recording: None,
+            recorder_mark: None,
             mark: Mark::NOWHERE,
             frames: Vec::new(),
             is_ordered: true,
@@ -203,8 +203,8 @@ impl StackWalk {
     /// Counts the frames, from the leaf on, of functions that the recording function has called.
     fn count_callees(&self) -> usize {
         let is_in = |frame: &&PhysicalFrame| {
-            self.recording
-                .is_some_and(|recording| recording.is_above(**frame))
+            self.recorder_mark
+                .is_some_and(|recorder| recorder.is_above(**frame))
         };
         // The last of these frames is that of the recording function itself.
         self.frames

@@ -24,12 +24,12 @@ struct RecordingWaker<'a> {
 }
 
 impl RecordingWaker<'_> {
-    /// Records a leaf. `recording` is the mark of the calling function, which is in the vtable or is [`register`].
-    fn record_leaf(&self, kind: LeafKind, recording: Mark) {
+    /// Records a leaf. `recorder_mark` is the mark of the calling function, which is in the vtable or is [`register`].
+    fn record_leaf(&self, kind: LeafKind, recorder_mark: Mark) {
         if self.thread == this_thread() {
             // If recording panics because of a bug in this crate, the leaf is missing and the task continues.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                self.capture.record_leaf(kind, recording);
+                self.capture.record_leaf(kind, recorder_mark);
             }));
         } else {
             self.remote_clones.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +42,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 
 /// Returns the data of a recording waker, or `None` for any other waker.
 #[inline]
-fn recording(waker: &Waker) -> Option<&RecordingWaker<'_>> {
+fn recording_waker(waker: &Waker) -> Option<&RecordingWaker<'_>> {
     // SAFETY: only `with` creates wakers with this vtable, so the data pointer points to the `RecordingWaker` in a call
     // of `with`. That call alone owns the waker and lends it for the poll, which ends before the `RecordingWaker` is
     // dropped. So the value is alive for as long as `waker` is borrowed.
@@ -53,21 +53,21 @@ fn recording(waker: &Waker) -> Option<&RecordingWaker<'_>> {
 /// Returns the real waker behind `waker`, which is `waker` itself unless it is a recording waker.
 #[inline]
 pub(crate) fn real(waker: &Waker) -> &Waker {
-    recording(waker).map_or(waker, |recording| recording.real)
+    recording_waker(waker).map_or(waker, |recording_waker| recording_waker.real)
 }
 
 /// Returns `true` if `waker` records for `capture`.
 #[inline]
 pub(super) fn records_for(waker: &Waker, capture: CaptureRef) -> bool {
-    recording(waker).is_some_and(|recording| recording.capture == capture)
+    recording_waker(waker).is_some_and(|recording_waker| recording_waker.capture == capture)
 }
 
 /// Returns the number of clones of a recording waker that other threads have made.
 #[inline]
 pub(super) fn remote_clones(waker: &Waker) -> usize {
-    let recording = recording(waker);
-    recording.map_or(0, |recording| {
-        recording.remote_clones.load(Ordering::Relaxed)
+    let recording_waker = recording_waker(waker);
+    recording_waker.map_or(0, |recording_waker| {
+        recording_waker.remote_clones.load(Ordering::Relaxed)
     })
 }
 
@@ -77,20 +77,20 @@ pub(super) fn with<T>(
     cx: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let recording = RecordingWaker {
+    let recording_waker = RecordingWaker {
         real: real(cx.waker()),
         capture,
         thread: this_thread(),
         remote_clones: AtomicUsize::new(0),
     };
-    let data = std::ptr::from_ref(&recording).cast();
+    let data = std::ptr::from_ref(&recording_waker).cast();
     // SAFETY: the functions of `VTABLE` uphold the contract of `RawWaker`. `clone` and `wake_by_ref` may be called from
-    // any thread while `recording` lives, and `recording` is declared before the waker, so it outlives the waker. On a
+    // any thread while `recording_waker` lives, and it is declared before the waker, so it outlives the waker. On a
     // thread other than the polling one, these functions access only the real waker and the atomic counter, which
     // threads may share (see `RecordingWaker::record_leaf`). The waker is not dropped, and `drop` would do nothing.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) });
     let result = context::with_waker(cx, &waker, poll);
-    match recording.remote_clones.into_inner() {
+    match recording_waker.remote_clones.into_inner() {
         0 => {}
         count => capture.add_remote_clones(count),
     }
@@ -102,8 +102,8 @@ pub(super) fn with<T>(
 /// So the kind of the leaf does not depend on the names of the functions on the stack.
 #[inline(never)]
 pub(crate) fn register(waker: &Waker, kind: LeafKind) -> Waker {
-    if let Some(recording) = recording(waker) {
-        recording.record_leaf(kind, Mark::here());
+    if let Some(recording_waker) = recording_waker(waker) {
+        recording_waker.record_leaf(kind, Mark::here());
     }
     real(waker).clone()
 }
@@ -121,14 +121,15 @@ pub(super) fn recording_functions() -> [*const (); 3] {
 ///
 /// # Safety
 ///
-/// `data` must be the data pointer of a recording waker that is borrowed during the call.
+/// `data` must be the data pointer of a recording waker, and the poll of the call of [`with`] that made this waker must
+/// not have ended.
 #[inline(never)]
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker. `with` made it from a
-    // `RecordingWaker` that lives until the poll has ended, and a borrow of the waker does not outlive the poll.
-    let recording = unsafe { &*data.cast::<RecordingWaker<'_>>() };
-    recording.record_leaf(LeafKind::Registered, Mark::here());
-    let waker = ManuallyDrop::new(recording.real.clone());
+    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker, and that the poll of `with` that
+    // made it has not ended. `with` made it from a `RecordingWaker` that lives until then.
+    let recording_waker = unsafe { &*data.cast::<RecordingWaker<'_>>() };
+    recording_waker.record_leaf(LeafKind::Registered, Mark::here());
+    let waker = ManuallyDrop::new(recording_waker.real.clone());
     RawWaker::new(waker.data(), waker.vtable())
 }
 
@@ -136,14 +137,15 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 ///
 /// # Safety
 ///
-/// `data` must be the data pointer of a recording waker that is borrowed during the call.
+/// `data` must be the data pointer of a recording waker, and the poll of the call of [`with`] that made this waker must
+/// not have ended.
 #[inline(never)]
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker. `with` made it from a
-    // `RecordingWaker` that lives until the poll has ended, and a borrow of the waker does not outlive the poll.
-    let recording = unsafe { &*data.cast::<RecordingWaker<'_>>() };
-    recording.record_leaf(LeafKind::Woken, Mark::here());
-    recording.real.wake_by_ref();
+    // SAFETY: the `# Safety` section says that `data` belongs to a recording waker, and that the poll of `with` that
+    // made it has not ended. `with` made it from a `RecordingWaker` that lives until then.
+    let recording_waker = unsafe { &*data.cast::<RecordingWaker<'_>>() };
+    recording_waker.record_leaf(LeafKind::Woken, Mark::here());
+    recording_waker.real.wake_by_ref();
 }
 
 /// Does the same as [`wake_by_ref`]. Only `with` owns a recording waker, so sound code cannot call this. A call does no
@@ -151,12 +153,16 @@ unsafe fn wake_by_ref(data: *const ()) {
 ///
 /// # Safety
 ///
-/// `data` must be the data pointer of a recording waker whose poll has not ended.
+/// `data` must be the data pointer of a recording waker, and the poll of the call of [`with`] that made this waker must
+/// not have ended.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: the `# Safety` section says that the poll has not ended, so the `RecordingWaker` is alive. That is the
-    // condition of `wake_by_ref`.
+    // SAFETY: `wake_by_ref` has the same `# Safety` section.
     unsafe { wake_by_ref(data) }
 }
 
 /// Does nothing, because a recording waker owns nothing.
+///
+/// # Safety
+///
+/// None: any `data` is accepted. The vtable requires an `unsafe` function.
 unsafe fn drop(_data: *const ()) {}

@@ -1,4 +1,4 @@
-//! Finds the cause why a test does not end.
+//! Finds out why a test does not end.
 //!
 //! The tasks of the test are ordered by their proximity to its body: the body, the tasks that it awaits, the tasks that
 //! these have spawned, and all other tasks. A wait for a lock is the likeliest cause, whichever task it belongs to.
@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::ptr;
 use std::time::Duration;
 
-use super::rank::is_beside_a_wait;
+use super::rank::is_secondary_wait;
 use super::wait_point::{WaitPoint, points};
 use super::{LONG_POLL, WaitRank};
 use crate::dump::{Hang, HangTrigger, Source, TaskDump, TestStage};
 use crate::task::{Running, TaskId, TaskState, TraceError};
 use crate::trace::{Frame, Wait};
 
-/// The cause why a test does not end.
+/// The reason why a test does not end.
 pub(crate) enum Cause<'a> {
     /// Threads are in polls that do not end. Certain.
     Blocked(Vec<BlockedThread<'a>>),
@@ -88,8 +88,8 @@ impl Proximity {
     }
 }
 
-/// Returns the cause why the test does not end.
-pub(crate) fn of_hang(hang: &Hang) -> Cause<'_> {
+/// Returns the reason why the test does not end.
+pub(crate) fn find_cause(hang: &Hang) -> Cause<'_> {
     // A test with a short limit cannot have been blocked for long, so its threshold is lower.
     let long = match hang.trigger {
         HangTrigger::Timeout => LONG_POLL.min(hang.after / 2),
@@ -132,21 +132,14 @@ fn by_proximity(hang: &Hang) -> Vec<(Proximity, &TaskDump)> {
             }
         }
     }
-    // If the same thread made both, a task has a higher number than its parent. Tasks with a lower number are found in
-    // another round.
-    loop {
-        let before = order.len();
-        for at in 0..tasks.len() {
-            let parent = tasks[at].parent().and_then(position);
-            if proximities[at] == Proximity::Other
-                && parent.is_some_and(|parent| proximities[parent] != Proximity::Other)
-            {
-                proximities[at] = Proximity::Spawned;
-                order.push(at);
-            }
-        }
-        if order.len() == before {
-            break;
+    // A task has a higher number than its parent, so one pass is enough.
+    for at in 0..tasks.len() {
+        let parent = tasks[at].parent().and_then(position);
+        if proximities[at] == Proximity::Other
+            && parent.is_some_and(|parent| proximities[parent] != Proximity::Other)
+        {
+            proximities[at] = Proximity::Spawned;
+            order.push(at);
         }
     }
     order.extend((0..tasks.len()).filter(|at| proximities[*at] == Proximity::Other));
@@ -251,8 +244,8 @@ impl Cause<'_> {
     }
 }
 
-/// Returns the certainty that the executor of a task does not poll it. It is certain if the task has been ready for
-/// long while the executor could have polled it. Returns `None` if the task is not known to be ready.
+/// Returns the certainty that the executor of a task does not poll it. It is certain if the task has been ready for a
+/// long time while the executor could have polled it. Returns `None` if the task is not known to be ready.
 pub(super) fn certainty_of_starved(task: &TaskDump) -> Option<Certainty> {
     let unpolled = task.unpolled?;
     Some(match unpolled.is_proven && unpolled.for_ >= LONG_POLL {
@@ -302,15 +295,15 @@ fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'
     }
     remove_duplicate_waits(&mut all);
     let inner = all.iter().filter(|(proximity, _)| proximity.is_inner());
-    let of_inner = inner.map(|(_, point)| point.rank).min();
+    let best_inner = inner.map(|(_, point)| point.rank).min();
     let best = all
         .iter()
         .map(|(proximity, point)| sort_key(*proximity, point))
         .min()?;
-    let is_selected = |(proximity, point): &&(Proximity, WaitPoint<'_>)| match of_inner {
-        // A telling wait of a near task explains the hang better than the waits of other tasks, except for a lock.
+    let is_selected = |(proximity, point): &&(Proximity, WaitPoint<'_>)| match best_inner {
+        // An external wait of a near task explains the hang better than the waits of other tasks, except for a lock.
         Some(rank)
-            if (rank.is_telling() || rank == WaitRank::NoWaker)
+            if (rank.is_external() || rank == WaitRank::NoWaker)
                 && best.0 != WaitRank::Lock
                 && hang.stage != TestStage::End =>
         {
@@ -331,7 +324,7 @@ fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'
     Some(Cause::Waits(group_by_function(selected)))
 }
 
-/// Returns the key that orders waits where the near tasks have no telling wait. A remote task without a waker comes
+/// Returns the key that orders waits where the near tasks have no external wait. A remote task without a waker comes
 /// last, because it may be parked on purpose.
 fn sort_key(proximity: Proximity, point: &WaitPoint<'_>) -> (WaitRank, bool) {
     match point.rank {
@@ -429,11 +422,11 @@ fn follow_joins<'a>(
         let Some(parent) = task.parent() else {
             continue;
         };
-        let Some(of_parent) = joining.get(&parent) else {
+        let Some(parent_proximity) = joining.get(&parent) else {
             continue;
         };
         if point.rank < WaitRank::NoWaker && !awaited_by_others.contains(&task.id()) {
-            *proximity = (*proximity).min((*of_parent).max(Proximity::Awaited));
+            *proximity = (*proximity).min((*parent_proximity).max(Proximity::Awaited));
             followed.insert(parent);
         }
     }
@@ -467,7 +460,7 @@ fn group_by_function(selected: Vec<WaitPoint<'_>>) -> Vec<WaitingFunction<'_>> {
     }
     let mut tasks: HashSet<TaskId> = HashSet::new();
     // The waits of each function. They are collected once per task, however many of its functions are selected.
-    let mut beside: HashMap<*const Frame, Vec<WaitPoint<'_>>> = HashMap::new();
+    let mut simultaneous: HashMap<*const Frame, Vec<WaitPoint<'_>>> = HashMap::new();
     for waiting in &mut all {
         let first = *waiting.first();
         let Some(function) = first.function else {
@@ -477,14 +470,14 @@ fn group_by_function(selected: Vec<WaitPoint<'_>>) -> Vec<WaitingFunction<'_>> {
             if tasks.insert(first.task.id()) {
                 for point in task_waits(first.task) {
                     let function = point.function.map(ptr::from_ref);
-                    beside
+                    simultaneous
                         .entry(function.unwrap_or(ptr::null()))
                         .or_default()
                         .push(point);
                 }
             }
-            let beside = beside.remove(&ptr::from_ref(function));
-            waiting.add_simultaneous_waits(beside.unwrap_or_default());
+            let simultaneous = simultaneous.remove(&ptr::from_ref(function));
+            waiting.add_simultaneous_waits(simultaneous.unwrap_or_default());
         }
     }
     all
@@ -507,13 +500,13 @@ impl<'a> WaitingFunction<'a> {
     }
 
     /// Adds the waits of the first task at the same place. Time limits and the like are left out.
-    fn add_simultaneous_waits(&mut self, mut beside: Vec<WaitPoint<'a>>) {
+    fn add_simultaneous_waits(&mut self, mut simultaneous: Vec<WaitPoint<'a>>) {
         let is_shown = |point: &WaitPoint<'_>| {
-            point.resource.is_some() && !point.resource().is_some_and(is_beside_a_wait)
+            point.resource.is_some() && !point.resource().is_some_and(is_secondary_wait)
         };
-        beside.retain(is_shown);
-        beside.sort_by_key(|point| point.rank);
-        for point in beside {
+        simultaneous.retain(is_shown);
+        simultaneous.sort_by_key(|point| point.rank);
+        for point in simultaneous {
             if !self.has_same_wait(&point) {
                 self.points.push(point);
             }

@@ -1,4 +1,4 @@
-//! Decides which tasks of a dump have a problem, and how certain that is. No other module decides it.
+//! Decides which tasks of a dump have a problem, and with what certainty. Only this module does so.
 //!
 //! Text, JSON, the page, the command line, the watchdog and the report of a hung test all show the results of this
 //! module. It turns plain data (a dump) into plain data.
@@ -9,7 +9,7 @@
 //!
 //! Proven problems come first: a blocked thread, a future that is held and not polled, tasks that await each other, an
 //! executor that does not poll. Then come likely problems: several tasks that wait for locks while none of them makes
-//! progress. Then come waits, ordered by their rank. An idle task is no problem.
+//! progress. Then come waits, ordered by their rank. An idle task is not a problem.
 #![forbid(unsafe_code)]
 
 mod cause;
@@ -17,10 +17,10 @@ mod rank;
 mod severity;
 mod wait_point;
 
-pub(crate) use cause::{BlockedThread, Cause, Certainty, WaitingFunction, of_hang};
+pub(crate) use cause::{BlockedThread, Cause, Certainty, WaitingFunction, find_cause};
 pub(crate) use rank::WaitRank;
 use severity::LONG_POLL;
 #[cfg(feature = "http")]
 pub(crate) use severity::order_of_leaves;
-pub(crate) use severity::{Finding, Severity, Status, findings, of_dump};
+pub(crate) use severity::{Finding, Severity, Status, findings, statuses};
 pub(crate) use wait_point::{WaitPoint, likeliest};

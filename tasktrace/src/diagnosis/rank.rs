@@ -9,7 +9,7 @@ pub(crate) enum WaitRank {
     Event,
     /// A wait for the network, a file, or another process.
     Io,
-    /// A wait for another task, which is joined, or which initializes a value.
+    /// A wait for another task, which is joined, or which initialises a value.
     Task,
     /// A wait for time, which passes by itself.
     Time,
@@ -20,7 +20,7 @@ pub(crate) enum WaitRank {
     Stop,
 }
 
-/// Parts of the names of resources. The first row with a part of a resource's name decides the rank.
+/// Substrings of the names of resources. The first row that contains a substring of the name decides the rank.
 const BY_NAME: &[(WaitRank, &[&str])] = &[
     (
         WaitRank::Stop,
@@ -111,7 +111,7 @@ impl WaitRank {
         let of_resource = resource.and_then(by_name);
         if library.is_some_and(is_pool) || resource.is_some_and(is_pool) {
             return match of_resource {
-                // A pool also waits while it opens connections, and for the time limit of that.
+                // A pool also waits while it opens connections, or for the time limit of opening one.
                 Some(rank @ (Self::Io | Self::Time | Self::Stop)) => rank,
                 _ => Self::Lock,
             };
@@ -121,16 +121,16 @@ impl WaitRank {
             .unwrap_or(Self::Event)
     }
 
-    /// Returns `true` if something outside the waiter has to happen for the wait to end. Such a wait of an inner task
-    /// explains a hang better than the waits of other tasks do.
-    pub(super) fn is_telling(self) -> bool {
+    /// Returns `true` for a wait that only another task or the system can end. Such a wait of an inner task explains a
+    /// hang better than the waits of other tasks do.
+    pub(super) fn is_external(self) -> bool {
         self < Self::Task
     }
 }
 
 /// Returns `true` if the resource is registered in addition to the actual wait and does not explain it: a time limit,
 /// or the notice that a connection was closed.
-pub(super) fn is_beside_a_wait(name: &str) -> bool {
+pub(super) fn is_secondary_wait(name: &str) -> bool {
     is_timeout(name)
         || matches!(
             name,

@@ -14,18 +14,18 @@ use crate::task::TaskState;
 use crate::trace::walk::{WalkStep, walk};
 use crate::trace::{Frame, InternedTree, Trace, Tree, Wait};
 
-/// The time from which on a wait for a lock is marked. Long waits for anything else are normal for tasks that serve
-/// requests.
+/// A wait for a lock is marked once it has lasted this long. Long waits for anything else are normal for tasks that
+/// serve requests.
 const LONG_LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// The time from which on a poll is marked, if it takes that long or if a ready task is not polled for that long. Other
-/// tasks wait for such a poll in vain. The usual advice is to stay below 100 µs.
+/// A task is marked once its poll has lasted this long, or once it has been ready this long without being polled. Such
+/// a poll delays all tasks of its thread. The usual advice is to stay below 100 µs.
 pub(super) const LONG_POLL: Duration = Duration::from_secs(1);
 
-/// The time from which on several tasks that wait for locks are marked, if none of them has made progress since.
+/// Several tasks that wait for locks are marked once they all have waited this long without progress.
 const LONG_SHARED_WAIT: Duration = Duration::from_secs(1);
 
-/// The state of a task for the diagnosis, the most urgent first.
+/// The urgency of the state of a task, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
     /// The task awaits a task that awaits it.
@@ -42,9 +42,9 @@ pub(crate) enum Severity {
     Spinning,
     /// The task waits for a lock, as other tasks do, and none of them makes progress.
     Stuck,
-    /// The task has waited for a lock for long.
+    /// The task has waited for a lock for a long time.
     Long,
-    /// The task has been ready for long. It is not known if its executor could have polled it.
+    /// The task has been ready for a long time. It is not known if its executor could have polled it.
     Late,
     /// A leaf of the task has registered no waker in the captured poll.
     NoWaker,
@@ -80,7 +80,7 @@ impl Status {
 }
 
 /// Returns the status of each task of a dump, in the order of the tasks.
-pub(crate) fn of_dump(forest: &Forest<'_>) -> Vec<Status> {
+pub(crate) fn statuses(forest: &Forest<'_>) -> Vec<Status> {
     let dump = forest.dump();
     Trace::simplify_all(dump.tasks().map(TaskDump::trace));
     let mut in_cycle = vec![false; dump.len()];
@@ -120,8 +120,8 @@ pub(crate) struct Finding<'a> {
     pub(crate) tasks: Vec<&'a TaskDump>,
 }
 
-/// Returns the findings of a dump, the most urgent first: one for each cycle, and one for each other severity with
-/// all tasks that have it. `statuses` are those of [`of_dump`].
+/// Returns the findings of a dump, the most urgent first: one for each cycle, and one for each other severity with all
+/// tasks that have it. The argument `statuses` is the result of [`statuses`](fn@statuses).
 pub(crate) fn findings<'a>(
     forest: &Forest<'a>,
     statuses: impl Iterator<Item = Status>,
@@ -170,8 +170,8 @@ pub(crate) fn order_of_leaves(tree: &Tree) -> Vec<usize> {
     leaves.into_iter().map(|leaf| leaf.at).collect()
 }
 
-/// Marks tasks as stuck that have waited for locks for long, if they wait for more than one lock in all: each of them
-/// likely holds a lock that another waits for.
+/// Marks tasks as stuck that have waited for locks for a long time, if they wait for more than one lock in all: each of
+/// them likely holds a lock that another waits for.
 ///
 /// If other tasks have begun to wait for locks recently, the limit is higher.
 fn mark_stuck(tasks: &[&TaskDump], all: &mut [Status]) {
@@ -273,7 +273,7 @@ impl Severity {
 
     /// Returns the text for several tasks that have had the problem for [`limit`](Self::limit). Returns `None` for
     /// cycles, which are described elsewhere.
-    pub(crate) fn complaint(self) -> Option<&'static str> {
+    pub(crate) fn text_for_many(self) -> Option<&'static str> {
         let words = self.problem_text().filter(|_| self != Self::InCycle);
         words.map(|words| words.of_many)
     }
@@ -306,7 +306,7 @@ impl Severity {
     ];
 
     /// Returns the name in JSON.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn json_name(self) -> &'static str {
         match self {
             Self::InCycle => "in_cycle",
             Self::Blocking => "blocking",
@@ -409,7 +409,10 @@ impl Severity {
 }
 
 /// The text for a problem.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "the page says it"))]
+#[cfg_attr(
+    not(feature = "http"),
+    allow(dead_code, reason = "only the page uses some fields")
+)]
 pub(crate) struct ProblemText {
     /// A title of one or two words.
     pub(crate) title: &'static str,
@@ -435,8 +438,8 @@ fn is_in_a_long_poll(task: &TaskDump) -> bool {
     matches!(task.state(), TaskState::Running(running) if running.duration() >= LONG_POLL)
 }
 
-/// Returns `true` if the frame has been held without a poll for long. A moment does not count: a `select!` holds the
-/// other futures while it handles the output of the finished one.
+/// Returns `true` if the frame has been held without a poll for a long time. A moment does not count: a `select!` holds
+/// the other futures while it handles the output of the finished one.
 fn is_held(frame: &Frame) -> bool {
     let is_long = |time| time >= LONG_POLL;
     frame.wait() == Some(Wait::NotPolled) && frame.not_polled_for().is_some_and(is_long)

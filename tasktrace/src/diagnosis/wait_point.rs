@@ -24,7 +24,7 @@ pub(crate) struct LeafContext<'a> {
     pub(crate) rank: WaitRank,
 }
 
-/// A place where a task waits.
+/// A leaf of a task's tree: a place where the task waits, runs or holds a future.
 #[derive(Clone, Copy)]
 pub(crate) struct WaitPoint<'a> {
     pub(crate) task: &'a TaskDump,
@@ -39,7 +39,8 @@ impl<'a> Deref for WaitPoint<'a> {
     }
 }
 
-/// Returns the places where a task waits, in the order of its tree.
+/// Returns the leaves of a task's tree, in the order of the tree: the places where the task waits, runs or holds a
+/// future.
 pub(crate) fn points(task: &TaskDump) -> Vec<WaitPoint<'_>> {
     let leaves = leaves(task.trace().frames()).into_iter();
     leaves.map(|leaf| WaitPoint { task, leaf }).collect()
@@ -148,7 +149,7 @@ impl<'a> WaitPoint<'a> {
     }
 
     /// Returns the polls per second of the task, if it wakes itself all the time at this place.
-    pub(crate) fn spins(&self) -> Option<u64> {
+    pub(crate) fn spin_rate(&self) -> Option<u64> {
         let polls = self.task.polls_per_second();
         polls.filter(|_| self.wait() == Some(Wait::Yielded) || self.is_out_of_budget())
     }

@@ -18,13 +18,13 @@ use crate::trace::Trace;
 
 /// The time that a task in the middle of a poll has to answer before its thread is interrupted. Most polls end within
 /// microseconds, and an answer shows more than a sample does.
-const PATIENCE: Duration = Duration::from_millis(20);
+const POLL_GRACE: Duration = Duration::from_millis(20);
 
-/// The reciprocal of the share of the budget that is reserved, at its end, for sampling tasks that have not answered.
+/// One part in `SAMPLING_SHARE` of the budget is reserved, at its end, for sampling tasks that have not answered.
 const SAMPLING_SHARE: u32 = 8;
 
 /// The upper limit of the time that is reserved for sampling.
-const LONGEST_SAMPLING_RESERVE: Duration = Duration::from_millis(250);
+const MAX_SAMPLING_RESERVE: Duration = Duration::from_millis(250);
 
 /// A task that has been asked for a trace.
 struct AskedTask<'a> {
@@ -76,16 +76,16 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration, scan: &mut Scan) ->
     snapshot_rest(rest, scan, &mut tasks);
 
     // Completing very many entries takes about as long as making them.
-    let to_complete = match tasks.len() > WAIT_BATCH {
+    let completion_reserve = match tasks.len() > WAIT_BATCH {
         true => begun.elapsed().min(budget / 2),
         false => Duration::ZERO,
     };
-    let deadline = deadline.map(|deadline| deadline - to_complete);
-    let reserve = LONGEST_SAMPLING_RESERVE.min(budget / SAMPLING_SHARE);
-    let soon = deadline.map(|deadline| deadline - reserve);
-    let is_over = || is_past(soon);
+    let deadline = deadline.map(|deadline| deadline - completion_reserve);
+    let reserve = MAX_SAMPLING_RESERVE.min(budget / SAMPLING_SHARE);
+    let sampling_deadline = deadline.map(|deadline| deadline - reserve);
+    let is_over = || is_past(sampling_deadline);
 
-    let patience = begun + PATIENCE.min(budget / SAMPLING_SHARE);
+    let patience = begun + POLL_GRACE.min(budget / SAMPLING_SHARE);
     for asked in asked_tasks.iter().filter(|asked| asked.is_running) {
         if is_past(Some(patience)) {
             break;
@@ -94,12 +94,18 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration, scan: &mut Scan) ->
     }
     // A poll that has begun since the request answers it, so only tasks in the same poll are sampled.
     let is_in_same_poll = |asked: &AskedTask<'_>| asked.is_in_same_poll();
-    let mut may_respond =
-        sample_running_tasks(&mut asked_tasks, handles, scan, soon, is_in_same_poll);
+    let mut may_respond = sample_running_tasks(
+        &mut asked_tasks,
+        handles,
+        scan,
+        sampling_deadline,
+        is_in_same_poll,
+    );
     // A thread that gets little processor time responds once it gets some.
     while may_respond && !is_over() && !is_cancelled() {
         let is_late = |asked: &AskedTask<'_>| asked.has_not_responded();
-        may_respond = sample_running_tasks(&mut asked_tasks, handles, scan, soon, is_late);
+        may_respond =
+            sample_running_tasks(&mut asked_tasks, handles, scan, sampling_deadline, is_late);
     }
 
     let mut time_slices = TimeSlices::start();
@@ -111,7 +117,7 @@ pub(super) fn ask(handles: &[TraceHandle], budget: Duration, scan: &mut Scan) ->
         // In reverse: when the last task of a batch has answered, an executor that polls the tasks in order has polled
         // the others too, and this thread is not woken for each answer. Batches spread the work over the waiting time.
         for asked in asked_tasks.iter_mut().rev() {
-            asked.wait_unless_cancelled(soon, &mut time_slices);
+            asked.wait_unless_cancelled(sampling_deadline, &mut time_slices);
             asked.take();
         }
     }
@@ -170,10 +176,10 @@ const DEADLINE_CHECK_INTERVAL: usize = 64;
 const MANY_POLLS: u64 = 8;
 
 /// The shortest time for which polls are counted.
-const SHORTEST_COUNT: Duration = Duration::from_millis(10);
+const MIN_COUNT_TIME: Duration = Duration::from_millis(10);
 
 /// The lowest rate of polls that is reported.
-const FEWEST_POLLS_PER_SECOND: u64 = 1_000;
+const MIN_POLLS_PER_SECOND: u64 = 1_000;
 
 /// Measures the polls per second of the tasks, if one of them has been polled often while its request was pending.
 fn count_polls(asked_tasks: &mut [AskedTask<'_>], begun: Instant, deadline: Option<Instant>) {
@@ -185,14 +191,13 @@ fn count_polls(asked_tasks: &mut [AskedTask<'_>], begun: Instant, deadline: Opti
         return;
     }
     let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-    let pause = SHORTEST_COUNT.saturating_sub(begun.elapsed());
+    let pause = MIN_COUNT_TIME.saturating_sub(begun.elapsed());
     std::thread::sleep(deadline.map_or(pause, |deadline| pause.min(left(deadline))));
     let micros = begun.elapsed().as_micros().max(1);
     for asked in asked_tasks {
         let in_a_second = u128::from(polls(asked)) * 1_000_000 / micros;
         let in_a_second = u64::try_from(in_a_second).unwrap_or(u64::MAX);
-        asked.polls_per_second =
-            Some(in_a_second).filter(|polls| *polls >= FEWEST_POLLS_PER_SECOND);
+        asked.polls_per_second = Some(in_a_second).filter(|polls| *polls >= MIN_POLLS_PER_SECOND);
     }
 }
 
@@ -249,14 +254,14 @@ fn source_without_time() -> Source {
 /// live frames otherwise.
 pub(crate) fn sample_or_snapshot(handle: &TraceHandle, budget: Duration) -> TaskDump {
     let mut scan = Scan::now();
-    let mut task = scan.at(handle);
+    let mut task = scan.read(handle);
     let TaskState::Running(running) = &mut task.state else {
         return task.with_snapshot(handle, None);
     };
     if let Some(thread) = running.known_thread()
         && running.duration() >= WATCHED_POLL
     {
-        running.computes = computing([thread].into_iter(), budget / 4)
+        running.computes = measure_activity([thread].into_iter(), budget / 4)
             .get(&thread)
             .copied();
     }
@@ -273,7 +278,7 @@ pub(crate) fn sample_or_snapshot(handle: &TraceHandle, budget: Duration) -> Task
             Some(Err(NoSample::NoResponse(_))) if Instant::now() < deadline => {}
             Some(Ok(trace)) => return task.with(trace, Source::Sample),
             Some(Err(error)) => {
-                scan.complete(&mut task, handle, TraceError::NoSample(error));
+                scan.add_live_frames(&mut task, handle, TraceError::NoSample(error));
                 return task;
             }
             None => return task.with_snapshot(handle, None),
@@ -281,17 +286,17 @@ pub(crate) fn sample_or_snapshot(handle: &TraceHandle, budget: Duration) -> Task
     }
 }
 
-/// The duration from which on the thread of a poll is watched, to find out if it computes or is blocked.
+/// The thread of a poll is watched once the poll has lasted this long, to find out if it computes or is blocked.
 const WATCHED_POLL: Duration = Duration::from_millis(100);
 
-/// The time for which such a thread is watched.
+/// The time for which the activity of a watched thread is measured.
 const ACTIVITY_WINDOW: Duration = Duration::from_millis(10);
 
 /// Finds out which threads compute and which are blocked, in about the time `longest`.
 ///
 /// Returns `true` for a thread that computes, and `false` for a thread that is blocked. The calling thread is left out,
 /// and so are the threads for which no time was left.
-fn computing(threads: impl Iterator<Item = u64>, longest: Duration) -> BTreeMap<u64, bool> {
+fn measure_activity(threads: impl Iterator<Item = u64>, longest: Duration) -> BTreeMap<u64, bool> {
     let own = os::thread::id();
     // Reading the activity of a thread takes microseconds, and there may be thousands. Each is read twice.
     let (half, end) = (os::deadline(longest / 2), os::deadline(longest));
@@ -333,6 +338,8 @@ fn sample_running_tasks(
     deadline: Option<Instant>,
     is_selected: fn(&AskedTask<'_>) -> bool,
 ) -> bool {
+    // Without a deadline, a call takes about one second at most. The caller repeats it for threads that did not
+    // respond.
     let deadline = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
     let is_over = || Instant::now() >= deadline;
     let mut threads: BTreeMap<u64, PollingThread> = BTreeMap::new();
@@ -352,7 +359,7 @@ fn sample_running_tasks(
     }
     let long = threads.iter().filter(|(_, polling)| polling.is_long);
     let left = deadline.saturating_duration_since(Instant::now());
-    let computing = computing(long.map(|(thread, _)| *thread), left / 4);
+    let computing = measure_activity(long.map(|(thread, _)| *thread), left / 4);
     let mut may_respond = false;
     for (thread, polling) in threads {
         if is_over() || is_cancelled() {
@@ -362,7 +369,7 @@ fn sample_running_tasks(
         }
         let mut tasks = Vec::with_capacity(polling.asked_tasks.len());
         for at in polling.asked_tasks {
-            let mut task = scan.at(asked_tasks[at].handle);
+            let mut task = scan.read(asked_tasks[at].handle);
             // The poll may have ended in the meantime.
             if let TaskState::Running(running) = &mut task.state
                 && running.known_thread() == Some(thread)
@@ -405,10 +412,10 @@ impl<'a> AskedTask<'a> {
         let entry = tasks.len();
         // The count is read before the state: if the count is unchanged later, the state belongs to the same poll.
         let polls = handle.all_polls();
-        tasks.push(scan.at(handle));
+        tasks.push(scan.read(handle));
         let task = &mut tasks[entry];
         let request = match task.state {
-            // It may be polled only tomorrow, or never.
+            // It may not be polled for a long time, if ever, so it is not asked.
             TaskState::NeverPolled => Err(TraceError::NeverPolled),
             _ => handle.request_in(answers),
         };
@@ -428,7 +435,7 @@ impl<'a> AskedTask<'a> {
                 });
             }
             Err(TraceError::Finished) => drop(tasks.pop()),
-            Err(error) => scan.complete(task, handle, error),
+            Err(error) => scan.add_live_frames(task, handle, error),
         }
         None
     }
@@ -518,7 +525,7 @@ impl<'a> AskedTask<'a> {
             (Err(TraceError::Finished), _) => return false,
             (Err(_), Some((known, Err(error)))) => {
                 *task = known;
-                scan.complete(task, self.handle, TraceError::NoSample(error));
+                scan.add_live_frames(task, self.handle, TraceError::NoSample(error));
             }
             (
                 Err(TraceError::NoAnswer {
@@ -527,14 +534,15 @@ impl<'a> AskedTask<'a> {
                 }),
                 None,
             ) if self.lacked_time => {
-                scan.complete(task, self.handle, TraceError::NoSample(NoSample::NoTime));
+                scan.add_live_frames(task, self.handle, TraceError::NoSample(NoSample::NoTime));
             }
             (Err(error), None) => {
                 let reason = NoAnswer::NotPolled;
-                if matches!(error, TraceError::NoAnswer { reason: why, .. } if why == reason) {
+                if matches!(error, TraceError::NoAnswer { reason: actual, .. } if actual == reason)
+                {
                     task.unpolled = Some(unpolled);
                 }
-                scan.complete(task, self.handle, error);
+                scan.add_live_frames(task, self.handle, error);
             }
         }
         true
@@ -550,7 +558,7 @@ mod tests {
         let main = u64::from(std::process::id());
         let mut read = 0;
         let threads = std::iter::repeat_n(main, 10_000_000);
-        computing(threads.inspect(|_| read += 1), longest);
+        measure_activity(threads.inspect(|_| read += 1), longest);
         read
     }
 

@@ -92,7 +92,7 @@ impl EndedTask {
 }
 
 impl EndedTask {
-    /// Returns the id of the runtime's task that the task was in, if it is known.
+    /// Returns the runtime task that contained the task, or `None` if there was none or it is unknown.
     pub(crate) fn runtime_task(&self) -> Option<RuntimeTaskId> {
         self.0.runtime_task
     }
@@ -108,7 +108,7 @@ pub(super) fn all() -> Arc<[EndedTask]> {
 
 #[cfg(test)]
 impl EndedTask {
-    /// Makes a task that ended at a fixed time: with a panic if there is a message, dropped otherwise.
+    /// Creates a task that ended at a fixed time: with a panic if there is a message, dropped otherwise.
     pub(crate) fn sample(id: u64, message: Option<&str>) -> Self {
         Self(EndedTaskInfo::sample(TaskId::from_number(id), message))
     }

@@ -23,7 +23,7 @@ pub(crate) fn dump(tasks: impl IntoIterator<Item = TaskDump>) -> Dump {
     Dump::new(tasks.into_iter().collect(), None).taken_at(some_time())
 }
 
-/// Makes a suspended task that was polled half a second ago.
+/// Creates a suspended task that was polled half a second ago.
 pub(crate) fn task(number: u64, name: &str) -> TaskDump {
     TaskDump {
         id: id(number),
@@ -66,7 +66,6 @@ impl TaskDump {
         self
     }
 
-    /// Sets the number of the thread that polls the task.
     pub(crate) fn on_thread(mut self, id: u64) -> Self {
         if let TaskState::Running(running) = &mut self.state {
             running.thread_id = id;
@@ -147,7 +146,7 @@ impl TaskDump {
     }
 }
 
-/// Makes a stall that has just begun.
+/// Creates a stall that has just begun.
 pub(crate) fn stall(kind: Stall, duration: f64, limit: f64, task: TaskDump) -> StallReport {
     StallReport {
         kind,

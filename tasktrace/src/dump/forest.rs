@@ -23,7 +23,7 @@ use crate::task::TaskId;
 /// let forest = dump.by_awaiter();
 /// println!("{forest}");
 /// for root in forest.roots() {
-///     println!("nobody awaits task {}", root.id());
+///     println!("no task awaits task {}", root.id());
 /// }
 /// ```
 pub struct Forest<'a> {
@@ -56,7 +56,6 @@ impl<'a> Forest<'a> {
             cycles: Vec::new(),
         };
         if forest.edges.is_empty() {
-            // No task awaits another, so each is a root.
             forest.roots = (0..dump.len()).collect();
             return forest;
         }
@@ -74,7 +73,7 @@ impl<'a> Forest<'a> {
     /// ```
     /// let dump = tasktrace::snapshot();
     /// let forest = dump.by_awaiter();
-    /// println!("{} tasks are awaited by nobody", forest.roots().len());
+    /// println!("no task awaits {} of the tasks", forest.roots().len());
     /// ```
     pub fn roots(&self) -> impl ExactSizeIterator<Item = &'a TaskDump> + '_ {
         self.roots.iter().map(|at| self.task(*at))

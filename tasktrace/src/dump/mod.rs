@@ -99,7 +99,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Makes a dump. `untraced` is the number of untraced tasks of the caller's runtime, if that is known.
+    /// Creates a dump. `untraced` is the number of untraced tasks of the caller's runtime, if that is known.
     pub(crate) fn new(mut tasks: Vec<TaskDump>, untraced: Option<usize>) -> Self {
         tasks.sort_by_key(TaskDump::id);
         let here = untraced.filter(|untraced| *untraced > 0);
@@ -114,7 +114,7 @@ impl Dump {
         }
     }
 
-    /// Makes a dump with the untraced tasks of all runtimes, and with the ended tasks.
+    /// Creates a dump with the untraced tasks of all runtimes, and with the ended tasks.
     fn with_counts(
         tasks: Vec<TaskDump>,
         count: untraced::UntracedCounts,
@@ -143,7 +143,7 @@ impl Dump {
         Self { taken, ..self }
     }
 
-    /// Returns the time at which the dump was complete.
+    /// Returns the time at which the dump was complete. All ages refer to the moment when the dump began.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();
@@ -154,7 +154,7 @@ impl Dump {
         self.taken
     }
 
-    /// Returns the tasks in the order of their numbers. Tasks that one thread made are in the order of their creation.
+    /// Returns the tasks in the order of their numbers, which is the order of their creation.
     ///
     /// ```
     /// let dump = tasktrace::snapshot();

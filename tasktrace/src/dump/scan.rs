@@ -13,7 +13,7 @@ pub(super) struct Scan {
     now: ExactInstant,
     /// A cache of the names that were made last. The key of a name is the addresses of its origin.
     names: Vec<([usize; 4], &'static str)>,
-    /// The trace of the last task of which only the origin is known. Very many tasks may share it.
+    /// The last trace that consists only of an origin. Many tasks share it.
     plain: Option<Trace>,
 }
 
@@ -39,18 +39,18 @@ impl Scan {
     }
 
     /// Reads a task, without its trace.
-    pub(super) fn at(&mut self, handle: &TraceHandle) -> TaskDump {
-        self.with(handle, Trace::empty())
+    pub(super) fn read(&mut self, handle: &TraceHandle) -> TaskDump {
+        self.read_with_trace(handle, Trace::empty())
     }
 
     /// Reads a task, with its live frames as its trace.
     pub(super) fn snapshot(&mut self, handle: &TraceHandle) -> TaskDump {
         let trace = self.trace(handle);
-        self.with(handle, trace)
+        self.read_with_trace(handle, trace)
     }
 
     /// Adds the live frames to the dump of a task that cannot be asked or has not answered, for the reason `error`.
-    pub(super) fn complete(
+    pub(super) fn add_live_frames(
         &mut self,
         task: &mut TaskDump,
         handle: &TraceHandle,
@@ -60,7 +60,7 @@ impl Scan {
         task.complete(self.trace(handle), Source::Snapshot { error });
     }
 
-    /// Converts the times of a trace to the moment of this scan.
+    /// Recomputes the ages of a trace as of the moment of this scan.
     pub(super) fn at_same_moment(&self, trace: Trace) -> Trace {
         trace.at_moment(self.now.to_snapshot_time())
     }
@@ -71,8 +71,8 @@ impl Scan {
 
     /// Reads a task and combines it with `trace`. Inlined, so that the dump is built in its final place.
     #[inline(always)]
-    fn with(&mut self, handle: &TraceHandle, trace: Trace) -> TaskDump {
-        // The first name of a kind takes long to make, so everything that may change is read after it.
+    fn read_with_trace(&mut self, handle: &TraceHandle, trace: Trace) -> TaskDump {
+        // The first name of a kind takes a long time to make, so everything that may change is read after it.
         let name = self.name(handle).into();
         let age = handle.age_at(self.now);
         let state = handle.state_at(self.now);
@@ -124,8 +124,8 @@ fn awaits(trace: &Trace) -> Vec<TaskId> {
 
 impl TaskDump {
     /// Reads a task as of now, without its trace.
-    pub(super) fn of(handle: &TraceHandle) -> Self {
-        Scan::now().at(handle)
+    pub(super) fn read(handle: &TraceHandle) -> Self {
+        Scan::now().read(handle)
     }
 
     pub(super) fn with_snapshot(self, handle: &TraceHandle, error: Option<TraceError>) -> Self {

@@ -166,7 +166,6 @@ impl Stall {
 }
 
 impl fmt::Display for Stall {
-    /// Prints `blocked`, `overdue` or `starved`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -25,7 +25,7 @@ impl StateKind {
     }
 
     /// Returns the name in JSON.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn json_name(self) -> &'static str {
         match self {
             Self::NeverPolled => "never_polled",
             Self::Running => "running",

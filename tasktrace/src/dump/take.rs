@@ -14,7 +14,8 @@ use crate::task::{CaptureError, TraceHandle, oneshot, tasks};
 /// The time that [`dump`] waits for the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// Returns all tasks with their live frames, which are the `#[traced]` functions that were suspended.
+/// Returns all tasks with their live frames, which are the `#[traced]` functions that were suspended, or inside which a
+/// snapshot or capture was taken.
 ///
 /// A snapshot polls no task, wakes no task, and waits for no task. So it works on any thread and at any time: when all
 /// threads of the executor are blocked, when the executor is gone, and in a panic hook. Only a `fork` in another
@@ -49,8 +50,8 @@ fn snapshots(tasks: &[TraceHandle], scan: &mut Scan) -> Vec<TaskDump> {
 
 /// Asks all tasks, and returns where they are.
 ///
-/// Each task is polled once for its answer. Tasks that do not answer within two seconds are shown as in a
-/// [`snapshot`]. A separate thread waits for the answers, so `dump` works on any executor.
+/// Each task is polled once for its answer, or twice if children had to be woken. Tasks that do not answer within two
+/// seconds are shown as in a [`snapshot`]. A separate thread waits for the answers, so `dump` works on any executor.
 ///
 /// # Cancel safety
 ///
@@ -135,5 +136,5 @@ pub(crate) fn dump_in(runtime: Option<&RuntimeHandle>, budget: Duration) -> Dump
 pub(crate) fn dump_task(handle: &TraceHandle, budget: Duration) -> TaskDump {
     let answer = ask(std::slice::from_ref(handle), budget, &mut Scan::now()).pop();
     // There is no entry if the task has finished.
-    answer.unwrap_or_else(|| TaskDump::of(handle).with_snapshot(handle, None))
+    answer.unwrap_or_else(|| TaskDump::read(handle).with_snapshot(handle, None))
 }

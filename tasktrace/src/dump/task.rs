@@ -41,7 +41,8 @@ pub struct TaskDump {
 pub(crate) struct Unpolled {
     /// The time since the task was made, or since it was woken to answer.
     pub(crate) for_: Duration,
-    /// `true` if the executor could have polled it, because other threads of the process had CPU time meanwhile.
+    /// `true` if the executor could have polled it, because the thread that waited for the answers got the processor in
+    /// at least half of its time slices.
     pub(crate) is_proven: bool,
 }
 
@@ -129,7 +130,7 @@ impl TaskDump {
     ///
     /// for task in &tasktrace::snapshot() {
     ///     if let TaskState::Running(running) = task.state() {
-    ///         println!("task {} has been at it for {:?}", task.id(), running.duration());
+    ///         println!("task {} has been polling for {:?}", task.id(), running.duration());
     ///     }
     /// }
     /// ```
@@ -149,8 +150,7 @@ impl TaskDump {
         self.age
     }
 
-    /// Returns the time since the last poll of the task ended, or since it began if it has not ended. Returns `None` if
-    /// the task was never polled.
+    /// Returns the time since the last poll of the task began. Returns `None` if the task was never polled.
     ///
     /// The poll that answered this dump does not count.
     ///
@@ -212,7 +212,7 @@ impl TaskDump {
     /// let dump = tasktrace::snapshot();
     /// for task in &dump {
     ///     let parent = task.parent().and_then(|parent| dump.get(parent));
-    ///     println!("task {} is of {:?}", task.id(), parent.map(|parent| parent.name()));
+    ///     println!("task {} was spawned by {:?}", task.id(), parent.map(|parent| parent.name()));
     /// }
     /// ```
     #[must_use]

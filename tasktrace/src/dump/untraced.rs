@@ -6,7 +6,7 @@ use crate::runtime::RuntimeHandle;
 use crate::task::{TaskId, TraceHandle, for_each_runtime};
 
 /// The largest number of runtimes that are counted, including that of the caller.
-const MOST_RUNTIMES: usize = 128;
+const MAX_RUNTIMES: usize = 128;
 
 /// The number of untraced tasks of one runtime: see [`Dump::untraced_by_runtime`](crate::Dump::untraced_by_runtime).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) struct UntracedCounts {
 struct TracedTasks {
     /// The traced task of the dump with the lowest number.
     first: Option<TaskId>,
-    /// The runtime's numbers of its tasks in which there are traced tasks. Several traced tasks may be in one of them.
+    /// The runtime's ids of its tasks that contain at least one traced task.
     tasks: HashSet<u64>,
 }
 
@@ -82,12 +82,12 @@ pub(super) fn count(
 ) -> UntracedCounts {
     let here_number = here.map(RuntimeHandle::number);
     // Each runtime is locked while its counters are read, so memory is allocated before that.
-    let mut alive: Vec<(u32, usize)> = Vec::with_capacity(MOST_RUNTIMES);
+    let mut alive: Vec<(u32, usize)> = Vec::with_capacity(MAX_RUNTIMES);
     alive.extend(here.map(|runtime| (runtime.number(), runtime.alive_tasks())));
     for_each_runtime(|runtime| {
         let number = runtime.number();
         let is_known = alive.iter().any(|(known, _)| *known == number);
-        if !is_known && alive.len() < MOST_RUNTIMES {
+        if !is_known && alive.len() < MAX_RUNTIMES {
             alive.push((number, runtime.alive_tasks()));
         }
     });

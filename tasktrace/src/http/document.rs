@@ -1,4 +1,4 @@
-//! Makes the response of the page, with a content security policy that allows only its own style and script.
+//! Creates the response of the page, with a content security policy that allows only its own style and script.
 
 use std::sync::OnceLock;
 

@@ -43,7 +43,7 @@ pub(super) trait Handler: Send + Sync + 'static {
     /// Gathers the data for `request`. It may stop once `is_wanted` returns `false`.
     fn gather(&self, request: &Self::Request, is_wanted: &dyn Fn() -> bool) -> Self::Data;
 
-    /// Makes the response for `request` from its data. It may stop once `is_wanted` returns `false`.
+    /// Creates the response for `request` from its data. It may stop once `is_wanted` returns `false`.
     fn render(
         &self,
         data: &Self::Data,

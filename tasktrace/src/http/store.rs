@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::os;
 use crate::sync::{
-    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard, with_room,
+    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard, with_reserved,
 };
 
 /// The size of a chunk. A chunk is a copy, so the buffers of a connection do not keep the whole response alive.
@@ -114,7 +114,7 @@ impl ResponseStore {
     fn watch(&self, item: &Arc<StoredResponse>) {
         let end = os::deadline(self.0.longest);
         let weak = Arc::downgrade(item);
-        let had_cleaner = with_room(
+        let had_cleaner = with_reserved(
             || self.0.items(),
             |items| &mut items.queue,
             |items| {

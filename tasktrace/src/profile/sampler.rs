@@ -15,10 +15,10 @@ use crate::os;
 use crate::task::TraceHandle;
 
 /// The shortest time that tasks have to answer a capture.
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(50);
+const MIN_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The longest time that tasks have to answer a capture.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
+const MAX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes the samples of one profile, with the settings of the builder.
 pub(super) struct Sampler {
@@ -116,7 +116,7 @@ impl Sampler {
     }
 
     fn take_sample(&self, tasks: Vec<TraceHandle>) -> Dump {
-        let patience = self.every.clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE);
+        let patience = self.every.clamp(MIN_PATIENCE, MAX_PATIENCE);
         match self.source {
             ProfileSource::Snapshots => snapshot_of(&tasks),
             ProfileSource::Captures => dump_of(tasks, patience),

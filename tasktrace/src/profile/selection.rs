@@ -12,7 +12,7 @@ pub(super) struct Selection {
 
 /// Returns views of all tasks that have not finished.
 pub(super) fn unfinished_tasks() -> Vec<TaskView> {
-    let alive = task_views().filter(|glance| glance.observe() != Observation::Finished);
+    let alive = task_views().filter(|view| view.observe() != Observation::Finished);
     alive.collect()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tally::RawStack;
 use crate::dump::StateKind;
-use crate::trace::{Frame, LineIs, Tree, Wait, all, anonymous};
+use crate::trace::{Frame, LineIs, Tree, Wait, all_frames_of, anonymous};
 
 /// The tasks of the same name that were seen in the same state with the same frames.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(super) fn merge(raw_stacks: &[RawStack]) -> Vec<ProfileStack> {
 }
 
 fn frame_keys(frames: &[Frame]) -> FrameKeys {
-    let frames = all(frames).map(|frame| {
+    let frames = all_frames_of(frames).map(|frame| {
         let file = frame.file().map(str::to_owned);
         let name = frame.name().to_owned();
         (

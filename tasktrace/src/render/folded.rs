@@ -152,7 +152,7 @@ fn remark(state_kind: StateKind, wait: Option<Wait>) -> Option<&'static str> {
         (StateKind::NeverPolled, _) => Some("[not polled yet]"),
         (StateKind::Running, _) => Some("[running]"),
         (StateKind::Finished, _) => Some("[finished]"),
-        (StateKind::Woken, _) => Some("[woken, not polled since]"),
+        (StateKind::Woken, _) => Some("[woken, but not polled yet]"),
         (StateKind::Suspended, Some(Wait::NoWaker)) => Some("[no waker registered]"),
         (StateKind::Suspended, Some(Wait::NotPolled)) => Some("[held, but not polled]"),
         (StateKind::Suspended, Some(Wait::Yielded)) => Some("[woken again at once]"),

@@ -18,7 +18,7 @@ use crate::dump::Forest;
 use crate::symbol::PathShortener;
 use crate::task::TaskId;
 
-/// The depth from which on lines are not indented any further.
+/// The largest indented depth. Deeper lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
 
 /// A task that is not written yet.

@@ -43,7 +43,7 @@ impl<'a> FrameSummary<'a> {
         summaries
     }
 
-    /// Replaces the contents of `into` by the summaries of the frames of one tree.
+    /// Replaces the contents of `into` with the summaries of the frames of one tree.
     fn of_member(member: &Member<'a>, into: &mut Vec<Self>) {
         into.clear();
         let trace = member.task.trace();

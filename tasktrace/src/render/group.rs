@@ -29,7 +29,7 @@ impl<'a> Member<'a> {
 
 /// Returns the tasks of a dump, in their order.
 pub(super) fn members<'a>(forest: &Forest<'a>, detail: DetailLevel) -> Vec<Member<'a>> {
-    let statuses = diagnosis::of_dump(forest);
+    let statuses = diagnosis::statuses(forest);
     let mut shape_keys = ShapeKeys::default();
     let tasks = forest.dump().tasks().zip(statuses);
     tasks

@@ -191,7 +191,7 @@ fn state_text(state_kind: StateKind) -> &'static str {
         StateKind::NeverPolled => "not polled yet",
         StateKind::Running => "running",
         StateKind::Suspended => "suspended",
-        StateKind::Woken => "woken, not polled since",
+        StateKind::Woken => "woken, but not polled yet",
         StateKind::Finished => "finished",
     }
 }

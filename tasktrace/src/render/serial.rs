@@ -50,7 +50,7 @@ const PROFILE: &str = "tasktrace.profile/1";
 /// The format of a report of a test that hangs.
 const HANG: &str = "tasktrace.hang/1";
 
-/// Makes an object with a type name and fields.
+/// Creates an object with a type name and fields.
 macro_rules! object {
     ($name:literal, { $($field:literal: $value:expr,)* }) => {
         Value::Object(Object {
@@ -129,7 +129,7 @@ fn untraced_tasks(dump: &Dump) -> LazyList<'_> {
 /// Returns the findings of a dump, the most severe first.
 fn findings(dump: &Dump) -> LazyList<'_> {
     let forest = dump.by_awaiter();
-    let statuses = diagnosis::of_dump(&forest);
+    let statuses = diagnosis::statuses(&forest);
     let findings = diagnosis::findings(&forest, statuses.into_iter());
     LazyList::new(findings.len(), move || {
         findings.clone().into_iter().map(|finding| {
@@ -138,7 +138,7 @@ fn findings(dump: &Dump) -> LazyList<'_> {
             let function = point.and_then(|point| point.function);
             let ids: Vec<u64> = finding.tasks.iter().map(|task| task.id().get()).collect();
             object!("Finding", {
-                "kind": severity.word(),
+                "kind": severity.json_name(),
                 "certainty": match finding.certainty {
                     Certainty::Certain => "certain",
                     Certainty::Likely => "likely",
@@ -220,7 +220,7 @@ impl<'a> From<&'a ProfileStack> for Value<'a> {
     fn from(stack: &'a ProfileStack) -> Self {
         object!("ProfileStack", {
             "name": &*stack.name,
-            "state": stack.state_kind.word(),
+            "state": stack.state_kind.json_name(),
             "seen": stack.seen,
             "waited_ns": stack.waited,
             "trace": tree(&stack.tree),

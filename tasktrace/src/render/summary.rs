@@ -16,7 +16,7 @@ use crate::task::TaskState;
 const FEW_CYCLES: usize = 3;
 
 /// The number of tasks of a cycle that are shown.
-const LONGEST_CYCLE: usize = 8;
+const MAX_SHOWN_CYCLE: usize = 8;
 
 pub(super) fn write(
     out: &mut LineWriter<'_, '_>,
@@ -35,12 +35,12 @@ pub(super) fn write(
         severity, tasks, ..
     } in others
     {
-        let Some(complaint) = severity.complaint() else {
+        let Some(text) = severity.text_for_many() else {
             continue;
         };
         out.line("")?;
         header::mark(out, severity)?;
-        out.write_str(complaint)?;
+        out.write_str(text)?;
         if let Some(limit) = severity.limit() {
             write!(out, " {limit}")?;
         }
@@ -122,8 +122,8 @@ fn write_cycles(out: &mut LineWriter<'_, '_>, cycles: &[Finding<'_>]) -> fmt::Re
         out.line("")?;
         header::mark(out, Severity::InCycle)?;
         let (shown, hidden) = match tasks.len() {
-            0..=LONGEST_CYCLE => (&tasks[..], 0),
-            many => (&tasks[..LONGEST_CYCLE], many - LONGEST_CYCLE),
+            0..=MAX_SHOWN_CYCLE => (&tasks[..], 0),
+            many => (&tasks[..MAX_SHOWN_CYCLE], many - MAX_SHOWN_CYCLE),
         };
         for task in shown {
             write!(out, "task {} → ", task.id())?;

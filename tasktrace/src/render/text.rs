@@ -17,11 +17,11 @@ use super::siblings::{FoldedFrame, SiblingFolder};
 use crate::trace::library_runs::{self, HiddenRun};
 use crate::trace::{Frame, Missing, Notes, Wait};
 
-/// The depth from which on lines are not indented any further.
+/// The largest indented depth. Deeper lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
 
-/// The length up to which a run of recursive calls is shown in full.
-const LONGEST_RUN: usize = 4;
+/// The minimal length of a run of recursive calls that is folded. Shorter runs are shown in full.
+const MIN_FOLDED_RUN: usize = 4;
 
 /// The note on a combinator that hides its children.
 pub(super) const HIDDEN_CHILDREN: &str =
@@ -257,7 +257,7 @@ fn extend<'a>(pending: &mut Vec<PendingFrame<'a>>, siblings: Vec<FoldedFrame<'a>
 
 /// Returns the number of frames below `frame` that are the same call again, and the last of these frames.
 ///
-/// A run shorter than [`LONGEST_RUN`] counts as no run.
+/// A run shorter than [`MIN_FOLDED_RUN`] counts as no run.
 fn end_of_run(frame: &Frame) -> (usize, &Frame) {
     let mut length = 0;
     let mut end = frame;
@@ -269,7 +269,7 @@ fn end_of_run(frame: &Frame) -> (usize, &Frame) {
         end = only;
     }
     match length {
-        0..LONGEST_RUN => (0, frame),
+        0..MIN_FOLDED_RUN => (0, frame),
         _ => (length, end),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::dump::{Dump, UntracedTasks};
-use crate::trace::{Tree, all};
+use crate::trace::{Tree, all_frames_of};
 
 /// The largest number of runtimes that are named.
 const FEW: usize = 5;
@@ -41,7 +41,7 @@ fn is_handle(resource: &str) -> bool {
 
 /// Returns `true` if a leaf of a tree waits for a task of tokio by its handle.
 pub(super) fn awaits_handle(tree: &Tree) -> bool {
-    let mut resources = all(&tree.frames).filter(|frame| frame.is_resource());
+    let mut resources = all_frames_of(&tree.frames).filter(|frame| frame.is_resource());
     resources.any(|frame| is_handle(frame.name()))
 }
 

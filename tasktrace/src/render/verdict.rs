@@ -5,7 +5,7 @@ use super::text::HIDDEN_CHILDREN;
 use super::untraced;
 use super::{header, place};
 use crate::diagnosis::{
-    BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, of_hang,
+    BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, find_cause,
 };
 use crate::dump::{Dump, Hang, TestStage};
 use crate::origin::Title;
@@ -17,7 +17,7 @@ const FEW: usize = 3;
 
 /// Returns the cause of a hang in one sentence.
 pub(super) fn of(hang: &Hang) -> String {
-    match of_hang(hang) {
+    match find_cause(hang) {
         Cause::Blocked(threads) => blocked(hang, &threads),
         // The test finished late. So the tasks that still wait did not hold it up.
         _ if hang.stage == TestStage::Late => format!(
@@ -232,7 +232,7 @@ fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
         if at > 0 {
             text.push_str(", and ");
         }
-        if let Some(polls) = waiting.first().spins() {
+        if let Some(polls) = waiting.first().spin_rate() {
             let subject = subject(waiting.first());
             text.push_str(&format!("{subject} spins: {polls} polls a second"));
             if let Some(spent) = budget_spent(waiting.first()) {

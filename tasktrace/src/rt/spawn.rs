@@ -254,7 +254,7 @@ impl TaskBuilder {
         self.make_at(future, std::any::type_name::<F>(), Location::caller())
     }
 
-    /// Makes a task with a given name and spawn location.
+    /// Creates a task with a given name and spawn location.
     fn make_at<F: Future>(
         self,
         future: F,
@@ -298,7 +298,7 @@ impl TaskBuilder {
         note_spawned_on(&runtime, spawned.id(), &trace);
     }
 
-    /// Makes a task for a `LocalSet`.
+    /// Creates a task for a `LocalSet`.
     #[track_caller]
     pub(super) fn make_local<F: Future>(self, future: F) -> (TracedTask<F>, TraceHandle) {
         let (task, trace) = self.make(future);

@@ -1,9 +1,9 @@
 //! Stops long work whose requester has stopped waiting.
 //!
-//! The thread that requests long work, such as resolving addresses to symbols, does it. A thread that works for
-//! requesters that may go away does so in [`run_cancellable`]. Everything that loops over tasks, stacks or frames
-//! calls [`is_cancelled`] for each, and leaves things out once that returns `true`. So a result of work that is
-//! cancelled at its end is not complete, and is stored nowhere.
+//! Long work, such as resolving addresses to symbols, runs on the thread that requests it. A thread that works for
+//! requesters that may go away does so in [`run_cancellable`]. Everything that loops over tasks, stacks or frames calls
+//! [`is_cancelled`] for each, and leaves things out once that returns `true`. A result is incomplete if the work was
+//! cancelled, and must not be cached.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -28,7 +28,7 @@ thread_local! {
 /// Calls `work`, in which [`is_cancelled`] returns `true` soon after `is_wanted` returns `false`.
 #[cfg_attr(
     not(feature = "http"),
-    allow(dead_code, reason = "only clients of servers go")
+    allow(dead_code, reason = "only HTTP clients disconnect")
 )]
 pub(crate) fn run_cancellable<R>(
     is_wanted: impl Fn() -> bool + 'static,
@@ -43,8 +43,8 @@ pub(crate) fn run_cancellable<R>(
     work()
 }
 
-/// Returns `true` if the requester of this thread's work waits no longer. Does not become `false` again during the
-/// same work.
+/// Returns `true` if the requester of this thread's work no longer waits. Does not become `false` again during the same
+/// work.
 pub(crate) fn is_cancelled() -> bool {
     let current = WORK.try_with(|work| work.borrow().clone());
     let Some(work) = current.ok().flatten() else {

@@ -1,17 +1,17 @@
-//! Keeps a fork from happening while another thread is in the middle of something of ours.
+//! Keeps a fork from happening while another thread is inside a critical section of tasktrace.
 //!
-//! A child of `fork` has one thread, and a copy of everything else as it was at that moment: a lock that another
-//! thread held stays locked for ever, and the data that it protects may be half changed. So work that no other thread
-//! may be in the middle of is a [`NoForkSection`]. A fork [waits](before) until the only sections are those of the
-//! thread that forks, and keeps other threads from beginning one meanwhile. All of our [locks](super::mutex) are
-//! sections while they are held, and so are initialisations that happen once, and work that takes a lock of the
-//! loader or of the crate `backtrace`.
+//! A child of `fork` has one thread, and a copy of everything else as it was at that moment: a lock that another thread
+//! held stays locked forever, and the data that it protects may be half changed. Work that a fork must not interrupt
+//! runs inside a [`NoForkSection`]. A fork [waits](before) until the only sections are those of the thread that forks,
+//! and keeps other threads from beginning one meanwhile. All of tasktrace's [locks](super::mutex) are sections while
+//! they are held, and so are initialisations that happen once, and work that takes a lock of the loader or of the crate
+//! `backtrace`.
 //!
-//! Sections are short, and no foreign code runs in one. Even so, no thread waits for ever. A fork that has waited for
+//! Sections are short, and no foreign code runs in one. Even so, no thread waits forever. A fork that has waited for
 //! [`MAX_WAIT_FOR_SECTIONS`] goes on, and so does a thread that has waited for a fork for [`MAX_WAIT_FOR_FORK`].
 //! Looking up names may take long: if a fork did not wait for that, its child [looks up no names](is_lookup_blocked).
-//! If a fork takes longer than sections wait, as it does if a handler of the program blocks it, only the first
-//! sections wait for it.
+//! If a fork takes longer than sections wait, as it does if a handler of the program blocks it, a section gives up.
+//! After one section has given up, later sections no longer wait for that fork.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -35,7 +35,7 @@ const MAX_WAIT_FOR_FORK: Duration = Duration::from_secs(10);
 /// The interval at which a thread that waits checks again.
 const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-/// The number of counts of sections. Threads use different ones, so that they do not wait for each other's caches.
+/// The number of section counters. Threads use different ones, so that they do not wait for each other's caches.
 const SHARDS: usize = 16;
 
 /// The numbers of sections, by thread.
@@ -63,7 +63,7 @@ fn must_wait_for_fork() -> bool {
 /// The number of names that are being looked up.
 static LOOKUPS: AtomicU32 = AtomicU32::new(0);
 
-/// The parent was looking up a name when this process was forked.
+/// `true` if the parent was looking up a name when this process was forked.
 static LOOKUP_IS_BLOCKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -79,13 +79,13 @@ pub(crate) struct NoForkSection {
     /// The count of this section. `None` for a section inside another, which is not counted.
     shard: Option<&'static SectionCount>,
     /// A section ends on the thread on which it began.
-    of_thread: PhantomData<*const ()>,
+    _not_send: PhantomData<*const ()>,
 }
 
 impl NoForkSection {
     /// Begins a section on this thread. Waits while another thread forks, unless this thread is in a section already.
     pub(crate) fn enter() -> Self {
-        let of_thread = PhantomData;
+        let _not_send = PhantomData;
         let first = DEPTH.try_with(|depth| {
             let outer = depth.get();
             depth.set(outer + 1);
@@ -95,7 +95,7 @@ impl NoForkSection {
         if let Some(shard) = shard {
             shard.begin();
         }
-        Self { shard, of_thread }
+        Self { shard, _not_send }
     }
 }
 
@@ -148,8 +148,8 @@ impl SectionCount {
     }
 }
 
-/// Runs code that takes the lock of the crate `backtrace`, perhaps for long. Returns `None` in a process in which
-/// that lock is never released: see [`is_lookup_blocked`].
+/// Runs code that takes the lock of the crate `backtrace`, perhaps for a long time. Returns `None` in a process in
+/// which that lock is never released: see [`is_lookup_blocked`].
 ///
 /// The crate lets a thread that holds its lock take it again. So an allocator that `run` calls must not come here: it
 /// would use tables that are being changed. Lookups of names prevent that by [`is_reentrant`](super::is_reentrant).
@@ -172,8 +172,7 @@ pub(crate) fn look_up_names<R>(run: impl FnOnce() -> R) -> Option<R> {
     Some(run())
 }
 
-/// Returns `true` if this process was forked while its parent was looking up names. Then a lookup would wait for
-/// ever.
+/// Returns `true` if this process was forked while its parent was looking up names. Then a lookup would wait forever.
 pub(crate) fn is_lookup_blocked() -> bool {
     LOOKUP_IS_BLOCKED.load(Ordering::Relaxed)
 }

@@ -43,7 +43,7 @@ pub(crate) fn larger_map<K, V, S: Default + BuildHasher>(
 
 type Inner<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-/// A map for statics, behind a lock: see the module.
+/// A map for statics, behind a lock. Nothing is allocated or freed while it is locked.
 pub(crate) struct LockedMap<K, V>(StaticMutex<Inner<K, V>>);
 
 impl<K: Eq + Hash, V> LockedMap<K, V> {

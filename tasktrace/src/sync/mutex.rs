@@ -5,19 +5,19 @@
 //!
 //! ThreadSanitizer learns the order of events from the atomic operations that it has instrumented. Those in the slow
 //! paths of the standard library are not among them, because that library comes compiled: a lock that was waited for
-//! looks as if it had never been taken. So a thread that unlocks stores to an atomic of ours before, and a thread
+//! looks as if it had never been taken. So a thread that unlocks stores to an atomic of tasktrace before, and a thread
 //! that has locked loads it after.
 //!
-//! Each thread counts the locks that it [holds](super::locks_held). No memory is allocated or freed and no foreign
-//! code is called while a lock of ours is held. An allocator, like all foreign code, may request a trace, and would
-//! wait for its own thread. Tests check that by the count.
+//! Each thread counts the locks that it [holds](super::locks_held). No memory is allocated or freed and no foreign code
+//! is called while a lock of tasktrace is held. An allocator, like all foreign code, may request a trace, and would
+//! deadlock. Tests check that by the count.
 //!
-//! A panic does not poison a lock: what our locks protect is whole between any two statements.
+//! A panic does not poison a lock: protected data is consistent after every statement.
 
 use std::ops::{Deref, DerefMut};
 #[cfg(tasktrace_tsan)]
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{self as real, LockResult, PoisonError, TryLockError, TryLockResult};
+use std::sync::{self as std_sync, LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::Duration;
 
 use super::fork::NoForkSection;
@@ -49,13 +49,13 @@ impl TsanEdge {
 
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {
-    mutex: real::Mutex<T>,
+    mutex: std_sync::Mutex<T>,
     edge: TsanEdge,
 }
 
 pub(crate) struct MutexGuard<'a, T> {
     /// `None` while a condition variable has the guard.
-    guard: Option<real::MutexGuard<'a, T>>,
+    guard: Option<std_sync::MutexGuard<'a, T>>,
     edge: &'a TsanEdge,
     /// Ends after the mutex has been unlocked.
     section: Option<NoForkSection>,
@@ -72,7 +72,7 @@ impl<T: Default> Default for Mutex<T> {
 impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
-            mutex: real::Mutex::new(value),
+            mutex: std_sync::Mutex::new(value),
             edge: TsanEdge::new(),
         }
     }
@@ -81,38 +81,34 @@ impl<T> Mutex<T> {
         let section = NoForkSection::enter();
         let guard = self.mutex.lock();
         let guard = guard.unwrap_or_else(PoisonError::into_inner);
-        Ok(self.edge.locked(guard, section))
+        Ok(MutexGuard::new(&self.edge, guard, section))
     }
 
     pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let section = NoForkSection::enter();
         match self.mutex.try_lock() {
-            Ok(guard) => Ok(self.edge.locked(guard, section)),
-            Err(TryLockError::Poisoned(error)) => Ok(self.edge.locked(error.into_inner(), section)),
+            Ok(guard) => Ok(MutexGuard::new(&self.edge, guard, section)),
+            Err(TryLockError::Poisoned(error)) => {
+                Ok(MutexGuard::new(&self.edge, error.into_inner(), section))
+            }
             Err(TryLockError::WouldBlock) => Err(TryLockError::WouldBlock),
         }
     }
 }
 
-impl TsanEdge {
-    fn locked<'a, T>(
-        &'a self,
-        guard: real::MutexGuard<'a, T>,
-        section: NoForkSection,
-    ) -> MutexGuard<'a, T> {
-        self.after_locking();
-        MutexGuard {
+impl<'a, T> MutexGuard<'a, T> {
+    fn new(edge: &'a TsanEdge, guard: std_sync::MutexGuard<'a, T>, section: NoForkSection) -> Self {
+        edge.after_locking();
+        Self {
             guard: Some(guard),
-            edge: self,
+            edge,
             section: Some(section),
             _held: HeldLock::new(),
         }
     }
-}
 
-impl<'a, T> MutexGuard<'a, T> {
-    /// Takes the guard of the real mutex, which is about to be unlocked.
-    fn take(&mut self) -> Option<real::MutexGuard<'a, T>> {
+    /// Takes the guard of the standard library's mutex, which is about to be unlocked.
+    fn take(&mut self) -> Option<std_sync::MutexGuard<'a, T>> {
         let guard = self.guard.take()?;
         self.edge.before_unlocking();
         Some(guard)
@@ -145,11 +141,11 @@ impl<T> Drop for MutexGuard<'_, T> {
 /// A thread that waits is in no section. After it was notified, it holds the lock for a moment before it enters its
 /// section again.
 #[derive(Debug)]
-pub(crate) struct Condvar(real::Condvar);
+pub(crate) struct Condvar(std_sync::Condvar);
 
 impl Condvar {
     pub(crate) const fn new() -> Self {
-        Self(real::Condvar::new())
+        Self(std_sync::Condvar::new())
     }
 
     pub(crate) fn notify_one(&self) {
@@ -169,20 +165,23 @@ impl Condvar {
         drop(guard);
         let locked = self.0.wait(locked);
         let locked = locked.unwrap_or_else(PoisonError::into_inner);
-        Ok(edge.locked(locked, NoForkSection::enter()))
+        Ok(MutexGuard::new(edge, locked, NoForkSection::enter()))
     }
 
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
         timeout: Duration,
-    ) -> LockResult<(MutexGuard<'a, T>, real::WaitTimeoutResult)> {
+    ) -> LockResult<(MutexGuard<'a, T>, std_sync::WaitTimeoutResult)> {
         let edge = guard.edge;
         let locked = guard.take().expect("it is locked");
         drop(guard);
         let waited = self.0.wait_timeout(locked, timeout);
         let (locked, result) = waited.unwrap_or_else(PoisonError::into_inner);
-        Ok((edge.locked(locked, NoForkSection::enter()), result))
+        Ok((
+            MutexGuard::new(edge, locked, NoForkSection::enter()),
+            result,
+        ))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Tracks whether a thread is inside this crate's own code: how many of our locks it holds, and whether it does
-//! something that must not begin again before it has ended.
+//! Tracks whether a thread is inside this crate's own code: how many of tasktrace's locks it holds, and whether it does
+//! non-reentrant work.
 //!
 //! The only code of a program that is called from there is its allocator. If that requests a trace, it gets none: see
 //! [`is_reentrant`].
@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// The number of locks of ours that this thread holds.
+    /// The number of tasktrace's locks that this thread holds.
     static LOCKS_HELD: Cell<u32> = const { Cell::new(0) };
 
     /// The number of [`ReentrancyGuard`]s of this thread.
@@ -33,14 +33,14 @@ impl Drop for HeldLock {
     }
 }
 
-/// Returns the number of locks of ours that this thread holds. It is 0 wherever memory is allocated or freed, or
+/// Returns the number of tasktrace's locks that this thread holds. It is 0 wherever memory is allocated or freed, or
 /// foreign code is called.
 pub(crate) fn locks_held() -> u32 {
     LOCKS_HELD.try_with(Cell::get).unwrap_or(0)
 }
 
-/// Marks work that this thread must not begin again before it has ended: to register frames, to walk a stack, to look
-/// up symbols.
+/// Marks non-reentrant work, which this thread must not begin again before it has ended: to register frames, to walk a
+/// stack, to look up symbols.
 ///
 /// Meanwhile the only code of the program that may run on this thread is its allocator.
 pub(crate) struct ReentrancyGuard(PhantomData<*const ()>);

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::{StaticMutex, StaticMutexGuard};
 
-/// A value for statics that is replaced as a whole: see the module. At first there is none.
+/// A value for statics that is replaced as a whole. At first there is none.
 pub(crate) struct SharedValue<T: ?Sized>(StaticMutex<Option<Arc<T>>>);
 
 impl<T: ?Sized> SharedValue<T> {
@@ -20,7 +20,7 @@ impl<T: ?Sized> SharedValue<T> {
         self.lock().clone()
     }
 
-    /// Replaces the value by the one that `next` makes of it, unless that is `None`.
+    /// Replaces the value with the result of `next` for it, unless that is `None`.
     ///
     /// Calls `next` again if another thread has replaced the value in between.
     pub(crate) fn update(&self, next: impl Fn(Option<&T>) -> Option<Arc<T>>) {

@@ -20,8 +20,8 @@ use crate::trace::Trace;
 /// The largest number of awaited tasks that are captured and shown.
 const MAX_AWAITED: usize = 64;
 
-/// The time for which awaited tasks are waited for once the task itself has answered. A task that has not answered by
-/// then is shown by its live frames.
+/// The time to wait for the awaited tasks, once the task itself has answered. A task that has not answered by then is
+/// shown by its live frames.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Requests to the tasks that a task awaits.

@@ -33,8 +33,8 @@ static CLOCK_THREAD: AtomicPtr<Thread> = AtomicPtr::new(ptr::null_mut());
 /// The process in which the clock thread was started, or 0. A child of `fork` needs a clock thread of its own.
 static STARTED_IN: AtomicU32 = AtomicU32::new(0);
 
-/// A coarse instant: the number of a step of ten milliseconds, counted from 1 when the clock started. It lasts for 497
-/// days.
+/// A coarse instant: the number of a step of ten milliseconds, counted from 1 when the clock started. The counter
+/// overflows after 497 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CoarseInstant(pub(crate) u32);
 
@@ -55,7 +55,7 @@ impl CoarseInstant {
     }
 
     /// Returns the current step from the system clock, which is more exact: for scans of many tasks.
-    pub(crate) fn read() -> Self {
+    pub(crate) fn now_exact() -> Self {
         read_clock()
     }
 

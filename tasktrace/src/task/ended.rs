@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use super::TaskId;
 use super::header::Header;
 use super::scope;
+use crate::escape::cut;
 use crate::origin::Origin;
 use crate::runtime::RuntimeTaskId;
 use crate::sync::{StaticMutex, StaticMutexGuard};
@@ -30,7 +31,7 @@ pub(crate) struct EndedTaskInfo {
     pub(crate) label: Option<Arc<str>>,
     pub(crate) spawned_at: Option<&'static Location<'static>>,
     pub(crate) parent: Option<TaskId>,
-    /// The task of the executor that it was in, if that is known.
+    /// The runtime task that contained it, if that is known.
     pub(crate) runtime_task: Option<RuntimeTaskId>,
     pub(crate) when: SystemTime,
     /// `None` if the task was dropped.
@@ -95,7 +96,7 @@ pub(crate) fn note_panic_message(message: Option<&str>, position: Option<&Locati
         return;
     };
     let panic = PanicReport {
-        message: message.map(|message| truncate(message).into()),
+        message: message.map(|message| cut(message, MAX_TEXT_BYTES).into()),
         position: position.map(|position| SourcePosition {
             file: position.file().into(),
             line: position.line(),
@@ -141,7 +142,7 @@ impl EndedTaskInfo {
     fn of(header: &Header, panic: Option<PanicReport>) -> Self {
         let label = header.label().map(|label| match label.len() {
             0..=MAX_TEXT_BYTES => Arc::clone(label),
-            _ => truncate(label).into(),
+            _ => cut(label, MAX_TEXT_BYTES).into(),
         });
         Self {
             id: header.id(),
@@ -208,15 +209,6 @@ fn copy(ring: &StaticMutex<Ring>) -> [Option<EndedTaskInfo>; KEPT] {
     lock(ring).kept.clone()
 }
 
-/// Returns the beginning of a text, as much of it as is kept.
-fn truncate(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,15 +222,5 @@ mod tests {
         }
         let first = ring.add(ended(17)).map(|ended| ended.id);
         assert_eq!(first, Some(TaskId::from_number(1)));
-    }
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!(truncate("short"), "short");
-        assert_eq!(truncate(&"ä".repeat(MAX_TEXT_BYTES)).len(), MAX_TEXT_BYTES);
-        assert_eq!(
-            truncate(&format!("a{}", "ä".repeat(MAX_TEXT_BYTES))).len(),
-            MAX_TEXT_BYTES - 1
-        );
     }
 }

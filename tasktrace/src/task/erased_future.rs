@@ -43,7 +43,7 @@ impl<F: Future> ErasedFuture for PollOnce<'_, F> {
 ///
 /// # Safety
 ///
-/// `run_poll` polls its argument once at most, and returns `Ready` only if that poll has.
+/// The caller must pass a `run_poll` that polls its argument once at most, and returns `Ready` only if that poll has.
 #[inline]
 pub(super) unsafe fn poll_erased<F: Future>(
     future: Pin<&mut F>,

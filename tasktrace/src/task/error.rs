@@ -29,9 +29,9 @@ pub enum TraceError {
     Finished,
     /// A poll of the future panicked during the request.
     Panicked,
-    /// The future was not polled for the first time within the timeout.
+    /// The future has never been polled, and was not polled within the timeout either.
     NeverPolled,
-    /// The future was not polled again within the timeout.
+    /// The task did not answer within the timeout: see `reason`.
     NoAnswer {
         /// The time for which the caller waited for the task.
         waited: Duration,
@@ -61,8 +61,8 @@ pub enum TraceError {
 pub enum NoAnswer {
     /// The task was in the middle of a poll: it computes, or it blocks its thread.
     Running,
-    /// The task was woken, but its executor did not poll it: the executor does not run, or all of its threads are
-    /// busy or blocked.
+    /// The task was woken, but its executor did not poll it: the executor does not run, all of its threads are busy or
+    /// blocked, or the process gets too little processor time.
     NotPolled,
     /// The task was not woken: waking it takes a thread, and the system let the process start none.
     NotWoken,

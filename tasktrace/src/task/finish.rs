@@ -11,9 +11,9 @@ use super::{foreign, runtimes};
 /// finished.
 #[inline]
 pub(super) fn finish_dropped(registration: &mut Registration) {
-    // SAFETY: `finish` demands that the caller drops the future, and that nothing made from the registration is in
-    // use. A mutable reference to the registration is had only by the owner of the future that drops it. As it is
-    // exclusive, no `Poller` or header borrowed from the registration is alive.
+    // SAFETY: `finish` demands that the caller drops the future, and that nothing made from the registration is in use.
+    // `&mut` excludes every `Poller` and header borrowed from the registration, and both callers (`TaskOwner::drop`,
+    // `FrameState::end_dropped`) run in the destructor of the future.
     unsafe { finish(registration) };
 }
 
@@ -21,25 +21,34 @@ pub(super) fn finish_dropped(registration: &mut Registration) {
 ///
 /// # Safety
 ///
-/// The caller polls or drops the future of the registration, and no [`Poller`] or header obtained from the
-/// registration is used any more.
+/// The caller must poll or drop the future of the registration, and must no longer use a [`Poller`] or header obtained
+/// from the registration.
 #[inline]
 pub(super) unsafe fn finish(registration: &Registration) {
     // SAFETY: the contract of `take_task` is the contract of this function.
     if let Some(task) = unsafe { registration.take_task() } {
-        finish_task(task);
+        // SAFETY: the caller polls or drops the future, as this function requires. `task` has just been taken from the
+        // registration, so no other poller can be made, and by the contract of this function none is left.
+        unsafe { finish_task(task) };
     }
 }
 
 /// Finishes a task that was taken from its registration.
+///
+/// # Safety
+///
+/// The caller must poll or drop the future of the task, and must have taken `task` from its registration. No [`Poller`]
+/// of the task may be in use.
 #[inline(never)]
-fn finish_task(task: TaskRef) {
-    // SAFETY: only `finish` calls this function, and its caller polls or drops the future. `task` has just been taken
-    // from the registration, so no other poller can be made, and by the contract of `finish` none is left. This one
-    // is dropped at the end of the statement, before the task finishes below.
+unsafe fn finish_task(task: TaskRef) {
+    // SAFETY: the `# Safety` section says that the caller polls or drops the future, and that this is the only poller.
+    // It is dropped at the end of the statement, before the task finishes below.
     let frame_wakers = unsafe { Poller::new(task.header()) }.clear_frames();
     // Most often there is no other reference, and so no requester or reader to tell.
-    let waker = task.release_if_last().unwrap_or_else(finish_shared);
+    let waker = task.release_if_last().unwrap_or_else(|task| {
+        // SAFETY: the caller of this function asserts what `finish_shared` requires, and the poller above is gone.
+        unsafe { finish_shared(task) }
+    });
     if let Some(waker) = waker {
         foreign::drop([waker]);
     }
@@ -51,11 +60,16 @@ fn finish_task(task: TaskRef) {
 
 /// Finishes a task to which there are other references: tells their owners. Returns the waker of the task, to be
 /// dropped.
+///
+/// # Safety
+///
+/// The caller must poll or drop the future of the task, and must have taken `task` from its registration. No [`Poller`]
+/// of the task may be in use.
 #[cold]
 #[inline(never)]
-fn finish_shared(task: TaskRef) -> Option<Waker> {
-    // SAFETY: only `finish_task` calls this function, whose caller polls or drops the future of the task. `task` was
-    // taken from the registration, so no other poller can be made. This one is used for this call only.
+unsafe fn finish_shared(task: TaskRef) -> Option<Waker> {
+    // SAFETY: the `# Safety` section says that the caller polls or drops the future, and that this is the only poller.
+    // It is dropped at the end of the statement, in which the task finishes.
     let waker = unsafe { Poller::new(task.header()) }.finish();
     runtimes::note_finished(&task);
     waker

@@ -21,12 +21,12 @@ pub(super) fn clone(waker: &Waker) -> Option<Waker> {
     catch_panic(|| waker.clone())
 }
 
-/// Wakes by a waker, and drops it.
+/// Calls `wake`, and catches a panic.
 pub(super) fn wake(waker: Waker) {
     let _ = catch_panic(|| waker.wake());
 }
 
-/// Wakes by a waker.
+/// Calls `wake_by_ref`, and catches a panic.
 pub(super) fn wake_by_ref(waker: &Waker) {
     let _ = catch_panic(|| waker.wake_by_ref());
 }
@@ -39,10 +39,10 @@ pub(super) fn drop(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
-/// The modules whose wakers are demanded by leaves: that of embassy's executor, whose timer queue is such a leaf.
+/// The modules of wakers that some leaf futures require. embassy's timer queue is such a leaf.
 const DEMANDING_MODULES: [&str; 1] = ["embassy_executor::raw::waker::"];
 
-/// The function tables of wakers that were examined, and whether wakers with that table are demanded.
+/// The function tables of wakers that were examined, with `true` if some leaf requires wakers with that table.
 static KNOWN_TABLES: LockedMap<usize, bool> = LockedMap::new();
 
 /// The last table that is not demanded, so that most tables need not be looked up in the map.
@@ -68,7 +68,7 @@ pub(super) fn demands_own_waker(waker: &Waker) -> bool {
         let _ = KNOWN_TABLES.insert(table.addr(), demands_own_waker);
         Some(demands_own_waker)
     });
-    // Without names, as in a program that was stripped, the waker is taken to be demanded: a missing trace does no
+    // Without names, as in a program that was stripped, the waker is assumed to be required: a missing trace does no
     // harm, and a panic of the executor does.
     let demands_own_waker = known.unwrap_or(true);
     if !demands_own_waker {

@@ -49,7 +49,7 @@ impl FrameState {
     #[cold]
     #[inline(never)]
     fn register_all(scope: &Scope<'_>, poller: Poller<'_>) -> Option<FrameKey> {
-        // An allocator that is called meanwhile registers no frames.
+        // The guard keeps an allocator that uses tasktrace from registering frames while this thread allocates.
         let _guard = ReentrancyGuard::enter();
         let is_unregistered =
             |scope: &&Scope<'_>| scope.key().is_none_or(|key| !poller.has_frame(key));
@@ -113,7 +113,7 @@ impl FrameState {
         Some(key)
     }
 
-    /// Stores the waker of a frame that is polled with another waker than its parent.
+    /// Stores the waker of a frame that is polled with a waker other than its parent's.
     #[cold]
     #[inline(never)]
     fn keep_waker(scope: &Scope<'_>, poller: Poller<'_>, key: FrameKey) {

@@ -1,8 +1,8 @@
 //! Stores the state that a traced future keeps of its frame: where the frame is registered, and its key there.
 //!
 //! Only the thread that polls or drops the future uses it, so one thread at a time. It may be out of date, because a
-//! frame can end while its future is not in use. That does no harm: a header is never freed, and a key is never used
-//! twice.
+//! frame can end while its future is not in use. That does no harm: a header is never freed, and a key is not reused
+//! before a billion changes of the table (see [`frames`](super::frames)).
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

@@ -2,8 +2,9 @@
 //!
 //! Three roles access it:
 //!
-//! * The **poller** of the task, which has a [`Poller`](super::poller::Poller), does everything. It never waits for
-//!   another thread, and executes no locked instruction unless a frame has a label.
+//! * The **poller** of the task, which has a [`Poller`](super::poller::Poller), does everything. It waits for another
+//!   thread only at the locks of the side table, which it takes only for frames with a dynamic part, detached frames or
+//!   requests.
 //! * **Readers**, threads that have a reference to the task, copy the table.
 //! * **Droppers**, threads that drop a frame of the task outside its polls, mark the slot of the frame.
 //!
@@ -13,11 +14,11 @@
 //! another task. The slots are in the header and in [chunks](super::table), and do not move or go away while the header
 //! has references. They are numbered from 1. The number 0 stands for the task itself.
 //!
-//! Each use of a slot has a *serial* number that no other use of a slot in this header has. A [`FrameKey`] is a slot
-//! and a serial number. So it never identifies another frame than the one it was made for, even when the slot is
-//! reused, or the header for another task. The serial number is the value of the sequence counter when the frame was
-//! registered. (After a billion changes in one header the numbers wrap around. If a frame from before is still there, a
-//! tree may show a frame in the wrong place. Nothing worse can happen.)
+//! Each frame gets a *serial* number that is unique in its header. A [`FrameKey`] is a slot and a serial number. So it
+//! never identifies another frame than the one it was made for, even when the slot is reused, or the header for another
+//! task. The serial number is the value of the sequence counter when the frame was registered. (After a billion changes
+//! in one header the numbers wrap around. If a frame from before is still there, a tree may show a frame in the wrong
+//! place. Nothing worse can happen.)
 //!
 //! # Copying
 //!
@@ -99,7 +100,7 @@ impl Header {
 
     /// Returns the first `used` slots, in the order of their numbers.
     fn slots(&self, used: u32) -> impl Iterator<Item = &Slot> {
-        self.slots_in(used, table::MOST_CHUNKS)
+        self.slots_in(used, table::MAX_CHUNKS)
     }
 
     /// Returns those of the first `used` slots that are never freed. They may be read without a reference to the

@@ -10,10 +10,12 @@ use super::header::Header;
 pub(super) struct UnusedHeader(&'static Header);
 
 impl UnusedHeader {
+    /// Returns a header that the caller has to itself as an unused one.
+    ///
     /// # Safety
     ///
-    /// The header is in a chunk of the pool. It contains no task, and there is no reference to it and no other
-    /// `UnusedHeader` of it.
+    /// The header must be in a chunk of the pool. It must contain no task, and there must be no reference to it and no
+    /// other `UnusedHeader` of it.
     #[inline]
     pub(super) unsafe fn new(header: &'static Header) -> Self {
         Self(header)
@@ -60,12 +62,11 @@ impl FreeList {
 
 /// The free headers of a thread, a part of its [`ThreadState`](super::thread_state::ThreadState).
 ///
-/// The list stays empty until it is certain that the thread will return its headers when it ends, and after it has
-/// returned them.
+/// The list is open only while the thread is certain to return its headers when it ends.
 pub(super) struct LocalFreeList {
     list: Cell<FreeList>,
     pub(super) length: Cell<usize>,
-    /// The thread may keep headers.
+    /// `true` if the thread may keep headers.
     pub(super) is_open: Cell<bool>,
 }
 

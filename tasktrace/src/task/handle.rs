@@ -28,8 +28,9 @@ use crate::trace::Trace;
 
 /// A handle to a task, which reads its state and requests traces of it.
 ///
-/// A handle comes from [`traced`](crate::traced()) or from [`current`]. Clones refer to the same task. A handle keeps
-/// a small header alive, not the future. Until the future is dropped, the header keeps a waker of the task.
+/// A handle comes from [`traced`](crate::traced()), [`current`] or [`tasks`], or with the feature `tokio` from
+/// `JoinHandle::trace_handle` or `JoinSet::trace_handles`. Clones refer to the same task. A handle keeps a small header
+/// alive, not the future. Until the future is dropped, the header keeps a waker of the task.
 #[derive(Clone)]
 pub struct TraceHandle {
     task: TaskRef,
@@ -37,9 +38,9 @@ pub struct TraceHandle {
 
 /// Returns the task that is being polled on this thread: the innermost, if tasks are nested.
 ///
-/// Returns `None` outside any task. The task is found in everything that it calls or awaits, also in the branches of
-/// a `select!` or a `join!`. It is not found in the tasks that it spawns, unless it polls them itself, as with a
-/// `LocalSet` or a nested `block_on`.
+/// Returns `None` outside any task. All code that the task calls or awaits sees it, also the branches of a `select!` or
+/// a `join!`. The tasks that it spawns do not see it, unless it polls them itself, as with a `LocalSet` or a nested
+/// `block_on`.
 ///
 /// ```
 /// #[tasktrace::traced]
@@ -83,8 +84,8 @@ impl TraceHandle {
 
     /// Captures where the task waits, in its next poll, for which the task is woken.
     ///
-    /// Returns `None` if the future has resolved or was dropped, also if that happens during the request. Waits for
-    /// as long as the task is not polled, which may be for ever: see [`backtrace_timeout`](Self::backtrace_timeout).
+    /// Returns `None` if the future has resolved or was dropped, also if that happens during the request. Waits for as
+    /// long as the task is not polled, which may be forever: see [`backtrace_timeout`](Self::backtrace_timeout).
     ///
     /// The tasks that the task awaits by their handles (`tasktrace::spawn`, `tasktrace::JoinSet`) are captured as
     /// well, up to a limit, and shown below it.
@@ -153,12 +154,12 @@ impl TraceHandle {
         Ok(trace.with_awaited(awaited.wait()))
     }
 
-    /// Makes a request. Neither wakes the task nor waits for the answer.
+    /// Creates a request. Neither wakes the task nor waits for the answer.
     fn request(&self) -> Result<TraceRequest<'_>, TraceError> {
         self.request_in(&mut ChannelBatch::new(1))
     }
 
-    /// Makes a request whose answer goes through a channel of `answers`.
+    /// Creates a request whose answer goes through a channel of `answers`.
     pub(crate) fn request_in(
         &self,
         answers: &mut ChannelBatch<RawTrace>,
@@ -182,13 +183,12 @@ impl TraceHandle {
         self.task.last_thread()
     }
 
-    /// Returns the task of the executor that the task is in. Returns `None` if that is not known, or is traced
-    /// itself, or if there is none.
+    /// Returns the runtime task that contains this task, or `None` if there is none or it is unknown.
     pub(crate) fn runtime_task(&self) -> Option<RuntimeTaskId> {
         self.task.runtime_task()
     }
 
-    /// Notes in which task of the executor the task is, unless that is known.
+    /// Stores the runtime task that contains this task, unless it is already known.
     #[cfg(feature = "tokio")]
     pub(crate) fn note_runtime_task(&self, runtime_task: Option<RuntimeTaskId>) {
         self.task.note_runtime_task(|| runtime_task);
@@ -214,8 +214,8 @@ impl TraceHandle {
         std::ptr::from_ref::<Header>(&self.task).addr()
     }
 
-    /// Wakes the task only to see whether its executor polls it, in which case the count of polls goes up. Returns at
-    /// once, whatever the waker does.
+    /// Wakes the task only to see whether its executor polls it: then the poll count rises. Returns at once, whatever
+    /// the waker does.
     pub(crate) fn probe(&self) {
         wake_pool::probe(self.task.clone());
     }
@@ -260,7 +260,7 @@ impl TraceHandle {
         self.origin().name()
     }
 
-    /// Returns what the task was made from.
+    /// Returns the origin of the task.
     pub(crate) fn origin(&self) -> Origin {
         self.task.origin()
     }
@@ -497,7 +497,7 @@ impl TraceRequest<'_> {
         Some(answer.map(Trace::new).map_err(Into::into))
     }
 
-    /// Ends the request after `timeout`. Returns the answer if there is one now, and else why there is none.
+    /// Ends the request after `timeout`. Returns the answer if there is one now, or the reason why there is none.
     pub(crate) fn finish(self, timeout: Duration) -> Result<Trace, TraceError> {
         if let Some(answer) = self.take() {
             return answer;
@@ -530,8 +530,8 @@ impl TraceRequest<'_> {
 /// the task is being woken by another thread.
 fn wake_inline_or_pooled(task: &TaskRef, waker: &Waker) -> Option<PendingWakes> {
     let borrowed = task.borrow_waker_for_capture()?;
-    // An executor of the same kind polls the caller, so its waker is called here. A waker of another kind might not
-    // return: a thread of the pool calls it, which is waited for briefly.
+    // If the task's waker has the caller's vtable, it belongs to a running executor of the same kind, and is called
+    // inline. A waker of another kind might not return: a thread of the pool calls it, which is waited for briefly.
     if std::ptr::eq(borrowed.waker().vtable(), waker.vtable()) {
         borrowed.wake();
         return None;

@@ -77,11 +77,11 @@ const _: () = {
 // header to themselves, and `RefCount` orders these writes before and after the accesses of everyone who has a
 // reference.
 unsafe impl Sync for Header {}
-// SAFETY: no field refers to a thread-local or is bound to the thread that made it.
+// SAFETY: every field is `Send` itself: atomics, a `Waker`, and boxes of `Send` values.
 unsafe impl Send for Header {}
 
 impl Header {
-    /// A header that contains no task.
+    /// Returns a header that contains no task.
     pub(super) fn empty() -> Self {
         Self {
             ref_count: RefCount::none(),
@@ -104,7 +104,7 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// The caller has the header to itself: it contains no task, and is on no list of free headers.
+    /// The caller must have the header to itself: it must contain no task, and be on no list of free headers.
     #[inline]
     pub(super) unsafe fn prepare(&self, id: TaskId, metadata: PackedMetadata, state: u32) {
         let created_at = CoarseInstant::now();
@@ -122,7 +122,7 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// The caller has released the last reference, and no other thread resets this header.
+    /// The caller must have released the last reference, and no other thread may reset this header.
     #[inline]
     pub(super) unsafe fn reset(&self) -> Option<Waker> {
         if let Some(side_table) = self.side_table.get() {
@@ -153,8 +153,8 @@ impl Header {
 
     #[inline]
     fn metadata(&self) -> MetadataView<'_> {
-        // SAFETY: by the invariant of `Header`, the caller has a reference. A `TaskView` calls none of the methods that
-        // call this one.
+        // SAFETY: by the invariant of `Header`, the caller has a reference. Neither a `TaskView` nor `mark_detached`
+        // calls a method that calls this one.
         unsafe { self.metadata.get() }
     }
 
@@ -195,12 +195,12 @@ impl Header {
         self.metadata().full()?.parent
     }
 
-    /// Returns the task of the runtime that contains this task. `None` if there is none, or if it is not known.
+    /// Returns the runtime task that contains this task, or `None` if there is none or it is unknown.
     pub(crate) fn runtime_task(&self) -> Option<RuntimeTaskId> {
         self.runtime_task_cell().get()
     }
 
-    /// Stores the task of the runtime that contains this task, unless it is already known.
+    /// Stores the runtime task that contains this task, unless it is already known.
     #[inline]
     pub(super) fn note_runtime_task(&self, find: impl FnOnce() -> Option<RuntimeTaskId>) {
         self.runtime_task_cell().set(find);

@@ -25,7 +25,7 @@ const NEXT: u32 = 2;
 const INSTANT: u32 = 32;
 
 impl LastPoll {
-    /// A poll that has ended.
+    /// Returns a poll that has ended.
     pub(crate) const fn new(poll: u32, began_at: CoarseInstant) -> Self {
         Self((began_at.0 as u64) << INSTANT | (poll << 1) as u64)
     }

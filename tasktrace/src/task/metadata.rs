@@ -20,7 +20,7 @@ pub(crate) struct Metadata {
     pub(crate) parent: Option<TaskId>,
 }
 
-/// A flag in the address: it is that of a [`Metadata`] in a box, and not of a [`FrameMeta`].
+/// A flag in the address: set if the address is that of a boxed [`Metadata`], clear for a [`FrameMeta`].
 const BOXED: usize = 1;
 /// A flag in the address of a box: the root function of the task has a wait limit.
 const LIMITED: usize = 2;
@@ -28,7 +28,7 @@ const LIMITED: usize = 2;
 const _: () = assert!(align_of::<FrameMeta>() > LIMITED && align_of::<Metadata>() > LIMITED);
 
 impl Metadata {
-    /// The metadata of a task with this origin, and without a label.
+    /// Returns the metadata of a task with this origin, and without a label.
     #[inline]
     pub(crate) fn of(origin: Origin) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Metadata {
         }
     }
 
-    /// The metadata of a frame that becomes a task of its own, because it is polled outside any task.
+    /// Returns the metadata of a frame that becomes a task of its own, because it is polled outside any task.
     #[inline]
     pub(super) fn of_identity(identity: &Identity) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Metadata {
         }
     }
 
-    /// Packs the metadata into a word. Allocates unless a `FrameMeta` is all there is.
+    /// Packs the metadata into a word. Allocates unless only the function is known.
     pub(super) fn into_word(self) -> PackedMetadata {
         match self {
             Self {
@@ -120,7 +120,7 @@ impl MetadataCell {
     ///
     /// # Safety
     ///
-    /// The caller has the header to itself, and no reference from [`get`](Self::get) is in use.
+    /// The caller must have the header to itself, and no reference from [`get`](Self::get) may be in use.
     #[inline]
     pub(super) unsafe fn clear(&self) {
         let metadata = self.0.load(Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl MetadataCell {
     ///
     /// # Safety
     ///
-    /// The caller has a reference to the header, for as long as it uses the result.
+    /// The caller must have a reference to the header, for as long as it uses the result.
     #[inline]
     pub(super) unsafe fn get(&self) -> MetadataView<'_> {
         let metadata = self.0.load(Ordering::Relaxed);

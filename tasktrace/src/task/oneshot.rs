@@ -4,7 +4,7 @@
 //! poll for it. And a requester that sends many requests can make its channels as a [`ChannelBatch`]: one allocation
 //! serves many of them, and the requester is woken only for the answer that it waits for.
 //!
-//! A channel has a [`Sender`], which sends one answer or none, and a [`Receiver`]. Between them is a [`AnswerCell`]
+//! A channel has a [`Sender`], which sends one answer or none, and a [`Receiver`]. Between them is an [`AnswerCell`]
 //! whose state only goes forward:
 //!
 //! | from | to | by |
@@ -68,9 +68,10 @@ struct SharedCells<T> {
     sent: Condvar,
 }
 
-// SAFETY: only `answer` is not `Sync` itself. A cell has one `Sender`, which writes the answer once, before it changes
-// the state to `SENT`. Only the receiver that changes `SENT` to `TAKEN` reads the answer, so once and after the write.
-// The two changes synchronise (release and acquire). An answer is moved from one thread to another, hence `T: Send`.
+// SAFETY: only `answer` is not `Sync` itself. A cell has one `Sender`, because `ends` is called once for each index, as
+// it requires. The sender writes the answer once, before it changes the state to `SENT`. Only the receiver that changes
+// `SENT` to `TAKEN` reads the answer, so once and after the write. The two changes synchronise (release and acquire).
+// An answer is moved from one thread to another, hence `T: Send`.
 unsafe impl<T: Send> Sync for SharedCells<T> {}
 // SAFETY: it owns its answers, which are `Send`, and its other fields are `Send` themselves.
 unsafe impl<T: Send> Send for SharedCells<T> {}
@@ -88,8 +89,12 @@ impl<T> SharedCells<T> {
         })
     }
 
-    /// Returns the two ends of the channel with this index. The caller calls this once for each index.
-    fn ends(cells: &Arc<Self>, index: usize) -> (Sender<T>, Receiver<T>) {
+    /// Returns the two ends of the channel with this index.
+    ///
+    /// # Safety
+    ///
+    /// The caller must call this at most once for each index of the cells.
+    unsafe fn ends(cells: &Arc<Self>, index: usize) -> (Sender<T>, Receiver<T>) {
         let sender = Sender {
             cells: Arc::clone(cells),
             index,
@@ -102,15 +107,16 @@ impl<T> SharedCells<T> {
     }
 }
 
-/// Makes a channel for one answer.
+/// Creates a channel for one answer.
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    SharedCells::ends(&SharedCells::new(1), 0)
+    // SAFETY: the cells are new, and this is the only call for them.
+    unsafe { SharedCells::ends(&SharedCells::new(1), 0) }
 }
 
 /// The most channels that share an allocation. It is freed when the last end of these channels is dropped.
-const MOST_IN_BATCH: usize = 64;
+const MAX_IN_BATCH: usize = 64;
 
-/// Makes channels for many answers to one requester.
+/// Creates channels for many answers to one requester.
 pub(crate) struct ChannelBatch<T> {
     /// The number of channels that are expected beyond those of `cells`.
     left: usize,
@@ -122,7 +128,7 @@ pub(crate) struct ChannelBatch<T> {
 impl<T> ChannelBatch<T> {
     /// Prepares this many channels. More can be made.
     pub(crate) fn new(count: usize) -> Self {
-        let length = count.clamp(1, MOST_IN_BATCH);
+        let length = count.clamp(1, MAX_IN_BATCH);
         Self {
             left: count.saturating_sub(length),
             cells: SharedCells::new(length),
@@ -130,13 +136,15 @@ impl<T> ChannelBatch<T> {
         }
     }
 
-    /// Makes the next channel.
+    /// Creates the next channel.
     pub(crate) fn channel(&mut self) -> (Sender<T>, Receiver<T>) {
         if self.used == self.cells.cells.len() {
             *self = Self::new(self.left);
         }
         self.used += 1;
-        SharedCells::ends(&self.cells, self.used - 1)
+        // SAFETY: `used` counts the cells whose ends were returned. It has just grown, so this is the first call for
+        // this index. Only this batch creates channels of its cells.
+        unsafe { SharedCells::ends(&self.cells, self.used - 1) }
     }
 }
 
@@ -152,8 +160,9 @@ impl<T> Sender<T> {
         let Self { cells, index } = &self;
         let cell = &cells.cells[*index];
         cell.answer.with_mut(|place| {
-            // SAFETY: this is the only sender of the cell, and `send` consumes it, so this is the only write. The
-            // receiver does not read before the state is `SENT`, which the swap below sets.
+            // SAFETY: this is the only sender of the cell, because `ends` is called once for each index, and `send`
+            // consumes it. So this is the only write. The receiver does not read before the state is `SENT`, which the
+            // swap below sets.
             unsafe { *place = Some(answer) };
         });
         // Release: the receiver that takes the answer sees it. Acquire: if the receiver waits, its waker is visible
@@ -284,13 +293,7 @@ mod tests {
 
     #[test]
     fn channels_of_a_batch_do_not_share_a_cell() {
-        for count in [
-            0,
-            1,
-            MOST_IN_BATCH - 1,
-            MOST_IN_BATCH,
-            3 * MOST_IN_BATCH + 1,
-        ] {
+        for count in [0, 1, MAX_IN_BATCH - 1, MAX_IN_BATCH, 3 * MAX_IN_BATCH + 1] {
             let mut batch = ChannelBatch::new(count);
             // One more than were announced.
             let channels: Vec<_> = (0..=count).map(|_| batch.channel()).collect();

@@ -6,8 +6,8 @@
 //! # Marks
 //!
 //! [`poll_frame`], [`poll_task`] and [`enter_slow_scope`] are the *marks* at which stack walks end. They are not
-//! inlined, so that they contain no code of the user: marks are not part of the walked stack. Work that only some
-//! polls need is in separate functions, so that the marks save few registers.
+//! inlined, so that they contain no code of the user: marks are not part of the walked stack. Work that only some polls
+//! need is in separate functions, so that the marks spill few registers.
 //!
 //! # How often a future is polled
 //!
@@ -37,8 +37,7 @@ use crate::capture::{self, Capture};
 use crate::origin::{self, Identity};
 use crate::runtime::RuntimeTaskId;
 
-/// Polls `future` inside the traced frame `frame`, which is known by `identity`. Outside any task the frame becomes a
-/// new task.
+/// Polls `future` inside the traced frame `frame`, with this identity. Outside any task the frame becomes a new task.
 #[inline]
 pub(super) fn poll_traced(
     frame: &FrameState,
@@ -181,7 +180,7 @@ fn poll_fast(
     future: &mut dyn ErasedFuture,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    poller.note_poll_of(last_poll);
+    poller.store_started(last_poll);
     let scope = Scope::task(thread_state, poller, cx.waker(), None);
     let on_panic = AnswerOnPanic(scope.polled());
     let result = scope.enter(thread_state, || future.poll(cx));
@@ -227,7 +226,7 @@ fn poll_slow(
     let is_first = !poller.has_waker();
     let purpose = begin_slow_poll(thread_state, poller, capture::real(cx.waker()));
     let (last_poll, frames_version) = (poller.last_poll(), poller.frames_version());
-    poller.note_poll();
+    poller.start_poll();
     // A task polled inside a requested poll of another task is polled for that request, unless its own waker was
     // woken.
     let is_requested =
@@ -311,8 +310,8 @@ fn begin_slow_poll(thread_state: &ThreadState, poller: Poller<'_>, waker: &Waker
     PollPurpose::Probe
 }
 
-/// A poll that only a request has caused, and that so is not counted as one of the task's own. Dropping this value
-/// counts it after all, also when the poll panics.
+/// A poll that only a request has caused, and that is therefore not counted as one of the task's own. Dropping this
+/// value counts it after all, also when the poll panics.
 struct RequestedPoll<'a>(Poller<'a>);
 
 impl<'a> RequestedPoll<'a> {

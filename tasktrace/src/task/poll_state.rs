@@ -46,15 +46,15 @@ pub(crate) const NESTED: u32 = 1 << 7;
 /// The position of the index of the thread that started the last poll.
 const THREAD: u32 = 8;
 
-/// The state that no task ever has before a poll: a thread without an index expects it, so none of its polls takes the
-/// fast path. It contains [`FINISHED`], and a finished task is not polled.
+/// A state that no unfinished task has: a thread without an index expects it, so none of its polls takes the fast path.
+/// It contains [`FINISHED`], and a finished task is not polled.
 pub(crate) const NO_FAST_PATH: u32 = u32::MAX;
 
-// So every state that equals the state some thread expects has a waker.
+// Every expected state contains `WAKER`, so a task whose state equals one has a stored waker.
 const _: () = assert!(NO_FAST_PATH & WAKER != 0 && NO_FAST_PATH & FINISHED != 0);
 
 /// The highest index of a thread.
-pub(crate) const MOST_THREADS: u32 = u32::MAX >> THREAD;
+pub(crate) const MAX_THREADS: u32 = u32::MAX >> THREAD;
 
 /// The state of a future between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl PollState {
         self.0.fetch_and(!bits, Ordering::AcqRel)
     }
 
-    /// Replaces the state by what `change` returns for it, in one atomic step, and returns the state before.
+    /// Replaces the state with the result of `change`, in one atomic step, and returns the state before.
     pub(crate) fn change(&self, change: impl Fn(u32) -> u32) -> u32 {
         let mut before = self.get();
         loop {

@@ -19,7 +19,7 @@ use crate::sync::Ordering;
 pub(super) struct Poller<'a> {
     header: &'static Header,
     /// The value stays on the thread that polls (it is not `Send`), and does not outlive the poll.
-    of_poll: PhantomData<(&'a (), *const ())>,
+    _not_send: PhantomData<(&'a (), *const ())>,
 }
 
 impl Deref for Poller<'_> {
@@ -36,13 +36,13 @@ impl Poller<'_> {
     ///
     /// # Safety
     ///
-    /// For as long as the result is used, the caller polls the task of this header, or drops its future, and the task
-    /// has not finished.
+    /// For as long as it uses the result, the caller must poll the task of this header, or drop its future, and the
+    /// task must not have finished.
     #[inline]
     pub(super) unsafe fn new(header: &'static Header) -> Self {
         Self {
             header,
-            of_poll: PhantomData,
+            _not_send: PhantomData,
         }
     }
 
@@ -76,24 +76,24 @@ impl Poller<'_> {
     /// Returns `true` if the header holds this waker. Runs no foreign code.
     #[inline]
     pub(super) fn has_same_waker(self, waker: &Waker) -> bool {
-        // SAFETY: `WakerCell::has` demands that the caller is the poller, which `self` proves, and that the cell
+        // SAFETY: `WakerCell::contains` demands that the caller is the poller, which `self` proves, and that the cell
         // contains a waker, which `has_waker` has checked.
-        self.has_waker() && unsafe { self.waker.has(waker) }
+        self.has_waker() && unsafe { self.waker.contains(waker) }
     }
 
-    /// Notes that a poll starts.
+    /// Starts a poll: increments the number of the last poll, and stores the time.
     #[inline]
-    pub(super) fn note_poll(self) {
+    pub(super) fn start_poll(self) {
         let (last_poll, has_wrapped) = self.last_poll().next(CoarseInstant::now());
         if has_wrapped {
             self.count_poll_wrap();
         }
-        self.note_poll_of(last_poll);
+        self.store_started(last_poll);
     }
 
-    /// Notes that this poll starts.
+    /// Stores a poll that starts.
     #[inline]
-    pub(super) fn note_poll_of(self, last_poll: LastPoll) {
+    pub(super) fn store_started(self, last_poll: LastPoll) {
         // Release: a thread that sees this poll also sees its thread in the state.
         self.last_poll.store(last_poll.to_bits(), Ordering::Release);
     }

@@ -11,7 +11,7 @@ pub(super) struct RequestQueue<T> {
     pub(super) requesters: Requesters<T>,
     /// The number of threads that have borrowed a waker and not returned it.
     pub(super) borrowers: usize,
-    /// A borrower may have the current waker of the task.
+    /// `true` if a borrower may have the current waker of the task.
     pub(super) is_borrowed: bool,
     /// Earlier wakers of the task that a borrower may have. The last borrower drops them.
     pub(super) replaced: Option<Box<ReplacedWaker>>,
@@ -40,7 +40,7 @@ impl<T> RequestQueue<T> {
             return Some(waker);
         }
         let Some(mut node) = node.take() else {
-            // To leak the waker is safe, and to drop it while it is borrowed is not.
+            // Leaking the waker is safe. Dropping it while it is borrowed is not.
             std::mem::forget(waker);
             return None;
         };
@@ -119,8 +119,8 @@ impl<T> Requesters<T> {
 
     /// Removes the requester that waits on this receiver, if it is there.
     pub(super) fn remove(&mut self, receiver: &Receiver<T>) -> Removed<T> {
-        let is_it = |sender: &Sender<T>| sender.is_connected_to(receiver);
-        if self.first.as_ref().is_some_and(is_it) {
+        let is_connected = |sender: &Sender<T>| sender.is_connected_to(receiver);
+        if self.first.as_ref().is_some_and(is_connected) {
             let mut node = self.others.take();
             self.others = node.as_mut().and_then(|node| node.next.take());
             let next = node.as_mut().and_then(|node| node.sender.take());
@@ -129,7 +129,7 @@ impl<T> Requesters<T> {
         let mut at = &mut self.others;
         while at
             .as_ref()
-            .is_some_and(|other| !other.sender.as_ref().is_some_and(is_it))
+            .is_some_and(|other| !other.sender.as_ref().is_some_and(is_connected))
         {
             match at {
                 Some(other) => at = &mut other.next,

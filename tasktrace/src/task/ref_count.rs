@@ -14,7 +14,7 @@ pub(crate) struct RefCount(AtomicU32);
 const MOST: u32 = u32::MAX / 2;
 
 impl RefCount {
-    /// The count of a header that contains no task.
+    /// Returns the count of a header that contains no task.
     pub(crate) fn none() -> Self {
         Self(AtomicU32::new(0))
     }

@@ -24,8 +24,7 @@ use super::thread_state::ThreadState;
 /// * [`FINISHED`], for a task that has *finished*, because it has resolved;
 /// * the address of a header, for a *frame* that is registered there, or was.
 ///
-/// Dropping a registered future finishes the task or removes the frame. The owners of registrations see to that, not
-/// this type.
+/// Dropping a registered future finishes the task or removes the frame. Their owners do this, not this type.
 ///
 /// The word is atomic because a signal handler that interrupts the thread reads it.
 pub(super) struct Registration(AtomicPtr<Header>);
@@ -38,8 +37,8 @@ const FINISHED: usize = 2;
 
 const _: () = assert!(align_of::<Header>() > FINISHED);
 
-// A panic in a poll is one of the ways in which a task ends, and requesters are told of it. And it is allowed that a
-// frame is not registered any more where its registration says.
+// A panic leaves the registration valid: requesters get an error, and the frame may be missing from the header that its
+// registration names.
 impl UnwindSafe for Registration {}
 impl RefUnwindSafe for Registration {}
 
@@ -105,7 +104,8 @@ impl Registration {
     #[inline]
     fn task_header(&self) -> Option<&'static Header> {
         let address = self.get();
-        (address.addr() & TASK != 0).then(|| header_at(address))
+        // SAFETY: the closure runs only for a word with the tag `TASK`, which neither null nor `FINISHED` has.
+        (address.addr() & TASK != 0).then(|| unsafe { header_at(address) })
     }
 
     /// Returns a reference to the task, if the future is a task that has not finished.
@@ -117,7 +117,8 @@ impl Registration {
     ///
     /// # Safety
     ///
-    /// The caller polls or drops the future, and uses the poller only until the task [finishes](Self::take_task).
+    /// The caller must poll or drop the future, and must use the poller only until the task
+    /// [finishes](Self::take_task).
     #[inline]
     pub(super) unsafe fn poller(&self) -> Option<Poller<'_>> {
         // SAFETY: `Poller::new` demands that its caller polls or drops the future for as long as the poller is used,
@@ -126,13 +127,13 @@ impl Registration {
         Some(unsafe { Poller::new(self.task_header()?) })
     }
 
-    /// Takes the reference to the task out of the registration, if the future is a task that has not finished. The
-    /// task finishes by that.
+    /// Takes the reference to the task out of the registration, if the future is a task that has not finished. This
+    /// finishes the task.
     ///
     /// # Safety
     ///
-    /// The caller polls or drops the future, and no result of [`poller`](Self::poller) or [`header`](Self::header) is
-    /// used any more.
+    /// The caller must poll or drop the future, and must no longer use a result of [`poller`](Self::poller) or
+    /// [`header`](Self::header).
     #[inline]
     pub(super) unsafe fn take_task(&self) -> Option<TaskRef> {
         let header = self.task_header()?;
@@ -167,17 +168,22 @@ impl Registration {
             return None;
         }
         self.set(ptr::null());
-        Some(header_at(address))
+        // SAFETY: the check above has excluded null and `FINISHED`, and `get` returned the word of this registration.
+        Some(unsafe { header_at(address) })
     }
 }
 
-/// Returns the header whose address is in a word that is neither null nor [`FINISHED`].
+/// Returns the header whose address is in the word of a registration.
+///
+/// # Safety
+///
+/// The word must come from a registration, and must be neither null nor [`FINISHED`].
 #[inline]
-fn header_at(address: *const Header) -> &'static Header {
+unsafe fn header_at(address: *const Header) -> &'static Header {
     debug_assert!(address.addr() & !FINISHED != 0);
-    // SAFETY: only `make_task` and `set_registered_in` store words other than null and `FINISHED`, and the callers
-    // have excluded these two. Both store the address of a `&'static Header`, the first with `TASK` added, which is
-    // removed here. Headers are never freed.
+    // SAFETY: only `make_task` and `set_registered_in` store words other than null and `FINISHED` in a registration,
+    // and the `# Safety` section excludes these two. Both store the address of a `&'static Header`, the first with
+    // `TASK` added, which is removed here. Headers are never freed.
     unsafe { &*address.map_addr(|address| address & !TASK) }
 }
 

@@ -126,7 +126,9 @@ impl Header {
             drop(queue);
             Some(CaptureError::Finished)
         } else if state & WAKER != 0 {
-            let borrowed = self.borrow_waker(queue, CAPTURE);
+            // SAFETY: `WAKER` was set and `FINISHED` was clear in the step above, so the step has set `BORROWED`, with
+            // the queue locked.
+            let borrowed = unsafe { self.borrow_waker(queue, CAPTURE) };
             // A poll that runs meanwhile makes the same check, and refuses the request itself.
             foreign::demands_own_waker(borrowed.waker()).then_some(CaptureError::OwnWakers)
         } else {
@@ -173,11 +175,17 @@ impl Header {
             true => state | BORROWED,
             false => state,
         });
-        can_borrow(state).then(|| self.borrow_waker(queue, wanted))
+        // SAFETY: `can_borrow` accepts only states with `WAKER`, and then the step above has set `BORROWED`, with the
+        // queue locked.
+        can_borrow(state).then(|| unsafe { self.borrow_waker(queue, wanted) })
     }
 
-    /// Borrows the waker. The caller has set `BORROWED` while it held this lock, in a step in which `WAKER` was set.
-    fn borrow_waker(
+    /// Borrows the waker.
+    ///
+    /// # Safety
+    ///
+    /// The caller must have set `BORROWED` while it held this lock, in a step in which `WAKER` was set.
+    unsafe fn borrow_waker(
         &self,
         mut queue: MutexGuard<'_, RequestQueue<RawTrace>>,
         wanted: u32,

@@ -1,9 +1,9 @@
-//! Stores the task of the runtime that contains a task of tasktrace.
+//! Stores the runtime task that contains a task of tasktrace.
 
 use crate::runtime::RuntimeTaskId;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// The two words of a task header that identify the task of the runtime.
+/// The two words of a task header that identify the runtime task.
 ///
 /// The poller writes them, or the function that has spawned the task, whichever knows first. If both write at the same
 /// time, they write the same values.
@@ -32,7 +32,7 @@ impl RuntimeTaskCell<'_> {
         self.runtime.store(runtime, Ordering::Release);
     }
 
-    /// Returns the task of the runtime. `None` if it is not known, or if there is none.
+    /// Returns the runtime task, or `None` if there is none or it is unknown.
     pub(super) fn get(self) -> Option<RuntimeTaskId> {
         let runtime = self.runtime();
         (runtime != 0)

@@ -2,14 +2,13 @@
 //!
 //! A dump tells how many tasks of a runtime are not traced. For that it needs a [`RuntimeHandle`]: tokio's `Handle`,
 //! which keeps the memory and the file descriptors of a runtime. So a handle is kept only while the runtime has to
-//! exist anyway: while an **anchor** is suspended on it, which is one of its tasks. The handle is given back in the
-//! step that finishes the anchor, in which its future is dropped, and that happens before the runtime is gone. So our
-//! handle is never the last one, and a runtime ends when and where it would end without us.
+//! exist anyway: while one task of the runtime, its **anchor**, is suspended. Finishing the anchor returns the handle,
+//! and the runtime drops all its tasks before it ends. So tasktrace's handle is never the last one, and a runtime ends
+//! when and where it would end without tasktrace.
 //!
 //! A runtime has one anchor. When it finishes, another task of the runtime becomes the anchor, if one is found soon.
-//! The anchor notices its end because a reference to it is kept here, so that it finishes on the slow path; the other
-//! tasks pay nothing. If its runtime has no anchor, a task becomes it when it is first suspended, or polled for a
-//! capture.
+//! The anchor finishes on the slow path, because this module holds a reference to it; the other tasks pay nothing. If
+//! its runtime has no anchor, a task becomes it when it is first suspended, or polled for a capture.
 //!
 //! Under the lock of a slot, handles are moved and tokio's counter is read; nothing is allocated or freed.
 
@@ -25,7 +24,7 @@ use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// The largest number of runtimes that are known at the same time.
 const SLOTS: usize = 64;
-/// The number of slots in which a runtime may be: the slot of its number, and the next.
+/// The number of slots in which a runtime may be: the slot of its number, and the next three.
 const SLOTS_TRIED: usize = 4;
 /// The number of headers that are examined to find another anchor.
 const HEADERS_EXAMINED: usize = 64;

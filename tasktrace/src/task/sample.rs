@@ -17,7 +17,7 @@ pub(crate) type SampledTraces = BTreeMap<u64, Result<Trace, NoSample>>;
 /// Interrupts the thread with this number, which was seen polling `tasks`, and takes its stack. `all` are all tasks,
 /// in the order of their numbers.
 ///
-/// The calling thread is not interrupted, because it can walk its own stack.
+/// The caller must not pass its own thread.
 pub(crate) fn sample(
     thread: u64,
     tasks: &[&TraceHandle],
@@ -39,7 +39,7 @@ pub(crate) fn sample(
         Some(info) => capture::sample(
             thread,
             info.has_signal_stack,
-            scope::collect,
+            scope::sampled_scopes,
             identify,
             deadline,
         ),

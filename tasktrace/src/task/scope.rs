@@ -53,9 +53,9 @@ pub(super) enum ScopeKind<'a> {
 pub(super) struct SlowPoll {
     /// The capture of this poll, while it goes on.
     capture: Cell<Option<CaptureRef>>,
-    /// The parent scope is of the same future, as a frame of another task.
+    /// `true` if the parent scope is of the same future, as a frame of another task.
     is_also_frame: bool,
-    /// A requester has caused this poll.
+    /// `true` if a requester has caused this poll.
     is_requested: bool,
 }
 
@@ -129,9 +129,10 @@ impl<'a> Scope<'a> {
         waker: &'a Waker,
     ) -> Option<Self> {
         let parent = thread_state.innermost();
-        // SAFETY: by the invariant of `ThreadState::innermost`, the pointer is null or points to a scope of this
-        // thread whose `enter` has not returned. It cannot return while this thread is in this function, so the scope
-        // is alive.
+        // SAFETY: by the invariant of `ThreadState::innermost`, the pointer is null or points to a scope of this thread
+        // whose `enter` has not returned. It cannot return while this thread is in this function, so the scope is
+        // alive. The caller chooses the lifetime of the copied `Poller`, which is sound: a `Poller` contains only a
+        // `&'static Header`, and `poller_on` checks that its task is still being polled.
         let poller = unsafe { parent.cast::<Scope<'a>>().as_ref() }?.poller;
         Some(Self {
             mark: Mark::here(),
@@ -314,11 +315,11 @@ impl<'a> Scope<'a> {
 
     #[inline]
     pub(super) fn parent(&self) -> Option<&Self> {
-        // SAFETY: a scope is used between its creation on top of the list and shortly after its `enter` has returned.
-        // By the invariant of the list, its parent was on the list when this scope was created. The `enter` of the
-        // parent has not returned since: if a parent leaves the list first, `unlink` puts the parent's own parent in
-        // its place. And it cannot return while the reference is in use, because it would have to do so on this
-        // thread.
+        // SAFETY: a scope is used only in the function that created it (`poll_frame`, `poll_frame_slow`, `poll_fast`,
+        // `enter_slow_scope`) or while it is on the list. By the invariant of the list, its parent was on the list when
+        // this scope was created. The `enter` of the parent has not returned since: if a parent leaves the list first,
+        // `unlink` puts the parent's own parent in its place. And it cannot return while the reference is in use,
+        // because it would have to do so on this thread.
         unsafe { self.next().cast::<Self>().as_ref() }
     }
 
@@ -465,7 +466,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Returns `true` if this scope is polled with another waker than its parent.
+    /// Returns `true` if this scope is polled with a waker other than its parent's.
     #[inline]
     pub(super) fn has_own_waker(&self) -> bool {
         self.parent().is_some_and(|parent| {
@@ -514,7 +515,7 @@ pub(super) fn active_scopes(into: &mut ActiveScopes) {
 
 /// Collects the polls on this thread for a sample. Called in a signal handler: it allocates nothing and registers
 /// nothing.
-pub(super) fn collect(scopes: &mut SampledScopes) {
+pub(super) fn sampled_scopes(scopes: &mut SampledScopes) {
     Scope::with_current(|innermost| {
         for scope in innermost.ancestors() {
             scopes.push(scope.is_task(), || scope.sampled_scope());

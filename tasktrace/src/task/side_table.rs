@@ -29,7 +29,7 @@ pub(crate) struct SideTable {
     pub(super) detached: Mutex<Vec<(FrameKey, DetachReason)>>,
     /// The dynamic parts of frames: their labels, and the tasks that they await.
     pub(super) dynamic: Mutex<Dynamics>,
-    /// The wakers of frames that are polled with another waker than that of their task. Only the poller accesses them.
+    /// The wakers of frames that are polled with wakers other than their parents'. Only the poller accesses them.
     pub(super) wakers: UnsafeCell<BTreeMap<FrameKey, Waker>>,
     /// How many times the number of the poll has wrapped around. Only the poller writes it.
     pub(super) poll_wraps: AtomicU32,
@@ -58,7 +58,7 @@ impl SideTable {
     ///
     /// # Safety
     ///
-    /// There is no reference to the header, and the task has no frames.
+    /// The caller must ensure that there is no reference to the header, and that the task has no frames.
     #[cold]
     pub(super) unsafe fn reset(&self) {
         // SAFETY: without a reference, no thread reads slots beyond the kept chunks: `Header::kept_slots`, which needs
@@ -77,7 +77,8 @@ pub(crate) struct SideTableCell(AtomicPtr<SideTable>);
 
 // SAFETY: the cell owns its side table, hands out only shared references to it, and a `SideTable` is `Sync`.
 unsafe impl Sync for SideTableCell {}
-// SAFETY: the cell owns its side table, no field of which is bound to the thread that made it.
+// SAFETY: the cell owns its side table, every field of which is `Send` itself: atomics, wakers, and boxes and locks of
+// `Send` values.
 unsafe impl Send for SideTableCell {}
 
 impl SideTableCell {

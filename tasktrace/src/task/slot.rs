@@ -67,7 +67,7 @@ pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
     ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
 }
 
-/// A flag in the field `parent`: the frame is polled with another waker than that of its task.
+/// A flag in the field `parent`: the frame is polled with a waker other than its parent's.
 pub(super) const OWN_WAKER: u64 = 1 << 63;
 
 impl Slot {
@@ -77,7 +77,6 @@ impl Slot {
         FrameKey(self.parent.load(Ordering::Relaxed) & !OWN_WAKER)
     }
 
-    /// Returns the last poll of the frame.
     #[inline]
     pub(super) fn last_poll(&self) -> LastPoll {
         LastPoll::from_bits(self.last_poll.load(Ordering::Relaxed))
@@ -88,7 +87,7 @@ impl Slot {
         self.last_poll.store(last_poll.to_bits(), Ordering::Relaxed);
     }
 
-    /// Returns `true` if the frame is polled with another waker than that of its task.
+    /// Returns `true` if the frame is polled with a waker other than its parent's.
     #[inline]
     pub(super) fn has_own_waker(&self) -> bool {
         self.parent.load(Ordering::Relaxed) & OWN_WAKER != 0
@@ -127,8 +126,8 @@ impl Slot {
         Some((FrameKey::new(number, serial & !MARKS | LIVE), reason))
     }
 
-    /// Returns `true` if the slot contains this frame, and the frame is not detached. No two frames have the same
-    /// serial number.
+    /// Returns `true` if the slot contains this frame, and the frame is not detached. A serial number is not reused
+    /// before a billion changes of the table (see [`frames`](super::frames)).
     #[inline]
     pub(super) fn contains(&self, key: FrameKey) -> bool {
         self.serial.load(Ordering::Relaxed) == key.serial()
@@ -151,7 +150,7 @@ impl Slot {
     }
 }
 
-/// The reason reason a frame was detached from its task outside a poll of the task.
+/// The reason why a frame was detached from its task outside a poll of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DetachReason {
     /// The frame ended. The frames below it that are still alive have left it before.

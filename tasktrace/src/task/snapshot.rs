@@ -1,4 +1,4 @@
-//! Makes snapshots of a task from the live frames in its header.
+//! Creates snapshots of a task from the live frames in its header.
 
 use std::cell::Cell;
 
@@ -13,7 +13,7 @@ use crate::origin::{FrameMeta, Identity, Origin};
 use crate::sync::{self, ReentrancyGuard};
 
 /// The capacity that the buffer of a thread keeps, in frames.
-const MOST_KEPT: usize = 1 << 10;
+const MAX_KEPT: usize = 1 << 10;
 
 /// The frames that the last completed poll should have reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn copy_frames(header: &Header, expected: ExpectedFrames, into: &mut Vec<FrameSn
     let last_completed = header.last_completed();
     // A thread may see the coarse time change late, and no frame is older than its task.
     let created_at = header.created_at();
-    let convert = |frame: FrameCopy| {
+    let snapshot_of = |frame: FrameCopy| {
         let snapshot = FrameSnapshot {
             key: frame.key.to_bits(),
             parent: frame.parent.to_bits(),
@@ -48,12 +48,12 @@ fn copy_frames(header: &Header, expected: ExpectedFrames, into: &mut Vec<FrameSn
             is_held: is_held(frame.last_poll, frame.own_waker, last_completed, expected),
             identity: frame.identity.now(),
         };
-        // A wait for another task that is held, but not polled, is left out: the future that holds it does not await
-        // the task. The other task is polled all the same, by its executor, unlike other futures that are held.
+        // A join handle that is held but not polled is left out: its holder does not await the task, which its executor
+        // polls anyway.
         let is_wait = matches!(snapshot.identity.origin(), Origin::Wait { .. });
         (!is_wait || !snapshot.is_held).then_some(snapshot)
     };
-    if !header.copy_frames_into(into, convert) {
+    if !header.copy_frames_into(into, snapshot_of) {
         into.clear();
         into.push(unreadable_frames());
     }
@@ -122,7 +122,7 @@ fn with_buffer<R>(run: impl FnOnce(&mut Vec<FrameSnapshot>) -> R) -> R {
     let result = run(&mut frames);
     // The buffer must not keep labels alive.
     frames.clear();
-    frames.shrink_to(MOST_KEPT);
+    frames.shrink_to(MAX_KEPT);
     let _ = BUFFER.try_with(|buffer| buffer.set(frames));
     result
 }

@@ -71,7 +71,8 @@ impl Running {
 }
 
 impl fmt::Display for TaskState {
-    /// Writes `never polled`, `running on worker (thread 4711)`, `suspended`, `woken, not polled yet` or `finished`.
+    /// Writes `never polled`, `running on worker (thread 4711)`, `suspended`, `woken, but not polled yet` or
+    /// `finished`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverPolled => f.write_str("never polled"),
@@ -83,7 +84,7 @@ impl fmt::Display for TaskState {
                 write!(f, "(thread {})", running.thread_id)
             }
             Self::Suspended => f.write_str("suspended"),
-            Self::Woken => f.write_str("woken, not polled yet"),
+            Self::Woken => f.write_str("woken, but not polled yet"),
             Self::Finished => f.write_str("finished"),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct FrameTable {
     pub(super) sequence: AtomicU32,
     /// The number of slots that have been in use, counted from the first. Only the poller writes it.
     pub(super) used: AtomicU32,
-    /// The first of the free slots among these, each of which contains the number of the next. Only the poller uses it.
+    /// The first free slot; each free slot contains the number of the next. Only the poller uses it.
     pub(super) first_free: AtomicU32,
     /// The number of frames that have a wait limit. Only the poller writes it.
     pub(super) limited: AtomicU32,
@@ -41,7 +41,7 @@ pub(super) const KEPT_CHUNKS: usize = if cfg!(tasktrace_loom) { 1 } else { 3 };
 /// The number of the last slot that is never freed.
 pub(crate) const LAST_KEPT: u32 = (FIRST_LENGTH << KEPT_CHUNKS) - 1;
 /// The most chunks. Frames for which these have no slot stay invisible.
-pub(super) const MOST_CHUNKS: usize = 21;
+pub(super) const MAX_CHUNKS: usize = 21;
 
 impl FrameTable {
     /// The offset of the slots.
@@ -68,7 +68,7 @@ impl FrameTable {
 ///
 /// Invariant: the pointer at index `chunk` is null, or owns a boxed slice of `chunk_length(chunk)` slots. `make_room`
 /// makes the slices, and only `free_from` frees them.
-pub(crate) struct Chunks([AtomicPtr<Slot>; MOST_CHUNKS]);
+pub(crate) struct Chunks([AtomicPtr<Slot>; MAX_CHUNKS]);
 
 /// Returns the chunk of a slot and the index of the slot in it, unless the slot is in the header.
 fn locate(number: u32) -> Option<(usize, usize)> {
@@ -89,7 +89,7 @@ impl Chunks {
 
     /// Returns the chunks from the first on, up to the first that is missing.
     fn iter(&self) -> impl Iterator<Item = &[Slot]> {
-        (0..MOST_CHUNKS).map_while(|chunk| self.get(chunk))
+        (0..MAX_CHUNKS).map_while(|chunk| self.get(chunk))
     }
 
     fn get(&self, chunk: usize) -> Option<&[Slot]> {
@@ -142,7 +142,8 @@ impl Chunks {
     ///
     /// # Safety
     ///
-    /// No reference to a slot in these chunks is in use, and no other thread reads one during this call.
+    /// The caller must ensure that no reference to a slot in these chunks is in use, and that no other thread reads one
+    /// during this call.
     pub(super) unsafe fn free_from(&self, first: usize) {
         for (chunk, pointer) in self.0.iter().enumerate().skip(first) {
             let slots = pointer.swap(ptr::null_mut(), Ordering::Relaxed);
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn slots_beyond_the_last_chunk_cannot_be_made() {
         let chunks = Chunks::none();
-        assert_eq!(chunks.make_room(FIRST_LENGTH << MOST_CHUNKS), None);
+        assert_eq!(chunks.make_room(FIRST_LENGTH << MAX_CHUNKS), None);
         assert_eq!(chunks.make_room(u32::MAX), None);
         assert!(chunks.slot(u32::MAX).is_none());
     }

@@ -15,12 +15,12 @@ use super::{TaskId, foreign, pool};
 /// A counted reference to the header of a task.
 pub(crate) struct TaskRef(&'static Header);
 
-// A panic in a poll leaves a task header consistent: it is a state that requesters are told.
+// A panic in a poll leaves a task header consistent: requesters are told of it.
 impl UnwindSafe for TaskRef {}
 impl RefUnwindSafe for TaskRef {}
 
 impl TaskRef {
-    /// Makes a task. `state` is its [`PollState`](super::poll_state::PollState) before its first poll.
+    /// Creates a task. `state` is its [`PollState`](super::poll_state::PollState) before its first poll.
     #[inline]
     pub(super) fn new(
         thread_state: Option<&ThreadState>,
@@ -38,7 +38,7 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// The count includes a reference that no other value will release.
+    /// The count must include a reference that no other value will release.
     #[inline]
     pub(super) unsafe fn from_static(header: &'static Header) -> Self {
         Self(header)
@@ -113,8 +113,7 @@ impl Drop for TaskRef {
 /// Resets a header, and returns it to the pool. Returns the waker of its task, to be dropped.
 ///
 /// # Safety
-///
-/// The caller has released the last reference.
+/// The caller must have released the last reference.
 #[inline]
 unsafe fn recycle(header: &'static Header) -> Option<Waker> {
     // SAFETY: the caller asserts that it has released the last reference, and only one release is the last. So this

@@ -1,13 +1,12 @@
 //! Reads the state of tasks without taking references to their headers.
 //!
-//! The watchdog looks at all tasks again and again, and most of them are well. It must not take references, because
-//! counting a reference is a locked instruction on a cache line that the poller uses. It need not take them either.
-//! Everything that a [`TaskView`] reads is static or an atomic in a header or its [side table](super::side_table),
-//! and these are never freed. If the header is reused for another task meanwhile, the result is wrong, but there is
-//! no data race.
+//! The watchdog scans all tasks periodically, and most of them are well. It must not take references, because counting
+//! a reference is a locked instruction on a cache line that the poller uses. It need not take them either. Everything
+//! that a [`TaskView`] reads is static or an atomic in a header or its [side table](super::side_table), and these are
+//! never freed. If the header is reused for another task meanwhile, the result is wrong, but there is no data race.
 //!
-//! So a view is good for a suspicion only. Its user then [retains](TaskView::retain) the task, which keeps the header
-//! from being reused, and looks again. Only the second look counts.
+//! So a view is good for a suspicion only. The watchdog then [retains](TaskView::retain) the task, which keeps the
+//! header from being reused, and checks again; only that check counts.
 //!
 //! The values of one [observation](TaskView::observe) belong together for another reason: they are in one word, see
 //! [`last_poll`](super::last_poll). `header/model.rs` checks the claims that an observation makes about other words.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::left_behind;
-use super::poll_state::{MOST_THREADS, NO_FAST_PATH, PollState};
+use super::poll_state::{MAX_THREADS, NO_FAST_PATH, PollState};
 use super::thread_state::ThreadState;
 use crate::capture;
 use crate::os;
 use crate::os::signal_stack::SignalStack;
 use crate::sync::LockedMap;
 
-/// Identifies a thread that has polled a task, as long as the thread runs. It is not 0. Sixteen million threads get an
-/// index before one is reused.
+/// Identifies a running thread that has polled a task. Never 0; reused after sixteen million threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ThreadIndex(pub(crate) u32);
 
@@ -23,7 +22,7 @@ pub(crate) struct ThreadInfo {
     pub(crate) name: Option<Arc<str>>,
     /// The id that the operating system gave the thread, or the index where that is not available.
     pub(crate) id: u64,
-    /// The thread has a stack for a signal handler, so it can be interrupted.
+    /// `true` if the thread has a stack for a signal handler, so it can be interrupted.
     pub(crate) has_signal_stack: bool,
 }
 
@@ -103,7 +102,7 @@ fn os_id(index: u32, info: &ThreadInfo) -> u64 {
 pub(super) fn last() -> u32 {
     match ASSIGNED.load(Ordering::Relaxed) {
         0 => 0,
-        next => (next - 1) % MOST_THREADS + 1,
+        next => (next - 1) % MAX_THREADS + 1,
     }
 }
 
@@ -118,7 +117,7 @@ fn register() -> RegisteredThread {
     let signal_stack = capture::install_handler_stack();
     loop {
         let last = ASSIGNED.fetch_add(1, Ordering::Relaxed);
-        let index = last % MOST_THREADS + 1;
+        let index = last % MAX_THREADS + 1;
         let info = ThreadInfo {
             name: name.clone(),
             id: os::thread::id().unwrap_or(u64::from(index)),

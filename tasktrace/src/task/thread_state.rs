@@ -62,7 +62,7 @@ impl ThreadState {
         // SAFETY: a native thread-local without a destructor is alive until the thread has ended. Any other
         // thread-local is destroyed when the destructors of thread-locals run: no poll that began before is still
         // running then, and a later call gets `None` above. `ThreadState` is not `Sync`, so the reference stays on this
-        // thread.
+        // thread, and no caller stores the result.
         Some(unsafe { &*thread_state })
     }
 
@@ -82,7 +82,7 @@ impl ThreadState {
     ///
     /// # Safety
     ///
-    /// The invariant of the field `innermost` holds after the call.
+    /// The invariant of the field `innermost` must hold after the call.
     #[inline]
     pub(super) unsafe fn set_innermost(&self, scope: *const ()) {
         self.innermost.store(scope.cast_mut(), Ordering::Relaxed);

@@ -17,8 +17,7 @@ use super::thread_state::ThreadState;
 use super::{ended, erased_future, poll, scope};
 use crate::origin::{Identity, Origin};
 
-/// Makes a future a task. Returns a future to use in its place, and a handle that traces of the task can be requested
-/// from.
+/// Makes a future a task. Returns a future to use in its place, and a handle that requests traces of the task.
 ///
 /// The handle can be used at any time and from any thread, also before the future is first polled. Until a trace is
 /// requested, nothing is recorded but the frames of the task, and the cost is next to nothing.
@@ -81,7 +80,7 @@ pin_project! {
     }
 }
 
-/// The owner of a task that is one from the beginning. Dropping it finishes the task.
+/// Owns a future that was registered as a task when it was created. Dropping it finishes the task.
 #[derive(Debug)]
 pub(super) struct TaskOwner {
     registration: Registration,

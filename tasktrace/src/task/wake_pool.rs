@@ -1,7 +1,7 @@
-//! Wakes tasks that have requests, on threads that no requester joins.
+//! Wakes tasks that have requests, on threads that no requester waits for.
 //!
-//! To wake a task is to call its executor's code, which may not return: a waker that takes a lock blocks for as long as
-//! another thread holds it, and an executor in a deadlock holds it for ever. A requester has a budget, so it leaves the
+//! Waking a task calls its executor's code, which may not return: a waker that takes a lock blocks for as long as
+//! another thread holds it, and an executor in a deadlock holds it forever. A requester has a budget, so it leaves the
 //! wake to a worker thread of this pool, and waits for the answer no longer than it wants to. A worker that does not
 //! return from a waker is left there, and another worker goes on with the other wakes.
 //!
@@ -16,17 +16,17 @@
 //!
 //! No more than [`MAX_PER_WAKER_KIND`](pool::MAX_PER_WAKER_KIND) workers are in wakers of one kind at the same time.
 //! Another worker waits until one of them returns, and defers the wake if all of them are stuck. So if some executors
-//! keep our workers, executors of other kinds can still be asked, and few threads are lost, however many tasks there
-//! are.
+//! keep tasktrace's workers, executors of other kinds can still be asked, and few threads are lost, however many tasks
+//! there are.
 //!
 //! # Signals
 //!
 //! Workers leave the program's signals to its own threads: no handler of the program runs on a worker, and no worker
-//! takes a signal that the program waits for. But a waker is code of the program, and a process that it spawns
-//! inherits the signal mask: it would ignore `SIGTERM`. So inside a waker, a worker has the signal mask that its
-//! requester had when it started the worker. A requester that is itself a thread of this crate passes on the mask
-//! that it had inherited. Handlers may run inside a waker, as they may wherever else the program calls it. The worker
-//! holds no lock of ours meanwhile.
+//! takes a signal that the program waits for. But a waker is code of the program, and a process that it spawns inherits
+//! the signal mask: it would ignore `SIGTERM`. So inside a waker, a worker has the signal mask that its requester had
+//! when it started the worker. A requester that is itself a thread of this crate passes on the mask that it had
+//! inherited. Handlers may run inside a waker, as they may wherever else the program calls it. The worker holds no lock
+//! of tasktrace meanwhile.
 //!
 //! # No foreign code under the lock
 //!
@@ -35,8 +35,8 @@
 //!
 //! # Files
 //!
-//! [`batch`] has the wakes that are still to be done, [`pool`] decides which worker does which, and [`worker`] does
-//! them. [`process_pool`] has a pool for each process.
+//! [`batch`] holds the pending wakes, [`pool`] decides which worker does which, and [`worker`] does them.
+//! [`process_pool`] has a pool for each process.
 
 mod batch;
 mod pool;

@@ -1,4 +1,4 @@
-//! Stores the waker of a task, and lends it without a call of its `clone`.
+//! Stores the waker of a task, and lends it without cloning it.
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::task::{RawWaker, Waker};
@@ -19,9 +19,9 @@ impl WakerCell {
     ///
     /// # Safety
     ///
-    /// The caller is the poller, and the cell contains a waker.
+    /// The caller must be the poller, and the cell must contain a waker.
     #[inline]
-    pub(super) unsafe fn has(&self, waker: &Waker) -> bool {
+    pub(super) unsafe fn contains(&self, waker: &Waker) -> bool {
         // SAFETY: the caller asserts that the cell contains a waker, and that it is the poller. Only the poller writes
         // to the cell, so no thread writes during this read.
         self.0
@@ -32,7 +32,7 @@ impl WakerCell {
     ///
     /// # Safety
     ///
-    /// No other thread accesses the cell during this call, and the cell contains a waker.
+    /// No other thread may access the cell during this call, and the cell must contain a waker.
     pub(super) unsafe fn take(&self) -> Waker {
         // SAFETY: the caller asserts that the cell contains a waker, and that no other thread accesses it. From now on
         // the cell counts as empty, so the waker is read out once.
@@ -44,7 +44,7 @@ impl WakerCell {
     ///
     /// # Safety
     ///
-    /// No other thread accesses the cell during this call, and the cell contains no waker.
+    /// No other thread may access the cell during this call, and the cell must contain no waker.
     pub(super) unsafe fn put(&self, waker: Waker) {
         // SAFETY: the caller asserts that no other thread accesses the cell, so no thread reads during this write.
         self.0.with_mut(|known| unsafe { (*known).write(waker) });
@@ -54,8 +54,8 @@ impl WakerCell {
     ///
     /// # Safety
     ///
-    /// The cell contains a waker. No thread writes to the cell during this call, and none drops the waker before the
-    /// last use of the copy.
+    /// The cell must contain a waker. No thread may write to the cell during this call, and none may drop the waker
+    /// before the last use of the copy.
     pub(super) unsafe fn borrow(&self) -> ManuallyDrop<Waker> {
         // SAFETY: the caller asserts that the cell contains a waker, that no thread writes to the cell now, and that
         // none drops the waker before the last use of the copy. So the data and the table of the copy are those of a

@@ -7,7 +7,7 @@ use super::{Frame, Notes, Trace, TraceTree, Tree, Wait};
 use crate::capture::RawTrace;
 
 impl Trace {
-    /// Makes a trace whose simplified tree and full tree have the same frames.
+    /// Creates a trace whose simplified tree and full tree have the same frames.
     pub(crate) fn sample(frames: Vec<Frame>) -> Self {
         Self::sample_with_notes(frames, Notes::default())
     }
@@ -36,7 +36,7 @@ impl Trace {
 }
 
 impl Frame {
-    /// Makes a leaf that has registered a waker. It stops being a leaf when it gets children.
+    /// Creates a leaf that has registered a waker. It stops being a leaf when it gets children.
     pub(crate) fn sample(name: &str, line: u32) -> Self {
         Self {
             place: FramePlace {

@@ -245,10 +245,11 @@ impl Drop for Frame {
     }
 }
 
-/// Copies a tree without recursion. `change` changes the copy of each frame, and gets its position in a [`walk`].
+/// Copies a tree without recursion. `change` changes the copy of each frame, and gets its position in the order of
+/// [`frames_in`].
 pub(super) fn copy(frames: &[Frame], change: impl Fn(usize, &mut Frame)) -> Vec<Frame> {
     // In reverse, so that the copies of children are made before the copies of their parents.
-    let all: Vec<&Frame> = walk(frames).collect();
+    let all: Vec<&Frame> = frames_in(frames).collect();
     let mut copies: Vec<Frame> = Vec::new();
     for (at, frame) in all.into_iter().enumerate().rev() {
         let mut children = copies.split_off(copies.len() - frame.children.len());
@@ -269,7 +270,7 @@ pub(super) fn copy(frames: &[Frame], change: impl Fn(usize, &mut Frame)) -> Vec<
 }
 
 /// Returns all frames of a tree, each before its children.
-pub(super) fn walk(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+pub(super) fn frames_in(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
     let mut pending: Vec<&Frame> = frames.iter().rev().collect();
     std::iter::from_fn(move || {
         let frame = pending.pop()?;

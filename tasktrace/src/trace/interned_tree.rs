@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::frame::{FrameTimes, copy, walk};
+use super::frame::{FrameTimes, copy, frames_in};
 use super::tree_builder::LiveTimes;
 use super::{TraceTree, Tree, full, simplify};
 use crate::capture::{InternedCapture, RawTrace};
@@ -56,7 +56,7 @@ impl TreeMaker {
         }
     }
 
-    /// Makes a tree of a raw trace, or reuses the tree that is in its memo.
+    /// Creates a tree of a raw trace, or reuses the tree that is in its memo.
     pub(super) fn make(&mut self, kind: TreeKind, raw: &RawTrace) -> TraceTree {
         let memo = raw.memos().map(|memos| &memos[kind as usize]);
         let known = memo.and_then(|memo| memo.get::<InternedTree>());
@@ -114,7 +114,7 @@ impl InternedTree {
             paths,
         } = built;
         let known = labels(raw);
-        let frames = walk(&tree.frames).enumerate();
+        let frames = frames_in(&tree.frames).enumerate();
         let labels = frames.filter_map(|(at, frame)| {
             let label = frame.label()?;
             Some((at, known.binary_search(&label).ok()?))
@@ -138,7 +138,7 @@ impl InternedTree {
 
     /// Returns a copy of the tree with the labels and times of `raw`.
     pub(super) fn tree_of(&self, raw: &RawTrace) -> Tree {
-        let mut own = vec![LabelAndTimes::default(); walk(&self.tree.frames).count()];
+        let mut own = vec![LabelAndTimes::default(); frames_in(&self.tree.frames).count()];
         self.each_label_and_times(raw, |at, of| own[at] = of);
         let frames = copy(&self.tree.frames, |at, frame| {
             let LabelAndTimes {

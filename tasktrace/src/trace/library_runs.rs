@@ -8,14 +8,14 @@
 use super::Frame;
 
 /// The least number of functions that are hidden, so a run has at least one more function.
-const FEWEST_HIDDEN_FUNCTIONS: usize = 2;
+const MIN_HIDDEN_FUNCTIONS: usize = 2;
 
 /// The largest number of crates that text names.
-const MOST_NAMED_CRATES: usize = 5;
+const MAX_NAMED_CRATES: usize = 5;
 
 /// The hidden functions of a run, which are all but the first.
 pub(crate) struct HiddenRun<'a> {
-    /// The number of hidden functions, at least [`FEWEST_HIDDEN_FUNCTIONS`].
+    /// The number of hidden functions, at least [`MIN_HIDDEN_FUNCTIONS`].
     pub(crate) count: usize,
     /// The last hidden function.
     pub(crate) last: &'a Frame,
@@ -31,7 +31,7 @@ pub(crate) fn hidden_below(first: &Frame) -> Option<HiddenRun<'_>> {
         hidden.count += 1;
         hidden.last = next;
     }
-    (hidden.count >= FEWEST_HIDDEN_FUNCTIONS).then_some(hidden)
+    (hidden.count >= MIN_HIDDEN_FUNCTIONS).then_some(hidden)
 }
 
 /// Returns the function after `frame` in its run.
@@ -63,7 +63,7 @@ pub(crate) fn crates(first: &Frame, hidden: &HiddenRun<'_>) -> String {
             crates.push(krate);
         }
     }
-    let named = crates.len().min(MOST_NAMED_CRATES);
+    let named = crates.len().min(MAX_NAMED_CRATES);
     let mut text = crates[..named].join(", ");
     if crates.len() > named {
         text.push_str(&format!(" and {} more", crates.len() - named));

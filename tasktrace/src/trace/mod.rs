@@ -44,9 +44,10 @@ pub(crate) use resource::{PANIC_HOOK, public_name};
 
 /// Shows where a task waits, as a tree of functions.
 ///
-/// The tree leads from the task to each leaf that has registered a waker. A trace is cheap to clone and to keep. It
-/// consists of addresses until it is first printed or inspected. Only then are symbols looked up, so do not do that in
-/// code that must not be delayed.
+/// The tree leads from the task to each leaf that has registered a waker. In a sample, it leads to the function in
+/// which the thread was interrupted, and in [`here`](Self::here) to the caller. A trace is cheap to clone and to keep.
+/// It consists of addresses until it is first printed or inspected. Only then are symbols looked up, so do not do that
+/// in code that must not be delayed.
 ///
 /// * `{}` prints the functions of the program and what they wait for. Three or more nested functions of dependencies
 ///   share one line, which names the first and counts the others: `reqwest::get at … (… 9 frames in reqwest, tower,
@@ -109,7 +110,7 @@ pub(crate) struct Tree {
 }
 
 impl Trace {
-    /// Makes a trace of a capture. Looks up no symbols.
+    /// Creates a trace of a capture. Looks up no symbols.
     pub(crate) fn new(raw: RawTrace) -> Self {
         Self {
             inner: Arc::new(TraceInner {
@@ -121,7 +122,7 @@ impl Trace {
         }
     }
 
-    /// Converts the times of the trace to another moment, unless the trace is already shared.
+    /// Recomputes the ages of the trace as of another moment, unless the trace is already shared.
     pub(crate) fn at_moment(mut self, moment: SnapshotTime) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.raw.set_time(moment);
@@ -136,7 +137,8 @@ impl Trace {
         ages.max().unwrap_or_default()
     }
 
-    /// Makes a trace like [`new`](Self::new), or returns the previous trace if it is equal and has no times.
+    /// Creates a trace like [`new`](Self::new), or returns the previous trace if it has the same capture and no live
+    /// frames.
     pub(crate) fn new_or_same(raw: RawTrace, before: &mut Option<Self>) -> Self {
         if !raw.frames.is_empty() {
             return Self::new(raw);
@@ -212,7 +214,7 @@ impl Trace {
     /// ```
     #[must_use]
     pub fn leaves(&self) -> Vec<&Frame> {
-        frame::walk(self.frames())
+        frame::frames_in(self.frames())
             .filter(|frame| frame.children().is_empty())
             .collect()
     }
@@ -237,7 +239,7 @@ impl Trace {
     /// ```
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
-        frame::walk(self.frames()).any(|frame| frame.is(path))
+        frame::frames_in(self.frames()).any(|frame| frame.is(path))
     }
 
     /// Returns a fingerprint of the trace, without labels and times. It looks up no symbols.
@@ -351,6 +353,6 @@ pub(crate) fn anonymous(frames: &[Frame]) -> Vec<Frame> {
 }
 
 /// Returns all frames of a tree, each before its children.
-pub(crate) fn all(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
-    frame::walk(frames)
+pub(crate) fn all_frames_of(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+    frame::frames_in(frames)
 }

@@ -193,8 +193,8 @@ impl Walker {
         drop(walker);
     }
 
-    /// Replaces the content of `frames` by the frames of an interrupted thread up to `mark`, or as far as its stack can
-    /// be followed, leaf first. There is at least the leaf, unless the leaf is the marked function.
+    /// Replaces the content of `frames` with the frames of an interrupted thread up to `mark`, or as far as its stack
+    /// can be followed, leaf first. There is at least the leaf, unless the leaf is the marked function.
     pub(crate) fn walk_interrupted(
         &mut self,
         thread: &InterruptedThread<'_>,
@@ -239,7 +239,7 @@ impl Walker {
         self.fast.keep(inputs, marks, path);
     }
 
-    /// Replaces the content of `frames` by the frames from the caller up to `mark`, leaf first.
+    /// Replaces the content of `frames` with the frames from the caller up to `mark`, leaf first.
     #[cfg(test)]
     #[inline(never)]
     pub(crate) fn walk(

@@ -3,7 +3,7 @@
 use super::{MAX_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer};
 use crate::sync::fork::NoForkSection;
 
-/// Replaces the content of `frames` by the frames from the caller up to `mark`, leaf first.
+/// Replaces the content of `frames` with the frames from the caller up to `mark`, leaf first.
 pub(super) fn walk(mark: Mark, limit: usize, frames: &mut Vec<PhysicalFrame>) -> Reach {
     frames.clear();
     let mut reach = Reach::Lost;

@@ -1,4 +1,4 @@
-//! A program that also handles signals itself, for `tests/signals.rs`.
+//! A program that also handles signals itself, for `tests/tests/signals`.
 //!
 //! Its argument is the scenario.
 

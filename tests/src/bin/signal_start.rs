@@ -1,4 +1,4 @@
-//! A program that starts like one with an attribute, for `tests/signals.rs`.
+//! A program that starts like one with an attribute, for `tests/tests/signals`.
 //!
 //! The argument of the program is that of the attribute, if it has one. The program prints `ready`, and ends when its
 //! input ends.

@@ -1,4 +1,4 @@
-//! A program with tasks, which dumps them on signals, for `tests/signals.rs`.
+//! A program with tasks, which dumps them on signals, for `tests/tests/signals`.
 //!
 //! Its arguments are the signals, as `SIGUSR1`, `SIGUSR1:file` or `SIGUSR1:file:milliseconds`, and words that set its
 //! state. It prints `ready`, and ends when its input ends.

@@ -122,7 +122,7 @@ impl<T> Handshake<T> {
     ///
     /// The caller must be the only requester.
     unsafe fn withdraw(&self) -> Result<(), RequestError> {
-        // Relaxed: if the request was answered, `is_answered` synchronises with the handler below.
+        // Relaxed: if the request was answered, `is_answered`, called below, synchronises with the handler.
         let state = self.state.load(Ordering::Relaxed);
         if state & 0b11 == REQUESTED {
             let withdrawn =

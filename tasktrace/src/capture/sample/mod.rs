@@ -95,7 +95,7 @@ impl SampledScopes {
     }
 }
 
-/// Lists the polls that the calling thread is in the middle of. Called in a signal handler.
+/// Lists the polls that the calling thread is in the middle of. It is called in a signal handler.
 pub(crate) type ReadSampledScopes = fn(&mut SampledScopes);
 
 /// The sample of a thread: its walked stack and the tasks that it was polling.

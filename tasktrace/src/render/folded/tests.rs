@@ -63,7 +63,7 @@ app::serve;lock;[no waker registered] 1
 app::serve;lock;[not polled yet] 1
 app::serve;lock;[running] 1
 app::serve;lock;[woken again at once] 1
-app::serve;lock;[woken, not polled since] 1
+app::serve;lock;[woken, but not polled yet] 1
 ";
     assert_eq!(dump.folded(Weight::Tasks).to_string(), expected);
 }

@@ -1,4 +1,4 @@
-//! Writes pprof profiles with the sample types of Go's profiles, by which collectors recognize them.
+//! Writes pprof profiles with the sample types of Go's profiles, by which collectors recognise them.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};

@@ -207,7 +207,7 @@ fn labels(tables: &mut PprofTables, sample: &TaskSample<'_>) -> Vec<PprofLabel> 
     let texts = [
         ("name", Some(sample.name)),
         ("label", sample.label),
-        ("state", Some(sample.state_kind.word())),
+        ("state", Some(sample.state_kind.json_name())),
     ];
     for (key, text) in texts {
         if let Some(text) = text {

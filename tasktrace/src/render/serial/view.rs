@@ -33,7 +33,7 @@ use crate::trace::Frame;
 const VIEW: &str = "tasktrace.view/1";
 
 /// The number of cycles that the page shows. Each set of tasks that wait for each other has one cycle.
-const MOST_CYCLES: usize = 100;
+const MAX_CYCLES: usize = 100;
 
 /// The information about a dump that the dump itself does not have.
 #[derive(Clone, Debug)]
@@ -187,8 +187,8 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
             "ended": LazyList::new(view.ended.len(), move || view.ended.iter().map(String::as_str)),
             "missing": view.missing(),
             // Each task awaits the next one, and the last task awaits the first.
-            "cycles": LazyList::new(cycles.len().min(MOST_CYCLES), move || {
-                let cycles = cycles.iter().take(MOST_CYCLES);
+            "cycles": LazyList::new(cycles.len().min(MAX_CYCLES), move || {
+                let cycles = cycles.iter().take(MAX_CYCLES);
                 cycles.map(move |cycle| LazyList::new(cycle.len(), move || cycle.iter().map(id)))
             }),
             "cycles_total": cycles.len(),
@@ -201,7 +201,7 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
                 Severity::MARKED.iter().filter_map(|severity| {
                     let words = severity.problem_text()?;
                     Some(object!("Wrong", {
-                        "urgency": severity.word(),
+                        "urgency": severity.json_name(),
                         "title": words.title,
                         "meaning": words.meaning,
                     }))
@@ -238,7 +238,7 @@ impl<'a> View<'a> {
             "id": id.as_str(),
             "name": first.task.name(),
             "state": state_word(first.task.state()),
-            "urgency": group.severity.word(),
+            "urgency": group.severity.json_name(),
             "complaint": complaint(group),
             "source": first.task.source(),
             "leaves_not_recorded": notes.dropped,
@@ -275,7 +275,7 @@ impl<'a> View<'a> {
             "spawned_at": column(members, place),
             "parent": column(members, |it| it.task.parent().map(TaskId::get)),
             "thread": column(members, thread),
-            "urgency": column(members, |it| it.status.severity.word()),
+            "urgency": column(members, |it| it.status.severity.json_name()),
             // Each element is the position of a member, followed by the tasks that it awaits.
             "awaits": LazyList::new(awaiting().count(), move || {
                 awaiting().map(|(at, it)| {

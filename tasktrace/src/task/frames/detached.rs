@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::task::Waker;
 
 use super::write::FoundFrame;
-use crate::sync::{MutexGuard, Ordering, ReentrancyGuard, lock};
+use crate::sync::{MutexGuard, Ordering, ReentrancyGuard, lock, with_reserved};
 use crate::task::foreign;
 use crate::task::header::Header;
 use crate::task::poll_state::DETACHED;
@@ -48,21 +48,11 @@ impl Header {
     #[cold]
     fn list_detached(&self, key: FrameKey, reason: DetachReason) {
         let detached = &self.side_table.get_or_insert().detached;
-        let mut spare = Vec::new();
-        loop {
-            let mut list = lock(detached);
-            if list.len() == list.capacity() && spare.capacity() > list.len() {
-                spare.extend_from_slice(&list);
-                std::mem::swap(&mut *list, &mut spare);
-            }
-            if list.len() < list.capacity() {
-                list.push((key, reason));
-                return;
-            }
-            let length = list.len();
-            drop(list);
-            spare.reserve(2 * length + 4);
-        }
+        with_reserved(
+            || lock(detached),
+            |list| list,
+            |list| list.push((key, reason)),
+        );
     }
 }
 

@@ -1,6 +1,6 @@
-//! Checks the table of frames in all interleavings that loom distinguishes.
+//! Checks the table of frames in all interleavings with at most two preemptions.
 //!
-//! Each frame has its parent for an identity. The two words are written one after the other, so a copy that mixes the
+//! Each frame's description implies its parent. The two words are written one after the other, so a copy that mixes the
 //! fields of two frames is detected. In each model the poller makes one change while a reader copies: loom tries all
 //! ways to interleave the steps of the two, and all values that a relaxed load may return.
 

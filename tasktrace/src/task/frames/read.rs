@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 256;
 const ATTEMPTS_BEFORE_YIELD: usize = 32;
 
 /// The capacity that the buffer of a thread keeps, in slots.
-const MOST_KEPT: usize = 1 << 10;
+const MAX_KEPT: usize = 1 << 10;
 
 thread_local! {
     /// The buffer of this thread, so that most copies allocate nothing.
@@ -33,7 +33,7 @@ pub(crate) struct FrameCopy {
     pub(crate) identity: Identity,
     pub(crate) since: CoarseInstant,
     pub(crate) last_poll: LastPoll,
-    /// The frame is polled with another waker than that of its task.
+    /// `true` if the frame is polled with a waker other than its parent's.
     pub(crate) own_waker: bool,
 }
 
@@ -44,8 +44,8 @@ impl Header {
         self.copy_frames_into(&mut frames, Some).then_some(frames)
     }
 
-    /// Replaces the contents of `into` by what `make` returns for each live frame, without the frames for which it
-    /// returns `None`. Returns `false` if the table changed during every attempt.
+    /// Replaces the contents of `into` with the results of `make` for all live frames, except those that are `None`.
+    /// Returns `false` if the table changed during every attempt.
     pub(crate) fn copy_frames_into<R>(
         &self,
         into: &mut Vec<R>,
@@ -63,7 +63,7 @@ impl Header {
             false
         });
         copy.slots.clear();
-        copy.slots.shrink_to(MOST_KEPT);
+        copy.slots.shrink_to(MAX_KEPT);
         let _ = BUFFER.try_with(|place| place.set(copy));
         is_copied
     }

@@ -11,7 +11,7 @@ use crate::task::table::LAST_KEPT;
 
 static META: FrameMeta = FrameMeta::new(None, || "", "", 1, 1);
 
-const STAMP: LastPoll = LastPoll::new(1, CoarseInstant(1));
+const POLL: LastPoll = LastPoll::new(1, CoarseInstant(1));
 
 /// Returns the role of the poller of a header in a test.
 pub(super) fn poller(header: &Header) -> Poller<'_> {
@@ -22,7 +22,7 @@ pub(super) fn poller(header: &Header) -> Poller<'_> {
 
 fn insert(header: &Header, parent: FrameKey) -> FrameKey {
     poller(header)
-        .register(None, &Identity::Static(&META), parent, STAMP)
+        .register(None, &Identity::Static(&META), parent, POLL)
         .expect("there is room")
 }
 
@@ -74,7 +74,7 @@ fn a_key_of_a_removed_frame_is_rejected() {
     let new = insert(header, FrameKey::TASK);
     assert_eq!(old.slot(), new.slot());
 
-    assert!(!polled(header, old, FrameKey::TASK, STAMP));
+    assert!(!polled(header, old, FrameKey::TASK, POLL));
     remove(header, old);
     header.mark_detached(old, DetachReason::Ended);
     poller(header).remove_detached();
@@ -86,7 +86,7 @@ fn a_key_of_a_removed_frame_is_rejected() {
     // SAFETY: the frames have been removed above, and no other thread uses the header.
     unsafe { header.side_table.get_or_insert().reset() };
     assert_eq!(keys(header), []);
-    assert!(!polled(header, new, FrameKey::TASK, STAMP));
+    assert!(!polled(header, new, FrameKey::TASK, POLL));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn frames_below_a_moved_frame_are_detached_with_it() {
     assert_eq!(keys(header), [stays, other]);
     poller(header).remove_detached();
     assert_eq!(keys(header), [stays, other]);
-    assert!(!polled(header, child, moves, STAMP));
+    assert!(!polled(header, child, moves, POLL));
 
     // A frame that has ended leaves the frames below it.
     header.mark_detached(stays, DetachReason::Ended);
@@ -165,7 +165,7 @@ fn a_label_is_dropped_with_its_frame() {
     let label: Arc<str> = "a label".into();
     let identity = Identity::new(Origin::Function(&META), Some(label.clone()), Some(7));
     let key = poller(header)
-        .register(None, &identity, FrameKey::TASK, STAMP)
+        .register(None, &identity, FrameKey::TASK, POLL)
         .unwrap();
     let copy = header.copy_frames().unwrap();
     assert_eq!(copy[0].identity.label(), Some(label.clone()));
@@ -197,7 +197,7 @@ fn replaced_and_removed_wakers_are_returned() {
     assert!(own.set_waker(key, &waker).is_some());
     assert!(header.copy_frames().unwrap()[0].own_waker);
     assert!(
-        polled(header, key, FrameKey::TASK, STAMP),
+        polled(header, key, FrameKey::TASK, POLL),
         "the flag is not a part of the parent"
     );
     assert!(remove(header, key).is_some());

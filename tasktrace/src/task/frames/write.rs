@@ -120,8 +120,8 @@ impl Poller<'_> {
         self.change_wakers(side_table, |wakers| wakers.remove(&key))
     }
 
-    /// Stores the waker of a frame that is polled with another waker than that of its task. Returns the replaced waker,
-    /// to be dropped.
+    /// Stores the waker of a frame that is polled with a waker other than its parent's. Returns the replaced waker, to
+    /// be dropped.
     pub(crate) fn set_waker(self, key: FrameKey, waker: &Waker) -> Option<Waker> {
         let slot = self.find_frame(key)?;
         let side_table = self.side_table.get_or_insert();
@@ -141,7 +141,7 @@ impl Poller<'_> {
         self.change_wakers(side_table, |wakers| wakers.insert(key, waker))
     }
 
-    /// Calls `change` with the wakers of the frames that are polled with another waker than that of their task.
+    /// Calls `change` with the wakers of the frames that are polled with wakers other than their parents'.
     ///
     /// `change` must not call this function again for the same task. If it allocates, the caller holds a
     /// [`ReentrancyGuard`], so that an allocator which uses tasktrace registers no frames meanwhile.
@@ -152,13 +152,14 @@ impl Poller<'_> {
     ) -> R {
         // SAFETY: only this function accesses the map. It takes a `Poller`, so it runs on the thread that polls this
         // task. None of its callers, which are all in this module, passes a `change` that calls it again, as required
-        // above. So this is the only reference to the map.
+        // above. For `wakers`, which calls foreign code, see the comment there. So this is the only reference to the
+        // map.
         side_table
             .wakers
             .with_mut(|wakers| change(unsafe { &mut *wakers }))
     }
 
-    /// Returns the wakers of all frames that are polled with another waker than that of their task.
+    /// Returns the wakers of all frames that are polled with wakers other than their parents'.
     pub(crate) fn wakers(self) -> Vec<Waker> {
         let Some(side_table) = self.side_table.get() else {
             return Vec::new();
@@ -201,7 +202,7 @@ impl Poller<'_> {
     /// Allocates the slot of this number. Returns `None` if there are too many frames.
     #[cold]
     fn add_slot(&self, number: u32) -> Option<&Slot> {
-        // The guard keeps an allocator that uses tasktrace from registering frames while this thread allocates.
+        // For the same reason as in `store_dynamic`.
         let _inside = ReentrancyGuard::enter();
         self.side_table.get_or_insert().chunks.make_room(number)?;
         self.slot(number)
@@ -218,8 +219,7 @@ impl Poller<'_> {
         PollTimes(slots.map(Slot::last_poll).collect())
     }
 
-    /// Sets the last polls of the frames back to these times, as if the polls since then had not happened. No frame was
-    /// added or removed since then.
+    /// Restores the last polls, as if the polls since then had not happened. No frame was added or removed since then.
     fn set_times(self, times: &PollTimes) {
         for (slot, before) in self.slots(self.used()).zip(&times.0) {
             slot.set_last_poll(slot.last_poll().at_time_of(*before));

@@ -1,4 +1,4 @@
-//! Checks what readers see of a task while it is polled, in all interleavings that loom distinguishes.
+//! Checks what readers see of a task while it is polled, in all interleavings with at most two preemptions.
 //!
 //! Each poll starts at a time of its own, so a time that belongs to another poll is detected. The second of the three
 //! polls is only for a request, and restores the times of the first.
@@ -31,7 +31,7 @@ fn begin(header: &Header, now: CoarseInstant) {
     assert_eq!(request, PollPurpose::Task);
     let (last_poll, has_wrapped) = header.last_poll().next(now);
     assert!(!has_wrapped);
-    poller(header).note_poll_of(last_poll);
+    poller(header).store_started(last_poll);
 }
 
 /// Returns a task with a frame, after its first poll.

@@ -1,4 +1,4 @@
-//! Checks the oneshot channel in all interleavings that loom distinguishes.
+//! Checks the oneshot channel in all interleavings with at most two preemptions.
 //!
 //! A missed answer shows as a deadlock, and an answer that is read while it is written as a panic of loom's cell.
 

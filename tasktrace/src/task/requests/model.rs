@@ -1,4 +1,5 @@
-//! Checks the protocol between requesters, borrowers and the poller in all interleavings that loom distinguishes.
+//! Checks the protocol between requesters, borrowers and the poller in all interleavings with at most two preemptions,
+//! and with three threads in those without preemptions.
 //!
 //! A lost request or a lost wake shows as a deadlock, which loom reports. An access to the waker that should be
 //! exclusive and is not shows as a panic of loom's cell.
@@ -47,7 +48,7 @@ struct ModelTask {
 
 // SAFETY: only the thread that polls uses `answered`. The header is `Sync`, which these models check.
 unsafe impl Sync for ModelTask {}
-// SAFETY: no field is bound to the thread that made it.
+// SAFETY: every field is `Send` itself: a `Header`, an atomic, and a `Cell` of a number.
 unsafe impl Send for ModelTask {}
 
 impl Deref for ModelTask {
@@ -64,7 +65,7 @@ impl ModelTask {
         self.polls.load(Ordering::Acquire)
     }
 
-    fn note_poll(&self) {
+    fn start_poll(&self) {
         let polls = self.polls.load(Ordering::Relaxed) + 1;
         self.polls.store(polls, Ordering::Release);
     }
@@ -77,7 +78,7 @@ impl ModelTask {
         requesters.send_all(Ok(RawTrace::default()));
     }
 
-    /// A task that was last polled with this waker, outside any other task.
+    /// Returns a task that was last polled with this waker, outside any other task.
     fn with_waker(waker: Waker) -> SharedTask {
         let task = with_queue();
         // SAFETY: no other thread has the task yet, and its cell is empty.
@@ -113,7 +114,7 @@ fn model(run: impl Fn() + Sync + Send + Copy + 'static) {
     }
 }
 
-/// A task that was never polled, and that has no request queue.
+/// Returns a task that was never polled, and that has no request queue.
 fn unpolled() -> SharedTask {
     let task = ModelTask {
         header: super::Header::empty(),
@@ -125,7 +126,7 @@ fn unpolled() -> SharedTask {
     Arc::new(task)
 }
 
-/// A task that was never polled, and that has a request queue. So the models that use it do not explore the
+/// Returns a task that was never polled, and that has a request queue. So the models that use it do not explore the
 /// interleavings in which the queue is made.
 fn with_queue() -> SharedTask {
     let task = unpolled();
@@ -133,7 +134,6 @@ fn with_queue() -> SharedTask {
     task
 }
 
-/// Returns the role of the poller.
 fn poller(task: &ModelTask) -> Poller<'_> {
     // SAFETY: each model has one thread that polls. Only that thread calls this, and it uses the poller only while the
     // task is alive.
@@ -153,7 +153,7 @@ fn poll_with(task: &ModelTask, waker: &Waker) -> PollPurpose {
     if !is_fast_path {
         return poll_slow(task, waker, THREAD, false);
     }
-    task.note_poll();
+    task.start_poll();
     if !task.poll_state.has_waker() {
         poller(task).end_first_poll(waker, false);
     }
@@ -164,7 +164,7 @@ fn poll_with(task: &ModelTask, waker: &Waker) -> PollPurpose {
 fn poll_slow(task: &ModelTask, waker: &Waker, thread: u32, is_nested: bool) -> PollPurpose {
     let is_first = !task.poll_state.has_waker();
     let purpose = poller(task).begin_poll(waker, thread, is_nested);
-    task.note_poll();
+    task.start_poll();
     if is_first {
         poller(task).end_first_poll(waker, purpose == PollPurpose::Capture);
     }
@@ -203,7 +203,7 @@ fn request(task: &ModelTask) -> Result<u32, CaptureError> {
     taken(&receiver).expect("it is taken once")
 }
 
-/// Takes the answer, and replaces a trace by a number: all traces of these models are equal.
+/// Takes the answer, and replaces a trace with a number: all traces of these models are equal.
 fn taken(receiver: &Receiver<RawTrace>) -> Option<Result<u32, CaptureError>> {
     Some(receiver.take()?.map(|_| 7))
 }
@@ -299,7 +299,7 @@ static DROP_CHECK: RawWakerVTable = RawWakerVTable::new(
 );
 
 impl DropCheck {
-    /// Makes a waker with this data. The caller keeps `self` alive for longer than the waker is used, dropped or not.
+    /// Creates a waker with this data. The caller keeps `self` alive for longer than the waker is used, dropped or not.
     fn waker(&self) -> Waker {
         let data = std::ptr::from_ref(self).cast();
         // SAFETY: the functions of the table uphold the contract of `RawWaker`, as long as no code clones the waker

@@ -32,7 +32,8 @@ impl Poller<'_> {
     pub(crate) fn begin_poll(self, waker: &Waker, thread: u32, is_nested: bool) -> PollPurpose {
         // The first poll stores its waker when it ends.
         if self.has_waker() && !self.has_same_waker(waker) {
-            self.replace_waker(waker);
+            // SAFETY: `has_waker` has returned `true`, and only the poller, which is this thread, clears `WAKER`.
+            unsafe { self.replace_waker(waker) };
         }
         let new = PollState::on_thread(thread) | if is_nested { NESTED } else { 0 };
         // The flags that this poll does not change.
@@ -56,7 +57,7 @@ impl Poller<'_> {
         if self.poll_state.has(WAKER) {
             return;
         }
-        // `clone` has panicked. Without a waker, requests wait for the next poll.
+        // If `clone` panics, requests wait for the next poll, because there is no waker.
         let Some(own) = foreign::clone(waker) else {
             return;
         };
@@ -70,10 +71,14 @@ impl Poller<'_> {
         }
     }
 
-    /// Replaces the stored waker. The caller has checked that there is one.
+    /// Replaces the stored waker.
+    ///
+    /// # Safety
+    ///
+    /// The cell must contain a waker: `WAKER` must be set.
     #[cold]
-    fn replace_waker(self, waker: &Waker) {
-        // `clone` has panicked. Until the next poll, requests wake the old waker.
+    unsafe fn replace_waker(self, waker: &Waker) {
+        // If `clone` panics, requests wake the old waker until the next poll.
         let Some(waker) = foreign::clone(waker) else {
             return;
         };
@@ -82,9 +87,9 @@ impl Poller<'_> {
         let is_borrowed = state & BORROWED != 0;
         let mut node = is_borrowed.then(ReplacedWaker::empty).flatten();
         let queue = is_borrowed.then(|| self.lock_queue());
-        // SAFETY: the cell contains a waker, as the caller has checked. No other thread accesses the cell: `WAKER` is
-        // clear, so none begins to borrow. A thread that began before has set `BORROWED` and copied the waker with the
-        // queue locked, and in that case this thread holds that lock now.
+        // SAFETY: the `# Safety` section says that the cell contains a waker. No other thread accesses the cell:
+        // `WAKER` is clear, so none begins to borrow. A thread that began before has set `BORROWED` and copied the
+        // waker with the queue locked, and in that case this thread holds that lock now.
         let old = unsafe {
             let old = self.waker.take();
             self.waker.put(waker);

@@ -1,4 +1,4 @@
-//! Checks [`SideTableCell`] and its chunks in all interleavings that loom distinguishes.
+//! Checks [`SideTableCell`] and its chunks in all interleavings with at most two preemptions.
 //!
 //! The poller adds slots while other threads insert the side table, or read it.
 

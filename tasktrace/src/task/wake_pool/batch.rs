@@ -30,7 +30,7 @@ pub(super) struct Batch {
     progress: Weak<WakeProgress>,
     /// The index of the first task that no worker has examined.
     next: usize,
-    /// Some of the tasks before that have been deferred.
+    /// `true` if some of the tasks before that have been deferred.
     has_deferred: bool,
     /// The next batch on the list that this one is on.
     pub(super) rest: BatchList,
@@ -109,7 +109,7 @@ impl Batch {
     fn is_wanted(&self) -> bool {
         match self.purpose {
             WakePurpose::Capture => self.progress.strong_count() > 0,
-            // A probe is not deferred: an executor whose wakers do not return is known not to run.
+            // A probe is dropped instead of deferred: an executor whose wakers do not return is known not to run.
             WakePurpose::Probe => self.has_unexamined(),
         }
     }

@@ -14,10 +14,10 @@ pub(super) const MAX_PER_WAKER_KIND: usize = 2;
 /// The time after which a worker that still wakes the same task is stuck. Wakers take microseconds.
 pub(super) const STUCK_AFTER: Duration = Duration::from_millis(5);
 
-/// The address of the functions of a waker, which is the same for all wakers of one kind.
+/// The address of a waker's vtable, which is the same for all wakers of one kind.
 pub(super) type WakerKind = usize;
 
-/// The wakes that are still to be done, and the workers that do them.
+/// Holds the pending wakes, and the workers that do them.
 pub(super) struct Pool {
     /// Batches that were submitted and not queued yet, the latest first.
     incoming: BatchList,
@@ -100,8 +100,8 @@ impl Pool {
     }
 
     /// Frees the place of a worker that ends, or could not be started.
-    pub(super) fn remove_worker(&mut self, me: usize) {
-        self.workers[me].exists = false;
+    pub(super) fn remove_worker(&mut self, index: usize) {
+        self.workers[index].exists = false;
     }
 
     pub(super) fn has_workers(&self) -> bool {
@@ -181,16 +181,16 @@ impl Pool {
     }
 
     /// Takes the next wake for this worker. Moves the batches that are over to `finished`, for the caller to drop.
-    pub(super) fn take_wake(&mut self, me: usize, finished: &mut BatchList) -> Option<TaskWake> {
-        let wake = self.take_queued_wake(me, finished);
+    pub(super) fn take_wake(&mut self, index: usize, finished: &mut BatchList) -> Option<TaskWake> {
+        let wake = self.take_queued_wake(index, finished);
         if wake.is_some() || self.incoming.is_none() {
             return wake;
         }
         self.queue_incoming();
-        self.take_queued_wake(me, finished)
+        self.take_queued_wake(index, finished)
     }
 
-    fn take_queued_wake(&mut self, me: usize, finished: &mut BatchList) -> Option<TaskWake> {
+    fn take_queued_wake(&mut self, index: usize, finished: &mut BatchList) -> Option<TaskWake> {
         let Self {
             queue,
             workers,
@@ -207,7 +207,7 @@ impl Pool {
                 if stuck.any(|worker| worker.executor == Some(executor)) {
                     return false;
                 }
-                let worker = &mut workers[me];
+                let worker = &mut workers[index];
                 worker.executor = Some(executor);
                 worker.wakes_begun += 1;
                 true
@@ -224,8 +224,8 @@ impl Pool {
     }
 
     /// Notes that a worker has returned from a waker. If it was stuck, the deferred wakes are tried again.
-    pub(super) fn note_returned(&mut self, me: usize) {
-        let worker = &mut self.workers[me];
+    pub(super) fn note_returned(&mut self, index: usize) {
+        let worker = &mut self.workers[index];
         worker.executor = None;
         worker.waker_kind = None;
         if !std::mem::replace(&mut worker.is_stuck, false) {
@@ -246,10 +246,10 @@ impl Pool {
     }
 
     /// Admits this worker to a waker of this kind, if fewer workers than allowed are in such wakers.
-    pub(super) fn admit(&mut self, me: usize, kind: WakerKind) -> Admission {
+    pub(super) fn admit(&mut self, index: usize, kind: WakerKind) -> Admission {
         let admission = self.admission(kind);
         if admission == Admission::Granted {
-            self.workers[me].waker_kind = Some(kind);
+            self.workers[index].waker_kind = Some(kind);
         }
         admission
     }

@@ -17,7 +17,8 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for which a worker sleeps before it tries again to enter a waker of a kind that enough workers are in.
 const ADMISSION_RETRY: Duration = Duration::from_millis(1);
 
-/// The last worker could not be started, and there was no other. No task is woken until one can be started.
+/// `true` if the last worker could not be started, and there was no other. Then no task is woken until one can be
+/// started.
 static IS_WITHOUT_THREAD: AtomicBool = AtomicBool::new(false);
 
 /// Returns `true` if tasks are not woken, because no thread could be started for that.
@@ -67,33 +68,33 @@ pub(super) fn replace_stuck_workers() {
 }
 
 /// Starts the thread of a worker whose place has been reserved.
-fn start(me: usize) {
-    let started = os::thread::spawn("tasktrace-waker", move || run(me));
+fn start(index: usize) {
+    let started = os::thread::spawn("tasktrace-waker", move || run(index));
     let mut pool = lock_pool();
     if started.is_err() {
         // The other workers do what they can. Tasks that they do not wake do not answer.
-        pool.remove_worker(me);
+        pool.remove_worker(index);
     }
     // Stored under the lock, so that the last thread to store has seen the last change.
     IS_WITHOUT_THREAD.store(started.is_err() && !pool.has_workers(), Ordering::Relaxed);
 }
 
 /// Runs a worker, until there is no work for [`IDLE_TIMEOUT`].
-fn run(me: usize) {
-    while let Some(wake) = next_wake(me) {
+fn run(index: usize) {
+    while let Some(wake) = next_wake(index) {
         // Only foreign code panics here.
-        let _ = catch_panic(|| wake_or_defer(me, wake));
+        let _ = catch_panic(|| wake_or_defer(index, wake));
     }
 }
 
 /// Waits for the next wake for this worker. Returns `None` if the worker is to end.
-fn next_wake(me: usize) -> Option<TaskWake> {
+fn next_wake(index: usize) -> Option<TaskWake> {
     let mut finished = None;
     let mut pool = lock_pool();
-    pool.note_returned(me);
+    pool.note_returned(index);
     let mut has_timed_out = false;
     loop {
-        let wake = pool.take_wake(me, &mut finished);
+        let wake = pool.take_wake(index, &mut finished);
         if wake.is_some() || finished.is_some() {
             drop(pool);
             discard(finished.take());
@@ -104,7 +105,7 @@ fn next_wake(me: usize) -> Option<TaskWake> {
             continue;
         }
         if has_timed_out {
-            pool.remove_worker(me);
+            pool.remove_worker(index);
             return None;
         }
         pool.idle += 1;
@@ -117,8 +118,8 @@ fn next_wake(me: usize) -> Option<TaskWake> {
 }
 
 /// Wakes a task, or defers that if enough workers are stuck in wakers of the same kind.
-fn wake_or_defer(me: usize, wake: TaskWake) {
-    if let Err(kind) = wake_unless_stuck(me, &wake) {
+fn wake_or_defer(index: usize, wake: TaskWake) {
+    if let Err(kind) = wake_unless_stuck(index, &wake) {
         defer(wake, kind);
     } else if let Some(progress) = wake.progress.upgrade() {
         progress.count_wake();
@@ -127,7 +128,7 @@ fn wake_or_defer(me: usize, wake: TaskWake) {
 
 /// Wakes a task. Returns the kind of its waker, and does not call the waker, if enough workers are stuck in such
 /// wakers.
-fn wake_unless_stuck(me: usize, wake: &TaskWake) -> Result<(), WakerKind> {
+fn wake_unless_stuck(index: usize, wake: &TaskWake) -> Result<(), WakerKind> {
     let borrowed = match wake.purpose {
         WakePurpose::Capture => wake.task.borrow_waker_for_capture(),
         WakePurpose::Probe => wake.task.borrow_waker_for_probe(),
@@ -136,7 +137,7 @@ fn wake_unless_stuck(me: usize, wake: &TaskWake) -> Result<(), WakerKind> {
         return Ok(());
     };
     let kind = std::ptr::from_ref(borrowed.waker().vtable()).addr();
-    if !wait_for_admission(me, kind) {
+    if !wait_for_admission(index, kind) {
         return Err(kind);
     }
     os::signal::with_program_mask(|| borrowed.wake());
@@ -144,9 +145,9 @@ fn wake_unless_stuck(me: usize, wake: &TaskWake) -> Result<(), WakerKind> {
 }
 
 /// Waits until this worker may enter a waker of this kind. Returns `false` if all workers in such wakers are stuck.
-fn wait_for_admission(me: usize, kind: WakerKind) -> bool {
+fn wait_for_admission(index: usize, kind: WakerKind) -> bool {
     loop {
-        let admission = lock_pool().admit(me, kind);
+        let admission = lock_pool().admit(index, kind);
         match admission {
             Admission::Granted => return true,
             Admission::AllStuck => return false,

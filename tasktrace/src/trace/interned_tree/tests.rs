@@ -38,7 +38,7 @@ fn raw(task: u64, frames: LiveFrames<'_>) -> RawTrace {
 }
 
 fn describe(tree: &Tree) -> Vec<String> {
-    let frames = walk(&tree.frames);
+    let frames = frames_in(&tree.frames);
     frames
         .map(|frame| format!("{frame:?} {:?} {}", frame.times, frame.is_resource))
         .collect()

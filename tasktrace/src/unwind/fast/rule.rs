@@ -90,7 +90,7 @@ impl UnwindRule {
         base.checked_add(usize::from(self.caller) * WORD)
     }
 
-    /// Replaces the registers by those of the caller, whose stack pointer is `caller`. Returns the return address.
+    /// Replaces the registers with those of the caller, whose stack pointer is `caller`. Returns the return address.
     #[inline]
     pub(super) fn unwind(
         self,

@@ -66,7 +66,7 @@ impl<F: Future> Future for TestBody<F> {
             if !this.membership.is_announced {
                 this.membership.is_announced = true;
                 let handle = this.task.handle();
-                let runtime = RuntimeHandle::current().map(|host| host.id());
+                let runtime = RuntimeHandle::current().map(|runtime| runtime.id());
                 drop(test.change(|state| {
                     state.runtime = runtime;
                     state.fail = Some(*this.fail);

@@ -15,11 +15,10 @@ use crate::os;
 /// The time that the tasks have to answer.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// The time in which the woken body must be polled, so that it fails.
+/// The time that the woken body has to be polled and panic.
 const TIME_TO_FAIL: Duration = Duration::from_secs(1);
 
-/// The time that the function of the test then has to return. If it does not, the process continues for the same time
-/// again.
+/// The time that the test function then has to return. Afterwards the process waits as long once more.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The exit status of a process in which a test has failed.

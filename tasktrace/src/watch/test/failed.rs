@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::env;
 use std::sync::{OnceLock, PoisonError};
 
-use crate::escape::Escaped;
+use crate::escape::{Escaped, cut};
 use crate::sync::StaticMutex as Mutex;
 
 /// The largest number of outputs that are kept. Later outputs replace older ones.
@@ -57,11 +57,7 @@ fn is_test_name(thread: &str) -> bool {
 
 fn keep(test: String, mut text: String, kind: TestKind) {
     if text.len() > MAX_LENGTH {
-        let mut end = MAX_LENGTH;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
+        text.truncate(cut(&text, MAX_LENGTH).len());
         text.push_str("…\n");
     }
     // Allocates before it locks, because nothing is allocated under a lock.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::escape::Escaped;
 use crate::os;
 
-/// The limit of a test without one. Test runners report a test as slow after a minute, and the limit leaves time for a
-/// report before that.
+/// The default limit. Test runners report a test as slow after a minute, and the limit leaves time for a report before
+/// that.
 const DEFAULT: Duration = Duration::from_secs(50);
 
 /// The environment variable that overrides the attribute.

@@ -47,7 +47,6 @@ impl<T> Deref for Outcome<'_, T> {
 pub struct OtherOutput;
 
 impl OtherOutput {
-    /// Returns `None`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         None

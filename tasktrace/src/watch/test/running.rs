@@ -56,7 +56,7 @@ pub(super) struct TestState {
     is_over: bool,
 }
 
-/// The end by which a test passes.
+/// The way in which a test must end to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
     /// The function returns.
@@ -67,7 +67,7 @@ pub(super) enum Expects {
     Panic(&'static str),
 }
 
-/// The thread of a panic of a test.
+/// The thread that panicked in a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PanicThread {
     /// The thread of the test.
@@ -165,7 +165,7 @@ impl Drop for RunningTest {
         match self.test.failure() {
             _ if late.is_some() => {}
             Some(text) => super::failed::add(self.test.name(), text),
-            // The test passes. The panic by which it passes may be that of a report. (If the test names the expected
+            // The test passes by panicking, and the panic may be the hang report. (If the test names the expected
             // message, it may expect the report.)
             None if self.test.expects == Expects::AnyPanic => {
                 super::expired::end_if_hung(&self.test);
@@ -341,7 +341,7 @@ impl Test {
         self.has_report.load(Ordering::Acquire)
     }
 
-    /// Waits until the report was taken or the test has ended. Returns `true` if so.
+    /// Waits until the report was taken or the test has ended. Returns `true` if one of them happened within `longest`.
     pub(super) fn wait_until_taken(&self, longest: Duration) -> bool {
         self.wait_until(|state| state.report.is_none() || state.is_over, longest)
     }
@@ -351,7 +351,7 @@ impl Test {
         self.wait_until(|state| state.is_late || state.is_over, longest);
     }
 
-    /// Waits until the function of the test has returned. Returns `true` if so.
+    /// Waits until the function of the test has returned. Returns `true` if it returned within `longest`.
     pub(super) fn wait_until_over(&self, longest: Duration) -> bool {
         self.wait_until(|state| state.is_over, longest)
     }

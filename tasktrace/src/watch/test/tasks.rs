@@ -19,7 +19,7 @@ use crate::dump::{self, Dump, EndedTask, Hang, HangTrigger, TaskDump, TestStage}
 use crate::runtime::RuntimeId;
 use crate::task::{TaskId, TaskState, TraceHandle, tasks};
 
-/// The time that the function of a test has to return, if its body has continued because it was asked.
+/// The time that the test function has to return if asking the tasks made its body continue.
 const TIME_TO_RETURN: Duration = Duration::from_secs(1);
 
 /// Returns a report about a test and its tasks. `budget` limits the time that the tasks have to answer.

@@ -11,7 +11,7 @@ use super::expired;
 use super::running::Test;
 use crate::os;
 use crate::sync::{
-    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard, with_room,
+    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard, with_reserved,
 };
 
 /// The tests that have limits. Nothing is allocated or freed while it is locked.
@@ -45,7 +45,7 @@ pub(super) fn add(test: Arc<Test>, limit: Duration) {
     let Some(end) = test.begun.checked_add(limit) else {
         return;
     };
-    let (is_first, had_thread) = with_room(
+    let (is_first, had_thread) = with_reserved(
         lock,
         |timer| &mut timer.tests,
         |timer| {

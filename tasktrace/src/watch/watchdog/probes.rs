@@ -235,7 +235,7 @@ fn start(view: TaskView, executor: ExecutorId, woken: WakeState) -> Option<TaskP
     }
     let problem = Problem::Starved {
         polls,
-        since: CoarseInstant::read(),
+        since: CoarseInstant::now_exact(),
         executor,
     };
     Some(TaskProblem { handle, problem })

@@ -102,7 +102,7 @@ impl Scanner {
     fn scan(&mut self) -> Vec<TaskProblem> {
         let mut suspects = Suspects {
             // The time is read before the tasks, so that no stall looks longer than it is.
-            now: CoarseInstant::read(),
+            now: CoarseInstant::now_exact(),
             found: Vec::new(),
             counts: BTreeMap::new(),
         };

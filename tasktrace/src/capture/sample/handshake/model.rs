@@ -1,5 +1,5 @@
-//! Checks the protocol of [`Handshake`] in all interleavings that loom distinguishes. If two threads use the buffer at
-//! the same time, loom's cell panics.
+//! Checks the protocol of [`Handshake`] in all interleavings with at most two preemptions. If two threads use the
+//! buffer at the same time, loom's cell panics.
 //!
 //! A thread stands in for the signal handler. The real handler runs on the interrupted thread, which is never the
 //! requester, so a separate thread has the same interleavings with the requester.

@@ -29,7 +29,7 @@ impl SampleBuffer {
             registers: InterruptedRegisters::default(),
             scopes: SampledScopes::with_capacity(),
             lacked_stack: false,
-            // The bytes are not zero, because the system would map pages of zeroes only when the handler writes them.
+            // Non-zero bytes, so that the system maps the pages now and not in the handler.
             stack: vec![0xa5; MAX_STACK].into(),
             copied: 0,
             ranges: vec![IoVec::default(); MAX_STACK / PAGE + 1].into(),

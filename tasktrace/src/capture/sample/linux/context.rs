@@ -22,7 +22,8 @@ impl<'a> Interruption<'a> {
     ///
     /// # Safety
     ///
-    /// The arguments must be the second and the third argument of a signal handler that does not return within `'a`.
+    /// The arguments must be the second and the third argument of a signal handler that was installed with `SA_SIGINFO`
+    /// and does not return within `'a`.
     pub(super) unsafe fn new(info: *const libc::siginfo_t, context: *const c_void) -> Self {
         // SAFETY: by the `# Safety` section, each pointer is null or points to a structure that the kernel has written
         // for the handler. Nothing writes the structure before the handler returns, which is after `'a`. The kernel

@@ -28,9 +28,11 @@ pub(super) extern "C" fn on_signal(
     context: *mut c_void,
 ) {
     let _errno = SavedErrno::save();
-    // SAFETY: the kernel has called this handler with these arguments, and `interruption` is a local variable, so its
-    // lifetime ends before the handler returns.
+    // SAFETY: the kernel has called this handler with these arguments, because `signal::claim` installs it by
+    // `Disposition::with_handler`, which sets `SA_SIGINFO`. And `interruption` is a local variable, so its lifetime
+    // ends before the handler returns.
     let interruption = unsafe { Interruption::new(info, context) };
+    // A signal of another sender gets the default action. That is to do nothing for `HARMLESS` and for `SIGCHLD`.
     if !HARMLESS.contains(&signal) && signal != libc::SIGCHLD && !interruption.is_own() {
         // The default action was in place before: the handler is installed only over the default (`signal::claim`).
         let _ = Disposition::DEFAULT.set(signal);

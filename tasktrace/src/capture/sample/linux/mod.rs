@@ -5,8 +5,8 @@
 //! handler, even later, that handler stays.
 //!
 //! * [`signal`]: selects the signal and installs the handler. [`handler`]: the handler. [`context`]: its arguments.
-//! * [`permit`]: the permit to interrupt threads, which one requester has. [`shared_buffer`]: the buffers that
-//!   requesters share with the handler.
+//! * [`permit`]: the permit to interrupt threads, which at most one requester holds. [`shared_buffer`]: the buffers
+//!   that requesters share with the handler.
 //! * [`buffer`]: the data that the handler writes and the requester reads. [`copy`]: copies a stack.
 
 mod buffer;
@@ -36,8 +36,8 @@ use signal::{OFF, configured, usable_signal};
 /// for a processor.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The time to wait until the thread no longer blocks the signal, because it may be about to leave the handler. If the
-/// last answer came from this thread, the time is [`RESPONSE_TIMEOUT`].
+/// The time to wait for the thread to unblock the signal, which it blocks while it leaves the handler. If the last
+/// answer came from this thread, the time is [`RESPONSE_TIMEOUT`].
 const UNBLOCK_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// Gives the calling thread an alternate stack for the handler. Returns `None` if none can be installed, or if sampling
@@ -66,10 +66,10 @@ pub(super) fn sample(
         true => RESPONSE_TIMEOUT,
         false => UNBLOCK_TIMEOUT,
     };
-    if keeps_blocking(
+    if still_blocks_at(
+        deadline.min(Instant::now() + unblock_timeout),
         thread,
         signal,
-        deadline.min(Instant::now() + unblock_timeout),
     ) {
         return Err(NoSample::SignalBlocked);
     }
@@ -120,7 +120,7 @@ fn wait_for(shared: &Handshake<SampleBuffer>, deadline: Instant) {
 /// Waits until the thread does not block the signal. Returns `true` if it still does at the time `until`.
 ///
 /// A thread that has just answered blocks the signal until it has left the handler.
-fn keeps_blocking(thread: u64, signal: c_int, until: Instant) -> bool {
+fn still_blocks_at(until: Instant, thread: u64, signal: c_int) -> bool {
     let mut pause = Duration::from_micros(20);
     while is_blocked(thread, signal) {
         if Instant::now() >= until {

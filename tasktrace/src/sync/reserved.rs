@@ -3,9 +3,9 @@
 use std::mem;
 use std::ops::DerefMut;
 
-/// Calls `run` with the state behind a lock, once the list in it has room for one more item. Nothing is allocated or
-/// freed while it is locked.
-pub(crate) fn with_room<G: DerefMut, T, R>(
+/// Calls `run` with the state behind a lock, once the list in it has reserved capacity for one more item. Nothing is
+/// allocated or freed while it is locked.
+pub(crate) fn with_reserved<G: DerefMut, T, R>(
     lock: impl Fn() -> G,
     list: fn(&mut G::Target) -> &mut Vec<T>,
     run: impl FnOnce(&mut G::Target) -> R,
