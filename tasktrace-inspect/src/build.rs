@@ -228,10 +228,10 @@ impl Builder<'_> {
             }
             text = format!("{text} waits for {what}");
             let is_last = at + 1 == circle.len();
-            let next = match (is_last, circle.len()) {
-                (true, 1) => "itself".to_owned(),
-                (true, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
-                (false, _) => format!("task {}", self.seen[next].id.unwrap_or_default()),
+            let next = match self.seen[next].id {
+                _ if circle.len() == 1 => "itself".to_owned(),
+                Some(id) => format!("task {id}"),
+                None => "a thread".to_owned(),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
                 Some(hold) if !hold.owner.is_polled => {

@@ -155,6 +155,13 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
                 resource: node.resource,
             });
         }
+        if node.note.is_some() && node.children.len() < 2 {
+            // A branch of `select!` or `join!` is not shown, and may wake the task.
+            leaves.push(LeafOf {
+                name: "a branch that is not known",
+                resource: None,
+            });
+        }
         below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
     }
 }
@@ -234,6 +241,15 @@ mod tests {
             task(vec![lock(20), sleep()], &[10]),
             task(vec![lock(10)], &[20]),
         ];
+        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+    }
+
+    #[test]
+    fn a_task_with_a_branch_that_is_not_shown_is_in_no_circle() {
+        let mut select = Node::new(NodeKind::Function, "shop::serve");
+        select.note = Some("select!".into());
+        select.children.push(lock(20));
+        let tasks = [task(vec![select], &[10]), task(vec![lock(10)], &[20])];
         assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
     }
 

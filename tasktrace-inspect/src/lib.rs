@@ -42,7 +42,16 @@
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
-//! * A variable that was moved out of can look like a guard that is still held. It counts only while the lock is taken.
+//! * A guard that was dropped or moved away before its task waited can look like one that is held, because the compiler
+//!   may keep its memory. It counts only while the lock is taken. So if a running thread, or an object that is not
+//!   followed, holds the lock, a task may be named as its holder that has dropped it, and a deadlock may be reported that
+//!   is none. The report says "likely deadlock".
+//! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
+//!   that waits behind one is not shown.
+//! * A task of a running process is read consistently, but the tasks of a deadlock are read one after the other. With
+//!   [`Options::freeze`] they are read at one moment.
+//! * A core file is not compared with the build id of its executable: give the executable that dumped it.
+//! * Trees end after 200 frames.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod address;

@@ -8,7 +8,7 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.head(f)?;
         for deadlock in &self.deadlocks {
-            writeln!(f, "\ndeadlock: {}", deadlock.text)?;
+            writeln!(f, "\nlikely deadlock: {}", deadlock.text)?;
         }
         for task in &self.tasks {
             writeln!(f)?;
@@ -43,8 +43,31 @@ impl Report {
         for missing in &self.missing {
             writeln!(f, "missing {}: {}", missing.count, missing.reason)?;
         }
+        if self.tasks.iter().any(|task| names_holder(&task.frames)) {
+            writeln!(
+                f,
+                "note: a holder is a task with a guard in memory; a guard that was dropped before its task waited can \
+                 look like one"
+            )?;
+        }
         Ok(())
     }
+}
+
+/// Returns `true` if one of these frames, or a frame below, waits for something that a task holds.
+fn names_holder(frames: &[Frame]) -> bool {
+    let mut pending: Vec<&Frame> = frames.iter().collect();
+    while let Some(frame) = pending.pop() {
+        if frame
+            .wait
+            .as_ref()
+            .is_some_and(|wait| !wait.holders.is_empty())
+        {
+            return true;
+        }
+        pending.extend(&frame.children);
+    }
+    false
 }
 
 fn plural(count: usize, noun: &str) -> String {
