@@ -14,6 +14,7 @@ async fn untraced() {
 
 #[test]
 fn a_profile_of_captures_names_the_resource() {
+    let _alone = tasktrace_tests::sampled::alone();
     let runtime = runtime();
     let handle = spawn_suspended(&runtime, untraced());
     let profile = tasktrace::profile()

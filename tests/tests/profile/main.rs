@@ -1,5 +1,5 @@
-//! Tests profiles: the places where tasks wait, over a while. Each test has its own tasks, and its profile contains the
-//! tasks of the other tests as well.
+//! Tests profiles: the places where tasks wait, over a while. A profile contains the tasks of all tests, and a profile of
+//! captures wakes them, so one test runs at a time.
 
 mod asking;
 mod running;

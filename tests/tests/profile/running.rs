@@ -14,6 +14,7 @@ async fn blocks(until: mpsc::Receiver<()>) {
 
 #[test]
 fn a_task_that_blocks_its_thread_is_running_and_has_not_waited() {
+    let _alone = tasktrace_tests::sampled::alone();
     let runtime = runtime();
     let (release, until) = mpsc::channel();
     let (future, handle) = tasktrace::traced(blocks(until));

@@ -11,6 +11,7 @@ use std::time::Duration;
 /// The executor only blocks its thread.
 #[test]
 fn a_profile_can_be_awaited_on_any_executor() {
+    let _alone = tasktrace_tests::sampled::alone();
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);
     let profile = tasktrace::profile()
@@ -31,6 +32,7 @@ fn a_profile_can_be_awaited_on_any_executor() {
 
 #[test]
 fn a_profile_ends_when_its_future_is_dropped() {
+    let _alone = tasktrace_tests::sampled::alone();
     let (sender, receiver) = mpsc::channel();
     let profile = tasktrace::profile()
         .lasting(Duration::from_secs(3600))
@@ -50,6 +52,7 @@ fn a_profile_ends_when_its_future_is_dropped() {
 
 #[test]
 fn a_panic_of_the_callback_is_passed_on() {
+    let _alone = tasktrace_tests::sampled::alone();
     let profile = tasktrace::profile()
         .lasting(Duration::from_millis(100))
         .on_sample(|_| panic!("of the callback"));
@@ -60,6 +63,7 @@ fn a_panic_of_the_callback_is_passed_on() {
 
 #[test]
 fn a_profile_of_no_time_takes_one_sample() {
+    let _alone = tasktrace_tests::sampled::alone();
     let profile = tasktrace::profile()
         .every(Duration::from_secs(10))
         .lasting(Duration::ZERO)

@@ -24,6 +24,7 @@ async fn alone() {
 
 #[test]
 fn waiting_times_are_added_up_by_stack() {
+    let _alone = tasktrace_tests::sampled::alone();
     let runtime = runtime();
     for _ in 0..3 {
         spawn_suspended(&runtime, convoy());
@@ -74,6 +75,7 @@ async fn ticks() {
 /// A task that is polled again and again has waited only since its last poll.
 #[test]
 fn no_task_waits_longer_than_the_profile_lasts() {
+    let _alone = tasktrace_tests::sampled::alone();
     let runtime = runtime();
     let (future, handle) = tasktrace::traced(ticks());
     runtime.spawn(future);
