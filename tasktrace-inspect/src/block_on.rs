@@ -14,13 +14,13 @@ use crate::decode::{Decoded, Decoder, Node, NodeKind};
 use crate::memory::{Memory, Thread, region_of};
 use crate::value::{Reader, Value};
 
-/// How much of a stack is searched.
+/// The part of a stack that is searched, in bytes.
 const SEARCHED: u64 = 8 << 20;
 
-/// How many threads are searched.
+/// The largest number of threads that are searched.
 const THREADS: usize = 1024;
 
-/// How many pointers and references may be around a future in a generic argument.
+/// The largest number of pointers and references around a future in a generic argument.
 const WRAPPED: usize = 8;
 
 /// A future that a thread blocks on.
@@ -84,7 +84,7 @@ pub(crate) fn find(
 /// The reason to take an address for that of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Evidence {
-    /// So many words of the stack point to it.
+    /// This number of words of the stack point to it.
     Pointers(usize),
     /// The debug info says so.
     Frame,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::decode::{Decoded, GuardKind, Hold, Node, NodeKind, Place, Resource};
+use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
-use crate::report::{Deadlock, Frame, Held, HeldKind, Holder, Task, TaskState, Wait, WaitKind};
+use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 
 /// A task as it was read.
 pub(crate) struct Seen {
@@ -319,13 +319,7 @@ fn collect_marks(node: &Node, out: &mut Vec<Frame>) {
 
 fn held(hold: &Hold) -> Held {
     Held {
-        kind: match hold.kind {
-            GuardKind::Mutex => HeldKind::Mutex,
-            GuardKind::Read => HeldKind::Read,
-            GuardKind::Write => HeldKind::Write,
-            GuardKind::Permit => HeldKind::Permit,
-            GuardKind::Granted => HeldKind::Granted,
-        },
+        kind: hold.kind,
         function: hold.owner.name.to_string(),
         file: hold
             .owner

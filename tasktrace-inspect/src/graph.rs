@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Resource};
+use crate::report::HeldKind;
 
 /// The leaf of a task.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +76,11 @@ impl<'n> Graph<'n> {
                     ..
                 },
             ) => match self.holders(&resource) {
-                // Of several only one can hold it, and the others were moved out of.
-                [(task, hold)] if hold.kind.is_exclusive() => vec![*task],
+                // If there are several holders, only one of them can hold the lock, and which is not known. A granted
+                // permit of a semaphore need not be its only one.
+                [(task, hold)] if hold.kind.is_exclusive() && !is_semaphore(leaf, hold) => {
+                    vec![*task]
+                }
                 _ => Vec::new(),
             },
             _ => Vec::new(),
@@ -139,6 +143,11 @@ impl<'n> Graph<'n> {
     }
 }
 
+/// Returns `true` for permits that were granted to a future which waits for a semaphore, not for a lock.
+fn is_semaphore(leaf: &LeafOf<'_>, hold: &Hold) -> bool {
+    hold.kind == HeldKind::Granted && leaf.name.contains("Semaphore")
+}
+
 /// Collects the leaves below nodes.
 fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
     let mut below: Vec<(&Node, Option<&str>)> =
@@ -169,7 +178,7 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{GuardKind, Owner};
+    use crate::decode::Owner;
 
     fn lock(semaphore: u64) -> Node {
         let mut node = Node::new(NodeKind::Leaf, "tokio::sync::Semaphore::acquire");
@@ -204,7 +213,7 @@ mod tests {
     fn task(nodes: Vec<Node>, held: &[u64]) -> Decoded {
         let holds = held.iter().map(|semaphore| Hold {
             semaphore: Address::new(*semaphore),
-            kind: GuardKind::Mutex,
+            kind: HeldKind::Mutex,
             guard: Address::new(semaphore + 1000),
             variable: "guard".into(),
             owner: Owner {
@@ -257,6 +266,14 @@ mod tests {
     fn branches_of_one_task_can_block_each_other() {
         let tasks = [task(vec![lock(20), lock(10)], &[10, 20])];
         assert_eq!(circles(&tasks), [[0]]);
+    }
+
+    #[test]
+    fn a_granted_permit_of_a_semaphore_blocks_nobody() {
+        let mut waits = task(vec![lock(20)], &[10]);
+        waits.holds[0].kind = HeldKind::Granted;
+        let tasks = [waits, task(vec![lock(10)], &[20])];
+        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]

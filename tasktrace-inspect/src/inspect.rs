@@ -33,7 +33,7 @@ pub struct Options {
 /// The stack of the thread that walks types and memory, which may be nested deeply.
 const STACK: usize = 512 << 20;
 
-/// How often a task is read again that changes meanwhile.
+/// The number of times that a task is read again if it changes while it is read.
 const ATTEMPTS: usize = 5;
 
 /// The largest cell that is compared with what it was when it was decoded.

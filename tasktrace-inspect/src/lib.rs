@@ -52,6 +52,7 @@
 //!   [`Options::freeze`] they are read at one moment.
 //! * A core file is not compared with the build id of its executable: give the executable that dumped it.
 //! * Trees end after 200 frames.
+//! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod address;
@@ -65,6 +66,7 @@ mod graph;
 mod hash;
 mod inspect;
 mod limits;
+mod mapped_file;
 mod memory;
 mod render;
 mod report;

@@ -29,17 +29,17 @@ pub struct Source {
     pub pid: Option<u32>,
     /// The executable.
     pub executable: String,
-    /// How the memory was read.
+    /// The way in which the memory was read.
     pub kind: SourceKind,
     /// When reading began, in seconds since 1970.
     pub read_at: f64,
-    /// How long reading memory took, in milliseconds.
+    /// The time that reading memory took, in milliseconds.
     pub read_ms: f64,
-    /// How long reading debug info took, in milliseconds.
+    /// The time that reading debug info took, in milliseconds.
     pub index_ms: f64,
 }
 
-/// How memory was read.
+/// The way in which memory was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -200,7 +200,7 @@ pub enum HeldKind {
 }
 
 impl HeldKind {
-    /// Returns `true` if nobody else can hold the lock meanwhile.
+    /// Returns `true` if no other task can hold the lock at the same time.
     #[must_use]
     pub fn is_exclusive(self) -> bool {
         matches!(self, Self::Mutex | Self::Write | Self::Granted)
@@ -221,7 +221,7 @@ pub struct Deadlock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Missing {
-    /// How many.
+    /// The number of missing parts.
     pub count: usize,
     /// The reason.
     pub reason: String,

@@ -21,7 +21,7 @@ pub(crate) struct Value {
 pub(crate) struct Reader<'a, 'd> {
     pub(crate) types: &'a Types<'d>,
     pub(crate) memory: &'a PageCache<'a>,
-    /// How far the program was moved when it was loaded.
+    /// The distance by which the program was moved when it was loaded.
     pub(crate) bias: u64,
     /// Places of fields and of types, by the type that they are in.
     places: RefCell<FastMap<(TypeId, Sought), Option<Place>>>,
@@ -45,7 +45,7 @@ struct Place {
     id: TypeId,
 }
 
-/// How many types are looked at for one field.
+/// The largest number of types that are read to find one field.
 const LOOKED_AT: usize = 2000;
 
 impl<'a, 'd> Reader<'a, 'd> {

@@ -229,7 +229,7 @@ fn an_unusable_runtime_directory_falls_back_to_another() {
     let open = runtime.path().join("open");
     fs::create_dir(&open).expect("it can be created");
     chmod(&open, 0o777);
-    // SAFETY: `geteuid` takes nothing and cannot fail.
+    // SAFETY: `geteuid` has no arguments, reads no memory of this process, and always succeeds.
     let user = unsafe { libc::geteuid() };
     let fallbacks = [
         PathBuf::from(format!("/run/user/{user}/tasktrace")),

@@ -36,7 +36,7 @@ pub(super) fn variables<'d>(
     offset: usize,
 ) -> Vec<Variable<'d>> {
     let mut found = Vec::new();
-    // What cannot be read has no variables.
+    // An error ends the list: the variables that were read before it are kept.
     let _ = read(dwarf, unit, start, offset, &mut found);
     found
 }

@@ -1,6 +1,5 @@
 //! ELF files and their sections.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use object::{Object, ObjectSection, ObjectSegment};
 
 use super::Slice;
 use crate::error::Error;
+use crate::mapped_file;
 
 /// The largest section that is decompressed.
 const LARGEST: u64 = 8 << 30;
@@ -42,15 +42,7 @@ enum Data {
 impl DebugFile {
     /// Opens and maps an ELF file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let open = |source| Error::Open {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(open)?;
-        // SAFETY: The map is private and read-only. If another process truncates or writes the file meanwhile, reads
-        // see other bytes or end this process with SIGBUS. They see them through `&[u8]` of plain bytes, which are
-        // valid whatever they are, and nothing is assumed about bytes that were read before.
-        let map = unsafe { Mmap::map(&file) }.map_err(open)?;
+        let map = mapped_file::map(path)?;
         Self::parse(path, map).map_err(|reason| Error::Elf {
             path: path.to_owned(),
             reason,

@@ -20,7 +20,7 @@ pub(crate) struct InFrame {
 /// inlined into it. Frames that are not addressed by the stack pointer have none.
 pub(super) fn variables(unit: &Unit<'_>, start: usize, offset: usize) -> Vec<InFrame> {
     let mut found = Vec::new();
-    // What cannot be read has no variables.
+    // An error ends the list: the variables that were read before it are kept.
     let _ = read(unit, start, offset, &mut found);
     found
 }

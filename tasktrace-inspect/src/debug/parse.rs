@@ -110,7 +110,7 @@ pub(super) fn parse<'d>(
     let mut count = 0;
     // The entry that says which member is the discriminant.
     let mut discriminant = None;
-    // What the entries at each depth are inside of.
+    // For each depth, the entry that contains the entries at that depth.
     let mut inside = vec![Inside::Type];
     while has_children && entries.next_depth() > 0 && !entries.is_empty() {
         let at = entries.next_offset();

@@ -24,7 +24,7 @@ impl<'d> Scopes<'d> {
     /// Reads the namespaces of a unit.
     pub(super) fn new(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> Self {
         let mut scopes = Self::default();
-        // What cannot be read has no names.
+        // An error ends the list: the namespaces that were read before it are kept.
         let _ = scopes.read(dwarf, unit);
         scopes
     }

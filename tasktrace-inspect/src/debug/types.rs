@@ -28,10 +28,10 @@ pub(crate) struct Types<'d> {
     types: RefCell<FastMap<TypeId, Option<Rc<Type<'d>>>>>,
     paths: RefCell<FastMap<TypeId, Rc<str>>>,
     functions: RefCell<FastMap<TypeId, Rc<str>>>,
-    /// By the number of the unit.
+    /// The namespaces, by the number of their unit.
     scopes: RefCell<FastMap<usize, Rc<Scopes<'d>>>>,
     files: RefCell<Files>,
-    /// Of bodies of coroutines.
+    /// The variables in the bodies of coroutines.
     variables: RefCell<FastMap<TypeId, Rc<[Variable<'d>]>>>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Coroutine<'d> {
     pub(super) body: TypeId,
 }
 
-/// How far an async function or block has come.
+/// The state of an async function or block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     NotStarted,

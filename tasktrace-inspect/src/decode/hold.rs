@@ -10,41 +10,20 @@ use super::plan::{Goal, Plan};
 use super::walk::Walk;
 use crate::address::Address;
 use crate::debug::{Kind, Member, Where, is_runtime_crate};
+use crate::report::HeldKind;
 use crate::value::Value;
 
 /// A guard or a permit in a suspended future.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hold {
     pub(crate) semaphore: Address,
-    pub(crate) kind: GuardKind,
+    pub(crate) kind: HeldKind,
     /// The address of the guard.
     pub(crate) guard: Address,
     /// The variable that it is, or is in.
     pub(crate) variable: Rc<str>,
     /// The function whose variable it is.
     pub(crate) owner: Owner,
-}
-
-/// The kind of a guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GuardKind {
-    /// Of a mutex.
-    Mutex,
-    /// Of a lock for readers.
-    Read,
-    /// Of a lock for a writer.
-    Write,
-    /// Of a semaphore.
-    Permit,
-    /// Permits that were handed to a future which waited for them, and which was not polled since.
-    Granted,
-}
-
-impl GuardKind {
-    /// Returns `true` if nobody else can hold the lock meanwhile.
-    pub(crate) fn is_exclusive(self) -> bool {
-        matches!(self, Self::Mutex | Self::Write | Self::Granted)
-    }
 }
 
 /// A function that holds a guard.
@@ -83,7 +62,7 @@ impl Walk<'_, '_, '_, '_> {
                     ..
                 }) = resource
                 {
-                    self.add_hold(value, semaphore, GuardKind::Granted, owner, variable);
+                    self.add_hold(value, semaphore, HeldKind::Granted, owner, variable);
                 }
             }
             Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
@@ -197,12 +176,12 @@ impl Walk<'_, '_, '_, '_> {
         let reader = self.reader();
         let tail = reader.find(semaphore, "tail");
         let tail = tail.and_then(|tail| reader.number(tail));
-        self.may_be_held(semaphore, GuardKind::Mutex) && tail.is_some_and(|tail| tail != 0)
+        self.may_be_held(semaphore, HeldKind::Mutex) && tail.is_some_and(|tail| tail != 0)
     }
 
     /// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler
     /// keeps such variables if there was a reference to them.
-    fn may_be_held(&self, semaphore: Value, kind: GuardKind) -> bool {
+    fn may_be_held(&self, semaphore: Value, kind: HeldKind) -> bool {
         if !kind.is_exclusive() {
             return true;
         }
@@ -216,7 +195,7 @@ impl Walk<'_, '_, '_, '_> {
         &mut self,
         guard: Value,
         semaphore: Address,
-        kind: GuardKind,
+        kind: HeldKind,
         owner: &Owner,
         variable: &str,
     ) {

@@ -1,6 +1,6 @@
 //! Types that are known by their paths.
 
-use super::hold::GuardKind;
+use crate::report::HeldKind;
 
 /// A type that is known by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) enum Known {
     /// Something that is waited for.
     Leaf(Leaf),
     /// A guard of a lock, or a permit.
-    Guard(GuardKind),
+    Guard(HeldKind),
     /// `FuturesUnordered`.
     FuturesUnordered,
     /// `Vec`.
@@ -90,19 +90,19 @@ const KNOWN: &[(&str, Known)] = &[
     ("tokio::sync::mpsc::chan::Rx", Known::Leaf(Leaf::Channel)),
     (
         "tokio::sync::mutex::MappedMutexGuard",
-        Known::Guard(GuardKind::Mutex),
+        Known::Guard(HeldKind::Mutex),
     ),
     (
         "tokio::sync::mutex::MutexGuard",
-        Known::Guard(GuardKind::Mutex),
+        Known::Guard(HeldKind::Mutex),
     ),
     (
         "tokio::sync::mutex::OwnedMappedMutexGuard",
-        Known::Guard(GuardKind::Mutex),
+        Known::Guard(HeldKind::Mutex),
     ),
     (
         "tokio::sync::mutex::OwnedMutexGuard",
-        Known::Guard(GuardKind::Mutex),
+        Known::Guard(HeldKind::Mutex),
     ),
     ("tokio::sync::notify::Notified", Known::Leaf(Leaf::Notified)),
     (
@@ -112,35 +112,35 @@ const KNOWN: &[(&str, Known)] = &[
     ("tokio::sync::oneshot::Receiver", Known::Leaf(Leaf::Oneshot)),
     (
         "tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard",
-        Known::Guard(GuardKind::Read),
+        Known::Guard(HeldKind::Read),
     ),
     (
         "tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard",
-        Known::Guard(GuardKind::Write),
+        Known::Guard(HeldKind::Write),
     ),
     (
         "tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard",
-        Known::Guard(GuardKind::Write),
+        Known::Guard(HeldKind::Write),
     ),
     (
         "tokio::sync::rwlock::read_guard::RwLockReadGuard",
-        Known::Guard(GuardKind::Read),
+        Known::Guard(HeldKind::Read),
     ),
     (
         "tokio::sync::rwlock::write_guard::RwLockWriteGuard",
-        Known::Guard(GuardKind::Write),
+        Known::Guard(HeldKind::Write),
     ),
     (
         "tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard",
-        Known::Guard(GuardKind::Write),
+        Known::Guard(HeldKind::Write),
     ),
     (
         "tokio::sync::semaphore::OwnedSemaphorePermit",
-        Known::Guard(GuardKind::Permit),
+        Known::Guard(HeldKind::Permit),
     ),
     (
         "tokio::sync::semaphore::SemaphorePermit",
-        Known::Guard(GuardKind::Permit),
+        Known::Guard(HeldKind::Permit),
     ),
     ("tokio::task::join_set::JoinSet", Known::Leaf(Leaf::JoinSet)),
     ("tokio::time::sleep::Sleep", Known::Leaf(Leaf::Sleep)),

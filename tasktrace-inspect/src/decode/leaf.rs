@@ -59,7 +59,7 @@ impl Walk<'_, '_, '_, '_> {
         let reader = self.reader();
         let deadline = reader.find(value, "deadline");
         let deadline = deadline.or_else(|| {
-            // Of a `Timeout`, which has a timer or none.
+            // A `Timeout` has a field `delay`, which contains a timer or nothing.
             let delay = reader.find(value, "delay")?;
             let ty = reader.ty(delay)?;
             let timer = match reader.variant(delay, &ty) {

@@ -13,8 +13,8 @@ mod node;
 mod plan;
 mod walk;
 
+pub(crate) use self::hold::Hold;
 #[cfg(test)]
 pub(crate) use self::hold::Owner;
-pub(crate) use self::hold::{GuardKind, Hold};
 pub(crate) use self::node::{Node, NodeKind, Place, Resource};
 pub(crate) use self::walk::{Decoded, Decoder};

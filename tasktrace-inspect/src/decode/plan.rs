@@ -17,7 +17,7 @@ pub(super) enum Goal {
     Guard,
 }
 
-/// How a type is walked.
+/// The way in which a type is walked.
 #[derive(Clone, Debug)]
 pub(super) enum Plan {
     /// There is nothing in it.
@@ -46,7 +46,7 @@ pub(super) struct Plans {
     reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
 }
 
-/// How deep types are looked into.
+/// The largest depth of nested types that are read.
 const DEPTH: usize = 60;
 
 impl Plans {

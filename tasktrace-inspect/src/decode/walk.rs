@@ -15,7 +15,7 @@ use crate::hash::{FastMap, FastSet};
 use crate::limits::{Deadline, Limits};
 use crate::value::{Reader, Value};
 
-/// How many values may be nested for each frame of a tree.
+/// The largest number of nested values for each frame of a tree.
 const NESTED: usize = 16;
 
 /// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
@@ -83,13 +83,13 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
 /// A walk through one task.
 pub(super) struct Walk<'w, 'r, 'a, 'd> {
     pub(super) decoder: &'w Decoder<'r, 'a, 'd>,
-    /// How many more values may be looked at.
+    /// The number of values that may still be read.
     values: usize,
-    /// How many more frames there may be.
+    /// The number of frames that may still be added.
     frames: usize,
     /// It was said already that there is more.
     is_marked: bool,
-    /// How many frames are around the current value.
+    /// The number of frames around the current value.
     pub(super) nesting: usize,
     /// A wrapper is around the current value, and no function is in between.
     pub(super) is_wrapped: bool,

@@ -1,6 +1,5 @@
 //! Core files: ELF files with the memory of a program that has ended.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use super::{Memory, Region, Thread, Unreadable};
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::error::Error;
+use crate::mapped_file;
 
 const ET_CORE: u16 = 4;
 const EM_X86_64: u16 = 62;
@@ -56,15 +56,7 @@ struct Segment {
 impl CoreFile {
     /// Opens and maps a core file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let open = |source| Error::Open {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(open)?;
-        // SAFETY: The map is private and read-only. If another process truncates or writes the file meanwhile, reads
-        // see other bytes or end this process with SIGBUS. They see them through `&[u8]` of plain bytes, which are
-        // valid whatever they are, and nothing is assumed about bytes that were read before.
-        let map = unsafe { Mmap::map(&file) }.map_err(open)?;
+        let map = mapped_file::map(path)?;
         let mut core = Self {
             map,
             segments: Vec::new(),

@@ -8,15 +8,15 @@ use crate::value::{Reader, Value};
 /// The offsets of the fields of headers, vtables and trailers, as the debug info says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Of the vtable in the header.
+    /// The offset of the vtable in the header.
     pub(super) vtable: u64,
     pub(super) state: u64,
     pub(super) owner: u64,
-    /// Of `poll` in the vtable.
+    /// The offset of `poll` in the vtable.
     pub(super) poll: u64,
-    /// Of the field of the vtable that says where the trailer is.
+    /// The offset, in the vtable, of the field with the offset of the trailer.
     pub(super) trailer: u64,
-    /// Of the next header of the list in the trailer.
+    /// The offset, in the trailer, of the pointer to the next header of the list.
     pub(super) next: u64,
 }
 

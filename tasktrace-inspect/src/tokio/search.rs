@@ -7,7 +7,7 @@ use crate::bytes::u64_at;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Memory, PageCache};
 
-/// How much is read at once.
+/// The number of bytes that are read at once.
 const CHUNK: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 

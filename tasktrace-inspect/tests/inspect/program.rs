@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tasktrace_inspect::{Options, Report, TaskState, inspect_process};
 
-/// How the programs are compiled.
+/// The profile with which the programs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Dev,

@@ -233,7 +233,7 @@ pub(crate) fn with_signals_blocked<R>(run: impl FnOnce() -> R) -> R {
         // SAFETY: `sigfillset` has initialised the set, and the signals exist.
         unsafe { libc::sigdelset(set.as_mut_ptr(), fault) };
     }
-    // SAFETY: `sigfillset` above has initialised the set.
+    // SAFETY: `sigfillset` above has written the whole set, and `sigdelset` has only cleared bits of it since.
     let _mask = Mask::set(libc::SIG_BLOCK, unsafe { set.assume_init_ref() });
     run()
 }

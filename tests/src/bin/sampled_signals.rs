@@ -327,7 +327,8 @@ mod linux {
     /// thread.
     fn wait_like_vfork() {
         extern "C" fn run(_: *mut c_void) -> c_int {
-            // SAFETY: both functions take only numbers. The loop ends when the child is killed.
+            // SAFETY: `PR_SET_PDEATHSIG` takes an integer, and `pause` has no arguments, so neither accesses memory of this
+            // process. The loop ends when the child is killed.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 loop {

@@ -132,11 +132,11 @@ fn after() {
 
 /// The signal is ignored, as in programs under `nohup`.
 fn ignored() {
-    // SAFETY: `SIG_IGN` is a valid disposition.
+    // SAFETY: `SIG_IGN` installs no function, so no code runs in a signal handler.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
     let error = dump_on_signal(libc::SIGHUP).expect_err("an ignored signal is refused");
     say(&error.to_string());
-    // SAFETY: both functions take only numbers.
+    // SAFETY: `getpid` has no arguments and `kill` takes integers. The signal is ignored, so it does not end the process.
     assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGHUP) }, 0);
     say("bye");
 }
@@ -145,13 +145,14 @@ fn ignored() {
 fn fork() {
     dump_on_signal(libc::SIGUSR1).expect("the signal can be used");
     dump_on_signal(libc::SIGTERM).expect("the signal can be used");
-    // SAFETY: the child only waits for signals.
+    // SAFETY: after `fork`, the child calls only `alarm` and `pause`, which are async-signal-safe, so it needs no lock
+    // that another thread may have held.
     let child = unsafe { libc::fork() };
     if child == 0 {
         // SAFETY: `alarm` takes a number. It ends a child that outlives a failed test.
         unsafe { libc::alarm(100) };
         loop {
-            // SAFETY: `pause` takes no arguments.
+            // SAFETY: `pause` has no arguments and accesses no memory of this process.
             unsafe { libc::pause() };
         }
     }

@@ -82,7 +82,7 @@ fn umask(mask: libc::mode_t) {
 /// Fills the pipe of standard error, so that the next write blocks.
 fn fill_stderr() {
     let flags = |flags: std::ffi::c_int| {
-        // SAFETY: `fcntl` with `F_SETFL` takes only numbers.
+        // SAFETY: the argument of `F_SETFL` is an integer, so `fcntl` accesses no memory of this process.
         assert_ne!(unsafe { libc::fcntl(2, libc::F_SETFL, flags) }, -1);
     };
     flags(libc::O_NONBLOCK);
