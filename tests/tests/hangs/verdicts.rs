@@ -92,6 +92,7 @@ fn a_silent_channel_names_recv() {
 ))]
 mod blocked {
     use super::check;
+    use crate::support::{process, run};
 
     #[test]
     fn a_sleeping_worker_names_the_function_that_sleeps() {
@@ -105,6 +106,22 @@ mod blocked {
             &says,
             &["its runtime does not shut down"],
         );
+    }
+
+    /// The body panics with the report, but the runtime does not shut down.
+    #[test]
+    fn a_report_is_printed_once() {
+        for argument in ["--nocapture", "--show-output"] {
+            let mut process = process(&["hung::sleeping_worker"]);
+            process.arg(argument);
+            let output = run(process);
+            assert_eq!(
+                output.text.matches("test hung for ").count(),
+                1,
+                "{argument}: {}",
+                output.text
+            );
+        }
     }
 
     #[test]

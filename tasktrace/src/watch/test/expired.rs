@@ -43,8 +43,11 @@ pub(super) fn handle(test: &Arc<Test>) {
         };
         end(test, why);
     } else if !test.wait_until_over(GRACE) {
-        // The body has passed the report to the test runner, but the runner prints it only if the process continues.
-        print(&report);
+        // The body has passed the report to the test runner. A runner that captures output prints it only if the process
+        // continues.
+        if !test.state().is_report_printed {
+            print(&report);
+        }
         end(
             test,
             "it has failed, but its function does not return: its runtime does not shut down",

@@ -47,6 +47,8 @@ pub(super) struct TestState {
     pub(super) fail: Option<fn(String) -> !>,
     /// The report that the body will panic with. The body takes it when it does.
     report: Option<String>,
+    /// `true` if the panic hook has printed the report to stderr, past the test runner.
+    pub(super) is_report_printed: bool,
     /// The messages of its panics, and the error that it returned.
     output: String,
     /// `true` if the body has returned a failure.
@@ -258,7 +260,12 @@ impl Test {
     }
 
     /// Keeps the text of a panic of the test.
+    ///
+    /// The panic hook calls this after it has printed the message.
     pub(super) fn note_panic(&self, message: Option<&str>, text: String, thread: PanicThread) {
+        if thread == PanicThread::Own && self.has_hung() && super::failed::is_printed() {
+            self.change(|state| state.is_report_printed = state.report.is_none());
+        }
         if let Expects::Panic(expected) = self.expects {
             let has = message.is_some_and(|message| message.contains(expected));
             self.change(|state| {
