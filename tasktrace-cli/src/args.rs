@@ -13,7 +13,8 @@ Exit codes:
   2  the command is wrong, or it names none of several processes
   3  there is no such process
   4  no permission: the process belongs to another user, or the token is wrong
-  5  the process is not instrumented, or does not let other programs attach
+  5  the process is not instrumented, or does not let other programs attach, and has no tasks in
+     its memory that can be read
   6  no answer: no server listens at the address, or it did not answer in time";
 
 const EXAMPLES: &str = "\
@@ -24,6 +25,7 @@ Examples:
   tasktrace profile 4711 -s 30 -f svg -o w.svg draw where tasks wait in 30 seconds
   tasktrace dump --addr http://127.0.0.1:6670  ask a process that serves HTTP
   tasktrace inspect 4711                       read the memory of a process without tasktrace
+                                               (ps, dump and top do so if they must)
 
 A process can be attached to if it has the feature `attach` of tasktrace, and one of these:
 #[tasktrace::main(attach)], the environment variable TASKTRACE_ATTACH=1, or a call of

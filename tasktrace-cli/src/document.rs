@@ -38,6 +38,9 @@ pub(crate) struct View {
     pub(crate) places: Vec<String>,
     /// The groups, the most urgent first.
     pub(crate) groups: Vec<Group>,
+    /// `true` if the tasks were read from memory, and no process has sent them.
+    #[serde(skip)]
+    pub(crate) is_from_memory: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -77,7 +80,7 @@ pub(crate) struct Frames {
 }
 
 /// The values that differ between the tasks of a group.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Tasks {
     pub(crate) len: usize,
     pub(crate) id: Column<u64>,

@@ -1,13 +1,32 @@
-//! Runs `tasktrace dump`: prints all tasks as the process formats them.
+//! Runs `tasktrace dump`: prints all tasks as the process formats them, or as they are in its memory.
+
+use std::path::PathBuf;
 
 use crate::args;
 use crate::failure::Failure;
 use crate::fetch;
+use crate::memory;
 use crate::output::{Output, Paint, TextFormat, visible};
-use crate::server::Server;
+use crate::source::Source;
 
 pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Failure> {
-    let server = Server::new(&args.target)?;
+    let server = match Source::new(&args.target)? {
+        Source::Server(server) => server,
+        Source::Memory(memory) if args.folded || args.by_awaiter => {
+            return Err(memory.has_no_such_format());
+        }
+        Source::Memory(memory) => {
+            let report = memory.read()?;
+            let (bytes, format) = match json {
+                true => (memory::json(&report)?, TextFormat::Json),
+                false => {
+                    memory.tell();
+                    (report.to_string().into_bytes(), TextFormat::Text)
+                }
+            };
+            return print(bytes, format, args.output, paint);
+        }
+    };
     let capture = u8::from(!args.snapshot);
     let path = if json {
         format!("/dump.json?capture={capture}")
@@ -21,25 +40,37 @@ pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Fail
     } else {
         format!("/dump.txt?capture={capture}")
     };
-    let mut bytes = fetch::get(&server, &path)?;
+    let bytes = fetch::get(&server, &path)?;
+    let format = match json {
+        true => TextFormat::Json,
+        false => TextFormat::Text,
+    };
+    // Folded stacks are for other programs.
+    let paint = match args.folded {
+        true => Paint::none(),
+        false => paint,
+    };
+    print(bytes, format, args.output, paint)
+}
+
+/// Prints a document, and reports the file that it is written to.
+fn print(
+    mut bytes: Vec<u8>,
+    format: TextFormat,
+    file: Option<PathBuf>,
+    paint: Paint,
+) -> Result<(), Failure> {
     if !bytes.is_empty() && !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
     }
-    let output = Output::new(args.output);
-    let is_text = !json && !args.folded;
-    if is_text && output.is_terminal_output(paint) {
+    let output = Output::new(file);
+    let is_json = format == TextFormat::Json;
+    if !is_json && output.is_terminal_output(paint) {
         let painted = painted(&String::from_utf8_lossy(&bytes), paint);
         return output.write(painted.as_bytes());
     }
-    output.write_foreign(
-        &bytes,
-        if json {
-            TextFormat::Json
-        } else {
-            TextFormat::Text
-        },
-    )?;
-    output.tell(bytes.len(), json)
+    output.write_foreign(&bytes, format)?;
+    output.tell(bytes.len(), is_json)
 }
 
 /// Highlights the problems in the text of a dump, and removes the characters that a terminal would obey.

@@ -127,8 +127,7 @@ impl Paint {
         })
     }
 
-    /// Returns a formatter without colours, for comparisons.
-    #[cfg(test)]
+    /// Returns a formatter without colours.
     pub(crate) fn none() -> Self {
         Self(false)
     }

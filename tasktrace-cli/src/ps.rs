@@ -14,6 +14,7 @@ use crate::fetch;
 use crate::find::{self, FoundProcess};
 use crate::output::{Output, Paint, TextFormat, title, visible};
 use crate::server::Server;
+use crate::source::Source;
 use crate::table::{Align, Table};
 use crate::time::{human, human_ms};
 
@@ -21,12 +22,15 @@ pub(crate) fn run(args: &args::Ps, json: bool, paint: Paint) -> Result<(), Failu
     if args.target.process().is_none() && args.target.addr.is_none() {
         return processes(json, paint);
     }
-    let server = Server::new(&args.target)?;
-    let bytes = fetch::get(&server, &document::view_path(args.snapshot))?;
+    let source = Source::new(&args.target)?;
     if json {
+        let bytes = source.json(args.snapshot)?;
         return Output::Stdout.write_foreign(&bytes, TextFormat::Json);
     }
-    let view = document::read_view(&server, &bytes)?;
+    let view = source.view(args.snapshot)?;
+    if let Source::Memory(memory) = &source {
+        memory.tell();
+    }
     let table = match args.each {
         true => each(&view),
         false => groups(&view),

@@ -5,10 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::Event;
-use crate::document;
 use crate::failure::Failure;
 use crate::fetch;
+use crate::memory;
 use crate::server::Server;
+use crate::source::Source;
 
 /// The data that the screen needs.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct FeedRequest {
 /// Starts the thread. It fetches at once, then at each interval, and at once after a change of the request. It ends
 /// when the receiver is dropped.
 pub(crate) fn start(
-    server: Server,
+    source: Source,
     feed_request: FeedRequest,
     changes: Receiver<FeedRequest>,
     events: Sender<Event>,
@@ -32,7 +33,7 @@ pub(crate) fn start(
         let mut feed_request = feed_request;
         loop {
             if !feed_request.is_paused || feed_request.task.is_some() {
-                for event in ask(&server, &feed_request) {
+                for event in ask(&source, &feed_request) {
                     if events.send(event).is_err() {
                         return;
                     }
@@ -54,7 +55,28 @@ pub(crate) fn start(
         .map_err(|error| Failure::Other(format!("the system refused the request: {error}")))
 }
 
-fn ask(server: &Server, feed_request: &FeedRequest) -> Vec<Event> {
+fn ask(source: &Source, feed_request: &FeedRequest) -> Vec<Event> {
+    let memory = match source {
+        Source::Server(server) => return ask_server(source, server, feed_request),
+        Source::Memory(memory) => memory,
+    };
+    let report = memory.read();
+    let mut events = Vec::new();
+    if let Some(task) = feed_request.task {
+        let text = match &report {
+            Ok(report) => memory::task_text(report, task),
+            Err(failure) => Err(failure.to_string()),
+        };
+        events.push(Event::Task(task, text));
+    }
+    if !feed_request.is_paused {
+        let view = report.map(|report| memory::view(&report));
+        events.push(Event::View(view.map_err(|failure| failure.to_string())));
+    }
+    events
+}
+
+fn ask_server(source: &Source, server: &Server, feed_request: &FeedRequest) -> Vec<Event> {
     let mut events = Vec::new();
     // The open task is fetched first, because it fills the screen.
     if let Some(task) = feed_request.task {
@@ -67,8 +89,7 @@ fn ask(server: &Server, feed_request: &FeedRequest) -> Vec<Event> {
         ));
     }
     if !feed_request.is_paused {
-        let bytes = fetch::get(server, &document::view_path(feed_request.snapshot));
-        let view = bytes.and_then(|bytes| document::read_view(server, &bytes));
+        let view = source.view(feed_request.snapshot);
         events.push(Event::View(view.map_err(|failure| failure.to_string())));
     }
     events

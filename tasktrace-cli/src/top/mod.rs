@@ -18,11 +18,10 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyEventKind};
 
 use crate::args;
-use crate::document::{self, View};
+use crate::document::View;
 use crate::failure::Failure;
-use crate::fetch;
 use crate::output::{Output, Paint, TextFormat};
-use crate::server::Server;
+use crate::source::Source;
 use feed::FeedRequest;
 use keys::Action;
 use state::TopState;
@@ -40,9 +39,9 @@ pub(crate) enum Event {
 }
 
 pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failure> {
-    let server = Server::new(&args.target)?;
+    let source = Source::new(&args.target)?;
     if json {
-        return documents(&server, &args);
+        return documents(&source, &args);
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::Usage(
@@ -52,8 +51,7 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
         ));
     }
     // An error is reported before the screen is taken over.
-    let bytes = fetch::get(&server, &document::view_path(true))?;
-    document::read_view(&server, &bytes)?;
+    source.view(true)?;
 
     let theme = Theme {
         colours: paint.is_on(),
@@ -63,7 +61,7 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
     signals::start(events.clone())?;
     // The terminal is restored even after a panic.
     let mut terminal = ratatui::try_init()?;
-    let ended = watch(&mut terminal, server, state, theme, (events, received));
+    let ended = watch(&mut terminal, source, state, theme, (events, received));
     let restored = ratatui::try_restore();
     let signal = ended?;
     restored?;
@@ -75,11 +73,10 @@ pub(crate) fn run(args: args::Top, json: bool, paint: Paint) -> Result<(), Failu
 }
 
 /// Prints documents, one on each line.
-fn documents(server: &Server, args: &args::Top) -> Result<(), Failure> {
+fn documents(source: &Source, args: &args::Top) -> Result<(), Failure> {
     let mut left = args.count;
     while left != Some(0) {
-        let bytes = fetch::get(server, &document::view_path(args.snapshot))?;
-        let value: serde_json::Value = document::read(server, &bytes)?;
+        let value: serde_json::Value = source.document(args.snapshot)?;
         Output::Stdout.write_foreign(format!("{value}\n").as_bytes(), TextFormat::Json)?;
         left = left.map(|left| left - 1);
         if left != Some(0) {
@@ -94,13 +91,13 @@ type Events = (Sender<Event>, mpsc::Receiver<Event>);
 /// Shows the tasks until a key or a signal ends the program. Returns the signal.
 fn watch(
     terminal: &mut DefaultTerminal,
-    server: Server,
+    source: Source,
     mut state: TopState,
     theme: Theme,
     (events, received): Events,
 ) -> Result<Option<i32>, Failure> {
     let (changes, changed) = mpsc::channel();
-    feed::start(server, feed_request(&state), changed, events)?;
+    feed::start(source, feed_request(&state), changed, events)?;
     let mut drawn: Option<Instant> = None;
     loop {
         let mut is_new = drawn.is_none_or(|drawn| drawn.elapsed() >= Duration::from_secs(1));

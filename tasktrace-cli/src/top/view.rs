@@ -122,6 +122,9 @@ fn header(state: &TopState, theme: Theme, now: Instant) -> Vec<Line<'static>> {
     }
     if state.failure.is_none() {
         let asked = match (&state.view, state.snapshot) {
+            (Some(view), _) if view.is_from_memory => {
+                format!("read from memory in {}", human_ms(view.took_ms))
+            }
             (_, true) => "live frames only".to_owned(),
             (Some(view), false) if view.asked == 1 => match view.took_ms {
                 0 => "asked in less than 1ms".to_owned(),

@@ -184,7 +184,7 @@ fn symbolic_links_are_refused() {
     // The command refuses the link as well.
     let socket = elsewhere.join(format!("{}.sock", program.id()));
     let _listener = UnixListener::bind(&socket).expect("it can be bound");
-    let ended = runtime.run(&["dump", &program.pid()]);
+    let ended = runtime.run(&["flame", &program.pid()]);
     ended.failed(5, &["symbolic link"]);
     program.ends_well();
 
@@ -194,7 +194,7 @@ fn symbolic_links_are_refused() {
     let path = runtime.place().join(format!("{}.sock", program.id()));
     symlink(&socket, &path).expect("it can be created");
     runtime
-        .run(&["dump", &program.pid()])
+        .run(&["flame", &program.pid()])
         .failed(5, &["is not a socket"]);
     assert!(path.is_symlink());
 }
@@ -208,7 +208,7 @@ fn directories_that_others_can_access_are_refused() {
         let program = runtime.start(&["attach"]);
         let expected = format!("mode {mode:04o}");
         assert!(program.said[0].contains(&expected), "{:?}", program.said);
-        let ended = runtime.run(&["dump", &program.pid()]);
+        let ended = runtime.run(&["flame", &program.pid()]);
         ended.failed(5, &["does not let other programs attach", &expected]);
         program.ends_well();
     }

@@ -30,7 +30,7 @@ fn a_missing_process_exits_with_3() {
 fn a_process_that_cannot_be_attached_to_exits_with_5() {
     let runtime = Runtime::new();
     let program = runtime.start(&[]);
-    let ended = runtime.run(&["dump", &program.pid()]);
+    let ended = runtime.run(&["flame", &program.pid()]);
     let parts = [
         "does not let other programs attach",
         "feature `attach`",

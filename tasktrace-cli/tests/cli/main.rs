@@ -4,5 +4,6 @@
 mod attach;
 mod commands;
 mod errors;
+mod memory;
 mod support;
 mod terminal;
