@@ -173,6 +173,21 @@ pub(crate) trait TaskSet: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe 
     fn unfinished(&self) -> Vec<u64>;
 }
 
+impl Dynamic {
+    /// Does the work of [`Identity::now`].
+    fn now(self: &Arc<Self>) -> Arc<Self> {
+        let Awaits::Set(set) = &self.awaits else {
+            return Arc::clone(self);
+        };
+        let tasks = set.unfinished();
+        Arc::new(Self {
+            origin: self.origin,
+            label: Some(list_tasks(&tasks).into()),
+            awaits: Awaits::Tasks(tasks),
+        })
+    }
+}
+
 impl Identity {
     pub(crate) fn new(origin: Origin, label: Option<Arc<str>>, awaits: Option<u64>) -> Self {
         match (origin, label, awaits) {
@@ -195,20 +210,13 @@ impl Identity {
         }))
     }
 
-    /// Replaces a set of awaited tasks with the tasks that are in the set now.
-    pub(crate) fn now(self) -> Self {
-        let Self::Dynamic(dynamic) = &self else {
-            return self;
-        };
-        let Awaits::Set(set) = &dynamic.awaits else {
-            return self;
-        };
-        let tasks = set.unfinished();
-        Self::Dynamic(Arc::new(Dynamic {
-            origin: dynamic.origin,
-            label: Some(list_tasks(&tasks).into()),
-            awaits: Awaits::Tasks(tasks),
-        }))
+    /// Returns a copy in which the tasks that are in an awaited set now replace the set.
+    #[inline]
+    pub(crate) fn now(&self) -> Self {
+        match self {
+            Self::Static(meta) => Self::Static(meta),
+            Self::Dynamic(dynamic) => Self::Dynamic(Dynamic::now(dynamic)),
+        }
     }
 
     /// Returns `true` if the identity consists of its origin only: it has no label of its own and awaits no task.

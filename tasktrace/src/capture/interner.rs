@@ -198,7 +198,11 @@ impl CaptureKey {
                 ScopeMarker { key: None, .. } => NO_KEY,
                 ScopeMarker { key: Some(key), .. } => number_of(&mut keys, *key),
             };
-            self.push(number, marker.own_waker, &marker.identity, &labels);
+            match is_plain && number >= LIVE {
+                // The words of the live frame, below, contain the function.
+                true => self.words.push(number << 1 | u64::from(marker.own_waker)),
+                false => self.push(number, marker.own_waker, &marker.identity, &labels),
+            }
         }
         let mut keys = FramePositions::of(live);
         for frame in live {

@@ -45,11 +45,12 @@ impl AwaitedTasks {
     /// Requests captures of the tasks that the task of `header` awaits now, and starts to wake them. A task that it
     /// polls itself is a part of its own trace.
     pub(super) fn request(header: &Header) -> Self {
-        let live = snapshot::live_frames(header);
-        let waits = live
-            .iter()
-            .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));
-        let numbers: HashSet<u64> = waits.flat_map(|live| live.identity.awaits()).collect();
+        let numbers: HashSet<u64> = snapshot::with_live_frames(header, |live| {
+            let waits = live
+                .iter()
+                .filter(|live| matches!(live.identity.origin(), Origin::Wait { .. }));
+            waits.flat_map(|live| live.identity.awaits()).collect()
+        });
         if numbers.is_empty() {
             return Self {
                 tasks: Vec::new(),

@@ -55,8 +55,9 @@ pub(crate) fn sample(
     let trace = |task: &&TraceHandle| {
         let id = task.id().get();
         let trace = sample.recording(id).map(|recording| {
-            let live = snapshot::live_frames(task.header());
-            Trace::new(recording.trace(id, &live, moment.to_snapshot_time()))
+            snapshot::with_live_frames(task.header(), |live| {
+                Trace::new(recording.trace(id, live, moment.to_snapshot_time()))
+            })
         });
         (id, trace)
     };

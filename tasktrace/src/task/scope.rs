@@ -451,7 +451,7 @@ impl<'a> Scope<'a> {
     fn active_scope(&self, task: Option<u64>, key: Option<FrameKey>) -> ActiveScope {
         let identity = match self.kind {
             ScopeKind::Task(_) => self.poller.identity(),
-            ScopeKind::Frame(_, identity) => identity.clone().now(),
+            ScopeKind::Frame(_, identity) => identity.now(),
         };
         ActiveScope {
             mark: self.mark,

@@ -25,11 +25,12 @@ enum ExpectedFrames {
     InThisPoll,
 }
 
-/// Returns the live frames of a task. Does not poll it.
-pub(super) fn live_frames(header: &Header) -> Vec<FrameSnapshot> {
-    let mut frames = Vec::new();
-    copy_frames(header, ExpectedFrames::InEachPoll, &mut frames);
-    frames
+/// Calls `run` with the live frames of a task. Does not poll the task.
+pub(super) fn with_live_frames<R>(header: &Header, run: impl FnOnce(&[FrameSnapshot]) -> R) -> R {
+    with_buffer(|frames| {
+        copy_frames(header, ExpectedFrames::InEachPoll, frames);
+        run(frames)
+    })
 }
 
 /// Copies the live frames of a task. `expected` tells which frames the last completed poll should have reached.
@@ -87,8 +88,7 @@ pub(super) fn take(header: &Header, now: ExactInstant) -> RawTrace {
         let _guard = ReentrancyGuard::enter();
         scope::active_scopes(&mut Vec::new());
     }
-    with_buffer(|frames| {
-        copy_frames(header, ExpectedFrames::InEachPoll, frames);
+    with_live_frames(header, |frames| {
         RawTrace::snapshot(task_marker(header), frames, now.to_snapshot_time())
     })
 }

@@ -248,7 +248,7 @@ impl SampledScope {
 
     /// Adds the identity. Returns `None` if `identify` does not find the task.
     fn identified(self, identify: impl Fn(u64) -> Option<Identity>) -> Option<ActiveScope> {
-        let identity = self.identity.map(Identity::now);
+        let identity = self.identity.as_ref().map(Identity::now);
         Some(ActiveScope {
             mark: self.mark,
             marker: ScopeMarker {
