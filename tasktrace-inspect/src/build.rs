@@ -6,11 +6,13 @@ use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
+use crate::tokio::Header;
+use crate::value::Value;
 
 /// A task as it was read.
 pub(crate) struct Seen {
     pub(crate) id: Option<u64>,
-    pub(crate) header: Address,
+    pub(crate) root: Root,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
     pub(crate) fallback: String,
@@ -18,12 +20,41 @@ pub(crate) struct Seen {
     pub(crate) problem: Option<String>,
 }
 
-/// Makes the tasks of a report, and the circles among them. `now` is the monotonic clock of the program.
-pub(crate) fn tasks(seen: &[Seen], now: Option<Duration>) -> (Vec<Task>, Vec<Deadlock>) {
-    let graph = Graph::new(seen.iter().map(|task| (task.header, &task.decoded)));
+/// The value that was decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Root {
+    /// A task of tokio.
+    Task(Header),
+    /// A future that a thread blocks on.
+    Future(Value),
+}
+
+impl Root {
+    /// Returns the address that other tasks know it by.
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::Task(header) => header.address,
+            Self::Future(future) => future.address,
+        }
+    }
+}
+
+/// Makes the graph of tasks.
+pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
+    let tasks = seen.iter();
+    Graph::new(tasks.map(|task| (task.root.address(), &task.decoded)))
+}
+
+/// Makes the tasks of a report, and the deadlocks that circles among them are. `now` is the monotonic clock of the
+/// program.
+pub(crate) fn tasks(
+    seen: &[Seen],
+    circles: &[Vec<usize>],
+    now: Option<Duration>,
+) -> (Vec<Task>, Vec<Deadlock>) {
+    let graph = graph(seen);
     let builder = Builder { seen, graph, now };
     let tasks = seen.iter().map(|task| builder.task(task)).collect();
-    let circles = builder.graph.circles();
     let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
     (tasks, deadlocks.collect())
 }
@@ -45,7 +76,7 @@ impl Builder<'_> {
             id: task.id,
             name: name(task),
             state: task.state,
-            address: task.header.to_string(),
+            address: task.root.address().to_string(),
             frames,
             holds: holds.collect(),
             problem: task.problem.clone(),

@@ -31,6 +31,8 @@ pub(crate) struct Index<'d> {
     pub(crate) block_on: Vec<BlockOn>,
     /// The bodies of coroutines, by the hashes of their paths.
     pub(crate) bodies: HashMap<u64, TypeId>,
+    /// Guards of locks may own a reference to the `Arc` that the lock is in.
+    pub(crate) has_owned_guards: bool,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -117,6 +119,7 @@ impl<'d> Index<'d> {
         self.methods.extend(other.methods);
         self.block_on.extend(other.block_on);
         self.bodies.extend(other.bodies);
+        self.has_owned_guards |= other.has_owned_guards;
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
@@ -192,6 +195,9 @@ enum Generic {
     Poll(Option<(u64, u64)>),
     BlockOn(Option<(u64, u64)>),
 }
+
+/// The beginnings of the names of tokio's guards that own a reference to the `Arc` of their lock.
+const OWNED_GUARDS: &[&str] = &["OwnedMutexGuard<", "OwnedMappedMutexGuard<", "OwnedRwLock"];
 
 /// The namespaces of tokio's functions that poll tasks, and of its cells.
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
@@ -292,6 +298,8 @@ impl<'d> Pass<'_, 'd> {
         };
         if name.starts_with("{async_") {
             self.index.coroutines += 1;
+        } else if OWNED_GUARDS.iter().any(|guard| name.starts_with(guard)) {
+            self.index.has_owned_guards = true;
         } else if let Some(arguments) = name.strip_prefix("Cell<")
             && self.is_in(CELL)
         {

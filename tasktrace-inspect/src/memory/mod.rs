@@ -8,6 +8,7 @@ mod image;
 mod maps;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod process;
+mod scan;
 mod thread;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) use self::freeze::Freeze;
 pub(crate) use self::image::WithImage;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use self::process::ProcessMemory;
+pub(crate) use self::scan::words;
 pub(crate) use self::thread::Thread;
 
 /// Memory of a program, by address.
