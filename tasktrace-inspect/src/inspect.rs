@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
+use crate::same_build::{self, Build};
 use crate::tokio::{Tasks, Vtables};
 use crate::value::Reader;
 use crate::view::View;
@@ -45,14 +46,15 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
     use crate::memory::{Freeze, ProcessMemory};
 
     on_large_stack(|| {
-        let memory = ProcessMemory::new(pid)?;
-        let name = memory.executable_name();
-        let running = DebugFile::open(&memory.executable())?;
+        let before = ProcessMemory::new(pid)?;
+        let name = before.executable_name();
+        let running = DebugFile::open(&before.executable())?;
         let image = match &options.executable {
             Some(path) => of_build(path, &running, name.as_deref())?,
             None => running,
         };
         let name = name.unwrap_or_else(|| image.path().to_owned());
+        is_of(&before, before.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
         let types = Types::load(info.file(), &name)?;
         let indexed = info.begun.elapsed();
@@ -62,7 +64,12 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             false => None,
         };
         // Threads may have mapped more memory meanwhile.
-        let memory = ProcessMemory::new(pid)?;
+        let memory = match ProcessMemory::new(pid) {
+            Err(Error::NoProcess { .. } | Error::Ended { .. }) => {
+                return Err(Error::EndedMeanwhile { pid });
+            }
+            memory => memory?,
+        };
         let threads = match &freeze {
             Some(freeze) => freeze.threads().to_vec(),
             None => memory.threads(),
@@ -83,7 +90,12 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             indexed,
             limits: options.limits,
         };
-        input.read(&types)
+        let report = input.read(&types);
+        // What was missing then may have been there, if it had not ended.
+        match before.is_alive() {
+            true => report,
+            false => Err(Error::EndedMeanwhile { pid }),
+        }
     })
 }
 
@@ -118,6 +130,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             image => image?,
         };
         let name = executable;
+        let is_compared = is_of(&core, core.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
         let types = Types::load(info.file(), &name)?;
         let input = Input {
@@ -133,7 +146,25 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             indexed: info.begun.elapsed(),
             limits: options.limits,
         };
-        input.read(&types)
+        let mut report = input.read(&types)?;
+        if !is_compared {
+            report.missing.push(Missing {
+                count: 1,
+                reason:
+                    "the build of the executable could not be compared with that in the core file"
+                        .to_owned(),
+            });
+        }
+        if core.lost() > 0 {
+            report.missing.push(Missing {
+                count: 1,
+                reason: format!(
+                    "the core file is truncated: {} bytes are not there",
+                    core.lost()
+                ),
+            });
+        }
+        Ok(report)
     })
 }
 
@@ -160,16 +191,30 @@ fn on_large_stack(run: impl FnOnce() -> Result<Report, Error> + Send) -> Result<
     })
 }
 
+/// Checks that an executable is the one in memory. Returns `false` if that is not known.
+fn is_of(
+    memory: &dyn Memory,
+    headers: Option<u64>,
+    image: &DebugFile,
+    name: &Path,
+) -> Result<bool, Error> {
+    match same_build::compare(memory, headers, image) {
+        Build::Same => Ok(true),
+        Build::Unknown => Ok(false),
+        Build::Other(id) => Err(Error::other_build(image, name, id.as_deref())),
+    }
+}
+
 /// Opens the executable that was named, which must be of the same build as the one that runs.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn of_build(path: &Path, running: &DebugFile, name: Option<&Path>) -> Result<DebugFile, Error> {
     let image = DebugFile::open(path)?;
     match image.may_be_of(running) {
         true => Ok(image),
-        false => Err(Error::OtherBuild {
-            path: path.to_owned(),
-            program: name.unwrap_or(running.path()).display().to_string(),
-        }),
+        false => {
+            let program = name.unwrap_or(running.path());
+            Err(Error::other_build(&image, program, running.build_id()))
+        }
     }
 }
 

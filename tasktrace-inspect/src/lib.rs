@@ -53,7 +53,8 @@
 //! * In the own process, memory is not searched for such pointers, as what was read before would be found.
 //! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
 //!   that waits behind one is not shown.
-//! * A core file is not compared with the build id of its executable: give the executable that dumped it.
+//! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page
+//!   unless it is told otherwise.
 //! * Trees end after 200 frames.
 //! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -74,6 +75,7 @@ mod mapped_file;
 mod memory;
 mod render;
 mod report;
+mod same_build;
 mod tokio;
 mod value;
 mod view;

@@ -39,6 +39,10 @@ pub(crate) struct Index<'d> {
     pub(crate) coroutines: usize,
     /// The number of units that another compiler run than that of the standard library wrote.
     pub(crate) own_units: usize,
+    /// The number of structures in these units.
+    pub(crate) own_structures: usize,
+    /// The number of units that the Rust compiler wrote.
+    pub(crate) rust_units: usize,
     /// The number of units whose entries are in other files.
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
@@ -123,6 +127,8 @@ impl<'d> Index<'d> {
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
+        self.own_structures += other.own_structures;
+        self.rust_units += other.rust_units;
         self.split_units += other.split_units;
         self.damaged_units += other.damaged_units;
         self.by_entry.extend(other.by_entry);
@@ -139,11 +145,15 @@ impl<'d> Index<'d> {
             self.split_units += 1;
             return;
         }
+        let is_rust = is_rust(dwarf, &unit);
+        self.rust_units += usize::from(is_rust);
         let is_std = unit.comp_dir.is_some_and(|directory| {
             let directory = directory.slice();
             directory.starts_with(b"/rustc/") || directory.starts_with(b"/rust/deps/")
         });
-        self.own_units += usize::from(!is_std);
+        let is_own = is_rust && !is_std;
+        self.own_units += usize::from(is_own);
+        let before = self.structures;
         let Some(start) = header.debug_info_offset() else {
             return;
         };
@@ -160,7 +170,21 @@ impl<'d> Index<'d> {
         if pass.run().is_err() {
             self.damaged_units += 1;
         }
+        if is_own {
+            self.own_structures += self.structures - before;
+        }
     }
+}
+
+/// Returns `true` for units that the Rust compiler wrote.
+fn is_rust<'d>(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> bool {
+    let root = unit.entry(unit.header.root_offset());
+    root.is_ok_and(|root| {
+        let language = root.attr_value(dw::DW_AT_language);
+        let producer = || text(dwarf, unit, &root, dw::DW_AT_producer);
+        matches!(language, Some(AttributeValue::Language(dw::DW_LANG_Rust)))
+            || producer().is_some_and(|it| it.contains("rustc"))
+    })
 }
 
 /// The pass over the entries of a unit.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use super::core::{AT_ENTRY, AT_PHDR, of_auxv};
 use super::maps;
 use super::{Memory, Region, Thread, Unreadable};
 use crate::address::Address;
@@ -14,6 +15,12 @@ use crate::error::Error;
 pub struct ProcessMemory {
     pid: u32,
     regions: Vec<Region>,
+    /// The auxiliary vector, which the kernel gives to a program when it starts.
+    auxv: Vec<u8>,
+}
+
+fn auxv(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/auxv")).unwrap_or_default()
 }
 
 impl ProcessMemory {
@@ -24,21 +31,24 @@ impl ProcessMemory {
     /// If there is no such process, or its memory may not be read.
     pub fn new(pid: u32) -> Result<Self, Error> {
         let maps = fs::read(format!("/proc/{pid}/maps")).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => Error::Permission { pid },
+            io::ErrorKind::PermissionDenied => Error::permission(pid),
             _ => Error::NoProcess { pid },
         })?;
         let memory = Self {
             pid,
+            auxv: auxv(pid),
             regions: maps::writable(&String::from_utf8_lossy(&maps)),
         };
         // Kernels let everybody open the file, and let nobody without permission read from it.
-        let first = memory.regions.first().ok_or(Error::Permission { pid })?;
+        let Some(first) = memory.regions.first() else {
+            return Err(without_memory(pid));
+        };
         let mut byte = [0];
         match memory.read(first.start, &mut byte) {
             Ok(()) => Ok(memory),
             Err(Unreadable { .. }) => match io::Error::last_os_error().raw_os_error() {
                 Some(libc::ESRCH) => Err(Error::NoProcess { pid }),
-                _ => Err(Error::Permission { pid }),
+                _ => Err(Error::permission(pid)),
             },
         }
     }
@@ -70,8 +80,18 @@ impl ProcessMemory {
 
     /// Returns the address of the first instruction of the program.
     pub(crate) fn entry(&self) -> Option<u64> {
-        let auxv = fs::read(format!("/proc/{}/auxv", self.pid)).ok()?;
-        super::core::entry_of_auxv(&auxv)
+        of_auxv(&self.auxv, AT_ENTRY)
+    }
+
+    /// Returns the address of the program headers.
+    pub(crate) fn headers(&self) -> Option<u64> {
+        of_auxv(&self.auxv, AT_PHDR)
+    }
+
+    /// Returns `true` if the process still runs the program that it ran at first.
+    pub(crate) fn is_alive(&self) -> bool {
+        // The vector has addresses that are chosen anew for each program. That of a process that has ended is empty.
+        !self.auxv.is_empty() && auxv(self.pid) == self.auxv
     }
 
     /// Returns the threads. Of those that are in a system call, the kernel tells the stack pointer without stopping
@@ -97,6 +117,29 @@ impl ProcessMemory {
         let word = text.split_ascii_whitespace().rev().nth(1)?;
         let number = u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()?;
         Some(Address::new(number))
+    }
+}
+
+/// Returns why a process has no memory.
+fn without_memory(pid: u32) -> Error {
+    /// The flag of threads of the kernel.
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name of the program is in brackets, and may have any characters.
+    let mut words = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_ascii_whitespace();
+    let state = words.next();
+    let flags = words.nth(5).and_then(|flags| flags.parse::<u64>().ok());
+    match state {
+        None => Error::NoProcess { pid },
+        Some("Z" | "X") => Error::Ended { pid },
+        Some(_) if flags.is_some_and(|flags| flags & PF_KTHREAD != 0) => {
+            Error::KernelThread { pid }
+        }
+        Some(_) => Error::permission(pid),
     }
 }
 
