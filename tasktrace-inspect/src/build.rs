@@ -67,7 +67,7 @@ struct Builder<'s> {
 
 impl Builder<'_> {
     fn task(&self, task: &Seen) -> Task {
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(task.decoded.nodes.len());
         for node in &task.decoded.nodes {
             self.frames(node, &mut frames);
         }
@@ -105,6 +105,7 @@ impl Builder<'_> {
         frame.wait = node
             .resource
             .map(|resource| self.wait(&resource, &node.name));
+        frame.children.reserve_exact(node.children.len());
         for child in &node.children {
             self.frames(child, &mut frame.children);
         }

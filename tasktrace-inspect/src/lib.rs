@@ -55,7 +55,7 @@
 //!   that waits behind one is not shown.
 //! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page
 //!   unless it is told otherwise.
-//! * Trees end after 200 frames.
+//! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.
 //! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -136,6 +136,8 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             Stage::NotStarted => node.note = Some(NOT_STARTED.into()),
             Stage::Suspended => match coroutine.awaitee {
                 Some(awaitee) => {
+                    // Most await one future. A vector that grows makes room for four.
+                    node.children.reserve_exact(1);
                     self.futures(awaitee, depth + 1, &mut node.children);
                     if node.children.is_empty() {
                         node.children.push(self.unknown(awaitee));

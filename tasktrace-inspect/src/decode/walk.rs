@@ -74,7 +74,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             holds: Vec::new(),
             awaited: FastSet::default(),
         };
-        let mut nodes = Vec::new();
+        let mut nodes = Vec::with_capacity(1);
         walk.futures(value, 0, &mut nodes);
         walk.guards_of_root(value);
         Decoded {
