@@ -6,6 +6,7 @@ use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
+use crate::sockets::Sockets;
 use crate::tokio::Header;
 use crate::value::Value;
 
@@ -46,14 +47,20 @@ pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
 }
 
 /// Makes the tasks of a report, and the deadlocks that circles among them are. `now` is the monotonic clock of the
-/// program.
+/// program, and `sockets` are those of its process.
 pub(crate) fn tasks(
     seen: &[Seen],
     circles: &[Vec<usize>],
     now: Option<Duration>,
+    sockets: &Sockets,
 ) -> (Vec<Task>, Vec<Deadlock>) {
     let graph = graph(seen);
-    let builder = Builder { seen, graph, now };
+    let builder = Builder {
+        seen,
+        graph,
+        now,
+        sockets,
+    };
     let tasks = seen.iter().map(|task| builder.task(task)).collect();
     let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
     (tasks, deadlocks.collect())
@@ -63,6 +70,7 @@ struct Builder<'s> {
     seen: &'s [Seen],
     graph: Graph<'s>,
     now: Option<Duration>,
+    sockets: &'s Sockets,
 }
 
 impl Builder<'_> {
@@ -214,7 +222,10 @@ impl Builder<'_> {
             },
             Resource::Notify { .. } => "not notified yet".to_owned(),
             Resource::Socket { file } => match file {
-                Some(file) => format!("file descriptor {file}"),
+                Some(file) => match self.sockets.address(file) {
+                    Some(address) => format!("file descriptor {file}, {address}"),
+                    None => format!("file descriptor {file}"),
+                },
                 None => "not ready yet".to_owned(),
             },
         }

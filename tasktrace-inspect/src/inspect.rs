@@ -15,6 +15,7 @@ use crate::limits::{Deadline, Limits};
 use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
+use crate::sockets::Sockets;
 use crate::tokio::{Tasks, Vtables};
 use crate::value::Reader;
 use crate::view::View;
@@ -348,7 +349,7 @@ impl Input<'_> {
         let (circles, doubts) = check.circles(&mut seen);
         missing.extend(doubts);
         let read = begun.elapsed();
-        let (tasks_, deadlocks) = build::tasks(&seen, &circles, self.now);
+        let (tasks_, deadlocks) = build::tasks(&seen, &circles, self.now, &Sockets::new(self.pid));
         Ok(Report {
             schema: "tasktrace.inspect/1",
             source: Source {

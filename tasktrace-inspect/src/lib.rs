@@ -76,6 +76,7 @@ mod memory;
 mod render;
 mod report;
 mod same_build;
+mod sockets;
 mod tokio;
 mod value;
 mod view;

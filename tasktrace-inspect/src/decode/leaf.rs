@@ -39,6 +39,10 @@ impl Walk<'_, '_, '_, '_> {
                 "tokio::sync::mpsc::Receiver::recv".into(),
                 self.channel(value),
             ),
+            Leaf::Broadcast => (
+                "tokio::sync::broadcast::Receiver::recv".into(),
+                self.broadcast(value),
+            ),
             Leaf::Oneshot => ("tokio::sync::oneshot::Receiver".into(), self.oneshot(value)),
             Leaf::Notified => ("tokio::sync::Notify::notified".into(), self.notified(value)),
             Leaf::Join => ("tokio::task::JoinHandle".into(), self.join(value)),
@@ -155,6 +159,24 @@ impl Walk<'_, '_, '_, '_> {
             capacity: bound,
             senders: number(channel, "tx_count"),
             is_closed: is_closed.unwrap_or_default(),
+        })
+    }
+
+    fn broadcast(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let number = |of, name| reader.number(reader.find(of, name)?);
+        let receiver = reader.follow(reader.find(value, "receiver")?)?;
+        let channel = reader.follow_arc(reader.find(receiver, "shared")?)?;
+        let tail = reader.find(channel, "tail")?;
+        let next = number(receiver, "next");
+        let length = number(tail, "pos").zip(next);
+        Some(Resource::Channel {
+            address: channel.address,
+            // Positions wrap around.
+            length: length.map(|(end, next)| end.wrapping_sub(next)),
+            capacity: number(reader.find(channel, "buffer")?, "length"),
+            senders: number(channel, "num_tx"),
+            is_closed: number(tail, "closed").is_some_and(|closed| closed != 0),
         })
     }
 
