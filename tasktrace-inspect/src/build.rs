@@ -103,9 +103,7 @@ impl Builder<'_> {
             let mut frame = frame(node);
             let resource = first_resource(node);
             frame.wait = resource.map(|resource| self.wait(&resource, &node.name));
-            let mut marks = Vec::new();
-            collect_marks(node, &mut marks);
-            frame.children = marks;
+            self.marks_and_members(node, &mut frame.children);
             out.push(frame);
             return;
         }
@@ -118,6 +116,20 @@ impl Builder<'_> {
             self.frames(child, &mut frame.children);
         }
         out.push(frame);
+    }
+
+    /// Adds the marks below plumbing, and the members of a set that is waited for.
+    fn marks_and_members(&self, node: &Node, out: &mut Vec<Frame>) {
+        if node.kind == NodeKind::Mark {
+            out.push(frame(node));
+        }
+        let is_set = matches!(node.resource, Some(Resource::JoinSet { .. }));
+        for child in &node.children {
+            match is_set {
+                true => self.frames(child, out),
+                false => self.marks_and_members(child, out),
+            }
+        }
     }
 
     fn wait(&self, resource: &Resource, name: &str) -> Wait {
@@ -349,15 +361,6 @@ fn is_program(node: &Node) -> bool {
 fn first_resource(node: &Node) -> Option<Resource> {
     node.resource
         .or_else(|| node.children.iter().find_map(first_resource))
-}
-
-fn collect_marks(node: &Node, out: &mut Vec<Frame>) {
-    if node.kind == NodeKind::Mark {
-        out.push(frame(node));
-    }
-    for child in &node.children {
-        collect_marks(child, out);
-    }
 }
 
 fn held(hold: &Hold) -> Held {

@@ -55,6 +55,9 @@ impl Walk<'_, '_, '_, '_> {
         };
         let mut node = Node::new(NodeKind::Leaf, name);
         node.resource = resource;
+        if leaf == Leaf::JoinSet {
+            self.tasks_of_set(value, &mut node.children);
+        }
         node
     }
 
@@ -214,6 +217,39 @@ impl Walk<'_, '_, '_, '_> {
         Some(Resource::JoinSet {
             length: length.and_then(|it| reader.number(it)),
         })
+    }
+
+    /// Adds the tasks of a `JoinSet`: those that run, and those that have ended.
+    fn tasks_of_set(&self, value: Value, out: &mut Vec<Node>) {
+        let reader = self.reader();
+        let lists = reader.find(value, "lists");
+        let Some(lists) = lists.and_then(|lists| reader.follow_arc(lists)) else {
+            return;
+        };
+        for list in ["notified", "idle"] {
+            let mut next = reader.find(lists, list);
+            let mut field = "head";
+            while let Some(entry) = next.and_then(|it| self.optional(reader.find(it, field)?)) {
+                if out.len() >= self.decoder.limits.elements {
+                    out.push(Node::mark("more are not shown"));
+                    return;
+                }
+                let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
+                let handle = reader.find(entry, "value");
+                node.resource = handle.and_then(|handle| self.join(handle));
+                out.push(node);
+                next = Some(entry);
+                field = "next";
+            }
+        }
+    }
+
+    /// Returns what an `Option` of a pointer points to.
+    fn optional(&self, option: Value) -> Option<Value> {
+        let reader = self.reader();
+        let ty = reader.ty(option)?;
+        let (_, some) = reader.variant(option, &ty)?;
+        reader.follow(some)
     }
 
     fn socket(&self, value: Value) -> Option<Resource> {
