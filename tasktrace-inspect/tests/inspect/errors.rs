@@ -124,9 +124,23 @@ fn debug_info_in_a_separate_file_is_read() {
     let error = inspect_process(program.pid(), &Options::default()).unwrap_err();
     assert!(matches!(error, Error::Stripped { .. }), "{error}");
     let mut options = Options::default();
-    options.debug_info = Some(debug);
+    options.debug_info = Some(debug.clone());
     let report = inspect_process(program.pid(), &options).unwrap();
     crate::locks::check_deadlock(&report);
+    drop(program);
+
+    // A link in the executable names the file, which is looked for beside it.
+    let linked = target().join("tmp/linked");
+    let link = format!("--add-gnu-debuglink={}", debug.display());
+    assert!(objcopy(&["--strip-all", &link], &linked));
+    let program = Program::run(&linked);
+    crate::locks::check_deadlock(&program.inspect_at_rest());
+    // A file of another build is passed over.
+    let mut other = fs::read(&debug).unwrap();
+    rebuild(&mut other);
+    fs::write(&debug, other).unwrap();
+    let error = inspect_process(program.pid(), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Stripped { .. }), "{error}");
 }
 
 #[test]
