@@ -175,6 +175,10 @@ impl Memory for PageCache<'_> {
     fn regions(&self) -> &[Region] {
         self.memory.regions()
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        self.memory.is_untouched(address, length)
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,12 @@ pub trait Memory {
 
     /// Returns the ranges of memory that the program can write to, by address.
     fn regions(&self) -> &[Region];
+
+    /// Returns `true` if the program has written to no page of a range that is not mapped from a file, as far as it is
+    /// known. Such a range is full of zeros, and need not be searched.
+    fn is_untouched(&self, _address: Address, _length: u64) -> bool {
+        false
+    }
 }
 
 /// Memory that cannot be read.
@@ -93,6 +99,10 @@ impl<M: Memory + ?Sized> Memory for &M {
     fn regions(&self) -> &[Region] {
         (**self).regions()
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        (**self).is_untouched(address, length)
+    }
 }
 
 impl<M: Memory + ?Sized> Memory for Box<M> {
@@ -102,5 +112,9 @@ impl<M: Memory + ?Sized> Memory for Box<M> {
 
     fn regions(&self) -> &[Region] {
         (**self).regions()
+    }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        (**self).is_untouched(address, length)
     }
 }

@@ -1,13 +1,15 @@
 //! The memory of a running process, read with `process_vm_readv`. The process is not stopped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::core::{AT_ENTRY, AT_PHDR, of_auxv};
 use super::maps;
 use super::{Memory, Region, Thread, Unreadable};
 use crate::address::Address;
+use crate::bytes::u64_at;
 use crate::error::Error;
 
 /// The memory of a running process.
@@ -17,6 +19,8 @@ pub struct ProcessMemory {
     regions: Vec<Region>,
     /// The auxiliary vector, which the kernel gives to a program when it starts.
     auxv: Vec<u8>,
+    /// The state of each page, if the kernel tells it.
+    pages: Option<File>,
 }
 
 fn auxv(pid: u32) -> Vec<u8> {
@@ -37,6 +41,7 @@ impl ProcessMemory {
         let memory = Self {
             pid,
             auxv: auxv(pid),
+            pages: File::open(format!("/proc/{pid}/pagemap")).ok(),
             regions: maps::writable(&String::from_utf8_lossy(&maps)),
         };
         // Kernels let everybody open the file, and let nobody without permission read from it.
@@ -173,6 +178,27 @@ impl Memory for ProcessMemory {
     fn regions(&self) -> &[Region] {
         &self.regions
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        /// The size of a page, and of its entry.
+        const PAGE: u64 = 4096;
+        const ENTRY: u64 = 8;
+        /// The page is in memory, or on the disk.
+        const IS_THERE: u64 = 0b11 << 62;
+        let first = address.get() / PAGE;
+        let end = address.get().saturating_add(length).div_ceil(PAGE);
+        let Some(pages) = &self.pages else {
+            return false;
+        };
+        let Ok(size) = usize::try_from((end - first).saturating_mul(ENTRY)) else {
+            return false;
+        };
+        let mut entries = vec![0; size];
+        let is_read = pages.read_exact_at(&mut entries, first.saturating_mul(ENTRY));
+        let mut entries = entries.chunks_exact(ENTRY as usize);
+        is_read.is_ok()
+            && entries.all(|entry| u64_at(entry, 0).is_some_and(|entry| entry & IS_THERE == 0))
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +217,23 @@ mod tests {
         assert!(memory.read(Address::new(u64::MAX), &mut bytes).is_err());
         assert!(memory.entry().is_some());
         assert!(!memory.threads().is_empty());
+    }
+
+    #[test]
+    fn memory_that_was_never_written_to_is_known() {
+        const LENGTH: usize = 1 << 22;
+        let mut zeros: Vec<u8> = vec![0; LENGTH];
+        let start = Address::new(zeros.as_ptr().expose_provenance() as u64);
+        let middle = start.offset(LENGTH as u64 / 4);
+        let memory = ProcessMemory::own().unwrap();
+        if memory.pages.is_none() {
+            return;
+        }
+        let length = LENGTH as u64 / 2;
+        assert!(memory.is_untouched(middle, length));
+        zeros[LENGTH / 2] = 1;
+        assert!(!memory.is_untouched(middle, length));
+        std::hint::black_box(&zeros);
     }
 
     #[test]
