@@ -46,10 +46,11 @@
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
 //!   lock, a task may be named as its holder that has dropped it.
 //! * A circle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is known,
-//!   they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails the last two
-//!   is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and `select!` of `futures`
-//!   may wait for more than their fields show, so tasks that wait for one are in no circle. Memory that was freed may
-//!   still have pointers to a lock. So true deadlocks can be missed, too.
+//!   they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails one of the
+//!   last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and `select!` of `futures`
+//!   may wait for more than their fields show, so tasks that wait for one are in no circle. Memory that was freed, and
+//!   parts of stacks, may still have pointers to a lock. So true deadlocks can be missed, too, above all with guards that
+//!   own an `Arc`.
 //! * In the own process, memory is not searched for such pointers, as what was read before would be found.
 //! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
 //!   that waits behind one is not shown.
