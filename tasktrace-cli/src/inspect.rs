@@ -54,7 +54,17 @@ pub(crate) fn run(args: Inspect, json: bool) -> Result<(), Failure> {
 /// Digits are a process, unless there is a core file of that name.
 fn report(target: &Path, options: &Options) -> Result<Report, Failure> {
     let pid = target.to_str().and_then(|text| text.parse().ok());
+    let is_number = target
+        .to_str()
+        .is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let report = match pid {
+        // There are no numbers of processes as large as this.
+        None if is_number && !target.exists() => {
+            return Err(Failure::NoProcess(format!(
+                "there is no process {}",
+                target.display()
+            )));
+        }
         Some(pid) if !is_core_file(target) => inspect_process(pid, options),
         _ if options.freeze => {
             return Err(Failure::Usage(
@@ -69,7 +79,9 @@ fn report(target: &Path, options: &Options) -> Result<Report, Failure> {
 fn failure(error: Error) -> Failure {
     let text = error.to_string();
     match error {
-        Error::NoProcess { .. } => Failure::NoProcess(text),
+        Error::NoProcess { .. } | Error::Ended { .. } | Error::EndedMeanwhile { .. } => {
+            Failure::NoProcess(text)
+        }
         Error::Permission { .. } => Failure::NoPermission(text),
         _ => Failure::Other(text),
     }

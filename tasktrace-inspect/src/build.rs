@@ -6,11 +6,14 @@ use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
+use crate::sockets::Sockets;
+use crate::tokio::Header;
+use crate::value::Value;
 
 /// A task as it was read.
 pub(crate) struct Seen {
     pub(crate) id: Option<u64>,
-    pub(crate) header: Address,
+    pub(crate) root: Root,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
     pub(crate) fallback: String,
@@ -18,12 +21,47 @@ pub(crate) struct Seen {
     pub(crate) problem: Option<String>,
 }
 
-/// Makes the tasks of a report, and the circles among them. `now` is the monotonic clock of the program.
-pub(crate) fn tasks(seen: &[Seen], now: Option<Duration>) -> (Vec<Task>, Vec<Deadlock>) {
-    let graph = Graph::new(seen.iter().map(|task| (task.header, &task.decoded)));
-    let builder = Builder { seen, graph, now };
+/// The value that was decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Root {
+    /// A task of tokio.
+    Task(Header),
+    /// A future that a thread blocks on.
+    Future(Value),
+}
+
+impl Root {
+    /// Returns the address that other tasks know it by.
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::Task(header) => header.address,
+            Self::Future(future) => future.address,
+        }
+    }
+}
+
+/// Makes the graph of tasks.
+pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
+    let tasks = seen.iter();
+    Graph::new(tasks.map(|task| (task.root.address(), &task.decoded)))
+}
+
+/// Makes the tasks of a report, and the deadlocks that circles among them are. `now` is the monotonic clock of the
+/// program, and `sockets` are those of its process.
+pub(crate) fn tasks(
+    seen: &[Seen],
+    circles: &[Vec<usize>],
+    now: Option<Duration>,
+    sockets: &Sockets,
+) -> (Vec<Task>, Vec<Deadlock>) {
+    let graph = graph(seen);
+    let builder = Builder {
+        seen,
+        graph,
+        now,
+        sockets,
+    };
     let tasks = seen.iter().map(|task| builder.task(task)).collect();
-    let circles = builder.graph.circles();
     let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
     (tasks, deadlocks.collect())
 }
@@ -32,11 +70,12 @@ struct Builder<'s> {
     seen: &'s [Seen],
     graph: Graph<'s>,
     now: Option<Duration>,
+    sockets: &'s Sockets,
 }
 
 impl Builder<'_> {
     fn task(&self, task: &Seen) -> Task {
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(task.decoded.nodes.len());
         for node in &task.decoded.nodes {
             self.frames(node, &mut frames);
         }
@@ -45,7 +84,7 @@ impl Builder<'_> {
             id: task.id,
             name: name(task),
             state: task.state,
-            address: task.header.to_string(),
+            address: task.root.address().to_string(),
             frames,
             holds: holds.collect(),
             problem: task.problem.clone(),
@@ -64,9 +103,7 @@ impl Builder<'_> {
             let mut frame = frame(node);
             let resource = first_resource(node);
             frame.wait = resource.map(|resource| self.wait(&resource, &node.name));
-            let mut marks = Vec::new();
-            collect_marks(node, &mut marks);
-            frame.children = marks;
+            self.marks_and_members(node, &mut frame.children);
             out.push(frame);
             return;
         }
@@ -74,10 +111,25 @@ impl Builder<'_> {
         frame.wait = node
             .resource
             .map(|resource| self.wait(&resource, &node.name));
+        frame.children.reserve_exact(node.children.len());
         for child in &node.children {
             self.frames(child, &mut frame.children);
         }
         out.push(frame);
+    }
+
+    /// Adds the marks below plumbing, and the members of a set that is waited for.
+    fn marks_and_members(&self, node: &Node, out: &mut Vec<Frame>) {
+        if node.kind == NodeKind::Mark {
+            out.push(frame(node));
+        }
+        let is_set = matches!(node.resource, Some(Resource::JoinSet { .. }));
+        for child in &node.children {
+            match is_set {
+                true => self.frames(child, out),
+                false => self.marks_and_members(child, out),
+            }
+        }
     }
 
     fn wait(&self, resource: &Resource, name: &str) -> Wait {
@@ -182,7 +234,10 @@ impl Builder<'_> {
             },
             Resource::Notify { .. } => "not notified yet".to_owned(),
             Resource::Socket { file } => match file {
-                Some(file) => format!("file descriptor {file}"),
+                Some(file) => match self.sockets.address(file) {
+                    Some(address) => format!("file descriptor {file}, {address}"),
+                    None => format!("file descriptor {file}"),
+                },
                 None => "not ready yet".to_owned(),
             },
         }
@@ -306,15 +361,6 @@ fn is_program(node: &Node) -> bool {
 fn first_resource(node: &Node) -> Option<Resource> {
     node.resource
         .or_else(|| node.children.iter().find_map(first_resource))
-}
-
-fn collect_marks(node: &Node, out: &mut Vec<Frame>) {
-    if node.kind == NodeKind::Mark {
-        out.push(frame(node));
-    }
-    for child in &node.children {
-        collect_marks(child, out);
-    }
 }
 
 fn held(hold: &Hold) -> Held {

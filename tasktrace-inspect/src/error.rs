@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::debug::DebugFile;
 
 /// The reason for which nothing could be read.
 #[derive(Debug)]
@@ -51,12 +53,26 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+    /// The program has debug info, but not from the Rust compiler.
+    NotRust {
+        /// The executable.
+        path: PathBuf,
+    },
+    /// The program has debug info, but no async functions in it.
+    NoAsync {
+        /// The executable.
+        path: PathBuf,
+    },
     /// Two files are not of the same build.
     OtherBuild {
         /// The file that was named.
         path: PathBuf,
+        /// Its build id.
+        id: Option<String>,
         /// The program that runs or has run.
         program: String,
+        /// The build id of the program.
+        program_id: Option<String>,
     },
     /// The thread that reads memory could not be started.
     Thread {
@@ -68,10 +84,34 @@ pub enum Error {
         /// The number of the process.
         pid: u32,
     },
+    /// The process has ended, but its parent has not asked for its status yet.
+    Ended {
+        /// The number of the process.
+        pid: u32,
+    },
+    /// The process ended while it was read, or runs another program now.
+    EndedMeanwhile {
+        /// The number of the process.
+        pid: u32,
+    },
+    /// The process is a thread of the kernel.
+    KernelThread {
+        /// The number of the process.
+        pid: u32,
+    },
     /// The process belongs to another user, or the system forbids reading its memory.
     Permission {
         /// The number of the process.
         pid: u32,
+        /// The setting `kernel.yama.ptrace_scope`, if it forbids reading.
+        ptrace_scope: Option<u8>,
+    },
+    /// The process cannot be stopped, because another process traces it.
+    Traced {
+        /// The number of the process.
+        pid: u32,
+        /// The number of the process that traces it.
+        tracer: u32,
     },
     /// The process could not be stopped.
     Freeze {
@@ -90,6 +130,34 @@ pub enum Error {
         /// The executable.
         path: PathBuf,
     },
+}
+
+impl Error {
+    /// Returns the error for a process whose memory may not be read.
+    pub(crate) fn permission(pid: u32) -> Self {
+        let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
+        let scope = scope.and_then(|scope| scope.trim().parse().ok());
+        Self::Permission {
+            pid,
+            ptrace_scope: scope.filter(|scope| *scope != 0),
+        }
+    }
+
+    /// Returns the error for a file that is of another build than the program.
+    pub(crate) fn other_build(file: &DebugFile, program: &Path, id: Option<&[u8]>) -> Self {
+        Self::OtherBuild {
+            path: file.path().to_owned(),
+            id: file.build_id().map(hex),
+            program: program.display().to_string(),
+            program_id: id.map(hex),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 impl fmt::Display for Error {
@@ -135,16 +203,67 @@ impl fmt::Display for Error {
                     path.display()
                 )
             }
-            Self::OtherBuild { path, program } => write!(
+            Self::NotRust { path } => write!(
                 f,
-                "{} is of another build than {program}: their build ids differ",
+                "{} is not a Rust program: only async functions of Rust can be read",
                 path.display()
             ),
+            Self::NoAsync { path } => write!(
+                f,
+                "{} has no async functions in its debug info: build the crates that have them with `debug = 2`",
+                path.display()
+            ),
+            Self::OtherBuild {
+                path,
+                id,
+                program,
+                program_id,
+            } => {
+                let of = |id: &Option<String>| match id {
+                    Some(id) => format!("build id {id}"),
+                    None => "no build id".to_owned(),
+                };
+                write!(
+                    f,
+                    "{} ({}) is of another build than {program} as it ran ({}): name the file of that build",
+                    path.display(),
+                    of(id),
+                    of(program_id)
+                )
+            }
             Self::Thread { source } => write!(f, "a thread could not be started: {source}"),
             Self::NoProcess { pid } => write!(f, "there is no process {pid}"),
-            Self::Permission { pid } => write!(
+            Self::Ended { pid } => write!(
+                f,
+                "process {pid} has ended and has no memory any more: it waits for its parent to notice"
+            ),
+            Self::EndedMeanwhile { pid } => write!(
+                f,
+                "process {pid} ended, or started another program, while it was read: read it again, or a core file of it"
+            ),
+            Self::KernelThread { pid } => write!(
+                f,
+                "process {pid} is a thread of the kernel, which has no memory of its own: name a program"
+            ),
+            Self::Permission {
+                pid,
+                ptrace_scope: Some(scope),
+            } => write!(
+                f,
+                "the memory of process {pid} may not be read: use the same user and set `kernel.yama.ptrace_scope` to 0 \
+                 (it is {scope}), or use root"
+            ),
+            Self::Permission {
+                pid,
+                ptrace_scope: None,
+            } => write!(
                 f,
                 "the memory of process {pid} may not be read: it needs the same user, or CAP_SYS_PTRACE"
+            ),
+            Self::Traced { pid, tracer } => write!(
+                f,
+                "process {pid} cannot be stopped, because process {tracer} traces it: detach that debugger, or do not \
+                 freeze"
             ),
             Self::Freeze { pid, source } => {
                 write!(f, "process {pid} could not be stopped: {source}")
@@ -171,5 +290,23 @@ impl std::error::Error for Error {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_forbids_reading_is_named() {
+        let text = |ptrace_scope| {
+            let error = Error::Permission {
+                pid: 7,
+                ptrace_scope,
+            };
+            error.to_string()
+        };
+        assert!(text(Some(1)).contains("set `kernel.yama.ptrace_scope` to 0 (it is 1)"));
+        assert!(text(None).ends_with("the same user, or CAP_SYS_PTRACE"));
     }
 }

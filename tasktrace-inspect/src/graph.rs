@@ -1,6 +1,6 @@
 //! The graph of tasks that wait for each other: holders of locks, and circles.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Resource};
@@ -34,6 +34,12 @@ impl<'n> Graph<'n> {
             graph.headers.insert(header, number);
             let mut leaves = Vec::new();
             collect(&decoded.nodes, &mut leaves);
+            if decoded.may_hide {
+                leaves.push(LeafOf {
+                    name: "something that is not known",
+                    resource: None,
+                });
+            }
             graph.leaves.push(leaves);
             for hold in &decoded.holds {
                 let holders = graph.holders.entry(hold.semaphore).or_default();
@@ -46,6 +52,27 @@ impl<'n> Graph<'n> {
     /// Returns what a task waits for.
     pub(crate) fn leaves(&self, task: usize) -> &[LeafOf<'n>] {
         self.leaves.get(task).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the number of tasks.
+    pub(crate) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Returns `true` if a task has a guard of one of these locks.
+    pub(crate) fn holds_any(&self, task: usize, locks: &BTreeSet<Address>) -> bool {
+        let mut holders = locks.iter().filter_map(|lock| self.holders.get(lock));
+        holders.any(|holders| holders.iter().any(|(holder, _)| *holder == task))
+    }
+
+    /// Returns the guards for which the tasks of a circle wait.
+    pub(crate) fn holds_between<'g>(
+        &'g self,
+        circle: &'g [usize],
+    ) -> impl Iterator<Item = &'n Hold> + use<'g, 'n> {
+        let leaves = circle.iter().flat_map(|task| self.leaves(*task));
+        let resources = leaves.filter_map(|leaf| leaf.resource.as_ref());
+        resources.flat_map(|resource| self.holders(resource).iter().map(|(_, hold)| *hold))
     }
 
     /// Returns the task with this header.
@@ -65,7 +92,8 @@ impl<'n> Graph<'n> {
         }
     }
 
-    /// Returns the tasks of which one at least must go on before a leaf can. Nothing if something else can wake it.
+    /// Returns the tasks one of which has what a leaf waits for, and must go on before it can. Nothing if something else
+    /// can wake it.
     fn blockers(&self, leaf: &LeafOf<'_>) -> Vec<usize> {
         match leaf.resource {
             Some(Resource::Join { header }) => self.task(header).into_iter().collect(),
@@ -75,14 +103,17 @@ impl<'n> Graph<'n> {
                     is_closed: false,
                     ..
                 },
-            ) => match self.holders(&resource) {
-                // If there are several holders, only one of them can hold the lock, and which is not known. A granted
-                // permit of a semaphore need not be its only one.
-                [(task, hold)] if hold.kind.is_exclusive() && !is_semaphore(leaf, hold) => {
-                    vec![*task]
+            ) => {
+                // A granted permit of a semaphore need not be its only one.
+                let is_lock = |(_, hold): &(usize, &Hold)| {
+                    hold.kind.is_exclusive() && !is_semaphore(leaf, hold)
+                };
+                let holders = self.holders(&resource);
+                match holders.iter().all(is_lock) {
+                    true => holders.iter().map(|(task, _)| *task).collect(),
+                    false => Vec::new(),
                 }
-                _ => Vec::new(),
-            },
+            }
             _ => Vec::new(),
         }
     }
@@ -102,7 +133,10 @@ impl<'n> Graph<'n> {
             let free: Vec<usize> = stuck
                 .iter()
                 .filter(|task| {
-                    let is_blocked = |leaf: &Vec<usize>| leaf.iter().any(|it| stuck.contains(it));
+                    // Only one of several holders has the lock, and which is not known.
+                    let is_blocked = |leaf: &Vec<usize>| {
+                        !leaf.is_empty() && leaf.iter().all(|it| stuck.contains(it))
+                    };
                     !blockers[**task].iter().all(is_blocked)
                 })
                 .copied()
@@ -164,13 +198,6 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
                 resource: node.resource,
             });
         }
-        if node.note.is_some() && node.children.len() < 2 {
-            // A branch of `select!` or `join!` is not shown, and may wake the task.
-            leaves.push(LeafOf {
-                name: "a branch that is not known",
-                resource: None,
-            });
-        }
         below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
     }
 }
@@ -215,6 +242,8 @@ mod tests {
             semaphore: Address::new(*semaphore),
             kind: HeldKind::Mutex,
             guard: Address::new(semaphore + 1000),
+            pointers: vec![Address::new(*semaphore)],
+            depth: 0,
             variable: "guard".into(),
             owner: Owner {
                 name: "shop::restock".into(),
@@ -225,6 +254,7 @@ mod tests {
         Decoded {
             nodes,
             holds: holds.collect(),
+            ..Decoded::default()
         }
     }
 
@@ -254,12 +284,23 @@ mod tests {
     }
 
     #[test]
-    fn a_task_with_a_branch_that_is_not_shown_is_in_no_circle() {
-        let mut select = Node::new(NodeKind::Function, "shop::serve");
-        select.note = Some("select!".into());
-        select.children.push(lock(20));
-        let tasks = [task(vec![select], &[10]), task(vec![lock(10)], &[20])];
+    fn a_task_that_may_wait_for_something_that_is_not_shown_is_in_no_circle() {
+        let mut tasks = [task(vec![lock(20)], &[10]), task(vec![lock(10)], &[20])];
+        assert_eq!(circles(&tasks), [[0, 1]]);
+        tasks[0].may_hide = true;
         assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+    }
+
+    #[test]
+    fn a_lock_with_two_possible_holders_blocks_only_if_both_are_stuck() {
+        let mut tasks = vec![
+            task(vec![lock(20)], &[10]),
+            task(vec![lock(10)], &[20]),
+            task(vec![sleep()], &[20]),
+        ];
+        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+        tasks[2] = task(vec![lock(10)], &[20]);
+        assert_eq!(circles(&tasks), [[0, 1]]);
     }
 
     #[test]

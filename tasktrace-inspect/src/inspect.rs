@@ -6,15 +6,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::address::Address;
 use crate::block_on;
-use crate::build::{self, Seen};
+use crate::build::{self, Root, Seen};
+use crate::deadlock::{self, Stacks};
 use crate::debug::{self, DebugFile, Types};
-use crate::decode::{Decoded, Decoder};
+use crate::decode::Decoder;
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
-use crate::tokio::{Header, State, Tasks, Vtables};
+use crate::same_build::{self, Build};
+use crate::sockets::Sockets;
+use crate::tokio::{Tasks, Vtables};
 use crate::value::Reader;
+use crate::view::View;
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +37,6 @@ pub struct Options {
 /// The stack of the thread that walks types and memory, which may be nested deeply.
 const STACK: usize = 512 << 20;
 
-/// The number of times that a task is read again if it changes while it is read.
-const ATTEMPTS: usize = 5;
-
-/// The largest cell that is compared with what it was when it was decoded.
-const COMPARED: u64 = 1 << 20;
-
 /// Reads where the tasks of a running process wait.
 ///
 /// # Errors
@@ -49,14 +47,15 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
     use crate::memory::{Freeze, ProcessMemory};
 
     on_large_stack(|| {
-        let memory = ProcessMemory::new(pid)?;
-        let name = memory.executable_name();
-        let running = DebugFile::open(&memory.executable())?;
+        let before = ProcessMemory::new(pid)?;
+        let name = before.executable_name();
+        let running = DebugFile::open(&before.executable())?;
         let image = match &options.executable {
             Some(path) => of_build(path, &running, name.as_deref())?,
             None => running,
         };
         let name = name.unwrap_or_else(|| image.path().to_owned());
+        is_of(&before, before.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
         let types = Types::load(info.file(), &name)?;
         let indexed = info.begun.elapsed();
@@ -66,7 +65,12 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             false => None,
         };
         // Threads may have mapped more memory meanwhile.
-        let memory = ProcessMemory::new(pid)?;
+        let memory = match ProcessMemory::new(pid) {
+            Err(Error::NoProcess { .. } | Error::Ended { .. }) => {
+                return Err(Error::EndedMeanwhile { pid });
+            }
+            memory => memory?,
+        };
         let threads = match &freeze {
             Some(freeze) => freeze.threads().to_vec(),
             None => memory.threads(),
@@ -87,7 +91,12 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             indexed,
             limits: options.limits,
         };
-        input.read(&types)
+        let report = input.read(&types);
+        // What was missing then may have been there, if it had not ended.
+        match before.is_alive() {
+            true => report,
+            false => Err(Error::EndedMeanwhile { pid }),
+        }
     })
 }
 
@@ -122,6 +131,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             image => image?,
         };
         let name = executable;
+        let is_compared = is_of(&core, core.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
         let types = Types::load(info.file(), &name)?;
         let input = Input {
@@ -137,7 +147,25 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             indexed: info.begun.elapsed(),
             limits: options.limits,
         };
-        input.read(&types)
+        let mut report = input.read(&types)?;
+        if !is_compared {
+            report.missing.push(Missing {
+                count: 1,
+                reason:
+                    "the build of the executable could not be compared with that in the core file"
+                        .to_owned(),
+            });
+        }
+        if core.lost() > 0 {
+            report.missing.push(Missing {
+                count: 1,
+                reason: format!(
+                    "the core file is truncated: {} bytes are not there",
+                    core.lost()
+                ),
+            });
+        }
+        Ok(report)
     })
 }
 
@@ -164,16 +192,30 @@ fn on_large_stack(run: impl FnOnce() -> Result<Report, Error> + Send) -> Result<
     })
 }
 
+/// Checks that an executable is the one in memory. Returns `false` if that is not known.
+fn is_of(
+    memory: &dyn Memory,
+    headers: Option<u64>,
+    image: &DebugFile,
+    name: &Path,
+) -> Result<bool, Error> {
+    match same_build::compare(memory, headers, image) {
+        Build::Same => Ok(true),
+        Build::Unknown => Ok(false),
+        Build::Other(id) => Err(Error::other_build(image, name, id.as_deref())),
+    }
+}
+
 /// Opens the executable that was named, which must be of the same build as the one that runs.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn of_build(path: &Path, running: &DebugFile, name: Option<&Path>) -> Result<DebugFile, Error> {
     let image = DebugFile::open(path)?;
     match image.may_be_of(running) {
         true => Ok(image),
-        false => Err(Error::OtherBuild {
-            path: path.to_owned(),
-            program: name.unwrap_or(running.path()).display().to_string(),
-        }),
+        false => {
+            let program = name.unwrap_or(running.path());
+            Err(Error::other_build(&image, program, running.build_id()))
+        }
     }
 }
 
@@ -277,7 +319,7 @@ impl Input<'_> {
         for blocked in block_on::find(&reader, &decoder, self.threads) {
             seen.push(Seen {
                 id: None,
-                header: blocked.future.address,
+                root: Root::Future(blocked.future),
                 state: TaskState::BlockOn,
                 fallback: format!("thread {}", blocked.thread),
                 decoded: blocked.decoded,
@@ -296,8 +338,18 @@ impl Input<'_> {
                 .into_iter()
                 .map(|(reason, count)| Missing { count, reason }),
         );
+        let stacks = Stacks::new(cache.regions(), self.threads);
+        let check = deadlock::Check {
+            view: &view,
+            stacks: &stacks,
+            is_own: self.pid == Some(std::process::id()),
+            search: self.limits.search,
+            deadline,
+        };
+        let (circles, doubts) = check.circles(&mut seen);
+        missing.extend(doubts);
         let read = begun.elapsed();
-        let (tasks_, deadlocks) = build::tasks(&seen, self.now);
+        let (tasks_, deadlocks) = build::tasks(&seen, &circles, self.now, &Sockets::new(self.pid));
         Ok(Report {
             schema: "tasktrace.inspect/1",
             source: Source {
@@ -330,123 +382,9 @@ impl Input<'_> {
     }
 }
 
-/// Reads tasks such that what is shown of each was there at one moment.
-struct View<'v, 'a, 'd> {
-    reader: &'v Reader<'a, 'd>,
-    decoder: &'v Decoder<'v, 'a, 'd>,
-    /// Nothing changes meanwhile.
-    is_still: bool,
-}
-
-impl View<'_, '_, '_> {
-    /// Returns a task, unless it has ended meanwhile.
-    fn task(&self, header: &Header) -> Option<Seen> {
-        let mut seen = Seen {
-            id: header.id,
-            header: header.address,
-            state: state(header, header.state),
-            fallback: self.fallback(header),
-            decoded: Decoded::default(),
-            problem: None,
-        };
-        if self.is_still {
-            self.decode(header, header.state, &mut seen);
-            return Some(seen);
-        }
-        for _ in 0..ATTEMPTS {
-            self.reader.memory.record();
-            let state_now = State(self.reader.word(header.state_address)?);
-            seen.state = state(header, state_now);
-            self.decode(header, state_now, &mut seen);
-            if header.is_blocking || !state_now.is_running() && self.is_unchanged(header) {
-                return Some(seen);
-            }
-            self.forget();
-        }
-        if seen.state == TaskState::Running {
-            return Some(seen);
-        }
-        seen.decoded = Decoded::default();
-        seen.problem = Some("it changed whenever it was read".to_owned());
-        Some(seen)
-    }
-
-    fn decode(&self, header: &Header, state_now: State, seen: &mut Seen) {
-        seen.problem = None;
-        seen.decoded = Decoded::default();
-        if header.is_blocking || state_now.is_complete() {
-            return;
-        }
-        if state_now.is_running() && !self.is_still {
-            seen.problem = Some("it runs, so that its frames change".to_owned());
-            return;
-        }
-        if state_now.is_running() {
-            seen.problem = Some("it runs: this is where it waited last".to_owned());
-        }
-        match self.reader.find(header.value(), "stage") {
-            Some(stage) => seen.decoded = self.decoder.decode(stage),
-            None => seen.problem = Some("its future is not in the debug info".to_owned()),
-        }
-        if seen.decoded.nodes.is_empty() && seen.problem.is_none() {
-            seen.problem = Some("no future was found in it".to_owned());
-        }
-    }
-
-    /// Returns `true` if all that was read of a task is as it was then.
-    fn is_unchanged(&self, header: &Header) -> bool {
-        // The whole cell is compared: it may have changed and come back to the same state.
-        let size = self.reader.types.get(header.cell).map_or(0, |ty| ty.size);
-        let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        let mut cell = vec![0; size];
-        self.reader.memory.read(header.address, &mut cell).is_ok()
-            && self.reader.memory.is_unchanged()
-    }
-
-    /// Forgets what was read of a task and of the resources that it waits for.
-    fn forget(&self) {
-        self.reader.memory.pause();
-        self.reader.memory.clear();
-        self.decoder.forget();
-    }
-
-    /// Returns the name of the type of the future.
-    fn fallback(&self, header: &Header) -> String {
-        let types = self.reader.types;
-        let cell = types.get(header.cell);
-        let parameter = cell
-            .as_ref()
-            .and_then(|cell| cell.structure()?.parameters.first());
-        let Some(mut id) = parameter.copied() else {
-            return "a task".to_owned();
-        };
-        if header.is_blocking
-            && let Some(task) = types.get(id)
-            && let Some(closure) = task.structure().and_then(|it| it.parameters.first())
-        {
-            id = *closure;
-        }
-        let ty = types.get(id);
-        match ty.as_ref().is_some_and(|ty| ty.name.starts_with('{')) {
-            true => types.function(id).to_string(),
-            false => types.path(id).to_string(),
-        }
-    }
-}
-
 /// Returns `true` for the closures that the worker threads of a runtime are.
 fn is_worker(closure: &str) -> bool {
     closure.starts_with("tokio::runtime::scheduler::")
-}
-
-fn state(header: &Header, state: State) -> TaskState {
-    match () {
-        () if state.is_complete() => TaskState::Finished,
-        () if header.is_blocking => TaskState::Blocking,
-        () if state.is_running() => TaskState::Running,
-        () if state.is_notified() => TaskState::Notified,
-        () => TaskState::Suspended,
-    }
 }
 
 /// Returns the time of the monotonic clock, which timers are set by.

@@ -42,16 +42,21 @@
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
-//! * A guard that was dropped or moved away before its task waited can look like one that is held, because the compiler
-//!   may keep its memory. It counts only while the lock is taken. So if a running thread, or an object that is not
-//!   followed, holds the lock, a task may be named as its holder that has dropped it, and a deadlock may be reported that
-//!   is none. The report says "likely deadlock".
+//! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
+//!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
+//!   lock, a task may be named as its holder that has dropped it.
+//! * A circle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is known,
+//!   they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails one of the
+//!   last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and `select!` of `futures`
+//!   may wait for more than their fields show, so tasks that wait for one are in no circle. Memory that was freed, and
+//!   parts of stacks, may still have pointers to a lock. So true deadlocks can be missed, too, above all with guards that
+//!   own an `Arc`.
+//! * In the own process, memory is not searched for such pointers, as what was read before would be found.
 //! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
 //!   that waits behind one is not shown.
-//! * A task of a running process is read consistently, but the tasks of a deadlock are read one after the other. With
-//!   [`Options::freeze`] they are read at one moment.
-//! * A core file is not compared with the build id of its executable: give the executable that dumped it.
-//! * Trees end after 200 frames.
+//! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page
+//!   unless it is told otherwise.
+//! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.
 //! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -59,6 +64,7 @@ mod address;
 mod block_on;
 mod build;
 mod bytes;
+mod deadlock;
 mod debug;
 mod decode;
 mod error;
@@ -70,8 +76,11 @@ mod mapped_file;
 mod memory;
 mod render;
 mod report;
+mod same_build;
+mod sockets;
 mod tokio;
 mod value;
+mod view;
 
 pub use address::Address;
 pub use error::Error;

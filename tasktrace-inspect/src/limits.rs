@@ -14,7 +14,7 @@ pub struct Limits {
     pub frames_per_task: usize,
     /// The largest number of elements of a collection that are looked at.
     pub elements: usize,
-    /// The largest depth of a tree.
+    /// The largest depth of a tree. A report is printed and written as JSON level by level, which takes a stack as deep.
     pub depth: usize,
     /// The largest number of bytes that are searched for tasks.
     pub search: u64,
@@ -29,7 +29,7 @@ impl Default for Limits {
             values_per_task: 200_000,
             frames_per_task: 10_000,
             elements: 10_000,
-            depth: 200,
+            depth: 1000,
             search: 64 << 30,
             time: Duration::from_secs(60),
         }

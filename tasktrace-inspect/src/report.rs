@@ -12,8 +12,8 @@ pub struct Report {
     pub source: Source,
     /// The number of runtimes and local sets.
     pub runtimes: usize,
-    /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: a guard that was
-    /// dropped can look like one that is held.
+    /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: the crate docs say
+    /// what was checked. Circles of tasks that may go on are counted in `missing`.
     pub deadlocks: Vec<Deadlock>,
     /// The tasks, by number.
     pub tasks: Vec<Task>,

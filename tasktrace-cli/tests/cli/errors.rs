@@ -27,6 +27,15 @@ fn a_missing_process_exits_with_3() {
 }
 
 #[test]
+fn inspect_of_a_number_that_no_process_can_have_exits_with_3() {
+    let runtime = Runtime::new();
+    for number in ["4000000000", "99999999999999999999"] {
+        let ended = runtime.run(&["inspect", number]);
+        ended.failed(3, &["there is no process", number]);
+    }
+}
+
+#[test]
 fn a_process_that_cannot_be_attached_to_exits_with_5() {
     let runtime = Runtime::new();
     let program = runtime.start(&[]);

@@ -26,6 +26,8 @@ pub(crate) struct DebugFile {
     loads: Vec<(u64, Range<usize>)>,
     /// Sections that hold constants: address and length.
     constants: Vec<(u64, u64)>,
+    /// The addresses and sizes of the parts that are loaded.
+    addresses: Vec<(u64, u64)>,
     entry: u64,
     /// The lowest address.
     start: u64,
@@ -110,6 +112,10 @@ impl DebugFile {
                 .map(|section| (section.address(), section.size()))
                 .filter(|section| section.1 <= map.len() as u64)
                 .collect(),
+            addresses: file
+                .segments()
+                .map(|segment| (segment.address(), segment.size()))
+                .collect(),
             entry: file.entry(),
             start: start.unwrap_or_default() & !0xfff,
             build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
@@ -191,12 +197,27 @@ impl DebugFile {
         self.link.as_deref()
     }
 
-    /// Returns `true` unless both files have build ids that differ.
+    /// Returns the bytes at the beginning of the file that are loaded, up to a length.
+    pub(crate) fn first_bytes(&self, length: usize) -> &[u8] {
+        let first = self.loads.first().map_or(0, |(_, range)| range.len());
+        self.loaded(self.start, length.min(first))
+            .unwrap_or_default()
+    }
+
+    /// Returns `false` if both files have build ids that differ. If one has none, addresses are compared: separate debug
+    /// info keeps them.
     pub(crate) fn may_be_of(&self, other: &Self) -> bool {
         match (self.build_id(), other.build_id()) {
             (Some(one), Some(other)) => one == other,
-            _ => true,
+            _ => (self.entry, &self.addresses) == (other.entry, &other.addresses),
         }
+    }
+
+    /// Returns `true` if the Rust compiler has made a part of the program.
+    pub(crate) fn is_rust(&self) -> bool {
+        let contains = |text: &[u8]| self.map.windows(text.len()).any(|it| it == text);
+        // The first is in the section `.comment`. The standard library has the other, even in stripped programs.
+        contains(b"rustc version ") || contains(b"RUST_BACKTRACE")
     }
 }
 

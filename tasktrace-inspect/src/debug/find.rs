@@ -15,10 +15,8 @@ pub(crate) fn debug_file(
     if let Some(path) = named {
         let file = DebugFile::open(path)?;
         if !file.may_be_of(executable) {
-            return Err(Error::OtherBuild {
-                path: path.to_owned(),
-                program: name.unwrap_or(executable.path()).display().to_string(),
-            });
+            let program = name.unwrap_or(executable.path());
+            return Err(Error::other_build(&file, program, executable.build_id()));
         }
         return Ok(Some(file));
     }
@@ -31,6 +29,9 @@ pub(crate) fn debug_file(
     });
     match found {
         Some(file) => Ok(Some(file)),
+        None if !executable.is_rust() => Err(Error::NotRust {
+            path: name.unwrap_or(executable.path()).to_owned(),
+        }),
         None if executable.has_symbols() => Err(Error::NoDebugInfo {
             path: name.unwrap_or(executable.path()).to_owned(),
         }),

@@ -31,12 +31,18 @@ pub(crate) struct Index<'d> {
     pub(crate) block_on: Vec<BlockOn>,
     /// The bodies of coroutines, by the hashes of their paths.
     pub(crate) bodies: HashMap<u64, TypeId>,
+    /// Guards of locks may own a reference to the `Arc` that the lock is in.
+    pub(crate) has_owned_guards: bool,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
     pub(crate) coroutines: usize,
     /// The number of units that another compiler run than that of the standard library wrote.
     pub(crate) own_units: usize,
+    /// The number of structures in these units.
+    pub(crate) own_structures: usize,
+    /// The number of units that the Rust compiler wrote.
+    pub(crate) rust_units: usize,
     /// The number of units whose entries are in other files.
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
@@ -117,9 +123,12 @@ impl<'d> Index<'d> {
         self.methods.extend(other.methods);
         self.block_on.extend(other.block_on);
         self.bodies.extend(other.bodies);
+        self.has_owned_guards |= other.has_owned_guards;
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
+        self.own_structures += other.own_structures;
+        self.rust_units += other.rust_units;
         self.split_units += other.split_units;
         self.damaged_units += other.damaged_units;
         self.by_entry.extend(other.by_entry);
@@ -136,11 +145,15 @@ impl<'d> Index<'d> {
             self.split_units += 1;
             return;
         }
+        let is_rust = is_rust(dwarf, &unit);
+        self.rust_units += usize::from(is_rust);
         let is_std = unit.comp_dir.is_some_and(|directory| {
             let directory = directory.slice();
             directory.starts_with(b"/rustc/") || directory.starts_with(b"/rust/deps/")
         });
-        self.own_units += usize::from(!is_std);
+        let is_own = is_rust && !is_std;
+        self.own_units += usize::from(is_own);
+        let before = self.structures;
         let Some(start) = header.debug_info_offset() else {
             return;
         };
@@ -157,7 +170,21 @@ impl<'d> Index<'d> {
         if pass.run().is_err() {
             self.damaged_units += 1;
         }
+        if is_own {
+            self.own_structures += self.structures - before;
+        }
     }
+}
+
+/// Returns `true` for units that the Rust compiler wrote.
+fn is_rust<'d>(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> bool {
+    let root = unit.entry(unit.header.root_offset());
+    root.is_ok_and(|root| {
+        let language = root.attr_value(dw::DW_AT_language);
+        let producer = || text(dwarf, unit, &root, dw::DW_AT_producer);
+        matches!(language, Some(AttributeValue::Language(dw::DW_LANG_Rust)))
+            || producer().is_some_and(|it| it.contains("rustc"))
+    })
 }
 
 /// The pass over the entries of a unit.
@@ -192,6 +219,9 @@ enum Generic {
     Poll(Option<(u64, u64)>),
     BlockOn(Option<(u64, u64)>),
 }
+
+/// The beginnings of the names of tokio's guards that own a reference to the `Arc` of their lock.
+const OWNED_GUARDS: &[&str] = &["OwnedMutexGuard<", "OwnedMappedMutexGuard<", "OwnedRwLock"];
 
 /// The namespaces of tokio's functions that poll tasks, and of its cells.
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
@@ -292,6 +322,8 @@ impl<'d> Pass<'_, 'd> {
         };
         if name.starts_with("{async_") {
             self.index.coroutines += 1;
+        } else if OWNED_GUARDS.iter().any(|guard| name.starts_with(guard)) {
+            self.index.has_owned_guards = true;
         } else if let Some(arguments) = name.strip_prefix("Cell<")
             && self.is_in(CELL)
         {

@@ -23,7 +23,7 @@ pub(crate) use self::file::DebugFile;
 pub(crate) use self::find::debug_file;
 pub(crate) use self::index::{BlockOn, Poll};
 pub(crate) use self::names::{is_runtime_crate, public_path};
-pub(crate) use self::parse::{Kind, Member, Type, Variant};
+pub(crate) use self::parse::{Kind, Member, Structure, Type, Variant};
 pub(crate) use self::types::Types;
 
 /// The data of a section.

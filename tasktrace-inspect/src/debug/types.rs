@@ -53,8 +53,14 @@ impl<'d> Types<'d> {
         if index.structures == 0 || index.coroutines == 0 && index.polls.is_empty() {
             return Err(match () {
                 () if index.split_units > 0 => Error::SplitDebugInfo { path },
+                () if index.damaged_units > 0 => Error::Dwarf {
+                    path: file.path().to_owned(),
+                    reason: "its units cannot be read".to_owned(),
+                },
+                () if index.rust_units == 0 => Error::NotRust { path },
                 () if index.own_units == 0 => Error::NoDebugInfo { path },
-                () => Error::NoTypes { path },
+                () if index.own_structures == 0 => Error::NoTypes { path },
+                () => Error::NoAsync { path },
             });
         }
         Ok(Self {

@@ -129,18 +129,22 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         node.note = coroutine.note.clone();
         self.nesting += 1;
         let was_wrapped = std::mem::take(&mut self.is_wrapped);
+        let was_in_macro = std::mem::replace(&mut self.is_in_macro, coroutine.note.is_some());
         match coroutine.stage {
             Stage::Returned => {}
             Stage::Panicked => node.note = Some(PANICKED.into()),
             Stage::NotStarted => node.note = Some(NOT_STARTED.into()),
             Stage::Suspended => match coroutine.awaitee {
                 Some(awaitee) => {
+                    // Most await one future. A vector that grows makes room for four.
+                    node.children.reserve_exact(1);
                     self.futures(awaitee, depth + 1, &mut node.children);
                     if node.children.is_empty() {
                         node.children.push(self.unknown(awaitee));
                     }
                 }
                 None => {
+                    self.may_hide = true;
                     for (_, local) in &coroutine.locals {
                         self.futures(*local, depth + 1, &mut node.children);
                     }
@@ -149,10 +153,12 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         }
         self.nesting -= 1;
         self.is_wrapped = was_wrapped;
+        self.is_in_macro = was_in_macro;
         if kind == NodeKind::Plumbing {
             self.name_socket(&coroutine, &mut node);
         }
         if coroutine.stage == Stage::Returned {
+            self.mark_searched(value);
             return;
         }
         let owner = Owner {
@@ -163,7 +169,12 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         for (member, local) in &coroutine.locals {
             self.guards(*local, depth + 1, &owner, member.name);
         }
-        self.hidden_guards(value, &coroutine, &owner);
+        // Wrappers around what is awaited may have guards of their own.
+        if let Some(awaitee) = coroutine.awaitee {
+            self.guards(awaitee, depth + 1, &owner, "");
+        }
+        self.hidden_guards(value, &coroutine, depth, &owner);
+        self.mark_searched(value);
         out.push(node);
     }
 

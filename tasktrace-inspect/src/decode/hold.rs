@@ -1,5 +1,6 @@
 //! Guards and permits that live across an `.await`.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::collection::Inner;
@@ -20,6 +21,10 @@ pub(crate) struct Hold {
     pub(crate) kind: HeldKind,
     /// The address of the guard.
     pub(crate) guard: Address,
+    /// The addresses that pointers in guards of this lock may have.
+    pub(crate) pointers: Vec<Address>,
+    /// The number of values around the guard.
+    pub(crate) depth: usize,
     /// The variable that it is, or is in.
     pub(crate) variable: Rc<str>,
     /// The function whose variable it is.
@@ -39,6 +44,29 @@ pub(crate) struct Owner {
 const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 
 impl Walk<'_, '_, '_, '_> {
+    /// Collects the guards that a root owns, if it is no async function itself.
+    pub(super) fn guards_of_root(&mut self, value: Value) {
+        let owner = Owner {
+            name: self.reader().types.path(value.id),
+            place: None,
+            is_polled: true,
+        };
+        self.guards(value, 0, &owner, "");
+        self.mark_searched(value);
+    }
+
+    /// Notes that all guards in a value were looked for.
+    pub(super) fn mark_searched(&mut self, value: Value) {
+        let size = self.reader().types.get(value.id).map_or(0, |ty| ty.size);
+        let start = value.address.get();
+        let range = start..start.saturating_add(size);
+        // What is inside of it was searched just before.
+        let is_inside =
+            |inner: &mut Range<u64>| inner.start >= range.start && inner.end <= range.end;
+        while self.searched.pop_if(is_inside).is_some() {}
+        self.searched.push(range);
+    }
+
     /// Collects the guards that a value owns.
     pub(super) fn guards(&mut self, value: Value, depth: usize, owner: &Owner, variable: &str) {
         if !self.step(depth) {
@@ -51,7 +79,7 @@ impl Walk<'_, '_, '_, '_> {
                 if let Some(semaphore) = self.semaphore_of(value)
                     && self.may_be_held(semaphore, kind)
                 {
-                    self.add_hold(value, semaphore.address, kind, owner, variable);
+                    self.add_hold(value, semaphore.address, kind, depth, owner, variable);
                 }
             }
             Plan::Known(Known::Leaf(Leaf::Acquire)) => {
@@ -62,7 +90,7 @@ impl Walk<'_, '_, '_, '_> {
                     ..
                 }) = resource
                 {
-                    self.add_hold(value, semaphore, HeldKind::Granted, owner, variable);
+                    self.add_hold(value, semaphore, HeldKind::Granted, depth, owner, variable);
                 }
             }
             Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
@@ -84,7 +112,8 @@ impl Walk<'_, '_, '_, '_> {
         let Some(coroutine) = self.read_coroutine(value) else {
             return;
         };
-        if coroutine.stage != Stage::Suspended {
+        if matches!(coroutine.stage, Stage::Returned | Stage::Panicked) {
+            self.mark_searched(value);
             return;
         }
         let mut owner = Owner {
@@ -104,12 +133,19 @@ impl Walk<'_, '_, '_, '_> {
         for (variable, value) in locals.chain(awaitee) {
             self.guards(value, depth + 1, &owner, variable);
         }
-        self.hidden_guards(value, &coroutine, &owner);
+        self.hidden_guards(value, &coroutine, depth, &owner);
+        self.mark_searched(value);
     }
 
     /// Collects the guards in variables that the debug info of the coroutine leaves out, as another variable has the
     /// same name.
-    pub(super) fn hidden_guards(&mut self, value: Value, coroutine: &Coroutine<'_>, owner: &Owner) {
+    pub(super) fn hidden_guards(
+        &mut self,
+        value: Value,
+        coroutine: &Coroutine<'_>,
+        depth: usize,
+        owner: &Owner,
+    ) {
         let types = self.reader().types;
         let locals = &coroutine.locals;
         let is_named_twice = |name: &str| locals.iter().filter(|it| it.0.name == name).count() > 1;
@@ -144,7 +180,14 @@ impl Walk<'_, '_, '_, '_> {
                 // References to the lock that is waited for are in unnamed variables.
                 let is_awaited = || self.awaited.contains(&semaphore.address);
                 if self.is_taken(semaphore) && (is_exact || !is_awaited()) {
-                    self.add_hold(guard, semaphore.address, kind, owner, variable.name);
+                    self.add_hold(
+                        guard,
+                        semaphore.address,
+                        kind,
+                        depth + 1,
+                        owner,
+                        variable.name,
+                    );
                 }
             }
         }
@@ -196,19 +239,43 @@ impl Walk<'_, '_, '_, '_> {
         guard: Value,
         semaphore: Address,
         kind: HeldKind,
+        depth: usize,
         owner: &Owner,
         variable: &str,
     ) {
-        if self.holds.iter().any(|hold| hold.guard == guard.address) {
-            return;
-        }
-        self.holds.push(Hold {
+        let mut pointers = vec![semaphore];
+        pointers.extend(self.target_of(guard));
+        let hold = Hold {
             semaphore,
             kind,
             guard: guard.address,
+            pointers,
+            depth,
             variable: variable.into(),
             owner: owner.clone(),
+        };
+        // A lock is held once. A guard that was moved into another future is still in the variable that it was moved
+        // from: guards are moved inwards, and a permit that was granted is never moved.
+        let known = self.holds.iter_mut().find(|it| {
+            it.guard == guard.address
+                || it.semaphore == semaphore && it.kind.is_exclusive() && kind.is_exclusive()
         });
+        match known {
+            Some(known) if known.guard != guard.address => {
+                let rank = |hold: &Hold| (hold.kind == HeldKind::Granted, hold.depth);
+                if rank(&hold) > rank(known) {
+                    *known = hold;
+                }
+            }
+            Some(_) => {}
+            None => self.holds.push(hold),
+        }
+    }
+
+    /// Returns the address that the first pointer in a guard has.
+    fn target_of(&self, guard: Value) -> Option<Address> {
+        let reader = self.reader();
+        reader.pointer(reader.find_pointer(guard)?)
     }
 
     /// Returns the semaphore of the lock that a guard is of: what one of its pointers points to has it inside.

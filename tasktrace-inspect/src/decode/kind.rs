@@ -27,6 +27,7 @@ pub(super) enum Leaf {
     Sleep,
     Acquire,
     Channel,
+    Broadcast,
     Oneshot,
     Notified,
     Join,
@@ -86,7 +87,7 @@ const KNOWN: &[(&str, Known)] = &[
         "tokio::sync::batch_semaphore::Acquire",
         Known::Leaf(Leaf::Acquire),
     ),
-    ("tokio::sync::broadcast::Recv", Known::Leaf(Leaf::Named)),
+    ("tokio::sync::broadcast::Recv", Known::Leaf(Leaf::Broadcast)),
     ("tokio::sync::mpsc::chan::Rx", Known::Leaf(Leaf::Channel)),
     (
         "tokio::sync::mutex::MappedMutexGuard",

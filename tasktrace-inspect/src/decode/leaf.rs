@@ -39,6 +39,10 @@ impl Walk<'_, '_, '_, '_> {
                 "tokio::sync::mpsc::Receiver::recv".into(),
                 self.channel(value),
             ),
+            Leaf::Broadcast => (
+                "tokio::sync::broadcast::Receiver::recv".into(),
+                self.broadcast(value),
+            ),
             Leaf::Oneshot => ("tokio::sync::oneshot::Receiver".into(), self.oneshot(value)),
             Leaf::Notified => ("tokio::sync::Notify::notified".into(), self.notified(value)),
             Leaf::Join => ("tokio::task::JoinHandle".into(), self.join(value)),
@@ -51,6 +55,9 @@ impl Walk<'_, '_, '_, '_> {
         };
         let mut node = Node::new(NodeKind::Leaf, name);
         node.resource = resource;
+        if leaf == Leaf::JoinSet {
+            self.tasks_of_set(value, &mut node.children);
+        }
         node
     }
 
@@ -158,6 +165,24 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
+    fn broadcast(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let number = |of, name| reader.number(reader.find(of, name)?);
+        let receiver = reader.follow(reader.find(value, "receiver")?)?;
+        let channel = reader.follow_arc(reader.find(receiver, "shared")?)?;
+        let tail = reader.find(channel, "tail")?;
+        let next = number(receiver, "next");
+        let length = number(tail, "pos").zip(next);
+        Some(Resource::Channel {
+            address: channel.address,
+            // Positions wrap around.
+            length: length.map(|(end, next)| end.wrapping_sub(next)),
+            capacity: number(reader.find(channel, "buffer")?, "length"),
+            senders: number(channel, "num_tx"),
+            is_closed: number(tail, "closed").is_some_and(|closed| closed != 0),
+        })
+    }
+
     fn oneshot(&self, value: Value) -> Option<Resource> {
         let reader = self.reader();
         let option = reader.find(value, "inner")?;
@@ -192,6 +217,39 @@ impl Walk<'_, '_, '_, '_> {
         Some(Resource::JoinSet {
             length: length.and_then(|it| reader.number(it)),
         })
+    }
+
+    /// Adds the tasks of a `JoinSet`: those that run, and those that have ended.
+    fn tasks_of_set(&self, value: Value, out: &mut Vec<Node>) {
+        let reader = self.reader();
+        let lists = reader.find(value, "lists");
+        let Some(lists) = lists.and_then(|lists| reader.follow_arc(lists)) else {
+            return;
+        };
+        for list in ["notified", "idle"] {
+            let mut next = reader.find(lists, list);
+            let mut field = "head";
+            while let Some(entry) = next.and_then(|it| self.optional(reader.find(it, field)?)) {
+                if out.len() >= self.decoder.limits.elements {
+                    out.push(Node::mark("more are not shown"));
+                    return;
+                }
+                let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
+                let handle = reader.find(entry, "value");
+                node.resource = handle.and_then(|handle| self.join(handle));
+                out.push(node);
+                next = Some(entry);
+                field = "next";
+            }
+        }
+    }
+
+    /// Returns what an `Option` of a pointer points to.
+    fn optional(&self, option: Value) -> Option<Value> {
+        let reader = self.reader();
+        let ty = reader.ty(option)?;
+        let (_, some) = reader.variant(option, &ty)?;
+        reader.follow(some)
     }
 
     fn socket(&self, value: Value) -> Option<Resource> {

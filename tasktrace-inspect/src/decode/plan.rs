@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::kind::{self, Known, Leaf};
-use crate::debug::{Kind, Type, TypeId, Types};
+use crate::debug::{Kind, Structure, Type, TypeId, Types, is_runtime_crate};
 use crate::hash::FastMap;
 
 /// The goal of a walk.
@@ -44,6 +44,7 @@ pub(super) enum Plan {
 pub(super) struct Plans {
     plans: RefCell<FastMap<(TypeId, Goal), Plan>>,
     reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
+    hides: RefCell<FastMap<TypeId, bool>>,
 }
 
 /// The largest depth of nested types that are read.
@@ -95,6 +96,123 @@ impl Plans {
             is_cut: false,
         };
         search.reaches(id, 0)
+    }
+}
+
+/// Types that may wait for more than the futures which are found in them.
+impl Plans {
+    /// Returns `true` if a value of a type may wait for something that is not in one of the values inside.
+    ///
+    /// Async functions and pointers hide nothing: what they lead to is judged by itself. A future that the program
+    /// implements by hand may wait for anything.
+    pub(super) fn may_hide(&self, types: &Types<'_>, id: TypeId) -> bool {
+        if let Some(known) = self.hides.borrow().get(&id) {
+            return *known;
+        }
+        let hides = self.look_for_hidden(types, id);
+        self.hides.borrow_mut().insert(id, hides);
+        hides
+    }
+
+    fn look_for_hidden(&self, types: &Types<'_>, id: TypeId) -> bool {
+        let plan = self.get(types, id, Goal::Future);
+        let is_fields = match plan {
+            Plan::Nothing => return true,
+            Plan::Fields(_) => true,
+            Plan::Variants => false,
+            _ => return false,
+        };
+        let path = types.path(id);
+        let is_of_language = is_of_language(&path);
+        if is_poll_fn(&path) || !is_of_language && !is_runtime_crate(&path) {
+            return true;
+        }
+        let ty = types.get(id);
+        let Some(structure) = ty.as_ref().and_then(|ty| ty.structure()) else {
+            return true;
+        };
+        // Which variant it is, and what that one hides, is known only from a value.
+        if !is_fields {
+            return false;
+        }
+        match is_of_language {
+            true => structure
+                .members
+                .iter()
+                .any(|member| self.is_ignored(types, member.id)),
+            // Combinators poll the futures that they are generic over.
+            false => structure
+                .parameters
+                .iter()
+                .any(|id| self.is_ignored(types, *id) && !is_function(types, *id)),
+        }
+    }
+
+    /// Returns `true` if a variant of an enum has a future that is not found in it. Results of futures are none.
+    pub(super) fn variant_hides(
+        &self,
+        types: &Types<'_>,
+        of: &Structure<'_>,
+        variant: TypeId,
+    ) -> bool {
+        let ty = types.get(variant);
+        let Some(structure) = ty.as_ref().and_then(|ty| ty.structure()) else {
+            return true;
+        };
+        structure
+            .members
+            .iter()
+            .any(|member| of.parameters.contains(&member.id) && self.is_ignored(types, member.id))
+    }
+
+    /// Returns `true` for types that the walk passes by, and that may be futures.
+    fn is_ignored(&self, types: &Types<'_>, id: TypeId) -> bool {
+        !self.reaches(types, id, Goal::Future) && !is_inert(types, id, 0)
+    }
+}
+
+/// Returns `true` for the paths of types that are what their fields are: tuples, closures, `Pin`, `Option`.
+fn is_of_language(path: &str) -> bool {
+    path.starts_with(['(', '[', '&', '*'])
+        || path.contains("{closure")
+        || ["core::", "alloc::", "std::"]
+            .iter()
+            .any(|krate| path.starts_with(krate))
+}
+
+/// Returns `true` for futures whose poll is a closure, which may wait for anything.
+pub(super) fn is_poll_fn(path: &str) -> bool {
+    path.ends_with("::PollFn")
+}
+
+/// Returns `true` for closures and functions, which combinators call rather than poll.
+fn is_function(types: &Types<'_>, id: TypeId) -> bool {
+    let Some(ty) = types.get(id) else {
+        return false;
+    };
+    ty.name.contains("{closure") || ty.name.starts_with("fn(") || ty.name.starts_with("unsafe fn(")
+}
+
+/// Returns `true` for plain data, which no thread can wait for.
+fn is_inert(types: &Types<'_>, id: TypeId, depth: usize) -> bool {
+    const DEEPEST: usize = 12;
+    let Some(ty) = types.get(id).filter(|_| depth < DEEPEST) else {
+        return false;
+    };
+    match &ty.kind {
+        Kind::Scalar | Kind::Other => true,
+        Kind::Pointer(target) => target.is_some_and(|id| is_inert(types, id, depth + 1)),
+        Kind::Array(element, _) => is_inert(types, *element, depth + 1),
+        Kind::Structure(structure) => {
+            let variants = structure.variants.iter().flat_map(|it| &it.variants);
+            let variants = variants.map(|variant| variant.member.id);
+            let members = structure.members.iter().map(|member| member.id);
+            !structure.is_union
+                && is_of_language(&types.path(id))
+                && members
+                    .chain(variants)
+                    .all(|id| is_inert(types, id, depth + 1))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Walks a value and collects the futures in it.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::collection::Inner;
@@ -8,7 +9,7 @@ use super::hold::Hold;
 use super::kind::Known;
 use super::leaf::Queue;
 use super::node::{Node, NodeKind, Resource};
-use super::plan::{Goal, Plan, Plans};
+use super::plan::{Goal, Plan, Plans, is_poll_fn};
 use crate::address::Address;
 use crate::debug::{TypeId, is_runtime_crate};
 use crate::hash::{FastMap, FastSet};
@@ -39,6 +40,10 @@ pub(crate) struct Decoder<'r, 'a, 'd> {
 pub(crate) struct Decoded {
     pub(crate) nodes: Vec<Node>,
     pub(crate) holds: Vec<Hold>,
+    /// It may wait for something that is not in the nodes.
+    pub(crate) may_hide: bool,
+    /// The memory whose guards are all in `holds`.
+    pub(crate) searched: Vec<Range<u64>>,
 }
 
 impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
@@ -61,16 +66,22 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             is_marked: false,
             nesting: 0,
             is_wrapped: false,
+            is_in_macro: false,
+            may_hide: false,
+            searched: Vec::new(),
             followed: FastSet::default(),
             coroutines: FastSet::default(),
             holds: Vec::new(),
             awaited: FastSet::default(),
         };
-        let mut nodes = Vec::new();
+        let mut nodes = Vec::with_capacity(1);
         walk.futures(value, 0, &mut nodes);
+        walk.guards_of_root(value);
         Decoded {
             nodes,
             holds: walk.holds,
+            may_hide: walk.may_hide,
+            searched: walk.searched,
         }
     }
 
@@ -93,6 +104,12 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     pub(super) nesting: usize,
     /// A wrapper is around the current value, and no function is in between.
     pub(super) is_wrapped: bool,
+    /// A macro of a runtime, such as `select!`, made the future that is looked at.
+    pub(super) is_in_macro: bool,
+    /// The task may wait for something that is not in the tree.
+    pub(super) may_hide: bool,
+    /// The memory whose guards are all in `holds`.
+    pub(super) searched: Vec<Range<u64>>,
     /// The targets of pointers that were followed.
     followed: FastSet<(Address, TypeId, Goal)>,
     /// The coroutines in the tree.
@@ -149,6 +166,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             return;
         }
         let plan = self.plan(value.id, Goal::Future);
+        self.look_for_hidden(value, &plan);
         match plan {
             Plan::Nothing => {}
             Plan::Coroutine => self.coroutine(value, depth, out),
@@ -182,11 +200,42 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
         }
     }
 
+    /// Notices if a value may wait for something that the walk does not lead to.
+    fn look_for_hidden(&mut self, value: Value, plan: &Plan) {
+        if self.may_hide {
+            return;
+        }
+        let types = self.reader().types;
+        let plans = &self.decoder.plans;
+        self.may_hide = match plan {
+            // Its variants are looked at one by one, and those of other kinds are judged by their types.
+            Plan::Variants if !plans.may_hide(types, value.id) => {
+                let variant = types.get(value.id).and_then(|ty| {
+                    let (_, fields) = self.reader().variant(value, &ty)?;
+                    Some(plans.variant_hides(types, ty.structure()?, fields.id))
+                });
+                variant.unwrap_or(true)
+            }
+            // The macro knows the futures that it polls: they are all in the closure.
+            Plan::Fields(_) if self.is_in_macro && is_poll_fn(&types.path(value.id)) => false,
+            _ => plans.may_hide(types, value.id),
+        };
+    }
+
     fn inner_futures(&mut self, value: Value, plan: &Plan, depth: usize, out: &mut Vec<Node>) {
         match self.inner(value, plan, Goal::Future) {
             Inner::Values(values, more) => {
-                for value in values {
-                    self.futures(value, depth + 1, out);
+                for inner in values {
+                    match self.plan(inner.id, Goal::Future) {
+                        // The variants of an enum that wait for nothing.
+                        Plan::Nothing if matches!(plan, Plan::Variants) => {}
+                        // A future of which nothing is known but its type.
+                        Plan::Nothing if matches!(plan, Plan::Dynamic) => {
+                            self.may_hide = true;
+                            out.push(self.unknown(inner));
+                        }
+                        _ => self.futures(inner, depth + 1, out),
+                    }
                 }
                 out.extend(more.map(Node::mark));
             }

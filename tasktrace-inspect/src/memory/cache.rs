@@ -14,9 +14,48 @@ const PAGES: usize = 32 * 1024;
 /// Reads memory by pages and keeps them. A page is a picture of one moment.
 pub(crate) struct PageCache<'m> {
     memory: &'m dyn Memory,
-    pages: RefCell<FastMap<u64, Option<Box<[u8]>>>>,
+    pages: RefCell<Pages>,
     /// The ranges that were read, if they are recorded.
     record: RefCell<Record>,
+}
+
+/// The pages that were read, one after the other, so that there are few allocations.
+#[derive(Debug, Default)]
+struct Pages {
+    /// The place of each page, by its number. Some cannot be read.
+    places: FastMap<u64, Option<usize>>,
+    bytes: Vec<u8>,
+}
+
+impl Pages {
+    /// Returns a page that was read before.
+    fn get(&self, number: u64) -> Option<&[u8]> {
+        let at = (*self.places.get(&number)?)?;
+        self.bytes.get(at..at + PAGE as usize)
+    }
+
+    /// Returns a page, which is read if it was not.
+    fn load(&mut self, memory: &dyn Memory, number: u64) -> Option<&[u8]> {
+        if !self.places.contains_key(&number) {
+            if self.places.len() >= PAGES {
+                self.clear();
+            }
+            let at = self.bytes.len();
+            self.bytes.resize(at + PAGE as usize, 0);
+            let start = number.checked_mul(PAGE).map(Address::new);
+            let is_read = start.is_some_and(|it| memory.read(it, &mut self.bytes[at..]).is_ok());
+            if !is_read {
+                self.bytes.truncate(at);
+            }
+            self.places.insert(number, is_read.then_some(at));
+        }
+        self.get(number)
+    }
+
+    fn clear(&mut self) {
+        self.places.clear();
+        self.bytes.clear();
+    }
 }
 
 /// The ranges that were read: addresses and lengths.
@@ -66,7 +105,7 @@ impl<'m> PageCache<'m> {
             while at < end {
                 let number = at / PAGE;
                 // Pages are dropped if there are too many. Then nobody knows.
-                let Some(Some(before)) = pages.get(&number) else {
+                let Some(before) = pages.get(number) else {
                     return false;
                 };
                 if current != Some(number) {
@@ -103,22 +142,13 @@ impl<'m> PageCache<'m> {
             record.ranges.push((address.get(), length));
         }
     }
-
-    fn load(&self, page: u64) -> Option<Box<[u8]>> {
-        let start = page.checked_mul(PAGE)?;
-        let mut bytes = vec![0; PAGE as usize].into_boxed_slice();
-        match self.memory.read(Address::new(start), &mut bytes) {
-            Ok(()) => Some(bytes),
-            Err(Unreadable { .. }) => None,
-        }
-    }
 }
 
 impl Memory for PageCache<'_> {
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         let mut pages = self.pages.borrow_mut();
         let within = (address.get() % PAGE) as usize;
-        if let Some(Some(page)) = pages.get(&(address.get() / PAGE))
+        if let Some(page) = pages.get(address.get() / PAGE)
             && let Some(bytes) = page.get(within..within + buffer.len())
         {
             buffer.copy_from_slice(bytes);
@@ -132,11 +162,8 @@ impl Memory for PageCache<'_> {
                 .checked_add(done as u64)
                 .ok_or(Unreadable { address })?;
             let (page, within) = (at / PAGE, (at % PAGE) as usize);
-            if pages.len() >= PAGES && !pages.contains_key(&page) {
-                pages.clear();
-            }
-            let bytes = pages.entry(page).or_insert_with(|| self.load(page));
-            let bytes = bytes.as_deref().ok_or(Unreadable { address })?;
+            let bytes = pages.load(self.memory, page);
+            let bytes = bytes.ok_or(Unreadable { address })?;
             let length = (PAGE as usize - within).min(buffer.len() - done);
             buffer[done..done + length].copy_from_slice(&bytes[within..within + length]);
             done += length;
@@ -148,6 +175,10 @@ impl Memory for PageCache<'_> {
     fn regions(&self) -> &[Region] {
         self.memory.regions()
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        self.memory.is_untouched(address, length)
+    }
 }
 
 #[cfg(test)]
@@ -158,9 +189,9 @@ mod tests {
 
     /// Two pages from 0x1000 on, in which each byte is the low byte of its address.
     #[derive(Default)]
-    struct Pages(Cell<usize>);
+    struct Counted(Cell<usize>);
 
-    impl Memory for Pages {
+    impl Memory for Counted {
         fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
             self.0.set(self.0.get() + 1);
             for (at, byte) in buffer.iter_mut().enumerate() {
@@ -212,7 +243,7 @@ mod tests {
 
     #[test]
     fn pages_are_read_once() {
-        let pages = Pages::default();
+        let pages = Counted::default();
         let cache = PageCache::new(&pages);
         let mut bytes = [0; 16];
         for _ in 0..3 {

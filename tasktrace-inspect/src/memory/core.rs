@@ -34,6 +34,10 @@ pub(crate) struct CoreFile {
     threads: Vec<Thread>,
     /// The value of `AT_ENTRY`: the address of the first instruction of the program.
     entry: Option<u64>,
+    /// The value of `AT_PHDR`: the address of the program headers.
+    headers: Option<u64>,
+    /// The number of bytes that the headers promise, and that the file does not have.
+    lost: u64,
     /// The mapped files, by address.
     files: Vec<Mapped>,
 }
@@ -63,6 +67,8 @@ impl CoreFile {
             regions: Vec::new(),
             threads: Vec::new(),
             entry: None,
+            headers: None,
+            lost: 0,
             files: Vec::new(),
         };
         core.parse().map_err(|reason| Error::Elf {
@@ -119,6 +125,7 @@ impl CoreFile {
                 Some(PT_LOAD) => {
                     let available = (bytes.len() as u64).saturating_sub(offset);
                     let length = in_file.min(in_memory).min(available);
+                    self.lost = self.lost.saturating_add(in_file.saturating_sub(available));
                     self.segments.push(Segment {
                         address,
                         length,
@@ -164,7 +171,10 @@ impl CoreFile {
             let note = note.to_vec();
             match kind {
                 NT_PRSTATUS => self.threads.extend(Thread::from_prstatus(&note)),
-                NT_AUXV => self.entry = entry_of_auxv(&note),
+                NT_AUXV => {
+                    self.entry = of_auxv(&note, AT_ENTRY);
+                    self.headers = of_auxv(&note, AT_PHDR);
+                }
                 NT_FILE => self.parse_files(&note),
                 _ => {}
             }
@@ -205,6 +215,16 @@ impl CoreFile {
         self.entry
     }
 
+    /// Returns the address of the program headers.
+    pub(crate) fn headers(&self) -> Option<u64> {
+        self.headers
+    }
+
+    /// Returns the number of bytes that are missing at the end of the file.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Returns the executable: the file that the first instruction is in.
     pub(crate) fn executable(&self) -> Option<&Path> {
         let has_entry = |file: &&Mapped| self.entry.is_some_and(|it| file.range.contains(&it));
@@ -220,12 +240,15 @@ impl CoreFile {
     }
 }
 
-/// Returns the value of `AT_ENTRY` in an auxiliary vector.
-pub(crate) fn entry_of_auxv(bytes: &[u8]) -> Option<u64> {
-    const AT_ENTRY: u64 = 9;
-    let pair = bytes
-        .chunks_exact(16)
-        .find(|pair| u64_at(pair, 0) == Some(AT_ENTRY))?;
+/// The kind of the address of the program headers in an auxiliary vector.
+pub(super) const AT_PHDR: u64 = 3;
+/// The kind of the address of the first instruction.
+pub(super) const AT_ENTRY: u64 = 9;
+
+/// Returns the value of this kind in an auxiliary vector.
+pub(super) fn of_auxv(bytes: &[u8], kind: u64) -> Option<u64> {
+    let mut pairs = bytes.chunks_exact(16);
+    let pair = pairs.find(|pair| u64_at(pair, 0) == Some(kind))?;
     u64_at(pair, 8)
 }
 

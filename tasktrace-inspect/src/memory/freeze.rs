@@ -24,7 +24,10 @@ impl Freeze {
     pub(crate) fn new(pid: u32) -> Result<Self, Error> {
         let failed = |source: io::Error| match source.raw_os_error() {
             Some(libc::ESRCH) => Error::NoProcess { pid },
-            Some(libc::EPERM) => Error::Permission { pid },
+            Some(libc::EPERM) => match tracer(pid) {
+                Some(tracer) => Error::Traced { pid, tracer },
+                None => Error::permission(pid),
+            },
             _ => Error::Freeze { pid, source },
         };
         let mut freeze = Self {
@@ -86,6 +89,14 @@ impl Drop for Freeze {
             let _ = command(Command::Detach, *id);
         }
     }
+}
+
+/// Returns the process that traces another, such as a debugger.
+fn tracer(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mut lines = status.lines();
+    let tracer = lines.find_map(|line| line.strip_prefix("TracerPid:"))?;
+    tracer.trim().parse().ok().filter(|tracer| *tracer != 0)
 }
 
 fn thread_ids(pid: u32) -> io::Result<Vec<u32>> {

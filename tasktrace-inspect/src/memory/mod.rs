@@ -8,6 +8,7 @@ mod image;
 mod maps;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod process;
+mod scan;
 mod thread;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) use self::freeze::Freeze;
 pub(crate) use self::image::WithImage;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use self::process::ProcessMemory;
+pub(crate) use self::scan::words;
 pub(crate) use self::thread::Thread;
 
 /// Memory of a program, by address.
@@ -34,6 +36,12 @@ pub trait Memory {
 
     /// Returns the ranges of memory that the program can write to, by address.
     fn regions(&self) -> &[Region];
+
+    /// Returns `true` if the program has written to no page of a range that is not mapped from a file, as far as it is
+    /// known. Such a range is full of zeros, and need not be searched.
+    fn is_untouched(&self, _address: Address, _length: u64) -> bool {
+        false
+    }
 }
 
 /// Memory that cannot be read.
@@ -91,6 +99,10 @@ impl<M: Memory + ?Sized> Memory for &M {
     fn regions(&self) -> &[Region] {
         (**self).regions()
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        (**self).is_untouched(address, length)
+    }
 }
 
 impl<M: Memory + ?Sized> Memory for Box<M> {
@@ -100,5 +112,9 @@ impl<M: Memory + ?Sized> Memory for Box<M> {
 
     fn regions(&self) -> &[Region] {
         (**self).regions()
+    }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        (**self).is_untouched(address, length)
     }
 }

@@ -1,12 +1,15 @@
 //! The memory of a running process, read with `process_vm_readv`. The process is not stopped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use super::core::{AT_ENTRY, AT_PHDR, of_auxv};
 use super::maps;
 use super::{Memory, Region, Thread, Unreadable};
 use crate::address::Address;
+use crate::bytes::u64_at;
 use crate::error::Error;
 
 /// The memory of a running process.
@@ -14,6 +17,14 @@ use crate::error::Error;
 pub struct ProcessMemory {
     pid: u32,
     regions: Vec<Region>,
+    /// The auxiliary vector, which the kernel gives to a program when it starts.
+    auxv: Vec<u8>,
+    /// The state of each page, if the kernel tells it.
+    pages: Option<File>,
+}
+
+fn auxv(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/auxv")).unwrap_or_default()
 }
 
 impl ProcessMemory {
@@ -24,21 +35,25 @@ impl ProcessMemory {
     /// If there is no such process, or its memory may not be read.
     pub fn new(pid: u32) -> Result<Self, Error> {
         let maps = fs::read(format!("/proc/{pid}/maps")).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => Error::Permission { pid },
+            io::ErrorKind::PermissionDenied => Error::permission(pid),
             _ => Error::NoProcess { pid },
         })?;
         let memory = Self {
             pid,
+            auxv: auxv(pid),
+            pages: File::open(format!("/proc/{pid}/pagemap")).ok(),
             regions: maps::writable(&String::from_utf8_lossy(&maps)),
         };
         // Kernels let everybody open the file, and let nobody without permission read from it.
-        let first = memory.regions.first().ok_or(Error::Permission { pid })?;
+        let Some(first) = memory.regions.first() else {
+            return Err(without_memory(pid));
+        };
         let mut byte = [0];
         match memory.read(first.start, &mut byte) {
             Ok(()) => Ok(memory),
             Err(Unreadable { .. }) => match io::Error::last_os_error().raw_os_error() {
                 Some(libc::ESRCH) => Err(Error::NoProcess { pid }),
-                _ => Err(Error::Permission { pid }),
+                _ => Err(Error::permission(pid)),
             },
         }
     }
@@ -70,8 +85,18 @@ impl ProcessMemory {
 
     /// Returns the address of the first instruction of the program.
     pub(crate) fn entry(&self) -> Option<u64> {
-        let auxv = fs::read(format!("/proc/{}/auxv", self.pid)).ok()?;
-        super::core::entry_of_auxv(&auxv)
+        of_auxv(&self.auxv, AT_ENTRY)
+    }
+
+    /// Returns the address of the program headers.
+    pub(crate) fn headers(&self) -> Option<u64> {
+        of_auxv(&self.auxv, AT_PHDR)
+    }
+
+    /// Returns `true` if the process still runs the program that it ran at first.
+    pub(crate) fn is_alive(&self) -> bool {
+        // The vector has addresses that are chosen anew for each program. That of a process that has ended is empty.
+        !self.auxv.is_empty() && auxv(self.pid) == self.auxv
     }
 
     /// Returns the threads. Of those that are in a system call, the kernel tells the stack pointer without stopping
@@ -97,6 +122,29 @@ impl ProcessMemory {
         let word = text.split_ascii_whitespace().rev().nth(1)?;
         let number = u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()?;
         Some(Address::new(number))
+    }
+}
+
+/// Returns why a process has no memory.
+fn without_memory(pid: u32) -> Error {
+    /// The flag of threads of the kernel.
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name of the program is in brackets, and may have any characters.
+    let mut words = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_ascii_whitespace();
+    let state = words.next();
+    let flags = words.nth(5).and_then(|flags| flags.parse::<u64>().ok());
+    match state {
+        None => Error::NoProcess { pid },
+        Some("Z" | "X") => Error::Ended { pid },
+        Some(_) if flags.is_some_and(|flags| flags & PF_KTHREAD != 0) => {
+            Error::KernelThread { pid }
+        }
+        Some(_) => Error::permission(pid),
     }
 }
 
@@ -130,6 +178,27 @@ impl Memory for ProcessMemory {
     fn regions(&self) -> &[Region] {
         &self.regions
     }
+
+    fn is_untouched(&self, address: Address, length: u64) -> bool {
+        /// The size of a page, and of its entry.
+        const PAGE: u64 = 4096;
+        const ENTRY: u64 = 8;
+        /// The page is in memory, or on the disk.
+        const IS_THERE: u64 = 0b11 << 62;
+        let first = address.get() / PAGE;
+        let end = address.get().saturating_add(length).div_ceil(PAGE);
+        let Some(pages) = &self.pages else {
+            return false;
+        };
+        let Ok(size) = usize::try_from((end - first).saturating_mul(ENTRY)) else {
+            return false;
+        };
+        let mut entries = vec![0; size];
+        let is_read = pages.read_exact_at(&mut entries, first.saturating_mul(ENTRY));
+        let mut entries = entries.chunks_exact(ENTRY as usize);
+        is_read.is_ok()
+            && entries.all(|entry| u64_at(entry, 0).is_some_and(|entry| entry & IS_THERE == 0))
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +217,23 @@ mod tests {
         assert!(memory.read(Address::new(u64::MAX), &mut bytes).is_err());
         assert!(memory.entry().is_some());
         assert!(!memory.threads().is_empty());
+    }
+
+    #[test]
+    fn memory_that_was_never_written_to_is_known() {
+        const LENGTH: usize = 1 << 22;
+        let mut zeros: Vec<u8> = vec![0; LENGTH];
+        let start = Address::new(zeros.as_ptr().expose_provenance() as u64);
+        let middle = start.offset(LENGTH as u64 / 4);
+        let memory = ProcessMemory::own().unwrap();
+        if memory.pages.is_none() {
+            return;
+        }
+        let length = LENGTH as u64 / 2;
+        assert!(memory.is_untouched(middle, length));
+        zeros[LENGTH / 2] = 1;
+        assert!(!memory.is_untouched(middle, length));
+        std::hint::black_box(&zeros);
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl List {
         let mut seen = HashSet::new();
         for head in self.heads(reader) {
             let mut next = word(reader.memory, head);
+            if next.is_none() {
+                // What looked like the list of a runtime is what was left behind of one.
+                return walked;
+            }
             loop {
                 let Some(address) = next else {
                     walked.miss("a list of tasks leads to memory that cannot be read");

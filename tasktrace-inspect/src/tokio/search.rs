@@ -3,13 +3,8 @@
 use super::header::Layout;
 use super::vtables::Vtables;
 use crate::address::Address;
-use crate::bytes::u64_at;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Memory, PageCache};
-
-/// The number of bytes that are read at once.
-const CHUNK: u64 = 1 << 20;
-const PAGE: u64 = 4096;
+use crate::memory::{self, PageCache};
 
 /// The result of a search.
 pub(super) struct Found {
@@ -27,45 +22,14 @@ pub(super) fn headers(
     limits: &Limits,
     deadline: Deadline,
 ) -> Found {
-    let mut found = Found {
-        headers: Vec::new(),
-        is_cut: false,
-    };
-    let mut left = limits.search;
-    let mut buffer = vec![0; CHUNK as usize];
-    for region in memory.regions() {
-        let mut at = region.start;
-        while at < region.end {
-            let length = CHUNK.min(region.end.get() - at.get());
-            if left < length || deadline.is_over() {
-                found.is_cut = true;
-                return found;
-            }
-            left -= length;
-            let bytes = &mut buffer[..length as usize];
-            let mut take = |start: Address, bytes: &[u8]| {
-                for (number, word) in bytes.chunks_exact(8).enumerate() {
-                    let word = Address::new(u64_at(word, 0).unwrap_or_default());
-                    if vtables.cell(word).is_some() {
-                        let at = start.offset(number as u64 * 8).get();
-                        let header = Address::new(at.wrapping_sub(layout.vtable));
-                        found.headers.push(header);
-                    }
-                }
-            };
-            if memory.read_now(at, bytes).is_ok() {
-                take(at, bytes);
-            } else {
-                // Some of the pages are missing.
-                for (number, bytes) in bytes.chunks_mut(PAGE as usize).enumerate() {
-                    let at = at.offset(number as u64 * PAGE);
-                    if memory.read_now(at, bytes).is_ok() {
-                        take(at, bytes);
-                    }
-                }
-            }
-            at = at.offset(length);
+    let mut headers = Vec::new();
+    let is_whole = memory::words(memory, limits.search, deadline, |at, word| {
+        if vtables.cell(Address::new(word)).is_some() {
+            headers.push(Address::new(at.get().wrapping_sub(layout.vtable)));
         }
+    });
+    Found {
+        headers,
+        is_cut: !is_whole,
     }
-    found
 }

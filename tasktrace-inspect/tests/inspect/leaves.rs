@@ -44,6 +44,8 @@ fn each_task_is_shown_with_its_line_and_its_resource() {
             let program = Program::start(name, profile);
             let report = program.inspect_at_rest();
             check_leaves(&report);
+            let listening = state(task(&report, "leaves::acceptor"));
+            assert!(listening.contains(", 127.0.0.1:"), "{listening}");
             let sleeping = state(task(&report, "leaves::sleeper"));
             assert!(
                 sleeping.starts_with("59m ") && sleeping.ends_with("s left"),

@@ -38,6 +38,8 @@ fn the_tasks_of_all_runtimes_are_listed() {
         // Those of the two runtimes, and the local set.
         assert_eq!(report.runtimes, 2, "{report}");
         assert_eq!(report.missing, []);
+        let subscriber = task(&report, "runtimes::subscriber");
+        assert_eq!(state(subscriber), "0 of 4 messages, 1 sender");
         let blocking = report
             .tasks
             .iter()

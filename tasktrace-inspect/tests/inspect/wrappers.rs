@@ -3,7 +3,7 @@
 use tasktrace_inspect::Report;
 
 use crate::program::{ALL_TASKS, PROFILES, Program};
-use crate::tree::check;
+use crate::tree::{check, task};
 
 const TREES: &[&str] = &[
     "\
@@ -55,7 +55,8 @@ wrappers::all @ all
       tokio::time::sleep",
     "\
 wrappers::set @ set
-  tokio::task::JoinSet::join_next",
+  tokio::task::JoinSet::join_next
+    tokio::task::JoinHandle",
     "\
 wrappers::recursive @ recursion
   wrappers::recursive @ recursion
@@ -114,6 +115,11 @@ wrappers::by_hand @ by_hand
 
 pub(crate) fn check_wrappers(report: &Report) {
     check(report, TREES);
+    // The member of a set is named.
+    let member = task(report, "wrappers::set").frames[0].children[0].children[0].clone();
+    let wait = member.wait.unwrap();
+    assert!(wait.task.is_some(), "{report}");
+    assert!(wait.text.ends_with("wrappers::set"), "{}", wait.text);
 }
 
 #[test]

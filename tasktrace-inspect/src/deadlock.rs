@@ -1,0 +1,246 @@
+//! Circles of tasks, and the doubts that speak against calling one a deadlock.
+//!
+//! A circle is found in what was read of each task. Two more facts make it a deadlock:
+//!
+//! * Nothing else holds a lock of the circle. A guard in the variable of a future may have been dropped, which memory does
+//!   not show, while a thread or an object on the heap holds the lock. But each guard has a pointer to its lock. So all
+//!   memory is searched for such pointers. If all of them are in futures whose guards are known, one of these is the
+//!   holder.
+//! * Its tasks wait at the same time. Tasks of a running process are read one after the other, so those of a circle, and
+//!   all that wait for its locks or hold them, are read again together, and again, until nothing changed meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::thread;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::build::{self, Seen};
+use crate::decode::Resource;
+use crate::graph::Graph;
+use crate::limits::Deadline;
+use crate::memory::{self, Region, Thread, region_of};
+use crate::report::{HeldKind, Missing};
+use crate::view::{ATTEMPTS, View};
+
+/// The number of times that the tasks of a circle must be found waiting.
+const ROUNDS: usize = 2;
+
+/// The time between two of these times.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The size of the counters before the value in an `Arc`.
+const COUNTERS: u64 = 16;
+
+const NOT_AT_ONCE: &str = "circles of waiting tasks that changed when they were read again";
+const NOT_SEARCHED: &str =
+    "circles of waiting tasks whose locks may be held elsewhere: not all memory was searched";
+const UNSEEN: &str = "circles of waiting tasks that need not be deadlocks: a thread, or an object that is not followed, \
+                      may hold a lock of them";
+
+/// Checks circles.
+pub(crate) struct Check<'c, 'v, 'a, 'd> {
+    pub(crate) view: &'c View<'v, 'a, 'd>,
+    pub(crate) stacks: &'c Stacks,
+    /// The memory is that of this process, in which what was read is found again.
+    pub(crate) is_own: bool,
+    /// The largest number of bytes that are searched.
+    pub(crate) search: u64,
+    pub(crate) deadline: Deadline,
+}
+
+impl Check<'_, '_, '_, '_> {
+    /// Returns the circles of tasks that are deadlocks, and why others are not called so. Reads their tasks again.
+    pub(crate) fn circles(&self, seen: &mut [Seen]) -> (Vec<Vec<usize>>, Vec<Missing>) {
+        let mut found = build::graph(seen).circles();
+        let mut doubts: BTreeMap<&str, usize> = BTreeMap::new();
+        if found.is_empty() {
+            return (found, Vec::new());
+        }
+        if !self.view.is_still {
+            found.retain(|circle| {
+                let is_confirmed = self.wait_at_once(circle, seen);
+                if !is_confirmed {
+                    *doubts.entry(NOT_AT_ONCE).or_default() += 1;
+                }
+                is_confirmed
+            });
+        }
+        if !self.is_own && !found.is_empty() {
+            let unseen = self.pointers_elsewhere(seen, &found);
+            let graph = build::graph(seen);
+            found.retain(|circle| {
+                let doubt = match &unseen {
+                    None => NOT_SEARCHED,
+                    Some(unseen) if self.pointers(&graph, circle).is_disjoint(unseen) => {
+                        return true;
+                    }
+                    Some(_) => UNSEEN,
+                };
+                *doubts.entry(doubt).or_default() += 1;
+                false
+            });
+        }
+        let doubts = doubts.into_iter().map(|(reason, count)| Missing {
+            count,
+            reason: reason.to_owned(),
+        });
+        (found, doubts.collect())
+    }
+
+    /// Reads the tasks of a circle again, with all that wait for its locks or hold them. Returns `true` if they were a
+    /// circle each time.
+    fn wait_at_once(&self, circle: &[usize], seen: &mut [Seen]) -> bool {
+        let parties = parties(&build::graph(seen), circle);
+        let is_circle = |seen: &[Seen]| {
+            let circles = build::graph(seen).circles();
+            let mut circles = circles.iter();
+            circles.any(|it| it.len() == circle.len() && it.iter().all(|it| circle.contains(it)))
+        };
+        (0..ROUNDS).all(|_| {
+            thread::sleep(PAUSE);
+            (0..ATTEMPTS).any(|_| self.view.at_once(seen, &parties)) && is_circle(seen)
+        })
+    }
+
+    /// Returns the pointers that guards of the locks of a circle may have.
+    fn pointers(&self, graph: &Graph<'_>, circle: &[usize]) -> BTreeSet<u64> {
+        let has_owned_guards = self.view.reader.types.index().has_owned_guards;
+        let mut pointers = BTreeSet::new();
+        for hold in graph.holds_between(circle) {
+            pointers.extend(hold.pointers.iter().map(|it| it.get()));
+            // A permit that was granted is seen in the queue of the semaphore itself, not only in a variable.
+            if has_owned_guards && hold.kind != HeldKind::Granted {
+                pointers.insert(hold.semaphore.get().wrapping_sub(COUNTERS));
+            }
+        }
+        pointers
+    }
+
+    /// Searches memory for pointers to the locks of circles. Returns those that are not in futures whose guards are known,
+    /// nor below the end of a stack.
+    fn pointers_elsewhere(&self, seen: &[Seen], circles: &[Vec<usize>]) -> Option<BTreeSet<u64>> {
+        let graph = build::graph(seen);
+        let circles = circles.iter();
+        let wanted: BTreeSet<u64> = circles
+            .flat_map(|circle| self.pointers(&graph, circle))
+            .collect();
+        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
+            return Some(BTreeSet::new());
+        };
+        let searched = Ranges::new(
+            seen.iter()
+                .filter(|task| task.problem.is_none())
+                .flat_map(|task| task.decoded.searched.iter().cloned()),
+        );
+        let mut elsewhere = BTreeSet::new();
+        let visit = |at: Address, word: u64| {
+            if (*first..=*last).contains(&word)
+                && wanted.contains(&word)
+                && !searched.contains(at.get())
+                && !self.stacks.unused.contains(at.get())
+            {
+                elsewhere.insert(word);
+            }
+        };
+        let memory = self.view.reader.memory;
+        memory::words(memory, self.search, self.deadline, visit).then_some(elsewhere)
+    }
+}
+
+/// Returns the tasks of a circle, and those that wait for its locks or hold them.
+fn parties(graph: &Graph<'_>, circle: &[usize]) -> Vec<usize> {
+    let locks: BTreeSet<Address> = graph
+        .holds_between(circle)
+        .map(|hold| hold.semaphore)
+        .collect();
+    let is_party = |task: &usize| {
+        let mut leaves = graph.leaves(*task).iter();
+        circle.contains(task)
+            || graph.holds_any(*task, &locks)
+            || leaves.any(|leaf| match leaf.resource {
+                Some(Resource::Permits { semaphore, .. }) => locks.contains(&semaphore),
+                _ => false,
+            })
+    };
+    (0..graph.len()).filter(is_party).collect()
+}
+
+/// The stacks of threads.
+pub(crate) struct Stacks {
+    /// The parts that are not in use.
+    unused: Ranges,
+}
+
+/// The bytes below the stack pointer that a function may use.
+const RED_ZONE: u64 = 128;
+
+impl Stacks {
+    pub(crate) fn new(regions: &[Region], threads: &[Thread]) -> Self {
+        let unused = threads.iter().filter_map(|thread| {
+            let pointer = thread.stack_pointer?;
+            let start = region_of(regions, pointer)?.start.get();
+            Some(start..pointer.get().saturating_sub(RED_ZONE).max(start))
+        });
+        Self {
+            unused: Ranges::new(unused),
+        }
+    }
+}
+
+/// Ranges of addresses.
+struct Ranges {
+    /// By address, without overlaps.
+    ranges: Vec<Range<u64>>,
+}
+
+impl Ranges {
+    fn new(ranges: impl Iterator<Item = Range<u64>>) -> Self {
+        let mut sorted: Vec<Range<u64>> = ranges.collect();
+        sorted.sort_unstable_by_key(|range| range.start);
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for range in sorted {
+            match ranges.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => ranges.push(range),
+            }
+        }
+        Self { ranges }
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        let after = self.ranges.partition_point(|range| range.start <= address);
+        let range = after.checked_sub(1).and_then(|at| self.ranges.get(at));
+        range.is_some_and(|range| range.contains(&address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_overlap_are_joined() {
+        let ranges = Ranges::new([30..40, 10..20, 15..25, 25..26].into_iter());
+        let inside = (0..50).filter(|at| ranges.contains(*at));
+        assert!(inside.eq((10..26).chain(30..40)));
+    }
+
+    #[test]
+    fn the_unused_part_of_a_stack_ends_before_the_red_zone() {
+        let region = Region {
+            start: Address::new(0x1000),
+            end: Address::new(0x3000),
+            is_file: false,
+        };
+        let thread = |stack_pointer| Thread {
+            id: 1,
+            stack_pointer,
+        };
+        let threads = [thread(Some(Address::new(0x2000))), thread(None)];
+        let stacks = Stacks::new(&[region], &threads);
+        assert!(stacks.unused.contains(0x1000));
+        assert!(!stacks.unused.contains(0x2000 - RED_ZONE));
+        assert!(!stacks.unused.contains(0x2800));
+    }
+}

@@ -1,0 +1,60 @@
+//! Looks at all words that a program can write to.
+
+use super::{Memory, PageCache};
+use crate::address::Address;
+use crate::bytes::u64_at;
+use crate::limits::Deadline;
+
+/// The number of bytes that are read at once.
+const CHUNK: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+
+/// Passes each word of the memory that can be read, with its address. Returns `false` if a bound was reached before the
+/// end.
+pub(crate) fn words(
+    memory: &PageCache<'_>,
+    most: u64,
+    deadline: Deadline,
+    mut visit: impl FnMut(Address, u64),
+) -> bool {
+    let mut left = most;
+    let mut buffer = vec![0; CHUNK as usize];
+    let mut take = |start: Address, bytes: &[u8]| {
+        for (number, word) in bytes.chunks_exact(8).enumerate() {
+            let word = u64_at(word, 0).unwrap_or_default();
+            visit(start.offset(number as u64 * 8), word);
+        }
+    };
+    for region in memory.regions() {
+        let mut at = region.start;
+        while at < region.end {
+            let length = CHUNK.min(region.end.get() - at.get());
+            if deadline.is_over() {
+                return false;
+            }
+            // Stacks and arenas are much larger than what is used of them.
+            if !region.is_file && memory.is_untouched(at, length) {
+                at = at.offset(length);
+                continue;
+            }
+            if left < length {
+                return false;
+            }
+            left -= length;
+            let bytes = &mut buffer[..length as usize];
+            if memory.read_now(at, bytes).is_ok() {
+                take(at, bytes);
+            } else {
+                // Some of the pages are missing.
+                for (number, bytes) in bytes.chunks_mut(PAGE as usize).enumerate() {
+                    let at = at.offset(number as u64 * PAGE);
+                    if memory.read_now(at, bytes).is_ok() {
+                        take(at, bytes);
+                    }
+                }
+            }
+            at = at.offset(length);
+        }
+    }
+    true
+}

@@ -1,0 +1,56 @@
+//! Circles of tasks: which of them are called deadlocks.
+
+use crate::program::{PROFILES, Profile, Program};
+use crate::tree::task;
+
+#[test]
+fn circles_that_something_else_may_break_are_no_deadlocks() {
+    for profile in PROFILES {
+        let program = Program::start("innocent", profile);
+        let report = program.inspect_at_rest();
+        let moved = task(&report, "innocent::moved");
+        for deadlock in &report.deadlocks {
+            assert!(deadlock.tasks.contains(&moved.id), "{report}");
+        }
+        // The tasks wait for each other all the same.
+        for name in [
+            "hand_written",
+            "select",
+            "futures_select",
+            "poll_function",
+            "reader",
+            "moved",
+        ] {
+            let task = task(&report, &format!("innocent::{name}"));
+            assert_eq!(task.holds.len(), 1, "{task}");
+        }
+    }
+}
+
+#[test]
+fn a_guard_that_was_moved_into_another_future_is_listed_once() {
+    for profile in PROFILES {
+        // What earlier polls left behind on a stack may look like another guard. Then the deadlock is not reported.
+        let is_reported = (0..10).any(|_| {
+            let program = Program::start("innocent", profile);
+            let report = program.inspect_at_rest();
+            let moved = task(&report, "innocent::moved");
+            let [held] = moved.holds.as_slice() else {
+                panic!("{report}");
+            };
+            assert_eq!(held.function, "innocent::keeper");
+            let mut deadlocks = report.deadlocks.iter();
+            deadlocks.any(|deadlock| deadlock.tasks.contains(&moved.id))
+        });
+        assert!(is_reported, "{profile:?}");
+    }
+}
+
+#[test]
+fn tasks_that_wait_for_each_other_by_turns_are_no_deadlock() {
+    let program = Program::start("turns", Profile::Release);
+    for _ in 0..5 {
+        let report = program.inspect();
+        assert_eq!(report.deadlocks, [], "{report}");
+    }
+}
