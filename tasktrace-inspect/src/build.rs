@@ -10,6 +10,10 @@ use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKi
 /// A task as it was read.
 pub(crate) struct Seen {
     pub(crate) id: Option<u64>,
+    /// The number of the root that it is, or is in.
+    pub(crate) root: Option<u64>,
+    /// The number of the list that it is in.
+    pub(crate) runtime: Option<u64>,
     pub(crate) header: Address,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
@@ -18,10 +22,20 @@ pub(crate) struct Seen {
     pub(crate) problem: Option<String>,
 }
 
-/// Makes the tasks of a report, and the circles among them. `now` is the monotonic clock of the program.
-pub(crate) fn tasks(seen: &[Seen], now: Option<Duration>) -> (Vec<Task>, Vec<Deadlock>) {
+/// Makes the tasks of a report, and the circles among them. `now` is the monotonic clock of the program. `has_roots`: the
+/// owner of the roots numbers them, so that tokio's numbers are called so.
+pub(crate) fn tasks(
+    seen: &[Seen],
+    now: Option<Duration>,
+    has_roots: bool,
+) -> (Vec<Task>, Vec<Deadlock>) {
     let graph = Graph::new(seen.iter().map(|task| (task.header, &task.decoded)));
-    let builder = Builder { seen, graph, now };
+    let builder = Builder {
+        seen,
+        graph,
+        now,
+        has_roots,
+    };
     let tasks = seen.iter().map(|task| builder.task(task)).collect();
     let circles = builder.graph.circles();
     let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
@@ -32,6 +46,7 @@ struct Builder<'s> {
     seen: &'s [Seen],
     graph: Graph<'s>,
     now: Option<Duration>,
+    has_roots: bool,
 }
 
 impl Builder<'_> {
@@ -43,6 +58,9 @@ impl Builder<'_> {
         let holds = task.decoded.holds.iter().map(held);
         Task {
             id: task.id,
+            root: task.root,
+            runtime: task.runtime,
+            title: self.title_of(task),
             name: name(task),
             state: task.state,
             address: task.header.to_string(),
@@ -201,17 +219,38 @@ impl Builder<'_> {
     }
 
     fn title(&self, task: usize) -> String {
-        let task = &self.seen[task];
-        match task.id {
-            Some(id) => format!("task {id} {}", name(task)),
+        self.title_of(&self.seen[task])
+    }
+
+    fn title_of(&self, task: &Seen) -> String {
+        match self.number(task) {
+            Some(number) => format!("{number} {}", name(task)),
             None => name(task),
         }
+    }
+
+    /// Returns the number of a task with its noun.
+    fn number(&self, task: &Seen) -> Option<String> {
+        match (task.root, task.id) {
+            (Some(root), _) => Some(format!("task {root}")),
+            (None, Some(id)) if self.has_roots => Some(format!("tokio task {id}")),
+            (None, Some(id)) => Some(format!("task {id}")),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns how a task is called in a sentence.
+    fn noun(&self, task: usize) -> String {
+        let number = self.number(&self.seen[task]);
+        number.unwrap_or_else(|| "a thread".to_owned())
     }
 
     fn holder(&self, task: usize, hold: &Hold) -> Holder {
         let first = self.graph.leaves(task).first();
         Holder {
             task: self.seen[task].id,
+            root: self.seen[task].root,
+            noun: self.noun(task),
             held: held(hold),
             waits_for: first.map(|leaf| leaf.name.to_owned()),
         }
@@ -228,10 +267,9 @@ impl Builder<'_> {
             }
             text = format!("{text} waits for {what}");
             let is_last = at + 1 == circle.len();
-            let next = match self.seen[next].id {
-                _ if circle.len() == 1 => "itself".to_owned(),
-                Some(id) => format!("task {id}"),
-                None => "a thread".to_owned(),
+            let next = match circle.len() {
+                1 => "itself".to_owned(),
+                _ => self.noun(next),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
                 Some(hold) if !hold.owner.is_polled => {
@@ -254,6 +292,7 @@ impl Builder<'_> {
         }
         Deadlock {
             tasks: circle.iter().map(|task| self.seen[*task].id).collect(),
+            places: circle.to_vec(),
             text,
         }
     }

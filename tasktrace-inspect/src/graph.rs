@@ -225,6 +225,7 @@ mod tests {
         Decoded {
             nodes,
             holds: holds.collect(),
+            ..Decoded::default()
         }
     }
 

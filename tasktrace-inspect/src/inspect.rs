@@ -1,6 +1,6 @@
 //! Puts the parts together: files, memory, roots, trees, report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,9 +12,10 @@ use crate::decode::{Decoded, Decoder};
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
+use crate::own::{self, Root};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::tokio::{Header, State, Tasks, Vtables};
-use crate::value::Reader;
+use crate::value::{Reader, Value};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, Default)]
@@ -31,13 +32,16 @@ pub struct Options {
 }
 
 /// The stack of the thread that walks types and memory, which may be nested deeply.
-const STACK: usize = 512 << 20;
+pub(crate) const STACK: usize = 512 << 20;
 
 /// The number of times that a task is read again if it changes while it is read.
 const ATTEMPTS: usize = 5;
 
 /// The largest cell that is compared with what it was when it was decoded.
 const COMPARED: u64 = 1 << 20;
+
+/// The problem of a task that is polled again and again.
+const CHANGED: &str = "it changed whenever it was read";
 
 /// Reads where the tasks of a running process wait.
 ///
@@ -86,9 +90,36 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             pid: Some(pid),
             indexed,
             limits: options.limits,
+            roots: None,
         };
         input.read(&types)
     })
+}
+
+/// Reads where the tasks of this process wait.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn own(
+    program: &own::Program<'_>,
+    roots: &[Root],
+    limits: Limits,
+) -> Result<Report, Error> {
+    let mut memory = crate::memory::ProcessMemory::own()?;
+    memory.leave_out(program.stack.0, program.stack.1);
+    let input = Input {
+        memory: &memory,
+        image: program.image,
+        name: &program.name,
+        entry: memory.entry(),
+        start: None,
+        threads: &memory.threads(),
+        now: monotonic_now(),
+        kind: SourceKind::Own,
+        pid: Some(memory.pid()),
+        indexed: program.indexed,
+        limits,
+        roots: Some(roots),
+    };
+    input.read(&program.types)
 }
 
 /// Reads where the tasks of a running process wait.
@@ -136,6 +167,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             pid: None,
             indexed: info.begun.elapsed(),
             limits: options.limits,
+            roots: None,
         };
         input.read(&types)
     })
@@ -214,6 +246,8 @@ struct Input<'i> {
     pid: Option<u32>,
     indexed: Duration,
     limits: Limits,
+    /// Futures that this process knows. `None` for another process.
+    roots: Option<&'i [Root]>,
 }
 
 impl Input<'_> {
@@ -228,7 +262,7 @@ impl Input<'_> {
                 with_image = WithImage::new(self.memory, self.image, bias);
                 &with_image
             }
-            SourceKind::Running | SourceKind::Frozen => self.memory,
+            SourceKind::Running | SourceKind::Own | SourceKind::Frozen => self.memory,
         };
         let cache = PageCache::new(memory);
         let reader = Reader::new(types, &cache, bias);
@@ -262,7 +296,7 @@ impl Input<'_> {
         let view = View {
             reader: &reader,
             decoder: &decoder,
-            is_still: self.kind != SourceKind::Running,
+            is_still: matches!(self.kind, SourceKind::Frozen | SourceKind::Core),
         };
         let mut seen = Vec::with_capacity(tasks.tasks.len());
         let mut late = 0;
@@ -275,15 +309,22 @@ impl Input<'_> {
             }
         }
         for blocked in block_on::find(&reader, &decoder, self.threads) {
+            let decoded = match view.is_still {
+                true => Some(blocked.decoded),
+                false => view.steady(blocked.future),
+            };
             seen.push(Seen {
                 id: None,
+                root: None,
+                runtime: None,
                 header: blocked.future.address,
                 state: TaskState::BlockOn,
                 fallback: format!("thread {}", blocked.thread),
-                decoded: blocked.decoded,
-                problem: None,
+                problem: decoded.is_none().then(|| CHANGED.to_owned()),
+                decoded: decoded.unwrap_or_default(),
             });
         }
+        late += view.add_roots(self.roots.unwrap_or_default(), &mut seen, deadline);
         if late > 0 {
             missing.push(Missing {
                 count: late,
@@ -297,7 +338,7 @@ impl Input<'_> {
                 .map(|(reason, count)| Missing { count, reason }),
         );
         let read = begun.elapsed();
-        let (tasks_, deadlocks) = build::tasks(&seen, self.now);
+        let (tasks_, deadlocks) = build::tasks(&seen, self.now, self.roots.is_some());
         Ok(Report {
             schema: "tasktrace.inspect/1",
             source: Source {
@@ -343,6 +384,8 @@ impl View<'_, '_, '_> {
     fn task(&self, header: &Header) -> Option<Seen> {
         let mut seen = Seen {
             id: header.id,
+            root: None,
+            runtime: Some(header.owner).filter(|owner| *owner != 0),
             header: header.address,
             state: state(header, header.state),
             fallback: self.fallback(header),
@@ -358,7 +401,9 @@ impl View<'_, '_, '_> {
             let state_now = State(self.reader.word(header.state_address)?);
             seen.state = state(header, state_now);
             self.decode(header, state_now, &mut seen);
-            if header.is_blocking || !state_now.is_running() && self.is_unchanged(header) {
+            let size = || self.size(header.value());
+            let is_unchanged = || self.is_unchanged(header.address, size());
+            if header.is_blocking || !state_now.is_running() && is_unchanged() {
                 return Some(seen);
             }
             self.forget();
@@ -367,8 +412,107 @@ impl View<'_, '_, '_> {
             return Some(seen);
         }
         seen.decoded = Decoded::default();
-        seen.problem = Some("it changed whenever it was read".to_owned());
+        seen.problem = Some(CHANGED.to_owned());
         Some(seen)
+    }
+
+    /// Adds the futures at roots to the tasks: to the task that a future is in, or as a task of its own. Returns the
+    /// number of those for which there was no time.
+    fn add_roots(&self, roots: &[Root], seen: &mut Vec<Seen>, deadline: Deadline) -> usize {
+        let mut by_id: HashMap<u64, usize> = HashMap::new();
+        // By address alone: units of the debug info describe the same type twice.
+        let mut by_coroutine: HashMap<Address, usize> = HashMap::new();
+        let is_any_unnumbered = roots.iter().any(|root| root.task.is_none());
+        for (at, task) in seen.iter().enumerate() {
+            if task.state != TaskState::Blocking {
+                by_id.extend(task.id.map(|id| (id, at)));
+            }
+            if task.id.is_none() || is_any_unnumbered {
+                let coroutines = task.decoded.coroutines.iter();
+                by_coroutine.extend(coroutines.map(|it| (it.address, at)));
+            }
+        }
+        let mut late = 0;
+        for root in roots {
+            if let Some(at) = root.task.and_then(|task| by_id.get(&task)) {
+                seen[*at].root.get_or_insert(root.number);
+                continue;
+            }
+            if deadline.is_over() {
+                late += 1;
+                continue;
+            }
+            let task = self.root(root);
+            let mut coroutines = task.decoded.coroutines.iter();
+            match coroutines.find_map(|it| by_coroutine.get(&it.address)) {
+                Some(at) => {
+                    seen[*at].root.get_or_insert(root.number);
+                }
+                None => seen.push(task),
+            }
+        }
+        late
+    }
+
+    /// Returns the future at a root.
+    fn root(&self, root: &Root) -> Seen {
+        let future = own::future(self.reader, root);
+        let ty = future.map(|future| (future, self.reader.types.path(future.id)));
+        let mut seen = Seen {
+            id: None,
+            root: Some(root.number),
+            runtime: None,
+            header: root.future,
+            state: TaskState::Suspended,
+            fallback: ty.as_ref().map_or("a future", |(_, path)| path).to_owned(),
+            decoded: Decoded::default(),
+            problem: None,
+        };
+        let Some(future) = future else {
+            seen.problem = Some("its type is not in the debug info".to_owned());
+            return seen;
+        };
+        for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
+            let polls = self.reader.word(root.polls);
+            seen.state = match polls.is_some_and(|polls| polls & 1 == 0) {
+                true => TaskState::Suspended,
+                false => TaskState::Running,
+            };
+            if seen.state == TaskState::Suspended {
+                seen.decoded = self.decoder.decode(future);
+                if self.is_unchanged(future.address, self.size(future)) {
+                    if seen.decoded.nodes.is_empty() {
+                        seen.problem = Some("no future was found in it".to_owned());
+                    }
+                    return seen;
+                }
+            }
+            self.forget();
+        }
+        seen.decoded = Decoded::default();
+        seen.problem = Some(match seen.state {
+            TaskState::Running => "it runs, so that its frames change".to_owned(),
+            _ => CHANGED.to_owned(),
+        });
+        seen
+    }
+
+    /// Returns what is in a future, if that does not change while it is read.
+    fn steady(&self, future: Value) -> Option<Decoded> {
+        for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
+            let decoded = self.decoder.decode(future);
+            if self.is_unchanged(future.address, self.size(future)) {
+                return Some(decoded);
+            }
+            self.forget();
+        }
+        None
+    }
+
+    fn size(&self, value: Value) -> u64 {
+        self.reader.ty(value).map_or(0, |ty| ty.size)
     }
 
     fn decode(&self, header: &Header, state_now: State, seen: &mut Seen) {
@@ -393,14 +537,13 @@ impl View<'_, '_, '_> {
         }
     }
 
-    /// Returns `true` if all that was read of a task is as it was then.
-    fn is_unchanged(&self, header: &Header) -> bool {
+    /// Returns `true` if all that was read of a task is as it was then. `address` and `size` are those of its cell, or
+    /// of its future.
+    fn is_unchanged(&self, address: Address, size: u64) -> bool {
         // The whole cell is compared: it may have changed and come back to the same state.
-        let size = self.reader.types.get(header.cell).map_or(0, |ty| ty.size);
         let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
         let mut cell = vec![0; size];
-        self.reader.memory.read(header.address, &mut cell).is_ok()
-            && self.reader.memory.is_unchanged()
+        self.reader.memory.read(address, &mut cell).is_ok() && self.reader.memory.is_unchanged()
     }
 
     /// Forgets what was read of a task and of the resources that it waits for.

@@ -68,6 +68,7 @@ mod inspect;
 mod limits;
 mod mapped_file;
 mod memory;
+mod own;
 mod render;
 mod report;
 mod tokio;
@@ -80,6 +81,7 @@ pub use limits::Limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use memory::ProcessMemory;
 pub use memory::{Memory, Region, Unreadable};
+pub use own::{OwnProcess, Root};
 pub use report::{
     Deadlock, Frame, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task, TaskState,
     Wait, WaitKind,

@@ -39,6 +39,8 @@ pub(crate) struct Decoder<'r, 'a, 'd> {
 pub(crate) struct Decoded {
     pub(crate) nodes: Vec<Node>,
     pub(crate) holds: Vec<Hold>,
+    /// The coroutines in the tree.
+    pub(crate) coroutines: FastSet<Value>,
 }
 
 impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
@@ -71,6 +73,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
         Decoded {
             nodes,
             holds: walk.holds,
+            coroutines: walk.coroutines,
         }
     }
 

@@ -89,7 +89,7 @@ impl<'m> PageCache<'m> {
 
     /// Forgets all pages.
     pub(crate) fn clear(&self) {
-        self.pages.borrow_mut().clear();
+        wipe(&mut self.pages.borrow_mut());
     }
 
     /// Reads past the cache.
@@ -114,6 +114,23 @@ impl<'m> PageCache<'m> {
     }
 }
 
+/// Clears pages, and overwrites them before they are freed: if the memory is that of this process, a later search would
+/// find the tasks in them.
+fn wipe(pages: &mut FastMap<u64, Option<Box<[u8]>>>) {
+    for page in pages.values_mut().flatten() {
+        page.fill(0);
+        // Otherwise the compiler may leave out writes that nothing reads.
+        std::hint::black_box(&page);
+    }
+    pages.clear();
+}
+
+impl Drop for PageCache<'_> {
+    fn drop(&mut self) {
+        wipe(self.pages.get_mut());
+    }
+}
+
 impl Memory for PageCache<'_> {
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         let mut pages = self.pages.borrow_mut();
@@ -133,7 +150,7 @@ impl Memory for PageCache<'_> {
                 .ok_or(Unreadable { address })?;
             let (page, within) = (at / PAGE, (at % PAGE) as usize);
             if pages.len() >= PAGES && !pages.contains_key(&page) {
-                pages.clear();
+                wipe(&mut pages);
             }
             let bytes = pages.entry(page).or_insert_with(|| self.load(page));
             let bytes = bytes.as_deref().ok_or(Unreadable { address })?;

@@ -57,7 +57,7 @@ impl Tasks {
             };
             if header.is_blocking {
                 // Freed cells look like those in use, but for the words that the allocator has overwritten.
-                if header.state.is_plausible() && !header.state.is_complete() {
+                if header.is_plausible_closure() {
                     blocking.push(header);
                 }
             } else if let Some(list) = List::of(reader, &header) {
@@ -78,12 +78,12 @@ impl Tasks {
             }
         }
         // Tasks are moved from the stack to where they stay: what was left behind there is no task.
-        let stacks: Vec<&Region> = stack_pointers
-            .iter()
-            .filter_map(|pointer| region_of(reader.memory.regions(), *pointer))
-            .collect();
-        let is_on_stack = |task: &Header| stacks.iter().any(|it| it.contains(task.address));
-        blocking.sort_by_key(|task| (task.id, is_on_stack(task)));
+        let is_on_stack = |task: &Header| {
+            let mut stacks = stack_pointers.iter();
+            stacks.any(|pointer| is_near(*pointer, task.address, reader.memory.regions()))
+        };
+        blocking.retain(|task| !is_on_stack(task));
+        blocking.sort_by_key(|task| task.id);
         blocking.dedup_by_key(|task| task.id);
         found.tasks.extend(blocking);
         found.tasks.sort_by_key(|task| (task.id, task.address));
@@ -96,6 +96,18 @@ impl Tasks {
         }
         found
     }
+}
+
+/// The part of a stack that is in use, and the part below it that was, in bytes.
+const STACK: (u64, u64) = (8 << 20, 1 << 20);
+
+/// Returns `true` if an address is on the stack with this pointer. Its region may have other memory behind the stack.
+fn is_near(pointer: Address, address: Address, regions: &[Region]) -> bool {
+    let region = region_of(regions, pointer);
+    let (used, left) = STACK;
+    let below = pointer.get().saturating_sub(address.get());
+    let above = address.get().saturating_sub(pointer.get());
+    below <= left && above <= used && region.is_some_and(|region| region.contains(address))
 }
 
 /// Reads a word through the cache.

@@ -39,6 +39,7 @@ pub(super) fn headers(
             let length = CHUNK.min(region.end.get() - at.get());
             if left < length || deadline.is_over() {
                 found.is_cut = true;
+                wipe(buffer);
                 return found;
             }
             left -= length;
@@ -67,5 +68,14 @@ pub(super) fn headers(
             at = at.offset(length);
         }
     }
+    wipe(buffer);
     found
+}
+
+/// Overwrites a buffer before it is freed: if the memory is that of this process, a later search would find the tasks
+/// in it.
+fn wipe(mut buffer: Vec<u8>) {
+    buffer.fill(0);
+    // Otherwise the compiler may leave out writes that nothing reads.
+    std::hint::black_box(&buffer);
 }
