@@ -4,7 +4,6 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::erased_future::ErasedFuture;
-use super::handle::TraceHandle;
 
 /// The place of the future of a task: null before its first poll has ended.
 ///
@@ -48,18 +47,14 @@ impl RootCell {
         // Release: a thread that sees the future also sees the vtable.
         self.future.store(address.cast_mut(), Ordering::Release);
     }
-}
 
-impl TraceHandle {
-    /// Returns where the future of the task is in memory, if its first poll has ended. The future may be polled or
-    /// dropped at any time, so only the system may read there.
-    pub(crate) fn root(&self) -> Option<FutureRoot> {
-        let header = self.header();
-        let future = header.root.future.load(Ordering::Acquire).addr();
+    /// Returns where the future is, if its first poll has ended. `last_poll` is the place of the word of its last poll.
+    pub(super) fn get(&self, last_poll: usize) -> Option<FutureRoot> {
+        let future = self.future.load(Ordering::Acquire).addr();
         (future != 0).then(|| FutureRoot {
             future,
-            vtable: header.root.vtable.load(Ordering::Relaxed).addr(),
-            last_poll: ptr::from_ref(&header.last_poll).addr(),
+            vtable: self.vtable.load(Ordering::Relaxed).addr(),
+            last_poll,
         })
     }
 }
