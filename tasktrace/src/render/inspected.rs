@@ -7,7 +7,9 @@ use super::header::{self, INDENT};
 use super::line_writer::LineWriter;
 use crate::diagnosis::Severity;
 use crate::dump::{Dump, Hang, Source, TaskDump};
-use crate::inspect::{Frame, HeldWait, Inspection, Task, TaskState, WaitKind, held_waits, leaves};
+use crate::inspect::{
+    Frame, HeldKind, HeldWait, Inspection, Task, TaskState, WaitKind, held_waits, leaves,
+};
 use crate::task::TaskId;
 
 /// The number of sentences about locks.
@@ -71,8 +73,14 @@ fn waits(inspection: &Inspection, dump: &Dump) -> Vec<String> {
         (!task.root.is_some_and(is_dumped), task.root, task.id)
     });
     let waits = tasks.into_iter().flat_map(|task| {
-        let sentence = move |wait| waits_for_lock(task, wait);
-        held_waits(task).map(sentence).collect::<Vec<_>>()
+        // Tasks often wait for permits of a pool, which explains only the hang of a task that the test knows.
+        let is_lock = |wait: &HeldWait<'_>| {
+            let mut holders = wait.holders.iter();
+            task.root.is_some() || holders.any(|it| it.held.kind != HeldKind::Permit)
+        };
+        let sentence = |wait| waits_for_lock(task, wait);
+        let waits = held_waits(task).filter(is_lock);
+        waits.map(sentence).collect::<Vec<_>>()
     });
     let mut sentences: Vec<String> = waits.collect();
     let all = sentences.len();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tasktrace_inspect_tests::HOUR;
-use tokio::sync::{Barrier, Mutex, Notify, mpsc};
+use tokio::sync::{Barrier, Mutex, Notify, Semaphore, mpsc};
 use tokio::time::sleep;
 
 use crate::verdicts::is_wanted;
@@ -149,4 +149,23 @@ async fn held_by_a_traced_task() {
     tasktrace::spawn(traced_restock(stock.clone(), held.clone()));
     held.notified().await;
     sell(stock).await;
+}
+
+async fn use_pool(pool: Arc<Semaphore>) {
+    let _permit = pool.acquire().await.unwrap();
+    sleep(HOUR).await;
+}
+
+/// Tasks in the background wait for a pool, as they do in many programs, while the test waits for a message.
+#[tasktrace::test(timeout = "2s")]
+async fn nobody_sends() {
+    if !is_wanted() {
+        return;
+    }
+    let pool = Arc::new(Semaphore::new(1));
+    for _ in 0..2 {
+        tokio::spawn(use_pool(pool.clone()));
+    }
+    let (_orders, queue) = mpsc::channel(4);
+    listen(queue).await;
 }

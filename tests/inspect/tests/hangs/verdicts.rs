@@ -143,6 +143,14 @@ fn a_joined_plain_task_is_followed_to_what_it_waits_for() {
 }
 
 #[test]
+fn a_wait_for_a_pool_in_the_background_is_shown_and_not_blamed() {
+    let report = Report::of("nobody_sends");
+    report.says("2s: hangs::hung::listen at ");
+    report.says(" is waiting on tokio::sync::mpsc::Receiver::recv");
+    report.shows("permits held by tokio task ");
+}
+
+#[test]
 fn a_lock_granted_to_a_future_that_is_not_polled_is_said() {
     let report = Report::of("futurelock");
     let sell = at("sell waits");
