@@ -13,7 +13,11 @@ use crate::value::Value;
 /// A task as it was read.
 pub(crate) struct Seen {
     pub(crate) id: Option<u64>,
-    pub(crate) root: Root,
+    pub(crate) origin: Origin,
+    /// The number of the root that it is, or is in.
+    pub(crate) root: Option<u64>,
+    /// The number of the list that it is in.
+    pub(crate) runtime: Option<u64>,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
     pub(crate) fallback: String,
@@ -23,19 +27,22 @@ pub(crate) struct Seen {
 
 /// The value that was decoded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Root {
+pub(crate) enum Origin {
     /// A task of tokio.
     Task(Header),
-    /// A future that a thread blocks on.
+    /// A future that a thread blocks on, or that its owner knows.
     Future(Value),
+    /// A future whose type is not in the debug info.
+    Unknown(Address),
 }
 
-impl Root {
+impl Origin {
     /// Returns the address that other tasks know it by.
     pub(crate) fn address(&self) -> Address {
         match self {
             Self::Task(header) => header.address,
             Self::Future(future) => future.address,
+            Self::Unknown(address) => *address,
         }
     }
 }
@@ -43,16 +50,18 @@ impl Root {
 /// Makes the graph of tasks.
 pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
     let tasks = seen.iter();
-    Graph::new(tasks.map(|task| (task.root.address(), &task.decoded)))
+    Graph::new(tasks.map(|task| (task.origin.address(), &task.decoded)))
 }
 
 /// Makes the tasks of a report, and the deadlocks that circles among them are. `now` is the monotonic clock of the
-/// program, and `sockets` are those of its process.
+/// program, and `sockets` are those of its process. `has_roots`: the owner of the roots numbers them, so that tokio's
+/// numbers are called so.
 pub(crate) fn tasks(
     seen: &[Seen],
     circles: &[Vec<usize>],
     now: Option<Duration>,
     sockets: &Sockets,
+    has_roots: bool,
 ) -> (Vec<Task>, Vec<Deadlock>) {
     let graph = graph(seen);
     let builder = Builder {
@@ -60,6 +69,7 @@ pub(crate) fn tasks(
         graph,
         now,
         sockets,
+        has_roots,
     };
     let tasks = seen.iter().map(|task| builder.task(task)).collect();
     let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
@@ -71,6 +81,7 @@ struct Builder<'s> {
     graph: Graph<'s>,
     now: Option<Duration>,
     sockets: &'s Sockets,
+    has_roots: bool,
 }
 
 impl Builder<'_> {
@@ -82,9 +93,12 @@ impl Builder<'_> {
         let holds = task.decoded.holds.iter().map(held);
         Task {
             id: task.id,
+            root: task.root,
+            runtime: task.runtime,
+            title: self.title_of(task),
             name: name(task),
             state: task.state,
-            address: task.root.address().to_string(),
+            address: task.origin.address().to_string(),
             frames,
             holds: holds.collect(),
             problem: task.problem.clone(),
@@ -256,17 +270,38 @@ impl Builder<'_> {
     }
 
     fn title(&self, task: usize) -> String {
-        let task = &self.seen[task];
-        match task.id {
-            Some(id) => format!("task {id} {}", name(task)),
+        self.title_of(&self.seen[task])
+    }
+
+    fn title_of(&self, task: &Seen) -> String {
+        match self.number(task) {
+            Some(number) => format!("{number} {}", name(task)),
             None => name(task),
         }
+    }
+
+    /// Returns the number of a task with its noun.
+    fn number(&self, task: &Seen) -> Option<String> {
+        match (task.root, task.id) {
+            (Some(root), _) => Some(format!("task {root}")),
+            (None, Some(id)) if self.has_roots => Some(format!("tokio task {id}")),
+            (None, Some(id)) => Some(format!("task {id}")),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns how a task is called in a sentence.
+    fn noun(&self, task: usize) -> String {
+        let number = self.number(&self.seen[task]);
+        number.unwrap_or_else(|| "a thread".to_owned())
     }
 
     fn holder(&self, task: usize, hold: &Hold) -> Holder {
         let first = self.graph.leaves(task).first();
         Holder {
             task: self.seen[task].id,
+            root: self.seen[task].root,
+            noun: self.noun(task),
             held: held(hold),
             waits_for: first.map(|leaf| leaf.name.to_owned()),
         }
@@ -283,10 +318,9 @@ impl Builder<'_> {
             }
             text = format!("{text} waits for {what}");
             let is_last = at + 1 == circle.len();
-            let next = match self.seen[next].id {
-                _ if circle.len() == 1 => "itself".to_owned(),
-                Some(id) => format!("task {id}"),
-                None => "a thread".to_owned(),
+            let next = match circle.len() {
+                1 => "itself".to_owned(),
+                _ => self.noun(next),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
                 Some(hold) if !hold.owner.is_polled => {
@@ -309,6 +343,7 @@ impl Builder<'_> {
         }
         Deadlock {
             tasks: circle.iter().map(|task| self.seen[*task].id).collect(),
+            places: circle.to_vec(),
             text,
         }
     }

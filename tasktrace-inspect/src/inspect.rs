@@ -6,19 +6,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::address::Address;
 use crate::block_on;
-use crate::build::{self, Root, Seen};
+use crate::build::{self, Origin, Seen};
 use crate::deadlock::{self, Stacks};
 use crate::debug::{self, DebugFile, Types};
 use crate::decode::Decoder;
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
+use crate::own::{self, Root};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
 use crate::sockets::Sockets;
 use crate::tokio::{Tasks, Vtables};
 use crate::value::Reader;
-use crate::view::View;
+use crate::view::{CHANGED, View};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,7 @@ pub struct Options {
 }
 
 /// The stack of the thread that walks types and memory, which may be nested deeply.
-const STACK: usize = 512 << 20;
+pub(crate) const STACK: usize = 512 << 20;
 
 /// Reads where the tasks of a running process wait.
 ///
@@ -90,6 +91,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             pid: Some(pid),
             indexed,
             limits: options.limits,
+            roots: None,
         };
         let report = input.read(&types);
         // What was missing then may have been there, if it had not ended.
@@ -98,6 +100,32 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             false => Err(Error::EndedMeanwhile { pid }),
         }
     })
+}
+
+/// Reads where the tasks of this process wait.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn own(
+    program: &own::Program<'_>,
+    roots: &[Root],
+    limits: Limits,
+) -> Result<Report, Error> {
+    let mut memory = crate::memory::ProcessMemory::own()?;
+    memory.leave_out(program.stack.0, program.stack.1);
+    let input = Input {
+        memory: &memory,
+        image: program.image,
+        name: &program.name,
+        entry: memory.entry(),
+        start: None,
+        threads: &memory.threads(),
+        now: monotonic_now(),
+        kind: SourceKind::Own,
+        pid: Some(memory.pid()),
+        indexed: program.indexed,
+        limits,
+        roots: Some(roots),
+    };
+    input.read(&program.types)
 }
 
 /// Reads where the tasks of a running process wait.
@@ -146,6 +174,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             pid: None,
             indexed: info.begun.elapsed(),
             limits: options.limits,
+            roots: None,
         };
         let mut report = input.read(&types)?;
         if !is_compared {
@@ -256,6 +285,8 @@ struct Input<'i> {
     pid: Option<u32>,
     indexed: Duration,
     limits: Limits,
+    /// Futures that this process knows. `None` for another process.
+    roots: Option<&'i [Root]>,
 }
 
 impl Input<'_> {
@@ -270,7 +301,7 @@ impl Input<'_> {
                 with_image = WithImage::new(self.memory, self.image, bias);
                 &with_image
             }
-            SourceKind::Running | SourceKind::Frozen => self.memory,
+            SourceKind::Running | SourceKind::Own | SourceKind::Frozen => self.memory,
         };
         let cache = PageCache::new(memory);
         let reader = Reader::new(types, &cache, bias);
@@ -304,7 +335,7 @@ impl Input<'_> {
         let view = View {
             reader: &reader,
             decoder: &decoder,
-            is_still: self.kind != SourceKind::Running,
+            is_still: matches!(self.kind, SourceKind::Frozen | SourceKind::Core),
         };
         let mut seen = Vec::with_capacity(tasks.tasks.len());
         let mut late = 0;
@@ -317,15 +348,22 @@ impl Input<'_> {
             }
         }
         for blocked in block_on::find(&reader, &decoder, self.threads) {
+            let decoded = match view.is_still {
+                true => Some(blocked.decoded),
+                false => view.steady(blocked.future),
+            };
             seen.push(Seen {
                 id: None,
-                root: Root::Future(blocked.future),
+                origin: Origin::Future(blocked.future),
+                root: None,
+                runtime: None,
                 state: TaskState::BlockOn,
                 fallback: format!("thread {}", blocked.thread),
-                decoded: blocked.decoded,
-                problem: None,
+                problem: decoded.is_none().then(|| CHANGED.to_owned()),
+                decoded: decoded.unwrap_or_default(),
             });
         }
+        late += view.add_roots(self.roots.unwrap_or_default(), &mut seen, deadline);
         if late > 0 {
             missing.push(Missing {
                 count: late,
@@ -342,14 +380,20 @@ impl Input<'_> {
         let check = deadlock::Check {
             view: &view,
             stacks: &stacks,
-            is_own: self.pid == Some(std::process::id()),
+            is_own: self.kind == SourceKind::Own || self.pid == Some(std::process::id()),
             search: self.limits.search,
             deadline,
         };
         let (circles, doubts) = check.circles(&mut seen);
         missing.extend(doubts);
         let read = begun.elapsed();
-        let (tasks_, deadlocks) = build::tasks(&seen, &circles, self.now, &Sockets::new(self.pid));
+        let (tasks_, deadlocks) = build::tasks(
+            &seen,
+            &circles,
+            self.now,
+            &Sockets::new(self.pid),
+            self.roots.is_some(),
+        );
         Ok(Report {
             schema: "tasktrace.inspect/1",
             source: Source {

@@ -39,6 +39,7 @@
 //!
 //! * Linux on x86-64.
 //! * Tasks of tokio, and futures that a thread blocks on. Tasks of other executors are not found.
+//! * Closures of `spawn_blocking` are found while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
@@ -74,6 +75,7 @@ mod inspect;
 mod limits;
 mod mapped_file;
 mod memory;
+mod own;
 mod render;
 mod report;
 mod same_build;
@@ -89,6 +91,7 @@ pub use limits::Limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use memory::ProcessMemory;
 pub use memory::{Memory, Region, Unreadable};
+pub use own::{OwnProcess, Root};
 pub use report::{
     Deadlock, Frame, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task, TaskState,
     Wait, WaitKind,

@@ -26,7 +26,7 @@ impl Report {
             None => write!(f, "core file of {}", source.executable)?,
         }
         let how = match source.kind {
-            SourceKind::Running => " while it ran",
+            SourceKind::Running | SourceKind::Own => " while it ran",
             SourceKind::Frozen => " while it was stopped",
             SourceKind::Core => "",
         };
@@ -79,10 +79,7 @@ fn plural(count: usize, noun: &str) -> String {
 
 impl Display for Task {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.id {
-            Some(id) => write!(f, "task {id} {}", self.name)?,
-            None => write!(f, "{}", self.name)?,
-        }
+        f.write_str(&self.title)?;
         let state = match self.state {
             TaskState::Suspended => "suspended",
             TaskState::Notified => "woken, not polled yet",
@@ -152,16 +149,19 @@ fn words(wait: &Wait) -> String {
     text
 }
 
+impl Display for Holder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&holder_words(self))
+    }
+}
+
 fn holder_words(holder: &Holder) -> String {
     let held = &holder.held;
     let place = match &held.file {
         Some(file) => format!(" at {file}:{}", held.line.unwrap_or_default()),
         None => String::new(),
     };
-    let task = match holder.task {
-        Some(id) => format!("task {id}"),
-        None => "a thread".to_owned(),
-    };
+    let task = &holder.noun;
     let what = match held.kind {
         HeldKind::Mutex | HeldKind::Write => "held by",
         HeldKind::Read => "held for reading by",

@@ -46,6 +46,8 @@ pub struct Source {
 pub enum SourceKind {
     /// From a process that continued to run.
     Running,
+    /// From this process.
+    Own,
     /// From a process that was stopped while it was read.
     Frozen,
     /// From a core file.
@@ -58,6 +60,15 @@ pub enum SourceKind {
 pub struct Task {
     /// The number that tokio gives to it.
     pub id: Option<u64>,
+    /// The number of the [`Root`](crate::Root) that it is, or is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<u64>,
+    /// The number of the runtime or of the local set that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<u64>,
+    /// Its number and its name in texts.
+    #[serde(skip)]
+    pub title: String,
     /// The function that it runs.
     pub name: String,
     /// Its state.
@@ -155,6 +166,12 @@ pub enum WaitKind {
 pub struct Holder {
     /// The number of the task.
     pub task: Option<u64>,
+    /// The number of the [`Root`](crate::Root) that the task is, or is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<u64>,
+    /// The task in texts: `task 7`.
+    #[serde(skip)]
+    pub noun: String,
     /// The lock or the permit.
     #[serde(flatten)]
     pub held: Held,
@@ -213,6 +230,9 @@ impl HeldKind {
 pub struct Deadlock {
     /// The tasks: each waits for the next, the last for the first.
     pub tasks: Vec<Option<u64>>,
+    /// The places of these tasks in [`Report::tasks`].
+    #[serde(skip)]
+    pub places: Vec<usize>,
     /// The circle in words.
     pub text: String,
 }

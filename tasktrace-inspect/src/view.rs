@@ -1,17 +1,25 @@
 //! Reads tasks such that what is shown of each was there at one moment.
 
-use crate::build::{Root, Seen};
+use std::collections::HashMap;
+
+use crate::address::Address;
+use crate::build::{Origin, Seen};
 use crate::decode::{Decoded, Decoder};
+use crate::limits::Deadline;
 use crate::memory::Memory;
+use crate::own::{self, Root};
 use crate::report::TaskState;
 use crate::tokio::{Header, State};
-use crate::value::Reader;
+use crate::value::{Reader, Value};
 
 /// The number of times that a task is read again if it changes while it is read.
 pub(crate) const ATTEMPTS: usize = 5;
 
 /// The largest cell that is compared with what it was when it was decoded.
 const COMPARED: u64 = 1 << 20;
+
+/// The problem of a task that is polled again and again.
+pub(crate) const CHANGED: &str = "it changed whenever it was read";
 
 /// Reads tasks such that what is shown of each was there at one moment.
 pub(crate) struct View<'v, 'a, 'd> {
@@ -26,7 +34,9 @@ impl View<'_, '_, '_> {
     pub(crate) fn task(&self, header: &Header) -> Option<Seen> {
         let mut seen = Seen {
             id: header.id,
-            root: Root::Task(*header),
+            origin: Origin::Task(*header),
+            root: None,
+            runtime: Some(header.owner).filter(|owner| *owner != 0),
             state: state(header, header.state),
             fallback: self.fallback(header),
             decoded: Decoded::default(),
@@ -41,7 +51,8 @@ impl View<'_, '_, '_> {
             let state_now = State(self.reader.word(header.state_address)?);
             seen.state = state(header, state_now);
             self.decode(header, state_now, &mut seen);
-            if header.is_blocking || !state_now.is_running() && self.is_unchanged(header) {
+            let value = header.value();
+            if header.is_blocking || !state_now.is_running() && self.is_unchanged(value) {
                 return Some(seen);
             }
             self.forget();
@@ -50,7 +61,7 @@ impl View<'_, '_, '_> {
             return Some(seen);
         }
         seen.decoded = Decoded::default();
-        seen.problem = Some("it changed whenever it was read".to_owned());
+        seen.problem = Some(CHANGED.to_owned());
         Some(seen)
     }
 
@@ -78,6 +89,106 @@ impl View<'_, '_, '_> {
         }
     }
 
+    /// Adds the futures at roots to the tasks: to the task that a future is in, or as a task of its own. Returns the
+    /// number of those for which there was no time.
+    pub(crate) fn add_roots(
+        &self,
+        roots: &[Root],
+        seen: &mut Vec<Seen>,
+        deadline: Deadline,
+    ) -> usize {
+        let mut by_id: HashMap<u64, usize> = HashMap::new();
+        // By address alone: units of the debug info describe the same type twice.
+        let mut by_coroutine: HashMap<Address, usize> = HashMap::new();
+        let is_any_unnumbered = roots.iter().any(|root| root.task.is_none());
+        for (at, task) in seen.iter().enumerate() {
+            if task.state != TaskState::Blocking {
+                by_id.extend(task.id.map(|id| (id, at)));
+            }
+            if task.id.is_none() || is_any_unnumbered {
+                let coroutines = task.decoded.coroutines.iter();
+                by_coroutine.extend(coroutines.map(|it| (it.address, at)));
+            }
+        }
+        let mut late = 0;
+        for root in roots {
+            if let Some(at) = root.task.and_then(|task| by_id.get(&task)) {
+                seen[*at].root.get_or_insert(root.number);
+                continue;
+            }
+            if deadline.is_over() {
+                late += 1;
+                continue;
+            }
+            let task = self.root(root);
+            let mut coroutines = task.decoded.coroutines.iter();
+            match coroutines.find_map(|it| by_coroutine.get(&it.address)) {
+                Some(at) => {
+                    seen[*at].root.get_or_insert(root.number);
+                }
+                None => seen.push(task),
+            }
+        }
+        late
+    }
+
+    /// Returns the future at a root.
+    fn root(&self, root: &Root) -> Seen {
+        let future = own::future(self.reader, root);
+        let ty = future.map(|future| (future, self.reader.types.path(future.id)));
+        let mut seen = Seen {
+            id: None,
+            origin: future.map_or(Origin::Unknown(root.future), Origin::Future),
+            root: Some(root.number),
+            runtime: None,
+            state: TaskState::Suspended,
+            fallback: ty.as_ref().map_or("a future", |(_, path)| path).to_owned(),
+            decoded: Decoded::default(),
+            problem: None,
+        };
+        let Some(future) = future else {
+            seen.problem = Some("its type is not in the debug info".to_owned());
+            return seen;
+        };
+        for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
+            let polls = self.reader.word(root.polls);
+            seen.state = match polls.is_some_and(|polls| polls & 1 == 0) {
+                true => TaskState::Suspended,
+                false => TaskState::Running,
+            };
+            if seen.state == TaskState::Suspended {
+                seen.decoded = self.decoder.decode(future);
+                if self.is_unchanged(future) {
+                    if seen.decoded.nodes.is_empty() {
+                        seen.problem = Some("no future was found in it".to_owned());
+                    }
+                    return seen;
+                }
+            }
+            self.forget();
+        }
+        seen.decoded = Decoded::default();
+        seen.problem = Some(match seen.state {
+            TaskState::Running => "it runs, so that its frames change".to_owned(),
+            _ => CHANGED.to_owned(),
+        });
+        seen
+    }
+
+    /// Returns what is in a future, if that does not change while it is read.
+    pub(crate) fn steady(&self, future: Value) -> Option<Decoded> {
+        for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
+            let decoded = self.decoder.decode(future);
+            if self.is_unchanged(future) {
+                return Some(decoded);
+            }
+            self.forget();
+        }
+        None
+    }
+
     /// Reads some of the tasks again, such that all of them were there at one moment. Returns `false` if they were not.
     pub(crate) fn at_once(&self, seen: &mut [Seen], tasks: &[usize]) -> bool {
         self.forget();
@@ -87,9 +198,10 @@ impl View<'_, '_, '_> {
             let Some(task) = seen.get(*task) else {
                 return false;
             };
-            let decoded = match task.root {
-                Root::Future(future) => Some(self.decoder.decode(future)),
-                Root::Task(header) => self.decode_waiting(&header),
+            let decoded = match task.origin {
+                Origin::Task(header) => self.decode_waiting(&header),
+                Origin::Future(future) => Some(self.decoder.decode(future)),
+                Origin::Unknown(_) => None,
             };
             match decoded {
                 Some(decoded) => fresh.push(decoded),
@@ -107,7 +219,7 @@ impl View<'_, '_, '_> {
 
     /// Decodes a task whose cell is recorded, unless a thread polls it.
     fn decode_waiting(&self, header: &Header) -> Option<Decoded> {
-        self.record_cell(header)?;
+        self.record_whole(header.value())?;
         let state = State(self.reader.word(header.state_address)?);
         if state.is_running() || state.is_complete() {
             return None;
@@ -116,17 +228,17 @@ impl View<'_, '_, '_> {
         Some(self.decoder.decode(stage))
     }
 
-    /// Reads the whole cell of a task, so that it is compared: it may change and come back to the same state.
-    fn record_cell(&self, header: &Header) -> Option<()> {
-        let size = self.reader.types.get(header.cell).map_or(0, |ty| ty.size);
+    /// Reads a whole cell or future, so that it is compared: it may change and come back to the same state.
+    fn record_whole(&self, value: Value) -> Option<()> {
+        let size = self.reader.ty(value).map_or(0, |ty| ty.size);
         let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        let mut cell = vec![0; size];
-        self.reader.memory.read(header.address, &mut cell).ok()
+        let mut whole = vec![0; size];
+        self.reader.memory.read(value.address, &mut whole).ok()
     }
 
-    /// Returns `true` if all that was read of a task is as it was then.
-    fn is_unchanged(&self, header: &Header) -> bool {
-        self.record_cell(header).is_some() && self.reader.memory.is_unchanged()
+    /// Returns `true` if all that was read of a task is as it was then. `value` is its cell or its future.
+    fn is_unchanged(&self, value: Value) -> bool {
+        self.record_whole(value).is_some() && self.reader.memory.is_unchanged()
     }
 
     /// Forgets what was read of a task and of the resources that it waits for.

@@ -173,6 +173,8 @@
 //! * `pprof`: dumps and profiles in the format of pprof.
 //! * `http`: the page, and dumps and profiles in all formats over HTTP: `http::serve` and `http::service`.
 //! * `tracing`: emits the reports of a watchdog as events.
+//! * `inspect`: reads untraced tasks, and who holds a lock, from the memory of this process (Linux x86-64): for
+//!   the reports of hung tests, and for `Dump::inspected`.
 //! * `attach`: `attach` and `#[tasktrace::main(attach)]`, with which the program `tasktrace` can ask the process.
 //!
 //! The package `tasktrace-cli` is that program:
@@ -250,6 +252,11 @@ mod dump;
 mod escape;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "inspect")]
+pub mod inspect;
+#[cfg(not(feature = "inspect"))]
+#[path = "inspect/disabled.rs"]
+mod inspect;
 mod origin;
 mod os;
 mod profile;

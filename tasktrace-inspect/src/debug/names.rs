@@ -29,6 +29,7 @@ const RUNTIMES: &[&str] = &[
     "pin_project_lite",
     "pollster",
     "smol",
+    "tasktrace",
     "std",
     "tokio",
     "tokio_stream",
@@ -122,6 +123,7 @@ fn top_level_as(text: &str) -> Option<usize> {
 /// Private modules of public items, and the paths that programs use.
 const PUBLIC: &[(&str, &str)] = &[
     ("core::future::pending::", "std::future::"),
+    ("tasktrace::dump::take::", "tasktrace::"),
     ("tokio::io::util::", "tokio::io::"),
     ("tokio::net::tcp::listener::", "tokio::net::"),
     ("tokio::net::tcp::stream::", "tokio::net::"),

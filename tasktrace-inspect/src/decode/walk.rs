@@ -44,6 +44,8 @@ pub(crate) struct Decoded {
     pub(crate) may_hide: bool,
     /// The memory whose guards are all in `holds`.
     pub(crate) searched: Vec<Range<u64>>,
+    /// The coroutines in the tree.
+    pub(crate) coroutines: FastSet<Value>,
 }
 
 impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
@@ -82,6 +84,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             holds: walk.holds,
             may_hide: walk.may_hide,
             searched: walk.searched,
+            coroutines: walk.coroutines,
         }
     }
 

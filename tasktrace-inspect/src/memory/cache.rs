@@ -19,19 +19,28 @@ pub(crate) struct PageCache<'m> {
     record: RefCell<Record>,
 }
 
-/// The pages that were read, one after the other, so that there are few allocations.
+/// The pages that were read, in chunks, so that there are few allocations and no page is moved.
+///
+/// Pages are overwritten before they are dropped: if the memory is that of this process, a later search would find the
+/// tasks in them.
 #[derive(Debug, Default)]
 struct Pages {
     /// The place of each page, by its number. Some cannot be read.
     places: FastMap<u64, Option<usize>>,
-    bytes: Vec<u8>,
+    chunks: Vec<Box<[u8]>>,
+    /// The number of places that are in use.
+    used: usize,
 }
+
+/// The number of pages in a chunk.
+const CHUNK: usize = 64;
 
 impl Pages {
     /// Returns a page that was read before.
     fn get(&self, number: u64) -> Option<&[u8]> {
-        let at = (*self.places.get(&number)?)?;
-        self.bytes.get(at..at + PAGE as usize)
+        let place = (*self.places.get(&number)?)?;
+        let at = place % CHUNK * PAGE as usize;
+        self.chunks.get(place / CHUNK)?.get(at..at + PAGE as usize)
     }
 
     /// Returns a page, which is read if it was not.
@@ -40,21 +49,37 @@ impl Pages {
             if self.places.len() >= PAGES {
                 self.clear();
             }
-            let at = self.bytes.len();
-            self.bytes.resize(at + PAGE as usize, 0);
-            let start = number.checked_mul(PAGE).map(Address::new);
-            let is_read = start.is_some_and(|it| memory.read(it, &mut self.bytes[at..]).is_ok());
-            if !is_read {
-                self.bytes.truncate(at);
+            let place = self.used;
+            if place / CHUNK == self.chunks.len() {
+                let chunk = vec![0; CHUNK * PAGE as usize];
+                self.chunks.push(chunk.into_boxed_slice());
             }
-            self.places.insert(number, is_read.then_some(at));
+            let at = place % CHUNK * PAGE as usize;
+            let page = &mut self.chunks[place / CHUNK][at..at + PAGE as usize];
+            let start = number.checked_mul(PAGE).map(Address::new);
+            let is_read = start.is_some_and(|start| memory.read(start, page).is_ok());
+            self.used += usize::from(is_read);
+            self.places.insert(number, is_read.then_some(place));
         }
         self.get(number)
     }
 
     fn clear(&mut self) {
+        // A page that could not be read may have been read in part.
+        let used = (self.used + 1).div_ceil(CHUNK).min(self.chunks.len());
+        for chunk in &mut self.chunks[..used] {
+            chunk.fill(0);
+            // Otherwise the compiler may leave out writes that nothing reads.
+            std::hint::black_box(&chunk);
+        }
         self.places.clear();
-        self.bytes.clear();
+        self.used = 0;
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

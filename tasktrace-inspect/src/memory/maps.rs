@@ -24,6 +24,23 @@ fn region(line: &str) -> Option<Region> {
     })
 }
 
+/// Returns the ranges without the addresses from `start` to `end`.
+pub(crate) fn without(regions: &[Region], start: Address, end: Address) -> Vec<Region> {
+    let around = |region: &Region| {
+        let before = Region {
+            end: region.end.min(start),
+            ..region.clone()
+        };
+        let after = Region {
+            start: region.start.max(end),
+            ..region.clone()
+        };
+        [before, after]
+    };
+    let parts = regions.iter().flat_map(around);
+    parts.filter(|part| part.start < part.end).collect()
+}
+
 fn number(text: &str) -> Option<Address> {
     u64::from_str_radix(text, 16).ok().map(Address::new)
 }
@@ -31,6 +48,27 @@ fn number(text: &str) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_in_the_middle_is_left_out() {
+        let region = |start, end| Region {
+            start: Address::new(start),
+            end: Address::new(end),
+            is_file: false,
+        };
+        let regions = [region(0x1000, 0x4000), region(0x5000, 0x6000)];
+        let left = without(&regions, Address::new(0x2000), Address::new(0x3000));
+        assert_eq!(
+            left,
+            [
+                region(0x1000, 0x2000),
+                region(0x3000, 0x4000),
+                region(0x5000, 0x6000)
+            ]
+        );
+        let left = without(&regions, Address::new(0x3000), Address::new(0x7000));
+        assert_eq!(left, [region(0x1000, 0x3000)]);
+    }
 
     #[test]
     fn private_writable_ranges_are_read() {

@@ -67,6 +67,11 @@ impl ProcessMemory {
         Self::new(std::process::id())
     }
 
+    /// Leaves out a range of addresses from the regions.
+    pub(crate) fn leave_out(&mut self, start: Address, end: Address) {
+        self.regions = super::maps::without(&self.regions, start, end);
+    }
+
     /// Returns the number of the process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -16,8 +16,9 @@ pub(crate) use self::header::{Header, State};
 use self::owned::List;
 pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
+use crate::bytes::u64_at;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Memory, Region, region_of};
+use crate::memory::{Memory, PageCache, region_of};
 use crate::value::Reader;
 
 /// All tasks that were found.
@@ -57,7 +58,7 @@ impl Tasks {
             };
             if header.is_blocking {
                 // Freed cells look like those in use, but for the words that the allocator has overwritten.
-                if header.state.is_plausible() && !header.state.is_complete() {
+                if header.is_plausible_closure() {
                     blocking.push(header);
                 }
             } else if let Some(list) = List::of(reader, &header) {
@@ -77,13 +78,9 @@ impl Tasks {
                 }
             }
         }
-        // Tasks are moved from the stack to where they stay: what was left behind there is no task.
-        let stacks: Vec<&Region> = stack_pointers
-            .iter()
-            .filter_map(|pointer| region_of(reader.memory.regions(), *pointer))
-            .collect();
-        let is_on_stack = |task: &Header| stacks.iter().any(|it| it.contains(task.address));
-        blocking.sort_by_key(|task| (task.id, is_on_stack(task)));
+        let in_use = pointed_at(reader.memory, stack_pointers, &blocking);
+        blocking.retain(|task| in_use.contains(&task.address));
+        blocking.sort_by_key(|task| task.id);
         blocking.dedup_by_key(|task| task.id);
         found.tasks.extend(blocking);
         found.tasks.sort_by_key(|task| (task.id, task.address));
@@ -96,6 +93,40 @@ impl Tasks {
         }
         found
     }
+}
+
+/// The largest part of a stack that is searched, in bytes.
+const STACK: u64 = 8 << 20;
+
+/// Returns the addresses of those closures that a waiting thread has a pointer to on its stack, because it runs them.
+///
+/// Tasks are moved from the stack to where they stay, and nothing points to what is left behind on the stack.
+fn pointed_at(
+    memory: &PageCache<'_>,
+    stack_pointers: &[Address],
+    closures: &[Header],
+) -> HashSet<Address> {
+    let closures: HashSet<Address> = closures.iter().map(|task| task.address).collect();
+    let mut found = HashSet::new();
+    if closures.is_empty() {
+        return found;
+    }
+    for pointer in stack_pointers {
+        let Some(region) = region_of(memory.regions(), *pointer) else {
+            continue;
+        };
+        let length = (region.end.get() - pointer.get()).min(STACK);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        if memory.read_now(*pointer, &mut bytes).is_err() {
+            continue;
+        }
+        let words = bytes.chunks_exact(8);
+        let words = words.map(|word| Address::new(u64_at(word, 0).unwrap_or_default()));
+        let is_in_stack =
+            |address: &Address| (pointer.get()..pointer.get() + length).contains(&address.get());
+        found.extend(words.filter(|word| closures.contains(word) && !is_in_stack(word)));
+    }
+    found
 }
 
 /// Reads a word through the cache.

@@ -35,6 +35,12 @@ impl List {
             return None;
         }
         let scheduler = reader.find(header.value(), "scheduler")?;
+        // A task of a runtime that has ended may be left in freed memory, and its runtime as well.
+        let inner = reader.follow(scheduler)?;
+        if let Some(count) = reader.find(inner, "strong") {
+            let is_counted = |count: &u64| (1..1 << 32).contains(count);
+            reader.number(count).filter(is_counted)?;
+        }
         let shared = reader.follow_arc(scheduler)?;
         let value = reader.find(shared, "owned")?;
         let id = reader.number(reader.find(value, "id")?)?;

@@ -1,10 +1,9 @@
 //! A process that reads its own memory.
 
-use std::process;
 use std::thread;
 use std::time::Duration;
 
-use tasktrace_inspect::{Options, TaskState, inspect_process};
+use tasktrace_inspect::{Limits, OwnProcess, TaskState};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -18,13 +17,20 @@ fn a_process_reads_its_own_tasks() {
             let _ = stopped.await;
         });
     });
-    let report = loop {
-        let report = inspect_process(process::id(), &Options::default()).unwrap();
-        let mut tasks = report.tasks.iter();
-        if tasks.any(|task| task.state == TaskState::Suspended) {
-            break report;
-        }
-    };
+    let reader = thread::Builder::new().stack_size(OwnProcess::STACK);
+    let reader = reader.spawn(|| {
+        OwnProcess::open(|process| {
+            // The debug info is read once, and the memory as often as it takes until the task waits.
+            loop {
+                let report = process.read(&[], Limits::default()).unwrap();
+                let mut tasks = report.tasks.iter();
+                if tasks.any(|task| task.state == TaskState::Suspended) {
+                    return report;
+                }
+            }
+        })
+    });
+    let report = reader.unwrap().join().unwrap().unwrap();
     let task = report
         .tasks
         .iter()

@@ -45,6 +45,7 @@ pub(crate) use untraced::count_on_runtime_of as untraced_on_runtime_of;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::inspect::Inspection;
 use crate::task::{ExactInstant, TaskId};
 
 /// Shows where all tasks are, at one moment.
@@ -93,6 +94,8 @@ pub struct Dump {
     untraced_tasks: Vec<UntracedTasks>,
     /// The ended tasks, the latest first.
     ended: Arc<[EndedTask]>,
+    /// What was read from memory, with the feature `inspect`.
+    inspected: Option<Arc<Inspection>>,
     taken: SystemTime,
     /// The moment to which all ages refer.
     moment: ExactInstant,
@@ -109,6 +112,7 @@ impl Dump {
             untraced,
             untraced_tasks: here.into_iter().collect(),
             ended: Arc::default(),
+            inspected: None,
             taken: SystemTime::now(),
             moment: ExactInstant::now(),
         }
@@ -126,6 +130,42 @@ impl Dump {
             ended: ended::all(),
             ..Self::new(tasks, count.here)
         }
+    }
+
+    /// Adds what was read from memory.
+    pub(crate) fn with_inspection(self, inspected: Option<Inspection>) -> Self {
+        Self {
+            inspected: inspected.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// Returns what was read from the memory of this process (feature `inspect`): tasks that are not traced, and who
+    /// holds a lock.
+    ///
+    /// Returns `None` for a dump of some tasks only, such as that of a profile.
+    ///
+    /// ```
+    /// let dump = tasktrace::snapshot();
+    /// for task in dump.inspected().into_iter().flat_map(|inspection| inspection.untraced()) {
+    ///     println!("{} is not traced", task.name);
+    /// }
+    /// ```
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn inspected(&self) -> Option<&Inspection> {
+        self.inspected.as_deref()
+    }
+
+    /// Returns what was read from memory, which without the feature `inspect` is nothing.
+    #[cfg(not(feature = "inspect"))]
+    pub(crate) fn inspected(&self) -> Option<&Inspection> {
+        self.inspected.as_deref()
+    }
+
+    /// Returns `true` if untraced tasks were read from memory.
+    pub(crate) fn shows_untraced(&self) -> bool {
+        self.inspected().is_some_and(Inspection::has_report)
     }
 
     /// Sets the untraced tasks.

@@ -7,12 +7,16 @@ use super::scan::Scan;
 use super::untraced::count;
 use super::{Dump, TaskDump};
 use crate::capture::{LeafKind, register};
+use crate::inspect;
 use crate::os;
 use crate::runtime::RuntimeHandle;
 use crate::task::{CaptureError, TraceHandle, oneshot, tasks};
 
 /// The time that [`dump`] waits for the tasks.
 const BUDGET: Duration = Duration::from_secs(2);
+
+/// The time in which memory is read for a snapshot, with the feature `inspect`.
+const READING: Duration = Duration::from_millis(500);
 
 /// Returns all tasks with their live frames, which are the `#[traced]` functions that were suspended, or inside which a
 /// snapshot or capture was taken.
@@ -36,7 +40,8 @@ pub(crate) fn snapshot_in(runtime: Option<&RuntimeHandle>) -> Dump {
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = count(runtime, &handles, &handles);
     let mut scan = Scan::now();
-    Dump::with_counts(snapshots(&handles, &mut scan), untraced, scan.moment())
+    let dump = Dump::with_counts(snapshots(&handles, &mut scan), untraced, scan.moment());
+    dump.with_inspection(inspect::read(&handles, os::deadline(READING)))
 }
 
 /// Takes a snapshot of some tasks.
@@ -126,10 +131,15 @@ pub(crate) fn dump_of(tasks: Vec<TraceHandle>, budget: Duration) -> Dump {
 
 /// Takes a dump like [`dump_blocking`], and counts the untraced tasks of the given runtime.
 pub(crate) fn dump_in(runtime: Option<&RuntimeHandle>, budget: Duration) -> Dump {
+    let deadline = os::deadline(budget);
+    // Debug info is read while the tasks answer.
+    inspect::prepare();
     let handles: Vec<TraceHandle> = tasks().collect();
     let untraced = count(runtime, &handles, &handles);
     let mut scan = Scan::now();
-    Dump::with_counts(ask(&handles, budget, &mut scan), untraced, scan.moment())
+    let dump = Dump::with_counts(ask(&handles, budget, &mut scan), untraced, scan.moment());
+    // The tasks have answered, so that most of them wait again.
+    dump.with_inspection(inspect::read(&handles, deadline))
 }
 
 /// Asks one task, and returns its snapshot if it does not answer within `budget`.

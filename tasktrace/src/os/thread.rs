@@ -34,8 +34,21 @@ pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    spawn_with_stack(name, stack_size(), run)
+}
+
+/// Spawns a thread like [`spawn`], with a stack of this size in bytes.
+///
+/// # Errors
+///
+/// Returns an error if the system refuses another thread.
+pub(crate) fn spawn_with_stack<T: Send + 'static>(
+    name: &str,
+    stack_size: usize,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     let builder = Builder::new().name(name.to_owned());
-    let builder = builder.stack_size(stack_size());
+    let builder = builder.stack_size(stack_size);
     let mask = signal::ProgramMask::current();
     let run = move || {
         signal::ProgramMask::set(mask);

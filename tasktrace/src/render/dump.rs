@@ -18,7 +18,7 @@ use super::header::{self, FEW, INDENT};
 use super::line_writer::{DetailLevel, LineWriter};
 use super::siblings::SiblingFolder;
 use super::text;
-use super::{ended, summary};
+use super::{ended, inspected, summary};
 use crate::dump::Dump;
 use crate::symbol::PathShortener;
 
@@ -29,7 +29,8 @@ pub(super) fn write(dump: &Dump, detail: DetailLevel, out: &mut LineWriter<'_, '
 
     groups(out, dump, members.clone(), detail)?;
     missing(out, &members)?;
-    ended::write(out, dump, detail)
+    ended::write(out, dump, detail)?;
+    inspected::write(out, dump)
 }
 
 /// Writes tasks in groups, the most severe first.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::duration::HumanDuration;
 use super::group;
 use super::line_writer::{DetailLevel, LineWriter, Style};
-use super::{dump, ended, untraced, verdict};
+use super::{dump, ended, inspected, untraced, verdict};
 use crate::dump::{Hang, HangTrigger, TestStage};
 
 impl fmt::Display for Hang {
@@ -43,7 +43,12 @@ impl Hang {
         if let Some(panicked) = ended::panicked(&self.dump) {
             verdict.push_str(&format!("; {panicked}"));
         }
-        if let Some(untraced) = untraced::sentences(&self.dump) {
+        // What was read from memory says more about them than their number.
+        let untraced = match self.dump.shows_untraced() {
+            true => None,
+            false => untraced::sentences(&self.dump),
+        };
+        if let Some(untraced) = untraced {
             verdict.push_str(&format!("; {untraced}"));
         }
         verdict
@@ -68,7 +73,8 @@ fn write(hang: &Hang, out: &mut LineWriter<'_, '_>) -> fmt::Result {
         out.line("")?;
         out.write_str("no traced task of the test has been polled")?;
     }
-    if !hang.dump.untraced_by_runtime().is_empty() {
+    inspected::write(out, &hang.dump)?;
+    if !hang.dump.untraced_by_runtime().is_empty() && !hang.dump.shows_untraced() {
         out.line("")?;
         write!(out, "note: some tasks are not traced; {}", untraced::ADVICE)?;
     }

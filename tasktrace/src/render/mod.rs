@@ -4,6 +4,7 @@
 //! * [`dump`], [`forest`]: write the tasks of a dump: [`group`]s of tasks, each with a [`header`] and a tree.
 //! * [`verdict`], [`summary`]: word the problems that [`diagnosis`](crate::diagnosis) found; [`untraced`]: counts the
 //!   untraced tasks.
+//! * [`inspected`]: words what was read from memory (feature `inspect`).
 //! * [`serial`]: describes the same data as JSON and for `Serialize`.
 //! * [`attribution`]: attributes tasks to their call paths, for [`folded`] stacks, flamegraphs and pprof.
 //! * [`go`]: writes the text formats of Go's profiling tools.
@@ -24,6 +25,8 @@ mod go;
 mod group;
 mod hang;
 mod header;
+#[cfg_attr(not(feature = "inspect"), path = "no_inspected.rs")]
+mod inspected;
 mod line_writer;
 mod place;
 #[cfg(feature = "pprof")]

@@ -61,6 +61,8 @@ macro_rules! object {
 }
 
 // These modules use the macro, so they are declared after it.
+#[cfg_attr(not(feature = "inspect"), path = "serial/no_inspected.rs")]
+mod inspected;
 #[cfg(feature = "http")]
 mod process;
 #[cfg(feature = "http")]
@@ -80,6 +82,7 @@ impl<'a> From<&'a Dump> for Value<'a> {
             "untraced_tasks": untraced_tasks(dump),
             "findings": findings(dump),
             "ended": ended(dump),
+            "inspected": dump.inspected(),
             "tasks": tasks,
         })
     }

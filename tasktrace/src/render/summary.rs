@@ -84,6 +84,10 @@ fn counts(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     let Some(untraced) = untraced::sentences(dump) else {
         return Ok(());
     };
+    // They are shown below, as they are in memory.
+    if dump.shows_untraced() {
+        return Ok(());
+    }
     write!(out, "; {untraced}")?;
     out.line("")?;
     out.write_str(untraced::ADVICE)

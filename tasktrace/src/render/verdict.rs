@@ -1,6 +1,7 @@
 //! Words the verdict about a hung test: the cause that [`diagnosis`](crate::diagnosis) found, in one sentence.
 
 use super::duration::HumanDuration;
+use super::inspected;
 use super::text::HIDDEN_CHILDREN;
 use super::untraced;
 use super::{header, place};
@@ -17,7 +18,14 @@ const FEW: usize = 3;
 
 /// Returns the cause of a hang in one sentence.
 pub(super) fn of(hang: &Hang) -> String {
-    match find_cause(hang) {
+    let cause = find_cause(hang);
+    // Whoever holds a lock says more than that it is waited for.
+    if may_be_better_known(hang, &cause)
+        && let Some(text) = inspected::cause(hang)
+    {
+        return text;
+    }
+    match cause {
         Cause::Blocked(threads) => blocked(hang, &threads),
         // The test finished late. So the tasks that still wait did not hold it up.
         _ if hang.stage == TestStage::Late => format!(
@@ -79,6 +87,18 @@ pub(super) fn of(hang: &Hang) -> String {
                     .to_owned()
             }
         },
+    }
+}
+
+/// Returns `true` if memory may show the reason for a cause, or a better cause.
+fn may_be_better_known(hang: &Hang, cause: &Cause<'_>) -> bool {
+    match cause {
+        _ if hang.stage == TestStage::Late => false,
+        Cause::Blocked(_) | Cause::Held(..) => false,
+        Cause::Cycle(_, certainty) | Cause::Starved(_, certainty) => {
+            *certainty == Certainty::Likely
+        }
+        Cause::Waits(_) | Cause::NoWaker(..) | Cause::NeverPolled(_) | Cause::Unknown => true,
     }
 }
 
@@ -261,10 +281,12 @@ fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
         text.push_str(&format!(", and {} more", all.len() - FEW));
     }
     let points = || all.iter().flat_map(|waiting| waiting.points.iter());
-    let awaited = points().filter_map(|point| untraced::awaited(point.resource()?, dump));
-    if let Some(hint) = awaited.into_iter().next() {
-        text.push_str(&format!(" ({hint})"));
-    }
+    let awaited = points().find_map(|point| {
+        let hint = untraced::awaited(point.resource()?, dump)?;
+        let known = inspected::awaited(dump, point.task.id());
+        Some(known.map_or_else(|| format!(" ({hint})"), |known| format!("; {known}")))
+    });
+    text.push_str(&awaited.unwrap_or_default());
     let mut resources = points().filter_map(|point| point.resource);
     if resources.any(Frame::hides_children) {
         text.push_str(&format!(" ({HIDDEN_CHILDREN})"));

@@ -68,10 +68,19 @@ impl RuntimeHandle {
 
 impl RuntimeId {
     fn of(handle: &Handle) -> Self {
-        let number = number(handle.id());
+        Self::from_number(number(handle.id()))
+    }
+
+    fn from_number(number: u64) -> Self {
         // tokio numbers its runtimes from 1 on, so in practice the number is not changed.
         let highest = u64::from(u32::MAX) - 1;
         Self(u32::try_from((number - 1) % highest + 1).unwrap_or(1))
+    }
+
+    /// Returns `true` if it is the id of the runtime with this number of tokio, which is not 0.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn is_number(self, number: u64) -> bool {
+        self == Self::from_number(number)
     }
 }
 

@@ -15,6 +15,10 @@ pub(super) trait ErasedFuture {
     /// An implementation is the root of the stack of a poll: the first function below the mark at which stack walks
     /// end. The compiler may inline into it as much of the user's code as it likes.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Returns the address of the future, which is pinned.
+    #[cfg(feature = "inspect")]
+    fn address(&self) -> *const ();
 }
 
 /// A future that is polled once, and the place for its output.
@@ -36,6 +40,11 @@ impl<F: Future> ErasedFuture for PollOnce<'_, F> {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    #[cfg(feature = "inspect")]
+    fn address(&self) -> *const () {
+        std::ptr::from_ref(&*self.future).cast()
     }
 }
 

@@ -13,6 +13,8 @@ use super::error::{NoAnswer, TraceError};
 use super::header::Header;
 use super::observation::{ExecutorId, Observation};
 use super::oneshot::{CaptureError, ChannelBatch, Receiver};
+#[cfg(feature = "inspect")]
+use super::root::FutureRoot;
 use super::scope::{self, Scope};
 use super::state::{Running, TaskState};
 use super::task_ref::{self, TaskRef};
@@ -207,6 +209,16 @@ impl TraceHandle {
     /// Returns `true` if the last poll of the task was inside a poll of another task.
     pub(crate) fn is_nested(&self) -> bool {
         self.task.is_nested()
+    }
+
+    /// Returns where the future of the task is in memory, if its first poll has ended. The future may be polled or
+    /// dropped at any time, so only the system may read there.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn root(&self) -> Option<FutureRoot> {
+        let header = self.header();
+        header
+            .root
+            .get(std::ptr::from_ref(&header.last_poll).addr())
     }
 
     /// Returns the address of the header, as [`TaskView::address`](super::task_view::TaskView::address) does.

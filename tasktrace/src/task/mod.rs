@@ -201,6 +201,8 @@ mod queue;
 mod ref_count;
 mod registration;
 mod requests;
+#[cfg_attr(not(feature = "inspect"), path = "no_root.rs")]
+mod root;
 mod runtime_task;
 mod runtimes;
 mod sample;

@@ -190,6 +190,7 @@ fn poll_fast(
         let poller = *scope.polled();
         poller.note_suspended();
         if !poller.has_waker() {
+            poller.root.note(future);
             end_first_poll(poller, scope.waker(), false);
         }
     }
@@ -276,6 +277,7 @@ fn poll_slow(
             }
         }
         if is_first {
+            poller.root.note(future);
             end_first_poll(poller, cx.waker(), recording.is_some());
         } else if recording.is_some() {
             runtimes::note_suspended(poller);

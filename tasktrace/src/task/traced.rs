@@ -183,6 +183,11 @@ impl ErasedFuture for TaskInFrame<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_registered(self.registration, true, self.future, cx)
     }
+
+    #[cfg(feature = "inspect")]
+    fn address(&self) -> *const () {
+        self.future.address()
+    }
 }
 
 /// Polls the task of this registration, which may be a frame of another task at the same time.

@@ -10,6 +10,7 @@ use super::running::Test;
 use super::tasks;
 use crate::dump::{Hang, HangTrigger, TestStage};
 use crate::escape::Escaped;
+use crate::inspect::TIME_TO_READ;
 use crate::os;
 
 /// The time that the tasks have to answer.
@@ -24,8 +25,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The exit status of a process in which a test has failed.
 const FAILED_STATUS: i32 = 101;
 
-/// The time that a test that ends after its limit waits for its report: the time in which its tasks are asked twice.
-pub(super) const TIME_TO_REPORT: Duration = Duration::from_secs(10);
+/// The time that a test that ends after its limit waits for its report: the time in which its tasks are asked twice, and
+/// their memory is read.
+pub(super) const TIME_TO_REPORT: Duration = Duration::from_secs(10).saturating_add(TIME_TO_READ);
 
 /// Reports why a test hangs, and makes the test fail. If that is not possible, ends the process.
 pub(super) fn handle(test: &Arc<Test>) {

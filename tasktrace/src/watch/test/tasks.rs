@@ -12,10 +12,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::running::{self, Test};
 use crate::dump::{self, Dump, EndedTask, Hang, HangTrigger, TaskDump, TestStage};
+use crate::inspect::{self, Inspection};
+use crate::os;
 use crate::runtime::RuntimeId;
 use crate::task::{TaskId, TaskState, TraceHandle, tasks};
 
@@ -29,6 +31,8 @@ pub(super) fn capture_hang(test: &Arc<Test>, trigger: HangTrigger, budget: Durat
         HangTrigger::Timeout => test.limit.unwrap_or_else(|| test.begun.elapsed()),
         HangTrigger::Signal(_) => test.begun.elapsed(),
     };
+    // Debug info is read while the tasks answer.
+    inspect::prepare();
     let (own, unknown) = own_tasks(test);
     let body = test.state().body.clone();
     let mut dump = dump::dump_of(own.clone(), budget);
@@ -38,6 +42,12 @@ pub(super) fn capture_hang(test: &Arc<Test>, trigger: HangTrigger, budget: Durat
         dump::retry_unpolled(&mut dump, &own, budget);
     }
     retain_own_ended_tasks(&mut dump, test);
+    let time_to_read = match trigger {
+        HangTrigger::Timeout => inspect::TIME_TO_READ,
+        // Whoever has sent the signal may kill the process soon.
+        HangTrigger::Signal(_) => budget,
+    };
+    let dump = dump.with_inspection(inspection(test, &own, os::deadline(time_to_read)));
     Hang {
         name: test.name().to_owned(),
         file: test.origin.file(),
@@ -49,6 +59,19 @@ pub(super) fn capture_hang(test: &Arc<Test>, trigger: HangTrigger, budget: Durat
         dump,
         unknown,
     }
+}
+
+/// Reads the tasks of a test from memory. `own` are its traced tasks.
+fn inspection(test: &Arc<Test>, own: &[TraceHandle], deadline: Instant) -> Option<Inspection> {
+    let is_alone = running::all().iter().all(|other| Arc::ptr_eq(other, test));
+    // All traced tasks are passed, so that those of other tests are known as such.
+    let all: Vec<TraceHandle> = tasks().collect();
+    let mut inspection = inspect::read(&all, deadline)?;
+    if !is_alone {
+        let own: Vec<TaskId> = own.iter().map(TraceHandle::id).collect();
+        inspection.retain_runtime(test.state().runtime, &own);
+    }
+    Some(inspection)
 }
 
 /// Removes the ended tasks that are not known to be tasks of the test.

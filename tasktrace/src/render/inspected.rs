@@ -1,0 +1,269 @@
+//! Words what was read from memory: who holds a lock, likely deadlocks, and the trees of tasks that are not traced.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+use super::header::{self, INDENT};
+use super::line_writer::LineWriter;
+use crate::diagnosis::Severity;
+use crate::dump::{Dump, Hang, Source, TaskDump};
+use crate::inspect::{
+    Frame, HeldKind, HeldWait, Inspection, Task, TaskState, WaitKind, held_waits, leaves,
+};
+use crate::task::TaskId;
+
+/// The number of sentences about locks.
+const FEW: usize = 3;
+
+/// The number of trees that are shown. Equal trees are shown once.
+const MAX_TREES: usize = 100;
+
+/// The number of tasks that are followed from one to the task that it awaits.
+const MAX_FOLLOWED: usize = 8;
+
+/// Returns the reason why a test hangs, if memory shows one: a likely deadlock, or a lock that somebody holds.
+pub(super) fn cause(hang: &Hang) -> Option<String> {
+    let inspection = hang.dump.inspected()?;
+    if let Some(deadlock) = inspection.deadlocks().next() {
+        return Some(format!("likely deadlock: {}", deadlock.text));
+    }
+    let waits = waits(inspection, &hang.dump);
+    (!waits.is_empty()).then(|| waits.join("; "))
+}
+
+/// Returns what the tasks wait for that a task awaits by its handle, if they are not traced.
+pub(super) fn awaited(dump: &Dump, task: TaskId) -> Option<String> {
+    let inspection = dump.inspected()?;
+    let mut task = inspection.get(task)?;
+    let mut text = String::new();
+    for _ in 0..MAX_FOLLOWED {
+        let joined = leaves(task).into_iter().find_map(|(_, leaf)| {
+            let wait = leaf.wait.as_ref()?;
+            let id = wait.task.filter(|_| wait.kind == WaitKind::Join)?;
+            inspection.of_tokio(id)
+        });
+        task = match joined {
+            Some(joined) if joined.root.is_none() => joined,
+            _ => break,
+        };
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        let waits = leaves(task).into_iter().find_map(|(function, leaf)| {
+            let resource = with_state(leaf);
+            Some(format!("is waiting on {resource}{}", at(function?)))
+        });
+        let waits = match (waits, task.state) {
+            (Some(waits), _) => waits,
+            (None, TaskState::Running) => "is running".to_owned(),
+            (None, _) => "is not known".to_owned(),
+        };
+        text.push_str(&format!("{} {waits}", task.title));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// Returns a sentence about each wait for a lock that somebody holds, the nearest first: `shop::sell at src/main.rs:20
+/// is waiting on tokio::sync::Mutex::lock, held by task 7 in shop::restock at src/stock.rs:31`.
+fn waits(inspection: &Inspection, dump: &Dump) -> Vec<String> {
+    // The traced tasks are those of the test, and the first is its body.
+    let mut tasks: Vec<&Task> = inspection.tasks().collect();
+    tasks.sort_by_key(|task| {
+        let is_dumped = |root| dump.get(TaskId::from_number(root)).is_some();
+        (!task.root.is_some_and(is_dumped), task.root, task.id)
+    });
+    let waits = tasks.into_iter().flat_map(|task| {
+        // Tasks often wait for permits of a pool, which explains only the hang of a task that the test knows.
+        let is_lock = |wait: &HeldWait<'_>| {
+            let mut holders = wait.holders.iter();
+            task.root.is_some() || holders.any(|it| it.held.kind != HeldKind::Permit)
+        };
+        let sentence = |wait| waits_for_lock(task, wait);
+        let waits = held_waits(task).filter(is_lock);
+        waits.map(sentence).collect::<Vec<_>>()
+    });
+    let mut sentences: Vec<String> = waits.collect();
+    let all = sentences.len();
+    sentences.truncate(FEW);
+    if all > FEW {
+        sentences.push(format!("{} more waits for locks", all - FEW));
+    }
+    sentences
+}
+
+fn waits_for_lock(task: &Task, wait: HeldWait<'_>) -> String {
+    let subject = match wait.function {
+        Some(function) => format!("{}{}", function.name, at(function)),
+        None => task.title.clone(),
+    };
+    let mut text = format!("{subject} is waiting on {}", wait.resource.name);
+    for holder in wait.holders.iter().take(FEW) {
+        text.push_str(&format!(", {holder}"));
+    }
+    if wait.holders.len() > FEW {
+        text.push_str(&format!(", and {} more", wait.holders.len() - FEW));
+    }
+    text
+}
+
+/// Returns the line of a frame: ` at src/main.rs:20`.
+fn at(frame: &Frame) -> String {
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!(" at {file}:{line}"),
+        _ => String::new(),
+    }
+}
+
+/// Returns a resource with its state and its holder.
+fn with_state(leaf: &Frame) -> String {
+    let Some(wait) = &leaf.wait else {
+        return leaf.name.clone();
+    };
+    match wait.holders.first() {
+        Some(holder) => format!("{}, {holder}", leaf.name),
+        None => format!("{} ({})", leaf.name, wait.text),
+    }
+}
+
+/// Writes what was read from memory for a dump: findings first, then the trees of tasks that the dump does not show
+/// otherwise.
+pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
+    let Some(inspection) = dump.inspected() else {
+        return Ok(());
+    };
+    let Some(report) = inspection.report() else {
+        return match inspection.problem() {
+            Some(problem) => {
+                out.line("")?;
+                write!(out, "note: memory was not read: {problem}")
+            }
+            None => Ok(()),
+        };
+    };
+    let stuck: Vec<&str> = inspection
+        .deadlocks()
+        .flat_map(|deadlock| &deadlock.places)
+        .filter_map(|place| Some(report.tasks.get(*place)?.address.as_str()))
+        .collect();
+    let is_stuck = |task: &Task| stuck.contains(&task.address.as_str());
+    let mut tasks: Vec<&Task> = inspection
+        .tasks()
+        .filter(|task| is_stuck(task) || is_news(task, dump))
+        .collect();
+    tasks.sort_by_key(|task| (!is_stuck(task), held_waits(task).next().is_none()));
+    let untraced = inspection.untraced().count();
+    let nouns = if untraced == 1 {
+        "task that is"
+    } else {
+        "tasks that are"
+    };
+    out.line("")?;
+    out.line("")?;
+    write!(
+        out,
+        "read from memory in {:.0} ms: {untraced} {nouns} not traced",
+        report.source.read_ms
+    )?;
+    for deadlock in inspection.deadlocks() {
+        out.line("")?;
+        header::mark(out, Severity::InCycle)?;
+        write!(out, "likely deadlock: {}", deadlock.text)?;
+    }
+    for missing in &report.missing {
+        out.line("")?;
+        write!(out, "missing {}: {}", missing.count, missing.reason)?;
+    }
+    let groups = groups(tasks);
+    for group in groups.iter().take(MAX_TREES) {
+        write_group(out, group, is_stuck(group.tasks[0]))?;
+    }
+    let more = groups.iter().skip(MAX_TREES);
+    match more.map(|group| group.tasks.len()).sum::<usize>() {
+        0 => Ok(()),
+        more => {
+            out.line("")?;
+            out.line("")?;
+            write!(out, "{more} more tasks are not shown")
+        }
+    }
+}
+
+/// Returns `true` if memory says more about a task than the dump: if it is not traced or did not answer, or if it waits
+/// for a lock that somebody holds.
+fn is_news(task: &Task, dump: &Dump) -> bool {
+    let Some(root) = task.root else {
+        return true;
+    };
+    let answered = |task: &TaskDump| *task.source() == Source::Capture;
+    let dumped = dump.get(TaskId::from_number(root));
+    dumped.is_some_and(|task| !answered(task)) || held_waits(task).next().is_some()
+}
+
+/// Tasks with the same text.
+struct Group<'a> {
+    tasks: Vec<&'a Task>,
+    /// The lines below the first.
+    tree: String,
+}
+
+/// Groups tasks of the same name with the same tree, in the order of the first of each group.
+fn groups(tasks: Vec<&Task>) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut known: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for task in tasks {
+        let text = task.to_string();
+        let (first, tree) = text.split_once('\n').unwrap_or((&text, ""));
+        let state = first.strip_prefix(task.title.as_str()).unwrap_or(first);
+        let key = (task.name.as_str(), format!("{state}\n{tree}"));
+        match known.get(&key) {
+            Some(at) => groups[*at].tasks.push(task),
+            None => {
+                known.insert(key, groups.len());
+                groups.push(Group {
+                    tasks: vec![task],
+                    tree: tree.to_owned(),
+                });
+            }
+        }
+    }
+    groups
+}
+
+fn write_group(out: &mut LineWriter<'_, '_>, group: &Group<'_>, is_stuck: bool) -> fmt::Result {
+    out.line("")?;
+    out.line("")?;
+    if is_stuck {
+        header::mark(out, Severity::InCycle)?;
+    }
+    let first = group.tasks[0];
+    out.bold()?;
+    match group.tasks.len() {
+        1 => out.write_str(&first.title)?,
+        count => write!(out, "{count} tasks {}", first.name)?,
+    }
+    out.normal()?;
+    write!(out, ", {}", state(first.state))?;
+    if group.tasks.len() > 1 {
+        out.line(INDENT)?;
+        let ids: Vec<u64> = group.tasks.iter().filter_map(|task| task.id).collect();
+        out.write_str("tokio tasks ")?;
+        header::list(out, ids.iter())?;
+    }
+    for line in group.tree.lines() {
+        out.line("")?;
+        out.write_str(line)?;
+    }
+    Ok(())
+}
+
+fn state(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Suspended => "suspended",
+        TaskState::Notified => "woken, not polled yet",
+        TaskState::Running => "running",
+        TaskState::Finished => "finished",
+        TaskState::Blocking => "blocking",
+        TaskState::BlockOn => "blocks its thread",
+        _ => "in an unknown state",
+    }
+}
