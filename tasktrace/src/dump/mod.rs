@@ -45,6 +45,7 @@ pub(crate) use untraced::count_on_runtime_of as untraced_on_runtime_of;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::os;
 use crate::task::{ExactInstant, TaskId};
 
 /// Shows where all tasks are, at one moment.
@@ -109,7 +110,7 @@ impl Dump {
             untraced,
             untraced_tasks: here.into_iter().collect(),
             ended: Arc::default(),
-            taken: SystemTime::now(),
+            taken: os::time::wall_clock(),
             moment: ExactInstant::now(),
         }
     }

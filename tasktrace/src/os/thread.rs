@@ -9,6 +9,10 @@ use super::{env, signal};
 /// The smallest size of the stack of a thread of tasktrace in bytes, which is the default of the standard library.
 const LEAST_STACK: usize = 2 << 20;
 
+/// `true` if the system has threads. Without threads, nothing can be waited for: no other code runs meanwhile.
+pub(crate) const HAS_THREADS: bool =
+    cfg!(any(not(target_family = "wasm"), target_feature = "atomics"));
+
 /// Returns the size of the stack of a thread of tasktrace. The variable can increase it, because such a thread may call
 /// code of the program, which may need that much.
 fn stack_size() -> usize {

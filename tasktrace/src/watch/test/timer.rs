@@ -5,11 +5,12 @@
 
 use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::expired;
 use super::running::Test;
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::{
     StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard, with_reserved,
 };
