@@ -100,7 +100,10 @@ pub(crate) fn cpu_time() -> Option<std::time::Duration> {
 /// # Errors
 ///
 /// Returns an error if there is no such thread or no such signal.
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> io::Result<()> {
     let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
     // SAFETY: `tgkill` takes three numbers, and fails if the thread does not belong to this process.

@@ -87,7 +87,7 @@ fn run() {
         match first.map(|at| (at, timer.tests[at].0)) {
             None => timer = CHANGED.wait(timer).unwrap_or_else(PoisonError::into_inner),
             Some((_, end)) if end > now => {
-                let wait = CHANGED.wait_timeout(timer, end - now);
+                let wait = CHANGED.wait_timeout(timer, end.saturating_duration_since(now));
                 timer = wait.unwrap_or_else(PoisonError::into_inner).0;
             }
             Some((at, _)) => {

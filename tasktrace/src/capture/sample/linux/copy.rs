@@ -66,11 +66,13 @@ pub(super) fn copy_pages(start: usize, to: &mut [u8]) -> usize {
             break;
         };
         let end = to.len().min(copied + (PAGE - at % PAGE));
-        for (byte, address) in to[copied..end].iter_mut().zip(at..) {
-            // SAFETY: the address is on the page that contains `at`, which is mapped and readable. It belongs to the
-            // stack of this thread, which does nothing else meanwhile, so it stays mapped. The bytes belong to no
-            // object that the compiler knows here, so they are read by volatile reads.
-            *byte = unsafe { std::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
+        let page = &mut to[copied..end];
+        // SAFETY: these bytes are on the page that contains `at`, which is mapped and readable. They belong to the stack
+        // of this thread, which does nothing else meanwhile, so they stay mapped and do not change. They are not part
+        // of `page`, which belongs to the requester's buffer. Every bit pattern is a valid `u8`.
+        unsafe {
+            let from = std::ptr::with_exposed_provenance::<u8>(at);
+            from.copy_to_nonoverlapping(page.as_mut_ptr(), page.len());
         }
         copied = end;
     }
