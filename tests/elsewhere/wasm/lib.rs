@@ -52,7 +52,7 @@ pub extern "C" fn run() {
     let snapshot = tasktrace::snapshot();
     print(&snapshot.to_string());
     let found = snapshot.get(handle.id()).expect("the task is listed");
-    assert!(matches!(found.state(), TaskState::Suspended(_)));
+    assert!(matches!(found.state(), TaskState::Suspended));
     assert!(found.trace().contains("the number"));
 
     // These cannot wait here: they show the live frames, and the reason.
