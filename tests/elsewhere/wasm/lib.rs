@@ -1,4 +1,4 @@
-//! A program for WebAssembly that asks its tasks: see `run.js`.
+//! A program for WebAssembly that asks its tasks: see `run.cjs`.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn outer(input: oneshot::Receiver<u32>) -> u32 {
     inner(input).await + 1
 }
 
-#[tasktrace::traced(label = "the number")]
+#[tasktrace::traced("the number")]
 async fn inner(input: oneshot::Receiver<u32>) -> u32 {
     input.await.expect("the program sends a number")
 }
@@ -40,14 +40,22 @@ pub extern "C" fn run() {
     let joined = spawner
         .spawn_local_with_handle(task)
         .expect("the pool accepts the task");
-    assert_eq!(handle.backtrace_timeout(Duration::from_secs(1)).unwrap_err(), TraceError::NeverPolled);
+    assert_eq!(
+        handle
+            .backtrace_timeout(Duration::from_secs(1))
+            .unwrap_err(),
+        TraceError::NeverPolled
+    );
 
     // A task asks another one.
     let asked = handle.clone();
     let trace = pool.run_until(async move { asked.backtrace().await });
     let trace = trace.expect("the task waits");
     print(&trace.to_string());
-    assert!(trace.contains("outer") && trace.contains("inner"), "{trace}");
+    assert!(
+        trace.contains("outer") && trace.contains("inner"),
+        "{trace}"
+    );
 
     let snapshot = tasktrace::snapshot();
     print(&snapshot.to_string());
@@ -58,8 +66,15 @@ pub extern "C" fn run() {
     // These cannot wait here: they show the live frames, and the reason.
     let dump = pool.run_until(tasktrace::dump());
     print(&dump.to_string());
-    assert!(dump.get(handle.id()).expect("the task is listed").trace().contains("inner"));
-    let error = handle.backtrace_timeout(Duration::from_secs(1)).unwrap_err();
+    assert!(
+        dump.get(handle.id())
+            .expect("the task is listed")
+            .trace()
+            .contains("inner")
+    );
+    let error = handle
+        .backtrace_timeout(Duration::from_secs(1))
+        .unwrap_err();
     print(&error.to_string());
     assert!(matches!(error, TraceError::NoAnswer { .. }));
 

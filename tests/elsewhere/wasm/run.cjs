@@ -1,4 +1,4 @@
-// Runs the program of this directory: node run.js PATH. Prints its output, and fails if an assertion failed.
+// Runs the program of this directory: node run.cjs PATH. Prints its output, and fails if an assertion failed.
 'use strict';
 
 const { readFileSync } = require('node:fs');
