@@ -3,13 +3,13 @@
 
 const { readFileSync } = require('node:fs');
 
-const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(process.argv[2])));
+const program = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(process.argv[2]))).exports;
 let error;
 try {
-    exports.run();
+    program.run();
 } catch (trap) {
     error = trap;
 }
-const bytes = new Uint8Array(exports.memory.buffer, exports.output(), exports.output_length());
+const bytes = new Uint8Array(program.memory.buffer, program.output(), program.output_length());
 process.stdout.write(new TextDecoder().decode(bytes));
 if (error) throw error;
