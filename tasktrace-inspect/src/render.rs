@@ -14,7 +14,7 @@ impl Display for Report {
             writeln!(f)?;
             task.fmt(f)?;
         }
-        Ok(())
+        self.notes(f)
     }
 }
 
@@ -40,10 +40,19 @@ impl Report {
             plural(runtimes, "runtime"),
             tasks - self.decoded(),
         )?;
+        Ok(())
+    }
+
+    /// Writes what is missing, and what a holder is, below the tasks.
+    fn notes(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names_holder = self.tasks.iter().any(|task| names_holder(&task.frames));
+        if names_holder || !self.missing.is_empty() {
+            writeln!(f)?;
+        }
         for missing in &self.missing {
             writeln!(f, "missing {}: {}", missing.count, missing.reason)?;
         }
-        if self.tasks.iter().any(|task| names_holder(&task.frames)) {
+        if names_holder {
             writeln!(
                 f,
                 "note: a holder is a task with a guard in memory; a guard that was dropped before its task waited can \

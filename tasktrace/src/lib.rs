@@ -212,7 +212,7 @@
 //!   frames are visible.
 //! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the
 //!   task registered no waker in that poll, and that only an earlier waker can wake it.
-//! * The stack of a running task is available on Linux only.
+//! * The stack of a running task is available on Linux only: see [`platforms`].
 //! * The tasks of an executor that accepts only its own wakers cannot be captured ([`TraceError::OwnWakers`] says so).
 //!
 //! [`limits`] lists all limits.
@@ -225,7 +225,7 @@
            dump. [`formats`]: JSON, folded stacks, pprof. [`exporters`]: reading dumps in your own code. [`cost`]: how \
            traces are taken, and what they cost. [`coming_from`]: async-backtrace, await-tree, tokio-console."
 )]
-//! [`limits`]: all limits.
+//! [`limits`]: all limits. [`platforms`]: what each system and each executor has.
 //!
 //! # Guarantees
 //!
@@ -301,6 +301,9 @@ pub mod cost {}
 #[cfg(doc)]
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
+#[cfg(doc)]
+#[doc = include_str!("../docs/platforms.md")]
+pub mod platforms {}
 
 // This page links to items of the feature `attach`.
 #[cfg(all(doc, feature = "attach"))]

@@ -38,7 +38,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use raw_trace::{InternedCapture, RawTrace};
 pub(crate) use recording::Recording;
@@ -49,6 +49,7 @@ pub(crate) use stack::{LeafKind, Stack, StackEntry};
 pub(crate) use waker::{real, register};
 
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::ReentrancyGuard;
 use crate::unwind::{Mark, ReturnAddress, is_in_function, this_thread};
 use stack_walk::{LostWalk, StackRecorder};

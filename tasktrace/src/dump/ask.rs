@@ -1,7 +1,7 @@
 //! Asks tasks for traces, and samples the tasks that are in the middle of a poll.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::scan::Scan;
 use super::time_slices::TimeSlices;
@@ -9,6 +9,7 @@ use super::{Source, TaskDump, Unpolled};
 use crate::capture::RawTrace;
 use crate::os;
 use crate::os::activity::Activity;
+use crate::os::time::Instant;
 use crate::sync::is_cancelled;
 use crate::task::{
     ChannelBatch, ExactInstant, NoAnswer, NoSample, PendingWakes, TaskState, TraceError,
@@ -450,7 +451,7 @@ impl<'a> AskedTask<'a> {
     /// Waits like [`wait`](Self::wait), but returns early if the work is [cancelled](is_cancelled). Counts the time
     /// slices of this thread.
     fn wait_unless_cancelled(&self, deadline: Option<Instant>, time_slices: &mut TimeSlices) {
-        while self.is_waiting() && !is_cancelled() {
+        while os::thread::HAS_THREADS && self.is_waiting() && !is_cancelled() {
             let next = Instant::now() + TimeSlices::LENGTH;
             if deadline.is_some_and(|deadline| deadline <= next) {
                 return self.wait(deadline);

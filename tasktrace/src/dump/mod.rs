@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::inspect::Inspection;
+use crate::os;
 use crate::task::{ExactInstant, TaskId};
 
 /// Shows where all tasks are, at one moment.
@@ -113,7 +114,7 @@ impl Dump {
             untraced_tasks: here.into_iter().collect(),
             ended: Arc::default(),
             inspected: None,
-            taken: SystemTime::now(),
+            taken: os::time::wall_clock(),
             moment: ExactInstant::now(),
         }
     }

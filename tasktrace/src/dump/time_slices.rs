@@ -1,6 +1,7 @@
 //! Distinguishes an executor that does not poll a task from a process that gets too little processor time.
 
-use std::time::{Duration, Instant};
+use crate::os::time::Instant;
+use std::time::Duration;
 
 /// Counts the time slices in which a thread that waits for answers got the processor. An executor could have got the
 /// processor in them as well.

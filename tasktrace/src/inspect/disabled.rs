@@ -1,7 +1,8 @@
 //! Stands in for reading from memory without the feature `inspect`: nothing is read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::os::time::Instant;
 use crate::runtime::RuntimeId;
 use crate::task::{TaskId, TraceHandle};
 

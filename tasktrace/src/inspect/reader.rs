@@ -1,16 +1,16 @@
 //! Runs the thread that reads the debug info of this process once, and then its memory for each dump.
 
 use std::mem;
-use std::process;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tasktrace_inspect::{Address, Limits, OwnProcess, Report, Root};
 
 use super::Inspection;
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::StaticMutex as Mutex;
 use crate::task::TraceHandle;
 
@@ -62,7 +62,7 @@ pub(crate) fn read(handles: &[TraceHandle], deadline: Instant) -> Option<Inspect
         return Some(Inspection::new(gone()));
     }
     let left = deadline.saturating_duration_since(Instant::now());
-    let is_ready = || READY.load(Ordering::Acquire) == process::id();
+    let is_ready = || READY.load(Ordering::Acquire) == os::process_id();
     let answer = match answer.recv_timeout(left) {
         Ok(answer) => answer,
         Err(RecvTimeoutError::Timeout) if is_ready() => {
@@ -95,7 +95,7 @@ fn root(handle: &TraceHandle) -> Option<Root> {
 
 /// Returns the channel to the thread that reads, which it starts if there is none.
 fn requests() -> Option<Sender<Request>> {
-    let process = process::id();
+    let process = os::process_id();
     let known = || {
         let reader = READER.lock().unwrap_or_else(PoisonError::into_inner);
         let own = reader.as_ref().filter(|reader| reader.process == process);
@@ -140,7 +140,7 @@ fn requests() -> Option<Sender<Request>> {
 /// Reads the debug info, and then the memory for each request.
 fn serve(requests: &Receiver<Request>) {
     let opened = OwnProcess::open(|process| {
-        READY.store(process::id(), Ordering::Release);
+        READY.store(os::process_id(), Ordering::Release);
         for request in requests {
             let left = request.deadline.saturating_duration_since(Instant::now());
             let mut limits = Limits::default();

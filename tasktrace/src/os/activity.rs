@@ -1,6 +1,7 @@
 //! Distinguishes threads that compute from threads that wait.
 
-use std::time::{Duration, Instant};
+use super::time::Instant;
+use std::time::Duration;
 
 /// The state of a thread as the system reports it at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -32,7 +32,7 @@ pub(crate) fn switch(word: &str) -> Option<bool> {
 
 /// Returns the directory for temporary files. The environment names it, if the environment is trusted.
 #[cfg_attr(
-    not(feature = "__cli"),
+    not(all(unix, feature = "__cli")),
     allow(dead_code, reason = "sockets are placed in it")
 )]
 pub(crate) fn temporary_directory() -> PathBuf {

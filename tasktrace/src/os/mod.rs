@@ -7,6 +7,7 @@
 //! * [`stack`]: the room left on the stack of a thread.
 //! * [`mod@env`]: environment variables, unless another user set them.
 //! * [`program`]: the file of this program.
+//! * [`time`]: the clocks of the system.
 //! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
 //! * `age`, `memory`: the age and the memory of this process (feature `http`).
 //! * `peer`: the state of the other end of a connection (feature `http`).
@@ -15,8 +16,9 @@
 //! If the system lacks a feature, the functions return `None` or an error. No code outside this module checks the
 //! system.
 
+use self::time::Instant;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) mod activity;
 #[cfg(feature = "http")]
@@ -51,6 +53,7 @@ pub(crate) mod socket;
 pub(crate) mod stack;
 pub(crate) mod stderr;
 pub(crate) mod thread;
+pub(crate) mod time;
 
 /// A duration that is longer than any process runs.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -60,6 +63,15 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub(crate) fn deadline(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now + FOREVER)
+}
+
+/// Returns the number of this process, or 1 on a system without processes.
+#[inline]
+pub(crate) fn process_id() -> u32 {
+    match cfg!(target_family = "wasm") {
+        true => 1,
+        false => std::process::id(),
+    }
 }
 
 /// The size of a table that is indexed by signal numbers. No system has larger ones.

@@ -3,9 +3,10 @@
 //! The text reports a problem, and the thread that holds that lock may be part of the problem: it may wait for the
 //! thread that writes the report.
 
+use super::time::Instant;
 use std::io::{self, ErrorKind, Write};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest time to wait for a reader of a full pipe that does not block. A write to a pipe that blocks has no
 /// limit.

@@ -9,6 +9,10 @@ use super::{env, signal};
 /// The smallest size of the stack of a thread of tasktrace in bytes, which is the default of the standard library.
 const LEAST_STACK: usize = 2 << 20;
 
+/// `true` if the system has threads. Without threads, nothing can be waited for: no other code runs meanwhile.
+pub(crate) const HAS_THREADS: bool =
+    cfg!(any(not(target_family = "wasm"), target_feature = "atomics"));
+
 /// Returns the size of the stack of a thread of tasktrace. The variable can increase it, because such a thread may call
 /// code of the program, which may need that much.
 fn stack_size() -> usize {
@@ -109,7 +113,10 @@ pub(crate) fn cpu_time() -> Option<std::time::Duration> {
 /// # Errors
 ///
 /// Returns an error if there is no such thread or no such signal.
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> io::Result<()> {
     let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
     // SAFETY: `tgkill` takes three numbers, and fails if the thread does not belong to this process.

@@ -1,7 +1,7 @@
 //! Takes samples until the time is over.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use super::budget::Budget;
 use super::builder::SampleCallback;
@@ -12,6 +12,7 @@ use super::{Profile, ProfileSource, Progress};
 use crate::capture::RecordingMeter;
 use crate::dump::{Dump, dump_of, snapshot_of};
 use crate::os;
+use crate::os::time::Instant;
 use crate::task::TraceHandle;
 
 /// The shortest time that tasks have to answer a capture.
@@ -32,7 +33,7 @@ pub(super) struct Sampler {
 impl Sampler {
     /// Takes samples until the time is over or `wait` breaks. `wait` blocks for a duration.
     pub(super) fn run(mut self, mut wait: impl FnMut(Duration) -> ControlFlow<()>) -> Profile {
-        let began = SystemTime::now();
+        let began = os::time::wall_clock();
         let start = Instant::now();
         let mut budget = Budget::new(self.every, self.max_cpu);
         let mut sample_size = SampleSize::new(self.every, self.max_cpu);
@@ -99,7 +100,7 @@ impl Sampler {
     pub(super) fn empty_profile(&self) -> Profile {
         let due = self.lasting.as_nanos() / self.every.as_nanos().max(1);
         Profile {
-            began: SystemTime::now(),
+            began: os::time::wall_clock(),
             lasted: Duration::ZERO,
             sampled: Duration::ZERO,
             every: self.every,

@@ -23,7 +23,10 @@ pub(super) fn callee_of_call_before(address: ReturnAddress) -> Option<usize> {
 /// Reads the bytes at an address.
 ///
 /// The code may have been unloaded since it was on the stack. A read through `/proc/self/mem` then fails with an error.
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
     use std::os::unix::fs::FileExt;
 
@@ -33,7 +36,10 @@ fn read<const N: usize>(address: usize) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(
+    not(target_os = "linux"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 fn read<const N: usize>(_: usize) -> Option<[u8; N]> {
     None
 }

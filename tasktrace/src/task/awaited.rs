@@ -4,7 +4,7 @@
 //! time, so that its trace leads to what is waited for in the end.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock::ExactInstant;
 use super::header::Header;
@@ -15,6 +15,7 @@ use super::{scope, snapshot};
 use crate::capture::RawTrace;
 use crate::origin::Origin;
 use crate::os;
+use crate::os::time::Instant;
 use crate::trace::Trace;
 
 /// The largest number of awaited tasks that are captured and shown.

@@ -6,16 +6,16 @@
 //!
 //! *Measured:* a load takes 0.3 ns, `CLOCK_MONOTONIC_COARSE` 7.7 ns, and `Instant::now` 19 ns.
 
-use std::process;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::capture::SnapshotTime;
 use crate::origin::CLOCK_STEP;
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::fork::get_or_init;
 
 /// The number of steps after which the clock thread checks whether there are still tasks.
@@ -112,7 +112,7 @@ fn read_clock() -> CoarseInstant {
 /// Returns the current step from the system clock, and starts or unparks the clock thread.
 #[cold]
 fn read_clock_and_wake_thread() -> CoarseInstant {
-    let process = process::id();
+    let process = os::process_id();
     if STARTED_IN.swap(process, Ordering::Relaxed) != process {
         let spawned = os::thread::spawn("tasktrace-clock", run);
         let clock_thread = spawned.ok().map(|handle| Box::new(handle.thread().clone()));

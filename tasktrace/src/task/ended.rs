@@ -14,6 +14,7 @@ use super::header::Header;
 use super::scope;
 use crate::escape::cut;
 use crate::origin::Origin;
+use crate::os;
 use crate::runtime::RuntimeTaskId;
 use crate::sync::{StaticMutex, StaticMutexGuard};
 
@@ -151,7 +152,7 @@ impl EndedTaskInfo {
             spawned_at: header.spawned_at(),
             parent: header.parent(),
             runtime_task: header.runtime_task(),
-            when: SystemTime::now(),
+            when: os::time::wall_clock(),
             panic,
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::awaited::AwaitedTasks;
 use super::clock::ExactInstant;
@@ -24,6 +24,7 @@ use super::wake_pool::{self, PendingWakes};
 use super::{TaskId, snapshot};
 use crate::capture::{self, LeafKind, RawTrace};
 use crate::origin::Origin;
+use crate::os::time::Instant;
 use crate::runtime::RuntimeTaskId;
 use crate::sync::{self, ReentrancyGuard};
 use crate::trace::Trace;

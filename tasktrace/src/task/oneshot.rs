@@ -27,8 +27,8 @@
 
 use std::sync::PoisonError;
 use std::task::{Poll, Waker};
-use std::time::Instant;
 
+use crate::os::time::Instant;
 use crate::sync::{Arc, AtomicU8, Condvar, Mutex, Ordering, UnsafeCell, lock};
 
 /// The reason why a request will never get a trace.

@@ -1,7 +1,6 @@
 //! Samples tasks that are in the middle of a poll, by interrupting their threads.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use super::clock::ExactInstant;
 use super::handle::TraceHandle;
@@ -9,6 +8,7 @@ use super::scope;
 use super::snapshot;
 use super::thread::ThreadIndex;
 use crate::capture::{self, NoSample};
+use crate::os::time::Instant;
 use crate::trace::Trace;
 
 /// The result for each task that one thread is polling, by task number.

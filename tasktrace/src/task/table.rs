@@ -45,6 +45,10 @@ pub(super) const MAX_CHUNKS: usize = 21;
 
 impl FrameTable {
     /// The offset of the slots.
+    #[cfg_attr(
+        not(target_pointer_width = "64"),
+        allow(dead_code, reason = "the layout is checked on 64-bit systems")
+    )]
     pub(super) const SLOTS_OFFSET: usize = offset_of!(Self, slots);
 
     pub(super) fn new() -> Self {

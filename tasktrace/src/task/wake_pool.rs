@@ -19,6 +19,8 @@
 //! keep tasktrace's workers, executors of other kinds can still be asked, and few threads are lost, however many tasks
 //! there are.
 //!
+//! On a system without threads, the requester calls the wakers itself.
+//!
 //! # Signals
 //!
 //! Workers leave the program's signals to its own threads: no handler of the program runs on a worker, and no worker
@@ -45,10 +47,12 @@ mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::oneshot::Receiver;
 use super::task_ref::TaskRef;
+use crate::os;
+use crate::os::time::Instant;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex};
 
 use batch::{Batch, WakePurpose};
@@ -136,7 +140,8 @@ pub(crate) fn probe(task: TaskRef) {
 /// Blocks until there is an answer, or until `deadline`. Meanwhile it replaces stuck workers, so that the answer does
 /// not wait for a waker that does not return.
 pub(crate) fn wait<T>(answer: &Receiver<T>, deadline: Option<Instant>) {
-    loop {
+    // Without threads, only the caller could poll the task.
+    while os::thread::HAS_THREADS {
         let next_check = Instant::now() + pool::STUCK_AFTER;
         let until = deadline.map_or(next_check, |deadline| deadline.min(next_check));
         if answer.wait(Some(until)) || deadline.is_some_and(|deadline| deadline <= until) {

@@ -3,6 +3,7 @@
 //! * [`tables`]: finds the unwind tables, and looks up an address in them.
 //! * [`rule`]: the part of an unwind table's row that a walk needs, and a cache of such rules.
 //! * [`walk_cache`]: a cache of whole walks and their call paths.
+//! * [`authentication`]: removes pointer authentication codes.
 //!
 //! A walk allocates nothing and takes no lock. It does not guess: if the tables do not say how to find a caller, the
 //! walk is lost, and the platform's unwinder tries.
@@ -13,6 +14,7 @@
 //! its address. So functions on the same stack evict each other, and every walk reads their rules from the tables
 //! again.
 
+mod authentication;
 mod rule;
 mod tables;
 mod walk_cache;
@@ -268,7 +270,7 @@ impl FastWalker {
         frames.clear();
         frames.push(leaf);
         let (return_address, pushed) = match thread.link {
-            Some(link) => (Some(link), 0),
+            Some(link) => (Some(authentication::strip(link)), 0),
             None => (thread.read(thread.stack_pointer), size_of::<usize>()),
         };
         if let Some(ip) = return_address {
@@ -315,7 +317,11 @@ impl FastWalker {
                 .rules
                 .get_or_insert(address, || tables.rule_at(address, &mut self.context));
             let caller = rule.and_then(|rule| Some((rule, rule.caller(&registers)?)));
-            let caller = caller.filter(|(_, above)| *above > sp);
+            // Only a function whose return address is still in the link register can be without a frame. There is at
+            // most one in a walk, so the walk ends.
+            let caller = caller.filter(|(rule, above)| {
+                *above > sp || (*above == sp && rule.is_return_address_in_register())
+            });
             if let Some((_, above)) = caller
                 && above > mark.0
             {

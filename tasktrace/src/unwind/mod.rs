@@ -78,6 +78,13 @@ impl Mark {
 pub(crate) const RED_ZONE: usize = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 
 /// The state of an interrupted thread: its registers, and a copy of the part of its stack that is walked.
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "no thread is interrupted there")
+)]
 pub(crate) struct InterruptedThread<'a> {
     pub(crate) ip: usize,
     pub(crate) stack_pointer: usize,
@@ -123,6 +130,13 @@ pub(crate) enum Reach {
     Limit,
     /// The walk reached the end of the stack, which does not have the marked function. Only walks of interrupted
     /// threads return this.
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        allow(dead_code, reason = "no thread is interrupted there")
+    )]
     End,
     /// The stack could not be followed up to the mark.
     Lost,
@@ -131,6 +145,13 @@ pub(crate) enum Reach {
 /// The result of a walk.
 pub(crate) enum WalkResult {
     /// The call path of an earlier walk with the same inputs and the same marks.
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        allow(dead_code, reason = "no walk is cached there")
+    )]
     Known(Arc<CallPath>),
     /// The end of a new walk. If the inputs of the walk are known, [`Walker::keep`] caches its call path.
     New(Reach, Option<WalkInputs>),

@@ -1,5 +1,8 @@
 use super::*;
 
+#[cfg(all(target_os = "linux", target_arch = "aarch64", not(tasktrace_portable)))]
+mod aarch64;
+
 /// Calls itself `depth` times, then calls `walk` with `mark`.
 #[inline(never)]
 fn descend(depth: usize, mark: Mark, walk: &mut dyn FnMut(Mark)) {

@@ -57,7 +57,7 @@ impl TemporaryFile {
     /// Creates a temporary file in the directory of `path`, so that both are in the same file system.
     fn beside(path: &Path) -> io::Result<(Self, fs::File)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let process = std::process::id();
+        let process = crate::os::process_id();
         let mut tries = 0..FURTHER_NAMES;
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);

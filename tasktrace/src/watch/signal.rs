@@ -11,7 +11,6 @@ mod report;
 mod start;
 
 use std::path::PathBuf;
-use std::process;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,7 +38,7 @@ struct ChangePermit;
 
 impl ChangePermit {
     fn wait() -> Self {
-        let own = process::id();
+        let own = crate::os::process_id();
         loop {
             let of = CHANGING_PROCESS.load(Ordering::Relaxed);
             let take =

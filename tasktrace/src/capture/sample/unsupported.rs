@@ -1,9 +1,8 @@
 //! Replaces `linux` where threads cannot be interrupted: there are no samples.
 
-use std::time::Instant;
-
 use super::{NoSample, ReadSampledScopes, SampleSignalError, WalkedSample};
 use crate::os::signal_stack::SignalStack;
+use crate::os::time::Instant;
 
 /// Does nothing on this system. On Linux, it selects the signal that interrupts threads for samples of running tasks.
 ///
@@ -16,7 +15,7 @@ pub fn set_sample_signal(_signal: Option<i32>) -> Result<(), SampleSignalError> 
 
 /// Returns `None`, because no handler will run.
 pub(super) fn install_handler_stack() -> Option<SignalStack> {
-    None
+    SignalStack::install()
 }
 
 pub(super) fn sample(

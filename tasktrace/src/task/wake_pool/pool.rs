@@ -1,8 +1,9 @@
 //! Decides which worker wakes which task.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::{Batch, BatchList, TaskWake, unlink};
+use crate::os::time::Instant;
 use crate::task::observation::ExecutorId;
 
 /// The largest number of workers.

@@ -1,10 +1,10 @@
 //! Finds the pool of this process, which is not that of its parent.
 
-use std::process;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::pool::Pool;
+use crate::os;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 
 /// The pool of one process, and the condition variable that its workers wait for.
@@ -29,7 +29,7 @@ static OWNER: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the pool of this process.
 pub(super) fn process_pool() -> &'static ProcessPool {
-    let process = u64::from(process::id());
+    let process = u64::from(os::process_id());
     let mut owner = OWNER.load(Ordering::Relaxed);
     loop {
         let (owning_process, index) = (owner >> 8, owner & 0xff);
@@ -48,7 +48,7 @@ pub(super) fn process_pool() -> &'static ProcessPool {
 pub(super) fn lock_pool() -> MutexGuard<'static, Pool> {
     let pool = &process_pool().pool;
     let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = process::id();
+    let process = os::process_id();
     if pool.process != process {
         // Batches of a former process have no requesters in this one. They are not dropped, because nothing is freed
         // under the lock.

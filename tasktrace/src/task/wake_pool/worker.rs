@@ -3,13 +3,15 @@
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::{Batch, TaskWake, WakePurpose, discard};
 use super::pool::{Admission, WakerKind};
 use super::process_pool::{lock_pool, process_pool};
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::catch_panic;
+use crate::task::requests::BorrowedWaker;
 
 /// The time for which a worker waits for more work before it ends.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +30,9 @@ pub(crate) fn is_without_thread() -> bool {
 
 /// Submits a batch to the workers, and starts another worker if none is idle. Returns at once.
 pub(super) fn submit(batch: Box<Batch>) {
+    if !os::thread::HAS_THREADS {
+        return wake_all(*batch);
+    }
     let mut pool = lock_pool();
     pool.submit(batch);
     pool.check_workers(Instant::now());
@@ -46,6 +51,18 @@ pub(super) fn submit(batch: Box<Batch>) {
         start(worker);
     }
     discard(unwanted);
+}
+
+/// Wakes the tasks of a batch on the calling thread.
+fn wake_all(mut batch: Batch) {
+    while let Some(wake) = batch.take_next(|_| true) {
+        if let Some(borrowed) = borrow_waker(&wake) {
+            let _ = catch_panic(|| borrowed.wake());
+        }
+        if let Some(progress) = wake.progress.upgrade() {
+            progress.count_wake();
+        }
+    }
 }
 
 /// Checks whether workers are stuck, and has another worker take over from them.
@@ -129,11 +146,7 @@ fn wake_or_defer(index: usize, wake: TaskWake) {
 /// Wakes a task. Returns the kind of its waker, and does not call the waker, if enough workers are stuck in such
 /// wakers.
 fn wake_unless_stuck(index: usize, wake: &TaskWake) -> Result<(), WakerKind> {
-    let borrowed = match wake.purpose {
-        WakePurpose::Capture => wake.task.borrow_waker_for_capture(),
-        WakePurpose::Probe => wake.task.borrow_waker_for_probe(),
-    };
-    let Some(borrowed) = borrowed else {
+    let Some(borrowed) = borrow_waker(wake) else {
         return Ok(());
     };
     let kind = std::ptr::from_ref(borrowed.waker().vtable()).addr();
@@ -142,6 +155,14 @@ fn wake_unless_stuck(index: usize, wake: &TaskWake) -> Result<(), WakerKind> {
     }
     os::signal::with_program_mask(|| borrowed.wake());
     Ok(())
+}
+
+/// Borrows the waker of the task, unless the task no longer needs to be woken.
+fn borrow_waker(wake: &TaskWake) -> Option<BorrowedWaker<'_>> {
+    match wake.purpose {
+        WakePurpose::Capture => wake.task.borrow_waker_for_capture(),
+        WakePurpose::Probe => wake.task.borrow_waker_for_probe(),
+    }
 }
 
 /// Waits until this worker may enter a waker of this kind. Returns `false` if all workers in such wakers are stuck.

@@ -4,6 +4,7 @@ use gimli::{CfaRule, Register, RegisterRule, UnwindTableRow};
 
 use super::super::fibonacci_hash;
 use super::Registers;
+use super::authentication;
 
 /// The numbers of the registers that rules are about.
 #[cfg(target_arch = "x86_64")]
@@ -109,7 +110,7 @@ impl UnwindRule {
             registers.frame_pointer = saved(self.frame_pointer)?;
         }
         registers.stack_pointer = caller;
-        Some(return_address)
+        Some(authentication::strip(return_address))
     }
 }
 

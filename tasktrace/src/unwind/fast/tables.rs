@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use gimli::{
     BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, ParsedEhFrameHdr, UnwindContext,
-    UnwindSection as _, UnwindTableRow,
+    UnwindSection as _, UnwindTableRow, Vendor,
 };
 
 use super::rule::{self, UnwindRule};
@@ -217,10 +217,15 @@ fn find_in(info: &libc::dl_phdr_info) -> Option<Module> {
     // SAFETY: `table` is a loaded segment that contains `start`, so the module maps the range from `start` to its end.
     // The segment of an unwind table is readable.
     let table = unsafe { section(start as usize..table.end) };
+    let mut table = EhFrame::from(table);
+    if cfg!(target_arch = "aarch64") {
+        // The instruction that says that a return address is signed has this vendor's number.
+        table.set_vendor(Vendor::AArch64);
+    }
     Some(Module {
         range: first..last,
         index,
-        table: EhFrame::from(table),
+        table,
         bases: bases.set_eh_frame(start),
     })
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::process;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ fn text(options: &DumpOnSignal, reporter: Option<ReportFunction>) -> String {
     }
     let dump = dump_blocking(options.budget);
     let header = DumpHeader {
-        process: process::id(),
+        process: crate::os::process_id(),
         signal,
     };
     match &options.output {
@@ -101,7 +100,10 @@ mod tests {
         assert_eq!(text(&to_file, Some(more)), expected);
 
         let nothing: ReportFunction = |_, _| None;
-        let header = format!("tasktrace: dump of process {} on {name}", process::id());
+        let header = format!(
+            "tasktrace: dump of process {} on {name}",
+            crate::os::process_id()
+        );
         assert!(text(&options, Some(nothing)).starts_with(&header));
         let to_file = text(&to_file, Some(nothing));
         let why = format!("{header} cannot be written to /nowhere/dump: ");

@@ -6,12 +6,13 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::limit::Limit;
 use super::timer;
 use crate::origin::{FrameMeta, Origin};
 use crate::os;
+use crate::os::time::Instant;
 use crate::runtime::{RuntimeHandle, RuntimeId};
 use crate::sync::{
     LockedMap, StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard,

@@ -5,11 +5,12 @@
 
 use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::expired;
 use super::running::Test;
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::{
     StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as MutexGuard, with_reserved,
 };
@@ -86,7 +87,7 @@ fn run() {
         match first.map(|at| (at, timer.tests[at].0)) {
             None => timer = CHANGED.wait(timer).unwrap_or_else(PoisonError::into_inner),
             Some((_, end)) if end > now => {
-                let wait = CHANGED.wait_timeout(timer, end - now);
+                let wait = CHANGED.wait_timeout(timer, end.saturating_duration_since(now));
                 timer = wait.unwrap_or_else(PoisonError::into_inner).0;
             }
             Some((at, _)) => {

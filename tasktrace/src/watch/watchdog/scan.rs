@@ -1,7 +1,7 @@
 //! Scans all tasks for stalls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::incidents::{IncidentGroup, Incidents};
 use super::probes::Probes;
@@ -9,6 +9,7 @@ use super::stall::{IncidentKey, Problem, TaskProblem, WHOLE_TASK};
 use crate::diagnosis::{self, WaitRank};
 use crate::dump::{Stall, StallReport};
 use crate::origin;
+use crate::os::time::Instant;
 use crate::task::{CoarseInstant, Observation, TaskView, task_views};
 
 /// The time after which a suspicious task is checked again. If the process was stopped, or a thread had no processor,

@@ -5,14 +5,14 @@
 //! dropped the report function.
 
 use std::io;
-use std::process;
 use std::sync::PoisonError;
 use std::thread::{self, JoinHandle, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::scan::Scanner;
 use super::sink::Sink;
 use crate::os;
+use crate::os::time::Instant;
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
 /// The time that [`WatchdogThread::stop`] waits for a thread that is in the middle of a report.
@@ -57,7 +57,7 @@ impl WatchdogThread {
         Ok(Self {
             control,
             thread,
-            process: process::id(),
+            process: os::process_id(),
         })
     }
 
@@ -69,7 +69,7 @@ impl WatchdogThread {
     /// does not return in time.
     pub(super) fn stop(self) {
         // A child of `fork` has a copy of this, but not the thread.
-        if self.process != process::id() {
+        if self.process != os::process_id() {
             std::mem::forget(self);
             return;
         }

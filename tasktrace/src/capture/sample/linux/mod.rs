@@ -21,12 +21,13 @@ use std::ffi::c_int;
 use std::fs;
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::handshake::{Handshake, RequestError};
 use super::{NoSample, ReadSampledScopes, WalkedSample};
 use crate::os;
 use crate::os::signal_stack::SignalStack;
+use crate::os::time::Instant;
 use buffer::SampleBuffer;
 use permit::InterruptPermit;
 pub use signal::set_sample_signal;

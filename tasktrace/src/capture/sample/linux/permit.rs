@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::handshake::Handshake;
 use super::buffer::SampleBuffer;
 use super::shared_buffer::{IN_USE, SharedBuffer};
+use crate::os::time::Instant;
 
 /// The number of the process whose requester has the permit, or 0 if no requester has it.
 pub(super) static PERMIT_HOLDER: AtomicU32 = AtomicU32::new(0);

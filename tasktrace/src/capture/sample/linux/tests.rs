@@ -53,15 +53,32 @@ impl Drop for Pages {
     }
 }
 
+/// A function that copies up to `length` bytes from `start` on.
+type Copy<'a> = &'a dyn Fn(usize, usize, &mut [u8]) -> usize;
+
 #[test]
 fn a_copy_ends_at_the_first_unmapped_page() {
+    copy_ends_at_the_first_unmapped_page(&|start, length, to| {
+        let mut ranges = vec![IoVec::default(); 6];
+        super::copy::copy(start, length, to, &mut ranges)
+    });
+}
+
+#[test]
+fn a_copy_without_the_system_call_ends_at_the_first_unmapped_page() {
+    copy_ends_at_the_first_unmapped_page(&|start, length, to| {
+        let length = length.min(to.len());
+        super::copy::copy_pages(start, &mut to[..length])
+    });
+}
+
+fn copy_ends_at_the_first_unmapped_page(copy_to: Copy<'_>) {
     let pages = Pages::new(4);
     let start = pages.start();
     let mut to = vec![0; 5 * PAGE];
-    let mut ranges = vec![IoVec::default(); 6];
     let mut copy = |start, length| {
         to.fill(0);
-        let copied = super::copy::copy(start, length, &mut to, &mut ranges);
+        let copied = copy_to(start, length, &mut to);
         assert!(to[..copied].iter().all(|byte| *byte == 7));
         assert!(to[copied..].iter().all(|byte| *byte == 0));
         copied
