@@ -3,7 +3,8 @@
 //! The program does what its arguments name, in their order, prints `ready`, and exits when its standard input ends.
 
 use std::io::Read;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tasktrace::{TaskDump, TaskState};
@@ -22,9 +23,9 @@ async fn reconnect() {
 }
 
 #[tasktrace::traced("worker {number}")]
-async fn blocks(number: usize, blocked: Arc<Barrier>) {
+async fn blocks(number: usize, blocked: Arc<AtomicUsize>) {
     tokio::task::yield_now().await;
-    blocked.wait();
+    blocked.fetch_add(1, Ordering::Release);
     std::thread::sleep(Duration::from_secs(3600));
 }
 
@@ -71,11 +72,14 @@ fn main() {
                 wait_for_suspended(4);
             }
             "blocked" => {
-                let blocked = Arc::new(Barrier::new(WORKERS + 1));
+                let blocked = Arc::new(AtomicUsize::new(0));
                 for number in 0..WORKERS {
                     runtime.spawn(blocks(number, Arc::clone(&blocked)));
+                    // A worker that took two of these tasks would block in one and keep the other in its queue.
+                    while blocked.load(Ordering::Acquire) <= number {
+                        std::thread::yield_now();
+                    }
                 }
-                blocked.wait();
             }
             "exits" => exit = true,
             other => panic!("it does not know what `{other}` is"),

@@ -4,7 +4,8 @@
 //! state. It prints `ready`, and ends when its input ends.
 
 use std::io::Read;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tasktrace::{DumpOnSignal, TaskDump, TaskState};
@@ -19,9 +20,9 @@ async fn waits() {
 }
 
 #[tasktrace::traced("worker {number}")]
-async fn blocks(number: usize, blocked: Arc<Barrier>) {
+async fn blocks(number: usize, blocked: Arc<AtomicUsize>) {
     tokio::task::yield_now().await;
-    blocked.wait();
+    blocked.fetch_add(1, Ordering::Release);
     std::thread::sleep(HOUR);
 }
 
@@ -37,11 +38,14 @@ fn main() {
                 }
             }
             "blocked" => {
-                let blocked = Arc::new(Barrier::new(WORKERS + 1));
+                let blocked = Arc::new(AtomicUsize::new(0));
                 for number in 0..WORKERS {
                     runtime.spawn(blocks(number, Arc::clone(&blocked)));
+                    // A worker that took two of these tasks would block in one and keep the other in its queue.
+                    while blocked.load(Ordering::Acquire) <= number {
+                        std::thread::yield_now();
+                    }
                 }
-                blocked.wait();
             }
             "stuck" => fill_stderr(),
             "dies of SIGPIPE" => {
