@@ -55,7 +55,12 @@ impl SampleBuffer {
         let lengths = self.scopes.0.iter().map(distance);
         let lengths = lengths.map(|length| length.unwrap_or(usize::MAX));
         let length = lengths.max().unwrap_or(0).min(MAX_STACK);
-        self.copied = copy::copy(start, length, &mut self.stack, &mut self.ranges);
+        // SAFETY: the handler calls this on the interrupted thread. From the stack pointer up to its outermost poll, the
+        // range is the stack of this thread, which executes only the handler, and the handler runs on another stack and
+        // unmaps nothing. An outermost poll on another stack (of a coroutine) is the exception: then the range may go on
+        // beyond this stack, into memory that other threads use. The bytes are read directly only on systems without
+        // `process_vm_readv`, so `docs/limits.md` forbids that combination.
+        self.copied = unsafe { copy::copy(start, length, &mut self.stack, &mut self.ranges) };
     }
 
     /// Walks the copied stack. The requester calls this.

@@ -21,12 +21,22 @@ pub(super) struct IoVec {
 ///
 /// The call fails at unmapped memory. The system may copy nothing of a range that is
 /// partly unmapped, so a second call requests the rest page by page. `ranges` is a buffer for that call.
-pub(super) fn copy(start: usize, length: usize, to: &mut [u8], ranges: &mut [IoVec]) -> usize {
+///
+/// # Safety
+///
+/// The contract of [`copy_pages`], which this function calls where the system lacks or refuses the call.
+pub(super) unsafe fn copy(
+    start: usize,
+    length: usize,
+    to: &mut [u8],
+    ranges: &mut [IoVec],
+) -> usize {
     let length = length.min(to.len());
     let whole = [IoVec { start, length }];
     let copied = match copy_ranges(&whole, &mut to[..length]) {
         Ok(copied) => copied,
-        Err(error) if is_missing(&error) => return copy_pages(start, &mut to[..length]),
+        // SAFETY: the caller keeps the contract.
+        Err(error) if is_missing(&error) => return unsafe { copy_pages(start, &mut to[..length]) },
         Err(_) => 0,
     };
     let (mut at, end) = (start.saturating_add(copied), start.saturating_add(length));
@@ -59,7 +69,11 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// Copies the bytes from `start` on, page by page, and stops at the first unmapped page. Returns the number of copied
 /// bytes.
-pub(super) fn copy_pages(start: usize, to: &mut [u8]) -> usize {
+///
+/// # Safety
+///
+/// Until this function returns, no thread may unmap pages of this range, or write to bytes of it that are mapped.
+pub(super) unsafe fn copy_pages(start: usize, to: &mut [u8]) -> usize {
     let mut copied = 0;
     while copied < to.len() {
         let Some(at) = start.checked_add(copied).filter(|at| is_mapped(*at)) else {
@@ -67,9 +81,9 @@ pub(super) fn copy_pages(start: usize, to: &mut [u8]) -> usize {
         };
         let end = to.len().min(copied + (PAGE - at % PAGE));
         let page = &mut to[copied..end];
-        // SAFETY: these bytes are on the page that contains `at`, which is mapped and readable. They belong to the stack
-        // of this thread, which does nothing else meanwhile, so they stay mapped and do not change. They are not part
-        // of `page`, which belongs to the requester's buffer. Every bit pattern is a valid `u8`.
+        // SAFETY: these bytes are on the page that contains `at`, which was mapped and readable a moment ago. By the
+        // contract it still is, and no thread writes to these bytes. They are not part of `page`, because that is
+        // borrowed mutably. Every bit pattern is a valid `u8`.
         unsafe {
             let from = std::ptr::with_exposed_provenance::<u8>(at);
             from.copy_to_nonoverlapping(page.as_mut_ptr(), page.len());

@@ -60,7 +60,8 @@ type Copy<'a> = &'a dyn Fn(usize, usize, &mut [u8]) -> usize;
 fn a_copy_ends_at_the_first_unmapped_page() {
     copy_ends_at_the_first_unmapped_page(&|start, length, to| {
         let mut ranges = vec![IoVec::default(); 6];
-        super::copy::copy(start, length, to, &mut ranges)
+        // SAFETY: the range is in the pages of the test, which this thread alone uses, or is not mapped.
+        unsafe { super::copy::copy(start, length, to, &mut ranges) }
     });
 }
 
@@ -68,7 +69,8 @@ fn a_copy_ends_at_the_first_unmapped_page() {
 fn a_copy_without_the_system_call_ends_at_the_first_unmapped_page() {
     copy_ends_at_the_first_unmapped_page(&|start, length, to| {
         let length = length.min(to.len());
-        super::copy::copy_pages(start, &mut to[..length])
+        // SAFETY: the range is in the pages of the test, which this thread alone uses, or is not mapped.
+        unsafe { super::copy::copy_pages(start, &mut to[..length]) }
     });
 }
 
