@@ -13,7 +13,7 @@ pub(crate) fn run(args: args::Dump, json: bool, paint: Paint) -> Result<(), Fail
     let server = match Source::new(&args.target)? {
         Source::Server(server) => server,
         Source::Memory(memory) if args.folded || args.by_awaiter => {
-            return Err(memory.has_no_such_format());
+            return Err(memory.unsupported_format());
         }
         Source::Memory(memory) => {
             let report = memory.read()?;

@@ -1,11 +1,12 @@
 //! The program `tasktrace` asks processes where their tasks are waiting.
 //!
 //! It is a client: it prints data that a process sends, through HTTP on a Unix socket or a TCP address. The command
-//! `inspect` reads memory instead, and so do `ps`, `dump` and `top` for a process that does not let other programs attach.
+//! `inspect` reads memory instead. So do `ps`, `dump` and `top` for a process that does not let other programs attach.
 //!
 //! * [`args`]: the arguments; [`failure`]: the failures and the exit codes.
-//! * [`source`]: asks a process or reads its memory. [`server`], [`find`]: the process or server to ask; [`fetch`]: sends
-//!   requests; [`document`]: parses answers; [`memory`]: makes the same of memory.
+//! * [`source`]: asks a process, or reads its memory.
+//! * [`server`], [`find`]: the process or server to ask; [`fetch`]: sends requests; [`document`]: parses answers.
+//! * [`memory`]: makes the same document from the memory of a process.
 //! * [`output`], [`table`], [`time`]: format and write text.
 //! * [`ps`], [`dump`], [`top`], [`flame`], [`profile`], [`inspect`]: the commands.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Reads the tasks of a process that does not let other programs attach from its memory, and shows them like others.
+//! Reads tasks from the memory of a process that does not let other programs attach, and shows them like other tasks.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -33,8 +33,8 @@ impl Memory {
         Err(Failure::NotInstrumented(format!("{}\n{why}", self.refusal)))
     }
 
-    /// Returns the failure of a format that only a process makes.
-    pub(crate) fn has_no_such_format(&self) -> Failure {
+    /// Returns the failure of `--folded` and `--by-awaiter`, which only the process itself can produce.
+    pub(crate) fn unsupported_format(&self) -> Failure {
         Failure::NotInstrumented(format!(
             "{}\nits memory can be read, but not in this format: leave out --folded and --by-awaiter",
             self.refusal
@@ -65,7 +65,7 @@ pub(crate) fn task_text(report: &Report, number: u64) -> Result<String, String> 
     text.ok_or_else(|| format!("task {number} has ended"))
 }
 
-/// Tasks that share a group: the name, the state, the problem, the tree, and `true` if tokio has numbered them.
+/// The key of a group: name, state, `true` for a deadlock, tree, and `true` if tokio has numbered the tasks.
 type GroupKey<'a> = (&'a str, &'static str, bool, Vec<FrameKey<'a>>, bool);
 
 /// A frame of a tree: its parent, its name, its file and line, and `true` for a resource.

@@ -1,4 +1,4 @@
-//! Makes reports of trees.
+//! Makes the tasks and the deadlocks of a report from decoded futures.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::value::Value;
 pub(crate) struct Seen {
     pub(crate) id: Option<u64>,
     pub(crate) origin: Origin,
-    /// The number of the root that it is, or is in.
+    /// The number of the root whose future this is, or whose future is in this task.
     pub(crate) root: Option<u64>,
-    /// The number of the list that it is in.
+    /// The number of the runtime, or of the local set, whose list contains the task.
     pub(crate) runtime: Option<u64>,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
@@ -53,9 +53,9 @@ pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
     Graph::new(tasks.map(|task| (task.origin.address(), &task.decoded)))
 }
 
-/// Makes the tasks of a report, and the deadlocks that circles among them are. `now` is the monotonic clock of the
-/// program, and `sockets` are those of its process. `has_roots`: the owner of the roots numbers them, so that tokio's
-/// numbers are called so.
+/// Makes the tasks of a report, and a deadlock for each circle. `now` is the monotonic time of the program, and
+/// `sockets` are the sockets of its process. With `has_roots`, `task 7` is the number of a root, so tokio's own numbers
+/// are written as `tokio task 7`.
 pub(crate) fn tasks(
     seen: &[Seen],
     circles: &[Vec<usize>],
@@ -201,7 +201,7 @@ impl Builder<'_> {
                     }
                     _ => String::new(),
                 };
-                // Permits are added and forgotten, but somebody has taken a lock.
+                // A semaphore can lack permits without a holder (`forget_permits`), but a taken lock has a holder.
                 let has_holder = !self.graph.holders(resource).is_empty();
                 let is_lost = is_lock && free < missing && !has_holder;
                 let holder = match is_lost && !is_granted && !is_closed {

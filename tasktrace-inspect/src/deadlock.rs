@@ -1,11 +1,11 @@
-//! Circles of tasks, and the doubts that speak against calling one a deadlock.
+//! Finds circles of tasks that wait for each other, and decides which circles are reported as likely deadlocks.
 //!
 //! A circle is found in what was read of each task. Two more facts make it a deadlock:
 //!
-//! * Nothing else holds a lock of the circle. A guard in the variable of a future may have been dropped, which memory does
-//!   not show, while a thread or an object on the heap holds the lock. But each guard has a pointer to its lock. So all
-//!   memory is searched for such pointers. If all of them are in futures whose guards are known, one of these is the
-//!   holder.
+//! * Nothing else holds a lock of the circle. A guard in the variable of a future may have been dropped, which memory
+//!   does not show, while a thread or an object on the heap holds the lock. But each guard has a pointer to its lock.
+//!   So all memory is searched for such pointers. If all pointers are in futures whose guards are known, one of these
+//!   futures holds the lock.
 //! * Its tasks wait at the same time. Tasks of a running process are read one after the other, so those of a circle, and
 //!   all that wait for its locks or hold them, are read again together, and again, until nothing changed meanwhile.
 
@@ -26,17 +26,17 @@ use crate::view::{ATTEMPTS, View};
 /// The number of times that the tasks of a circle must be found waiting.
 const ROUNDS: usize = 2;
 
-/// The time between two of these times.
+/// The time between two rounds.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The size of the counters before the value in an `Arc`.
 const COUNTERS: u64 = 16;
 
-const NOT_AT_ONCE: &str = "circles of waiting tasks that changed when they were read again";
+const NOT_AT_ONCE: &str = "cycles of waiting tasks that changed when they were read again";
 const NOT_SEARCHED: &str =
-    "circles of waiting tasks whose locks may be held elsewhere: not all memory was searched";
-const UNSEEN: &str = "circles of waiting tasks that need not be deadlocks: a thread, or an object that is not followed, \
-                      may hold a lock of them";
+    "cycles of waiting tasks whose locks may be held elsewhere: not all memory was searched";
+const UNSEEN: &str = "cycles of waiting tasks that need not be deadlocks: a thread, or an object that is not followed, \
+                      may hold one of their locks";
 
 /// Checks circles.
 pub(crate) struct Check<'c, 'v, 'a, 'd> {

@@ -270,7 +270,7 @@ impl fmt::Display for Error {
             }
             Self::NoExecutable { path } => write!(
                 f,
-                "{} does not name its executable, or the executable is gone: name it",
+                "{} does not name its executable, or that file is gone: name the executable",
                 path.display()
             ),
             Self::NotLoaded { path } => write!(

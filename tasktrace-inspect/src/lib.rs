@@ -46,13 +46,13 @@
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
 //!   lock, a task may be named as its holder that has dropped it.
-//! * A circle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is known,
-//!   they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails one of the
-//!   last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and `select!` of `futures`
-//!   may wait for more than their fields show, so tasks that wait for one are in no circle. Memory that was freed, and
-//!   parts of stacks, may still have pointers to a lock. So true deadlocks can be missed, too, above all with guards that
-//!   own an `Arc`.
-//! * In the own process, memory is not searched for such pointers, as what was read before would be found.
+//! * A circle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is
+//!   known, they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails
+//!   one of the last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and
+//!   `select!` of `futures` may wait for more than their fields show, so tasks that wait for one are in no circle.
+//!   Memory that was freed, and parts of stacks, may still have pointers to a lock. So true deadlocks can be missed,
+//!   too, above all with guards that own an `Arc`.
+//! * A process that reads itself does not search for such pointers, because it would find copies of what it has read.
 //! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
 //!   that waits behind one is not shown.
 //! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page

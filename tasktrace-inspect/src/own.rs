@@ -1,4 +1,4 @@
-//! The tasks of this process, read by a thread of it, again and again.
+//! Reads the tasks of this process repeatedly, on one of its own threads.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -135,7 +135,7 @@ impl OwnProcess<'_> {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const UNUSED_STACK: u64 = OwnProcess::STACK as u64 - (1 << 20);
 
-/// Returns the type of the future at a root.
+/// Returns the future at a root with its type, if the debug info has the vtable of the root.
 pub(crate) fn future(reader: &Reader<'_, '_>, root: &Root) -> Option<Value> {
     let linked = root.vtable.get().wrapping_sub(reader.bias);
     let wrapper = *reader.types.index().vtables.get(&linked)?;

@@ -60,7 +60,7 @@ pub enum SourceKind {
 pub struct Task {
     /// The number that tokio gives to it.
     pub id: Option<u64>,
-    /// The number of the [`Root`](crate::Root) that it is, or is in.
+    /// The number of the [`Root`](crate::Root) whose future this is, or whose future is in this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<u64>,
     /// The number of the runtime or of the local set that it is in.
@@ -166,7 +166,7 @@ pub enum WaitKind {
 pub struct Holder {
     /// The number of the task.
     pub task: Option<u64>,
-    /// The number of the [`Root`](crate::Root) that the task is, or is in.
+    /// The number of the [`Root`](crate::Root) whose future is in the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<u64>,
     /// The task in texts: `task 7`.

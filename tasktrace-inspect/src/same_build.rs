@@ -22,8 +22,8 @@ pub(crate) enum Build {
     Unknown,
 }
 
-/// Compares the build ids of a file and of the program whose program headers are at an address. If there is none, the
-/// first page is compared: the ELF header in it says where in the file all sections are.
+/// Compares the build id of a file with that of the program whose program headers are at an address. If neither has a
+/// build id, compares the first page, whose ELF header tells where in the file the sections are.
 pub(crate) fn compare(memory: &dyn Memory, headers: Option<u64>, image: &DebugFile) -> Build {
     let Some(start) = headers.map(|headers| headers & !(PAGE - 1)) else {
         return Build::Unknown;

@@ -1,4 +1,4 @@
-//! Addresses of the sockets of a process, as the kernel lists them.
+//! Reads the addresses of the sockets of a process from `/proc/PID/net`.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;

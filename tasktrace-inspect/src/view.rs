@@ -1,4 +1,4 @@
-//! Reads tasks such that what is shown of each was there at one moment.
+//! Reads each task as it was at one moment: reads it again if it has changed while it was read.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(crate) const CHANGED: &str = "it changed whenever it was read";
 pub(crate) struct View<'v, 'a, 'd> {
     pub(crate) reader: &'v Reader<'a, 'd>,
     pub(crate) decoder: &'v Decoder<'v, 'a, 'd>,
-    /// Nothing changes meanwhile.
+    /// `true` if the memory cannot change while it is read: the process is stopped, or there is only a core file.
     pub(crate) is_still: bool,
 }
 
@@ -72,11 +72,11 @@ impl View<'_, '_, '_> {
             return;
         }
         if state_now.is_running() && !self.is_still {
-            seen.problem = Some("it runs, so that its frames change".to_owned());
+            seen.problem = Some("it is running, and its frames change".to_owned());
             return;
         }
         if state_now.is_running() {
-            seen.problem = Some("it runs: this is where it waited last".to_owned());
+            seen.problem = Some("it is running: this is where it waited last".to_owned());
         }
         match self.reader.find(header.value(), "stage") {
             Some(stage) => seen.decoded = self.decoder.decode(stage),
@@ -170,7 +170,7 @@ impl View<'_, '_, '_> {
         }
         seen.decoded = Decoded::default();
         seen.problem = Some(match seen.state {
-            TaskState::Running => "it runs, so that its frames change".to_owned(),
+            TaskState::Running => "it is running, and its frames change".to_owned(),
             _ => CHANGED.to_owned(),
         });
         seen

@@ -11,7 +11,7 @@ const PAGE: u64 = 4096;
 /// The number of pages that are kept: 128 MiB.
 const PAGES: usize = 32 * 1024;
 
-/// Reads memory by pages and keeps them. A page is a picture of one moment.
+/// Reads memory by pages, and keeps each page as it was when it was read.
 pub(crate) struct PageCache<'m> {
     memory: &'m dyn Memory,
     pages: RefCell<Pages>,
@@ -129,7 +129,7 @@ impl<'m> PageCache<'m> {
             let mut at = start;
             while at < end {
                 let number = at / PAGE;
-                // Pages are dropped if there are too many. Then nobody knows.
+                // The cache drops its pages when it is full. Then they cannot be compared.
                 let Some(before) = pages.get(number) else {
                     return false;
                 };

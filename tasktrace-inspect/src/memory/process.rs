@@ -44,7 +44,7 @@ impl ProcessMemory {
             pages: File::open(format!("/proc/{pid}/pagemap")).ok(),
             regions: maps::writable(&String::from_utf8_lossy(&maps)),
         };
-        // Kernels let everybody open the file, and let nobody without permission read from it.
+        // The list is empty if the process has ended, is a thread of the kernel, or (on some kernels) may not be read.
         let Some(first) = memory.regions.first() else {
             return Err(without_memory(pid));
         };

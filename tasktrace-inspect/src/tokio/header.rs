@@ -82,8 +82,8 @@ impl Header {
         })
     }
 
-    /// Returns `true` if this may be the header of a closure of `spawn_blocking` that has not ended. No list says so:
-    /// freed memory and other values can look like one.
+    /// Returns `true` if this may be the header of a closure of `spawn_blocking` that has not ended. Runtimes
+    /// keep no list of closures, so freed memory can look like one.
     pub(super) fn is_plausible_closure(&self) -> bool {
         let has_number = self.id.is_some_and(|id| (1..=MOST_TASKS).contains(&id));
         // Runtimes keep no list of closures.

@@ -1,4 +1,4 @@
-//! Defines what was read from memory for a dump, and which of it the dump shows.
+//! Keeps the report that was read from memory for a dump, and selects the tasks that the dump shows.
 
 use tasktrace_inspect::{Deadlock, Frame, Holder, Report, Task, TaskState, WaitKind};
 

@@ -69,7 +69,7 @@ pub(crate) fn read(handles: &[TraceHandle], deadline: Instant) -> Option<Inspect
             Err("reading it took too long".to_owned())
         }
         Err(RecvTimeoutError::Timeout) => Err(
-            "the debug info of the program is still being read, which a later dump will find done (it takes less time \
+            "the debug info of the program is still being read; a later dump will have it (reading takes less time \
              with `opt-level = 3` for the packages gimli and tasktrace-inspect)"
                 .to_owned(),
         ),
@@ -119,7 +119,7 @@ fn requests() -> Option<Sender<Request>> {
             _ => mem::replace(&mut *reader, new.take()),
         }
     };
-    // The other end of the channel of the parent has no thread here, and may be locked.
+    // In a child of `fork`, the channel of the parent has no receiving thread, and its lock may be taken for ever.
     mem::forget(before);
     if new.is_some() {
         return known();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) use std::time::Instant;
 
-/// A moment on a system whose clock cannot be read: they all are the same. `std::time::Instant::now` panics there.
+/// A moment on a system without a clock, where `std::time::Instant::now` panics. The current moment never changes.
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub(crate) use no_clock::Instant;
 

@@ -1,4 +1,4 @@
-//! Words what was read from memory: who holds a lock, likely deadlocks, and the trees of tasks that are not traced.
+//! Formats what was read from memory: lock holders, likely deadlocks, and the trees of untraced tasks.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -12,8 +12,8 @@ use crate::inspect::{
 };
 use crate::task::TaskId;
 
-/// The number of sentences about locks.
-const FEW: usize = 3;
+/// The number of sentences about locks, and of holders in a sentence.
+const MAX_NAMED: usize = 3;
 
 /// The number of trees that are shown. Equal trees are shown once.
 const MAX_TREES: usize = 100;
@@ -31,7 +31,7 @@ pub(super) fn cause(hang: &Hang) -> Option<String> {
     (!waits.is_empty()).then(|| waits.join("; "))
 }
 
-/// Returns what the tasks wait for that a task awaits by its handle, if they are not traced.
+/// Follows the `JoinHandle`s that a task awaits to untraced tasks, and returns what each of these tasks waits for.
 pub(super) fn awaited(dump: &Dump, task: TaskId) -> Option<String> {
     let inspection = dump.inspected()?;
     let mut task = inspection.get(task)?;
@@ -84,9 +84,9 @@ fn waits(inspection: &Inspection, dump: &Dump) -> Vec<String> {
     });
     let mut sentences: Vec<String> = waits.collect();
     let all = sentences.len();
-    sentences.truncate(FEW);
-    if all > FEW {
-        sentences.push(format!("{} more waits for locks", all - FEW));
+    sentences.truncate(MAX_NAMED);
+    if all > MAX_NAMED {
+        sentences.push(format!("{} more waits for locks", all - MAX_NAMED));
     }
     sentences
 }
@@ -97,11 +97,11 @@ fn waits_for_lock(task: &Task, wait: HeldWait<'_>) -> String {
         None => task.title.clone(),
     };
     let mut text = format!("{subject} is waiting on {}", wait.resource.name);
-    for holder in wait.holders.iter().take(FEW) {
+    for holder in wait.holders.iter().take(MAX_NAMED) {
         text.push_str(&format!(", {holder}"));
     }
-    if wait.holders.len() > FEW {
-        text.push_str(&format!(", and {} more", wait.holders.len() - FEW));
+    if wait.holders.len() > MAX_NAMED {
+        text.push_str(&format!(", and {} more", wait.holders.len() - MAX_NAMED));
     }
     text
 }
@@ -148,7 +148,7 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     let is_stuck = |task: &Task| stuck.contains(&task.address.as_str());
     let mut tasks: Vec<&Task> = inspection
         .tasks()
-        .filter(|task| is_stuck(task) || is_news(task, dump))
+        .filter(|task| is_stuck(task) || adds_to_dump(task, dump))
         .collect();
     tasks.sort_by_key(|task| (!is_stuck(task), held_waits(task).next().is_none()));
     let untraced = inspection.untraced().count();
@@ -190,7 +190,7 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
 
 /// Returns `true` if memory says more about a task than the dump: if it is not traced or did not answer, or if it waits
 /// for a lock that somebody holds.
-fn is_news(task: &Task, dump: &Dump) -> bool {
+fn adds_to_dump(task: &Task, dump: &Dump) -> bool {
     let Some(root) = task.root else {
         return true;
     };

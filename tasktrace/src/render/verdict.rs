@@ -19,7 +19,7 @@ const FEW: usize = 3;
 /// Returns the cause of a hang in one sentence.
 pub(super) fn of(hang: &Hang) -> String {
     let cause = find_cause(hang);
-    // Whoever holds a lock says more than that it is waited for.
+    // The holder of a lock explains more than the wait for the lock.
     if may_be_better_known(hang, &cause)
         && let Some(text) = inspected::cause(hang)
     {

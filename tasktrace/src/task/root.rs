@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::erased_future::ErasedFuture;
 
-/// The place of the future of a task: null before its first poll has ended.
+/// The place of the future of a task: null until the first poll has left the task suspended.
 ///
 /// A future that was polled is pinned, so it stays there until it is dropped.
 pub(super) struct RootCell {
@@ -39,9 +39,9 @@ impl RootCell {
     /// Notes where the future is, which has been polled.
     pub(super) fn note(&self, future: &mut dyn ErasedFuture) {
         let address = future.address();
-        // SAFETY: A reference to a trait object consists of two pointers that are not null, and `transmute` checks its
-        // size. They are kept as numbers: if their order were another one, no type would be found by the second, and
-        // the future would not be read.
+        // SAFETY: `transmute` compiles only if the sizes are equal. A reference to a trait object is two initialised
+        // pointers, and each value of a pointer is a valid `*mut ()`. Neither is dereferenced. If the compiler changed
+        // their order, no type would have the other one as its vtable, and the future would not be read.
         let [_, vtable]: [*mut (); 2] = unsafe { std::mem::transmute(future) };
         self.vtable.store(vtable, Ordering::Relaxed);
         // Release: a thread that sees the future also sees the vtable.

@@ -8,9 +8,9 @@
 #[inline]
 pub(super) fn strip(return_address: usize) -> usize {
     let stripped;
-    // SAFETY: the instruction is `xpaclri`, which clears the code in the link register. It accesses no memory and
-    // changes no other register and no flag, as the options state. Processors without authentication codes do nothing
-    // at a hint that they do not know. The link register is an operand, so the compiler saves its own value.
+    // SAFETY: `hint #7` is `xpaclri`, which clears the code in `x30`. It accesses no memory, changes no other register
+    // and no flag, and has one result for each value of `x30`, so the options hold. Processors without authentication
+    // codes execute hints that they do not know as `nop`. `x30` is an operand, so the compiler saves its own value.
     unsafe {
         std::arch::asm!(
             "hint #7",
@@ -44,8 +44,8 @@ mod tests {
     fn the_code_of_a_signed_return_address_is_removed() {
         let address = the_code_of_a_signed_return_address_is_removed as fn() as usize;
         let signed: usize;
-        // SAFETY: the instruction is `paciasp`, which writes a code into the link register. It accesses no memory and
-        // changes no other register and no flag, as the options state.
+        // SAFETY: `hint #25` is `paciasp`, which writes a code into `x30`, and depends on `x30` and the stack pointer.
+        // It accesses no memory and changes no other register and no flag, so the options hold.
         unsafe {
             std::arch::asm!(
                 "hint #25",

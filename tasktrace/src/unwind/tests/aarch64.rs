@@ -96,7 +96,7 @@ struct Walk<'a> {
 ///
 /// # Safety
 ///
-/// `walk` must be a pointer to a [`Walk`] that nothing else uses meanwhile.
+/// `walk` must point to a live [`Walk`] that no other code accesses before this function returns.
 unsafe extern "C" fn descend_through(walk: *mut c_void) {
     // SAFETY: by the `# Safety` section, `walk` points to a `Walk` that is not used otherwise until this returns.
     let this = unsafe { &mut *walk.cast::<Walk<'_>>() };
@@ -167,8 +167,8 @@ fn the_signed_link_register_of_an_interrupted_thread_is_followed() {
     let return_address = no_frame_pointer as Calls as usize + 16;
     let stack_pointer = 0x1000;
     let link: usize;
-    // SAFETY: the instruction is `pacia1716`, which writes the code of `x17` for the stack pointer in `x16` into `x17`.
-    // It accesses no memory and changes no other register and no flag, as the options state.
+    // SAFETY: `hint #8` is `pacia1716`, which writes the code of `x17` for the stack pointer in `x16` into `x17`. It
+    // accesses no memory and changes no other register and no flag, so the options hold.
     unsafe {
         std::arch::asm!(
             "hint #8",

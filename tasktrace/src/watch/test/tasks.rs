@@ -44,7 +44,7 @@ pub(super) fn capture_hang(test: &Arc<Test>, trigger: HangTrigger, budget: Durat
     retain_own_ended_tasks(&mut dump, test);
     let time_to_read = match trigger {
         HangTrigger::Timeout => inspect::TIME_TO_READ,
-        // Whoever has sent the signal may kill the process soon.
+        // The sender of the signal may kill the process soon.
         HangTrigger::Signal(_) => budget,
     };
     let dump = dump.with_inspection(inspection(test, &own, os::deadline(time_to_read)));
