@@ -94,7 +94,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             roots: None,
         };
         let report = input.read(&types);
-        // What was missing then may have been there, if it had not ended.
+        // The report of a process that ended meanwhile may lack tasks without saying so.
         match before.is_alive() {
             true => report,
             false => Err(Error::EndedMeanwhile { pid }),

@@ -60,7 +60,7 @@ impl Walk<'_, '_, '_, '_> {
         let size = self.reader().types.get(value.id).map_or(0, |ty| ty.size);
         let start = value.address.get();
         let range = start..start.saturating_add(size);
-        // What is inside of it was searched just before.
+        // The ranges inside this one were added just before it, so they are at the end.
         let is_inside =
             |inner: &mut Range<u64>| inner.start >= range.start && inner.end <= range.end;
         while self.searched.pop_if(is_inside).is_some() {}

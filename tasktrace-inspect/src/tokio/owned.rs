@@ -64,7 +64,7 @@ impl List {
         for head in self.heads(reader) {
             let mut next = word(reader.memory, head);
             if next.is_none() {
-                // What looked like the list of a runtime is what was left behind of one.
+                // This is no list of a runtime, but the remains of one in freed memory.
                 return walked;
             }
             loop {

@@ -30,7 +30,7 @@ fn circles_that_something_else_may_break_are_no_deadlocks() {
 #[test]
 fn a_guard_that_was_moved_into_another_future_is_listed_once() {
     for profile in PROFILES {
-        // What earlier polls left behind on a stack may look like another guard. Then the deadlock is not reported.
+        // A pointer that an earlier poll left on a stack may look like another guard, and hide the deadlock.
         let is_reported = (0..10).any(|_| {
             let program = Program::start("innocent", profile);
             let report = program.inspect_at_rest();

@@ -95,7 +95,7 @@ pub struct Dump {
     untraced_tasks: Vec<UntracedTasks>,
     /// The ended tasks, the latest first.
     ended: Arc<[EndedTask]>,
-    /// What was read from memory, with the feature `inspect`.
+    /// The tasks that were read from memory. `None` without the feature `inspect`, and in dumps of some tasks only.
     inspected: Option<Arc<Inspection>>,
     taken: SystemTime,
     /// The moment to which all ages refer.

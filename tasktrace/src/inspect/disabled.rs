@@ -9,7 +9,7 @@ use crate::task::{TaskId, TraceHandle};
 /// The time that the report of a hung test waits, which is none.
 pub(crate) const TIME_TO_READ: Duration = Duration::ZERO;
 
-/// What was read from memory, which is nothing.
+/// The tasks that were read from memory. There are none, so the type has no values.
 #[derive(Clone, Debug)]
 pub(crate) enum Inspection {}
 

@@ -28,7 +28,7 @@ struct Request {
     answer: Sender<Answer>,
 }
 
-/// What was read, or the reason why nothing was.
+/// The report, or the reason why nothing was read.
 type Answer = Result<Report, String>;
 
 /// The thread of a process that reads.

@@ -43,7 +43,7 @@ impl Hang {
         if let Some(panicked) = ended::panicked(&self.dump) {
             verdict.push_str(&format!("; {panicked}"));
         }
-        // What was read from memory says more about them than their number.
+        // The trees that were read from memory say more about untraced tasks than their number.
         let untraced = match self.dump.shows_untraced() {
             true => None,
             false => untraced::sentences(&self.dump),

@@ -35,7 +35,8 @@ pub(super) unsafe fn copy(
     let whole = [IoVec { start, length }];
     let copied = match copy_ranges(&whole, &mut to[..length]) {
         Ok(copied) => copied,
-        // SAFETY: the caller keeps the contract.
+        // SAFETY: `copy_pages` demands that no thread unmaps or writes to the range. The contract of this function
+        // demands the same of the range from `start` on, and `length` has only become shorter.
         Err(error) if is_missing(&error) => return unsafe { copy_pages(start, &mut to[..length]) },
         Err(_) => 0,
     };
