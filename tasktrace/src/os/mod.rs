@@ -8,6 +8,7 @@
 //! * [`mod@env`]: environment variables, unless another user set them.
 //! * [`program`]: the file of this program.
 //! * [`time`]: the clocks of the system.
+//! * [`huge_pages`]: memory that many tasks use.
 //! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
 //! * `age`, `memory`: the age and the memory of this process (feature `http`).
 //! * `peer`: the state of the other end of a connection (feature `http`).
@@ -28,6 +29,7 @@ pub(crate) mod env;
 pub(crate) mod errno;
 pub(crate) mod file;
 pub(crate) mod fork;
+pub(crate) mod huge_pages;
 #[cfg(feature = "http")]
 pub(crate) mod memory;
 #[cfg(feature = "http")]

@@ -37,7 +37,7 @@
 //!    [`side_table`]: the rarely used parts.
 //! 4. Headers:
 //!    [`header`]: the parts together;
-//!    [`free_list`], [`thread_state`], [`pool`]: allocation and reuse;
+//!    [`chunk_memory`], [`free_list`], [`thread_state`], [`pool`]: allocation and reuse;
 //!    [`task_ref`]: counted references;
 //!    [`poller`]: the role of the poller;
 //!    [`thread`]: indices of threads;
@@ -175,6 +175,7 @@
 
 mod at_fork;
 mod awaited;
+mod chunk_memory;
 mod clock;
 mod ended;
 mod erased_future;

@@ -1,0 +1,130 @@
+//! Reserves the memory of the chunks of the [pool](super::pool).
+//!
+//! The first chunks are allocated one by one. A process with many tasks takes the others from *regions* of the size of
+//! a huge page, and asks the system to back regions with huge pages. Tasks are polled in any order, so each poll reads
+//! a header on another page. The processor caches the addresses of some thousand pages. With more pages, each poll
+//! would also wait until the processor has found its page.
+//!
+//! *Measured* with 300,000 tasks that are polled in random order: see "A poll out of the cache" in
+//! `tests/peers/PROFILE.md`.
+//!
+//! # Protocol
+//!
+//! `NEXT` points to the first free chunk of the current region. A thread takes a chunk with a compare-and-exchange that
+//! adds the size of a chunk. Regions are aligned to their size, so an address that is a multiple of it is the end of a
+//! region: there is no free chunk. Then a thread allocates a region without a lock, and publishes it with a
+//! compare-and-exchange from that end. If another thread was faster, it frees its own region, which nobody else knows.
+//! Published regions are never freed, so `NEXT` never has a value twice.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use crate::os::huge_pages;
+
+/// The size and the alignment of a region: those of a huge page on x86_64, and on aarch64 with pages of 4 KiB.
+const REGION_SIZE: usize = 2 << 20;
+
+/// The size in bytes of all chunks that are allocated one by one. The processor caches the addresses of that many small
+/// pages, and a region of which little is used is small beside them.
+const SINGLE_SIZE: usize = 8 << 20;
+
+/// The number of bytes that were reserved, or a little more than [`SINGLE_SIZE`].
+static RESERVED: AtomicUsize = AtomicUsize::new(0);
+
+/// The first free chunk of the current region, or the end of that region. Null before the first region.
+static NEXT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+/// Returns memory of this layout, which is not initialised and is never freed. All calls pass the same layout, whose
+/// size and alignment are the same power of two and less than [`REGION_SIZE`].
+pub(super) fn reserve(chunk: Layout) -> *mut u8 {
+    if RESERVED.load(Ordering::Relaxed) < SINGLE_SIZE {
+        RESERVED.fetch_add(chunk.size(), Ordering::Relaxed);
+        return allocate(chunk);
+    }
+    reserve_in_region(&NEXT, chunk)
+}
+
+/// Returns a chunk of the region of `next`, or of a new region.
+fn reserve_in_region(next: &AtomicPtr<u8>, chunk: Layout) -> *mut u8 {
+    let mut first = next.load(Ordering::Acquire);
+    loop {
+        let is_end = first.addr() % REGION_SIZE == 0;
+        let region = is_end.then(allocate_region);
+        let taken = region.unwrap_or(first);
+        // Release: a thread that takes a chunk of a region has the allocation of the region before it.
+        let published = next.compare_exchange(
+            first,
+            taken.wrapping_add(chunk.size()),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        match published {
+            Ok(_) => return taken,
+            Err(now) => first = now,
+        }
+        if let Some(region) = region {
+            // SAFETY: `allocate_region` allocated this memory with this layout. It was not published, so no other
+            // thread has a pointer to it, and this function does not use it again.
+            unsafe { dealloc(region, region_layout()) };
+        }
+    }
+}
+
+/// Returns the layout of a region.
+const fn region_layout() -> Layout {
+    match Layout::from_size_align(REGION_SIZE, REGION_SIZE) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the size is a power of two"),
+    }
+}
+
+#[cold]
+fn allocate_region() -> *mut u8 {
+    let region = allocate(region_layout());
+    huge_pages::prefer(region, REGION_SIZE);
+    region
+}
+
+/// Allocates memory, and ends the process if there is none, as `Box` does.
+fn allocate(layout: Layout) -> *mut u8 {
+    // SAFETY: the size of both layouts is not 0: that of a chunk and that of a region.
+    let memory = unsafe { alloc(layout) };
+    if memory.is_null() {
+        handle_alloc_error(layout);
+    }
+    memory
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn threads_never_get_the_same_chunk_twice() {
+        const THREADS: usize = 4;
+        // More than fit into two regions.
+        const EACH: usize = 40;
+        static NEXT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+        let chunk = Layout::from_size_align(32 << 10, 32 << 10).unwrap();
+        let reserve = move || -> Vec<usize> {
+            let chunk = || reserve_in_region(&NEXT, chunk).expose_provenance();
+            (0..EACH).map(|_| chunk()).collect()
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| thread::spawn(reserve)).collect();
+        let chunks = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap());
+        let chunks: BTreeSet<usize> = chunks.collect();
+        assert_eq!(chunks.len(), THREADS * EACH);
+        assert!(chunks.iter().all(|address| address % chunk.size() == 0));
+        let regions: BTreeSet<usize> = chunks.iter().map(|address| address / REGION_SIZE).collect();
+        assert_eq!(
+            regions.len(),
+            (THREADS * EACH * chunk.size()).div_ceil(REGION_SIZE)
+        );
+    }
+}
