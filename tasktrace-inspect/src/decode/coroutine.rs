@@ -144,7 +144,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
                     }
                 }
                 None => {
-                    self.may_hide = true;
+                    self.may_wait_elsewhere = true;
                     for (_, local) in &coroutine.locals {
                         self.futures(*local, depth + 1, &mut node.children);
                     }

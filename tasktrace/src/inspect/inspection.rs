@@ -109,7 +109,7 @@ impl Inspection {
     pub(crate) fn deadlocks(&self) -> impl Iterator<Item = &Deadlock> {
         let deadlocks = self.report().map_or(&[][..], |report| &report.deadlocks);
         deadlocks.iter().filter(|deadlock| {
-            let mut places = deadlock.places.iter();
+            let mut places = deadlock.indices.iter();
             places.any(|place| self.shown.binary_search(place).is_ok())
         })
     }

@@ -142,7 +142,7 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     };
     let stuck: Vec<&str> = inspection
         .deadlocks()
-        .flat_map(|deadlock| &deadlock.places)
+        .flat_map(|deadlock| &deadlock.indices)
         .filter_map(|place| Some(report.tasks.get(*place)?.address.as_str()))
         .collect();
     let is_stuck = |task: &Task| stuck.contains(&task.address.as_str());

@@ -33,8 +33,8 @@ fn deadlock<'a>(report: Option<&'a Report>, deadlock: &'a Deadlock) -> Value<'a>
     object!("Deadlock", {
         "text": deadlock.text.as_str(),
         // Numbers of tasks are missing for some.
-        "tasks": LazyList::new(deadlock.places.len(), move || {
-            deadlock.places.iter().map(address).map(Value::from)
+        "tasks": LazyList::new(deadlock.indices.len(), move || {
+            deadlock.indices.iter().map(address).map(Value::from)
         }),
     })
 }
