@@ -118,7 +118,7 @@ async fn select_and_lock(stock: Lock) {
     }
 }
 
-/// The guard is kept where no future has it.
+/// The guard is kept where no future alone has it.
 #[tasktrace::test(timeout = "2s")]
 async fn no_holder() {
     if !is_child() {
@@ -128,8 +128,9 @@ async fn no_holder() {
     let kept = Arc::new(std::sync::Mutex::new(Some(
         stock.clone().lock_owned().await,
     )));
+    let owners = [kept.clone(), kept];
     tokio::spawn(sell(stock)).await.unwrap();
-    drop(kept);
+    drop(owners);
 }
 
 #[tasktrace::traced]
