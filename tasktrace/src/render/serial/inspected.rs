@@ -26,8 +26,8 @@ impl<'a> From<&'a Inspection> for Value<'a> {
 
 /// Describes a deadlock. `report` has its tasks.
 fn deadlock<'a>(report: Option<&'a Report>, deadlock: &'a Deadlock) -> Value<'a> {
-    let address = move |place: &usize| {
-        let task = report.and_then(|report| report.tasks.get(*place));
+    let address = move |index: &usize| {
+        let task = report.and_then(|report| report.tasks.get(*index));
         task.map(|task| task.address.as_str())
     };
     object!("Deadlock", {
