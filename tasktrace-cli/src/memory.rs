@@ -75,9 +75,9 @@ type FrameKey<'a> = (Option<usize>, &'a str, Option<&'a str>, Option<u64>, bool)
 pub(crate) fn view(report: &Report) -> View {
     let mut groups: BTreeMap<GroupKey<'_>, Vec<&Task>> = BTreeMap::new();
     for task in &report.tasks {
-        let mut circles = report.deadlocks.iter();
+        let mut deadlocks = report.deadlocks.iter();
         let is_in_deadlock =
-            task.id.is_some() && circles.any(|circle| circle.tasks.contains(&task.id));
+            task.id.is_some() && deadlocks.any(|deadlock| deadlock.tasks.contains(&task.id));
         let key = (
             task.name.as_str(),
             state(task.state),

@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::bytes::u64_at;
 use crate::debug::{BlockOn, Kind, TypeId, Types};
 use crate::decode::{Decoded, Decoder, Node, NodeKind};
-use crate::memory::{Memory, Thread, region_of};
+use crate::memory::{Buffer, Memory, Thread, region_of};
 use crate::value::{Reader, Value};
 
 /// The part of a stack that is searched, in bytes.
@@ -100,14 +100,14 @@ struct Frame<'f> {
 /// The part of a stack that is in use.
 struct Stack {
     start: Address,
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 impl Stack {
     fn read(reader: &Reader<'_, '_>, start: Address) -> Option<Self> {
         let region = region_of(reader.memory.regions(), start)?;
         let length = (region.end.get() - start.get()).min(SEARCHED);
-        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        let mut bytes = Buffer::new(usize::try_from(length).ok()?);
         reader.memory.read_now(start, &mut bytes).ok()?;
         Some(Self { start, bytes })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::count::count;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
@@ -11,7 +12,7 @@ use crate::tokio::Header;
 use crate::value::Value;
 
 /// A task as it was read.
-pub(crate) struct Seen {
+pub(crate) struct ReadTask {
     pub(crate) id: Option<u64>,
     pub(crate) origin: Origin,
     /// The number of the root whose future this is, or whose future is in this task.
@@ -20,7 +21,7 @@ pub(crate) struct Seen {
     pub(crate) runtime: Option<u64>,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
-    pub(crate) fallback: String,
+    pub(crate) default_name: String,
     pub(crate) decoded: Decoded,
     pub(crate) problem: Option<String>,
 }
@@ -48,36 +49,36 @@ impl Origin {
 }
 
 /// Makes the graph of tasks.
-pub(crate) fn graph(seen: &[Seen]) -> Graph<'_> {
-    let tasks = seen.iter();
+pub(crate) fn graph(tasks: &[ReadTask]) -> Graph<'_> {
+    let tasks = tasks.iter();
     Graph::new(tasks.map(|task| (task.origin.address(), &task.decoded)))
 }
 
-/// Makes the tasks of a report, and a deadlock for each circle. `now` is the monotonic time of the program, and
+/// Makes the tasks of a report, and a deadlock for each cycle. `now` is the monotonic time of the program, and
 /// `sockets` are the sockets of its process. With `has_roots`, `task 7` is the number of a root, so tokio's own numbers
 /// are written as `tokio task 7`.
 pub(crate) fn tasks(
-    seen: &[Seen],
-    circles: &[Vec<usize>],
+    tasks: &[ReadTask],
+    cycles: &[Vec<usize>],
     now: Option<Duration>,
     sockets: &Sockets,
     has_roots: bool,
 ) -> (Vec<Task>, Vec<Deadlock>) {
-    let graph = graph(seen);
+    let graph = graph(tasks);
     let builder = Builder {
-        seen,
+        tasks,
         graph,
         now,
         sockets,
         has_roots,
     };
-    let tasks = seen.iter().map(|task| builder.task(task)).collect();
-    let deadlocks = circles.iter().map(|circle| builder.deadlock(circle));
+    let tasks = tasks.iter().map(|task| builder.task(task)).collect();
+    let deadlocks = cycles.iter().map(|cycle| builder.deadlock(cycle));
     (tasks, deadlocks.collect())
 }
 
 struct Builder<'s> {
-    seen: &'s [Seen],
+    tasks: &'s [ReadTask],
     graph: Graph<'s>,
     now: Option<Duration>,
     sockets: &'s Sockets,
@@ -85,7 +86,7 @@ struct Builder<'s> {
 }
 
 impl Builder<'_> {
-    fn task(&self, task: &Seen) -> Task {
+    fn task(&self, task: &ReadTask) -> Task {
         let mut frames = Vec::with_capacity(task.decoded.nodes.len());
         for node in &task.decoded.nodes {
             self.frames(node, &mut frames);
@@ -156,13 +157,14 @@ impl Builder<'_> {
             Resource::Oneshot { address, .. } => (WaitKind::Oneshot, Some(*address)),
             Resource::Join { header } => (WaitKind::Join, Some(*header)),
             Resource::JoinSet { .. } => (WaitKind::JoinSet, None),
-            Resource::Notify { address } => (WaitKind::Notify, Some(*address)),
+            Resource::Notify { address, .. } => (WaitKind::Notify, Some(*address)),
             Resource::Socket { .. } => (WaitKind::Socket, None),
         };
         let task = match resource {
-            Resource::Join { header } => {
-                self.graph.task(*header).and_then(|task| self.seen[task].id)
-            }
+            Resource::Join { header } => self
+                .graph
+                .task(*header)
+                .and_then(|task| self.tasks[task].id),
             _ => None,
         };
         Wait {
@@ -195,12 +197,7 @@ impl Builder<'_> {
                     () if is_lock => "locked".to_owned(),
                     () => format!("{}, {missing} missing", count(free, "free permit")),
                 };
-                let place = match queue {
-                    Some((place, length)) if length > 1 => {
-                        format!(", place {place} of {length} in the queue")
-                    }
-                    _ => String::new(),
-                };
+                let place = place_in(queue);
                 // A semaphore can lack permits without a holder (`forget_permits`), but a taken lock has a holder.
                 let has_holder = !self.graph.holders(resource).is_empty();
                 let is_lost = is_lock && free < missing && !has_holder;
@@ -246,7 +243,10 @@ impl Builder<'_> {
                 Some(length) => count(length, "task"),
                 None => "tasks".to_owned(),
             },
-            Resource::Notify { .. } => "not notified yet".to_owned(),
+            Resource::Notify {
+                is_notified: true, ..
+            } => "notified, and not polled since".to_owned(),
+            Resource::Notify { queue, .. } => format!("not notified yet{}", place_in(queue)),
             Resource::Socket { file } => match file {
                 Some(file) => match self.sockets.address(file) {
                     Some(address) => format!("file descriptor {file}, {address}"),
@@ -270,10 +270,10 @@ impl Builder<'_> {
     }
 
     fn title(&self, task: usize) -> String {
-        self.title_of(&self.seen[task])
+        self.title_of(&self.tasks[task])
     }
 
-    fn title_of(&self, task: &Seen) -> String {
+    fn title_of(&self, task: &ReadTask) -> String {
         match self.number(task) {
             Some(number) => format!("{number} {}", name(task)),
             None => name(task),
@@ -281,7 +281,7 @@ impl Builder<'_> {
     }
 
     /// Returns the number of a task with its noun.
-    fn number(&self, task: &Seen) -> Option<String> {
+    fn number(&self, task: &ReadTask) -> Option<String> {
         match (task.root, task.id) {
             (Some(root), _) => Some(format!("task {root}")),
             (None, Some(id)) if self.has_roots => Some(format!("tokio task {id}")),
@@ -292,40 +292,40 @@ impl Builder<'_> {
 
     /// Returns how a task is called in a sentence.
     fn noun(&self, task: usize) -> String {
-        let number = self.number(&self.seen[task]);
+        let number = self.number(&self.tasks[task]);
         number.unwrap_or_else(|| "a thread".to_owned())
     }
 
     fn holder(&self, task: usize, hold: &Hold) -> Holder {
         let first = self.graph.leaves(task).first();
         Holder {
-            task: self.seen[task].id,
-            root: self.seen[task].root,
+            task: self.tasks[task].id,
+            root: self.tasks[task].root,
             noun: self.noun(task),
             held: held(hold),
             waits_for: first.map(|leaf| leaf.name.to_owned()),
         }
     }
 
-    fn deadlock(&self, circle: &[usize]) -> Deadlock {
+    fn deadlock(&self, cycle: &[usize]) -> Deadlock {
         let mut text = String::new();
-        for (at, task) in circle.iter().enumerate() {
-            let next = circle[(at + 1) % circle.len()];
+        for (at, task) in cycle.iter().enumerate() {
+            let next = cycle[(at + 1) % cycle.len()];
             let leaf = self.graph.leaf_between(*task, next);
             let what = leaf.map_or("something", |leaf| leaf.name);
             if at == 0 {
                 text = self.title(*task);
             }
             text = format!("{text} waits for {what}");
-            let is_last = at + 1 == circle.len();
-            let next = match circle.len() {
+            let is_last = at + 1 == cycle.len();
+            let next = match cycle.len() {
                 1 => "itself".to_owned(),
                 _ => self.noun(next),
             };
             text = match leaf.and_then(|leaf| self.hold_of(leaf)) {
                 Some(hold) if !hold.owner.is_polled => {
                     let owner = of_owner(hold);
-                    match circle.len() {
+                    match cycle.len() {
                         1 => format!(
                             "{text}, granted to its own {owner}, which it does not poll any more"
                         ),
@@ -342,8 +342,8 @@ impl Builder<'_> {
             }
         }
         Deadlock {
-            tasks: circle.iter().map(|task| self.seen[*task].id).collect(),
-            places: circle.to_vec(),
+            tasks: cycle.iter().map(|task| self.tasks[*task].id).collect(),
+            indices: cycle.to_vec(),
             text,
         }
     }
@@ -351,6 +351,14 @@ impl Builder<'_> {
     fn hold_of(&self, leaf: &LeafOf<'_>) -> Option<&Hold> {
         let holders = self.graph.holders(leaf.resource.as_ref()?);
         holders.first().map(|(_, hold)| *hold)
+    }
+}
+
+/// Returns a place in a queue with others.
+fn place_in(queue: Option<(usize, usize)>) -> String {
+    match queue {
+        Some((place, length)) if length > 1 => format!(", place {place} of {length} in the queue"),
+        _ => String::new(),
     }
 }
 
@@ -362,7 +370,7 @@ fn of_owner(hold: &Hold) -> String {
 }
 
 /// Returns the name of a task: that of the outermost function in it.
-fn name(task: &Seen) -> String {
+fn name(task: &ReadTask) -> String {
     let mut nodes = &task.decoded.nodes;
     while let [node] = nodes.as_slice() {
         if node.kind == NodeKind::Function {
@@ -372,7 +380,7 @@ fn name(task: &Seen) -> String {
     }
     match task.decoded.nodes.first() {
         Some(node) if node.kind != NodeKind::Mark => node.name.to_string(),
-        _ => task.fallback.clone(),
+        _ => task.default_name.clone(),
     }
 }
 
@@ -411,14 +419,6 @@ fn held(hold: &Hold) -> Held {
         variable: hold.variable.to_string(),
         address: hold.semaphore.to_string(),
         is_polled: hold.owner.is_polled,
-    }
-}
-
-/// Returns a number with its noun.
-fn count(number: u64, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
     }
 }
 

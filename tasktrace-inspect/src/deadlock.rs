@@ -1,12 +1,12 @@
-//! Finds circles of tasks that wait for each other, and decides which circles are reported as likely deadlocks.
+//! Finds cycles of tasks that wait for each other, and decides which cycles are reported as likely deadlocks.
 //!
-//! A circle is found in what was read of each task. Two more facts make it a deadlock:
+//! A cycle is found in what was read of each task. Two more facts make it a deadlock:
 //!
-//! * Nothing else holds a lock of the circle. A guard in the variable of a future may have been dropped, which memory
+//! * Nothing else holds a lock of the cycle. A guard in the variable of a future may have been dropped, which memory
 //!   does not show, while a thread or an object on the heap holds the lock. But each guard has a pointer to its lock.
 //!   So all memory is searched for such pointers. If all pointers are in futures whose guards are known, one of these
 //!   futures holds the lock.
-//! * Its tasks wait at the same time. Tasks of a running process are read one after the other, so those of a circle, and
+//! * Its tasks wait at the same time. Tasks of a running process are read one after the other, so those of a cycle, and
 //!   all that wait for its locks or hold them, are read again together, and again, until nothing changed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,15 +15,15 @@ use std::thread;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::build::{self, Seen};
+use crate::build::{self, ReadTask};
 use crate::decode::Resource;
 use crate::graph::Graph;
 use crate::limits::Deadline;
 use crate::memory::{self, Region, Thread, region_of};
 use crate::report::{HeldKind, Missing};
-use crate::view::{ATTEMPTS, View};
+use crate::task_reader::{ATTEMPTS, TaskReader};
 
-/// The number of times that the tasks of a circle must be found waiting.
+/// The number of times that the tasks of a cycle must be found waiting.
 const ROUNDS: usize = 2;
 
 /// The time between two rounds.
@@ -35,106 +35,112 @@ const COUNTERS: u64 = 16;
 const NOT_AT_ONCE: &str = "cycles of waiting tasks that changed when they were read again";
 const NOT_SEARCHED: &str =
     "cycles of waiting tasks whose locks may be held elsewhere: not all memory was searched";
-const UNSEEN: &str = "cycles of waiting tasks that need not be deadlocks: a thread, or an object that is not followed, \
-                      may hold one of their locks";
+const MAY_BE_HELD_ELSEWHERE: &str = "cycles of waiting tasks that need not be deadlocks: a thread, or an object that is not followed, may hold one of \
+     their locks";
 
-/// Checks circles.
+/// Checks cycles.
 pub(crate) struct Check<'c, 'v, 'a, 'd> {
-    pub(crate) view: &'c View<'v, 'a, 'd>,
+    pub(crate) task_reader: &'c TaskReader<'v, 'a, 'd>,
     pub(crate) stacks: &'c Stacks,
-    /// The memory is that of this process, in which what was read is found again.
-    pub(crate) is_own: bool,
     /// The largest number of bytes that are searched.
     pub(crate) search: u64,
     pub(crate) deadline: Deadline,
 }
 
 impl Check<'_, '_, '_, '_> {
-    /// Returns the circles of tasks that are deadlocks, and why others are not called so. Reads their tasks again.
-    pub(crate) fn circles(&self, seen: &mut [Seen]) -> (Vec<Vec<usize>>, Vec<Missing>) {
-        let mut found = build::graph(seen).circles();
-        let mut doubts: BTreeMap<&str, usize> = BTreeMap::new();
+    /// Returns the cycles of tasks that are deadlocks, and why others are not called so. Reads their tasks again.
+    pub(crate) fn cycles(&self, tasks: &mut [ReadTask]) -> (Vec<Vec<usize>>, Vec<Missing>) {
+        let mut found = build::graph(tasks).cycles();
+        let mut rejected: BTreeMap<&str, usize> = BTreeMap::new();
         if found.is_empty() {
             return (found, Vec::new());
         }
-        if !self.view.is_still {
-            found.retain(|circle| {
-                let is_confirmed = self.wait_at_once(circle, seen);
+        if !self.task_reader.is_stopped {
+            found.retain(|cycle| {
+                let is_confirmed = self.are_a_cycle_at_once(cycle, tasks);
                 if !is_confirmed {
-                    *doubts.entry(NOT_AT_ONCE).or_default() += 1;
+                    *rejected.entry(NOT_AT_ONCE).or_default() += 1;
                 }
                 is_confirmed
             });
         }
-        if !self.is_own && !found.is_empty() {
-            let unseen = self.pointers_elsewhere(seen, &found);
-            let graph = build::graph(seen);
-            found.retain(|circle| {
-                let doubt = match &unseen {
+        if !found.is_empty() {
+            let elsewhere = self.pointers_elsewhere(tasks, &found);
+            let graph = build::graph(tasks);
+            found.retain(|cycle| {
+                let reason = match &elsewhere {
                     None => NOT_SEARCHED,
-                    Some(unseen) if self.pointers(&graph, circle).is_disjoint(unseen) => {
+                    Some(elsewhere) if self.pointers(&graph, cycle).is_disjoint(elsewhere) => {
                         return true;
                     }
-                    Some(_) => UNSEEN,
+                    Some(_) => MAY_BE_HELD_ELSEWHERE,
                 };
-                *doubts.entry(doubt).or_default() += 1;
+                *rejected.entry(reason).or_default() += 1;
                 false
             });
         }
-        let doubts = doubts.into_iter().map(|(reason, count)| Missing {
+        let rejected = rejected.into_iter().map(|(reason, count)| Missing {
             count,
             reason: reason.to_owned(),
         });
-        (found, doubts.collect())
+        (found, rejected.collect())
     }
 
-    /// Reads the tasks of a circle again, with all that wait for its locks or hold them. Returns `true` if they were a
-    /// circle each time.
-    fn wait_at_once(&self, circle: &[usize], seen: &mut [Seen]) -> bool {
-        let parties = parties(&build::graph(seen), circle);
-        let is_circle = |seen: &[Seen]| {
-            let circles = build::graph(seen).circles();
-            let mut circles = circles.iter();
-            circles.any(|it| it.len() == circle.len() && it.iter().all(|it| circle.contains(it)))
+    /// Reads the tasks of a cycle again, with all that wait for its locks or hold them. Returns `true` if they were a
+    /// cycle each time.
+    fn are_a_cycle_at_once(&self, cycle: &[usize], tasks: &mut [ReadTask]) -> bool {
+        let tasks_around = tasks_around(&build::graph(tasks), cycle);
+        let is_cycle = |tasks: &[ReadTask]| {
+            let cycles = build::graph(tasks).cycles();
+            let mut cycles = cycles.iter();
+            cycles.any(|it| it.len() == cycle.len() && it.iter().all(|it| cycle.contains(it)))
         };
         (0..ROUNDS).all(|_| {
             thread::sleep(PAUSE);
-            (0..ATTEMPTS).any(|_| self.view.at_once(seen, &parties)) && is_circle(seen)
+            (0..ATTEMPTS).any(|_| self.task_reader.read_together(tasks, &tasks_around))
+                && is_cycle(tasks)
         })
     }
 
-    /// Returns the pointers that guards of the locks of a circle may have.
-    fn pointers(&self, graph: &Graph<'_>, circle: &[usize]) -> BTreeSet<u64> {
-        let has_owned_guards = self.view.reader.types.index().has_owned_guards;
+    /// Returns the pointers that guards of the locks of a cycle may have.
+    fn pointers(&self, graph: &Graph<'_>, cycle: &[usize]) -> BTreeSet<Address> {
+        let has_owned_guards = self.task_reader.reader.types.index().has_owned_guards;
         let mut pointers = BTreeSet::new();
-        for hold in graph.holds_between(circle) {
-            pointers.extend(hold.pointers.iter().map(|it| it.get()));
+        for hold in graph.holds_between(cycle) {
+            pointers.extend(&hold.pointers);
             // A permit that was granted is seen in the queue of the semaphore itself, not only in a variable.
             if has_owned_guards && hold.kind != HeldKind::Granted {
-                pointers.insert(hold.semaphore.get().wrapping_sub(COUNTERS));
+                let before = hold.semaphore.get().wrapping_sub(COUNTERS);
+                pointers.insert(Address::new(before));
             }
         }
         pointers
     }
 
-    /// Searches memory for pointers to the locks of circles. Returns those that are not in futures whose guards are known,
+    /// Searches memory for pointers to the locks of cycles. Returns those that are not in futures whose guards are known,
     /// nor below the end of a stack.
-    fn pointers_elsewhere(&self, seen: &[Seen], circles: &[Vec<usize>]) -> Option<BTreeSet<u64>> {
-        let graph = build::graph(seen);
-        let circles = circles.iter();
-        let wanted: BTreeSet<u64> = circles
-            .flat_map(|circle| self.pointers(&graph, circle))
+    fn pointers_elsewhere(
+        &self,
+        tasks: &[ReadTask],
+        cycles: &[Vec<usize>],
+    ) -> Option<BTreeSet<Address>> {
+        let graph = build::graph(tasks);
+        let cycles = cycles.iter();
+        let wanted: BTreeSet<Address> = cycles
+            .flat_map(|cycle| self.pointers(&graph, cycle))
             .collect();
         let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
             return Some(BTreeSet::new());
         };
         let searched = Ranges::new(
-            seen.iter()
+            tasks
+                .iter()
                 .filter(|task| task.problem.is_none())
                 .flat_map(|task| task.decoded.searched.iter().cloned()),
         );
         let mut elsewhere = BTreeSet::new();
         let visit = |at: Address, word: u64| {
+            let word = Address::new(word);
             if (*first..=*last).contains(&word)
                 && wanted.contains(&word)
                 && !searched.contains(at.get())
@@ -143,27 +149,29 @@ impl Check<'_, '_, '_, '_> {
                 elsewhere.insert(word);
             }
         };
-        let memory = self.view.reader.memory;
+        // If this process reads itself, the pages of the cache would be searched.
+        self.task_reader.forget();
+        let memory = self.task_reader.reader.memory;
         memory::words(memory, self.search, self.deadline, visit).then_some(elsewhere)
     }
 }
 
-/// Returns the tasks of a circle, and those that wait for its locks or hold them.
-fn parties(graph: &Graph<'_>, circle: &[usize]) -> Vec<usize> {
+/// Returns the tasks of a cycle, and those that wait for its locks or hold them.
+fn tasks_around(graph: &Graph<'_>, cycle: &[usize]) -> Vec<usize> {
     let locks: BTreeSet<Address> = graph
-        .holds_between(circle)
+        .holds_between(cycle)
         .map(|hold| hold.semaphore)
         .collect();
-    let is_party = |task: &usize| {
+    let is_around = |task: &usize| {
         let mut leaves = graph.leaves(*task).iter();
-        circle.contains(task)
+        cycle.contains(task)
             || graph.holds_any(*task, &locks)
             || leaves.any(|leaf| match leaf.resource {
                 Some(Resource::Permits { semaphore, .. }) => locks.contains(&semaphore),
                 _ => false,
             })
     };
-    (0..graph.len()).filter(is_party).collect()
+    (0..graph.len()).filter(is_around).collect()
 }
 
 /// The stacks of threads.

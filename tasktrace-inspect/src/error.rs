@@ -120,6 +120,11 @@ pub enum Error {
         /// The error of the system.
         source: io::Error,
     },
+    /// The process could not be stopped, because it starts threads faster than they are stopped.
+    StartsThreads {
+        /// The number of the process.
+        pid: u32,
+    },
     /// A core file does not say of which executable it is, and none was named.
     NoExecutable {
         /// The core file.
@@ -268,6 +273,10 @@ impl fmt::Display for Error {
             Self::Freeze { pid, source } => {
                 write!(f, "process {pid} could not be stopped: {source}")
             }
+            Self::StartsThreads { pid } => write!(
+                f,
+                "process {pid} could not be stopped: it starts threads all the time"
+            ),
             Self::NoExecutable { path } => write!(
                 f,
                 "{} does not name its executable, or that file is gone: name the executable",

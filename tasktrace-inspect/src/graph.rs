@@ -1,4 +1,4 @@
-//! The graph of tasks that wait for each other: holders of locks, and circles.
+//! The graph of tasks that wait for each other: holders of locks, and cycles.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -34,7 +34,7 @@ impl<'n> Graph<'n> {
             graph.headers.insert(header, number);
             let mut leaves = Vec::new();
             collect(&decoded.nodes, &mut leaves);
-            if decoded.may_hide {
+            if decoded.may_wait_elsewhere {
                 leaves.push(LeafOf {
                     name: "something that is not known",
                     resource: None,
@@ -65,12 +65,12 @@ impl<'n> Graph<'n> {
         holders.any(|holders| holders.iter().any(|(holder, _)| *holder == task))
     }
 
-    /// Returns the guards for which the tasks of a circle wait.
+    /// Returns the guards for which the tasks of a cycle wait.
     pub(crate) fn holds_between<'g>(
         &'g self,
-        circle: &'g [usize],
+        cycle: &'g [usize],
     ) -> impl Iterator<Item = &'n Hold> + use<'g, 'n> {
-        let leaves = circle.iter().flat_map(|task| self.leaves(*task));
+        let leaves = cycle.iter().flat_map(|task| self.leaves(*task));
         let resources = leaves.filter_map(|leaf| leaf.resource.as_ref());
         resources.flat_map(|resource| self.holders(resource).iter().map(|(_, hold)| *hold))
     }
@@ -118,9 +118,9 @@ impl<'n> Graph<'n> {
         }
     }
 
-    /// Returns the circles of tasks that can never go on: each waits for the next, and for nothing else that another
+    /// Returns the cycles of tasks that can never go on: each waits for the next, and for nothing else that another
     /// task could do.
-    pub(crate) fn circles(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn cycles(&self) -> Vec<Vec<usize>> {
         let blockers: Vec<Vec<Vec<usize>>> = self
             .leaves
             .iter()
@@ -150,7 +150,7 @@ impl<'n> Graph<'n> {
         }
         let mut starts: Vec<usize> = stuck.iter().copied().collect();
         starts.sort_unstable();
-        let mut circles = Vec::new();
+        let mut cycles = Vec::new();
         let mut done = HashSet::new();
         for start in starts {
             let mut way: Vec<usize> = Vec::new();
@@ -164,10 +164,10 @@ impl<'n> Graph<'n> {
                 }
             }
             if let Some(begin) = way.iter().position(|task| *task == at) {
-                circles.push(way.split_off(begin));
+                cycles.push(way.split_off(begin));
             }
         }
-        circles
+        cycles
     }
 
     /// Returns the leaf for which the first task waits for the second.
@@ -192,7 +192,12 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
             NodeKind::Function | NodeKind::Wrapper => None,
             NodeKind::Leaf | NodeKind::Mark => plumbing,
         };
-        if node.children.is_empty() || node.resource.is_some() {
+        // The set waits for any of its tasks, and so for as long as all of them do.
+        let is_listed_set = matches!(
+            node.resource,
+            Some(Resource::JoinSet { length: Some(length) }) if length == node.children.len() as u64
+        );
+        if node.children.is_empty() || node.resource.is_some() && !is_listed_set {
             leaves.push(LeafOf {
                 name: plumbing.unwrap_or(&node.name),
                 resource: node.resource,
@@ -258,37 +263,37 @@ mod tests {
         }
     }
 
-    fn circles(tasks: &[Decoded]) -> Vec<Vec<usize>> {
+    fn cycles(tasks: &[Decoded]) -> Vec<Vec<usize>> {
         let tasks = tasks.iter().enumerate();
-        Graph::new(tasks.map(|(at, task)| (Address::new(at as u64), task))).circles()
+        Graph::new(tasks.map(|(at, task)| (Address::new(at as u64), task))).cycles()
     }
 
     #[test]
-    fn two_locks_in_opposite_order_are_a_circle() {
+    fn two_locks_in_opposite_order_are_a_cycle() {
         let tasks = [
             task(vec![lock(20)], &[10]),
             task(vec![sleep()], &[]),
             task(vec![lock(10)], &[20]),
             task(vec![lock(20)], &[]),
         ];
-        assert_eq!(circles(&tasks), [[0, 2]]);
+        assert_eq!(cycles(&tasks), [[0, 2]]);
     }
 
     #[test]
-    fn a_task_that_can_be_woken_otherwise_is_in_no_circle() {
+    fn a_task_that_can_be_woken_otherwise_is_in_no_cycle() {
         let tasks = [
             task(vec![lock(20), sleep()], &[10]),
             task(vec![lock(10)], &[20]),
         ];
-        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]
-    fn a_task_that_may_wait_for_something_that_is_not_shown_is_in_no_circle() {
+    fn a_task_that_may_wait_for_something_that_is_not_shown_is_in_no_cycle() {
         let mut tasks = [task(vec![lock(20)], &[10]), task(vec![lock(10)], &[20])];
-        assert_eq!(circles(&tasks), [[0, 1]]);
-        tasks[0].may_hide = true;
-        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+        assert_eq!(cycles(&tasks), [[0, 1]]);
+        tasks[0].may_wait_elsewhere = true;
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]
@@ -298,15 +303,15 @@ mod tests {
             task(vec![lock(10)], &[20]),
             task(vec![sleep()], &[20]),
         ];
-        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
         tasks[2] = task(vec![lock(10)], &[20]);
-        assert_eq!(circles(&tasks), [[0, 1]]);
+        assert_eq!(cycles(&tasks), [[0, 1]]);
     }
 
     #[test]
     fn branches_of_one_task_can_block_each_other() {
         let tasks = [task(vec![lock(20), lock(10)], &[10, 20])];
-        assert_eq!(circles(&tasks), [[0]]);
+        assert_eq!(cycles(&tasks), [[0]]);
     }
 
     #[test]
@@ -314,17 +319,40 @@ mod tests {
         let mut waits = task(vec![lock(20)], &[10]);
         waits.holds[0].kind = HeldKind::Granted;
         let tasks = [waits, task(vec![lock(10)], &[20])];
-        assert_eq!(circles(&tasks), Vec::<Vec<usize>>::new());
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]
-    fn joins_and_locks_make_a_circle() {
+    fn joins_and_locks_make_a_cycle() {
         let tasks = [task(vec![join(1)], &[10]), task(vec![lock(10)], &[])];
-        assert_eq!(circles(&tasks), [[0, 1]]);
+        assert_eq!(cycles(&tasks), [[0, 1]]);
+    }
+
+    #[test]
+    fn a_task_that_waits_for_a_set_is_in_a_cycle_if_all_tasks_of_the_set_are_stuck() {
+        let set = |members: &[u64], length| {
+            let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinSet::join_next");
+            node.resource = Some(Resource::JoinSet {
+                length: Some(length),
+            });
+            node.children = members.iter().map(|member| join(*member)).collect();
+            node
+        };
+        let mut tasks = [
+            task(vec![set(&[1, 2], 2)], &[10]),
+            task(vec![lock(10)], &[]),
+            task(vec![lock(10)], &[]),
+        ];
+        assert_eq!(cycles(&tasks), [[0, 1]]);
+        tasks[2] = task(vec![sleep()], &[]);
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
+        // A task of the set is not known.
+        let tasks = [task(vec![set(&[1], 2)], &[10]), task(vec![lock(10)], &[])];
+        assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]
     fn a_lock_without_a_known_holder_blocks_nobody() {
-        assert!(circles(&[task(vec![lock(10)], &[])]).is_empty());
+        assert!(cycles(&[task(vec![lock(10)], &[])]).is_empty());
     }
 }

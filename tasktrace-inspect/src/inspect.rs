@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::address::Address;
 use crate::block_on;
-use crate::build::{self, Origin, Seen};
+use crate::build::{self, Origin, ReadTask};
 use crate::deadlock::{self, Stacks};
 use crate::debug::{self, DebugFile, Types};
 use crate::decode::Decoder;
@@ -17,9 +17,9 @@ use crate::own::{self, Root};
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
 use crate::sockets::Sockets;
+use crate::task_reader::{CHANGED, TaskReader};
 use crate::tokio::{Tasks, Vtables};
 use crate::value::Reader;
-use crate::view::{CHANGED, View};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ pub(crate) const STACK: usize = 512 << 20;
 pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
     use crate::memory::{Freeze, ProcessMemory};
 
-    on_large_stack(|| {
+    on_large_stack(|stack| {
         let before = ProcessMemory::new(pid)?;
         let name = before.executable_name();
         let running = DebugFile::open(&before.executable())?;
@@ -66,12 +66,15 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             false => None,
         };
         // Threads may have mapped more memory meanwhile.
-        let memory = match ProcessMemory::new(pid) {
+        let mut memory = match ProcessMemory::new(pid) {
             Err(Error::NoProcess { .. } | Error::Ended { .. }) => {
                 return Err(Error::EndedMeanwhile { pid });
             }
             memory => memory?,
         };
+        if pid == std::process::id() {
+            memory.leave_out(stack);
+        }
         let threads = match &freeze {
             Some(freeze) => freeze.threads().to_vec(),
             None => memory.threads(),
@@ -110,7 +113,7 @@ pub(crate) fn own(
     limits: Limits,
 ) -> Result<Report, Error> {
     let mut memory = crate::memory::ProcessMemory::own()?;
-    memory.leave_out(program.stack.0, program.stack.1);
+    memory.leave_out(program.stack);
     let input = Input {
         memory: &memory,
         image: program.image,
@@ -144,7 +147,7 @@ pub fn inspect_process(_pid: u32, _options: &Options) -> Result<Report, Error> {
 ///
 /// If the file is not a core file of x86-64, or if the executable is missing or has no debug info.
 pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
-    on_large_stack(|| {
+    on_large_stack(|_| {
         let core = CoreFile::open(path)?;
         let executable = options.executable.clone();
         let executable = executable.or_else(|| core.executable().map(Path::to_owned));
@@ -207,13 +210,30 @@ pub fn is_core_file(path: &Path) -> bool {
     read.is_ok() && CoreFile::is_core(&start)
 }
 
-/// Runs on a thread with a large stack, of which only as much takes memory as is used.
-fn on_large_stack(run: impl FnOnce() -> Result<Report, Error> + Send) -> Result<Report, Error> {
+/// Returns the part of the stack of this thread that it may use from here on. The thread was started with a stack of
+/// [`STACK`] bytes, most of which is not used yet.
+pub(crate) fn rest_of_stack() -> (Address, Address) {
+    let here = 0_u8;
+    let top = std::ptr::from_ref(&here).addr() as u64;
+    (
+        Address::new(top.saturating_sub(UNUSED_STACK_SIZE)),
+        Address::new(top),
+    )
+}
+
+/// The part of the stack of the reading thread that is certainly its own, below what it uses when it begins.
+const UNUSED_STACK_SIZE: u64 = STACK as u64 - (1 << 20);
+
+/// Runs on a thread with a large stack, of which only as much takes memory as is used. Passes the part of the stack that is
+/// used for it.
+fn on_large_stack(
+    run: impl FnOnce((Address, Address)) -> Result<Report, Error> + Send,
+) -> Result<Report, Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("tasktrace-inspect".to_owned())
             .stack_size(STACK)
-            .spawn_scoped(scope, run)
+            .spawn_scoped(scope, || run(rest_of_stack()))
             .map_err(|source| Error::Thread { source })?;
         thread
             .join()
@@ -332,38 +352,38 @@ impl Input<'_> {
             .collect();
         let tasks = Tasks::find(&reader, &vtables, &stacks, &self.limits, deadline);
         let decoder = Decoder::new(&reader, self.limits, deadline);
-        let view = View {
+        let task_reader = TaskReader {
             reader: &reader,
             decoder: &decoder,
-            is_still: matches!(self.kind, SourceKind::Frozen | SourceKind::Core),
+            is_stopped: matches!(self.kind, SourceKind::Frozen | SourceKind::Core),
         };
-        let mut seen = Vec::with_capacity(tasks.tasks.len());
+        let mut read_tasks = Vec::with_capacity(tasks.tasks.len());
         let mut late = 0;
         for header in &tasks.tasks {
             match deadline.is_over() {
                 true => late += 1,
                 // Threads of runtimes are not tasks of the program.
-                false if header.is_blocking && is_worker(&view.fallback(header)) => {}
-                false => seen.extend(view.task(header)),
+                false if header.is_blocking && is_worker(&task_reader.default_name(header)) => {}
+                false => read_tasks.extend(task_reader.task(header)),
             }
         }
         for blocked in block_on::find(&reader, &decoder, self.threads) {
-            let decoded = match view.is_still {
+            let decoded = match task_reader.is_stopped {
                 true => Some(blocked.decoded),
-                false => view.steady(blocked.future),
+                false => task_reader.decode_unchanged(blocked.future),
             };
-            seen.push(Seen {
+            read_tasks.push(ReadTask {
                 id: None,
                 origin: Origin::Future(blocked.future),
                 root: None,
                 runtime: None,
                 state: TaskState::BlockOn,
-                fallback: format!("thread {}", blocked.thread),
+                default_name: format!("thread {}", blocked.thread),
                 problem: decoded.is_none().then(|| CHANGED.to_owned()),
                 decoded: decoded.unwrap_or_default(),
             });
         }
-        late += view.add_roots(self.roots.unwrap_or_default(), &mut seen, deadline);
+        late += task_reader.add_roots(self.roots.unwrap_or_default(), &mut read_tasks, deadline);
         if late > 0 {
             missing.push(Missing {
                 count: late,
@@ -378,18 +398,17 @@ impl Input<'_> {
         );
         let stacks = Stacks::new(cache.regions(), self.threads);
         let check = deadlock::Check {
-            view: &view,
+            task_reader: &task_reader,
             stacks: &stacks,
-            is_own: self.kind == SourceKind::Own || self.pid == Some(std::process::id()),
             search: self.limits.search,
             deadline,
         };
-        let (circles, doubts) = check.circles(&mut seen);
-        missing.extend(doubts);
+        let (cycles, rejected) = check.cycles(&mut read_tasks);
+        missing.extend(rejected);
         let read = begun.elapsed();
         let (tasks_, deadlocks) = build::tasks(
-            &seen,
-            &circles,
+            &read_tasks,
+            &cycles,
             self.now,
             &Sockets::new(self.pid),
             self.roots.is_some(),

@@ -24,7 +24,7 @@
 //! 4. The fields of each task are walked by type: structures, enums, boxes, references, `dyn Future`, `Vec`, arrays,
 //!    `FuturesUnordered`. There is no list of wrappers.
 //! 5. Guards in suspended futures are matched with the futures that wait for the same semaphore. So the report says who
-//!    holds a lock, and which tasks wait for each other in a circle.
+//!    holds a lock, and which tasks wait for each other in a cycle.
 //!
 //! Fields are found by name in the debug info of the program, not at fixed offsets. So versions of tokio and of the
 //! compiler matter little.
@@ -46,15 +46,15 @@
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
 //!   lock, a task may be named as its holder that has dropped it.
-//! * A circle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is
-//!   known, they wait at the same time, and no other pointer to its locks is anywhere in memory. A circle that fails
+//! * A cycle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is
+//!   known, they wait at the same time, and no other pointer to its locks is anywhere in memory. A cycle that fails
 //!   one of the last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and
-//!   `select!` of `futures` may wait for more than their fields show, so tasks that wait for one are in no circle.
+//!   `select!` of `futures` may wait for more than their fields show, so tasks that wait for one are in no cycle.
 //!   Memory that was freed, and parts of stacks, may still have pointers to a lock. So true deadlocks can be missed,
 //!   too, above all with guards that own an `Arc`.
-//! * A process that reads itself does not search for such pointers, because it would find copies of what it has read.
-//! * `Arc`, `VecDeque` and trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!`
-//!   that waits behind one is not shown.
+//! * Trait objects other than `dyn Future` and `dyn Stream` are not followed, nor are maps. A branch of `select!` that
+//!   waits behind one is not shown. A guard in an `Arc` counts for a task that has the only one. Futures in an `Arc` are
+//!   not shown, except those of `Shared`.
 //! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page
 //!   unless it is told otherwise.
 //! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.
@@ -65,6 +65,7 @@ mod address;
 mod block_on;
 mod build;
 mod bytes;
+mod count;
 mod deadlock;
 mod debug;
 mod decode;
@@ -80,9 +81,9 @@ mod render;
 mod report;
 mod same_build;
 mod sockets;
+mod task_reader;
 mod tokio;
 mod value;
-mod view;
 
 pub use address::Address;
 pub use error::Error;

@@ -81,7 +81,6 @@ impl OwnProcess<'_> {
         use crate::memory::ProcessMemory;
 
         let begun = std::time::Instant::now();
-        let top = Address::new(std::ptr::from_ref(&begun).addr() as u64);
         let memory = ProcessMemory::own()?;
         let image = DebugFile::open(&memory.executable())?;
         let name = memory.executable_name();
@@ -94,7 +93,7 @@ impl OwnProcess<'_> {
                 name,
                 types,
                 indexed: begun.elapsed(),
-                stack: (Address::new(top.get() - UNUSED_STACK), top),
+                stack: crate::inspect::rest_of_stack(),
             },
         };
         Ok(run(&process))
@@ -130,10 +129,6 @@ impl OwnProcess<'_> {
         Err(Error::Unsupported)
     }
 }
-
-/// The part of the stack of the reading thread that is certainly its own, below what it uses when it begins.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-const UNUSED_STACK: u64 = OwnProcess::STACK as u64 - (1 << 20);
 
 /// Returns the future at a root with its type, if the debug info has the vtable of the root.
 pub(crate) fn future(reader: &Reader<'_, '_>, root: &Root) -> Option<Value> {

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use crate::count::count;
 use crate::report::{Frame, HeldKind, Holder, Report, SourceKind, Task, TaskState, Wait};
 
 impl Display for Report {
@@ -31,14 +32,12 @@ impl Report {
             SourceKind::Core => "",
         };
         writeln!(f, ": read from memory in {:.0} ms{how}", source.read_ms)?;
-        let tasks = self.tasks.len();
-        let runtimes = self.runtimes;
         writeln!(
             f,
-            "{tasks} {} of {runtimes} {}, {} not decoded",
-            plural(tasks, "task"),
-            plural(runtimes, "runtime"),
-            tasks - self.decoded(),
+            "{} of {}, {} not decoded",
+            count(self.tasks.len() as u64, "task"),
+            count(self.runtimes as u64, "runtime"),
+            self.tasks.len() - self.decoded(),
         )?;
         Ok(())
     }
@@ -77,13 +76,6 @@ fn names_holder(frames: &[Frame]) -> bool {
         pending.extend(&frame.children);
     }
     false
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    match count {
-        1 => noun.to_owned(),
-        _ => format!("{noun}s"),
-    }
 }
 
 impl Display for Task {

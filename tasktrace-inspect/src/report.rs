@@ -13,7 +13,7 @@ pub struct Report {
     /// The number of runtimes and local sets.
     pub runtimes: usize,
     /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: the crate docs say
-    /// what was checked. Circles of tasks that may go on are counted in `missing`.
+    /// what was checked. Cycles of tasks that may go on are counted in `missing`.
     pub deadlocks: Vec<Deadlock>,
     /// The tasks, by number.
     pub tasks: Vec<Task>,
@@ -224,16 +224,16 @@ impl HeldKind {
     }
 }
 
-/// Tasks that wait for each other in a circle.
+/// Tasks that wait for each other in a cycle.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Deadlock {
     /// The tasks: each waits for the next, the last for the first.
     pub tasks: Vec<Option<u64>>,
-    /// The places of these tasks in [`Report::tasks`].
+    /// The indices of these tasks in [`Report::tasks`].
     #[serde(skip)]
-    pub places: Vec<usize>,
-    /// The circle in words.
+    pub indices: Vec<usize>,
+    /// The cycle in words.
     pub text: String,
 }
 

@@ -100,7 +100,7 @@ fn modules_use_only_what_is_documented() {
 }
 
 #[test]
-fn modules_do_not_use_each_other_in_circles() {
+fn modules_do_not_use_each_other_in_cycles() {
     let documented = documented_uses();
     let mut settled = BTreeSet::new();
     while settled.len() < documented.len() {
@@ -424,7 +424,7 @@ fn no_two_files_of_the_core_use_each_other() {
         while !left.is_empty() {
             let names: BTreeSet<String> = left.keys().cloned().collect();
             left.retain(|_, uses| uses.intersection(&names).next().is_some());
-            assert!(left.len() < names.len(), "a circle in {module}: {left:#?}");
+            assert!(left.len() < names.len(), "a cycle in {module}: {left:#?}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Tests that the JSON of dumps, traces, profiles and reports matches `schema/tasktrace.schema.json`.
 
-use jsonschema::Validator;
+#[path = "../src/schema.rs"]
+mod schema;
+
+use schema::{assert_valid, published, strict};
 use serde_json::{Value, json};
 use tasktrace_tests::{HOUR, trace_of};
 use tokio::time::sleep;
@@ -9,59 +12,6 @@ fn read(file: &str) -> Value {
     let path = format!("{}/../tasktrace/schema/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// Returns the published schema, which allows later versions to add fields.
-fn published() -> Validator {
-    jsonschema::draft202012::new(&read("tasktrace.schema.json")).expect("it is a schema")
-}
-
-/// Returns the schema without fields that it does not describe.
-fn strict() -> Validator {
-    fn close(schema: &mut Value) {
-        match schema {
-            Value::Object(members) => {
-                members.values_mut().for_each(close);
-                if members.get("type") == Some(&json!("object")) {
-                    members.insert("additionalProperties".to_owned(), json!(false));
-                }
-            }
-            Value::Array(elements) => elements.iter_mut().for_each(close),
-            _ => {}
-        }
-    }
-    let mut schema = read("tasktrace.schema.json");
-    close(&mut schema);
-    jsonschema::draft202012::new(&schema).expect("it is a schema")
-}
-
-#[track_caller]
-fn assert_valid(document: &Value) {
-    for schema in [published(), strict()] {
-        let errors: Vec<String> = schema
-            .iter_errors(document)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
-    }
-    for frames in frame_lists(document) {
-        for (at, frame) in frames.iter().enumerate() {
-            if let Some(parent) = frame["parent"].as_u64() {
-                assert!(parent < at as u64, "{frames:#?}");
-            }
-        }
-    }
-}
-
-/// Returns the lists of frames in a document.
-fn frame_lists(document: &Value) -> Vec<&Vec<Value>> {
-    let tasks = document["tasks"].as_array().into_iter().flatten();
-    let stacks = document["stacks"].as_array().into_iter().flatten();
-    let tasks = tasks.chain(stacks);
-    let traces = tasks.map(|task| &task["trace"]).chain([document]);
-    traces
-        .filter_map(|trace| trace["frames"].as_array())
-        .collect()
 }
 
 #[test]

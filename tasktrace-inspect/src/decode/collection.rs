@@ -38,6 +38,8 @@ impl Walk<'_, '_, '_, '_> {
             Plan::Array(element, count) => self.elements(value, *element, *count),
             Plan::Known(known) => match known {
                 Known::Vec => self.vec(value, goal),
+                Known::VecDeque => self.vec_deque(value, goal),
+                Known::Arc => self.arc(value, goal),
                 Known::FuturesUnordered => self.futures_unordered(value),
                 Known::Shared => self.shared(value, goal),
                 Known::Timeout => {
@@ -134,6 +136,59 @@ impl Walk<'_, '_, '_, '_> {
                 }
             }
             _ => Inner::Problem(format!("the Vec at {} cannot be read", value.address)),
+        }
+    }
+
+    /// Returns the elements of a ring: those from its head to the end of the memory, then those from the start.
+    fn vec_deque(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let ty = reader.ty(value);
+        let element = ty
+            .as_ref()
+            .and_then(|ty| ty.structure()?.parameters.first());
+        let number = |name| reader.number(reader.find(value, name)?);
+        let start = reader.find_pointer(value);
+        let start = start.and_then(|it| reader.pointer(it));
+        let parts = (start, number("head"), number("len"), number("cap"), element);
+        let (Some(address), Some(head), Some(length), Some(capacity), Some(id)) = parts else {
+            return Inner::Problem(format!("the VecDeque at {} cannot be read", value.address));
+        };
+        if length > capacity || head > capacity {
+            // Elements without a size take no memory, and contain nothing.
+            return NOTHING;
+        }
+        let ring = Value { address, id: *id };
+        if length == 0 || !self.is_new(ring, goal) {
+            return NOTHING;
+        }
+        let until_end = length.min(capacity - head);
+        let size = reader.types.get(*id).map_or(0, |ty| ty.size);
+        let first = Value {
+            address: address.offset(head.wrapping_mul(size)),
+            id: *id,
+        };
+        match self.elements(first, *id, until_end) {
+            Inner::Values(mut values, None) if until_end < length => {
+                match self.elements(ring, *id, length - until_end) {
+                    Inner::Values(rest, more) => {
+                        values.extend(rest);
+                        Inner::Values(values, more)
+                    }
+                    problem => problem,
+                }
+            }
+            inner => inner,
+        }
+    }
+
+    /// Returns what an `Arc` points to, if this is the only one: then it owns that like a `Box`.
+    fn arc(&mut self, value: Value, goal: Goal) -> Inner {
+        let reader = self.reader();
+        let inner = reader.follow(value);
+        let count = inner.and_then(|inner| reader.number(reader.find(inner, "strong")?));
+        match (count, inner.and_then(|inner| reader.find(inner, "data"))) {
+            (Some(1), Some(data)) => self.target(data, goal),
+            _ => NOTHING,
         }
     }
 

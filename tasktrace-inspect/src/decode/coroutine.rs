@@ -92,10 +92,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         let Some(macro_place) = in_macro else {
             return (here, None);
         };
-        let file = &*macro_place.file;
-        let stem = file.rsplit('/').next().unwrap_or(file);
-        let stem = stem.strip_suffix(".rs").unwrap_or(stem);
-        let note = format!("{stem}!");
+        let note = macro_of(&macro_place.file);
         let variants = ty.structure().and_then(|it| it.variants.as_ref());
         let first = variants.and_then(|variants| variants.variants.first());
         let own = first.and_then(|first| place(&first.member));
@@ -144,7 +141,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
                     }
                 }
                 None => {
-                    self.may_hide = true;
+                    self.may_wait_elsewhere = true;
                     for (_, local) in &coroutine.locals {
                         self.futures(*local, depth + 1, &mut node.children);
                     }
@@ -211,6 +208,14 @@ impl<'d> Walk<'_, '_, '_, 'd> {
     }
 }
 
+/// Returns the name of the macro that a file of a runtime is for: `join!` for `macros/join.rs` and for `join_mod.rs`.
+fn macro_of(file: &str) -> String {
+    let stem = file.rsplit('/').next().unwrap_or(file);
+    let stem = stem.strip_suffix(".rs").unwrap_or(stem);
+    let stem = stem.strip_suffix("_mod").unwrap_or(stem);
+    format!("{stem}!")
+}
+
 /// Returns `true` for files of the crates that are plumbing.
 fn is_of_runtime(file: &str) -> bool {
     let package = file.split('/').next().unwrap_or(file);
@@ -226,6 +231,13 @@ fn is_of_runtime(file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn macros_are_named_by_their_files() {
+        assert_eq!(macro_of("tokio-1.40.0/src/macros/select.rs"), "select!");
+        let of_futures = "futures-util-0.3.31/src/async_await/join_mod.rs";
+        assert_eq!(macro_of(of_futures), "join!");
+    }
 
     #[test]
     fn files_of_runtimes_are_known_by_their_packages() {

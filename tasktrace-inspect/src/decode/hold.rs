@@ -81,6 +81,8 @@ impl Walk<'_, '_, '_, '_> {
                 {
                     self.add_hold(value, semaphore.address, kind, depth, owner, variable);
                 }
+                // It may be on the heap, in a `Vec` or a `Box`.
+                self.mark_searched(value);
             }
             Plan::Known(Known::Leaf(Leaf::Acquire)) => {
                 let resource = self.leaf(value, Leaf::Acquire).resource.take();

@@ -13,6 +13,10 @@ pub(super) enum Known {
     FuturesUnordered,
     /// `Vec`.
     Vec,
+    /// `VecDeque`.
+    VecDeque,
+    /// `Arc`.
+    Arc,
     /// `tokio::time::Timeout`.
     Timeout,
     /// `futures::future::Shared`.
@@ -38,6 +42,8 @@ pub(super) enum Leaf {
 }
 
 const KNOWN: &[(&str, Known)] = &[
+    ("alloc::collections::vec_deque::VecDeque", Known::VecDeque),
+    ("alloc::sync::Arc", Known::Arc),
     ("alloc::vec::Vec", Known::Vec),
     ("async_channel::Recv", Known::Leaf(Leaf::Named)),
     ("async_channel::Send", Known::Leaf(Leaf::Named)),

@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::debug::{TypeId, public_path};
 use crate::value::Value;
 
-/// The futures that wait for permits of a semaphore: the place of each, from 1.
+/// The futures that wait for permits of a semaphore or for a notification: the place of each, from 1.
 pub(crate) struct Queue {
     places: HashMap<Address, usize>,
 }
@@ -103,20 +103,15 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
-    /// Reads the queue of a semaphore, whose last element is served first.
-    fn queue(&self, semaphore: Value, waiter: TypeId) -> Rc<Queue> {
-        let known = self
-            .decoder
-            .queues
-            .borrow()
-            .get(&semaphore.address)
-            .cloned();
+    /// Reads the queue of a semaphore or of a `Notify`, whose last element is served first.
+    fn queue(&self, of: Value, waiter: TypeId) -> Rc<Queue> {
+        let known = self.decoder.queues.borrow().get(&of.address).cloned();
         if let Some(queue) = known {
             return queue;
         }
         let reader = self.reader();
         let mut places = HashMap::new();
-        let tail = reader.find(semaphore, "tail");
+        let tail = reader.find(of, "tail");
         let mut next = tail.and_then(|tail| reader.pointer(tail));
         let before = reader.offset(waiter, "prev").map(|(offset, _)| offset);
         while let (Some(address), Some(before)) = (next, before) {
@@ -134,7 +129,7 @@ impl Walk<'_, '_, '_, '_> {
         }
         let queue = Rc::new(Queue { places });
         let mut queues = self.decoder.queues.borrow_mut();
-        queues.insert(semaphore.address, Rc::clone(&queue));
+        queues.insert(of.address, Rc::clone(&queue));
         queue
     }
 
@@ -198,8 +193,14 @@ impl Walk<'_, '_, '_, '_> {
     fn notified(&self, value: Value) -> Option<Resource> {
         let reader = self.reader();
         let notify = reader.follow_arc(reader.find(value, "notify")?)?;
+        let waiter = reader.find(value, "waiter")?;
+        let notification = reader.number(reader.find(waiter, "notification")?)?;
+        let queue = self.queue(notify, waiter.id);
+        let place = queue.places.get(&waiter.address);
         Some(Resource::Notify {
             address: notify.address,
+            queue: place.map(|place| (*place, queue.places.len())),
+            is_notified: notification != 0,
         })
     }
 

@@ -70,7 +70,13 @@ pub(crate) enum Resource {
     /// A set of tasks.
     JoinSet { length: Option<u64> },
     /// A notification.
-    Notify { address: Address },
+    Notify {
+        address: Address,
+        /// The place in the queue, from 1, and the length of the queue.
+        queue: Option<(usize, usize)>,
+        /// The notification was handed over, and the future was not polled since.
+        is_notified: bool,
+    },
     /// A socket or another file.
     Socket { file: Option<u32> },
 }

@@ -44,7 +44,7 @@ pub(super) enum Plan {
 pub(super) struct Plans {
     plans: RefCell<FastMap<(TypeId, Goal), Plan>>,
     reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
-    hides: RefCell<FastMap<TypeId, bool>>,
+    may_wait_elsewhere: RefCell<FastMap<TypeId, bool>>,
 }
 
 /// The largest depth of nested types that are read.
@@ -105,16 +105,16 @@ impl Plans {
     ///
     /// Async functions and pointers hide nothing: what they lead to is judged by itself. A future that the program
     /// implements by hand may wait for anything.
-    pub(super) fn may_hide(&self, types: &Types<'_>, id: TypeId) -> bool {
-        if let Some(known) = self.hides.borrow().get(&id) {
+    pub(super) fn may_wait_elsewhere(&self, types: &Types<'_>, id: TypeId) -> bool {
+        if let Some(known) = self.may_wait_elsewhere.borrow().get(&id) {
             return *known;
         }
-        let hides = self.look_for_hidden(types, id);
-        self.hides.borrow_mut().insert(id, hides);
+        let hides = self.look_for_other_waits(types, id);
+        self.may_wait_elsewhere.borrow_mut().insert(id, hides);
         hides
     }
 
-    fn look_for_hidden(&self, types: &Types<'_>, id: TypeId) -> bool {
+    fn look_for_other_waits(&self, types: &Types<'_>, id: TypeId) -> bool {
         let plan = self.get(types, id, Goal::Future);
         let is_fields = match plan {
             Plan::Nothing => return true,
@@ -124,13 +124,18 @@ impl Plans {
         };
         let path = types.path(id);
         let is_of_language = is_of_language(&path);
-        if is_poll_fn(&path) || !is_of_language && !is_runtime_crate(&path) {
-            return true;
-        }
         let ty = types.get(id);
         let Some(structure) = ty.as_ref().and_then(|ty| ty.structure()) else {
             return true;
         };
+        // Closures of runtimes, such as that of `JoinSet::join_next`, wait for their variables.
+        let is_of_program = || {
+            let closure = structure.parameters.first();
+            !closure.is_some_and(|closure| is_runtime_crate(&types.path(*closure)))
+        };
+        if is_poll_fn(&path) && is_of_program() || !is_of_language && !is_runtime_crate(&path) {
+            return true;
+        }
         // Which variant it is, and what that one hides, is known only from a value.
         if !is_fields {
             return false;
@@ -149,7 +154,7 @@ impl Plans {
     }
 
     /// Returns `true` if a variant of an enum has a future that is not found in it. Results of futures are none.
-    pub(super) fn variant_hides(
+    pub(super) fn variant_may_wait_elsewhere(
         &self,
         types: &Types<'_>,
         of: &Structure<'_>,
@@ -317,7 +322,9 @@ impl Search<'_, '_, '_> {
                     Known::Leaf(leaf) => self.goal == Goal::Future || leaf == Leaf::Acquire,
                     Known::Guard(_) => self.goal == Goal::Guard,
                     Known::Timeout | Known::Shared => true,
-                    Known::Vec | Known::FuturesUnordered => {
+                    // Futures behind an `Arc` may be polled by another task, or by none.
+                    Known::Arc if self.goal == Goal::Future => false,
+                    Known::Vec | Known::VecDeque | Known::Arc | Known::FuturesUnordered => {
                         let parameter = ty.structure().and_then(|it| it.parameters.first());
                         parameter.is_some_and(|id| self.reaches(*id, next))
                     }

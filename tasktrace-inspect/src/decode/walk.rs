@@ -41,7 +41,7 @@ pub(crate) struct Decoded {
     pub(crate) nodes: Vec<Node>,
     pub(crate) holds: Vec<Hold>,
     /// It may wait for something that is not in the nodes.
-    pub(crate) may_hide: bool,
+    pub(crate) may_wait_elsewhere: bool,
     /// The memory whose guards are all in `holds`.
     pub(crate) searched: Vec<Range<u64>>,
     /// The coroutines in the tree.
@@ -69,7 +69,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             nesting: 0,
             is_wrapped: false,
             is_in_macro: false,
-            may_hide: false,
+            may_wait_elsewhere: false,
             searched: Vec::new(),
             followed: FastSet::default(),
             coroutines: FastSet::default(),
@@ -82,7 +82,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
         Decoded {
             nodes,
             holds: walk.holds,
-            may_hide: walk.may_hide,
+            may_wait_elsewhere: walk.may_wait_elsewhere,
             searched: walk.searched,
             coroutines: walk.coroutines,
         }
@@ -110,7 +110,7 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     /// A macro of a runtime, such as `select!`, made the future that is looked at.
     pub(super) is_in_macro: bool,
     /// The task may wait for something that is not in the tree.
-    pub(super) may_hide: bool,
+    pub(super) may_wait_elsewhere: bool,
     /// The memory whose guards are all in `holds`.
     pub(super) searched: Vec<Range<u64>>,
     /// The targets of pointers that were followed.
@@ -169,7 +169,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             return;
         }
         let plan = self.plan(value.id, Goal::Future);
-        self.look_for_hidden(value, &plan);
+        self.look_for_other_waits(value, &plan);
         match plan {
             Plan::Nothing => {}
             Plan::Coroutine => self.coroutine(value, depth, out),
@@ -204,24 +204,24 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
     }
 
     /// Notices if a value may wait for something that the walk does not lead to.
-    fn look_for_hidden(&mut self, value: Value, plan: &Plan) {
-        if self.may_hide {
+    fn look_for_other_waits(&mut self, value: Value, plan: &Plan) {
+        if self.may_wait_elsewhere {
             return;
         }
         let types = self.reader().types;
         let plans = &self.decoder.plans;
-        self.may_hide = match plan {
+        self.may_wait_elsewhere = match plan {
             // Its variants are looked at one by one, and those of other kinds are judged by their types.
-            Plan::Variants if !plans.may_hide(types, value.id) => {
+            Plan::Variants if !plans.may_wait_elsewhere(types, value.id) => {
                 let variant = types.get(value.id).and_then(|ty| {
                     let (_, fields) = self.reader().variant(value, &ty)?;
-                    Some(plans.variant_hides(types, ty.structure()?, fields.id))
+                    Some(plans.variant_may_wait_elsewhere(types, ty.structure()?, fields.id))
                 });
                 variant.unwrap_or(true)
             }
             // The macro knows the futures that it polls: they are all in the closure.
             Plan::Fields(_) if self.is_in_macro && is_poll_fn(&types.path(value.id)) => false,
-            _ => plans.may_hide(types, value.id),
+            _ => plans.may_wait_elsewhere(types, value.id),
         };
     }
 
@@ -234,7 +234,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
                         Plan::Nothing if matches!(plan, Plan::Variants) => {}
                         // A future of which nothing is known but its type.
                         Plan::Nothing if matches!(plan, Plan::Dynamic) => {
-                            self.may_hide = true;
+                            self.may_wait_elsewhere = true;
                             out.push(self.unknown(inner));
                         }
                         _ => self.futures(inner, depth + 1, out),

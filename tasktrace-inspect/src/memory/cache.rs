@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Memory, Region, Unreadable};
+use super::{Buffer, Memory, Region, Unreadable};
 use crate::address::Address;
 use crate::hash::FastMap;
 
@@ -20,14 +20,11 @@ pub(crate) struct PageCache<'m> {
 }
 
 /// The pages that were read, in chunks, so that there are few allocations and no page is moved.
-///
-/// Pages are overwritten before they are dropped: if the memory is that of this process, a later search would find the
-/// tasks in them.
 #[derive(Debug, Default)]
 struct Pages {
     /// The place of each page, by its number. Some cannot be read.
     places: FastMap<u64, Option<usize>>,
-    chunks: Vec<Box<[u8]>>,
+    chunks: Vec<Buffer>,
     /// The number of places that are in use.
     used: usize,
 }
@@ -51,8 +48,7 @@ impl Pages {
             }
             let place = self.used;
             if place / CHUNK == self.chunks.len() {
-                let chunk = vec![0; CHUNK * PAGE as usize];
-                self.chunks.push(chunk.into_boxed_slice());
+                self.chunks.push(Buffer::new(CHUNK * PAGE as usize));
             }
             let at = place % CHUNK * PAGE as usize;
             let page = &mut self.chunks[place / CHUNK][at..at + PAGE as usize];
@@ -68,18 +64,10 @@ impl Pages {
         // A page that could not be read may have been read in part.
         let used = (self.used + 1).div_ceil(CHUNK).min(self.chunks.len());
         for chunk in &mut self.chunks[..used] {
-            chunk.fill(0);
-            // Otherwise the compiler may leave out writes that nothing reads.
-            std::hint::black_box(&chunk);
+            chunk.wipe(usize::MAX);
         }
         self.places.clear();
         self.used = 0;
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 
@@ -87,7 +75,7 @@ impl Drop for Pages {
 #[derive(Debug, Default)]
 struct Record {
     is_on: bool,
-    ranges: Vec<(u64, usize)>,
+    ranges: Vec<(Address, usize)>,
 }
 
 impl<'m> PageCache<'m> {
@@ -121,12 +109,12 @@ impl<'m> PageCache<'m> {
         let mut ranges = std::mem::take(&mut *self.record.borrow_mut()).ranges;
         ranges.sort_unstable();
         ranges.dedup();
-        let mut page = vec![0; PAGE as usize];
+        let mut page = Buffer::new(PAGE as usize);
         let mut current = None;
         let pages = self.pages.borrow();
         ranges.into_iter().all(|(start, length)| {
-            let end = start.saturating_add(length as u64);
-            let mut at = start;
+            let end = start.get().saturating_add(length as u64);
+            let mut at = start.get();
             while at < end {
                 let number = at / PAGE;
                 // The cache drops its pages when it is full. Then they cannot be compared.
@@ -164,7 +152,7 @@ impl<'m> PageCache<'m> {
     fn note(&self, address: Address, length: usize) {
         let mut record = self.record.borrow_mut();
         if record.is_on {
-            record.ranges.push((address.get(), length));
+            record.ranges.push((address, length));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Memory that can be read: of a process, or in a core file.
 
+mod buffer;
 mod cache;
 mod core;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -15,6 +16,7 @@ use std::fmt;
 
 use crate::address::Address;
 
+pub(crate) use self::buffer::Buffer;
 pub(crate) use self::cache::PageCache;
 pub(crate) use self::core::CoreFile;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

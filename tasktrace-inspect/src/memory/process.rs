@@ -68,7 +68,7 @@ impl ProcessMemory {
     }
 
     /// Leaves out a range of addresses from the regions.
-    pub(crate) fn leave_out(&mut self, start: Address, end: Address) {
+    pub(crate) fn leave_out(&mut self, (start, end): (Address, Address)) {
         self.regions = super::maps::without(&self.regions, start, end);
     }
 

@@ -17,20 +17,9 @@ pub(crate) fn words(
     deadline: Deadline,
     mut visit: impl FnMut(Address, u64),
 ) -> bool {
-    let mut buffer = vec![0; CHUNK as usize];
-    let is_whole = words_by(memory, most, deadline, &mut buffer, &mut visit);
-    wipe(buffer);
-    is_whole
-}
-
-/// Does the work of [`words`] with a buffer.
-fn words_by(
-    memory: &PageCache<'_>,
-    most: u64,
-    deadline: Deadline,
-    buffer: &mut [u8],
-    visit: &mut impl FnMut(Address, u64),
-) -> bool {
+    // It is on the stack, which is left out if this process reads itself. A buffer on the heap would be searched, and has
+    // copies of what was searched before.
+    let mut buffer = [0; CHUNK as usize];
     let mut left = most;
     let mut take = |start: Address, bytes: &[u8]| {
         for (number, word) in bytes.chunks_exact(8).enumerate() {
@@ -70,12 +59,4 @@ fn words_by(
         }
     }
     true
-}
-
-/// Overwrites a buffer before it is freed: if the memory is that of this process, a later search would find the tasks
-/// in it.
-fn wipe(mut buffer: Vec<u8>) {
-    buffer.fill(0);
-    // Otherwise the compiler may leave out writes that nothing reads.
-    std::hint::black_box(&buffer);
 }

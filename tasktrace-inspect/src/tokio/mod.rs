@@ -18,7 +18,7 @@ pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
 use crate::bytes::u64_at;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Memory, PageCache, region_of};
+use crate::memory::{Buffer, Memory, PageCache, region_of};
 use crate::value::Reader;
 
 /// All tasks that were found.
@@ -116,7 +116,7 @@ fn pointed_at(
             continue;
         };
         let length = (region.end.get() - pointer.get()).min(STACK);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        let mut bytes = Buffer::new(usize::try_from(length).unwrap_or_default());
         if memory.read_now(*pointer, &mut bytes).is_err() {
             continue;
         }

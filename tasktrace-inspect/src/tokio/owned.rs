@@ -77,7 +77,7 @@ impl List {
                 }
                 let address = Address::new(address);
                 if !seen.insert(address) {
-                    walked.miss("a list of tasks leads in a circle");
+                    walked.miss("a list of tasks leads in a cycle");
                     break;
                 }
                 let vtable = word(reader.memory, address.offset(layout.vtable));

@@ -6,6 +6,7 @@ use super::header::Layout;
 use crate::address::Address;
 use crate::debug::{DebugFile, Poll, TypeId};
 use crate::hash::FastMap;
+use crate::memory::Buffer;
 use crate::value::Reader;
 
 /// The vtables of tasks.
@@ -43,7 +44,7 @@ impl Vtables {
         };
         for (start, length) in image.constants() {
             let start = Address::new(start.wrapping_add(reader.bias));
-            let mut bytes = vec![0; usize::try_from(*length).unwrap_or_default()];
+            let mut bytes = Buffer::new(usize::try_from(*length).unwrap_or_default());
             if reader.memory.read_now(start, &mut bytes).is_err() {
                 continue;
             }

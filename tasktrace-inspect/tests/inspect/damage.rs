@@ -1,12 +1,24 @@
-//! Core files and executables with flipped bytes: nothing panics, and nothing takes long.
+//! Core files and executables with damaged bytes: nothing panics, and nothing takes long.
+//!
+//! Each test runs some rounds with a fixed seed. `TASKTRACE_TEST_DAMAGE=600` runs each for 600 seconds, and
+//! `TASKTRACE_TEST_SEED` sets the seed, which a round prints if it fails.
 
+use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use tasktrace_inspect::{Options, inspect_core};
+use tasktrace_inspect::{Error, Options, Report, inspect_core};
 
 use crate::core_file;
-use crate::program::{Profile, Program, target};
+use crate::program::{Profile, Program, path, target};
+
+/// The number of rounds without a time.
+const ROUNDS: u32 = 12;
+
+/// The longest time of a round. Reading memory is bounded by [`options`], reading debug info only by its size.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A generator of random numbers: xorshift.
 struct Random(u64);
@@ -18,6 +30,106 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0
     }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    /// Returns a number below `end`, of which each order of magnitude is equally likely.
+    fn magnitude(&mut self, end: usize) -> usize {
+        let bits = self.below(end.max(1).ilog2() as usize + 1);
+        self.below((1 << (bits + 1)).min(end.max(1)))
+    }
+}
+
+/// Prints the seed of a round that panics.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the round that failed: TASKTRACE_TEST_SEED={}", self.0);
+        }
+    }
+}
+
+/// Damages a copy of a file, and reads it, again and again.
+fn damage(whole: &[u8], path: &Path, seed: u64, read: impl Fn() -> Result<Report, Error>) {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    let time = number("TASKTRACE_TEST_DAMAGE").map(Duration::from_secs);
+    let mut seed = number("TASKTRACE_TEST_SEED").unwrap_or(seed).max(1);
+    let begun = Instant::now();
+    let (mut rounds, mut reports, mut errors) = (0, 0, 0);
+    let mut longest = Duration::ZERO;
+    while time.map_or(rounds < ROUNDS, |time| begun.elapsed() < time) {
+        let mut random = Random(seed);
+        let _seed = Seed(seed);
+        let mut bytes = whole.to_vec();
+        spoil(&mut bytes, &mut random, rounds);
+        fs::write(path, &bytes).unwrap();
+        let round = Instant::now();
+        match read() {
+            Ok(report) => {
+                reports += 1;
+                assert!(!report.to_string().is_empty());
+            }
+            Err(error) => {
+                errors += 1;
+                assert!(!error.to_string().is_empty());
+            }
+        }
+        let round = round.elapsed();
+        assert!(round < LONGEST, "{round:?}");
+        longest = longest.max(round);
+        rounds += 1;
+        seed = random.next();
+    }
+    println!("{rounds} rounds: {reports} reports, {errors} errors, {longest:?} at most");
+    assert!(reports > 0 && errors > 0, "{reports} {errors}");
+}
+
+/// Changes bytes. The first rounds change the headers only, so that each run has errors; the next change few bytes, so
+/// that each run has reports.
+fn spoil(bytes: &mut Vec<u8>, random: &mut Random, round: u32) {
+    let (from, length) = match round {
+        0..2 => (0, 64),
+        2..4 => (bytes.len() / 2, 4096),
+        _ => {
+            let from = random.below(bytes.len());
+            (from, 64 + random.magnitude(bytes.len() - from))
+        }
+    };
+    let end = (from + length).min(bytes.len());
+    for _ in 0..1 + random.magnitude(1 << 16) {
+        let at = from + random.below(end - from);
+        match random.below(4) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            2 => bytes[at] = [0, 0x7f, 0x80, 0xff][random.below(4)],
+            // A part of another structure.
+            _ => {
+                let length = random.below(64).min(bytes.len() - at);
+                let other = random.below(bytes.len() - length);
+                bytes.copy_within(other..other + length, at);
+            }
+        }
+    }
+    if round % 6 == 5 {
+        bytes.truncate(random.below(bytes.len()));
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.limits.time = Duration::from_secs(5);
+    options
+}
+
+/// Returns the path of a file that a test writes.
+fn written(name: &str, program: &Program) -> PathBuf {
+    let path = target().join(format!("tmp/{name}.{}", program.pid()));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    path
 }
 
 #[test]
@@ -25,83 +137,28 @@ fn damaged_core_files_end_in_a_report_or_an_error() {
     let program = Program::start("current", Profile::Release);
     program.inspect_at_rest();
     let core = core_file::of(program.pid());
-    let path = target().join(format!("tmp/damaged.{}", program.pid()));
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let path = written("damaged", &program);
     drop(program);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut options = Options::default();
-    options.limits.time = Duration::from_secs(5);
-    let (mut reports, mut marked) = (0, 0);
-    for round in 0..12 {
-        let mut bytes = core.clone();
-        // From one in a million bytes to one in a hundred, and in the first rounds nowhere but in the headers.
-        let flips = bytes.len() / [1_000_000, 10_000, 100][round % 3];
-        let end = if round < 3 { 4096 } else { bytes.len() };
-        for _ in 0..flips.max(8) {
-            let at = random.next() as usize % end;
-            bytes[at] ^= 1 << (random.next() % 8);
-        }
-        if round % 4 == 3 {
-            bytes.truncate(random.next() as usize % bytes.len());
-        }
-        fs::write(&path, &bytes).unwrap();
-        let begun = Instant::now();
-        if let Ok(report) = inspect_core(&path, &options) {
-            reports += 1;
-            let text = report.to_string();
-            marked += usize::from(text.contains("cannot be read") || report.tasks.len() > 1);
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60));
-    }
+    damage(&core, &path, 0x9e37_79b9_7f4a_7c15, || {
+        inspect_core(&path, &options())
+    });
     fs::remove_file(&path).unwrap();
-    assert!(reports > 0 && marked > 0, "{reports} {marked}");
 }
 
 #[test]
 fn damaged_executables_end_in_a_report_or_an_error() {
     let program = Program::start("deadlock", Profile::Release);
     program.inspect_at_rest();
-    let core = target().join(format!("tmp/core-of-damaged.{}", program.pid()));
-    fs::create_dir_all(core.parent().unwrap()).unwrap();
+    let core = written("core-of-damaged", &program);
     fs::write(&core, core_file::of(program.pid())).unwrap();
-    let executable = fs::read(crate::program::path("deadlock", Profile::Release)).unwrap();
-    let path = target().join(format!("tmp/damaged-executable.{}", program.pid()));
+    let executable = fs::read(path("deadlock", Profile::Release)).unwrap();
+    let damaged = written("damaged-executable", &program);
     drop(program);
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let mut options = Options::default();
-    options.limits.time = Duration::from_secs(5);
-    options.executable = Some(path.clone());
-    let (mut reports, mut errors) = (0, 0);
-    for round in 0..12 {
-        let mut bytes = executable.clone();
-        let flips = [8, 1000, 100_000][round % 3];
-        // The headers are at the beginning and at the end. They stay whole in half of the rounds.
-        let (from, to) = match round % 2 {
-            0 => (0, bytes.len()),
-            _ => (1 << 16, bytes.len() - (1 << 16)),
-        };
-        for _ in 0..flips {
-            let at = from + random.next() as usize % (to - from);
-            bytes[at] ^= 1 << (random.next() % 8);
-        }
-        if round % 6 == 5 {
-            bytes.truncate(random.next() as usize % bytes.len());
-        }
-        fs::write(&path, &bytes).unwrap();
-        let begun = Instant::now();
-        match inspect_core(&core, &options) {
-            Ok(report) => {
-                reports += 1;
-                let _ = report.to_string();
-            }
-            Err(error) => {
-                errors += 1;
-                assert!(!error.to_string().is_empty());
-            }
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60));
-    }
-    fs::remove_file(&path).unwrap();
+    let mut options = options();
+    options.executable = Some(damaged.clone());
+    damage(&executable, &damaged, 0x2545_f491_4f6c_dd1d, || {
+        inspect_core(&core, &options)
+    });
+    fs::remove_file(&damaged).unwrap();
     fs::remove_file(&core).unwrap();
-    assert!(reports > 0 && errors > 0, "{reports} {errors}");
 }

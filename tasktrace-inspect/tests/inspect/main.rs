@@ -1,9 +1,10 @@
 //! Programs that do not depend on tasktrace are run, and where their tasks wait is read from their memory.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-mod circles;
+mod containers;
 mod core_file;
 mod cores;
+mod cycles;
 mod damage;
 mod errors;
 mod frozen;

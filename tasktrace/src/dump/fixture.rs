@@ -157,6 +157,7 @@ pub(crate) fn stall(kind: Stall, duration: f64, limit: f64, task: TaskDump) -> S
         function: None,
         blocked_by: None,
         untraced: 0,
+        inspected: None,
     }
 }
 

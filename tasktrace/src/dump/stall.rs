@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TaskDump;
+use crate::inspect::Inspection;
 use crate::task::TaskId;
 
 /// Describes a task that makes no progress.
@@ -40,6 +41,9 @@ pub struct StallReport {
     pub(crate) blocked_by: Option<TaskId>,
     /// The number of untraced tasks that may be the cause of a stall that has begun.
     pub(crate) untraced: usize,
+    /// The tasks that were read from memory when the stall began. `None` without the feature `inspect`, and for a blocked
+    /// poll, which shows its own cause.
+    pub(crate) inspected: Option<Arc<Inspection>>,
 }
 
 /// The kind of a stall.
@@ -151,6 +155,27 @@ impl StallReport {
     #[must_use]
     pub fn untraced(&self) -> usize {
         self.untraced
+    }
+
+    /// Returns what was read from the memory of this process when the stall began (feature `inspect`): tasks that are not
+    /// traced, and who holds a lock.
+    ///
+    /// Returns `None` for a [blocked](Stall::Blocked) poll, and after the stall has ended. Reports of one scan share what
+    /// was read.
+    ///
+    /// ```
+    /// let _watchdog = tasktrace::watchdog()
+    ///     .on_stall(|report| {
+    ///         let inspection = report.inspected();
+    ///         let untraced = inspection.map_or(0, |inspection| inspection.untraced().count());
+    ///         eprintln!("{report}\n{untraced} tasks are not traced");
+    ///     })
+    ///     .start();
+    /// ```
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn inspected(&self) -> Option<&Inspection> {
+        self.inspected.as_deref()
     }
 }
 

@@ -20,6 +20,7 @@ macro_rules! script {
             include_str!("page/tree.js"),
             include_str!("page/rows.js"),
             include_str!("page/list.js"),
+            include_str!("page/memory.js"),
             include_str!("page/detail.js"),
             include_str!("page/flame.js"),
             include_str!("page/awaits.js"),

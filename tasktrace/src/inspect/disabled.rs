@@ -1,5 +1,6 @@
 //! Stands in for reading from memory without the feature `inspect`: nothing is read.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use crate::os::time::Instant;
@@ -25,6 +26,9 @@ impl Inspection {
 
 pub(crate) fn prepare() {}
 
-pub(crate) fn read(_handles: &[TraceHandle], _deadline: Instant) -> Option<Inspection> {
+pub(crate) fn read(
+    _handles: impl IntoIterator<Item = impl Borrow<TraceHandle>>,
+    _deadline: Instant,
+) -> Option<Inspection> {
     None
 }

@@ -109,9 +109,15 @@ impl Inspection {
     pub(crate) fn deadlocks(&self) -> impl Iterator<Item = &Deadlock> {
         let deadlocks = self.report().map_or(&[][..], |report| &report.deadlocks);
         deadlocks.iter().filter(|deadlock| {
-            let mut places = deadlock.places.iter();
-            places.any(|place| self.shown.binary_search(place).is_ok())
+            let mut indices = deadlock.indices.iter();
+            indices.any(|index| self.shown.binary_search(index).is_ok())
         })
+    }
+
+    /// Returns the tasks of a deadlock, in the order in which they wait for each other.
+    pub(crate) fn tasks_of<'a>(&'a self, deadlock: &'a Deadlock) -> impl Iterator<Item = &'a Task> {
+        let indices = deadlock.indices.iter();
+        indices.filter_map(|index| self.report()?.tasks.get(*index))
     }
 
     /// Shows only the tasks of a runtime, and the traced tasks with these numbers.
@@ -142,15 +148,21 @@ fn is_shown(task: &Task) -> bool {
 /// A wait for a lock or for permits whose holders are known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeldWait<'a> {
-    /// The function that waits, if it is known.
-    pub(crate) function: Option<&'a Frame>,
-    /// The lock.
-    pub(crate) resource: &'a Frame,
+    /// The lock, with the function that waits.
+    pub(crate) leaf: Leaf<'a>,
     pub(crate) holders: &'a [Holder],
 }
 
-/// Returns the leaves of a task: what it waits for, each with the function that waits.
-pub(crate) fn leaves(task: &Task) -> Vec<(Option<&Frame>, &Frame)> {
+/// A resource that a task waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaf<'a> {
+    /// The innermost function around it that has a line, if there is one.
+    pub(crate) function: Option<&'a Frame>,
+    pub(crate) resource: &'a Frame,
+}
+
+/// Returns the leaves of a task, in the order of its tree.
+pub(crate) fn leaves(task: &Task) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     let mut pending: Vec<(Option<&Frame>, &Frame)> = task
         .frames
@@ -158,25 +170,28 @@ pub(crate) fn leaves(task: &Task) -> Vec<(Option<&Frame>, &Frame)> {
         .rev()
         .map(|frame| (None, frame))
         .collect();
-    while let Some((around, frame)) = pending.pop() {
+    while let Some((function, frame)) = pending.pop() {
         if frame.children.is_empty() || frame.wait.is_some() {
-            leaves.push((around, frame));
+            leaves.push(Leaf {
+                function,
+                resource: frame,
+            });
         }
         let has_line = frame.line.is_some();
-        let around = if has_line { Some(frame) } else { around };
-        pending.extend(frame.children.iter().rev().map(|child| (around, child)));
+        let function = if has_line { Some(frame) } else { function };
+        let children = frame.children.iter().rev();
+        pending.extend(children.map(|child| (function, child)));
     }
     leaves
 }
 
 /// Returns the waits of a task for locks and permits that somebody holds.
 pub(crate) fn held_waits(task: &Task) -> impl Iterator<Item = HeldWait<'_>> {
-    leaves(task).into_iter().filter_map(|(function, resource)| {
-        let wait = resource.wait.as_ref()?;
+    leaves(task).into_iter().filter_map(|leaf| {
+        let wait = leaf.resource.wait.as_ref()?;
         let is_held = wait.kind == WaitKind::Permits && !wait.holders.is_empty();
         is_held.then_some(HeldWait {
-            function,
-            resource,
+            leaf,
             holders: &wait.holders,
         })
     })

@@ -1,5 +1,6 @@
 //! Runs the thread that reads the debug info of this process once, and then its memory for each dump.
 
+use std::borrow::Borrow;
 use std::mem;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -49,17 +50,26 @@ pub(crate) fn prepare() {
 }
 
 /// Reads where the tasks of this process wait, and waits for that until `deadline`. `handles` are the traced tasks.
-pub(crate) fn read(handles: &[TraceHandle], deadline: Instant) -> Option<Inspection> {
+pub(crate) fn read(
+    handles: impl IntoIterator<Item = impl Borrow<TraceHandle>>,
+    deadline: Instant,
+) -> Option<Inspection> {
     let (sender, answer) = mpsc::channel();
     let request = Request {
-        roots: handles.iter().filter_map(root).collect(),
+        roots: handles
+            .into_iter()
+            .filter_map(|handle| root(handle.borrow()))
+            .collect(),
         deadline,
         answer: sender,
     };
-    let gone = || Err("the thread that reads it has ended, or cannot be started".to_owned());
-    let sent = requests().and_then(|requests| requests.send(request).ok());
-    if sent.is_none() {
-        return Some(Inspection::new(gone()));
+    let Some(requests) = requests() else {
+        let problem = "the thread that reads memory could not be started".to_owned();
+        return Some(Inspection::new(Err(problem)));
+    };
+    let reader_ended = || Err("the thread that reads memory has ended".to_owned());
+    if requests.send(request).is_err() {
+        return Some(Inspection::new(reader_ended()));
     }
     let left = deadline.saturating_duration_since(Instant::now());
     let is_ready = || READY.load(Ordering::Acquire) == os::process_id();
@@ -73,7 +83,7 @@ pub(crate) fn read(handles: &[TraceHandle], deadline: Instant) -> Option<Inspect
              with `opt-level = 3` for the packages gimli and tasktrace-inspect)"
                 .to_owned(),
         ),
-        Err(RecvTimeoutError::Disconnected) => gone(),
+        Err(RecvTimeoutError::Disconnected) => reader_ended(),
     };
     Some(Inspection::new(answer))
 }

@@ -6,9 +6,9 @@ use std::fmt::{self, Write};
 use super::header::{self, INDENT};
 use super::line_writer::LineWriter;
 use crate::diagnosis::Severity;
-use crate::dump::{Dump, Hang, Source, TaskDump};
+use crate::dump::{Dump, Hang, Source, Stall, StallPhase, StallReport, TaskDump};
 use crate::inspect::{
-    Frame, HeldKind, HeldWait, Inspection, Task, TaskState, WaitKind, held_waits, leaves,
+    Deadlock, Frame, HeldKind, HeldWait, Inspection, Task, TaskState, WaitKind, held_waits, leaves,
 };
 use crate::task::TaskId;
 
@@ -31,14 +31,48 @@ pub(super) fn cause(hang: &Hang) -> Option<String> {
     (!waits.is_empty()).then(|| waits.join("; "))
 }
 
+/// Returns what memory shows about the cause of a stall, in sentences: the deadlock that the task is in, the holders of
+/// the locks that it waits for, the tasks that it awaits, or the untraced tasks that run on its runtime.
+pub(super) fn causes_of_stall(report: &StallReport) -> Vec<String> {
+    let id = report.task.id();
+    let known = || {
+        let inspection = report.inspected()?;
+        Some((inspection, inspection.get(id)?))
+    };
+    let (inspection, task) = match known() {
+        Some(known) if report.phase == StallPhase::Began => known,
+        _ => return Vec::new(),
+    };
+    if report.kind == Stall::Starved {
+        let is_running = |other: &&Task| {
+            other.state == TaskState::Running
+                && other.runtime.is_some()
+                && other.runtime == task.runtime
+        };
+        let running = inspection.untraced().filter(is_running);
+        let sentences = running.map(|other| format!("{} is running", other.title));
+        return sentences.take(MAX_NAMED).collect();
+    }
+    let is_in = |deadlock: &&Deadlock| {
+        let mut tasks = inspection.tasks_of(deadlock);
+        tasks.any(|other| other.root == Some(id.get()))
+    };
+    if let Some(deadlock) = inspection.deadlocks().find(is_in) {
+        return vec![format!("likely deadlock: {}", deadlock.text)];
+    }
+    let waits = held_waits(task).map(|wait| waits_for_lock(task, wait));
+    let mut sentences: Vec<String> = waits.take(MAX_NAMED).collect();
+    sentences.extend(awaited(inspection, id));
+    sentences
+}
+
 /// Follows the `JoinHandle`s that a task awaits to untraced tasks, and returns what each of these tasks waits for.
-pub(super) fn awaited(dump: &Dump, task: TaskId) -> Option<String> {
-    let inspection = dump.inspected()?;
+pub(super) fn awaited(inspection: &Inspection, task: TaskId) -> Option<String> {
     let mut task = inspection.get(task)?;
     let mut text = String::new();
     for _ in 0..MAX_FOLLOWED {
-        let joined = leaves(task).into_iter().find_map(|(_, leaf)| {
-            let wait = leaf.wait.as_ref()?;
+        let joined = leaves(task).into_iter().find_map(|leaf| {
+            let wait = leaf.resource.wait.as_ref()?;
             let id = wait.task.filter(|_| wait.kind == WaitKind::Join)?;
             inspection.of_tokio(id)
         });
@@ -49,9 +83,9 @@ pub(super) fn awaited(dump: &Dump, task: TaskId) -> Option<String> {
         if !text.is_empty() {
             text.push_str("; ");
         }
-        let waits = leaves(task).into_iter().find_map(|(function, leaf)| {
-            let resource = with_state(leaf);
-            Some(format!("is waiting on {resource}{}", at(function?)))
+        let waits = leaves(task).into_iter().find_map(|leaf| {
+            let resource = with_state(leaf.resource);
+            Some(format!("is waiting on {resource}{}", at(leaf.function?)))
         });
         let waits = match (waits, task.state) {
             (Some(waits), _) => waits,
@@ -92,11 +126,11 @@ fn waits(inspection: &Inspection, dump: &Dump) -> Vec<String> {
 }
 
 fn waits_for_lock(task: &Task, wait: HeldWait<'_>) -> String {
-    let subject = match wait.function {
+    let subject = match wait.leaf.function {
         Some(function) => format!("{}{}", function.name, at(function)),
         None => task.title.clone(),
     };
-    let mut text = format!("{subject} is waiting on {}", wait.resource.name);
+    let mut text = format!("{subject} is waiting on {}", wait.leaf.resource.name);
     for holder in wait.holders.iter().take(MAX_NAMED) {
         text.push_str(&format!(", {holder}"));
     }
@@ -115,13 +149,13 @@ fn at(frame: &Frame) -> String {
 }
 
 /// Returns a resource with its state and its holder.
-fn with_state(leaf: &Frame) -> String {
-    let Some(wait) = &leaf.wait else {
-        return leaf.name.clone();
+fn with_state(resource: &Frame) -> String {
+    let Some(wait) = &resource.wait else {
+        return resource.name.clone();
     };
     match wait.holders.first() {
-        Some(holder) => format!("{}, {holder}", leaf.name),
-        None => format!("{} ({})", leaf.name, wait.text),
+        Some(holder) => format!("{}, {holder}", resource.name),
+        None => format!("{} ({})", resource.name, wait.text),
     }
 }
 
@@ -142,8 +176,8 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
     };
     let stuck: Vec<&str> = inspection
         .deadlocks()
-        .flat_map(|deadlock| &deadlock.places)
-        .filter_map(|place| Some(report.tasks.get(*place)?.address.as_str()))
+        .flat_map(|deadlock| inspection.tasks_of(deadlock))
+        .map(|task| task.address.as_str())
         .collect();
     let is_stuck = |task: &Task| stuck.contains(&task.address.as_str());
     let mut tasks: Vec<&Task> = inspection
@@ -190,7 +224,7 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
 
 /// Returns `true` if memory says more about a task than the dump: if it is not traced or did not answer, or if it waits
 /// for a lock that somebody holds.
-fn adds_to_dump(task: &Task, dump: &Dump) -> bool {
+pub(super) fn adds_to_dump(task: &Task, dump: &Dump) -> bool {
     let Some(root) = task.root else {
         return true;
     };

@@ -15,7 +15,7 @@ use super::line_writer::{DetailLevel, LineWriter};
 use super::shape_key::ShapeKey;
 use super::untraced::ADVICE;
 use super::walk::walk;
-use super::{dump, place, tree, verdict};
+use super::{dump, inspected, place, tree, verdict};
 use crate::diagnosis::{Status, likeliest};
 use crate::dump::{Source, Stall, StallPhase, StallReport, TaskDump};
 use crate::symbol::PathShortener;
@@ -39,7 +39,15 @@ pub(super) fn write(
     let group = Group::new(vec![member]);
     dump::tree(out, INDENT, &group, detail)?;
     dump::missing(out, &group.members)?;
-    untraced(out, report)
+    let causes = inspected::causes_of_stall(report);
+    for cause in &causes {
+        out.line(INDENT)?;
+        write!(out, "read from memory: {cause}")?;
+    }
+    match causes.is_empty() {
+        true => untraced(out, report),
+        false => Ok(()),
+    }
 }
 
 /// Writes the number of untraced tasks on the same runtime. One of them may be the cause.

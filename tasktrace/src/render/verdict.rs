@@ -283,7 +283,9 @@ fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
     let points = || all.iter().flat_map(|waiting| waiting.points.iter());
     let awaited = points().find_map(|point| {
         let hint = untraced::awaited(point.resource()?, dump)?;
-        let known = inspected::awaited(dump, point.task.id());
+        let known = dump
+            .inspected()
+            .and_then(|inspection| inspected::awaited(inspection, point.task.id()));
         Some(known.map_or_else(|| format!(" ({hint})"), |known| format!("; {known}")))
     });
     text.push_str(&awaited.unwrap_or_default());

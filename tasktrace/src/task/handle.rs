@@ -14,7 +14,7 @@ use super::header::Header;
 use super::observation::{ExecutorId, Observation};
 use super::oneshot::{CaptureError, ChannelBatch, Receiver};
 #[cfg(feature = "inspect")]
-use super::root::FutureRoot;
+use super::root::FutureAddress;
 use super::scope::{self, Scope};
 use super::state::{Running, TaskState};
 use super::task_ref::{self, TaskRef};
@@ -215,7 +215,7 @@ impl TraceHandle {
     /// Returns where the future of the task is in memory, if its first poll has ended. The future may be polled or
     /// dropped at any time, so only the system may read there.
     #[cfg(feature = "inspect")]
-    pub(crate) fn root(&self) -> Option<FutureRoot> {
+    pub(crate) fn root(&self) -> Option<FutureAddress> {
         let header = self.header();
         header
             .root

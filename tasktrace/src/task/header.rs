@@ -27,7 +27,7 @@ use super::metadata::{MetadataCell, MetadataView, PackedMetadata};
 use super::observation::{ExecutorId, Observation};
 use super::poll_state::{Lifecycle, NESTED, PollState, WAKER};
 use super::ref_count::RefCount;
-use super::root::RootCell;
+use super::root::FutureAddressCell;
 use super::runtime_task::{self, RuntimeTaskCell};
 use super::side_table::SideTableCell;
 use super::table::FrameTable;
@@ -64,7 +64,7 @@ pub(crate) struct Header {
     runtime_task: AtomicU64,
     /// The next free header, while this one is on a list of free headers.
     next_free: AtomicPtr<Self>,
-    pub(super) root: RootCell,
+    pub(super) root: FutureAddressCell,
 }
 
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
@@ -100,7 +100,7 @@ impl Header {
             runtime: AtomicU32::new(runtime_task::UNKNOWN),
             runtime_task: AtomicU64::new(0),
             next_free: AtomicPtr::new(ptr::null_mut()),
-            root: RootCell::new(),
+            root: FutureAddressCell::new(),
         }
     }
 

@@ -3,9 +3,9 @@
 use super::erased_future::ErasedFuture;
 
 /// The place of the future of a task, which is not noted.
-pub(super) struct RootCell;
+pub(super) struct FutureAddressCell;
 
-impl RootCell {
+impl FutureAddressCell {
     pub(super) const fn new() -> Self {
         Self
     }

@@ -8,7 +8,7 @@ use super::erased_future::ErasedFuture;
 /// The place of the future of a task: null until the first poll has left the task suspended.
 ///
 /// A future that was polled is pinned, so it stays there until it is dropped.
-pub(super) struct RootCell {
+pub(super) struct FutureAddressCell {
     future: AtomicPtr<()>,
     /// The vtable by which the future was polled, which tells its type.
     vtable: AtomicPtr<()>,
@@ -16,14 +16,14 @@ pub(super) struct RootCell {
 
 /// The places of the future of a task in memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FutureRoot {
+pub(crate) struct FutureAddress {
     pub(crate) future: usize,
     pub(crate) vtable: usize,
     /// The place of the word that changes with each poll: see `LastPoll`.
     pub(crate) last_poll: usize,
 }
 
-impl RootCell {
+impl FutureAddressCell {
     pub(super) const fn new() -> Self {
         Self {
             future: AtomicPtr::new(ptr::null_mut()),
@@ -49,9 +49,9 @@ impl RootCell {
     }
 
     /// Returns where the future is, if its first poll has ended. `last_poll` is the place of the word of its last poll.
-    pub(super) fn get(&self, last_poll: usize) -> Option<FutureRoot> {
+    pub(super) fn get(&self, last_poll: usize) -> Option<FutureAddress> {
         let future = self.future.load(Ordering::Acquire).addr();
-        (future != 0).then(|| FutureRoot {
+        (future != 0).then(|| FutureAddress {
             future,
             vtable: self.vtable.load(Ordering::Relaxed).addr(),
             last_poll,

@@ -1,8 +1,10 @@
 //! Code that the tests of the feature `inspect` share.
 
+#[path = "../../src/schema.rs"]
+pub mod schema;
+
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tasktrace::Dump;
 use tasktrace::inspect::{Frame, Inspection, Task};
 
@@ -49,30 +51,4 @@ pub fn tree(task: &Task) -> Vec<String> {
     let mut lines = Vec::new();
     add(&task.frames, "", &mut lines);
     lines
-}
-
-/// Asserts that a document matches the published schema, and has no fields that the schema does not describe.
-#[track_caller]
-pub fn assert_valid(document: &Value) {
-    fn close(schema: &mut Value) {
-        match schema {
-            Value::Object(members) => {
-                members.values_mut().for_each(close);
-                if members.get("type") == Some(&json!("object")) {
-                    members.insert("additionalProperties".to_owned(), json!(false));
-                }
-            }
-            Value::Array(elements) => elements.iter_mut().for_each(close),
-            _ => {}
-        }
-    }
-    let text = include_str!("../../../tasktrace/schema/tasktrace.schema.json");
-    let mut schema: Value = serde_json::from_str(text).unwrap();
-    close(&mut schema);
-    let schema = jsonschema::draft202012::new(&schema).unwrap();
-    let errors = schema.iter_errors(document);
-    let errors: Vec<String> = errors
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
 }

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use tasktrace::inspect::{Inspection, TaskState};
-use tasktrace_inspect_tests::{HOUR, assert_valid, dump_until, tree};
+use tasktrace_inspect_tests::schema::assert_valid;
+use tasktrace_inspect_tests::{HOUR, dump_until, tree};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::sleep;
 

@@ -38,12 +38,12 @@ class App {
       const chip = event.target.closest("[data-state]");
       if (chip) this.set({ state: this.settings.state === chip.dataset.state ? "all" : chip.dataset.state });
     });
-    on("wrong", "click", (event) => {
-      const item = event.target.closest("[data-open]");
-      if (!item) return;
-      const { open } = item.dataset;
-      this.open(/^\d{1,15}$/.test(open) ? Number(open) : open);
-    });
+    for (const id of ["wrong", "memory"]) {
+      on(id, "click", (event) => {
+        const item = event.target.closest("[data-open]");
+        if (item) this.open(keyOf(item.dataset.open));
+      });
+    }
     // The menu closes after a click elsewhere.
     document.addEventListener("click", (event) => {
       if (!byId("save").contains(event.target) || event.target.closest(".menu-items")) byId("save").open = false;
@@ -81,6 +81,7 @@ class App {
     byId("untraced").textContent = note ?? "";
     byId("untraced").hidden = !note;
     this.ended(this.view.doc.ended ?? []);
+    showMemory(this.view.memory);
     document.title = `${visible(name)} – tasktrace`;
     for (const link of document.querySelectorAll("[data-file]")) {
       link.href = `${BASE}${link.dataset.file}?capture=${this.settings.capture}`;
@@ -216,6 +217,11 @@ class App {
       if (cycle.length > 6) told.push("…");
       items.push([cycle[0], "deadlock", [...told, `task ${cycle[0]}`].join(" → ")]);
     }
+    const deadlocks = view.memory.doc?.deadlocks ?? [];
+    for (const { text, tasks } of deadlocks.slice(0, most)) {
+      const first = view.memory.byKey.get(IN_MEMORY + tasks[0]);
+      items.push([first === undefined ? "" : view.memory.key(first), "likely deadlock", visible(text)]);
+    }
     const groups = view.groups.filter((group) => group.urgency in WRONG && group.urgency !== "in_cycle");
     for (const group of groups.slice(0, most)) {
       const wait = group.waits()[0];
@@ -225,7 +231,7 @@ class App {
       const count = group.wrongCount > 1 ? `${thousands(group.wrongCount)} × ` : "";
       items.push([group.size === 1 ? valueAt(group.tasks.id, 0) : group.id, WRONG[group.urgency][0], `${count}${text}, ${duration(group.longest)}`]);
     }
-    const left = view.doc.cycles_total + groups.length - items.length;
+    const left = view.doc.cycles_total + deadlocks.length + groups.length - items.length;
     const nodes = items.map(([open, what, text]) =>
       el("li", {}, el("button", { type: "button", "data-open": open }, el("b", {}, what), " ", el("span", {}, text))),
     );
@@ -295,6 +301,7 @@ class App {
   text() {
     const { view } = this;
     const open = this.selected === null ? null : this.detail.find(view, this.selected);
+    if (open?.inMemory) return memoryText(open.inMemory);
     if (open !== null) return open.task === null ? groupText(view, open.group, null) : taskText(view, open.task);
     const head = `${visible(view.process.name)}, process ${view.process.pid}, ${new Date(view.doc.taken_ms).toISOString()}: ${byId("shown").textContent}`;
     return [head, ...this.found.map(([group, members]) => groupText(view, group, members))].join("\n\n");

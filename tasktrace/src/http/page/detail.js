@@ -13,7 +13,7 @@ class Detail {
     this.element.addEventListener("click", (event) => {
       const target = event.target.closest("[data-task], [data-do]");
       if (!target) return;
-      if (target.dataset.task) app.open(Number(target.dataset.task));
+      if (target.dataset.task) app.open(keyOf(target.dataset.task));
       else if (target.dataset.do === "close") app.close();
       else if (target.dataset.do === "copy") app.copy();
       else if (target.dataset.do === "more") {
@@ -48,9 +48,9 @@ class Detail {
     }
     this.shown = selected;
     this.element.classList.remove("is-over");
-    const { group, task } = found;
+    const { group, task, inMemory } = found;
     const over = el("p", { class: "over", hidden: true }, task === null ? "No task waits here any more. This is the last data." : "The task has ended. This is the last data.");
-    const [bar, ...rest] = task === null ? this.ofGroup(view, group) : this.ofTask(view, task);
+    const [bar, ...rest] = inMemory ? [this.bar(memoryNoun(inMemory)), ...memoryDetail(view.memory, inMemory)] : task === null ? this.ofGroup(view, group) : this.ofTask(view, task);
     patchChildren(this.element, [bar, over, ...rest]);
     this.element.scrollTop = keep;
   }
@@ -60,6 +60,8 @@ class Detail {
       const task = view.task(selected);
       return task === undefined ? null : { group: view.group(task), task };
     }
+    const inMemory = view.memory.byKey.get(selected);
+    if (inMemory !== undefined) return { group: null, task: null, inMemory };
     const group = view.groups.find((group) => group.id === selected);
     if (group === undefined) return null;
     return { group, task: null };
@@ -99,6 +101,7 @@ class Detail {
       this.title(group, label),
       this.complaint(view, urgency, id),
       ...this.waits(group, view.member(task)),
+      ...(view.memory.byRoot.has(id) ? heldWaits(view.memory, view.memory.byRoot.get(id)) : []),
       this.facts(facts),
       ...this.tree(group, view.member(task)),
       this.source(group),

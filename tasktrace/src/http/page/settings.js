@@ -55,10 +55,13 @@ function saveSettings(settings, selected) {
   }
 }
 
+/** Returns the id of a task as a number, or the key of a group or of a task in memory. */
+const keyOf = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
+
 /** Returns the id of the open task, or the key of the open group. */
 function loadSelected() {
   const open = new URLSearchParams(location.hash.slice(1)).get("open");
-  return open === null ? null : /^\d{1,15}$/.test(open) ? Number(open) : open;
+  return open === null ? null : keyOf(open);
 }
 
 function applyTheme(theme) {

@@ -23,6 +23,7 @@ class View {
     this.process = doc.process;
     this.asked = doc.asked === 1;
     this.total = doc.total;
+    this.memory = new Memory(doc.inspected);
     for (const { urgency, title, meaning } of doc.wrong) WRONG[urgency] = [title, meaning];
     this.groups = doc.groups.map((group, at) => new Group(group, at, doc.places));
     // All tasks, in the order of their groups.

@@ -1,6 +1,12 @@
 //! Describes what was read from memory.
 
+#[cfg(feature = "http")]
+use super::super::inspected::adds_to_dump;
 use super::value::{LazyList, Object, Value};
+#[cfg(feature = "http")]
+use crate::dump::Dump;
+#[cfg(feature = "http")]
+use crate::inspect::held_waits;
 use crate::inspect::{
     Deadlock, Frame, Held, HeldKind, Holder, Inspection, Missing, Report, Task, TaskState, Wait,
     WaitKind,
@@ -24,17 +30,50 @@ impl<'a> From<&'a Inspection> for Value<'a> {
     }
 }
 
+/// The largest number of tasks that the page gets.
+#[cfg(feature = "http")]
+const MAX_TASKS: usize = 1000;
+
+/// Describes for the page what the dump does not show otherwise, in the same form. `more` counts the untraced tasks that
+/// are left out.
+#[cfg(feature = "http")]
+pub(super) fn for_page<'a>(inspection: &'a Inspection, dump: &'a Dump) -> Value<'a> {
+    let report = inspection.report();
+    let missing = report.map_or(&[][..], |report| &report.missing);
+    let is_in_deadlock = |task: &Task| {
+        let mut tasks = inspection
+            .deadlocks()
+            .flat_map(|it| inspection.tasks_of(it));
+        tasks.any(|other| other.address == task.address)
+    };
+    let added = inspection.tasks().filter(|task| adds_to_dump(task, dump));
+    let mut tasks: Vec<&Task> = added.collect();
+    // Those that explain the most are not left out.
+    tasks.sort_by_cached_key(|task| (!is_in_deadlock(task), held_waits(task).next().is_none()));
+    let left_out = tasks.split_off(tasks.len().min(MAX_TASKS));
+    let more = left_out.iter().filter(|task| task.root.is_none()).count();
+    object!("PageInspection", {
+        "problem": inspection.problem(),
+        "deadlocks": LazyList::new(inspection.deadlocks().count(), move || {
+            inspection.deadlocks().map(move |it| deadlock(report, it))
+        }),
+        "missing": LazyList::new(missing.len(), move || missing.iter().map(Value::from)),
+        "more": more,
+        "tasks": LazyList::new(tasks.len(), move || tasks.clone().into_iter().map(Value::from)),
+    })
+}
+
 /// Describes a deadlock. `report` has its tasks.
 fn deadlock<'a>(report: Option<&'a Report>, deadlock: &'a Deadlock) -> Value<'a> {
-    let address = move |place: &usize| {
-        let task = report.and_then(|report| report.tasks.get(*place));
+    let address = move |index: &usize| {
+        let task = report.and_then(|report| report.tasks.get(*index));
         task.map(|task| task.address.as_str())
     };
     object!("Deadlock", {
         "text": deadlock.text.as_str(),
         // Numbers of tasks are missing for some.
-        "tasks": LazyList::new(deadlock.places.len(), move || {
-            deadlock.places.iter().map(address).map(Value::from)
+        "tasks": LazyList::new(deadlock.indices.len(), move || {
+            deadlock.indices.iter().map(address).map(Value::from)
         }),
     })
 }

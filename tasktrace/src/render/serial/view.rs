@@ -22,7 +22,7 @@ use super::super::line_writer::DetailLevel;
 use super::super::walk::{WalkStep, walk};
 use super::super::{ended, header, shape, untraced};
 use super::value::{LazyList, Object, Value};
-use super::{line_word, missing_word, state_word, wait_word};
+use super::{inspected, line_word, missing_word, state_word, wait_word};
 use crate::diagnosis::{Severity, order_of_leaves};
 use crate::dump::{Dump, Forest, TaskDump};
 use crate::symbol::PathShortener;
@@ -184,6 +184,7 @@ impl<'a> From<&'a View<'a>> for Value<'a> {
             "total": dump.len(),
             "untraced": dump.untraced_total(),
             "untraced_text": untraced::note(dump, view.awaits_handle()),
+            "inspected": dump.inspected().map(|inspection| inspected::for_page(inspection, dump)),
             "ended": LazyList::new(view.ended.len(), move || view.ended.iter().map(String::as_str)),
             "missing": view.missing(),
             // Each task awaits the next one, and the last task awaits the first.

@@ -107,6 +107,7 @@ impl Incidents {
             phase: StallPhase::Ended,
             duration: found.since().elapsed(),
             untraced: 0,
+            inspected: None,
             ..report?
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! * [`scan`]: one scan of all tasks; [`stall`]: the checks of one task.
 //! * [`incidents`]: the stalls that were reported; [`probes`]: the tasks that are woken to test their executors.
+//! * [`memory`]: what was read from memory for the reports of a scan.
 //! * [`thread`]: the thread of the watchdog; [`sink`]: the destination of reports.
 //!
 //! # Cost of a scan
@@ -26,6 +27,7 @@
 //! `requests` of [`task`](crate::task). Watchdogs are independent of each other.
 
 mod incidents;
+mod memory;
 mod probes;
 mod scan;
 mod sink;
@@ -39,6 +41,7 @@ use self::scan::{Scanner, StallLimits};
 use self::sink::Sink;
 use self::thread::WatchdogThread;
 use crate::dump::StallReport;
+use crate::inspect;
 
 /// The smallest limit, which is the resolution of the task clock.
 const LEAST_LIMIT: Duration = Duration::from_millis(20);
@@ -108,6 +111,13 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 /// Reports go to the function of [`on_stall`](WatchdogBuilder::on_stall). Without one, they go to stderr, or with the
 /// feature `tracing` they are events of the target `tasktrace::watchdog`: `WARN` when a stall begins and `INFO` when it
 /// ends, with the fields `task.id`, `task.name`, `kind` and `duration`, and the text as the message.
+///
+/// # Untraced tasks
+///
+/// With the feature `inspect`, a report that a task is starved or overdue says what memory shows about the cause: who
+/// holds the lock that the task waits for, what an awaited task waits for, or which untraced task occupies a thread of
+/// its runtime. The debug info of the program is read when the watchdog starts. Memory is read at most once a scan, for
+/// at most half a second.
 ///
 /// # Limits
 ///
@@ -213,6 +223,8 @@ impl WatchdogBuilder {
     /// message on stderr says so, and nothing is watched.
     pub fn start(self) -> Watchdog {
         let scanner = Scanner::new(self.limits);
+        // Reading debug info may take seconds, and a stall is reported once.
+        inspect::prepare();
         match WatchdogThread::start(scanner, self.sink, self.every) {
             Ok(running) => Watchdog(Some(running)),
             Err(error) => {

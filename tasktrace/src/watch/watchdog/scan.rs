@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::incidents::{IncidentGroup, Incidents};
+use super::memory::MemoryReading;
 use super::probes::Probes;
 use super::stall::{IncidentKey, Problem, TaskProblem, WHOLE_TASK};
 use crate::diagnosis::{self, WaitRank};
@@ -72,6 +73,7 @@ impl Scanner {
             found.sort_by_key(TaskProblem::order);
         }
         let deadline = Instant::now() + BUDGET;
+        let memory = MemoryReading::default();
         for found in found {
             if !pause(Duration::ZERO) {
                 return;
@@ -81,7 +83,11 @@ impl Scanner {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(begun) = self.begin(found, left.min(BUDGET_PER_TASK)) {
+            if let Some(mut begun) = self.begin(found, left.min(BUDGET_PER_TASK)) {
+                // A blocked poll shows its own cause.
+                if begun.kind != Stall::Blocked {
+                    begun.inspected = memory.read();
+                }
                 report(&begun);
             }
         }

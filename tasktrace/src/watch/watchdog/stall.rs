@@ -158,6 +158,7 @@ impl TaskProblem {
             task,
             function,
             blocked_by,
+            inspected: None,
         }
     }
 }

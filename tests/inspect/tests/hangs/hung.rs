@@ -7,7 +7,7 @@ use tasktrace_inspect_tests::HOUR;
 use tokio::sync::{Barrier, Mutex, Notify, Semaphore, mpsc};
 use tokio::time::sleep;
 
-use crate::verdicts::is_wanted;
+use crate::verdicts::is_child;
 
 type Lock = Arc<Mutex<u32>>;
 
@@ -26,7 +26,7 @@ async fn back(one: Lock, other: Lock, both: Arc<Barrier>) {
 /// Two tasks lock two mutexes in opposite order.
 #[tasktrace::test(timeout = "2s")]
 async fn two_mutexes() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let (ann, bob) = (Lock::default(), Lock::default());
@@ -46,7 +46,7 @@ async fn restock(stock: Lock, held: Arc<Notify>) {
 /// The test waits for a lock that a task holds.
 #[tasktrace::test(timeout = "2s")]
 async fn held_by_a_task() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let (stock, held) = (Lock::default(), Arc::new(Notify::new()));
@@ -58,7 +58,7 @@ async fn held_by_a_task() {
 /// The test, on several threads, waits for a lock that a task holds.
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
 async fn held_by_a_task_of_a_worker() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let (stock, held) = (Lock::default(), Arc::new(Notify::new()));
@@ -74,7 +74,7 @@ async fn sell(stock: Lock) -> u32 {
 /// The test holds the lock that its task waits for.
 #[tasktrace::test(timeout = "2s")]
 async fn held_by_the_test() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let stock = Lock::default();
@@ -89,7 +89,7 @@ async fn listen(mut orders: mpsc::Receiver<u32>) -> Option<u32> {
 /// The test joins a task that waits for a message.
 #[tasktrace::test(timeout = "2s")]
 async fn joins_a_task() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let (_orders, queue) = mpsc::channel(4);
@@ -99,7 +99,7 @@ async fn joins_a_task() {
 /// A task polled a future that has been granted a lock meanwhile, and does not poll it any more.
 #[tasktrace::test(timeout = "2s")]
 async fn futurelock() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let stock = Lock::default();
@@ -118,18 +118,19 @@ async fn select_and_lock(stock: Lock) {
     }
 }
 
-/// The guard is kept where no future has it.
+/// The guard is kept where no future alone has it.
 #[tasktrace::test(timeout = "2s")]
 async fn no_holder() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let stock = Lock::default();
     let kept = Arc::new(std::sync::Mutex::new(Some(
         stock.clone().lock_owned().await,
     )));
+    let owners = [kept.clone(), kept];
     tokio::spawn(sell(stock)).await.unwrap();
-    drop(kept);
+    drop(owners);
 }
 
 #[tasktrace::traced]
@@ -142,7 +143,7 @@ async fn traced_restock(stock: Lock, held: Arc<Notify>) {
 /// A traced task holds the lock that the test waits for.
 #[tasktrace::test(timeout = "2s")]
 async fn held_by_a_traced_task() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let (stock, held) = (Lock::default(), Arc::new(Notify::new()));
@@ -159,7 +160,7 @@ async fn use_pool(pool: Arc<Semaphore>) {
 /// Tasks in the background wait for a pool, as they do in many programs, while the test waits for a message.
 #[tasktrace::test(timeout = "2s")]
 async fn nobody_sends() {
-    if !is_wanted() {
+    if !is_child() {
         return;
     }
     let pool = Arc::new(Semaphore::new(1));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tasktrace_inspect_tests::assert_valid;
+use tasktrace_inspect_tests::schema::assert_valid;
 
 /// The environment variable that makes the tests of [`hung`](crate::hung) hang.
 const VARIABLE: &str = "TASKTRACE_TEST_HANGS";
@@ -12,7 +12,7 @@ const VARIABLE: &str = "TASKTRACE_TEST_HANGS";
 const LOCK: &str = "tokio::sync::Mutex::lock";
 
 /// Returns `true` in a child process.
-pub(crate) fn is_wanted() -> bool {
+pub(crate) fn is_child() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 

@@ -1,10 +1,10 @@
-//! Circles of tasks: which of them are called deadlocks.
+//! Cycles of tasks: which of them are called deadlocks.
 
 use crate::program::{PROFILES, Profile, Program};
 use crate::tree::task;
 
 #[test]
-fn circles_that_something_else_may_break_are_no_deadlocks() {
+fn cycles_that_something_else_may_break_are_no_deadlocks() {
     for profile in PROFILES {
         let program = Program::start("innocent", profile);
         let report = program.inspect_at_rest();

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::address::Address;
-use crate::build::{Origin, Seen};
+use crate::build::{Origin, ReadTask};
 use crate::decode::{Decoded, Decoder};
 use crate::limits::Deadline;
-use crate::memory::Memory;
+use crate::memory::{Buffer, Memory};
 use crate::own::{self, Root};
 use crate::report::TaskState;
 use crate::tokio::{Header, State};
@@ -22,70 +22,70 @@ const COMPARED: u64 = 1 << 20;
 pub(crate) const CHANGED: &str = "it changed whenever it was read";
 
 /// Reads tasks such that what is shown of each was there at one moment.
-pub(crate) struct View<'v, 'a, 'd> {
+pub(crate) struct TaskReader<'v, 'a, 'd> {
     pub(crate) reader: &'v Reader<'a, 'd>,
     pub(crate) decoder: &'v Decoder<'v, 'a, 'd>,
     /// `true` if the memory cannot change while it is read: the process is stopped, or there is only a core file.
-    pub(crate) is_still: bool,
+    pub(crate) is_stopped: bool,
 }
 
-impl View<'_, '_, '_> {
+impl TaskReader<'_, '_, '_> {
     /// Returns a task, unless it has ended meanwhile.
-    pub(crate) fn task(&self, header: &Header) -> Option<Seen> {
-        let mut seen = Seen {
+    pub(crate) fn task(&self, header: &Header) -> Option<ReadTask> {
+        let mut read = ReadTask {
             id: header.id,
             origin: Origin::Task(*header),
             root: None,
             runtime: Some(header.owner).filter(|owner| *owner != 0),
             state: state(header, header.state),
-            fallback: self.fallback(header),
+            default_name: self.default_name(header),
             decoded: Decoded::default(),
             problem: None,
         };
-        if self.is_still {
-            self.decode(header, header.state, &mut seen);
-            return Some(seen);
+        if self.is_stopped {
+            self.decode(header, header.state, &mut read);
+            return Some(read);
         }
         for _ in 0..ATTEMPTS {
             self.reader.memory.record();
             let state_now = State(self.reader.word(header.state_address)?);
-            seen.state = state(header, state_now);
-            self.decode(header, state_now, &mut seen);
+            read.state = state(header, state_now);
+            self.decode(header, state_now, &mut read);
             let value = header.value();
             if header.is_blocking || !state_now.is_running() && self.is_unchanged(value) {
-                return Some(seen);
+                return Some(read);
             }
             self.forget();
         }
-        if seen.state == TaskState::Running {
-            return Some(seen);
+        if read.state == TaskState::Running {
+            return Some(read);
         }
-        seen.decoded = Decoded::default();
-        seen.problem = Some(CHANGED.to_owned());
-        Some(seen)
+        read.decoded = Decoded::default();
+        read.problem = Some(CHANGED.to_owned());
+        Some(read)
     }
 
-    fn decode(&self, header: &Header, state_now: State, seen: &mut Seen) {
-        seen.problem = None;
-        seen.decoded = Decoded::default();
+    fn decode(&self, header: &Header, state_now: State, read: &mut ReadTask) {
+        read.problem = None;
+        read.decoded = Decoded::default();
         if header.is_blocking || state_now.is_complete() {
             return;
         }
-        if state_now.is_running() && !self.is_still {
-            seen.problem = Some("it is running, and its frames change".to_owned());
+        if state_now.is_running() && !self.is_stopped {
+            read.problem = Some("it is running, and its frames change".to_owned());
             return;
         }
         if state_now.is_running() {
-            seen.problem = Some("it is running: this is where it waited last".to_owned());
+            read.problem = Some("it is running: this is where it waited last".to_owned());
         }
         match self.reader.find(header.value(), "stage") {
-            Some(stage) => seen.decoded = self.decoder.decode(stage),
-            None => seen.problem = Some("its future is not in the debug info".to_owned()),
+            Some(stage) => read.decoded = self.decoder.decode(stage),
+            None => read.problem = Some("its future is not in the debug info".to_owned()),
         }
         // The thread that polls it may go on.
-        seen.decoded.may_hide |= seen.problem.is_some();
-        if seen.decoded.nodes.is_empty() && seen.problem.is_none() {
-            seen.problem = Some("no future was found in it".to_owned());
+        read.decoded.may_wait_elsewhere |= read.problem.is_some();
+        if read.decoded.nodes.is_empty() && read.problem.is_none() {
+            read.problem = Some("no future was found in it".to_owned());
         }
     }
 
@@ -94,14 +94,14 @@ impl View<'_, '_, '_> {
     pub(crate) fn add_roots(
         &self,
         roots: &[Root],
-        seen: &mut Vec<Seen>,
+        tasks: &mut Vec<ReadTask>,
         deadline: Deadline,
     ) -> usize {
         let mut by_id: HashMap<u64, usize> = HashMap::new();
         // By address alone: units of the debug info describe the same type twice.
         let mut by_coroutine: HashMap<Address, usize> = HashMap::new();
         let is_any_unnumbered = roots.iter().any(|root| root.task.is_none());
-        for (at, task) in seen.iter().enumerate() {
+        for (at, task) in tasks.iter().enumerate() {
             if task.state != TaskState::Blocking {
                 by_id.extend(task.id.map(|id| (id, at)));
             }
@@ -113,7 +113,7 @@ impl View<'_, '_, '_> {
         let mut late = 0;
         for root in roots {
             if let Some(at) = root.task.and_then(|task| by_id.get(&task)) {
-                seen[*at].root.get_or_insert(root.number);
+                tasks[*at].root.get_or_insert(root.number);
                 continue;
             }
             if deadline.is_over() {
@@ -124,60 +124,60 @@ impl View<'_, '_, '_> {
             let mut coroutines = task.decoded.coroutines.iter();
             match coroutines.find_map(|it| by_coroutine.get(&it.address)) {
                 Some(at) => {
-                    seen[*at].root.get_or_insert(root.number);
+                    tasks[*at].root.get_or_insert(root.number);
                 }
-                None => seen.push(task),
+                None => tasks.push(task),
             }
         }
         late
     }
 
     /// Returns the future at a root.
-    fn root(&self, root: &Root) -> Seen {
+    fn root(&self, root: &Root) -> ReadTask {
         let future = own::future(self.reader, root);
         let ty = future.map(|future| (future, self.reader.types.path(future.id)));
-        let mut seen = Seen {
+        let mut read = ReadTask {
             id: None,
             origin: future.map_or(Origin::Unknown(root.future), Origin::Future),
             root: Some(root.number),
             runtime: None,
             state: TaskState::Suspended,
-            fallback: ty.as_ref().map_or("a future", |(_, path)| path).to_owned(),
+            default_name: ty.as_ref().map_or("a future", |(_, path)| path).to_owned(),
             decoded: Decoded::default(),
             problem: None,
         };
         let Some(future) = future else {
-            seen.problem = Some("its type is not in the debug info".to_owned());
-            return seen;
+            read.problem = Some("its type is not in the debug info".to_owned());
+            return read;
         };
         for _ in 0..ATTEMPTS {
             self.reader.memory.record();
             let polls = self.reader.word(root.polls);
-            seen.state = match polls.is_some_and(|polls| polls & 1 == 0) {
+            read.state = match polls.is_some_and(|polls| polls & 1 == 0) {
                 true => TaskState::Suspended,
                 false => TaskState::Running,
             };
-            if seen.state == TaskState::Suspended {
-                seen.decoded = self.decoder.decode(future);
+            if read.state == TaskState::Suspended {
+                read.decoded = self.decoder.decode(future);
                 if self.is_unchanged(future) {
-                    if seen.decoded.nodes.is_empty() {
-                        seen.problem = Some("no future was found in it".to_owned());
+                    if read.decoded.nodes.is_empty() {
+                        read.problem = Some("no future was found in it".to_owned());
                     }
-                    return seen;
+                    return read;
                 }
             }
             self.forget();
         }
-        seen.decoded = Decoded::default();
-        seen.problem = Some(match seen.state {
+        read.decoded = Decoded::default();
+        read.problem = Some(match read.state {
             TaskState::Running => "it is running, and its frames change".to_owned(),
             _ => CHANGED.to_owned(),
         });
-        seen
+        read
     }
 
     /// Returns what is in a future, if that does not change while it is read.
-    pub(crate) fn steady(&self, future: Value) -> Option<Decoded> {
+    pub(crate) fn decode_unchanged(&self, future: Value) -> Option<Decoded> {
         for _ in 0..ATTEMPTS {
             self.reader.memory.record();
             let decoded = self.decoder.decode(future);
@@ -190,12 +190,12 @@ impl View<'_, '_, '_> {
     }
 
     /// Reads some of the tasks again, such that all of them were there at one moment. Returns `false` if they were not.
-    pub(crate) fn at_once(&self, seen: &mut [Seen], tasks: &[usize]) -> bool {
+    pub(crate) fn read_together(&self, tasks: &mut [ReadTask], indices: &[usize]) -> bool {
         self.forget();
         self.reader.memory.record();
         let mut fresh = Vec::new();
-        for task in tasks {
-            let Some(task) = seen.get(*task) else {
+        for index in indices {
+            let Some(task) = tasks.get(*index) else {
                 return false;
             };
             let decoded = match task.origin {
@@ -211,8 +211,8 @@ impl View<'_, '_, '_> {
         if !self.reader.memory.is_unchanged() {
             return false;
         }
-        for (task, decoded) in tasks.iter().zip(fresh) {
-            seen[*task].decoded = decoded;
+        for (index, decoded) in indices.iter().zip(fresh) {
+            tasks[*index].decoded = decoded;
         }
         true
     }
@@ -232,7 +232,7 @@ impl View<'_, '_, '_> {
     fn record_whole(&self, value: Value) -> Option<()> {
         let size = self.reader.ty(value).map_or(0, |ty| ty.size);
         let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        let mut whole = vec![0; size];
+        let mut whole = Buffer::new(size);
         self.reader.memory.read(value.address, &mut whole).ok()
     }
 
@@ -249,7 +249,7 @@ impl View<'_, '_, '_> {
     }
 
     /// Returns the name of the type of the future.
-    pub(crate) fn fallback(&self, header: &Header) -> String {
+    pub(crate) fn default_name(&self, header: &Header) -> String {
         let types = self.reader.types;
         let cell = types.get(header.cell);
         let parameter = cell
