@@ -49,7 +49,7 @@ pub(super) fn reserve(chunk: Layout) -> *mut u8 {
 fn reserve_in_region(next: &AtomicPtr<u8>, chunk: Layout) -> *mut u8 {
     let mut first = next.load(Ordering::Acquire);
     loop {
-        let is_end = first.addr() % REGION_SIZE == 0;
+        let is_end = first.addr().is_multiple_of(REGION_SIZE);
         let region = is_end.then(allocate_region);
         let taken = region.unwrap_or(first);
         // Release: a thread that takes a chunk of a region has the allocation of the region before it.
@@ -120,7 +120,11 @@ mod tests {
             .flat_map(|thread| thread.join().unwrap());
         let chunks: BTreeSet<usize> = chunks.collect();
         assert_eq!(chunks.len(), THREADS * EACH);
-        assert!(chunks.iter().all(|address| address % chunk.size() == 0));
+        assert!(
+            chunks
+                .iter()
+                .all(|address| address.is_multiple_of(chunk.size()))
+        );
         let regions: BTreeSet<usize> = chunks.iter().map(|address| address / REGION_SIZE).collect();
         assert_eq!(
             regions.len(),
