@@ -54,7 +54,7 @@ impl StackRecorder {
                 walk.mark = mark;
                 walk.reach = reach;
                 walk.check_order();
-                let path = Arc::new(walk.call_path(mark, kind, scopes.clone()));
+                let path = Arc::new(walk.call_path(mark, scopes.clone()));
                 if let Some(inputs) = inputs {
                     walker.keep(inputs, marks, &path);
                 }
@@ -99,10 +99,9 @@ impl StackRecorder {
     /// Returns a recording of the stack that was walked last, from the task at `mark` to the leaf.
     pub(super) fn interrupted(&self, mark: Mark, active: &[ActiveScope]) -> Box<Recording> {
         let scopes = scopes_within(mark, active);
-        let kind = LeafKind::Sampled;
-        let path = Arc::new(self.walk.call_path(mark, kind, scopes.clone()));
+        let path = Arc::new(self.walk.call_path(mark, scopes.clone()));
         let mut recording = Recording::take();
-        recording.push(path, kind, scopes.map(|scope| &scope.marker));
+        recording.push(path, LeafKind::Sampled, scopes.map(|scope| &scope.marker));
         recording
     }
 
@@ -168,14 +167,14 @@ impl StackWalk {
     }
 
     /// Returns the call path from the task at `mark` to the leaf, past the marks of `scopes`.
-    fn call_path<'a>(&self, mark: Mark, kind: LeafKind, scopes: impl ScopeIter<'a>) -> CallPath {
+    fn call_path<'a>(&self, mark: Mark, scopes: impl ScopeIter<'a>) -> CallPath {
         // Leaf first, as they were walked. The frames above the mark belong to the tasks around.
         let frames = &self.frames[..self.count_below(mark)];
         let missing = match self.reach {
             _ if frames.len() < self.frames.len() => None,
             Reach::Mark => None,
-            Reach::End | Reach::Lost if kind == LeafKind::Sampled => Some(Step::Lost),
-            Reach::Limit | Reach::End | Reach::Lost => Some(Step::Cut),
+            Reach::Limit => Some(Step::Cut),
+            Reach::End | Reach::Lost => Some(Step::Lost),
         };
         let mut steps = Vec::with_capacity(frames.len() + 1);
         let mut scopes = scopes

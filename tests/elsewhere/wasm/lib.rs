@@ -56,6 +56,10 @@ pub extern "C" fn run() {
         trace.contains("outer") && trace.contains("inner"),
         "{trace}"
     );
+    assert!(
+        trace.to_string().contains("the stack could not be followed"),
+        "{trace}"
+    );
 
     let snapshot = tasktrace::snapshot();
     print(&snapshot.to_string());

@@ -97,6 +97,7 @@ mod linux {
                 let poller = poll(|_| wait_like_vfork());
                 println!("{}", dump(&poller).split(" within ").next().unwrap());
             }
+            "refused call" => refused_call(),
             "forked" => forked(),
             "exec" => exec(),
             "little room" => little_room(std_thread),
@@ -134,6 +135,61 @@ mod linux {
         print_dispositions();
         println!("{}", dump(&poll(sleep)));
         print_dispositions();
+    }
+
+    /// Takes a sample in a process that a filter forbids to call `process_vm_readv`, like the filters of some containers.
+    fn refused_call() {
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        let number = libc::SYS_process_vm_readv as u32;
+        let step = |code, jump_if_not, k| libc::sock_filter {
+            code,
+            jt: 0,
+            jf: jump_if_not,
+            k,
+        };
+        let mut steps = [
+            // The number of the call is the first word that a filter gets.
+            step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0),
+            step(
+                (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+                1,
+                number,
+            ),
+            step((libc::BPF_RET | libc::BPF_K) as u16, 0, refused),
+            step(
+                (libc::BPF_RET | libc::BPF_K) as u16,
+                0,
+                libc::SECCOMP_RET_ALLOW,
+            ),
+        ];
+        let filter = libc::sock_fprog {
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
+        };
+        // SAFETY: the first call takes integers. The second one reads `filter` and its steps, which are alive. An
+        // emulator may lack the filters: then it lacks the filtered call, too.
+        unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const filter,
+            );
+        }
+        // SAFETY: without ranges, the call reads and writes nothing.
+        let result = unsafe {
+            libc::process_vm_readv(libc::getpid(), std::ptr::null(), 0, std::ptr::null(), 0, 0)
+        };
+        assert_eq!(result, -1);
+        let count_descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let poller = poll(sleep);
+        println!("{}", dump(&poller));
+        let before = count_descriptors();
+        println!("{}", dump(&poller));
+        println!(
+            "{} descriptors were left open",
+            count_descriptors() - before
+        );
     }
 
     /// Forks while another thread waits for a sample.

@@ -53,6 +53,12 @@ fn a_thread_that_does_not_respond_to_signals_is_not_sampled() {
     check("does not respond", &["its thread did not handle a signal"]);
 }
 
+#[test]
+fn a_stack_is_copied_where_the_system_refuses_the_call() {
+    let expected = ["sample", "sample", "0 descriptors were left open"];
+    check("refused call", &expected);
+}
+
 /// A sample that the parent process has requested is not finished in the child.
 #[test]
 fn a_child_process_does_not_finish_samples_of_its_parent() {

@@ -3,6 +3,7 @@
 use super::super::{NoSample, ReadSampledScopes, SampledScope, SampledScopes, WalkedSample};
 use super::context::InterruptedRegisters;
 use super::copy::{self, IoVec, PAGE};
+use super::pipe::Pipe;
 use crate::unwind::{InterruptedThread, RED_ZONE, StackPointer};
 
 /// The number of bytes of a stack that are copied. Of a deeper stack, the part nearer to the root is missing.
@@ -20,6 +21,9 @@ pub(super) struct SampleBuffer {
     copied: usize,
     /// A buffer for [`copy`](copy::copy). It is not on the stack, of which little may be left in the handler.
     ranges: Box<[IoVec]>,
+    /// The pipe for [`copy`](copy::copy) where the system lacks a call. It is closed when the sample has been read, so
+    /// that the program, which may close descriptors that it does not know, hardly ever meets it.
+    pipe: Option<Pipe>,
 }
 
 impl SampleBuffer {
@@ -33,6 +37,7 @@ impl SampleBuffer {
             stack: vec![0xa5; MAX_STACK].into(),
             copied: 0,
             ranges: vec![IoVec::default(); MAX_STACK / PAGE + 1].into(),
+            pipe: None,
         }
     }
 
@@ -42,6 +47,10 @@ impl SampleBuffer {
         self.scopes.0.clear();
         self.lacked_stack = false;
         self.copied = 0;
+        self.pipe = match copy::has_system_call() {
+            true => None,
+            false => Pipe::open(),
+        };
     }
 
     /// Writes the registers, the polls on the thread and a copy of its stack. The handler calls this, so it allocates
@@ -55,16 +64,13 @@ impl SampleBuffer {
         let lengths = self.scopes.0.iter().map(distance);
         let lengths = lengths.map(|length| length.unwrap_or(usize::MAX));
         let length = lengths.max().unwrap_or(0).min(MAX_STACK);
-        // SAFETY: the handler calls this on the interrupted thread. From the stack pointer up to its outermost poll, the
-        // range is the stack of this thread, which executes only the handler, and the handler runs on another stack and
-        // unmaps nothing. An outermost poll on another stack (of a coroutine) is the exception: then the range may go on
-        // beyond this stack, into memory that other threads use. The bytes are read directly only on systems without
-        // `process_vm_readv`, so `docs/limits.md` forbids that combination.
-        self.copied = unsafe { copy::copy(start, length, &mut self.stack, &mut self.ranges) };
+        let pipe = self.pipe.as_ref();
+        self.copied = copy::copy(start, length, &mut self.stack, &mut self.ranges, pipe);
     }
 
     /// Walks the copied stack. The requester calls this.
     pub(super) fn walk(&mut self) -> Result<WalkedSample, NoSample> {
+        self.pipe = None;
         if self.lacked_stack {
             return Err(NoSample::NoRoom);
         }

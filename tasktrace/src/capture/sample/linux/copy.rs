@@ -1,10 +1,12 @@
 //! Copies memory that may be unmapped, for the signal handler.
 //!
 //! The copy goes through `process_vm_readv`. Emulators lack that call, and filters of containers refuse it. There, the
-//! handler asks the system before it reads a page whether it is mapped.
+//! handler writes the memory to a pipe and reads it back. Either way the system reads the memory, and reports an
+//! unmapped page as an error.
 
-use std::ffi::c_int;
 use std::io;
+
+use super::pipe::Pipe;
 
 pub(super) const PAGE: usize = 4096;
 
@@ -16,30 +18,34 @@ pub(super) struct IoVec {
     length: usize,
 }
 
+/// Returns `true` if this system has `process_vm_readv` and permits it.
+pub(super) fn has_system_call() -> bool {
+    let (from, mut to) = ([7_u8], [0]);
+    let range = IoVec {
+        start: from.as_ptr().expose_provenance(),
+        length: from.len(),
+    };
+    copy_ranges(&[range], &mut to).is_ok()
+}
+
 /// Copies up to `length` bytes from `start` on, and stops at the first unmapped byte. Returns the number of copied
-/// bytes.
+/// bytes. If there is a pipe, copies through it instead of `process_vm_readv`.
 ///
 /// The call fails at unmapped memory. The system may copy nothing of a range that is
 /// partly unmapped, so a second call requests the rest page by page. `ranges` is a buffer for that call.
-///
-/// # Safety
-///
-/// The contract of [`copy_pages`], which this function calls where the system lacks or refuses the call.
-pub(super) unsafe fn copy(
+pub(super) fn copy(
     start: usize,
     length: usize,
     to: &mut [u8],
     ranges: &mut [IoVec],
+    pipe: Option<&Pipe>,
 ) -> usize {
     let length = length.min(to.len());
+    if let Some(pipe) = pipe {
+        return copy_through(pipe, start, &mut to[..length]);
+    }
     let whole = [IoVec { start, length }];
-    let copied = match copy_ranges(&whole, &mut to[..length]) {
-        Ok(copied) => copied,
-        // SAFETY: `copy_pages` demands that no thread unmaps or writes to the range. The contract of this function
-        // demands the same of the range from `start` on, and `length` has only become shorter.
-        Err(error) if is_missing(&error) => return unsafe { copy_pages(start, &mut to[..length]) },
-        Err(_) => 0,
-    };
+    let copied = copy_ranges(&whole, &mut to[..length]).unwrap_or(0);
     let (mut at, end) = (start.saturating_add(copied), start.saturating_add(length));
     let mut used = 0;
     for range in &mut *ranges {
@@ -60,61 +66,21 @@ pub(super) unsafe fn copy(
     }
 }
 
-/// Returns `true` if the system does not have a call, or does not permit it.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSYS | libc::EPERM | libc::EACCES)
-    )
-}
-
 /// Copies the bytes from `start` on, page by page, and stops at the first unmapped page. Returns the number of copied
 /// bytes.
-///
-/// # Safety
-///
-/// Until this function returns, no thread may unmap pages of this range, or write to bytes of it that are mapped.
-pub(super) unsafe fn copy_pages(start: usize, to: &mut [u8]) -> usize {
+fn copy_through(pipe: &Pipe, start: usize, to: &mut [u8]) -> usize {
     let mut copied = 0;
     while copied < to.len() {
-        let Some(at) = start.checked_add(copied).filter(|at| is_mapped(*at)) else {
+        let Some(at) = start.checked_add(copied) else {
             break;
         };
         let end = to.len().min(copied + (PAGE - at % PAGE));
-        let page = &mut to[copied..end];
-        // SAFETY: these bytes are on the page that contains `at`, which was mapped and readable a moment ago. By the
-        // contract it still is, and no thread writes to these bytes. They are not part of `page`, because that is
-        // borrowed mutably. Every bit pattern is a valid `u8`.
-        unsafe {
-            let from = std::ptr::with_exposed_provenance::<u8>(at);
-            from.copy_to_nonoverlapping(page.as_mut_ptr(), page.len());
+        if !pipe.copy(at, &mut to[copied..end]) {
+            break;
         }
         copied = end;
     }
     copied
-}
-
-/// Returns `true` if the page of this address is mapped and readable.
-fn is_mapped(address: usize) -> bool {
-    const SET_SIZE: usize = size_of::<u64>();
-    /// No operation on a set of signals has this number.
-    const NO_OPERATION: c_int = -1;
-
-    let set = std::ptr::without_provenance::<u64>(address & !(SET_SIZE - 1));
-    let no_set = std::ptr::null_mut::<u64>();
-    // SAFETY: the call gets the address of a set of signals, which is aligned to its size, so it is on the page of
-    // `address`. The call reads it, and fails with `EFAULT` if it is not mapped. If it is, the call fails with `EINVAL`,
-    // because there is no such operation. If the address is null, the call reads nothing, changes nothing, and succeeds.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            NO_OPERATION,
-            set,
-            no_set,
-            SET_SIZE,
-        )
-    };
-    result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
 }
 
 fn copy_ranges(ranges: &[IoVec], to: &mut [u8]) -> io::Result<usize> {

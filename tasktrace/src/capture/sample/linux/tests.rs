@@ -8,6 +8,7 @@ use super::super::{SampledScope, SampledScopes};
 use super::copy::{IoVec, PAGE};
 use super::handler::HANDLER_NEEDS;
 use super::permit::PERMIT_HOLDER;
+use super::pipe::Pipe;
 use super::shared_buffer::{IN_USE, SharedBuffer};
 use super::*;
 use crate::os::signal::{self, Disposition};
@@ -19,6 +20,9 @@ fn soon() -> Instant {
 
 /// A mapping of several pages, each of which can be made unreadable.
 struct Pages(*mut c_void, usize);
+
+// SAFETY: the methods pass the address to the system, and access no memory by it.
+unsafe impl Sync for Pages {}
 
 impl Pages {
     fn new(count: usize) -> Self {
@@ -39,9 +43,18 @@ impl Pages {
 
     /// Makes a page unreadable.
     fn close(&self, page: usize) {
+        self.protect(page, libc::PROT_NONE);
+    }
+
+    /// Makes a page readable.
+    fn open(&self, page: usize) {
+        self.protect(page, libc::PROT_READ);
+    }
+
+    fn protect(&self, page: usize, protection: c_int) {
         let page = self.0.cast::<u8>().wrapping_add(page * PAGE);
         // SAFETY: no reference to the page exists: only the system reads the mapping, by its address.
-        let result = unsafe { libc::mprotect(page.cast(), PAGE, libc::PROT_NONE) };
+        let result = unsafe { libc::mprotect(page.cast(), PAGE, protection) };
         assert_eq!(result, 0);
     }
 }
@@ -53,34 +66,28 @@ impl Drop for Pages {
     }
 }
 
-/// A function that copies up to `length` bytes from `start` on.
-type Copy<'a> = &'a dyn Fn(usize, usize, &mut [u8]) -> usize;
-
 #[test]
 fn a_copy_ends_at_the_first_unmapped_page() {
-    copy_ends_at_the_first_unmapped_page(&|start, length, to| {
-        let mut ranges = vec![IoVec::default(); 6];
-        // SAFETY: the range is in the pages of the test, which this thread alone uses, or is not mapped.
-        unsafe { super::copy::copy(start, length, to, &mut ranges) }
-    });
+    if !super::copy::has_system_call() {
+        println!("not run: this system lacks or refuses `process_vm_readv`");
+        return;
+    }
+    copy_ends_at_the_first_unmapped_page(None);
 }
 
 #[test]
-fn a_copy_without_the_system_call_ends_at_the_first_unmapped_page() {
-    copy_ends_at_the_first_unmapped_page(&|start, length, to| {
-        let length = length.min(to.len());
-        // SAFETY: the range is in the pages of the test, which this thread alone uses, or is not mapped.
-        unsafe { super::copy::copy_pages(start, &mut to[..length]) }
-    });
+fn a_copy_through_a_pipe_ends_at_the_first_unmapped_page() {
+    copy_ends_at_the_first_unmapped_page(Some(&Pipe::open().unwrap()));
 }
 
-fn copy_ends_at_the_first_unmapped_page(copy_to: Copy<'_>) {
+fn copy_ends_at_the_first_unmapped_page(pipe: Option<&Pipe>) {
     let pages = Pages::new(4);
     let start = pages.start();
     let mut to = vec![0; 5 * PAGE];
+    let mut ranges = vec![IoVec::default(); 6];
     let mut copy = |start, length| {
         to.fill(0);
-        let copied = copy_to(start, length, &mut to);
+        let copied = super::copy::copy(start, length, &mut to, &mut ranges, pipe);
         assert!(to[..copied].iter().all(|byte| *byte == 7));
         assert!(to[copied..].iter().all(|byte| *byte == 0));
         copied
@@ -104,6 +111,30 @@ fn copy_ends_at_the_first_unmapped_page(copy_to: Copy<'_>) {
     let large = Pages::new(8);
     assert_eq!(copy(large.start(), 8 * PAGE), 5 * PAGE);
     assert_eq!(copy(large.start() + 1, 8 * PAGE), 5 * PAGE);
+}
+
+/// The memory beyond the stack of a coroutine belongs to other threads.
+#[test]
+fn a_copy_through_a_pipe_survives_that_its_pages_are_unmapped_meanwhile() {
+    let pages = Pages::new(2);
+    let is_over = AtomicBool::new(false);
+    let pipe = Pipe::open().unwrap();
+    let mut to = vec![0; 2 * PAGE];
+    let mut seen = [false; 2];
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                pages.close(1);
+                pages.open(1);
+            }
+        });
+        while seen != [true; 2] {
+            let copied = super::copy::copy(pages.start(), 2 * PAGE, &mut to, &mut [], Some(&pipe));
+            assert!([PAGE, 2 * PAGE].contains(&copied), "{copied}");
+            seen[copied / PAGE - 1] = true;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
