@@ -57,7 +57,9 @@ pub extern "C" fn run() {
         "{trace}"
     );
     assert!(
-        trace.to_string().contains("the stack could not be followed"),
+        trace
+            .to_string()
+            .contains("the stack could not be followed"),
         "{trace}"
     );
 
