@@ -1,6 +1,7 @@
 //! Tests that the JSON of dumps, traces, profiles and reports matches `schema/tasktrace.schema.json`.
 
 #[path = "../src/schema.rs"]
+#[expect(unreachable_pub, reason = "another package exports this module")]
 mod schema;
 
 use schema::{assert_valid, published, strict};
