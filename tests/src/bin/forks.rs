@@ -30,6 +30,7 @@ mod unix {
     pub(super) fn main() {
         let mode = std::env::args().nth(1).unwrap();
         match &*mode {
+            "threads" => threads(),
             "many" => many(),
             "clock" => clock(),
             "left behind" => left_behind(),
@@ -153,6 +154,22 @@ mod unix {
             });
             black_box(other.join().unwrap());
         }
+    }
+
+    /// Prints whether the child of a process with threads can start a thread. In an emulator of processes it may not.
+    fn threads() {
+        // This thread outlives the fork.
+        thread::spawn(|| {
+            loop {
+                thread::park();
+            }
+        });
+        let status = fork(|| {
+            // SAFETY: `alarm` takes a number. It ends a child that hangs, sooner than `fork` would.
+            unsafe { libc::alarm(20) };
+            thread::spawn(|| ()).join().unwrap();
+        });
+        println!("{status}");
     }
 
     /// Checks that a task created in the child is not old, and does not block its thread.

@@ -1,14 +1,26 @@
 //! Tests forks of a process while its tasks are dumped.
 #![cfg(unix)]
 
-use std::process::Command;
+use std::process::{Command, Output};
+
+fn run(mode: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_forks"));
+    program.arg(mode).output().unwrap()
+}
+
+/// Returns `true` if the child of a process with threads can start a thread. Emulators of processes do not carry that.
+fn children_can_start_threads() -> bool {
+    let output = run("threads");
+    output.status.success() && output.stdout == b"0\n"
+}
 
 #[track_caller]
 fn check(mode: &str, expected: &str) {
-    let output = Command::new(env!("CARGO_BIN_EXE_forks"))
-        .arg(mode)
-        .output()
-        .unwrap();
+    if !children_can_start_threads() {
+        println!("not run: here, a child of `fork` cannot start a thread");
+        return;
+    }
+    let output = run(mode);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:#?}");
     assert!(stdout.contains(expected), "{output:#?}");

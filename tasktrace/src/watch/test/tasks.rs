@@ -12,12 +12,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::running::{self, Test};
 use crate::dump::{self, Dump, EndedTask, Hang, HangTrigger, TaskDump, TestStage};
 use crate::inspect::{self, Inspection};
 use crate::os;
+use crate::os::time::Instant;
 use crate::runtime::RuntimeId;
 use crate::task::{TaskId, TaskState, TraceHandle, tasks};
 
