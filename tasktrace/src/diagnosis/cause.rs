@@ -196,7 +196,9 @@ fn held<'a>(tasks: &[(Proximity, &'a TaskDump)], limit: Duration) -> Option<Caus
 ///
 /// A function that has used up its coop budget is ready, so its other registrations in that poll are left out.
 fn task_waits(task: &TaskDump) -> Vec<WaitPoint<'_>> {
-    let is_wait = |point: &WaitPoint<'_>| point.is_wait() && point.wait() != Some(Wait::NotPolled);
+    let is_wait = |point: &WaitPoint<'_>| {
+        point.is_wait() && point.wait() != Some(Wait::NotPolled) && !point.is_part_of_call
+    };
     let mut points: Vec<WaitPoint<'_>> = points(task).into_iter().filter(is_wait).collect();
     let function = |point: &WaitPoint<'_>| point.function.map(ptr::from_ref);
     let out_of_budget = points.iter().filter(|point| point.is_out_of_budget());
@@ -514,9 +516,8 @@ impl<'a> WaitingFunction<'a> {
     }
 
     /// Returns `true` if a wait for the same resource in the same library function has been added.
-    fn has_same_wait(&self, point: &WaitPoint<'_>) -> bool {
-        let identity =
-            |point: &WaitPoint<'_>| (point.resource().map(str::to_owned), point.library());
+    fn has_same_wait(&self, point: &WaitPoint<'a>) -> bool {
+        let identity = |point: &WaitPoint<'a>| (point.awaited(), point.library());
         let new = identity(point);
         self.points.iter().any(|known| identity(known) == new)
     }

@@ -109,7 +109,7 @@ impl WaitRank {
             BY_NAME.iter().find(is_in).map(|(rank, _)| *rank)
         };
         let of_resource = resource.and_then(by_name);
-        if library.is_some_and(is_pool) || resource.is_some_and(is_pool) {
+        if library.is_some_and(takes_from_pool) || resource.is_some_and(takes_from_pool) {
             return match of_resource {
                 // A pool also waits while it opens connections, or for the time limit of opening one.
                 Some(rank @ (Self::Io | Self::Time | Self::Stop)) => rank,
@@ -144,7 +144,7 @@ fn is_timeout(name: &str) -> bool {
 }
 
 /// Returns `true` if the function takes something out of a pool.
-fn is_pool(path: &str) -> bool {
+pub(super) fn takes_from_pool(path: &str) -> bool {
     let (rest, method) = path.rsplit_once("::").unwrap_or(("", path));
     let takes = ["acquire", "checkout", "get", "timeout_get", "try_get"];
     let of_pool = rest

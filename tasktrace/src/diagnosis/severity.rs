@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::{certainty_of_cycle, certainty_of_no_waker, certainty_of_starved};
-use super::wait_point::leaves;
+use super::wait_point::{LeafContext, leaves};
 use super::{Certainty, WaitRank};
 use crate::dump::{Forest, TaskDump};
 use crate::task::TaskState;
@@ -214,7 +214,9 @@ impl WaitSummary {
         let any = |wait| known.contains(&wait);
         let mut waits = leaves(&tree.frames);
         waits.retain(|leaf| leaf.frame.wait() != Some(Wait::NotPolled));
-        let locks = waits.iter().filter(|leaf| leaf.rank == WaitRank::Lock);
+        let is_lock =
+            |leaf: &&LeafContext<'_>| leaf.rank == WaitRank::Lock && !leaf.is_part_of_call;
+        let locks = waits.iter().filter(is_lock);
         Self {
             no_waker: any(Wait::NoWaker),
             not_polled: any(Wait::NotPolled),

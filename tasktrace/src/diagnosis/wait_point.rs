@@ -1,9 +1,13 @@
 //! Finds the places where a task waits.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
+use std::ptr;
 
 use super::WaitRank;
+use super::rank::takes_from_pool;
 use crate::dump::TaskDump;
 use crate::trace::walk::{WalkStep, walk};
 use crate::trace::{Frame, Wait, public_name};
@@ -21,6 +25,10 @@ pub(crate) struct LeafContext<'a> {
     pub(crate) library: Option<&'a Frame>,
     /// The resource that the leaf waits for, if it has a name.
     pub(crate) resource: Option<&'a Frame>,
+    /// The library function that waits for an object of a pool, if there is one: `library`, or a function below it.
+    pool: Option<&'a Frame>,
+    /// `true` if another leaf stands for the same call of `pool`, which waits for several things at once.
+    pub(super) is_part_of_call: bool,
     pub(crate) rank: WaitRank,
 }
 
@@ -59,26 +67,37 @@ pub(crate) fn likeliest(task: &TaskDump) -> Option<WaitPoint<'_>> {
 /// Returns the leaves of a tree, in the order of the tree.
 pub(super) fn leaves(frames: &[Frame]) -> Vec<LeafContext<'_>> {
     let steps: Vec<WalkStep<'_>> = walk(frames).collect();
-    // For each frame, the innermost function of the program among the frame and its ancestors, and the first library
-    // function below that.
+    // For each frame, the innermost function of the program among the frame and its ancestors, and below that the first
+    // library function, and the first library function that takes something out of a pool.
     let mut programs: Vec<Option<usize>> = Vec::with_capacity(steps.len());
     let mut libraries: Vec<Option<usize>> = Vec::with_capacity(steps.len());
+    let mut pools: Vec<Option<usize>> = Vec::with_capacity(steps.len());
     for (at, step) in steps.iter().enumerate() {
         let of_parent = |of: &[Option<usize>]| step.parent.and_then(|parent| of[parent]);
-        let (program, library) = match step.frame {
-            frame if frame.is_resource() => (of_parent(&programs), of_parent(&libraries)),
+        let (program, library, pool) = match step.frame {
+            frame if frame.is_resource() => (
+                of_parent(&programs),
+                of_parent(&libraries),
+                of_parent(&pools),
+            ),
             frame if frame.is_dependency() => {
-                (of_parent(&programs), of_parent(&libraries).or(Some(at)))
+                let is_pool = || takes_from_pool(&library_name(frame)).then_some(at);
+                (
+                    of_parent(&programs),
+                    of_parent(&libraries).or(Some(at)),
+                    of_parent(&pools).or_else(is_pool),
+                )
             }
-            _ => (Some(at), None),
+            _ => (Some(at), None, None),
         };
         programs.push(program);
         libraries.push(library);
+        pools.push(pool);
     }
     let is_leaf = |(_, step): &(usize, &WalkStep<'_>)| step.frame.children().is_empty();
     let leaves = steps.iter().enumerate().filter(is_leaf);
     let frame = |at: usize| steps[at].frame;
-    leaves
+    let leaves = leaves
         .map(|(at, step)| {
             let leaf = step.frame;
             let resource = leaf.is_resource().then_some(leaf);
@@ -86,30 +105,55 @@ pub(super) fn leaves(frames: &[Frame]) -> Vec<LeafContext<'_>> {
                 Some(_) => step.parent,
                 None => Some(at),
             };
-            let (function, library) = match programs[at] {
-                Some(program) => (Some(program), libraries[at]),
-                None => (innermost, None),
+            let (function, library, pool) = match programs[at] {
+                Some(program) => (Some(program), libraries[at], pools[at]),
+                None => (innermost, None, None),
             };
-            let library = library.map(frame);
+            let of_pool = pool.or(library).map(frame);
             let rank = match leaf.wait() {
                 Some(Wait::NoWaker) => WaitRank::NoWaker,
                 // A leaf that yields waits for other tasks to run.
                 Some(Wait::Yielded) => WaitRank::Event,
                 _ => {
                     let resource = resource.map(Frame::name);
-                    WaitRank::of(resource, library.map(library_name).as_deref())
+                    WaitRank::of(resource, of_pool.map(library_name).as_deref())
                 }
             };
             LeafContext {
                 at,
                 frame: leaf,
                 function: function.map(frame),
-                library,
+                library: library.map(frame),
                 resource,
+                // While a pool opens a connection, the resource says more.
+                pool: pool.filter(|_| rank == WaitRank::Lock).map(frame),
+                is_part_of_call: false,
                 rank,
             }
         })
-        .collect()
+        .collect();
+    join_calls_of_pools(leaves)
+}
+
+/// Selects one leaf for each call of a pool's function, and marks the others. A pool may wait for a permit and for its
+/// own end: the permit is selected.
+fn join_calls_of_pools(mut leaves: Vec<LeafContext<'_>>) -> Vec<LeafContext<'_>> {
+    let mut selected: HashMap<*const Frame, usize> = HashMap::new();
+    for at in 0..leaves.len() {
+        let Some(pool) = leaves[at].pool else {
+            continue;
+        };
+        let rank = |leaf: &LeafContext<'_>| WaitRank::of(leaf.resource.map(Frame::name), None);
+        let known = selected.entry(ptr::from_ref(pool)).or_insert(at);
+        if *known != at {
+            let other = match rank(&leaves[at]) < rank(&leaves[*known]) {
+                true => std::mem::replace(known, at),
+                false => at,
+            };
+            leaves[other].is_part_of_call = true;
+        }
+    }
+    leaves
 }
 
 impl<'a> WaitPoint<'a> {
@@ -163,6 +207,16 @@ impl<'a> WaitPoint<'a> {
     /// Returns the name of the resource.
     pub(crate) fn resource(&self) -> Option<&'a str> {
         self.resource.map(Frame::name)
+    }
+
+    /// Returns the name of what the library function, or else the function of the program, waits for: the function that
+    /// takes something out of a pool, or else the resource.
+    pub(crate) fn awaited(&self) -> Option<Cow<'a, str>> {
+        let is_library = |pool: &&Frame| self.library.is_some_and(|it| ptr::eq(it, *pool));
+        match self.pool.filter(|pool| !is_library(pool)) {
+            Some(pool) => Some(library_name(pool).into()),
+            None => self.resource().map(Cow::Borrowed),
+        }
     }
 
     /// Returns the number of waits at this place.
@@ -223,6 +277,28 @@ mod tests {
             is("app::main", Some("deadpool::Pool::get"))
         );
         assert_eq!(of(main()), is("app::main", None));
+        // A library function that takes something out of a pool explains the wait of its caller.
+        let query = || Frame::sample("sqlx::Query::fetch_one", 4).into_dependency();
+        let pool = || Frame::sample("sqlx::Pool::acquire", 4).into_dependency();
+        let awaited = |pool: Frame| {
+            let frames = [below(main(), below(query(), pool))];
+            let leaf = leaves(&frames)[0];
+            (leaf.pool.map(library_name), leaf.rank)
+        };
+        let connect = || Frame::sample("tokio::net::TcpStream::connect", 5).into_dependency();
+        let taken = (Some("sqlx::Pool::acquire".to_owned()), WaitRank::Lock);
+        assert_eq!(awaited(below(pool(), acquire())), taken);
+        assert_eq!(awaited(below(inner(), below(pool(), acquire()))), taken);
+        let connects = connect().into_resource();
+        assert_eq!(awaited(below(pool(), connects)), (None, WaitRank::Io));
+        assert_eq!(awaited(acquire()), (None, WaitRank::Lock));
+        // A call that waits for a permit and for the end of the pool is one wait.
+        let end = || Frame::sample("event_listener::EventListener", 6).into_dependency();
+        let acquire_either = pool().with_children([end().into_resource(), acquire()]);
+        let frames = [below(main(), below(query(), acquire_either))];
+        let leaves = leaves(&frames);
+        let parts: Vec<bool> = leaves.iter().map(|leaf| leaf.is_part_of_call).collect();
+        assert_eq!(parts, [true, false]);
         // If there is no function of the program, the innermost function of all is returned.
         assert_eq!(
             of(below(layer(), acquire())),

@@ -110,8 +110,12 @@ fn place_of(hang: &Hang) -> String {
     text
 }
 
-/// Returns the function that waits, with its label and its line: `app::serve "conn 1" at src/main.rs:10`.
+/// Returns the function that waits, with its label and its line: `app::serve "conn 1" at src/main.rs:10`. If the task
+/// runs no function of the program, returns its name, and the line that spawned it.
 fn subject(point: &WaitPoint<'_>) -> String {
+    if point.function.is_some_and(Frame::is_dependency) && point.task.spawned_at().is_some() {
+        return name_and_spawn_site(point.task);
+    }
     let mut text = Title::new(point.name(), point.label()).to_string();
     if let Some(function) = point.function {
         // Writing to a string cannot fail.
@@ -346,10 +350,10 @@ fn object_of_wait(
     point: &WaitPoint<'_>,
     name: impl Fn(&str) -> String,
 ) -> Option<(&'static str, String)> {
-    Some(match (point.library(), point.resource()) {
-        (Some(library), Some(resource)) => ("in", format!("{} ({resource})", name(&library))),
+    Some(match (point.library(), point.awaited()) {
+        (Some(library), Some(awaited)) => ("in", format!("{} ({awaited})", name(&library))),
         (Some(library), None) => ("in", name(&library)),
-        (None, Some(resource)) => ("on", name(resource)),
+        (None, Some(awaited)) => ("on", name(&awaited)),
         (None, None) => return None,
     })
 }

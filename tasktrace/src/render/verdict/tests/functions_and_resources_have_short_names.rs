@@ -112,3 +112,20 @@ fn a_task_without_a_line_is_named_with_its_spawn_site() {
     );
     assert!(text.contains(&expected), "{text}");
 }
+
+#[test]
+fn a_task_of_library_functions_only_is_named_with_its_spawn_site() {
+    let here = std::panic::Location::caller();
+    let poll = waiting("db::Connection::poll", 182, "tokio::net::TcpStream::read");
+    let spawned = TaskDump {
+        spawned_at: Some(here),
+        ..task(2, "db::Connection").at([poll.into_dependency()])
+    };
+    let text = verdict([body(), spawned]);
+    let expected = format!(
+        "db::Connection (spawned at {}:{}) is waiting on tokio::net::TcpStream::read",
+        here.file(),
+        here.line()
+    );
+    assert!(text.contains(&expected), "{text}");
+}

@@ -82,7 +82,7 @@ super::hangs! {
         let _ = pool.acquire().await;
     }
 
-    sqlx_acquire("in sqlx::Pool::acquire (event_listener::EventListener) or Pool::acquire (tokio::sync::Semaphore::acquire_many)") {
+    sqlx_acquire("in sqlx::Pool::acquire (tokio::sync::Semaphore::acquire_many)") {
         let url = format!("postgres://me@{}/db", postgres_server().await);
         let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
         let pool = options.max_connections(1).connect_lazy(&url).unwrap();
@@ -96,6 +96,16 @@ super::hangs! {
         let url = format!("postgres://me@{}/db", postgres_server().await);
         let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
         let pool = options.connect_lazy(&url).unwrap();
+        let pool = &pool;
+    } fetch(pool: &sqlx::PgPool) {
+        let _ = sqlx::query("select 1").fetch_one(pool).await;
+    }
+
+    sqlx_query_waits_for_the_pool("in sqlx::Query::fetch_one (sqlx::Pool::acquire)") {
+        let url = format!("postgres://me@{}/db", postgres_server().await);
+        let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
+        let pool = options.max_connections(1).connect_lazy(&url).unwrap();
+        let _taken = pool.acquire().await.unwrap();
         let pool = &pool;
     } fetch(pool: &sqlx::PgPool) {
         let _ = sqlx::query("select 1").fetch_one(pool).await;
