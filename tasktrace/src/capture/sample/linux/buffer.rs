@@ -3,7 +3,7 @@
 use super::super::{NoSample, ReadSampledScopes, SampledScope, SampledScopes, WalkedSample};
 use super::context::InterruptedRegisters;
 use super::copy::{self, IoVec, PAGE};
-use super::pipe::Pipe;
+use super::socket_pair::SocketPair;
 use crate::unwind::{InterruptedThread, RED_ZONE, StackPointer};
 
 /// The number of bytes of a stack that are copied. Of a deeper stack, the part nearer to the root is missing.
@@ -21,9 +21,9 @@ pub(super) struct SampleBuffer {
     copied: usize,
     /// A buffer for [`copy`](copy::copy). It is not on the stack, of which little may be left in the handler.
     ranges: Box<[IoVec]>,
-    /// The pipe for [`copy`](copy::copy) where the system lacks a call. It is closed when the sample has been read, so
-    /// that the program, which may close descriptors that it does not know, hardly ever meets it.
-    pipe: Option<Pipe>,
+    /// The sockets for [`copy`](copy::copy) where the system lacks a call. They are closed when the sample has been read,
+    /// so that a program that closes descriptors which it does not know hardly ever meets them.
+    sockets: Option<SocketPair>,
 }
 
 impl SampleBuffer {
@@ -37,7 +37,7 @@ impl SampleBuffer {
             stack: vec![0xa5; MAX_STACK].into(),
             copied: 0,
             ranges: vec![IoVec::default(); MAX_STACK / PAGE + 1].into(),
-            pipe: None,
+            sockets: None,
         }
     }
 
@@ -47,9 +47,9 @@ impl SampleBuffer {
         self.scopes.0.clear();
         self.lacked_stack = false;
         self.copied = 0;
-        self.pipe = match copy::has_system_call() {
+        self.sockets = match copy::has_system_call() {
             true => None,
-            false => Pipe::open(),
+            false => SocketPair::open(),
         };
     }
 
@@ -64,13 +64,13 @@ impl SampleBuffer {
         let lengths = self.scopes.0.iter().map(distance);
         let lengths = lengths.map(|length| length.unwrap_or(usize::MAX));
         let length = lengths.max().unwrap_or(0).min(MAX_STACK);
-        let pipe = self.pipe.as_ref();
-        self.copied = copy::copy(start, length, &mut self.stack, &mut self.ranges, pipe);
+        let sockets = self.sockets.as_ref();
+        self.copied = copy::copy(start, length, &mut self.stack, &mut self.ranges, sockets);
     }
 
     /// Walks the copied stack. The requester calls this.
     pub(super) fn walk(&mut self) -> Result<WalkedSample, NoSample> {
-        self.pipe = None;
+        self.sockets = None;
         if self.lacked_stack {
             return Err(NoSample::NoRoom);
         }

@@ -1,12 +1,12 @@
 //! Copies memory that may be unmapped, for the signal handler.
 //!
 //! The copy goes through `process_vm_readv`. Emulators lack that call, and filters of containers refuse it. There, the
-//! handler writes the memory to a pipe and reads it back. Either way the system reads the memory, and reports an
+//! handler sends the memory through a pair of sockets. Either way the system reads the memory, and reports an
 //! unmapped page as an error.
 
 use std::io;
 
-use super::pipe::Pipe;
+use super::socket_pair::SocketPair;
 
 pub(super) const PAGE: usize = 4096;
 
@@ -29,7 +29,7 @@ pub(super) fn has_system_call() -> bool {
 }
 
 /// Copies up to `length` bytes from `start` on, and stops at the first unmapped byte. Returns the number of copied
-/// bytes. If there is a pipe, copies through it instead of `process_vm_readv`.
+/// bytes. If there are sockets, copies through them instead of `process_vm_readv`.
 ///
 /// The call fails at unmapped memory. The system may copy nothing of a range that is
 /// partly unmapped, so a second call requests the rest page by page. `ranges` is a buffer for that call.
@@ -38,11 +38,11 @@ pub(super) fn copy(
     length: usize,
     to: &mut [u8],
     ranges: &mut [IoVec],
-    pipe: Option<&Pipe>,
+    sockets: Option<&SocketPair>,
 ) -> usize {
     let length = length.min(to.len());
-    if let Some(pipe) = pipe {
-        return copy_through(pipe, start, &mut to[..length]);
+    if let Some(sockets) = sockets {
+        return copy_through(sockets, start, &mut to[..length]);
     }
     let whole = [IoVec { start, length }];
     let copied = copy_ranges(&whole, &mut to[..length]).unwrap_or(0);
@@ -68,14 +68,14 @@ pub(super) fn copy(
 
 /// Copies the bytes from `start` on, page by page, and stops at the first unmapped page. Returns the number of copied
 /// bytes.
-fn copy_through(pipe: &Pipe, start: usize, to: &mut [u8]) -> usize {
+fn copy_through(sockets: &SocketPair, start: usize, to: &mut [u8]) -> usize {
     let mut copied = 0;
     while copied < to.len() {
         let Some(at) = start.checked_add(copied) else {
             break;
         };
         let end = to.len().min(copied + (PAGE - at % PAGE));
-        if !pipe.copy(at, &mut to[copied..end]) {
+        if !sockets.copy(at, &mut to[copied..end]) {
             break;
         }
         copied = end;

@@ -7,17 +7,17 @@
 //! * [`signal`]: selects the signal and installs the handler. [`handler`]: the handler. [`context`]: its arguments.
 //! * [`permit`]: the permit to interrupt threads, which at most one requester holds. [`shared_buffer`]: the buffers
 //!   that requesters share with the handler.
-//! * [`buffer`]: the data that the handler writes and the requester reads. [`copy`]: copies a stack. [`pipe`]: the way
-//!   of the copy where the system lacks a call.
+//! * [`buffer`]: the data that the handler writes and the requester reads. [`copy`]: copies a stack. [`socket_pair`]:
+//!   the way of the copy where the system lacks a call.
 
 mod buffer;
 mod context;
 mod copy;
 mod handler;
 mod permit;
-mod pipe;
 mod shared_buffer;
 mod signal;
+mod socket_pair;
 
 use std::ffi::c_int;
 use std::fs;

@@ -8,8 +8,8 @@ use super::super::{SampledScope, SampledScopes};
 use super::copy::{IoVec, PAGE};
 use super::handler::HANDLER_NEEDS;
 use super::permit::PERMIT_HOLDER;
-use super::pipe::Pipe;
 use super::shared_buffer::{IN_USE, SharedBuffer};
+use super::socket_pair::SocketPair;
 use super::*;
 use crate::os::signal::{self, Disposition};
 use crate::unwind::Mark;
@@ -76,18 +76,18 @@ fn a_copy_ends_at_the_first_unmapped_page() {
 }
 
 #[test]
-fn a_copy_through_a_pipe_ends_at_the_first_unmapped_page() {
-    copy_ends_at_the_first_unmapped_page(Some(&Pipe::open().unwrap()));
+fn a_copy_through_sockets_ends_at_the_first_unmapped_page() {
+    copy_ends_at_the_first_unmapped_page(Some(&SocketPair::open().unwrap()));
 }
 
-fn copy_ends_at_the_first_unmapped_page(pipe: Option<&Pipe>) {
+fn copy_ends_at_the_first_unmapped_page(sockets: Option<&SocketPair>) {
     let pages = Pages::new(4);
     let start = pages.start();
     let mut to = vec![0; 5 * PAGE];
     let mut ranges = vec![IoVec::default(); 6];
     let mut copy = |start, length| {
         to.fill(0);
-        let copied = super::copy::copy(start, length, &mut to, &mut ranges, pipe);
+        let copied = super::copy::copy(start, length, &mut to, &mut ranges, sockets);
         assert!(to[..copied].iter().all(|byte| *byte == 7));
         assert!(to[copied..].iter().all(|byte| *byte == 0));
         copied
@@ -115,10 +115,10 @@ fn copy_ends_at_the_first_unmapped_page(pipe: Option<&Pipe>) {
 
 /// The memory beyond the stack of a coroutine belongs to other threads.
 #[test]
-fn a_copy_through_a_pipe_survives_that_its_pages_are_unmapped_meanwhile() {
+fn a_copy_through_sockets_survives_that_its_pages_are_unmapped_meanwhile() {
     let pages = Pages::new(2);
     let is_over = AtomicBool::new(false);
-    let pipe = Pipe::open().unwrap();
+    let sockets = SocketPair::open().unwrap();
     let mut to = vec![0; 2 * PAGE];
     let mut seen = [false; 2];
     thread::scope(|threads| {
@@ -129,7 +129,8 @@ fn a_copy_through_a_pipe_survives_that_its_pages_are_unmapped_meanwhile() {
             }
         });
         while seen != [true; 2] {
-            let copied = super::copy::copy(pages.start(), 2 * PAGE, &mut to, &mut [], Some(&pipe));
+            let copied =
+                super::copy::copy(pages.start(), 2 * PAGE, &mut to, &mut [], Some(&sockets));
             assert!([PAGE, 2 * PAGE].contains(&copied), "{copied}");
             seen[copied / PAGE - 1] = true;
         }
