@@ -25,6 +25,24 @@ use crate::os::huge_pages;
 /// The size and the alignment of a region: those of a huge page on x86_64, and on aarch64 with pages of 4 KiB.
 const REGION_SIZE: usize = 2 << 20;
 
+/// The memory of a region.
+#[repr(align(2097152))]
+struct Region(#[expect(dead_code, reason = "it is only measured")] [u8; REGION_SIZE]);
+
+const _: () = assert!(size_of::<Region>() == REGION_SIZE && align_of::<Region>() == REGION_SIZE);
+
+/// The size and the alignment of a chunk, in bytes.
+pub(super) const CHUNK_SIZE: usize = 32 << 10;
+
+/// The memory of a chunk.
+#[repr(align(32768))]
+pub(super) struct ChunkMemory(
+    #[expect(dead_code, reason = "it is only measured")] [u8; CHUNK_SIZE],
+);
+
+const _: () =
+    assert!(size_of::<ChunkMemory>() == CHUNK_SIZE && align_of::<ChunkMemory>() == CHUNK_SIZE);
+
 /// The size in bytes of all chunks that are allocated one by one. The processor caches the addresses of that many small
 /// pages, and a region of which little is used is small beside them.
 const SINGLE_SIZE: usize = 8 << 20;
@@ -33,29 +51,28 @@ const SINGLE_SIZE: usize = 8 << 20;
 static RESERVED: AtomicUsize = AtomicUsize::new(0);
 
 /// The first free chunk of the current region, or the end of that region. Null before the first region.
-static NEXT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+static NEXT: AtomicPtr<ChunkMemory> = AtomicPtr::new(ptr::null_mut());
 
-/// Returns memory of this layout, which is not initialised and is never freed. All calls pass the same layout, whose
-/// size and alignment are the same power of two and less than [`REGION_SIZE`].
-pub(super) fn reserve(chunk: Layout) -> *mut u8 {
+/// Returns the memory of a chunk, which is not initialised, which nobody else has, and which is never freed.
+pub(super) fn reserve() -> *mut ChunkMemory {
     if RESERVED.load(Ordering::Relaxed) < SINGLE_SIZE {
-        RESERVED.fetch_add(chunk.size(), Ordering::Relaxed);
-        return allocate(chunk);
+        RESERVED.fetch_add(CHUNK_SIZE, Ordering::Relaxed);
+        return allocate();
     }
-    reserve_in_region(&NEXT, chunk)
+    reserve_in_region(&NEXT)
 }
 
 /// Returns a chunk of the region of `next`, or of a new region.
-fn reserve_in_region(next: &AtomicPtr<u8>, chunk: Layout) -> *mut u8 {
+fn reserve_in_region(next: &AtomicPtr<ChunkMemory>) -> *mut ChunkMemory {
     let mut first = next.load(Ordering::Acquire);
     loop {
         let is_end = first.addr().is_multiple_of(REGION_SIZE);
         let region = is_end.then(allocate_region);
-        let taken = region.unwrap_or(first);
+        let taken = region.map_or(first, <*mut Region>::cast);
         // Release: a thread that takes a chunk of a region has the allocation of the region before it.
         let published = next.compare_exchange(
             first,
-            taken.wrapping_add(chunk.size()),
+            taken.wrapping_add(1),
             Ordering::AcqRel,
             Ordering::Acquire,
         );
@@ -66,34 +83,28 @@ fn reserve_in_region(next: &AtomicPtr<u8>, chunk: Layout) -> *mut u8 {
         if let Some(region) = region {
             // SAFETY: `allocate_region` allocated this memory with this layout. It was not published, so no other
             // thread has a pointer to it, and this function does not use it again.
-            unsafe { dealloc(region, region_layout()) };
+            unsafe { dealloc(region.cast(), Layout::new::<Region>()) };
         }
     }
 }
 
-/// Returns the layout of a region.
-const fn region_layout() -> Layout {
-    match Layout::from_size_align(REGION_SIZE, REGION_SIZE) {
-        Ok(layout) => layout,
-        Err(_) => panic!("the size is a power of two"),
-    }
-}
-
 #[cold]
-fn allocate_region() -> *mut u8 {
-    let region = allocate(region_layout());
-    huge_pages::prefer(region, REGION_SIZE);
+fn allocate_region() -> *mut Region {
+    let region = allocate::<Region>();
+    huge_pages::prefer(region.cast(), REGION_SIZE);
     region
 }
 
-/// Allocates memory, and ends the process if there is none, as `Box` does.
-fn allocate(layout: Layout) -> *mut u8 {
-    // SAFETY: the size of both layouts is not 0: that of a chunk and that of a region.
+/// Allocates memory for a `T`, and ends the process if there is none, as `Box` does.
+fn allocate<T>() -> *mut T {
+    const { assert!(size_of::<T>() > 0) };
+    let layout = Layout::new::<T>();
+    // SAFETY: the size of the layout is not 0, as asserted above.
     let memory = unsafe { alloc(layout) };
     if memory.is_null() {
         handle_alloc_error(layout);
     }
-    memory
+    memory.cast()
 }
 
 #[cfg(test)]
@@ -108,10 +119,9 @@ mod tests {
         const THREADS: usize = 4;
         // More than fit into two regions.
         const EACH: usize = 40;
-        static NEXT: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
-        let chunk = Layout::from_size_align(32 << 10, 32 << 10).unwrap();
-        let reserve = move || -> Vec<usize> {
-            let chunk = || reserve_in_region(&NEXT, chunk).expose_provenance();
+        static NEXT: AtomicPtr<ChunkMemory> = AtomicPtr::new(ptr::null_mut());
+        let reserve = || -> Vec<usize> {
+            let chunk = || reserve_in_region(&NEXT).expose_provenance();
             (0..EACH).map(|_| chunk()).collect()
         };
         let threads: Vec<_> = (0..THREADS).map(|_| thread::spawn(reserve)).collect();
@@ -123,12 +133,12 @@ mod tests {
         assert!(
             chunks
                 .iter()
-                .all(|address| address.is_multiple_of(chunk.size()))
+                .all(|address| address.is_multiple_of(CHUNK_SIZE))
         );
         let regions: BTreeSet<usize> = chunks.iter().map(|address| address / REGION_SIZE).collect();
         assert_eq!(
             regions.len(),
-            (THREADS * EACH * chunk.size()).div_ceil(REGION_SIZE)
+            (THREADS * EACH * CHUNK_SIZE).div_ceil(REGION_SIZE)
         );
     }
 }
