@@ -3,13 +3,28 @@
 #[path = "../../src/schema.rs"]
 pub mod schema;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tasktrace::Dump;
 use tasktrace::inspect::{Frame, Inspection, Task};
+use tokio::runtime::{Builder, Runtime};
 
 /// A long time.
 pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// Returns a runtime with one worker.
+#[must_use]
+pub fn runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Returns a lock for tests that see all tasks of the process, and therefore run one at a time.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Returns the number of the line that ends with a mark, in the text of a source file.
 #[must_use]

@@ -4,19 +4,10 @@
 use std::sync::{Arc, Mutex as StdMutex};
 
 use tasktrace::inspect::{Inspection, Task};
-use tasktrace_inspect_tests::dump_until;
-use tokio::runtime::{Builder, Runtime};
+use tasktrace_inspect_tests::{dump_until, runtime};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 type Lock = Arc<Mutex<u64>>;
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-}
 
 /// Returns `true` if this number of tasks waits for a lock.
 fn wait(inspection: &Inspection, count: usize) -> bool {

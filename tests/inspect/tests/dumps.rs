@@ -1,20 +1,14 @@
 //! Tests what dumps and snapshots show of tasks that are not traced, and of those that do not answer.
 
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tasktrace::inspect::{Inspection, TaskState};
 use tasktrace_inspect_tests::schema::assert_valid;
-use tasktrace_inspect_tests::{HOUR, dump_until, tree};
+use tasktrace_inspect_tests::{HOUR, dump_until, one_at_a_time, runtime, tree};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::sleep;
-
-/// A dump shows all tasks of the process, so the tests run one at a time.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static LOCK: StdMutex<()> = StdMutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn line(mark: &str) -> u64 {
     tasktrace_inspect_tests::line(include_str!("dumps.rs"), mark)
@@ -22,14 +16,6 @@ fn line(mark: &str) -> u64 {
 
 async fn plain() {
     sleep(HOUR).await; // plain waits
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 #[test]

@@ -1,31 +1,16 @@
 //! Tests the reports of the watchdog about tasks whose stall an untraced task causes.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tasktrace::{Stall, StallPhase, StallReport, TraceHandle, Watchdog};
-use tasktrace_inspect_tests::{HOUR, dump_until};
-use tokio::runtime::{Builder, Runtime};
+use tasktrace_inspect_tests::{HOUR, dump_until, one_at_a_time, runtime};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::sleep;
 
-/// A watchdog watches all tasks of the process, so the tests run one at a time.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static LOCK: StdMutex<()> = StdMutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn line(mark: &str) -> u64 {
     tasktrace_inspect_tests::line(include_str!("watchdog.rs"), mark)
-}
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 /// Starts a watchdog with short limits, when the debug info has been read.

@@ -46,6 +46,13 @@ const memoryNoun = ({ id, tokio_id: tokioId }) => (id !== null ? `task ${id}` : 
 
 const memoryPlace = ({ file, line }) => (file === null ? "" : line === null ? visible(file) : `${visible(file)}:${line}`);
 
+/** Returns the depth of each frame in its tree. */
+function depthsOf(frames) {
+  const depths = [];
+  for (const { parent } of frames) depths.push(parent === null ? 0 : depths[parent] + 1);
+  return depths;
+}
+
 /** Returns text and links that name a holder: `held by task 7 in shop::restock at src/stock.rs:31`. */
 function holderOf(memory, holder) {
   const { held } = holder;
@@ -80,9 +87,8 @@ function memoryDetail(memory, task) {
   const facts = [["State", [task.state.replaceAll("_", " ")]], ["Source", ["read from memory"]]];
   for (const held of task.holds) facts.push(["Holds", [`${visible(held.variable)} in ${visible(held.function)} ${memoryPlace(held)}`]]);
   const deadlock = memory.deadlock(task);
-  const depths = [];
+  const depths = depthsOf(task.frames);
   const lines = task.frames.map((frame, at) => {
-    depths[at] = frame.parent === null ? 0 : depths[frame.parent] + 1;
     const lead = depths[at] === 0 ? "╼ " : `${"  ".repeat(depths[at])}└╼ `;
     const item = el("li", { class: frame.wait === null ? null : "leaf" }, el("span", { class: "lead", "aria-hidden": "true" }, lead), pathOf(frame.name));
     const place = memoryPlace(frame);
@@ -104,9 +110,8 @@ function memoryDetail(memory, task) {
 
 /** Returns the text of a task that is not traced. */
 function memoryText(task) {
-  const depths = [];
+  const depths = depthsOf(task.frames);
   const lines = task.frames.map((frame, at) => {
-    depths[at] = frame.parent === null ? 0 : depths[frame.parent] + 1;
     const place = memoryPlace(frame);
     const wait = frame.wait === null ? "" : ` (${visible(frame.wait.text)})`;
     return `  ${"  ".repeat(depths[at])}╼ ${visible(frame.name)}${place === "" ? "" : ` at ${place}`}${wait}`;

@@ -3,6 +3,13 @@
 use redis::aio::MultiplexedConnection;
 use tasktrace_crates::{HOUR, Manager, postgres_server, redis_server, silent_server};
 
+/// Returns a pool of one connection.
+async fn pool_of_one() -> sqlx::PgPool {
+    let url = format!("postgres://me@{}/db", postgres_server().await);
+    let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
+    options.max_connections(1).connect_lazy(&url).unwrap()
+}
+
 super::hangs! {
     deadpool("in deadpool::managed::Pool::get (tokio::sync::Semaphore::acquire)") {
         let pool = ::deadpool::managed::Pool::<Manager>::builder(Manager);
@@ -83,11 +90,8 @@ super::hangs! {
     }
 
     sqlx_acquire("in sqlx::Pool::acquire (tokio::sync::Semaphore::acquire_many)") {
-        let url = format!("postgres://me@{}/db", postgres_server().await);
-        let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
-        let pool = options.max_connections(1).connect_lazy(&url).unwrap();
+        let pool = &pool_of_one().await;
         let _taken = pool.acquire().await.unwrap();
-        let pool = &pool;
     } fetch(pool: &sqlx::PgPool) {
         let _ = pool.acquire().await;
     }
@@ -102,11 +106,8 @@ super::hangs! {
     }
 
     sqlx_query_waits_for_the_pool("in sqlx::Query::fetch_one (sqlx::Pool::acquire)") {
-        let url = format!("postgres://me@{}/db", postgres_server().await);
-        let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(HOUR);
-        let pool = options.max_connections(1).connect_lazy(&url).unwrap();
+        let pool = &pool_of_one().await;
         let _taken = pool.acquire().await.unwrap();
-        let pool = &pool;
     } fetch(pool: &sqlx::PgPool) {
         let _ = sqlx::query("select 1").fetch_one(pool).await;
     }
