@@ -2,6 +2,7 @@
 
 use tasktrace::{TracedExt, current, traced};
 
+use crate::dumping::while_dumping;
 use crate::support::{DrivenTask, outline, wait_for_ever};
 
 #[traced("conn {peer} req={}", id + 1)]
@@ -97,6 +98,7 @@ fn a_task_and_its_function_may_have_different_labels() {
 /// A future that is spawned with a label has one frame, and the label belongs to the task.
 #[test]
 fn a_spawned_future_with_a_label_is_one_frame() {
+    let _alone = while_dumping();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

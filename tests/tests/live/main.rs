@@ -2,6 +2,7 @@
 
 mod awaiting;
 mod children;
+mod dumping;
 mod held;
 mod labels;
 mod load;

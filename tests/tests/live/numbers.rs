@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tasktrace::{TaskState, TracedExt, traced};
 
+use crate::dumping::{while_dumping, without_dumps};
 use crate::support::{DrivenTask, frames, wait_for_ever};
 
 #[test]
@@ -47,6 +48,7 @@ impl Wake for Woken {
 
 #[test]
 fn polls_for_a_trace_are_not_counted() {
+    let _undisturbed = without_dumps();
     let mut task = DrivenTask::new(wait_for_ever());
     for polls in 1..4 {
         task.suspend();
@@ -60,6 +62,7 @@ fn polls_for_a_trace_are_not_counted() {
 /// Nor are the polls counted that follow because a capture woke the children.
 #[test]
 fn polls_for_a_trace_of_children_are_not_counted() {
+    let _undisturbed = without_dumps();
     let (task, handle) = traced(async {
         let children: FuturesUnordered<_> =
             (0..3).map(|_| wait_for_ever().traced("child")).collect();
@@ -89,6 +92,7 @@ fn polls_for_a_trace_of_children_are_not_counted() {
 /// A dump takes time, during which ages grow.
 #[test]
 fn no_frame_is_older_than_its_task() {
+    let _alone = while_dumping();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -120,6 +124,7 @@ fn no_frame_is_older_than_its_task() {
 /// The task is not polled again, so the dump reads its tree when the time for an answer is over.
 #[test]
 fn ages_in_a_dump_refer_to_its_start() {
+    let _alone = while_dumping();
     let (task, handle) = traced(async { wait_for_ever().traced("inner").await });
     let mut task = pin!(task);
     let mut cx = Context::from_waker(Waker::noop());

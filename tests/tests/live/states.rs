@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tasktrace::{Source, TaskState, TraceHandle, current, tasks, traced};
 
+use crate::dumping::{while_dumping, without_dumps};
 use crate::support::{DrivenTask, let_time_pass, wait_for_ever};
 
 fn is_listed(handle: &TraceHandle) -> bool {
@@ -13,6 +14,7 @@ fn is_listed(handle: &TraceHandle) -> bool {
 
 #[test]
 fn a_handle_reports_each_state_of_its_task() {
+    let _undisturbed = without_dumps();
     let mut task = DrivenTask::new(async {
         wait_for_ever().await;
     });
@@ -81,6 +83,7 @@ fn a_request_wakes_its_task() {
 
 #[test]
 fn a_suspended_task_that_was_just_woken_is_not_called_starved() {
+    let _alone = while_dumping();
     let mut task = DrivenTask::new(wait_for_ever());
     task.suspend();
     // A task that was woken this long ago would be called starved.
