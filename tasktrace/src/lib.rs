@@ -196,10 +196,10 @@
 //!   Dumps on other threads wait until the system has copied the process, for at most ten seconds. Tasks that other
 //!   threads of the parent polled last are left behind: until a thread of the child polls them, the child neither lists
 //!   nor asks them, and their handles say that they have finished. Anything that has its own thread in the parent, such
-//!   as a [`watchdog`], [`dump_on_signal`] or a server, must be started again in the child. If the parent was looking
-//!   up names for longer than 200 ms, the child shows the names that were known by then. All this applies to `fork` of
-//!   the C library, and not to the bare system call. Executors have locks and threads as well: see the documentation of
-//!   yours for `fork`.
+//!   as a [`watchdog`], [`dump_on_signal`], a server or its service, must be started again in the child. If the parent
+//!   was looking up names for longer than 200 ms, the child shows the names that were known by then. All this applies
+//!   to `fork` of the C library, and not to the bare system call. Executors have locks and threads as well: see the
+//!   documentation of yours for `fork`.
 //! * **`exec`, `vfork`, `posix_spawn`.** The new program contains nothing of tasktrace, except possibly a pending
 //!   sample signal. The new program ignores that signal, unless [`set_sample_signal`] chose another one.
 //! * **Set-user-id, set-group-id, file capabilities.** A program that runs with more rights than the user who started
@@ -235,7 +235,8 @@
 //! 2. A capture costs a task at most one extra poll by its own executor, or two if children were woken. A check of the
 //!    watchdog costs one.
 //! 3. No lock is held while foreign code runs, which includes the allocator: nothing is allocated or freed under a
-//!    lock. A poll waits for a reader only while that reader copies the labels of the task.
+//!    lock, except a lock of an HTTP service, which only requests to that service take. A poll waits for a reader only
+//!    while that reader copies the labels of the task.
 //! 4. A panic in a poll propagates unchanged, and the state that was set up for the poll is restored.
 //! 5. A capture is bounded in frames and leaves, and the trace says what was cut. Merging and printing do not recurse.
 //! 6. A trace is never blank.

@@ -158,12 +158,12 @@ fn paths_in_the_pages_for_contributors_exist() {
             if !may_be_path || !path.chars().all(is_path) || path.starts_with("target/") {
                 continue;
             }
-            // The section about requests names the files of its module.
+            // The section about requests names the files of its package.
             let places = [
                 "",
                 "tasktrace/src",
-                "tasktrace/src/http",
-                "tasktrace/src/http/server",
+                "tasktrace-http/src",
+                "tasktrace-http/src/server",
             ];
             let exists = |place: &&str| root().join(place).join(path).exists();
             assert!(places.iter().any(exists), "{page} names {path}");
@@ -304,6 +304,26 @@ fn the_environment_is_read_in_one_place() {
             );
         }
     }
+}
+
+/// Only the examples in its documentation use the library.
+#[test]
+fn the_http_package_knows_nothing_of_the_library() {
+    let files = files("../../tasktrace-http/src");
+    assert!(files.iter().any(|file| file.ends_with("src/backend.rs")));
+    let is_source = |file: &&PathBuf| file.extension().is_some_and(|it| it == "rs");
+    for file in files.iter().filter(is_source) {
+        let source = read(file);
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().map(str::trim_start);
+        for line in lines.filter(|line| !line.starts_with("//")) {
+            let wrong = ["tasktrace::", "env::var"];
+            let is_wrong = wrong.iter().any(|it| line.contains(it));
+            assert!(!is_wrong, "{}: {line}", file.display());
+        }
+    }
+    let root = read(&root().join("tasktrace-http/src/lib.rs"));
+    assert!(root.contains("#![forbid(unsafe_code)]"));
 }
 
 #[test]

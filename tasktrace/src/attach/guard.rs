@@ -10,8 +10,11 @@ use std::path::Path;
 use std::process;
 use std::sync::{Arc, Once, PoisonError, TryLockError};
 
-use super::{AttachError, server, socket};
-use crate::http::ServerThread;
+use tasktrace_http::ServerThread;
+
+use super::directory::user;
+use super::{AttachError, socket};
+use crate::http;
 use crate::os::process::at_exit;
 use crate::sync::{StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard};
 
@@ -133,7 +136,7 @@ pub(super) fn attach() -> Result<Attached, AttachError> {
     // In a child of `fork` this is the state of the parent, whose thread the child must not stop.
     mem::forget(before);
     let (listener, path) = socket::listen()?;
-    let running = match server::start(listener) {
+    let running = match http::builder().serve_unix(listener, user()) {
         Ok(running) => running,
         Err(error) => {
             let _ = socket::remove(&path);

@@ -1,9 +1,9 @@
-//! Lets other processes of the same user ask this process, through a Unix socket.
+//! Lets other processes of the same user ask this process, through a Unix socket, which the package `tasktrace-http`
+//! serves.
 //!
 //! * [`directory`]: the directory of the sockets. The program `tasktrace` uses it too.
 //! * [`mod@socket`]: creates and removes the socket of this process.
 //! * [`guard`]: counts the guards of the socket.
-//! * [`server`]: the thread that answers.
 //! * [`mod@start`]: attaches if the attribute or the environment requests it.
 //! * [`error`]: the reasons why a process cannot let others attach.
 #![forbid(unsafe_code)]
@@ -17,8 +17,6 @@ mod guard;
 #[cfg(all(not(unix), feature = "attach"))]
 #[path = "unsupported.rs"]
 mod guard;
-#[cfg(all(unix, feature = "attach"))]
-mod server;
 #[cfg(all(unix, feature = "attach"))]
 mod socket;
 #[cfg(feature = "attach")]

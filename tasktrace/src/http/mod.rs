@@ -1,57 +1,19 @@
 #![doc = include_str!("../../docs/http.md")]
 //
-// A request passes these modules:
-//
-// * `server`: the sockets, connections and limits of `serve`. Other servers call `service` directly.
-// * `service`: checks access (`host`, `site`, `auth`) and parses the request (`route`, `query`, `negotiate`,
-//   `pprof`).
-// * `single_flight`: runs one job at a time, and joins equal requests.
-// * `handler`: does a `job`, on a separate thread.
-// * `store`: keeps the result until the client has read its `body`.
-// * `response`: the headers of all responses; `document`: the `page`.
+// The package `tasktrace-http` has the server, the service and the page. `backend` gives it the tasks of this process.
 #![forbid(unsafe_code)]
 
-mod auth;
-mod body;
-mod builder;
-mod document;
-mod handler;
-mod host;
-mod job;
-mod negotiate;
-mod page;
-mod pprof;
-mod query;
-mod response;
-mod route;
-mod server;
-mod service;
-mod settings;
-mod single_flight;
-mod site;
-mod store;
+mod backend;
 
 use std::net::ToSocketAddrs;
 
-pub use body::{Body, Expired};
-pub use builder::Builder;
-pub use server::{BindError, Server};
-// For listeners other than TCP's: `ServerThread::start` serves them on a thread of its own.
-#[allow(unused_imports, reason = "for sockets in the file system")]
-pub(crate) use server::{Listen, ServerThread, Stream};
-pub use service::{ResponseFuture, TasksService};
-#[allow(unused_imports, reason = "for sockets in the file system")]
-pub(crate) use settings::Access;
+pub use backend::TasksBackend;
+pub use tasktrace_http::{
+    BindError, Body, DEFAULT_PORT, Expired, ResponseFuture, Server, TasksService,
+};
 
-/// The port that the examples and the documentation use. Browsers allow it.
-///
-/// ```no_run
-/// use tasktrace::http::{self, DEFAULT_PORT};
-///
-/// http::serve(("127.0.0.1", DEFAULT_PORT))?.detach();
-/// # Ok::<_, http::BindError>(())
-/// ```
-pub const DEFAULT_PORT: u16 = 6670;
+/// Configures a service or a server: see [`builder`].
+pub type Builder = tasktrace_http::Builder<TasksBackend>;
 
 /// Returns a service that answers requests about the tasks of this process, to mount in your own server.
 ///

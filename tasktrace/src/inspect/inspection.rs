@@ -139,9 +139,11 @@ impl Inspection {
     }
 }
 
-/// Returns `false` for tasks that have finished, and for tasks of this crate, such as the connections of its server.
+/// Returns `false` for tasks that have finished, and for tasks of tasktrace, such as the connections of its server.
 fn is_shown(task: &Task) -> bool {
-    let is_own = task.root.is_none() && task.name.starts_with("tasktrace::");
+    let ours = ["tasktrace::", "tasktrace_http::"];
+    let is_ours = ours.iter().any(|krate| task.name.starts_with(krate));
+    let is_own = task.root.is_none() && is_ours;
     task.state != TaskState::Finished && !is_own
 }
 

@@ -11,7 +11,6 @@
 //! * [`huge_pages`]: memory that many tasks use.
 //! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
 //! * `age`, `memory`: the age and the memory of this process (feature `http`).
-//! * `peer`: the state of the other end of a connection (feature `http`).
 //! * `process`, `socket`: other processes and their sockets (feature `attach`, and for `tasktrace-cli`).
 //!
 //! If the system lacks a feature, the functions return `None` or an error. No code outside this module checks the
@@ -32,8 +31,6 @@ pub(crate) mod fork;
 pub(crate) mod huge_pages;
 #[cfg(feature = "http")]
 pub(crate) mod memory;
-#[cfg(feature = "http")]
-pub(crate) mod peer;
 #[cfg(all(unix, feature = "__cli"))]
 pub(crate) mod process;
 pub(crate) mod program;

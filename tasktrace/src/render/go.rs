@@ -6,31 +6,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
+use tasktrace_http::GoProfile;
+
 use super::attribution::{Attributor, TaskPath, TaskSample, task_samples};
 use crate::dump::{Dump, StateKind, TaskDump};
 use crate::escape::Escaped;
 use crate::symbol::PathShortener;
 use crate::trace::Frame;
 
-/// A profile that Go's `net/http/pprof` serves, as far as tasks have a counterpart to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GoProfile {
-    /// All tasks.
-    Goroutine,
-    /// The time that tasks have been waiting.
-    Block,
-    /// The time that tasks have been waiting for locks.
-    Mutex,
-}
-
-impl GoProfile {
-    /// Returns `true` if the profile counts a task.
-    pub(super) fn has(self, sample: &TaskSample<'_>) -> bool {
-        match self {
-            Self::Goroutine => true,
-            Self::Block => sample.state_kind.waits(),
-            Self::Mutex => sample.state_kind.waits() && waits_for_lock(sample),
-        }
+/// Returns `true` if a profile counts a task.
+pub(super) fn is_counted(profile: GoProfile, sample: &TaskSample<'_>) -> bool {
+    match profile {
+        GoProfile::Goroutine => true,
+        GoProfile::Block => sample.state_kind.waits(),
+        GoProfile::Mutex => sample.state_kind.waits() && waits_for_lock(sample),
     }
 }
 
@@ -118,7 +107,7 @@ fn counted(dump: &Dump, profile: GoProfile, f: &mut fmt::Formatter<'_>) -> fmt::
     let mut counts: BTreeMap<Vec<usize>, (u64, Duration)> = BTreeMap::new();
     let mut total = 0;
     let mut attributor = Attributor::default();
-    for sample in task_samples(dump).filter(|sample| profile.has(sample)) {
+    for sample in task_samples(dump).filter(|sample| is_counted(profile, sample)) {
         total += sample.count;
         attributor.attribute(&sample, |path| {
             let lines = CodeLine::all(&sample, &path).into_iter();

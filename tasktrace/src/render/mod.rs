@@ -49,8 +49,6 @@ use crate::dump::{Dump, Forest, StallReport};
 #[cfg(feature = "http")]
 pub(crate) use crate::symbol::forget_debug_info;
 use crate::trace::{Trace, Tree, walk};
-#[cfg(feature = "http")]
-pub(crate) use go::GoProfile;
 use line_writer::{DetailLevel, LineWriter, Style};
 #[cfg(feature = "http")]
 pub(crate) use pprof::write_empty_go_pprof;

@@ -169,6 +169,7 @@ pub(super) fn classify(name: &str, split: &FunctionName, file: Option<&str>) -> 
         && package.is_none()
         && !in_our_sources;
     if krate == Some(env!("CARGO_CRATE_NAME")) && !is_test(function) && !in_program
+        || krate == Some("tasktrace_http")
         || in_our_sources
     {
         return Class::Ours;
@@ -349,6 +350,17 @@ mod tests {
     }
 
     // All tests of this process share `CLAIMED`. So each test claims crates that no other test uses.
+
+    #[test]
+    fn the_service_belongs_to_tasktrace() {
+        let name = "<tasktrace_http::single_flight::Ticket<P> as core::future::Future>::poll";
+        for file in [
+            "tasktrace-http/src/single_flight.rs",
+            "/x/tasktrace-http-0.2.0/src/a.rs",
+        ] {
+            assert_eq!(symbol(name, Some(file)).class, Class::Ours, "{file}");
+        }
+    }
 
     #[test]
     fn the_file_decides_the_class() {

@@ -3,52 +3,54 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
+use tasktrace_http::GoProfile;
+
 use super::{ProfileHeader, Type, attribution};
 use crate::dump::Dump;
 use crate::profile::{Profile, ProfileStack};
 use crate::render::attribution::TaskSample;
-use crate::render::go::GoProfile;
+use crate::render::go::is_counted;
 
-impl GoProfile {
-    fn types(self) -> (&'static [Type], &'static str) {
-        match self {
-            Self::Goroutine => (
-                &[("goroutine", "count"), ("waited", "nanoseconds")],
-                "goroutine",
-            ),
-            Self::Block | Self::Mutex => (
-                &[("contentions", "count"), ("delay", "nanoseconds")],
-                "delay",
-            ),
-        }
+/// Returns the sample types of a profile, and the default among them.
+fn types(profile: GoProfile) -> (&'static [Type], &'static str) {
+    match profile {
+        GoProfile::Goroutine => (
+            &[("goroutine", "count"), ("waited", "nanoseconds")],
+            "goroutine",
+        ),
+        GoProfile::Block | GoProfile::Mutex => (
+            &[("contentions", "count"), ("delay", "nanoseconds")],
+            "delay",
+        ),
     }
+}
 
-    /// Writes the samples that this profile counts.
-    fn write<'a>(
-        self,
-        taken: SystemTime,
-        duration: Duration,
-        samples: impl Iterator<Item = TaskSample<'a>>,
-        writer: impl Write,
-    ) -> io::Result<()> {
-        let (types, default_type) = self.types();
-        let header = ProfileHeader {
-            types,
-            default_type,
-            period: (types[0], 1),
-            taken,
-            duration,
-            comments: Vec::new(),
-        };
-        super::write(&header, samples.filter(|sample| self.has(sample)), writer)
-    }
+/// Writes the samples that a profile counts.
+fn write<'a>(
+    profile: GoProfile,
+    taken: SystemTime,
+    duration: Duration,
+    samples: impl Iterator<Item = TaskSample<'a>>,
+    writer: impl Write,
+) -> io::Result<()> {
+    let (types, default_type) = types(profile);
+    let header = ProfileHeader {
+        types,
+        default_type,
+        period: (types[0], 1),
+        taken,
+        duration,
+        comments: Vec::new(),
+    };
+    let counted = samples.filter(|sample| is_counted(profile, sample));
+    super::write(&header, counted, writer)
 }
 
 impl Dump {
     /// Writes the dump in the format of a profile of Go.
     pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
         let samples = attribution::task_samples(self);
-        profile.write(self.taken(), Duration::ZERO, samples, writer)
+        write(profile, self.taken(), Duration::ZERO, samples, writer)
     }
 }
 
@@ -56,7 +58,7 @@ impl Profile {
     /// Writes the profile in the format of a profile of Go.
     pub(crate) fn write_go_pprof(&self, profile: GoProfile, writer: impl Write) -> io::Result<()> {
         let samples = self.stacks().iter().map(ProfileStack::as_sample);
-        profile.write(self.began(), self.lasted(), samples, writer)
+        write(profile, self.began(), self.lasted(), samples, writer)
     }
 }
 

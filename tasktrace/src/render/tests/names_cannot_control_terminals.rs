@@ -1,12 +1,12 @@
 //! Tests that names of threads, tasks and files can neither control a terminal nor forge a line of a text.
 
 use proptest::prelude::*;
+#[cfg(feature = "http")]
+use tasktrace_http::GoProfile;
 
 use crate::dump::fixture::{dump, stall, task};
 use crate::dump::{Stall, TaskDump};
 use crate::escape::is_plain;
-#[cfg(feature = "http")]
-use crate::render::GoProfile;
 use crate::render::Weight;
 use crate::task::{Running, TaskState};
 use crate::trace::{Frame, Wait};

@@ -17,8 +17,8 @@ use tower_service::Service;
 use super::accept::Stream;
 use super::io::Io;
 use super::timer::TokioTimer;
-use crate::http::body::Body;
-use crate::http::service::{ResponseFuture, TasksService};
+use crate::body::Body;
+use crate::service::{ResponseFuture, TasksService};
 
 /// The size of hyper's buffer in bytes, for the head of a request and for a part of a response.
 const BUFFER: usize = 32 << 10;

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::http::auth::MIN_LENGTH;
+use crate::auth::MIN_LENGTH;
 
-/// The error of [`serve`](crate::http::serve()). Its message says what to do instead.
+/// The error of [`Builder::bind`](crate::Builder::bind). Its message says what to do instead.
 ///
 /// ```
 /// use tasktrace::http::{self, BindError};
@@ -18,7 +18,7 @@ use crate::http::auth::MIN_LENGTH;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Other machines could connect to the address, and [`allow_remote`](crate::http::Builder::allow_remote) was not
+    /// Other machines could connect to the address, and [`allow_remote`](crate::Builder::allow_remote) was not
     /// called.
     NotLoopback {
         /// The address to listen on.

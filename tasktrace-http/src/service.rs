@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower_service::Service;
 
+use super::backend::Backend;
 use super::body::Body;
-use super::document::document;
+use super::document::{document, policy};
 use super::handler::JobHandler;
 use super::job::{Format, Job, JobRequest, Subject};
 use super::response::{Policy, Refusal, response};
@@ -22,7 +23,6 @@ use super::settings::{Access, Settings};
 use super::single_flight::{FlightLimits, SingleFlight, Ticket};
 use super::site;
 use super::store::{ResponseStore, StoredResponse};
-use crate::runtime::RuntimeHandle;
 
 /// The limits of dumps: one at a time.
 const DUMPS: FlightLimits = FlightLimits {
@@ -61,13 +61,15 @@ const TIME_TO_WRITE: Duration = Duration::from_secs(10);
 /// The longest profile for a half-closed client, which may have disconnected.
 const MAX_HALF_CLOSED_PROFILE: Duration = Duration::from_secs(10);
 
-/// Answers requests about the tasks of this process: see [`service`](super::service()).
+/// Answers requests about the tasks of this process: see [`Builder::service`](super::Builder::service).
 ///
-/// Clones share the dumps that they take.
+/// It expects paths relative to its mount point. Clones share the dumps that they take.
 #[derive(Clone)]
 pub struct TasksService {
     settings: Arc<Settings>,
-    counted_runtime: CountedRuntime,
+    backend: Arc<dyn Backend>,
+    /// The content security policy of the page, which is computed for the first request.
+    policy: Arc<OnceLock<HeaderValue>>,
     dumps: SingleFlight<JobHandler>,
     brief: SingleFlight<JobHandler>,
     profiles: SingleFlight<JobHandler>,
@@ -78,21 +80,13 @@ pub struct TasksService {
     long_profiled: Arc<AtomicUsize>,
 }
 
-/// The runtime whose untraced tasks are counted.
-#[derive(Clone)]
-enum CountedRuntime {
-    /// The runtime that calls the service.
-    Callers,
-    /// This runtime, if any, and not the runtime of the server.
-    This(Option<RuntimeHandle>),
-}
-
 impl TasksService {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, backend: Arc<dyn Backend>) -> Self {
         // A client that reads steadily has more time than one that reads nothing.
         let longest = settings.write_timeout.saturating_mul(4);
-        let store = ResponseStore::new(settings.largest_response, longest);
+        let store = ResponseStore::new(Arc::clone(&backend), settings.largest_response, longest);
         let handler = || JobHandler {
+            backend: Arc::clone(&backend),
             budget: settings.budget,
             store: store.clone(),
         };
@@ -104,25 +98,17 @@ impl TasksService {
             profiled: Arc::default(),
             long_profiled: Arc::default(),
             settings: Arc::new(settings),
-            counted_runtime: CountedRuntime::Callers,
+            policy: Arc::default(),
+            backend,
         }
-    }
-
-    /// Sets how access is checked.
-    #[allow(dead_code, reason = "for sockets in the file system")]
-    pub(crate) fn with_access(mut self, access: Access) -> Self {
-        Arc::make_mut(&mut self.settings).access = access;
-        self
-    }
-
-    /// Counts the untraced tasks of the current runtime, even if another runtime calls the service.
-    pub(crate) fn of_this_runtime(mut self) -> Self {
-        self.counted_runtime = CountedRuntime::This(RuntimeHandle::current());
-        self
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend)
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Result<PendingResponse, Refusal> {
@@ -136,30 +122,29 @@ impl TasksService {
         let longest = self.settings.longest_profile;
         let route = RequestParts::new(request.uri(), &accept, longest).route()?;
         let job = match route {
-            Route::Page => return Ok(PendingResponse::Ready(Some(document()))),
+            Route::Page => {
+                let policy = self.policy.get_or_init(policy).clone();
+                return Ok(PendingResponse::Ready(Some(document(policy))));
+            }
             Route::Fixed(fixed) => return Ok(PendingResponse::Ready(Some(ready_made(fixed)))),
             Route::Job(job) => job,
         };
         if is_head {
-            job.subject.check()?;
+            self.backend.check(job.subject)?;
             return Ok(PendingResponse::Ready(Some(made(
                 job.format,
                 Body::empty(),
             ))));
         }
-        let runtime = match &self.counted_runtime {
-            CountedRuntime::Callers => RuntimeHandle::of_requester(),
-            CountedRuntime::This(runtime) => runtime.clone(),
-        };
-        self.submit(job, runtime)
+        self.submit(job)
     }
 
-    fn submit(&self, job: Job, runtime: Option<RuntimeHandle>) -> Result<PendingResponse, Refusal> {
+    fn submit(&self, job: Job) -> Result<PendingResponse, Refusal> {
         let soon = self.settings.budget.saturating_add(TIME_TO_WRITE);
-        let (flight, profiled, half_closed_limit) = match (job.subject, job.format) {
-            (_, Format::Process) => (&self.brief, None, soon),
-            (Subject::Tasks(_) | Subject::Task(..), _) => (&self.dumps, None, soon),
-            (Subject::Profile(length, ..), _) => {
+        let (flight, profiled, half_closed_limit) = match job.subject {
+            Subject::Nothing | Subject::Process => (&self.brief, None, soon),
+            Subject::Tasks(_) | Subject::Task { .. } => (&self.dumps, None, soon),
+            Subject::Profile { length, .. } => {
                 let flight = match length <= MAX_SHORT_PROFILE {
                     true => &self.profiles,
                     false => &self.long_profiles,
@@ -170,7 +155,10 @@ impl TasksService {
             }
         };
         Ok(PendingResponse::Ticket {
-            ticket: flight.request(JobRequest { job, runtime }),
+            ticket: flight.request(JobRequest {
+                job,
+                caller: self.backend.caller(),
+            }),
             format: job.format,
             half_closed_limit,
             _places: profiled,
@@ -242,25 +230,21 @@ fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
     values.join(",")
 }
 
+/// Returns a response in a format, with the file name under which a browser saves it.
 fn made(format: Format, body: Body) -> Response<Body> {
-    let made = response(StatusCode::OK, format.media(), &format.policy(), body);
-    named(made, format.file())
+    let mut made = response(StatusCode::OK, format.media(), &format.policy(), body);
+    let file = format.file();
+    let value = file.map(|file| format!("attachment; filename=\"{file}\""));
+    if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+        let headers = made.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    made
 }
 
 fn ready_made(fixed: Fixed) -> Response<Body> {
     let body = Body::whole(fixed.body);
-    let made = response(StatusCode::OK, fixed.media, &Policy::Nothing, body);
-    named(made, fixed.file)
-}
-
-/// Sets the file name under which a browser saves the response.
-fn named(mut response: Response<Body>, file: Option<&str>) -> Response<Body> {
-    let value = file.map(|file| format!("attachment; filename=\"{file}\""));
-    if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    response
+    response(StatusCode::OK, fixed.media, &Policy::Nothing, body)
 }
 
 impl<B> Service<Request<B>> for TasksService {

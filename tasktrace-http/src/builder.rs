@@ -1,22 +1,55 @@
 //! Configures a service or a server.
 
+use std::fmt;
+#[cfg(unix)]
+use std::io;
 use std::net::ToSocketAddrs;
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::auth::AccessToken;
+use super::backend::Backend;
 use super::host::AllowedHosts;
 use super::server::{BindError, Server, bind};
+#[cfg(unix)]
+use super::server::{ServerThread, serve_unix};
 use super::service::TasksService;
+#[cfg(unix)]
+use super::settings::Access;
 use super::settings::Settings;
 
-/// Configures a service or a server: see [`builder`](super::builder()).
-#[derive(Clone, Debug, Default)]
+/// Configures a service or a server.
+///
+/// `tasktrace::http::builder` returns one for the tasks of the process. [`new`](Self::new) serves the data of another
+/// [`Backend`].
+#[derive(Clone, Default)]
 #[must_use = "nothing is served until `service` or `bind` is called"]
-pub struct Builder {
+pub struct Builder<B> {
     settings: Settings,
+    backend: B,
 }
 
-impl Builder {
+impl<B> fmt::Debug for Builder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { settings, .. } = self;
+        f.debug_struct("Builder")
+            .field("settings", settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Builder<B> {
+    /// Returns a builder of services and servers that get their data from a backend. The documentation of
+    /// [the crate](crate) has an example.
+    pub fn new(backend: B) -> Self {
+        Self {
+            settings: Settings::default(),
+            backend,
+        }
+    }
+
     /// Answers only requests with this token.
     ///
     /// A client sends the token as `Authorization: Bearer …`, or as the password of `Authorization: Basic …`. The
@@ -158,7 +191,10 @@ impl Builder {
         self
     }
 
-    /// Returns a service to mount in your own server: see [`service`](super::service()).
+    /// Returns a service to mount in your own server.
+    ///
+    /// Mount it in axum with `nest_service`, and in hyper with hyper-util's `TowerToHyperService`. It works on any
+    /// executor, blocks no thread, and never returns an error.
     ///
     /// ```
     /// let service = tasktrace::http::builder().service();
@@ -166,10 +202,13 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn service(self) -> TasksService {
-        TasksService::new(self.settings)
+        TasksService::new(self.settings, Arc::new(self.backend))
     }
 
-    /// Starts a server on a thread and a runtime of its own, and returns its handle: see [`serve`](super::serve()).
+    /// Starts a server on a thread and a runtime of its own, and returns a handle that stops it when dropped.
+    ///
+    /// So it answers even if all threads of the program's runtime are blocked. The address must be one of this machine
+    /// only; for others see [`allow_remote`](Self::allow_remote).
     ///
     /// # Errors
     ///
@@ -180,7 +219,40 @@ impl Builder {
     /// # drop(server);
     /// # Ok::<_, tasktrace::http::BindError>(())
     /// ```
-    pub fn bind(self, address: impl ToSocketAddrs) -> Result<Server, BindError> {
+    pub fn bind(mut self, address: impl ToSocketAddrs) -> Result<Server, BindError> {
+        self.backend = self.backend.for_server();
         bind(address, self.service())
+    }
+
+    /// Starts a server on a Unix socket, for the clients of one user and of root. It has a thread and a runtime of its
+    /// own.
+    ///
+    /// The system tells the user of each client, so neither token nor host is checked. The listener must be
+    /// nonblocking. `tasktrace::attach` uses this for the socket of the process.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system refuses the thread or its runtime.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixListener;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let directory = std::env::temp_dir().join(format!("serve-unix-{}", std::process::id()));
+    /// # std::fs::create_dir(&directory)?;
+    /// # let path = directory.join("tasks.sock");
+    /// let listener = UnixListener::bind(&path)?;
+    /// listener.set_nonblocking(true)?;
+    /// let user = 1000;
+    /// let server = tasktrace::http::builder().serve_unix(listener, user)?;
+    /// drop(server);
+    /// # std::fs::remove_dir_all(directory)
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    pub fn serve_unix(mut self, listener: UnixListener, user: u32) -> io::Result<ServerThread> {
+        self.settings.access = Access::Local;
+        self.backend = self.backend.for_server();
+        serve_unix(listener, user, self.service())
     }
 }

@@ -31,13 +31,17 @@ impl Handler for NumberingHandler {
         request.0
     }
 
-    fn gather(&self, request: &Request, is_wanted: &dyn Fn() -> bool) -> usize {
+    fn spawn(&self, name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name(name.to_owned()).spawn(run)
+    }
+
+    fn gather(&self, request: &Request, cancellation: &Cancellation) -> usize {
         assert_ne!(request.0, 13, "the handler panics at this request");
         if let Some((begun, go_on)) = &*self.steps.lock().unwrap() {
             begun.send(()).unwrap();
             go_on.recv_timeout(LONG).unwrap();
         }
-        assert!(is_wanted() || request.0 == 7);
+        assert!(!cancellation.is_cancelled() || request.0 == 7);
         self.gathered.fetch_add(1, Ordering::Relaxed) + 1
     }
 
@@ -193,9 +197,13 @@ impl Handler for EndlessHandler {
         request.0
     }
 
-    fn gather(&self, request: &Request, _: &dyn Fn() -> bool) {
+    fn spawn(&self, name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name(name.to_owned()).spawn(run)
+    }
+
+    fn gather(&self, request: &Request, cancellation: &Cancellation) {
         self.begun.send("gather").unwrap();
-        while request.1 == 'l' && !crate::sync::is_cancelled() {
+        while request.1 == 'l' && !cancellation.is_cancelled() {
             thread::yield_now();
         }
     }

@@ -12,13 +12,13 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::connection::{self, ConnectionActivity};
-use crate::http::service::TasksService;
+use crate::service::TasksService;
 
 /// The delay after an error of the listener, such as too many open files. Meanwhile other files may be closed.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A source of connections.
-pub(crate) trait Listen: Send + 'static {
+pub(super) trait Listen: Send + 'static {
     type Stream: Stream;
 
     /// Waits for the next connection. Dropping the future loses no connection.
@@ -26,7 +26,7 @@ pub(crate) trait Listen: Send + 'static {
 }
 
 /// A connection.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Returns `true` if the client, which sends nothing more, has certainly closed the connection.
     fn is_closed(&self) -> bool;
 }

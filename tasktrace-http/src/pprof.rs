@@ -4,14 +4,12 @@
 //! by default and report a missing one as an error.
 
 use std::env;
-use std::io;
 
 use http::StatusCode;
 
-use super::job::{CaptureMode, Format, Job, Subject};
+use super::job::{CaptureMode, Format, GoProfile, Job, Subject};
 use super::response::Refusal;
 use super::route::{Fixed, RequestParts, Route};
-use crate::render::{GoProfile, write_empty_go_pprof};
 
 /// The content type of Go's profiles.
 pub(super) const MEDIA: &str = "application/octet-stream";
@@ -40,22 +38,22 @@ pub(super) fn route(parts: RequestParts<'_>, name: &str) -> Result<Route, Refusa
         "mutex" => profile(parts, GoProfile::Mutex),
         "profile" => {
             let length = parts.query.seconds(parts.longest)?;
-            let length = length.unwrap_or(parts.default_length(30));
-            let subject =
-                Subject::Profile(length, parts.capture_mode(CaptureMode::Snapshot)?, None);
+            let subject = Subject::Profile {
+                length: length.unwrap_or(parts.default_length(30)),
+                mode: parts.capture_mode(CaptureMode::Snapshot)?,
+                every: None,
+            };
             let format = Format::Pprof;
             Ok(Route::Job(Job { subject, format }))
         }
         "heap" | "allocs" | "threadcreate" => empty(parts),
         "cmdline" => Ok(Route::Fixed(Fixed {
             media: TEXT,
-            file: None,
             body: cmdline(),
         })),
         // Tools ask for symbols of addresses, but these profiles contain all names.
         "symbol" => Ok(Route::Fixed(Fixed {
             media: TEXT,
-            file: None,
             body: "num_symbols: 0\n".into(),
         })),
         "trace" => Err(Refusal::new(
@@ -96,7 +94,11 @@ fn profile(parts: RequestParts<'_>, profile: GoProfile) -> Result<Route, Refusal
                 GoProfile::Mutex => CaptureMode::Capture,
                 GoProfile::Goroutine | GoProfile::Block => CaptureMode::Snapshot,
             };
-            Subject::Profile(length, parts.capture_mode(default_mode)?, None)
+            Subject::Profile {
+                length,
+                mode: parts.capture_mode(default_mode)?,
+                every: None,
+            }
         }
     };
     Ok(Route::Job(Job { subject, format }))
@@ -107,20 +109,8 @@ fn empty(parts: RequestParts<'_>) -> Result<Route, Refusal> {
         let message = "this profile has no samples, and only the pprof format is available: leave out `debug`";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
     }
-    let mut body = Vec::new();
-    write_empty_go_pprof(&mut body).map_err(unwritten)?;
-    Ok(Route::Fixed(Fixed {
-        media: MEDIA,
-        file: Some("profile.pb.gz"),
-        body,
-    }))
-}
-
-pub(super) fn unwritten(error: io::Error) -> Refusal {
-    Refusal::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("the response cannot be written: {error}"),
-    )
+    let (subject, format) = (Subject::Nothing, Format::GoEmpty);
+    Ok(Route::Job(Job { subject, format }))
 }
 
 /// Returns the arguments of the program, separated by zero bytes.
@@ -161,7 +151,6 @@ fn index() -> Route {
     );
     Route::Fixed(Fixed {
         media: "text/html; charset=utf-8",
-        file: None,
         body: body.into_bytes(),
     })
 }

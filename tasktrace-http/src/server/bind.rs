@@ -3,16 +3,16 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::accept::{Listen, Stream};
-use super::{BindError, Server, ServerThread};
-use crate::http::service::TasksService;
-use crate::http::settings::Settings;
-use crate::os::peer;
+use super::{BindError, Server, ServerThread, peer};
+use crate::service::TasksService;
+use crate::settings::Settings;
 
 /// Listens on the first of the addresses that is free.
-pub(in crate::http) fn bind(
+pub(crate) fn bind(
     addresses: impl ToSocketAddrs,
     service: TasksService,
 ) -> Result<Server, BindError> {
@@ -23,7 +23,6 @@ pub(in crate::http) fn bind(
     let listener = StdListener::bind(&*addresses)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let service = service.of_this_runtime();
     let running = ServerThread::start("tasktrace-serve", service, || {
         TcpListener::from_std(listener)
     })?;
@@ -58,7 +57,7 @@ impl Listen for TcpListener {
 impl Stream for TcpStream {
     fn is_closed(&self) -> bool {
         let addresses = self.local_addr().ok().zip(self.peer_addr().ok());
-        peer::has_hung_up(self)
+        peer::has_hung_up(self.ready(Interest::WRITABLE))
             || addresses.is_some_and(|(local, peer)| peer::is_closed_here(local, peer))
     }
 }

@@ -20,15 +20,15 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 
-use crate::os;
-use crate::render;
-use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as Guard, run_cancellable};
+use super::backend::Cancellation;
 
 /// Does the work for requests.
 pub(super) trait Handler: Send + Sync + 'static {
@@ -40,8 +40,15 @@ pub(super) trait Handler: Send + Sync + 'static {
 
     fn subject(request: &Self::Request) -> Self::Subject;
 
-    /// Gathers the data for `request`. It may stop once `is_wanted` returns `false`.
-    fn gather(&self, request: &Self::Request, is_wanted: &dyn Fn() -> bool) -> Self::Data;
+    /// Starts a thread for the work.
+    fn spawn(
+        &self,
+        name: &str,
+        run: Box<dyn FnOnce() + Send + 'static>,
+    ) -> io::Result<JoinHandle<()>>;
+
+    /// Gathers the data for `request`. It may stop once the work is cancelled.
+    fn gather(&self, request: &Self::Request, cancellation: &Cancellation) -> Self::Data;
 
     /// Creates the response for `request` from its data. It may stop once `is_wanted` returns `false`.
     fn render(
@@ -191,10 +198,9 @@ impl<H: Handler> SingleFlight<H> {
     }
 
     fn start(&self) {
-        let spawned = os::thread::spawn(self.0.name, {
-            let inner = Arc::clone(&self.0);
-            move || inner.run()
-        });
+        let inner = Arc::clone(&self.0);
+        let run = Box::new(move || inner.run());
+        let spawned = self.0.handler.spawn(self.0.name, run);
         if spawned.is_ok() {
             return;
         }
@@ -228,7 +234,7 @@ impl<H: Handler> FlightInner<H> {
         Arc::clone(&self.locked())
     }
 
-    fn locked(&self) -> Guard<'_, Arc<FlightQueue<H>>> {
+    fn locked(&self) -> MutexGuard<'_, Arc<FlightQueue<H>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,23 +273,17 @@ impl<H: Handler> FlightInner<H> {
 
     /// Handles requests until none is left.
     fn run(self: &Arc<Self>) {
-        let memory = os::memory::MemoryUse::start();
         while let Some((number, request)) = self.next() {
             let inner = Arc::clone(self);
-            let is_wanted = move || inner.is_wanted(number);
-            run_cancellable(is_wanted, || self.handle(number, &request));
+            let cancellation = Cancellation::new(move || !inner.is_wanted(number));
+            self.handle(number, &request, &cancellation);
             self.change(|queue| queue.end(number));
-        }
-        if memory.has_grown_much() {
-            render::forget_debug_info();
-            os::memory::give_back();
         }
     }
 
-    fn handle(&self, number: u64, request: &H::Request) {
-        let is_wanted = || self.is_wanted(number);
+    fn handle(&self, number: u64, request: &H::Request, cancellation: &Cancellation) {
         // The panic hook has reported the panic.
-        let gather = AssertUnwindSafe(|| self.handler.gather(request, &is_wanted));
+        let gather = AssertUnwindSafe(|| self.handler.gather(request, cancellation));
         let data = catch_unwind(gather).map_err(|_| NoResponse::Failed);
         self.change(|queue| queue.close(number));
         let first = || self.change(|queue| queue.first(number));
@@ -458,7 +458,7 @@ enum ResponseState<P> {
 }
 
 impl<P> ResponseSlot<P> {
-    fn state(&self) -> Guard<'_, ResponseState<P>> {
+    fn state(&self) -> MutexGuard<'_, ResponseState<P>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

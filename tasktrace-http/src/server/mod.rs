@@ -1,8 +1,8 @@
 //! Serves HTTP on a thread and a runtime of its own.
 //!
-//! * [`bind`]: checks the address and listens; [`error`]: the reasons to refuse.
+//! * [`bind`]: checks the address and listens; [`error`]: the reasons to refuse. `unix`: listens on a Unix socket.
 //! * [`accept`]: accepts and limits connections; [`connection`]: serves one connection.
-//! * [`io`]: adapts a connection to hyper; [`timer`]: hyper's clock.
+//! * [`io`]: adapts a connection to hyper; [`timer`]: hyper's clock; [`peer`]: notices that a client has gone.
 //!
 //! Other threads take the dumps, so the server's thread never blocks for long. It answers independently of the program,
 //! as long as it gets a processor.
@@ -12,7 +12,10 @@ mod bind;
 mod connection;
 mod error;
 mod io;
+mod peer;
 mod timer;
+#[cfg(unix)]
+mod unix;
 
 use std::io::Result;
 use std::net::SocketAddr;
@@ -24,12 +27,14 @@ use std::{fmt, io as std_io};
 use tokio::sync::oneshot;
 
 use super::service::TasksService;
-use crate::os;
-pub(crate) use accept::{Listen, Stream};
+use accept::Listen;
 pub(super) use bind::bind;
 pub use error::BindError;
+#[cfg(unix)]
+pub(super) use unix::serve as serve_unix;
 
-/// A handle of a server that answers requests about the tasks of this process: see [`serve`](super::serve()).
+/// A handle of a server that answers requests about the tasks of this process: see
+/// [`Builder::bind`](super::Builder::bind).
 ///
 /// Dropping the handle stops the server. It closes all connections, and the address is free when the drop returns.
 /// [`detach`](Self::detach) lets the server run until the process ends.
@@ -77,8 +82,10 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The thread of a server, which ends when this is dropped.
-pub(crate) struct ServerThread {
+/// The thread of a server. Dropping this stops the server and waits until the thread has ended, except in a child of
+/// `fork`, which has no such thread.
+#[must_use = "the server is stopped when this is dropped"]
+pub struct ServerThread {
     /// Stops the thread when it is dropped. `None` if the server is detached.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -94,14 +101,15 @@ impl ServerThread {
     /// # Errors
     ///
     /// Returns an error if the system refuses a thread or a runtime, and the errors of `open`.
-    pub(crate) fn start<L: Listen>(
+    fn start<L: Listen>(
         name: &str,
         service: TasksService,
         open: impl FnOnce() -> Result<L> + Send + 'static,
     ) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (result_sender, result) = mpsc::channel();
-        let thread = os::thread::spawn(name, move || {
+        let backend = service.backend();
+        let run = move || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = match builder.enable_all().build() {
                 Ok(runtime) => runtime,
@@ -119,7 +127,8 @@ impl ServerThread {
                 }
                 Err(error) => drop(result_sender.send(Err(error))),
             }
-        })?;
+        };
+        let thread = backend.spawn(name, Box::new(run))?;
         let gone = |_| {
             Err(std_io::Error::other(
                 "the thread of the server has panicked",
@@ -133,12 +142,19 @@ impl ServerThread {
         })
     }
 
-    pub(crate) fn detach(mut self) {
+    /// Lets the server run until the process ends.
+    pub fn detach(mut self) {
         if let Some(stop) = self.stop.take() {
             // Dropping the sender would stop the server.
             std::mem::forget(stop);
         }
         self.thread = None;
+    }
+}
+
+impl fmt::Debug for ServerThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerThread").finish_non_exhaustive()
     }
 }
 

@@ -3,32 +3,31 @@
 //! Both send nothing more, and a closed connection shows nothing else until the server writes to it. But the system
 //! knows more about the sockets of its own processes, and most clients are processes of the same machine.
 
+use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::Ready;
 
 /// Returns `true` if the system reports that no process reads from the other end of the socket.
-#[cfg(target_os = "linux")]
-pub(crate) fn has_hung_up(socket: &impl std::os::fd::AsRawFd) -> bool {
-    let mut poll = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events: 0,
-        revents: 0,
-    };
-    // SAFETY: `poll` points to one `pollfd`, which is valid for reads and writes during the call. The call does not
-    // wait. The system reports an invalid descriptor in `revents`.
-    let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    count == 1 && poll.revents & (libc::POLLHUP | libc::POLLERR) != 0
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn has_hung_up<T>(_: &T) -> bool {
-    false
+///
+/// `ready` is the future of the socket's [`ready`](tokio::net::TcpStream::ready) for writing. It is polled once.
+pub(super) fn has_hung_up(ready: impl Future<Output = io::Result<Ready>>) -> bool {
+    // Other systems report the same for a client that has closed only its sending half.
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
+    let polled = pin!(ready).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(polled, Poll::Ready(Ok(ready)) if ready.is_write_closed())
 }
 
 /// Returns `true` if the other end of a TCP connection, which sends nothing more, belonged to a process of this machine
 /// that has closed it.
 ///
 /// The call takes time in proportion to the number of sockets of the machine.
-pub(crate) fn is_closed_here(local: SocketAddr, peer: SocketAddr) -> bool {
+pub(super) fn is_closed_here(local: SocketAddr, peer: SocketAddr) -> bool {
     if !cfg!(target_os = "linux") {
         return false;
     }
@@ -84,9 +83,11 @@ fn parse(ip: &str) -> Option<IpAddr> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::io::Read;
-    use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
+    use std::net::Ipv6Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+    use tokio::net::{TcpListener, TcpStream, UnixStream};
+    use tokio::task::yield_now;
 
     use super::*;
 
@@ -94,56 +95,65 @@ mod tests {
         let local = stream.local_addr().expect("it is connected");
         // After a reset, the system no longer knows the address of the peer.
         let peer = stream.peer_addr();
-        has_hung_up(stream) || peer.is_ok_and(|peer| is_closed_here(local, peer))
+        has_hung_up(stream.ready(Interest::WRITABLE))
+            || peer.is_ok_and(|peer| is_closed_here(local, peer))
+    }
+
+    async fn read_end(stream: &mut TcpStream) {
+        assert_eq!(stream.read(&mut [0]).await.expect("it is no error"), 0);
+    }
+
+    async fn wait_until_left(stream: &TcpStream) {
+        while !has_left(stream) {
+            yield_now().await;
+        }
     }
 
     /// Checks a server with this address, which clients reach at the address `client`. Does nothing if the machine has
     /// no such address.
-    fn check(server: IpAddr, client: IpAddr) {
-        let Ok(listener) = TcpListener::bind((server, 0)) else {
+    async fn check(server: IpAddr, client: IpAddr) {
+        let Ok(listener) = TcpListener::bind((server, 0)).await else {
             return;
         };
         let port = listener.local_addr().expect("it is bound").port();
-        let connect = || {
-            let client = TcpStream::connect((client, port)).expect("it listens");
-            (listener.accept().expect("one has come").0, client)
+        let connect = async || {
+            let client = TcpStream::connect((client, port)).await;
+            let (stream, _) = listener.accept().await.expect("one has come");
+            (stream, client.expect("it listens"))
         };
-        let read_end = |mut stream: &TcpStream| {
-            assert_eq!(stream.read(&mut [0]).expect("it is no error"), 0);
-        };
-        let (stream, client) = connect();
+        let (mut stream, mut client) = connect().await;
         assert!(!has_left(&stream));
-        client.shutdown(Shutdown::Write).expect("it is connected");
-        read_end(&stream);
+        client.shutdown().await.expect("it is connected");
+        read_end(&mut stream).await;
+        assert!(!has_left(&stream), "it waits");
+        drop(client);
+        wait_until_left(&stream).await;
+        let (mut stream, client) = connect().await;
+        drop(client);
+        read_end(&mut stream).await;
+        wait_until_left(&stream).await;
+    }
+
+    #[tokio::test]
+    async fn a_half_closed_connection_is_not_closed() {
+        let (four, six) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+        check(four.into(), four.into()).await;
+        check(six.into(), six.into()).await;
+        check(Ipv6Addr::UNSPECIFIED.into(), four.into()).await;
+        check(Ipv6Addr::UNSPECIFIED.into(), six.into()).await;
+    }
+
+    #[tokio::test]
+    async fn unix_sockets_report_a_closed_connection() {
+        let (mut stream, mut client) = UnixStream::pair().expect("the system has some");
+        let has_left = |stream: &UnixStream| has_hung_up(stream.ready(Interest::WRITABLE));
+        assert!(!has_left(&stream));
+        client.shutdown().await.expect("it is connected");
+        assert_eq!(stream.read(&mut [0]).await.expect("it is no error"), 0);
         assert!(!has_left(&stream), "it waits");
         drop(client);
         while !has_left(&stream) {
-            std::thread::yield_now();
+            yield_now().await;
         }
-        let (stream, client) = connect();
-        drop(client);
-        read_end(&stream);
-        while !has_left(&stream) {
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_half_closed_connection_is_not_closed() {
-        let (four, six) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
-        check(four.into(), four.into());
-        check(six.into(), six.into());
-        check(Ipv6Addr::UNSPECIFIED.into(), four.into());
-        check(Ipv6Addr::UNSPECIFIED.into(), six.into());
-    }
-
-    #[test]
-    fn unix_sockets_report_a_closed_connection() {
-        let (stream, client) = UnixStream::pair().expect("the system has some");
-        assert!(!has_hung_up(&stream));
-        client.shutdown(Shutdown::Write).expect("it is connected");
-        assert!(!has_hung_up(&stream), "it waits");
-        drop(client);
-        assert!(has_hung_up(&stream));
     }
 }

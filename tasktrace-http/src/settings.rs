@@ -29,11 +29,11 @@ pub(super) struct Settings {
 
 /// The way to check the access of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(super) enum Access {
     /// The service checks the token if there is one, and otherwise the host name.
     Checked,
     /// The client is the user, because only the user can open the socket.
-    #[allow(dead_code, reason = "for sockets in the file system")]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "for Unix sockets"))]
     Local,
 }
 

@@ -6,13 +6,10 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use crate::os;
-use crate::sync::{
-    StaticCondvar as Condvar, StaticMutex as Mutex, StaticMutexGuard as Guard, with_reserved,
-};
+use super::backend::Backend;
 
 /// The size of a chunk. A chunk is a copy, so the buffers of a connection do not keep the whole response alive.
 const CHUNK: usize = 64 << 10;
@@ -20,11 +17,16 @@ const CHUNK: usize = 64 << 10;
 /// The memory of larger responses is returned to the system.
 const LARGE: usize = 4 << 20;
 
+/// The longest time that a response is stored. Longer ones would overflow an `Instant`.
+const MAX_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// The stored responses. Clones share them.
 #[derive(Clone)]
 pub(super) struct ResponseStore(Arc<StoreInner>);
 
 struct StoreInner {
+    /// Starts the thread that removes expired responses.
+    backend: Arc<dyn Backend>,
     /// The largest size of one response, in bytes.
     largest: usize,
     /// The largest size of all responses together, in bytes.
@@ -65,12 +67,13 @@ pub(super) enum Full {
 }
 
 impl ResponseStore {
-    pub(super) fn new(largest: usize, longest: Duration) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>, largest: usize, longest: Duration) -> Self {
         Self(Arc::new(StoreInner {
+            backend,
             largest,
             // A response that is read slowly leaves room for another.
             most: largest.saturating_mul(2),
-            longest,
+            longest: longest.min(MAX_TIME),
             used: AtomicUsize::new(0),
             items: Mutex::default(),
             removed: Condvar::new(),
@@ -112,29 +115,23 @@ impl ResponseStore {
 
     /// Registers a response for expiry, and starts the cleaner if there is none.
     fn watch(&self, item: &Arc<StoredResponse>) {
-        let end = os::deadline(self.0.longest);
-        let weak = Arc::downgrade(item);
-        let had_cleaner = with_reserved(
-            || self.0.items(),
-            |items| &mut items.queue,
-            |items| {
-                items.queue.push((end, weak));
-                items.has_large |= item.length >= LARGE;
-                mem::replace(&mut items.has_cleaner, true)
-            },
-        );
+        let end = Instant::now() + self.0.longest;
+        let had_cleaner = {
+            let mut items = self.0.items();
+            items.queue.push((end, Arc::downgrade(item)));
+            items.has_large |= item.length >= LARGE;
+            mem::replace(&mut items.has_cleaner, true)
+        };
         if had_cleaner {
             return;
         }
-        let spawned = os::thread::spawn("tasktrace-cache", {
-            let store = Arc::clone(&self.0);
-            move || {
-                if store.remove_expired() {
-                    os::memory::give_back();
-                }
+        let store = Arc::clone(&self.0);
+        let clean = Box::new(move || {
+            if store.remove_expired() {
+                store.backend.release_memory();
             }
         });
-        if spawned.is_err() {
+        if self.0.backend.spawn("tasktrace-cache", clean).is_err() {
             // The next response tries again.
             self.0.items().has_cleaner = false;
         }
@@ -142,7 +139,13 @@ impl ResponseStore {
 }
 
 impl StoreInner {
-    fn items(&self) -> Guard<'_, StoredItems> {
+    /// Frees the bytes of a response, and counts them no longer.
+    fn forget(&self, bytes: Option<Vec<u8>>) {
+        let length = bytes.map_or(0, |bytes| bytes.len());
+        self.used.fetch_sub(length, Ordering::Relaxed);
+    }
+
+    fn items(&self) -> MutexGuard<'_, StoredItems> {
         let items = self.items.lock();
         items.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -194,12 +197,10 @@ impl StoredResponse {
 
     fn discard(&self) {
         let bytes = self.bytes().take();
-        if let Some(bytes) = bytes {
-            self.store.used.fetch_sub(bytes.len(), Ordering::Relaxed);
-        }
+        self.store.forget(bytes);
     }
 
-    fn bytes(&self) -> Guard<'_, Option<Vec<u8>>> {
+    fn bytes(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         let bytes = self.bytes.lock();
         bytes.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -207,7 +208,9 @@ impl StoredResponse {
 
 impl Drop for StoredResponse {
     fn drop(&mut self) {
-        self.discard();
+        let bytes = self.bytes.get_mut();
+        let bytes = bytes.unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.store.forget(bytes.take());
         // Notified without the lock, which the thread that drops the response may hold. A cleaner that misses the
         // notification waits for a while longer.
         self.store.removed.notify_one();
@@ -268,6 +271,11 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::backend::NoData;
+
+    fn new_store(largest: usize, longest: Duration) -> ResponseStore {
+        ResponseStore::new(Arc::new(NoData), largest, longest)
+    }
 
     const LONG: Duration = Duration::from_secs(3600);
 
@@ -283,7 +291,7 @@ mod tests {
 
     #[test]
     fn stored_responses_are_bounded() {
-        let store = ResponseStore::new(100, LONG);
+        let store = new_store(100, LONG);
         assert_eq!(
             keep(&store, 101).err(),
             Some(Full::TooLarge { largest: 100 })
@@ -302,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_response_is_read_in_chunks() {
-        let store = ResponseStore::new(1 << 20, LONG);
+        let store = new_store(1 << 20, LONG);
         let item = keep(&store, CHUNK + 1).ok().unwrap();
         assert_eq!(item.len(), CHUNK + 1);
         assert_eq!(item.chunk(0).unwrap().len(), CHUNK);
@@ -312,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_unread_response_is_discarded() {
-        let store = ResponseStore::new(1 << 20, Duration::ZERO);
+        let store = new_store(1 << 20, Duration::ZERO);
         let item = keep(&store, CHUNK + 1).ok().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         while item.chunk(0).is_some() {
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_cleaner_ends_when_no_response_is_left() {
-        let store = ResponseStore::new(1 << 20, LONG);
+        let store = new_store(1 << 20, LONG);
         let item = keep(&store, CHUNK + 1).ok().unwrap();
         assert!(store.0.items().has_cleaner);
         drop(item);

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::job::{CaptureMode, Format, Job, Subject};
+use super::job::{CaptureMode, Format, Job, SampleWeight, Subject};
 use super::negotiate::choose;
 use super::pprof;
 use super::query::Query;
 use super::response::Refusal;
-use crate::render::Weight;
 
 /// The kind of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +23,6 @@ pub(super) enum Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fixed {
     pub(super) media: &'static str,
-    /// The file name under which a browser saves the response.
-    pub(super) file: Option<&'static str>,
     pub(super) body: Vec<u8>,
 }
 
@@ -73,8 +70,7 @@ impl<'a> RequestParts<'a> {
             return self.all(Format::View);
         }
         if path == "process.json" {
-            // The response only counts the tasks, so no task is polled.
-            let subject = Subject::Tasks(CaptureMode::Snapshot);
+            let subject = Subject::Process;
             let format = Format::Process;
             return Ok(Route::Job(Job { subject, format }));
         }
@@ -105,11 +101,11 @@ impl<'a> RequestParts<'a> {
             ("application/json", Some(Format::Json)),
             (
                 "image/svg+xml",
-                Some(Format::Flamegraph(self.weight(Weight::Tasks)?)),
+                Some(Format::Flamegraph(self.weight(SampleWeight::Tasks)?)),
             ),
             (
                 "text/x-folded",
-                Some(Format::Folded(self.weight(Weight::Tasks)?)),
+                Some(Format::Folded(self.weight(SampleWeight::Tasks)?)),
             ),
             ("application/x-protobuf", Some(Format::Pprof)),
             ("application/octet-stream", Some(Format::Pprof)),
@@ -148,7 +144,8 @@ impl<'a> RequestParts<'a> {
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
         let number = number.parse().ok().filter(|_| is_number);
         let number = number.ok_or_else(|| self.no_such_path())?;
-        let subject = Subject::Task(number, self.capture_mode(CaptureMode::Capture)?);
+        let mode = self.capture_mode(CaptureMode::Capture)?;
+        let subject = Subject::Task { number, mode };
         Ok(Route::Job(Job { subject, format }))
     }
 
@@ -158,7 +155,7 @@ impl<'a> RequestParts<'a> {
         let format = match extension.or(by_parameter.as_deref()) {
             Some(extension) => self.format(extension)?,
             None => {
-                let weight = self.weight(Weight::Waited)?;
+                let weight = self.weight(SampleWeight::Waited)?;
                 let offers = [
                     // The first offer is for clients that accept everything, such as `go tool pprof`.
                     ("application/octet-stream", Format::Pprof),
@@ -174,18 +171,16 @@ impl<'a> RequestParts<'a> {
             }
         };
         let format = match format {
-            Format::Folded(_) => Format::Folded(self.weight(Weight::Waited)?),
-            Format::Flamegraph(_) => Format::Flamegraph(self.weight(Weight::Waited)?),
+            Format::Folded(_) => Format::Folded(self.weight(SampleWeight::Waited)?),
+            Format::Flamegraph(_) => Format::Flamegraph(self.weight(SampleWeight::Waited)?),
             other => other,
         };
-        let capture_mode = self.capture_mode(CaptureMode::Snapshot)?;
         let length = self.query.seconds(self.longest)?;
-        let every = self.query.time("every", self.longest)?;
-        let subject = Subject::Profile(
-            length.unwrap_or(self.default_length(10)),
-            capture_mode,
-            every,
-        );
+        let subject = Subject::Profile {
+            length: length.unwrap_or(self.default_length(10)),
+            mode: self.capture_mode(CaptureMode::Snapshot)?,
+            every: self.query.time("every", self.longest)?,
+        };
         Ok(Route::Job(Job { subject, format }))
     }
 
@@ -198,8 +193,8 @@ impl<'a> RequestParts<'a> {
         match extension {
             "txt" => Ok(Format::Text),
             "json" => Ok(Format::Json),
-            "folded" => Ok(Format::Folded(self.weight(Weight::Tasks)?)),
-            "svg" => Ok(Format::Flamegraph(self.weight(Weight::Tasks)?)),
+            "folded" => Ok(Format::Folded(self.weight(SampleWeight::Tasks)?)),
+            "svg" => Ok(Format::Flamegraph(self.weight(SampleWeight::Tasks)?)),
             "pb.gz" => Ok(Format::Pprof),
             _ => Err(self.no_such_path()),
         }
@@ -211,8 +206,11 @@ impl<'a> RequestParts<'a> {
         Ok(capture_mode.unwrap_or(default))
     }
 
-    fn weight(self, default: Weight) -> Result<Weight, Refusal> {
-        let words = [("tasks", Weight::Tasks), ("waited", Weight::Waited)];
+    fn weight(self, default: SampleWeight) -> Result<SampleWeight, Refusal> {
+        let words = [
+            ("tasks", SampleWeight::Tasks),
+            ("waited", SampleWeight::Waited),
+        ];
         Ok(self.query.word("weight", &words)?.unwrap_or(default))
     }
 

@@ -1,7 +1,5 @@
 //! Creates the response of the page, with a content security policy that allows only its own style and script.
 
-use std::sync::OnceLock;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, Response, StatusCode};
@@ -10,31 +8,27 @@ use sha2::{Digest, Sha256};
 use super::body::Body;
 use super::page::{PAGE, SCRIPT, STYLE};
 use super::response::{Policy, response};
-use crate::sync::fork::get_or_init;
 
-/// The content security policy of the page. It allows the style and the script by their hashes, so no other script in
-/// the document can run.
-static POLICY: OnceLock<HeaderValue> = OnceLock::new();
-
-fn policy() -> &'static HeaderValue {
-    get_or_init(&POLICY, || {
-        let policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            hash(SCRIPT),
-            hash(STYLE),
-        );
-        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-    })
+/// Computes the content security policy of the page. It allows the style and the script by their hashes, so no other
+/// script in the document can run.
+pub(super) fn policy() -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash(SCRIPT),
+        hash(STYLE),
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-pub(super) fn document() -> Response<Body> {
-    let policy = Policy::Page(policy().clone());
+/// Returns the page, with its [`policy`].
+pub(super) fn document(policy: HeaderValue) -> Response<Body> {
     let body = Body::whole(PAGE);
+    let policy = Policy::Page(policy);
     response(StatusCode::OK, "text/html; charset=utf-8", &policy, body)
 }
 
@@ -52,12 +46,10 @@ mod tests {
         for (element, content) in [("script", SCRIPT), ("style", STYLE)] {
             assert_eq!(PAGE.matches(&format!("<{element}")).count(), 1);
             assert!(PAGE.contains(&format!("<{element}>{content}</{element}>")));
-            let policy = policy().to_str().unwrap();
+            let policy = policy();
+            let policy = policy.to_str().unwrap();
             assert!(policy.contains(&format!("{element}-src '{}'", hash(content))));
+            assert!(!policy.contains("unsafe"));
         }
-        assert_eq!(
-            super::policy().to_str().unwrap().matches("unsafe").count(),
-            0
-        );
     }
 }

@@ -1,11 +1,13 @@
 //! Builds responses and the headers that all of them have.
 
 use std::borrow::Cow;
+use std::io;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::backend::GatherError;
 use super::body::Body;
 use super::single_flight::NoResponse;
 use super::store::Full;
@@ -161,6 +163,20 @@ impl Refusal {
         Self::later("too many requests are waiting for profiles: try again later")
     }
 
+    /// Returns the error for a document that was not written.
+    pub(super) fn unwritten(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Unsupported => Self::new(
+                StatusCode::NOT_ACCEPTABLE,
+                "this data is not available in this format",
+            ),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the response cannot be written: {error}"),
+            ),
+        }
+    }
+
     fn later(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with_header(header::RETRY_AFTER, "1")
     }
@@ -171,6 +187,16 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+impl From<GatherError> for Refusal {
+    fn from(why: GatherError) -> Self {
+        match why {
+            GatherError::NotFound(message) => Self::not_found(message),
+            // No client is left that could read the error.
+            GatherError::Cancelled => NoResponse::Busy.into(),
+        }
     }
 }
 

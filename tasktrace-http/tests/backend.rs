@@ -1,0 +1,165 @@
+//! Tests a service with a backend that does not use the library `tasktrace`.
+
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http_body::Body as _;
+use tasktrace_http::{
+    Backend, Builder, Caller, CaptureMode, DataRequest, Document, Format, GatherError,
+    SampleWeight, Subject, TasksService,
+};
+use tower_service::Service;
+
+/// Longer than any step takes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Answers with a description of each request.
+struct Describing;
+
+impl Backend for Describing {
+    fn gather(&self, request: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        let caller = request.caller.get::<&str>().copied();
+        match request.subject {
+            Subject::Task { number: 13, .. } => panic!("the backend panics at this task"),
+            Subject::Task { number: 404, .. } => Err(GatherError::NotFound("no such task".into())),
+            subject => Ok(Box::new(Description(format!(
+                "{subject:?} within {:?} for {caller:?}",
+                request.budget
+            )))),
+        }
+    }
+
+    fn check(&self, subject: Subject) -> Result<(), GatherError> {
+        match subject {
+            Subject::Task { number: 404, .. } => Err(GatherError::NotFound("no such task".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::new("a test")
+    }
+}
+
+struct Description(String);
+
+impl Document for Description {
+    fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            Format::Flamegraph(_) => Err(io::ErrorKind::Unsupported.into()),
+            format => write!(out, "{format:?} of {}", self.0),
+        }
+    }
+}
+
+/// Returns the status and the body of a response.
+async fn send(service: &mut TasksService, method: &str, path: &str) -> (u16, String) {
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.header("Host", "localhost").body(()).unwrap();
+    let response = service.call(request).await.unwrap();
+    let status = response.status().as_u16();
+    let mut body = pin!(response.into_body());
+    let mut text = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        text.extend(frame.unwrap().into_data().unwrap());
+    }
+    (status, String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn requests_reach_the_backend_with_subject_format_budget_and_caller() {
+    let budget = Duration::from_millis(70);
+    let mut service = Builder::new(Describing).budget(budget).service();
+    let mut get = async |path: &str| send(&mut service, "GET", path).await;
+    let (mode, every) = (CaptureMode::Snapshot, None);
+    let length = Duration::from_secs(1);
+    for (path, subject, format) in [
+        ("/", Subject::Tasks(CaptureMode::Capture), Format::Text),
+        ("/dump.json?capture=0", Subject::Tasks(mode), Format::Json),
+        (
+            "/tasks/7.txt?capture=0",
+            Subject::Task { number: 7, mode },
+            Format::Text,
+        ),
+        ("/process.json", Subject::Process, Format::Process),
+        (
+            "/profile.folded?seconds=1",
+            Subject::Profile {
+                length,
+                mode,
+                every,
+            },
+            Format::Folded(SampleWeight::Waited),
+        ),
+        ("/debug/pprof/heap", Subject::Nothing, Format::GoEmpty),
+    ] {
+        let expected = format!("{format:?} of {subject:?} within 70ms for Some(\"a test\")");
+        assert_eq!(get(path).await, (200, expected), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_the_backend_have_a_status() {
+    let mut service = Builder::new(Describing).service();
+    let mut send = async |method, path| send(&mut service, method, path).await;
+    assert_eq!(
+        send("GET", "/tasks/404").await,
+        (404, "no such task\n".into())
+    );
+    assert_eq!(send("HEAD", "/tasks/404").await.0, 404);
+    assert_eq!(send("HEAD", "/tasks/7").await, (200, String::new()));
+    assert_eq!(send("GET", "/dump.svg").await.0, 406);
+    assert_eq!(send("GET", "/tasks/13").await.0, 500);
+    assert_eq!(send("GET", "/tasks/7").await.0, 200);
+}
+
+/// Gathers until it is cancelled.
+struct Endless {
+    begun: Sender<()>,
+    ended: Sender<()>,
+}
+
+impl Backend for Endless {
+    fn gather(&self, request: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        self.begun.send(()).unwrap();
+        let deadline = Instant::now() + LONG;
+        while !request.cancellation.is_cancelled() {
+            assert!(Instant::now() < deadline, "it is not cancelled");
+            thread::yield_now();
+        }
+        self.ended.send(()).unwrap();
+        Err(GatherError::Cancelled)
+    }
+}
+
+fn endless() -> (TasksService, Receiver<()>, Receiver<()>) {
+    let ((begun, begins), (ended, ends)) = (channel(), channel());
+    (
+        Builder::new(Endless { begun, ended }).service(),
+        begins,
+        ends,
+    )
+}
+
+#[test]
+fn data_that_no_client_waits_for_is_cancelled() {
+    let (mut service, begins, ends) = endless();
+    let mut request = || {
+        let request = http::Request::get("http://localhost/dump.txt").body(());
+        Box::pin(service.call(request.unwrap()))
+    };
+    let (mut one, mut other) = (request(), request());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(one.as_mut().poll(&mut cx).is_pending());
+    assert!(other.as_mut().poll(&mut cx).is_pending());
+    begins.recv_timeout(LONG).unwrap();
+    drop(one);
+    assert!(ends.try_recv().is_err(), "the other waits");
+    drop(other);
+    ends.recv_timeout(LONG).unwrap();
+}
