@@ -41,7 +41,8 @@ const MAY_BE_HELD_ELSEWHERE: &str = "cycles of waiting tasks that need not be de
 /// Checks cycles.
 pub(crate) struct Check<'c, 'v, 'a, 'd> {
     pub(crate) task_reader: &'c TaskReader<'v, 'a, 'd>,
-    pub(crate) stacks: &'c Stacks,
+    /// Reads the stacks of the threads.
+    pub(crate) stacks: &'c dyn Fn() -> Stacks,
     /// The largest number of bytes that are searched.
     pub(crate) search: u64,
     pub(crate) deadline: Deadline,
@@ -118,7 +119,7 @@ impl Check<'_, '_, '_, '_> {
     }
 
     /// Searches memory for pointers to the locks of cycles. Returns those that are not in futures whose guards are known,
-    /// nor below the end of a stack.
+    /// nor in a free part of a stack.
     fn pointers_elsewhere(
         &self,
         tasks: &[ReadTask],
@@ -138,13 +139,14 @@ impl Check<'_, '_, '_, '_> {
                 .filter(|task| task.problem.is_none())
                 .flat_map(|task| task.decoded.searched.iter().cloned()),
         );
+        let stacks = (self.stacks)();
         let mut elsewhere = BTreeSet::new();
         let visit = |at: Address, word: u64| {
             let word = Address::new(word);
             if (*first..=*last).contains(&word)
                 && wanted.contains(&word)
                 && !searched.contains(at.get())
-                && !self.stacks.unused.contains(at.get())
+                && !stacks.free.contains(at.get())
             {
                 elsewhere.insert(word);
             }
@@ -176,22 +178,32 @@ fn tasks_around(graph: &Graph<'_>, cycle: &[usize]) -> Vec<usize> {
 
 /// The stacks of threads.
 pub(crate) struct Stacks {
-    /// The parts that are not in use.
-    unused: Ranges,
+    /// The parts without values of the program: those that are not in use, and the frames that park a thread.
+    free: Ranges,
 }
 
 /// The bytes below the stack pointer that a function may use.
 const RED_ZONE: u64 = 128;
 
 impl Stacks {
-    pub(crate) fn new(regions: &[Region], threads: &[Thread]) -> Self {
-        let unused = threads.iter().filter_map(|thread| {
+    /// `parked` has the ends of the frames that park threads, by thread.
+    pub(crate) fn new(
+        regions: &[Region],
+        threads: &[Thread],
+        parked: &BTreeMap<u32, Address>,
+    ) -> Self {
+        let free = threads.iter().filter_map(|thread| {
             let pointer = thread.stack_pointer?;
-            let start = region_of(regions, pointer)?.start.get();
-            Some(start..pointer.get().saturating_sub(RED_ZONE).max(start))
+            let region = region_of(regions, pointer)?;
+            let start = region.start.get();
+            let end = match parked.get(&thread.id) {
+                Some(end) => end.get().min(region.end.get()),
+                None => pointer.get().saturating_sub(RED_ZONE),
+            };
+            Some(start..end.max(start))
         });
         Self {
-            unused: Ranges::new(unused),
+            free: Ranges::new(free),
         }
     }
 }
@@ -235,20 +247,24 @@ mod tests {
     }
 
     #[test]
-    fn the_unused_part_of_a_stack_ends_before_the_red_zone() {
+    fn the_free_part_of_a_stack_ends_before_the_red_zone_or_with_the_frames_that_park() {
         let region = Region {
             start: Address::new(0x1000),
             end: Address::new(0x3000),
             is_file: false,
         };
-        let thread = |stack_pointer| Thread {
-            id: 1,
+        let thread = |id, stack_pointer| Thread {
+            id,
             stack_pointer,
+            instruction: None,
         };
-        let threads = [thread(Some(Address::new(0x2000))), thread(None)];
-        let stacks = Stacks::new(&[region], &threads);
-        assert!(stacks.unused.contains(0x1000));
-        assert!(!stacks.unused.contains(0x2000 - RED_ZONE));
-        assert!(!stacks.unused.contains(0x2800));
+        let threads = [thread(1, Some(Address::new(0x2000))), thread(2, None)];
+        let stacks = Stacks::new(std::slice::from_ref(&region), &threads, &BTreeMap::new());
+        assert!(stacks.free.contains(0x1000));
+        assert!(!stacks.free.contains(0x2000 - RED_ZONE));
+        assert!(!stacks.free.contains(0x2800));
+        let parked = BTreeMap::from([(1, Address::new(0x2800))]);
+        let stacks = Stacks::new(&[region], &threads, &parked);
+        assert!(stacks.free.contains(0x27ff) && !stacks.free.contains(0x2800));
     }
 }

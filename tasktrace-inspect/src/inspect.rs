@@ -12,8 +12,9 @@ use crate::debug::{self, DebugFile, Types};
 use crate::decode::Decoder;
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{CoreFile, Memory, PageCache, Thread, WithImage};
+use crate::memory::{Code, CoreFile, Memory, PageCache, Thread, WithImage};
 use crate::own::{self, Root};
+use crate::parked;
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
 use crate::sockets::Sockets;
@@ -86,6 +87,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             entry: memory.entry(),
             start: None,
             threads: &threads,
+            code: &memory.code(),
             now: monotonic_now(),
             kind: match freeze {
                 Some(_) => SourceKind::Frozen,
@@ -121,6 +123,7 @@ pub(crate) fn own(
         entry: memory.entry(),
         start: None,
         threads: &memory.threads(),
+        code: &memory.code(),
         now: monotonic_now(),
         kind: SourceKind::Own,
         pid: Some(memory.pid()),
@@ -172,6 +175,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             entry: core.entry(),
             start: core.executable_start(),
             threads: core.threads(),
+            code: core.code(),
             now: None,
             kind: SourceKind::Core,
             pid: None,
@@ -300,6 +304,7 @@ struct Input<'i> {
     /// The address of the first byte of the executable, if it is known.
     start: Option<Address>,
     threads: &'i [Thread],
+    code: &'i [Code],
     now: Option<Duration>,
     kind: SourceKind,
     pid: Option<u32>,
@@ -396,7 +401,16 @@ impl Input<'_> {
                 .into_iter()
                 .map(|(reason, count)| Missing { count, reason }),
         );
-        let stacks = Stacks::new(cache.regions(), self.threads);
+        let stacks = || {
+            let program = parked::Program {
+                memory,
+                image: self.image,
+                bias,
+                code: self.code,
+            };
+            let ends = parked::ends(&program, self.threads);
+            Stacks::new(cache.regions(), self.threads, &ends)
+        };
         let check = deadlock::Check {
             task_reader: &task_reader,
             stacks: &stacks,

@@ -50,8 +50,9 @@
 //!   known, they wait at the same time, and no other pointer to its locks is anywhere in memory. A cycle that fails
 //!   one of the last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and
 //!   `select!` of `futures` may wait for more than their fields show, so tasks that wait for one are in no cycle.
-//!   Memory that was freed, and parts of stacks, may still have pointers to a lock. So true deadlocks can be missed,
-//!   too, above all with guards that own an `Arc`.
+//!   Memory that was freed may still have pointers to a lock, and so may the frames of functions that have not
+//!   returned yet, except those that park a thread. So true deadlocks can be missed, too, above all with guards that
+//!   own an `Arc`.
 //! * Trait objects other than `dyn Future` and `dyn Stream` are not followed, nor are maps. A branch of `select!` that
 //!   waits behind one is not shown. A guard in an `Arc` counts for a task that has the only one. Futures in an `Arc` are
 //!   not shown, except those of `Shared`.
@@ -77,6 +78,7 @@ mod limits;
 mod mapped_file;
 mod memory;
 mod own;
+mod parked;
 mod render;
 mod report;
 mod same_build;

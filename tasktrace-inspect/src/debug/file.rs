@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use gimli::{LittleEndian, SectionId};
 use memmap2::Mmap;
-use object::{Object, ObjectSection, ObjectSegment};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
 
 use super::Slice;
+use super::unwind::UnwindTables;
 use crate::error::Error;
 use crate::mapped_file;
 
@@ -160,6 +161,35 @@ impl DebugFile {
     /// Returns `true` if there is a table of symbols.
     pub(crate) fn has_symbols(&self) -> bool {
         self.has_symbols
+    }
+
+    /// Returns the functions in the table of symbols: their addresses, before the program is moved, and mangled names. They
+    /// are ordered by address.
+    pub(crate) fn functions(&self) -> Vec<(Range<u64>, &str)> {
+        let Ok(file) = object::File::parse(&*self.map) else {
+            return Vec::new();
+        };
+        let functions = file.symbols().filter_map(|symbol| {
+            let end = symbol.address().checked_add(symbol.size())?;
+            let name = symbol.name().ok()?;
+            (symbol.kind() == SymbolKind::Text).then_some((symbol.address()..end, name))
+        });
+        let mut functions: Vec<_> = functions.collect();
+        functions.sort_unstable_by_key(|(range, _)| (range.start, range.end));
+        functions
+    }
+
+    /// Returns the unwind tables.
+    pub(crate) fn unwind_tables(&self) -> Option<UnwindTables<'_>> {
+        UnwindTables::new(self, &object::File::parse(&*self.map).ok()?)
+    }
+
+    /// Returns the address of a place in the file, before the program is moved.
+    pub(crate) fn address_of(&self, place: u64) -> Option<u64> {
+        let place = usize::try_from(place).ok()?;
+        let mut loads = self.loads.iter();
+        let (address, range) = loads.find(|(_, range)| range.contains(&place))?;
+        address.checked_add((place - range.start) as u64)
     }
 
     /// Returns the bytes that are loaded to an address, before the program is moved.

@@ -1,11 +1,10 @@
 //! Core files: ELF files with the memory of a program that has ended.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::{Memory, Region, Thread, Unreadable};
+use super::{Code, Memory, Region, Thread, Unreadable};
 use crate::address::Address;
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::error::Error;
@@ -39,13 +38,7 @@ pub(crate) struct CoreFile {
     /// The number of bytes that the headers promise, and that the file does not have.
     lost: u64,
     /// The mapped files, by address.
-    files: Vec<Mapped>,
-}
-
-/// A part of a file that was mapped.
-struct Mapped {
-    path: PathBuf,
-    range: Range<u64>,
+    files: Vec<Code>,
 }
 
 #[derive(Clone, Copy)]
@@ -184,7 +177,7 @@ impl CoreFile {
 
     /// Reads the note with the mapped files: a count, the size of a page, three numbers for each, and the names.
     fn parse_files(&mut self, note: &[u8]) {
-        let Some(count) = u64_at(note, 0) else {
+        let (Some(count), Some(page_size)) = (u64_at(note, 0), u64_at(note, 8)) else {
             return;
         };
         let count = usize::try_from(count).unwrap_or(MANY).min(MANY);
@@ -195,13 +188,14 @@ impl CoreFile {
             return;
         };
         for (number, name) in names.split(|byte| *byte == 0).take(count).enumerate() {
-            let range = u64_at(note, 16 + number * 24).zip(u64_at(note, 24 + number * 24));
-            let Some((start, end)) = range else {
+            let word = |index: usize| u64_at(note, 16 + number * 24 + index * 8);
+            let (Some(start), Some(end), Some(pages)) = (word(0), word(1), word(2)) else {
                 return;
             };
-            self.files.push(Mapped {
+            self.files.push(Code {
                 path: PathBuf::from(String::from_utf8_lossy(name).into_owned()),
                 range: start..end,
+                place: pages.saturating_mul(page_size),
             });
         }
     }
@@ -227,9 +221,14 @@ impl CoreFile {
 
     /// Returns the executable: the file that the first instruction is in.
     pub(crate) fn executable(&self) -> Option<&Path> {
-        let has_entry = |file: &&Mapped| self.entry.is_some_and(|it| file.range.contains(&it));
+        let has_entry = |file: &&Code| self.entry.is_some_and(|it| file.range.contains(&it));
         let file = self.files.iter().find(has_entry);
         Some(&file.or(self.files.first())?.path)
+    }
+
+    /// Returns the parts of files that were mapped, which may be executed or not.
+    pub(crate) fn code(&self) -> &[Code] {
+        &self.files
     }
 
     /// Returns the address of the first byte of the executable.

@@ -71,10 +71,7 @@ impl Freeze {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         self.stopped.insert(id, signal_of_stop(status));
-        self.threads.push(Thread {
-            id,
-            stack_pointer: stack_pointer(id),
-        });
+        self.threads.push(thread(id));
         Ok(())
     }
 
@@ -161,8 +158,8 @@ fn thread_ids(pid: u32) -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// Returns the stack pointer of a stopped thread.
-fn stack_pointer(id: u32) -> Option<Address> {
+/// Returns a stopped thread with its registers.
+fn thread(id: u32) -> Thread {
     let mut registers = MaybeUninit::<libc::user_regs_struct>::zeroed();
     // SAFETY: GETREGS writes one `user_regs_struct` to `data`, which points to room for exactly one, alive and borrowed
     // exclusively.
@@ -176,7 +173,12 @@ fn stack_pointer(id: u32) -> Option<Address> {
     };
     // SAFETY: The structure consists of integers, for which zeros are valid, and it was zeroed before the call.
     let registers = unsafe { registers.assume_init() };
-    (result != -1).then(|| Address::new(registers.rsp))
+    let register = |value| (result != -1).then(|| Address::new(value));
+    Thread {
+        id,
+        stack_pointer: register(registers.rsp),
+        instruction: register(registers.rip),
+    }
 }
 
 /// A request that neither reads nor writes memory.

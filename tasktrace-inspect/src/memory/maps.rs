@@ -1,6 +1,6 @@
 //! The ranges of `/proc/PID/maps`.
 
-use super::Region;
+use super::{Code, Region};
 use crate::address::Address;
 
 /// Returns the ranges that can be written to and are the program's own.
@@ -22,6 +22,25 @@ fn region(line: &str) -> Option<Region> {
         end: number(end)?,
         is_file: inode != "0",
     })
+}
+
+/// Returns the parts of files that may be executed. Their paths are those below the directory `root`.
+pub(crate) fn code(maps: &str, root: &str) -> Vec<Code> {
+    let code = |line: &str| {
+        let mut words = line.splitn(6, ' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let is_code = words.next()?.contains('x');
+        let place = u64::from_str_radix(words.next()?, 16).ok()?;
+        let path = words.nth(2)?.trim_start();
+        (is_code && path.starts_with('/')).then(|| {
+            Some(Code {
+                range: number(start)?.get()..number(end)?.get(),
+                place,
+                path: format!("{root}{path}").into(),
+            })
+        })?
+    };
+    maps.lines().filter_map(code).collect()
 }
 
 /// Returns the ranges without the addresses from `start` to `end`.
@@ -49,6 +68,18 @@ fn number(text: &str) -> Option<Address> {
 mod tests {
     use super::*;
 
+    const MAPS: &str = "\
+55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]
+7f0000000000-7f0000001000 r--p 00000000 08:01 42                         /usr/lib/libc.so.6
+7f0000001000-7f0000001800 r-xp 00001000 08:01 42                         /usr/lib/libc.so.6
+7f0000001800-7f0000002000 rw-p 00001000 08:01 42                         /usr/lib/libc.so.6
+7f0000003000-7f0000004000 rw-s 00000000 00:01 7                          /dev/zero
+7f0000005000-7f0000006000 r-xp 00000000 08:01 43                         /opt/a b.so (deleted)
+7f0000007000-7f0000008000 r-xp 00000000 00:00 0                          [vdso]
+nonsense
+7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
+";
+
     #[test]
     fn a_range_in_the_middle_is_left_out() {
         let region = |start, end| Region {
@@ -72,21 +103,23 @@ mod tests {
 
     #[test]
     fn private_writable_ranges_are_read() {
-        let maps = "\
-55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]
-7f0000000000-7f0000001000 r--p 00000000 08:01 42                         /usr/lib/libc.so.6
-7f0000001000-7f0000002000 rw-p 00001000 08:01 42                         /usr/lib/libc.so.6
-7f0000003000-7f0000004000 rw-s 00000000 00:01 7                          /dev/zero
-nonsense
-7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
-";
-        let regions = writable(maps);
+        let regions = writable(MAPS);
         let starts: Vec<u64> = regions.iter().map(|it| it.start.get()).collect();
         assert_eq!(
             starts,
-            [0x55d0_c0a0_0000, 0x7f00_0000_1000, 0x7ffd_0000_0000]
+            [0x55d0_c0a0_0000, 0x7f00_0000_1800, 0x7ffd_0000_0000]
         );
         assert_eq!(regions[0].length(), 0x21000);
         assert!(!regions[0].is_file && regions[1].is_file);
+    }
+
+    #[test]
+    fn code_of_files_is_read() {
+        let code = code(MAPS, "/root");
+        let paths: Vec<&str> = code.iter().filter_map(|it| it.path.to_str()).collect();
+        let expected = ["/root/usr/lib/libc.so.6", "/root/opt/a b.so (deleted)"];
+        assert_eq!(paths, expected);
+        assert_eq!(code[0].range, 0x7f00_0000_1000..0x7f00_0000_1800);
+        assert_eq!(code[0].place, 0x1000);
     }
 }

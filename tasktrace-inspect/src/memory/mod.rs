@@ -13,6 +13,8 @@ mod scan;
 mod thread;
 
 use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use crate::address::Address;
 
@@ -84,6 +86,16 @@ impl Region {
     pub fn contains(&self, address: Address) -> bool {
         self.start <= address && address < self.end
     }
+}
+
+/// A part of a file that a program may execute.
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    /// Its addresses.
+    pub(crate) range: Range<u64>,
+    /// Its place in the file, in bytes.
+    pub(crate) place: u64,
+    pub(crate) path: PathBuf,
 }
 
 /// Returns the range that an address is in. The ranges are ordered by address.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::core::{AT_ENTRY, AT_PHDR, of_auxv};
 use super::maps;
-use super::{Memory, Region, Thread, Unreadable};
+use super::{Code, Memory, Region, Thread, Unreadable};
 use crate::address::Address;
 use crate::bytes::u64_at;
 use crate::error::Error;
@@ -104,29 +104,38 @@ impl ProcessMemory {
         !self.auxv.is_empty() && auxv(self.pid) == self.auxv
     }
 
-    /// Returns the threads. Of those that are in a system call, the kernel tells the stack pointer without stopping
-    /// them.
+    /// Returns the threads. Of those that are in a system call, the kernel tells two registers without stopping them.
     pub(crate) fn threads(&self) -> Vec<Thread> {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
             return Vec::new();
         };
         let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let mut threads: Vec<Thread> = ids
-            .map(|id| Thread {
-                id,
-                stack_pointer: self.stack_pointer(id),
-            })
-            .collect();
+        let mut threads: Vec<Thread> = ids.map(|id| self.thread(id)).collect();
         threads.sort_by_key(|thread| thread.id);
         threads
     }
 
-    /// Reads the last word but one of `/proc/PID/task/TID/syscall`.
-    fn stack_pointer(&self, id: u32) -> Option<Address> {
-        let text = fs::read_to_string(format!("/proc/{}/task/{id}/syscall", self.pid)).ok()?;
-        let word = text.split_ascii_whitespace().rev().nth(1)?;
-        let number = u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()?;
-        Some(Address::new(number))
+    /// Reads the last two words of `/proc/PID/task/TID/syscall`.
+    fn thread(&self, id: u32) -> Thread {
+        let text = fs::read_to_string(format!("/proc/{}/task/{id}/syscall", self.pid));
+        let text = text.unwrap_or_default();
+        let mut words = text.split_ascii_whitespace().rev().map(|word| {
+            let number = u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()?;
+            Some(Address::new(number))
+        });
+        Thread {
+            id,
+            instruction: words.next().flatten(),
+            stack_pointer: words.next().flatten(),
+        }
+    }
+
+    /// Returns the parts of files that the process may execute.
+    pub(crate) fn code(&self) -> Vec<Code> {
+        let maps = fs::read(format!("/proc/{}/maps", self.pid)).unwrap_or_default();
+        let maps = String::from_utf8_lossy(&maps);
+        let root = format!("/proc/{}/root", self.pid);
+        maps::code(&maps, &root)
     }
 }
 
