@@ -4,7 +4,7 @@ use std::future::{Future, pending};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use tasktrace::{Dump, Source, TaskId, TraceError, TraceHandle, TracedTask, dump_
 
 use tasktrace_tests::by_hand::LONG;
 use tasktrace_tests::http::get;
+
+use crate::alone;
 
 /// The function in which a waker of [`WakerBarrier`] blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,12 +93,8 @@ impl Drop for OpenOnDrop {
 }
 
 /// Waits for the other tests, and returns the lock and a barrier of its own.
-///
-/// Each of these tests blocks some of the few threads that call wakers, so one test runs at a time.
 fn set_up(blocks_in: BlocksIn) -> (MutexGuard<'static, ()>, OpenOnDrop) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    (lock, OpenOnDrop::new(blocks_in))
+    (alone(), OpenOnDrop::new(blocks_in))
 }
 
 struct BlockingWaker(Arc<WakerBarrier>);

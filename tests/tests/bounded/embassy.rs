@@ -12,6 +12,7 @@ use futures::stream::FuturesUnordered;
 use tasktrace::{Source, TraceError, TracedExt, traced};
 
 use self::embassy_executor::raw::waker;
+use crate::alone;
 
 /// The library recognises embassy by the names of these functions.
 mod embassy_executor {
@@ -76,6 +77,7 @@ fn poll<F: Future>(future: Pin<&mut F>, task: &'static waker::Task) -> Poll<F::O
 
 #[test]
 fn tasks_of_embassy_are_not_captured() {
+    let _alone = alone();
     let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(blinks());
     let mut future = Box::pin(future);
@@ -125,6 +127,7 @@ fn tasks_of_embassy_in_a_stripped_program_are_not_captured() {
 /// Before the first poll there is no waker to check, so the task answers the request.
 #[test]
 fn a_request_before_the_first_poll_of_an_embassy_task_is_answered_without_a_trace() {
+    let _alone = alone();
     let task: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(blinks());
     let mut future = Box::pin(future);
@@ -139,6 +142,7 @@ fn a_request_before_the_first_poll_of_an_embassy_task_is_answered_without_a_trac
 /// A captured task of another executor polls futures with embassy's wakers. Only those futures are not captured.
 #[test]
 fn a_captured_task_may_poll_futures_with_wakers_of_embassy() {
+    let _alone = alone();
     let inner: &'static _ = Box::leak(Box::new(AtomicUsize::new(0)));
     let (future, handle) = traced(async move {
         let mut blinks = Box::pin(blinks());
