@@ -62,21 +62,24 @@ pub(crate) struct Group {
     pub(crate) frames: Frames,
     /// The positions of the leaves in the tree, the likeliest cause first.
     pub(crate) leaves: Vec<usize>,
+    /// For each leaf, the position of the function of the program that waits, if that is not the leaf itself.
+    #[serde(default)]
+    pub(crate) waiting: Column<Option<usize>>,
+    /// For each leaf, the operation that the function waits for, if it has a name.
+    #[serde(default)]
+    pub(crate) operations: Column<Option<String>>,
     pub(crate) tasks: Tasks,
 }
 
 /// The tree of a group. Each frame precedes its children.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Frames {
-    pub(crate) parent: Column<Option<usize>>,
     pub(crate) name: Column<String>,
     pub(crate) file: Column<Option<String>>,
     pub(crate) line: Column<Option<u32>>,
     /// The kind of the line, such as `current`. Older processes do not send it.
     #[serde(default)]
     pub(crate) line_is: Column<String>,
-    /// 1 for a frame that is a resource, such as a lock, and 0 for others.
-    pub(crate) resource: Column<u8>,
 }
 
 /// The values that differ between the tasks of a group.
@@ -151,20 +154,13 @@ impl Group {
         };
         let (first, more) = (*first, others.len());
         let name = |at: usize| frames.name.get(at).map_or("", String::as_str);
-        let above = frames.parent.get(first).copied().flatten();
-        match above.filter(|_| frames.resource.get(first) == Some(&1)) {
-            Some(above) => Leaf {
-                resource: name(first),
-                function: name(above),
-                place: frames.place(above),
-                more,
-            },
-            None => Leaf {
-                resource: "",
-                function: name(first),
-                place: frames.place(first),
-                more,
-            },
+        let operation = self.operations.get(0).and_then(Option::as_deref);
+        let function = self.waiting.get(0).copied().flatten().unwrap_or(first);
+        Leaf {
+            operation: operation.unwrap_or_default(),
+            function: name(function),
+            place: frames.place(function),
+            more,
         }
     }
 
@@ -197,11 +193,11 @@ impl Frames {
     }
 }
 
-/// A wait: the resource, and the place that waits for it.
+/// A wait: the operation, and the place that waits for it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leaf<'a> {
-    /// The resource, such as a lock. Empty if it is unknown.
-    pub(crate) resource: &'a str,
+    /// The operation, such as the acquisition of a lock. Empty if it is unknown.
+    pub(crate) operation: &'a str,
     /// The function that waits.
     pub(crate) function: &'a str,
     /// The location of the wait, with the word before it. Empty if it is unknown.
@@ -213,9 +209,9 @@ pub(crate) struct Leaf<'a> {
 impl Leaf<'_> {
     /// Returns the wait as one line.
     pub(crate) fn text(&self) -> String {
-        let mut text = match self.resource {
+        let mut text = match self.operation {
             "" => self.function.to_owned(),
-            resource => format!("{resource} in {}", self.function),
+            operation => format!("{operation} in {}", self.function),
         };
         if !self.place.is_empty() {
             text += &format!(" {}", self.place);
@@ -276,16 +272,16 @@ pub(crate) mod tests {
             {"id": "b", "name": "shop::reconnect", "state": "suspended", "urgency": "no_waker",
              "complaint": "registered no waker in this poll", "leaves": [0],
              "frames": {"len": 1, "parent": null, "name": "shop::reconnect", "file": "src/db.rs",
-                        "line": 7, "column": 1, "line_is": "definition", "wait": "no_waker", "count": 1, "resource": 0},
+                        "line": 7, "column": 1, "line_is": "definition", "wait": "no_waker", "count": 1},
              "tasks": {"len": 1, "id": 9, "label": null, "age_ms": 5000, "waited_ms": 4000,
                        "polls": 2, "spawned_at": null, "parent": null, "urgency": "no_waker"}},
             {"id": "a", "name": "shop::order", "state": "suspended", "urgency": "suspended",
-             "complaint": null, "leaves": [1, 2],
+             "complaint": null, "leaves": [1, 2], "waiting": 0,
+             "operations": ["tokio::sync::Mutex::lock", "tokio::time::sleep"],
              "frames": {"len": 3, "parent": [null, 0, 0],
                         "name": ["shop::order", "tokio::sync::Mutex::lock", "tokio::time::sleep"],
                         "file": ["src/main.rs", "mutex.rs", null], "line": [42, 455, null],
-                        "column": 5, "wait": [null, "registered", "registered"], "count": 1,
-                        "resource": [0, 1, 1]},
+                        "column": 5, "wait": [null, "registered", "registered"], "count": 1},
              "tasks": {"len": 3, "id": [1, 2, 3], "label": ["ann", "bob", null], "age_ms": 60000,
                        "waited_ms": [1000, 2000, 500], "polls": [1, 2, 3], "spawned_at": 1,
                        "parent": null, "urgency": "suspended"}}
@@ -321,6 +317,19 @@ pub(crate) mod tests {
                 "shop::reconnect (fn at src/db.rs:7)",
                 "tokio::sync::Mutex::lock in shop::order at src/main.rs:42 and 1 more",
             ]
+        );
+    }
+
+    #[test]
+    fn a_leaf_shows_the_operation_and_the_function_of_the_program() {
+        let mut group = example().groups.remove(1);
+        group.operations = Column::All(Some(
+            "sqlx::Query::fetch_one (sqlx::Pool::acquire)".to_owned(),
+        ));
+        group.leaves = vec![2];
+        assert_eq!(
+            group.leaf().text(),
+            "sqlx::Query::fetch_one (sqlx::Pool::acquire) in shop::order at src/main.rs:42"
         );
     }
 

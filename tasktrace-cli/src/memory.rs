@@ -146,6 +146,9 @@ fn frames(task: &Task) -> Vec<FrameKey<'_>> {
 fn group((key, members): (&GroupKey<'_>, &Vec<&Task>)) -> Group {
     let (name, state, is_in_deadlock, frames, _) = key;
     let is_leaf = |at: &usize| !frames.iter().any(|frame| frame.0 == Some(*at));
+    let leaves: Vec<usize> = (0..frames.len()).filter(is_leaf).collect();
+    let waiting = |leaf: &usize| frames[*leaf].0.filter(|_| frames[*leaf].4);
+    let operation = |leaf: &usize| frames[*leaf].4.then(|| frames[*leaf].1.to_owned());
     let ids = members.iter().filter_map(|task| task.id).collect();
     // A group keeps its id from one reading to the next.
     let id = format!("{key:?}");
@@ -155,9 +158,10 @@ fn group((key, members): (&GroupKey<'_>, &Vec<&Task>)) -> Group {
         state: (*state).to_owned(),
         urgency: String::new(),
         complaint: is_in_deadlock.then(|| "likely deadlock".to_owned()),
-        leaves: (0..frames.len()).filter(is_leaf).collect(),
+        waiting: Column::Each(leaves.iter().map(waiting).collect()),
+        operations: Column::Each(leaves.iter().map(operation).collect()),
+        leaves,
         frames: Frames {
-            parent: Column::Each(frames.iter().map(|frame| frame.0).collect()),
             name: Column::Each(frames.iter().map(|frame| frame.1.to_owned()).collect()),
             file: Column::Each(frames.iter().map(|it| it.2.map(str::to_owned)).collect()),
             line: Column::Each(
@@ -167,7 +171,6 @@ fn group((key, members): (&GroupKey<'_>, &Vec<&Task>)) -> Group {
                     .collect(),
             ),
             line_is: Column::default(),
-            resource: Column::Each(frames.iter().map(|frame| u8::from(frame.4)).collect()),
         },
         // Memory tells neither ages nor numbers of polls.
         tasks: Tasks {

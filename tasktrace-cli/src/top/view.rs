@@ -314,19 +314,19 @@ fn has_only_place(waits_for: &str) -> bool {
         .any(|place| waits_for.starts_with(place))
 }
 
-/// Returns the resource that is waited for, and the place. The function is left out if it is the task itself.
+/// Returns the operation that is waited for, and the place. The function is left out if it is the task itself.
 fn waits_for(group: &Group) -> String {
     let leaf = group.leaf();
     let function = match leaf.function == group.name
-        && (!leaf.resource.is_empty() || !leaf.place.is_empty())
+        && (!leaf.operation.is_empty() || !leaf.place.is_empty())
     {
         true => "",
         false => leaf.function,
     };
-    let mut text = match (leaf.resource, function) {
+    let mut text = match (leaf.operation, function) {
         ("", function) => function.to_owned(),
-        (resource, "") => resource.to_owned(),
-        (resource, function) => format!("{resource} in {function}"),
+        (operation, "") => operation.to_owned(),
+        (operation, function) => format!("{operation} in {function}"),
     };
     if !leaf.place.is_empty() {
         if !text.is_empty() {

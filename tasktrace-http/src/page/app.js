@@ -226,7 +226,7 @@ class App {
     for (const group of groups.slice(0, most)) {
       const wait = group.waits()[0];
       const name = splitPath(visible(group.name))[1];
-      const in_ = wait ? ` in ${shortPath(wait.frame.name)}` : "";
+      const in_ = wait ? ` in ${shortOperation(wait.operation)}` : "";
       const text = group.urgency === "blocking" ? `${name}${in_}` : name;
       const count = group.wrongCount > 1 ? `${thousands(group.wrongCount)} × ` : "";
       items.push([group.size === 1 ? valueAt(group.tasks.id, 0) : group.id, WRONG[group.urgency][0], `${count}${text}, ${duration(group.longest)}`]);

@@ -97,7 +97,7 @@ class AwaitsView {
       else {
         if (line.isInCycle) nodes.push(el("span", { class: "wrong-state" }, "deadlock"));
         const wait = group.waits()[0];
-        if (wait && line.children === 0) nodes.push(el("span", { class: "resource waiting-short" }, shortPath(wait.frame.name)));
+        if (wait && line.children === 0) nodes.push(el("span", { class: "resource waiting-short" }, shortOperation(wait.operation)));
         nodes.push(el("span", { class: `state state-${group.state}` }, STATE_NAMES[group.state]), el("span", { class: "number waited" }, duration(view.waited[task])));
       }
     }

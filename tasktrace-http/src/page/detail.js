@@ -149,16 +149,16 @@ class Detail {
     if (waits.length === 0) return [];
     // Waits at the same place are one line.
     const lines = new Map();
-    for (const { frame, function_, count } of waits) {
-      const key = JSON.stringify([frame.name, placeOf(frame), frame.wait, function_?.name, function_ && placeOf(function_)]);
+    for (const { frame, operation, function_, count } of waits) {
+      const key = JSON.stringify([operation, placeOf(frame), frame.wait, function_?.name, function_ && placeOf(function_)]);
       const line = lines.get(key);
       if (line) line.count += count;
-      else lines.set(key, { frame, function_, count });
+      else lines.set(key, { frame, operation, function_, count });
     }
     const most = 12;
-    const items = [...lines.values()].slice(0, most).map(({ frame, function_, count }) => {
+    const items = [...lines.values()].slice(0, most).map(({ frame, operation, function_, count }) => {
       const isWrong = frame.wait === "not_polled" || frame.wait === "no_waker";
-      const item = el("li", { class: isWrong ? "alarm" : null }, el("span", { class: "wait-what" }, visible(frame.name) || "(unknown function)"));
+      const item = el("li", { class: isWrong ? "alarm" : null }, el("span", { class: "wait-what" }, visible(operation) || "(unknown function)"));
       const label = group.frameLabel(frame, member ?? 0);
       if (label !== null && count === 1) item.append(" ", el("span", { class: "label" }, quote(label)));
       if (count > 1) item.append(" ", el("span", { class: "more" }, `×${thousands(count)}`));

@@ -129,9 +129,9 @@ class TaskList {
       line.append(el("span", { class: "dim" }, group.state === "never_polled" ? "never polled" : "no frames are known"));
       return line;
     }
-    const { frame, function_, count } = waits[0];
+    const { frame, operation, function_, count } = waits[0];
     const isHeld = frame.wait === "not_polled" || frame.wait === "no_waker";
-    const what = pathOf(frame.name);
+    const what = operationOf(operation);
     what.classList.add(isHeld ? "alarm" : "resource");
     line.append(what);
     // The label distinguishes several resources, such as awaited tasks.

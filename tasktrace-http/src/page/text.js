@@ -97,6 +97,20 @@ function pathOf(path) {
   return el("span", { class: "path" }, el("span", { class: "path-before" }, before), el("b", {}, last));
 }
 
+/** Splits an operation: `sqlx::Query::fetch_one (sqlx::Pool::acquire)` into the two paths, and another into one. */
+function splitOperation(operation) {
+  const at = operation.indexOf(" (");
+  return at > 0 && operation.endsWith(")") ? [operation.slice(0, at), operation.slice(at + 2, -1)] : [operation];
+}
+
+/** Returns an operation as an element, with emphasis on the last parts of its paths. */
+function operationOf(operation) {
+  const [outer, inner] = splitOperation(operation);
+  const node = pathOf(outer);
+  if (inner !== undefined) node.append(" (", ...pathOf(inner).childNodes, ")");
+  return node;
+}
+
 /** Returns true if a name is that of a function: neither the path of a type, which begins with a capital letter, nor a place. */
 function isFunction(name) {
   const [before, last] = splitPath(name);
@@ -114,6 +128,12 @@ function titleOf(name, quoted, others = null) {
 function shortPath(path) {
   const [before, last] = splitPath(visible(path) || "(unknown function)");
   return before === "" ? last : `${splitPath(before.slice(0, -2))[1]}::${last}`;
+}
+
+/** Returns an operation with short paths: `Query::fetch_one (Pool::acquire)`. */
+function shortOperation(operation) {
+  const [outer, inner] = splitOperation(operation);
+  return inner === undefined ? shortPath(outer) : `${shortPath(outer)} (${shortPath(inner)})`;
 }
 
 /** Returns the location of a frame: `src/main.rs:10:5`, or `src/main.rs:10` for a line where it does not wait. */

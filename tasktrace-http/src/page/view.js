@@ -141,6 +141,8 @@ class Group {
     this.state = doc.state;
     this.urgency = doc.urgency;
     this.leaves = doc.leaves;
+    this.waiting = doc.waiting;
+    this.operations = doc.operations;
     this.source = doc.source;
     this.tasks = doc.tasks;
     this.size = doc.tasks.len;
@@ -164,7 +166,6 @@ class Group {
       wait: valueAt(columns.wait, frame),
       hides: valueAt(columns.hides, frame) === 1,
       count: valueAt(columns.count, frame),
-      isResource: valueAt(columns.resource, frame) === 1,
       isFolded: valueAt(columns.folded, frame) === 1,
       children: [],
     }));
@@ -242,18 +243,22 @@ class Group {
     return greatest === -Infinity ? null : [least, greatest];
   }
 
-  /** Returns the waits of the tasks: the resource, and the function that waits for it. The likeliest cause comes first. */
+  /**
+   * Returns the waits of the tasks: the leaf, its operation, and the function of the program that waits for it. The
+   * likeliest cause comes first.
+   */
   waits() {
     if (!this.known) {
-      const points = this.frames.filter((frame) => frame.wait !== null);
-      this.known = points.map((frame) => {
-        const function_ = frame.isResource && frame.parent !== null ? this.frames[frame.parent] : null;
-        return { frame, function_, count: Math.max(1, frame.count) };
+      const all = this.leaves.map((at, order) => {
+        const frame = this.frames[at];
+        const function_ = this.frames[valueAt(this.waiting, order)] ?? null;
+        const operation = valueAt(this.operations, order) ?? frame.name;
+        return { frame, operation, function_, count: Math.max(1, frame.count) };
       });
-      // The program sends the order.
-      const order = new Map(this.leaves.map((at, order) => [at, order]));
-      const orderOf = ({ frame }) => order.get(frame.at) ?? order.size;
-      this.known.sort((one, other) => orderOf(one) - orderOf(other));
+      this.known = all.filter(({ frame }) => frame.wait !== null);
+      // A future that is held may have children.
+      const held = this.frames.filter((frame) => frame.wait !== null && frame.children.length > 0);
+      this.known.push(...held.map((frame) => ({ frame, operation: frame.name, function_: null, count: Math.max(1, frame.count) })));
     }
     return this.known;
   }

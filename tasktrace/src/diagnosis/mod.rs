@@ -21,6 +21,6 @@ pub(crate) use cause::{BlockedThread, Cause, Certainty, WaitingFunction, find_ca
 pub(crate) use rank::WaitRank;
 use severity::LONG_POLL;
 #[cfg(feature = "http")]
-pub(crate) use severity::order_of_leaves;
+pub(crate) use severity::ordered_leaves;
 pub(crate) use severity::{Finding, Severity, Status, findings, statuses};
 pub(crate) use wait_point::{WaitPoint, likeliest};

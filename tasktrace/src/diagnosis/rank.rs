@@ -1,5 +1,7 @@
 //! Ranks the waits of a program by how likely they are the reason why it makes no progress.
 
+use crate::trace::library_call::is_name_of_taking;
+
 /// A kind of wait, the likeliest culprit first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WaitRank {
@@ -109,7 +111,7 @@ impl WaitRank {
             BY_NAME.iter().find(is_in).map(|(rank, _)| *rank)
         };
         let of_resource = resource.and_then(by_name);
-        if library.is_some_and(takes_from_pool) || resource.is_some_and(takes_from_pool) {
+        if library.is_some_and(is_name_of_taking) || resource.is_some_and(is_name_of_taking) {
             return match of_resource {
                 // A pool also waits while it opens connections, or for the time limit of opening one.
                 Some(rank @ (Self::Io | Self::Time | Self::Stop)) => rank,
@@ -141,17 +143,6 @@ pub(super) fn is_secondary_wait(name: &str) -> bool {
 /// Returns `true` if the resource is a time limit for another wait.
 fn is_timeout(name: &str) -> bool {
     name.ends_with("::timeout") || name.ends_with("::Timeout")
-}
-
-/// Returns `true` if the function takes something out of a pool.
-pub(super) fn takes_from_pool(path: &str) -> bool {
-    let (rest, method) = path.rsplit_once("::").unwrap_or(("", path));
-    let takes = ["acquire", "checkout", "get", "timeout_get", "try_get"];
-    let of_pool = rest
-        .rsplit("::")
-        .next()
-        .is_some_and(|of| of.ends_with("Pool"));
-    of_pool && takes.iter().any(|take| method.starts_with(take))
 }
 
 #[cfg(test)]

@@ -161,13 +161,12 @@ pub(crate) fn findings<'a>(
     cycles.chain(others).collect()
 }
 
-/// Returns the positions of the leaves of a tree in the order of [`walk`], the most informative first: held futures,
-/// and then waits by their rank.
+/// Returns the leaves of a tree, the most informative first: held futures, and then waits by their rank.
 #[cfg(feature = "http")]
-pub(crate) fn order_of_leaves(tree: &Tree) -> Vec<usize> {
+pub(crate) fn ordered_leaves(tree: &Tree) -> Vec<LeafContext<'_>> {
     let mut leaves = leaves(&tree.frames);
     leaves.sort_by_key(|leaf| (leaf.frame.wait() != Some(Wait::NotPolled), leaf.rank));
-    leaves.into_iter().map(|leaf| leaf.at).collect()
+    leaves
 }
 
 /// Marks tasks as stuck that have waited for locks for a long time, if they wait for more than one lock in all: each of

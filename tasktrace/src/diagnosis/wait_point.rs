@@ -7,10 +7,9 @@ use std::ops::Deref;
 use std::ptr;
 
 use super::WaitRank;
-use super::rank::takes_from_pool;
 use crate::dump::TaskDump;
 use crate::trace::walk::{WalkStep, walk};
-use crate::trace::{Frame, Wait, public_name};
+use crate::trace::{Frame, Wait, library_call};
 
 /// A leaf of a tree, with the function, the library and the resource that explain it.
 #[derive(Clone, Copy)]
@@ -21,6 +20,9 @@ pub(crate) struct LeafContext<'a> {
     pub(crate) frame: &'a Frame,
     /// The innermost function of the program, or the innermost function of all if none belongs to the program.
     pub(crate) function: Option<&'a Frame>,
+    /// The position of `function` in the order of [`walk`].
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the page"))]
+    pub(crate) function_at: Option<usize>,
     /// The outermost library function that `function` has called.
     pub(crate) library: Option<&'a Frame>,
     /// The resource that the leaf waits for, if it has a name.
@@ -28,7 +30,7 @@ pub(crate) struct LeafContext<'a> {
     /// The library function that waits for an object of a pool, if there is one: `library`, or a function below it.
     pool: Option<&'a Frame>,
     /// `true` if another leaf stands for the same call of `pool`, which waits for several things at once.
-    pub(super) is_part_of_call: bool,
+    pub(crate) is_part_of_call: bool,
     pub(crate) rank: WaitRank,
 }
 
@@ -81,7 +83,7 @@ pub(super) fn leaves(frames: &[Frame]) -> Vec<LeafContext<'_>> {
                 of_parent(&pools),
             ),
             frame if frame.is_dependency() => {
-                let is_pool = || takes_from_pool(&library_name(frame)).then_some(at);
+                let is_pool = || library_call::takes_from_pool(frame).then_some(at);
                 (
                     of_parent(&programs),
                     of_parent(&libraries).or(Some(at)),
@@ -116,13 +118,14 @@ pub(super) fn leaves(frames: &[Frame]) -> Vec<LeafContext<'_>> {
                 Some(Wait::Yielded) => WaitRank::Event,
                 _ => {
                     let resource = resource.map(Frame::name);
-                    WaitRank::of(resource, of_pool.map(library_name).as_deref())
+                    WaitRank::of(resource, of_pool.map(library_call::name).as_deref())
                 }
             };
             LeafContext {
                 at,
                 frame: leaf,
                 function: function.map(frame),
+                function_at: function,
                 library: library.map(frame),
                 resource,
                 // While a pool opens a connection, the resource says more.
@@ -156,6 +159,45 @@ fn join_calls_of_pools(mut leaves: Vec<LeafContext<'_>>) -> Vec<LeafContext<'_>>
     leaves
 }
 
+impl<'a> LeafContext<'a> {
+    /// Returns the name of the library function that contains the wait, without the module that is named after its
+    /// type.
+    pub(crate) fn library(&self) -> Option<String> {
+        let name = self.library.map(library_call::name)?;
+        // If the library function itself is the resource, its name is already shown.
+        let is_shown = self
+            .resource
+            .is_some_and(|resource| resource.name() == name);
+        // With line tables only, a method has no path, and a bare `poll` is of no use.
+        (!is_shown && name.contains("::")).then_some(name)
+    }
+
+    /// Returns the name of the resource.
+    pub(crate) fn resource(&self) -> Option<&'a str> {
+        self.resource.map(Frame::name)
+    }
+
+    /// Returns the name of what the library function, or else the function of the program, waits for: the function that
+    /// takes something out of a pool, or else the resource.
+    pub(crate) fn awaited(&self) -> Option<Cow<'a, str>> {
+        let is_library = |pool: &&Frame| self.library.is_some_and(|it| ptr::eq(it, *pool));
+        match self.pool.filter(|pool| !is_library(pool)) {
+            Some(pool) => Some(library_call::name(pool).into()),
+            None => self.resource().map(Cow::Borrowed),
+        }
+    }
+
+    /// Returns the operation that `function` waits for, if it has a name: `sqlx::Query::fetch_one
+    /// (sqlx::Pool::acquire)`, `reqwest::get` or `tokio::sync::Mutex::lock`.
+    pub(crate) fn operation(&self) -> Option<String> {
+        match (self.library(), self.awaited()) {
+            (Some(library), Some(awaited)) => Some(format!("{library} ({awaited})")),
+            (Some(library), None) => Some(library),
+            (None, awaited) => awaited.map(Cow::into_owned),
+        }
+    }
+}
+
 impl<'a> WaitPoint<'a> {
     pub(crate) fn wait(&self) -> Option<Wait> {
         self.frame.wait()
@@ -180,18 +222,6 @@ impl<'a> WaitPoint<'a> {
         (self.name(), self.label(), place)
     }
 
-    /// Returns the name of the library function that contains the wait, without the module that is named after its
-    /// type.
-    pub(crate) fn library(&self) -> Option<String> {
-        let name = self.library.map(library_name)?;
-        // If the library function itself is the resource, its name is already shown.
-        let is_shown = self
-            .resource
-            .is_some_and(|resource| resource.name() == name);
-        // With line tables only, a method has no path, and a bare `poll` is of no use.
-        (!is_shown && name.contains("::")).then_some(name)
-    }
-
     /// Returns the polls per second of the task, if it wakes itself all the time at this place.
     pub(crate) fn spin_rate(&self) -> Option<u64> {
         let polls = self.task.polls_per_second();
@@ -202,21 +232,6 @@ impl<'a> WaitPoint<'a> {
     /// budget.
     pub(crate) fn is_out_of_budget(&self) -> bool {
         self.wait() == Some(Wait::OutOfBudget)
-    }
-
-    /// Returns the name of the resource.
-    pub(crate) fn resource(&self) -> Option<&'a str> {
-        self.resource.map(Frame::name)
-    }
-
-    /// Returns the name of what the library function, or else the function of the program, waits for: the function that
-    /// takes something out of a pool, or else the resource.
-    pub(crate) fn awaited(&self) -> Option<Cow<'a, str>> {
-        let is_library = |pool: &&Frame| self.library.is_some_and(|it| ptr::eq(it, *pool));
-        match self.pool.filter(|pool| !is_library(pool)) {
-            Some(pool) => Some(library_name(pool).into()),
-            None => self.resource().map(Cow::Borrowed),
-        }
     }
 
     /// Returns the number of waits at this place.
@@ -230,14 +245,6 @@ impl<'a> WaitPoint<'a> {
         let awaits_task = self.resource.is_none() && !self.task.awaits().is_empty();
         self.wait().is_some() && self.wait() != Some(Wait::Running) && !awaits_task
     }
-}
-
-/// Returns the public name of a library function: `deadpool::managed::Pool::get` for
-/// `deadpool::managed::pool::Pool::get::{async block}`.
-fn library_name(library: &Frame) -> String {
-    let name = library.name();
-    let name = name.strip_suffix("::{async block}").unwrap_or(name);
-    public_name(name)
 }
 
 #[cfg(test)]
@@ -283,7 +290,7 @@ mod tests {
         let awaited = |pool: Frame| {
             let frames = [below(main(), below(query(), pool))];
             let leaf = leaves(&frames)[0];
-            (leaf.pool.map(library_name), leaf.rank)
+            (leaf.pool.map(library_call::name), leaf.rank)
         };
         let connect = || Frame::sample("tokio::net::TcpStream::connect", 5).into_dependency();
         let taken = (Some("sqlx::Pool::acquire".to_owned()), WaitRank::Lock);

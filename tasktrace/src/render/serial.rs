@@ -151,7 +151,7 @@ fn findings(dump: &Dump) -> LazyList<'_> {
                 "file": function.and_then(Frame::file),
                 "line": function.and_then(Frame::line),
                 "library": point.and_then(|point| point.library()),
-                "resource": point.and_then(|point| point.resource()),
+                "resource": point.and_then(|point| point.awaited()),
                 "tasks": LazyList::new(ids.len(), move || ids.clone().into_iter()),
             })
         })

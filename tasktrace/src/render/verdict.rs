@@ -169,8 +169,8 @@ fn blocked(hang: &Hang, threads: &[BlockedThread<'_>]) -> String {
     // Threads with the same text are named once, with their number.
     let text_key = |blocked: &BlockedThread<'_>| {
         let point = blocked.point.as_ref();
-        let inside = point.map(|it| (it.library(), it.resource().map(str::to_owned)));
-        (point.map(subject), inside, blocked.running.computes())
+        let operation = point.map(|it| it.operation());
+        (point.map(subject), operation, blocked.running.computes())
     };
     let mut groups: Vec<(&BlockedThread<'_>, usize)> = Vec::new();
     for blocked in threads {
@@ -233,13 +233,10 @@ fn blocked_thread(hang: &Hang, blocked: &BlockedThread<'_>) -> String {
              an `.await` that waits ({thread})"
         );
     }
-    let inside = match (point.library(), point.resource()) {
-        (Some(library), Some(resource)) => Some(format!("{library} ({resource})")),
-        (None, Some(resource)) => Some(resource.to_owned()),
-        (library, None) => library,
-    };
-    match inside {
-        Some(inside) => format!("{who} in {inside}, called by {function}, for {time} ({thread})"),
+    match point.operation() {
+        Some(operation) => {
+            format!("{who} in {operation}, called by {function}, for {time} ({thread})")
+        }
         None => format!(
             "{who} by {function}, which has been running for {time} without an `.await` that \
              waits ({thread})"

@@ -2,10 +2,12 @@
 //!
 //! A run begins with a library function and continues as long as each function has called a single other library
 //! function. Leaves, and frames with a label or an age of their own, are in no run, and neither are the functions of
-//! the program. For a run of three or more functions, text shows the first, and the number and the crates of the
+//! the program. A function that takes something out of a pool begins a run of its own, because it names what the program
+//! waits for. Below such a function, others do not. For a run of three or more functions, text shows the first, and the number and the crates of the
 //! others.
 
 use super::Frame;
+use super::library_call::takes_from_pool;
 
 /// The least number of functions that are hidden, so a run has at least one more function.
 const MIN_HIDDEN_FUNCTIONS: usize = 2;
@@ -27,7 +29,13 @@ pub(crate) fn hidden_below(first: &Frame) -> Option<HiddenRun<'_>> {
         count: 0,
         last: first,
     };
-    while let Some(next) = next_in_run(hidden.last) {
+    if !first.is_dependency() {
+        return None;
+    }
+    let is_in_pool = takes_from_pool(first);
+    while let Some(next) = next_in_run(hidden.last)
+        && (is_in_pool || !takes_from_pool(next))
+    {
         hidden.count += 1;
         hidden.last = next;
     }
@@ -119,6 +127,31 @@ mod tests {
             count(&many),
             Some((7, "b, c, d, e, f and 2 more".to_owned()))
         );
+    }
+
+    #[test]
+    fn the_function_that_takes_from_a_pool_begins_a_run() {
+        let chain = chain(
+            &[
+                "a::Query::f",
+                "a::g",
+                "a::h",
+                "a::Pool::get",
+                "a::Pool::timeout_get",
+                "a::i",
+            ],
+            resource(),
+        );
+        let hidden = |frame: &Frame| {
+            let hidden = hidden_below(frame);
+            hidden.map(|hidden| (hidden.count, hidden.last.name().to_owned()))
+        };
+        assert_eq!(hidden(&chain), Some((2, "a::h".to_owned())));
+        let mut pool = &chain;
+        while pool.name() != "a::Pool::get" {
+            pool = &pool.children()[0];
+        }
+        assert_eq!(hidden(pool), Some((2, "a::i".to_owned())));
     }
 
     #[test]

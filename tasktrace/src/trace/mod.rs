@@ -1,7 +1,7 @@
 //! Converts captures to trees of frames, on the first inspection of a trace. Until then a trace consists of addresses.
 //!
-//! * [`frame`]: the tree that users inspect; [`walk`]: lists the frames of a tree; [`library_runs`]: finds the
-//!   functions of libraries that text leaves out.
+//! * [`frame`]: the tree that users inspect; [`walk`]: lists the frames of a tree; [`library_call`]: names the
+//!   functions of libraries; [`library_runs`]: finds those that text leaves out.
 //! * [`tree_builder`]: merges stacks into a tree.
 //! * [`simplify`], [`full`]: convert a stack to frames, with or without simplification; [`shared_prefix`]: finds where
 //!   a stack parts from the previous one.
@@ -18,6 +18,7 @@ mod fixture;
 mod frame;
 mod full;
 mod interned_tree;
+pub(crate) mod library_call;
 pub(crate) mod library_runs;
 mod live_frames;
 mod notes;
@@ -40,7 +41,8 @@ use crate::sync::is_cancelled;
 pub(crate) use interned_tree::{InternedTree, LabelAndTimes};
 use interned_tree::{TreeKind, TreeMaker};
 pub(crate) use notes::{Missing, Notes};
-pub(crate) use resource::{PANIC_HOOK, public_name};
+pub(crate) use resource::PANIC_HOOK;
+use resource::public_name;
 
 /// Shows where a task waits, as a tree of functions.
 ///

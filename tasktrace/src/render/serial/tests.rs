@@ -315,3 +315,20 @@ fn the_example_of_a_profile_is_up_to_date() {
     let text = format!("{:#}\n", profile.json());
     check("example.profile.json", &text);
 }
+
+#[test]
+fn a_finding_names_the_function_of_the_pool_as_text_does() {
+    let library = |name: &str| Frame::sample(name, 90).into_dependency();
+    let stuck = |number| {
+        let permit = library("tokio::sync::Semaphore::acquire").into_resource();
+        let acquire = library("sqlx::Pool::acquire").with_children([permit]);
+        let query = library("sqlx::Query::fetch_one").with_children([acquire]);
+        let fetch = Frame::sample("app::fetch", 10).with_children([query]);
+        task(number, "app::fetch").at([fetch]).suspended_for(60.0)
+    };
+    let dump = dump([stuck(1), stuck(2)]);
+    let json: serde_json::Value = serde_json::from_str(&dump.json().to_string()).unwrap();
+    let finding = &json["findings"][0];
+    assert_eq!(finding["library"], "sqlx::Query::fetch_one");
+    assert_eq!(finding["resource"], "sqlx::Pool::acquire");
+}

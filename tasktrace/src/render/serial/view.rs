@@ -23,11 +23,11 @@ use super::super::walk::{WalkStep, walk};
 use super::super::{ended, header, shape, untraced};
 use super::value::{LazyList, Object, Value};
 use super::{inspected, line_word, missing_word, state_word, wait_word};
-use crate::diagnosis::{Severity, order_of_leaves};
+use crate::diagnosis::{Severity, ordered_leaves};
 use crate::dump::{Dump, Forest, TaskDump};
 use crate::symbol::PathShortener;
 use crate::task::{TaskId, TaskState};
-use crate::trace::Frame;
+use crate::trace::{Frame, Tree};
 
 /// The format of the document.
 const VIEW: &str = "tasktrace.view/1";
@@ -90,7 +90,17 @@ struct GroupView<'a> {
     /// The label of each task.
     labels: Vec<Option<&'a str>>,
     columns: Vec<FrameColumns<'a>>,
-    leaves: Vec<usize>,
+    leaves: Vec<LeafView>,
+}
+
+/// A leaf of the tree of a group, as the text of a verdict describes it.
+struct LeafView {
+    /// The position of the leaf in the order of [`walk`].
+    at: usize,
+    /// The position of the function of the program that waits, if that is not the leaf itself.
+    function: Option<usize>,
+    /// The operation that the function waits for.
+    operation: Option<String>,
 }
 
 impl<'a> GroupView<'a> {
@@ -104,7 +114,7 @@ impl<'a> GroupView<'a> {
         });
         Self {
             labels: labels.collect(),
-            leaves: order_of_leaves(group.first().tree()),
+            leaves: leaf_views(group.first().tree()),
             id,
             group,
             columns,
@@ -246,7 +256,10 @@ impl<'a> View<'a> {
             "wakers_of_other_threads": notes.remote_clones,
             "frames": frames(&tree.frames),
             // The likeliest wait comes first.
-            "leaves": LazyList::new(leaves.len(), move || leaves.iter().map(|at| *at as u64)),
+            "leaves": LazyList::new(leaves.len(), move || leaves.iter().map(|leaf| leaf.at as u64)),
+            // For each of them, the function that waits and the operation that it waits for.
+            "waiting": column(leaves, |leaf| leaf.function),
+            "operations": column(leaves, |leaf| leaf.operation.as_deref()),
             "tasks": self.tasks(group_view),
             "live": LazyList::new(columns.len(), move || columns.iter().map(|columns| columns.value(&group_view.labels))),
         })
@@ -294,6 +307,18 @@ impl<'a> View<'a> {
     }
 }
 
+/// Returns the leaves of a tree, the likeliest wait first. A call of a pool is one wait.
+fn leaf_views(tree: &Tree) -> Vec<LeafView> {
+    let leaves = ordered_leaves(tree).into_iter();
+    let leaves = leaves.filter(|leaf| !leaf.is_part_of_call);
+    let views = leaves.map(|leaf| LeafView {
+        at: leaf.at,
+        function: leaf.function_at.filter(|function| *function != leaf.at),
+        operation: leaf.operation(),
+    });
+    views.collect()
+}
+
 /// Returns the columns of the frames of a tree.
 fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
     object!("Frames", {
@@ -309,7 +334,6 @@ fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
         // 1 if the frame has children that are not known.
         "hides": frame_column(all, |step| u32::from(step.frame.hides_children())),
         "folded": frame_column(all, |step| u32::from(step.is_folded)),
-        "resource": frame_column(all, |step| u32::from(step.frame.is_resource())),
     })
 }
 

@@ -82,7 +82,9 @@ fn tasks_with_the_same_stack_are_one_group_with_columns_for_their_differences() 
     );
     assert_eq!(frames["file"], "src/main.rs");
     assert_eq!(frames["wait"], json!([null, null, "registered"]));
-    assert_eq!(frames["resource"], json!([0, 0, 1]));
+    assert_eq!(group["leaves"], json!([2]));
+    assert_eq!(group["waiting"], 1);
+    assert_eq!(group["operations"], "tokio::sync::Mutex::lock");
 
     let live = group["live"].as_array().expect("a list");
     assert_eq!(live.len(), 2);
@@ -95,6 +97,35 @@ fn tasks_with_the_same_stack_are_one_group_with_columns_for_their_differences() 
         (&json!(1), &json!("a"))
     );
     assert_eq!(live[1]["age_ms"], 1_000);
+}
+
+#[test]
+fn a_wait_for_a_pool_has_the_line_of_the_program_and_the_operation_of_the_verdict() {
+    let library = |name: &str| Frame::sample(name, 90).into_dependency();
+    let leaf = |name: &str| library(name).into_resource();
+    let permit = leaf("tokio::sync::Semaphore::acquire");
+    let end = leaf("event_listener::EventListener");
+    let acquire = library("sqlx::Pool::acquire").with_children([end, permit]);
+    let query = library("sqlx::Query::fetch_one").with_children([acquire]);
+    let timer = leaf("tokio::time::timeout");
+    let fetch = Frame::sample("app::fetch", 10).with_children([query, timer]);
+    let dump = dump([task(1, "app::fetch").at([fetch])]);
+    let view = view(&dump);
+    let group = &view["groups"][0];
+    // The call of the pool registers twice, and is one wait.
+    assert_eq!(group["leaves"], json!([4, 5]));
+    assert_eq!(group["waiting"], 0);
+    assert_eq!(
+        group["operations"],
+        json!([
+            "sqlx::Query::fetch_one (sqlx::Pool::acquire)",
+            "tokio::time::timeout"
+        ])
+    );
+    let point = crate::diagnosis::likeliest(dump.tasks().next().unwrap()).unwrap();
+    let text = crate::render::verdict::of_point(&point);
+    let operation = group["operations"][0].as_str().unwrap();
+    assert!(text.ends_with(&format!("waiting in {operation}")), "{text}");
 }
 
 #[test]

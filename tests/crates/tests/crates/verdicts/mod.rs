@@ -107,6 +107,13 @@ fn check(module: &str, file: &str, operation: &str) {
     let line: usize = line.parse().unwrap_or_else(|_| panic!("{verdict}"));
     let source = source.lines().nth(line - 1).unwrap_or_default();
     assert!(source.contains("await"), "{verdict}\n{source}");
+    // The tree, which the verdict precedes, shows each function that the verdict names.
+    let (_, tree) = text.split_once(operation).unwrap_or_default();
+    let names = operation.split([' ', '(', ')']);
+    for name in names.filter_map(|path| path.rsplit_once("::")?.1.into()) {
+        let shown = [format!("::{name}"), format!("::poll_{name}")];
+        assert!(shown.iter().any(|name| tree.contains(name)), "{name}\n{text}");
+    }
     // The resources of other tasks follow, or the test.
     let after = rest.strip_prefix(operation);
     let is_all = |after: &str| after.starts_with(", and ") || after.starts_with(" (in ");
