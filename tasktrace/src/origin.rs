@@ -15,9 +15,9 @@ use std::time::Duration;
 use text_interner::intern_text;
 
 pub(crate) use name::{FunctionName, split_name};
-pub(crate) use title::Title;
 #[cfg(feature = "__cli")]
 pub(crate) use title::is_function;
+pub(crate) use title::{Title, is_in_name};
 
 /// The length of a step of the clock that times tasks. Steps are counted from 1.
 pub(crate) const CLOCK_STEP: Duration = Duration::from_millis(10);

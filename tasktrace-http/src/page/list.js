@@ -93,7 +93,8 @@ class TaskList {
     const { view, settings, selected } = this.app;
     const group = view.group(task);
     const label = view.label(task);
-    const place = view.spawnedAt(task);
+    const spawnedAt = view.spawnedAt(task);
+    const place = spawnedAt !== null && hasPlace(group.name, spawnedAt) ? null : spawnedAt;
     const what = el("span", { class: "what" });
     if (settings.grouped) {
       const labelled = label === null ? el("span", { class: "dim" }, visible(splitPath(group.name)[1])) : el("span", { class: "label" }, cut(quote(label)));

@@ -136,9 +136,12 @@ function shortOperation(operation) {
   return inner === undefined ? shortPath(outer) : `${shortPath(outer)} (${shortPath(inner)})`;
 }
 
-/** Returns the location of a frame: `src/main.rs:10:5`, or `src/main.rs:10` for a line where it does not wait. */
+/** Returns true if a name contains this place: `(spawned at src/main.rs:10)`, the name of a future without a type. */
+const hasPlace = (name, place) => name.startsWith("(") && place.startsWith(`${name.slice(0, -1).split(" at ")[1]}:`);
+
+/** Returns the location of a frame, unless its name contains that: `src/main.rs:10:5`, or `src/main.rs:10` for a line where it does not wait. */
 function placeOf(frame) {
-  if (frame.file === null) return "";
+  if (frame.file === null || hasPlace(frame.name, `${frame.file}:${frame.line}:`)) return "";
   const column = frame.lineIs === "current" ? frame.column : null;
   return [frame.file, frame.line, column].filter((part) => part !== null).join(":");
 }

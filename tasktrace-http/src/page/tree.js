@@ -160,7 +160,8 @@ function taskText(view, task) {
   const thread = view.thread(task);
   if (thread !== null) text += ` on ${visible(thread)}`;
   text += `, ${plural(view.polls[task], "poll")}, age ${duration(view.age[task])}`;
-  const [place, parent] = [view.spawnedAt(task), view.parent(task)];
+  const [spawnedAt, parent] = [view.spawnedAt(task), view.parent(task)];
+  const place = spawnedAt !== null && hasPlace(group.name, spawnedAt) ? null : spawnedAt;
   if (place !== null) text += `, spawned at ${visible(place)}`;
   if (parent !== null) text += `${place === null ? ", spawned" : ""} by task ${parent}`;
   text += `\n${treeText(group, view.member(task), "  ")}`;

@@ -42,6 +42,12 @@ pub(crate) fn is_function(name: &str) -> bool {
     !is_place && !is_type
 }
 
+/// Returns `true` if the name contains this place, as that of a future without a type does: `(spawned at
+/// src/main.rs:31)`.
+pub(crate) fn is_in_name(name: &str, file: &str, line: u32) -> bool {
+    name.starts_with('(') && name.ends_with(&format!(" at {file}:{line})"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

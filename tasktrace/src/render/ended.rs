@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use super::duration::HumanDuration;
 use super::header::INDENT;
 use super::line_writer::{DetailLevel, LineWriter};
+use super::place;
 use crate::dump::{Dump, EndedTask, HowEnded};
 use crate::origin::Title;
 use crate::symbol::PathShortener;
@@ -101,10 +102,11 @@ fn line(task: &EndedTask, now: SystemTime, paths: &PathShortener) -> String {
     if let Some(message) = task.panic_message() {
         text += &format!(": {message:?}");
     }
-    if task.spawned_at().is_some() || task.parent().is_some() {
+    let spawned_at = place::unless_in_name(task.spawned_at(), task.name(), paths);
+    if spawned_at.is_some() || task.parent().is_some() {
         text += ", spawned";
     }
-    if let Some(place) = task.spawned_at() {
+    if let Some(place) = spawned_at {
         let file = paths.shorten(place.file());
         text += &format!(" at {file}:{}:{}", place.line(), place.column());
     }

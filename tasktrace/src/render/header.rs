@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::duration::{HumanDuration, Span};
 use super::group::{Group, Member};
 use super::line_writer::LineWriter;
+use super::place;
 use crate::diagnosis::Severity;
 use crate::dump::{Source, TaskDump};
 use crate::origin::Title;
@@ -200,7 +201,8 @@ fn spawned(
     paths: &PathShortener,
 ) -> fmt::Result {
     let tasks = || members.iter().map(|member| member.task);
-    let places: BTreeSet<_> = tasks().filter_map(TaskDump::spawned_at).collect();
+    let unsaid = |task: &'_ TaskDump| place::unless_in_name(task.spawned_at(), task.name(), paths);
+    let places: BTreeSet<_> = tasks().filter_map(unsaid).collect();
     let parents: BTreeSet<_> = tasks().filter_map(TaskDump::parent).collect();
     if places.is_empty() && parents.is_empty() {
         return Ok(());

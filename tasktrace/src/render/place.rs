@@ -8,9 +8,14 @@
 //! app::serve (fn at src/main.rs:8)       the line of the `fn`
 //! app::serve (made at src/main.rs:20)    the line that made the future
 //! ```
+//!
+//! A name that contains its place, such as `(spawned at src/main.rs:20)`, is followed by no place.
 
 use std::fmt::{self, Write};
+use std::panic::Location;
 
+use crate::origin;
+use crate::symbol::PathShortener;
 use crate::trace::{Frame, LineIs};
 
 /// Writes the source location of a frame, if it is known.
@@ -28,11 +33,26 @@ pub(super) fn write_line(out: &mut impl Write, frame: &Frame) -> fmt::Result {
         return Ok(());
     };
     match (frame.line_is(), frame.line()) {
+        (LineIs::Creation, Some(line)) if origin::is_in_name(frame.name(), file, line) => Ok(()),
         (LineIs::Current, Some(line)) => write!(out, " at {file}:{line}"),
         (_, None) => write!(out, " at {file}"),
         (LineIs::Definition, Some(line)) => write_definition(out, file, line),
         (LineIs::Creation, Some(line)) => write!(out, " (made at {file}:{line})"),
     }
+}
+
+/// Returns the place where a task was spawned, unless its name contains that place.
+pub(super) fn unless_in_name(
+    spawned_at: Option<&'static Location<'static>>,
+    name: &str,
+    paths: &PathShortener,
+) -> Option<&'static Location<'static>> {
+    spawned_at.filter(|place| {
+        let files = [place.file(), &paths.shorten(place.file())];
+        !files
+            .iter()
+            .any(|file| origin::is_in_name(name, file, place.line()))
+    })
 }
 
 /// Writes the location of the definition of a function.

@@ -127,9 +127,10 @@ fn subject(point: &WaitPoint<'_>) -> String {
 /// Returns the name of a task that has no line at which it waits: `app::serve (spawned at src/main.rs:10)`.
 fn name_and_spawn_site(task: &crate::dump::TaskDump) -> String {
     let name = task.name();
-    match task.spawned_at() {
+    let paths = PathShortener::new();
+    match place::unless_in_name(task.spawned_at(), name, &paths) {
         Some(place) => {
-            let file = PathShortener::new().shorten(place.file());
+            let file = paths.shorten(place.file());
             format!("{name} (spawned at {file}:{})", place.line())
         }
         None => name.to_owned(),

@@ -16,6 +16,20 @@ fn a_header_has_label_state_polls_age_spawn_site_and_parent() {
     check(dump([worker]), &["1 task: 1 suspended", "", &header]);
 }
 
+#[test]
+fn a_place_that_is_the_name_is_said_once() {
+    let (place, _) = spawn_site();
+    let name = format!("(spawned at {}:{})", place.file(), place.line());
+    let mut made = Frame::sample(&name, place.line()).with_line(LineIs::Creation);
+    made.rename_file(place.file());
+    let mut boxed = task(2, &name).at([made]);
+    boxed.spawned_at = Some(place);
+    boxed.parent = Some(id(1));
+    let header = format!("task 2 {name}, suspended 500ms, 41 polls, age 15.0s, spawned by task 1");
+    let tree = format!("  ╼ {name}");
+    check(dump([boxed]), &["1 task: 1 suspended", "", &header, &tree]);
+}
+
 /// Asserts the header of a task.
 #[track_caller]
 fn header(task: TaskDump, expected: &str) {
