@@ -287,3 +287,16 @@ fn a_profile_counts_sightings_and_nanoseconds() {
         .collect();
     assert_eq!(comments, ["2 samples, 10 skipped"]);
 }
+
+/// Without optimisation, some compressors build their tables on the stack.
+#[test]
+fn a_thread_with_a_small_stack_can_write_a_profile() {
+    let write = || {
+        let worker = task(1, "app::worker").at([Frame::sample("app::worker", 10)]);
+        let mut written = Vec::new();
+        dump([worker]).write_pprof(&mut written).map(|()| written)
+    };
+    let thread = std::thread::Builder::new().stack_size(192 * 1024);
+    let written = thread.spawn(write).unwrap().join().unwrap();
+    assert_eq!(decode(&written.unwrap()).sample.len(), 1);
+}
