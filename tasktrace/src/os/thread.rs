@@ -73,6 +73,46 @@ pub(crate) fn id() -> Option<u64> {
     None
 }
 
+/// Returns the name of the calling thread.
+///
+/// [`std::thread::current`] panics when the thread ends and its data was destroyed, as in the destructors of the C
+/// library's thread-specific values. So the name comes from the system, if the system has the whole name.
+pub(crate) fn name() -> Option<String> {
+    let known = system_name();
+    match known {
+        Some(name) if name.len() < SYSTEM_NAME => Some(name),
+        // The system may have cut the name.
+        cut => {
+            let whole = || std::thread::current().name().map(str::to_owned);
+            std::panic::catch_unwind(whole).unwrap_or(cut)
+        }
+    }
+}
+
+/// The length in bytes to which Linux cuts the names of threads.
+const SYSTEM_NAME: usize = 15;
+
+/// Returns the name that the system has for the calling thread, cut to [`SYSTEM_NAME`] bytes.
+#[cfg(target_os = "linux")]
+fn system_name() -> Option<String> {
+    // For the system, the main thread has the name of the program.
+    if id() == Some(u64::from(std::process::id())) {
+        return Some("main".to_owned());
+    }
+    let mut name = [0_u8; SYSTEM_NAME + 1];
+    // SAFETY: `PR_GET_NAME` writes at most 16 bytes to the address, with the null byte at the end, and `name` is valid
+    // for that many.
+    let result = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+    let name = name.to_str().ok().filter(|name| !name.is_empty())?;
+    (result == 0).then(|| name.to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn system_name() -> Option<String> {
+    None
+}
+
 /// Returns the processor time of the calling thread, or `None` if the system does not report it.
 #[cfg(any(
     target_os = "linux",

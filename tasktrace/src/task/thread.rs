@@ -113,7 +113,7 @@ pub(super) fn reset_in_child() {
 
 /// Registers the calling thread.
 fn register() -> RegisteredThread {
-    let name: Option<Arc<str>> = std::thread::current().name().map(Arc::from);
+    let name: Option<Arc<str>> = os::thread::name().map(Arc::from);
     let signal_stack = capture::install_handler_stack();
     loop {
         let last = ASSIGNED.fetch_add(1, Ordering::Relaxed);

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::panic::{self, Location};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, LocalKey};
+use std::thread::LocalKey;
 
 use crate::escape::Escaped;
-use crate::origin::Title;
+use crate::origin::{self, Title};
 use crate::os;
 use crate::symbol::PathShortener;
 use crate::task::note_panic_message;
@@ -156,10 +156,14 @@ fn stack() -> Option<String> {
     let trace = Trace::here()?;
     let title = Title::new(task.name(), task.label());
     let mut text = format!("in task {} {}", task.id(), Escaped(title));
-    if task.spawned_at().is_some() || task.parent().is_some() {
+    let spawned_at = task.spawned_at().filter(|place| {
+        // A future without a type is named by this place.
+        !origin::is_in_name(task.name(), place.file(), place.line())
+    });
+    if spawned_at.is_some() || task.parent().is_some() {
         text.push_str(", spawned");
     }
-    if let Some(place) = task.spawned_at() {
+    if let Some(place) = spawned_at {
         let file = PathShortener::new().shorten(place.file()).into_owned();
         text += &format!(" at {file}:{}:{}", place.line(), place.column());
     }
@@ -171,8 +175,8 @@ fn stack() -> Option<String> {
 
 /// Keeps the text of a panic, in case a test has to print it again.
 fn keep_for_test(message: Option<&str>, place: Option<&Location<'_>>, stack: Option<&str>) {
-    let thread = thread::current();
-    let name = thread.name().unwrap_or("<unnamed>");
+    let name = os::thread::name();
+    let name = name.as_deref().unwrap_or("<unnamed>");
     let place = place.map_or_else(String::new, |place| format!(" at {place}"));
     let shown_message = message.unwrap_or("Box<dyn Any>");
     let mut text = format!(

@@ -66,6 +66,65 @@ fn destructors_of_thread_locals_can_use_everything() {
     }
 }
 
+/// Set in the process that runs a single test.
+#[cfg(target_os = "linux")]
+const CHILD: &str = "TASKTRACE_TESTS_THREADS";
+
+/// Polls a task after the standard library has destroyed its data of the thread, where `std::thread::current` panics.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_task_can_be_polled_after_the_data_of_the_thread_was_destroyed() {
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+    static KEY: AtomicU32 = AtomicU32::new(0);
+    static ROUNDS: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn poll_in_the_last_round(_: *mut libc::c_void) {
+        // The C library calls a destructor again if it has set a value. The standard library has destroyed its data in
+        // the first round.
+        let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+        if round < 2 {
+            // SAFETY: `KEY` is the key that the test has created. The value is not null, and only this function gets it.
+            unsafe {
+                libc::pthread_setspecific(KEY.load(Ordering::Relaxed), (&raw const ROUNDS).cast())
+            };
+            return;
+        }
+        let (mut task, handle) = task(at_exit());
+        assert!(task.poll().is_pending());
+        let dump = tasktrace::dump_blocking(std::time::Duration::ZERO);
+        assert!(dump.tasks().any(|task| task.name().ends_with("at_exit")));
+        drop(task);
+        assert!(handle.is_finished());
+        ROUNDS.store(100, Ordering::Relaxed);
+    }
+
+    if std::env::var_os(CHILD).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let test = "threads::a_task_can_be_polled_after_the_data_of_the_thread_was_destroyed";
+        let output = child
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        assert!(!text.contains("panicked"), "{text}");
+        return;
+    }
+    let thread = std::thread::Builder::new().name("ends".to_owned());
+    let thread = thread.spawn(|| {
+        let mut key = 0;
+        // SAFETY: `key` is valid for a write, and the destructor has the type that the C library calls.
+        unsafe { libc::pthread_key_create(&raw mut key, Some(poll_in_the_last_round)) };
+        KEY.store(key, Ordering::Relaxed);
+        // SAFETY: the key was created above.
+        unsafe { libc::pthread_setspecific(key, (&raw const ROUNDS).cast()) };
+    });
+    thread.unwrap().join().unwrap();
+    assert_eq!(ROUNDS.load(Ordering::Relaxed), 100);
+}
+
 type Kept = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {

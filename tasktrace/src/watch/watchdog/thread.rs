@@ -4,9 +4,11 @@
 //! stop between two scans, in the pause of a scan, and before each report. It reports that it has ended after it has
 //! dropped the report function.
 
+use std::cell::Cell;
 use std::io;
+use std::ptr;
 use std::sync::PoisonError;
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::scan::Scanner;
@@ -17,6 +19,12 @@ use crate::sync::{Arc, Condvar, Mutex, lock};
 
 /// The time that [`WatchdogThread::stop`] waits for a thread that is in the middle of a report.
 const GRACE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The state of the watchdog that runs on this thread. Unlike the id of the thread, it is available until the thread
+    /// has ended.
+    static OWN: Cell<*const Control> = const { Cell::new(ptr::null()) };
+}
 
 /// The state that the thread and its [`WatchdogThread`] share.
 struct Control {
@@ -49,6 +57,7 @@ impl WatchdogThread {
         let thread = os::thread::spawn("tasktrace-watchdog", {
             let control = Arc::clone(&control);
             move || {
+                OWN.set(Arc::as_ptr(&control));
                 let over = OverGuard(&control);
                 run(&control, scanner, sink, every);
                 drop(over);
@@ -61,10 +70,6 @@ impl WatchdogThread {
         })
     }
 
-    pub(super) fn thread(&self) -> ThreadId {
-        self.thread.thread().id()
-    }
-
     /// Stops the thread. After this nothing is reported, unless the thread itself calls this, or the report function
     /// does not return in time.
     pub(super) fn stop(self) {
@@ -74,7 +79,7 @@ impl WatchdogThread {
             return;
         }
         self.control.change(|state| state.is_stopped = true);
-        if self.thread() == thread::current().id() {
+        if OWN.get() == Arc::as_ptr(&self.control) {
             return;
         }
         if self.control.wait_until_over(Instant::now() + GRACE) {
