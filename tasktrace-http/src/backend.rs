@@ -11,12 +11,12 @@ use super::job::{Format, Subject};
 
 /// Gathers the data of tasks that a service serves.
 ///
-/// The service calls [`gather`](Self::gather) on a thread of its own, so the method may block. It calls it at most once
-/// at a time for [tasks](Subject::Tasks), a few times for [profiles](Subject::Profile), and shares the data among the
-/// clients that want it meanwhile, even in different formats. A panic of the backend becomes a response with the status
-/// `500`.
+/// The service calls [`gather`](Self::gather) on a thread of its own, so the method may block. At most one call for
+/// [tasks](Subject::Tasks) and a few calls for [profiles](Subject::Profile) are in progress at a time. Clients that
+/// request the same data meanwhile share it, even in different formats. A panic of the backend becomes a response with
+/// the status `500`.
 ///
-/// The [page](crate) has an example.
+/// The documentation of [the crate](crate) has an example.
 pub trait Backend: Send + Sync + 'static {
     /// Gathers the data of a subject.
     ///
@@ -39,7 +39,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Returns what [`gather`](Self::gather) needs to know of the place where a request is made, such as the runtime.
     ///
-    /// The service calls it on the thread, and in the task, that calls the service.
+    /// The service calls it on the thread, and in the task, that requests a response.
     fn caller(&self) -> Caller {
         Caller::default()
     }

@@ -32,10 +32,10 @@ pub struct Body(BodyKind);
 enum BodyKind {
     /// The whole body, until it is yielded.
     Whole(Bytes),
-    /// A body that is kept in the store, from the position `at` on.
-    Kept {
-        item: Arc<StoredResponse>,
-        at: usize,
+    /// A body in the store, of which the bytes before `position` were yielded.
+    Stored {
+        response: Arc<StoredResponse>,
+        position: usize,
     },
 }
 
@@ -59,14 +59,15 @@ impl Body {
         Self(BodyKind::Whole(text.into()))
     }
 
-    pub(super) fn kept(item: Arc<StoredResponse>) -> Self {
-        Self(BodyKind::Kept { item, at: 0 })
+    pub(super) fn stored(response: Arc<StoredResponse>) -> Self {
+        let position = 0;
+        Self(BodyKind::Stored { response, position })
     }
 
     fn left(&self) -> usize {
         match &self.0 {
             BodyKind::Whole(bytes) => bytes.len(),
-            BodyKind::Kept { item, at } => item.len() - at,
+            BodyKind::Stored { response, position } => response.len() - position,
         }
     }
 }
@@ -84,10 +85,12 @@ impl http_body::Body for Body {
         }
         let chunk = match &mut self.0 {
             BodyKind::Whole(bytes) => Ok(std::mem::take(bytes)),
-            BodyKind::Kept { item, at } => item.chunk(*at).map(Bytes::from).ok_or(Expired),
+            BodyKind::Stored { response, position } => {
+                response.chunk(*position).map(Bytes::from).ok_or(Expired)
+            }
         };
         match (&mut self.0, &chunk) {
-            (BodyKind::Kept { at, .. }, Ok(chunk)) => *at += chunk.len(),
+            (BodyKind::Stored { position, .. }, Ok(chunk)) => *position += chunk.len(),
             (kind, Err(Expired)) => *kind = BodyKind::Whole(Bytes::new()),
             (BodyKind::Whole(_), Ok(_)) => {}
         }

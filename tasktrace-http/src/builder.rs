@@ -251,7 +251,7 @@ impl<B: Backend> Builder<B> {
     /// ```
     #[cfg(unix)]
     pub fn serve_unix(mut self, listener: UnixListener, user: u32) -> io::Result<ServerThread> {
-        self.settings.access = Access::Local;
+        self.settings.access = Access::Unchecked;
         self.backend = self.backend.for_server();
         serve_unix(listener, user, self.service())
     }

@@ -51,13 +51,13 @@ impl Handler for JobHandler {
         is_wanted: &dyn Fn() -> bool,
     ) -> Self::Response {
         let document = data.as_ref().map_err(Refusal::clone)?;
-        let kept = self.store.keep(|out| {
+        let stored = self.store.store(|out| {
             let mut out = io::BufWriter::new(WhileWanted { out, is_wanted });
             document.write(request.job.format, &mut out)?;
             out.flush()
         });
-        match kept {
-            Ok(Ok(item)) => Ok(item),
+        match stored {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(full)) => Err(full.into()),
             Err(error) => Err(Refusal::unwritten(error)),
         }

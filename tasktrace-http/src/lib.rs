@@ -1,4 +1,4 @@
-//! Serves where async tasks are waiting over HTTP: a page for browsers, text and JSON for `curl`, and the paths of Go's
+//! Shows over HTTP where async tasks are waiting: a page for browsers, text and JSON for `curl`, and the paths of Go's
 //! `net/http/pprof` for profile collectors.
 //!
 //! Programs use it as `tasktrace::http`, which serves the tasks of the process. By itself this crate knows nothing of
@@ -56,22 +56,22 @@
 //!   directly.
 //! * `service`: checks access (`host`, `site`, `auth`) and parses the request (`route`, `query`, `negotiate`,
 //!   `pprof`).
-//! * `single_flight`: runs one job at a time, and joins equal requests.
+//! * `single_flight`: limits the jobs that run at a time, and joins equal requests.
 //! * `handler`: does a `job`, on a separate thread: it asks the `backend`.
 //! * `store`: keeps the result until the client has read its `body`.
-//! * `response`: the headers of all responses; `document`: the `page`.
+//! * `response`: builds responses and their headers; `page_response` builds that of the `page`.
 #![forbid(unsafe_code)]
 
 mod auth;
 mod backend;
 mod body;
 mod builder;
-mod document;
 mod handler;
 mod host;
 mod job;
 mod negotiate;
 mod page;
+mod page_response;
 mod pprof;
 mod query;
 mod response;

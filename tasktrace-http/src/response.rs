@@ -159,7 +159,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn profiles() -> Self {
+    pub(super) fn too_many_profiles() -> Self {
         Self::later("too many requests are waiting for profiles: try again later")
     }
 

@@ -14,9 +14,9 @@ use tower_service::Service;
 
 use super::backend::Backend;
 use super::body::Body;
-use super::document::{document, policy};
 use super::handler::JobHandler;
 use super::job::{Format, Job, JobRequest, Subject};
+use super::page_response::{page_response, policy};
 use super::response::{Policy, Refusal, response};
 use super::route::{Fixed, RequestParts, Route};
 use super::settings::{Access, Settings};
@@ -31,39 +31,41 @@ const DUMPS: FlightLimits = FlightLimits {
 };
 
 /// The limits of quick requests, so that they do not wait for slow ones.
-const BRIEF: FlightLimits = FlightLimits {
+const QUICK: FlightLimits = FlightLimits {
     concurrent: 1,
     waiting: 32,
 };
 
-/// The limits of profiles: several at a time, because they take long. They do not delay dumps.
+/// The limits of profiles of up to [`LONG_PROFILE`]: several at a time, because they take long. They do not delay
+/// dumps.
 const PROFILES: FlightLimits = FlightLimits {
     concurrent: 4,
     waiting: 0,
 };
 
-/// The limits of long profiles: fewer than others, so that they do not keep shorter ones out.
+/// The limits of longer profiles, so that they do not take the places of shorter ones.
 const LONG_PROFILES: FlightLimits = FlightLimits {
     concurrent: 2,
     waiting: 0,
 };
 
-/// The longest profile that counts as short, which is the default of Go's tools.
-const MAX_SHORT_PROFILE: Duration = Duration::from_secs(30);
+/// The length above which a profile is long. It is the default length of Go's tools.
+const LONG_PROFILE: Duration = Duration::from_secs(30);
 
-/// The largest number of requests that may wait for profiles: at most half of all requests. Half of these places are
-/// for short profiles.
+/// The largest number of requests that may wait for profiles, if at least twice as many connections are allowed. Half
+/// of these places are for profiles of up to [`BRIEF_PROFILE`].
 const MAX_PROFILE_REQUESTS: usize = 32;
 
 /// The time to write a dump after the tasks have answered, for a half-closed client, which may have disconnected.
 const TIME_TO_WRITE: Duration = Duration::from_secs(10);
 
-/// The longest profile for a half-closed client, which may have disconnected.
-const MAX_HALF_CLOSED_PROFILE: Duration = Duration::from_secs(10);
+/// The length up to which a profile is brief. A brief profile is completed even for a half-closed client, which may
+/// have disconnected.
+const BRIEF_PROFILE: Duration = Duration::from_secs(10);
 
-/// Answers requests about the tasks of this process: see [`Builder::service`](super::Builder::service).
+/// Answers requests with the data of a [`Backend`]: see [`Builder::service`](super::Builder::service).
 ///
-/// It expects paths relative to its mount point. Clones share the dumps that they take.
+/// It expects paths relative to its mount point. Clones share their responses.
 #[derive(Clone)]
 pub struct TasksService {
     settings: Arc<Settings>,
@@ -71,32 +73,32 @@ pub struct TasksService {
     /// The content security policy of the page, which is computed for the first request.
     policy: Arc<OnceLock<HeaderValue>>,
     dumps: SingleFlight<JobHandler>,
-    brief: SingleFlight<JobHandler>,
+    quick: SingleFlight<JobHandler>,
     profiles: SingleFlight<JobHandler>,
     long_profiles: SingleFlight<JobHandler>,
     /// The number of requests that wait for profiles.
-    profiled: Arc<AtomicUsize>,
-    /// The number of requests that wait for profiles longer than [`MAX_HALF_CLOSED_PROFILE`].
-    long_profiled: Arc<AtomicUsize>,
+    profile_requests: Arc<AtomicUsize>,
+    /// The number of requests that wait for profiles longer than [`BRIEF_PROFILE`].
+    not_brief_profile_requests: Arc<AtomicUsize>,
 }
 
 impl TasksService {
     pub(super) fn new(settings: Settings, backend: Arc<dyn Backend>) -> Self {
         // A client that reads steadily has more time than one that reads nothing.
-        let longest = settings.write_timeout.saturating_mul(4);
-        let store = ResponseStore::new(Arc::clone(&backend), settings.largest_response, longest);
-        let handler = || JobHandler {
+        let lifetime = settings.write_timeout.saturating_mul(4);
+        let store = ResponseStore::new(Arc::clone(&backend), settings.largest_response, lifetime);
+        let new_handler = || JobHandler {
             backend: Arc::clone(&backend),
             budget: settings.budget,
             store: store.clone(),
         };
         Self {
-            dumps: SingleFlight::new("tasktrace-http", DUMPS, handler()),
-            brief: SingleFlight::new("tasktrace-http", BRIEF, handler()),
-            profiles: SingleFlight::new("tasktrace-http", PROFILES, handler()),
-            long_profiles: SingleFlight::new("tasktrace-http", LONG_PROFILES, handler()),
-            profiled: Arc::default(),
-            long_profiled: Arc::default(),
+            dumps: SingleFlight::new("tasktrace-http", DUMPS, new_handler()),
+            quick: SingleFlight::new("tasktrace-http", QUICK, new_handler()),
+            profiles: SingleFlight::new("tasktrace-http", PROFILES, new_handler()),
+            long_profiles: SingleFlight::new("tasktrace-http", LONG_PROFILES, new_handler()),
+            profile_requests: Arc::default(),
+            not_brief_profile_requests: Arc::default(),
             settings: Arc::new(settings),
             policy: Arc::default(),
             backend,
@@ -118,40 +120,39 @@ impl TasksService {
             Method::HEAD => true,
             _ => return Err(Refusal::method()),
         };
-        let accept = listed(request.headers(), header::ACCEPT);
+        let accept = joined_values(request.headers(), header::ACCEPT);
         let longest = self.settings.longest_profile;
         let route = RequestParts::new(request.uri(), &accept, longest).route()?;
         let job = match route {
             Route::Page => {
                 let policy = self.policy.get_or_init(policy).clone();
-                return Ok(PendingResponse::Ready(Some(document(policy))));
+                return Ok(PendingResponse::Ready(Some(page_response(policy))));
             }
-            Route::Fixed(fixed) => return Ok(PendingResponse::Ready(Some(ready_made(fixed)))),
+            Route::Fixed(fixed) => return Ok(PendingResponse::Ready(Some(fixed_response(fixed)))),
             Route::Job(job) => job,
         };
         if is_head {
             self.backend.check(job.subject)?;
-            return Ok(PendingResponse::Ready(Some(made(
-                job.format,
-                Body::empty(),
-            ))));
+            let response = job_response(job.format, Body::empty());
+            return Ok(PendingResponse::Ready(Some(response)));
         }
         self.submit(job)
     }
 
     fn submit(&self, job: Job) -> Result<PendingResponse, Refusal> {
         let soon = self.settings.budget.saturating_add(TIME_TO_WRITE);
-        let (flight, profiled, half_closed_limit) = match job.subject {
-            Subject::Nothing | Subject::Process => (&self.brief, None, soon),
+        let (flight, places, half_closed_limit) = match job.subject {
+            Subject::Nothing | Subject::Process => (&self.quick, None, soon),
             Subject::Tasks(_) | Subject::Task { .. } => (&self.dumps, None, soon),
             Subject::Profile { length, .. } => {
-                let flight = match length <= MAX_SHORT_PROFILE {
-                    true => &self.profiles,
-                    false => &self.long_profiles,
+                let flight = match length > LONG_PROFILE {
+                    true => &self.long_profiles,
+                    false => &self.profiles,
                 };
-                let profiled = self.profile(length).ok_or_else(Refusal::profiles)?;
-                let half_closed_limit = soon.saturating_add(length.min(MAX_HALF_CLOSED_PROFILE));
-                (flight, Some(profiled), half_closed_limit)
+                let places = self.profile_places(length);
+                let places = places.ok_or_else(Refusal::too_many_profiles)?;
+                let half_closed_limit = soon.saturating_add(length.min(BRIEF_PROFILE));
+                (flight, Some(places), half_closed_limit)
             }
         };
         Ok(PendingResponse::Ticket {
@@ -161,30 +162,33 @@ impl TasksService {
             }),
             format: job.format,
             half_closed_limit,
-            _places: profiled,
+            _places: places,
         })
     }
 
-    /// Returns a place among the requests that wait for profiles, if one is left.
-    fn profile(&self, length: Duration) -> Option<ProfilePlaces> {
+    /// Takes the places of a request that waits for a profile. Returns `None` if none is left.
+    fn profile_places(&self, length: Duration) -> Option<ProfilePlaces> {
         let most = (self.settings.connections / 2).clamp(1, MAX_PROFILE_REQUESTS);
-        let long = match length > MAX_HALF_CLOSED_PROFILE {
-            true => Some(CountedPlace::new(&self.long_profiled, most.div_ceil(2))?),
+        let not_brief = match length > BRIEF_PROFILE {
+            true => Some(CountedPlace::new(
+                &self.not_brief_profile_requests,
+                most.div_ceil(2),
+            )?),
             false => None,
         };
         Some(ProfilePlaces {
-            _any: CountedPlace::new(&self.profiled, most)?,
-            _long: long,
+            _any: CountedPlace::new(&self.profile_requests, most)?,
+            _not_brief: not_brief,
         })
     }
 
     /// Checks the access of a request.
     fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let headers = request.headers();
-        if self.settings.access == Access::Local {
+        if self.settings.access == Access::Unchecked {
             return Ok(());
         }
-        // Checked even with a token, because a browser that knows the token sends it for any page.
+        // This is checked even with a token, because a browser that knows the token sends it for any page.
         if !site::is_own(headers, host(request)) {
             return Err(Refusal::site());
         }
@@ -224,25 +228,25 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
 }
 
 /// Joins the values of all headers with this name.
-fn listed(headers: &HeaderMap, name: header::HeaderName) -> String {
+fn joined_values(headers: &HeaderMap, name: header::HeaderName) -> String {
     let values = headers.get_all(name);
     let values: Vec<_> = values.iter().filter_map(|it| it.to_str().ok()).collect();
     values.join(",")
 }
 
-/// Returns a response in a format, with the file name under which a browser saves it.
-fn made(format: Format, body: Body) -> Response<Body> {
-    let mut made = response(StatusCode::OK, format.media(), &format.policy(), body);
+/// Returns the response to a job, with the file name under which a browser saves it.
+fn job_response(format: Format, body: Body) -> Response<Body> {
+    let mut response = response(StatusCode::OK, format.media(), &format.policy(), body);
     let file = format.file();
     let value = file.map(|file| format!("attachment; filename=\"{file}\""));
     if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-        let headers = made.headers_mut();
+        let headers = response.headers_mut();
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
-    made
+    response
 }
 
-fn ready_made(fixed: Fixed) -> Response<Body> {
+fn fixed_response(fixed: Fixed) -> Response<Body> {
     let body = Body::whole(fixed.body);
     response(StatusCode::OK, fixed.media, &Policy::Nothing, body)
 }
@@ -292,10 +296,10 @@ enum PendingResponse {
 /// The places that a request takes while it waits for a profile.
 struct ProfilePlaces {
     _any: CountedPlace,
-    _long: Option<CountedPlace>,
+    _not_brief: Option<CountedPlace>,
 }
 
-/// A place that counts until it is dropped.
+/// A place among the requests that wait for profiles, which is free again when this is dropped.
 struct CountedPlace(Arc<AtomicUsize>);
 
 impl CountedPlace {
@@ -312,7 +316,7 @@ impl Drop for CountedPlace {
 }
 
 impl ResponseFuture {
-    /// Returns the time that the work may take for a half-closed client, which may have disconnected.
+    /// Returns the time that the work may take for a half-closed client.
     pub(super) fn half_closed_limit(&self) -> Duration {
         match self.0 {
             PendingResponse::Ready(_) => Duration::ZERO,
@@ -334,9 +338,9 @@ impl Future for ResponseFuture {
                 None => return Poll::Pending,
             },
             PendingResponse::Ticket { ticket, format, .. } => {
-                let product = ready!(Pin::new(ticket).poll(cx));
-                let response = match product.map_err(Refusal::from).and_then(|it| it) {
-                    Ok(item) => made(*format, Body::kept(item)),
+                let stored = ready!(Pin::new(ticket).poll(cx));
+                let response = match stored.map_err(Refusal::from).and_then(|it| it) {
+                    Ok(stored) => job_response(*format, Body::stored(stored)),
                     Err(refusal) => refusal.response(),
                 };
                 self.0 = PendingResponse::Ready(None);

@@ -17,9 +17,9 @@ pub(super) struct Settings {
     pub(super) longest_profile: Duration,
     /// The largest size of a response, in bytes.
     pub(super) largest_response: usize,
-    /// The time that a client may read nothing.
+    /// The time for which a client may read nothing.
     pub(super) write_timeout: Duration,
-    /// The time that a client has to send a request.
+    /// The time that a client has to send the head of a request.
     pub(super) read_timeout: Duration,
     /// The largest number of connections.
     pub(super) connections: usize,
@@ -32,9 +32,9 @@ pub(super) struct Settings {
 pub(super) enum Access {
     /// The service checks the token if there is one, and otherwise the host name.
     Checked,
-    /// The client is the user, because only the user can open the socket.
+    /// The service checks nothing, because the server admits only clients of one user and of root.
     #[cfg_attr(not(unix), allow(dead_code, reason = "for Unix sockets"))]
-    Local,
+    Unchecked,
 }
 
 impl Default for Settings {

@@ -1,7 +1,7 @@
-//! Runs one request at a time, and shares its response with equal requests that arrive meanwhile.
+//! Runs a limited number of requests at a time, and shares each response with equal requests that arrive meanwhile.
 //!
-//! Threads of this module do the work, and exist while there is work. The future that waits for a response only waits,
-//! because the user's executor polls it.
+//! Threads of this module do the work, and exist while there is work. The user's executor polls only the [`Ticket`],
+//! which waits for the response.
 //!
 //! The work for a request has two steps: it [gathers](Handler::gather) data on a subject, and
 //! [renders](Handler::render) the data. A new request joins
@@ -10,8 +10,7 @@
 //! * a request for the same subject, even in another format, whose data is being gathered.
 //!
 //! If the data of the subject is already gathered, the request waits until it is gathered again, unless an equal
-//! request is being rendered. So no response is older than the work that was in flight when its request arrived, and
-//! data is gathered as often as if all clients took turns.
+//! request is being rendered. So no response is older than the work that was in flight when its request arrived.
 //!
 //! A request that no caller waits for is dropped.
 //!
@@ -39,6 +38,7 @@ pub(super) trait Handler: Send + Sync + 'static {
     type Data;
     type Response: Clone + Send;
 
+    /// Returns the subject of a request.
     fn subject(request: &Self::Request) -> Self::Subject;
 
     /// Starts a thread for the work.
@@ -177,7 +177,7 @@ impl<H: Handler> SingleFlight<H> {
 enum Acceptance<H: Handler> {
     /// The request waits for a running thread.
     Accepted,
-    /// Accepted, and another thread must be started, which is counted already.
+    /// The request needs another thread, which the queue has already counted.
     NeedsThread,
     /// The queue is full.
     Busy(ResponseSender<H>),
@@ -203,10 +203,10 @@ impl<H: Handler> FlightInner<H> {
     }
 
     fn handle(&self, flight: u64, request: &H::Request, cancellation: &Cancellation) {
-        // The panic hook has reported the panic.
+        // The panic hook has reported a panic.
         let gather = AssertUnwindSafe(|| self.handler.gather(request, cancellation));
         let data = catch_unwind(gather).map_err(|_| NoResponse::Failed);
-        self.change(|queue| queue.close(flight));
+        self.change(|queue| queue.finish_gathering(flight));
         while let Some((number, request)) = self.change(|queue| queue.next_to_render(flight)) {
             let is_wanted = || self.change(|queue| queue.is_request_wanted(number));
             let render = |data| {
@@ -273,7 +273,7 @@ impl<H: Handler> FlightQueue<H> {
     }
 
     /// Moves the next request, and all others for the same subject, to the work in flight. Returns the number of the
-    /// work and the request. If there is none, the calling thread ends.
+    /// work and the request. Returns `None` if no request waits; the calling thread then ends.
     fn begin(&mut self) -> Option<(u64, H::Request)> {
         self.drop_unwanted();
         let Some(first) = self.waiting.front() else {
@@ -320,8 +320,8 @@ impl<H: Handler> FlightQueue<H> {
         }
     }
 
-    /// Accepts no more requests in other formats, because the data is gathered.
-    fn close(&mut self, flight: u64) {
+    /// Records that the data is gathered, so no request in another format can join.
+    fn finish_gathering(&mut self, flight: u64) {
         for it in &mut self.in_flight {
             it.is_gathering &= it.flight != flight;
         }
@@ -338,7 +338,7 @@ impl<H: Handler> FlightQueue<H> {
         }
     }
 
-    /// Takes a request, unless it was abandoned.
+    /// Removes and returns a request, unless it was abandoned.
     fn take(&mut self, number: u64) -> Option<QueuedRequest<H>> {
         let at = self.find(number)?;
         Some(self.in_flight.remove(at).request)
@@ -361,21 +361,21 @@ impl<H: Handler> QueuedRequest<H> {
 
     fn complete(self, response: &Result<H::Response, NoResponse>) {
         for caller in self.callers {
-            // A caller that has gone gets no response.
+            // A caller that has dropped its ticket gets no response.
             let _ = caller.send(response.clone());
         }
     }
 }
 
 /// The future of a response. It works on any executor.
-pub(super) struct Ticket<P>(oneshot::Receiver<Result<P, NoResponse>>);
+pub(super) struct Ticket<R>(oneshot::Receiver<Result<R, NoResponse>>);
 
-impl<P> Future for Ticket<P> {
-    type Output = Result<P, NoResponse>;
+impl<R> Future for Ticket<R> {
+    type Output = Result<R, NoResponse>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(Pin::new(&mut self.0).poll(cx));
-        // A caller is dropped without a response only if its thread has panicked.
+        // The sender is dropped without a response only if the thread of the work has panicked.
         Poll::Ready(response.unwrap_or(Err(NoResponse::Failed)))
     }
 }

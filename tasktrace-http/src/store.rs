@@ -1,7 +1,7 @@
 //! Stores responses until clients have read them, bounded in size and in time.
 //!
-//! A client may read slowly. A response that it does not read is discarded after a while. All responses together have a
-//! limit: see [`Full`].
+//! A response that its client does not read is discarded after a while. The size of all responses together is limited:
+//! see [`Full`].
 
 use std::io;
 use std::mem;
@@ -17,8 +17,8 @@ const CHUNK: usize = 64 << 10;
 /// The memory of larger responses is returned to the system.
 const LARGE: usize = 4 << 20;
 
-/// The longest time that a response is stored. Longer ones would overflow an `Instant`.
-const MAX_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The longest lifetime of a response. Longer ones would overflow an `Instant`.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The stored responses. Clones share them.
 #[derive(Clone)]
@@ -30,26 +30,27 @@ struct StoreInner {
     /// The largest size of one response, in bytes.
     largest: usize,
     /// The largest size of all responses together, in bytes.
-    most: usize,
-    /// The longest time that a response is stored.
-    longest: Duration,
+    capacity: usize,
+    /// The time after which a response is discarded.
+    lifetime: Duration,
+    /// The size of all responses, in bytes.
     used: AtomicUsize,
-    items: Mutex<StoredItems>,
+    expiry_queue: Mutex<ExpiryQueue>,
     /// Notified when a response is dropped.
     removed: Condvar,
 }
 
 #[derive(Default)]
-struct StoredItems {
-    /// The responses, with the times at which they expire, in that order.
-    queue: Vec<(Instant, Weak<StoredResponse>)>,
+struct ExpiryQueue {
+    /// The responses and the times at which they expire, in ascending order of these times.
+    responses: Vec<(Instant, Weak<StoredResponse>)>,
     /// `true` while a thread removes expired responses.
     has_cleaner: bool,
-    /// `true` if a large response was stored since the cleaner has begun.
+    /// `true` if a large response was stored since the cleaner began.
     has_large: bool,
 }
 
-/// A response that is stored for as long as a client may read it.
+/// A stored response, which is discarded when it expires.
 pub(super) struct StoredResponse {
     /// The body, or `None` once it was discarded.
     bytes: Mutex<Option<Vec<u8>>>,
@@ -67,25 +68,25 @@ pub(super) enum Full {
 }
 
 impl ResponseStore {
-    pub(super) fn new(backend: Arc<dyn Backend>, largest: usize, longest: Duration) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>, largest: usize, lifetime: Duration) -> Self {
         Self(Arc::new(StoreInner {
             backend,
             largest,
             // A response that is read slowly leaves room for another.
-            most: largest.saturating_mul(2),
-            longest: longest.min(MAX_TIME),
+            capacity: largest.saturating_mul(2),
+            lifetime: lifetime.min(MAX_LIFETIME),
             used: AtomicUsize::new(0),
-            items: Mutex::default(),
+            expiry_queue: Mutex::default(),
             removed: Condvar::new(),
         }))
     }
 
-    /// Stores what `write` writes.
+    /// Stores the output of `write`.
     ///
     /// # Errors
     ///
-    /// Returns [`Full`] if there is no room, and the error of `write`.
-    pub(super) fn keep(
+    /// The outer error is that of `write`. The inner error says that there is no room.
+    pub(super) fn store(
         &self,
         write: impl FnOnce(&mut ResponseWriter) -> io::Result<()>,
     ) -> Result<Result<Arc<StoredResponse>, Full>, io::Error> {
@@ -101,26 +102,26 @@ impl ResponseStore {
         written?;
         let mut bytes = mem::take(&mut writer.bytes);
         bytes.shrink_to_fit();
-        let item = Arc::new(StoredResponse {
+        let response = Arc::new(StoredResponse {
             length: bytes.len(),
             bytes: Mutex::new(Some(bytes)),
             store: Arc::clone(&self.0),
         });
         // Small responses need no cleaner.
-        if item.length > CHUNK {
-            self.watch(&item);
+        if response.length > CHUNK {
+            self.register_expiry(&response);
         }
-        Ok(Ok(item))
+        Ok(Ok(response))
     }
 
     /// Registers a response for expiry, and starts the cleaner if there is none.
-    fn watch(&self, item: &Arc<StoredResponse>) {
-        let end = Instant::now() + self.0.longest;
+    fn register_expiry(&self, response: &Arc<StoredResponse>) {
+        let end = Instant::now() + self.0.lifetime;
         let had_cleaner = {
-            let mut items = self.0.items();
-            items.queue.push((end, Arc::downgrade(item)));
-            items.has_large |= item.length >= LARGE;
-            mem::replace(&mut items.has_cleaner, true)
+            let mut queue = self.0.expiry_queue();
+            queue.responses.push((end, Arc::downgrade(response)));
+            queue.has_large |= response.length >= LARGE;
+            mem::replace(&mut queue.has_cleaner, true)
         };
         if had_cleaner {
             return;
@@ -133,47 +134,47 @@ impl ResponseStore {
         });
         if self.0.backend.spawn("tasktrace-cache", clean).is_err() {
             // The next response tries again.
-            self.0.items().has_cleaner = false;
+            self.0.expiry_queue().has_cleaner = false;
         }
     }
 }
 
 impl StoreInner {
-    /// Frees the bytes of a response, and counts them no longer.
-    fn forget(&self, bytes: Option<Vec<u8>>) {
+    /// Frees the bytes of a response, and makes their room available.
+    fn release(&self, bytes: Option<Vec<u8>>) {
         let length = bytes.map_or(0, |bytes| bytes.len());
         self.used.fetch_sub(length, Ordering::Relaxed);
     }
 
-    fn items(&self) -> MutexGuard<'_, StoredItems> {
-        let items = self.items.lock();
-        items.unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn expiry_queue(&self) -> MutexGuard<'_, ExpiryQueue> {
+        let queue = self.expiry_queue.lock();
+        queue.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Discards expired responses until none is left. Returns `true` if some response was large.
     fn remove_expired(&self) -> bool {
-        let mut items = self.items();
+        let mut queue = self.expiry_queue();
         loop {
             let now = Instant::now();
-            let is_over = |(end, item): &(Instant, Weak<StoredResponse>)| {
-                *end <= now || item.strong_count() == 0
+            let is_over = |(end, response): &(Instant, Weak<StoredResponse>)| {
+                *end <= now || response.strong_count() == 0
             };
-            if let Some(at) = items.queue.iter().position(is_over) {
-                let (_, over) = items.queue.remove(at);
-                drop(items);
-                if let Some(item) = over.upgrade() {
-                    item.discard();
+            if let Some(at) = queue.responses.iter().position(is_over) {
+                let (_, over) = queue.responses.remove(at);
+                drop(queue);
+                if let Some(response) = over.upgrade() {
+                    response.discard();
                 }
-                items = self.items();
+                queue = self.expiry_queue();
                 continue;
             }
-            let Some((end, _)) = items.queue.first() else {
-                items.has_cleaner = false;
-                return mem::take(&mut items.has_large);
+            let Some((end, _)) = queue.responses.first() else {
+                queue.has_cleaner = false;
+                return mem::take(&mut queue.has_large);
             };
             let wait = end.saturating_duration_since(now);
-            let waited = self.removed.wait_timeout(items, wait);
-            items = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            let waited = self.removed.wait_timeout(queue, wait);
+            queue = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 }
@@ -197,7 +198,7 @@ impl StoredResponse {
 
     fn discard(&self) {
         let bytes = self.bytes().take();
-        self.store.forget(bytes);
+        self.store.release(bytes);
     }
 
     fn bytes(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
@@ -210,7 +211,7 @@ impl Drop for StoredResponse {
     fn drop(&mut self) {
         let bytes = self.bytes.get_mut();
         let bytes = bytes.unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.store.forget(bytes.take());
+        self.store.release(bytes.take());
         // Notified without the lock, which the thread that drops the response may hold. A cleaner that misses the
         // notification waits for a while longer.
         self.store.removed.notify_one();
@@ -228,14 +229,14 @@ impl ResponseWriter {
     fn reserve(&mut self, more: usize) -> Result<(), Full> {
         let StoreInner {
             largest,
-            most,
+            capacity,
             used,
             ..
         } = &*self.store;
         if more > largest - self.bytes.len() {
             return Err(Full::TooLarge { largest: *largest });
         }
-        let reserve = |used: usize| used.checked_add(more).filter(|used| used <= most);
+        let reserve = |used: usize| used.checked_add(more).filter(|used| used <= capacity);
         match used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve) {
             Ok(_) => Ok(()),
             Err(_) => Err(Full::Crowded),
@@ -273,15 +274,15 @@ mod tests {
     use super::*;
     use crate::backend::NoData;
 
-    fn new_store(largest: usize, longest: Duration) -> ResponseStore {
-        ResponseStore::new(Arc::new(NoData), largest, longest)
+    fn new_store(largest: usize, lifetime: Duration) -> ResponseStore {
+        ResponseStore::new(Arc::new(NoData), largest, lifetime)
     }
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn keep(store: &ResponseStore, length: usize) -> Result<Arc<StoredResponse>, Full> {
+    fn store_bytes(store: &ResponseStore, length: usize) -> Result<Arc<StoredResponse>, Full> {
         store
-            .keep(|out| out.write_all(&vec![b'x'; length]))
+            .store(|out| out.write_all(&vec![b'x'; length]))
             .unwrap()
     }
 
@@ -293,16 +294,16 @@ mod tests {
     fn stored_responses_are_bounded() {
         let store = new_store(100, LONG);
         assert_eq!(
-            keep(&store, 101).err(),
+            store_bytes(&store, 101).err(),
             Some(Full::TooLarge { largest: 100 })
         );
         assert_eq!(used(&store), 0);
-        let first = keep(&store, 100).ok().unwrap();
-        let second = keep(&store, 90).ok().unwrap();
-        assert_eq!(keep(&store, 11).err(), Some(Full::Crowded));
+        let first = store_bytes(&store, 100).ok().unwrap();
+        let second = store_bytes(&store, 90).ok().unwrap();
+        assert_eq!(store_bytes(&store, 11).err(), Some(Full::Crowded));
         assert_eq!(used(&store), 190);
         drop(first);
-        let third = keep(&store, 11).ok().unwrap();
+        let third = store_bytes(&store, 11).ok().unwrap();
         assert_eq!(used(&store), 101);
         drop((second, third));
         assert_eq!(used(&store), 0);
@@ -311,35 +312,35 @@ mod tests {
     #[test]
     fn a_response_is_read_in_chunks() {
         let store = new_store(1 << 20, LONG);
-        let item = keep(&store, CHUNK + 1).ok().unwrap();
-        assert_eq!(item.len(), CHUNK + 1);
-        assert_eq!(item.chunk(0).unwrap().len(), CHUNK);
-        assert_eq!(&*item.chunk(CHUNK).unwrap(), b"x");
-        assert_eq!(item.chunk(CHUNK + 1).unwrap().len(), 0);
+        let response = store_bytes(&store, CHUNK + 1).ok().unwrap();
+        assert_eq!(response.len(), CHUNK + 1);
+        assert_eq!(response.chunk(0).unwrap().len(), CHUNK);
+        assert_eq!(&*response.chunk(CHUNK).unwrap(), b"x");
+        assert_eq!(response.chunk(CHUNK + 1).unwrap().len(), 0);
     }
 
     #[test]
     fn an_unread_response_is_discarded() {
         let store = new_store(1 << 20, Duration::ZERO);
-        let item = keep(&store, CHUNK + 1).ok().unwrap();
+        let response = store_bytes(&store, CHUNK + 1).ok().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while item.chunk(0).is_some() {
+        while response.chunk(0).is_some() {
             assert!(Instant::now() < deadline, "it is still there");
             thread::yield_now();
         }
         assert_eq!(used(&store), 0);
-        drop(item);
+        drop(response);
         assert_eq!(used(&store), 0);
     }
 
     #[test]
     fn the_cleaner_ends_when_no_response_is_left() {
         let store = new_store(1 << 20, LONG);
-        let item = keep(&store, CHUNK + 1).ok().unwrap();
-        assert!(store.0.items().has_cleaner);
-        drop(item);
+        let response = store_bytes(&store, CHUNK + 1).ok().unwrap();
+        assert!(store.0.expiry_queue().has_cleaner);
+        drop(response);
         let deadline = Instant::now() + Duration::from_secs(30);
-        while store.0.items().has_cleaner {
+        while store.0.expiry_queue().has_cleaner {
             // The cleaner may have missed the notification.
             store.0.removed.notify_one();
             assert!(Instant::now() < deadline, "it is still there");

@@ -58,10 +58,21 @@ struct ActivityCounters {
     answering: AtomicUsize,
     /// The number of responses that hyper has not written completely, including those in progress.
     responses: AtomicUsize,
-    /// The time in milliseconds for which the last response may be made for a half-closed client.
+    /// The time in milliseconds that the service may work on the last response for a half-closed client.
     half_closed_limit: AtomicU64,
-    /// The time in milliseconds of the last read or write.
+    /// The time of the last read or write, in milliseconds since the first one of the process.
     last_io: AtomicU64,
+}
+
+/// The progress of a response.
+pub(super) enum ResponseProgress {
+    /// The service works on the response.
+    Answering {
+        /// The time that this may take for a half-closed client, which may have disconnected.
+        half_closed_limit: Duration,
+    },
+    /// hyper writes the response.
+    Writing,
 }
 
 impl ConnectionActivity {
@@ -73,9 +84,8 @@ impl ConnectionActivity {
         self.0.last_io.store(now, Ordering::Relaxed);
     }
 
-    /// Returns the time for which the response in progress may be made for a half-closed client. The inner value is
-    /// `None` if the response is made and is being written. Returns `None` if there is no response.
-    pub(super) fn half_closed_limit(&self) -> Option<Option<Duration>> {
+    /// Returns the progress of the current response, or `None` if there is no response.
+    pub(super) fn progress(&self) -> Option<ResponseProgress> {
         let ActivityCounters {
             answering,
             responses,
@@ -86,7 +96,12 @@ impl ConnectionActivity {
             return None;
         }
         let is_answering = answering.load(Ordering::Relaxed) > 0;
-        Some(is_answering.then(|| Duration::from_millis(half_closed_limit.load(Ordering::Relaxed))))
+        Some(match is_answering {
+            true => ResponseProgress::Answering {
+                half_closed_limit: Duration::from_millis(half_closed_limit.load(Ordering::Relaxed)),
+            },
+            false => ResponseProgress::Writing,
+        })
     }
 
     /// Returns the time of the last read or write, or `None` if a request is being answered.
@@ -124,11 +139,11 @@ impl hyper::service::Service<Request<Incoming>> for CountingService {
     }
 }
 
-/// The future of a response that is being made.
+/// The future of a response that the service works on.
 struct ResponseInProgress {
     response: ResponseFuture,
     activity: ConnectionActivity,
-    /// The count of the response. It moves to the body once the response is made.
+    /// Counts the response. It moves to the body of the response.
     count: Option<ResponseCount>,
 }
 
@@ -142,7 +157,7 @@ impl Future for ResponseInProgress {
     }
 }
 
-/// Counts a response until it is dropped.
+/// Counts a response until this is dropped.
 struct ResponseCount(ConnectionActivity);
 
 impl ResponseCount {

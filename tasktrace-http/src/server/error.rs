@@ -1,4 +1,4 @@
-//! Defines the error of `serve`.
+//! Defines the error of [`Builder::bind`](crate::Builder::bind).
 
 use std::error::Error;
 use std::fmt;

@@ -11,7 +11,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep};
 
 use super::accept::Stream;
-use super::connection::ConnectionActivity;
+use super::connection::{ConnectionActivity, ResponseProgress};
 
 /// The number of bytes of one read. Requests are short.
 const READ_SIZE: usize = 4 << 10;
@@ -22,11 +22,11 @@ const CLOSE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Io<S> {
     stream: S,
     write_timeout: Duration,
-    /// The timeout for the client to read, while a write is pending.
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// The timeout for the response in progress, once the client has closed its half.
+    /// The timeout of a pending write.
+    write_timer: Option<Pin<Box<Sleep>>>,
+    /// The timeout of the response in progress, once the client has closed its half.
     half_closed_timer: Option<Pin<Box<Sleep>>>,
-    /// The delay until the next check if the client has closed the connection.
+    /// The delay until [`Stream::is_closed`] is called again.
     next_close_check: Option<Pin<Box<Sleep>>>,
     /// `true` if the client has closed its half, so that nothing more will be read.
     is_at_end: bool,
@@ -39,7 +39,7 @@ impl<S> Io<S> {
         Self {
             stream,
             write_timeout,
-            stalled: None,
+            write_timer: None,
             half_closed_timer: None,
             next_close_check: None,
             is_at_end: false,
@@ -54,34 +54,36 @@ impl<S> Io<S> {
         written: Poll<Result<T>>,
     ) -> Poll<Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.write_timer = None;
             self.activity.note_io();
             return written;
         }
         let timeout = self.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(stalled.as_mut().poll(cx));
+        let timer = self
+            .write_timer
+            .get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(timer.as_mut().poll(cx));
         let message = "the client does not read the response";
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, message)))
     }
 }
 
 impl<S: Stream> Io<S> {
-    /// Returns ready with nothing read once hyper may know that the client sends nothing more.
+    /// Reports the end of the client's half to hyper, after some delay.
     ///
-    /// hyper takes that for the end of the connection, but the client may have closed only its half and wait for the
-    /// response. So hyper learns it when the response is written, when the client has certainly closed the connection,
-    /// or when the response takes too long for a client that may have disconnected. (hyper can be configured to
-    /// continue after half a close, but then it never notices a disconnected client.)
+    /// hyper closes the connection at this end, but the client may still wait for the response. So hyper learns of the
+    /// end only when the response is written, when the client has certainly closed the connection, or when the response
+    /// takes too long for a client that may have disconnected. (hyper can be configured to continue after the end, but
+    /// then it never notices a disconnected client.)
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.activity.half_closed_limit() {
+        match self.activity.progress() {
             None => Poll::Ready(Ok(())),
             // The write side notices a client that does not read.
-            Some(None) => Poll::Pending,
-            Some(Some(time)) => {
+            Some(ResponseProgress::Writing) => Poll::Pending,
+            Some(ResponseProgress::Answering { half_closed_limit }) => {
                 let timer = self
                     .half_closed_timer
-                    .get_or_insert_with(|| Box::pin(sleep(time)));
+                    .get_or_insert_with(|| Box::pin(sleep(half_closed_limit)));
                 if timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(()));
                 }

@@ -2,7 +2,8 @@
 //!
 //! * [`bind`]: checks the address and listens; [`error`]: the reasons to refuse. `unix`: listens on a Unix socket.
 //! * [`accept`]: accepts and limits connections; [`connection`]: serves one connection.
-//! * [`io`]: adapts a connection to hyper; [`timer`]: hyper's clock; [`peer`]: notices that a client has gone.
+//! * [`io`]: adapts a connection to hyper; [`timer`]: adapts tokio's timers to hyper; [`peer`]: notices that a client
+//!   has disconnected.
 //!
 //! Other threads take the dumps, so the server's thread never blocks for long. It answers independently of the program,
 //! as long as it gets a processor.
@@ -33,8 +34,7 @@ pub use error::BindError;
 #[cfg(unix)]
 pub(super) use unix::serve as serve_unix;
 
-/// A handle of a server that answers requests about the tasks of this process: see
-/// [`Builder::bind`](super::Builder::bind).
+/// A handle of a server: see [`Builder::bind`](super::Builder::bind).
 ///
 /// Dropping the handle stops the server. It closes all connections, and the address is free when the drop returns.
 /// [`detach`](Self::detach) lets the server run until the process ends.
@@ -82,8 +82,8 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The thread of a server. Dropping this stops the server and waits until the thread has ended, except in a child of
-/// `fork`, which has no such thread.
+/// A handle of the thread of a server. Dropping it stops the server and waits until the thread has ended, except in a
+/// child of `fork`, which has no such thread.
 #[must_use = "the server is stopped when this is dropped"]
 pub struct ServerThread {
     /// Stops the thread when it is dropped. `None` if the server is detached.
@@ -129,12 +129,12 @@ impl ServerThread {
             }
         };
         let thread = backend.spawn(name, Box::new(run))?;
-        let gone = |_| {
+        let no_result = |_| {
             Err(std_io::Error::other(
                 "the thread of the server has panicked",
             ))
         };
-        result.recv().unwrap_or_else(gone)?;
+        result.recv().unwrap_or_else(no_result)?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),

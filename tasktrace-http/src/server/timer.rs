@@ -1,4 +1,4 @@
-//! Provides tokio's timers to hyper.
+//! Adapts tokio's timers to hyper.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Creates the response of the page, with a content security policy that allows only its own style and script.
+//! Builds the response with the page. Its content security policy allows only its own style and script.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,8 +25,8 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
-/// Returns the page, with its [`policy`].
-pub(super) fn document(policy: HeaderValue) -> Response<Body> {
+/// Returns the response with the page and its [`policy`].
+pub(super) fn page_response(policy: HeaderValue) -> Response<Body> {
     let body = Body::whole(PAGE);
     let policy = Policy::Page(policy);
     response(StatusCode::OK, "text/html; charset=utf-8", &policy, body)
