@@ -25,7 +25,8 @@ Examples:
   tasktrace profile 4711 -s 30 -f svg -o w.svg draw where tasks wait in 30 seconds
   tasktrace dump --addr http://127.0.0.1:6670  ask a process that serves HTTP
   tasktrace inspect 4711                       read the memory of a process without tasktrace
-                                               (ps, dump and top do so if they must)
+                                               (so do ps, dump and top, unless it can be
+                                               attached to)
 
 A process can be attached to if it has the feature `attach` of tasktrace, and one of these:
 #[tasktrace::main(attach)], the environment variable TASKTRACE_ATTACH=1, or a call of

@@ -115,8 +115,8 @@
 //! ```
 //!
 //! `at src/main.rs:10:5` is a line that is being awaited or executed. A snapshot has no stack, and neither has a future
-//! that is held but not polled. There only the function is known: `(fn at src/main.rs:4)`, or for a future that is not
-//! a function, `(made at src/main.rs:20)`. [`Frame::line_is`] distinguishes the three.
+//! that is held but not polled. For both, only the function is known: `(fn at src/main.rs:4)`, or for a future that
+//! does not come from a function, `(made at src/main.rs:20)`. [`Frame::line_is`] distinguishes the three.
 //!
 //! # Children with wakers of their own
 //!
@@ -146,8 +146,8 @@
 //!
 //! # Profiles
 //!
-//! [`profile`](profile()) reads all tasks a hundred times a second, and adds up where they wait. It profiles a program
-//! that waits rather than computes. A [`Profile`] prints as text, JSON, folded stacks, a flamegraph or pprof, as a
+//! [`profile`](profile()) reads all tasks a hundred times a second, and adds up where they wait. It is for programs
+//! that wait rather than compute. A [`Profile`] prints as text, JSON, folded stacks, a flamegraph or pprof, as a
 //! [`Dump`] does.
 //!
 //! # Automatic reports
@@ -168,12 +168,12 @@
 //!   task awaits it; and the number of tokio tasks that are not traced.
 //! * `tower`: `tower::TraceLayer`, which shows each request of axum, tonic and hyper as a task or a frame.
 //! * `hyper`: `hyper::Executor`, which traces the tasks of hyper's servers and clients.
-//! * `serde`: `Serialize` for dumps and traces. (`Dump::json` and `Trace::json` do not need it.)
+//! * `serde`: `Serialize` for dumps, traces and profiles. (JSON does not need it.)
 //! * `flamegraph`: flamegraphs of dumps, traces and profiles, weighted by [`Weight`].
 //! * `pprof`: dumps and profiles in the format of pprof.
 //! * `http`: the page, and dumps and profiles in all formats over HTTP: `http::serve` and `http::service`.
 //! * `tracing`: emits the reports of a watchdog as events.
-//! * `inspect`: reads untraced tasks, and who holds a lock, from the memory of this process (Linux x86-64): for
+//! * `inspect`: reads untraced tasks, and who holds a lock, from the memory of this process (Linux x86_64): for
 //!   the reports of hung tests, and for `Dump::inspected`.
 //! * `attach`: `attach` and `#[tasktrace::main(attach)]`, with which the program `tasktrace` can ask the process.
 //!
