@@ -522,7 +522,13 @@ impl<'a> AskedTask<'a> {
         let sampled = self.sampled.map(|sampled| (sampled.task, sampled.trace));
         match (answer, sampled) {
             (_, Some((known, Ok(trace)))) => *task = known.with(trace, Source::Sample),
-            (Ok(trace), _) => task.complete(scan.at_same_moment(trace), Source::Capture),
+            (Ok(trace), _) => {
+                // The poll that it was in has ended, and the trace is of a later one, which has ended as well.
+                if matches!(task.state, TaskState::Running(_)) {
+                    task.state = TaskState::Suspended;
+                }
+                task.complete(scan.at_same_moment(trace), Source::Capture);
+            }
             (Err(TraceError::Finished), _) => return false,
             (Err(_), Some((known, Err(error)))) => {
                 *task = known;

@@ -11,3 +11,4 @@ mod snapshots;
 mod states;
 mod support;
 mod topology;
+mod woken;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tasktrace::{TaskState, TracedExt, traced};
 
 use crate::dumping::{while_dumping, without_dumps};
 use crate::support::{DrivenTask, frames, wait_for_ever};
+use crate::woken::Woken;
 
 #[test]
 fn tasks_on_several_threads_are_numbered_in_the_order_of_their_creation() {
@@ -35,15 +36,6 @@ fn tasks_on_several_threads_are_numbered_in_the_order_of_their_creation() {
     }
     drop(ask_other);
     other.join().expect("the other thread ends without a panic");
-}
-
-/// A waker that stores that it was woken.
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 #[test]

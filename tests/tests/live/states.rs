@@ -1,12 +1,16 @@
 //! Tests what a handle reports of its task without a request.
 
-use std::sync::mpsc;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tasktrace::{Source, TaskState, TraceHandle, current, tasks, traced};
 
 use crate::dumping::{while_dumping, without_dumps};
 use crate::support::{DrivenTask, let_time_pass, wait_for_ever};
+use crate::woken::Woken;
 
 fn is_listed(handle: &TraceHandle) -> bool {
     tasks().any(|task| task.id() == handle.id())
@@ -184,4 +188,59 @@ fn a_capture_does_not_count_as_progress() {
         task.suspend();
         std::thread::yield_now();
     }
+}
+
+/// Its trace shows where it waits after the poll in which the dump found it.
+#[test]
+fn a_task_that_answers_after_its_poll_is_suspended() {
+    let _alone = while_dumping();
+    let (inside, wait_until_inside) = mpsc::channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let body = {
+        let woken = woken.clone();
+        let mut polls = 0;
+        std::future::poll_fn(move |cx| {
+            let _registered = cx.waker().clone();
+            polls += 1;
+            // Each second poll lasts until a dump wakes the task.
+            if polls % 2 == 0 && inside.send(()).is_ok() {
+                while !woken.0.swap(false, Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            }
+            Poll::<()>::Pending
+        })
+    };
+    let (task, handle) = traced(body);
+    let poller = std::thread::spawn({
+        let is_over = is_over.clone();
+        move || {
+            let (mut task, waker) = (Box::pin(task), Waker::from(woken));
+            while !is_over.load(Ordering::SeqCst) {
+                assert!(
+                    task.as_mut()
+                        .poll(&mut Context::from_waker(&waker))
+                        .is_pending()
+                );
+            }
+        }
+    });
+    let dumped = loop {
+        wait_until_inside.recv().unwrap();
+        let dump = tasktrace::dump_blocking(Duration::from_secs(10));
+        let task = dump.get(handle.id()).unwrap();
+        // If the machine is busy, the thread may be interrupted in the poll.
+        if *task.source() == Source::Capture {
+            break task.state().clone();
+        }
+    };
+    assert_eq!(dumped, TaskState::Suspended);
+    is_over.store(true, Ordering::SeqCst);
+    drop(wait_until_inside);
+    while !poller.is_finished() {
+        // The last poll may wait to be woken.
+        let _ = handle.backtrace_timeout(Duration::from_millis(1));
+    }
+    poller.join().unwrap();
 }
