@@ -127,9 +127,9 @@ fn folding_multiplies_the_counts_of_leaves() {
 #[test]
 fn folding_100_000_siblings_takes_linear_time() {
     on_a_small_stack(|| {
-        let start = Instant::now();
+        let begun = cpu_time();
         let dump = dump([task(1, "app::serve").at([serve((1..=100_000).map(request))])]);
         assert_eq!(dump.to_string().lines().count(), 7, "\n{dump}");
-        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(cpu_time() - begun < Duration::from_secs(60));
     });
 }

@@ -201,9 +201,9 @@ fn grouping_100_000_tasks_takes_linear_time() {
             task(number, "app::serve").at([Frame::sample("app::serve", number as u32)])
         }));
         // It would take minutes if every task were compared with every other.
-        let start = Instant::now();
+        let begun = cpu_time();
         assert_eq!(headers(&like), ["100000 tasks app::serve"]);
         assert_eq!(headers(&other).len() as u64, MANY);
-        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(cpu_time() - begun < Duration::from_secs(60));
     });
 }
