@@ -12,11 +12,11 @@ class App {
     this.flame = new FlameView(this);
     this.awaits = new AwaitsView(this);
     this.detail = new Detail(this);
-    this.feed = new Feed(this.settings, { got: (doc) => this.got(doc), changed: () => this.tell() });
+    this.feed = new Feed(this.settings, { onData: (doc) => this.receive(doc), onHealth: () => this.showHealth() });
     this.connect();
-    this.show();
+    this.showSettings();
     this.feed.start();
-    setInterval(() => this.tell(), 1_000);
+    setInterval(() => this.showHealth(), 1_000);
   }
 
   connect() {
@@ -53,7 +53,7 @@ class App {
 
   // The data.
 
-  got(doc) {
+  receive(doc) {
     const before = this.view;
     this.view = new View(doc, Date.now());
     this.restarted = before !== null && before.process.pid !== this.view.process.pid;
@@ -73,14 +73,14 @@ class App {
       : `${thousands(shown)} of ${plural(this.view.total, "task")}`;
     this.current().update();
     this.detail.update();
-    this.chips();
-    this.wrong();
+    this.showStates();
+    this.showProblems();
     const { name, pid } = this.view.process;
     const { untraced, untraced_text: note } = this.view.doc;
     byId("program").textContent = `${visible(name)} · ${pid}${untraced > 0 ? ` · ${plural(untraced, "task")} not traced` : ""}`;
     byId("untraced").textContent = note ?? "";
     byId("untraced").hidden = !note;
-    this.ended(this.view.doc.ended ?? []);
+    this.showEnded(this.view.doc.ended ?? []);
     showMemory(this.view.memory);
     document.title = `${visible(name)} – tasktrace`;
     for (const link of document.querySelectorAll("[data-file]")) {
@@ -90,7 +90,7 @@ class App {
   }
 
   /** Shows the last tasks that panicked or were dropped before they ended. */
-  ended(lines) {
+  showEnded(lines) {
     const details = byId("ended");
     details.hidden = lines.length === 0;
     details.querySelector("summary").textContent = `${plural(lines.length, "task")} ended by panic or cancellation`;
@@ -98,7 +98,7 @@ class App {
   }
 
   /** Shows the current settings. */
-  show() {
+  showSettings() {
     const { settings } = this;
     for (const tab of TABS) {
       const isOpen = settings.tab === tab;
@@ -115,12 +115,12 @@ class App {
     applyTheme(settings.theme);
     saveSettings(settings, this.selected);
     this.update();
-    this.tell();
+    this.showHealth();
   }
 
   set(changes) {
     Object.assign(this.settings, changes);
-    this.show();
+    this.showSettings();
     if ("capture" in changes || "rate" in changes) this.feed.start();
   }
 
@@ -183,7 +183,7 @@ class App {
   }
 
   nextWrong() {
-    const wrong = this.view?.groups.filter((group) => group.urgency in WRONG) ?? [];
+    const wrong = this.view?.groups.filter((group) => group.urgency in PROBLEMS) ?? [];
     if (wrong.length === 0) return this.toast("Nothing looks wrong.");
     const shown = this.detail.find(this.view, this.selected)?.group;
     const next = wrong[(wrong.indexOf(shown) + 1) % wrong.length];
@@ -192,7 +192,7 @@ class App {
 
   // The summaries and the status.
 
-  chips() {
+  showStates() {
     const counts = this.view.counts();
     const names = { all: "all", wrong: "looks wrong", ...STATE_NAMES };
     const chips = Object.entries(names)
@@ -208,28 +208,28 @@ class App {
     patchChildren(byId("states"), chips);
   }
 
-  wrong() {
+  showProblems() {
     const { view } = this;
     const most = 4;
     const items = [];
     for (const cycle of view.doc.cycles.slice(0, most)) {
-      const told = cycle.slice(0, 6).map((id) => `task ${id}`);
-      if (cycle.length > 6) told.push("…");
-      items.push([cycle[0], "deadlock", [...told, `task ${cycle[0]}`].join(" → ")]);
+      const named = cycle.slice(0, 6).map((id) => `task ${id}`);
+      if (cycle.length > 6) named.push("…");
+      items.push([cycle[0], "deadlock", [...named, `task ${cycle[0]}`].join(" → ")]);
     }
     const deadlocks = view.memory.doc?.deadlocks ?? [];
     for (const { text, tasks } of deadlocks.slice(0, most)) {
       const first = view.memory.byKey.get(IN_MEMORY + tasks[0]);
       items.push([first === undefined ? "" : view.memory.key(first), "likely deadlock", visible(text)]);
     }
-    const groups = view.groups.filter((group) => group.urgency in WRONG && group.urgency !== "in_cycle");
+    const groups = view.groups.filter((group) => group.urgency in PROBLEMS && group.urgency !== "in_cycle");
     for (const group of groups.slice(0, most)) {
       const wait = group.waits()[0];
       const name = splitPath(visible(group.name))[1];
       const in_ = wait ? ` in ${shortOperation(wait.operation)}` : "";
       const text = group.urgency === "blocking" ? `${name}${in_}` : name;
-      const count = group.wrongCount > 1 ? `${thousands(group.wrongCount)} × ` : "";
-      items.push([group.size === 1 ? valueAt(group.tasks.id, 0) : group.id, WRONG[group.urgency][0], `${count}${text}, ${duration(group.longest)}`]);
+      const count = group.problemCount > 1 ? `${thousands(group.problemCount)} × ` : "";
+      items.push([group.size === 1 ? valueAt(group.tasks.id, 0) : group.id, PROBLEMS[group.urgency][0], `${count}${text}, ${duration(group.longest)}`]);
     }
     const left = view.doc.cycles_total + deadlocks.length + groups.length - items.length;
     const nodes = items.map(([open, what, text]) =>
@@ -246,7 +246,7 @@ class App {
   }
 
   /** Shows the state and the age of the data. */
-  tell() {
+  showHealth() {
     const { feed } = this;
     const health = feed.health();
     const age = feed.age();

@@ -101,7 +101,7 @@ class Detail {
       this.title(group, label),
       this.complaint(view, urgency, id),
       ...this.waits(group, view.member(task)),
-      ...(view.memory.byRoot.has(id) ? heldWaits(view.memory, view.memory.byRoot.get(id)) : []),
+      ...(view.memory.byTaskId.has(id) ? heldWaits(view.memory, view.memory.byTaskId.get(id)) : []),
       this.facts(facts),
       ...this.tree(group, view.member(task)),
       this.source(group),
@@ -130,8 +130,8 @@ class Detail {
   }
 
   complaint(view, urgency, id) {
-    if (!(urgency in WRONG)) return null;
-    const [name, meaning] = WRONG[urgency];
+    if (!(urgency in PROBLEMS)) return null;
+    const [name, meaning] = PROBLEMS[urgency];
     const cycle = urgency === "in_cycle" ? view.cycle(id) : undefined;
     return el("p", { class: "complaint" }, el("b", {}, name), " ", meaning, cycle ? el("span", { class: "cycle" }, ...this.cycle(view, cycle)) : null);
   }

@@ -1,17 +1,17 @@
-// Fetches the data from the program again and again, while the page is visible.
+// Fetches the data from the program periodically, while the page is visible.
 
 /** The longest time to wait for an answer, in milliseconds. */
-const PATIENCE = 20_000;
+const ANSWER_TIMEOUT = 20_000;
 
 /** The directory of the page, which may be mounted at `/debug/tasks` or at `/debug/tasks/`. */
 const BASE = location.pathname.replace(/\/*$/, "/");
 
 class Feed {
-  /** Calls `got(doc)` with each answer, and `changed()` whenever `health` may have changed. */
-  constructor(settings, { got, changed }) {
+  /** Calls `onData(doc)` with each answer, and `onHealth()` whenever `health` may have changed. */
+  constructor(settings, { onData, onHealth }) {
     this.settings = settings;
-    this.got = got;
-    this.changed = changed;
+    this.onData = onData;
+    this.onHealth = onHealth;
     this.paused = false;
     this.error = null;
     /** The time of the last data, and the time of the first failed request after it. */
@@ -42,13 +42,13 @@ class Feed {
     this.paused = paused;
     if (paused) this.stop();
     else this.start();
-    this.changed();
+    this.onHealth();
   }
 
   async ask() {
     const request = new AbortController();
     this.request = request;
-    const patience = setTimeout(() => request.abort(new Error("no answer in time")), PATIENCE);
+    const timeout = setTimeout(() => request.abort(new Error("no answer in time")), ANSWER_TIMEOUT);
     const began = performance.now();
     try {
       const response = await fetch(`${BASE}view.json?capture=${this.settings.capture}`, {
@@ -64,16 +64,16 @@ class Feed {
       this.error = null;
       this.failedSince = null;
       this.lastTook = performance.now() - began;
-      this.got(doc);
+      this.onData(doc);
     } catch (error) {
       // The request was stopped.
       if (this.request !== request) return;
       this.error = error instanceof TypeError ? "it cannot be reached" : error.message;
       this.failedSince ??= Date.now();
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
     }
-    this.changed();
+    this.onHealth();
     // The pause is at least as long as the last answer took, so the program is busy for at most half of the time.
     const pause = Math.max(this.settings.rate, this.lastTook);
     this.timer = setTimeout(() => this.ask(), this.error === null ? pause : Math.max(1_000, Math.min(pause, 5_000)));

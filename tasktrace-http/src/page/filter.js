@@ -1,6 +1,6 @@
 // Filters and sorts the tasks.
 
-/** Returns the words of the query. Each must be in a task or in the common texts of its group. */
+/** Returns the words of the query. A task matches if each word is in its texts or in the common texts of its group. */
 function wordsOf(query) {
   return query.toLowerCase().split(/\s+/).filter((word) => word !== "");
 }
@@ -13,10 +13,10 @@ function filter(view, { query, state }) {
   const words = wordsOf(query);
   const found = [];
   for (const group of view.groups) {
-    if (state === "wrong" ? group.wrongCount === 0 : state !== "all" && group.state !== state) continue;
+    if (state === "wrong" ? group.problemCount === 0 : state !== "all" && group.state !== state) continue;
     const rest = words.filter((word) => !group.haystack().includes(word));
-    const someWrong = state === "wrong" && group.wrongCount < group.size;
-    if (rest.length === 0 && !someWrong) {
+    const isPartial = state === "wrong" && group.problemCount < group.size;
+    if (rest.length === 0 && !isPartial) {
       found.push([group, null]);
       continue;
     }
@@ -27,7 +27,7 @@ function filter(view, { query, state }) {
     });
     const members = [];
     for (let member = 0; member < group.size; member++) {
-      if (someWrong && !(valueAt(group.tasks.urgency, member) in WRONG)) continue;
+      if (isPartial && !(valueAt(group.tasks.urgency, member) in PROBLEMS)) continue;
       if (marks.every((marks) => marks[member] === 1)) members.push(member);
     }
     if (members.length > 0) found.push([group, members.length === group.size ? null : members]);

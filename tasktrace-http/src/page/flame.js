@@ -35,8 +35,7 @@ function flameOf(view, found, weight) {
       else for (const member of members) add(group.first + member);
     }
     if (each === 0) continue;
-    // A task with several waits is divided evenly between them, so that it counts once. The sums of the upper frames
-    // are whole again.
+    // A task is divided evenly between its waits, so that each frame above them counts it once.
     let leaves = 0;
     for (const { children, count } of group.frames) if (children.length === 0) leaves += Math.max(1, count);
     const values = group.frames.map(({ children, count }) => (children.length === 0 ? (each * Math.max(1, count)) / leaves : 0));

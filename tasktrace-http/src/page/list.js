@@ -70,7 +70,7 @@ class TaskList {
     const isSelected = selected !== null && (selected === group.id || (task !== null && selected === view.id[task]));
     return {
       attributes: {
-        class: `group ${group.urgency in WRONG ? "is-wrong" : ""}`,
+        class: `group ${group.urgency in PROBLEMS ? "is-wrong" : ""}`,
         "aria-level": 1,
         "aria-selected": String(isSelected),
         "aria-expanded": only === null ? String(isUnfolded) : null,
@@ -106,7 +106,7 @@ class TaskList {
     const urgency = view.urgency(task);
     return {
       attributes: {
-        class: `task ${settings.grouped ? "member" : ""} ${urgency in WRONG ? "is-wrong" : ""}`,
+        class: `task ${settings.grouped ? "member" : ""} ${urgency in PROBLEMS ? "is-wrong" : ""}`,
         "aria-level": settings.grouped ? 2 : 1,
         "aria-selected": String(selected === view.id[task]),
       },
@@ -151,8 +151,8 @@ class TaskList {
   }
 
   state(state, urgency) {
-    if (urgency in WRONG) {
-      const [name, meaning] = WRONG[urgency];
+    if (urgency in PROBLEMS) {
+      const [name, meaning] = PROBLEMS[urgency];
       return el("span", { class: "state wrong-state", title: meaning }, name);
     }
     return el("span", { class: `state state-${state}` }, STATE_NAMES[state]);

@@ -12,11 +12,11 @@ class Memory {
     this.tasks = doc?.tasks ?? [];
     this.byKey = new Map();
     this.byTokioId = new Map();
-    this.byRoot = new Map();
+    this.byTaskId = new Map();
     for (const task of this.tasks) {
       this.byKey.set(IN_MEMORY + task.address, task);
       if (task.tokio_id !== null) this.byTokioId.set(task.tokio_id, task);
-      if (task.id !== null) this.byRoot.set(task.id, task);
+      if (task.id !== null) this.byTaskId.set(task.id, task);
     }
   }
 
@@ -37,7 +37,7 @@ class Memory {
 
   /** Returns the task that holds something, or undefined if the page does not have it. */
   holder({ id, tokio_id: tokioId }) {
-    return this.byRoot.get(id) ?? this.byTokioId.get(tokioId);
+    return this.byTaskId.get(id) ?? this.byTokioId.get(tokioId);
   }
 }
 

@@ -4,10 +4,7 @@
 // heights.
 
 class Rows {
-  /**
-   * `source` has `count`, `height(at)`, `key(at)`, `indexOf(key)`, and `draw(at)`, which returns the content of a row
-   * as { nodes, attributes }.
-   */
+  /** `handlers.open(at, part)` is called for a click on a row. */
   constructor(element, handlers) {
     this.element = element;
     this.handlers = handlers;
@@ -40,7 +37,10 @@ class Rows {
     });
   }
 
-  /** Shows other rows. The rows in sight stay at their places if possible. */
+  /**
+   * Shows other rows. The rows in sight stay at their places if possible. `source` has `count`, `height(at)`,
+   * `key(at)`, `indexOf(key)`, and `draw(at)`, which returns the content of a row as { nodes, attributes }.
+   */
   show(source) {
     if (this.isHeld && this.source !== null) {
       this.next = source;
@@ -148,7 +148,6 @@ class Rows {
     const bottom = this.offsets[at + 1] - element.clientHeight;
     if (bottom > element.scrollTop) element.scrollTop = bottom;
     this.draw();
-    this.handlers.moved?.(at);
   }
 
   moveBy(rows) {

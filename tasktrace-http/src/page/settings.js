@@ -1,5 +1,5 @@
-// Stores the settings of the reader. The selection and the filters are in the address, so that it can be shared.
-// The preferences stay in this browser.
+// Stores the settings of the user. The selection and the filters are in the address, which can be shared. The
+// preferences stay in this browser.
 
 const DEFAULTS = {
   tab: "tasks",
@@ -14,7 +14,7 @@ const DEFAULTS = {
   theme: "auto",
 };
 
-const TASTE = ["theme", "rate"];
+const PREFERENCES = ["theme", "rate"];
 
 function loadSettings() {
   const settings = { ...DEFAULTS };
@@ -26,7 +26,7 @@ function loadSettings() {
     }
   };
   try {
-    read(TASTE.map((name) => [name, localStorage.getItem(`tasktrace.${name}`)]).filter(([, text]) => text !== null));
+    read(PREFERENCES.map((name) => [name, localStorage.getItem(`tasktrace.${name}`)]).filter(([, text]) => text !== null));
   } catch {
     // The browser may forbid local storage.
   }
@@ -43,13 +43,13 @@ function loadSettings() {
 function saveSettings(settings, selected) {
   const address = new URLSearchParams();
   for (const [name, value] of Object.entries(settings)) {
-    if (!TASTE.includes(name) && value !== DEFAULTS[name]) address.set(name, String(value));
+    if (!PREFERENCES.includes(name) && value !== DEFAULTS[name]) address.set(name, String(value));
   }
   if (selected !== null) address.set("open", String(selected));
   const hash = address.toString();
   history.replaceState(null, "", hash === "" ? location.pathname + location.search : `#${hash}`);
   try {
-    for (const name of TASTE) localStorage.setItem(`tasktrace.${name}`, String(settings[name]));
+    for (const name of PREFERENCES) localStorage.setItem(`tasktrace.${name}`, String(settings[name]));
   } catch {
     // The browser may forbid local storage.
   }

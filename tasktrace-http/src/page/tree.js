@@ -86,8 +86,8 @@ function treeLines(group, most, isUnfolded = false) {
 function labelsOf(group, { frame, all }, member) {
   if (all.length > 1) {
     const labels = all.map((one) => group.frameLabel(one, member ?? 0)).filter((label) => label !== null);
-    const told = labels.slice(0, FEW_LABELS).map(quote).join(", ");
-    return told + (all.length > FEW_LABELS && told !== "" ? ` and ${thousands(all.length - FEW_LABELS)} more` : "");
+    const named = labels.slice(0, FEW_LABELS).map(quote).join(", ");
+    return named + (all.length > FEW_LABELS && named !== "" ? ` and ${thousands(all.length - FEW_LABELS)} more` : "");
   }
   const label = group.frameLabel(frame, member ?? 0);
   if (label === null) return "";
@@ -155,7 +155,7 @@ function taskTitle(view, task) {
 
 function taskText(view, task) {
   const group = view.group(task);
-  const mark = view.urgency(task) in WRONG ? "! " : "";
+  const mark = view.urgency(task) in PROBLEMS ? "! " : "";
   let text = `${mark}${taskTitle(view, task)}, ${stateText(group.state, view.waited[task], view.waited[task])}`;
   const thread = view.thread(task);
   if (thread !== null) text += ` on ${visible(thread)}`;
@@ -172,14 +172,14 @@ function taskText(view, task) {
 function groupText(view, group, members) {
   const count = members === null ? group.size : members.length;
   if (count === 1) return taskText(view, group.first + (members?.[0] ?? 0));
-  const mark = group.urgency in WRONG ? "! " : "";
+  const mark = group.urgency in PROBLEMS ? "! " : "";
   let text = `${mark}${thousands(count)} tasks ${visible(group.name)}, ${stateText(group.state, group.shortest, group.longest)}`;
   text += `, age ${span(group.youngest, group.oldest)}`;
   const few = (members ?? Array.from({ length: Math.min(6, group.size) }, (_, at) => at)).slice(0, 5);
-  const told = few.map((member) => {
+  const named = few.map((member) => {
     const label = group.label(member);
     return `task ${valueAt(group.tasks.id, member)}${label === null ? "" : ` ${quote(label)}`}`;
   });
-  text += `\n  ${told.join(", ")}${count > few.length ? ` and ${thousands(count - few.length)} more` : ""}`;
+  text += `\n  ${named.join(", ")}${count > few.length ? ` and ${thousands(count - few.length)} more` : ""}`;
   return `${text}\n${treeText(group, null, "  ")}`;
 }

@@ -11,7 +11,7 @@ const STATES = [
 const STATE_NAMES = Object.fromEntries(STATES);
 
 /** The title and the meaning of each problem, the most urgent first. The program sends them. */
-const WRONG = {};
+const PROBLEMS = {};
 
 /** Returns a value of a column. A column is a list, or one value for all. */
 const valueAt = (column, at) => (Array.isArray(column) ? column[at] : column);
@@ -24,7 +24,7 @@ class View {
     this.asked = doc.asked === 1;
     this.total = doc.total;
     this.memory = new Memory(doc.inspected);
-    for (const { urgency, title, meaning } of doc.wrong) WRONG[urgency] = [title, meaning];
+    for (const { urgency, title, meaning } of doc.wrong) PROBLEMS[urgency] = [title, meaning];
     this.groups = doc.groups.map((group, at) => new Group(group, at, doc.places));
     // All tasks, in the order of their groups.
     this.id = new Float64Array(this.total);
@@ -99,7 +99,7 @@ class View {
   }
 
   edges() {
-    if (!this.known) {
+    if (!this.edgeMaps) {
       const [awaits, awaitedBy] = [new Map(), new Map()];
       for (const group of this.groups) {
         for (const [member, ...awaited] of group.tasks.awaits) {
@@ -110,9 +110,9 @@ class View {
           }
         }
       }
-      this.known = { awaits, awaitedBy };
+      this.edgeMaps = { awaits, awaitedBy };
     }
-    return this.known;
+    return this.edgeMaps;
   }
 
   /** Returns the ids of the cycle that contains a task, or undefined. */
@@ -120,13 +120,13 @@ class View {
     return this.doc.cycles.find((cycle) => cycle.includes(id));
   }
 
-  /** Returns the number of tasks in each state, and of those that look wrong. */
+  /** Returns the number of tasks in each state, and the number of tasks with a problem. */
   counts() {
     const counts = { all: this.total, wrong: 0 };
     for (const [state] of STATES) counts[state] = 0;
     for (const group of this.groups) {
       counts[group.state] += group.size;
-      counts.wrong += group.wrongCount;
+      counts.wrong += group.problemCount;
     }
     return counts;
   }
@@ -185,7 +185,7 @@ class Group {
     this.youngest = Infinity;
     this.fewestPolls = Infinity;
     this.mostPolls = -Infinity;
-    this.wrongCount = 0;
+    this.problemCount = 0;
     const urgency = this.tasks.urgency;
     for (let member = 0; member < this.size; member++) {
       const task = this.first + member;
@@ -196,7 +196,7 @@ class Group {
       if (view.age[task] < this.youngest) this.youngest = view.age[task];
       if (view.polls[task] > this.mostPolls) this.mostPolls = view.polls[task];
       if (view.polls[task] < this.fewestPolls) this.fewestPolls = view.polls[task];
-      if (valueAt(urgency, member) in WRONG) this.wrongCount++;
+      if (valueAt(urgency, member) in PROBLEMS) this.problemCount++;
     }
   }
 
@@ -248,19 +248,19 @@ class Group {
    * likeliest cause comes first.
    */
   waits() {
-    if (!this.known) {
+    if (!this.waitList) {
       const all = this.leaves.map((at, order) => {
         const frame = this.frames[at];
         const function_ = this.frames[valueAt(this.waiting, order)] ?? null;
         const operation = valueAt(this.operations, order) ?? frame.name;
         return { frame, operation, function_, count: Math.max(1, frame.count) };
       });
-      this.known = all.filter(({ frame }) => frame.wait !== null);
+      this.waitList = all.filter(({ frame }) => frame.wait !== null);
       // A future that is held may have children.
       const held = this.frames.filter((frame) => frame.wait !== null && frame.children.length > 0);
-      this.known.push(...held.map((frame) => ({ frame, operation: frame.name, function_: null, count: Math.max(1, frame.count) })));
+      this.waitList.push(...held.map((frame) => ({ frame, operation: frame.name, function_: null, count: Math.max(1, frame.count) })));
     }
-    return this.known;
+    return this.waitList;
   }
 
   /** Returns the common texts of the tasks, for the search. */
