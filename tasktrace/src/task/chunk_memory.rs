@@ -13,8 +13,8 @@
 //! `NEXT` points to the first free chunk of the current region. A thread takes a chunk with a compare-and-exchange that
 //! adds the size of a chunk. Regions are aligned to their size, so an address that is a multiple of it is the end of a
 //! region: there is no free chunk. Then a thread allocates a region without a lock, and publishes it with a
-//! compare-and-exchange from that end. If another thread was faster, it frees its own region, which nobody else knows.
-//! Published regions are never freed, so `NEXT` never has a value twice.
+//! compare-and-exchange from that end. If another thread was faster, it frees its own region, which no other thread
+//! has. Published regions are never freed, so `NEXT` never has a value twice.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr;
@@ -27,7 +27,9 @@ const REGION_SIZE: usize = 2 << 20;
 
 /// The memory of a region.
 #[repr(align(2097152))]
-struct Region(#[expect(dead_code, reason = "it is only measured")] [u8; REGION_SIZE]);
+struct Region(
+    #[expect(dead_code, reason = "only its size and its alignment are used")] [u8; REGION_SIZE],
+);
 
 const _: () = assert!(size_of::<Region>() == REGION_SIZE && align_of::<Region>() == REGION_SIZE);
 
@@ -37,7 +39,7 @@ pub(super) const CHUNK_SIZE: usize = 32 << 10;
 /// The memory of a chunk.
 #[repr(align(32768))]
 pub(super) struct ChunkMemory(
-    #[expect(dead_code, reason = "it is only measured")] [u8; CHUNK_SIZE],
+    #[expect(dead_code, reason = "only its size and its alignment are used")] [u8; CHUNK_SIZE],
 );
 
 const _: () =
@@ -53,7 +55,7 @@ static RESERVED: AtomicUsize = AtomicUsize::new(0);
 /// The first free chunk of the current region, or the end of that region. Null before the first region.
 static NEXT: AtomicPtr<ChunkMemory> = AtomicPtr::new(ptr::null_mut());
 
-/// Returns the memory of a chunk, which is not initialised, which nobody else has, and which is never freed.
+/// Returns the memory of a chunk. It is not initialised and never freed, and no other thread has it.
 pub(super) fn reserve() -> *mut ChunkMemory {
     if RESERVED.load(Ordering::Relaxed) < SINGLE_SIZE {
         RESERVED.fetch_add(CHUNK_SIZE, Ordering::Relaxed);

@@ -186,6 +186,7 @@ impl EndedTaskInfo {
     }
 }
 
+/// Adds an ended task to a ring.
 fn keep(ring: &StaticMutex<Ring>, ended: EndedTaskInfo) {
     let before = lock(ring).add(ended);
     drop(before);

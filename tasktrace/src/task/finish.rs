@@ -25,7 +25,7 @@ pub(super) fn finish_dropped(registration: &mut Registration) {
 /// from the registration.
 #[inline]
 pub(super) unsafe fn finish(registration: &Registration) {
-    // SAFETY: the contract of `take_task` is the contract of this function.
+    // SAFETY: `take_task` demands what the `# Safety` section of this function says, and the caller upholds it.
     if let Some(task) = unsafe { registration.take_task() } {
         // SAFETY: the caller polls or drops the future, as this function requires. `task` has just been taken from the
         // registration, so no other poller can be made, and by the contract of this function none is left.
@@ -46,7 +46,8 @@ unsafe fn finish_task(task: TaskRef) {
     let frame_wakers = unsafe { Poller::new(task.header()) }.clear_frames();
     // Most often there is no other reference, and so no requester or reader to tell.
     let waker = task.release_if_last().unwrap_or_else(|task| {
-        // SAFETY: the caller of this function asserts what `finish_shared` requires, and the poller above is gone.
+        // SAFETY: the `# Safety` section of `finish_shared` is that of this function, whose caller upholds it, and the
+        // poller above was dropped.
         unsafe { finish_shared(task) }
     });
     if let Some(waker) = waker {

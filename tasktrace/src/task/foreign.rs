@@ -6,7 +6,7 @@
 //! Some executors have leaves that demand the executor's own waker, because they look for the task in it. They panic
 //! if they are polled with another waker, so a task of such an executor cannot be captured. These executors are known
 //! by the names of the functions of their wakers. In a program without names, every executor whose wakers have
-//! [functions like theirs](may_demand_own_waker) is taken for one.
+//! [functions like theirs](may_demand_own_waker) counts as one of them.
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};

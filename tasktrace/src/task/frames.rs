@@ -151,14 +151,14 @@ impl Header {
     /// This may be called without a reference to the header, because it reads only the first slots, which are never
     /// freed. If other frames have limits, it returns `true`.
     pub(super) fn may_have_overdue_frame(&self, now: CoarseInstant) -> bool {
-        let limited = self.table.limited.load(Ordering::Relaxed);
+        let limited = self.table.limited_frames.load(Ordering::Relaxed);
         if limited == 0 {
             return false;
         }
         let used = self.used().min(READ_WITHOUT_REFERENCE);
         let mut checked = 0;
         for slot in self.kept_slots(used) {
-            // The limit of a dynamic frame is unknown here. Such a frame is not counted in `checked`.
+            // The limit of a dynamic frame is unknown here, so `checked` does not count the frame.
             let limit = slot.meta().map_or(0, FrameMeta::limit);
             if limit == 0 {
                 continue;

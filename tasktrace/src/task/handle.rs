@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::awaited::AwaitedTasks;
 use super::clock::ExactInstant;
 use super::error::{NoAnswer, TraceError};
+#[cfg(feature = "inspect")]
+use super::future_address::FutureAddress;
 use super::header::Header;
 use super::observation::{ExecutorId, Observation};
 use super::oneshot::{CaptureError, ChannelBatch, Receiver};
-#[cfg(feature = "inspect")]
-use super::root::FutureAddress;
 use super::scope::{self, Scope};
 use super::state::{Running, TaskState};
 use super::task_ref::{self, TaskRef};
@@ -218,7 +218,7 @@ impl TraceHandle {
     pub(crate) fn root(&self) -> Option<FutureAddress> {
         let header = self.header();
         header
-            .root
+            .future_address
             .get(std::ptr::from_ref(&header.last_poll).addr())
     }
 
@@ -227,8 +227,8 @@ impl TraceHandle {
         std::ptr::from_ref::<Header>(&self.task).addr()
     }
 
-    /// Wakes the task only to see whether its executor polls it: then the poll count rises. Returns at once, whatever
-    /// the waker does.
+    /// Wakes the task to test its executor: if the executor polls the task, the number of polls rises. Returns at once,
+    /// whatever the waker does.
     pub(crate) fn probe(&self) {
         wake_pool::probe(self.task.clone());
     }
@@ -510,7 +510,7 @@ impl TraceRequest<'_> {
         Some(answer.map(Trace::new).map_err(Into::into))
     }
 
-    /// Ends the request after `timeout`. Returns the answer if there is one now, or the reason why there is none.
+    /// Ends the request, which has waited for `timeout`. Returns the answer, or the reason why there is none.
     pub(crate) fn finish(self, timeout: Duration) -> Result<Trace, TraceError> {
         if let Some(answer) = self.take() {
             return answer;
@@ -539,8 +539,8 @@ impl TraceRequest<'_> {
     }
 }
 
-/// Wakes a task for a requester that is polled with `waker`. Returns a value to be kept until there is an answer, if
-/// the task is being woken by another thread.
+/// Wakes a task for a requester that is polled with `waker`. If another thread wakes the task, returns a value that the
+/// requester keeps until there is an answer.
 fn wake_inline_or_pooled(task: &TaskRef, waker: &Waker) -> Option<PendingWakes> {
     let borrowed = task.borrow_waker_for_capture()?;
     // If the task's waker has the caller's vtable, it belongs to a running executor of the same kind, and is called

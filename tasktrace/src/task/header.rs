@@ -21,13 +21,13 @@ use std::task::Waker;
 
 use super::TaskId;
 use super::clock::CoarseInstant;
+use super::future_address::FutureAddressCell;
 use super::last_poll::LastPoll;
 use super::left_behind;
 use super::metadata::{MetadataCell, MetadataView, PackedMetadata};
 use super::observation::{ExecutorId, Observation};
 use super::poll_state::{Lifecycle, NESTED, PollState, WAKER};
 use super::ref_count::RefCount;
-use super::root::FutureAddressCell;
 use super::runtime_task::{self, RuntimeTaskCell};
 use super::side_table::SideTableCell;
 use super::table::FrameTable;
@@ -64,7 +64,7 @@ pub(crate) struct Header {
     runtime_task: AtomicU64,
     /// The next free header, while this one is on a list of free headers.
     next_free: AtomicPtr<Self>,
-    pub(super) root: FutureAddressCell,
+    pub(super) future_address: FutureAddressCell,
 }
 
 #[cfg(all(target_pointer_width = "64", not(tasktrace_loom), not(tasktrace_tsan)))]
@@ -100,7 +100,7 @@ impl Header {
             runtime: AtomicU32::new(runtime_task::UNKNOWN),
             runtime_task: AtomicU64::new(0),
             next_free: AtomicPtr::new(ptr::null_mut()),
-            root: FutureAddressCell::new(),
+            future_address: FutureAddressCell::new(),
         }
     }
 
@@ -120,7 +120,7 @@ impl Header {
         self.id.store(id.get(), Ordering::Relaxed);
         self.created_at.store(created_at.0, Ordering::Relaxed);
         self.runtime.store(runtime_task::UNKNOWN, Ordering::Relaxed);
-        self.root.clear();
+        self.future_address.clear();
         self.ref_count.publish();
     }
 

@@ -1,4 +1,4 @@
-//! Packs the metadata of a task, which never changes, into one word.
+//! Packs the metadata of a task into one word.
 
 use std::panic::Location;
 use std::ptr;
@@ -23,9 +23,9 @@ pub(crate) struct Metadata {
 /// A flag in the address: set if the address is that of a boxed [`Metadata`], clear for a [`FrameMeta`].
 const BOXED: usize = 1;
 /// A flag in the address of a box: the root function of the task has a wait limit.
-const LIMITED: usize = 2;
+const HAS_LIMIT: usize = 2;
 
-const _: () = assert!(align_of::<FrameMeta>() > LIMITED && align_of::<Metadata>() > LIMITED);
+const _: () = assert!(align_of::<FrameMeta>() > HAS_LIMIT && align_of::<Metadata>() > HAS_LIMIT);
 
 impl Metadata {
     /// Returns the metadata of a task with this origin, and without a label.
@@ -60,7 +60,7 @@ impl Metadata {
             _ => {
                 let limited = match self.origin.wait_limit() {
                     None => 0,
-                    Some(_) => LIMITED,
+                    Some(_) => HAS_LIMIT,
                 };
                 let boxed = Box::into_raw(Box::new(self)).cast_const().cast::<()>();
                 PackedMetadata(boxed.map_addr(|address| address | BOXED | limited))
@@ -161,9 +161,9 @@ impl MetadataCell {
         let metadata = self.0.load(Ordering::Relaxed);
         if metadata.addr() & BOXED != 0 {
             // The box with the limit may have been freed.
-            return metadata.addr() & LIMITED != 0;
+            return metadata.addr() & HAS_LIMIT != 0;
         }
-        // SAFETY: without the flag, the word is null or the address of a `&'static FrameMeta`.
+        // SAFETY: without the flag, the word is null, or came from a `&'static FrameMeta` in `PackedMetadata::of`.
         let limit = unsafe { metadata.cast::<FrameMeta>().as_ref() }.map_or(0, FrameMeta::limit);
         limit > 0 && steps >= limit
     }
@@ -172,6 +172,6 @@ impl MetadataCell {
 /// Returns the address in a word with the flag [`BOXED`].
 #[inline]
 fn without_flags(metadata: *mut ()) -> *const Metadata {
-    let metadata = metadata.map_addr(|address| address & !(BOXED | LIMITED));
+    let metadata = metadata.map_addr(|address| address & !(BOXED | HAS_LIMIT));
     metadata.cast_const().cast()
 }

@@ -25,7 +25,8 @@
 //!    [`clock`]: coarse instants;
 //!    [`last_poll`]: the number and the start of the last poll;
 //!    [`ref_count`]: the reference count;
-//!    [`runtime_task`]: the task of the runtime that contains the task.
+//!    [`runtime_task`]: the task of the runtime that contains the task;
+//!    [`future_address`]: the place of the future in memory.
 //! 2. Shared by many:
 //!    [`foreign`]: calls of wakers, which may panic;
 //!    [`left_behind`]: the tasks that a `fork` left behind;
@@ -127,6 +128,8 @@
 //!   changes again. Its parts have locks, or belong to the poller.
 //! * `runtime`, `runtime_task`: the poller or the function that spawned the task stores them. Both store the same
 //!   values. Any thread loads them.
+//! * `future_address`: the thread that prepares the header clears it, and the poller stores it at the end of the first
+//!   poll. Any thread loads it.
 //! * `next_free`: the thread that has the list of free headers, while this header is on it.
 //!
 //! # The life of a task
@@ -187,6 +190,8 @@ mod frame_state;
 mod framed;
 mod frames;
 mod free_list;
+#[cfg_attr(not(feature = "inspect"), path = "no_future_address.rs")]
+mod future_address;
 mod handle;
 mod header;
 mod last_poll;
@@ -202,8 +207,6 @@ mod queue;
 mod ref_count;
 mod registration;
 mod requests;
-#[cfg_attr(not(feature = "inspect"), path = "no_root.rs")]
-mod root;
 mod runtime_task;
 mod runtimes;
 mod sample;

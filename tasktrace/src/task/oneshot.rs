@@ -73,7 +73,7 @@ struct SharedCells<T> {
 // `SENT` to `TAKEN` reads the answer, so once and after the write. The two changes synchronise (release and acquire).
 // An answer is moved from one thread to another, hence `T: Send`.
 unsafe impl<T: Send> Sync for SharedCells<T> {}
-// SAFETY: it owns its answers, which are `Send`, and its other fields are `Send` themselves.
+// SAFETY: a `SharedCells` owns its answers, which are `Send`, and its other fields are `Send` themselves.
 unsafe impl<T: Send> Send for SharedCells<T> {}
 
 impl<T> SharedCells<T> {

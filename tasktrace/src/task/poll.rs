@@ -171,7 +171,7 @@ pub(super) fn poll_task(
     result
 }
 
-/// Polls a task on the fast path: the poll state has shown that nothing but a scope is needed.
+/// Polls a task on the fast path: the poll state has shown that the poll needs only a scope.
 #[inline]
 fn poll_fast(
     thread_state: &ThreadState,
@@ -190,7 +190,7 @@ fn poll_fast(
         let poller = *scope.polled();
         poller.note_suspended();
         if !poller.has_waker() {
-            poller.root.note(future);
+            poller.future_address.note(future);
             end_first_poll(poller, scope.waker(), false);
         }
     }
@@ -277,7 +277,7 @@ fn poll_slow(
             }
         }
         if is_first {
-            poller.root.note(future);
+            poller.future_address.note(future);
             end_first_poll(poller, cx.waker(), recording.is_some());
         } else if recording.is_some() {
             runtimes::note_suspended(poller);
@@ -312,8 +312,8 @@ fn begin_slow_poll(thread_state: &ThreadState, poller: Poller<'_>, waker: &Waker
     PollPurpose::Probe
 }
 
-/// A poll that only a request has caused, and that is therefore not counted as one of the task's own. Dropping this
-/// value counts it after all, also when the poll panics.
+/// A poll that only a request has caused, which is not counted as one of the task's own. Dropping this value, also when
+/// the poll panics, counts it after all.
 struct RequestedPoll<'a>(Poller<'a>);
 
 impl<'a> RequestedPoll<'a> {

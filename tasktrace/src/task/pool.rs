@@ -28,8 +28,8 @@ use crate::sync::{StaticMutex as Mutex, StaticMutexGuard as MutexGuard};
 /// The number of headers in a chunk.
 const CHUNK_LENGTH: usize = (CHUNK_SIZE - 64) / size_of::<Header>();
 
-/// A chunk of headers. It is never freed, and its address is exposed. It is aligned to its size, so the address of a header
-/// tells its chunk.
+/// A chunk of headers. It is never freed, and its address is exposed. It is aligned to its size, so the address of a
+/// header tells its chunk.
 #[repr(C, align(32768))]
 struct Chunk {
     /// The next chunk, or null while this is the last one.
@@ -146,8 +146,9 @@ impl Chunk {
     #[cold]
     fn allocate() -> &'static Self {
         let place = chunk_memory::reserve().cast::<Self>();
-        // SAFETY: `reserve` returned memory of the size and alignment of a chunk, which nobody else has and which is never
-        // freed. All fields are written, each once, before there is a reference to them.
+        // SAFETY: `reserve` returned memory for a `ChunkMemory`, whose size and alignment are those of a `Chunk` (see
+        // the assertions above). No other thread has this memory, and it is never freed. All fields are written before
+        // there is a reference to them.
         let chunk: &'static Self = unsafe {
             (&raw mut (*place).next).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*place).free).write(UnsafeCell::new(ChunkFreeList {
@@ -190,8 +191,8 @@ impl SharedFreeList {
 
     /// Returns the list of a chunk.
     fn free_list<'a>(&'a mut self, chunk: &'static Chunk) -> &'a mut ChunkFreeList {
-        // SAFETY: the only `SharedFreeList` is in `SHARED`, which is locked while there is a mutable reference to it. The
-        // result borrows that reference, so it is the only reference to the list of this chunk.
+        // SAFETY: the only `SharedFreeList` is in `SHARED`, which is locked while there is a mutable reference to it.
+        // The result borrows that reference, so it is the only reference to the list of this chunk.
         unsafe { &mut *chunk.free.get() }
     }
 

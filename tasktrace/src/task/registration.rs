@@ -21,7 +21,7 @@ use super::thread_state::ThreadState;
 /// * null, for a future that is not registered;
 /// * the address of a header plus [`TASK`], for a *task* that has not finished. The registration owns the task: the
 ///   thread that has it is the poller of the task;
-/// * [`FINISHED`], for a task that has *finished*, because it has resolved;
+/// * [`FINISHED`], for a task that has *finished*;
 /// * the address of a header, for a *frame* that is registered there, or was.
 ///
 /// Dropping a registered future finishes the task or removes the frame. Their owners do this, not this type.

@@ -44,7 +44,7 @@ pub(super) const MARKS: u32 = 0b11;
 
 /// A slot for one frame. Only the poller writes to it, but other threads may mark its serial number.
 pub(crate) struct Slot {
-    /// The static description of the frame. [`DYNAMIC`] or [`LIMITED`] if the frame has an
+    /// The static description of the frame. [`DYNAMIC`] or [`DYNAMIC_LIMITED`] if the frame has an
     /// [`Identity::Dynamic`](crate::origin::Identity::Dynamic), and null while the slot is empty.
     meta: AtomicPtr<FrameMeta>,
     /// The [`LastPoll`] of the frame.
@@ -60,11 +60,12 @@ pub(crate) struct Slot {
 /// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) without a wait limit.
 pub(super) static DYNAMIC: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
 /// Stands for an [`Identity::Dynamic`](crate::origin::Identity::Dynamic) with a wait limit.
-pub(super) static LIMITED: FrameMeta = FrameMeta::new(None, || "", file!(), line!(), column!());
+pub(super) static DYNAMIC_LIMITED: FrameMeta =
+    FrameMeta::new(None, || "", file!(), line!(), column!());
 
 /// Returns `true` if `meta` stands for a dynamic identity, which is in the side table.
 pub(super) fn is_dynamic(meta: &'static FrameMeta) -> bool {
-    ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const LIMITED)
+    ptr::eq(meta, &raw const DYNAMIC) || ptr::eq(meta, &raw const DYNAMIC_LIMITED)
 }
 
 /// A flag in the field `parent`: the frame is polled with a waker other than its parent's.
@@ -100,7 +101,7 @@ impl Slot {
         FrameKey::new(number, serial & !MARKS | LIVE)
     }
 
-    /// Returns the static description of the frame, or [`DYNAMIC`] or [`LIMITED`]. `None` if the slot is empty.
+    /// Returns the static description of the frame, or [`DYNAMIC`] or [`DYNAMIC_LIMITED`]. `None` if the slot is empty.
     #[inline]
     pub(super) fn meta(&self) -> Option<&'static FrameMeta> {
         // SAFETY: the pointer is null, or came from a `&'static FrameMeta` in `set_meta`, which alone stores others.

@@ -28,7 +28,7 @@ pub(crate) struct FrameTable {
     /// The first free slot; each free slot contains the number of the next. Only the poller uses it.
     pub(super) first_free: AtomicU32,
     /// The number of frames that have a wait limit. Only the poller writes it.
-    pub(super) limited: AtomicU32,
+    pub(super) limited_frames: AtomicU32,
     pub(super) slots: [Slot; INLINE_SLOTS],
 }
 
@@ -56,7 +56,7 @@ impl FrameTable {
             sequence: AtomicU32::new(0),
             used: AtomicU32::new(0),
             first_free: AtomicU32::new(0),
-            limited: AtomicU32::new(0),
+            limited_frames: AtomicU32::new(0),
             slots: std::array::from_fn(|_| Slot::empty()),
         }
     }

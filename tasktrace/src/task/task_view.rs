@@ -8,7 +8,7 @@
 //! So a view is good for a suspicion only. The watchdog then [retains](TaskView::retain) the task, which keeps the
 //! header from being reused, and checks again; only that check counts.
 //!
-//! The values of one [observation](TaskView::observe) belong together for another reason: they are in one word, see
+//! The values of one [observation](TaskView::observe) still belong together, because they are in one word: see
 //! [`last_poll`](super::last_poll). `header/model.rs` checks the claims that an observation makes about other words.
 
 use super::clock::CoarseInstant;

@@ -4,8 +4,8 @@
 //! store.
 //!
 //! A signal handler that interrupts the thread reads the list of its scopes
-//! ([`scope::collect`](super::scope::collect)). The fields that it reads are atomics with relaxed accesses, which are
-//! no data races and cost as much as plain accesses.
+//! ([`scope::sampled_scopes`](super::scope::sampled_scopes)). The fields that it reads are atomics with relaxed
+//! accesses, which are no data races and cost as much as plain accesses.
 
 use std::cell::Cell;
 use std::ptr;
@@ -23,8 +23,8 @@ pub(super) struct ThreadState {
     /// The [`PollState`](super::poll_state::PollState) of a task whose next poll on this thread takes the fast path.
     /// [`NO_FAST_PATH`] until the thread polls its first task, and while it ends.
     pub(super) fast_path: Cell<u32>,
-    /// The reasons why polls of frames on this thread take the slow path: [`OUT_OF_ORDER`], and [`CAPTURE`] once for
-    /// each running capture.
+    /// The reasons why polls of frames on this thread take the slow path: [`OUT_OF_ORDER`], and [`RUNNING_CAPTURE`]
+    /// once for each running capture.
     slow_path_reasons: AtomicU32,
     /// The innermost running capture.
     pub(super) capture: Cell<Option<CaptureRef>>,
@@ -36,7 +36,7 @@ pub(super) struct ThreadState {
 /// [`Scope::poller`](super::scope::Scope::poller).
 const OUT_OF_ORDER: u32 = 1;
 /// The value that each running capture adds to the reasons.
-const CAPTURE: u32 = 2;
+const RUNNING_CAPTURE: u32 = 2;
 
 thread_local! {
     static LOCAL: ThreadState = const {
@@ -106,11 +106,13 @@ impl ThreadState {
     }
 
     pub(super) fn note_capture_begins(&self) {
-        self.slow_path_reasons.fetch_add(CAPTURE, Ordering::Relaxed);
+        self.slow_path_reasons
+            .fetch_add(RUNNING_CAPTURE, Ordering::Relaxed);
     }
 
     pub(super) fn note_capture_ends(&self) {
-        self.slow_path_reasons.fetch_sub(CAPTURE, Ordering::Relaxed);
+        self.slow_path_reasons
+            .fetch_sub(RUNNING_CAPTURE, Ordering::Relaxed);
     }
 
     /// Calls `run` with the state of this thread, and returns its result, or `default` if the thread-local has been

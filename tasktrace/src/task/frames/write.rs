@@ -12,7 +12,7 @@ use crate::task::foreign;
 use crate::task::last_poll::LastPoll;
 use crate::task::poller::Poller;
 use crate::task::side_table::{Dynamics, SideTable};
-use crate::task::slot::{DYNAMIC, FrameKey, LIMITED, LIVE, OWN_WAKER, Slot, is_dynamic};
+use crate::task::slot::{DYNAMIC, DYNAMIC_LIMITED, FrameKey, LIVE, OWN_WAKER, Slot, is_dynamic};
 use crate::task::table::FrameTable;
 
 impl Poller<'_> {
@@ -65,7 +65,7 @@ impl Poller<'_> {
                 self.store_dynamic(dynamic, key);
                 match identity.wait_limit() {
                     None => &DYNAMIC,
-                    Some(_) => &LIMITED,
+                    Some(_) => &DYNAMIC_LIMITED,
                 }
             }
         };
@@ -191,7 +191,7 @@ impl Poller<'_> {
         }
         table.used.store(0, Ordering::Relaxed);
         table.first_free.store(0, Ordering::Relaxed);
-        table.limited.store(0, Ordering::Relaxed);
+        table.limited_frames.store(0, Ordering::Relaxed);
         table.end_change(sequence);
         let side_table = self.side_table.get()?;
         let dynamic = std::mem::take(&mut *lock(&side_table.dynamic));
@@ -202,7 +202,7 @@ impl Poller<'_> {
     /// Allocates the slot of this number. Returns `None` if there are too many frames.
     #[cold]
     fn add_slot(&self, number: u32) -> Option<&Slot> {
-        // For the same reason as in `store_dynamic`.
+        // The guard keeps an allocator that uses tasktrace from registering frames while this thread allocates.
         let _inside = ReentrancyGuard::enter();
         self.side_table.get_or_insert().chunks.make_room(number)?;
         self.slot(number)
@@ -314,10 +314,10 @@ impl FrameTable {
 
     #[cold]
     fn count_existing_limit(&self, meta: &'static FrameMeta, more: i32) {
-        if meta.limit() > 0 || ptr::eq(meta, &raw const LIMITED) {
-            let limited = self.limited.load(Ordering::Relaxed);
-            let limited = limited.wrapping_add_signed(more);
-            self.limited.store(limited, Ordering::Relaxed);
+        if meta.limit() > 0 || ptr::eq(meta, &raw const DYNAMIC_LIMITED) {
+            let count = self.limited_frames.load(Ordering::Relaxed);
+            let count = count.wrapping_add_signed(more);
+            self.limited_frames.store(count, Ordering::Relaxed);
         }
     }
 }

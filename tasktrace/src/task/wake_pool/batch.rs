@@ -26,11 +26,11 @@ pub(super) struct Batch {
     /// `None` in place of each task that a worker has taken.
     tasks: Vec<Option<TaskRef>>,
     purpose: WakePurpose,
-    /// Dangles once no requester waits any more. No requester ever waits for a probe.
+    /// Dangles once no requester waits any more, and from the start for a probe.
     progress: Weak<WakeProgress>,
     /// The index of the first task that no worker has examined.
     next: usize,
-    /// `true` if some of the tasks before that have been deferred.
+    /// `true` if some of the tasks before `next` were deferred.
     has_deferred: bool,
     /// The next batch on the list that this one is on.
     pub(super) rest: BatchList,
@@ -73,7 +73,7 @@ impl Batch {
         self.next < self.tasks.len()
     }
 
-    /// Has all tasks examined again that are still to be woken. Returns `true` if any were deferred.
+    /// Makes workers examine the deferred tasks again. Returns `true` if there are any.
     pub(super) fn retry_deferred(&mut self) -> bool {
         let had_deferred = std::mem::replace(&mut self.has_deferred, false);
         if had_deferred {

@@ -1,4 +1,4 @@
-//! Notes where the future of a task is, so that it can be read from memory (feature `inspect`).
+//! Stores where the future of a task is, so that it can be read from memory (feature `inspect`).
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};

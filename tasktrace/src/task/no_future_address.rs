@@ -1,8 +1,8 @@
-//! Notes nothing: without the feature `inspect`, no future is read from memory.
+//! Stores nothing: without the feature `inspect`, no future is read from memory.
 
 use super::erased_future::ErasedFuture;
 
-/// The place of the future of a task, which is not noted.
+/// The place of the future of a task, which is not stored.
 pub(super) struct FutureAddressCell;
 
 impl FutureAddressCell {
