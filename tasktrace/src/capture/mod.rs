@@ -116,8 +116,8 @@ impl Capture {
 }
 
 /// The number of bytes that must be left of the stack for a capture. The first capture of a process, which includes the
-/// first walk, was *measured* to need between 32 and 48 KiB in a debug build on x86_64. An optimised build needs less;
-/// it requires 48 KiB, and a debug build twice that.
+/// first walk, was *measured* to need between 32 and 48 KiB in a debug build on x86_64. An optimised build needs less.
+/// Both numbers here have a margin.
 const REQUIRED_STACK: usize = if cfg!(debug_assertions) {
     96 << 10
 } else {
@@ -238,8 +238,8 @@ impl CaptureRef {
         return_scope_buffer(scopes);
     }
 
-    /// Records the stack of the caller in this capture and in each capture around it. `recorder_mark` is the mark of the
-    /// function at which the stacks end.
+    /// Records the stack of the caller in this capture and in each capture around it. `recorder_mark` is the mark of
+    /// the function at which the stacks end.
     #[inline(never)]
     fn record_leaf(self, kind: LeafKind, recorder_mark: Mark) {
         // Recording allocates: an allocator that calls this crate must see that this thread is inside it.
@@ -252,8 +252,8 @@ impl CaptureRef {
         }
         let mut lost = LostWalk::Recorded;
         self.for_each_capture(|capture, scopes| {
-            // The recorder is borrowed only while it records, and recording calls no foreign code. If it should be
-            // borrowed nevertheless, a missing leaf is better than a panic.
+            // The recorder is borrowed only while it records, and recording calls no foreign code. If it is borrowed
+            // nevertheless, a missing leaf is better than a panic.
             if let Ok(mut recorder) = capture.recorder.try_borrow_mut() {
                 recorder.record(recorder_mark, capture.mark, kind, scopes, lost);
             }

@@ -97,9 +97,8 @@ pub(super) fn with<T>(
     result
 }
 
-/// Clones a waker for a future of this crate, which waits as `kind` says.
-///
-/// So the kind of the leaf does not depend on the names of the functions on the stack.
+/// Clones a waker for a future of this crate, and records the leaf with this kind. So the kind does not depend on the
+/// names of the functions on the stack.
 #[inline(never)]
 pub(crate) fn register(waker: &Waker, kind: LeafKind) -> Waker {
     if let Some(recording_waker) = recording_waker(waker) {
@@ -156,7 +155,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 /// `data` must be the data pointer of a recording waker, and the poll of the call of [`with`] that made this waker must
 /// not have ended.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: `wake_by_ref` has the same `# Safety` section.
+    // SAFETY: the `# Safety` section of `wake_by_ref` is that of this function, and the caller upholds it.
     unsafe { wake_by_ref(data) }
 }
 

@@ -1,8 +1,8 @@
 //! Finds out why a test does not end.
 //!
 //! The tasks of the test are ordered by their proximity to its body: the body, the tasks that it awaits, the tasks that
-//! these have spawned, and all other tasks. A wait for a lock is the likeliest cause, whichever task it belongs to.
-//! Otherwise the waits of near tasks come before the waits of remote tasks, which may be idle.
+//! these have spawned, and all other tasks. The first two are *near* tasks. A wait for a lock is the likeliest cause,
+//! whichever task it belongs to. Otherwise the waits of near tasks come before those of other tasks, which may be idle.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +21,7 @@ pub(crate) enum Cause<'a> {
     /// Threads are in polls that do not end. Certain.
     Blocked(Vec<BlockedThread<'a>>),
     /// A task holds a future that it does not poll, while it waits for something else. Certain.
-    /// The second field has the other waits of that task.
+    /// The second field has the likeliest waits of that task.
     Held(WaitPoint<'a>, Vec<WaitingFunction<'a>>),
     /// Each of the tasks awaits the next, and the last awaits the first. Certain, unless one of them also waits for
     /// something else.
@@ -82,8 +82,8 @@ enum Proximity {
 }
 
 impl Proximity {
-    /// Returns `true` if the body cannot make progress before the task does.
-    fn is_inner(self) -> bool {
+    /// Returns `true` for a near task: the body, or a task that the body waits for.
+    fn is_near(self) -> bool {
         self <= Self::Awaited
     }
 }
@@ -184,7 +184,7 @@ fn held<'a>(tasks: &[(Proximity, &'a TaskDump)], limit: Duration) -> Option<Caus
         let held = held.into_iter().find(|point| is_long(point.frame))?;
         waits.sort_by_key(|point| point.rank);
         let best = waits.first()?.rank;
-        if !proximity.is_inner() && best != WaitRank::Lock {
+        if !proximity.is_near() && best != WaitRank::Lock {
             return None;
         }
         waits.retain(|point| point.rank == best);
@@ -264,8 +264,8 @@ fn starved<'a>(tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'a>> {
     if tasks.iter().any(is_running) {
         return None;
     }
-    let inner = tasks.iter().filter(|(proximity, _)| proximity.is_inner());
-    inner.map(|(_, task)| *task).find_map(not_polled)
+    let near = tasks.iter().filter(|(proximity, _)| proximity.is_near());
+    near.map(|(_, task)| *task).find_map(not_polled)
 }
 
 /// Returns the cause if the task was asked for a trace but was not polled for it.
@@ -296,13 +296,13 @@ fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'
         follow_joins(tasks, &mut all);
     }
     remove_duplicate_waits(&mut all);
-    let inner = all.iter().filter(|(proximity, _)| proximity.is_inner());
-    let best_inner = inner.map(|(_, point)| point.rank).min();
+    let near = all.iter().filter(|(proximity, _)| proximity.is_near());
+    let best_near = near.map(|(_, point)| point.rank).min();
     let best = all
         .iter()
         .map(|(proximity, point)| sort_key(*proximity, point))
         .min()?;
-    let is_selected = |(proximity, point): &&(Proximity, WaitPoint<'_>)| match best_inner {
+    let is_selected = |(proximity, point): &&(Proximity, WaitPoint<'_>)| match best_near {
         // An external wait of a near task explains the hang better than the waits of other tasks, except for a lock.
         Some(rank)
             if (rank.is_external() || rank == WaitRank::NoWaker)
@@ -310,7 +310,7 @@ fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'
                 && hang.stage != TestStage::End =>
         {
             point.rank == rank && rank != WaitRank::NoWaker
-                || proximity.is_inner() && is_as_likely(rank, point.rank)
+                || proximity.is_near() && is_as_likely(rank, point.rank)
         }
         _ => sort_key(*proximity, point).0 == best.0,
     };
@@ -326,11 +326,11 @@ fn waits<'a>(hang: &Hang, tasks: &[(Proximity, &'a TaskDump)]) -> Option<Cause<'
     Some(Cause::Waits(group_by_function(selected)))
 }
 
-/// Returns the key that orders waits where the near tasks have no external wait. A remote task without a waker comes
+/// Returns the key that orders waits where the near tasks have no external wait. Any other task without a waker comes
 /// last, because it may be parked on purpose.
 fn sort_key(proximity: Proximity, point: &WaitPoint<'_>) -> (WaitRank, bool) {
     match point.rank {
-        WaitRank::NoWaker if !proximity.is_inner() => (WaitRank::Stop, true),
+        WaitRank::NoWaker if !proximity.is_near() => (WaitRank::Stop, true),
         rank => (rank, false),
     }
 }
@@ -384,7 +384,7 @@ fn remove_idle_workers(all: &mut Vec<(Proximity, WaitPoint<'_>)>) {
         idle.filter_map(|(_, point)| work_identity(point)).collect();
     all.retain(|(proximity, point)| {
         let is_worker = || work_identity(point).is_some_and(|work| idle.contains(&work));
-        proximity.is_inner() || point.rank != WaitRank::Lock || !is_worker()
+        proximity.is_near() || point.rank != WaitRank::Lock || !is_worker()
     });
 }
 

@@ -123,7 +123,7 @@ impl WaitRank {
             .unwrap_or(Self::Event)
     }
 
-    /// Returns `true` for a wait that only another task or the system can end. Such a wait of an inner task explains a
+    /// Returns `true` for a wait that only another task or the system can end. Such a wait of a near task explains a
     /// hang better than the waits of other tasks do.
     pub(super) fn is_external(self) -> bool {
         self < Self::Task

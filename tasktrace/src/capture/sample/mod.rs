@@ -6,9 +6,9 @@
 //! longer.
 //!
 //! The handler calls nothing that allocates, locks, blocks or looks up symbols. It reads memory through a system call
-//! that fails where no memory is mapped, or after a check that it is, and it preserves `errno`. It runs on an alternate
-//! stack, which the thread got [beforehand](install_handler_stack), because the rest of the thread's own stack may be
-//! too small. Before anything else, the handler checks how much of the alternate stack is left. *Measured,* the thread is stopped for 14 µs with a
+//! that fails where no memory is mapped, and it preserves `errno`. It runs on an alternate stack, which the thread got
+//! [beforehand](install_handler_stack), because the rest of the thread's own stack may be too small. Before anything
+//! else, the handler checks how much of the alternate stack is left. *Measured,* the thread is stopped for 14 µs with a
 //! stack of 4 KiB, 20 µs with 64 KiB, and 43 µs with 256 KiB.
 //!
 //! (A walk in the handler would be equally fast while the unwind tables are in the processor's caches. When they are

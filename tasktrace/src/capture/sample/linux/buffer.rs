@@ -21,8 +21,8 @@ pub(super) struct SampleBuffer {
     copied: usize,
     /// A buffer for [`copy`](copy::copy). It is not on the stack, of which little may be left in the handler.
     ranges: Box<[IoVec]>,
-    /// The sockets for [`copy`](copy::copy) where the system lacks a call. They are closed when the sample has been read,
-    /// so that a program that closes descriptors which it does not know hardly ever meets them.
+    /// The sockets for [`copy`](copy::copy) where the system lacks a call. They are closed when the sample has been
+    /// read, because a program may close descriptors that it does not know.
     sockets: Option<SocketPair>,
 }
 

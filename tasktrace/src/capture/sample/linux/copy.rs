@@ -31,8 +31,8 @@ pub(super) fn has_system_call() -> bool {
 /// Copies up to `length` bytes from `start` on, and stops at the first unmapped byte. Returns the number of copied
 /// bytes. If there are sockets, copies through them instead of `process_vm_readv`.
 ///
-/// The call fails at unmapped memory. The system may copy nothing of a range that is
-/// partly unmapped, so a second call requests the rest page by page. `ranges` is a buffer for that call.
+/// `process_vm_readv` may copy nothing of a range that is partly unmapped, so a second call requests the rest page by
+/// page. `ranges` is a buffer for that call.
 pub(super) fn copy(
     start: usize,
     length: usize,

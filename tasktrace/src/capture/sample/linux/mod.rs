@@ -8,7 +8,7 @@
 //! * [`permit`]: the permit to interrupt threads, which at most one requester holds. [`shared_buffer`]: the buffers
 //!   that requesters share with the handler.
 //! * [`buffer`]: the data that the handler writes and the requester reads. [`copy`]: copies a stack. [`socket_pair`]:
-//!   the way of the copy where the system lacks a call.
+//!   copies memory where the system lacks the call for that.
 
 mod buffer;
 mod context;

@@ -1,12 +1,12 @@
 //! Copies memory through a pair of sockets, where the system has no better call.
 //!
-//! It is not a pipe, because a program may close descriptors that it does not know. Then a write to a pipe could end the
-//! process with `SIGPIPE`, or change a file that has got the same descriptor since. Sending fails instead.
+//! A pipe would be unsafe. A program may close descriptors that it does not know. Then a write to the pipe could end
+//! the process with `SIGPIPE`, or change a file that has since got the same descriptor. `send` fails instead.
 
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
-/// Two sockets that are connected with each other. Between two copies, no bytes are on the way.
+/// Two sockets that are connected with each other. Between two copies, neither has unread bytes.
 pub(super) struct SocketPair {
     sender: UnixStream,
     receiver: UnixStream,
@@ -19,8 +19,8 @@ impl SocketPair {
         Some(Self { sender, receiver })
     }
 
-    /// Copies the bytes at `start`, all of which are on one page. Returns `true` if the page is mapped and readable, and the
-    /// system took all of them. A signal handler may call this.
+    /// Copies the bytes at `start`, all of which are on one page. Returns `true` if the page is mapped and readable,
+    /// and the system took all bytes. A signal handler may call this.
     pub(super) fn copy(&self, start: usize, to: &mut [u8]) -> bool {
         let from = std::ptr::without_provenance(start);
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
