@@ -130,7 +130,7 @@ mod unix {
             }
         }
         Err(match process_state {
-            ProcessState::No => Failure::NoProcess(format!(
+            ProcessState::NotRunning => Failure::NoProcess(format!(
                 "there is no process {process}: tasktrace ps lists the processes that can be attached to{notes}"
             )),
             ProcessState::Ours => Failure::NotInstrumented(format!(

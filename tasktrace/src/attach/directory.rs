@@ -31,7 +31,7 @@ pub use crate::os::socket::SocketState;
 /// while it held the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time between two attempts.
+/// The time between two attempts to take the lock.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The longest name of a socket.
@@ -186,7 +186,7 @@ impl SocketDirectory {
         socket::socket_state(&self.socket(process))
     }
 
-    /// Removes the socket of a process if it has no listener. Returns `true` if it was removed.
+    /// Removes the socket of a process if it has no listener. Returns `true` if the socket was removed.
     ///
     /// Returns `Ok(false)` if another process holds the lock, or if the directory belongs to another user. This applies
     /// to root as well, because root would create a lock file that the user cannot open.
@@ -410,7 +410,7 @@ mod tests {
         let lock = directory
             .lock()
             .expect("it can be made")
-            .expect("nobody has it");
+            .expect("no process has it");
         assert!(!directory.remove_stale(1).expect("it is known"));
         drop(lock);
         assert!(directory.remove_stale(1).expect("it is known"));

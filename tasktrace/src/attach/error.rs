@@ -11,7 +11,7 @@ use crate::escape::Escaped;
 ///
 /// ```
 /// if let Err(error) = tasktrace::attach() {
-///     eprintln!("nobody can attach: {error}");
+///     eprintln!("no program can attach: {error}");
 /// }
 /// ```
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Keeps the socket and its thread alive while there are guards.
 //!
-//! The process has at most one socket, in [`STATE`], with a count of its guards. While a thread makes or removes it,
-//! the state is [`AttachState::Changing`], and other threads wait. So they find either a socket with a listener, or
-//! none. The lock is held only to read and to replace the state.
+//! The process has at most one socket. [`STATE`] contains it and the number of its guards. While a thread makes or
+//! removes the socket, the state is [`AttachState::Changing`], and other threads wait. So they find either a socket
+//! with a listener, or none. The lock is held only to read and to replace the state.
 
 use std::fmt;
 use std::mem;

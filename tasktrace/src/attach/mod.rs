@@ -1,5 +1,4 @@
-//! Lets other processes of the same user ask this process, through a Unix socket, which the package `tasktrace-http`
-//! serves.
+//! Lets other processes of the same user ask this process, through a Unix socket that `tasktrace-http` serves.
 //!
 //! * [`directory`]: the directory of the sockets. The program `tasktrace` uses it too.
 //! * [`mod@socket`]: creates and removes the socket of this process.
@@ -54,8 +53,8 @@ pub(crate) use start::{start_by_attribute, start_by_environment};
 /// ```
 ///
 /// The process listens on a Unix socket, `PID.sock`, in the first suitable directory of `$XDG_RUNTIME_DIR/tasktrace`,
-/// `/run/user/UID/tasktrace`, and `tasktrace-UID` in the directory for temporary files. A thread and a runtime of its
-/// own answer, so they answer even when the program's runtime is blocked. Until a client connects, that thread sleeps.
+/// `/run/user/UID/tasktrace`, and `tasktrace-UID` in the directory for temporary files. It answers from a thread and a
+/// runtime of its own, even when the program's runtime is blocked. Until a client connects, that thread sleeps.
 ///
 /// Another call while a guard exists returns another guard of the same socket. Dropping the last guard removes the
 /// socket, and so does the exit of the process. A killed process leaves its socket behind, and the next process or

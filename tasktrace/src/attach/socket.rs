@@ -15,7 +15,7 @@ use super::directory::{
 /// The permission bits of the socket: only the owner may connect.
 const MODE: u32 = 0o600;
 
-/// Creates a socket and listens on it, and removes the sockets of killed processes.
+/// Creates the socket of this process and listens on it. Removes the sockets of killed processes.
 pub(super) fn listen() -> Result<(UnixListener, PathBuf), AttachError> {
     let directory = SocketDirectory::ours()?;
     let own = process::id();
@@ -29,7 +29,7 @@ pub(super) fn listen() -> Result<(UnixListener, PathBuf), AttachError> {
     };
     for process in directory.processes().map_err(at(directory.path()))? {
         // A process that is alive removes its own socket.
-        if process != own && process_state(process) == ProcessState::No {
+        if process != own && process_state(process) == ProcessState::NotRunning {
             let _ = directory.remove_stale_in(&lock, process);
         }
     }
@@ -40,14 +40,14 @@ pub(super) fn listen() -> Result<(UnixListener, PathBuf), AttachError> {
         SocketState::Listening => return Err(AttachError::InUse(path)),
         SocketState::NotASocket => return Err(AttachError::NotASocket(path)),
     }
-    let socket_state = UnixListener::bind(&path).map_err(at(&path))?;
+    let listener = UnixListener::bind(&path).map_err(at(&path))?;
     // Until the permissions are set, the permissions of the directory keep other users out.
     let private = fs::set_permissions(&path, Permissions::from_mode(MODE));
-    if let Err(error) = private.and_then(|()| socket_state.set_nonblocking(true)) {
+    if let Err(error) = private.and_then(|()| listener.set_nonblocking(true)) {
         let _ = fs::remove_file(&path);
         return Err(AttachError::Io(path, error));
     }
-    Ok((socket_state, path))
+    Ok((listener, path))
 }
 
 impl From<UnsuitableDirectory> for AttachError {

@@ -1,4 +1,4 @@
-//! Gives the service the data of this process: gathers the data of tasks, and renders it.
+//! Gathers the data of the tasks of this process for `tasktrace-http`, and renders it.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -49,11 +49,11 @@ pub struct TasksBackend {
 /// The runtime whose untraced tasks are counted.
 #[derive(Clone, Debug, Default)]
 enum CountedRuntime {
-    /// The runtime that calls the service.
+    /// The runtime of the task that calls the service.
     #[default]
     Callers,
-    /// This runtime, if any, and not the runtime of the server.
-    This(Option<RuntimeHandle>),
+    /// The runtime in which the server was started, if any. The server calls the service in another runtime.
+    Starters(Option<RuntimeHandle>),
 }
 
 impl Backend for TasksBackend {
@@ -78,12 +78,12 @@ impl Backend for TasksBackend {
     fn caller(&self) -> Caller {
         Caller::new(match &self.counted_runtime {
             CountedRuntime::Callers => RuntimeHandle::of_requester(),
-            CountedRuntime::This(runtime) => runtime.clone(),
+            CountedRuntime::Starters(runtime) => runtime.clone(),
         })
     }
 
     fn for_server(self) -> Self {
-        let counted_runtime = CountedRuntime::This(RuntimeHandle::current());
+        let counted_runtime = CountedRuntime::Starters(RuntimeHandle::current());
         Self { counted_runtime }
     }
 
@@ -113,8 +113,8 @@ fn cancellable<R>(cancellation: &Cancellation, work: impl FnOnce() -> R) -> R {
 /// Returns an error if there is no such task.
 fn task(number: u64) -> Result<TraceHandle, GatherError> {
     let id = TaskId::from_number(number);
-    let gone = || GatherError::NotFound(format!("there is no task {id}: it may have ended"));
-    tasks().find(|task| task.id() == id).ok_or_else(gone)
+    let not_found = || GatherError::NotFound(format!("there is no task {id}: it may have ended"));
+    tasks().find(|task| task.id() == id).ok_or_else(not_found)
 }
 
 /// The data of a subject.
@@ -199,11 +199,11 @@ impl Wake for Unpark {
     }
 }
 
-/// The data of this process.
+/// The gathered data, which is rendered in the format of each client.
 struct TasksDocument {
     data: Data,
     cancellation: Cancellation,
-    /// Dropped after the data.
+    /// The last field, so that it is dropped after the data.
     _memory: MemoryGuard,
 }
 
@@ -234,8 +234,8 @@ impl Document for TasksDocument {
     }
 }
 
-/// Frees the debug information and returns memory to the system when it is dropped, if the work meanwhile has needed
-/// much memory.
+/// When dropped, frees the debug information and returns memory to the system, if the work meanwhile needed much
+/// memory.
 struct MemoryGuard(MemoryUse);
 
 impl Drop for MemoryGuard {

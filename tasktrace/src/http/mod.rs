@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/http.md")]
 //
-// The package `tasktrace-http` has the server, the service and the page. `backend` gives it the tasks of this process.
+// The package `tasktrace-http` contains the server, the service and the page. `backend` gives it the tasks of this
+// process.
 #![forbid(unsafe_code)]
 
 mod backend;

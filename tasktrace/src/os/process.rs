@@ -11,7 +11,7 @@ pub enum ProcessState {
     /// A process of another user has the id.
     Foreign,
     /// No process has the id.
-    No,
+    NotRunning,
 }
 
 /// Returns the state of a process id.
@@ -19,13 +19,13 @@ pub enum ProcessState {
 pub fn process_state(process: u32) -> ProcessState {
     // `kill` takes 0 and negative numbers for process groups.
     let Some(number) = libc::pid_t::try_from(process).ok().filter(|it| *it > 0) else {
-        return ProcessState::No;
+        return ProcessState::NotRunning;
     };
     // SAFETY: `kill` takes two numbers. The signal 0 is not sent: the system only checks that it could be sent.
     match unsafe { libc::kill(number, 0) } {
         0 => ProcessState::Ours,
         _ => match io::Error::last_os_error().raw_os_error() {
-            Some(libc::ESRCH) => ProcessState::No,
+            Some(libc::ESRCH) => ProcessState::NotRunning,
             _ => ProcessState::Foreign,
         },
     }
@@ -55,12 +55,12 @@ mod tests {
     #[test]
     fn the_state_of_this_process_and_of_an_ended_child_is_known() {
         assert_eq!(process_state(std::process::id()), ProcessState::Ours);
-        assert_eq!(process_state(0), ProcessState::No);
-        assert_eq!(process_state(u32::MAX), ProcessState::No);
+        assert_eq!(process_state(0), ProcessState::NotRunning);
+        assert_eq!(process_state(u32::MAX), ProcessState::NotRunning);
         let mut child = std::process::Command::new("true")
             .spawn()
             .expect("it is everywhere");
         child.wait().expect("it is our child");
-        assert_eq!(process_state(child.id()), ProcessState::No);
+        assert_eq!(process_state(child.id()), ProcessState::NotRunning);
     }
 }
