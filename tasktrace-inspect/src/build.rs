@@ -8,6 +8,7 @@ use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 use crate::sockets::Sockets;
+use crate::text::Text;
 use crate::tokio::Header;
 use crate::value::Value;
 
@@ -21,7 +22,7 @@ pub(crate) struct ReadTask {
     pub(crate) runtime: Option<u64>,
     pub(crate) state: TaskState,
     /// The name of the type of the future, for tasks without frames.
-    pub(crate) default_name: String,
+    pub(crate) default_name: Text,
     pub(crate) decoded: Decoded,
     pub(crate) problem: Option<String>,
 }
@@ -117,15 +118,14 @@ impl Builder<'_> {
             }
             let mut frame = frame(node);
             let resource = first_resource(node);
-            frame.wait = resource.map(|resource| self.wait(&resource, &node.name));
+            frame.wait = resource.map(|it| Box::new(self.wait(it, &node.name)));
             self.marks_and_members(node, &mut frame.children);
             out.push(frame);
             return;
         }
         let mut frame = frame(node);
-        frame.wait = node
-            .resource
-            .map(|resource| self.wait(&resource, &node.name));
+        let resource = node.resource.as_deref();
+        frame.wait = resource.map(|it| Box::new(self.wait(it, &node.name)));
         frame.children.reserve_exact(node.children.len());
         for child in &node.children {
             self.frames(child, &mut frame.children);
@@ -138,7 +138,7 @@ impl Builder<'_> {
         if node.kind == NodeKind::Mark {
             out.push(frame(node));
         }
-        let is_set = matches!(node.resource, Some(Resource::JoinSet { .. }));
+        let is_set = matches!(node.resource.as_deref(), Some(Resource::JoinSet { .. }));
         for child in &node.children {
             match is_set {
                 true => self.frames(child, out),
@@ -349,7 +349,7 @@ impl Builder<'_> {
     }
 
     fn hold_of(&self, leaf: &LeafOf<'_>) -> Option<&Hold> {
-        let holders = self.graph.holders(leaf.resource.as_ref()?);
+        let holders = self.graph.holders(leaf.resource?);
         holders.first().map(|(_, hold)| *hold)
     }
 }
@@ -380,16 +380,16 @@ fn name(task: &ReadTask) -> String {
     }
     match task.decoded.nodes.first() {
         Some(node) if node.kind != NodeKind::Mark => node.name.to_string(),
-        _ => task.default_name.clone(),
+        _ => task.default_name.to_string(),
     }
 }
 
 fn frame(node: &Node) -> Frame {
     Frame {
-        name: node.name.to_string(),
-        file: node.place.as_ref().map(|place| place.file.to_string()),
+        name: node.name.clone(),
+        file: node.place.as_ref().map(|place| place.file.clone()),
         line: node.place.as_ref().map(|place| place.line),
-        note: node.note.as_ref().map(ToString::to_string),
+        note: node.note.clone(),
         wait: None,
         children: Vec::new(),
     }
@@ -401,9 +401,9 @@ fn is_program(node: &Node) -> bool {
         || node.children.iter().any(is_program)
 }
 
-fn first_resource(node: &Node) -> Option<Resource> {
-    node.resource
-        .or_else(|| node.children.iter().find_map(first_resource))
+fn first_resource(node: &Node) -> Option<&Resource> {
+    let own = node.resource.as_deref();
+    own.or_else(|| node.children.iter().find_map(first_resource))
 }
 
 fn held(hold: &Hold) -> Held {

@@ -169,7 +169,7 @@ fn tasks_around(graph: &Graph<'_>, cycle: &[usize]) -> Vec<usize> {
         cycle.contains(task)
             || graph.holds_any(*task, &locks)
             || leaves.any(|leaf| match leaf.resource {
-                Some(Resource::Permits { semaphore, .. }) => locks.contains(&semaphore),
+                Some(Resource::Permits { semaphore, .. }) => locks.contains(semaphore),
                 _ => false,
             })
     };

@@ -1,9 +1,10 @@
 //! The graph of tasks that wait for each other: holders of locks, and cycles.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::address::Address;
 use crate::decode::{Decoded, Hold, Node, NodeKind, Resource};
+use crate::hash::FastMap;
 use crate::report::HeldKind;
 
 /// The leaf of a task.
@@ -11,15 +12,15 @@ use crate::report::HeldKind;
 pub(crate) struct LeafOf<'n> {
     /// The outermost function of a runtime on the way to it, which programs know it by.
     pub(crate) name: &'n str,
-    pub(crate) resource: Option<Resource>,
+    pub(crate) resource: Option<&'n Resource>,
 }
 
 /// The graph of tasks that wait for each other. Tasks are numbers.
 pub(crate) struct Graph<'n> {
     leaves: Vec<Vec<LeafOf<'n>>>,
     /// The holders of each semaphore.
-    holders: HashMap<Address, Vec<(usize, &'n Hold)>>,
-    headers: HashMap<Address, usize>,
+    holders: FastMap<Address, Vec<(usize, &'n Hold)>>,
+    headers: FastMap<Address, usize>,
 }
 
 impl<'n> Graph<'n> {
@@ -27,8 +28,8 @@ impl<'n> Graph<'n> {
     pub(crate) fn new(tasks: impl Iterator<Item = (Address, &'n Decoded)>) -> Self {
         let mut graph = Self {
             leaves: Vec::new(),
-            holders: HashMap::new(),
-            headers: HashMap::new(),
+            holders: FastMap::default(),
+            headers: FastMap::default(),
         };
         for (number, (header, decoded)) in tasks.enumerate() {
             graph.headers.insert(header, number);
@@ -71,7 +72,7 @@ impl<'n> Graph<'n> {
         cycle: &'g [usize],
     ) -> impl Iterator<Item = &'n Hold> + use<'g, 'n> {
         let leaves = cycle.iter().flat_map(|task| self.leaves(*task));
-        let resources = leaves.filter_map(|leaf| leaf.resource.as_ref());
+        let resources = leaves.filter_map(|leaf| leaf.resource);
         resources.flat_map(|resource| self.holders(resource).iter().map(|(_, hold)| *hold))
     }
 
@@ -96,7 +97,7 @@ impl<'n> Graph<'n> {
     /// can wake it.
     fn blockers(&self, leaf: &LeafOf<'_>) -> Vec<usize> {
         match leaf.resource {
-            Some(Resource::Join { header }) => self.task(header).into_iter().collect(),
+            Some(Resource::Join { header }) => self.task(*header).into_iter().collect(),
             Some(
                 resource @ Resource::Permits {
                     is_granted: false,
@@ -108,7 +109,7 @@ impl<'n> Graph<'n> {
                 let is_lock = |(_, hold): &(usize, &Hold)| {
                     hold.kind.is_exclusive() && !is_semaphore(leaf, hold)
                 };
-                let holders = self.holders(&resource);
+                let holders = self.holders(resource);
                 match holders.iter().all(is_lock) {
                     true => holders.iter().map(|(task, _)| *task).collect(),
                     false => Vec::new(),
@@ -194,13 +195,13 @@ fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
         };
         // The set waits for any of its tasks, and so for as long as all of them do.
         let is_listed_set = matches!(
-            node.resource,
-            Some(Resource::JoinSet { length: Some(length) }) if length == node.children.len() as u64
+            node.resource.as_deref(),
+            Some(Resource::JoinSet { length: Some(length) }) if *length == node.children.len() as u64
         );
         if node.children.is_empty() || node.resource.is_some() && !is_listed_set {
             leaves.push(LeafOf {
                 name: plumbing.unwrap_or(&node.name),
-                resource: node.resource,
+                resource: node.resource.as_deref(),
             });
         }
         below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
@@ -214,31 +215,31 @@ mod tests {
 
     fn lock(semaphore: u64) -> Node {
         let mut node = Node::new(NodeKind::Leaf, "tokio::sync::Semaphore::acquire");
-        node.resource = Some(Resource::Permits {
+        node.resource = Some(Box::new(Resource::Permits {
             semaphore: Address::new(semaphore),
             free: 0,
             missing: 1,
             queue: None,
             is_granted: false,
             is_closed: false,
-        });
+        }));
         node
     }
 
     fn sleep() -> Node {
         let mut node = Node::new(NodeKind::Leaf, "tokio::time::sleep");
-        node.resource = Some(Resource::Sleep {
+        node.resource = Some(Box::new(Resource::Sleep {
             seconds: 1,
             nanoseconds: 0,
-        });
+        }));
         node
     }
 
     fn join(header: u64) -> Node {
         let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
-        node.resource = Some(Resource::Join {
+        node.resource = Some(Box::new(Resource::Join {
             header: Address::new(header),
-        });
+        }));
         node
     }
 
@@ -332,9 +333,9 @@ mod tests {
     fn a_task_that_waits_for_a_set_is_in_a_cycle_if_all_tasks_of_the_set_are_stuck() {
         let set = |members: &[u64], length| {
             let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinSet::join_next");
-            node.resource = Some(Resource::JoinSet {
+            node.resource = Some(Box::new(Resource::JoinSet {
                 length: Some(length),
-            });
+            }));
             node.children = members.iter().map(|member| join(*member)).collect();
             node
         };

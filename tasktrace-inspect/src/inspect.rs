@@ -383,7 +383,7 @@ impl Input<'_> {
                 root: None,
                 runtime: None,
                 state: TaskState::BlockOn,
-                default_name: format!("thread {}", blocked.thread),
+                default_name: format!("thread {}", blocked.thread).into(),
                 problem: decoded.is_none().then(|| CHANGED.to_owned()),
                 decoded: decoded.unwrap_or_default(),
             });

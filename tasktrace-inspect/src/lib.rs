@@ -84,6 +84,7 @@ mod report;
 mod same_build;
 mod sockets;
 mod task_reader;
+mod text;
 mod tokio;
 mod value;
 
@@ -99,3 +100,4 @@ pub use report::{
     Deadlock, Frame, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task, TaskState,
     Wait, WaitKind,
 };
+pub use text::Text;

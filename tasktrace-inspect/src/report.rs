@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::text::Text;
+
 /// The tasks of a program, and the places at which they wait.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -107,15 +109,15 @@ pub enum TaskState {
 #[non_exhaustive]
 pub struct Frame {
     /// The function or the resource.
-    pub name: String,
+    pub name: Text,
     /// The source file.
-    pub file: Option<String>,
+    pub file: Option<Text>,
     /// The line of the `.await`.
     pub line: Option<u64>,
     /// A remark, such as the macro that the `.await` is in.
-    pub note: Option<String>,
+    pub note: Option<Text>,
     /// The state of what is waited for.
-    pub wait: Option<Wait>,
+    pub wait: Option<Box<Wait>>,
     /// The futures that are awaited.
     pub children: Vec<Frame>,
 }

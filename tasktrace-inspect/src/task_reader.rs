@@ -6,9 +6,9 @@ use crate::address::Address;
 use crate::build::{Origin, ReadTask};
 use crate::decode::{Decoded, Decoder};
 use crate::limits::Deadline;
-use crate::memory::{Buffer, Memory};
 use crate::own::{self, Root};
 use crate::report::TaskState;
+use crate::text::Text;
 use crate::tokio::{Header, State};
 use crate::value::{Reader, Value};
 
@@ -142,7 +142,7 @@ impl TaskReader<'_, '_, '_> {
             root: Some(root.number),
             runtime: None,
             state: TaskState::Suspended,
-            default_name: ty.as_ref().map_or("a future", |(_, path)| path).to_owned(),
+            default_name: ty.map_or_else(|| "a future".into(), |(_, path)| path),
             decoded: Decoded::default(),
             problem: None,
         };
@@ -228,12 +228,11 @@ impl TaskReader<'_, '_, '_> {
         Some(self.decoder.decode(stage))
     }
 
-    /// Reads a whole cell or future, so that it is compared: it may change and come back to the same state.
+    /// Records a whole cell or future, so that it is compared: it may change and come back to the same state.
     fn record_whole(&self, value: Value) -> Option<()> {
         let size = self.reader.ty(value).map_or(0, |ty| ty.size);
         let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        let mut whole = Buffer::new(size);
-        self.reader.memory.read(value.address, &mut whole).ok()
+        self.reader.memory.load(value.address, size).ok()
     }
 
     /// Returns `true` if all that was read of a task is as it was then. `value` is its cell or its future.
@@ -249,14 +248,14 @@ impl TaskReader<'_, '_, '_> {
     }
 
     /// Returns the name of the type of the future.
-    pub(crate) fn default_name(&self, header: &Header) -> String {
+    pub(crate) fn default_name(&self, header: &Header) -> Text {
         let types = self.reader.types;
         let cell = types.get(header.cell);
         let parameter = cell
             .as_ref()
             .and_then(|cell| cell.structure()?.parameters.first());
         let Some(mut id) = parameter.copied() else {
-            return "a task".to_owned();
+            return "a task".into();
         };
         if header.is_blocking
             && let Some(task) = types.get(id)
@@ -266,8 +265,8 @@ impl TaskReader<'_, '_, '_> {
         }
         let ty = types.get(id);
         match ty.as_ref().is_some_and(|ty| ty.name.starts_with('{')) {
-            true => types.function(id).to_string(),
-            false => types.path(id).to_string(),
+            true => types.function(id),
+            false => types.path(id),
         }
     }
 }

@@ -17,6 +17,16 @@ pub(crate) struct Value {
     pub(crate) id: TypeId,
 }
 
+impl Value {
+    /// Returns a field of a structure.
+    pub(crate) fn member(self, member: &Member<'_>) -> Self {
+        Self {
+            address: self.address.offset(member.offset),
+            id: member.id,
+        }
+    }
+}
+
 /// Reads values.
 pub(crate) struct Reader<'a, 'd> {
     pub(crate) types: &'a Types<'d>,
@@ -81,14 +91,6 @@ impl<'a, 'd> Reader<'a, 'd> {
     pub(crate) fn number(&self, value: Value) -> Option<u64> {
         let size = self.ty(value)?.size;
         u64::try_from(self.number_of(value.address, size)?).ok()
-    }
-
-    /// Returns a field of a structure.
-    pub(crate) fn member(&self, of: Value, member: &Member<'_>) -> Value {
-        Value {
-            address: of.address.offset(member.offset),
-            id: member.id,
-        }
     }
 
     /// Returns the outermost field of this name in a value or in the values that it consists of. Neither pointers nor
@@ -203,7 +205,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         let variant = match variants.discriminant {
             None => variants.variants.first()?,
             Some(discriminant) => {
-                let at = self.member(value, &discriminant);
+                let at = value.member(&discriminant);
                 let size = self.ty(at)?.size;
                 let number = self.number_of(at.address, size)?;
                 let exact = variants
@@ -214,7 +216,7 @@ impl<'a, 'd> Reader<'a, 'd> {
                 exact.or_else(default)?
             }
         };
-        Some((variant, self.member(value, &variant.member)))
+        Some((variant, value.member(&variant.member)))
     }
 }
 

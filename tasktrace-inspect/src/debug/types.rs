@@ -16,9 +16,10 @@ use super::scope::{self, Scopes};
 use super::unit::{Dwarf, Units};
 use crate::error::Error;
 use crate::hash::FastMap;
+use crate::text::Text;
 
 /// Names of files, by the numbers of the unit and of the file.
-type Files = FastMap<(usize, u64), Option<Rc<str>>>;
+type Files = FastMap<(usize, u64), Option<Text>>;
 
 /// The types of a program.
 pub(crate) struct Types<'d> {
@@ -26,8 +27,8 @@ pub(crate) struct Types<'d> {
     units: Units<'d>,
     index: Index<'d>,
     types: RefCell<FastMap<TypeId, Option<Rc<Type<'d>>>>>,
-    paths: RefCell<FastMap<TypeId, Rc<str>>>,
-    functions: RefCell<FastMap<TypeId, Rc<str>>>,
+    paths: RefCell<FastMap<TypeId, Text>>,
+    functions: RefCell<FastMap<TypeId, Text>>,
     /// The namespaces, by the number of their unit.
     scopes: RefCell<FastMap<usize, Rc<Scopes<'d>>>>,
     files: RefCell<Files>,
@@ -95,9 +96,9 @@ impl<'d> Types<'d> {
     }
 
     /// Returns the path of a type without generic arguments.
-    pub(crate) fn path(&self, id: TypeId) -> Rc<str> {
+    pub(crate) fn path(&self, id: TypeId) -> Text {
         if let Some(path) = self.paths.borrow().get(&id) {
-            return Rc::clone(path);
+            return path.clone();
         }
         let mut names = self.namespaces(id);
         let ty = self.get(id);
@@ -108,15 +109,15 @@ impl<'d> Types<'d> {
             false => names::without_generics(name),
         };
         names.push(&name);
-        let path: Rc<str> = names.join("::").into();
-        self.paths.borrow_mut().insert(id, Rc::clone(&path));
+        let path: Text = names.join("::").into();
+        self.paths.borrow_mut().insert(id, path.clone());
         path
     }
 
     /// Returns the path of the function that a coroutine is the body of, or is in.
-    pub(crate) fn function(&self, id: TypeId) -> Rc<str> {
+    pub(crate) fn function(&self, id: TypeId) -> Text {
         if let Some(path) = self.functions.borrow().get(&id) {
-            return Rc::clone(path);
+            return path.clone();
         }
         let names = self.namespaces(id);
         let names = scope::function_of(&names);
@@ -129,8 +130,8 @@ impl<'d> Types<'d> {
                 names.copied().collect::<Vec<_>>().join("::")
             });
         }
-        let path: Rc<str> = path.into();
-        self.functions.borrow_mut().insert(id, Rc::clone(&path));
+        let path: Text = path.into();
+        self.functions.borrow_mut().insert(id, path.clone());
         path
     }
 
@@ -178,13 +179,13 @@ impl<'d> Types<'d> {
     }
 
     /// Returns the name of a file in the list of the unit that a type is in.
-    pub(crate) fn file(&self, id: TypeId, number: u64) -> Option<Rc<str>> {
+    pub(crate) fn file(&self, id: TypeId, number: u64) -> Option<Text> {
         let (unit_number, _, unit) = self.units.of(&self.dwarf, id)?;
         let key = (unit_number, number);
         if let Some(file) = self.files.borrow().get(&key) {
             return file.clone();
         }
-        let file = lines::file_name(&self.dwarf, &unit, number).map(Rc::from);
+        let file = lines::file_name(&self.dwarf, &unit, number).map(Text::from);
         self.files.borrow_mut().insert(key, file.clone());
         file
     }

@@ -1,17 +1,18 @@
 //! Guards and permits that live across an `.await`.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use super::collection::Inner;
-use super::coroutine::{Coroutine, Stage};
+use super::coroutine::Coroutine;
 use super::kind::{Known, Leaf};
-use super::node::{Place, Resource};
+use super::node::{NodeKind, Place, Resource};
 use super::plan::{Goal, Plan};
+use super::state::Stage;
 use super::walk::Walk;
 use crate::address::Address;
-use crate::debug::{Kind, Member, Where, is_runtime_crate};
+use crate::debug::Kind;
 use crate::report::HeldKind;
+use crate::text::Text;
 use crate::value::Value;
 
 /// A guard or a permit in a suspended future.
@@ -26,7 +27,7 @@ pub(crate) struct Hold {
     /// The number of values around the guard.
     pub(crate) depth: usize,
     /// The variable that it is, or is in.
-    pub(crate) variable: Rc<str>,
+    pub(crate) variable: Text,
     /// The function whose variable it is.
     pub(crate) owner: Owner,
 }
@@ -34,7 +35,7 @@ pub(crate) struct Hold {
 /// A function that holds a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Text,
     pub(crate) place: Option<Place>,
     /// It is in the tree of what its task waits for. Otherwise it is a future that was polled and put aside.
     pub(crate) is_polled: bool,
@@ -85,12 +86,12 @@ impl Walk<'_, '_, '_, '_> {
                 self.mark_searched(value);
             }
             Plan::Known(Known::Leaf(Leaf::Acquire)) => {
-                let resource = self.leaf(value, Leaf::Acquire).resource.take();
+                let mut node = self.leaf(value, Leaf::Acquire);
                 if let Some(Resource::Permits {
                     semaphore,
                     is_granted: true,
                     ..
-                }) = resource
+                }) = node.resource.take().as_deref().copied()
                 {
                     self.add_hold(value, semaphore, HeldKind::Granted, depth, owner, variable);
                 }
@@ -114,7 +115,7 @@ impl Walk<'_, '_, '_, '_> {
         let Some(coroutine) = self.read_coroutine(value) else {
             return;
         };
-        if matches!(coroutine.stage, Stage::Returned | Stage::Panicked) {
+        if matches!(coroutine.state.stage, Stage::Returned | Stage::Panicked) {
             self.mark_searched(value);
             return;
         }
@@ -123,24 +124,20 @@ impl Walk<'_, '_, '_, '_> {
             ..around.clone()
         };
         // Functions of runtimes are named by the function of the program that has called them.
-        if !is_runtime_crate(&coroutine.name) {
-            owner.name = Rc::clone(&coroutine.name);
-            owner.place = coroutine.place.clone();
+        if coroutine.state.kind == NodeKind::Function {
+            owner.name = coroutine.state.name.clone();
+            owner.place = coroutine.state.place.clone();
         }
-        let awaitee = coroutine.awaitee.into_iter().map(|it| ("", it));
-        let locals = coroutine
-            .locals
-            .iter()
-            .map(|(member, it)| (member.name, *it));
-        for (variable, value) in locals.chain(awaitee) {
+        let awaitee = coroutine.awaitee().into_iter().map(|it| ("", it));
+        let owners = coroutine.owners().map(|(member, it)| (member.name, it));
+        for (variable, value) in owners.chain(awaitee) {
             self.guards(value, depth + 1, &owner, variable);
         }
         self.hidden_guards(value, &coroutine, depth, &owner);
         self.mark_searched(value);
     }
 
-    /// Collects the guards in variables that the debug info of the coroutine leaves out, as another variable has the
-    /// same name.
+    /// Collects the guards in variables that the debug info of the coroutine leaves out.
     pub(super) fn hidden_guards(
         &mut self,
         value: Value,
@@ -148,72 +145,23 @@ impl Walk<'_, '_, '_, '_> {
         depth: usize,
         owner: &Owner,
     ) {
-        let types = self.reader().types;
-        let locals = &coroutine.locals;
-        let is_named_twice = |name: &str| locals.iter().filter(|it| it.0.name == name).count() > 1;
-        if !locals.iter().any(|(member, _)| is_named_twice(member.name)) {
-            return;
-        }
-        for variable in types.variables(value.id).iter() {
-            let Plan::Known(Known::Guard(kind)) = self.plan(variable.id, Goal::Guard) else {
-                continue;
-            };
-            // The body may be in another unit, which has entries of its own for all types.
-            let name_of = |id| types.get(id).map(|ty| ty.name);
-            let is_shown = |(member, _): &(Member<'_>, Value)| {
-                member.name == variable.name && name_of(member.id) == name_of(variable.id)
-            };
-            if !is_named_twice(variable.name) || locals.iter().any(is_shown) {
-                continue;
-            }
-            let (places, is_exact) = match variable.place {
-                Where::Stack => continue,
-                Where::Coroutine(offset) => (vec![offset], true),
-                Where::Unknown => (self.gaps(coroutine), false),
-            };
-            let guards = places.into_iter().filter_map(|offset| {
+        for hidden in &coroutine.state.hidden {
+            for offset in &hidden.places {
                 let guard = Value {
-                    address: value.address.offset(offset),
-                    id: variable.id,
+                    address: value.address.offset(*offset),
+                    id: hidden.id,
                 };
-                Some((guard, self.semaphore_of(guard)?))
-            });
-            for (guard, semaphore) in guards.collect::<Vec<_>>() {
+                let Some(semaphore) = self.semaphore_of(guard) else {
+                    continue;
+                };
                 // References to the lock that is waited for are in unnamed variables.
                 let is_awaited = || self.awaited.contains(&semaphore.address);
-                if self.is_taken(semaphore) && (is_exact || !is_awaited()) {
-                    self.add_hold(
-                        guard,
-                        semaphore.address,
-                        kind,
-                        depth + 1,
-                        owner,
-                        variable.name,
-                    );
+                if self.is_taken(semaphore) && (hidden.is_exact || !is_awaited()) {
+                    let address = semaphore.address;
+                    self.add_hold(guard, address, hidden.kind, depth + 1, owner, hidden.name);
                 }
             }
         }
-    }
-
-    /// Returns the offsets of the words of a coroutine in which no variable is, as far as it is known.
-    fn gaps(&self, coroutine: &Coroutine<'_>) -> Vec<u64> {
-        let types = self.reader().types;
-        let Some(body) = types.get(coroutine.body) else {
-            return Vec::new();
-        };
-        let Some(structure) = body.structure() else {
-            return Vec::new();
-        };
-        let size = |id| types.get(id).map_or(0, |ty| ty.size);
-        let members = structure.members.iter();
-        let taken: Vec<(u64, u64)> = members
-            .map(|member| (member.offset, member.offset.saturating_add(size(member.id))))
-            .collect();
-        let end = body.size.min(self.decoder.limits.elements as u64 * 8);
-        let words = (0..end / 8).map(|word| word * 8);
-        words
-            .filter(|word| !taken.iter().any(|(from, to)| from <= word && word < to))
-            .collect()
     }
 
     /// Returns `true` if permits of a semaphore are taken that others wait for.
@@ -285,7 +233,7 @@ impl Walk<'_, '_, '_, '_> {
         let reader = self.reader();
         let ty = reader.ty(guard)?;
         ty.structure()?.members.iter().find_map(|member| {
-            let field = reader.member(guard, member);
+            let field = guard.member(member);
             let pointer = reader.find_pointer(field)?;
             let Kind::Pointer(Some(id)) = reader.ty(pointer)?.kind else {
                 return None;

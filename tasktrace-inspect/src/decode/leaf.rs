@@ -8,6 +8,7 @@ use super::node::{Node, NodeKind, Resource};
 use super::walk::Walk;
 use crate::address::Address;
 use crate::debug::{TypeId, public_path};
+use crate::text::Text;
 use crate::value::Value;
 
 /// The futures that wait for permits of a semaphore or for a notification: the place of each, from 1.
@@ -29,7 +30,7 @@ impl Walk<'_, '_, '_, '_> {
 
     fn read_leaf(&self, value: Value, leaf: Leaf) -> Node {
         let path = self.reader().types.path(value.id);
-        let (name, resource) = match leaf {
+        let (name, resource): (Text, _) = match leaf {
             Leaf::Sleep => ("tokio::time::sleep".into(), self.sleep(value)),
             Leaf::Acquire => (
                 "tokio::sync::Semaphore::acquire".into(),
@@ -51,10 +52,10 @@ impl Walk<'_, '_, '_, '_> {
                 self.join_set(value),
             ),
             Leaf::Socket => ("a socket".into(), self.socket(value)),
-            Leaf::Named => (public_path(&path), None),
+            Leaf::Named => (public_path(&path).into(), None),
         };
         let mut node = Node::new(NodeKind::Leaf, name);
-        node.resource = resource;
+        node.resource = resource.map(Box::new);
         if leaf == Leaf::JoinSet {
             self.tasks_of_set(value, &mut node.children);
         }
@@ -237,7 +238,7 @@ impl Walk<'_, '_, '_, '_> {
                 }
                 let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
                 let handle = reader.find(entry, "value");
-                node.resource = handle.and_then(|handle| self.join(handle));
+                node.resource = handle.and_then(|handle| self.join(handle)).map(Box::new);
                 out.push(node);
                 next = Some(entry);
                 field = "next";

@@ -1,8 +1,9 @@
 //! Finds the futures inside a value, and where each of them waits.
 //!
 //! There is no list of wrappers: fields are walked by type. [`plan`] says for each type which of its fields can lead to
-//! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks,
-//! [`collection`] what has many futures, [`leaf`] what is waited for, [`hold`] who holds locks.
+//! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks, whose
+//! states [`state`] describes, [`collection`] what has many futures, [`leaf`] what is waited for, [`hold`] who holds
+//! locks.
 
 mod collection;
 mod coroutine;
@@ -11,6 +12,7 @@ mod kind;
 mod leaf;
 mod node;
 mod plan;
+mod state;
 mod walk;
 
 pub(crate) use self::hold::Hold;

@@ -1,18 +1,17 @@
 //! Trees of futures, as they are in memory.
 
-use std::rc::Rc;
-
 use crate::address::Address;
+use crate::text::Text;
 
 /// A future that waits, or a note in its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     /// The path of the function or of the type.
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Text,
     pub(crate) place: Option<Place>,
-    pub(crate) note: Option<Rc<str>>,
-    pub(crate) resource: Option<Resource>,
+    pub(crate) note: Option<Text>,
+    pub(crate) resource: Option<Box<Resource>>,
     pub(crate) children: Vec<Node>,
 }
 
@@ -34,7 +33,7 @@ pub(crate) enum NodeKind {
 /// A line in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) file: Rc<str>,
+    pub(crate) file: Text,
     pub(crate) line: u64,
 }
 
@@ -93,7 +92,7 @@ impl Node {
         [NOT_STARTED, FINISHED, PANICKED].contains(&note)
     }
 
-    pub(crate) fn new(kind: NodeKind, name: impl Into<Rc<str>>) -> Self {
+    pub(crate) fn new(kind: NodeKind, name: impl Into<Text>) -> Self {
         Self {
             kind,
             name: name.into(),
@@ -104,7 +103,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn mark(text: impl Into<Rc<str>>) -> Self {
+    pub(crate) fn mark(text: impl Into<Text>) -> Self {
         Self::new(NodeKind::Mark, text)
     }
 }

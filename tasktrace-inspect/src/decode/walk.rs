@@ -10,6 +10,7 @@ use super::kind::Known;
 use super::leaf::Queue;
 use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans, is_poll_fn};
+use super::state::States;
 use crate::address::Address;
 use crate::debug::{TypeId, is_runtime_crate};
 use crate::hash::{FastMap, FastSet};
@@ -29,6 +30,7 @@ fn is_plain(path: &str) -> bool {
 pub(crate) struct Decoder<'r, 'a, 'd> {
     pub(super) reader: &'r Reader<'a, 'd>,
     pub(super) plans: Plans,
+    pub(super) states: States<'d>,
     pub(super) limits: Limits,
     deadline: Deadline,
     /// The queues of semaphores, as they were when a task was decoded that waits in them.
@@ -53,6 +55,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
         Self {
             reader,
             plans: Plans::default(),
+            states: States::default(),
             limits,
             deadline,
             queues: RefCell::default(),
@@ -176,8 +179,8 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             Plan::Known(Known::Leaf(leaf)) => {
                 if self.may_show() {
                     let node = self.leaf(value, leaf);
-                    if let Some(Resource::Permits { semaphore, .. }) = node.resource {
-                        self.awaited.insert(semaphore);
+                    if let Some(Resource::Permits { semaphore, .. }) = node.resource.as_deref() {
+                        self.awaited.insert(*semaphore);
                     }
                     out.push(node);
                 } else {
@@ -249,7 +252,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
     fn timeout(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
         let reader = self.reader();
         let mut node = Node::new(NodeKind::Wrapper, "tokio::time::timeout");
-        node.resource = self.sleep(value);
+        node.resource = self.sleep(value).map(Box::new);
         self.nesting += 1;
         if let Some(inner) = reader.find(value, "value") {
             self.futures(inner, depth + 1, &mut node.children);

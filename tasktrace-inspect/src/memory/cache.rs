@@ -1,6 +1,7 @@
 //! Pages that were read, so that each is read once.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::{Buffer, Memory, Region, Unreadable};
 use crate::address::Address;
@@ -71,11 +72,13 @@ impl Pages {
     }
 }
 
-/// The ranges that were read: addresses and lengths.
+/// The ranges that were read.
 #[derive(Debug, Default)]
 struct Record {
     is_on: bool,
-    ranges: Vec<(Address, usize)>,
+    ranges: Vec<Range<Address>>,
+    /// The bytes of a range when they are read again.
+    again: Buffer,
 }
 
 impl<'m> PageCache<'m> {
@@ -106,42 +109,67 @@ impl<'m> PageCache<'m> {
 
     /// Ends a record, and returns `true` if the memory still is as it was when it was read.
     pub(crate) fn is_unchanged(&self) -> bool {
-        let mut ranges = std::mem::take(&mut *self.record.borrow_mut()).ranges;
-        ranges.sort_unstable();
-        ranges.dedup();
-        let mut page = Buffer::new(PAGE as usize);
-        let mut current = None;
+        let mut record = self.record.borrow_mut();
+        let Record {
+            is_on,
+            ranges,
+            again,
+        } = &mut *record;
+        *is_on = false;
+        // Ranges that touch are read again as one: most are in the same allocation.
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup_by(|next, range| {
+            let is_inside = next.start <= range.end;
+            if is_inside {
+                range.end = range.end.max(next.end);
+            }
+            is_inside
+        });
+        if again.is_empty() {
+            *again = Buffer::new(PAGE as usize);
+        }
         let pages = self.pages.borrow();
-        ranges.into_iter().all(|(start, length)| {
-            let end = start.get().saturating_add(length as u64);
-            let mut at = start.get();
+        let is_unchanged = |range: &Range<Address>| {
+            let (mut at, end) = (range.start.get(), range.end.get());
             while at < end {
-                let number = at / PAGE;
+                let from = (at % PAGE) as usize;
+                let length = (end - at).min(PAGE - at % PAGE) as usize;
                 // The cache drops its pages when it is full. Then they cannot be compared.
-                let Some(before) = pages.get(number) else {
+                let before = pages.get(at / PAGE);
+                let Some(before) = before.and_then(|page| page.get(from..from + length)) else {
                     return false;
                 };
-                if current != Some(number) {
-                    current = Some(number);
-                    let address = Address::new(number * PAGE);
-                    if self.memory.read(address, &mut page).is_err() {
-                        return false;
-                    }
-                }
-                let from = (at % PAGE) as usize;
-                let to = from.saturating_add((end - at) as usize).min(PAGE as usize);
-                if before.get(from..to) != page.get(from..to) {
+                let now = &mut again[..length];
+                if self.memory.read(Address::new(at), now).is_err() || before != now {
                     return false;
                 }
-                at = number.saturating_add(1).saturating_mul(PAGE);
+                at = at.saturating_add(length as u64);
             }
             true
-        })
+        };
+        let result = ranges.iter().all(is_unchanged);
+        ranges.clear();
+        result
+    }
+
+    /// Reads a range of memory into the cache, and records it.
+    pub(crate) fn load(&self, address: Address, length: usize) -> Result<(), Unreadable> {
+        let mut pages = self.pages.borrow_mut();
+        let end = address.get().checked_add(length as u64);
+        let end = end.ok_or(Unreadable { address })?;
+        for page in address.get() / PAGE..end.div_ceil(PAGE) {
+            pages
+                .load(self.memory, page)
+                .ok_or(Unreadable { address })?;
+        }
+        self.note(address, length);
+        Ok(())
     }
 
     /// Forgets all pages.
     pub(crate) fn clear(&self) {
         self.pages.borrow_mut().clear();
+        self.record.borrow_mut().again.wipe(usize::MAX);
     }
 
     /// Reads past the cache.
@@ -152,7 +180,15 @@ impl<'m> PageCache<'m> {
     fn note(&self, address: Address, length: usize) {
         let mut record = self.record.borrow_mut();
         if record.is_on {
-            record.ranges.push((address, length));
+            let end = address.get().saturating_add(length as u64);
+            let end = Address::new(end);
+            // Fields are read in their order more often than not.
+            match record.ranges.last_mut() {
+                Some(last) if last.start <= address && address <= last.end => {
+                    last.end = last.end.max(end);
+                }
+                _ => record.ranges.push(address..end),
+            }
         }
     }
 }
@@ -227,9 +263,12 @@ mod tests {
     fn changes_of_what_was_read_are_noticed() {
         struct Changing(Cell<u8>);
         impl Memory for Changing {
-            fn read(&self, _address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+            fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
                 buffer.fill(7);
-                buffer[100] = self.0.get();
+                let changing = 0x1064_u64.checked_sub(address.get());
+                if let Some(byte) = changing.and_then(|at| buffer.get_mut(at as usize)) {
+                    *byte = self.0.get();
+                }
                 Ok(())
             }
 

@@ -17,6 +17,7 @@ use self::owned::List;
 pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
 use crate::bytes::u64_at;
+use crate::hash::FastSet;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Buffer, Memory, PageCache, region_of};
 use crate::value::Reader;
@@ -51,6 +52,7 @@ impl Tasks {
             *found.missing.entry(reason).or_default() += 1;
         }
         let mut lists: BTreeMap<Address, List> = BTreeMap::new();
+        let mut owners = FastSet::default();
         let mut blocking = Vec::new();
         for address in search.headers {
             let Some(header) = Header::read(reader, vtables, layout, address) else {
@@ -61,12 +63,15 @@ impl Tasks {
                 if header.is_plausible_closure() {
                     blocking.push(header);
                 }
-            } else if let Some(list) = List::of(reader, &header) {
+            } else if !owners.contains(&header.owner)
+                && let Some(list) = List::of(reader, &header)
+            {
+                owners.insert(header.owner);
                 lists.entry(list.address).or_insert(list);
             }
         }
         found.lists = lists.len();
-        let mut seen = HashSet::new();
+        let mut seen = FastSet::default();
         for list in lists.values() {
             let walked = list.walk(reader, vtables, layout, limits.tasks);
             for (reason, count) in walked.missing {

@@ -1,12 +1,13 @@
 //! The lists of tasks that runtimes and local sets keep.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::header::{Header, Layout};
 use super::vtables::Vtables;
 use super::word;
 use crate::address::Address;
 use crate::debug::Kind;
+use crate::hash::FastSet;
 use crate::value::{Reader, Value};
 
 /// The list of all tasks of a runtime or of a local set.
@@ -60,7 +61,7 @@ impl List {
         most: usize,
     ) -> Walked {
         let mut walked = Walked::default();
-        let mut seen = HashSet::new();
+        let mut seen = FastSet::default();
         for head in self.heads(reader) {
             let mut next = word(reader.memory, head);
             if next.is_none() {

@@ -151,7 +151,7 @@ fn at(frame: &Frame) -> String {
 /// Returns a resource with its state and its holder.
 fn with_state(resource: &Frame) -> String {
     let Some(wait) = &resource.wait else {
-        return resource.name.clone();
+        return resource.name.to_string();
     };
     match wait.holders.first() {
         Some(holder) => format!("{}, {holder}", resource.name),

@@ -140,7 +140,7 @@ impl<'a> From<FlatFrame<'a>> for Value<'a> {
             "file": frame.file.as_deref(),
             "line": frame.line,
             "note": frame.note.as_deref(),
-            "wait": frame.wait.as_ref(),
+            "wait": frame.wait.as_deref(),
         })
     }
 }
