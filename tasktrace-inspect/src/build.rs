@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::count::count;
-use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
+use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 use crate::sockets::Sockets;
@@ -148,10 +148,25 @@ impl Builder<'_> {
     }
 
     fn wait(&self, resource: &Resource, name: &str) -> Wait {
-        let holders = self.graph.holders(resource).iter();
-        let holders = holders.map(|(task, hold)| self.holder(*task, hold));
+        let mut holders: Vec<(usize, &Hold)> = Vec::new();
+        for (task, hold) in self.graph.holders(resource) {
+            // A permit that was moved is still in the variable that it was moved from.
+            let is_known = |it: &(usize, &Hold)| {
+                it.0 == *task && it.1.kind == hold.kind && it.1.owner == hold.owner
+            };
+            if !holders.iter().any(is_known) {
+                holders.push((*task, hold));
+            }
+        }
+        let holders = holders
+            .into_iter()
+            .map(|(task, hold)| self.holder(task, hold));
         let (kind, address) = match resource {
             Resource::Sleep { .. } => (WaitKind::Sleep, None),
+            Resource::Permits {
+                channel: Some(channel),
+                ..
+            } => (WaitKind::Channel, Some(channel.address)),
             Resource::Permits { semaphore, .. } => (WaitKind::Permits, Some(*semaphore)),
             Resource::Channel { address, .. } => (WaitKind::Channel, Some(*address)),
             Resource::Oneshot { address, .. } => (WaitKind::Oneshot, Some(*address)),
@@ -188,14 +203,22 @@ impl Builder<'_> {
                 queue,
                 is_granted,
                 is_closed,
+                channel,
                 ..
             } => {
                 let is_lock = name.contains("Mutex") || name.contains("RwLock");
-                let state = match () {
-                    () if is_closed => "closed".to_owned(),
-                    () if is_granted => "granted, and not polled since".to_owned(),
-                    () if is_lock => "locked".to_owned(),
-                    () => format!("{}, {missing} missing", count(free, "free permit")),
+                let state = match channel {
+                    _ if is_closed => "closed".to_owned(),
+                    _ if is_granted => "granted, and not polled since".to_owned(),
+                    Some(Bounded { capacity, .. }) if free == 0 => {
+                        format!("full, capacity {capacity}")
+                    }
+                    Some(Bounded { capacity, .. }) => {
+                        format!("{free} of {capacity} places free, {missing} missing")
+                    }
+                    None if is_lock => "locked".to_owned(),
+                    None if name.contains("OnceCell") => "being initialized".to_owned(),
+                    None => format!("{}, {missing} missing", count(free, "free permit")),
                 };
                 let place = place_in(queue);
                 // A semaphore can lack permits without a holder (`forget_permits`), but a taken lock has a holder.

@@ -222,6 +222,7 @@ mod tests {
             queue: None,
             is_granted: false,
             is_closed: false,
+            channel: None,
         }));
         node
     }

@@ -148,7 +148,7 @@ pub enum WaitKind {
     Sleep,
     /// A lock or a semaphore.
     Permits,
-    /// Messages.
+    /// Messages, or room for one.
     Channel,
     /// One value.
     Oneshot,

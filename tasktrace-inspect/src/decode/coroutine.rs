@@ -71,6 +71,12 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         let mut node = Node::new(state.kind, state.name.clone());
         node.place = state.place.clone();
         node.note = state.note.clone();
+        // Guards of plumbing are those of the function of the program that has called it.
+        let caller = match (state.kind, &self.caller) {
+            (NodeKind::Plumbing, Some(caller)) => Rc::clone(caller),
+            _ => Rc::clone(&coroutine.state),
+        };
+        let around = self.caller.replace(Rc::clone(&caller));
         self.nesting += 1;
         let was_wrapped = std::mem::take(&mut self.is_wrapped);
         let was_in_macro = std::mem::replace(&mut self.is_in_macro, state.note.is_some());
@@ -96,18 +102,20 @@ impl<'d> Walk<'_, '_, '_, 'd> {
             },
         }
         self.nesting -= 1;
+        self.caller = around;
         self.is_wrapped = was_wrapped;
         self.is_in_macro = was_in_macro;
         if state.kind == NodeKind::Plumbing {
             self.name_socket(&coroutine, &mut node);
+            self.name_channel(&coroutine, &mut node);
         }
         if state.stage == Stage::Returned {
             self.mark_searched(value);
             return;
         }
         let owner = Owner {
-            name: state.name.clone(),
-            place: state.place.clone(),
+            name: caller.name.clone(),
+            place: caller.place.clone(),
             is_polled: state.stage == Stage::Suspended,
         };
         for (member, local) in coroutine.owners() {
@@ -136,6 +144,27 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         // If it is not known here, a function around this one may know it.
         node.resource = Some(Resource::Socket { file }.into());
         child.resource = None;
+    }
+
+    /// Adds the channel to permits that are awaited, if they are those of a channel which the function has the sender of.
+    fn name_channel(&self, coroutine: &Coroutine<'_>, node: &mut Node) {
+        let [child] = node.children.as_mut_slice() else {
+            return;
+        };
+        if let Some(Resource::Permits {
+            semaphore,
+            channel: channel @ None,
+            ..
+        }) = child.resource.as_deref_mut()
+        {
+            // Channels are shared, like all resources.
+            let is_recorded = self.reader().memory.pause();
+            let mut locals = coroutine.locals();
+            *channel = locals.find_map(|(_, local)| self.bounded_channel(local, *semaphore));
+            if is_recorded {
+                self.reader().memory.resume();
+            }
+        }
     }
 
     /// Shows a future of which nothing is known but its type.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::kind::Leaf;
-use super::node::{Node, NodeKind, Resource};
+use super::node::{Bounded, Node, NodeKind, Resource};
 use super::walk::Walk;
 use crate::address::Address;
 use crate::debug::{TypeId, public_path};
@@ -101,7 +101,30 @@ impl Walk<'_, '_, '_, '_> {
             queue: place.map(|place| (*place, queue.places.len())),
             is_granted: is_queued && missing == 0,
             is_closed: permits & 1 != 0,
+            channel: None,
         })
+    }
+
+    /// Returns the bounded channel with this semaphore that a sender, or a reference to one, leads to.
+    pub(super) fn bounded_channel(&self, sender: Value, semaphore: Address) -> Option<Bounded> {
+        /// A reference to the sender, and the pointer in the sender.
+        const POINTERS: usize = 2;
+        let reader = self.reader();
+        let mut value = sender;
+        for _ in 0..POINTERS {
+            value = reader.follow_arc(value)?;
+            let Some(permits) = reader.find_type(value, "tokio::sync::mpsc::bounded::Semaphore")
+            else {
+                continue;
+            };
+            let inner = reader.find(permits, "semaphore")?;
+            let capacity = reader.number(reader.find(permits, "bound")?)?;
+            return (inner.address == semaphore).then_some(Bounded {
+                address: value.address,
+                capacity,
+            });
+        }
+        None
     }
 
     /// Reads the queue of a semaphore or of a `Notify`, whose last element is served first.

@@ -52,6 +52,8 @@ pub(crate) enum Resource {
         /// The permits were handed over, and the future was not polled since.
         is_granted: bool,
         is_closed: bool,
+        /// The channel whose free places the permits are.
+        channel: Option<Bounded>,
     },
     /// The receiving side of a channel.
     Channel {
@@ -78,6 +80,13 @@ pub(crate) enum Resource {
     },
     /// A socket or another file.
     Socket { file: Option<u32> },
+}
+
+/// A channel that has room for a number of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounded {
+    pub(crate) address: Address,
+    pub(crate) capacity: u64,
 }
 
 /// Remarks on futures that do not wait.

@@ -10,7 +10,7 @@ use super::kind::Known;
 use super::leaf::Queue;
 use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans, is_poll_fn};
-use super::state::States;
+use super::state::{State, States};
 use crate::address::Address;
 use crate::debug::{TypeId, is_runtime_crate};
 use crate::hash::{FastMap, FastSet};
@@ -70,6 +70,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             frames: self.limits.frames_per_task,
             is_marked: false,
             nesting: 0,
+            caller: None,
             is_wrapped: false,
             is_in_macro: false,
             may_wait_elsewhere: false,
@@ -108,6 +109,8 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     is_marked: bool,
     /// The number of frames around the current value.
     pub(super) nesting: usize,
+    /// The innermost function of the program around the current value, or the outermost plumbing.
+    pub(super) caller: Option<Rc<State<'d>>>,
     /// A wrapper is around the current value, and no function is in between.
     pub(super) is_wrapped: bool,
     /// A macro of a runtime, such as `select!`, made the future that is looked at.

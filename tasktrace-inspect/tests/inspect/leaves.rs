@@ -22,7 +22,7 @@ pub(crate) fn check_leaves(report: &Report) {
     check(report, TREES);
     let text = |name| state(task(report, name));
     assert_eq!(text("leaves::receiver_of"), "0 of 4 messages, 1 sender");
-    assert_eq!(text("leaves::sender_of"), "0 free permits, 1 missing");
+    assert_eq!(text("leaves::sender_of"), "full, capacity 1");
     assert_eq!(text("leaves::oneshot_waiter"), "no value yet");
     // It has taken what there was.
     assert_eq!(text("leaves::acquirer"), "0 free permits, 1 missing");

@@ -3,12 +3,13 @@
 use tasktrace_inspect::TaskState;
 
 use crate::program::{PROFILES, Profile, Program};
-use crate::tree::{check, state, task};
+use crate::tree::{check, leaf, state, task};
 
 const TREES: &[&str] = &[
     "runtimes::local_task @ local_task\n  tokio::time::sleep",
     "runtimes::barrier @ barrier\n  tokio::sync::Barrier::wait",
     "runtimes::once @ once\n  runtimes::init @ init\n    tokio::time::sleep",
+    "runtimes::second @ second\n  tokio::sync::OnceCell::get_or_init",
     "runtimes::subscriber @ subscriber\n  tokio::sync::broadcast::Receiver::recv",
     "runtimes::joins_blocking @ joins_blocking\n  tokio::task::JoinHandle",
 ];
@@ -40,6 +41,14 @@ fn the_tasks_of_all_runtimes_are_listed() {
         assert_eq!(report.missing, []);
         let subscriber = task(&report, "runtimes::subscriber");
         assert_eq!(state(subscriber), "0 of 4 messages, 1 sender");
+        let second = leaf(task(&report, "runtimes::second"));
+        let wait = second.wait.as_ref().unwrap();
+        assert_eq!(wait.text, "being initialized");
+        let [holder] = wait.holders.as_slice() else {
+            panic!("{report}");
+        };
+        assert_eq!(holder.held.function, "runtimes::once");
+        assert!(holder.held.file.as_ref().unwrap().ends_with("runtimes.rs"));
         let blocking = report
             .tasks
             .iter()

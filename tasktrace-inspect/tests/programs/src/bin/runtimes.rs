@@ -21,10 +21,11 @@ fn main() -> std::io::Result<()> {
         .build()?;
     workers.spawn(barrier());
     workers.spawn(once());
+    workers.spawn(second());
     let (sender, receiver) = broadcast::channel(4);
     workers.spawn(subscriber(receiver));
     workers.spawn(joins_blocking());
-    workers.block_on(ready(6));
+    workers.block_on(ready(7));
     workers.block_on(root());
     drop(sender);
     Ok(())
@@ -50,10 +51,17 @@ async fn barrier() {
     barrier.wait().await; // await: barrier
 }
 
+static CELL: OnceCell<u64> = OnceCell::const_new();
+
 async fn once() {
-    let cell = OnceCell::new();
     arrive();
-    cell.get_or_init(init).await; // await: once
+    CELL.get_or_init(init).await; // await: once
+}
+
+/// It is polled after the other, by the same thread.
+async fn second() {
+    arrive();
+    CELL.get_or_init(init).await; // await: second
 }
 
 async fn init() -> u64 {
