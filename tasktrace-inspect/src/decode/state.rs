@@ -58,8 +58,11 @@ pub(super) enum Stage {
 #[derive(Default)]
 pub(super) struct States<'d> {
     /// By the types of the coroutine and of what it keeps.
-    states: RefCell<FastMap<(TypeId, TypeId), Option<Rc<State<'d>>>>>,
+    states: RefCell<FastMap<(TypeId, TypeId), KnownState<'d>>>,
 }
+
+/// A state that was met, or `None` for a variant that is none.
+type KnownState<'d> = Option<Rc<State<'d>>>;
 
 impl<'d> States<'d> {
     /// Returns the state that a variant of a coroutine stands for.
@@ -70,7 +73,7 @@ impl<'d> States<'d> {
         id: TypeId,
         ty: &Type<'d>,
         variant: &Member<'d>,
-    ) -> Option<Rc<State<'d>>> {
+    ) -> KnownState<'d> {
         let key = (id, variant.id);
         if let Some(known) = self.states.borrow().get(&key) {
             return known.clone();
