@@ -111,8 +111,14 @@ fn check(module: &str, file: &str, operation: &str) {
     let (_, tree) = text.split_once(operation).unwrap_or_default();
     let names = operation.split([' ', '(', ')']);
     for name in names.filter_map(|path| path.rsplit_once("::")?.1.into()) {
-        let shown = [format!("::{name}"), format!("::poll_{name}")];
-        assert!(shown.iter().any(|name| tree.contains(name)), "{name}\n{text}");
+        // A longer name may begin with this one.
+        let shown = ["::", "::poll_"].map(|before| format!("{before}{name}"));
+        let is_shown = |shown: &String| {
+            [" ", "::"]
+                .iter()
+                .any(|end| tree.contains(&format!("{shown}{end}")))
+        };
+        assert!(shown.iter().any(is_shown), "{name}\n{text}");
     }
     // The resources of other tasks follow, or the test.
     let after = rest.strip_prefix(operation);
