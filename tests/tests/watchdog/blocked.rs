@@ -6,7 +6,9 @@ use tasktrace::StallPhase::{Began, Ended};
 use tasktrace::{Source, Stall, TaskState, TraceHandle, WatchdogBuilder, traced};
 use tasktrace_tests::{current_thread, multi_thread};
 
-use crate::support::{Reports, SOON, verdict, watchdog_without_limits};
+use crate::support::{
+    Reports, SOON, verdict, wait_until, wait_until_asleep, watchdog_without_limits,
+};
 
 fn watchdog() -> WatchdogBuilder {
     watchdog_without_limits().blocked_after(SOON)
@@ -30,8 +32,9 @@ fn start(number: u32, runtime: &tokio::runtime::Runtime) -> (TraceHandle, Sender
 #[test]
 fn a_blocking_poll_is_reported_once_and_when_it_ends() {
     let runtime = multi_thread();
-    let reports = Reports::of("blocked::blocks", watchdog());
     let (first, let_first) = start(1, &runtime);
+    wait_until_asleep(&first);
+    let reports = Reports::of("blocked::blocks", watchdog());
     let began = reports.next_is(Stall::Blocked, Began, &first);
     let TaskState::Running(running) = began.task().state() else {
         panic!("the task was in a poll:\n{began}");
@@ -72,10 +75,8 @@ fn a_poll_that_blocks_in_the_first_line_is_reported() {
         let _ = go.recv();
     }
 
-    let reports = Reports::of(
-        "a_poll_that_blocks_in_the_first_line_is_reported::stuck",
-        watchdog(),
-    );
+    const NAME: &str = "a_poll_that_blocks_in_the_first_line_is_reported::stuck";
+
     // On a busy machine, a thread may not be interrupted in time. Then the report has no stack.
     let (report, go, thread) = loop {
         let (go, wait) = mpsc::channel();
@@ -83,6 +84,10 @@ fn a_poll_that_blocks_in_the_first_line_is_reported() {
         let thread = thread
             .spawn(|| current_thread().block_on(stuck(wait)))
             .unwrap();
+        let task = || tasktrace::tasks().find(|task| task.name().ends_with(NAME));
+        wait_until(|| task().is_some());
+        wait_until_asleep(&task().unwrap());
+        let reports = Reports::of(NAME, watchdog());
         let report = reports.next();
         if *report.task().source() == Source::Sample {
             break (report, go, thread);

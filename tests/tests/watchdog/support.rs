@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use tasktrace::{Stall, StallPhase, StallReport, TraceHandle, Watchdog, WatchdogBuilder};
+use tasktrace::{
+    Stall, StallPhase, StallReport, TaskState, TraceHandle, Watchdog, WatchdogBuilder,
+};
 
 pub(crate) use tasktrace_tests::by_hand::{LONG, wait_until};
 
@@ -83,6 +85,23 @@ impl Reports {
             panic!("one more:\n{report}");
         }
     }
+}
+
+/// Waits until the thread that polls `task` sleeps, in a poll that only blocks. Before that, it may wait for a processor
+/// for as long as the limit of a watchdog, and the report would say that it computes.
+///
+/// Other systems than Linux do not report the state of threads, so a report cannot say that either.
+pub(crate) fn wait_until_asleep(task: &TraceHandle) {
+    wait_until(|| match task.state() {
+        TaskState::Running(running) if cfg!(target_os = "linux") => {
+            let path = format!("/proc/self/task/{}/stat", running.thread_id());
+            let stat = std::fs::read_to_string(path).expect("the thread is in a poll");
+            // The state follows the name of the thread, which is in parentheses.
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, state)| state.starts_with('S'))
+        }
+        state => matches!(state, TaskState::Running(_)),
+    });
 }
 
 /// Returns the first line of a report.
