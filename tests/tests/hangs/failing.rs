@@ -1,5 +1,6 @@
 //! Tests the limit on a test's running time, and the ways in which a test fails.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::{process, run};
@@ -165,10 +166,25 @@ fn a_test_that_resumes_when_it_is_captured_fails_with_a_lost_wake_up() {
 
 #[test]
 fn a_test_that_ends_after_its_limit_fails() {
-    let output = run(process(&["hung::is_blocked_for_too_long"]));
-    let text = &output.text;
-    assert_eq!(output.status.code(), Some(101), "{text}");
+    let mut process = process(&["hung::is_blocked_for_too_long"]);
+    process.stdin(Stdio::piped());
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = process.spawn().expect("it can be started");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let mut text = String::new();
+    for line in lines.by_ref().map(|line| line.expect("it is text")) {
+        text += &(line + "\n");
+        if text.contains("the test's thread is blocked") {
+            break;
+        }
+    }
     assert!(text.contains("the test's thread is blocked"), "{text}");
+    // The process would end some seconds later, but the test ends now.
+    drop(child.stdin.take());
+    text.extend(lines.map(|line| line.expect("it is text") + "\n"));
+    let output = child.wait_with_output().expect("it ends");
+    text += &String::from_utf8(output.stdout).expect("it is text");
+    assert_eq!(output.status.code(), Some(101), "{text}");
     assert!(
         text.contains("is_blocked_for_too_long ... FAILED"),
         "{text}"
