@@ -1,7 +1,7 @@
 //! The values inside a value: fields, variants, elements, and targets of pointers.
 
-use super::kind::Known;
-use super::plan::{Goal, Plan, slice_element};
+use super::kind::{Known, Leaf};
+use super::plan::{Filled, Goal, Plan, slice_element};
 use super::walk::Walk;
 use crate::debug::TypeId;
 use crate::value::Value;
@@ -14,7 +14,7 @@ pub(super) enum Inner {
     Problem(String),
 }
 
-const NOTHING: Inner = Inner::Values(Vec::new(), None);
+pub(super) const NOTHING: Inner = Inner::Values(Vec::new(), None);
 
 /// Lengths beyond this are garbage.
 const LONGEST: u64 = 1 << 40;
@@ -31,6 +31,7 @@ impl Walk<'_, '_, '_, '_> {
                 });
                 Inner::Values(values.collect(), None)
             }
+            Plan::Filled(arrays) => self.filled(value, arrays),
             Plan::Variants => self.variant(value),
             Plan::Pointer(target) => self.pointer(value, *target, goal),
             Plan::Dynamic => self.dynamic(value, goal),
@@ -39,6 +40,8 @@ impl Walk<'_, '_, '_, '_> {
             Plan::Known(known) => match known {
                 Known::Vec => self.vec(value, goal),
                 Known::VecDeque => self.vec_deque(value, goal),
+                Known::HashTable => self.hash_table(value),
+                Known::BTreeMap => self.tree_map(value),
                 Known::Arc => self.arc(value, goal),
                 Known::FuturesUnordered => self.futures_unordered(value),
                 Known::Shared => self.shared(value, goal),
@@ -46,6 +49,8 @@ impl Walk<'_, '_, '_, '_> {
                     let inner = self.reader().find(value, "value");
                     Inner::Values(inner.into_iter().collect(), None)
                 }
+                Known::Leaf(Leaf::Channel) => self.messages(value),
+                Known::Leaf(Leaf::Oneshot) => self.message(value),
                 Known::Leaf(_) | Known::Guard(_) | Known::Opaque => NOTHING,
             },
         }
@@ -179,6 +184,31 @@ impl Walk<'_, '_, '_, '_> {
             }
             inner => inner,
         }
+    }
+
+    /// Returns the elements of arrays that are in use.
+    fn filled(&self, value: Value, arrays: &[Filled]) -> Inner {
+        let reader = self.reader();
+        let length = reader.find(value, "len");
+        let Some(length) = length.and_then(|it| reader.number(it)) else {
+            return Inner::Problem(format!("the list at {} cannot be read", value.address));
+        };
+        let mut all = Vec::new();
+        let mut more = None;
+        for array in arrays {
+            let first = Value {
+                address: value.address.offset(array.offset),
+                id: array.element,
+            };
+            match self.elements(first, first.id, length.min(array.room)) {
+                Inner::Values(values, note) => {
+                    all.extend(values);
+                    more = more.or(note);
+                }
+                problem => return problem,
+            }
+        }
+        Inner::Values(all, more)
     }
 
     /// Returns what an `Arc` points to, if this is the only one: then it owns that like a `Box`.

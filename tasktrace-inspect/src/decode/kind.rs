@@ -15,6 +15,10 @@ pub(super) enum Known {
     Vec,
     /// `VecDeque`.
     VecDeque,
+    /// The table of a `HashMap` or a `HashSet`.
+    HashTable,
+    /// `BTreeMap`, which a `BTreeSet` is too.
+    BTreeMap,
     /// `Arc`.
     Arc,
     /// `tokio::time::Timeout`.
@@ -42,6 +46,7 @@ pub(super) enum Leaf {
 }
 
 const KNOWN: &[(&str, Known)] = &[
+    ("alloc::collections::btree::map::BTreeMap", Known::BTreeMap),
     ("alloc::collections::vec_deque::VecDeque", Known::VecDeque),
     ("alloc::sync::Arc", Known::Arc),
     ("alloc::vec::Vec", Known::Vec),
@@ -76,6 +81,7 @@ const KNOWN: &[(&str, Known)] = &[
         "futures_util::stream::futures_unordered::FuturesUnordered",
         Known::FuturesUnordered,
     ),
+    ("hashbrown::raw::RawTable", Known::HashTable),
     (
         "tokio::io::poll_evented::PollEvented",
         Known::Leaf(Leaf::Socket),

@@ -2,14 +2,16 @@
 //!
 //! There is no list of wrappers: fields are walked by type. [`plan`] says for each type which of its fields can lead to
 //! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks, whose
-//! states [`state`] describes, [`collection`] what has many futures, [`leaf`] what is waited for, [`hold`] who holds
-//! locks.
+//! states [`state`] describes, [`collection`] and [`map`] what has many futures, [`message`] what was sent and not
+//! received, [`leaf`] what is waited for, [`hold`] who holds locks.
 
 mod collection;
 mod coroutine;
 mod hold;
 mod kind;
 mod leaf;
+mod map;
+mod message;
 mod node;
 mod plan;
 mod state;

@@ -35,8 +35,19 @@ pub(super) enum Plan {
     Array(TypeId, u64),
     /// A structure: the offsets and types of the fields that lead somewhere.
     Fields(Rc<[(u64, TypeId)]>),
+    /// A structure whose field `len` says how much of its arrays is in use: those that lead somewhere.
+    Filled(Rc<[Filled]>),
     /// An enum: of the variant that it is, the fields.
     Variants,
+}
+
+/// An array of which only the first elements are in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filled {
+    pub(super) offset: u64,
+    pub(super) element: TypeId,
+    /// The number of elements that it has room for.
+    pub(super) room: u64,
 }
 
 /// The plans of all types that were met.
@@ -78,6 +89,11 @@ impl Plans {
         if structure.variants.is_some() {
             return Plan::Variants;
         }
+        let filled = filled(types, structure).filter(|it| self.reaches(types, it.element, goal));
+        let filled: Rc<[Filled]> = filled.collect();
+        if !filled.is_empty() {
+            return Plan::Filled(filled);
+        }
         let members = structure.members.iter();
         let fields: Vec<_> = members
             .filter(|member| self.reaches(types, member.id, goal))
@@ -118,7 +134,7 @@ impl Plans {
         let plan = self.get(types, id, Goal::Future);
         let is_fields = match plan {
             Plan::Nothing => return true,
-            Plan::Fields(_) => true,
+            Plan::Fields(_) | Plan::Filled(_) => true,
             Plan::Variants => false,
             _ => return false,
         };
@@ -236,7 +252,7 @@ fn shape(types: &Types<'_>, id: TypeId, ty: &Type<'_>, goal: Goal) -> Shape {
         },
         Kind::Array(element, count) => Plan::Array(*element, *count),
         Kind::Structure(_) if ty.name.starts_with("{async_") => Plan::Coroutine,
-        // A `MaybeUninit` may be garbage.
+        // A `MaybeUninit` may be garbage, unless something says how many of them are not.
         Kind::Structure(structure) if structure.is_union => Plan::Nothing,
         Kind::Structure(structure) => {
             let has = |name| structure.members.iter().any(|member| member.name == name);
@@ -260,6 +276,25 @@ fn shape(types: &Types<'_>, id: TypeId, ty: &Type<'_>, goal: Goal) -> Shape {
         }
     };
     Shape::Plan(plan)
+}
+
+/// Returns the arrays of `MaybeUninit` in a structure, if it has a field `len`.
+fn filled(types: &Types<'_>, structure: &Structure<'_>) -> impl Iterator<Item = Filled> {
+    let has_length = structure.members.iter().any(|member| member.name == "len");
+    let members = structure.members.iter().filter(move |_| has_length);
+    members.filter_map(|member| {
+        let Kind::Array(element, room) = types.get(member.id)?.kind else {
+            return None;
+        };
+        let union = types.get(element)?;
+        let parts = union.structure().filter(|it| it.is_union)?;
+        let value = parts.members.iter().find(|part| part.name == "value")?;
+        union.name.starts_with("MaybeUninit<").then_some(Filled {
+            offset: member.offset,
+            element: value.id,
+            room,
+        })
+    })
 }
 
 /// Returns `true` for the pointers through which futures are polled, or guards owned.
@@ -319,15 +354,21 @@ impl Search<'_, '_, '_> {
             Shape::Plan(plan) => match plan {
                 Plan::Coroutine | Plan::Dynamic => true,
                 Plan::Known(known) => match known {
-                    Known::Leaf(leaf) => self.goal == Goal::Future || leaf == Leaf::Acquire,
+                    Known::Leaf(_) if self.goal == Goal::Future => true,
+                    Known::Leaf(Leaf::Acquire) => true,
+                    // Messages that were sent and not received.
+                    Known::Leaf(Leaf::Channel | Leaf::Oneshot) => self.parameters(&ty, 1, next),
+                    Known::Leaf(_) => false,
                     Known::Guard(_) => self.goal == Goal::Guard,
                     Known::Timeout | Known::Shared => true,
                     // Futures behind an `Arc` may be polled by another task, or by none.
                     Known::Arc if self.goal == Goal::Future => false,
-                    Known::Vec | Known::VecDeque | Known::Arc | Known::FuturesUnordered => {
-                        let parameter = ty.structure().and_then(|it| it.parameters.first());
-                        parameter.is_some_and(|id| self.reaches(*id, next))
-                    }
+                    Known::Vec
+                    | Known::VecDeque
+                    | Known::HashTable
+                    | Known::Arc
+                    | Known::FuturesUnordered => self.parameters(&ty, 1, next),
+                    Known::BTreeMap => self.parameters(&ty, 2, next),
                     Known::Opaque => false,
                 },
                 Plan::Pointer(target) => self.reaches(target, next),
@@ -336,7 +377,7 @@ impl Search<'_, '_, '_> {
                     let element = slice_element(self.types, &ty);
                     element.is_some_and(|id| self.reaches(id, next))
                 }
-                Plan::Nothing | Plan::Fields(_) | Plan::Variants => false,
+                Plan::Nothing | Plan::Fields(_) | Plan::Filled(_) | Plan::Variants => false,
             },
             Shape::Structure => {
                 let Some(structure) = ty.structure() else {
@@ -345,11 +386,20 @@ impl Search<'_, '_, '_> {
                 let variants = structure.variants.iter().flat_map(|it| &it.variants);
                 let variants = variants.map(|variant| variant.member.id);
                 let members = structure.members.iter().map(|member| member.id);
+                let filled = filled(self.types, structure).map(|it| it.element);
                 members
                     .chain(variants)
+                    .chain(filled)
                     .any(|member| self.reaches(member, next))
             }
         }
+    }
+
+    /// Returns `true` if what is looked for can be reached from one of the first generic arguments.
+    fn parameters(&mut self, ty: &Type<'_>, count: usize, depth: usize) -> bool {
+        let parameters = ty.structure().map_or(&[][..], |it| &it.parameters);
+        let mut first = parameters.iter().take(count);
+        first.any(|id| self.reaches(*id, depth))
     }
 }
 

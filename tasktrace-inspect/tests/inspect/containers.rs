@@ -23,7 +23,12 @@ fn guards_in_containers_that_a_task_owns_are_found() {
             holders(&report, "containers::waiter"),
             [
                 "containers::in_arc",
+                "containers::in_hash_map",
+                "containers::in_messages",
+                "containers::in_oneshot",
                 "containers::in_ring",
+                "containers::in_slots",
+                "containers::in_tree_map",
                 "containers::in_vec"
             ],
             "{report}"

@@ -134,14 +134,21 @@ fn written(name: &str, program: &Program) -> PathBuf {
 
 #[test]
 fn damaged_core_files_end_in_a_report_or_an_error() {
-    let program = Program::start("current", Profile::Release);
+    damaged_core("current", 0x9e37_79b9_7f4a_7c15);
+}
+
+#[test]
+fn damaged_maps_and_queues_end_in_a_report_or_an_error() {
+    damaged_core("containers", 0xd1b5_4a32_d192_ed03);
+}
+
+fn damaged_core(name: &str, seed: u64) {
+    let program = Program::start(name, Profile::Release);
     program.inspect_at_rest();
     let core = core_file::of(program.pid());
     let path = written("damaged", &program);
     drop(program);
-    damage(&core, &path, 0x9e37_79b9_7f4a_7c15, || {
-        inspect_core(&path, &options())
-    });
+    damage(&core, &path, seed, || inspect_core(&path, &options()));
     fs::remove_file(&path).unwrap();
 }
 

@@ -1,12 +1,13 @@
 //! Tasks whose guards are in containers, each with a task that waits for the lock, and tasks that wait for a notification.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tasktrace_inspect_programs::{arrive, ready};
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc, oneshot};
 
 type Lock = Arc<Mutex<u64>>;
 type Guard = OwnedMutexGuard<u64>;
@@ -22,13 +23,18 @@ async fn main() {
     pair(in_vec).await;
     pair(in_ring).await;
     pair(in_arc).await;
+    pair(in_hash_map).await;
+    pair(in_tree_map).await;
+    pair(in_slots).await;
+    pair(in_messages).await;
+    pair(in_oneshot).await;
     let shared = Arc::new(std::sync::Mutex::new(None));
     pair(|lock, held| in_shared(lock, held, Arc::clone(&shared))).await;
     let notify = Arc::new(Notify::new());
     for _ in 0..3 {
         tokio::spawn(listener(Arc::clone(&notify)));
     }
-    ready(8 + 3).await;
+    ready(18 + 3).await;
     std::future::pending::<()>().await;
     drop(shared);
 }
@@ -80,6 +86,74 @@ async fn in_arc(lock: Lock, held: Arc<Notify>) {
     let guard = Arc::new(lock.lock_owned().await);
     nap(held).await; // await: in_arc
     drop(guard);
+}
+
+async fn in_hash_map(lock: Lock, held: Arc<Notify>) {
+    let mut map = HashMap::new();
+    for number in 0..100 {
+        map.insert(number, None);
+    }
+    map.insert(100, Some(lock.lock_owned().await));
+    nap(held).await; // await: in_hash_map
+    drop(map);
+}
+
+/// The tree is three nodes high.
+async fn in_tree_map(lock: Lock, held: Arc<Notify>) {
+    let mut map = BTreeMap::new();
+    for number in 0..300 {
+        map.insert(number, None);
+    }
+    map.insert(150, Some(lock.lock_owned().await));
+    nap(held).await; // await: in_tree_map
+    drop(map);
+}
+
+/// Some values in an array, as in crates for lists without allocation.
+struct Slots<T> {
+    items: [MaybeUninit<T>; 4],
+    len: usize,
+}
+
+impl<T> Drop for Slots<T> {
+    fn drop(&mut self) {
+        for item in &mut self.items[..self.len] {
+            // SAFETY: `in_slots` has initialized the first `len` items, and nothing else drops them.
+            unsafe { item.assume_init_drop() };
+        }
+    }
+}
+
+async fn in_slots(lock: Lock, held: Arc<Notify>) {
+    let mut slots = Slots {
+        items: [const { MaybeUninit::uninit() }; 4],
+        len: 0,
+    };
+    slots.items[0].write(lock.lock_owned().await);
+    slots.len = 1;
+    nap(held).await; // await: in_slots
+    drop(slots);
+}
+
+/// The messages are in several blocks of the channel, and some of the first were received.
+async fn in_messages(lock: Lock, held: Arc<Notify>) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    for _ in 0..100 {
+        let _ = sender.send(None);
+    }
+    for _ in 0..40 {
+        receiver.recv().await;
+    }
+    let _ = sender.send(Some(lock.lock_owned().await));
+    nap(held).await; // await: in_messages
+    drop(receiver);
+}
+
+async fn in_oneshot(lock: Lock, held: Arc<Notify>) {
+    let (sender, receiver) = oneshot::channel();
+    let _ = sender.send(lock.lock_owned().await);
+    nap(held).await; // await: in_oneshot
+    drop(receiver);
 }
 
 /// Another owner has the guard too, so this task is not the one that holds it.
