@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::count::count;
-use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, Resource};
+use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, PlaceInQueue, Resource};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 use crate::sockets::Sockets;
@@ -174,6 +174,7 @@ impl Builder<'_> {
             Resource::JoinSet { .. } => (WaitKind::JoinSet, None),
             Resource::Notify { address, .. } => (WaitKind::Notify, Some(*address)),
             Resource::Socket { .. } => (WaitKind::Socket, None),
+            Resource::Thread { .. } => (WaitKind::Thread, None),
         };
         let task = match resource {
             Resource::Join { header } => self
@@ -259,7 +260,14 @@ impl Builder<'_> {
             }
             .to_owned(),
             Resource::Join { header } => match self.graph.task(header) {
-                Some(task) => self.title(task),
+                Some(task) => match self.tasks[task].decoded.nodes.as_slice() {
+                    [node] if self.tasks[task].state == TaskState::Blocking => {
+                        let thread = node.resource.as_deref();
+                        let state = thread.map(|thread| self.text(thread, name));
+                        format!("{}, {}", self.title(task), state.unwrap_or_default())
+                    }
+                    _ => self.title(task),
+                },
                 None => "a task that is not listed".to_owned(),
             },
             Resource::JoinSet { length } => match length {
@@ -276,6 +284,21 @@ impl Builder<'_> {
                     None => format!("file descriptor {file}"),
                 },
                 None => "not ready yet".to_owned(),
+            },
+            Resource::Thread { is_running, queue } => match (is_running, queue) {
+                (true, _) => "running".to_owned(),
+                (false, None) => "not started".to_owned(),
+                (
+                    false,
+                    Some(PlaceInQueue {
+                        place,
+                        length,
+                        pool,
+                    }),
+                ) => format!(
+                    "not started, place {place} of {length} in the queue of a pool with {} of {} threads, {} idle",
+                    pool.threads, pool.most, pool.idle
+                ),
             },
         }
     }
@@ -402,7 +425,9 @@ fn name(task: &ReadTask) -> String {
         nodes = &node.children;
     }
     match task.decoded.nodes.first() {
-        Some(node) if node.kind != NodeKind::Mark => node.name.to_string(),
+        Some(node) if node.kind != NodeKind::Mark && task.state != TaskState::Blocking => {
+            node.name.to_string()
+        }
         _ => task.default_name.to_string(),
     }
 }

@@ -9,7 +9,7 @@ use crate::block_on;
 use crate::build::{self, Origin, ReadTask};
 use crate::deadlock::{self, Stacks};
 use crate::debug::{self, DebugFile, Types};
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Node};
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Code, CoreFile, Memory, PageCache, Thread, WithImage};
@@ -355,8 +355,8 @@ impl Input<'_> {
             .iter()
             .filter_map(|thread| thread.stack_pointer)
             .collect();
-        let tasks = Tasks::find(&reader, &vtables, &stacks, &self.limits, deadline);
         let decoder = Decoder::new(&reader, self.limits, deadline);
+        let tasks = Tasks::find(&decoder, &vtables, &stacks, &self.limits, deadline);
         let task_reader = TaskReader {
             reader: &reader,
             decoder: &decoder,
@@ -371,6 +371,13 @@ impl Input<'_> {
                 false if header.is_blocking && is_worker(&task_reader.default_name(header)) => {}
                 false => read_tasks.extend(task_reader.task(header)),
             }
+        }
+        // Closures that compute are found by the tasks that wait for them.
+        let joined = read_tasks
+            .iter()
+            .flat_map(|task| Node::joins(&task.decoded.nodes));
+        for header in tasks.closures(&reader, &vtables, joined) {
+            read_tasks.extend(task_reader.task(&header));
         }
         for blocked in block_on::find(&reader, &decoder, self.threads) {
             let decoded = match task_reader.is_stopped {

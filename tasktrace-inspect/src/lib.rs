@@ -39,7 +39,8 @@
 //!
 //! * Linux on x86-64.
 //! * Tasks of tokio, and futures that a thread blocks on. Tasks of other executors are not found.
-//! * Closures of `spawn_blocking` are found while the thread that runs them waits in a system call.
+//! * Closures of `spawn_blocking` are found while they are in the queue of their pool, while a task waits for them, or
+//!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.

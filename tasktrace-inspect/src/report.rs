@@ -160,6 +160,8 @@ pub enum WaitKind {
     Notify,
     /// A socket or a file.
     Socket,
+    /// A thread for blocking work.
+    Thread,
 }
 
 /// A task that holds what another waits for.

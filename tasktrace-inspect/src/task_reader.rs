@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::address::Address;
 use crate::build::{Origin, ReadTask};
-use crate::decode::{Decoded, Decoder};
+use crate::decode::{Decoded, Decoder, Node, NodeKind, Resource};
 use crate::limits::Deadline;
 use crate::own::{self, Root};
 use crate::report::TaskState;
@@ -68,7 +68,11 @@ impl TaskReader<'_, '_, '_> {
     fn decode(&self, header: &Header, state_now: State, read: &mut ReadTask) {
         read.problem = None;
         read.decoded = Decoded::default();
-        if header.is_blocking || state_now.is_complete() {
+        if state_now.is_complete() {
+            return;
+        }
+        if header.is_blocking {
+            read.decoded.nodes.push(closure(header, state_now));
             return;
         }
         if state_now.is_running() && !self.is_stopped {
@@ -269,6 +273,16 @@ impl TaskReader<'_, '_, '_> {
             false => types.path(id),
         }
     }
+}
+
+/// Shows a closure of `spawn_blocking`.
+fn closure(header: &Header, state: State) -> Node {
+    let mut node = Node::new(NodeKind::Leaf, "tokio::task::spawn_blocking");
+    node.resource = Some(Box::new(Resource::Thread {
+        is_running: state.is_running(),
+        queue: header.queue,
+    }));
+    node
 }
 
 fn state(header: &Header, state: State) -> TaskState {

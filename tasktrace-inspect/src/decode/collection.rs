@@ -51,7 +51,7 @@ impl Walk<'_, '_, '_, '_> {
                 }
                 Known::Leaf(Leaf::Channel) => self.messages(value),
                 Known::Leaf(Leaf::Oneshot) => self.message(value),
-                Known::Leaf(_) | Known::Guard(_) | Known::Opaque => NOTHING,
+                Known::Leaf(_) | Known::Guard(_) | Known::Closure | Known::Opaque => NOTHING,
             },
         }
     }

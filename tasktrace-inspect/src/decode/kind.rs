@@ -23,6 +23,8 @@ pub(super) enum Known {
     Arc,
     /// `tokio::time::Timeout`.
     Timeout,
+    /// A closure of `spawn_blocking` in the queue.
+    Closure,
     /// `futures::future::Shared`.
     Shared,
     /// Neither futures nor guards are in it, though its fields may look so.
@@ -91,6 +93,7 @@ const KNOWN: &[(&str, Known)] = &[
         Known::Leaf(Leaf::Socket),
     ),
     ("tokio::runtime::scheduler::Handle", Known::Opaque),
+    ("tokio::runtime::task::UnownedTask", Known::Closure),
     (
         "tokio::runtime::task::join::JoinHandle",
         Known::Leaf(Leaf::Join),

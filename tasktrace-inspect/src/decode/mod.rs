@@ -20,5 +20,5 @@ mod walk;
 pub(crate) use self::hold::Hold;
 #[cfg(test)]
 pub(crate) use self::hold::Owner;
-pub(crate) use self::node::{Bounded, Node, NodeKind, Place, Resource};
+pub(crate) use self::node::{Bounded, Node, NodeKind, Place, PlaceInQueue, Pool, Resource};
 pub(crate) use self::walk::{Decoded, Decoder};

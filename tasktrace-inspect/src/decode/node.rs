@@ -80,6 +80,32 @@ pub(crate) enum Resource {
     },
     /// A socket or another file.
     Socket { file: Option<u32> },
+    /// A thread for blocking work.
+    Thread {
+        is_running: bool,
+        queue: Option<PlaceInQueue>,
+    },
+}
+
+/// The place of a closure in the queue of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlaceInQueue {
+    /// The place, from 1.
+    pub(crate) place: usize,
+    /// The length of the queue.
+    pub(crate) length: usize,
+    pub(crate) pool: Pool,
+}
+
+/// The threads on which a runtime runs the closures of `spawn_blocking`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// The number of threads.
+    pub(crate) threads: u64,
+    /// The largest number of threads.
+    pub(crate) most: u64,
+    /// The number of threads that have nothing to do.
+    pub(crate) idle: u64,
 }
 
 /// A channel that has room for a number of messages.
@@ -95,6 +121,19 @@ pub(crate) const FINISHED: &str = "finished";
 pub(crate) const PANICKED: &str = "panicked";
 
 impl Node {
+    /// Returns the headers of the tasks for which the future waits.
+    pub(crate) fn joins(nodes: &[Self]) -> Vec<Address> {
+        let mut joins = Vec::new();
+        let mut below: Vec<&Self> = nodes.iter().collect();
+        while let Some(node) = below.pop() {
+            if let Some(Resource::Join { header }) = node.resource.as_deref() {
+                joins.push(*header);
+            }
+            below.extend(&node.children);
+        }
+        joins
+    }
+
     /// Returns `true` for a future that waits for nothing. What a suspended function awaits is none.
     pub(crate) fn is_idle(&self) -> bool {
         let note = self.note.as_deref().unwrap_or_default();

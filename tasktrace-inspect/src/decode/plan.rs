@@ -15,6 +15,8 @@ pub(super) enum Goal {
     Future,
     /// Guards that are owned: references to them do not.
     Guard,
+    /// Closures of `spawn_blocking` in a queue.
+    Closure,
 }
 
 /// The way in which a type is walked.
@@ -352,9 +354,15 @@ impl Search<'_, '_, '_> {
         let next = depth + 1;
         match shape(self.types, id, &ty, self.goal) {
             Shape::Plan(plan) => match plan {
-                Plan::Coroutine | Plan::Dynamic => true,
+                Plan::Coroutine | Plan::Dynamic => self.goal != Goal::Closure,
                 Plan::Known(known) => match known {
+                    Known::Closure => self.goal == Goal::Closure,
                     Known::Leaf(_) if self.goal == Goal::Future => true,
+                    Known::Leaf(_) | Known::Timeout | Known::Shared
+                        if self.goal == Goal::Closure =>
+                    {
+                        false
+                    }
                     Known::Leaf(Leaf::Acquire) => true,
                     // Messages that were sent and not received.
                     Known::Leaf(Leaf::Channel | Leaf::Oneshot) => self.parameters(&ty, 1, next),

@@ -64,7 +64,32 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
 
     /// Finds the futures in a value, which may be one itself.
     pub(crate) fn decode(&self, value: Value) -> Decoded {
-        let mut walk = Walk {
+        let mut walk = self.walk();
+        let mut nodes = Vec::with_capacity(1);
+        walk.futures(value, 0, &mut nodes);
+        walk.guards_of_root(value);
+        Decoded {
+            nodes,
+            holds: walk.holds,
+            may_wait_elsewhere: walk.may_wait_elsewhere,
+            searched: walk.searched,
+            coroutines: walk.coroutines,
+        }
+    }
+
+    /// Returns the headers of the closures of `spawn_blocking` in a queue, in its order.
+    pub(crate) fn closures(&self, queue: Value) -> Vec<Address> {
+        let mut closures = Vec::new();
+        self.walk().closures(queue, 0, &mut closures);
+        closures
+    }
+
+    pub(crate) fn reader(&self) -> &'r Reader<'a, 'd> {
+        self.reader
+    }
+
+    fn walk(&self) -> Walk<'_, 'r, 'a, 'd> {
+        Walk {
             decoder: self,
             values: self.limits.values_per_task,
             frames: self.limits.frames_per_task,
@@ -79,16 +104,6 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             coroutines: FastSet::default(),
             holds: Vec::new(),
             awaited: FastSet::default(),
-        };
-        let mut nodes = Vec::with_capacity(1);
-        walk.futures(value, 0, &mut nodes);
-        walk.guards_of_root(value);
-        Decoded {
-            nodes,
-            holds: walk.holds,
-            may_wait_elsewhere: walk.may_wait_elsewhere,
-            searched: walk.searched,
-            coroutines: walk.coroutines,
         }
     }
 
@@ -249,6 +264,24 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
                 out.extend(more.map(Node::mark));
             }
             Inner::Problem(text) => out.push(Node::mark(text)),
+        }
+    }
+
+    /// Collects the closures in a value.
+    fn closures(&mut self, value: Value, depth: usize, out: &mut Vec<Address>) {
+        if !self.step(depth) {
+            return;
+        }
+        let plan = self.plan(value.id, Goal::Closure);
+        if let Plan::Known(Known::Closure) = plan {
+            let pointer = self.reader().find_pointer(value);
+            out.extend(pointer.and_then(|it| self.reader().pointer(it)));
+            return;
+        }
+        if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Closure) {
+            for inner in values {
+                self.closures(inner, depth + 1, out);
+            }
         }
     }
 

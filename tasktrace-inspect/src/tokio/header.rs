@@ -3,6 +3,7 @@
 use super::vtables::Vtables;
 use crate::address::Address;
 use crate::debug::{TypeId, Types};
+use crate::decode::PlaceInQueue;
 use crate::value::{Reader, Value};
 
 /// The offsets of the fields of headers, vtables and trailers, as the debug info says.
@@ -55,6 +56,8 @@ pub(crate) struct Header {
     pub(crate) owner: u64,
     /// The closure of a `spawn_blocking`.
     pub(crate) is_blocking: bool,
+    /// The place of a closure in the queue of its pool.
+    pub(crate) queue: Option<PlaceInQueue>,
 }
 
 impl Header {
@@ -79,6 +82,7 @@ impl Header {
             state_address,
             owner: reader.word(address.offset(layout.owner))?,
             is_blocking: is_blocking(reader.types, reader, cell),
+            queue: None,
         })
     }
 

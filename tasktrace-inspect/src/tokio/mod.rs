@@ -7,6 +7,7 @@
 
 mod header;
 mod owned;
+mod pool;
 mod search;
 mod vtables;
 
@@ -17,6 +18,7 @@ use self::owned::List;
 pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
 use crate::bytes::u64_at;
+use crate::decode::{Decoder, PlaceInQueue};
 use crate::hash::FastSet;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Buffer, Memory, PageCache, region_of};
@@ -36,12 +38,13 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Finds the tasks of all runtimes.
     pub(crate) fn find(
-        reader: &Reader<'_, '_>,
+        decoder: &Decoder<'_, '_, '_>,
         vtables: &Vtables,
         stack_pointers: &[Address],
         limits: &Limits,
         deadline: Deadline,
     ) -> Self {
+        let reader = decoder.reader();
         let mut found = Self::default();
         let Some(layout) = vtables.layout() else {
             return found;
@@ -85,7 +88,26 @@ impl Tasks {
         }
         let in_use = pointed_at(reader.memory, stack_pointers, &blocking);
         blocking.retain(|task| in_use.contains(&task.address));
-        blocking.sort_by_key(|task| task.id);
+        for (pool, inner) in lists
+            .values()
+            .filter_map(|list| pool::pool(reader, list.shared))
+        {
+            let queue = decoder.closures(inner);
+            for (at, address) in queue.iter().enumerate() {
+                let header = Header::read(reader, vtables, layout, *address);
+                let header = header.filter(|header| header.is_blocking);
+                blocking.extend(header.map(|header| Header {
+                    queue: Some(PlaceInQueue {
+                        place: at + 1,
+                        length: queue.len(),
+                        pool,
+                    }),
+                    ..header
+                }));
+            }
+        }
+        // Of those that are found twice, the one in the queue is kept.
+        blocking.sort_by_key(|task| (task.id, task.queue.is_none()));
         blocking.dedup_by_key(|task| task.id);
         found.tasks.extend(blocking);
         found.tasks.sort_by_key(|task| (task.id, task.address));
@@ -97,6 +119,25 @@ impl Tasks {
             found.tasks.truncate(limits.tasks);
         }
         found
+    }
+
+    /// Returns those of the headers at some addresses that are of closures which have not ended. Whoever waits for a closure
+    /// keeps its header alive.
+    pub(crate) fn closures(
+        &self,
+        reader: &Reader<'_, '_>,
+        vtables: &Vtables,
+        addresses: impl Iterator<Item = Address>,
+    ) -> Vec<Header> {
+        let known = self.tasks.iter().map(|task| task.address);
+        let mut known: FastSet<Address> = known.collect();
+        let new = addresses.filter(|address| known.insert(*address));
+        let headers = new.filter_map(|address| {
+            let header = Header::read(reader, vtables, vtables.layout()?, address)?;
+            let is_alive = header.is_blocking && !header.state.is_complete();
+            is_alive.then_some(header)
+        });
+        headers.collect()
     }
 }
 

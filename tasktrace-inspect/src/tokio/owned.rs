@@ -17,6 +17,8 @@ pub(super) struct List {
     pub(super) address: Address,
     value: Value,
     id: u64,
+    /// What the threads of the runtime share.
+    pub(super) shared: Value,
 }
 
 /// The tasks in a list.
@@ -49,6 +51,7 @@ impl List {
             address: value.address,
             value,
             id,
+            shared,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Several runtimes, local tasks, blocking closures, and futures that threads block on.
 
-use tasktrace_inspect::TaskState;
+use tasktrace_inspect::{Report, Task, TaskState};
 
 use crate::program::{PROFILES, Profile, Program};
 use crate::tree::{check, leaf, state, task};
@@ -12,6 +12,8 @@ const TREES: &[&str] = &[
     "runtimes::second @ second\n  tokio::sync::OnceCell::get_or_init",
     "runtimes::subscriber @ subscriber\n  tokio::sync::broadcast::Receiver::recv",
     "runtimes::joins_blocking @ joins_blocking\n  tokio::task::JoinHandle",
+    "runtimes::joins_queued @ joins_queued\n  tokio::task::JoinHandle",
+    "runtimes::joins_computing @ joins_computing\n  tokio::task::JoinHandle",
 ];
 
 /// The futures that threads block on.
@@ -30,9 +32,9 @@ fn the_tasks_of_all_runtimes_are_listed() {
             Profile::Release => &BLOCKED[..1],
         };
         let report = program.inspect_until(|report| {
-            let tasks = report.tasks.iter();
-            let blocked_on = tasks.filter(|task| task.state == TaskState::BlockOn);
-            blocked_on.count() >= blocked.len()
+            let are = |state| report.tasks.iter().filter(move |task| task.state == state);
+            let moving = are(TaskState::Running).chain(are(TaskState::Notified));
+            are(TaskState::BlockOn).count() >= blocked.len() && moving.count() == 0
         });
         check(&report, TREES);
         check(&report, blocked);
@@ -49,25 +51,28 @@ fn the_tasks_of_all_runtimes_are_listed() {
         };
         assert_eq!(holder.held.function, "runtimes::once");
         assert!(holder.held.file.as_ref().unwrap().ends_with("runtimes.rs"));
-        let blocking = report
-            .tasks
-            .iter()
-            .find(|task| task.state == TaskState::Blocking);
-        let blocking = blocking.unwrap_or_else(|| panic!("{report}"));
-        assert_eq!(blocking.name, "runtimes::joins_blocking");
-        let awaited = state(task_of(&report, TaskState::Suspended));
-        assert_eq!(
-            awaited,
-            format!("task {} runtimes::joins_blocking", blocking.id.unwrap())
-        );
+        for (name, thread) in [
+            ("runtimes::joins_blocking", "running"),
+            ("runtimes::joins_computing", "running"),
+            (
+                "runtimes::joins_queued",
+                "not started, place 1 of 1 in the queue of a pool with 1 of 1 threads, 0 idle",
+            ),
+        ] {
+            let blocking = task_of(&report, name, TaskState::Blocking);
+            assert_eq!(leaf(blocking).name, "tokio::task::spawn_blocking");
+            assert_eq!(state(blocking), thread);
+            let awaited = state(task_of(&report, name, TaskState::Suspended));
+            let id = blocking.id.unwrap();
+            assert_eq!(awaited, format!("task {id} {name}, {thread}"));
+        }
         let root = task(&report, "runtimes::local_root");
         assert_eq!(root.state, TaskState::BlockOn);
     }
 }
 
-fn task_of(report: &tasktrace_inspect::Report, state: TaskState) -> &tasktrace_inspect::Task {
-    let is_it = |task: &&tasktrace_inspect::Task| {
-        task.name == "runtimes::joins_blocking" && task.state == state
-    };
-    report.tasks.iter().find(is_it).unwrap()
+fn task_of<'r>(report: &'r Report, name: &str, state: TaskState) -> &'r Task {
+    let is_it = |task: &&Task| task.name == name && task.state == state;
+    let mut tasks = report.tasks.iter();
+    tasks.find(is_it).unwrap_or_else(|| panic!("{report}"))
 }

@@ -1,22 +1,29 @@
 //! Several runtimes, local tasks, and closures on threads for blocking work.
 
+use std::hint;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use tasktrace_inspect_programs::{arrive, ready};
 use tokio::runtime::Builder;
 use tokio::sync::{Barrier, OnceCell, broadcast};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
+
+/// The closure that blocks has started.
+static BLOCKS: AtomicBool = AtomicBool::new(false);
 
 fn main() -> std::io::Result<()> {
     let local = Builder::new_current_thread().enable_all().build()?;
     thread::spawn(move || {
         let set = LocalSet::new();
         set.spawn_local(local_task());
+        set.spawn_local(joins_computing());
         local.block_on(set.run_until(local_root()));
     });
     let workers = Builder::new_multi_thread()
         .worker_threads(1)
+        .max_blocking_threads(1)
         .enable_all()
         .build()?;
     workers.spawn(barrier());
@@ -25,7 +32,8 @@ fn main() -> std::io::Result<()> {
     let (sender, receiver) = broadcast::channel(4);
     workers.spawn(subscriber(receiver));
     workers.spawn(joins_blocking());
-    workers.block_on(ready(7));
+    workers.spawn(joins_queued());
+    workers.block_on(ready(10));
     workers.block_on(root());
     drop(sender);
     Ok(())
@@ -75,7 +83,32 @@ async fn subscriber(mut receiver: broadcast::Receiver<u64>) {
 }
 
 async fn joins_blocking() {
-    let handle = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(3600)));
+    let handle = tokio::task::spawn_blocking(|| {
+        arrive();
+        BLOCKS.store(true, Ordering::SeqCst);
+        thread::sleep(Duration::from_secs(3600));
+    });
     arrive();
     let _ = handle.await; // await: joins_blocking
+}
+
+/// The only thread for blocking work is taken.
+async fn joins_queued() {
+    while !BLOCKS.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    let handle = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_secs(3600)));
+    arrive();
+    let _ = handle.await; // await: joins_queued
+}
+
+/// The thread is in no system call, so its stack is not read.
+async fn joins_computing() {
+    let handle: JoinHandle<()> = tokio::task::spawn_blocking(|| {
+        arrive();
+        loop {
+            hint::spin_loop();
+        }
+    });
+    let _ = handle.await; // await: joins_computing
 }
