@@ -146,7 +146,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         child.resource = None;
     }
 
-    /// Adds the channel to permits that are awaited, if they are those of a channel which the function has the sender of.
+    /// Adds the channel to permits that are awaited, if they are those of a channel and the function has its sender.
     fn name_channel(&self, coroutine: &Coroutine<'_>, node: &mut Node) {
         let [child] = node.children.as_mut_slice() else {
             return;

@@ -20,8 +20,9 @@ const IS_EMPTY: u8 = 0x80;
 const HEIGHT: u64 = 30;
 
 impl Walk<'_, '_, '_, '_> {
-    /// Returns the elements of a hash table. The states of its buckets are at a pointer, one byte each, and its elements
-    /// before that, in the opposite order.
+    /// Returns the elements of a hash table.
+    ///
+    /// The states of its buckets are at a pointer, one byte each, and its elements before that, in the opposite order.
     pub(super) fn hash_table(&self, value: Value) -> Inner {
         let reader = self.reader();
         let number = |name| reader.number(reader.find(value, name)?);

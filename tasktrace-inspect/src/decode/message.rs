@@ -11,8 +11,8 @@ const VALUE_SENT: u64 = 1 << 1;
 impl Walk<'_, '_, '_, '_> {
     /// Returns the messages in the queue of a channel.
     ///
-    /// Senders change its blocks all the time. But only the receiver takes messages and frees blocks, so what is sent stays
-    /// where it is while the task of the receiver waits. So only the messages are recorded, not the way to them.
+    /// Senders change its blocks all the time. But only the receiver takes messages and frees blocks, so messages stay
+    /// where they are while the task of the receiver waits. Only the messages are recorded, not the way to them.
     pub(super) fn messages(&self, receiver: Value) -> Inner {
         let is_recorded = self.reader().memory.pause();
         let messages = self.queued(receiver);

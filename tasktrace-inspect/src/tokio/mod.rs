@@ -121,8 +121,9 @@ impl Tasks {
         found
     }
 
-    /// Returns those of the headers at some addresses that are of closures which have not ended. Whoever waits for a closure
-    /// keeps its header alive.
+    /// Returns the headers of closures that have not ended, of those at some addresses.
+    ///
+    /// A `JoinHandle` keeps the header of its closure alive.
     pub(crate) fn closures(
         &self,
         reader: &Reader<'_, '_>,
