@@ -157,6 +157,7 @@ impl<'a> From<&'a Wait> for Value<'a> {
                 WaitKind::JoinSet => "join_set",
                 WaitKind::Notify => "notify",
                 WaitKind::Socket => "socket",
+                WaitKind::Thread => "thread",
                 _ => "unknown",
             },
             "text": wait.text.as_str(),
