@@ -44,10 +44,10 @@ pub trait Backend: Send + Sync + 'static {
         Caller::default()
     }
 
-    /// Returns the backend for a server, which calls the service on a thread of its own. [`caller`](Self::caller) then
-    /// tells nothing, so the backend can record here in which runtime the program is.
+    /// Returns the backend for a server, which calls the service on a thread of its own. There,
+    /// [`caller`](Self::caller) cannot find the runtime of the program, so the backend can record it here.
     ///
-    /// [`Builder::bind`](crate::Builder::bind) calls it.
+    /// `bind` and `serve_unix` of [`Builder`](crate::Builder) call it, on the thread that starts the server.
     #[must_use]
     fn for_server(self) -> Self
     where
@@ -166,7 +166,8 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-/// A value with which a [`Backend`] describes the [caller](Backend::caller) of the service to itself.
+/// The caller of the service: a value that [`Backend::caller`] returns, and that [`Backend::gather`] gets with the
+/// request.
 #[derive(Clone, Default)]
 pub struct Caller(Option<Arc<dyn Any + Send + Sync>>);
 

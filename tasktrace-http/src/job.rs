@@ -81,7 +81,7 @@ pub enum SampleWeight {
     Waited,
 }
 
-/// A profile that Go's `net/http/pprof` serves, as far as tasks have a counterpart to it.
+/// One of the profiles of Go's `net/http/pprof` for which tasks have a counterpart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoProfile {
     /// All tasks.

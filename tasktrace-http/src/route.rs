@@ -13,13 +13,12 @@ use super::response::Refusal;
 /// The kind of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// The page.
     Page,
-    /// A response without data of tasks.
     Fixed(Fixed),
     Job(Job),
 }
 
+/// A response without data of tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fixed {
     pub(super) media: &'static str,
@@ -67,7 +66,7 @@ impl<'a> RequestParts<'a> {
             return self.profile(Some(extension));
         }
         if path == "view.json" {
-            return self.all(Format::View);
+            return self.all_tasks(Format::View);
         }
         if path == "process.json" {
             let subject = Subject::Process;
@@ -83,7 +82,7 @@ impl<'a> RequestParts<'a> {
         match path.strip_prefix("dump.") {
             Some(extension) => {
                 let format = self.format(extension)?;
-                self.all(format)
+                self.all_tasks(format)
             }
             None => Err(self.no_such_path()),
         }
@@ -93,6 +92,7 @@ impl<'a> RequestParts<'a> {
         Refusal::not_found(format!("there is no {:?} here", self.path))
     }
 
+    /// Returns the route of `/`: the page, or all tasks in the format that the client prefers.
     fn root(self) -> Result<Route, Refusal> {
         let offers = [
             // The first offer is for clients that accept everything, such as curl.
@@ -111,13 +111,14 @@ impl<'a> RequestParts<'a> {
             ("application/octet-stream", Some(Format::Pprof)),
         ];
         match choose(self.accept, &offers) {
-            Some(Some(format)) => self.all(format),
+            Some(Some(format)) => self.all_tasks(format),
             Some(None) => Ok(Route::Page),
             None => Err(unacceptable(&offers)),
         }
     }
 
-    fn all(self, format: Format) -> Result<Route, Refusal> {
+    /// Returns the route of all tasks in a format.
+    fn all_tasks(self, format: Format) -> Result<Route, Refusal> {
         let format = match format {
             Format::Text if self.by_awaiter()? => Format::Forest,
             other => other,

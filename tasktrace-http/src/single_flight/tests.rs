@@ -102,12 +102,12 @@ fn callers_join_work_in_flight() {
     let first = flight.request((1, 'a'));
     begins.recv_timeout(LONG).unwrap();
     let same = flight.request((1, 'a'));
-    let other_form = flight.request((1, 'b'));
+    let other_format = flight.request((1, 'b'));
     let other_subject = flight.request((2, 'a'));
     go_on.send(()).unwrap();
     assert_eq!(wait(first), Ok(((1, 'a'), 1)));
     assert_eq!(wait(same), Ok(((1, 'a'), 1)));
-    assert_eq!(wait(other_form), Ok(((1, 'b'), 1)));
+    assert_eq!(wait(other_format), Ok(((1, 'b'), 1)));
     begins.recv_timeout(LONG).unwrap();
     go_on.send(()).unwrap();
     assert_eq!(wait(other_subject), Ok(((2, 'a'), 2)));
