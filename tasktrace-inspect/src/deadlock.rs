@@ -20,6 +20,7 @@ use crate::decode::Resource;
 use crate::graph::Graph;
 use crate::limits::Deadline;
 use crate::memory::{self, Region, Thread, region_of};
+use crate::parked::ParkedFrames;
 use crate::report::{HeldKind, Missing};
 use crate::task_reader::{ATTEMPTS, TaskReader};
 
@@ -178,34 +179,59 @@ fn tasks_around(graph: &Graph<'_>, cycle: &[usize]) -> Vec<usize> {
 
 /// The stacks of threads.
 pub(crate) struct Stacks {
-    /// The parts without values of the program: those that are not in use, and the frames that park a thread.
+    /// The parts without values of the program: those that are not in use, and the frames that park a thread, except the
+    /// registers that these have stored.
     free: Ranges,
 }
 
 /// The bytes below the stack pointer that a function may use.
 const RED_ZONE: u64 = 128;
 
+/// The size of a pointer.
+const WORD: u64 = 8;
+
 impl Stacks {
-    /// `parked` has the ends of the frames that park threads, by thread.
+    /// `parked` has the frames that park threads, by thread.
     pub(crate) fn new(
         regions: &[Region],
         threads: &[Thread],
-        parked: &BTreeMap<u32, Address>,
+        parked: &BTreeMap<u32, ParkedFrames>,
     ) -> Self {
         let free = threads.iter().filter_map(|thread| {
             let pointer = thread.stack_pointer?;
             let region = region_of(regions, pointer)?;
             let start = region.start.get();
-            let end = match parked.get(&thread.id) {
-                Some(end) => end.get().min(region.end.get()),
-                None => pointer.get().saturating_sub(RED_ZONE),
-            };
-            Some(start..end.max(start))
+            Some(match parked.get(&thread.id) {
+                Some(frames) => {
+                    let end = frames.end.get().min(region.end.get());
+                    without(start..end.max(start), &frames.stored)
+                }
+                None => {
+                    let end = pointer.get().saturating_sub(RED_ZONE);
+                    vec![start..end.max(start)]
+                }
+            })
         });
         Self {
-            free: Ranges::new(free),
+            free: Ranges::new(free.flatten()),
         }
     }
+}
+
+/// Returns the parts of a range between words.
+fn without(range: Range<u64>, words: &[Address]) -> Vec<Range<u64>> {
+    let mut parts = vec![range];
+    for word in words {
+        let word = word.get()..word.get().saturating_add(WORD);
+        let around = |part: &Range<u64>| {
+            let before = part.start..part.end.min(word.start);
+            let after = part.start.max(word.end)..part.end;
+            [before, after]
+        };
+        parts = parts.iter().flat_map(around).collect();
+        parts.retain(|part| !part.is_empty());
+    }
+    parts
 }
 
 /// Ranges of addresses.
@@ -247,7 +273,8 @@ mod tests {
     }
 
     #[test]
-    fn the_free_part_of_a_stack_ends_before_the_red_zone_or_with_the_frames_that_park() {
+    fn the_free_part_of_a_stack_ends_before_the_red_zone_or_has_no_stored_registers_of_the_program()
+    {
         let region = Region {
             start: Address::new(0x1000),
             end: Address::new(0x3000),
@@ -263,8 +290,13 @@ mod tests {
         assert!(stacks.free.contains(0x1000));
         assert!(!stacks.free.contains(0x2000 - RED_ZONE));
         assert!(!stacks.free.contains(0x2800));
-        let parked = BTreeMap::from([(1, Address::new(0x2800))]);
-        let stacks = Stacks::new(&[region], &threads, &parked);
+        let frames = ParkedFrames {
+            end: Address::new(0x2800),
+            stored: vec![Address::new(0x2400), Address::new(0x2700)],
+        };
+        let stacks = Stacks::new(&[region], &threads, &BTreeMap::from([(1, frames)]));
         assert!(stacks.free.contains(0x27ff) && !stacks.free.contains(0x2800));
+        let stored = (0x2000..0x2800).filter(|at| !stacks.free.contains(*at));
+        assert!(stored.eq((0x2400..0x2408).chain(0x2700..0x2708)));
     }
 }

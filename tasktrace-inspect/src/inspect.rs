@@ -415,8 +415,8 @@ impl Input<'_> {
                 bias,
                 code: self.code,
             };
-            let ends = parked::ends(&program, self.threads);
-            Stacks::new(cache.regions(), self.threads, &ends)
+            let frames = parked::frames(&program, self.threads);
+            Stacks::new(cache.regions(), self.threads, &frames)
         };
         let check = deadlock::Check {
             task_reader: &task_reader,

@@ -1,7 +1,8 @@
 //! Frames of functions that park a thread.
 //!
 //! A worker of a runtime that has no task to poll parks. The functions that park it get no value of the program. But their
-//! frames may lie where those of an earlier poll were, and still contain its words, such as pointers to locks.
+//! frames may lie where those of an earlier poll were, and still contain its words, such as pointers to locks. Only the
+//! registers that they store for their callers contain values of the program.
 //!
 //! The frames are found by unwinding from the system call that the thread is in: through functions of the C library, then
 //! through functions of the standard library and of runtimes. They end with the outermost function that parks. If a
@@ -53,9 +54,17 @@ pub(crate) struct Program<'p> {
     pub(crate) code: &'p [Code],
 }
 
-/// Returns the end of the frames that park each thread: the stack pointer of the caller of the outermost of their
-/// functions. Threads that are not parked are left out.
-pub(crate) fn ends(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32, Address> {
+/// The frames that park a thread.
+#[derive(Clone, Debug)]
+pub(crate) struct ParkedFrames {
+    /// The stack pointer of the caller of the outermost function.
+    pub(crate) end: Address,
+    /// The places among the frames at which registers of that caller are stored.
+    pub(crate) stored: Vec<Address>,
+}
+
+/// Returns the frames that park each thread. Threads that are not parked are left out.
+pub(crate) fn frames(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32, ParkedFrames> {
     let functions = program.image.functions();
     let Some(tables) = program.image.unwind_tables() else {
         return BTreeMap::new();
@@ -69,14 +78,10 @@ pub(crate) fn ends(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32, A
         let mut libraries = libraries.iter();
         libraries.find(|(library, _)| library.range.contains(&address))
     };
-    let end = |thread: &Thread| {
-        let mut registers = Registers {
-            instruction: thread.instruction?.get(),
-            stack_pointer: thread.stack_pointer?.get(),
-            base_pointer: None,
-        };
+    let frames = |thread: &Thread| {
+        let mut registers = Registers::new(thread.instruction?.get(), thread.stack_pointer?.get());
         let mut address = registers.instruction;
-        let mut end = None;
+        let mut frames = None;
         // A system call is in the C library.
         for _ in 0..FRAMES {
             let Some((library, tables)) = library_of(address) else {
@@ -103,12 +108,16 @@ pub(crate) fn ends(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32, A
             address = address_of_call(registers);
             let is_function = function_at(&functions, address.wrapping_sub(program.bias)).is_some();
             if is_function && parks(&name) {
-                end = Some(Address::new(registers.stack_pointer));
+                let stored = registers.stored.into_iter().flatten();
+                frames = Some(ParkedFrames {
+                    end: Address::new(registers.stack_pointer),
+                    stored: stored.map(Address::new).collect(),
+                });
             }
         }
-        Some((thread.id, end?))
+        Some((thread.id, frames?))
     };
-    threads.iter().filter_map(end).collect()
+    threads.iter().filter_map(frames).collect()
 }
 
 /// Returns an address in the call to which the registers belong. The address after it may be that of another function.
@@ -209,6 +218,14 @@ mod tests {
         messages: &Receiver<(u32, u64)>,
         is_there: impl Fn(Option<Address>) -> bool,
     ) -> (u64, Option<Address>) {
+        let (variable, frames) = frames_of(messages, |it| is_there(it.map(|it| it.end)));
+        (variable, frames.map(|it| it.end))
+    }
+
+    fn frames_of(
+        messages: &Receiver<(u32, u64)>,
+        are_there: impl Fn(Option<&ParkedFrames>) -> bool,
+    ) -> (u64, Option<ParkedFrames>) {
         let (id, variable) = messages.recv().unwrap();
         let memory = ProcessMemory::own().unwrap();
         let image = DebugFile::open(Path::new("/proc/self/exe")).unwrap();
@@ -221,10 +238,10 @@ mod tests {
         loop {
             let mut threads = memory.threads();
             threads.retain(|thread| thread.id == id);
-            let end = ends(&program, &threads).get(&id).copied();
-            if threads[0].stack_pointer.is_some() && is_there(end) {
+            let frames = frames(&program, &threads).remove(&id);
+            if threads[0].stack_pointer.is_some() && are_there(frames.as_ref()) {
                 assert!(threads[0].stack_pointer.unwrap() < Address::new(variable));
-                return (variable, end);
+                return (variable, frames);
             }
             thread::yield_now();
         }
@@ -236,6 +253,44 @@ mod tests {
         let parked = thread::spawn(move || wait_above_variable(&sender, thread::park));
         let (variable, end) = end_of(&messages, |end| end.is_some());
         assert!(end.unwrap() <= Address::new(variable));
+        parked.thread().unpark();
+        parked.join().unwrap();
+    }
+
+    #[test]
+    fn registers_of_the_program_that_are_stored_by_the_functions_that_park_are_found() {
+        const VALUE: u64 = 0x5afe_0123_4567_89ab;
+        extern "C" fn park() {
+            thread::park();
+        }
+        let (sender, messages) = channel();
+        let parked = thread::spawn(move || {
+            wait_above_variable(&sender, || {
+                // SAFETY: The stack is aligned for calls, because `asm!` aligns it. The function keeps these registers, and
+                // does not unwind.
+                unsafe {
+                    std::arch::asm!(
+                        "call {park}",
+                        park = sym park,
+                        in("r12") VALUE,
+                        in("r13") VALUE,
+                        in("r14") VALUE,
+                        in("r15") VALUE,
+                        clobber_abi("C"),
+                    );
+                }
+            });
+        });
+        let (_, frames) = frames_of(&messages, |frames| frames.is_some());
+        let stored = frames.unwrap().stored;
+        // SAFETY: The thread is parked, so its stack is alive.
+        let words = stored.iter().map(|at| unsafe {
+            std::ptr::with_exposed_provenance::<u64>(at.get() as usize).read_volatile()
+        });
+        assert!(
+            words.filter(|word| *word == VALUE).count() > 0,
+            "{stored:?}"
+        );
         parked.thread().unpark();
         parked.join().unwrap();
     }

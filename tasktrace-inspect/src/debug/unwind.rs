@@ -13,6 +13,16 @@ use super::{DebugFile, Slice};
 const RBP: Register = Register(6);
 const RSP: Register = Register(7);
 
+/// The numbers of the registers that functions keep for their callers: `rbx`, `rbp` and `r12` to `r15`.
+const KEPT: [Register; 6] = [
+    Register(3),
+    RBP,
+    Register(12),
+    Register(13),
+    Register(14),
+    Register(15),
+];
+
 /// The unwind tables of an ELF file.
 pub(crate) struct UnwindTables<'d> {
     file: &'d DebugFile,
@@ -28,6 +38,21 @@ pub(crate) struct Registers {
     pub(crate) instruction: u64,
     pub(crate) stack_pointer: u64,
     pub(crate) base_pointer: Option<u64>,
+    /// The addresses at which callees have stored the values of the registers that they keep. A register that no callee
+    /// has stored is not on the stack.
+    pub(crate) stored: [Option<u64>; KEPT.len()],
+}
+
+impl Registers {
+    /// Returns the registers of a thread, of which the system tells two.
+    pub(crate) fn new(instruction: u64, stack_pointer: u64) -> Self {
+        Self {
+            instruction,
+            stack_pointer,
+            base_pointer: None,
+            stored: [None; KEPT.len()],
+        }
+    }
 }
 
 impl<'d> UnwindTables<'d> {
@@ -96,10 +121,17 @@ impl<'d> UnwindTables<'d> {
             Some(RegisterRule::Offset(offset)) => read(end.checked_add_signed(offset)?),
             Some(_) => None,
         };
+        let mut stored = registers.stored;
+        for (stored, register) in stored.iter_mut().zip(KEPT) {
+            if let Some(RegisterRule::Offset(offset)) = row.register(register) {
+                *stored = Some(end.checked_add_signed(offset)?);
+            }
+        }
         Some(Registers {
             instruction: read(end.checked_sub(8)?)?,
             stack_pointer: end,
             base_pointer,
+            stored,
         })
     }
 
