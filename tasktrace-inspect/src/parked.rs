@@ -29,7 +29,6 @@ const CRATES: &[&str] = &[
     "core",
     "lock_api",
     "mio",
-    "parking",
     "parking_lot",
     "parking_lot_core",
     "std",
@@ -97,7 +96,7 @@ pub(crate) fn frames(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32,
                 break;
             };
             let name = format!("{:#}", rustc_demangle::demangle(name));
-            if !CRATES.contains(&crate_of(&name)) {
+            if !is_of_listed_crates(&name) {
                 break;
             }
             let caller = tables.caller(linked, registers, |address| program.word(address));
@@ -173,22 +172,57 @@ fn function_at<'f>(functions: &[(Range<u64>, &'f str)], address: u64) -> Option<
     range.contains(&address).then_some(name)
 }
 
-/// Returns the crate of a demangled name: `tokio` for `<&mut tokio::park::Parker as …>::park`.
-fn crate_of(name: &str) -> &str {
-    let name = name.trim_start_matches(|char: char| !char.is_alphabetic() && char != '_');
-    let name = name.strip_prefix("mut ").unwrap_or(name);
-    let end = name.find(|char: char| !char.is_alphanumeric() && char != '_');
-    &name[..end.unwrap_or(name.len())]
+/// Returns `true` if a demangled name consists of names of the listed crates. A function of another crate, or one with its
+/// types or closures, may contain code of the program. So may the functions that call a function value.
+fn is_of_listed_crates(name: &str) -> bool {
+    let is_word = |char: char| char.is_alphanumeric() || char == '_';
+    let mut crates = 0;
+    let mut rest = name;
+    while let Some(start) = rest.find(is_word) {
+        let before = &rest[..start];
+        let word = &rest[start..];
+        let end = word.find(|char| !is_word(char)).unwrap_or(word.len());
+        let (word, after) = word.split_at(end);
+        if after.starts_with("::") && !before.ends_with("::") {
+            if !CRATES.contains(&word) {
+                return false;
+            }
+            crates += 1;
+        }
+        rest = after;
+    }
+    crates > 0 && !name.starts_with("core::ops::function::")
 }
 
 /// Returns `true` for functions that park the thread, and for closures in them. The other functions with such names get no
-/// value of the program either.
+/// value of the program either, except those of `tokio::sync`, which call closures of the program.
 fn parks(name: &str) -> bool {
+    if name.trim_start_matches('<').starts_with("tokio::sync::") {
+        return false;
+    }
+    let name = without_generic_arguments(name);
     let mut segments = name.rsplit("::");
-    let function = segments.find(|segment| !segment.starts_with('{') && !segment.ends_with('>'));
+    let function = segments.find(|segment| !segment.is_empty() && !segment.starts_with('{'));
     function.is_some_and(|name| {
         name.starts_with("park") || ["wait", "wait_for", "wait_timeout"].contains(&name)
     })
+}
+
+/// Removes the parts in angle brackets.
+fn without_generic_arguments(name: &str) -> String {
+    let mut depth = 0_usize;
+    let mut is_outside = |char| {
+        match char {
+            '<' => depth += 1,
+            '>' => {
+                depth = depth.saturating_sub(1);
+                return false;
+            }
+            _ => {}
+        }
+        depth == 0
+    };
+    name.chars().filter(|char| is_outside(*char)).collect()
 }
 
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
@@ -318,6 +352,7 @@ mod tests {
             "tokio::runtime::scheduler::multi_thread::worker::Context::park_internal",
             "std::sync::poison::condvar::Condvar::wait_timeout",
             "<std::sys::sync::condvar::futex::Condvar>::wait",
+            "<std::sync::poison::condvar::Condvar>::wait::<alloc::vec::Vec<u8>>",
         ] {
             assert!(parks(name), "{name}");
         }
@@ -325,24 +360,40 @@ mod tests {
             "tokio::runtime::park::CachedParkThread::block_on",
             "std::sync::poison::condvar::Condvar::wait_while",
             "tokio::runtime::scheduler::multi_thread::park::Inner::shutdown",
+            // It calls a closure of the program.
+            "tokio::sync::watch::Receiver<T>::wait_for::{{closure}}",
+            "<tokio::sync::watch::Receiver<u8>>::wait_for::<fn(&u8) -> bool>::{closure#0}",
+            "std::sys::backtrace::__rust_begin_short_backtrace::<std::park_all::{closure#0}, ()>",
         ] {
             assert!(!parks(name), "{name}");
         }
     }
 
     #[test]
-    fn the_crate_of_a_function_is_the_first_word_of_its_name() {
-        for (name, krate) in [
-            ("std::thread::park", "std"),
-            (
-                "<&mut tokio::park::Parker as core::fmt::Debug>::fmt",
-                "tokio",
-            ),
-            ("<[shop::Order]>::len", "shop"),
-            ("main", "main"),
-            ("", ""),
+    fn functions_that_may_contain_code_of_the_program_are_not_of_listed_crates() {
+        for name in [
+            "std::thread::park",
+            "<std::sys::sync::condvar::futex::Condvar>::wait",
+            "<&mut tokio::park::Parker as core::fmt::Debug>::fmt",
+            "tokio::runtime::park::CachedParkThread::park::{{closure}}",
+            "<parking_lot::condvar::Condvar>::wait::<alloc::vec::Vec<&'a mut [u8]>>",
         ] {
-            assert_eq!(crate_of(name), krate, "{name}");
+            assert!(is_of_listed_crates(name), "{name}");
+        }
+        for name in [
+            "shop::park",
+            "<[shop::Order]>::len",
+            "<alloc::sync::Arc<shop::Lot> as shop::Park>::park",
+            "<alloc::sync::Arc<shop::Lot> as core::future::future::Future>::poll",
+            "std::sys::backtrace::__rust_begin_short_backtrace::<shop::park_all::{closure#0}, ()>",
+            "core::ops::function::Fn::call",
+            // A program may be called so.
+            "parking::park",
+            "main",
+            "park",
+            "",
+        ] {
+            assert!(!is_of_listed_crates(name), "{name}");
         }
     }
 }
