@@ -201,16 +201,11 @@ impl Stacks {
             let pointer = thread.stack_pointer?;
             let region = region_of(regions, pointer)?;
             let start = region.start.get();
-            Some(match parked.get(&thread.id) {
-                Some(frames) => {
-                    let end = frames.end.get().min(region.end.get());
-                    without(start..end.max(start), &frames.stored)
-                }
-                None => {
-                    let end = pointer.get().saturating_sub(RED_ZONE);
-                    vec![start..end.max(start)]
-                }
-            })
+            let (end, stored) = match parked.get(&thread.id) {
+                Some(frames) => (frames.end.get().min(region.end.get()), &frames.stored[..]),
+                None => (pointer.get().saturating_sub(RED_ZONE), &[][..]),
+            };
+            Some(without(start..end.max(start), stored))
         });
         Self {
             free: Ranges::new(free.flatten()),
