@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,7 @@ use super::page_response::{page_response, policy};
 use super::response::{Policy, Refusal, response};
 use super::route::{Fixed, RequestParts, Route};
 use super::settings::{Access, Settings};
-use super::single_flight::{FlightLimits, SingleFlight, Ticket};
+use super::single_flight::{FlightLimits, NoResponse, SingleFlight, Ticket};
 use super::site;
 use super::store::{ResponseStore, StoredResponse};
 
@@ -132,7 +133,7 @@ impl TasksService {
             Route::Job(job) => job,
         };
         if is_head {
-            self.backend.check(job.subject)?;
+            catch(|| self.backend.check(job.subject))??;
             let response = job_response(job.format, Body::empty());
             return Ok(PendingResponse::Ready(Some(response)));
         }
@@ -140,6 +141,7 @@ impl TasksService {
     }
 
     fn submit(&self, job: Job) -> Result<PendingResponse, Refusal> {
+        let caller = catch(|| self.backend.caller())?;
         let soon = self.settings.budget.saturating_add(TIME_TO_WRITE);
         let (flight, places, half_closed_limit) = match job.subject {
             Subject::Nothing | Subject::Process => (&self.quick, None, soon),
@@ -156,10 +158,7 @@ impl TasksService {
             }
         };
         Ok(PendingResponse::Ticket {
-            ticket: flight.request(JobRequest {
-                job,
-                caller: self.backend.caller(),
-            }),
+            ticket: flight.request(JobRequest { job, caller }),
             format: job.format,
             half_closed_limit,
             _places: places,
@@ -208,6 +207,11 @@ impl TasksService {
         }
         Err(Refusal::host(host))
     }
+}
+
+/// Calls a method of the backend. A panic becomes a response.
+fn catch<R>(call: impl FnOnce() -> R) -> Result<R, Refusal> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| NoResponse::Failed.into())
 }
 
 /// Returns the host name of the request, if there is exactly one.

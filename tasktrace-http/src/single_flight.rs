@@ -156,7 +156,8 @@ impl<H: Handler> SingleFlight<H> {
     fn start(&self) {
         let inner = Arc::clone(&self.0);
         let run = Box::new(move || inner.run());
-        if self.0.handler.spawn(self.0.name, run).is_ok() {
+        let spawn = AssertUnwindSafe(|| self.0.handler.spawn(self.0.name, run));
+        if let Ok(Ok(_)) = catch_unwind(spawn) {
             return;
         }
         let left = self.0.change(|queue| {
@@ -189,7 +190,7 @@ impl<H: Handler> FlightInner<H> {
         let result = change(&mut queue);
         let abandoned = mem::take(&mut queue.abandoned);
         drop(queue);
-        drop(abandoned);
+        survive(|| drop(abandoned));
         result
     }
 
@@ -198,7 +199,10 @@ impl<H: Handler> FlightInner<H> {
         while let Some((flight, request)) = self.change(FlightQueue::begin) {
             let inner = Arc::clone(self);
             let is_wanted = move || inner.change(|queue| queue.is_flight_wanted(flight));
-            self.handle(flight, &request, &Cancellation::new(move || !is_wanted()));
+            let cancellation = Cancellation::new(move || !is_wanted());
+            survive(move || self.handle(flight, &request, &cancellation));
+            // None is left, unless the handler has panicked outside of its steps. Their callers then get no response.
+            self.change(|queue| queue.abandon(flight));
         }
     }
 
@@ -302,10 +306,14 @@ impl<H: Handler> FlightQueue<H> {
         if of_flight.any(|it| it.request.is_wanted()) {
             return true;
         }
+        self.abandon(flight);
+        false
+    }
+
+    fn abandon(&mut self, flight: u64) {
         while let Some(at) = self.in_flight.iter().position(|it| it.flight == flight) {
             self.abandoned.push(self.in_flight.remove(at).request);
         }
-        false
     }
 
     /// Returns `true` if a caller waits for the request. Otherwise abandons it, so that later callers start it anew.
@@ -350,6 +358,15 @@ impl<H: Handler> FlightQueue<H> {
     }
 }
 
+/// Calls code that may panic: drops of data, or wakers. The thread then continues, so that the queue counts it rightly. The
+/// panic hook has reported the panic.
+fn survive(call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        // Its drop may panic again.
+        mem::forget(panic);
+    }
+}
+
 impl<H: Handler> QueuedRequest<H> {
     fn subject(&self) -> H::Subject {
         H::subject(&self.request)
@@ -361,8 +378,8 @@ impl<H: Handler> QueuedRequest<H> {
 
     fn complete(self, response: &Result<H::Response, NoResponse>) {
         for caller in self.callers {
-            // A caller that has dropped its ticket gets no response.
-            let _ = caller.send(response.clone());
+            // A caller that has dropped its ticket gets no response. A waker that panics concerns no other caller.
+            survive(|| drop(caller.send(response.clone())));
         }
     }
 }

@@ -163,3 +163,131 @@ fn data_that_no_client_waits_for_is_cancelled() {
     drop(other);
     ends.recv_timeout(LONG).unwrap();
 }
+
+/// Returns documents that panic when they are dropped.
+struct PanickingDrops;
+
+impl Backend for PanickingDrops {
+    fn gather(&self, _: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        Ok(Box::new(PanicsWhenDropped))
+    }
+}
+
+struct PanicsWhenDropped;
+
+impl Document for PanicsWhenDropped {
+    fn write(&self, _: Format, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "data")
+    }
+}
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("the document panics when it is dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_panics_when_dropped_blocks_no_later_request() {
+    let mut service = Builder::new(PanickingDrops).service();
+    for _ in 0..3 {
+        let response = tokio::time::timeout(LONG, send(&mut service, "GET", "/dump.txt")).await;
+        assert_eq!(response.expect("a response"), (200, "data".into()));
+    }
+}
+
+struct PanickingWaker;
+
+impl std::task::Wake for PanickingWaker {
+    fn wake(self: std::sync::Arc<Self>) {
+        panic!("the waker panics");
+    }
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_fails_no_request_of_others() {
+    let (begun, begins) = channel();
+    let (go_on, goes_on) = channel();
+    let backend = Stepwise(begun, std::sync::Mutex::new(goes_on));
+    let mut service = Builder::new(backend).service();
+    let mut request = || {
+        let request = http::Request::get("http://localhost/dump.txt").body(());
+        Box::pin(service.call(request.unwrap()))
+    };
+    let (mut one, other) = (request(), request());
+    let waker = std::sync::Arc::new(PanickingWaker).into();
+    assert!(
+        one.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    begins.recv_timeout(LONG).unwrap();
+    go_on.send(()).unwrap();
+    let response = tokio::time::timeout(LONG, other).await;
+    assert_eq!(response.expect("a response").unwrap().status(), 200);
+    go_on.send(()).unwrap();
+    let later = tokio::time::timeout(LONG, send(&mut service, "GET", "/dump.txt")).await;
+    assert_eq!(later.expect("a response").0, 200);
+}
+
+/// Tells the test that it gathers, and waits until the test lets it continue.
+struct Stepwise(Sender<()>, std::sync::Mutex<Receiver<()>>);
+
+impl Backend for Stepwise {
+    fn gather(&self, _: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        self.0.send(()).unwrap();
+        self.1.lock().unwrap().recv_timeout(LONG).unwrap();
+        Ok(Box::new(Description("data".into())))
+    }
+}
+
+/// Panics in the methods that are called where a response is requested.
+struct PanickingCallers;
+
+impl Backend for PanickingCallers {
+    fn gather(&self, _: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        Ok(Box::new(Description("data".into())))
+    }
+
+    fn check(&self, _: Subject) -> Result<(), GatherError> {
+        panic!("the backend panics at each check");
+    }
+
+    fn caller(&self) -> Caller {
+        panic!("the backend panics at each caller");
+    }
+}
+
+#[tokio::test]
+async fn panics_in_checks_and_callers_are_responses() {
+    let mut service = Builder::new(PanickingCallers).service();
+    assert_eq!(send(&mut service, "HEAD", "/tasks/7").await.0, 500);
+    assert_eq!(send(&mut service, "GET", "/tasks/7").await.0, 500);
+}
+
+/// Panics when the service starts its first thread.
+struct PanickingSpawn(std::sync::atomic::AtomicBool);
+
+impl Backend for PanickingSpawn {
+    fn gather(&self, _: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+        Ok(Box::new(Description("data".into())))
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        run: Box<dyn FnOnce() + Send + 'static>,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        let was_called = self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(was_called, "the backend panics at the first thread");
+        thread::Builder::new().name(name.to_owned()).spawn(run)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_at_the_start_of_a_thread_refuses_its_request_and_no_later_one() {
+    let mut service = Builder::new(PanickingSpawn(false.into())).service();
+    assert_eq!(send(&mut service, "GET", "/tasks/7").await.0, 503);
+    let later = tokio::time::timeout(LONG, send(&mut service, "GET", "/tasks/7")).await;
+    assert_eq!(later.expect("a response").0, 200);
+}
