@@ -5,6 +5,7 @@
 
 use std::io;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
@@ -132,7 +133,8 @@ impl ResponseStore {
                 store.backend.release_memory();
             }
         });
-        if self.0.backend.spawn("tasktrace-cache", clean).is_err() {
+        let spawn = AssertUnwindSafe(|| self.0.backend.spawn("tasktrace-cache", clean));
+        if !matches!(catch_unwind(spawn), Ok(Ok(_))) {
             // The next response tries again.
             self.0.expiry_queue().has_cleaner = false;
         }
@@ -272,7 +274,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::backend::NoData;
+    use crate::backend::{DataRequest, Document, GatherError, NoData};
 
     fn new_store(largest: usize, lifetime: Duration) -> ResponseStore {
         ResponseStore::new(Arc::new(NoData), largest, lifetime)
@@ -331,6 +333,31 @@ mod tests {
         assert_eq!(used(&store), 0);
         drop(response);
         assert_eq!(used(&store), 0);
+    }
+
+    /// Panics when a thread is started.
+    struct NoThreads;
+
+    impl Backend for NoThreads {
+        fn gather(&self, _: DataRequest) -> Result<Box<dyn Document>, GatherError> {
+            Err(GatherError::Cancelled)
+        }
+
+        fn spawn(
+            &self,
+            _: &str,
+            _: Box<dyn FnOnce() + Send + 'static>,
+        ) -> io::Result<thread::JoinHandle<()>> {
+            panic!("the backend starts no threads")
+        }
+    }
+
+    #[test]
+    fn a_response_is_stored_although_the_start_of_the_cleaner_panics() {
+        let store = ResponseStore::new(Arc::new(NoThreads), 1 << 20, LONG);
+        let response = store_bytes(&store, CHUNK + 1).ok().unwrap();
+        assert_eq!(response.len(), CHUNK + 1);
+        assert!(!store.0.expiry_queue().has_cleaner);
     }
 
     #[test]
