@@ -358,8 +358,8 @@ impl<H: Handler> FlightQueue<H> {
     }
 }
 
-/// Calls code that may panic: drops of data, or wakers. The thread then continues, so that the queue counts it rightly. The
-/// panic hook has reported the panic.
+/// Calls code that may panic: drops of data, or wakers. The thread then continues, so that the queue counts it rightly.
+/// The panic hook has reported the panic.
 fn survive(call: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
         // Its drop may panic again.

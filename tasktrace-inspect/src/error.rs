@@ -139,6 +139,7 @@ pub enum Error {
 
 impl Error {
     /// Returns the error for a process whose memory may not be read.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn permission(pid: u32) -> Self {
         let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
         let scope = scope.and_then(|scope| scope.trim().parse().ok());

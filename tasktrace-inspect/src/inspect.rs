@@ -13,7 +13,7 @@ use crate::decode::{Decoder, Node};
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Code, CoreFile, Memory, PageCache, Thread, WithImage};
-use crate::own::{self, Root};
+use crate::own::Root;
 use crate::parked;
 use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
@@ -110,7 +110,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
 /// Reads where the tasks of this process wait.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) fn own(
-    program: &own::Program<'_>,
+    program: &crate::own::Program<'_>,
     roots: &[Root],
     limits: Limits,
 ) -> Result<Report, Error> {

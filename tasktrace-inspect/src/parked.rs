@@ -1,12 +1,13 @@
 //! Frames of functions that park a thread.
 //!
-//! A worker of a runtime that has no task to poll parks. The functions that park it get no value of the program. But their
-//! frames may lie where those of an earlier poll were, and still contain its words, such as pointers to locks. Only the
-//! registers that they store for their callers contain values of the program.
+//! A worker of a runtime that has no task to poll parks. The functions that park it get no value of the program. But
+//! their frames may lie where those of an earlier poll were, and still contain its words, such as pointers to locks.
+//! Only the registers that they store for their callers contain values of the program.
 //!
-//! The frames are found by unwinding from the system call that the thread is in: through functions of the C library, then
-//! through functions of the standard library and of runtimes. They end with the outermost function that parks. If a
-//! function is unknown, or an unwind table needs a register that is unknown, the frames before it are all that is found.
+//! The frames are found by unwinding from the system call that the thread is in: through functions of the C library,
+//! then through functions of the standard library and of runtimes. They end with the outermost function that parks. If
+//! a function is unknown, or an unwind table needs a register that is unknown, the frames before it are all that is
+//! found.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -172,8 +173,8 @@ fn function_at<'f>(functions: &[(Range<u64>, &'f str)], address: u64) -> Option<
     range.contains(&address).then_some(name)
 }
 
-/// Returns `true` if a demangled name consists of names of the listed crates. A function of another crate, or one with its
-/// types or closures, may contain code of the program. So may the functions that call a function value.
+/// Returns `true` if a demangled name consists of names of the listed crates. A function of another crate, or one with
+/// its types or closures, may contain code of the program. So may the functions that call a function value.
 fn is_of_listed_crates(name: &str) -> bool {
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let mut crates = 0;
@@ -194,8 +195,8 @@ fn is_of_listed_crates(name: &str) -> bool {
     crates > 0 && !name.starts_with("core::ops::function::")
 }
 
-/// Returns `true` for functions that park the thread, and for closures in them. The other functions with such names get no
-/// value of the program either, except those of `tokio::sync`, which call closures of the program.
+/// Returns `true` for functions that park the thread, and for closures in them. The other functions with such names get
+/// no value of the program either, except those of `tokio::sync`, which call closures of the program.
 fn parks(name: &str) -> bool {
     if name.trim_start_matches('<').starts_with("tokio::sync::") {
         return false;
@@ -300,8 +301,8 @@ mod tests {
         let (sender, messages) = channel();
         let parked = thread::spawn(move || {
             wait_above_variable(&sender, || {
-                // SAFETY: The stack is aligned for calls, because `asm!` aligns it. The function keeps these registers, and
-                // does not unwind.
+                // SAFETY: The stack is aligned for calls, because `asm!` aligns it. The function keeps these registers,
+                // and does not unwind.
                 unsafe {
                     std::arch::asm!(
                         "call {park}",

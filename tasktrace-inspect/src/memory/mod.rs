@@ -6,6 +6,7 @@ mod core;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod freeze;
 mod image;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod maps;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod process;

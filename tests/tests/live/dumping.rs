@@ -2,8 +2,8 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Held for writing by a test that dumps all tasks, and for reading by a test that a dump would disturb: the dump requests
-/// a trace of each task of the process, so it wakes the task, and a poll that answers it is not counted.
+/// Held for writing by a test that dumps all tasks, and for reading by a test that a dump would disturb: the dump
+/// requests a trace of each task of the process, so it wakes the task, and a poll that answers it is not counted.
 static DUMPS: RwLock<()> = RwLock::new(());
 
 /// Keeps the dumps of other tests away until the guard is dropped.
