@@ -76,17 +76,24 @@ pub(crate) fn id() -> Option<u64> {
 /// Returns the name of the calling thread.
 ///
 /// [`std::thread::current`] panics when the thread ends and its data was destroyed, as in the destructors of the C
-/// library's thread-specific values. So the name comes from the system, if the system has the whole name.
+/// library's thread-specific values. So the name comes from the system, unless that may have cut it, or has the name of
+/// the program instead, as for threads without a name.
 pub(crate) fn name() -> Option<String> {
     let known = system_name();
     match known {
-        Some(name) if name.len() < SYSTEM_NAME => Some(name),
-        // The system may have cut the name.
-        cut => {
-            let whole = || std::thread::current().name().map(str::to_owned);
-            std::panic::catch_unwind(whole).unwrap_or(cut)
+        Some(name) if name.len() < SYSTEM_NAME && !is_of_program(&name) => Some(name),
+        other => {
+            let own = || std::thread::current().name().map(str::to_owned);
+            std::panic::catch_unwind(own).unwrap_or(other)
         }
     }
+}
+
+/// Returns `true` if the system has this name for the main thread too, or does not tell. A thread without a name
+/// inherits the name of the thread that started it.
+fn is_of_program(name: &str) -> bool {
+    let program = std::fs::read_to_string("/proc/self/comm");
+    program.map_or(true, |program| program.trim_end_matches('\n') == name)
 }
 
 /// The length in bytes to which Linux cuts the names of threads.
@@ -163,5 +170,24 @@ pub(crate) fn send(thread: u64, signal: std::ffi::c_int) -> io::Result<()> {
     match unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Such a thread inherits the name that the system has for the thread that started it.
+    #[test]
+    fn a_thread_without_a_name_has_not_the_name_of_the_program() {
+        std::fs::write("/proc/self/comm", "short").expect("the main thread can be renamed");
+        // SAFETY: `PR_SET_NAME` reads at most 16 bytes up to the null byte at the end of the text.
+        let renamed = unsafe { libc::prctl(libc::PR_SET_NAME, c"short".as_ptr()) };
+        assert_eq!(renamed, 0);
+        assert_eq!(system_name().as_deref(), Some("short"));
+        assert_eq!(std::thread::spawn(name).join().unwrap(), None);
+        let named = std::thread::Builder::new().name("poller".to_owned());
+        let named = named.spawn(name).unwrap().join().unwrap();
+        assert_eq!(named.as_deref(), Some("poller"));
     }
 }
