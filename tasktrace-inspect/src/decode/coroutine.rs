@@ -14,7 +14,7 @@ use crate::value::Value;
 /// An async function or block in memory.
 pub(super) struct Coroutine<'d> {
     pub(super) state: Rc<State<'d>>,
-    /// What is kept in this state.
+    /// The variables that are kept in this state.
     fields: Value,
 }
 

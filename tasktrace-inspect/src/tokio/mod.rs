@@ -106,7 +106,7 @@ impl Tasks {
                 }));
             }
         }
-        // Of those that are found twice, the one in the queue is kept.
+        // A closure that is found twice keeps its place in the queue.
         blocking.sort_by_key(|task| (task.id, task.queue.is_none()));
         blocking.dedup_by_key(|task| task.id);
         found.tasks.extend(blocking);

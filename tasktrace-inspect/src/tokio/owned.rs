@@ -17,7 +17,7 @@ pub(super) struct List {
     pub(super) address: Address,
     value: Value,
     id: u64,
-    /// What the threads of the runtime share.
+    /// The state that the threads of the runtime share.
     pub(super) shared: Value,
 }
 

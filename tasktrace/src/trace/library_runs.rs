@@ -2,9 +2,9 @@
 //!
 //! A run begins with a library function and continues as long as each function has called a single other library
 //! function. Leaves, and frames with a label or an age of their own, are in no run, and neither are the functions of
-//! the program. A function that takes something out of a pool begins a run of its own, because it names what the program
-//! waits for. Below such a function, others do not. For a run of three or more functions, text shows the first, and the number and the crates of the
-//! others.
+//! the program. A function that takes something out of a pool begins a run of its own, because it names what the
+//! program waits for. Below such a function, others do not. For a run of three or more functions, text shows the first,
+//! and the number and the crates of the others.
 
 use super::Frame;
 use super::library_call::takes_from_pool;

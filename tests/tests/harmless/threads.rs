@@ -84,7 +84,8 @@ fn a_task_can_be_polled_after_the_data_of_the_thread_was_destroyed() {
         // the first round.
         let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
         if round < 2 {
-            // SAFETY: `KEY` is the key that the test has created. The value is not null, and only this function gets it.
+            // SAFETY: `KEY` is the key that the test has created. The value is not null, and only this function gets
+            // it.
             unsafe {
                 libc::pthread_setspecific(KEY.load(Ordering::Relaxed), (&raw const ROUNDS).cast())
             };
@@ -116,9 +117,12 @@ fn a_task_can_be_polled_after_the_data_of_the_thread_was_destroyed() {
     let thread = thread.spawn(|| {
         let mut key = 0;
         // SAFETY: `key` is valid for a write, and the destructor has the type that the C library calls.
-        unsafe { libc::pthread_key_create(&raw mut key, Some(poll_in_the_last_round)) };
+        let created =
+            unsafe { libc::pthread_key_create(&raw mut key, Some(poll_in_the_last_round)) };
+        assert_eq!(created, 0);
         KEY.store(key, Ordering::Relaxed);
-        // SAFETY: the key was created above.
+        // SAFETY: the assertion has shown that `key` was created, and it is never deleted. The destructor does not use
+        // the value.
         unsafe { libc::pthread_setspecific(key, (&raw const ROUNDS).cast()) };
     });
     thread.unwrap().join().unwrap();
