@@ -18,7 +18,7 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "FILE")]
     exe: Option<PathBuf>,
 
-    /// A file with the debug info, if it is not in the executable
+    /// A file with the debug info (.debug or .dwp), if it is not in the executable or beside it
     #[arg(long, value_name = "FILE")]
     debuginfo: Option<PathBuf>,
 

@@ -41,7 +41,7 @@ pub enum Error {
         /// The executable.
         path: PathBuf,
     },
-    /// The debug info is in other files, by `split-debuginfo`.
+    /// The debug info is split from the executable (`split-debuginfo`), and its files were not found.
     SplitDebugInfo {
         /// The executable.
         path: PathBuf,
@@ -199,7 +199,9 @@ impl fmt::Display for Error {
             ),
             Self::SplitDebugInfo { path } => write!(
                 f,
-                "the debug info of {} is in .dwo or .dwp files, which cannot be read yet: build it with `split-debuginfo = \"off\"`",
+                "the debug info of {} is in .dwo files or in a .dwp file, which were not found: name the .dwp file, or put it beside \
+                 the program with the name {}.dwp",
+                path.display(),
                 path.display()
             ),
             Self::Dwarf { path, reason } => {

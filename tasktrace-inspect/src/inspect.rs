@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::block_on;
 use crate::build::{self, Origin, ReadTask};
 use crate::deadlock::{self, Stacks};
-use crate::debug::{self, DebugFile, Types};
+use crate::debug::{self, DebugFile, SplitFiles, Types};
 use crate::decode::{Decoder, Node};
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
@@ -28,7 +28,8 @@ use crate::value::Reader;
 pub struct Options {
     /// The executable. By default the one that the process runs, or that the core file names.
     pub executable: Option<PathBuf>,
-    /// A file with the debug info of the executable, if it is not in the executable.
+    /// A file with the debug info of the executable, if it is not in the executable: separate debug info, or a package
+    /// of split debug info (`.dwp`).
     pub debug_info: Option<PathBuf>,
     /// Stop the process while its memory is read.
     pub freeze: bool,
@@ -59,7 +60,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
         let name = name.unwrap_or_else(|| image.path().to_owned());
         is_of(&before, before.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
-        let types = Types::load(info.file(), &name)?;
+        let types = Types::load(info.file(), &info.split, &name)?;
         let indexed = info.begun.elapsed();
         // The debug info is read before: the process is stopped for as long as its memory is read, and no longer.
         let freeze = match options.freeze {
@@ -167,7 +168,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
         let name = executable;
         let is_compared = is_of(&core, core.headers(), &image, &name)?;
         let info = Info::open(&image, &name, options)?;
-        let types = Types::load(info.file(), &name)?;
+        let types = Types::load(info.file(), &info.split, &name)?;
         let input = Input {
             memory: &core,
             image: &image,
@@ -272,20 +273,24 @@ fn of_build(path: &Path, running: &DebugFile, name: Option<&Path>) -> Result<Deb
     }
 }
 
-/// The file with the debug info.
+/// The files with the debug info.
 struct Info<'i> {
     image: &'i DebugFile,
     separate: Option<DebugFile>,
+    split: SplitFiles,
     begun: Instant,
 }
 
 impl<'i> Info<'i> {
     fn open(image: &'i DebugFile, name: &Path, options: &Options) -> Result<Self, Error> {
         let begun = Instant::now();
-        let separate = debug::debug_file(image, Some(name), options.debug_info.as_deref())?;
+        let named = options.debug_info.as_deref();
+        let separate = debug::debug_file(image, Some(name), named)?;
+        let split = SplitFiles::open(separate.as_ref().unwrap_or(image), name, named)?;
         Ok(Self {
             image,
             separate,
+            split,
             begun,
         })
     }
@@ -342,6 +347,12 @@ impl Input<'_> {
             missing.push(Missing {
                 count: types.index().damaged_units,
                 reason: "units of the debug info are damaged".to_owned(),
+            });
+        }
+        if types.index().split_units > 0 {
+            missing.push(Missing {
+                count: types.index().split_units,
+                reason: "units of the debug info are in .dwo files that were not found".to_owned(),
             });
         }
         if vtables.unknown > 0 {

@@ -43,7 +43,9 @@
 //!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
-//! * Debug info in the executable or in a separate file, not in `.dwo` or `.dwp` files.
+//! * Debug info is read from the executable, from a separate file (`.debug`), and from the files that
+//!   `split-debuginfo` makes. A package (`.dwp`) is looked for beside the program, unless [`Options::debug_info`] names
+//!   it. `.dwo` files are looked for where the compiler wrote them, and beside the program.
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
 //!   lock, a task may be named as its holder that has dropped it.

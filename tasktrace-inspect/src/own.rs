@@ -77,7 +77,7 @@ impl OwnProcess<'_> {
     /// If the executable has no debug info, or its memory may not be read.
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub fn open<R>(run: impl FnOnce(&OwnProcess<'_>) -> R) -> Result<R, Error> {
-        use crate::debug::debug_file;
+        use crate::debug::{SplitFiles, debug_file};
         use crate::memory::ProcessMemory;
 
         let begun = std::time::Instant::now();
@@ -86,7 +86,9 @@ impl OwnProcess<'_> {
         let name = memory.executable_name();
         let name = name.unwrap_or_else(|| image.path().to_owned());
         let separate = debug_file(&image, Some(&name), None)?;
-        let types = Types::load(separate.as_ref().unwrap_or(&image), &name)?;
+        let info = separate.as_ref().unwrap_or(&image);
+        let split = SplitFiles::open(info, &name, None)?;
+        let types = Types::load(info, &split, &name)?;
         let process = OwnProcess {
             program: Program {
                 image: &image,

@@ -4,10 +4,10 @@
 //! of one name for the same field. `let mut stock = stock.lock().await` hides its guard so. The entry of the body has
 //! all variables with their types, and without optimisation the place of each in the coroutine.
 
-use gimli::{Operation, constants as dw};
+use gimli::{Operation, UnitOffset, constants as dw};
 
 use super::TypeId;
-use super::unit::{Dwarf, Entry, Unit, reference, text};
+use super::unit::{Entry, Unit};
 
 /// A variable in the body of a coroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,26 +29,19 @@ pub(crate) enum Where {
 }
 
 /// Returns the variables of the function whose entry is at an offset of the unit.
-pub(super) fn variables<'d>(
-    dwarf: &Dwarf<'d>,
-    unit: &Unit<'d>,
-    start: usize,
-    offset: usize,
-) -> Vec<Variable<'d>> {
+pub(super) fn variables<'d>(unit: &Unit<'d>, offset: UnitOffset) -> Vec<Variable<'d>> {
     let mut found = Vec::new();
     // An error ends the list: the variables that were read before it are kept.
-    let _ = read(dwarf, unit, start, offset, &mut found);
+    let _ = read(unit, offset, &mut found);
     found
 }
 
 fn read<'d>(
-    dwarf: &Dwarf<'d>,
     unit: &Unit<'d>,
-    start: usize,
-    offset: usize,
+    offset: UnitOffset,
     found: &mut Vec<Variable<'d>>,
 ) -> gimli::Result<()> {
-    let mut entries = unit.entries_raw(Some(gimli::UnitOffset(offset)))?;
+    let mut entries = unit.entries_raw(Some(offset))?;
     let mut entry = Entry::null();
     let is_function = entries.read_entry(&mut entry)?;
     if !is_function || !entry.has_children() {
@@ -68,8 +61,8 @@ fn read<'d>(
         if entry.tag() != dw::DW_TAG_variable {
             continue;
         }
-        let name = text(dwarf, unit, &entry, dw::DW_AT_name);
-        let id = reference(start, &entry, dw::DW_AT_type);
+        let name = unit.text(&entry, dw::DW_AT_name);
+        let id = unit.reference(&entry, dw::DW_AT_type);
         if let (Some(name), Some(id)) = (name, id) {
             found.push(Variable {
                 name,

@@ -45,14 +45,24 @@ enum Data {
 impl DebugFile {
     /// Opens and maps an ELF file.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, |id| Some(id.name()))
+    }
+
+    /// Opens and maps a file with split debug info.
+    pub(super) fn open_split(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, SectionId::dwo_name)
+    }
+
+    /// Opens and maps an ELF file, whose sections with debug info have these names.
+    fn open_with(path: &Path, name: Names) -> Result<Self, Error> {
         let map = mapped_file::map(path)?;
-        Self::parse(path, map).map_err(|reason| Error::Elf {
+        Self::parse(path, map, name).map_err(|reason| Error::Elf {
             path: path.to_owned(),
             reason,
         })
     }
 
-    fn parse(path: &Path, map: Mmap) -> Result<Self, String> {
+    fn parse(path: &Path, map: Mmap, name: Names) -> Result<Self, String> {
         let file = object::File::parse(&*map).map_err(|error| error.to_string())?;
         if file.architecture() != object::Architecture::X86_64 || !file.is_little_endian() {
             return Err("it is of another processor".to_owned());
@@ -64,7 +74,8 @@ impl DebugFile {
         };
         let mut debug = Vec::new();
         for id in SECTIONS {
-            let Some(section) = file.section_by_name(id.name()) else {
+            let section = name(*id).and_then(|name| file.section_by_name(name));
+            let Some(section) = section else {
                 continue;
             };
             let compressed = section
@@ -156,6 +167,17 @@ impl DebugFile {
     /// Returns `true` if there is a section with entries of debug info.
     pub(crate) fn has_debug_info(&self) -> bool {
         !self.section(SectionId::DebugInfo).is_empty()
+    }
+
+    /// Returns `true` if this is a package of split debug info.
+    pub(super) fn is_package(&self) -> bool {
+        !self.section(SectionId::DebugCuIndex).is_empty()
+    }
+
+    /// Returns the package of split debug info, if its index can be read.
+    pub(super) fn package(&self) -> Option<gimli::DwarfPackage<Slice<'_>>> {
+        let load = |id| -> gimli::Result<_> { Ok(self.section(id)) };
+        gimli::DwarfPackage::load(load, Slice::new(&[], LittleEndian)).ok()
     }
 
     /// Returns `true` if there is a table of symbols.
@@ -251,9 +273,13 @@ impl DebugFile {
     }
 }
 
+/// Returns the name of a section in a kind of file.
+type Names = fn(SectionId) -> Option<&'static str>;
+
 const SECTIONS: &[SectionId] = &[
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
+    SectionId::DebugCuIndex,
     SectionId::DebugInfo,
     SectionId::DebugLine,
     SectionId::DebugLineStr,
@@ -263,5 +289,6 @@ const SECTIONS: &[SectionId] = &[
     SectionId::DebugRngLists,
     SectionId::DebugStr,
     SectionId::DebugStrOffsets,
+    SectionId::DebugTuIndex,
     SectionId::DebugTypes,
 ];

@@ -12,8 +12,9 @@ pub(crate) fn debug_file(
     name: Option<&Path>,
     named: Option<&Path>,
 ) -> Result<Option<DebugFile>, Error> {
-    if let Some(path) = named {
-        let file = DebugFile::open(path)?;
+    // A package belongs to the debug info in the executable: see `SplitFiles`.
+    let named = named.map(DebugFile::open).transpose()?;
+    if let Some(file) = named.filter(|file| !file.is_package()) {
         if !file.may_be_of(executable) {
             let program = name.unwrap_or(executable.path());
             return Err(Error::other_build(&file, program, executable.build_id()));

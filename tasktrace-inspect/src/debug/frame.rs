@@ -1,9 +1,9 @@
 //! Variables in the stack frame of a function.
 
-use gimli::{Operation, constants as dw};
+use gimli::{Operation, UnitOffset, constants as dw};
 
 use super::TypeId;
-use super::unit::{Entry, Unit, reference};
+use super::unit::{Entry, Unit};
 
 /// The number that DWARF gives to `rsp`.
 const RSP: u16 = 7;
@@ -18,20 +18,15 @@ pub(crate) struct InFrame {
 
 /// Returns the variables of the function whose entry is at an offset of the unit, with those of the functions that were
 /// inlined into it. Frames that are not addressed by the stack pointer have none.
-pub(super) fn variables(unit: &Unit<'_>, start: usize, offset: usize) -> Vec<InFrame> {
+pub(super) fn variables(unit: &Unit<'_>, offset: UnitOffset) -> Vec<InFrame> {
     let mut found = Vec::new();
     // An error ends the list: the variables that were read before it are kept.
-    let _ = read(unit, start, offset, &mut found);
+    let _ = read(unit, offset, &mut found);
     found
 }
 
-fn read(
-    unit: &Unit<'_>,
-    start: usize,
-    offset: usize,
-    found: &mut Vec<InFrame>,
-) -> gimli::Result<()> {
-    let mut entries = unit.entries_raw(Some(gimli::UnitOffset(offset)))?;
+fn read(unit: &Unit<'_>, offset: UnitOffset, found: &mut Vec<InFrame>) -> gimli::Result<()> {
+    let mut entries = unit.entries_raw(Some(offset))?;
     let mut entry = Entry::null();
     let is_function = entries.read_entry(&mut entry)?;
     if !is_function || !entry.has_children() || !is_by_stack_pointer(unit, &entry) {
@@ -47,7 +42,7 @@ fn read(
         );
         if is_variable
             && let Some(offset) = frame_offset(unit, &entry)
-            && let Some(id) = type_of(unit, start, &entry)
+            && let Some(id) = type_of(unit, &entry)
         {
             found.push(InFrame { offset, id });
         }
@@ -80,11 +75,10 @@ fn frame_offset(unit: &Unit<'_>, entry: &Entry<'_>) -> Option<i64> {
 }
 
 /// Returns the type of a variable. Those of inlined functions have it in another entry.
-fn type_of(unit: &Unit<'_>, start: usize, entry: &Entry<'_>) -> Option<TypeId> {
-    reference(start, entry, dw::DW_AT_type).or_else(|| {
-        let origin = reference(start, entry, dw::DW_AT_abstract_origin)?;
-        let offset = gimli::UnitOffset(origin.0.checked_sub(start)?);
-        let origin = unit.entry(offset).ok()?;
-        reference(start, &origin, dw::DW_AT_type)
+fn type_of(unit: &Unit<'_>, entry: &Entry<'_>) -> Option<TypeId> {
+    unit.reference(entry, dw::DW_AT_type).or_else(|| {
+        let origin = unit.reference(entry, dw::DW_AT_abstract_origin)?;
+        let origin = unit.entry(unit.offset(origin)?).ok()?;
+        unit.reference(&origin, dw::DW_AT_type)
     })
 }

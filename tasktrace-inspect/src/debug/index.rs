@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use gimli::{AttributeValue, UnitHeader, constants as dw};
+use gimli::{AttributeValue, constants as dw};
 
+use super::TypeId;
 use super::scope::hash_of;
-use super::unit::{Dwarf, Entry, Unit, reference, text};
-use super::{Slice, TypeId};
+use super::unit::{Entry, Unit, UnitSource};
 
 /// Entries by address, as they are before the program is moved.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub(crate) struct Index<'d> {
     pub(crate) own_structures: usize,
     /// The number of units that the Rust compiler wrote.
     pub(crate) rust_units: usize,
-    /// The number of units whose entries are in other files.
+    /// The number of units whose entries are in other files, which were not found.
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
     pub(crate) damaged_units: usize,
@@ -76,15 +76,15 @@ pub(crate) struct Poll<'d> {
 
 impl<'d> Index<'d> {
     /// Reads the entries of all units, on all processors.
-    pub(crate) fn new(dwarf: &Dwarf<'d>, headers: &[UnitHeader<Slice<'d>>]) -> Self {
+    pub(super) fn new(units: &[UnitSource<'d>]) -> Self {
         let workers = thread::available_parallelism()
             .map_or(1, NonZero::get)
             .min(8);
         let next = AtomicUsize::new(0);
         let work = || {
             let mut index = Index::default();
-            while let Some(header) = headers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                index.read(dwarf, header);
+            while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                index.read(unit);
             }
             index
         };
@@ -136,16 +136,16 @@ impl<'d> Index<'d> {
         self.instances.extend(other.instances);
     }
 
-    fn read(&mut self, dwarf: &Dwarf<'d>, header: &UnitHeader<Slice<'d>>) {
-        let Ok(unit) = dwarf.unit(*header) else {
+    fn read(&mut self, source: &UnitSource<'d>) {
+        let Some(unit) = source.read() else {
             self.damaged_units += 1;
             return;
         };
-        if unit.dwo_name().is_ok_and(|name| name.is_some()) {
+        if source.skeleton.is_none() && unit.dwo_name().is_ok_and(|name| name.is_some()) {
             self.split_units += 1;
             return;
         }
-        let is_rust = is_rust(dwarf, &unit);
+        let is_rust = is_rust(&unit);
         self.rust_units += usize::from(is_rust);
         let is_std = unit.comp_dir.is_some_and(|directory| {
             let directory = directory.slice();
@@ -154,14 +154,9 @@ impl<'d> Index<'d> {
         let is_own = is_rust && !is_std;
         self.own_units += usize::from(is_own);
         let before = self.structures;
-        let Some(start) = header.debug_info_offset() else {
-            return;
-        };
         let mut pass = Pass {
             index: self,
-            dwarf,
             unit: &unit,
-            start: start.0,
             scopes: Vec::new(),
             parameters: None,
             function: None,
@@ -177,11 +172,11 @@ impl<'d> Index<'d> {
 }
 
 /// Returns `true` for units that the Rust compiler wrote.
-fn is_rust<'d>(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> bool {
+fn is_rust(unit: &Unit<'_>) -> bool {
     let root = unit.entry(unit.header.root_offset());
     root.is_ok_and(|root| {
         let language = root.attr_value(dw::DW_AT_language);
-        let producer = || text(dwarf, unit, &root, dw::DW_AT_producer);
+        let producer = || unit.text(&root, dw::DW_AT_producer);
         matches!(language, Some(AttributeValue::Language(dw::DW_LANG_Rust)))
             || producer().is_some_and(|it| it.contains("rustc"))
     })
@@ -190,9 +185,7 @@ fn is_rust<'d>(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> bool {
 /// The pass over the entries of a unit.
 struct Pass<'p, 'd> {
     index: &'p mut Index<'d>,
-    dwarf: &'p Dwarf<'d>,
     unit: &'p Unit<'d>,
-    start: usize,
     /// The namespaces around the current entry, with their depths.
     scopes: Vec<(isize, &'d str)>,
     /// The entry whose generic arguments come next.
@@ -259,7 +252,9 @@ impl<'d> Pass<'_, 'd> {
             }
             attributes.read_entry(&mut entry)?;
             std::mem::swap(&mut entries, &mut attributes);
-            let id = TypeId(self.start.saturating_add(offset.0));
+            let Some(id) = self.unit.id(offset) else {
+                continue;
+            };
             match entry.tag() {
                 dw::DW_TAG_namespace => {
                     let name = self.name(&entry).unwrap_or_default();
@@ -303,11 +298,11 @@ impl<'d> Pass<'_, 'd> {
     }
 
     fn name(&self, entry: &Entry<'d>) -> Option<&'d str> {
-        text(self.dwarf, self.unit, entry, dw::DW_AT_name)
+        self.unit.text(entry, dw::DW_AT_name)
     }
 
     fn reference(&self, entry: &Entry<'d>, name: gimli::DwAt) -> Option<TypeId> {
-        reference(self.start, entry, name)
+        self.unit.reference(entry, name)
     }
 
     fn is_in(&self, namespaces: &[&str]) -> bool {
@@ -360,7 +355,7 @@ impl<'d> Pass<'_, 'd> {
         }
         if name.starts_with("{async_")
             && self.scopes.iter().any(|it| it.1.starts_with("{impl#"))
-            && let Some(linkage) = text(self.dwarf, self.unit, entry, dw::DW_AT_linkage_name)
+            && let Some(linkage) = self.unit.text(entry, dw::DW_AT_linkage_name)
         {
             let method: Vec<&str> = self.scopes.iter().map(|scope| scope.1).collect();
             let method = super::scope::function_of(&method).join("::");
@@ -379,7 +374,7 @@ impl<'d> Pass<'_, 'd> {
     /// Returns the addresses of a function. Functions that the linker has removed begin at zero.
     fn range(&self, entry: &Entry<'d>) -> Option<(u64, u64)> {
         let low = entry.attr_value(dw::DW_AT_low_pc)?;
-        let low = self.dwarf.attr_address(self.unit, low).ok()??;
+        let low = self.unit.address(low)?;
         let high = match entry.attr_value(dw::DW_AT_high_pc)? {
             AttributeValue::Addr(address) => address,
             length => low.checked_add(length.udata_value()?)?,
@@ -409,15 +404,14 @@ impl<'d> Pass<'_, 'd> {
         let mut operations = location.operations(self.unit.encoding());
         match operations.next().ok()?? {
             gimli::Operation::Address { address } => Some(address),
-            gimli::Operation::AddressIndex { index } => self.dwarf.address(self.unit, index).ok(),
+            gimli::Operation::AddressIndex { index } => self.unit.address_at(index),
             _ => None,
         }
     }
 
     /// Returns the type whose vtable has the type `table`.
     fn containing_type(&self, table: TypeId) -> Option<TypeId> {
-        let offset = table.0.checked_sub(self.start).map(gimli::UnitOffset)?;
-        let entry = self.unit.entry(offset).ok()?;
+        let entry = self.unit.entry(self.unit.offset(table)?).ok()?;
         self.reference(&entry, dw::DW_AT_containing_type)
     }
 

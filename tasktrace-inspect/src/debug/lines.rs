@@ -1,14 +1,14 @@
 //! Names of source files.
 
 use super::names::shorten_file;
-use super::unit::{Dwarf, Unit};
+use super::unit::Unit;
 
 /// Returns the name of a file in the list of a unit, shortened.
-pub(super) fn file_name(dwarf: &Dwarf<'_>, unit: &Unit<'_>, number: u64) -> Option<String> {
+pub(super) fn file_name(unit: &Unit<'_>, number: u64) -> Option<String> {
     let header = unit.line_program.as_ref()?.header();
     let file = header.file(number)?;
     let string = |value| {
-        let text = dwarf.attr_string(unit, value).ok()?;
+        let text = unit.text_of_line_program(value)?;
         Some(String::from_utf8_lossy(text.slice()).into_owned())
     };
     let name = string(file.path_name())?;

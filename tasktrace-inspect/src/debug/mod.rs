@@ -1,6 +1,7 @@
 //! Debug info: of which type the values in memory are.
 //!
-//! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info.
+//! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info. [`split`]: split
+//!   debug info.
 //! * [`index`]: one pass over all entries, for what is looked up by address.
 //! * [`types`]: types, each read when it is first asked for. [`parse`]: how.
 //! * [`body`]: variables of async functions. [`frame`]: variables on the stack.
@@ -17,6 +18,7 @@ mod names;
 mod parse;
 mod prologue;
 mod scope;
+mod split;
 mod types;
 mod unit;
 mod unwind;
@@ -27,6 +29,7 @@ pub(crate) use self::find::debug_file;
 pub(crate) use self::index::{BlockOn, Poll};
 pub(crate) use self::names::{is_runtime_crate, public_path};
 pub(crate) use self::parse::{Kind, Member, Structure, Type, Variant};
+pub(crate) use self::split::SplitFiles;
 pub(crate) use self::types::Types;
 pub(crate) use self::unwind::{Registers, UnwindTables};
 

@@ -3,7 +3,7 @@
 use gimli::constants as dw;
 
 use super::TypeId;
-use super::unit::{Dwarf, Entry, Unit, number, reference, text};
+use super::unit::{Entry, Unit, number};
 
 /// A type.
 #[derive(Debug)]
@@ -85,23 +85,17 @@ enum Inside {
     Nothing,
 }
 
-/// Reads the type whose entry is at `id`, which is in the unit that starts at `start`.
-pub(super) fn parse<'d>(
-    dwarf: &Dwarf<'d>,
-    unit: &Unit<'d>,
-    start: usize,
-    id: TypeId,
-) -> Option<Type<'d>> {
-    let offset = gimli::UnitOffset(id.0.checked_sub(start)?);
-    let mut entries = unit.entries_raw(Some(offset)).ok()?;
+/// Reads the type whose entry is at `id`, which is in this unit.
+pub(super) fn parse<'d>(unit: &Unit<'d>, id: TypeId) -> Option<Type<'d>> {
+    let mut entries = unit.entries_raw(Some(unit.offset(id)?)).ok()?;
     let mut entry = Entry::null();
     if !entries.read_entry(&mut entry).ok()? {
         return None;
     }
     let tag = entry.tag();
-    let name = text(dwarf, unit, &entry, dw::DW_AT_name).unwrap_or_default();
+    let name = unit.text(&entry, dw::DW_AT_name).unwrap_or_default();
     let size = number(&entry, dw::DW_AT_byte_size);
-    let target = reference(start, &entry, dw::DW_AT_type);
+    let target = unit.reference(&entry, dw::DW_AT_type);
     let has_children = entry.has_children();
     let mut structure = Structure {
         is_union: tag == dw::DW_TAG_union_type,
@@ -126,24 +120,24 @@ pub(super) fn parse<'d>(
         let mut below = Inside::Nothing;
         match (around, entry.tag()) {
             (Inside::Type, dw::DW_TAG_member) => {
-                structure.members.extend(member(dwarf, unit, start, &entry));
+                structure.members.extend(member(unit, &entry));
             }
             (Inside::Type, dw::DW_TAG_template_type_parameter) => {
                 structure
                     .parameters
-                    .extend(reference(start, &entry, dw::DW_AT_type));
+                    .extend(unit.reference(&entry, dw::DW_AT_type));
             }
             (Inside::Type, dw::DW_TAG_variant_part) => {
-                discriminant = reference(start, &entry, dw::DW_AT_discr);
+                discriminant = unit.reference(&entry, dw::DW_AT_discr);
                 structure.variants = Some(Variants::default());
                 below = Inside::VariantPart;
             }
             (Inside::VariantPart, dw::DW_TAG_member) => {
-                let is_discriminant = discriminant == start.checked_add(at.0).map(TypeId);
+                let is_discriminant = discriminant == unit.id(at);
                 if let Some(variants) = &mut structure.variants
                     && is_discriminant
                 {
-                    variants.discriminant = member(dwarf, unit, start, &entry);
+                    variants.discriminant = member(unit, &entry);
                 }
             }
             (Inside::VariantPart, dw::DW_TAG_variant) => {
@@ -151,7 +145,7 @@ pub(super) fn parse<'d>(
             }
             (Inside::Variant(value), dw::DW_TAG_member) => {
                 if let Some(variants) = &mut structure.variants
-                    && let Some(member) = member(dwarf, unit, start, &entry)
+                    && let Some(member) = member(unit, &entry)
                 {
                     variants.variants.push(Variant { value, member });
                 }
@@ -181,18 +175,13 @@ pub(super) fn parse<'d>(
     })
 }
 
-fn member<'d>(
-    dwarf: &Dwarf<'d>,
-    unit: &Unit<'d>,
-    start: usize,
-    entry: &Entry<'d>,
-) -> Option<Member<'d>> {
+fn member<'d>(unit: &Unit<'d>, entry: &Entry<'d>) -> Option<Member<'d>> {
     let file = number(entry, dw::DW_AT_decl_file);
     let line = number(entry, dw::DW_AT_decl_line);
     Some(Member {
-        name: text(dwarf, unit, entry, dw::DW_AT_name).unwrap_or_default(),
+        name: unit.text(entry, dw::DW_AT_name).unwrap_or_default(),
         offset: number(entry, dw::DW_AT_data_member_location).unwrap_or_default(),
-        id: reference(start, entry, dw::DW_AT_type)?,
+        id: unit.reference(entry, dw::DW_AT_type)?,
         place: file.zip(line),
     })
 }

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use gimli::constants as dw;
 
-use super::unit::{Dwarf, Entry, Unit, text};
+use super::unit::{Entry, Unit};
 
 /// The namespaces of a unit, by offset.
 #[derive(Debug, Default)]
@@ -22,14 +22,14 @@ struct Scope<'d> {
 
 impl<'d> Scopes<'d> {
     /// Reads the namespaces of a unit.
-    pub(super) fn new(dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> Self {
+    pub(super) fn new(unit: &Unit<'d>) -> Self {
         let mut scopes = Self::default();
         // An error ends the list: the namespaces that were read before it are kept.
-        let _ = scopes.read(dwarf, unit);
+        let _ = scopes.read(unit);
         scopes
     }
 
-    fn read(&mut self, dwarf: &Dwarf<'d>, unit: &Unit<'d>) -> gimli::Result<()> {
+    fn read(&mut self, unit: &Unit<'d>) -> gimli::Result<()> {
         let mut entries = unit.entries_raw(None)?;
         let mut entry = Entry::null();
         let mut open: Vec<(isize, usize)> = Vec::new();
@@ -53,7 +53,7 @@ impl<'d> Scopes<'d> {
             self.scopes.push(Scope {
                 start: offset,
                 end: usize::MAX,
-                name: text(dwarf, unit, &entry, dw::DW_AT_name).unwrap_or_default(),
+                name: unit.text(&entry, dw::DW_AT_name).unwrap_or_default(),
                 parent: open.last().map(|scope| scope.1),
             });
             if entry.has_children() {

@@ -13,7 +13,8 @@ use super::lines;
 use super::names;
 use super::parse::{self, Type};
 use super::scope::{self, Scopes};
-use super::unit::{Dwarf, Units};
+use super::split::SplitFiles;
+use super::unit::Units;
 use crate::error::Error;
 use crate::hash::FastMap;
 use crate::text::Text;
@@ -23,7 +24,6 @@ type Files = FastMap<(usize, u64), Option<Text>>;
 
 /// The types of a program.
 pub(crate) struct Types<'d> {
-    dwarf: Dwarf<'d>,
     units: Units<'d>,
     index: Index<'d>,
     types: RefCell<FastMap<TypeId, Option<Rc<Type<'d>>>>>,
@@ -37,19 +37,14 @@ pub(crate) struct Types<'d> {
 }
 
 impl<'d> Types<'d> {
-    /// Indexes the debug info in a file. `name` is what errors call the program.
-    pub(crate) fn load(file: &'d DebugFile, name: &Path) -> Result<Self, Error> {
-        let dwarf = file.dwarf();
-        let damaged = |error: gimli::Error| Error::Dwarf {
-            path: file.path().to_owned(),
-            reason: error.to_string(),
-        };
-        let mut headers = Vec::new();
-        let mut iterator = dwarf.units();
-        while let Some(header) = iterator.next().map_err(damaged)? {
-            headers.push(header);
-        }
-        let index = Index::new(&dwarf, &headers);
+    /// Indexes the debug info in a file, and in the files that `split` has. `name` is what errors call the program.
+    pub(crate) fn load(
+        file: &'d DebugFile,
+        split: &'d SplitFiles,
+        name: &Path,
+    ) -> Result<Self, Error> {
+        let units = split.units(file)?;
+        let index = Index::new(&units);
         let path = name.to_owned();
         if index.structures == 0 || index.coroutines == 0 && index.polls.is_empty() {
             return Err(match () {
@@ -65,8 +60,7 @@ impl<'d> Types<'d> {
             });
         }
         Ok(Self {
-            units: Units::new(&headers),
-            dwarf,
+            units: Units::new(units),
             index,
             types: RefCell::default(),
             paths: RefCell::default(),
@@ -87,10 +81,8 @@ impl<'d> Types<'d> {
         if let Some(found) = self.types.borrow().get(&id) {
             return found.clone();
         }
-        let found = self
-            .units
-            .of(&self.dwarf, id)
-            .and_then(|(_, start, unit)| parse::parse(&self.dwarf, &unit, start, id).map(Rc::new));
+        let unit = self.units.of(id);
+        let found = unit.and_then(|(_, unit)| parse::parse(&unit, id).map(Rc::new));
         self.types.borrow_mut().insert(id, found.clone());
         found
     }
@@ -136,16 +128,17 @@ impl<'d> Types<'d> {
     }
 
     fn namespaces(&self, id: TypeId) -> Vec<&'d str> {
-        let Some((number, start, unit)) = self.units.of(&self.dwarf, id) else {
+        let Some((number, unit)) = self.units.of(id) else {
             return Vec::new();
         };
         let known = self.scopes.borrow().get(&number).cloned();
         let scopes = known.unwrap_or_else(|| {
-            let scopes = Rc::new(Scopes::new(&self.dwarf, &unit));
+            let scopes = Rc::new(Scopes::new(&unit));
             self.scopes.borrow_mut().insert(number, Rc::clone(&scopes));
             scopes
         });
-        scopes.of(id.0.saturating_sub(start))
+        let offset = unit.offset(id);
+        offset.map_or_else(Vec::new, |offset| scopes.of(offset.0))
     }
 
     /// Returns the variables in the body of a coroutine.
@@ -157,9 +150,8 @@ impl<'d> Types<'d> {
             let name = self.get(id)?.name.replacen("_env#", "#", 1);
             let hash = scope::hash_of(self.namespaces(id).into_iter(), &name);
             let body = *self.index.bodies.get(&hash)?;
-            let (_, start, unit) = self.units.of(&self.dwarf, body)?;
-            let offset = body.0.checked_sub(start)?;
-            Some(body::variables(&self.dwarf, &unit, start, offset))
+            let (_, unit) = self.units.of(body)?;
+            Some(body::variables(&unit, unit.offset(body)?))
         };
         let variables: Rc<[_]> = find().unwrap_or_default().into();
         self.variables
@@ -171,21 +163,20 @@ impl<'d> Types<'d> {
     /// Returns the variables at fixed places in the frame of a function.
     pub(crate) fn frame(&self, function: TypeId) -> Vec<InFrame> {
         let find = || {
-            let (_, start, unit) = self.units.of(&self.dwarf, function)?;
-            let offset = function.0.checked_sub(start)?;
-            Some(frame::variables(&unit, start, offset))
+            let (_, unit) = self.units.of(function)?;
+            Some(frame::variables(&unit, unit.offset(function)?))
         };
         find().unwrap_or_default()
     }
 
     /// Returns the name of a file in the list of the unit that a type is in.
     pub(crate) fn file(&self, id: TypeId, number: u64) -> Option<Text> {
-        let (unit_number, _, unit) = self.units.of(&self.dwarf, id)?;
+        let (unit_number, unit) = self.units.of(id)?;
         let key = (unit_number, number);
         if let Some(file) = self.files.borrow().get(&key) {
             return file.clone();
         }
-        let file = lines::file_name(&self.dwarf, &unit, number).map(Text::from);
+        let file = lines::file_name(&unit, number).map(Text::from);
         self.files.borrow_mut().insert(key, file.clone());
         file
     }

@@ -1,15 +1,138 @@
 //! Units: the parts of debug info that the compiler wrote at once.
 
 use std::cell::OnceCell;
+use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use gimli::{DebuggingInformationEntry, DwAt, UnitHeader};
+use gimli::{DebuggingInformationEntry, DwAt, UnitHeader, UnitOffset};
 
 use super::{Slice, TypeId};
 
 pub(super) type Entry<'d> = DebuggingInformationEntry<Slice<'d>>;
 pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
-pub(super) type Unit<'d> = gimli::Unit<Slice<'d>>;
+
+/// A unit, and the sections that it refers to.
+#[derive(Debug)]
+pub(super) struct Unit<'d> {
+    unit: gimli::Unit<Slice<'d>>,
+    dwarf: Arc<Dwarf<'d>>,
+    /// The sections with the texts of the line program, which are in the executable for a split unit.
+    lines: Arc<Dwarf<'d>>,
+    /// The offset of the unit.
+    start: usize,
+    /// The offset of the file.
+    file_start: usize,
+}
+
+impl<'d> Deref for Unit<'d> {
+    type Target = gimli::Unit<Slice<'d>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.unit
+    }
+}
+
+impl<'d> Unit<'d> {
+    /// Returns the id of the entry at an offset of the unit.
+    pub(super) fn id(&self, offset: UnitOffset) -> Option<TypeId> {
+        self.start.checked_add(offset.0).map(TypeId)
+    }
+
+    /// Returns the offset in the unit of an entry.
+    pub(super) fn offset(&self, id: TypeId) -> Option<UnitOffset> {
+        id.0.checked_sub(self.start).map(UnitOffset)
+    }
+
+    /// Returns the type that an attribute refers to.
+    pub(super) fn reference(&self, entry: &Entry<'_>, name: DwAt) -> Option<TypeId> {
+        match entry.attr_value(name)? {
+            gimli::AttributeValue::UnitRef(offset) => self.id(offset),
+            gimli::AttributeValue::DebugInfoRef(offset) => {
+                self.file_start.checked_add(offset.0).map(TypeId)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the text of an attribute. What is not UTF-8 is not text.
+    pub(super) fn text(&self, entry: &Entry<'d>, name: DwAt) -> Option<&'d str> {
+        let text = self.attribute_text(entry.attr_value(name)?)?;
+        std::str::from_utf8(text.slice()).ok()
+    }
+
+    /// Returns the text that a value of an attribute is.
+    pub(super) fn attribute_text(
+        &self,
+        value: gimli::AttributeValue<Slice<'d>>,
+    ) -> Option<Slice<'d>> {
+        self.dwarf.attr_string(&self.unit, value).ok()
+    }
+
+    /// Returns the text of a value in the line program.
+    pub(super) fn text_of_line_program(
+        &self,
+        value: gimli::AttributeValue<Slice<'d>>,
+    ) -> Option<Slice<'d>> {
+        self.lines.attr_string(&self.unit, value).ok()
+    }
+
+    /// Returns the address that an attribute is, directly or by its number.
+    pub(super) fn address(&self, value: gimli::AttributeValue<Slice<'d>>) -> Option<u64> {
+        self.dwarf.attr_address(&self.unit, value).ok()?
+    }
+
+    /// Returns the address with a number.
+    pub(super) fn address_at(&self, index: gimli::DebugAddrIndex<usize>) -> Option<u64> {
+        self.dwarf.address(&self.unit, index).ok()
+    }
+}
+
+/// Where a unit is read from.
+#[derive(Debug)]
+pub(super) struct UnitSource<'d> {
+    pub(super) dwarf: Arc<Dwarf<'d>>,
+    pub(super) header: UnitHeader<Slice<'d>>,
+    /// The offset of the file: the ids of its entries begin there.
+    pub(super) file_start: usize,
+    /// The unit in the executable that names this one, if this one is split from it.
+    pub(super) skeleton: Option<Box<Unit<'d>>>,
+}
+
+impl<'d> UnitSource<'d> {
+    /// Returns the offset of the unit.
+    fn start(&self) -> Option<usize> {
+        let offset = self.header.debug_info_offset()?;
+        self.file_start.checked_add(offset.0)
+    }
+
+    /// Returns the offset after the unit.
+    pub(super) fn end(&self) -> usize {
+        let start = self.start().unwrap_or(self.file_start);
+        start.saturating_add(self.header.length_including_self())
+    }
+
+    /// Reads what the first entry of the unit says.
+    pub(super) fn read(&self) -> Option<Unit<'d>> {
+        let mut unit = self.dwarf.unit(self.header).ok()?;
+        let mut lines = &self.dwarf;
+        if let Some(skeleton) = &self.skeleton {
+            unit.copy_relocated_attributes(skeleton);
+            unit.comp_dir = skeleton.comp_dir;
+            if unit.line_program.is_none() {
+                unit.line_program.clone_from(&skeleton.line_program);
+                lines = &skeleton.dwarf;
+            }
+        }
+        Some(Unit {
+            unit,
+            dwarf: Arc::clone(&self.dwarf),
+            lines: Arc::clone(lines),
+            start: self.start()?,
+            file_start: self.file_start,
+        })
+    }
+}
 
 /// All units, by offset. Each is prepared when it is first asked for.
 pub(super) struct Units<'d> {
@@ -19,20 +142,20 @@ pub(super) struct Units<'d> {
 struct Slot<'d> {
     start: usize,
     end: usize,
-    header: UnitHeader<Slice<'d>>,
+    source: UnitSource<'d>,
     unit: OnceCell<Option<Rc<Unit<'d>>>>,
 }
 
 impl<'d> Units<'d> {
-    pub(super) fn new(headers: &[UnitHeader<Slice<'d>>]) -> Self {
-        let mut units: Vec<Slot<'d>> = headers
-            .iter()
-            .filter_map(|header| {
-                let start = header.debug_info_offset()?.0;
+    pub(super) fn new(sources: Vec<UnitSource<'d>>) -> Self {
+        let mut units: Vec<Slot<'d>> = sources
+            .into_iter()
+            .filter_map(|source| {
+                let start = source.start()?;
                 Some(Slot {
                     start,
-                    end: start.saturating_add(header.length_including_self()),
-                    header: *header,
+                    end: source.end(),
+                    source,
                     unit: OnceCell::new(),
                 })
             })
@@ -41,40 +164,17 @@ impl<'d> Units<'d> {
         Self { units }
     }
 
-    /// Returns the unit that an entry is in, with its number and its offset.
-    pub(super) fn of(&self, dwarf: &Dwarf<'d>, id: TypeId) -> Option<(usize, usize, Rc<Unit<'d>>)> {
+    /// Returns the unit that an entry is in, with its number.
+    pub(super) fn of(&self, id: TypeId) -> Option<(usize, Rc<Unit<'d>>)> {
         let after = self.units.partition_point(|unit| unit.start <= id.0);
         let number = after.checked_sub(1)?;
         let slot = self.units.get(number)?;
         if id.0 >= slot.end {
             return None;
         }
-        let unit = slot
-            .unit
-            .get_or_init(|| dwarf.unit(slot.header).ok().map(Rc::new));
-        Some((number, slot.start, Rc::clone(unit.as_ref()?)))
+        let unit = slot.unit.get_or_init(|| slot.source.read().map(Rc::new));
+        Some((number, Rc::clone(unit.as_ref()?)))
     }
-}
-
-/// Returns the type that an attribute refers to. `start` is the offset of the unit.
-pub(super) fn reference(start: usize, entry: &Entry<'_>, name: DwAt) -> Option<TypeId> {
-    match entry.attr_value(name)? {
-        gimli::AttributeValue::UnitRef(offset) => start.checked_add(offset.0).map(TypeId),
-        gimli::AttributeValue::DebugInfoRef(offset) => Some(TypeId(offset.0)),
-        _ => None,
-    }
-}
-
-/// Returns the text of an attribute. What is not UTF-8 is not text.
-pub(super) fn text<'d>(
-    dwarf: &Dwarf<'d>,
-    unit: &Unit<'d>,
-    entry: &Entry<'d>,
-    name: DwAt,
-) -> Option<&'d str> {
-    let value = entry.attr_value(name)?;
-    let text = dwarf.attr_string(unit, value).ok()?;
-    std::str::from_utf8(text.slice()).ok()
 }
 
 pub(super) fn number(entry: &Entry<'_>, name: DwAt) -> Option<u64> {

@@ -15,6 +15,7 @@ mod own;
 mod program;
 mod runtimes;
 mod scale;
+mod split;
 mod text;
 mod tree;
 mod wrappers;
