@@ -27,7 +27,7 @@ impl Memory {
     pub(crate) fn read(&self) -> Result<Report, Failure> {
         let why = match inspect_process(self.process, &Options::default()) {
             Ok(report) if !report.tasks.is_empty() => return Ok(report),
-            Ok(_) => "there are no tasks of tokio in its memory either".to_owned(),
+            Ok(_) => "there are no tasks of tokio or smol in its memory either".to_owned(),
             Err(error) => format!("its memory was not read either: {error}"),
         };
         Err(Failure::NotInstrumented(format!("{}\n{why}", self.refusal)))

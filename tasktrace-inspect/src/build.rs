@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::async_task::AsyncTask;
 use crate::count::count;
 use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, PlaceInQueue, Resource};
 use crate::graph::{Graph, LeafOf};
@@ -32,6 +33,8 @@ pub(crate) struct ReadTask {
 pub(crate) enum Origin {
     /// A task of tokio.
     Task(Header),
+    /// A task of async-task.
+    AsyncTask(AsyncTask),
     /// A future that a thread blocks on, or that its owner knows.
     Future(Value),
     /// A future whose type is not in the debug info.
@@ -43,6 +46,7 @@ impl Origin {
     pub(crate) fn address(&self) -> Address {
         match self {
             Self::Task(header) => header.address,
+            Self::AsyncTask(task) => task.address,
             Self::Future(future) => future.address,
             Self::Unknown(address) => *address,
         }
@@ -338,8 +342,11 @@ impl Builder<'_> {
 
     /// Returns how a task is called in a sentence.
     fn noun(&self, task: usize) -> String {
-        let number = self.number(&self.tasks[task]);
-        number.unwrap_or_else(|| "a thread".to_owned())
+        let task = &self.tasks[task];
+        self.number(task).unwrap_or_else(|| match task.origin {
+            Origin::AsyncTask(_) => "a task".to_owned(),
+            _ => "a thread".to_owned(),
+        })
     }
 
     fn holder(&self, task: usize, hold: &Hold) -> Holder {

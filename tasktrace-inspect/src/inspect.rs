@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::address::Address;
+use crate::async_task::AsyncTasks;
 use crate::block_on;
 use crate::build::{self, Origin, ReadTask};
 use crate::deadlock::{self, Stacks};
@@ -19,7 +20,7 @@ use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
 use crate::sockets::Sockets;
 use crate::task_reader::{CHANGED, TaskReader};
-use crate::tokio::{Tasks, Vtables};
+use crate::tokio::{self, Tasks, Vtables};
 use crate::value::Reader;
 
 /// Settings of an inspection.
@@ -337,12 +338,6 @@ impl Input<'_> {
         let reader = Reader::new(types, &cache, bias);
         let vtables = Vtables::find(&reader, self.image);
         let mut missing = Vec::new();
-        if vtables.is_empty() {
-            missing.push(Missing {
-                count: 0,
-                reason: "the program has no tokio tasks that its debug info describes".to_owned(),
-            });
-        }
         if types.index().damaged_units > 0 {
             missing.push(Missing {
                 count: types.index().damaged_units,
@@ -368,6 +363,14 @@ impl Input<'_> {
             .collect();
         let decoder = Decoder::new(&reader, self.limits, deadline);
         let tasks = Tasks::find(&decoder, &vtables, &stacks, &self.limits, deadline);
+        let async_tasks = AsyncTasks::find(&reader, self.image, &stacks, &self.limits, deadline);
+        if vtables.is_empty() && !async_tasks.can_exist {
+            missing.push(Missing {
+                count: 0,
+                reason: "the program has no tasks of tokio or smol that its debug info describes"
+                    .to_owned(),
+            });
+        }
         let task_reader = TaskReader {
             reader: &reader,
             decoder: &decoder,
@@ -381,6 +384,12 @@ impl Input<'_> {
                 // Threads of runtimes are not tasks of the program.
                 false if header.is_blocking && is_worker(&task_reader.default_name(header)) => {}
                 false => read_tasks.extend(task_reader.task(header)),
+            }
+        }
+        for task in &async_tasks.tasks {
+            match deadline.is_over() {
+                true => late += 1,
+                false => read_tasks.extend(task_reader.async_task(task)),
             }
         }
         // Closures that compute are found by the tasks that wait for them.
@@ -413,7 +422,10 @@ impl Input<'_> {
                 reason: "there was not enough time".to_owned(),
             });
         }
-        let counted: BTreeMap<String, usize> = tasks.missing;
+        let mut counted: BTreeMap<String, usize> = tasks.missing;
+        if async_tasks.is_cut {
+            counted.insert(tokio::NOT_SEARCHED.to_owned(), 1);
+        }
         missing.extend(
             counted
                 .into_iter()

@@ -17,10 +17,11 @@
 //! field holds the variant, at which line each `.await` is, and which variables each variant keeps: among them the
 //! future that is awaited, and guards of locks. So a suspended task is a tree of values that can be read by type.
 //!
-//! 1. The debug info is indexed in one pass: vtables, and the functions that poll tokio's tasks. Types are read when they
+//! 1. The debug info is indexed in one pass: vtables, and the functions that poll tasks. Types are read when they
 //!    are first met.
 //! 2. Memory is read with `process_vm_readv`, or from a core file. The program is neither stopped nor written to.
-//! 3. Tasks are found by the vtables in their headers. The lists of their runtimes say which of them are alive.
+//! 3. Tasks are found by the vtables in their headers. The lists of their runtimes, or their states, say which of them
+//!    are alive.
 //! 4. The fields of each task are walked by type: structures, enums, boxes, references, `dyn Future`, `Vec`, arrays,
 //!    `FuturesUnordered`. There is no list of wrappers.
 //! 5. Guards in suspended futures are matched with the futures that wait for the same semaphore. So the report says who
@@ -38,7 +39,8 @@
 //! # Limits
 //!
 //! * Linux on x86-64.
-//! * Tasks of tokio, and futures that a thread blocks on. Tasks of other executors are not found.
+//! * Tasks of tokio, tasks of async-task (async-executor, smol, async-std), and futures that a thread blocks on. Tasks
+//!   of other executors are not found.
 //! * Closures of `spawn_blocking` are found while they are in the queue of their pool, while a task waits for them, or
 //!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
@@ -68,9 +70,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod address;
+mod async_task;
 mod block_on;
 mod build;
 mod bytes;
+mod constants;
 mod count;
 mod deadlock;
 mod debug;

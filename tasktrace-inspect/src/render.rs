@@ -32,14 +32,11 @@ impl Report {
             SourceKind::Core => "",
         };
         writeln!(f, ": read from memory in {:.0} ms{how}", source.read_ms)?;
-        writeln!(
-            f,
-            "{} of {}, {} not decoded",
-            count(self.tasks.len() as u64, "task"),
-            count(self.runtimes as u64, "runtime"),
-            self.tasks.len() - self.decoded(),
-        )?;
-        Ok(())
+        f.write_str(&count(self.tasks.len() as u64, "task"))?;
+        if self.runtimes > 0 {
+            write!(f, " of {}", count(self.runtimes as u64, "runtime"))?;
+        }
+        writeln!(f, ", {} not decoded", self.tasks.len() - self.decoded())
     }
 
     /// Writes what is missing, and what a holder is, below the tasks.

@@ -12,7 +12,7 @@ pub struct Report {
     pub schema: &'static str,
     /// The memory that was read.
     pub source: Source,
-    /// The number of runtimes and local sets.
+    /// The number of runtimes and local sets of tokio.
     pub runtimes: usize,
     /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: the crate docs say
     /// what was checked. Cycles of tasks that may go on are counted in `missing`.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::address::Address;
+use crate::async_task::AsyncTask;
 use crate::build::{Origin, ReadTask};
+use crate::debug::TypeId;
 use crate::decode::{Decoded, Decoder, Node, NodeKind, Resource};
 use crate::limits::Deadline;
 use crate::own::{self, Root};
@@ -20,6 +22,9 @@ const COMPARED: u64 = 1 << 20;
 
 /// The problem of a task that is polled again and again.
 pub(crate) const CHANGED: &str = "it changed whenever it was read";
+
+/// The problem of a task that a thread polled when the process was stopped.
+const WAS_RUNNING: &str = "it is running: this is where it waited last";
 
 /// Reads tasks such that what is shown of each was there at one moment.
 pub(crate) struct TaskReader<'v, 'a, 'd> {
@@ -80,7 +85,7 @@ impl TaskReader<'_, '_, '_> {
             return;
         }
         if state_now.is_running() {
-            read.problem = Some("it is running: this is where it waited last".to_owned());
+            read.problem = Some(WAS_RUNNING.to_owned());
         }
         match self.reader.find(header.value(), "stage") {
             Some(stage) => read.decoded = self.decoder.decode(stage),
@@ -154,20 +159,70 @@ impl TaskReader<'_, '_, '_> {
             read.problem = Some("its type is not in the debug info".to_owned());
             return read;
         };
-        for _ in 0..ATTEMPTS {
-            self.reader.memory.record();
+        self.decode_between_polls(&mut read, future, || {
             let polls = self.reader.word(root.polls);
-            read.state = match polls.is_some_and(|polls| polls & 1 == 0) {
+            match polls.is_some_and(|polls| polls & 1 == 0) {
                 true => TaskState::Suspended,
                 false => TaskState::Running,
-            };
-            if read.state == TaskState::Suspended {
+            }
+        });
+        read
+    }
+
+    /// Returns a task of async-task, unless it has ended meanwhile.
+    pub(crate) fn async_task(&self, task: &AsyncTask) -> Option<ReadTask> {
+        let mut read = ReadTask {
+            id: None,
+            origin: Origin::AsyncTask(*task),
+            root: None,
+            runtime: None,
+            state: TaskState::Suspended,
+            default_name: self.type_name(task.future.id),
+            decoded: Decoded::default(),
+            problem: None,
+        };
+        let state = || match task.state(self.reader) {
+            Some(state) if state.has_ended() => TaskState::Finished,
+            Some(state) if state.is_running() => TaskState::Running,
+            Some(state) if state.is_scheduled() => TaskState::Notified,
+            Some(_) => TaskState::Suspended,
+            None => TaskState::Finished,
+        };
+        self.decode_between_polls(&mut read, task.future, state);
+        (read.state != TaskState::Finished).then_some(read)
+    }
+
+    /// Decodes a task of async-task, unless a thread polls it.
+    fn decode_suspended(&self, task: &AsyncTask) -> Option<Decoded> {
+        self.record_whole(task.future)?;
+        let state = task.state(self.reader)?;
+        let is_suspended = !state.is_running() && !state.has_ended();
+        is_suspended.then(|| self.decoder.decode(task.future))
+    }
+
+    /// Decodes a future while no thread polls it, and notes the state of its task.
+    fn decode_between_polls(
+        &self,
+        read: &mut ReadTask,
+        future: Value,
+        state: impl Fn() -> TaskState,
+    ) {
+        for _ in 0..ATTEMPTS {
+            self.reader.memory.record();
+            read.state = state();
+            if read.state == TaskState::Finished {
+                return;
+            }
+            if read.state != TaskState::Running || self.is_stopped {
                 read.decoded = self.decoder.decode(future);
-                if self.is_unchanged(future) {
-                    if read.decoded.nodes.is_empty() {
+                if self.is_stopped || self.is_unchanged(future) {
+                    if read.state == TaskState::Running {
+                        read.problem = Some(WAS_RUNNING.to_owned());
+                    } else if read.decoded.nodes.is_empty() {
                         read.problem = Some("no future was found in it".to_owned());
                     }
-                    return read;
+                    read.decoded.may_wait_elsewhere |= read.state == TaskState::Running;
+                    return;
                 }
             }
             self.forget();
@@ -177,7 +232,6 @@ impl TaskReader<'_, '_, '_> {
             TaskState::Running => "it is running, and its frames change".to_owned(),
             _ => CHANGED.to_owned(),
         });
-        read
     }
 
     /// Returns what is in a future, if that does not change while it is read.
@@ -204,6 +258,7 @@ impl TaskReader<'_, '_, '_> {
             };
             let decoded = match task.origin {
                 Origin::Task(header) => self.decode_waiting(&header),
+                Origin::AsyncTask(task) => self.decode_suspended(&task),
                 Origin::Future(future) => Some(self.decoder.decode(future)),
                 Origin::Unknown(_) => None,
             };
@@ -267,6 +322,12 @@ impl TaskReader<'_, '_, '_> {
         {
             id = *closure;
         }
+        self.type_name(id)
+    }
+
+    /// Returns the name of the function that a coroutine is the body of, or the path of another type.
+    fn type_name(&self, id: TypeId) -> Text {
+        let types = self.reader.types;
         let ty = types.get(id);
         match ty.as_ref().is_some_and(|ty| ty.name.starts_with('{')) {
             true => types.function(id),

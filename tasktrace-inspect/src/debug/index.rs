@@ -1,4 +1,4 @@
-//! One pass over all entries, for what is looked up by address: vtables, and the functions that poll tokio's tasks.
+//! One pass over all entries, for what is looked up by address: vtables, and the functions that poll tasks.
 //!
 //! Everything else is reached from there, type by type, so that the index stays small.
 
@@ -47,10 +47,21 @@ pub(crate) struct Index<'d> {
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
     pub(crate) damaged_units: usize,
+    /// The functions that run tasks of async-task: their addresses, and their generic arguments as text.
+    pub(crate) runs: HashMap<u64, &'d str>,
+    /// `RawTask<F, T, S, M>` of async-task, by the text `F, T, S, M>`.
+    pub(crate) raw_tasks: HashMap<&'d str, TypeId>,
     by_entry: HashMap<TypeId, Poll<'d>>,
-    blocks_by_entry: HashMap<TypeId, TypeId>,
+    runs_by_entry: HashMap<TypeId, &'d str>,
+    /// The declarations of methods that are inlined, by the entries that their instances refer to.
+    declarations: HashMap<TypeId, TypeId>,
+    blocks_by_entry: HashMap<TypeId, Futures>,
     instances: Vec<(Range<u64>, TypeId, TypeId)>,
 }
+
+/// The generic arguments of a function of which one is a future. In `block_on::<T, impl Future<Output = T>>`, it is the
+/// second one.
+type Futures = [Option<TypeId>; 2];
 
 /// A function that blocks its thread on a future, or into which such a function was inlined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,19 +111,30 @@ impl<'d> Index<'d> {
             index
         });
         for (range, function, origin) in std::mem::take(&mut index.instances) {
+            let origin = *index.declarations.get(&origin).unwrap_or(&origin);
             if let Some(poll) = index.by_entry.get(&origin) {
                 index.polls.entry(range.start).or_insert(*poll);
-            } else if let Some(future) = index.blocks_by_entry.get(&origin) {
-                index.block_on.push(BlockOn {
-                    range,
-                    function,
-                    future: *future,
-                });
+            } else if let Some(arguments) = index.runs_by_entry.get(&origin) {
+                index.runs.entry(range.start).or_insert(arguments);
+            } else if let Some(futures) = index.blocks_by_entry.get(&origin).copied() {
+                index.add_block_on(&range, function, futures);
             }
         }
         index.by_entry = HashMap::new();
+        index.runs_by_entry = HashMap::new();
+        index.declarations = HashMap::new();
         index.blocks_by_entry = HashMap::new();
         index
+    }
+
+    /// Adds a function that blocks on one of these futures.
+    fn add_block_on(&mut self, range: &Range<u64>, function: TypeId, futures: Futures) {
+        let functions = futures.into_iter().flatten().map(|future| BlockOn {
+            range: range.clone(),
+            function,
+            future,
+        });
+        self.block_on.extend(functions);
     }
 
     fn merge(&mut self, other: Self) {
@@ -131,7 +153,11 @@ impl<'d> Index<'d> {
         self.rust_units += other.rust_units;
         self.split_units += other.split_units;
         self.damaged_units += other.damaged_units;
+        self.runs.extend(other.runs);
+        self.raw_tasks.extend(other.raw_tasks);
         self.by_entry.extend(other.by_entry);
+        self.runs_by_entry.extend(other.runs_by_entry);
+        self.declarations.extend(other.declarations);
         self.blocks_by_entry.extend(other.blocks_by_entry);
         self.instances.extend(other.instances);
     }
@@ -220,6 +246,9 @@ const OWNED_GUARDS: &[&str] = &["OwnedMutexGuard<", "OwnedMappedMutexGuard<", "O
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
 const CELL: &[&str] = &["tokio", "runtime", "task", "core"];
 
+/// The namespace of the tasks of async-task.
+const RAW_TASK: &[&str] = &["async_task", "raw"];
+
 impl<'d> Pass<'_, 'd> {
     fn run(&mut self) -> gimli::Result<()> {
         let mut entries = self.unit.entries_raw(None)?;
@@ -286,12 +315,8 @@ impl<'d> Pass<'_, 'd> {
         }
         self.finish_parameters();
         for ((range, function), origin) in std::mem::take(&mut self.inlined) {
-            if let Some(future) = self.index.blocks_by_entry.get(&origin) {
-                self.index.block_on.push(BlockOn {
-                    range,
-                    function,
-                    future: *future,
-                });
+            if let Some(futures) = self.index.blocks_by_entry.get(&origin).copied() {
+                self.index.add_block_on(&range, function, futures);
             }
         }
         Ok(())
@@ -312,6 +337,10 @@ impl<'d> Pass<'_, 'd> {
 
     fn structure(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
         self.index.structures += 1;
+        // A unit that only names a type has no fields of it.
+        if entry.attr_value(dw::DW_AT_declaration).is_some() {
+            return;
+        }
         let Some(name) = self.name(entry) else {
             return;
         };
@@ -324,6 +353,10 @@ impl<'d> Pass<'_, 'd> {
         {
             self.index.cells_by_name.insert(arguments, id);
             self.start_parameters(id, depth, arguments, Generic::Cell);
+        } else if let Some(arguments) = name.strip_prefix("RawTask<")
+            && self.is_in(RAW_TASK)
+        {
+            self.index.raw_tasks.insert(arguments, id);
         }
     }
 
@@ -333,14 +366,26 @@ impl<'d> Pass<'_, 'd> {
         let origin = self
             .reference(entry, dw::DW_AT_abstract_origin)
             .or_else(|| self.reference(entry, dw::DW_AT_specification));
-        if let (Some(origin), Some((start, end))) = (origin, range) {
+        match (origin, range) {
             // The function that it is an instance of may come later.
-            self.index.instances.push((start..end, id, origin));
+            (Some(origin), Some((start, end))) => {
+                self.index.instances.push((start..end, id, origin));
+            }
+            (Some(declaration), None) => {
+                self.index.declarations.insert(id, declaration);
+            }
+            (None, _) => {}
         }
         let Some(name) = self.name(entry) else {
             return;
         };
         let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
+        if plain == "run" && self.is_in(RAW_TASK) {
+            self.index.runs_by_entry.insert(id, arguments);
+            if let Some((start, _)) = range {
+                self.index.runs.insert(start, arguments);
+            }
+        }
         let generic = match plain {
             "poll" if self.is_in(POLL) => Some(Generic::Poll(range)),
             name if self.blocks(name) => Some(Generic::BlockOn(range)),
@@ -438,14 +483,12 @@ impl<'d> Pass<'_, 'd> {
                     .cells
                     .insert((future, scheduler), parameters.entry);
             }
-            (Generic::BlockOn(range), Some(future), _) => {
-                self.index.blocks_by_entry.insert(parameters.entry, future);
+            (Generic::BlockOn(range), first, second) => {
+                let futures = [first, second];
+                self.index.blocks_by_entry.insert(parameters.entry, futures);
                 if let Some((start, end)) = range {
-                    self.index.block_on.push(BlockOn {
-                        range: start..end,
-                        function: parameters.entry,
-                        future,
-                    });
+                    self.index
+                        .add_block_on(&(start..end), parameters.entry, futures);
                 }
             }
             (Generic::Poll(range), Some(future), Some(scheduler)) => {

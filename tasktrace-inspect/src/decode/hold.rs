@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::collection::Inner;
 use super::coroutine::Coroutine;
 use super::kind::{Known, Leaf};
+use super::leaf::ASYNC_LOCK;
 use super::node::{NodeKind, Place, Resource};
 use super::plan::{Goal, Plan};
 use super::state::Stage;
@@ -167,9 +168,13 @@ impl Walk<'_, '_, '_, '_> {
     /// Returns `true` if permits of a semaphore are taken that others wait for.
     fn is_taken(&self, semaphore: Value) -> bool {
         let reader = self.reader();
-        let tail = reader.find(semaphore, "tail");
-        let tail = tail.and_then(|tail| reader.number(tail));
-        self.may_be_held(semaphore, HeldKind::Mutex) && tail.is_some_and(|tail| tail != 0)
+        let queue = match &*reader.types.path(semaphore.id) {
+            ASYNC_LOCK => "lock_ops",
+            _ => "tail",
+        };
+        let queue = reader.find(semaphore, queue);
+        let queue = queue.and_then(|queue| reader.number(queue));
+        self.may_be_held(semaphore, HeldKind::Mutex) && queue.is_some_and(|queue| queue != 0)
     }
 
     /// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler
@@ -178,10 +183,7 @@ impl Walk<'_, '_, '_, '_> {
         if !kind.is_exclusive() {
             return true;
         }
-        let reader = self.reader();
-        let permits = reader.find(semaphore, "permits");
-        let permits = permits.and_then(|permits| reader.number(permits));
-        permits.is_some_and(|permits| permits >> 1 == 0)
+        self.free_permits(semaphore) == Some(0)
     }
 
     fn add_hold(
@@ -239,7 +241,9 @@ impl Walk<'_, '_, '_, '_> {
                 return None;
             };
             let address = reader.pointer(pointer)?;
-            reader.find_type(Value { address, id }, SEMAPHORE)
+            let target = Value { address, id };
+            let semaphore = reader.find_type(target, SEMAPHORE);
+            semaphore.or_else(|| reader.find_type(target, ASYNC_LOCK))
         })
     }
 }

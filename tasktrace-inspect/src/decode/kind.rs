@@ -41,10 +41,21 @@ pub(super) enum Leaf {
     Oneshot,
     Notified,
     Join,
+    /// A `Task` of async-task.
+    Task,
     JoinSet,
     Socket,
+    /// A `Lock` of async-lock.
+    Lock,
+    /// Nothing is known but the function that returns it.
+    Called(&'static str),
     /// Nothing is known but its name.
     Named,
+}
+
+/// Returns the entry of a future that a function returns.
+const fn called(future: &'static str, function: &'static str) -> (&'static str, Known) {
+    (future, Known::Leaf(Leaf::Called(function)))
 }
 
 const KNOWN: &[(&str, Known)] = &[
@@ -52,9 +63,65 @@ const KNOWN: &[(&str, Known)] = &[
     ("alloc::collections::vec_deque::VecDeque", Known::VecDeque),
     ("alloc::sync::Arc", Known::Arc),
     ("alloc::vec::Vec", Known::Vec),
-    ("async_channel::Recv", Known::Leaf(Leaf::Named)),
-    ("async_channel::Send", Known::Leaf(Leaf::Named)),
+    called("async_channel::Closed", "async_channel::Sender::closed"),
+    called("async_channel::Recv", "async_channel::Receiver::recv"),
+    called("async_channel::Send", "async_channel::Sender::send"),
     ("async_io::Timer", Known::Leaf(Leaf::Named)),
+    called(
+        "async_lock::barrier::BarrierWait",
+        "async_lock::Barrier::wait",
+    ),
+    ("async_lock::mutex::Lock", Known::Leaf(Leaf::Lock)),
+    called("async_lock::mutex::LockArc", "async_lock::Mutex::lock_arc"),
+    (
+        "async_lock::mutex::MutexGuard",
+        Known::Guard(HeldKind::Mutex),
+    ),
+    (
+        "async_lock::mutex::MutexGuardArc",
+        Known::Guard(HeldKind::Mutex),
+    ),
+    called(
+        "async_lock::rwlock::futures::Read",
+        "async_lock::RwLock::read",
+    ),
+    called(
+        "async_lock::rwlock::futures::ReadArc",
+        "async_lock::RwLock::read_arc",
+    ),
+    called(
+        "async_lock::rwlock::futures::UpgradableRead",
+        "async_lock::RwLock::upgradable_read",
+    ),
+    called(
+        "async_lock::rwlock::futures::UpgradableReadArc",
+        "async_lock::RwLock::upgradable_read_arc",
+    ),
+    called(
+        "async_lock::rwlock::futures::Upgrade",
+        "async_lock::RwLockUpgradableReadGuard::upgrade",
+    ),
+    called(
+        "async_lock::rwlock::futures::UpgradeArc",
+        "async_lock::RwLockUpgradableReadGuardArc::upgrade",
+    ),
+    called(
+        "async_lock::rwlock::futures::Write",
+        "async_lock::RwLock::write",
+    ),
+    called(
+        "async_lock::rwlock::futures::WriteArc",
+        "async_lock::RwLock::write_arc",
+    ),
+    called(
+        "async_lock::semaphore::Acquire",
+        "async_lock::Semaphore::acquire",
+    ),
+    called(
+        "async_lock::semaphore::AcquireArc",
+        "async_lock::Semaphore::acquire_arc",
+    ),
+    ("async_task::task::Task", Known::Leaf(Leaf::Task)),
     ("core::future::pending::Pending", Known::Leaf(Leaf::Named)),
     ("core::task::wake::Waker", Known::Opaque),
     ("event_listener::EventListener", Known::Leaf(Leaf::Named)),

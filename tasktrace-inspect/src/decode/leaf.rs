@@ -11,6 +11,9 @@ use crate::debug::{TypeId, public_path};
 use crate::text::Text;
 use crate::value::Value;
 
+/// The mutex of async-lock.
+pub(super) const ASYNC_LOCK: &str = "async_lock::mutex::Mutex";
+
 /// The futures that wait for permits of a semaphore or for a notification: the place of each, from 1.
 pub(crate) struct Queue {
     places: HashMap<Address, usize>,
@@ -47,11 +50,14 @@ impl Walk<'_, '_, '_, '_> {
             Leaf::Oneshot => ("tokio::sync::oneshot::Receiver".into(), self.oneshot(value)),
             Leaf::Notified => ("tokio::sync::Notify::notified".into(), self.notified(value)),
             Leaf::Join => ("tokio::task::JoinHandle".into(), self.join(value)),
+            Leaf::Task => ("async_task::Task".into(), self.task(value)),
             Leaf::JoinSet => (
                 "tokio::task::JoinSet::join_next".into(),
                 self.join_set(value),
             ),
             Leaf::Socket => ("a socket".into(), self.socket(value)),
+            Leaf::Lock => ("async_lock::Mutex::lock".into(), self.lock(value)),
+            Leaf::Called(function) => (function.into(), None),
             Leaf::Named => (public_path(&path).into(), None),
         };
         let mut node = Node::new(NodeKind::Leaf, name);
@@ -95,7 +101,6 @@ impl Walk<'_, '_, '_, '_> {
         let place = queue.places.get(&node.address);
         Some(Resource::Permits {
             semaphore: semaphore.address,
-            // The lowest bit says that the semaphore is closed.
             free: permits >> 1,
             missing,
             queue: place.map(|place| (*place, queue.places.len())),
@@ -103,6 +108,33 @@ impl Walk<'_, '_, '_, '_> {
             is_closed: permits & 1 != 0,
             channel: None,
         })
+    }
+
+    /// Reads the state of a mutex of async-lock.
+    fn lock(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        let mutex = reader.follow(reader.find(value, "mutex")?)?;
+        Some(Resource::Permits {
+            semaphore: mutex.address,
+            free: self.free_permits(mutex)?,
+            missing: 1,
+            queue: None,
+            is_granted: false,
+            is_closed: false,
+            channel: None,
+        })
+    }
+
+    /// Returns the number of free permits of a semaphore of tokio, or of a mutex of async-lock, which is like a semaphore
+    /// with one.
+    pub(super) fn free_permits(&self, semaphore: Value) -> Option<u64> {
+        let reader = self.reader();
+        let number = |name| reader.number(reader.find(semaphore, name)?);
+        match &*reader.types.path(semaphore.id) {
+            ASYNC_LOCK => Some(u64::from(number("state")? & 1 == 0)),
+            // The lowest bit says that the semaphore is closed.
+            _ => Some(number("permits")? >> 1),
+        }
     }
 
     /// Returns the bounded channel with this semaphore that a sender, or a reference to one, leads to.
@@ -233,6 +265,13 @@ impl Walk<'_, '_, '_, '_> {
         let pointer = reader.find_pointer(reader.find(value, "raw")?)?;
         Some(Resource::Join {
             header: reader.pointer(pointer)?,
+        })
+    }
+
+    fn task(&self, value: Value) -> Option<Resource> {
+        let reader = self.reader();
+        Some(Resource::Join {
+            header: reader.pointer(reader.find_pointer(value)?)?,
         })
     }
 

@@ -24,6 +24,9 @@ use crate::limits::{Deadline, Limits};
 use crate::memory::{Buffer, Memory, PageCache, region_of};
 use crate::value::Reader;
 
+/// Why tasks may be missing if a bound was reached.
+pub(crate) const NOT_SEARCHED: &str = "the memory was not searched to its end: it is too large";
+
 /// All tasks that were found.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
@@ -51,8 +54,7 @@ impl Tasks {
         };
         let search = search::headers(reader.memory, vtables, layout, limits, deadline);
         if search.is_cut {
-            let reason = "the memory was not searched to its end: it is too large".to_owned();
-            *found.missing.entry(reason).or_default() += 1;
+            *found.missing.entry(NOT_SEARCHED.to_owned()).or_default() += 1;
         }
         let mut lists: BTreeMap<Address, List> = BTreeMap::new();
         let mut owners = FastSet::default();

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::header::Layout;
 use crate::address::Address;
+use crate::constants;
 use crate::debug::{DebugFile, Poll, TypeId};
 use crate::hash::FastMap;
-use crate::memory::Buffer;
 use crate::value::Reader;
 
 /// The vtables of tasks.
@@ -42,21 +42,12 @@ impl Vtables {
         let Some(layout) = found.layout else {
             return found;
         };
-        for (start, length) in image.constants() {
-            let start = Address::new(start.wrapping_add(reader.bias));
-            let mut bytes = Buffer::new(usize::try_from(*length).unwrap_or_default());
-            if reader.memory.read_now(start, &mut bytes).is_err() {
-                continue;
+        constants::words(reader, image, |at, word| {
+            if let Some(cell) = polls.get(&word) {
+                let vtable = Address::new(at.get().wrapping_sub(layout.poll));
+                found.cells.insert(vtable, *cell);
             }
-            for (number, word) in bytes.chunks_exact(8).enumerate() {
-                let word = crate::bytes::u64_at(word, 0).unwrap_or_default();
-                if let Some(cell) = polls.get(&word) {
-                    let at = start.offset(number as u64 * 8);
-                    let vtable = Address::new(at.get().wrapping_sub(layout.poll));
-                    found.cells.insert(vtable, *cell);
-                }
-            }
-        }
+        });
         found.first = found.cells.keys().min().copied().unwrap_or_default();
         found.last = found.cells.keys().max().copied().unwrap_or_default();
         found

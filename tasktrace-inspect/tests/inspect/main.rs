@@ -7,6 +7,7 @@ mod cores;
 mod cycles;
 mod damage;
 mod errors;
+mod executor;
 mod frozen;
 mod leaves;
 mod load;

@@ -1,0 +1,64 @@
+//! Tasks of async-executor.
+
+use std::fs;
+
+use tasktrace_inspect::{Options, Report, TaskState, inspect_core};
+
+use crate::core_file;
+use crate::program::{PROFILES, Program, target};
+use crate::tree::{check, state, task};
+
+const TREES: &[&str] = &[
+    "executor::receives @ receives\n  async_channel::Receiver::recv",
+    "executor::sleeps @ sleeps\n  executor::naps @ naps\n    async_io::Timer",
+    "executor::holds @ holds\n  std::future::Pending",
+    "executor::locks @ locks\n  async_lock::Mutex::lock",
+    "executor::is_large @ is_large\n  std::future::Pending",
+    "executor::awaits @ awaits\n  async_task::Task",
+];
+
+fn is_complete(report: &Report) -> bool {
+    let mut tasks = report.tasks.iter();
+    let is_at_rest = |state| matches!(state, TaskState::Suspended | TaskState::BlockOn);
+    tasks.all(|task| is_at_rest(task.state)) && report.deadlocks.len() == 1
+}
+
+fn check_tasks(report: &Report) {
+    check(report, TREES);
+    assert_eq!(state(task(report, "executor::awaits")), "executor::sleeps");
+    let locks = task(report, "executor::locks").to_string();
+    let holder = "(locked; held by a task in executor::holds at ";
+    assert!(locks.contains(holder), "{locks}");
+    // Tasks that have ended are not shown.
+    let tasks = report.tasks.iter();
+    let tasks = tasks.filter(|task| task.state == TaskState::Suspended);
+    assert_eq!(tasks.count(), TREES.len() + 2, "{report}");
+}
+
+fn check_deadlock(report: &Report) {
+    let [deadlock] = report.deadlocks.as_slice() else {
+        panic!("{report}");
+    };
+    let waits = "executor::locks_both waits for async_lock::Mutex::lock, held by a task in \
+                 executor::locks_both at ";
+    assert!(deadlock.text.starts_with(waits), "{}", deadlock.text);
+}
+
+#[test]
+fn each_task_is_shown_with_its_line_and_its_resource() {
+    for profile in PROFILES {
+        let program = Program::start("executor", profile);
+        let report = program.inspect_until(is_complete);
+        check_tasks(&report);
+        check_deadlock(&report);
+        assert_eq!(report.missing, []);
+        let path = target().join("tmp").join(format!("core.{}", program.pid()));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, core_file::of(program.pid())).unwrap();
+        drop(program);
+        let report = inspect_core(&path, &Options::default()).unwrap();
+        fs::remove_file(&path).unwrap();
+        // It does not say which part of a stack is in use, where old pointers to the locks may be.
+        check_tasks(&report);
+    }
+}
