@@ -4,11 +4,12 @@ use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use tasktrace::traced;
 use tasktrace_tests::HOUR;
+use tasktrace_tests::by_hand::LONG;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
@@ -465,11 +466,25 @@ async fn expected() {
 #[tasktrace::test(timeout = "none")]
 async fn for_ever() {
     if is_wanted() {
-        // Tells the parent process that the test has begun to wait.
-        println!("waiting");
+        std::thread::spawn(announce_wait);
         let (_sender, receiver) = mpsc::channel::<()>(1);
         receive(receiver).await;
     }
+}
+
+/// Tells the parent process that the test waits.
+///
+/// Its dumps look up the names that a report needs. The first look-up reads the debug info of the program, which may take
+/// longer on a busy machine than a report on SIGTERM is waited for.
+fn announce_wait() {
+    let wait = "tokio::sync::mpsc::Receiver::recv";
+    let start = Instant::now();
+    while !tasktrace::dump_blocking(LONG).to_string().contains(wait) {
+        if start.elapsed() > LONG {
+            std::process::exit(1);
+        }
+    }
+    println!("waiting");
 }
 
 /// Takes longer than its limit, and ends.

@@ -1,6 +1,6 @@
 //! Tests that nested tasks in the middle of their polls each have a tree of their own.
 
-use tasktrace::traced;
+use tasktrace::{Frame, TaskDump, traced};
 use tasktrace_tests::sampled::{Site, alone, dump_until, is_sample, sample_until, short};
 
 use crate::support::{Poller, sleep};
@@ -19,14 +19,21 @@ async fn inside(site: Site) {
     sleep(&site);
 }
 
+fn is_sleep(leaf: &Frame) -> bool {
+    leaf.name() == "std::thread::sleep"
+}
+
 #[test]
 fn nested_tasks_have_trees_of_their_own() {
     let _alone = alone();
     let site = Site::default();
     let outer = Poller::new(outside(site.clone()));
     // The first dump may have counted the tasks before the innermost one was created.
-    sample_until(outer.id(), |leaf| leaf.name() == "std::thread::sleep");
-    let dump = dump_until(outer.id(), is_sample);
+    sample_until(outer.id(), is_sleep);
+    // A thread that waits for a processor between two of its sleeps is in neither of them.
+    let sleeps =
+        |task: &TaskDump| is_sample(task) && task.trace().leaves().into_iter().all(is_sleep);
+    let dump = dump_until(outer.id(), sleeps);
     let [first, second, third] = &dump.tasks().collect::<Vec<_>>()[..] else {
         panic!("{dump:#}");
     };

@@ -1,13 +1,18 @@
 //! Tests that healthy tasks are not reported.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
-use tasktrace::traced;
+use futures::task::AtomicWaker;
+use tasktrace::{Stall, StallReport, tasks, traced};
 use tasktrace_tests::{current_thread, multi_thread};
 
-use crate::support::{Reports, watchdog_without_limits};
+use crate::support::{Reports, wait_until, watchdog_without_limits};
 
 /// Far longer than a poll takes here, and shorter than some of the tasks wait.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -41,32 +46,156 @@ async fn works_now_and_then(stop: Arc<AtomicBool>) {
     }
 }
 
+/// Measures the polls and the wakes of a task. It is the waker of the task, and passes on each wake.
+#[derive(Default)]
+struct Stopwatch {
+    waker: AtomicWaker,
+    times: Mutex<Times>,
+}
+
+#[derive(Default)]
+struct Times {
+    /// The start of the last poll.
+    polled: Option<Instant>,
+    /// The first wake since that start, and the last one.
+    first_wake: Option<Instant>,
+    last_wake: Option<Instant>,
+    longest_poll: Duration,
+    /// The longest time between a wake and the next poll.
+    longest_wait: Duration,
+}
+
+impl Stopwatch {
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap()
+    }
+}
+
+impl Wake for Stopwatch {
+    fn wake(self: Arc<Self>) {
+        let now = Some(Instant::now());
+        let mut times = self.times();
+        times.first_wake = times.first_wake.or(now);
+        times.last_wake = now;
+        drop(times);
+        self.waker.wake();
+    }
+}
+
+/// Polls a task, and measures each poll from outside of the task. So it takes at least as long as for the watchdog.
+struct AroundTask<F> {
+    task: Pin<Box<F>>,
+    stopwatch: Arc<Stopwatch>,
+}
+
+impl<F: Future> Future for AroundTask<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let stopwatch = self.stopwatch.clone();
+        let start = Instant::now();
+        stopwatch.waker.register(cx.waker());
+        stopwatch.times().polled = Some(start);
+        let waker = Waker::from(stopwatch.clone());
+        let poll = self.task.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut times = stopwatch.times();
+        times.longest_poll = times.longest_poll.max(start.elapsed());
+        poll
+    }
+}
+
+/// Polls the body of a task, and measures the time since the wake from inside of the task. So it is at least as long as
+/// for the watchdog.
+struct InTask<F> {
+    body: Pin<Box<F>>,
+    stopwatch: Arc<Stopwatch>,
+}
+
+impl<F: Future> Future for InTask<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut times = self.stopwatch.times();
+        let wait = times
+            .first_wake
+            .map_or(Duration::ZERO, |wake| wake.elapsed());
+        times.longest_wait = times.longest_wait.max(wait);
+        // After a wake in this poll, the task is polled again.
+        let is_woken = times.last_wake >= times.polled;
+        times.first_wake = times.polled.filter(|_| is_woken);
+        drop(times);
+        self.body.as_mut().poll(cx)
+    }
+}
+
+type Stopwatches = BTreeMap<u64, Arc<Stopwatch>>;
+
+/// Returns a task that measures its polls, and adds its stopwatch to `all`.
+fn measured<F: Future>(
+    body: F,
+    all: &mut Stopwatches,
+) -> AroundTask<impl Future<Output = F::Output> + use<F>> {
+    let stopwatch = Arc::<Stopwatch>::default();
+    let (task, handle) = tasktrace::traced(InTask {
+        body: Box::pin(body),
+        stopwatch: stopwatch.clone(),
+    });
+    all.insert(handle.id().get(), stopwatch.clone());
+    AroundTask {
+        task: Box::pin(task),
+        stopwatch,
+    }
+}
+
+/// Returns `true` if the task was in fact kept waiting, as on a machine that has too few processors for its threads.
+fn is_true(report: &StallReport, times: &Times) -> bool {
+    match report.kind() {
+        Stall::Starved => times.longest_wait >= LIMIT,
+        // The clock of the tasks may be late on such a machine, so a poll may look longer than it is. But it goes on for
+        // at least this long after it was found.
+        Stall::Blocked => times.longest_poll >= Duration::from_millis(20),
+        _ => false,
+    }
+}
+
+/// No task is reported, except one that a busy machine did keep waiting.
 #[test]
 fn tasks_of_busy_runtimes_are_not_reported() {
-    let watchdog = watchdog_without_limits()
-        .starved_after(LIMIT)
-        .blocked_after(LIMIT);
-    let reports = Reports::of("watchdog::healthy::works", watchdog);
     let stop = Arc::new(AtomicBool::new(false));
+    let mut all = Stopwatches::new();
     let runtimes = [multi_thread(), current_thread()];
     let threads = runtimes.map(|runtime| {
-        let stop = stop.clone();
+        let mut tasks = Vec::new();
+        for number in 0..500 {
+            tasks.push(runtime.spawn(measured(works(number, stop.clone()), &mut all)));
+            tasks.push(runtime.spawn(measured(works_now_and_then(stop.clone()), &mut all)));
+        }
         std::thread::spawn(move || {
             runtime.block_on(async {
-                let mut tasks: Vec<_> = (0..500)
-                    .map(|number| tokio::spawn(works(number, stop.clone())))
-                    .collect();
-                tasks.extend((0..500).map(|_| tokio::spawn(works_now_and_then(stop.clone()))));
                 for task in tasks {
                     task.await.unwrap();
                 }
             });
         })
     });
+    // Before its first poll, a task waits since its creation.
+    wait_until(|| tasks().all(|task| !all.contains_key(&task.id().get()) || task.polls() > 0));
+    let watchdog = watchdog_without_limits()
+        .starved_after(LIMIT)
+        .blocked_after(LIMIT);
+    let reports = Reports::of("watchdog::healthy::", watchdog);
     std::thread::sleep(4 * LIMIT);
     stop.store(true, Ordering::Relaxed);
     for thread in threads {
         thread.join().unwrap();
     }
-    reports.no_more();
+    for report in reports.rest() {
+        let times = all[&report.task().id().get()].times();
+        assert!(
+            is_true(&report, &times),
+            "polled for {:?} at most, and within {:?} of each wake:\n{report}",
+            times.longest_poll,
+            times.longest_wait
+        );
+    }
 }

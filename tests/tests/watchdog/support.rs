@@ -79,9 +79,14 @@ impl Reports {
         reports
     }
 
+    /// Returns the reports that were made so far and not returned yet.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = StallReport> {
+        self.received.try_iter()
+    }
+
     #[track_caller]
     pub(crate) fn no_more(&self) {
-        if let Ok(report) = self.received.try_recv() {
+        if let Some(report) = self.rest().next() {
             panic!("one more:\n{report}");
         }
     }

@@ -52,8 +52,9 @@ where
 #[test]
 fn a_function_suspended_beyond_its_limit_is_reported() {
     async fn fetches_in_a_task(notify: Arc<Notify>) {
-        fetch(notify.clone()).await;
-        fetch(notify).await;
+        loop {
+            fetch(notify.clone()).await;
+        }
     }
 
     let _alone = alone();
@@ -66,11 +67,6 @@ fn a_function_suspended_beyond_its_limit_is_reported() {
     let began = reports.next_is(Stall::Overdue, Began, &handle);
     assert_eq!(began.limit(), SOON);
     assert_eq!(began.function(), Some("watchdog_alone::overdue::fetch"));
-    assert_eq!(began.task().source(), &Source::Capture);
-    assert!(
-        began.task().trace().contains("Notified::poll") || began.to_string().contains("Notify"),
-        "{began}"
-    );
     let text = verdict(&began);
     let expected = format!(
         "a function of task {} watchdog_alone::overdue::a_function_suspended_beyond_its_limit_is_reported::fetches_in_a_task has been suspended for ",
@@ -94,8 +90,19 @@ fn a_function_suspended_beyond_its_limit_is_reported() {
     let text = verdict(&ended);
     assert!(text.contains(" is no longer suspended, after "), "{text}");
 
-    // The function is called again, and the task ends in the middle of it.
-    reports.next_is(Stall::Overdue, Began, &handle);
+    // The function is called again, until a report is one of those for which the task answers in time: on a busy
+    // machine, some tasks do not.
+    let mut began = reports.next_is(Stall::Overdue, Began, &handle);
+    let start = Instant::now();
+    while began.task().source() != &Source::Capture {
+        assert!(start.elapsed() < LONG, "no answer:\n{began}");
+        notify.notify_one();
+        reports.next_is(Stall::Overdue, Ended, &handle);
+        began = reports.next_is(Stall::Overdue, Began, &handle);
+    }
+    assert!(began.to_string().contains("Notify"), "{began}");
+
+    // The task ends in the middle of the function.
     drop(runtime);
     reports.next_is(Stall::Overdue, Ended, &handle);
     reports.no_more();
@@ -289,10 +296,12 @@ fn a_request_does_not_count_as_progress() {
     reports.next_is(Stall::Overdue, Began, &handle);
 }
 
+/// No function is reported, except by a busy machine that did not let it run.
 #[test]
 fn a_function_that_makes_progress_is_not_reported() {
+    /// Returns the longest time that one round took.
     #[traced]
-    async fn makes_progress(stop: Arc<AtomicBool>) {
+    async fn makes_progress(stop: Arc<AtomicBool>) -> Duration {
         enum Here {}
         fn function() -> &'static Function {
             static META: FrameMeta = FrameMeta::new(None, type_name::<Here>, file!(), line!(), 1)
@@ -301,11 +310,15 @@ fn a_function_that_makes_progress_is_not_reported() {
             limited(&FUNCTION)
         }
         frame(function, async move {
+            let mut longest = Duration::ZERO;
             while !stop.load(Ordering::Relaxed) {
+                let start = Instant::now();
                 tokio::time::sleep(Duration::from_millis(1)).await;
+                longest = longest.max(start.elapsed());
             }
+            longest
         })
-        .await;
+        .await
     }
 
     let _alone = alone();
@@ -320,8 +333,16 @@ fn a_function_that_makes_progress_is_not_reported() {
         .collect();
     std::thread::sleep(Duration::from_secs(3));
     stop.store(true, Ordering::Relaxed);
-    for task in tasks {
-        runtime.block_on(task).unwrap();
+    let longest = tasks
+        .into_iter()
+        .map(|task| runtime.block_on(task).unwrap());
+    let longest = longest.max().unwrap();
+    // The clock of the tasks may be late on such a machine, so a function may look suspended for longer than it is. But
+    // a suspension goes on for at least this long after it was found.
+    if longest < Duration::from_millis(20) {
+        reports.no_more();
     }
-    reports.no_more();
+    for report in reports.rest() {
+        assert_eq!(report.kind(), Stall::Overdue, "\n{report}");
+    }
 }
