@@ -62,7 +62,11 @@ impl Mark {
     }
 
     /// Returns the distance from the other mark up to this one, or 0 if the other is above.
-    #[cfg(test)]
+    #[cfg(all(
+        test,
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
     pub(crate) fn distance_from(self, other: Self) -> usize {
         self.0.saturating_sub(other.0)
     }
@@ -291,7 +295,11 @@ pub(crate) fn this_thread() -> usize {
 }
 
 /// Drops all idle walkers with their caches, so that the next walk starts without.
-#[cfg(test)]
+#[cfg(all(
+    test,
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(crate) fn forget() {
     for place in &mut *IDLE.lock().unwrap_or_else(PoisonError::into_inner) {
         *place = None;
