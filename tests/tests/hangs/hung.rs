@@ -20,6 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::is_wanted;
 
+/// The path of this file in reports. It depends on the workspace that builds the tests.
+pub(crate) const FILE: &str = file!();
+
 /// Two tasks lock the same two locks in opposite order.
 #[tasktrace::test(timeout = "2s")]
 async fn deadlock() {

@@ -9,6 +9,9 @@ use tokio::task::yield_now;
 use crate::hung::IS_ASLEEP;
 use crate::support::is_wanted;
 
+/// The path of this file in messages.
+pub(crate) const FILE: &str = file!();
+
 #[tasktrace::test]
 async fn passes() {
     tokio::spawn(works()).await.unwrap();

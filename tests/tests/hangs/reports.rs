@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::hung;
 use crate::support::{process, run, verdict};
 
 /// Each report contains the tasks of its own test only, and both tests fail alike.
@@ -44,7 +45,7 @@ fn the_verdict_is_the_first_line_of_the_panic() {
     let at = at.unwrap_or_else(|| panic!("{}", output.text));
     // The panic's location is the test.
     assert!(
-        lines[at - 1].contains("panicked at tests/tests/hangs/hung.rs:"),
+        lines[at - 1].contains(&format!("panicked at {}:", hung::FILE)),
         "{}",
         output.text
     );

@@ -1,5 +1,6 @@
 //! Tests that the verdict about a hung test names the right function and the right cause.
 
+use crate::hung;
 use crate::support::{process, run, verdict};
 
 /// Asserts that the verdict about `test` contains each part of `says`, and its report each part of `shows`.
@@ -51,8 +52,11 @@ fn a_deadlock_under_a_paused_clock_is_found() {
 
 #[test]
 fn a_hang_without_tokio_names_the_lock() {
-    let says = [
-        "test hung for 2s: hangs::hung::deadlock_without_tokio at tests/tests/hangs/hung.rs:",
+    let says: [&str; 2] = [
+        &format!(
+            "test hung for 2s: hangs::hung::deadlock_without_tokio at {}:",
+            hung::FILE
+        ),
         " is waiting on async_lock::Mutex::lock",
     ];
     check("deadlock_without_tokio", &says, &[]);
@@ -60,8 +64,8 @@ fn a_hang_without_tokio_names_the_lock() {
 
 #[test]
 fn a_task_without_a_waker_cannot_be_woken() {
-    let says = [
-        "hangs::hung::forgets_its_waker (fn at tests/tests/hangs/hung.rs:",
+    let says: [&str; 2] = [
+        &format!("hangs::hung::forgets_its_waker (fn at {}:", hung::FILE),
         "nothing can wake it",
     ];
     check("lost_wake", &says, &["no waker registered"]);
@@ -92,13 +96,16 @@ fn a_silent_channel_names_recv() {
 ))]
 mod blocked {
     use super::check;
+    use crate::hung;
     use crate::support::{process, run};
 
     #[test]
     fn a_sleeping_worker_names_the_function_that_sleeps() {
-        let says = [
-            "worker blocked in std::thread::sleep, called by hangs::hung::sleeps at \
-             tests/tests/hangs/hung.rs:",
+        let says: [&str; 2] = [
+            &format!(
+                "worker blocked in std::thread::sleep, called by hangs::hung::sleeps at {}:",
+                hung::FILE
+            ),
             "tokio-rt-worker",
         ];
         check(
@@ -243,10 +250,10 @@ fn waiting_for_a_once_cell_leads_to_its_initializer() {
 
 #[test]
 fn tasks_that_panicked_or_were_dropped_before_are_reported() {
-    let says = [
+    let says: [&str; 4] = [
         "test hung for 10s: hangs::hung::outlives_its_tasks at ",
         " is waiting on tokio::sync::oneshot::Receiver; task ",
-        " hangs::hung::falls panicked before at tests/tests/hangs/hung.rs:",
+        &format!(" hangs::hung::falls panicked before at {}:", hung::FILE),
         ": \"on purpose\"",
     ];
     let shows = [
@@ -329,8 +336,11 @@ fn a_loop_over_a_closed_channel_used_up_its_coop_budget() {
 #[cfg(debug_assertions)]
 #[test]
 fn two_waits_in_one_function_are_counted_together() {
-    let says = [
-        "test hung for 2s: hangs::hung::joins_two at tests/tests/hangs/hung.rs:",
+    let says: [&str; 2] = [
+        &format!(
+            "test hung for 2s: hangs::hung::joins_two at {}:",
+            hung::FILE
+        ),
         " is waiting on tokio::sync::mpsc::Receiver::recv (×2)",
     ];
     check("joins_two", &says, &[]);
