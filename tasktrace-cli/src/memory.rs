@@ -74,10 +74,9 @@ type FrameKey<'a> = (Option<usize>, &'a str, Option<&'a str>, Option<u64>, bool)
 /// Returns the tasks in groups, those of deadlocks first, then the largest group.
 pub(crate) fn view(report: &Report) -> View {
     let mut groups: BTreeMap<GroupKey<'_>, Vec<&Task>> = BTreeMap::new();
-    for task in &report.tasks {
+    for (index, task) in report.tasks.iter().enumerate() {
         let mut deadlocks = report.deadlocks.iter();
-        let is_in_deadlock =
-            task.id.is_some() && deadlocks.any(|deadlock| deadlock.tasks.contains(&task.id));
+        let is_in_deadlock = deadlocks.any(|deadlock| deadlock.indices.contains(&index));
         let key = (
             task.name.as_str(),
             state(task.state),

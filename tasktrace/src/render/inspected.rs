@@ -277,9 +277,9 @@ fn write_group(out: &mut LineWriter<'_, '_>, group: &Group<'_>, is_stuck: bool) 
     }
     out.normal()?;
     write!(out, ", {}", state(first.state))?;
-    if group.tasks.len() > 1 {
+    let ids: Vec<u64> = group.tasks.iter().filter_map(|task| task.id).collect();
+    if group.tasks.len() > 1 && !ids.is_empty() {
         out.line(INDENT)?;
-        let ids: Vec<u64> = group.tasks.iter().filter_map(|task| task.id).collect();
         out.write_str("tokio tasks ")?;
         header::list(out, ids.iter())?;
     }

@@ -18,6 +18,34 @@ async fn plain() {
     sleep(HOUR).await; // plain waits
 }
 
+async fn in_executor() {
+    std::future::pending::<()>().await; // in the executor
+}
+
+#[test]
+fn a_dump_shows_tasks_of_async_executor() {
+    let _lock = one_at_a_time();
+    let executor = async_executor::Executor::new();
+    for _ in 0..2 {
+        executor.spawn(in_executor()).detach();
+    }
+    while executor.try_tick() {}
+    let dump = dump_until(|inspection| inspection.untraced().count() >= 2);
+    let inspection = dump.inspected().unwrap();
+    for task in inspection.untraced() {
+        assert_eq!(task.state, TaskState::Suspended);
+        let lines = [
+            format!("dumps::in_executor @ {}", line("in the executor")),
+            "  std::future::Pending".to_owned(),
+        ];
+        assert_eq!(tree(task), lines);
+    }
+    let text = dump.to_string();
+    let title = "2 tasks dumps::in_executor, suspended\n  ╼ dumps::in_executor at ";
+    assert!(text.contains(title), "{text}");
+    assert_valid(&serde_json::from_str(&dump.json().to_string()).unwrap());
+}
+
 #[test]
 fn a_dump_shows_plain_tasks_once_for_equal_trees() {
     let _lock = one_at_a_time();
