@@ -1,6 +1,7 @@
 //! Identifies the origins of tasks and frames without symbols: functions with attributes, and calls.
 
 mod brackets;
+mod file;
 mod future;
 mod name;
 mod text_interner;
@@ -8,12 +9,14 @@ mod title;
 
 use core::fmt;
 use core::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use text_interner::intern_text;
 
+pub(crate) use file::with_slashes;
 pub(crate) use name::{FunctionName, split_name};
 #[cfg(feature = "__cli")]
 pub(crate) use title::is_function;
@@ -359,7 +362,7 @@ impl Origin {
                 // A future whose type is erased is named by its location.
                 None => intern_text(future, std::ptr::from_ref(location).addr(), || {
                     future::name(future).unwrap_or_else(|| {
-                        let (file, line) = (location.file(), location.line());
+                        let (file, line) = (self.file(), location.line());
                         format!("(spawned at {file}:{line})")
                     })
                 }),
@@ -370,11 +373,15 @@ impl Origin {
     }
 
     pub(crate) fn file(self) -> &'static str {
-        match self {
+        let file = match self {
             Self::Function(meta) => meta.file,
             Self::Call { location, .. }
             | Self::Named { location, .. }
             | Self::Wait { location, .. } => location.file(),
+        };
+        match with_slashes(file) {
+            Cow::Borrowed(file) => file,
+            Cow::Owned(changed) => intern_text(file, 0, || changed),
         }
     }
 

@@ -166,9 +166,23 @@ pub fn short(trace: &Trace) -> String {
 ///
 /// # Panics
 ///
-/// Never.
+/// On systems other than Linux and Windows.
 #[must_use]
 pub fn thread_id() -> u64 {
-    // SAFETY: `gettid` takes no arguments and always succeeds.
-    u64::try_from(unsafe { libc::gettid() }).expect("thread numbers are positive")
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: `gettid` takes no arguments and always succeeds.
+        u64::try_from(unsafe { libc::gettid() }).expect("thread numbers are positive")
+    }
+    #[cfg(windows)]
+    {
+        #[link(name = "kernel32")]
+        unsafe extern "system" {
+            safe fn GetCurrentThreadId() -> u32;
+        }
+
+        GetCurrentThreadId().into()
+    }
+    #[cfg(not(any(target_os = "linux", windows)))]
+    panic!("the system has no such number")
 }

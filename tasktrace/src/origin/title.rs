@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use super::with_slashes;
+
 /// A name and a label, of which the more informative comes first.
 ///
 /// The path of a function is more informative than a label. The path of a type and the location of a call say only how
@@ -45,7 +47,7 @@ pub(crate) fn is_function(name: &str) -> bool {
 /// Returns `true` if the name contains this place, as that of a future without a type does: `(spawned at
 /// src/main.rs:31)`.
 pub(crate) fn is_in_name(name: &str, file: &str, line: u32) -> bool {
-    name.starts_with('(') && name.ends_with(&format!(" at {file}:{line})"))
+    name.starts_with('(') && name.ends_with(&format!(" at {}:{line})", with_slashes(file)))
 }
 
 #[cfg(test)]

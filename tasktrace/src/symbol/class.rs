@@ -91,17 +91,32 @@ const STD: &[&str] = &[
     "rustc_std_workspace_core",
 ];
 
-/// The directory of this crate's sources, as the compiler spells it: the path of this file, without one segment for
-/// each segment that the path of this module has after the name of the crate.
+/// The path of this file, with slashes.
+const THIS_FILE: [u8; file!().len()] = {
+    let mut path = [0; file!().len()];
+    let mut at = 0;
+    while at < path.len() {
+        path[at] = match file!().as_bytes()[at] {
+            b'\\' if cfg!(windows) => b'/',
+            byte => byte,
+        };
+        at += 1;
+    }
+    path
+};
+
+/// The directory of this crate's sources: the path of this file, without one segment for each segment that the path of
+/// this module has after the name of the crate.
 const OUR_SOURCES: &str = {
-    let (file, module) = (file!().as_bytes(), module_path!().as_bytes());
+    let file: &[u8] = &THIS_FILE;
+    let module = module_path!().as_bytes();
     let mut end = file.len();
     let mut at = 0;
     while at + 1 < module.len() {
         if module[at] == b':' && module[at + 1] == b':' {
             at += 1;
             end -= 1;
-            while !matches!(file[end - 1], b'/' | b'\\') {
+            while file[end - 1] != b'/' {
                 end -= 1;
             }
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 pub(crate) use crate::origin::split_name;
+use crate::origin::with_slashes;
 pub(crate) use class::{Class, is_runtime, learn_crate};
 pub(crate) use path::{PathShortener, is_in_library, learn_workspace, module};
 
@@ -172,7 +173,7 @@ fn look_up_exactly(address: ReturnAddress) -> Vec<RawSymbol> {
         let name = symbol.name().map(|name| format!("{name:#}"));
         let file = symbol
             .filename()
-            .map(|file| file.to_string_lossy().into_owned());
+            .map(|file| with_slashes(&file.to_string_lossy()).into_owned());
         if name.is_some() || file.is_some() {
             functions.push(RawSymbol {
                 name: name.unwrap_or_default(),

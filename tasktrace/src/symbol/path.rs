@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::source::package;
+use crate::origin::with_slashes;
 use crate::sync::{LockedMap, SharedValue};
 
 /// The package of the standard library: see [`package_of`].
@@ -101,7 +102,9 @@ fn add_workspace(root: &str) {
 /// Learns the root of a workspace from two spellings of a path. The compiler writes the paths of its workspace into the
 /// program relative to the root (`file!()`), and into the debug information as absolute paths.
 pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
-    if relative.starts_with('/') || in_std(absolute).is_some() || in_dependency(absolute).is_some()
+    if Path::new(relative).has_root()
+        || in_std(absolute).is_some()
+        || in_dependency(absolute).is_some()
     {
         return;
     }
@@ -116,7 +119,7 @@ pub(crate) fn learn_workspace(relative: &str, absolute: &str) {
 /// Learns the root of a workspace from a source file, if the file still is where the compiler found it. So paths are
 /// short before any path is known in both spellings, and the output of a process is uniform from its first line on.
 pub(super) fn learn_from_sources(file: &str) {
-    if !file.starts_with('/') || in_std(file).is_some() || in_dependency(file).is_some() {
+    if !Path::new(file).has_root() || in_std(file).is_some() || in_dependency(file).is_some() {
         return;
     }
     let Some((directory, _)) = file.rsplit_once('/') else {
@@ -169,7 +172,7 @@ impl PathShortener {
         let mut roots = workspaces.as_deref().unwrap_or_default().to_vec();
         roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
         if let Ok(here) = std::env::current_dir() {
-            roots.push(format!("{}/", here.display()).into());
+            roots.push(format!("{}/", with_slashes(&here.to_string_lossy())).into());
         }
         Self { roots }
     }
@@ -184,8 +187,15 @@ impl PathShortener {
     }
 
     /// Returns the path relative to its workspace, to the package of a dependency, or to the sources of the standard
-    /// library.
+    /// library. The result has slashes on every system.
     pub(crate) fn shorten<'a>(&self, file: &'a str) -> Cow<'a, str> {
+        match with_slashes(file) {
+            Cow::Borrowed(file) => self.shorten_slashed(file),
+            Cow::Owned(file) => self.shorten_slashed(&file).into_owned().into(),
+        }
+    }
+
+    fn shorten_slashed<'a>(&self, file: &'a str) -> Cow<'a, str> {
         if let Some(file) = in_std(file).or_else(|| in_dependency(file)) {
             return file.into();
         }
@@ -277,6 +287,18 @@ mod tests {
         assert_eq!(paths.shorten("/../x/y/../z.rs"), "/x/z.rs");
         assert_eq!(paths.shorten("../../x.rs"), "../../x.rs");
         assert_eq!(paths.shorten("src/..x/y.rs"), "src/..x/y.rs");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn paths_with_backslashes_are_shortened() {
+        let paths = PathShortener {
+            roots: vec!["C:/project/".into()],
+        };
+        let tokio = r"C:\Users\me\.cargo\registry\src\index-1949cf8c\tokio-1.40.0\src\lib.rs";
+        assert_eq!(paths.shorten(tokio), "tokio-1.40.0/src/lib.rs");
+        assert_eq!(paths.shorten(r"C:\project\app\..\src\x.rs"), "src/x.rs");
+        assert_eq!(paths.shorten(r"src\main.rs"), "src/main.rs");
     }
 
     #[test]

@@ -53,7 +53,7 @@ static FILES: LockedMap<PathBuf, Option<Arc<SourceFile>>> = LockedMap::new();
 /// Returns an error if the file could not be read because a resource has run out that may be available later, such as
 /// file descriptors.
 pub(crate) fn function_at(file: &Path, line: u32) -> io::Result<Option<String>> {
-    if !file.is_absolute() {
+    if !file.has_root() {
         return Ok(None);
     }
     let contents = cached_or_read(file, SourceFile::read)?;

@@ -15,7 +15,7 @@ const FURTHER_NAMES: usize = 100;
 ///
 /// A reader sees either the old contents or the new contents. If there is an error, the old contents remain. A symbolic
 /// link is replaced, and the target of the link is left alone. A path that is not a regular file, such as a terminal or
-/// a pipe, is refused.
+/// a pipe, is refused. Wine and old versions of Windows refuse to replace a file that a reader has open.
 ///
 /// The file is not synchronised to the disk: after a failure of the system the file may be empty.
 ///
@@ -104,6 +104,17 @@ mod tests {
             self.0.join(name)
         }
 
+        fn lets_open_files_be_replaced(&self) -> bool {
+            let (open, other) = (self.path("open"), self.path("other"));
+            fs::write(&other, "").expect("it can be written");
+            let file = fs::File::create(&open).expect("it can be created");
+            let is_replaced = fs::rename(&other, &open).is_ok();
+            drop(file);
+            let _ = fs::remove_file(&other);
+            fs::remove_file(&open).expect("it is closed");
+            is_replaced
+        }
+
         #[track_caller]
         fn assert_holds(&self, names: &[&str]) {
             let entries = fs::read_dir(&self.0).expect("it can be read");
@@ -130,7 +141,15 @@ mod tests {
         let directory = TestDirectory::new("readers");
         let path = directory.path("dump");
         replace(&path, text("old")).expect("it can be written");
-        let mut reader = fs::File::open(&path).expect("it is there");
+        let reader = match directory.lets_open_files_be_replaced() {
+            true => Some(fs::File::open(&path).expect("it is there")),
+            false => {
+                eprintln!(
+                    "not tested: this system refuses to replace a file that a reader has open"
+                );
+                None
+            }
+        };
 
         let long = "new ".repeat(10_000);
         let written = replace(&path, |out| {
@@ -142,9 +161,11 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("it is there"), long);
         directory.assert_holds(&["dump"]);
 
-        let mut old = String::new();
-        reader.read_to_string(&mut old).expect("it is open");
-        assert_eq!(old, "old");
+        if let Some(mut reader) = reader {
+            let mut old = String::new();
+            reader.read_to_string(&mut old).expect("it is open");
+            assert_eq!(old, "old");
+        }
     }
 
     #[test]

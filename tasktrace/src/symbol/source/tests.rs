@@ -127,6 +127,15 @@ fn functions_are_named_by_the_items_around_them() {
     }
 }
 
+/// Git checks sources out with such line ends on Windows.
+#[test]
+fn carriage_returns_at_line_ends_change_no_name() {
+    let (expected, seen) = (file(SAMPLE), file(&SAMPLE.replace('\n', "\r\n")));
+    for line in 0..=u32::try_from(SAMPLE.lines().count()).unwrap() + 1 {
+        assert_eq!(seen.function_at(line), expected.function_at(line), "{line}");
+    }
+}
+
 /// Asserts the properties on which look-ups rely, for any source.
 fn check(source: &str) {
     let file = file(source);
