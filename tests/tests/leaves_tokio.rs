@@ -7,7 +7,9 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tasktrace_tests::{AwaitPoint, HOUR, waits_for, waits_for_all};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+#[cfg(unix)]
+use tokio::net::{UnixDatagram, UnixListener, UnixStream};
 use tokio::sync::{
     Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch,
 };
@@ -151,6 +153,7 @@ leaf_tests! {
         let _ = socket.recv_from(&mut [0]).await;
     }
 
+    #[cfg(unix)]
     unix_accept("tokio::net::UnixListener::accept") |at| {
         let (_dir, path) = socket_path("accept");
         let listener = UnixListener::bind(path).unwrap();
@@ -158,18 +161,21 @@ leaf_tests! {
         let _ = listener.accept().await;
     }
 
+    #[cfg(unix)]
     unix_read("tokio::net::UnixStream::read") |at| {
         let (mut stream, _peer) = UnixStream::pair().unwrap();
         at.next(line!());
         let _ = stream.read(&mut [0]).await;
     }
 
+    #[cfg(unix)]
     unix_datagram("tokio::net::UnixDatagram::recv") |at| {
         let (socket, _peer) = UnixDatagram::pair().unwrap();
         at.next(line!());
         let _ = socket.recv(&mut [0]).await;
     }
 
+    #[cfg(unix)]
     unix_pipe("tokio::net::unix::pipe::Receiver::read") |at| {
         let (_sender, mut receiver) = tokio::net::unix::pipe::pipe().unwrap();
         at.next(line!());
@@ -409,6 +415,7 @@ leaf_tests! {
         let _ = tokio::signal::ctrl_c().await;
     }
 
+    #[cfg(unix)]
     signal_unix("tokio::signal::unix::Signal::recv") |at| {
         let kind = tokio::signal::unix::SignalKind::user_defined1();
         let mut signal = tokio::signal::unix::signal(kind).unwrap();
@@ -444,9 +451,9 @@ leaf_tests! {
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     }
 
-    io_copy_bidirectional("tokio::io::DuplexStream::read", "tokio::net::UnixStream::read") |at| {
+    io_copy_bidirectional("tokio::io::DuplexStream::read", "tokio::net::TcpStream::read") |at| {
         let (mut one, _one_peer) = tokio::io::duplex(1);
-        let (mut other, _other_peer) = UnixStream::pair().unwrap();
+        let (_other_peer, mut other) = tcp().await;
         at.next(line!());
         let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
     }
@@ -521,6 +528,7 @@ leaf_tests! {
 }
 
 /// A thread reads the file, and no thread may be free for it.
+#[cfg(unix)]
 #[test]
 fn fs_read() {
     async fn waits(at: AwaitPoint) {
@@ -541,25 +549,42 @@ async fn tcp() -> (TcpStream, TcpStream) {
     (one.unwrap(), other.unwrap().0)
 }
 
+#[cfg(unix)]
 fn socket_path(name: &str) -> (RemoveOnDrop, std::path::PathBuf) {
     let name = format!("tasktrace-{name}-{}", std::process::id());
     let path = std::env::temp_dir().join(name);
     (RemoveOnDrop(path.clone()), path)
 }
 
+#[cfg(unix)]
 struct RemoveOnDrop(std::path::PathBuf);
 
+#[cfg(unix)]
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
+/// The environment variable of the child process of [`sleeping_child`].
+const CHILD: &str = "TASKTRACE_TEST_SLEEPS";
+
+/// Starts this program as a child process that sleeps and reads nothing. Not all systems have a program for that.
 fn sleeping_child() -> tokio::process::Child {
-    tokio::process::Command::new("sleep")
-        .arg("3600")
+    tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sleeps_in_a_child_process"])
+        .env(CHILD, "1")
         .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// The test that [`sleeping_child`] runs.
+#[test]
+fn sleeps_in_a_child_process() {
+    while std::env::var_os(CHILD).is_some() {
+        std::thread::park();
+    }
 }
