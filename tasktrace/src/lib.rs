@@ -141,7 +141,8 @@
 //! processes ignore, so that it does no harm if it is pending when the program replaces itself by `exec`. The handler
 //! is installed when the first running task is sampled.
 //!
-//! This works on Linux, on x86_64 and aarch64. Elsewhere a dump shows the state of the task, its thread and the time.
+//! This works on Linux, on x86_64 and aarch64. On Windows, on x86_64, the thread that asks suspends the other thread
+//! while it copies. Elsewhere a dump shows the state of the task, its thread and the time.
 //! [`set_sample_signal`] selects the signal, and [`NoSample`] lists the reasons for a missing sample.
 //!
 //! # Profiles

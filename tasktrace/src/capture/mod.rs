@@ -43,7 +43,9 @@ use std::time::Duration;
 pub(crate) use raw_trace::{InternedCapture, RawTrace};
 pub(crate) use recording::Recording;
 pub use sample::{NoSample, SampleSignalError, set_sample_signal};
-pub(crate) use sample::{SampledScope, SampledScopes, install_handler_stack, sample};
+pub(crate) use sample::{
+    SampledScope, SampledScopes, StateAddress, SuspendedThread, install_handler_stack, sample,
+};
 pub(crate) use snapshot::{ActiveScope, ActiveScopes, FrameSnapshot, ScopeMarker, SnapshotTime};
 pub(crate) use stack::{LeafKind, Stack, StackEntry};
 pub(crate) use waker::{real, register};

@@ -68,7 +68,17 @@ pub(crate) fn id() -> Option<u64> {
     u64::try_from(unsafe { libc::gettid() }).ok()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+pub(crate) fn id() -> Option<u64> {
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        safe fn GetCurrentThreadId() -> u32;
+    }
+
+    Some(GetCurrentThreadId().into())
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn id() -> Option<u64> {
     None
 }

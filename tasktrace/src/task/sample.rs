@@ -39,6 +39,7 @@ pub(crate) fn sample(
         Some(info) => capture::sample(
             thread,
             info.has_signal_stack,
+            &info.state,
             scope::sampled_scopes,
             identify,
             deadline,

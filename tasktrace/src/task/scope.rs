@@ -7,9 +7,9 @@
 //! The list starts at [`ThreadState::innermost`]. Its invariant: each scope on it belongs to this thread, and its
 //! `enter` has not returned.
 //!
-//! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. So a scope
-//! is complete before it is linked, and it is unlinked before its memory is used for anything else. The fences that
-//! ensure this order are for the compiler only and cost nothing.
+//! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. On Windows, a
+//! thread that has suspended this one does. So a scope is complete before it is linked, and it is unlinked before its
+//! memory is used for anything else. The fences that ensure this order are for the compiler only and cost nothing.
 
 use std::cell::Cell;
 use std::ptr;
@@ -23,6 +23,7 @@ use super::slot::FrameKey;
 use super::thread_state::ThreadState;
 use crate::capture::{
     self, ActiveScope, ActiveScopes, Capture, CaptureRef, SampledScope, SampledScopes, ScopeMarker,
+    SuspendedThread,
 };
 use crate::origin::Identity;
 use crate::unwind::Mark;
@@ -513,23 +514,35 @@ pub(super) fn active_scopes(into: &mut ActiveScopes) {
     });
 }
 
-/// Collects the polls on this thread for a sample. Called in a signal handler: it allocates nothing and registers
-/// nothing.
-pub(super) fn sampled_scopes(scopes: &mut SampledScopes) {
-    Scope::with_current(|innermost| {
-        for scope in innermost.ancestors() {
-            scopes.push(scope.is_task(), || scope.sampled_scope());
-        }
-        Some(())
-    });
+/// Collects the polls on a thread for a sample. Called in a signal handler on that thread, or while the thread is
+/// suspended: it allocates nothing, takes no lock and registers nothing.
+pub(super) fn sampled_scopes(suspended: Option<SuspendedThread<'_>>, scopes: &mut SampledScopes) {
+    let thread_state = match &suspended {
+        None => ThreadState::get(),
+        // SAFETY: `ThreadIndex::assign` registers the address of a `ThreadState`. The token proves that it is alive, and
+        // that its thread does not change it meanwhile.
+        Some(thread) => Some(unsafe { thread.state().cast::<ThreadState>().as_ref() }),
+    };
+    let Some(thread_state) = thread_state else {
+        return;
+    };
+    // SAFETY: by the invariant of the list, the pointer is null or points to a scope whose `enter` has not returned. It
+    // cannot return while its thread is in this function or suspended, and the reference does not leave this function.
+    let Some(innermost) = (unsafe { thread_state.innermost().cast::<Scope<'_>>().as_ref() }) else {
+        return;
+    };
+    for scope in innermost.ancestors() {
+        scopes.push(scope.is_task(), || scope.sampled_scope(thread_state));
+    }
 }
 
 impl Scope<'_> {
-    /// Returns a description of this poll for a sample. Returns `None` if the poll of its task has ended.
-    fn sampled_scope(&self) -> Option<SampledScope> {
+    /// Returns a description of this poll on the thread of `thread_state` for a sample. Returns `None` if the poll of its
+    /// task has ended.
+    fn sampled_scope(&self, thread_state: &ThreadState) -> Option<SampledScope> {
         Some(SampledScope {
             mark: self.mark,
-            task: self.task_number()?,
+            task: self.poller_on(thread_state)?.id().get(),
             key: self.key().map(FrameKey::to_bits),
             identity: self.as_frame().map(|(_, identity)| identity.clone()),
             own_waker: self.has_own_waker(),

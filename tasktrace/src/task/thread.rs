@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::left_behind;
 use super::poll_state::{MAX_THREADS, NO_FAST_PATH, PollState};
 use super::thread_state::ThreadState;
-use crate::capture;
+use crate::capture::{self, StateAddress};
 use crate::os;
 use crate::os::signal_stack::SignalStack;
 use crate::sync::LockedMap;
@@ -24,6 +24,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) id: u64,
     /// `true` if the thread has a stack for a signal handler, so it can be interrupted.
     pub(crate) has_signal_stack: bool,
+    /// The address of its [`ThreadState`].
+    pub(super) state: StateAddress,
 }
 
 /// The number of indices that were assigned.
@@ -38,12 +40,17 @@ static THREADS: LockedMap<u32, ThreadInfo> = LockedMap::new();
 /// The entry of a thread in [`THREADS`], which is removed when the thread ends.
 struct RegisteredThread {
     index: u32,
+    state: StateAddress,
     /// The stack of the signal handler. It is unmapped after the entry was removed.
     _signal_stack: Option<SignalStack>,
 }
 
 impl Drop for RegisteredThread {
     fn drop(&mut self) {
+        // Where another thread reads the state, this thread is suspended, and the state is alive. A native thread-local
+        // without a destructor lives until the thread has ended. A thread-local with a key, as on `windows-gnu`, is
+        // destroyed after those whose keys are younger, and `assign` gets the state before it first uses `REGISTERED`.
+        self.state.clear();
         drop(THREADS.remove(&self.index));
         ThreadState::with((), |thread_state| thread_state.fast_path.set(NO_FAST_PATH));
     }
@@ -72,7 +79,13 @@ impl ThreadIndex {
     /// Assigns an index to the calling thread.
     #[cold]
     fn assign(thread_state: &ThreadState) -> Option<Self> {
-        let index = REGISTERED.try_with(|registered| registered.index).ok()?;
+        let register = |registered: &RegisteredThread| {
+            registered
+                .state
+                .set(std::ptr::from_ref(thread_state).cast());
+            registered.index
+        };
+        let index = REGISTERED.try_with(register).ok()?;
         thread_state.fast_path.set(PollState::fast_path(index));
         Some(Self(index))
     }
@@ -115,6 +128,7 @@ pub(super) fn reset_in_child() {
 fn register() -> RegisteredThread {
     let name: Option<Arc<str>> = os::thread::name().map(Arc::from);
     let signal_stack = capture::install_handler_stack();
+    let state = StateAddress::default();
     loop {
         let last = ASSIGNED.fetch_add(1, Ordering::Relaxed);
         let index = last % MAX_THREADS + 1;
@@ -122,11 +136,13 @@ fn register() -> RegisteredThread {
             name: name.clone(),
             id: os::thread::id().unwrap_or(u64::from(index)),
             has_signal_stack: signal_stack.is_some(),
+            state: state.clone(),
         };
         // This fails if a thread still has this index, sixteen million threads later.
         if THREADS.insert(index, info).is_ok() {
             return RegisteredThread {
                 index,
+                state,
                 _signal_stack: signal_stack,
             };
         }

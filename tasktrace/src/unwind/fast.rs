@@ -378,22 +378,6 @@ fn own_stack(registers: &Registers, mark: Mark) -> impl Fn(usize) -> Option<usiz
     }
 }
 
-impl InterruptedThread<'_> {
-    /// Returns the word that was at this address, if it was copied.
-    fn read(&self, address: usize) -> Option<usize> {
-        let at = address.checked_sub(self.start())?;
-        let word = self.stack.get(at..at.checked_add(size_of::<usize>())?)?;
-        Some(usize::from_ne_bytes(word.try_into().ok()?))
-    }
-
-    /// Returns `true` if the address is in the part of the stack that was cut.
-    fn is_beyond(&self, address: usize) -> bool {
-        // An address that is further away belongs to another stack.
-        let is_near = |past: usize| past < self.stack.len();
-        self.is_cut && address.checked_sub(self.end()).is_some_and(is_near)
-    }
-}
-
 /// Returns the stack pointer of the function into which this is inlined.
 #[inline(always)]
 pub(super) fn stack_pointer() -> usize {
@@ -477,6 +461,8 @@ mod tests {
             stack_pointer: SP,
             frame_pointer: 0,
             link: None,
+            general: &[],
+            is_fiber: false,
             stack,
             is_cut,
         }

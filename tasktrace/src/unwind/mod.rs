@@ -2,6 +2,7 @@
 //!
 //! This module picks the backend. On Linux, on x86_64 and aarch64, [`fast`] walks by the unwind tables. Elsewhere, and
 //! whenever that walk does not reach its end, [`portable`] uses the platform's unwinder through the `backtrace` crate.
+//! The copied stack of an interrupted thread is walked by `fast`, or by [`image`] on Windows.
 //! With `--cfg tasktrace_portable` all walks use the latter, for its tests. This module knows no tasks, wakers or
 //! symbols.
 
@@ -15,6 +16,11 @@ mod call_path;
     path = "no_fast.rs"
 )]
 mod fast;
+#[cfg(any(
+    all(windows, target_arch = "x86_64"),
+    all(test, target_pointer_width = "64")
+))]
+mod image;
 mod portable;
 
 use std::sync::{Arc, PoisonError};
@@ -79,7 +85,10 @@ impl Mark {
 
 /// The number of bytes below the stack pointer that also belong to a function, and that signal handlers do not
 /// overwrite. Leaf functions save registers there, and other functions have just restored registers from there.
-pub(crate) const RED_ZONE: usize = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
+pub(crate) const RED_ZONE: usize = match cfg!(all(target_arch = "x86_64", not(windows))) {
+    true => 128,
+    false => 0,
+};
 
 /// The state of an interrupted thread: its registers, and a copy of the part of its stack that is walked.
 #[cfg_attr(
@@ -95,6 +104,16 @@ pub(crate) struct InterruptedThread<'a> {
     pub(crate) frame_pointer: usize,
     /// The link register, on processors whose calls leave the return address in a register.
     pub(crate) link: Option<usize>,
+    /// The general registers by their numbers on Windows, where functions use any of them as a frame pointer. Empty on
+    /// other systems.
+    #[cfg_attr(
+        target_os = "linux",
+        allow(dead_code, reason = "other registers are known there")
+    )]
+    pub(crate) general: &'a [usize],
+    /// `true` if the thread switches between the stacks of fibers, so the end of this stack may not be that of the thread.
+    #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Windows has fibers"))]
+    pub(crate) is_fiber: bool,
     /// The copy, which begins [`RED_ZONE`] bytes below the stack pointer.
     pub(crate) stack: &'a [u8],
     /// `true` if the copy was cut because the stack is larger than the buffer.
@@ -119,6 +138,20 @@ impl InterruptedThread<'_> {
 
     fn end(&self) -> usize {
         self.start().saturating_add(self.stack.len())
+    }
+
+    /// Returns the word that was at this address, if it was copied.
+    fn read(&self, address: usize) -> Option<usize> {
+        let at = address.checked_sub(self.start())?;
+        let word = self.stack.get(at..at.checked_add(size_of::<usize>())?)?;
+        Some(usize::from_ne_bytes(word.try_into().ok()?))
+    }
+
+    /// Returns `true` if the address is in the part of the stack that was cut.
+    fn is_beyond(&self, address: usize) -> bool {
+        // An address that is further away belongs to another stack.
+        let is_near = |past: usize| past < self.stack.len();
+        self.is_cut && address.checked_sub(self.end()).is_some_and(is_near)
     }
 }
 

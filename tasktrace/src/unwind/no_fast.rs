@@ -1,4 +1,5 @@
-//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks.
+//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks. On Windows, the copied stack
+//! of an interrupted thread is still walked by the unwind tables.
 
 use std::sync::Arc;
 
@@ -54,11 +55,17 @@ impl FastWalker {
 
     pub(crate) fn walk_interrupted(
         &mut self,
-        _: &InterruptedThread<'_>,
-        _: Mark,
-        _: usize,
-        _: &mut Vec<PhysicalFrame>,
+        thread: &InterruptedThread<'_>,
+        mark: Mark,
+        limit: usize,
+        frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
-        Reach::Lost
+        #[cfg(all(windows, target_arch = "x86_64"))]
+        return super::image::walk(thread, mark, limit, frames);
+        #[cfg(not(all(windows, target_arch = "x86_64")))]
+        {
+            let _ = (thread, mark, limit, frames);
+            Reach::Lost
+        }
     }
 }

@@ -1,10 +1,7 @@
 //! Tests samples of blocked threads: the dump has the function, its line, and the call that blocks.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{PipeReader, Read as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, RwLock, mpsc};
 
 use futures::channel::oneshot;
@@ -16,7 +13,7 @@ use crate::support::Poller;
 
 /// Asserts that a sample of a task that runs `body` has the noted line of `body`, and `resource` as its leaf.
 #[track_caller]
-fn check<T, F>(
+pub(crate) fn check<T, F>(
     resource: &str,
     body: impl FnOnce(Site, T) -> F + Send,
     argument: T,
@@ -152,43 +149,6 @@ fn a_blocking_run_of_a_future_and_a_reactor_is_shown() {
 }
 
 #[test]
-fn a_read_from_a_pipe_is_shown() {
-    async fn reads(site: Site, mut pipe: PipeReader) {
-        let mut bytes = [0; 16];
-        site.next(line!());
-        let _ = pipe.read(&mut bytes);
-    }
-    let (reader, writer) = std::io::pipe().unwrap();
-    // The standard library reads pipes and other descriptors with one function.
-    check("C read", reads, reader, || drop(writer));
-}
-
-#[test]
-fn a_read_from_a_file_is_shown() {
-    async fn reads(site: Site, mut file: File) {
-        let mut bytes = [0; 16];
-        site.next(line!());
-        let _ = file.read(&mut bytes);
-    }
-    let (reader, writer) = std::io::pipe().unwrap();
-    let file = File::from(OwnedFd::from(reader));
-    check("std::fs::File::read", reads, file, || drop(writer));
-}
-
-#[test]
-fn a_read_from_a_socket_is_shown() {
-    async fn reads(site: Site, mut stream: TcpStream) {
-        let mut bytes = [0; 16];
-        site.next(line!());
-        let _ = stream.read(&mut bytes);
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    // The standard library reads all kinds of sockets with one function.
-    check("C recv", reads, stream, || drop(listener.accept()));
-}
-
-#[test]
 fn an_accept_on_a_socket_is_shown() {
     async fn accepts(site: Site, listener: TcpListener) {
         site.next(line!());
@@ -200,19 +160,6 @@ fn an_accept_on_a_socket_is_shown() {
     check(resource, accepts, listener, || {
         drop(TcpStream::connect(address));
     });
-}
-
-#[test]
-fn a_call_of_the_c_library_is_shown() {
-    async fn calls(site: Site, pipe: PipeReader) {
-        let (descriptor, mut byte) = (pipe.as_raw_fd(), 0_u8);
-        let byte = (&raw mut byte).cast();
-        site.next(line!() + 1);
-        // SAFETY: the call writes at most one byte, to a variable that is alive until the call returns.
-        unsafe { libc::read(descriptor, byte, 1) };
-    }
-    let (reader, writer) = std::io::pipe().unwrap();
-    check("C read", calls, reader, || drop(writer));
 }
 
 /// The task does not block, so the dump shows only the place where it runs.

@@ -60,6 +60,7 @@ pub(crate) fn sleep(site: &Site) {
 ///
 /// All samples together take as long as the machine needs. Only each thread's wait for the next sample is limited.
 #[track_caller]
+#[cfg_attr(windows, expect(dead_code, reason = "for tests of signals"))]
 pub(crate) fn sample_often(id: TaskId, times: usize, matches: impl Fn(&TaskDump) -> bool + Sync) {
     let seen = AtomicUsize::new(0);
     let sample = || {

@@ -15,8 +15,13 @@
 //! not, it was *measured* to take 3.5 ms. It also needs 8 KiB of stack, and would read addresses unchecked if the stack
 //! was switched in the middle of a poll.)
 //!
+//! Windows has no signals. There, the requester suspends the thread and copies its state itself.
+//!
 //! * [`handshake`]: the protocol between the requester and the handler.
-//! * `linux`: the implementation for x86_64 and aarch64. `unsupported` replaces it elsewhere.
+//! * `linux`: the implementation for Linux on x86_64 and aarch64. `windows`: that for Windows on x86_64. `unsupported`
+//!   replaces them elsewhere.
+//! * `variable`: the environment variable that turns samples off.
+//! * [`state`]: the address of the state of a thread, where another thread reads it.
 
 #[cfg(any(
     tasktrace_loom,
@@ -27,17 +32,50 @@
 ))]
 mod handshake;
 #[cfg_attr(
-    not(all(
+    not(all(windows, target_arch = "x86_64", not(tasktrace_loom))),
+    path = "no_state.rs"
+)]
+mod state;
+#[cfg_attr(
+    all(
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64"),
         not(tasktrace_loom)
+    ),
+    path = "linux/mod.rs"
+)]
+#[cfg_attr(
+    all(windows, target_arch = "x86_64", not(tasktrace_loom)),
+    path = "windows/mod.rs"
+)]
+#[cfg_attr(
+    not(any(
+        all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            not(tasktrace_loom)
+        ),
+        all(windows, target_arch = "x86_64", not(tasktrace_loom))
     )),
     path = "unsupported.rs"
 )]
-mod linux;
+mod system;
+#[cfg(all(
+    any(
+        all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ),
+        all(windows, target_arch = "x86_64")
+    ),
+    not(tasktrace_loom)
+))]
+mod variable;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use super::recording::Recording;
@@ -48,7 +86,8 @@ use crate::os::signal_stack::SignalStack;
 use crate::os::time::Instant;
 use crate::unwind::{InterruptedThread, Mark};
 
-pub use linux::set_sample_signal;
+pub(crate) use state::StateAddress;
+pub use system::set_sample_signal;
 
 /// A poll that the interrupted thread is in the middle of.
 #[derive(Debug)]
@@ -75,9 +114,12 @@ const RESERVED_FOR_TASKS: usize = 1024;
 
 impl SampledScopes {
     #[cfg_attr(
-        not(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
+        not(any(
+            all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ),
+            all(windows, target_arch = "x86_64")
         )),
         expect(dead_code, reason = "threads are not interrupted there")
     )]
@@ -99,8 +141,32 @@ impl SampledScopes {
     }
 }
 
-/// Lists the polls that the calling thread is in the middle of. It is called in a signal handler.
-pub(crate) type ReadSampledScopes = fn(&mut SampledScopes);
+/// Lists the polls that a thread is in the middle of: the suspended thread, or else the calling thread, in a signal
+/// handler.
+pub(crate) type ReadSampledScopes = fn(Option<SuspendedThread<'_>>, &mut SampledScopes);
+
+/// Proves that a thread is suspended, and gives access to its state.
+pub(crate) struct SuspendedThread<'a>(NonNull<()>, PhantomData<&'a ()>);
+
+impl SuspendedThread<'_> {
+    /// Wraps the address that a thread has passed to [`StateAddress::set`].
+    ///
+    /// # Safety
+    ///
+    /// The thread must be suspended and its state alive, as long as the result is used.
+    #[cfg_attr(
+        not(all(windows, target_arch = "x86_64")),
+        expect(dead_code, reason = "no thread is suspended there")
+    )]
+    unsafe fn new(state: NonNull<()>) -> Self {
+        Self(state, PhantomData)
+    }
+
+    /// Returns the address of the thread's state, which is alive and which no thread changes.
+    pub(crate) fn state(&self) -> NonNull<()> {
+        self.0
+    }
+}
 
 /// The sample of a thread: its walked stack and the tasks that it was polling.
 pub(crate) struct Sample {
@@ -180,16 +246,17 @@ impl fmt::Display for NoSample {
 /// Gives the calling thread an alternate stack, so that it can be interrupted as long as the result is kept. Returns
 /// `None` if there is no such stack.
 pub(crate) fn install_handler_stack() -> Option<SignalStack> {
-    linux::install_handler_stack()
+    system::install_handler_stack()
 }
 
 /// Interrupts the thread with this system number and walks its stack.
 ///
-/// `has_handler_stack` says whether the thread has called [`install_handler_stack`] with success. `identify` returns
-/// the identity of a task by its number.
+/// `has_handler_stack` says whether the thread has called [`install_handler_stack`] with success. `state` is the address
+/// that the thread has registered. `identify` returns the identity of a task by its number.
 pub(crate) fn sample(
     thread: u64,
     has_handler_stack: bool,
+    state: &StateAddress,
     read_scopes: ReadSampledScopes,
     identify: impl Fn(u64) -> Option<Identity>,
     deadline: Instant,
@@ -198,7 +265,7 @@ pub(crate) fn sample(
         tasks,
         scopes,
         recorder,
-    } = linux::sample(thread, has_handler_stack, read_scopes, deadline)?;
+    } = system::sample(thread, has_handler_stack, state, read_scopes, deadline)?;
     let scopes = scopes.into_iter();
     Ok(Sample {
         tasks,
@@ -211,9 +278,12 @@ pub(crate) fn sample(
 
 impl WalkedSample {
     #[cfg_attr(
-        not(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
+        not(any(
+            all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ),
+            all(windows, target_arch = "x86_64")
         )),
         expect(dead_code, reason = "threads are not interrupted there")
     )]

@@ -1,6 +1,6 @@
 //! Replaces `linux` where threads cannot be interrupted: there are no samples.
 
-use super::{NoSample, ReadSampledScopes, SampleSignalError, WalkedSample};
+use super::{NoSample, ReadSampledScopes, SampleSignalError, StateAddress, WalkedSample};
 use crate::os::signal_stack::SignalStack;
 use crate::os::time::Instant;
 
@@ -21,6 +21,7 @@ pub(super) fn install_handler_stack() -> Option<SignalStack> {
 pub(super) fn sample(
     _: u64,
     _: bool,
+    _: &StateAddress,
     _: ReadSampledScopes,
     _: Instant,
 ) -> Result<WalkedSample, NoSample> {

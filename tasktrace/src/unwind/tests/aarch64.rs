@@ -183,6 +183,8 @@ fn the_signed_link_register_of_an_interrupted_thread_is_followed() {
         stack_pointer,
         frame_pointer: 0,
         link: Some(link),
+        general: &[],
+        is_fiber: false,
         stack: &[],
         is_cut: false,
     };

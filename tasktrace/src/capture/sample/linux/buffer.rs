@@ -29,7 +29,7 @@ pub(super) struct SampleBuffer {
 impl SampleBuffer {
     pub(super) fn new() -> Self {
         Self {
-            read_scopes: |_| {},
+            read_scopes: |_, _| {},
             registers: InterruptedRegisters::default(),
             scopes: SampledScopes::with_capacity(),
             lacked_stack: false,
@@ -57,7 +57,7 @@ impl SampleBuffer {
     /// nothing and takes no lock.
     pub(super) fn fill(&mut self, registers: InterruptedRegisters) {
         self.registers = registers;
-        (self.read_scopes)(&mut self.scopes);
+        (self.read_scopes)(None, &mut self.scopes);
         // The copy ends at the outermost poll. If a poll is too far away or on another stack, it ends at the limit.
         let start = registers.stack_pointer.saturating_sub(RED_ZONE);
         let distance = |scope: &SampledScope| scope.mark.distance(StackPointer(start));
@@ -86,6 +86,8 @@ impl SampleBuffer {
             stack_pointer: self.registers.stack_pointer,
             frame_pointer: self.registers.frame_pointer,
             link: self.registers.link,
+            general: &[],
+            is_fiber: false,
             stack: self.stack.get(..self.copied).unwrap_or_default(),
             is_cut: self.copied == MAX_STACK,
         };

@@ -26,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::handshake::{Handshake, RequestError};
-use super::{NoSample, ReadSampledScopes, WalkedSample};
+use super::{NoSample, ReadSampledScopes, StateAddress, WalkedSample};
 use crate::os;
 use crate::os::signal_stack::SignalStack;
 use crate::os::time::Instant;
@@ -56,6 +56,7 @@ pub(super) fn install_handler_stack() -> Option<SignalStack> {
 pub(super) fn sample(
     thread: u64,
     has_handler_stack: bool,
+    _: &StateAddress,
     read_scopes: ReadSampledScopes,
     deadline: Instant,
 ) -> Result<WalkedSample, NoSample> {

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::super::{NoSample, RECOMMENDED_SIGNALS, SampleSignalError};
+use super::super::{NoSample, RECOMMENDED_SIGNALS, SampleSignalError, variable};
 use super::handler::{HARMLESS, on_signal};
 use super::permit::InterruptPermit;
 use crate::escape::Escaped;
@@ -21,12 +21,6 @@ pub(super) const OFF: i32 = 0;
 
 /// The signal that was used last.
 static LAST_USED: AtomicI32 = AtomicI32::new(0);
-
-/// The environment variable that selects the signal unless [`set_sample_signal`] is called.
-const VARIABLE: &str = "TASKTRACE_SAMPLE_SIGNAL";
-
-/// The values of the variable that turn sampling off.
-const OFF_VALUES: [&str; 5] = ["0", "none", "off", "false", "no"];
 
 /// Selects the signal that interrupts a thread in the middle of a poll, to show the stack of a running task. `None`
 /// turns sampling off.
@@ -112,7 +106,7 @@ fn parse(value: &str) -> Result<i32, ()> {
     let value = value.trim();
     match signal::number(value) {
         _ if value.is_empty() => Ok(ANY),
-        _ if OFF_VALUES.iter().any(|off| off.eq_ignore_ascii_case(value)) => Ok(OFF),
+        _ if variable::turns_off(value) => Ok(OFF),
         Some(signal) if can_be_chosen(signal) => Ok(signal),
         _ => Err(()),
     }
@@ -124,7 +118,7 @@ pub(super) fn configured() -> i32 {
     if configured != UNDECIDED {
         return configured;
     }
-    let value = os::env::text(VARIABLE).unwrap_or_default();
+    let value = os::env::text(variable::NAME).unwrap_or_default();
     let parsed = parse(&value);
     let from_environment = parsed.unwrap_or(OFF);
     // A concurrent call of `set_sample_signal` wins.
@@ -136,8 +130,9 @@ pub(super) fn configured() -> i32 {
     );
     if decided.is_ok() && parsed.is_err() {
         os::stderr::write(&format!(
-            "tasktrace: {VARIABLE}: tasks cannot be sampled with the signal `{}`, so running tasks have no \
+            "tasktrace: {}: tasks cannot be sampled with the signal `{}`, so running tasks have no \
              stacks: use {RECOMMENDED_SIGNALS}, or `none`\n",
+            variable::NAME,
             Escaped(&value)
         ));
     }

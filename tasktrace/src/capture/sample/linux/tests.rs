@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, mpsc};
 
-use super::super::{SampledScope, SampledScopes};
+use super::super::{SampledScope, SampledScopes, SuspendedThread};
 use super::copy::{IoVec, PAGE};
 use super::handler::HANDLER_NEEDS;
 use super::permit::PERMIT_HOLDER;
@@ -167,16 +167,16 @@ fn blocked_signals_of_a_thread_are_read_from_proc() {
 
 #[test]
 fn a_thread_that_polls_nothing_has_no_sample() {
-    let collect: ReadSampledScopes = |_| {};
+    let collect: ReadSampledScopes = |_, _| {};
     let _room = install_handler_stack().unwrap();
     let own = os::thread::id().unwrap();
     assert_eq!(
-        sample(own, true, collect, soon()).err(),
+        sample(own, true, &StateAddress::default(), collect, soon()).err(),
         Some(NoSample::Over)
     );
     let no_thread = i32::MAX as u64;
     assert_eq!(
-        sample(no_thread, true, collect, soon()).err(),
+        sample(no_thread, true, &StateAddress::default(), collect, soon()).err(),
         Some(NoSample::Over)
     );
 }
@@ -233,7 +233,7 @@ thread_local! {
 }
 
 /// Lists one task, at the mark that [`with_stack`] has set.
-fn collect(scopes: &mut SampledScopes) {
+fn collect(_: Option<SuspendedThread<'_>>, scopes: &mut SampledScopes) {
     scopes.push(true, || {
         Some(SampledScope {
             mark: MARK.get()?,
@@ -336,7 +336,7 @@ fn the_handler_needs_less_stack_than_it_requires() {
     });
     let thread_id = told.recv().unwrap();
     for _ in 0..10 {
-        match sample(thread_id, true, collect, soon()) {
+        match sample(thread_id, true, &StateAddress::default(), collect, soon()) {
             Ok(walked) => assert_eq!(walked.tasks.len(), 1),
             Err(error) => assert!(matches!(error, NoSample::NoResponse(_)), "{error}"),
         }
@@ -395,7 +395,7 @@ fn samples_of_deep_stacks_are_taken_again_and_again() {
         let thread_id = told.recv().unwrap();
         let take = || {
             let start = Instant::now();
-            match sample(thread_id, true, collect, soon()) {
+            match sample(thread_id, true, &StateAddress::default(), collect, soon()) {
                 Ok(walked) => assert_eq!(walked.tasks.len(), 1),
                 // The thread got no processor in time.
                 Err(error) => assert!(matches!(error, NoSample::NoResponse(_)), "{error}"),

@@ -1,0 +1,191 @@
+//! Suspends a thread on Windows and copies its stack.
+//!
+//! The suspended thread may hold any lock, such as that of the heap or of the loader. So until it is resumed, the
+//! requester only copies: it makes system calls that take no such lock, and allocates nothing. It walks the copy after
+//! it has resumed the thread.
+//!
+//! Two threads that suspend each other would stay suspended. So only one requester at a time may suspend a thread.
+//!
+//! [`thread`] makes the system calls.
+
+mod thread;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+use super::{NoSample, ReadSampledScopes, SampleSignalError, SampledScope, SampledScopes};
+use super::{StateAddress, SuspendedThread, WalkedSample, variable};
+use crate::os;
+use crate::os::signal_stack::SignalStack;
+use crate::os::time::Instant;
+use crate::unwind::{InterruptedThread, MAX_MARKED_FRAME, StackPointer};
+use thread::{PolledThread, Registers};
+
+/// The number of bytes of a stack that are copied. Of a deeper stack, the part nearer to the root is missing.
+const MAX_STACK: usize = 512 << 10;
+
+/// Whether tasks are sampled: [`UNDECIDED`], [`ON`] or [`OFF`].
+static CONFIGURED: AtomicU8 = AtomicU8::new(UNDECIDED);
+/// The environment was not read yet.
+const UNDECIDED: u8 = 0;
+const ON: u8 = 1;
+const OFF: u8 = 2;
+
+/// Turns samples of running tasks off (`None`) or on. Windows has no signals, so the number means nothing there: a
+/// thread is suspended while its stack is copied. On Linux, this function selects the signal.
+///
+/// The value `none` of the environment variable `TASKTRACE_SAMPLE_SIGNAL` has the effect of `None`.
+///
+/// # Errors
+///
+/// Returns no error on this system.
+pub fn set_sample_signal(signal: Option<i32>) -> Result<(), SampleSignalError> {
+    let configured = match signal {
+        Some(_) => ON,
+        None => OFF,
+    };
+    CONFIGURED.store(configured, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Returns [`ON`] or [`OFF`], after reading the environment if nothing was selected.
+fn configured() -> u8 {
+    let configured = CONFIGURED.load(Ordering::Relaxed);
+    if configured != UNDECIDED {
+        return configured;
+    }
+    let value = os::env::text(variable::NAME).unwrap_or_default();
+    let from_environment = match variable::turns_off(&value) {
+        true => OFF,
+        false => ON,
+    };
+    // A concurrent call of `set_sample_signal` wins.
+    let decided = CONFIGURED.compare_exchange(
+        UNDECIDED,
+        from_environment,
+        Ordering::Relaxed,
+        Ordering::Relaxed,
+    );
+    decided.err().unwrap_or(from_environment)
+}
+
+/// Returns `None`, because no handler will run.
+pub(super) fn install_handler_stack() -> Option<SignalStack> {
+    SignalStack::install()
+}
+
+/// `true` while a requester may suspend a thread.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The permit to suspend a thread. At most one exists.
+struct SuspendPermit(());
+
+impl SuspendPermit {
+    /// Waits until no other thread has the permit. Returns `None` if the deadline passes first.
+    fn wait(deadline: Instant) -> Option<Self> {
+        while IS_TAKEN.swap(true, Ordering::Acquire) {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Some(Self(()))
+    }
+}
+
+impl Drop for SuspendPermit {
+    fn drop(&mut self) {
+        IS_TAKEN.store(false, Ordering::Release);
+    }
+}
+
+/// The state of a thread, as it was copied while the thread was suspended.
+struct ThreadCopy {
+    registers: Registers,
+    scopes: SampledScopes,
+    is_fiber: bool,
+    stack: Box<[u8]>,
+    /// The number of bytes of the stack that were copied.
+    copied: usize,
+}
+
+/// Suspends a thread, copies its stack, resumes it, and walks the copy.
+pub(super) fn sample(
+    thread: u64,
+    _: bool,
+    state: &StateAddress,
+    read_scopes: ReadSampledScopes,
+    deadline: Instant,
+) -> Result<WalkedSample, NoSample> {
+    if configured() == OFF {
+        return Err(NoSample::Unsupported);
+    }
+    // A thread that suspended itself would never continue.
+    if os::thread::id() == Some(thread) {
+        return Err(NoSample::Refused);
+    }
+    let mut copy = ThreadCopy {
+        registers: Registers::default(),
+        scopes: SampledScopes::with_capacity(),
+        is_fiber: false,
+        stack: vec![0; MAX_STACK].into(),
+        copied: 0,
+    };
+    let permit = SuspendPermit::wait(deadline).ok_or(NoSample::Busy)?;
+    let thread = PolledThread::open(thread).ok_or(NoSample::Over)?;
+    let filled = copy.fill(&thread, state, read_scopes);
+    drop(permit);
+    filled?;
+    copy.walk()
+}
+
+impl ThreadCopy {
+    /// Copies the registers, the polls and the stack of a thread. From the moment at which the thread is suspended, this
+    /// allocates nothing and takes no lock.
+    fn fill(
+        &mut self,
+        thread: &PolledThread,
+        state: &StateAddress,
+        read_scopes: ReadSampledScopes,
+    ) -> Result<(), NoSample> {
+        let suspended = thread.suspend().ok_or(NoSample::Over)?;
+        self.registers = suspended.registers().ok_or(NoSample::Refused)?;
+        let address = state.get().ok_or(NoSample::Over)?;
+        // SAFETY: the state is registered, so its thread has not ended: `RegisteredThread` unregisters the state before
+        // it is destroyed. So no other thread has got its number since, and it is the thread that is suspended. It
+        // stays suspended until `suspended` is dropped, at the end of this function, and the token does not leave it.
+        let token = unsafe { SuspendedThread::new(address) };
+        self.is_fiber = state.is_fiber(&token);
+        read_scopes(Some(token), &mut self.scopes);
+        // The copy ends behind the function of the outermost poll. If a poll is too far away or on another stack, it
+        // ends at the limit.
+        let start = self.registers.stack_pointer();
+        let distance = |scope: &SampledScope| scope.mark.distance(StackPointer(start));
+        let lengths = self.scopes.0.iter().map(distance);
+        let lengths = lengths.map(|length| length.unwrap_or(usize::MAX));
+        let length = lengths.max().unwrap_or(0).saturating_add(MAX_MARKED_FRAME);
+        self.copied = thread::copy_stack(start, length.min(MAX_STACK), &mut self.stack);
+        Ok(())
+    }
+
+    fn walk(self) -> Result<WalkedSample, NoSample> {
+        let scopes = self.scopes.0;
+        if scopes.is_empty() {
+            return Err(NoSample::Over);
+        }
+        if self.copied == 0 {
+            return Err(NoSample::Refused);
+        }
+        let thread = InterruptedThread {
+            ip: self.registers.ip(),
+            stack_pointer: self.registers.stack_pointer(),
+            frame_pointer: 0,
+            link: None,
+            general: self.registers.general(),
+            is_fiber: self.is_fiber,
+            stack: self.stack.get(..self.copied).unwrap_or_default(),
+            is_cut: self.copied == MAX_STACK,
+        };
+        Ok(WalkedSample::new(&thread, scopes))
+    }
+}

@@ -1,0 +1,176 @@
+//! Makes the system calls that suspend a thread, and read its registers and its stack.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+#[link(name = "kernel32")]
+unsafe extern "system" {
+    fn OpenThread(access: u32, inherit: i32, id: u32) -> Handle;
+    fn GetProcessIdOfThread(thread: Handle) -> u32;
+    fn SuspendThread(thread: Handle) -> u32;
+    fn ResumeThread(thread: Handle) -> u32;
+    fn GetThreadContext(thread: Handle, context: *mut Registers) -> i32;
+    fn CloseHandle(handle: Handle) -> i32;
+    fn GetCurrentProcess() -> Handle;
+    fn VirtualQuery(address: *const c_void, into: *mut MemoryRegion, length: usize) -> usize;
+    fn ReadProcessMemory(
+        process: Handle,
+        address: *const c_void,
+        into: *mut c_void,
+        length: usize,
+        read: *mut usize,
+    ) -> i32;
+}
+
+type Handle = *mut c_void;
+
+/// The rights to suspend a thread, to read its registers, and to ask for its process.
+const ACCESS: u32 = 0x2 | 0x8 | 0x800;
+
+/// The result of `SuspendThread` for an error.
+const FAILED: u32 = u32::MAX;
+
+/// The registers of a thread: the system's `CONTEXT`.
+#[repr(C, align(16))]
+pub(super) struct Registers {
+    _homes: [u64; 6],
+    /// The parts that are read or written.
+    parts: u32,
+    _status: [u32; 5],
+    _debug: [u64; 6],
+    /// The general registers, in the order of their numbers.
+    general: [usize; 16],
+    ip: usize,
+    _vectors: [u64; 122],
+}
+
+const _: () = assert!(size_of::<Registers>() == 1232);
+
+/// The parts of [`Registers`] with the instruction pointer and the general registers, on x86_64.
+const PARTS: u32 = 0x10_0001 | 0x10_0002;
+
+impl Default for Registers {
+    fn default() -> Self {
+        Self {
+            _homes: [0; 6],
+            parts: PARTS,
+            _status: [0; 5],
+            _debug: [0; 6],
+            general: [0; 16],
+            ip: 0,
+            _vectors: [0; 122],
+        }
+    }
+}
+
+impl Registers {
+    pub(super) fn ip(&self) -> usize {
+        self.ip
+    }
+
+    pub(super) fn general(&self) -> &[usize] {
+        &self.general
+    }
+
+    pub(super) fn stack_pointer(&self) -> usize {
+        let [_, _, _, _, rsp, ..] = self.general;
+        rsp
+    }
+}
+
+/// The system's `MEMORY_BASIC_INFORMATION`.
+#[repr(C)]
+struct MemoryRegion {
+    start: usize,
+    _allocation: usize,
+    _allocation_protection: u32,
+    _partition: u16,
+    size: usize,
+    _state: u32,
+    _protection: u32,
+    _kind: u32,
+}
+
+/// A thread of this process.
+pub(super) struct PolledThread(Handle);
+
+/// A thread that is suspended until this is dropped.
+pub(super) struct Suspension<'a>(&'a PolledThread);
+
+impl PolledThread {
+    /// Opens the thread with this number. Returns `None` if this process has no such thread.
+    pub(super) fn open(id: u64) -> Option<Self> {
+        let id = u32::try_from(id).ok()?;
+        // SAFETY: the function takes any numbers, and returns null if there is no such thread.
+        let handle = unsafe { OpenThread(ACCESS, 0, id) };
+        let thread = (!handle.is_null()).then_some(Self(handle))?;
+        // SAFETY: the handle is open, and has the right to ask for the process.
+        let process = unsafe { GetProcessIdOfThread(thread.0) };
+        (process == std::process::id()).then_some(thread)
+    }
+
+    /// Suspends the thread. Returns `None` if it has ended.
+    ///
+    /// The caller must not be this thread.
+    pub(super) fn suspend(&self) -> Option<Suspension<'_>> {
+        // SAFETY: the handle is open, and has the right to suspend the thread.
+        let count = unsafe { SuspendThread(self.0) };
+        (count != FAILED).then_some(Suspension(self))
+    }
+}
+
+impl Drop for PolledThread {
+    fn drop(&mut self) {
+        // SAFETY: `open` got the handle, and only this closes it.
+        unsafe { CloseHandle(self.0) };
+    }
+}
+
+impl Suspension<'_> {
+    /// Returns the registers. Returns `None` if the system refuses.
+    ///
+    /// The thread may still run until this has returned: `SuspendThread` only requests that it is suspended.
+    pub(super) fn registers(&self) -> Option<Registers> {
+        let mut registers = Registers::default();
+        // SAFETY: the handle is open, and has the right to read the registers. The system writes them to a variable of
+        // the layout and the alignment of a `CONTEXT`.
+        let read = unsafe { GetThreadContext(self.0.0, &raw mut registers) };
+        (read != 0).then_some(registers)
+    }
+}
+
+impl Drop for Suspension<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is open, and has the right to resume the thread, which `suspend` has suspended once.
+        unsafe { ResumeThread(self.0.0) };
+    }
+}
+
+/// Copies up to `length` bytes from `start` on, which is in the stack of a suspended thread, and stops where the mapped
+/// memory or its protection ends. Returns the number of copied bytes.
+///
+/// It never reads a guard page, which would no longer guard the stack.
+pub(super) fn copy_stack(start: usize, length: usize, to: &mut [u8]) -> usize {
+    let address = std::ptr::without_provenance::<c_void>(start);
+    let mut region = MaybeUninit::<MemoryRegion>::uninit();
+    // SAFETY: the system writes at most as many bytes to `region` as that has.
+    let written = unsafe { VirtualQuery(address, region.as_mut_ptr(), size_of::<MemoryRegion>()) };
+    if written < size_of::<MemoryRegion>() {
+        return 0;
+    }
+    // SAFETY: the system has written all bytes of `region`, which consists of integers.
+    let region = unsafe { region.assume_init() };
+    let end = region.start.saturating_add(region.size);
+    let length = length.min(end.saturating_sub(start)).min(to.len());
+    let mut copied = 0;
+    // SAFETY: the system writes at most `length` bytes to `to`, which has as many and is mutably borrowed. It fails if
+    // this process cannot read the memory at `address`.
+    let read = unsafe {
+        let to = to.as_mut_ptr().cast();
+        ReadProcessMemory(GetCurrentProcess(), address, to, length, &raw mut copied)
+    };
+    match read {
+        0 => 0,
+        _ => copied,
+    }
+}
