@@ -2,9 +2,8 @@
 //!
 //! This module picks the backend. On Linux, on x86_64 and aarch64, [`fast`] walks by the unwind tables. Elsewhere, and
 //! whenever that walk does not reach its end, [`portable`] uses the platform's unwinder through the `backtrace` crate.
-//! The copied stack of an interrupted thread is walked by `fast`, or by [`image`] on Windows.
-//! With `--cfg tasktrace_portable` all walks use the latter, for its tests. This module knows no tasks, wakers or
-//! symbols.
+//! With `--cfg tasktrace_portable` all walks use the latter, for its tests. The copied stack of an interrupted thread is
+//! walked by `fast`, or by `image` on Windows. This module knows no tasks, wakers or symbols.
 
 mod call_path;
 #[cfg_attr(
