@@ -14,6 +14,10 @@ pub const BUDGET: Duration = Duration::from_secs(2);
 /// A budget of a dump that interrupts threads after one millisecond.
 pub const SHORT: Duration = Duration::from_millis(8);
 
+/// The output of a scenario that cannot be had, because the parent of a `vfork` is not suspended.
+pub const NOT_SUSPENDED: &str =
+    "not run: here, the child of a `vfork` does not run in place of its parent";
+
 /// Set when a test has failed. Then no function blocks any longer, so that the test can end.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 

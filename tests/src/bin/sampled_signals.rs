@@ -16,8 +16,8 @@ mod linux {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
-    use tasktrace::{Source, TaskDump, TaskState, TraceError, TraceHandle};
-    use tasktrace_tests::sampled::{BUDGET, LONG, Site};
+    use tasktrace::{NoSample, Source, TaskDump, TaskState, TraceError, TraceHandle};
+    use tasktrace_tests::sampled::{BUDGET, LONG, NOT_SUSPENDED, Site};
 
     pub(super) fn main() {
         let scenario = std::env::args()
@@ -95,9 +95,14 @@ mod linux {
             }
             "does not respond" => {
                 let poller = poll(|_| wait_like_vfork());
-                println!("{}", dump(&poller).split(" within ").next().unwrap());
+                println!("{}", dump_once(&poller).split(" within ").next().unwrap());
             }
             "refused call" => refused_call(),
+            "last signal" => {
+                set(libc::SIGRTMAX(), libc::SIG_IGN);
+                // SAFETY: `raise` may be called at any time. The signal is ignored.
+                println!("{}", unsafe { libc::raise(libc::SIGRTMAX()) });
+            }
             "forked" => forked(),
             "exec" => exec(),
             "little room" => little_room(std_thread),
@@ -199,7 +204,7 @@ mod linux {
             TaskState::Running(running) => running.thread_id(),
             state => panic!("{state}"),
         };
-        std::thread::spawn(move || dump(&poller));
+        std::thread::spawn(move || dump_once(&poller));
         let status = format!("/proc/self/task/{thread}/status");
         let start = Instant::now();
         // The signal for the sample is pending.
@@ -380,7 +385,8 @@ mod linux {
     }
 
     /// Waits without handling signals, and does not return: a child process that shares the memory runs in place of the
-    /// thread.
+    /// thread. Ends this process where the thread continues, because an emulator refuses such a child or makes it by
+    /// `fork`.
     fn wait_like_vfork() {
         extern "C" fn run(_: *mut c_void) -> c_int {
             // SAFETY: `PR_SET_PDEATHSIG` takes an integer, and `pause` has no arguments, so neither accesses memory of this
@@ -399,8 +405,13 @@ mod linux {
         // This thread is suspended until the child ends, so `stack` lives long enough.
         unsafe {
             let top = top.sub(top.addr() % 16).cast();
-            libc::clone(run, top, flags, std::ptr::null_mut());
+            let child = libc::clone(run, top, flags, std::ptr::null_mut());
+            let error = std::io::Error::last_os_error();
+            let is_refused = error.raw_os_error() == Some(libc::EINVAL);
+            assert!(child > 0 || is_refused, "{error}");
         }
+        println!("{NOT_SUSPENDED}");
+        std::process::exit(0);
     }
 
     /// Signals that have a meaning for programs are refused.
@@ -470,8 +481,20 @@ mod linux {
         handle
     }
 
-    /// Dumps the task, and returns `sample` or the reason why there is no sample.
+    /// Dumps the task, and returns `sample` or the reason why there is no sample. On a busy machine and in an emulator, the
+    /// time may be too short, so that is tried again.
     fn dump(handle: &TraceHandle) -> String {
+        dump_unless(handle, |reason| {
+            matches!(reason, NoSample::NoResponse(_) | NoSample::NoTime)
+        })
+    }
+
+    /// Dumps a task whose thread does not handle signals.
+    fn dump_once(handle: &TraceHandle) -> String {
+        dump_unless(handle, |_| false)
+    }
+
+    fn dump_unless(handle: &TraceHandle, is_retried: fn(&NoSample) -> bool) -> String {
         let start = Instant::now();
         loop {
             let dump = tasktrace::dump_blocking(Duration::from_millis(500));
@@ -481,6 +504,9 @@ mod linux {
                 // The task does not sleep yet.
                 Source::Sample if !is_asleep(task) => {}
                 Source::Sample => return "sample".into(),
+                Source::Snapshot {
+                    error: Some(TraceError::NoSample(reason)),
+                } if is_retried(reason) => {}
                 Source::Snapshot {
                     error: Some(TraceError::NoSample(reason)),
                 } => {

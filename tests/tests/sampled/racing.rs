@@ -11,7 +11,7 @@ use tasktrace::traced;
 use tasktrace_tests::name_of;
 use tasktrace_tests::sampled::{Site, alone};
 
-use crate::support::{Poller, sample_often};
+use crate::support::{Poller, affordable, sample_often};
 
 const TIMES: usize = 2000;
 
@@ -19,8 +19,9 @@ const TIMES: usize = 2000;
 #[track_caller]
 fn check<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Site) -> F + Send) {
     let lost = count_lost(body);
-    println!("{lost} of {TIMES} could not be followed");
-    assert!(lost < TIMES / 10, "{lost}");
+    let times = affordable(TIMES);
+    println!("{lost} of {times} could not be followed");
+    assert!(lost < times / 10, "{lost}");
 }
 
 /// Returns the number of samples of `body` whose stacks could not be walked. `body` runs until its site is over.
@@ -34,7 +35,7 @@ where
     let site = Site::default();
     let poller = Poller::new(body(site.clone()));
     let lost = AtomicUsize::new(0);
-    sample_often(poller.id(), TIMES, |task| {
+    sample_often(poller.id(), affordable(TIMES), |task| {
         let trace = task.trace();
         let [root] = trace.frames() else {
             panic!("{trace}\n{trace:#}");

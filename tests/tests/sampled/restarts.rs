@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tasktrace_tests::sampled::{SHORT, Site, alone, is_sample};
 
-use crate::support::{Poller, sample_often};
+use crate::support::{Poller, affordable, sample_often};
 
 /// The read is a single system call.
 #[test]
@@ -22,7 +22,7 @@ fn a_read_is_not_interrupted_by_samples() {
     let _alone = alone();
     let (reader, mut writer) = std::io::pipe().unwrap();
     let poller = Poller::new(reads(reader));
-    sample_often(poller.id(), 1000, |task| {
+    sample_often(poller.id(), affordable(1000), |task| {
         task.trace().leaves()[0].name().ends_with("read")
     });
     writer.write_all(b"x").unwrap();
@@ -71,7 +71,7 @@ fn samples_do_not_change_errno() {
     let _alone = alone();
     let site = Site::default();
     let poller = Poller::new(checks(site.clone()));
-    sample_often(poller.id(), 1000, |_| true);
+    sample_often(poller.id(), affordable(1000), |_| true);
     site.end();
     assert_eq!(poller.join(), 0);
 }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tasktrace::{TaskDump, TaskId, TraceHandle};
-use tasktrace_tests::sampled::{LONG, SHORT, Site, is_sample};
+use tasktrace_tests::sampled::{BUDGET, LONG, SHORT, Site, is_sample};
 
 /// A thread that polls one task until it is finished.
 pub(crate) struct Poller<T> {
@@ -56,6 +56,32 @@ pub(crate) fn sleep(site: &Site) {
     }
 }
 
+/// Returns `times`, or fewer in an emulator, where a sample takes a tenth of a second.
+#[cfg_attr(windows, allow(dead_code, reason = "for tests of signals"))]
+pub(crate) fn affordable(times: usize) -> usize {
+    if !is_slow() {
+        return times;
+    }
+    let fewer = times / 20;
+    println!("{fewer} samples instead of {times}, because they take long here");
+    fewer
+}
+
+/// Returns `true` if the system is Linux and lacks `process_vm_readv`, as emulators do.
+#[cfg_attr(windows, allow(dead_code, reason = "for tests of signals"))]
+fn is_slow() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: without ranges, the call reads and writes nothing.
+        let result = unsafe {
+            libc::process_vm_readv(libc::getpid(), std::ptr::null(), 0, std::ptr::null(), 0, 0)
+        };
+        result != 0
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// Samples a task on several threads until `matches` was `true` for that many samples.
 ///
 /// All samples together take as long as the machine needs. Only each thread's wait for the next sample is limited.
@@ -63,11 +89,13 @@ pub(crate) fn sleep(site: &Site) {
 #[cfg_attr(windows, expect(dead_code, reason = "for tests of signals"))]
 pub(crate) fn sample_often(id: TaskId, times: usize, matches: impl Fn(&TaskDump) -> bool + Sync) {
     let seen = AtomicUsize::new(0);
+    // In an emulator, the shorter budget is over before any thread was interrupted.
+    let budget = if is_slow() { BUDGET } else { SHORT };
     let sample = || {
         let mut known = seen.load(Ordering::Relaxed);
         let mut last = Instant::now();
         while known < times {
-            let dump = tasktrace::dump_blocking(SHORT);
+            let dump = tasktrace::dump_blocking(budget);
             let task = dump.get(id).expect("the task is alive");
             if is_sample(task) && matches(task) {
                 seen.fetch_add(1, Ordering::Relaxed);
