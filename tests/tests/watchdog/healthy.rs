@@ -17,6 +17,9 @@ use crate::support::{Reports, wait_until, watchdog_without_limits};
 /// Far longer than a poll takes here, and shorter than some of the tasks wait.
 const LIMIT: Duration = Duration::from_secs(1);
 
+/// The number of tasks of each kind on a runtime. Even an emulator polls all of them within the limit.
+const TASKS: u64 = 100;
+
 #[traced("no. {number}")]
 async fn works(number: u64, stop: Arc<AtomicBool>) {
     let mut round = number;
@@ -166,7 +169,7 @@ fn tasks_of_busy_runtimes_are_not_reported() {
     let runtimes = [multi_thread(), current_thread()];
     let threads = runtimes.map(|runtime| {
         let mut tasks = Vec::new();
-        for number in 0..500 {
+        for number in 0..TASKS {
             tasks.push(runtime.spawn(measured(works(number, stop.clone()), &mut all)));
             tasks.push(runtime.spawn(measured(works_now_and_then(stop.clone()), &mut all)));
         }
