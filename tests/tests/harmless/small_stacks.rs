@@ -18,9 +18,9 @@ async fn waits_for_ever() {
     Leaf::new().0.await;
 }
 
-extern "C" fn poll_until_over(sender: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: `start_with` passes a pointer that it got from `Box::into_raw` with this type, and only to this one call.
-    let sender = unsafe { Box::from_raw(sender.cast::<mpsc::Sender<TraceHandle>>()) };
+type Poll = fn(mpsc::Sender<TraceHandle>);
+
+fn poll_until_over(sender: mpsc::Sender<TraceHandle>) {
     let (task, handle) = tasktrace::traced(waits_for_ever());
     let mut task = Box::pin(task);
     let mut unsent = Some(handle);
@@ -32,7 +32,6 @@ extern "C" fn poll_until_over(sender: *mut libc::c_void) -> *mut libc::c_void {
         }
         std::thread::yield_now();
     }
-    std::ptr::null_mut()
 }
 
 #[tasktrace::traced]
@@ -45,37 +44,63 @@ async fn traces_itself() -> bool {
 
 static TRACES: Mutex<Vec<tasktrace::Trace>> = Mutex::new(Vec::new());
 
-extern "C" fn poll_once(sender: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: as in `poll_until_over`: `start_with` passes a box of this type to this one call.
-    let sender = unsafe { Box::from_raw(sender.cast::<mpsc::Sender<TraceHandle>>()) };
+fn poll_once(sender: mpsc::Sender<TraceHandle>) {
     let (task, handle) = tasktrace::traced(traces_itself());
     let mut task = Box::pin(task);
     let mut cx = Context::from_waker(Waker::noop());
     assert!(task.as_mut().poll(&mut cx).is_ready());
     sender.send(handle).unwrap();
+}
+
+/// A thread that polls when it has used a part of its stack.
+struct Start {
+    used: usize,
+    poll: Poll,
+    sender: mpsc::Sender<TraceHandle>,
+}
+
+extern "C" fn run(start: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `start_with` passes a pointer that it got from `Box::into_raw` with this type, and only to this one call.
+    let start = unsafe { Box::from_raw(start.cast::<Start>()) };
+    let top = 0_u8;
+    descend(std::hint::black_box(&raw const top).addr(), *start);
     std::ptr::null_mut()
 }
 
-/// Polls a task on a thread with a stack of `size` bytes. The standard library would make the stack larger.
+#[inline(never)]
+fn descend(top: usize, start: Start) {
+    let here = [0_u8; 512];
+    let address = std::hint::black_box(&raw const here).addr();
+    match top - address < start.used {
+        true => descend(top, start),
+        false => (start.poll)(start.sender),
+    }
+    std::hint::black_box(&here);
+}
+
+/// Polls a task on a thread with a stack of `size` bytes. The standard library would make the stack larger. Where the C
+/// library does, too, the thread first uses the rest.
 fn start(size: usize) -> (libc::pthread_t, TraceHandle) {
     start_with(size, poll_until_over)
 }
 
-fn start_with(
-    size: usize,
-    poll_until_over: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
-) -> (libc::pthread_t, TraceHandle) {
+fn start_with(size: usize, poll: Poll) -> (libc::pthread_t, TraceHandle) {
     let (sender, receiver) = mpsc::channel::<TraceHandle>();
-    let sender = Box::into_raw(Box::new(sender)).cast();
+    let possible = size.max(libc::PTHREAD_STACK_MIN);
+    let used = possible - size;
+    let start = Box::into_raw(Box::new(Start { used, poll, sender })).cast();
     let mut thread = 0;
     // SAFETY: `pthread_attr_init` initialises the attributes before any other call reads them. All pointers are valid
-    // for the calls. `poll` takes ownership of the box behind `sender`, which this function does not use again.
+    // for the calls. `run` takes ownership of the box behind `start`, which this function does not use again.
     unsafe {
         let mut attributes = std::mem::zeroed();
         assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
-        assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, size), 0);
         assert_eq!(
-            libc::pthread_create(&mut thread, &attributes, poll_until_over, sender),
+            libc::pthread_attr_setstacksize(&mut attributes, possible),
+            0
+        );
+        assert_eq!(
+            libc::pthread_create(&mut thread, &attributes, run, start),
             0
         );
     }
