@@ -213,7 +213,7 @@
 //!   frames are visible.
 //! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the
 //!   task registered no waker in that poll, and that only an earlier waker can wake it.
-//! * The stack of a running task is available on Linux only: see [`platforms`].
+//! * The stack of a running task is available on Linux and Windows only: see [`platforms`].
 //! * The tasks of an executor that accepts only its own wakers cannot be captured ([`TraceError::OwnWakers`] says so).
 //!
 //! [`limits`] lists all limits.
