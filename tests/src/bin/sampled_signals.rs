@@ -109,6 +109,8 @@ mod linux {
             "little room on a thread of C" => little_room(c_thread),
             "alternate stack" => alternate_stack(std_thread),
             "alternate stack of a thread of C" => alternate_stack(c_thread),
+            "alternate stack of the program" => replaced_alternate_stack(8192),
+            "small alternate stack of the program" => replaced_alternate_stack(2560),
             "all handled" => {
                 handle(libc::SIGURG);
                 handle(libc::SIGWINCH);
@@ -305,6 +307,15 @@ mod linux {
 
     /// Runs a task that calls `run` on such a thread, and takes ten samples of it.
     fn sample(thread: fn(Run) -> Box<dyn FnOnce()>, run: impl FnOnce() + Send + 'static) {
+        sample_until(thread, run, |source| *source == Source::Sample);
+    }
+
+    /// Runs a task that calls `run` on such a thread, and dumps it until `is_expected` was true ten times.
+    fn sample_until(
+        thread: fn(Run) -> Box<dyn FnOnce()>,
+        run: impl FnOnce() + Send + 'static,
+        is_expected: impl Fn(&Source) -> bool,
+    ) {
         IS_OVER.store(false, Ordering::Relaxed);
         let (start_sender, start_receiver) = std::sync::mpsc::channel();
         let (task, handle) = tasktrace::traced(async move {
@@ -317,7 +328,7 @@ mod linux {
         let mut samples = 0;
         while samples < 10 {
             let dump = tasktrace::dump_blocking(Duration::from_millis(500));
-            samples += usize::from(*dump.get(handle.id()).unwrap().source() == Source::Sample);
+            samples += usize::from(is_expected(dump.get(handle.id()).unwrap().source()));
             assert!(start.elapsed() < LONG, "{dump}");
         }
         IS_OVER.store(true, Ordering::Relaxed);
@@ -354,6 +365,51 @@ mod linux {
             });
         }
         println!("survived");
+    }
+
+    /// Samples a handler of the program on an alternate stack that has replaced the larger one of tasktrace. It
+    /// has this much room apart from the registers that the system writes for both handlers.
+    ///
+    /// Prints `sampled` or `refused`.
+    fn replaced_alternate_stack(room: isize) {
+        extern "C" fn handler(_: c_int) {
+            wait();
+        }
+        set_with(
+            libc::SIGPROF,
+            handler as extern "C" fn(c_int) as libc::sighandler_t,
+            libc::SA_ONSTACK | libc::SA_RESTART,
+        );
+        // SAFETY: `getauxval` takes any number, and only reads constants of the process.
+        let written = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
+        let size = (2 * usize::try_from(written).unwrap())
+            .checked_add_signed(room)
+            .unwrap();
+        let refused = Source::Snapshot {
+            error: Some(TraceError::NoSample(NoSample::NoRoom)),
+        };
+        let run = move || {
+            // The thread may handle signals until it ends.
+            let stack: &'static mut [u8] = vec![0; size].leak();
+            let new = libc::stack_t {
+                ss_sp: stack.as_mut_ptr().cast(),
+                ss_flags: 0,
+                ss_size: size,
+            };
+            // SAFETY: nothing else uses the memory, which is never freed. `raise` may be called at any time, and the
+            // signal has a handler, so it does not end the process.
+            unsafe {
+                assert_eq!(libc::sigaltstack(&raw const new, std::ptr::null_mut()), 0);
+                libc::raise(libc::SIGPROF);
+            }
+        };
+        let is_refused = AtomicBool::new(false);
+        sample_until(std_thread, run, |source| {
+            is_refused.fetch_or(*source == refused, Ordering::Relaxed);
+            *source == Source::Sample || *source == refused
+        });
+        let is_refused = is_refused.into_inner();
+        println!("{}", if is_refused { "refused" } else { "sampled" });
     }
 
     /// Replaces the program by itself, in the middle of a poll that other threads sample, as often as the argument
