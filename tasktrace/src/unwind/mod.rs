@@ -119,6 +119,13 @@ pub(crate) struct InterruptedThread<'a> {
     pub(crate) is_cut: bool,
 }
 
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "no thread is interrupted there")
+)]
 impl InterruptedThread<'_> {
     /// Returns the mark up to which a walk reaches all of these marks. Returns [`Mark::NOWHERE`], to which a walk goes
     /// as far as it can, if one of these marks was not copied.
