@@ -1,5 +1,7 @@
 //! Words the verdict about a hung test: the cause that [`diagnosis`](crate::diagnosis) found, in one sentence.
 
+use std::time::Duration;
+
 use super::duration::HumanDuration;
 use super::inspected;
 use super::text::HIDDEN_CHILDREN;
@@ -8,7 +10,7 @@ use super::{header, place};
 use crate::diagnosis::{
     BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, find_cause,
 };
-use crate::dump::{Dump, Hang, TestStage};
+use crate::dump::{Dump, Hang, TaskDump, TestStage};
 use crate::origin::Title;
 use crate::symbol::PathShortener;
 use crate::trace::{Frame, PANIC_HOOK, Wait};
@@ -295,7 +297,28 @@ fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
     if resources.any(Frame::hides_children) {
         text.push_str(&format!(" ({HIDDEN_CHILDREN})"));
     }
+    let is_known = all
+        .iter()
+        .any(|waiting| waiting.first().spin_rate().is_some());
+    let busy = points().find_map(|point| often_polled(point.task));
+    text.push_str(&busy.filter(|_| !is_known).unwrap_or_default());
     text
+}
+
+/// The number of polls in a second from which on a task that waits is said to be polled often.
+const OFTEN: f64 = 1_000.0;
+
+/// The longest time since the last poll of a task that is still polled often.
+const RECENT: Duration = Duration::from_millis(100);
+
+/// Says that a task which waits is woken again and again, such as two tasks that only wake each other.
+fn often_polled(task: &TaskDump) -> Option<String> {
+    let (polls, age) = (task.polls(), task.age());
+    let is_recent = task.last_polled().is_some_and(|time| time < RECENT);
+    (is_recent && polls as f64 >= OFTEN * age.as_secs_f64().max(1.0)).then(|| {
+        let (id, age) = (task.id(), HumanDuration(age));
+        format!(" (task {id} is polled again and again: {polls} polls in {age})")
+    })
 }
 
 /// Returns a sentence about one wait: `app::a at src/main.rs:20 is waiting on tokio::sync::Mutex::lock`.

@@ -31,6 +31,25 @@ async fn deadlock() {
     }
 }
 
+/// Wakes another task, and waits to be woken by it.
+#[traced]
+async fn wakes(other: Arc<Notify>, own: Arc<Notify>) {
+    loop {
+        other.notify_one();
+        own.notified().await;
+    }
+}
+
+#[tasktrace::test(timeout = "2s")]
+async fn two_tasks_that_wake_each_other() {
+    if is_wanted() {
+        let (one, two) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let other = tasktrace::spawn(wakes(one.clone(), two.clone()));
+        tasktrace::spawn(wakes(two, one)).await.unwrap();
+        other.await.unwrap();
+    }
+}
+
 #[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
 async fn deadlock_multi_thread() {
     if is_wanted() {

@@ -34,6 +34,17 @@ fn a_deadlock_names_both_tasks_and_the_lock() {
 }
 
 #[test]
+fn tasks_that_only_wake_each_other_are_said_to_be_polled_again_and_again() {
+    let says = [
+        "2 × hangs::hung::wakes at ",
+        " are waiting on tokio::sync::Notify::notified (task ",
+        " is polled again and again: ",
+        " polls in ",
+    ];
+    check("two_tasks_that_wake_each_other", &says, &[]);
+}
+
+#[test]
 fn a_deadlock_across_workers_names_both_tasks() {
     // The verdict names the two tasks in the order in which the threads polled them.
     let says = [
