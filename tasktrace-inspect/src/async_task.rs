@@ -1,9 +1,9 @@
 //! The tasks of the crate async-task, which are those of async-executor, smol and others.
 //!
 //! Each task is one allocation: a `Header`, the function that schedules the task, and the future or its output. Its
-//! vtable is a constant of the program, known by the function `RawTask::<F, T, S, M>::run` in it. Headers are found as
-//! those of tokio are: by words in memory that point to a vtable. No list says which tasks are alive, but a task is
-//! completed or closed before it is freed, and its state says so.
+//! vtable is a constant of the program, which is recognised by its pointer to the function `run` of a
+//! `RawTask<F, T, S, M>`. Headers are found like those of tokio, by words in memory that point to a vtable. There is no
+//! list of the live tasks, but a task is completed or closed before it is freed, and its state says so.
 
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl State {
         self.0 & (Self::COMPLETED | Self::CLOSED) != 0
     }
 
-    /// Returns `false` for words that allocators keep in freed memory: these are pointers, which are larger numbers.
+    /// Returns `false` for words that allocators write to freed memory: these are pointers, which are larger numbers.
     fn is_plausible(self) -> bool {
         let references = self.0 >> Self::REFERENCES;
         references < 1 << 24 && (references > 0 || self.0 & Self::TASK != 0)
@@ -67,11 +67,13 @@ impl AsyncTask {
 /// The tasks that were found.
 #[derive(Debug, Default)]
 pub(crate) struct AsyncTasks {
-    /// By address.
+    /// The tasks that have not ended, by address.
     pub(crate) tasks: Vec<AsyncTask>,
-    /// A bound was reached before the end of the memory.
+    /// The number of further tasks, which are left out because of [`Limits::tasks`].
+    pub(crate) left_out: usize,
+    /// `true` if a bound was reached before the end of the memory.
     pub(crate) is_cut: bool,
-    /// The program has functions that run such tasks.
+    /// `true` if the program has vtables of such tasks.
     pub(crate) can_exist: bool,
 }
 
@@ -103,7 +105,7 @@ impl AsyncTasks {
         let stack = |pointer: &Address| region_of(regions, *pointer).map(|region| region.start);
         let stacks: Vec<Address> = stack_pointers.iter().filter_map(stack).collect();
         for (address, layout) in headers {
-            // A header is made on the stack, and moved from there.
+            // A header is made on the stack, and then moved to the heap.
             if stack(&address).is_some_and(|region| stacks.contains(&region)) {
                 continue;
             }
@@ -122,12 +124,13 @@ impl AsyncTasks {
         }
         found.tasks.sort_by_key(|task| task.address);
         found.tasks.dedup();
+        found.left_out = found.tasks.len().saturating_sub(limits.tasks);
         found.tasks.truncate(limits.tasks);
         found
     }
 }
 
-/// Where the parts of the tasks of one type are.
+/// The places of the parts of a task.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     /// The offset of the vtable in the header.
@@ -136,17 +139,19 @@ struct Layout {
     state: u64,
     /// The offset of `run` in the vtable.
     run: u64,
-    /// The offset, in the vtable, of the pointer to the offsets of the parts.
+    /// The offset, in the vtable, of the pointer to the `TaskLayout`.
     layout_info: u64,
-    /// The offset, in these, of that of the future.
+    /// The offset, in the `TaskLayout`, of the field with the offset of the future.
     offset_f: u64,
     /// The type of the future.
     future: TypeId,
+    /// The offset of the future in the task.
     future_offset: u64,
 }
 
 impl Layout {
-    /// Reads the layout from the type `RawTask<F, T, S, M>`, but for the offset of the future.
+    /// Reads the layout from the type `RawTask<F, T, S, M>`. Only the offset of the future is not in the type: the
+    /// vtable leads to it.
     fn new(reader: &Reader<'_, '_>, raw_task: TypeId) -> Option<Self> {
         let target = |id, name| {
             let (offset, pointer) = reader.offset(id, name)?;

@@ -230,8 +230,8 @@ pub(crate) fn rest_of_stack() -> (Address, Address) {
 /// The part of the stack of the reading thread that is certainly its own, below what it uses when it begins.
 const UNUSED_STACK_SIZE: u64 = STACK as u64 - (1 << 20);
 
-/// Runs on a thread with a large stack, of which only as much takes memory as is used. Passes the part of the stack that is
-/// used for it.
+/// Runs on a thread with a large stack, of which only as much takes memory as is used. Passes the part of the stack
+/// that is used for it.
 fn on_large_stack(
     run: impl FnOnce((Address, Address)) -> Result<Report, Error> + Send,
 ) -> Result<Report, Error> {
@@ -425,6 +425,9 @@ impl Input<'_> {
         let mut counted: BTreeMap<String, usize> = tasks.missing;
         if async_tasks.is_cut {
             counted.insert(tokio::NOT_SEARCHED.to_owned(), 1);
+        }
+        if async_tasks.left_out > 0 {
+            *counted.entry(tokio::TOO_MANY.to_owned()).or_default() += async_tasks.left_out;
         }
         missing.extend(
             counted

@@ -24,8 +24,11 @@ use crate::limits::{Deadline, Limits};
 use crate::memory::{Buffer, Memory, PageCache, region_of};
 use crate::value::Reader;
 
-/// Why tasks may be missing if a bound was reached.
+/// The reason for which tasks may be missing if a bound of the search was reached.
 pub(crate) const NOT_SEARCHED: &str = "the memory was not searched to its end: it is too large";
+
+/// The reason for which tasks are missing if there are more than [`Limits::tasks`].
+pub(crate) const TOO_MANY: &str = "there are too many tasks";
 
 /// All tasks that were found.
 #[derive(Debug, Default)]
@@ -114,10 +117,9 @@ impl Tasks {
         found.tasks.extend(blocking);
         found.tasks.sort_by_key(|task| (task.id, task.address));
         if found.tasks.len() > limits.tasks {
-            let reason = "there are too many tasks".to_owned();
             found
                 .missing
-                .insert(reason, found.tasks.len() - limits.tasks);
+                .insert(TOO_MANY.to_owned(), found.tasks.len() - limits.tasks);
             found.tasks.truncate(limits.tasks);
         }
         found

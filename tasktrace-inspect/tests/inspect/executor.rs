@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use tasktrace_inspect::{Options, Report, TaskState, inspect_core};
+use tasktrace_inspect::{Options, Report, TaskState, inspect_core, inspect_process};
 
 use crate::core_file;
-use crate::program::{PROFILES, Program, target};
+use crate::program::{PROFILES, Profile, Program, target};
 use crate::tree::{check, state, task};
 
 const TREES: &[&str] = &[
@@ -58,7 +58,23 @@ fn each_task_is_shown_with_its_line_and_its_resource() {
         drop(program);
         let report = inspect_core(&path, &Options::default()).unwrap();
         fs::remove_file(&path).unwrap();
-        // It does not say which part of a stack is in use, where old pointers to the locks may be.
+        // No deadlock is expected: a core file does not say which part of a stack is in use, so old pointers to the
+        // locks on a stack speak against it.
         check_tasks(&report);
     }
+}
+
+#[test]
+fn tasks_beyond_the_limit_are_counted() {
+    let program = Program::start("executor", Profile::Dev);
+    let all = program.inspect_until(is_complete);
+    let tasks = all.tasks.iter();
+    let tasks = tasks.filter(|task| task.state == TaskState::Suspended);
+    let mut options = Options::default();
+    options.limits.tasks = 2;
+    let report = inspect_process(program.pid(), &options).unwrap();
+    let mut missing = report.missing.iter();
+    let missing = missing.find(|it| it.reason == "there are too many tasks");
+    let count = missing.map(|missing| missing.count);
+    assert_eq!(count, Some(tasks.count() - 2), "{report}");
 }
