@@ -87,9 +87,12 @@ struct MemoryRegion {
     _partition: u16,
     size: usize,
     _state: u32,
-    _protection: u32,
+    protection: u32,
     _kind: u32,
 }
+
+/// The bit of the protection of a guard page. The first access to such a page clears the bit, and fails.
+const GUARD: u32 = 0x100;
 
 /// A thread of this process.
 pub(super) struct PolledThread(Handle);
@@ -109,9 +112,7 @@ impl PolledThread {
         (process == std::process::id()).then_some(thread)
     }
 
-    /// Suspends the thread. Returns `None` if it has ended.
-    ///
-    /// The caller must not be this thread.
+    /// Suspends the thread, which must not be the calling thread. Returns `None` if the thread has ended.
     pub(super) fn suspend(&self) -> Option<Suspension<'_>> {
         // SAFETY: the handle is open, and has the right to suspend the thread.
         let count = unsafe { SuspendThread(self.0) };
@@ -121,7 +122,7 @@ impl PolledThread {
 
 impl Drop for PolledThread {
     fn drop(&mut self) {
-        // SAFETY: `open` got the handle, and only this closes it.
+        // SAFETY: `open` got the handle, and only this destructor closes it.
         unsafe { CloseHandle(self.0) };
     }
 }
@@ -129,7 +130,8 @@ impl Drop for PolledThread {
 impl Suspension<'_> {
     /// Returns the registers. Returns `None` if the system refuses.
     ///
-    /// The thread may still run until this has returned: `SuspendThread` only requests that it is suspended.
+    /// The thread may run until this function has returned: `SuspendThread` only requests the suspension, and the
+    /// system reads the registers when the thread has stopped.
     pub(super) fn registers(&self) -> Option<Registers> {
         let mut registers = Registers::default();
         // SAFETY: the handle is open, and has the right to read the registers. The system writes them to a variable of
@@ -141,30 +143,35 @@ impl Suspension<'_> {
 
 impl Drop for Suspension<'_> {
     fn drop(&mut self) {
-        // SAFETY: the handle is open, and has the right to resume the thread, which `suspend` has suspended once.
+        // SAFETY: the handle is open, and has the right to resume the thread. `suspend` has suspended the thread once
+        // for this value.
         unsafe { ResumeThread(self.0.0) };
     }
 }
 
-/// Copies up to `length` bytes from `start` on, which is in the stack of a suspended thread, and stops where the mapped
-/// memory or its protection ends. Returns the number of copied bytes.
+/// Copies up to `length` bytes of the stack of a suspended thread, from the address `start` on. Stops at the first page
+/// with another protection than that of the page at `start`. Returns the number of copied bytes.
 ///
-/// It never reads a guard page, which would no longer guard the stack.
+/// Reads no guard page, because a guard page that was read no longer guards the stack. The stack pointer may be in a
+/// guard page, if the thread has not accessed its newest frame yet. Then nothing is copied.
 pub(super) fn copy_stack(start: usize, length: usize, to: &mut [u8]) -> usize {
     let address = std::ptr::without_provenance::<c_void>(start);
     let mut region = MaybeUninit::<MemoryRegion>::uninit();
-    // SAFETY: the system writes at most as many bytes to `region` as that has.
+    // SAFETY: the system writes at most `size_of::<MemoryRegion>()` bytes to `region`, which has as many.
     let written = unsafe { VirtualQuery(address, region.as_mut_ptr(), size_of::<MemoryRegion>()) };
     if written < size_of::<MemoryRegion>() {
         return 0;
     }
-    // SAFETY: the system has written all bytes of `region`, which consists of integers.
+    // SAFETY: the system has written as many bytes as `region` has, and `region` consists of integers.
     let region = unsafe { region.assume_init() };
+    if region.protection & GUARD != 0 {
+        return 0;
+    }
     let end = region.start.saturating_add(region.size);
     let length = length.min(end.saturating_sub(start)).min(to.len());
     let mut copied = 0;
-    // SAFETY: the system writes at most `length` bytes to `to`, which has as many and is mutably borrowed. It fails if
-    // this process cannot read the memory at `address`.
+    // SAFETY: the system writes at most `length` bytes to `to`, which has at least as many and is mutably borrowed. If
+    // this process may not read the memory at `address`, the function fails.
     let read = unsafe {
         let to = to.as_mut_ptr().cast();
         ReadProcessMemory(GetCurrentProcess(), address, to, length, &raw mut copied)
