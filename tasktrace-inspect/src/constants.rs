@@ -1,4 +1,4 @@
-//! Looks at all constants of a program, which have its vtables.
+//! Reads the constants of a program, among which are its vtables.
 
 use crate::address::Address;
 use crate::bytes::u64_at;
@@ -6,7 +6,7 @@ use crate::debug::DebugFile;
 use crate::memory::Buffer;
 use crate::value::Reader;
 
-/// Passes each word of the constants, with its address.
+/// Calls `visit` with each word of the constants and its address.
 pub(crate) fn words(
     reader: &Reader<'_, '_>,
     image: &DebugFile,

@@ -41,7 +41,8 @@ pub enum Error {
         /// The executable.
         path: PathBuf,
     },
-    /// The debug info is split from the executable (`split-debuginfo`), and its files were not found.
+    /// The debug info is split from the executable (`split-debuginfo`), and no file with it was found that is of this
+    /// build.
     SplitDebugInfo {
         /// The executable.
         path: PathBuf,
@@ -199,8 +200,8 @@ impl fmt::Display for Error {
             ),
             Self::SplitDebugInfo { path } => write!(
                 f,
-                "the debug info of {} is in .dwo files or in a .dwp file, which were not found: name the .dwp file, or put it beside \
-                 the program with the name {}.dwp",
+                "the debug info of {} is in .dwo files or in a .dwp file, and none of this build was found: \
+                 name the .dwp file, or put it beside the program with the name {}.dwp",
                 path.display(),
                 path.display()
             ),

@@ -17,8 +17,8 @@
 //! field holds the variant, at which line each `.await` is, and which variables each variant keeps: among them the
 //! future that is awaited, and guards of locks. So a suspended task is a tree of values that can be read by type.
 //!
-//! 1. The debug info is indexed in one pass: vtables, and the functions that poll tasks. Types are read when they
-//!    are first met.
+//! 1. The debug info is indexed in one pass: vtables, and the functions that poll tasks. Types are read when they are
+//!    first met.
 //! 2. Memory is read with `process_vm_readv`, or from a core file. The program is neither stopped nor written to.
 //! 3. Tasks are found by the vtables in their headers. The lists of their runtimes, or their states, say which of them
 //!    are alive.
@@ -32,9 +32,9 @@
 //!
 //! # What is exact
 //!
-//! A task of a running process is shown only if all memory that was read for it is the same afterwards, and if no thread
-//! polled it. Otherwise it is read again, and if that does not help, the report says so. Tasks are read one after the
-//! other, so the report is no picture of one moment: [`Options::freeze`] makes it one.
+//! A task of a running process is shown only if all memory that was read for it is the same afterwards, and if no
+//! thread polled it. Otherwise it is read again, and if that does not help, the report says so. Tasks are read one
+//! after the other, so the report is no picture of one moment: [`Options::freeze`] makes it one.
 //!
 //! # Limits
 //!
@@ -47,10 +47,10 @@
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info is read from the executable, from a separate file (`.debug`), and from the files that
 //!   `split-debuginfo` makes. A package (`.dwp`) is looked for beside the program, unless [`Options::debug_info`] names
-//!   it. `.dwo` files are looked for where the compiler wrote them, and beside the program.
+//!   it. `.dwo` files are looked for where the compiler wrote them, beside the program, and in `deps` beside it.
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
-//!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds the
-//!   lock, a task may be named as its holder that has dropped it.
+//!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds
+//!   the lock, a task may be named as its holder that has dropped it.
 //! * A cycle of tasks is called a likely deadlock only if nothing speaks against it: all that its tasks wait for is
 //!   known, they wait at the same time, and no other pointer to its locks is anywhere in memory. A cycle that fails
 //!   one of the last two is counted in [`Report::missing`]. Futures that the program implements by hand, `poll_fn` and
@@ -63,8 +63,8 @@
 //!   channels `mpsc` and `oneshot` of tokio, for the task that has the receiver. A guard in an `Arc` counts for a task
 //!   that has the only one. Futures in an `Arc` are
 //!   not shown, except those of `Shared`.
-//! * A core file without the first page of its executable does not say of which build it is. The kernel writes that page
-//!   unless it is told otherwise.
+//! * A core file without the first page of its executable does not say of which build it is. The kernel writes that
+//!   page unless it is told otherwise.
 //! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.
 //! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -14,8 +14,8 @@ pub struct Report {
     pub source: Source,
     /// The number of runtimes and local sets of tokio.
     pub runtimes: usize,
-    /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: the crate docs say
-    /// what was checked. Cycles of tasks that may go on are counted in `missing`.
+    /// Tasks that wait for each other, so that none of them can continue. This is likely, not proven: the crate docs
+    /// say what was checked. Cycles of tasks that may go on are counted in `missing`.
     pub deadlocks: Vec<Deadlock>,
     /// The tasks, by number.
     pub tasks: Vec<Task>,
@@ -134,8 +134,8 @@ pub struct Wait {
     pub address: Option<String>,
     /// The task that is waited for.
     pub task: Option<u64>,
-    /// The tasks that hold what is waited for. If the lock is exclusive and there are several, one of them holds it: the
-    /// others have variables that were moved out of.
+    /// The tasks that hold what is waited for. If the lock is exclusive and there are several, one of them holds it:
+    /// the others have variables that were moved out of.
     pub holders: Vec<Holder>,
 }
 

@@ -23,7 +23,7 @@ const COMPARED: u64 = 1 << 20;
 /// The problem of a task that is polled again and again.
 pub(crate) const CHANGED: &str = "it changed whenever it was read";
 
-/// The problem of a task that a thread polled when the process was stopped.
+/// The problem of a task that a thread was polling when the process was stopped.
 const WAS_RUNNING: &str = "it is running: this is where it waited last";
 
 /// Reads tasks such that what is shown of each was there at one moment.
@@ -192,7 +192,7 @@ impl TaskReader<'_, '_, '_> {
         (read.state != TaskState::Finished).then_some(read)
     }
 
-    /// Decodes a task of async-task, unless a thread polls it.
+    /// Decodes a task of async-task, unless a thread polls it or it has ended.
     fn decode_suspended(&self, task: &AsyncTask) -> Option<Decoded> {
         self.record_whole(task.future)?;
         let state = task.state(self.reader)?;

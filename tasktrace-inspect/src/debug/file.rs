@@ -53,7 +53,7 @@ impl DebugFile {
         Self::open_with(path, SectionId::dwo_name)
     }
 
-    /// Opens and maps an ELF file, whose sections with debug info have these names.
+    /// Opens and maps an ELF file. `name` returns the names of its sections with debug info.
     fn open_with(path: &Path, name: Names) -> Result<Self, Error> {
         let map = mapped_file::map(path)?;
         Self::parse(path, map, name).map_err(|reason| Error::Elf {
@@ -185,8 +185,8 @@ impl DebugFile {
         self.has_symbols
     }
 
-    /// Returns the functions in the table of symbols: their addresses, before the program is moved, and mangled names. They
-    /// are ordered by address.
+    /// Returns the functions in the table of symbols: their addresses, before the program is moved, and mangled names.
+    /// They are ordered by address.
     pub(crate) fn functions(&self) -> Vec<(Range<u64>, &str)> {
         let Ok(file) = object::File::parse(&*self.map) else {
             return Vec::new();
@@ -256,8 +256,8 @@ impl DebugFile {
             .unwrap_or_default()
     }
 
-    /// Returns `false` if both files have build ids that differ. If one has none, addresses are compared: separate debug
-    /// info keeps them.
+    /// Returns `false` if both files have build ids that differ. If one has none, addresses are compared: separate
+    /// debug info keeps them.
     pub(crate) fn may_be_of(&self, other: &Self) -> bool {
         match (self.build_id(), other.build_id()) {
             (Some(one), Some(other)) => one == other,
@@ -273,7 +273,7 @@ impl DebugFile {
     }
 }
 
-/// Returns the name of a section in a kind of file.
+/// A function that returns the name of a section, or `None` if files of this kind do not have the section.
 type Names = fn(SectionId) -> Option<&'static str>;
 
 const SECTIONS: &[SectionId] = &[

@@ -12,7 +12,7 @@ pub(crate) fn debug_file(
     name: Option<&Path>,
     named: Option<&Path>,
 ) -> Result<Option<DebugFile>, Error> {
-    // A package belongs to the debug info in the executable: see `SplitFiles`.
+    // A package of split debug info does not replace the debug info in the executable: see `SplitFiles`.
     let named = named.map(DebugFile::open).transpose()?;
     if let Some(file) = named.filter(|file| !file.is_package()) {
         if !file.may_be_of(executable) {

@@ -43,25 +43,27 @@ pub(crate) struct Index<'d> {
     pub(crate) own_structures: usize,
     /// The number of units that the Rust compiler wrote.
     pub(crate) rust_units: usize,
-    /// The number of units whose entries are in other files, which were not found.
+    /// The number of units whose entries are in other files that were not found.
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
     pub(crate) damaged_units: usize,
-    /// The functions that run tasks of async-task: their addresses, and their generic arguments as text.
+    /// The generic arguments, as text, of the functions that run tasks of async-task, by the addresses of these
+    /// functions.
     pub(crate) runs: HashMap<u64, &'d str>,
-    /// `RawTask<F, T, S, M>` of async-task, by the text `F, T, S, M>`.
+    /// The types `RawTask<F, T, S, M>` of async-task, by the text `F, T, S, M>`.
     pub(crate) raw_tasks: HashMap<&'d str, TypeId>,
     by_entry: HashMap<TypeId, Poll<'d>>,
     runs_by_entry: HashMap<TypeId, &'d str>,
-    /// The declarations of methods that are inlined, by the entries that their instances refer to.
+    /// The declarations of inlined methods, by the entries of these methods without addresses, which their instances
+    /// refer to.
     declarations: HashMap<TypeId, TypeId>,
-    blocks_by_entry: HashMap<TypeId, Futures>,
+    blocks_by_entry: HashMap<TypeId, Candidates>,
     instances: Vec<(Range<u64>, TypeId, TypeId)>,
 }
 
-/// The generic arguments of a function of which one is a future. In `block_on::<T, impl Future<Output = T>>`, it is the
-/// second one.
-type Futures = [Option<TypeId>; 2];
+/// The first two generic arguments of a function that blocks on a future. One of them is the future: in
+/// `block_on::<T, impl Future<Output = T>>`, it is the second.
+type Candidates = [Option<TypeId>; 2];
 
 /// A function that blocks its thread on a future, or into which such a function was inlined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,8 +118,8 @@ impl<'d> Index<'d> {
                 index.polls.entry(range.start).or_insert(*poll);
             } else if let Some(arguments) = index.runs_by_entry.get(&origin) {
                 index.runs.entry(range.start).or_insert(arguments);
-            } else if let Some(futures) = index.blocks_by_entry.get(&origin).copied() {
-                index.add_block_on(&range, function, futures);
+            } else if let Some(candidates) = index.blocks_by_entry.get(&origin).copied() {
+                index.add_block_on(&range, function, candidates);
             }
         }
         index.by_entry = HashMap::new();
@@ -127,9 +129,9 @@ impl<'d> Index<'d> {
         index
     }
 
-    /// Adds a function that blocks on one of these futures.
-    fn add_block_on(&mut self, range: &Range<u64>, function: TypeId, futures: Futures) {
-        let functions = futures.into_iter().flatten().map(|future| BlockOn {
+    /// Adds a function that blocks on one of the candidates, once for each of them.
+    fn add_block_on(&mut self, range: &Range<u64>, function: TypeId, candidates: Candidates) {
+        let functions = candidates.into_iter().flatten().map(|future| BlockOn {
             range: range.clone(),
             function,
             future,
@@ -315,8 +317,8 @@ impl<'d> Pass<'_, 'd> {
         }
         self.finish_parameters();
         for ((range, function), origin) in std::mem::take(&mut self.inlined) {
-            if let Some(futures) = self.index.blocks_by_entry.get(&origin).copied() {
-                self.index.add_block_on(&range, function, futures);
+            if let Some(candidates) = self.index.blocks_by_entry.get(&origin).copied() {
+                self.index.add_block_on(&range, function, candidates);
             }
         }
         Ok(())
@@ -337,7 +339,7 @@ impl<'d> Pass<'_, 'd> {
 
     fn structure(&mut self, entry: &Entry<'d>, id: TypeId, depth: isize) {
         self.index.structures += 1;
-        // A unit that only names a type has no fields of it.
+        // A declaration only names a type, and has no fields.
         if entry.attr_value(dw::DW_AT_declaration).is_some() {
             return;
         }
@@ -484,11 +486,13 @@ impl<'d> Pass<'_, 'd> {
                     .insert((future, scheduler), parameters.entry);
             }
             (Generic::BlockOn(range), first, second) => {
-                let futures = [first, second];
-                self.index.blocks_by_entry.insert(parameters.entry, futures);
+                let candidates = [first, second];
+                self.index
+                    .blocks_by_entry
+                    .insert(parameters.entry, candidates);
                 if let Some((start, end)) = range {
                     self.index
-                        .add_block_on(&(start..end), parameters.entry, futures);
+                        .add_block_on(&(start..end), parameters.entry, candidates);
                 }
             }
             (Generic::Poll(range), Some(future), Some(scheduler)) => {

@@ -1,7 +1,6 @@
 //! Debug info: of which type the values in memory are.
 //!
-//! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info. [`split`]: split
-//!   debug info.
+//! * [`file`]: ELF files and their sections. [`find`]: separate files with debug info. [`split`]: split debug info.
 //! * [`index`]: one pass over all entries, for what is looked up by address.
 //! * [`types`]: types, each read when it is first asked for. [`parse`]: how.
 //! * [`body`]: variables of async functions. [`frame`]: variables on the stack.

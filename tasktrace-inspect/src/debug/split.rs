@@ -1,6 +1,6 @@
-//! Split debug info: the executable has only the beginnings of units (skeletons), and their entries are in files of
-//! their own. These are `.dwo` files, one for each unit (`split-debuginfo = "unpacked"`), or a package of all units, a
-//! `.dwp` file (`"packed"`).
+//! Split debug info: the executable has only a skeleton of each unit, and the entries of the units are in other files.
+//! These are `.dwo` files, one for each unit (`split-debuginfo = "unpacked"`), or a package of all units, a `.dwp` file
+//! (`"packed"`).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub(crate) struct SplitFiles {
 }
 
 impl SplitFiles {
-    /// Opens the files that the units in `info` name. `name` is the path of the program, and `named` is a file that the
-    /// user has named.
+    /// Opens the files with the entries of the skeletons in `info`. `name` is the path of the program, and `named` is a
+    /// file that the user has named.
     pub(crate) fn open(info: &DebugFile, name: &Path, named: Option<&Path>) -> Result<Self, Error> {
         let mut files = Self {
             package: None,
@@ -65,8 +65,8 @@ impl SplitFiles {
         Ok(files)
     }
 
-    /// Returns all units of a program, of which some may be in split files. Skeletons are among them only if their
-    /// entries were not found.
+    /// Returns all units of a program, with split units in place of their skeletons. A skeleton stays if its split unit
+    /// was not found.
     pub(super) fn units<'d>(&'d self, info: &'d DebugFile) -> Result<Vec<UnitSource<'d>>, Error> {
         let dwarf = Arc::new(info.dwarf());
         let package = self.package.as_ref().and_then(DebugFile::package);
@@ -75,7 +75,7 @@ impl SplitFiles {
             return Ok(sources);
         }
         let mut units = Vec::with_capacity(sources.len());
-        // The entries of each split unit follow those of all files before it.
+        // The ids of the entries in each split file follow the ids of all files before it.
         let mut file_start = sources.last().map_or(0, UnitSource::end);
         for source in sources {
             let split = || {
@@ -147,7 +147,7 @@ fn find<'d>(
     None
 }
 
-/// A unit whose entries are in a file of their own.
+/// A unit in the executable that names the file with its entries.
 struct Skeleton {
     id: DwoId,
     /// The path of the file, relative to the directory in which the compiler ran.
@@ -161,7 +161,7 @@ impl Skeleton {
         let path = |text: Slice<'_>| PathBuf::from(&*text.to_string_lossy());
         let name = unit.dwo_name().ok()??;
         let root = unit.entry(unit.header.root_offset()).ok()?;
-        // The entries of a split unit say the name of their own file again.
+        // A split unit names its own file too, but it has entries, and a skeleton has none.
         (!root.has_children()).then_some(())?;
         Some(Self {
             id: unit.dwo_id?,
@@ -170,7 +170,8 @@ impl Skeleton {
         })
     }
 
-    /// Returns where the file may be, now or before the program was moved. `directory` is that of the program.
+    /// Returns the paths at which the file may be: where the compiler wrote it, and at two places in `directory`, the
+    /// directory of the program, if both were moved together.
     fn candidates(&self, directory: &Path) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         paths.push(match &self.compiled_in {

@@ -19,9 +19,9 @@ pub(super) struct Unit<'d> {
     dwarf: Arc<Dwarf<'d>>,
     /// The sections with the texts of the line program, which are in the executable for a split unit.
     lines: Arc<Dwarf<'d>>,
-    /// The offset of the unit.
+    /// The number from which the ids of the unit's entries are counted.
     start: usize,
-    /// The offset of the file.
+    /// The number from which the ids of the file's entries are counted.
     file_start: usize,
 }
 
@@ -55,13 +55,13 @@ impl<'d> Unit<'d> {
         }
     }
 
-    /// Returns the text of an attribute. What is not UTF-8 is not text.
+    /// Returns the text of an attribute. Returns `None` if it is not UTF-8.
     pub(super) fn text(&self, entry: &Entry<'d>, name: DwAt) -> Option<&'d str> {
         let text = self.attribute_text(entry.attr_value(name)?)?;
         std::str::from_utf8(text.slice()).ok()
     }
 
-    /// Returns the text that a value of an attribute is.
+    /// Returns the text that the value of an attribute stands for.
     pub(super) fn attribute_text(
         &self,
         value: gimli::AttributeValue<Slice<'d>>,
@@ -69,7 +69,7 @@ impl<'d> Unit<'d> {
         self.dwarf.attr_string(&self.unit, value).ok()
     }
 
-    /// Returns the text of a value in the line program.
+    /// Returns the text that a value in the line program stands for.
     pub(super) fn text_of_line_program(
         &self,
         value: gimli::AttributeValue<Slice<'d>>,
@@ -77,42 +77,42 @@ impl<'d> Unit<'d> {
         self.lines.attr_string(&self.unit, value).ok()
     }
 
-    /// Returns the address that an attribute is, directly or by its number.
+    /// Returns the address that the value of an attribute stands for, itself or by an index.
     pub(super) fn address(&self, value: gimli::AttributeValue<Slice<'d>>) -> Option<u64> {
         self.dwarf.attr_address(&self.unit, value).ok()?
     }
 
-    /// Returns the address with a number.
+    /// Returns the address with this index.
     pub(super) fn address_at(&self, index: gimli::DebugAddrIndex<usize>) -> Option<u64> {
         self.dwarf.address(&self.unit, index).ok()
     }
 }
 
-/// Where a unit is read from.
+/// A unit that is not read yet.
 #[derive(Debug)]
 pub(super) struct UnitSource<'d> {
     pub(super) dwarf: Arc<Dwarf<'d>>,
     pub(super) header: UnitHeader<Slice<'d>>,
-    /// The offset of the file: the ids of its entries begin there.
+    /// The number from which the ids of the file's entries are counted.
     pub(super) file_start: usize,
-    /// The unit in the executable that names this one, if this one is split from it.
+    /// The skeleton in the executable, if this is a split unit.
     pub(super) skeleton: Option<Box<Unit<'d>>>,
 }
 
 impl<'d> UnitSource<'d> {
-    /// Returns the offset of the unit.
+    /// Returns the number from which the ids of the unit's entries are counted.
     fn start(&self) -> Option<usize> {
         let offset = self.header.debug_info_offset()?;
         self.file_start.checked_add(offset.0)
     }
 
-    /// Returns the offset after the unit.
+    /// Returns the number after the largest id that an entry of the unit can have.
     pub(super) fn end(&self) -> usize {
         let start = self.start().unwrap_or(self.file_start);
         start.saturating_add(self.header.length_including_self())
     }
 
-    /// Reads what the first entry of the unit says.
+    /// Reads the first entry of the unit, which describes the unit.
     pub(super) fn read(&self) -> Option<Unit<'d>> {
         let mut unit = self.dwarf.unit(self.header).ok()?;
         let mut lines = &self.dwarf;
@@ -134,7 +134,7 @@ impl<'d> UnitSource<'d> {
     }
 }
 
-/// All units, by offset. Each is prepared when it is first asked for.
+/// All units, in the order of the ids of their entries. Each unit is read when it is first asked for.
 pub(super) struct Units<'d> {
     units: Vec<Slot<'d>>,
 }

@@ -165,7 +165,9 @@ impl Walk<'_, '_, '_, '_> {
         }
     }
 
-    /// Returns `true` if permits of a semaphore are taken that others wait for.
+    /// Returns `true` if permits of a semaphore are taken, and others wait for them. A mutex of async-lock only says
+    /// that others have waited for it before: its first waiter allocates `lock_ops`, which is never freed before the
+    /// mutex.
     fn is_taken(&self, semaphore: Value) -> bool {
         let reader = self.reader();
         let queue = match &*reader.types.path(semaphore.id) {

@@ -47,13 +47,13 @@ pub(super) enum Leaf {
     Socket,
     /// A `Lock` of async-lock.
     Lock,
-    /// Nothing is known but the function that returns it.
+    /// A future of which only the function that returns it is known.
     Called(&'static str),
-    /// Nothing is known but its name.
+    /// A future of which only the name is known.
     Named,
 }
 
-/// Returns the entry of a future that a function returns.
+/// Returns the entry for a future that is shown by the name of the function that returns it.
 const fn called(future: &'static str, function: &'static str) -> (&'static str, Known) {
     (future, Known::Leaf(Leaf::Called(function)))
 }

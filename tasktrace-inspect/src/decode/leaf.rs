@@ -11,7 +11,7 @@ use crate::debug::{TypeId, public_path};
 use crate::text::Text;
 use crate::value::Value;
 
-/// The mutex of async-lock.
+/// The path of the mutex of async-lock.
 pub(super) const ASYNC_LOCK: &str = "async_lock::mutex::Mutex";
 
 /// The futures that wait for permits of a semaphore or for a notification: the place of each, from 1.
@@ -125,12 +125,13 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
-    /// Returns the number of free permits of a semaphore of tokio, or of a mutex of async-lock, which is like a semaphore
-    /// with one.
+    /// Returns the number of free permits of a semaphore of tokio, or of a mutex of async-lock, which is like a
+    /// semaphore with one permit.
     pub(super) fn free_permits(&self, semaphore: Value) -> Option<u64> {
         let reader = self.reader();
         let number = |name| reader.number(reader.find(semaphore, name)?);
         match &*reader.types.path(semaphore.id) {
+            // The lowest bit says that the mutex is locked.
             ASYNC_LOCK => Some(u64::from(number("state")? & 1 == 0)),
             // The lowest bit says that the semaphore is closed.
             _ => Some(number("permits")? >> 1),

@@ -40,7 +40,7 @@ fn main() {
 }
 "#;
 
-/// The line at which each function of the program waits.
+/// Returns the first line of the program that contains `code`.
 fn line(code: &str) -> usize {
     let mut lines = SOURCE.lines();
     lines.position(|line| line.contains(code)).unwrap() + 1
@@ -118,7 +118,7 @@ fn object_files_that_are_gone_are_counted() {
         let bytes = fs::read(path).unwrap();
         bytes.windows(text.len()).any(|it| it == text)
     };
-    // Those with the bodies and types of the functions remain.
+    // The files with the bodies and the types of the async functions remain.
     let (kept, gone): (Vec<_>, Vec<_>) = objects.partition(|path| contains(path, b"{async_fn"));
     assert!(!kept.is_empty() && !gone.is_empty());
     for path in &gone {
