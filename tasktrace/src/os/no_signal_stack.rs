@@ -1,4 +1,4 @@
-//! Replaces the alternate stack on systems where no thread is interrupted, which need none.
+//! Replaces the alternate stack on systems where no signal interrupts a thread.
 
 #[derive(Debug)]
 pub(crate) struct SignalStack(());

@@ -8,8 +8,9 @@
 //! `enter` has not returned.
 //!
 //! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. On Windows, a
-//! thread that has suspended this one does. So a scope is complete before it is linked, and it is unlinked before its
-//! memory is used for anything else. The fences that ensure this order are for the compiler only and cost nothing.
+//! requester that has suspended the thread does so. So a scope is complete before it is linked, and it is unlinked
+//! before its memory is used for anything else. The fences that ensure this order are for the compiler only and cost
+//! nothing.
 
 use std::cell::Cell;
 use std::ptr;
@@ -519,8 +520,8 @@ pub(super) fn active_scopes(into: &mut ActiveScopes) {
 pub(super) fn sampled_scopes(suspended: Option<SuspendedThread<'_>>, scopes: &mut SampledScopes) {
     let thread_state = match &suspended {
         None => ThreadState::get(),
-        // SAFETY: `ThreadIndex::assign` registers the address of a `ThreadState`. The token proves that it is alive, and
-        // that its thread does not change it meanwhile.
+        // SAFETY: the address in the token is that of a `ThreadState`, because only `ThreadIndex::assign` registers
+        // one. The token proves that the state is alive, and that its thread does not change it meanwhile.
         Some(thread) => Some(unsafe { thread.state().cast::<ThreadState>().as_ref() }),
     };
     let Some(thread_state) = thread_state else {
@@ -537,8 +538,8 @@ pub(super) fn sampled_scopes(suspended: Option<SuspendedThread<'_>>, scopes: &mu
 }
 
 impl Scope<'_> {
-    /// Returns a description of this poll on the thread of `thread_state` for a sample. Returns `None` if the poll of its
-    /// task has ended.
+    /// Returns a description of this poll for a sample. `thread_state` is that of its thread. Returns `None` if the
+    /// poll of its task has ended.
     fn sampled_scope(&self, thread_state: &ThreadState) -> Option<SampledScope> {
         Some(SampledScope {
             mark: self.mark,

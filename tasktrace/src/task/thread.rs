@@ -24,7 +24,7 @@ pub(crate) struct ThreadInfo {
     pub(crate) id: u64,
     /// `true` if the thread has a stack for a signal handler, so it can be interrupted.
     pub(crate) has_signal_stack: bool,
-    /// The address of its [`ThreadState`].
+    /// The address of the [`ThreadState`] of the thread.
     pub(super) state: StateAddress,
 }
 
@@ -47,9 +47,10 @@ struct RegisteredThread {
 
 impl Drop for RegisteredThread {
     fn drop(&mut self) {
-        // Where another thread reads the state, this thread is suspended, and the state is alive. A native thread-local
-        // without a destructor lives until the thread has ended. A thread-local with a key, as on `windows-gnu`, is
-        // destroyed after those whose keys are younger, and `assign` gets the state before it first uses `REGISTERED`.
+        // Until here, another thread may read the state while it suspends this one, and the state is alive: a native
+        // thread-local without a destructor lives until the thread has ended. A thread-local with a key, as on
+        // `windows-gnu`, is destroyed after those with younger keys. The key of `REGISTERED` is younger than that of
+        // the state, because `assign` is called with the state and only then uses `REGISTERED`.
         self.state.clear();
         drop(THREADS.remove(&self.index));
         ThreadState::with((), |thread_state| thread_state.fast_path.set(NO_FAST_PATH));

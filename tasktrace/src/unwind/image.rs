@@ -4,7 +4,7 @@
 //! * [`function_table`]: finds the function at an address in an image.
 //! * [`unwind_info`]: finds the caller of a function from its unwind information.
 //! * [`epilog`]: recognises the end of a function, which the unwind information does not describe.
-//! * [`loaded`]: the images that are loaded.
+//! * [`loaded`]: finds the images that are loaded.
 //!
 //! Windows has `RtlVirtualUnwind` for this, which reads the stack through pointers. On a copy, all registers and all
 //! words that point into the stack would have to be moved, and a wrong pointer would crash the program. Here each read
@@ -26,7 +26,7 @@ use super::{
     InterruptedThread, MAX_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
 };
 
-/// The registers of a function.
+/// The registers of a function on the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Registers {
     ip: usize,
@@ -71,15 +71,16 @@ pub(super) fn walk(
         limit,
         frames,
     );
-    // All other addresses are return addresses, which are behind the call. The address of the leaf is that of the
-    // interrupted instruction itself, so it is moved behind that instruction's first byte.
+    // The address of the leaf is that of the instruction that the thread executes next. All others are return
+    // addresses, one or more bytes after the start of their call, and symbols are looked up for the byte before. So the
+    // address of the leaf is moved by one byte.
     if let Some(leaf) = frames.first_mut() {
         leaf.ip.0 = leaf.ip.0.wrapping_add(1);
     }
     reach
 }
 
-/// Walks with a function that returns the image at an address.
+/// Does the work of [`walk`]. `image_at` returns the image at an address.
 fn walk_in(
     mut image_at: impl FnMut(usize) -> Option<Image>,
     thread: &InterruptedThread<'_>,

@@ -2,8 +2,8 @@
 //!
 //! This module picks the backend. On Linux, on x86_64 and aarch64, [`fast`] walks by the unwind tables. Elsewhere, and
 //! whenever that walk does not reach its end, [`portable`] uses the platform's unwinder through the `backtrace` crate.
-//! With `--cfg tasktrace_portable` all walks use the latter, for its tests. The copied stack of an interrupted thread is
-//! walked by `fast`, or by `image` on Windows. This module knows no tasks, wakers or symbols.
+//! With `--cfg tasktrace_portable` all walks use the latter, for its tests. The copied stack of an interrupted thread
+//! is walked by `fast`, or by `image` on Windows. This module knows no tasks, wakers or symbols.
 
 mod call_path;
 #[cfg_attr(
@@ -103,14 +103,14 @@ pub(crate) struct InterruptedThread<'a> {
     pub(crate) frame_pointer: usize,
     /// The link register, on processors whose calls leave the return address in a register.
     pub(crate) link: Option<usize>,
-    /// The general registers by their numbers on Windows, where functions use any of them as a frame pointer. Empty on
-    /// other systems.
+    /// The general registers, by their numbers. Only Windows needs them, where a function may use any of them as its
+    /// frame pointer, and they are empty on other systems.
     #[cfg_attr(
         target_os = "linux",
-        allow(dead_code, reason = "other registers are known there")
+        allow(dead_code, reason = "the walker of Linux needs no other registers")
     )]
     pub(crate) general: &'a [usize],
-    /// `true` if the thread switches between the stacks of fibers, so the end of this stack may not be that of the thread.
+    /// `true` if the thread uses fibers, so the end of this stack may not be the end of the thread's own stack.
     #[cfg_attr(target_os = "linux", allow(dead_code, reason = "Windows has fibers"))]
     pub(crate) is_fiber: bool,
     /// The copy, which begins [`RED_ZONE`] bytes below the stack pointer.
@@ -124,7 +124,7 @@ pub(crate) struct InterruptedThread<'a> {
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
     )),
-    allow(dead_code, reason = "no thread is interrupted there")
+    allow(dead_code, reason = "not every system interrupts threads")
 )]
 impl InterruptedThread<'_> {
     /// Returns the mark up to which a walk reaches all of these marks. Returns [`Mark::NOWHERE`], to which a walk goes

@@ -1,5 +1,5 @@
-//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks. On Windows, the copied stack
-//! of an interrupted thread is still walked by the unwind tables.
+//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks. On Windows,
+//! `walk_interrupted` passes the copied stack of an interrupted thread on to `image`.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@
 //! * `linux`: the implementation for Linux on x86_64 and aarch64. `windows`: that for Windows on x86_64. `unsupported`
 //!   replaces them elsewhere.
 //! * `variable`: the environment variable that turns samples off.
-//! * [`state`]: the address of the state of a thread, where another thread reads it.
+//! * [`state`]: the address of the state of a thread, on systems where another thread reads that state.
 
 #[cfg(any(
     tasktrace_loom,
@@ -141,8 +141,8 @@ impl SampledScopes {
     }
 }
 
-/// Lists the polls that a thread is in the middle of: the suspended thread, or else the calling thread, in a signal
-/// handler.
+/// Lists the polls that a thread is in the middle of: the suspended thread, or without one the calling thread, which is
+/// in a signal handler.
 pub(crate) type ReadSampledScopes = fn(Option<SuspendedThread<'_>>, &mut SampledScopes);
 
 /// Proves that a thread is suspended, and gives access to its state.
@@ -251,8 +251,8 @@ pub(crate) fn install_handler_stack() -> Option<SignalStack> {
 
 /// Interrupts the thread with this system number and walks its stack.
 ///
-/// `has_handler_stack` says whether the thread has called [`install_handler_stack`] with success. `state` is the address
-/// that the thread has registered. `identify` returns the identity of a task by its number.
+/// `has_handler_stack` says whether the thread has called [`install_handler_stack`] with success. `state` is the
+/// address that the thread has registered. `identify` returns the identity of a task by its number.
 pub(crate) fn sample(
     thread: u64,
     has_handler_stack: bool,

@@ -1,6 +1,6 @@
-//! Replaces the address of the state of a thread on systems where a thread reads its own state, or none is sampled.
+//! Replaces `state` on systems where no thread reads the state of another one.
 
-/// The address of the state of a thread, which no other thread needs.
+/// The address of the state of a thread, which is not stored because no other thread needs it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StateAddress(());
 

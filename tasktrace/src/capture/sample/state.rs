@@ -1,4 +1,5 @@
-//! Registers the state of a thread, which lists the polls that the thread is in the middle of, for other threads.
+//! Stores the address of the state of a thread, so that another thread can read the polls that the thread is in the
+//! middle of.
 
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ struct Addresses {
 #[repr(C)]
 struct ThreadBlock {
     _before: [usize; 4],
-    /// The address of the running fiber. A number that is no address if the thread does not use fibers.
+    /// The address of the running fiber. If the thread does not use fibers, a number that is too small for an address.
     fiber: usize,
 }
 
@@ -45,12 +46,13 @@ impl StateAddress {
         NonNull::new(self.0.state.load(Ordering::Acquire))
     }
 
-    /// Returns `true` if the thread, which is suspended and registered, uses fibers.
+    /// Returns `true` if the thread uses fibers. The token must be that of the thread whose state is registered here.
     pub(super) fn is_fiber(&self, _: &SuspendedThread<'_>) -> bool {
         let block = self.0.thread_block.load(Ordering::Relaxed);
-        // SAFETY: `set` has stored the address of the block of this thread, which exists until the thread has ended. The
-        // token proves that the thread is suspended, so it has not ended and does not write. The volatile read assumes
-        // nothing about the rest of the block.
+        // SAFETY: `set` has stored the address of the block of the thread, and the block exists until the thread has
+        // ended. The token proves that the thread is suspended, so it has not ended and does not write. The only
+        // caller, `ThreadCopy::fill`, makes the token from the address that is registered here, so it is of the same
+        // thread. The volatile read assumes nothing about the rest of the block.
         let fiber = unsafe { (&raw const (*block).fiber).read_volatile() };
         fiber >= LEAST_ADDRESS
     }
@@ -59,8 +61,8 @@ impl StateAddress {
 /// Returns the address of the block of the calling thread.
 fn thread_block() -> *mut ThreadBlock {
     let block: *mut ThreadBlock;
-    // SAFETY: on x86_64, the system keeps the address of the block in the block itself, whose start is that of the segment
-    // `gs`. The instruction only reads it.
+    // SAFETY: on x86_64, the segment `gs` begins with the block of the thread, and the block has its own address at
+    // this offset. The instruction only reads that word.
     unsafe {
         std::arch::asm!(
             "mov {}, gs:[0x30]",

@@ -1,14 +1,15 @@
 //! Recognises the end of a function, which restores the registers of the caller and returns.
 //!
-//! Only an interrupted thread can be in the middle of an epilog. Its instructions have fixed forms: it removes the
-//! function's part from the stack, pops registers, and returns or jumps to another function. So the rest of an epilog is
-//! recognised by its instructions, and executed here.
+//! Only the leaf of an interrupted thread can be in the middle of an epilog. The instructions of an epilog have fixed
+//! forms: they remove the frame of the function from the stack, pop registers, and return or jump to another function.
+//! So the rest of an epilog is recognised by its instructions, and emulated here.
 
 use super::function_table::Image;
 use super::{RSP, Registers};
 
 /// Returns the registers after the return if the code at this offset is the rest of an epilog. `is_start` returns
-/// `true` if a function may start at an offset, and no other part of a function does.
+/// `true` for an offset at which a function may start. It returns `false` for the start of a further part of a
+/// function.
 pub(super) fn unwind(
     image: &Image,
     is_start: impl Fn(usize) -> bool,
@@ -51,7 +52,8 @@ fn stack_adjustment(
         // `add rsp, constant`
         (0x48, 0x83, 0xc4) => Some((4, sp.checked_add_signed(near()?))),
         (0x48, 0x81, 0xc4) => Some((7, sp.checked_add_signed(far()?))),
-        // `lea rsp, [register + constant]`: the register is the frame pointer. The bits of RSP stand for another form.
+        // `lea rsp, [register + constant]`: the register is the frame pointer. The number of RSP in place of a register
+        // stands for a form with two registers.
         (0x48 | 0x49, 0x8d, _) if operands >> 3 & 7 == 4 && usize::from(operands & 7) != RSP => {
             let base = registers.general[usize::from(operands & 7) + usize::from(prefix & 1) * 8];
             match operands >> 6 {
@@ -74,7 +76,7 @@ fn pop(image: &Image, at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Returns `true` if the instruction returns, or jumps to another function, which then returns in place of this one.
+/// Returns `true` if the instruction returns, or jumps to another function, which returns in place of this function.
 fn leaves(image: &Image, is_start: impl Fn(usize) -> bool, at: usize) -> bool {
     let leads_to_start = |length: usize, distance: isize| {
         let target = (at + length).checked_add_signed(distance);

@@ -24,14 +24,14 @@ pub(super) struct Function {
     pub(super) unwind_info: usize,
 }
 
-/// The size of a row in bytes.
+/// The number of bytes of a row.
 const ROW: usize = 12;
 
 // Offsets in the headers.
 const NEW_HEADER_AT: usize = 0x3c;
 const SIZE_OF_IMAGE: usize = 0x50;
 const TABLE: usize = 0xa0;
-/// The size of the headers up to the entry of the function table.
+/// The number of bytes in which the headers are, up to the entry of the function table: a page.
 const HEADERS: usize = 0x1000;
 
 impl Image {
@@ -39,7 +39,8 @@ impl Image {
     ///
     /// # Safety
     ///
-    /// An image must be at this address, and must stay there as long as the result and its clones are used.
+    /// There must be an image at this address, of which all bytes can be read, and as many as its headers say. It must
+    /// stay there as long as the result and its clones are used.
     pub(super) unsafe fn at(start: usize) -> Self {
         // The headers are in the first page of an image.
         let mut image = Self {
@@ -84,21 +85,21 @@ impl Image {
             return None;
         }
         let start = std::ptr::with_exposed_provenance::<u8>(self.start + offset);
-        // SAFETY: by the `# Safety` section of `at`, the image is still there, and the check above has proved that the
-        // bytes are in it. Code and tables are not written while they are in use, and a volatile read assumes nothing
-        // about the bytes around them.
+        // SAFETY: the check above has proved that the bytes are in the image. By the `# Safety` section of `at`, the
+        // image is still there, and its bytes can be read. Code and tables are not written while they are in use, and a
+        // volatile read assumes nothing about the bytes around them.
         Some(std::array::from_fn(|at| unsafe {
             start.add(at).read_volatile()
         }))
     }
 
-    /// Returns the number of four bytes at an offset.
+    /// Returns the number in the four bytes at an offset.
     pub(super) fn word(&self, offset: usize) -> Option<usize> {
         self.bytes(offset)
             .map(|bytes| u32::from_le_bytes(bytes) as usize)
     }
 
-    /// Returns the function at this offset, which need not be in the function table.
+    /// Reads the row at this offset, which need not be in the function table.
     pub(super) fn function_row(&self, offset: usize) -> Option<Function> {
         Some(Function {
             start: self.word(offset)?,
@@ -107,7 +108,7 @@ impl Image {
         })
     }
 
-    /// Looks up the function that has the code at this offset. Returns `None` if the table has no such function.
+    /// Returns the function with the code at this offset, or `None` if the table has no such function.
     pub(super) fn function_at(&self, code: usize) -> Option<Function> {
         let row = |index: usize| self.function_row(self.table.offset + index * ROW);
         let (mut low, mut high) = (0, self.table.functions);

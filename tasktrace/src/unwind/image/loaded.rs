@@ -14,8 +14,8 @@ unsafe extern "system" {
 /// The second argument of `GetModuleHandleExW` is an address in the module.
 const FROM_ADDRESS: u32 = 4;
 
-/// The images that a walk has found. They stay loaded until this is dropped, because the thread that is walked may have
-/// left their code, and may unload them.
+/// The images that a walk has found. They stay loaded until this is dropped: the thread goes on during the walk, and
+/// could unload an image whose code it has left.
 #[derive(Default)]
 pub(super) struct LoadedImages(Vec<LoadedImage>);
 
@@ -34,12 +34,12 @@ impl LoadedImages {
         }
         let mut module = ptr::null_mut();
         let address = ptr::without_provenance(address);
-        // SAFETY: with this flag, the function takes any address, and fails if no module has it. It writes the module to
-        // the variable. If it succeeds, the module stays loaded until `FreeLibrary` is called for it, which only the
-        // destructor of `LoadedImage` does.
+        // SAFETY: with this flag, the function takes any address, and fails if no module has it. It writes only to the
+        // variable. If it succeeds, it has incremented the count of the module, which `LoadedImage` decrements again.
         let found = unsafe { GetModuleHandleExW(FROM_ADDRESS, address, &raw mut module) } != 0;
-        // SAFETY: the handle of a module is the address at which its image begins, and the image stays loaded until
-        // this object is dropped. `Image` is not used later: only walks use it, which own this object.
+        // SAFETY: the handle of a module is the address at which its image begins. The loader has mapped as many bytes
+        // as the headers say, and the image stays loaded until this object is dropped. The image and its clones are not
+        // used later: only `walk` calls this function, and owns this object until the walk has ended.
         let image = found.then(|| unsafe { Image::at(module.expose_provenance()) })?;
         let loaded = LoadedImage { module, image };
         let image = loaded.image.clone();
@@ -50,8 +50,8 @@ impl LoadedImages {
 
 impl Drop for LoadedImage {
     fn drop(&mut self) {
-        // SAFETY: `image_at` got the handle from `GetModuleHandleExW`, which has incremented the module's count, and this
-        // decrements it once.
+        // SAFETY: `image_at` got the handle from `GetModuleHandleExW`, which has incremented the count of the module
+        // once for this value. No clone of the image is used any more: see `image_at`.
         unsafe { FreeLibrary(self.module) };
     }
 }

@@ -7,8 +7,8 @@ const R12: u8 = 12;
 
 /// The address of the stack pointer of the interrupted thread.
 const SP: usize = 0x7000_0000;
-/// The return address of the outermost function, in the function at `0x1f00`.
-const OUTSIDE: usize = 0x1f10;
+/// A return address in the outermost function, which is at `0x1f00`.
+const OUTERMOST: usize = 0x1f10;
 
 /// An image with functions that tests write.
 struct FakeImage {
@@ -139,24 +139,25 @@ fn a_function_without_a_row_returns_to_its_caller() {
         with_a_saved_register().load(),
         0x1800,
         &[],
-        &[OUTSIDE, 0],
+        &[OUTERMOST, 0],
         Mark::NOWHERE,
     );
-    assert_eq!(walked, (Reach::End, vec![(0x1800, 0), (OUTSIDE, 8)]));
+    assert_eq!(walked, (Reach::End, vec![(0x1800, 0), (OUTERMOST, 8)]));
 }
 
 #[test]
 fn the_end_of_the_stack_of_a_fiber_is_not_the_end_of_the_thread() {
     let image = with_a_saved_register().load();
-    let words = [OUTSIDE, 0];
+    let words = [OUTERMOST, 0];
     let walked = walk_on(Stack::OfFiber, image, 0x1800, &[], &words, Mark::NOWHERE);
-    assert_eq!(walked, (Reach::Lost, vec![(0x1800, 0), (OUTSIDE, 8)]));
+    assert_eq!(walked, (Reach::Lost, vec![(0x1800, 0), (OUTERMOST, 8)]));
 }
 
 #[test]
 fn every_instruction_of_a_prolog_and_an_epilog_leads_to_the_caller() {
-    let body = [0, 0, 0, 0, 7, OUTSIDE, 0];
-    // The offset of the next instruction, and the number of words that are already or still there.
+    let body = [0, 0, 0, 0, 7, OUTERMOST, 0];
+    // The offset of the next instruction, and the number of words of `body` that the prolog has already pushed, or that
+    // the epilog has not yet removed.
     for (code, words) in [
         (0x1000, 2),
         (0x1001, 3),
@@ -177,25 +178,26 @@ fn every_instruction_of_a_prolog_and_an_epilog_leads_to_the_caller() {
         let caller = (words.len() - 1) * 8;
         assert_eq!(
             walked,
-            (Reach::End, vec![(code, 0), (OUTSIDE, caller)]),
+            (Reach::End, vec![(code, 0), (OUTERMOST, caller)]),
             "{code:#x}"
         );
     }
 }
 
-/// The stack pointer of the function is unknown to its unwind information, because it has allocated more.
+/// The unwind information does not say how far the stack pointer is from the frame, because the function has allocated
+/// more.
 #[test]
 fn a_frame_pointer_leads_to_the_caller() {
     let mut image = with_a_saved_register();
     // `push rbp`, `sub rsp, 0x10`, `lea rbp, [rsp + 0x10]`
     let operations = [10, 0x03, 5, 0x12, 1, RBP << 4];
     image.function(0x1100, 0x1140, [1, 10, 3, RBP | 0x10], &operations);
-    let words = [1, 2, 3, 4, 5, 6, 99, 0x1009, 0, 0, 0, 0, 7, OUTSIDE, 0];
+    let words = [1, 2, 3, 4, 5, 6, 99, 0x1009, 0, 0, 0, 0, 7, OUTERMOST, 0];
     let frame_pointer = SP + 6 * 8;
     let image = image.load();
     let registers = [(RBP, frame_pointer)];
     let walked = walk(image.clone(), 0x1120, &registers, &words, Mark::NOWHERE);
-    let expected = vec![(0x1120, 0), (0x1009, 8 * 8), (OUTSIDE, 14 * 8)];
+    let expected = vec![(0x1120, 0), (0x1009, 8 * 8), (OUTERMOST, 14 * 8)];
     assert_eq!(walked, (Reach::End, expected));
 
     // A wrong frame pointer reads nothing outside of the copy.
@@ -223,13 +225,25 @@ fn saved_registers_and_large_frames_are_followed() {
     let operations = [4, 0x03, 1, RBP << 4];
     image.function(0x1200, 0x1280, [1, 4, 2, RBP], &operations);
     let mut words = vec![0; 9];
-    words.extend([SP + 17 * 8, 0x1150, 0, 0, 0, 12, 0x1250, 5, 99, OUTSIDE, 0]);
+    words.extend([
+        SP + 17 * 8,
+        0x1150,
+        0,
+        0,
+        0,
+        12,
+        0x1250,
+        5,
+        99,
+        OUTERMOST,
+        0,
+    ]);
     let walked = walk(image.load(), 0x1050, &[], &words, Mark::NOWHERE);
     let expected = vec![
         (0x1050, 0),
         (0x1150, 11 * 8),
         (0x1250, 16 * 8),
-        (OUTSIDE, 19 * 8),
+        (OUTERMOST, 19 * 8),
     ];
     assert_eq!(walked, (Reach::End, expected));
 }
@@ -247,14 +261,14 @@ fn a_part_of_a_function_continues_in_its_first_part() {
     image.write(0x1020, &[0xe9, 0xdb, 0, 0, 0]);
     image.write(0x1028, &[0xe9, 0xd3, 0x0e, 0, 0]);
     let image = image.load();
-    let words = [6, 0, 0, 0, 0, 7, OUTSIDE, 0];
+    let words = [6, 0, 0, 0, 0, 7, OUTERMOST, 0];
     let walked = walk(image.clone(), 0x1120, &[], &words, Mark::NOWHERE);
-    assert_eq!(walked, (Reach::End, vec![(0x1120, 0), (OUTSIDE, 7 * 8)]));
+    assert_eq!(walked, (Reach::End, vec![(0x1120, 0), (OUTERMOST, 7 * 8)]));
     // The frame is still there at the first jump. At the second, the function has given it up.
     let walked = walk(image.clone(), 0x1020, &[], &words[1..], Mark::NOWHERE);
-    assert_eq!(walked, (Reach::End, vec![(0x1020, 0), (OUTSIDE, 6 * 8)]));
+    assert_eq!(walked, (Reach::End, vec![(0x1020, 0), (OUTERMOST, 6 * 8)]));
     let walked = walk(image, 0x1028, &[], &words[6..], Mark::NOWHERE);
-    assert_eq!(walked, (Reach::End, vec![(0x1028, 0), (OUTSIDE, 8)]));
+    assert_eq!(walked, (Reach::End, vec![(0x1028, 0), (OUTERMOST, 8)]));
 }
 
 #[test]
@@ -263,14 +277,14 @@ fn descriptions_of_epilogs_are_skipped() {
     let operations = [6, 0x16, 0, 0x06, 5, 0x32, 1, RBX << 4];
     image.function(0x1000, 0x1030, [2, 5, 4, 0], &operations);
     let image = image.load();
-    let words = [0, 0, 0, 0, 7, OUTSIDE, 0];
+    let words = [0, 0, 0, 0, 7, OUTERMOST, 0];
     let walked = walk(image, 0x1008, &[], &words, Mark::NOWHERE);
-    assert_eq!(walked, (Reach::End, vec![(0x1008, 0), (OUTSIDE, 6 * 8)]));
+    assert_eq!(walked, (Reach::End, vec![(0x1008, 0), (OUTERMOST, 6 * 8)]));
 }
 
 #[test]
 fn a_walk_ends_below_the_marked_function() {
-    let words = [0x1009, 0, 0, 0, 0, 7, OUTSIDE, 0];
+    let words = [0x1009, 0, 0, 0, 0, 7, OUTERMOST, 0];
     let image = with_a_saved_register().load();
     let walked = walk(image.clone(), 0x1800, &[], &words, Mark(SP + 3 * 8));
     assert_eq!(walked, (Reach::Mark, vec![(0x1800, 0)]));
@@ -281,7 +295,7 @@ fn a_walk_ends_below_the_marked_function() {
 }
 
 #[test]
-fn an_address_outside_of_all_code_is_no_frame() {
+fn an_address_outside_of_all_images_is_no_frame() {
     let image = with_a_saved_register().load();
     let walked = walk(image, 0x1800, &[], &[0x20, 0, 0, 0], Mark::NOWHERE);
     assert_eq!(walked, (Reach::Lost, vec![(0x1800, 0)]));

@@ -61,15 +61,16 @@ struct Operation {
     end: usize,
     code: u8,
     info: u8,
-    /// The number in the slot behind the first one.
+    /// The number in the second slot, if the operation has two.
     number: usize,
-    /// The number in the two slots behind the first one.
+    /// The number in the second and the third slot, if the operation has three.
     far_number: usize,
 }
 
 impl Operation {
     fn read(image: &Image, at: usize) -> Option<Self> {
-        // An image does not end with unwind information, so the bytes behind the operation can be read too.
+        // This also reads the bytes behind a shorter operation. An image does not end there, and if it did, the walk
+        // would only end.
         let [end, operation, number @ ..] = image.bytes::<6>(at)?;
         let far_number = u32::from_le_bytes(number) as usize;
         Some(Self {
@@ -93,11 +94,11 @@ impl Operation {
     }
 }
 
-/// Replaces the registers of a function by those of its caller, as they will be after the return. If this fails, the
-/// registers have no meaning.
+/// Replaces the registers of a function by those of its caller, as they will be after the return. Returns `None` if the
+/// walk is lost. Then the registers have no meaning.
 ///
-/// `is_leaf` says that the instruction pointer is the address of the next instruction of an interrupted thread.
-/// Otherwise it is a return address. `read` returns a word of the stack.
+/// If `is_leaf` is `true`, the instruction pointer is the address of the next instruction of an interrupted thread.
+/// Otherwise it is a return address. `read` returns the word of the stack at an address.
 pub(super) fn unwind(
     image: &Image,
     is_leaf: bool,
@@ -107,7 +108,7 @@ pub(super) fn unwind(
     let code = image.offset_of(registers.ip.wrapping_sub(usize::from(!is_leaf)))?;
     match image.function_at(code) {
         Some(function) => {
-            // The return address may be the end of the image, so this is not `code`.
+            // `code` is in the call. All bytes up to the return address were executed.
             let executed = code + usize::from(!is_leaf) - function.start;
             let header = Header::read(image, function.unwind_info)?;
             if is_leaf
@@ -129,7 +130,7 @@ pub(super) fn unwind(
     }
 }
 
-/// Returns `true` if a function may start at this offset: a function with a row, or one without.
+/// Returns `true` if a function may start at this offset: a function with a row, or anywhere a function without one.
 fn is_start(image: &Image, code: usize) -> bool {
     let Some(function) = image.function_at(code) else {
         return true;
@@ -161,8 +162,8 @@ fn undo_prolog(
             registers.ip = registers.pop(read)?;
             return Some(());
         }
-        // The row of the other part is behind the operations, whose number of slots is made even. All of its prolog was
-        // executed.
+        // The row of the part that this one continues is behind the operations, whose number of slots is made even. All
+        // of the prolog of that part was executed.
         function = image.function_row(operations + header.slots.next_multiple_of(2) * 2)?;
         executed = usize::MAX;
     }
@@ -174,10 +175,12 @@ fn undo_prolog(
 enum Undone {
     /// The return address is on top of the stack, if the part continues no other part.
     Part,
-    /// The registers are those of the code that was interrupted.
+    /// The part is the handler of an exception or of an interrupt. The registers are those of the code that it
+    /// interrupted.
     Caller,
 }
 
+/// Undoes the operations of one part, which begin at the offset `start`.
 fn undo_operations(
     image: &Image,
     header: &Header,
@@ -186,8 +189,8 @@ fn undo_operations(
     registers: &mut Registers,
     read: impl Fn(usize) -> Option<usize> + Copy,
 ) -> Option<Undone> {
-    // Registers are saved relative to the stack pointer as the prolog has left it, which the function may have changed
-    // since if it has a frame pointer.
+    // The places of saved registers are relative to the stack pointer as the prolog has left it. A function with a
+    // frame pointer may have changed the stack pointer since.
     let mut operations = Vec::with_capacity(header.slots);
     let mut at = 0;
     while at < header.slots {

@@ -1,8 +1,8 @@
 //! Suspends a thread on Windows and copies its stack.
 //!
-//! The suspended thread may hold any lock, such as that of the heap or of the loader. So until it is resumed, the
-//! requester only copies: it makes system calls that take no such lock, and allocates nothing. It walks the copy after
-//! it has resumed the thread.
+//! The suspended thread may hold any lock, such as that of the heap or of the loader. So until the requester has
+//! resumed it, the requester only copies: it makes system calls that take no such lock, and allocates nothing. Then it
+//! walks the copy.
 //!
 //! Two threads that suspend each other would stay suspended. So only one requester at a time may suspend a thread.
 //!
@@ -24,14 +24,14 @@ use thread::{PolledThread, Registers};
 /// The number of bytes of a stack that are copied. Of a deeper stack, the part nearer to the root is missing.
 const MAX_STACK: usize = 512 << 10;
 
-/// Whether tasks are sampled: [`UNDECIDED`], [`ON`] or [`OFF`].
+/// The state of the switch that turns samples on and off: [`UNDECIDED`], [`ON`] or [`OFF`].
 static CONFIGURED: AtomicU8 = AtomicU8::new(UNDECIDED);
 /// The environment was not read yet.
 const UNDECIDED: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
 
-/// Turns samples of running tasks off (`None`) or on. Windows has no signals, so the number means nothing there: a
+/// Turns samples of running tasks off (`None`) or on. The number has no effect on Windows, which has no signals: a
 /// thread is suspended while its stack is copied. On Linux, this function selects the signal.
 ///
 /// The value `none` of the environment variable `TASKTRACE_SAMPLE_SIGNAL` has the effect of `None`.
@@ -69,19 +69,20 @@ fn configured() -> u8 {
     decided.err().unwrap_or(from_environment)
 }
 
-/// Returns `None`, because no handler will run.
+/// Returns `None`, because no handler runs on Windows.
 pub(super) fn install_handler_stack() -> Option<SignalStack> {
     SignalStack::install()
 }
 
-/// `true` while a requester may suspend a thread.
+/// `true` while there is a [`SuspendPermit`].
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The permit to suspend a thread. At most one exists.
+/// The permit to suspend a thread. There is at most one at a time, because only `wait` makes it, after it has changed
+/// [`IS_TAKEN`] from `false` to `true`.
 struct SuspendPermit(());
 
 impl SuspendPermit {
-    /// Waits until no other thread has the permit. Returns `None` if the deadline passes first.
+    /// Waits until no other thread has the permit, and takes it. Returns `None` if the deadline passes first.
     fn wait(deadline: Instant) -> Option<Self> {
         while IS_TAKEN.swap(true, Ordering::Acquire) {
             if Instant::now() >= deadline {
@@ -140,8 +141,8 @@ pub(super) fn sample(
 }
 
 impl ThreadCopy {
-    /// Copies the registers, the polls and the stack of a thread. From the moment at which the thread is suspended, this
-    /// allocates nothing and takes no lock.
+    /// Copies the registers, the polls and the stack of a thread. While the thread is suspended, this allocates nothing
+    /// and takes no lock.
     fn fill(
         &mut self,
         thread: &PolledThread,
@@ -151,14 +152,15 @@ impl ThreadCopy {
         let suspended = thread.suspend().ok_or(NoSample::Over)?;
         self.registers = suspended.registers().ok_or(NoSample::Refused)?;
         let address = state.get().ok_or(NoSample::Over)?;
-        // SAFETY: the state is registered, so its thread has not ended: `RegisteredThread` unregisters the state before
-        // it is destroyed. So no other thread has got its number since, and it is the thread that is suspended. It
-        // stays suspended until `suspended` is dropped, at the end of this function, and the token does not leave it.
+        // SAFETY: the state is registered, so the thread that registered it has not ended: its `RegisteredThread`
+        // unregisters the state before the state is destroyed. The caller opened `thread` by the number of that thread,
+        // which no other thread has got meanwhile, so that thread is the suspended one. It stays suspended until
+        // `suspended` is dropped at the end of this function, which the token does not leave.
         let token = unsafe { SuspendedThread::new(address) };
         self.is_fiber = state.is_fiber(&token);
         read_scopes(Some(token), &mut self.scopes);
-        // The copy ends behind the function of the outermost poll. If a poll is too far away or on another stack, it
-        // ends at the limit.
+        // The walk ends after it has found the caller of the function with the outermost mark, so the copy continues
+        // above that mark. If a poll is too far away or on another stack, the copy ends at the limit.
         let start = self.registers.stack_pointer();
         let distance = |scope: &SampledScope| scope.mark.distance(StackPointer(start));
         let lengths = self.scopes.0.iter().map(distance);
