@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::MAIN_SEPARATOR;
 
-/// Returns the path of a source file with slashes. On Windows, the compiler spells paths with backslashes, or with both:
-/// `/rustc/5980…/library\core\src\task\poll.rs`.
+/// Returns the path of a source file with slashes. On Windows, the compiler spells paths with backslashes, or with both
+/// separators: `/rustc/5980…/library\core\src\task\poll.rs`.
 pub(crate) fn with_slashes(file: &str) -> Cow<'_, str> {
     replace(file, MAIN_SEPARATOR)
 }

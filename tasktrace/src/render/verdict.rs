@@ -297,21 +297,22 @@ fn waiting(dump: &Dump, all: &[WaitingFunction<'_>]) -> String {
     if resources.any(Frame::hides_children) {
         text.push_str(&format!(" ({HIDDEN_CHILDREN})"));
     }
-    let is_known = all
+    let has_spin_rate = all
         .iter()
         .any(|waiting| waiting.first().spin_rate().is_some());
     let busy = points().find_map(|point| often_polled(point.task));
-    text.push_str(&busy.filter(|_| !is_known).unwrap_or_default());
+    text.push_str(&busy.filter(|_| !has_spin_rate).unwrap_or_default());
     text
 }
 
-/// The number of polls in a second from which on a task that waits is said to be polled often.
+/// The least number of polls per second, on average since its creation, of a task that is polled often.
 const OFTEN: f64 = 1_000.0;
 
 /// The longest time since the last poll of a task that is still polled often.
 const RECENT: Duration = Duration::from_millis(100);
 
-/// Says that a task which waits is woken again and again, such as two tasks that only wake each other.
+/// Returns a remark about a waiting task that is polled again and again, such as one of two tasks that only wake each
+/// other. Returns `None` for other tasks.
 fn often_polled(task: &TaskDump) -> Option<String> {
     let (polls, age) = (task.polls(), task.age());
     let is_recent = task.last_polled().is_some_and(|time| time < RECENT);

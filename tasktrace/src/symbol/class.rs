@@ -105,8 +105,8 @@ const THIS_FILE: [u8; file!().len()] = {
     path
 };
 
-/// The directory of this crate's sources: the path of this file, without one segment for each segment that the path of
-/// this module has after the name of the crate.
+/// The directory of this crate's sources, with slashes: the path of this file, without one segment for each segment
+/// that the path of this module has after the name of the crate.
 const OUR_SOURCES: &str = {
     let file: &[u8] = &THIS_FILE;
     let module = module_path!().as_bytes();

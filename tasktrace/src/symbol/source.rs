@@ -5,8 +5,9 @@
 //! around the line.
 //!
 //! Builds with full debug information do not need this. While this module found nothing, the tests of traces passed in
-//! the profile `dev`, and the example `taskdump` printed the same in `release`. With line tables only, all inlined async
-//! functions were then called `{async fn}`, and their frames were no longer merged with the functions that return them.
+//! the profile `dev`, and the example `taskdump` printed the same in `release`. With line tables only, all inlined
+//! async functions were then called `{async fn}`, and their frames were no longer merged with the functions that return
+//! them.
 //!
 //! The name consists of the file's path in its package and of the items around the line. It reads like the symbol
 //! without generics. The file alone does not determine it, so some assumptions are made:

@@ -104,6 +104,7 @@ mod tests {
             self.0.join(name)
         }
 
+        /// Returns `true` if this system can replace a file that is open.
         fn lets_open_files_be_replaced(&self) -> bool {
             let (open, other) = (self.path("open"), self.path("other"));
             fs::write(&other, "").expect("it can be written");
