@@ -14,7 +14,7 @@ pub const BUDGET: Duration = Duration::from_secs(2);
 /// A budget of a dump that interrupts threads after one millisecond.
 pub const SHORT: Duration = Duration::from_millis(8);
 
-/// The output of a scenario that cannot be had, because the parent of a `vfork` is not suspended.
+/// The output of a scenario that cannot be run, because the system does not suspend the parent of a `vfork`.
 pub const NOT_SUSPENDED: &str =
     "not run: here, the child of a `vfork` does not run in place of its parent";
 

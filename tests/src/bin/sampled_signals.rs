@@ -144,7 +144,8 @@ mod linux {
         print_dispositions();
     }
 
-    /// Takes a sample in a process that a filter forbids to call `process_vm_readv`, like the filters of some containers.
+    /// Takes a sample in a process that a filter forbids to call `process_vm_readv`, like the filters of some
+    /// containers.
     fn refused_call() {
         let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
         let number = libc::SYS_process_vm_readv as u32;
@@ -283,7 +284,8 @@ mod linux {
     /// Starts a thread without an alternate stack.
     fn c_thread(run: Run) -> Box<dyn FnOnce()> {
         extern "C" fn start(run: *mut c_void) -> *mut c_void {
-            // SAFETY: `pthread_create` below passes the pointer that `Box::into_raw` returned, and only to this one call.
+            // SAFETY: `pthread_create` below passes the pointer that `Box::into_raw` returned, and only to this one
+            // call.
             let run: Box<Run> = unsafe { Box::from_raw(run.cast()) };
             run();
             std::ptr::null_mut()
@@ -367,8 +369,8 @@ mod linux {
         println!("survived");
     }
 
-    /// Samples a handler of the program on an alternate stack that has replaced the larger one of tasktrace. It
-    /// has this much room apart from the registers that the system writes for both handlers.
+    /// Samples a handler of the program on an alternate stack that has replaced the larger one of tasktrace. The stack
+    /// has `room` bytes in addition to the registers that the system writes for both handlers.
     ///
     /// Prints `sampled` or `refused`.
     fn replaced_alternate_stack(room: isize) {
@@ -441,12 +443,11 @@ mod linux {
     }
 
     /// Waits without handling signals, and does not return: a child process that shares the memory runs in place of the
-    /// thread. Ends this process where the thread continues, because an emulator refuses such a child or makes it by
-    /// `fork`.
+    /// thread. If the thread continues, this ends the process: an emulator refuses such a child, or makes it by `fork`.
     fn wait_like_vfork() {
         extern "C" fn run(_: *mut c_void) -> c_int {
-            // SAFETY: `PR_SET_PDEATHSIG` takes an integer, and `pause` has no arguments, so neither accesses memory of this
-            // process. The loop ends when the child is killed.
+            // SAFETY: `PR_SET_PDEATHSIG` takes an integer, and `pause` has no arguments, so neither accesses memory of
+            // this process. The loop ends when the child is killed.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 loop {
@@ -537,15 +538,15 @@ mod linux {
         handle
     }
 
-    /// Dumps the task, and returns `sample` or the reason why there is no sample. On a busy machine and in an emulator, the
-    /// time may be too short, so that is tried again.
+    /// Dumps the task, and returns `sample` or the reason why there is no sample. Dumps it again if the time was too
+    /// short, as it may be on a busy machine and in an emulator.
     fn dump(handle: &TraceHandle) -> String {
         dump_unless(handle, |reason| {
             matches!(reason, NoSample::NoResponse(_) | NoSample::NoTime)
         })
     }
 
-    /// Dumps a task whose thread does not handle signals.
+    /// Does the work of [`dump`] for a task whose thread does not handle signals, so that a second dump would not help.
     fn dump_once(handle: &TraceHandle) -> String {
         dump_unless(handle, |_| false)
     }

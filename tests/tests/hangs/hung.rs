@@ -496,8 +496,8 @@ async fn for_ever() {
 
 /// Tells the parent process that the test waits.
 ///
-/// Its dumps look up the names that a report needs. The first look-up reads the debug info of the program, which may take
-/// longer on a busy machine than a report on SIGTERM is waited for.
+/// Before that, it looks up the names that a report needs, by its dumps. The first look-up reads the debug info of the
+/// program. On a busy machine, this may take longer than the test waits for a report on SIGTERM.
 fn announce_wait() {
     let wait = "tokio::sync::mpsc::Receiver::recv";
     let start = Instant::now();

@@ -156,8 +156,8 @@ mod blocked {
         check("busy_worker", &says, &[]);
     }
 
-    /// The task never waits, although there is a receiver in its loop.
-    /// On Windows, tasktrace does not find out whether a thread computes.
+    /// The task never waits, although there is a receiver in its loop. On Windows, tasktrace does not find out whether
+    /// a thread computes.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_select_that_is_always_ready_computes_without_yielding() {

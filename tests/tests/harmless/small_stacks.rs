@@ -79,7 +79,7 @@ fn descend(top: usize, start: Start) {
 }
 
 /// Polls a task on a thread with a stack of `size` bytes. The standard library would make the stack larger. Where the C
-/// library does, too, the thread first uses the rest.
+/// library does so too, the thread first uses up the additional bytes.
 fn start(size: usize) -> (libc::pthread_t, TraceHandle) {
     start_with(size, poll_until_over)
 }

@@ -199,8 +199,8 @@ fn a_handler_on_the_alternate_stack_is_not_harmed() {
     check("alternate stack of a thread of C", &["survived"]);
 }
 
-/// The program has replaced the alternate stack of tasktrace. A stack that is too small even for the registers ends the
-/// process, as with any other signal.
+/// The program has replaced the alternate stack of tasktrace. (A stack that is too small even for the registers would
+/// end the process, as at any other signal.)
 #[test]
 fn a_handler_on_a_small_alternate_stack_of_the_program_is_sampled_only_if_there_is_room() {
     check("alternate stack of the program", &["sampled"]);

@@ -23,8 +23,8 @@ fn samples_can_be_turned_off_and_on() {
     poller.join();
 }
 
-/// A thread holds the lock of the heap while it allocates, and that of the loader while it asks for a module. A requester
-/// that needed one of them while the thread is suspended would hang.
+/// A thread holds the lock of the heap while it allocates, and the lock of the loader while it asks for a module. A
+/// requester that needed one of these locks while the thread is suspended would hang.
 #[test]
 fn a_thread_that_holds_locks_of_the_system_can_be_sampled() {
     #[link(name = "kernel32")]

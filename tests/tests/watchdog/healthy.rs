@@ -60,8 +60,9 @@ struct Stopwatch {
 struct Times {
     /// The start of the last poll.
     polled: Option<Instant>,
-    /// The first wake since that start, and the last one.
+    /// The first wake for which the task was not polled yet.
     first_wake: Option<Instant>,
+    /// The last wake.
     last_wake: Option<Instant>,
     longest_poll: Duration,
     /// The longest time between a wake and the next poll.
@@ -85,7 +86,7 @@ impl Wake for Stopwatch {
     }
 }
 
-/// Polls a task, and measures each poll from outside of the task. So it takes at least as long as for the watchdog.
+/// Polls a task, and measures each poll from outside of the task. So it never measures less than the watchdog.
 struct AroundTask<F> {
     task: Pin<Box<F>>,
     stopwatch: Arc<Stopwatch>,
@@ -107,8 +108,8 @@ impl<F: Future> Future for AroundTask<F> {
     }
 }
 
-/// Polls the body of a task, and measures the time since the wake from inside of the task. So it is at least as long as
-/// for the watchdog.
+/// Polls the body of a task, and measures the time since the wake from inside of the task. So it never measures less
+/// than the watchdog.
 struct InTask<F> {
     body: Pin<Box<F>>,
     stopwatch: Arc<Stopwatch>,
@@ -123,7 +124,7 @@ impl<F: Future> Future for InTask<F> {
             .first_wake
             .map_or(Duration::ZERO, |wake| wake.elapsed());
         times.longest_wait = times.longest_wait.max(wait);
-        // After a wake in this poll, the task is polled again.
+        // After a wake since the start of this poll, the task is polled again.
         let is_woken = times.last_wake >= times.polled;
         times.first_wake = times.polled.filter(|_| is_woken);
         drop(times);
@@ -150,12 +151,13 @@ fn measured<F: Future>(
     }
 }
 
-/// Returns `true` if the task was in fact kept waiting, as on a machine that has too few processors for its threads.
-fn is_true(report: &StallReport, times: &Times) -> bool {
+/// Returns `true` if the report is right: the task was in fact kept waiting, or its poll did take long, as on a machine
+/// that has too few processors for its threads.
+fn is_right(report: &StallReport, times: &Times) -> bool {
     match report.kind() {
         Stall::Starved => times.longest_wait >= LIMIT,
-        // The clock of the tasks may be late on such a machine, so a poll may look longer than it is. But it goes on for
-        // at least this long after it was found.
+        // The clock of the tasks may be late on such a machine, so a poll may look longer than it is. But it goes on
+        // for at least this long after the watchdog has found it.
         Stall::Blocked => times.longest_poll >= Duration::from_millis(20),
         _ => false,
     }
@@ -195,7 +197,7 @@ fn tasks_of_busy_runtimes_are_not_reported() {
     for report in reports.rest() {
         let times = all[&report.task().id().get()].times();
         assert!(
-            is_true(&report, &times),
+            is_right(&report, &times),
             "polled for {:?} at most, and within {:?} of each wake:\n{report}",
             times.longest_poll,
             times.longest_wait

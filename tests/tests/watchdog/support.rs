@@ -92,8 +92,8 @@ impl Reports {
     }
 }
 
-/// Waits until the thread that polls `task` sleeps, in a poll that only blocks. Before that, it may wait for a processor
-/// for as long as the limit of a watchdog, and the report would say that it computes.
+/// Waits until the thread that polls `task` sleeps, in a poll that only blocks. Before that, it may wait for a
+/// processor for as long as the limit of a watchdog, and the report would say that it computes.
 ///
 /// Other systems than Linux do not report the state of threads, so a report cannot say that either.
 pub(crate) fn wait_until_asleep(task: &TraceHandle) {

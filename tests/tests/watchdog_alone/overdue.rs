@@ -90,8 +90,7 @@ fn a_function_suspended_beyond_its_limit_is_reported() {
     let text = verdict(&ended);
     assert!(text.contains(" is no longer suspended, after "), "{text}");
 
-    // The function is called again, until a report is one of those for which the task answers in time: on a busy
-    // machine, some tasks do not.
+    // The function is called again until the task has answered in time for a report: on a busy machine, it may not.
     let mut began = reports.next_is(Stall::Overdue, Began, &handle);
     let start = Instant::now();
     while began.task().source() != &Source::Capture {
@@ -296,7 +295,7 @@ fn a_request_does_not_count_as_progress() {
     reports.next_is(Stall::Overdue, Began, &handle);
 }
 
-/// No function is reported, except by a busy machine that did not let it run.
+/// No function is reported, except on a busy machine that did not let it run.
 #[test]
 fn a_function_that_makes_progress_is_not_reported() {
     /// Returns the longest time that one round took.
@@ -338,7 +337,7 @@ fn a_function_that_makes_progress_is_not_reported() {
         .map(|task| runtime.block_on(task).unwrap());
     let longest = longest.max().unwrap();
     // The clock of the tasks may be late on such a machine, so a function may look suspended for longer than it is. But
-    // a suspension goes on for at least this long after it was found.
+    // a suspension goes on for at least this long after the watchdog has found it.
     if longest < Duration::from_millis(20) {
         reports.no_more();
     }
