@@ -179,9 +179,8 @@ impl Layout {
 fn vtables(reader: &Reader<'_, '_>, image: &DebugFile) -> FastMap<Address, Layout> {
     let index = reader.types.index();
     let mut layouts: HashMap<u64, Layout> = HashMap::new();
-    for (address, arguments) in &index.runs {
-        let raw_task = index.raw_tasks.get(arguments);
-        let layout = raw_task.and_then(|raw_task| Layout::new(reader, *raw_task));
+    for (address, raw_task) in &index.runs {
+        let layout = Layout::new(reader, *raw_task);
         layouts.extend(layout.map(|layout| (address.wrapping_add(reader.bias), layout)));
     }
     let mut vtables = FastMap::default();

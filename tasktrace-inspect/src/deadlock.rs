@@ -30,8 +30,11 @@ const ROUNDS: usize = 2;
 /// The time between two rounds.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The size of the counters before the value in an `Arc`.
-const COUNTERS: u64 = 16;
+/// The size of the counters before the value in an `Arc`, as a power of two.
+const COUNTERS: u32 = 4;
+
+/// The largest alignment of a lock that is thought of, as a power of two.
+const LARGEST_ALIGNMENT: u32 = 29;
 
 const NOT_AT_ONCE: &str = "cycles of waiting tasks that changed when they were read again";
 const NOT_SEARCHED: &str =
@@ -112,8 +115,7 @@ impl Check<'_, '_, '_, '_> {
             pointers.extend(&hold.pointers);
             // A permit that was granted is seen in the queue of the semaphore itself, not only in a variable.
             if has_owned_guards && hold.kind != HeldKind::Granted {
-                let before = hold.semaphore.get().wrapping_sub(COUNTERS);
-                pointers.insert(Address::new(before));
+                pointers.extend(arcs_of(hold.semaphore));
             }
         }
         pointers
@@ -157,6 +159,14 @@ impl Check<'_, '_, '_, '_> {
         let memory = self.task_reader.reader.memory;
         memory::words(memory, self.search, self.deadline, visit).then_some(elsewhere)
     }
+}
+
+/// Returns where an `Arc` with this lock may begin. The counters are before the lock, and what aligns it is between them.
+/// Guards do not always say of which type their lock is, but its address is a multiple of the alignment.
+fn arcs_of(lock: Address) -> impl Iterator<Item = Address> {
+    let lock = lock.get();
+    let largest = lock.trailing_zeros().clamp(COUNTERS, LARGEST_ALIGNMENT);
+    (COUNTERS..=largest).map(move |bits| Address::new(lock.wrapping_sub(1 << bits)))
 }
 
 /// Returns the tasks of a cycle, and those that wait for its locks or hold them.
@@ -259,6 +269,14 @@ impl Ranges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_arc_begins_before_its_lock_by_the_alignment_of_the_lock() {
+        let arcs = |lock| arcs_of(Address::new(lock)).map(Address::get);
+        assert!(arcs(0x1008).eq([0xff8]));
+        assert!(arcs(0x1010).eq([0x1000]));
+        assert!(arcs(0x1040).eq([0x1030, 0x1020, 0x1000]));
+    }
 
     #[test]
     fn ranges_that_overlap_are_joined() {

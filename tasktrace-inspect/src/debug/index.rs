@@ -47,13 +47,11 @@ pub(crate) struct Index<'d> {
     pub(crate) split_units: usize,
     /// The number of units that could not be read to the end.
     pub(crate) damaged_units: usize,
-    /// The generic arguments, as text, of the functions that run tasks of async-task, by the addresses of these
-    /// functions.
-    pub(crate) runs: HashMap<u64, &'d str>,
-    /// The types `RawTask<F, T, S, M>` of async-task, by the text `F, T, S, M>`.
-    pub(crate) raw_tasks: HashMap<&'d str, TypeId>,
+    /// The types whose methods `RawTask::<F, T, S, M>::run` of async-task are, by the addresses of these methods. Names
+    /// would not do: a program may have two futures of one name, from its library and from itself.
+    pub(crate) runs: HashMap<u64, TypeId>,
     by_entry: HashMap<TypeId, Poll<'d>>,
-    runs_by_entry: HashMap<TypeId, &'d str>,
+    runs_by_entry: HashMap<TypeId, TypeId>,
     /// The declarations of inlined methods, by the entries of these methods without addresses, which their instances
     /// refer to.
     declarations: HashMap<TypeId, TypeId>,
@@ -116,8 +114,8 @@ impl<'d> Index<'d> {
             let origin = *index.declarations.get(&origin).unwrap_or(&origin);
             if let Some(poll) = index.by_entry.get(&origin) {
                 index.polls.entry(range.start).or_insert(*poll);
-            } else if let Some(arguments) = index.runs_by_entry.get(&origin) {
-                index.runs.entry(range.start).or_insert(arguments);
+            } else if let Some(raw_task) = index.runs_by_entry.get(&origin) {
+                index.runs.entry(range.start).or_insert(*raw_task);
             } else if let Some(candidates) = index.blocks_by_entry.get(&origin).copied() {
                 index.add_block_on(&range, function, candidates);
             }
@@ -156,7 +154,6 @@ impl<'d> Index<'d> {
         self.split_units += other.split_units;
         self.damaged_units += other.damaged_units;
         self.runs.extend(other.runs);
-        self.raw_tasks.extend(other.raw_tasks);
         self.by_entry.extend(other.by_entry);
         self.runs_by_entry.extend(other.runs_by_entry);
         self.declarations.extend(other.declarations);
@@ -186,6 +183,7 @@ impl<'d> Index<'d> {
             index: self,
             unit: &unit,
             scopes: Vec::new(),
+            raw_task: None,
             parameters: None,
             function: None,
             inlined: Vec::new(),
@@ -216,6 +214,8 @@ struct Pass<'p, 'd> {
     unit: &'p Unit<'d>,
     /// The namespaces around the current entry, with their depths.
     scopes: Vec<(isize, &'d str)>,
+    /// The `RawTask<F, T, S, M>` of async-task around the current entry, with its depth.
+    raw_task: Option<(isize, TypeId)>,
     /// The entry whose generic arguments come next.
     parameters: Option<Parameters<'d>>,
     /// The addresses and the entry of the function around the current entry.
@@ -241,8 +241,14 @@ enum Generic {
     BlockOn(Option<(u64, u64)>),
 }
 
-/// The beginnings of the names of tokio's guards that own a reference to the `Arc` of their lock.
-const OWNED_GUARDS: &[&str] = &["OwnedMutexGuard<", "OwnedMappedMutexGuard<", "OwnedRwLock"];
+/// The beginnings of the names of guards that own a reference to the `Arc` of their lock: those of tokio, and that of
+/// async-lock.
+const OWNED_GUARDS: &[&str] = &[
+    "OwnedMutexGuard<",
+    "OwnedMappedMutexGuard<",
+    "OwnedRwLock",
+    "MutexGuardArc<",
+];
 
 /// The namespaces of tokio's functions that poll tasks, and of its cells.
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
@@ -267,6 +273,7 @@ impl<'d> Pass<'_, 'd> {
             while self.scopes.last().is_some_and(|scope| scope.0 >= depth) {
                 self.scopes.pop();
             }
+            self.raw_task = self.raw_task.filter(|it| it.0 < depth);
             if self.parameters.as_ref().is_some_and(|it| it.depth >= depth) {
                 self.finish_parameters();
             }
@@ -355,10 +362,8 @@ impl<'d> Pass<'_, 'd> {
         {
             self.index.cells_by_name.insert(arguments, id);
             self.start_parameters(id, depth, arguments, Generic::Cell);
-        } else if let Some(arguments) = name.strip_prefix("RawTask<")
-            && self.is_in(RAW_TASK)
-        {
-            self.index.raw_tasks.insert(arguments, id);
+        } else if name.starts_with("RawTask<") && self.is_in(RAW_TASK) {
+            self.raw_task = Some((depth, id));
         }
     }
 
@@ -382,10 +387,12 @@ impl<'d> Pass<'_, 'd> {
             return;
         };
         let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
-        if plain == "run" && self.is_in(RAW_TASK) {
-            self.index.runs_by_entry.insert(id, arguments);
+        if plain == "run"
+            && let Some((_, raw_task)) = self.raw_task
+        {
+            self.index.runs_by_entry.insert(id, raw_task);
             if let Some((start, _)) = range {
-                self.index.runs.insert(start, arguments);
+                self.index.runs.insert(start, raw_task);
             }
         }
         let generic = match plain {

@@ -78,3 +78,32 @@ fn tasks_beyond_the_limit_are_counted() {
     let count = missing.map(|missing| missing.count);
     assert_eq!(count, Some(tasks.count() - 2), "{report}");
 }
+
+#[test]
+fn a_lock_whose_owned_guard_is_kept_elsewhere_is_no_deadlock() {
+    for profile in PROFILES {
+        let report = Program::start("kept", profile).inspect_at_rest();
+        let text = report.to_string();
+        let tasks = report.tasks.iter().map(ToString::to_string);
+        // Their variables look like guards.
+        let held = tasks.filter(|task| task.contains("held by a task in kept::keeps"));
+        assert_eq!(held.count(), 4, "{text}");
+        assert_eq!(report.deadlocks, [], "{text}");
+    }
+}
+
+#[test]
+fn a_future_of_a_library_is_told_from_one_of_the_same_path_in_the_program() {
+    for profile in PROFILES {
+        let report = Program::start("tasktrace-inspect-programs", profile).inspect_at_rest();
+        for source in ["main.rs", "lib.rs"] {
+            let inner = match source {
+                "main.rs" => "in_program",
+                _ => "in_library",
+            };
+            let is_whole = |task: &String| task.contains(source) && task.contains(inner);
+            let mut tasks = report.tasks.iter().map(ToString::to_string);
+            assert!(tasks.any(|task| is_whole(&task)), "{report}");
+        }
+    }
+}

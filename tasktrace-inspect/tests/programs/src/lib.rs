@@ -7,6 +7,7 @@ pub mod leaves;
 pub mod locks;
 pub mod wrappers;
 
+use std::future::pending;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,4 +32,13 @@ pub async fn ready(tasks: usize) {
     if writeln!(out, "ready").and_then(|()| out.flush()).is_err() {
         std::process::exit(1);
     }
+}
+
+/// The program of the same name has a function of the same name.
+pub async fn same_name() {
+    in_library().await; // await: same_name of the library
+}
+
+async fn in_library() {
+    pending::<()>().await;
 }
