@@ -35,7 +35,11 @@ impl SplitFiles {
         if skeletons.is_empty() {
             return Ok(files);
         }
-        let beside = [name, info.path()].map(|path| {
+        let mut programs = vec![name.to_owned(), info.path().to_owned()];
+        // A link to the program may be elsewhere, and have another name.
+        programs.extend(name.canonicalize());
+        programs.dedup();
+        let beside = programs.iter().map(|path| {
             let mut path = path.as_os_str().to_owned();
             path.push(".dwp");
             PathBuf::from(path)
@@ -51,12 +55,12 @@ impl SplitFiles {
             let package = package.as_ref();
             package.is_some_and(|package| package.cu_index.find(id.0).is_some())
         };
-        let directory = name.parent().unwrap_or(Path::new(""));
+        let directories: Vec<&Path> = programs.iter().filter_map(|path| path.parent()).collect();
         for skeleton in skeletons {
             if is_packed(skeleton.id) {
                 continue;
             }
-            let paths = skeleton.candidates(directory);
+            let paths = skeleton.candidates(&directories);
             let opened = paths
                 .iter()
                 .find_map(|path| DebugFile::open_split(path).ok());
@@ -170,17 +174,19 @@ impl Skeleton {
         })
     }
 
-    /// Returns the paths at which the file may be: where the compiler wrote it, and at two places in `directory`, the
-    /// directory of the program, if both were moved together.
-    fn candidates(&self, directory: &Path) -> Vec<PathBuf> {
+    /// Returns the paths at which the file may be: where the compiler wrote it, and at two places in each of
+    /// `directories`, one of which the program is in, if both were moved together.
+    fn candidates(&self, directories: &[&Path]) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         paths.push(match &self.compiled_in {
             Some(compiled_in) => compiled_in.join(&self.path),
             None => self.path.clone(),
         });
         if let Some(name) = self.path.file_name() {
-            paths.push(directory.join(name));
-            paths.push(directory.join("deps").join(name));
+            for directory in directories {
+                paths.push(directory.join(name));
+                paths.push(directory.join("deps").join(name));
+            }
         }
         paths
     }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tasktrace_inspect::{Error, Options, Report, inspect_process};
+use tasktrace_inspect::{Error, Options, Report, inspect_core, inspect_process};
 
+use crate::core_file;
 use crate::program::{Program, target};
 
 /// A program that blocks on a future, and needs no crate.
@@ -153,4 +154,29 @@ fn a_package_of_another_build_is_not_used() {
     fs::rename(other.with_extension("dwp"), program.with_extension("dwp")).unwrap();
     let error = inspect(&program, &Options::default()).unwrap_err();
     assert!(matches!(error, Error::SplitDebugInfo { .. }), "{error}");
+}
+
+#[test]
+fn files_beside_the_program_are_found_by_a_link_to_it() {
+    for (name, split) in [
+        ("linked-packed", "-Csplit-debuginfo=packed"),
+        ("linked-unpacked", "-Csplit-debuginfo=unpacked"),
+    ] {
+        let compiled = compile(name, &[split]);
+        // The files are not where the compiler wrote them.
+        let directory = compiled.with_file_name("").with_extension("moved");
+        let _ = fs::remove_dir_all(&directory);
+        fs::rename(compiled.parent().unwrap(), &directory).unwrap();
+        let program = Program::run(&directory.join("waits"));
+        let links = directory.join("links");
+        fs::create_dir(&links).unwrap();
+        let core = links.join("core");
+        fs::write(&core, core_file::of(program.pid())).unwrap();
+        let mut options = Options::default();
+        options.executable = Some(links.join("program"));
+        std::os::unix::fs::symlink(directory.join("waits"), links.join("program")).unwrap();
+        let report = inspect_core(&core, &options).unwrap();
+        let mut missing = report.missing.iter();
+        assert!(missing.all(|it| !it.reason.contains(".dwo")), "{report}");
+    }
 }
