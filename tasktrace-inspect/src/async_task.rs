@@ -6,13 +6,14 @@
 //! list of the live tasks, but a task is completed or closed before it is freed, and its state says so.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::address::Address;
 use crate::constants;
 use crate::debug::{DebugFile, Kind, TypeId};
 use crate::hash::FastMap;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{self, Memory, region_of};
+use crate::memory;
 use crate::value::{Reader, Value};
 
 /// A task.
@@ -101,12 +102,13 @@ impl AsyncTasks {
             }
         });
         found.is_cut = !is_whole;
-        let regions = reader.memory.regions();
-        let stack = |pointer: &Address| region_of(regions, *pointer).map(|region| region.start);
-        let stacks: Vec<Address> = stack_pointers.iter().filter_map(stack).collect();
+        let stacks = stack_pointers.iter();
+        let stacks: Vec<Range<u64>> = stacks
+            .filter_map(|pointer| memory::stack_of(reader.memory, *pointer))
+            .collect();
         for (address, layout) in headers {
             // A header is made on the stack, and then moved to the heap.
-            if stack(&address).is_some_and(|region| stacks.contains(&region)) {
+            if stacks.iter().any(|stack| stack.contains(&address.get())) {
                 continue;
             }
             let task = AsyncTask {

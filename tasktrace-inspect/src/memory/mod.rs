@@ -11,6 +11,7 @@ mod maps;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod process;
 mod scan;
+mod stack;
 mod thread;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub(crate) use self::image::WithImage;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use self::process::ProcessMemory;
 pub(crate) use self::scan::words;
+pub(crate) use self::stack::stack_of;
 pub(crate) use self::thread::Thread;
 
 /// Memory of a program, by address.

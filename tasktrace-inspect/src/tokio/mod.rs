@@ -21,7 +21,7 @@ use crate::bytes::u64_at;
 use crate::decode::{Decoder, PlaceInQueue};
 use crate::hash::FastSet;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Buffer, Memory, PageCache, region_of};
+use crate::memory::{Buffer, Memory, PageCache, stack_of};
 use crate::value::Reader;
 
 /// The reason for which tasks may be missing if a bound of the search was reached.
@@ -163,10 +163,10 @@ fn pointed_at(
         return found;
     }
     for pointer in stack_pointers {
-        let Some(region) = region_of(memory.regions(), *pointer) else {
+        let Some(stack) = stack_of(memory, *pointer) else {
             continue;
         };
-        let length = (region.end.get() - pointer.get()).min(STACK);
+        let length = (stack.end - pointer.get()).min(STACK);
         let mut bytes = Buffer::new(usize::try_from(length).unwrap_or_default());
         if memory.read_now(*pointer, &mut bytes).is_err() {
             continue;
