@@ -170,11 +170,24 @@ impl Layout {
             state: reader.offset(header, "state")?.0,
             run: reader.offset(table, "run")?.0,
             layout_info,
-            offset_f: reader.offset(parts, "offset_f")?.0,
+            offset_f: offset_in(reader, parts, "offset_f")?,
             future: target(raw_task, "future")?.1,
             future_offset: 0,
         })
     }
+}
+
+/// Returns the offset of a field in a structure, or in an `Option` of one, which versions such as 4.3 have.
+fn offset_in(reader: &Reader<'_, '_>, id: TypeId, name: &'static str) -> Option<u64> {
+    if let Some((offset, _)) = reader.offset(id, name) {
+        return Some(offset);
+    }
+    let option = reader.types.get(id)?;
+    let variants = option.structure()?.variants.as_ref()?;
+    variants.variants.iter().find_map(|variant| {
+        let (offset, _) = reader.offset(variant.member.id, name)?;
+        variant.member.offset.checked_add(offset)
+    })
 }
 
 /// Finds the vtables in the constants of the program.

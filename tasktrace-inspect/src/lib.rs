@@ -39,15 +39,19 @@
 //! # Limits
 //!
 //! * Linux on x86-64.
-//! * Tasks of tokio, tasks of async-task (async-executor, smol, async-std), and futures that a thread blocks on. Tasks
-//!   of other executors are not found.
+//! * Tasks of tokio, tasks of async-task from version 4.3 on (async-executor, smol, async-std), and futures that a thread
+//!   blocks on. Tasks of other executors are not found.
+//! * Of the locks of async-lock, a holder is named only for `Mutex::lock`. Tasks that wait for `Mutex::lock_arc`, for an
+//!   `RwLock` or for a `Semaphore` of it are in no cycle.
 //! * Closures of `spawn_blocking` are found while they are in the queue of their pool, while a task waits for them, or
 //!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
 //!   thread waits in a system call. Optimised programs need not keep such a pointer.
 //! * Debug info is read from the executable, from a separate file (`.debug`), and from the files that
-//!   `split-debuginfo` makes. A package (`.dwp`) is looked for beside the program, unless [`Options::debug_info`] names
-//!   it. `.dwo` files are looked for where the compiler wrote them, beside the program, and in `deps` beside it.
+//!   `split-debuginfo` makes. A package (`.dwp`) is looked for beside the program, with the name of the program, unless
+//!   [`Options::debug_info`] names it. `.dwo` files are looked for where the compiler wrote them, beside the program, and
+//!   in `deps` beside it. Both complete the debug info in the executable or in its `.debug` file: without that they are
+//!   of no use.
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds
 //!   the lock, a task may be named as its holder that has dropped it.

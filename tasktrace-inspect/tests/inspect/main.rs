@@ -12,6 +12,7 @@ mod frozen;
 mod leaves;
 mod load;
 mod locks;
+mod old_tasks;
 mod own;
 mod program;
 mod runtimes;
