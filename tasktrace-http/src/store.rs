@@ -326,11 +326,11 @@ mod tests {
         let store = new_store(1 << 20, Duration::ZERO);
         let response = store_bytes(&store, CHUNK + 1).ok().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while response.chunk(0).is_some() {
+        // The cleaner discards the response first, and then gives back its room.
+        while response.chunk(0).is_some() || used(&store) > 0 {
             assert!(Instant::now() < deadline, "it is still there");
             thread::yield_now();
         }
-        assert_eq!(used(&store), 0);
         drop(response);
         assert_eq!(used(&store), 0);
     }

@@ -57,7 +57,7 @@ pub fn thread_time() -> Duration {
         assert_eq!(failed, 0, "the system has clocks of threads");
         // SAFETY: the call succeeded, so `time` is initialised.
         let time = unsafe { time.assume_init() };
-        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
     #[cfg(not(unix))]
     {
