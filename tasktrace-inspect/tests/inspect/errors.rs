@@ -9,26 +9,12 @@ use std::time::Instant;
 use tasktrace_inspect::{Error, Options, inspect_core, inspect_process};
 
 use crate::core_file;
-use crate::program::{Profile, Program, path, target};
+use crate::program::{self, Profile, Program, path, target};
 
 /// Compiles a program without tokio.
 fn compile(name: &str, arguments: &[&str]) -> PathBuf {
-    let directory = target().join("tmp");
-    fs::create_dir_all(&directory).unwrap();
-    let source = directory.join(format!("{name}.rs"));
-    let text = "fn main() { println!(\"ready\"); loop { std::thread::park() } }";
-    fs::write(&source, text).unwrap();
-    let program = directory.join(name);
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let status = Command::new(rustc)
-        .arg(&source)
-        .arg("-o")
-        .arg(&program)
-        .args(arguments)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    program
+    let source = "fn main() { println!(\"ready\"); loop { std::thread::park() } }";
+    program::compile(&target().join("tmp"), name, source, arguments)
 }
 
 /// Compiles a program in C.

@@ -2,10 +2,7 @@
 //!
 //! A build has only one version 4 of a crate, so a small program imitates the old one.
 
-use std::fs;
-use std::process::Command;
-
-use crate::program::{Program, target};
+use crate::program::{self, Program, target};
 
 const SOURCE: &str = r#"
 use std::future::{Future, pending};
@@ -106,19 +103,8 @@ fn main() {
 #[test]
 fn offsets_in_an_option_are_read() {
     let directory = target().join("tmp").join("old-tasks");
-    fs::create_dir_all(&directory).unwrap();
-    let source = directory.join("main.rs");
-    fs::write(&source, SOURCE).unwrap();
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let status = Command::new(rustc)
-        .args(["--edition=2024", "-Cdebuginfo=2", "--crate-name=async_task"])
-        .arg("--out-dir")
-        .arg(&directory)
-        .arg(&source)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let report = Program::run(&directory.join("async_task")).inspect();
+    let program = program::compile(&directory, "async_task", SOURCE, &["-Cdebuginfo=2"]);
+    let report = Program::run(&program).inspect();
     let text = report.to_string();
     assert_eq!(report.tasks.len(), 1, "{text}");
     assert!(text.contains("╼ async_task::waits at "), "{text}");

@@ -1,5 +1,6 @@
 //! Builds and runs the programs.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -57,6 +58,24 @@ pub(crate) fn path(name: &str, profile: Profile) -> PathBuf {
         assert!(status.success(), "the programs cannot be built");
     });
     target().join(directory).join(name)
+}
+
+/// Compiles a program that needs no crate, into a directory.
+pub(crate) fn compile(directory: &Path, name: &str, source: &str, arguments: &[&str]) -> PathBuf {
+    fs::create_dir_all(directory).unwrap();
+    let path = directory.join(format!("{name}.rs"));
+    fs::write(&path, source).unwrap();
+    let program = directory.join(name);
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let status = Command::new(rustc)
+        .args(["--edition=2024", "-o"])
+        .arg(&program)
+        .args(arguments)
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} cannot be compiled");
+    program
 }
 
 /// A program whose tasks have come to where they wait. It is killed when this is dropped.

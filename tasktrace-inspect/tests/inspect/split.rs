@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tasktrace_inspect::{Error, Options, Report, inspect_core, inspect_process};
 
 use crate::core_file;
-use crate::program::{Program, target};
+use crate::program::{self, Program, target};
 
 /// A program that blocks on a future, and needs no crate.
 const SOURCE: &str = r#"
@@ -51,19 +50,8 @@ fn line(code: &str) -> usize {
 fn compile(name: &str, arguments: &[&str]) -> PathBuf {
     let directory = target().join("tmp").join("split-debug-info").join(name);
     let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    let source = directory.join("waits.rs");
-    fs::write(&source, SOURCE).unwrap();
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let status = Command::new(rustc)
-        .args(["--edition=2024", "-Cdebuginfo=2", "--out-dir"])
-        .arg(&directory)
-        .args(arguments)
-        .arg(&source)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    directory.join("waits")
+    let arguments = [&["-Cdebuginfo=2"], arguments].concat();
+    program::compile(&directory, "waits", SOURCE, &arguments)
 }
 
 fn inspect(program: &Path, options: &Options) -> Result<Report, Error> {
