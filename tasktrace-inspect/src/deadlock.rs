@@ -115,7 +115,7 @@ impl Check<'_, '_, '_, '_> {
             pointers.extend(&hold.pointers);
             // A permit that was granted is seen in the queue of the semaphore itself, not only in a variable.
             if has_owned_guards && hold.kind != HeldKind::Granted {
-                pointers.extend(arcs_of(hold.semaphore));
+                pointers.extend(arcs_of(hold.lock));
             }
         }
         pointers

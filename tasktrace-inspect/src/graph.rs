@@ -249,6 +249,7 @@ mod tests {
             semaphore: Address::new(*semaphore),
             kind: HeldKind::Mutex,
             guard: Address::new(semaphore + 1000),
+            lock: Address::new(*semaphore),
             pointers: vec![Address::new(*semaphore)],
             depth: 0,
             variable: "guard".into(),

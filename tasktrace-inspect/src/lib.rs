@@ -41,8 +41,6 @@
 //! * Linux on x86-64.
 //! * Tasks of tokio, tasks of async-task from version 4.3 on (async-executor, smol, async-std), and futures that a thread
 //!   blocks on. Tasks of other executors are not found.
-//! * Of the locks of async-lock, a holder is named only for `Mutex::lock`. Tasks that wait for `Mutex::lock_arc`, for an
-//!   `RwLock` or for a `Semaphore` of it are in no cycle.
 //! * Closures of `spawn_blocking` are found while they are in the queue of their pool, while a task waits for them, or
 //!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the

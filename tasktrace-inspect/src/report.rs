@@ -212,7 +212,7 @@ pub enum HeldKind {
     Mutex,
     /// A lock for readers.
     Read,
-    /// A lock for a writer.
+    /// A lock for a writer, or for a reader or a waiting writer that keeps other writers out.
     Write,
     /// Permits of a semaphore.
     Permit,

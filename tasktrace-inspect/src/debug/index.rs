@@ -33,6 +33,8 @@ pub(crate) struct Index<'d> {
     pub(crate) bodies: HashMap<u64, TypeId>,
     /// Guards of locks may own a reference to the `Arc` that the lock is in.
     pub(crate) has_owned_guards: bool,
+    /// The state of an `RwLock` of async-lock.
+    pub(crate) async_rw_lock: Option<TypeId>,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -146,6 +148,7 @@ impl<'d> Index<'d> {
         self.block_on.extend(other.block_on);
         self.bodies.extend(other.bodies);
         self.has_owned_guards |= other.has_owned_guards;
+        self.async_rw_lock = self.async_rw_lock.or(other.async_rw_lock);
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
@@ -241,18 +244,23 @@ enum Generic {
     BlockOn(Option<(u64, u64)>),
 }
 
-/// The beginnings of the names of guards that own a reference to the `Arc` of their lock: those of tokio, and that of
+/// The beginnings of the names of guards that own a reference to the `Arc` of their lock: those of tokio, and those of
 /// async-lock.
 const OWNED_GUARDS: &[&str] = &[
     "OwnedMutexGuard<",
     "OwnedMappedMutexGuard<",
     "OwnedRwLock",
     "MutexGuardArc<",
+    "RwLockUpgradableReadGuardArc<",
+    "RwLockWriteGuardArc<",
 ];
 
 /// The namespaces of tokio's functions that poll tasks, and of its cells.
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
 const CELL: &[&str] = &["tokio", "runtime", "task", "core"];
+
+/// The namespace of the state of an `RwLock` of async-lock.
+const ASYNC_RW_LOCK: &[&str] = &["async_lock", "rwlock", "raw"];
 
 /// The namespace of the tasks of async-task.
 const RAW_TASK: &[&str] = &["async_task", "raw"];
@@ -364,6 +372,8 @@ impl<'d> Pass<'_, 'd> {
             self.start_parameters(id, depth, arguments, Generic::Cell);
         } else if name.starts_with("RawTask<") && self.is_in(RAW_TASK) {
             self.raw_task = Some((depth, id));
+        } else if name == "RawRwLock" && self.is_in(ASYNC_RW_LOCK) {
+            self.index.async_rw_lock = Some(id);
         }
     }
 

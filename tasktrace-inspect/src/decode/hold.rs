@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::async_lock::Lock;
 use super::collection::Inner;
 use super::coroutine::Coroutine;
 use super::kind::{Known, Leaf};
-use super::leaf::ASYNC_LOCK;
 use super::node::{NodeKind, Place, Resource};
 use super::plan::{Goal, Plan};
 use super::state::Stage;
@@ -23,6 +23,8 @@ pub(crate) struct Hold {
     pub(crate) kind: HeldKind,
     /// The address of the guard.
     pub(crate) guard: Address,
+    /// The beginning of the lock.
+    pub(crate) lock: Address,
     /// The addresses that pointers in guards of this lock may have.
     pub(crate) pointers: Vec<Address>,
     /// The number of values around the guard.
@@ -78,10 +80,10 @@ impl Walk<'_, '_, '_, '_> {
         match plan {
             Plan::Nothing => {}
             Plan::Known(Known::Guard(kind)) => {
-                if let Some(semaphore) = self.semaphore_of(value)
-                    && self.may_be_held(semaphore, kind)
+                if let Some(lock) = self.lock_of(value, kind)
+                    && may_be_held(lock, kind)
                 {
-                    self.add_hold(value, semaphore.address, kind, depth, owner, variable);
+                    self.add_hold(value, lock, kind, depth, owner, variable);
                 }
                 // It may be on the heap, in a `Vec` or a `Box`.
                 self.mark_searched(value);
@@ -94,7 +96,21 @@ impl Walk<'_, '_, '_, '_> {
                     ..
                 }) = node.resource.take().as_deref().copied()
                 {
-                    self.add_hold(value, semaphore, HeldKind::Granted, depth, owner, variable);
+                    let lock = Lock {
+                        address: semaphore,
+                        start: semaphore,
+                        free: 0,
+                        is_waited_for: true,
+                    };
+                    self.add_hold(value, lock, HeldKind::Granted, depth, owner, variable);
+                }
+            }
+            Plan::Known(Known::Leaf(Leaf::Lock(wait, _))) => {
+                if let Some(lock) = self.lock_of_waiting_writer(value, wait)
+                    && may_be_held(lock, HeldKind::Write)
+                {
+                    // A guard that was moved into it is less deep.
+                    self.add_hold(value, lock, HeldKind::Write, depth + 1, owner, variable);
                 }
             }
             Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
@@ -152,57 +168,36 @@ impl Walk<'_, '_, '_, '_> {
                     address: value.address.offset(*offset),
                     id: hidden.id,
                 };
-                let Some(semaphore) = self.semaphore_of(guard) else {
+                let Some(lock) = self.lock_of(guard, hidden.kind) else {
                     continue;
                 };
                 // References to the lock that is waited for are in unnamed variables.
-                let is_awaited = || self.awaited.contains(&semaphore.address);
-                if self.is_taken(semaphore) && (hidden.is_exact || !is_awaited()) {
-                    let address = semaphore.address;
-                    self.add_hold(guard, address, hidden.kind, depth + 1, owner, hidden.name);
+                let is_awaited = || self.awaited.contains(&lock.address);
+                let is_taken = lock.free == 0 && lock.is_waited_for;
+                if is_taken && (hidden.is_exact || !is_awaited()) {
+                    self.add_hold(guard, lock, hidden.kind, depth + 1, owner, hidden.name);
                 }
             }
         }
     }
 
-    /// Returns `true` if permits of a semaphore are taken, and others wait for them. A mutex of async-lock only says
-    /// that others have waited for it before: its first waiter allocates `lock_ops`, which is never freed before the
-    /// mutex.
-    fn is_taken(&self, semaphore: Value) -> bool {
-        let reader = self.reader();
-        let queue = match &*reader.types.path(semaphore.id) {
-            ASYNC_LOCK => "lock_ops",
-            _ => "tail",
-        };
-        let queue = reader.find(semaphore, queue);
-        let queue = queue.and_then(|queue| reader.number(queue));
-        self.may_be_held(semaphore, HeldKind::Mutex) && queue.is_some_and(|queue| queue != 0)
-    }
-
-    /// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler
-    /// keeps such variables if there was a reference to them.
-    fn may_be_held(&self, semaphore: Value, kind: HeldKind) -> bool {
-        if !kind.is_exclusive() {
-            return true;
-        }
-        self.free_permits(semaphore) == Some(0)
-    }
-
     fn add_hold(
         &mut self,
         guard: Value,
-        semaphore: Address,
+        lock: Lock,
         kind: HeldKind,
         depth: usize,
         owner: &Owner,
         variable: &str,
     ) {
-        let mut pointers = vec![semaphore];
+        let semaphore = lock.address;
+        let mut pointers = vec![semaphore, lock.start];
         pointers.extend(self.target_of(guard));
         let hold = Hold {
             semaphore,
             kind,
             guard: guard.address,
+            lock: lock.start,
             pointers,
             depth,
             variable: variable.into(),
@@ -232,20 +227,40 @@ impl Walk<'_, '_, '_, '_> {
         reader.pointer(reader.find_pointer(guard)?)
     }
 
-    /// Returns the semaphore of the lock that a guard is of: what one of its pointers points to has it inside.
-    fn semaphore_of(&self, guard: Value) -> Option<Value> {
+    /// Returns the lock that a guard is of.
+    fn lock_of(&self, guard: Value, kind: HeldKind) -> Option<Lock> {
         let reader = self.reader();
+        let path = reader.types.path(guard.id);
+        if path.starts_with("async_lock::") {
+            return self.lock_of_async_guard(guard, &path, kind);
+        }
         let ty = reader.ty(guard)?;
-        ty.structure()?.members.iter().find_map(|member| {
-            let field = guard.member(member);
-            let pointer = reader.find_pointer(field)?;
+        let mut members = ty.structure()?.members.iter();
+        members.find_map(|member| {
+            // What is locked may have a lock inside.
+            if member.name == "data" {
+                return None;
+            }
+            let pointer = reader.find_pointer(guard.member(member))?;
             let Kind::Pointer(Some(id)) = reader.ty(pointer)?.kind else {
                 return None;
             };
             let address = reader.pointer(pointer)?;
-            let target = Value { address, id };
-            let semaphore = reader.find_type(target, SEMAPHORE);
-            semaphore.or_else(|| reader.find_type(target, ASYNC_LOCK))
+            let semaphore = reader.find_type(Value { address, id }, SEMAPHORE)?;
+            let number = |name| reader.number(reader.find(semaphore, name)?);
+            Some(Lock {
+                address: semaphore.address,
+                start: semaphore.address,
+                // The lowest bit says that the semaphore is closed.
+                free: number("permits")? >> 1,
+                is_waited_for: number("tail")? != 0,
+            })
         })
     }
+}
+
+/// Returns `false` if an exclusive lock is free. Then the guard is a variable that was moved out of: the compiler keeps
+/// such variables if there was a reference to them.
+fn may_be_held(lock: Lock, kind: HeldKind) -> bool {
+    !kind.is_exclusive() || lock.free == 0
 }

@@ -1,5 +1,6 @@
 //! Types that are known by their paths.
 
+use super::async_lock::AsyncWait;
 use crate::report::HeldKind;
 
 /// A type that is known by its path.
@@ -45,8 +46,8 @@ pub(super) enum Leaf {
     Task,
     JoinSet,
     Socket,
-    /// A `Lock` of async-lock.
-    Lock,
+    /// A future that waits for a lock of async-lock, and the function that returns it.
+    Lock(AsyncWait, &'static str),
     /// A future of which only the function that returns it is known.
     Called(&'static str),
     /// A future of which only the name is known.
@@ -56,6 +57,20 @@ pub(super) enum Leaf {
 /// Returns the entry for a future that is shown by the name of the function that returns it.
 const fn called(future: &'static str, function: &'static str) -> (&'static str, Known) {
     (future, Known::Leaf(Leaf::Called(function)))
+}
+
+/// Returns the entry for a future that waits for a lock of async-lock.
+const fn lock(
+    future: &'static str,
+    wait: AsyncWait,
+    function: &'static str,
+) -> (&'static str, Known) {
+    (future, Known::Leaf(Leaf::Lock(wait, function)))
+}
+
+/// Returns the entry for a guard of a lock.
+const fn guard(path: &'static str, kind: HeldKind) -> (&'static str, Known) {
+    (path, Known::Guard(kind))
 }
 
 const KNOWN: &[(&str, Known)] = &[
@@ -71,56 +86,82 @@ const KNOWN: &[(&str, Known)] = &[
         "async_lock::barrier::BarrierWait",
         "async_lock::Barrier::wait",
     ),
-    ("async_lock::mutex::Lock", Known::Leaf(Leaf::Lock)),
-    called("async_lock::mutex::LockArc", "async_lock::Mutex::lock_arc"),
-    (
-        "async_lock::mutex::MutexGuard",
-        Known::Guard(HeldKind::Mutex),
+    lock(
+        "async_lock::mutex::Lock",
+        AsyncWait::Mutex,
+        "async_lock::Mutex::lock",
     ),
-    (
-        "async_lock::mutex::MutexGuardArc",
-        Known::Guard(HeldKind::Mutex),
+    lock(
+        "async_lock::mutex::LockArc",
+        AsyncWait::Mutex,
+        "async_lock::Mutex::lock_arc",
     ),
-    called(
+    guard("async_lock::mutex::MutexGuard", HeldKind::Mutex),
+    guard("async_lock::mutex::MutexGuardArc", HeldKind::Mutex),
+    guard("async_lock::rwlock::RwLockReadGuard", HeldKind::Read),
+    guard("async_lock::rwlock::RwLockReadGuardArc", HeldKind::Read),
+    guard(
+        "async_lock::rwlock::RwLockUpgradableReadGuard",
+        HeldKind::Write,
+    ),
+    guard(
+        "async_lock::rwlock::RwLockUpgradableReadGuardArc",
+        HeldKind::Write,
+    ),
+    guard("async_lock::rwlock::RwLockWriteGuard", HeldKind::Write),
+    guard("async_lock::rwlock::RwLockWriteGuardArc", HeldKind::Write),
+    lock(
         "async_lock::rwlock::futures::Read",
+        AsyncWait::Read,
         "async_lock::RwLock::read",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::ReadArc",
+        AsyncWait::Read,
         "async_lock::RwLock::read_arc",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::UpgradableRead",
+        AsyncWait::UpgradableRead,
         "async_lock::RwLock::upgradable_read",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::UpgradableReadArc",
+        AsyncWait::UpgradableRead,
         "async_lock::RwLock::upgradable_read_arc",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::Upgrade",
+        AsyncWait::Upgrade,
         "async_lock::RwLockUpgradableReadGuard::upgrade",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::UpgradeArc",
+        AsyncWait::Upgrade,
         "async_lock::RwLockUpgradableReadGuardArc::upgrade",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::Write",
+        AsyncWait::Write,
         "async_lock::RwLock::write",
     ),
-    called(
+    lock(
         "async_lock::rwlock::futures::WriteArc",
+        AsyncWait::Write,
         "async_lock::RwLock::write_arc",
     ),
-    called(
+    lock(
         "async_lock::semaphore::Acquire",
+        AsyncWait::Semaphore,
         "async_lock::Semaphore::acquire",
     ),
-    called(
+    lock(
         "async_lock::semaphore::AcquireArc",
+        AsyncWait::Semaphore,
         "async_lock::Semaphore::acquire_arc",
     ),
+    guard("async_lock::semaphore::SemaphoreGuard", HeldKind::Permit),
+    guard("async_lock::semaphore::SemaphoreGuardArc", HeldKind::Permit),
     ("async_task::task::Task", Known::Leaf(Leaf::Task)),
     ("core::future::pending::Pending", Known::Leaf(Leaf::Named)),
     ("core::task::wake::Waker", Known::Opaque),
@@ -171,60 +212,45 @@ const KNOWN: &[(&str, Known)] = &[
     ),
     ("tokio::sync::broadcast::Recv", Known::Leaf(Leaf::Broadcast)),
     ("tokio::sync::mpsc::chan::Rx", Known::Leaf(Leaf::Channel)),
-    (
-        "tokio::sync::mutex::MappedMutexGuard",
-        Known::Guard(HeldKind::Mutex),
-    ),
-    (
-        "tokio::sync::mutex::MutexGuard",
-        Known::Guard(HeldKind::Mutex),
-    ),
-    (
-        "tokio::sync::mutex::OwnedMappedMutexGuard",
-        Known::Guard(HeldKind::Mutex),
-    ),
-    (
-        "tokio::sync::mutex::OwnedMutexGuard",
-        Known::Guard(HeldKind::Mutex),
-    ),
+    guard("tokio::sync::mutex::MappedMutexGuard", HeldKind::Mutex),
+    guard("tokio::sync::mutex::MutexGuard", HeldKind::Mutex),
+    guard("tokio::sync::mutex::OwnedMappedMutexGuard", HeldKind::Mutex),
+    guard("tokio::sync::mutex::OwnedMutexGuard", HeldKind::Mutex),
     ("tokio::sync::notify::Notified", Known::Leaf(Leaf::Notified)),
     (
         "tokio::sync::notify::OwnedNotified",
         Known::Leaf(Leaf::Notified),
     ),
     ("tokio::sync::oneshot::Receiver", Known::Leaf(Leaf::Oneshot)),
-    (
+    guard(
         "tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard",
-        Known::Guard(HeldKind::Read),
+        HeldKind::Read,
     ),
-    (
+    guard(
         "tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard",
-        Known::Guard(HeldKind::Write),
+        HeldKind::Write,
     ),
-    (
+    guard(
         "tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard",
-        Known::Guard(HeldKind::Write),
+        HeldKind::Write,
     ),
-    (
+    guard(
         "tokio::sync::rwlock::read_guard::RwLockReadGuard",
-        Known::Guard(HeldKind::Read),
+        HeldKind::Read,
     ),
-    (
+    guard(
         "tokio::sync::rwlock::write_guard::RwLockWriteGuard",
-        Known::Guard(HeldKind::Write),
+        HeldKind::Write,
     ),
-    (
+    guard(
         "tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard",
-        Known::Guard(HeldKind::Write),
+        HeldKind::Write,
     ),
-    (
+    guard(
         "tokio::sync::semaphore::OwnedSemaphorePermit",
-        Known::Guard(HeldKind::Permit),
+        HeldKind::Permit,
     ),
-    (
-        "tokio::sync::semaphore::SemaphorePermit",
-        Known::Guard(HeldKind::Permit),
-    ),
+    guard("tokio::sync::semaphore::SemaphorePermit", HeldKind::Permit),
     ("tokio::task::join_set::JoinSet", Known::Leaf(Leaf::JoinSet)),
     ("tokio::time::sleep::Sleep", Known::Leaf(Leaf::Sleep)),
     ("tokio::time::timeout::Timeout", Known::Timeout),

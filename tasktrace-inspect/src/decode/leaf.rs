@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::async_lock::Lock;
 use super::kind::Leaf;
 use super::node::{Bounded, Node, NodeKind, Resource};
 use super::walk::Walk;
@@ -10,9 +11,6 @@ use crate::address::Address;
 use crate::debug::{TypeId, public_path};
 use crate::text::Text;
 use crate::value::Value;
-
-/// The path of the mutex of async-lock.
-pub(super) const ASYNC_LOCK: &str = "async_lock::mutex::Mutex";
 
 /// The futures that wait for permits of a semaphore or for a notification: the place of each, from 1.
 pub(crate) struct Queue {
@@ -56,7 +54,10 @@ impl Walk<'_, '_, '_, '_> {
                 self.join_set(value),
             ),
             Leaf::Socket => ("a socket".into(), self.socket(value)),
-            Leaf::Lock => ("async_lock::Mutex::lock".into(), self.lock(value)),
+            Leaf::Lock(wait, function) => (
+                function.into(),
+                self.awaited_lock(value, wait).map(lock_resource),
+            ),
             Leaf::Called(function) => (function.into(), None),
             Leaf::Named => (public_path(&path).into(), None),
         };
@@ -108,34 +109,6 @@ impl Walk<'_, '_, '_, '_> {
             is_closed: permits & 1 != 0,
             channel: None,
         })
-    }
-
-    /// Reads the state of a mutex of async-lock.
-    fn lock(&self, value: Value) -> Option<Resource> {
-        let reader = self.reader();
-        let mutex = reader.follow(reader.find(value, "mutex")?)?;
-        Some(Resource::Permits {
-            semaphore: mutex.address,
-            free: self.free_permits(mutex)?,
-            missing: 1,
-            queue: None,
-            is_granted: false,
-            is_closed: false,
-            channel: None,
-        })
-    }
-
-    /// Returns the number of free permits of a semaphore of tokio, or of a mutex of async-lock, which is like a
-    /// semaphore with one permit.
-    pub(super) fn free_permits(&self, semaphore: Value) -> Option<u64> {
-        let reader = self.reader();
-        let number = |name| reader.number(reader.find(semaphore, name)?);
-        match &*reader.types.path(semaphore.id) {
-            // The lowest bit says that the mutex is locked.
-            ASYNC_LOCK => Some(u64::from(number("state")? & 1 == 0)),
-            // The lowest bit says that the semaphore is closed.
-            _ => Some(number("permits")? >> 1),
-        }
     }
 
     /// Returns the bounded channel with this semaphore that a sender, or a reference to one, leads to.
@@ -332,5 +305,18 @@ impl Walk<'_, '_, '_, '_> {
         let (_, inner) = reader.variant(option, &ty)?;
         let number = reader.number(reader.find(inner, "fd")?)?;
         u32::try_from(number).ok()
+    }
+}
+
+/// Returns the state of a lock of async-lock that a future waits for.
+fn lock_resource(lock: Lock) -> Resource {
+    Resource::Permits {
+        semaphore: lock.address,
+        free: lock.free,
+        missing: 1,
+        queue: None,
+        is_granted: false,
+        is_closed: false,
+        channel: None,
     }
 }

@@ -3,8 +3,9 @@
 //! There is no list of wrappers: fields are walked by type. [`plan`] says for each type which of its fields can lead to
 //! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks, whose
 //! states [`state`] describes, [`collection`] and [`map`] what has many futures, [`message`] what was sent and not
-//! received, [`leaf`] what is waited for, [`hold`] who holds locks.
+//! received, [`leaf`] what is waited for, [`hold`] who holds locks, [`async_lock`] the locks of that crate.
 
+mod async_lock;
 mod collection;
 mod coroutine;
 mod hold;

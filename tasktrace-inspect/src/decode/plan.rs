@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::async_lock::AsyncWait;
 use super::kind::{self, Known, Leaf};
 use crate::debug::{Kind, Structure, Type, TypeId, Types, is_runtime_crate};
 use crate::hash::FastMap;
@@ -363,7 +364,9 @@ impl Search<'_, '_, '_> {
                     {
                         false
                     }
-                    Known::Leaf(Leaf::Acquire) => true,
+                    Known::Leaf(
+                        Leaf::Acquire | Leaf::Lock(AsyncWait::Write | AsyncWait::Upgrade, _),
+                    ) => true,
                     // Messages that were sent and not received.
                     Known::Leaf(Leaf::Channel | Leaf::Oneshot) => self.parameters(&ty, 1, next),
                     Known::Leaf(_) => false,

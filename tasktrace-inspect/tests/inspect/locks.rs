@@ -123,3 +123,36 @@ fn a_lock_that_was_handed_to_a_future_which_is_not_polled_is_a_deadlock() {
         assert_eq!(wait.holders[0].task, stuck.id);
     }
 }
+
+#[test]
+fn a_guard_that_is_mapped_to_another_lock_holds_only_its_own() {
+    for profile in PROFILES {
+        let report = Program::start("mapped", profile).inspect_at_rest();
+        let text = |name| state(task(&report, name));
+        assert!(
+            text("mapped::maps").contains("the holder is not known"),
+            "{report}"
+        );
+        for (waiter, holder, kind) in [
+            ("mapped::waits_for_outer", "mapped::maps", HeldKind::Mutex),
+            (
+                "mapped::waits_to_write",
+                "mapped::maps_read",
+                HeldKind::Read,
+            ),
+            (
+                "mapped::waits_to_read",
+                "mapped::maps_write",
+                HeldKind::Write,
+            ),
+        ] {
+            let wait = leaf(task(&report, waiter)).wait.as_ref().unwrap();
+            let [held_by] = wait.holders.as_slice() else {
+                panic!("{waiter}\n{report}");
+            };
+            assert_eq!(held_by.held.function, holder);
+            assert_eq!(held_by.held.kind, kind);
+        }
+        assert_eq!(report.deadlocks, []);
+    }
+}

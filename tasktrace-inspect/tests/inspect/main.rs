@@ -1,6 +1,7 @@
 //! Programs that do not depend on tasktrace are run, and where their tasks wait is read from their memory.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod async_locks;
 mod containers;
 mod core_file;
 mod cores;
