@@ -25,12 +25,13 @@ pub(crate) struct Index<'d> {
     pub(crate) cells: HashMap<(TypeId, TypeId), TypeId>,
     /// The same by the text `T, S>`, for functions in units that have no such type.
     pub(crate) cells_by_name: HashMap<&'d str, TypeId>,
-    /// The linkage name of a coroutine in a method, by the path of the method.
-    pub(crate) methods: HashMap<String, &'d str>,
+    /// The linkage names of coroutines in methods, by the paths of the methods. Crates may have the same name, so a path
+    /// may be that of several methods.
+    pub(crate) methods: HashMap<String, Vec<&'d str>>,
     /// The functions in which threads block on futures: their addresses, and types of futures.
     pub(crate) block_on: Vec<BlockOn>,
-    /// The bodies of coroutines, by the hashes of their paths.
-    pub(crate) bodies: HashMap<u64, TypeId>,
+    /// The bodies of coroutines, by the hashes of their paths. Several may have the same path, like methods.
+    pub(crate) bodies: HashMap<u64, Vec<TypeId>>,
     /// Guards of locks may own a reference to the `Arc` that the lock is in.
     pub(crate) has_owned_guards: bool,
     /// The state of an `RwLock` of async-lock.
@@ -144,9 +145,13 @@ impl<'d> Index<'d> {
         self.polls.extend(other.polls);
         self.cells.extend(other.cells);
         self.cells_by_name.extend(other.cells_by_name);
-        self.methods.extend(other.methods);
+        for (method, names) in other.methods {
+            self.methods.entry(method).or_default().extend(names);
+        }
         self.block_on.extend(other.block_on);
-        self.bodies.extend(other.bodies);
+        for (path, bodies) in other.bodies {
+            self.bodies.entry(path).or_default().extend(bodies);
+        }
         self.has_owned_guards |= other.has_owned_guards;
         self.async_rw_lock = self.async_rw_lock.or(other.async_rw_lock);
         self.structures += other.structures;
@@ -415,7 +420,8 @@ impl<'d> Pass<'_, 'd> {
         }
         if name.starts_with("{async_") {
             let scopes = self.scopes.iter().map(|scope| scope.1);
-            self.index.bodies.insert(hash_of(scopes, name), id);
+            let hash = hash_of(scopes, name);
+            self.index.bodies.entry(hash).or_default().push(id);
         }
         if name.starts_with("{async_")
             && self.scopes.iter().any(|it| it.1.starts_with("{impl#"))
@@ -423,7 +429,8 @@ impl<'d> Pass<'_, 'd> {
         {
             let method: Vec<&str> = self.scopes.iter().map(|scope| scope.1).collect();
             let method = super::scope::function_of(&method).join("::");
-            self.index.methods.entry(method).or_insert(linkage);
+            let names = self.index.methods.entry(method).or_default();
+            names.push(linkage);
         }
     }
 

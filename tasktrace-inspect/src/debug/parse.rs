@@ -176,14 +176,18 @@ pub(super) fn parse<'d>(unit: &Unit<'d>, id: TypeId) -> Option<Type<'d>> {
 }
 
 fn member<'d>(unit: &Unit<'d>, entry: &Entry<'d>) -> Option<Member<'d>> {
-    let file = number(entry, dw::DW_AT_decl_file);
-    let line = number(entry, dw::DW_AT_decl_line);
     Some(Member {
         name: unit.text(entry, dw::DW_AT_name).unwrap_or_default(),
         offset: number(entry, dw::DW_AT_data_member_location).unwrap_or_default(),
         id: unit.reference(entry, dw::DW_AT_type)?,
-        place: file.zip(line),
+        place: place(entry),
     })
+}
+
+/// Returns the number of the file and the line at which something is declared.
+pub(super) fn place(entry: &Entry<'_>) -> Option<(u64, u64)> {
+    let file = number(entry, dw::DW_AT_decl_file);
+    file.zip(number(entry, dw::DW_AT_decl_line))
 }
 
 /// Returns a constant of up to 16 bytes. Signed constants are those with the same bits in eight bytes.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
+use gimli::constants as dw;
+
 use super::TypeId;
 use super::body::{self, Variable};
 use super::file::DebugFile;
@@ -115,9 +117,7 @@ impl<'d> Types<'d> {
         let names = scope::function_of(&names);
         let mut path = names.join("::");
         if names.iter().any(|name| name.starts_with("{impl#")) {
-            let method = self.index.methods.get(&path);
-            let method = method.and_then(|mangled| names::method(mangled));
-            path = method.unwrap_or_else(|| {
+            path = self.method(id, &path).unwrap_or_else(|| {
                 let names = names.iter().filter(|name| !name.starts_with("{impl#"));
                 names.copied().collect::<Vec<_>>().join("::")
             });
@@ -141,23 +141,83 @@ impl<'d> Types<'d> {
         offset.map_or_else(Vec::new, |offset| scopes.of(offset.0))
     }
 
-    /// Returns the variables in the body of a coroutine.
+    /// Returns the path of the method that a coroutine, or a closure in one, is in. `path` has the number of the `impl`
+    /// block, which another crate of the same name may have too.
+    fn method(&self, id: TypeId, path: &str) -> Option<String> {
+        let own = self.bodies(id).into_iter().filter_map(|body| {
+            let (_, unit) = self.units.of(body)?;
+            let entry = unit.entry(unit.offset(body)?).ok()?;
+            unit.text(&entry, dw::DW_AT_linkage_name)
+        });
+        let mut mangled: Vec<&str> = own.collect();
+        if mangled.is_empty() {
+            mangled.clone_from(self.index.methods.get(path)?);
+        }
+        let mut names = mangled.into_iter().filter_map(names::method);
+        let name = names.next()?;
+        names.all(|it| it == name).then_some(name)
+    }
+
+    /// Returns the variables in the body of a coroutine. Those whose place is not certain, because there are different
+    /// bodies, are left out.
     pub(crate) fn variables(&self, id: TypeId) -> Rc<[Variable<'d>]> {
         if let Some(variables) = self.variables.borrow().get(&id) {
             return Rc::clone(variables);
         }
-        let find = || {
-            let name = self.get(id)?.name.replacen("_env#", "#", 1);
-            let hash = scope::hash_of(self.namespaces(id).into_iter(), &name);
-            let body = *self.index.bodies.get(&hash)?;
-            let (_, unit) = self.units.of(body)?;
-            Some(body::variables(&unit, unit.offset(body)?))
+        let bodies: Vec<Vec<Variable<'d>>> = self
+            .bodies(id)
+            .into_iter()
+            .filter_map(|body| {
+                let (_, unit) = self.units.of(body)?;
+                Some(body::variables(&unit, unit.offset(body)?))
+            })
+            .collect();
+        let name_of = |id| self.get(id).map(|ty| ty.name);
+        let is_same = |one: &Variable<'d>, other: &Variable<'d>| {
+            one.name == other.name && name_of(one.id) == name_of(other.id)
         };
-        let variables: Rc<[_]> = find().unwrap_or_default().into();
+        let is_certain = |variable: &Variable<'d>| {
+            bodies.iter().all(|body| {
+                let mut same = body.iter().filter(|it| is_same(it, variable)).peekable();
+                same.peek().is_none() || same.any(|it| it.place == variable.place)
+            })
+        };
+        let mut variables: Vec<Variable<'d>> = Vec::new();
+        for variable in bodies.iter().flatten().filter(|it| is_certain(it)) {
+            let is_known = |it: &Variable<'d>| it.place == variable.place && is_same(it, variable);
+            if !variables.iter().any(is_known) {
+                variables.push(*variable);
+            }
+        }
+        let variables: Rc<[_]> = variables.into();
         self.variables
             .borrow_mut()
             .insert(id, Rc::clone(&variables));
         variables
+    }
+
+    /// Returns the bodies of a coroutine: those with its path that begin at its line. Crates may have the same name, and
+    /// units may repeat a body.
+    fn bodies(&self, id: TypeId) -> Vec<TypeId> {
+        let Some(ty) = self.get(id).filter(|ty| ty.name.starts_with("{async_")) else {
+            return Vec::new();
+        };
+        let name = ty.name.replacen("_env#", "#", 1);
+        let hash = scope::hash_of(self.namespaces(id).into_iter(), &name);
+        let bodies = self.index.bodies.get(&hash).map_or(&[][..], Vec::as_slice);
+        let place = |id, (file, line)| Some((self.file(id, file)?, line));
+        let variants = ty.structure().and_then(|it| it.variants.as_ref());
+        let first = variants.and_then(|it| it.variants.first());
+        let begins = first.and_then(|first| place(id, first.member.place?));
+        let bodies = bodies.iter().copied();
+        let bodies = bodies.filter(|body| {
+            let of_body = self.units.of(*body).and_then(|(_, unit)| {
+                let entry = unit.entry(unit.offset(*body)?).ok()?;
+                place(*body, parse::place(&entry)?)
+            });
+            begins.is_some() && of_body == begins
+        });
+        bodies.collect()
     }
 
     /// Returns the variables at fixed places in the frame of a function.

@@ -6,7 +6,7 @@ use tasktrace_inspect::{Options, Report, TaskState, inspect_core, inspect_proces
 
 use crate::core_file;
 use crate::program::{PROFILES, Profile, Program, target};
-use crate::tree::{check, state, task};
+use crate::tree::{check, leaf, state, task, tree};
 
 const TREES: &[&str] = &[
     "executor::receives @ receives\n  async_channel::Receiver::recv",
@@ -104,6 +104,29 @@ fn a_future_of_a_library_is_told_from_one_of_the_same_path_in_the_program() {
             let is_whole = |task: &String| task.contains(source) && task.contains(inner);
             let mut tasks = report.tasks.iter().map(ToString::to_string);
             assert!(tasks.any(|task| is_whole(&task)), "{report}");
+        }
+    }
+}
+
+/// The debug info describes the guards by the bodies of the functions, since another variable has the same name.
+#[test]
+fn a_method_of_a_library_is_told_from_one_of_the_same_path_in_the_program() {
+    for profile in PROFILES {
+        let report = Program::start("tasktrace-inspect-programs", profile).inspect_at_rest();
+        for (waiter, holder) in [
+            ("waits_for_cart", "Cart::restock"),
+            ("waits_for_stock", "Stock::restock"),
+        ] {
+            let holding = task(&report, holder);
+            assert_eq!(
+                tree(holding),
+                format!("{holder} @ {holder}\n  std::future::Pending\n")
+            );
+            let wait = leaf(task(&report, waiter)).wait.as_ref().unwrap();
+            let [held_by] = wait.holders.as_slice() else {
+                panic!("{waiter} {profile:?}\n{report}");
+            };
+            assert!(held_by.held.function.ends_with(holder), "{report}");
         }
     }
 }

@@ -9,7 +9,10 @@ pub mod wrappers;
 
 use std::future::pending;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smol::lock::Mutex;
 
 /// The number of tasks that have come to where they wait.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
@@ -41,4 +44,16 @@ pub async fn same_name() {
 
 async fn in_library() {
     pending::<()>().await;
+}
+
+/// The program of the same name has another type with a method of the same name.
+pub struct Stock;
+
+impl Stock {
+    /// Holds the lock for ever.
+    pub async fn restock(count: Arc<Mutex<u64>>) {
+        let mut count = count.lock().await;
+        pending::<()>().await; // await: Stock::restock
+        *count += 1;
+    }
 }
