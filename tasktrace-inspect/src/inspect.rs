@@ -440,6 +440,7 @@ impl Input<'_> {
                 image: self.image,
                 bias,
                 code: self.code,
+                own_crates: &reader.types.index().own_crates,
             };
             let frames = parked::frames(&program, self.threads);
             Stacks::new(cache.regions(), self.threads, &frames)

@@ -50,6 +50,8 @@
 //!   [`Options::debug_info`] names it. `.dwo` files are looked for where the compiler wrote them, beside the program, and
 //!   in `deps` beside it. Both complete the debug info in the executable or in its `.debug` file: without that they are
 //!   of no use.
+//! * Crates that were compiled in the directory of the program, such as the members of its workspace, are the program's own
+//!   even if they have the name of a runtime.
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds
 //!   the lock, a task may be named as its holder that has dropped it.

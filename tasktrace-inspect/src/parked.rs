@@ -9,7 +9,7 @@
 //! a function is unknown, or an unwind table needs a register that is unknown, the frames before it are all that is
 //! found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -52,6 +52,8 @@ pub(crate) struct Program<'p> {
     /// The distance by which the program was moved when it was loaded.
     pub(crate) bias: u64,
     pub(crate) code: &'p [Code],
+    /// The crates of the program, which may have the name of a listed one.
+    pub(crate) own_crates: &'p BTreeSet<&'p str>,
 }
 
 /// The frames that park a thread.
@@ -97,7 +99,7 @@ pub(crate) fn frames(program: &Program<'_>, threads: &[Thread]) -> BTreeMap<u32,
                 break;
             };
             let name = format!("{:#}", rustc_demangle::demangle(name));
-            if !is_of_listed_crates(&name) {
+            if !is_of_listed_crates(&name, program.own_crates) {
                 break;
             }
             let caller = tables.caller(linked, registers, |address| program.word(address));
@@ -175,7 +177,7 @@ fn function_at<'f>(functions: &[(Range<u64>, &'f str)], address: u64) -> Option<
 
 /// Returns `true` if a demangled name consists of names of the listed crates. A function of another crate, or one with
 /// its types or closures, may contain code of the program. So may the functions that call a function value.
-fn is_of_listed_crates(name: &str) -> bool {
+fn is_of_listed_crates(name: &str, own_crates: &BTreeSet<&str>) -> bool {
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let mut crates = 0;
     let mut rest = name;
@@ -185,7 +187,7 @@ fn is_of_listed_crates(name: &str) -> bool {
         let end = word.find(|char| !is_word(char)).unwrap_or(word.len());
         let (word, after) = word.split_at(end);
         if after.starts_with("::") && !before.ends_with("::") {
-            if !CRATES.contains(&word) {
+            if !CRATES.contains(&word) || own_crates.contains(word) {
                 return false;
             }
             crates += 1;
@@ -269,6 +271,7 @@ mod tests {
             image: &image,
             bias: memory.entry().unwrap().wrapping_sub(image.entry()),
             code: &memory.code(),
+            own_crates: &BTreeSet::new(),
         };
         loop {
             let mut threads = memory.threads();
@@ -379,7 +382,7 @@ mod tests {
             "tokio::runtime::park::CachedParkThread::park::{{closure}}",
             "<parking_lot::condvar::Condvar>::wait::<alloc::vec::Vec<&'a mut [u8]>>",
         ] {
-            assert!(is_of_listed_crates(name), "{name}");
+            assert!(is_of_listed_crates(name, &BTreeSet::new()), "{name}");
         }
         for name in [
             "shop::park",
@@ -394,7 +397,9 @@ mod tests {
             "park",
             "",
         ] {
-            assert!(!is_of_listed_crates(name), "{name}");
+            assert!(!is_of_listed_crates(name, &BTreeSet::new()), "{name}");
         }
+        // The program is called so.
+        assert!(!is_of_listed_crates("mio::park", &BTreeSet::from(["mio"])));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything else is reached from there, type by type, so that the index stays small.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +36,9 @@ pub(crate) struct Index<'d> {
     pub(crate) has_owned_guards: bool,
     /// The state of an `RwLock` of async-lock.
     pub(crate) async_rw_lock: Option<TypeId>,
+    /// The crates that were compiled in the directory of the program. Cargo compiles the members of a workspace in its
+    /// root, and other packages in their own directories.
+    pub(crate) own_crates: BTreeSet<&'d str>,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -53,6 +56,10 @@ pub(crate) struct Index<'d> {
     /// The types whose methods `RawTask::<F, T, S, M>::run` of async-task are, by the addresses of these methods. Names
     /// would not do: a program may have two futures of one name, from its library and from itself.
     pub(crate) runs: HashMap<u64, TypeId>,
+    /// The crates of the units, with the directories in which they were compiled.
+    crates: BTreeSet<(&'d str, &'d [u8])>,
+    /// The directories in which crates with a function `main` were compiled.
+    mains: BTreeSet<&'d [u8]>,
     by_entry: HashMap<TypeId, Poll<'d>>,
     runs_by_entry: HashMap<TypeId, TypeId>,
     /// The declarations of inlined methods, by the entries of these methods without addresses, which their instances
@@ -123,6 +130,9 @@ impl<'d> Index<'d> {
                 index.add_block_on(&range, function, candidates);
             }
         }
+        let crates = std::mem::take(&mut index.crates).into_iter();
+        let own = crates.filter(|(_, directory)| index.mains.contains(directory));
+        index.own_crates = own.map(|(name, _)| name).collect();
         index.by_entry = HashMap::new();
         index.runs_by_entry = HashMap::new();
         index.declarations = HashMap::new();
@@ -154,6 +164,8 @@ impl<'d> Index<'d> {
         }
         self.has_owned_guards |= other.has_owned_guards;
         self.async_rw_lock = self.async_rw_lock.or(other.async_rw_lock);
+        self.crates.extend(other.crates);
+        self.mains.extend(other.mains);
         self.structures += other.structures;
         self.coroutines += other.coroutines;
         self.own_units += other.own_units;
@@ -185,6 +197,10 @@ impl<'d> Index<'d> {
             directory.starts_with(b"/rustc/") || directory.starts_with(b"/rust/deps/")
         });
         let is_own = is_rust && !is_std;
+        let directory = unit.comp_dir.map_or(&[][..], |directory| directory.slice());
+        if is_own && let Some(name) = crate_of(&unit) {
+            self.crates.insert((name, directory));
+        }
         self.own_units += usize::from(is_own);
         let before = self.structures;
         let mut pass = Pass {
@@ -214,6 +230,21 @@ fn is_rust(unit: &Unit<'_>) -> bool {
         matches!(language, Some(AttributeValue::Language(dw::DW_LANG_Rust)))
             || producer().is_some_and(|it| it.contains("rustc"))
     })
+}
+
+/// Returns the crate of a unit, which its name has after the file of the crate: `src/main.rs/@/shop.5e092c97-cgu.0`.
+/// Returns `None` for packages in directories that have a version in their names: some build tools compile all packages
+/// in one directory.
+fn crate_of<'d>(unit: &Unit<'d>) -> Option<&'d str> {
+    let root = unit.entry(unit.header.root_offset()).ok()?;
+    let name = unit.text(&root, dw::DW_AT_name)?;
+    let (file, name) = name.rsplit_once("/@/")?;
+    let (name, _) = name.split_once('.')?;
+    let is_versioned = file.split('/').any(|part| {
+        let after = part.rsplit_once('-').map_or("", |(_, after)| after);
+        after.contains('.') && after.starts_with(|char: char| char.is_ascii_digit())
+    });
+    (!is_versioned).then_some(name)
 }
 
 /// The pass over the entries of a unit.
@@ -401,6 +432,10 @@ impl<'d> Pass<'_, 'd> {
         let Some(name) = self.name(entry) else {
             return;
         };
+        if name == "main" && self.scopes.len() == 1 {
+            let directory = self.unit.comp_dir.map_or(&[][..], |it| it.slice());
+            self.index.mains.insert(directory);
+        }
         let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
         if plain == "run"
             && let Some((_, raw_task)) = self.raw_task

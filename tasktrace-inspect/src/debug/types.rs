@@ -220,6 +220,25 @@ impl<'d> Types<'d> {
         bodies.collect()
     }
 
+    /// Returns `true` for the paths of what async programs wait on and wait with. A crate of the program may have the name
+    /// of a runtime.
+    pub(crate) fn is_runtime(&self, path: &str) -> bool {
+        names::is_runtime_crate(path) && !self.is_own(path)
+    }
+
+    /// Returns `true` for the paths of crates that were compiled with the program, except those that are recognised by
+    /// their types.
+    fn is_own(&self, path: &str) -> bool {
+        let name = path.split("::").next().unwrap_or(path);
+        let is_recognised = match name {
+            "async_task" => !self.index.runs.is_empty(),
+            "tokio" => !self.index.polls.is_empty(),
+            "tasktrace" => true,
+            _ => false,
+        };
+        !is_recognised && self.index.own_crates.contains(name)
+    }
+
     /// Returns the variables at fixed places in the frame of a function.
     pub(crate) fn frame(&self, function: TypeId) -> Vec<InFrame> {
         let find = || {

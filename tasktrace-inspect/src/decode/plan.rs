@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::async_lock::AsyncWait;
 use super::kind::{self, Known, Leaf};
-use crate::debug::{Kind, Structure, Type, TypeId, Types, is_runtime_crate};
+use crate::debug::{Kind, Structure, Type, TypeId, Types};
 use crate::hash::FastMap;
 
 /// The goal of a walk.
@@ -150,9 +150,9 @@ impl Plans {
         // Closures of runtimes, such as that of `JoinSet::join_next`, wait for their variables.
         let is_of_program = || {
             let closure = structure.parameters.first();
-            !closure.is_some_and(|closure| is_runtime_crate(&types.path(*closure)))
+            !closure.is_some_and(|closure| types.is_runtime(&types.path(*closure)))
         };
-        if is_poll_fn(&path) && is_of_program() || !is_of_language && !is_runtime_crate(&path) {
+        if is_poll_fn(&path) && is_of_program() || !is_of_language && !types.is_runtime(&path) {
             return true;
         }
         // Which variant it is, and what that one hides, is known only from a value.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::kind::Known;
 use super::node::{NodeKind, Place};
 use super::plan::{Goal, Plan, Plans};
-use crate::debug::{Member, Type, TypeId, Types, Where, is_runtime_crate, public_path};
+use crate::debug::{Member, Type, TypeId, Types, Where, public_path};
 use crate::hash::FastMap;
 use crate::report::HeldKind;
 use crate::text::Text;
@@ -101,7 +101,7 @@ fn describe<'d>(
     let (place, note) = place(types, id, ty, variant, &function);
     Some(State {
         name: public_path(&function).into(),
-        kind: match is_runtime_crate(&function) {
+        kind: match types.is_runtime(&function) {
             true => NodeKind::Plumbing,
             false => NodeKind::Function,
         },
@@ -197,7 +197,7 @@ fn place(
     let here = place(variant);
     let in_macro = here
         .as_ref()
-        .filter(|here| !is_runtime_crate(function) && is_of_runtime(&here.file));
+        .filter(|here| !types.is_runtime(function) && is_of_runtime(&here.file));
     let Some(macro_place) = in_macro else {
         return (here, None);
     };
@@ -225,7 +225,7 @@ fn is_of_runtime(file: &str) -> bool {
     let Some((end, _)) = version else {
         return false;
     };
-    is_runtime_crate(&package[..end].replace('-', "_"))
+    crate::debug::is_runtime_crate(&package[..end].replace('-', "_"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::node::{Node, NodeKind, Resource};
 use super::plan::{Goal, Plan, Plans, is_poll_fn};
 use super::state::{State, States};
 use crate::address::Address;
-use crate::debug::{TypeId, is_runtime_crate};
+use crate::debug::{TypeId, Types};
 use crate::hash::{FastMap, FastSet};
 use crate::limits::{Deadline, Limits};
 use crate::value::{Reader, Value};
@@ -22,8 +22,8 @@ const NESTED: usize = 16;
 
 /// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
 /// closures.
-fn is_plain(path: &str) -> bool {
-    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || is_runtime_crate(path)
+fn is_plain(types: &Types<'_>, path: &str) -> bool {
+    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || types.is_runtime(path)
 }
 
 /// Decodes futures.
@@ -208,7 +208,7 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             Plan::Known(Known::Timeout) => self.timeout(value, depth, out),
             Plan::Fields(_) | Plan::Variants if !self.is_wrapped => {
                 let path = self.reader().types.path(value.id);
-                if is_plain(&path) {
+                if is_plain(self.reader().types, &path) {
                     self.inner_futures(value, &plan, depth, out);
                     return;
                 }

@@ -1,7 +1,7 @@
 //! Cycles of tasks: which of them are called deadlocks.
 
 use crate::program::{PROFILES, Profile, Program};
-use crate::tree::task;
+use crate::tree::{task, tree};
 
 #[test]
 fn cycles_that_something_else_may_break_are_no_deadlocks() {
@@ -52,5 +52,18 @@ fn tasks_that_wait_for_each_other_by_turns_are_no_deadlock() {
     for _ in 0..5 {
         let report = program.inspect();
         assert_eq!(report.deadlocks, [], "{report}");
+    }
+}
+
+#[test]
+fn a_program_with_the_name_of_a_runtime_may_wait_for_more_than_its_fields_show() {
+    for profile in PROFILES {
+        let report = Program::start("flume", profile).inspect_at_rest();
+        assert_eq!(report.deadlocks, [], "{report}");
+        let first = task(&report, "flume::first");
+        assert_eq!(
+            tree(first),
+            "flume::first @ first\n  flume::WithBell\n    flume::take @ take\n      tokio::sync::Mutex::lock\n"
+        );
     }
 }
