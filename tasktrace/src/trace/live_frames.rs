@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Tree;
-use super::frame::{FrameTimes, Wait};
+use super::frame::{FramePlace, FrameTimes, Wait};
 use super::simplify::place_of;
 use super::tree_builder::TreeBuilder;
 use crate::capture::{FrameSnapshot, RawTrace};
@@ -40,11 +40,11 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut TreeBu
     let task = raw
         .markers()
         .iter()
-        .find(|marker| marker.task == raw.task && marker.key == Some(0))
-        .map(|marker| &marker.identity);
+        .find(|marker| marker.task == raw.task && marker.key == Some(0));
+    let joined = task.and_then(|task| frames.joined(0, &task.identity));
     let root = Parent {
         at: root,
-        origin: task.map(Identity::origin),
+        joined: joined.map(|live| live.key),
         is_held: false,
     };
     frames.add_below(0, root);
@@ -59,7 +59,7 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut TreeBu
             let parent = frames.add(
                 live,
                 Parent {
-                    origin: None,
+                    joined: None,
                     ..root
                 },
             );
@@ -96,7 +96,8 @@ struct FrameInserter<'a, 'b> {
 struct Parent {
     /// The index of the parent in the tree. `None` adds roots.
     at: Option<usize>,
-    origin: Option<Origin>,
+    /// The key of the frame in it that is shown as one with it: see [`FrameInserter::joined`].
+    joined: Option<u64>,
     /// `true` if the parent is held without being polled. Then the frames in it are not polled either.
     is_held: bool,
 }
@@ -117,8 +118,9 @@ impl<'a> FrameInserter<'a, '_> {
     /// Adds a live frame below `parent`, unless it is on a stack, and sets its wait and its times.
     fn add(&mut self, (number, live): NumberedFrame<'a>, parent: Parent) -> Parent {
         self.added.insert(live.key);
+        let joined = self.joined(live.key, &live.identity);
         let on_stack = self.builder.find(live.key);
-        let at = on_stack.unwrap_or_else(|| self.add_without_stack(live, parent));
+        let at = on_stack.unwrap_or_else(|| self.add_without_stack(live, parent, joined));
         let mut times = FrameTimes {
             age: Some(self.raw.age(number)),
             not_polled_for: None,
@@ -133,25 +135,131 @@ impl<'a> FrameInserter<'a, '_> {
         self.builder.note_live_times(at, number, times);
         Parent {
             at: Some(at),
-            origin: Some(live.identity.origin()),
+            joined: joined.map(|live| live.key),
             is_held,
         }
     }
 
-    /// Adds a live frame that is on no stack below `parent`, and returns its index.
-    fn add_without_stack(&mut self, live: &FrameSnapshot, parent: Parent) -> usize {
+    /// Adds a live frame that is on no stack below `parent`, and returns its index. `joined` is the frame that is shown
+    /// as one with it.
+    fn add_without_stack(
+        &mut self,
+        live: &FrameSnapshot,
+        parent: Parent,
+        joined: Option<&FrameSnapshot>,
+    ) -> usize {
         let place = place_of(&live.identity);
-        match (parent.at, parent.origin, live.identity.origin()) {
-            // The parent is a task or a frame that was made of the future of this function and has its name. Both are
-            // shown as one frame, unless both have labels.
-            (Some(at), Some(call @ Origin::Call { .. }), function @ Origin::Function(_))
-                if call.path() == function.path()
-                    && !(self.builder.is_labelled(at) && place.label.is_some()) =>
-            {
-                self.builder.join_live(at, place, live.key);
-                at
-            }
-            _ => self.builder.add_live(parent.at, place, live.key),
+        if let Some(at) = parent.at
+            && parent.joined == Some(live.key)
+            && !self.builder.has_other_label(at, place.label.as_deref())
+        {
+            self.builder.join_live(at, place, live.key);
+            return at;
         }
+        // The place is final from the start, because frames at the same place share an index.
+        let place = match joined {
+            Some(function) => FramePlace {
+                label: place.label.or_else(|| function.identity.label()),
+                ..place_of(&function.identity)
+            },
+            None => place,
+        };
+        self.builder.add_live(parent.at, place, live.key)
+    }
+
+    /// Returns the live frame that is shown as one with the task or the frame with this key: the function of its name
+    /// whose future it was made of, unless both have labels.
+    fn joined(&self, key: u64, identity: &Identity) -> Option<&'a FrameSnapshot> {
+        let call = identity.origin();
+        if !matches!(call, Origin::Call { .. }) {
+            return None;
+        }
+        let is_labelled = |identity: &Identity| identity.label_str().is_some();
+        let mut children = self.children.get(&key)?.iter().map(|(_, live)| *live);
+        children.find(|live| {
+            let function = live.identity.origin();
+            matches!(function, Origin::Function(_))
+                && call.path() == function.path()
+                && !(is_labelled(identity) && is_labelled(&live.identity))
+                && !self.added.contains(&live.key)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+    use crate::capture::{ScopeMarker, SnapshotTime};
+    use crate::origin::FrameMeta;
+    use crate::trace::Trace;
+
+    static MAIN: FrameMeta = FrameMeta::new(None, || "app::main::item", "src/main.rs", 1, 2);
+    static SERVE: FrameMeta = FrameMeta::new(None, || "app::serve::item", "src/main.rs", 9, 2);
+
+    /// Returns the snapshot of a task with futures that one call of `traced` in a loop has made, each of a call of
+    /// `serve`. There is one for each pair: the labels of the future and of the function.
+    fn served(labels: &[[Option<&str>; 2]]) -> Trace {
+        let call = Origin::Call {
+            future: "app::serve::{{closure}}",
+            location: Location::caller(),
+        };
+        let frame = |key, parent, origin, label: Option<&str>| FrameSnapshot {
+            key,
+            parent,
+            identity: Identity::new(origin, label.map(Into::into), None),
+            since: 0,
+            polled: 0,
+            is_held: false,
+        };
+        let pairs = labels.iter().zip(1..);
+        let frames: Vec<FrameSnapshot> = pairs
+            .flat_map(|([future, function], key)| {
+                [
+                    frame(key, 0, call, *future),
+                    frame(100 + key, key, Origin::Function(&SERVE), *function),
+                ]
+            })
+            .collect();
+        let root = ScopeMarker {
+            task: 7,
+            key: Some(0),
+            identity: Identity::Static(&MAIN),
+            own_waker: false,
+        };
+        Trace::new(RawTrace::snapshot(root, &frames, SnapshotTime(0)))
+    }
+
+    /// Returns the labels, the counts and the numbers of children of the frames below the task.
+    fn below(trace: &Trace) -> Vec<(Option<&str>, usize, usize)> {
+        let [main] = trace.frames() else {
+            panic!("the task is the only root");
+        };
+        let frames = main.children().iter();
+        frames
+            .map(|frame| {
+                assert_eq!(frame.name(), "app::serve");
+                (frame.label(), frame.count(), frame.children().len())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn futures_of_one_call_that_differ_in_the_labels_of_their_functions_are_siblings() {
+        let trace = served(&[[None, Some("a")], [None, Some("b")], [None, Some("a")]]);
+        assert_eq!(below(&trace), [(Some("a"), 2, 0), (Some("b"), 1, 0)]);
+    }
+
+    #[test]
+    fn a_future_and_its_function_are_one_frame_unless_both_have_labels() {
+        assert_eq!(
+            below(&served(&[[None, None], [None, None]])),
+            [(None, 2, 0)]
+        );
+        assert_eq!(below(&served(&[[Some("a"), None]])), [(Some("a"), 1, 0)]);
+        let both = served(&[[Some("a"), Some("b")]]);
+        assert_eq!(below(&both), [(Some("a"), 0, 1)]);
+        assert_eq!(both.leaves()[0].label(), Some("b"));
     }
 }

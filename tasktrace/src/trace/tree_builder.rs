@@ -112,9 +112,10 @@ impl TreeBuilder {
         at
     }
 
-    /// Returns `true` if the frame at the index `at` has a label.
-    pub(super) fn is_labelled(&self, at: usize) -> bool {
-        self.nodes[at].place.label.is_some()
+    /// Returns `true` if the frame at the index `at` has a label, and `label` is another one.
+    pub(super) fn has_other_label(&self, at: usize, label: Option<&str>) -> bool {
+        let own = self.nodes[at].place.label.as_deref();
+        own.is_some() && label.is_some() && own != label
     }
 
     /// Merges a live frame into its parent, the frame at the index `at`: both are shown as one frame.
