@@ -381,7 +381,7 @@ impl Origin {
         };
         match with_slashes(file) {
             Cow::Borrowed(file) => file,
-            Cow::Owned(changed) => intern_text(file, 0, || changed),
+            Cow::Owned(changed) => intern_text(file, 0, || changed.clone()),
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use crate::sync::fork::get_or_init;
+
 /// The address and the length of the source text, and a place.
 type TextKey = [usize; 3];
 
@@ -18,40 +20,29 @@ struct TextNode {
 static BUCKETS: [OnceLock<Box<TextNode>>; 256] = [const { OnceLock::new() }; 256];
 
 /// Returns the text that is derived from `source` at a `place`. Calls `make` if the text does not exist yet.
+///
+/// Other threads may add nodes at the same time. So a new node goes to the end of the list as it is then, and is dropped
+/// if one of them has added a node there in between.
 pub(super) fn intern_text(
     source: &'static str,
     place: usize,
-    make: impl FnOnce() -> String,
+    make: impl Fn() -> String,
 ) -> &'static str {
     let key = [source.as_ptr().addr(), source.len(), place];
     let hash = (key[0] ^ key[1].rotate_left(17) ^ key[2].rotate_left(7)) / 8;
     let mut slot: &'static OnceLock<Box<TextNode>> = &BUCKETS[hash % BUCKETS.len()];
-    while let Some(node) = slot.get() {
+    loop {
+        let node = get_or_init(slot, || {
+            Box::new(TextNode {
+                key,
+                text: make().into(),
+                next: OnceLock::new(),
+            })
+        });
         if node.key == key {
             return &node.text;
         }
         slot = &node.next;
-    }
-    let mut node = Box::new(TextNode {
-        key,
-        text: make().into(),
-        next: OnceLock::new(),
-    });
-    // Other threads may add nodes at the same time, so the node goes to the end of the list as it is now. If one of
-    // them adds the same text, this one is dropped.
-    loop {
-        let rejected = slot.set(node).err();
-        // After `set`, the slot is set, so the empty text is never returned.
-        let Some(present) = slot.get() else {
-            return "";
-        };
-        match rejected {
-            Some(rejected) if present.key != key => {
-                node = rejected;
-                slot = &present.next;
-            }
-            _ => return &present.text,
-        }
     }
 }
 
