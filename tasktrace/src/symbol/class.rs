@@ -248,10 +248,7 @@ pub(super) fn is_library(split: &FunctionName, class: Class, file: Option<&str>)
 /// program.
 fn is_versioned(file: &str, krate: &str) -> bool {
     let is_of_crate = |folder: &str| {
-        let Some((name, version)) = folder.rsplit_once('-') else {
-            return false;
-        };
-        version.starts_with(|c: char| c.is_ascii_digit()) && name.replace('-', "_").ends_with(krate)
+        path::without_version(folder).is_some_and(|name| name.replace('-', "_").ends_with(krate))
     };
     (RUNTIMES.contains(&krate) || LIBRARIES.contains(&krate)) && file.split('/').any(is_of_crate)
 }
@@ -392,6 +389,7 @@ mod tests {
         // The first path was remapped, and the second comes from another tool than cargo.
         for remapped in [
             "tokio-1.40.0/src/sync/mutex.rs",
+            "tokio-1.40.0-alpha/src/sync/mutex.rs",
             "external/crates__tokio-1.40.0/src/sync/mutex.rs",
         ] {
             assert_eq!(class(lock, Some(remapped)), Class::Runtime, "{remapped}");

@@ -14,24 +14,55 @@ pub(super) const STD: &str = "std";
 /// Returns the path of a dependency's file, from the name of its package on: `tokio-1.40.0/src/time/sleep.rs`. Returns
 /// `None` for other files.
 fn in_dependency(file: &str) -> Option<&str> {
+    // A program may be in folders of the same names, so the name of the folder after them has to fit as well.
     // ~/.cargo/registry/src/<registry>/<package>-<version>/…
-    if let Some((_, rest)) = file.split_once("/registry/src/") {
-        return rest.split_once('/').map(|(_registry, file)| file);
-    }
-    // ~/.cargo/git/checkouts/<repository>-<hash>/<revision>/…
-    if let Some((_, rest)) = file.split_once("/git/checkouts/") {
-        return Some(rest);
-    }
-    // <workspace>/vendor/<package>/src/…, which is the layout of `cargo vendor`.
-    if let Some((_, rest)) = file.split_once("/vendor/")
-        && rest
-            .split_once('/')
-            .is_some_and(|(_package, file)| file.starts_with("src/"))
+    if let Some((_, rest)) = file.split_once("/registry/src/")
+        && let Some((_registry, rest)) = rest.split_once('/')
+        && starts_with_folder(rest, |folder| without_version(folder).is_some())
     {
         return Some(rest);
     }
-    // The standard library is built with this prefix for its dependencies.
-    file.split_once("/rust/deps/").map(|(_, rest)| rest)
+    // ~/.cargo/git/checkouts/<repository>-<hash>/<revision>/…
+    if let Some((_, rest)) = file.split_once("/git/checkouts/")
+        && starts_with_folder(rest, |folder| repository(folder).is_some())
+    {
+        return Some(rest);
+    }
+    // <workspace>/vendor/<package>/src/…, which is the layout of `cargo vendor`.
+    let mut vendored = file
+        .match_indices("/vendor/")
+        .map(|(at, folder)| &file[at + folder.len()..]);
+    let is_package = |rest: &&str| {
+        rest.split_once('/')
+            .is_some_and(|(_package, file)| file.starts_with("src/"))
+    };
+    // The standard library is built with the prefix `/rust/deps/` for its dependencies.
+    let of_std = || file.split_once("/rust/deps/").map(|(_, rest)| rest);
+    vendored.find(is_package).or_else(of_std)
+}
+
+fn starts_with_folder(path: &str, is_wanted: impl FnOnce(&str) -> bool) -> bool {
+    path.split_once('/')
+        .is_some_and(|(folder, _)| is_wanted(folder))
+}
+
+/// Returns `tokio` for `tokio-1.40.0`, and `None` for a name without a version. The version starts at the first dash
+/// that a digit follows.
+pub(super) fn without_version(folder: &str) -> Option<&str> {
+    let (at, _) = folder
+        .match_indices('-')
+        .find(|(at, _)| folder[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
+    Some(&folder[..at])
+}
+
+/// Returns the name of the repository of a checkout, whose folder cargo calls `<repository>-<hash>`.
+fn repository(folder: &str) -> Option<&str> {
+    /// The number of hexadecimal digits of the hash.
+    const DIGITS: usize = 16;
+
+    let (repository, hash) = folder.rsplit_once('-')?;
+    let is_hash = hash.len() == DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then_some(repository)
 }
 
 /// Returns the path of a file of the standard library, from the name of its crate on: `core/src/future/ready.rs`.
@@ -42,9 +73,13 @@ fn in_std(file: &str) -> Option<&str> {
         Some(rest) => rest.split_once("/library/")?,
         None => file.split_once("/library/").filter(|(before, rest)| {
             let is_distributed = before.ends_with("/lib/rustlib/src/rust");
-            // A distribution may have built it elsewhere: /usr/src/rustc-1.90.0/library/core/src/…
+            // It may have been built elsewhere: /usr/src/rustc-1.90.0/library/core/src/…
+            let in_rust = before
+                .rsplit('/')
+                .next()
+                .is_some_and(|folder| folder.starts_with("rust"));
             let of_std = ["core/src/", "alloc/src/", "std/src/", "test/src/"];
-            is_distributed || of_std.iter().any(|start| rest.starts_with(start))
+            is_distributed || in_rust && of_std.iter().any(|start| rest.starts_with(start))
         })?,
     };
     Some(rest)
@@ -55,12 +90,9 @@ pub(super) fn package_of(file: &str) -> Option<&str> {
     if in_std(file).is_some() {
         return Some(STD);
     }
-    let package = in_dependency(file)?.split('/').next()?;
-    // `tokio-1.40.0`: the version starts at the first dash that a digit follows.
-    let version = package
-        .match_indices('-')
-        .find(|(at, _)| package[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-    Some(version.map_or(package, |(at, _)| &package[..at]))
+    let folder = in_dependency(file)?.split('/').next()?;
+    let package = repository(folder).or_else(|| without_version(folder));
+    Some(package.unwrap_or(folder))
 }
 
 /// Returns `true` if the file belongs to a dependency or to the standard library.
@@ -245,7 +277,28 @@ mod tests {
         assert_eq!(package_of("/home/me/project/src/vendor/tokio.rs"), None);
         let distributed = "/usr/src/rustc-1.90.0/library/alloc/src/boxed.rs";
         assert_eq!(package_of(distributed), Some(STD));
-        assert_eq!(package_of("/home/me/library/src/main.rs"), None);
+        let built = "/build/rustc-1.90.0-src/library/core/src/future/mod.rs";
+        assert_eq!(package_of(built), Some(STD));
+        let hash = "/x/git/checkouts/tokio-a123456789abcdef/0123abc/tokio/src/lib.rs";
+        assert_eq!(package_of(hash), Some("tokio"));
+        assert_eq!(super::module(hash), Some("tokio".to_owned()));
+        let nested = "/home/vendor/project/vendor/tokio/src/lib.rs";
+        assert_eq!(package_of(nested), Some("tokio"));
+    }
+
+    #[test]
+    fn programs_in_folders_with_the_names_of_caches_are_no_dependencies() {
+        for file in [
+            "/home/me/library/src/main.rs",
+            "/home/me/library/core/src/lib.rs",
+            "/home/me/registry/src/main.rs",
+            "/home/me/registry/src/net/server.rs",
+            "/home/me/registry/src/net/http/server.rs",
+            "/home/me/git/checkouts/app/src/main.rs",
+            "/home/me/git/checkouts/my-app/src/main.rs",
+        ] {
+            assert_eq!(package_of(file), None, "{file}");
+        }
     }
 
     #[test]
