@@ -217,7 +217,10 @@ fn format_args(input: ParseStream<'_>) -> Result<TokenStream> {
 
 fn is_option(input: ParseStream<'_>) -> bool {
     match peek_key(input).as_deref() {
-        Some("crate" | "wait_limit" | "stalled_after") => input.peek2(Token![=]),
+        // `wait_limit == 5` is a format argument.
+        Some("crate" | "wait_limit" | "stalled_after") => {
+            input.peek2(Token![=]) && !input.peek2(Token![==])
+        }
         Some("name") => is_static_name(&input.fork()),
         _ => false,
     }
@@ -292,6 +295,7 @@ mod tests {
             quote!("{}", f::<A, B>(), c = |d, e| crate::g),
             quote!("{} {name}", crate::A, name = a.name),
             quote!("{crate_name}", crate_name = "a"),
+            quote!("{}", wait_limit == b),
         ] {
             let expected = some(format.clone());
             assert_eq!(parsed(format), [None, expected, None]);
