@@ -1,7 +1,7 @@
-//! Compares traces, except for labels and times, without looking up symbols.
+//! Compares traces, except for labels, times and counts of leaves, without looking up symbols.
 //!
-//! Traces with equal fingerprints have equal trees. Traces with different fingerprints may have equal trees too, for
-//! example if a function has several addresses.
+//! Traces with equal fingerprints have trees that are equal except for these. Traces with different fingerprints may
+//! have equal trees too, for example if a function has several addresses.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::capture::{FrameSnapshot, InternedCapture, ScopeMarker, StackEntry};
 use crate::origin::Identity;
 
-/// The addresses and markers of a trace, without labels and times, as numbers.
+/// The addresses and markers of a trace, without labels, times and counts, as numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(Box<[usize]>);
 
