@@ -14,7 +14,8 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, TokenStreamExt, quote};
-use syn::{Attribute, Meta, Path, Result, Signature};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Meta, Path, Result, Signature, Token};
 
 use super::traced::on_function;
 use crate::args::TracedArgs;
@@ -39,11 +40,11 @@ fn content_of(content: TokenStream, krate: Option<&Path>) -> TokenStream {
 }
 
 fn expanded_item(mut item: Item, krate: Option<&Path>) -> TokenStream {
-    if let Some(at) = item.attrs.iter().position(is_traced) {
+    if let Some(at) = item.attrs.iter().position(|attr| is_traced(&attr.meta)) {
         if is_skip(&item.attrs[at]) {
             item.attrs.remove(at);
         } else if let Some(krate) = krate {
-            pass_crate(&mut item.attrs[at], krate);
+            pass_crate(&mut item.attrs[at].meta, krate);
         }
         return item.into_token_stream();
     }
@@ -77,10 +78,10 @@ fn was_async(sig: &Signature) -> bool {
 }
 
 /// Returns `true` for `#[traced]` with any path. This includes one in a `cfg_attr`, whose condition is not known here.
-fn is_traced(attr: &Attribute) -> bool {
-    let path = attr.path();
+fn is_traced(meta: &Meta) -> bool {
+    let path = meta.path();
     if path.is_ident("cfg_attr") {
-        return mentions(attr.meta.to_token_stream(), "traced");
+        return mentions(meta.to_token_stream(), "traced");
     }
     path.segments
         .last()
@@ -94,22 +95,34 @@ fn is_skip(attr: &Attribute) -> bool {
     TracedArgs::parse(list.tokens.clone()).is_ok_and(|args| args.skip.is_some())
 }
 
-/// Adds `crate = path` to an attribute without that argument.
-fn pass_crate(attr: &mut Attribute, krate: &Path) {
-    let args = match &attr.meta {
+/// Adds `crate = path` to an attribute without that argument, or to those in a `cfg_attr`.
+fn pass_crate(meta: &mut Meta, krate: &Path) {
+    let args = match meta {
         Meta::Path(_) => TokenStream::new(),
+        Meta::List(list) if list.path.is_ident("cfg_attr") => {
+            let metas = Punctuated::<Meta, Token![,]>::parse_terminated;
+            if let Ok(mut metas) = list.parse_args_with(metas) {
+                let attributes = metas.iter_mut().skip(1);
+                attributes
+                    .filter(|meta| is_traced(meta))
+                    .for_each(|meta| pass_crate(meta, krate));
+                list.tokens = metas.into_token_stream();
+            }
+            return;
+        }
         Meta::List(list) => list.tokens.clone(),
         Meta::NameValue(_) => return,
     };
     // An invalid argument is reported when that attribute is expanded.
-    if TracedArgs::parse(args.clone()).is_ok_and(|args| args.tasktrace.is_none()) {
-        let path = attr.path();
+    let accepts_crate = |args: TracedArgs| args.tasktrace.is_none() && args.skip.is_none();
+    if TracedArgs::parse(args.clone()).is_ok_and(accepts_crate) {
+        let path = meta.path();
         let args = if args.is_empty() {
             quote!(crate = #krate)
         } else {
             quote!(crate = #krate, #args)
         };
-        attr.meta = Meta::List(syn::parse_quote!(#path(#args)));
+        *meta = Meta::List(syn::parse_quote!(#path(#args)));
     }
 }
 

@@ -49,6 +49,14 @@ mod tests {
             ),
             traced(
                 quote!(crate = #krate),
+                quote!(impl T { #[cfg_attr(all(a, b = "c"), d, e::traced("label"))] #item }),
+            ),
+            traced(
+                quote!(crate = #krate),
+                quote!(impl T { #[cfg_attr(a, cfg_attr(b, traced))] #item }),
+            ),
+            traced(
+                quote!(crate = #krate),
                 quote!(
                     fn f() -> impl Future {
                         other()
@@ -77,6 +85,19 @@ mod tests {
             assert!(text.contains("other :: path"), "{text}");
             assert!(!text.contains("tasktrace"), "{text}");
         }
+    }
+
+    /// The attribute with `skip` accepts no other argument.
+    #[test]
+    fn a_function_that_is_skipped_on_a_condition_stays_unchanged() {
+        let item = quote!(
+            impl T {
+                #[cfg_attr(a, traced(skip))]
+                async fn f() {}
+            }
+        );
+        let expansion = traced(quote!(crate = b), item.clone());
+        assert_eq!(expansion.to_string(), item.to_string());
     }
 
     /// Tokio's attribute gets the arguments as they were written, without those of tasktrace.
