@@ -23,15 +23,24 @@ const MAX_ANSWER: usize = 2 << 30;
 /// The interval between calls of `tick`, and between attempts to connect.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Returns the runtime that requests run on.
+/// Returns a runtime for the calling thread.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_current_thread().enable_all().build();
     built.map_err(|error| Failure::Other(format!("the system refused the request: {error}")))
 }
 
+/// Waits for requests on a runtime of their own.
+pub(crate) fn block_on<T>(requests: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let answer = runtime.block_on(requests);
+    // A drop would wait for the thread that looks up the name of a host, which may take longer than the time limit.
+    runtime.shutdown_background();
+    Ok(answer)
+}
+
 /// Fetches a document.
 pub(crate) fn get(server: &Server, path: &str) -> Result<Vec<u8>, Failure> {
-    runtime()?.block_on(request(server, path, server.time_limit))
+    block_on(request(server, path, server.time_limit))?
 }
 
 /// Fetches a document that takes `time` to be made. Calls `tick` while it waits.
@@ -42,7 +51,7 @@ pub(crate) fn get_after(
     mut tick: impl FnMut(),
 ) -> Result<Vec<u8>, Failure> {
     let time_limit = server.time_limit.saturating_add(time);
-    runtime()?.block_on(async {
+    block_on(async {
         let mut answer = std::pin::pin!(request(server, path, time_limit));
         loop {
             tokio::select! {
@@ -50,7 +59,7 @@ pub(crate) fn get_after(
                 () = sleep(TICK) => tick(),
             }
         }
-    })
+    })?
 }
 
 /// Fetches a document, and waits for at most `time_limit` until the answer begins.
@@ -222,5 +231,30 @@ fn refused(server: &Server, status: StatusCode, body: &[u8]) -> Failure {
             Failure::NoAnswer(format!("{server} is busy ({said}): try again"))
         }
         _ => Failure::Other(format!("{server} answers {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// tokio looks up names of hosts on a thread, in a call that may take much longer than the limit.
+    #[test]
+    fn a_request_that_has_timed_out_does_not_wait_for_the_lookup_of_its_host() {
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let (ended, ends) = mpsc::channel();
+        thread::spawn(move || {
+            let answer = block_on(async {
+                let lookup = tokio::task::spawn_blocking(move || goes_on.recv());
+                timeout(Duration::from_millis(1), lookup).await.is_ok()
+            });
+            let _ = ended.send(answer.expect("the system has a runtime"));
+        });
+        let answer = ends.recv_timeout(Duration::from_secs(20));
+        drop(go_on);
+        assert_eq!(answer, Ok(false));
     }
 }

@@ -52,7 +52,7 @@ fn ended(view: &View) -> String {
 /// Prints one line for each process.
 fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     let found = find::all();
-    let answers = fetch::runtime()?.block_on(ask(&found));
+    let answers = fetch::block_on(ask(&found))?;
     if json {
         let processes: Vec<Value> = answers.iter().map(as_json).collect();
         let list = json!({ "schema": "tasktrace.ps/1", "processes": processes });
@@ -156,9 +156,9 @@ pub(crate) fn header(view: &View) -> String {
     )
 }
 
-/// Returns the state of a group, such as `never polled`.
-pub(crate) fn state(group: &Group) -> String {
-    visible(&group.state).replace('_', " ")
+/// Returns the text of a state, such as `never polled`.
+pub(crate) fn state_text(state: &str) -> String {
+    visible(state).replace('_', " ")
 }
 
 /// Makes titles of tasks. Tasks with the same name that were spawned at several places, such as several async blocks of
@@ -231,7 +231,7 @@ fn groups(view: &View) -> Table {
             vec![
                 if marked { "!" } else { "" }.to_owned(),
                 group.tasks.len.to_string(),
-                state(group),
+                state_text(&group.state),
                 group.longest_ms().map_or_else(|| "-".to_owned(), human_ms),
                 titles.of_group(group),
                 waits_for(group),
@@ -265,7 +265,7 @@ fn each(view: &View) -> Table {
                 vec![
                     if marked { "!" } else { "" }.to_owned(),
                     number(tasks.id.get(at)),
-                    state(group),
+                    state_text(&group.state),
                     waited.map_or_else(|| "-".to_owned(), human_ms),
                     tasks
                         .age_ms

@@ -132,8 +132,16 @@ fn parse(address: &str) -> Result<(Endpoint, String), String> {
     if uri.query().is_some() {
         return Err(wrong("has a query"));
     }
+    let authority = uri
+        .authority()
+        .and_then(|it| it.as_str().rsplit('@').next());
+    let after_host = authority.and_then(|authority| authority.strip_prefix(host));
+    let port = match (uri.port_u16(), after_host) {
+        (Some(port), _) => port,
+        (None, Some("" | ":")) => 80,
+        _ => return Err(wrong("has no valid port")),
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(80);
     let prefix = uri.path().trim_end_matches('/');
     Ok((Endpoint::Tcp(host.to_owned(), port), prefix.to_owned()))
 }
@@ -151,6 +159,8 @@ mod tests {
             ("http://host/debug/tasks/", tcp("host", 80), "/debug/tasks"),
             ("host:1/a", tcp("host", 1), "/a"),
             ("http://[::1]:9", tcp("::1", 9), ""),
+            ("http://[::1]", tcp("::1", 80), ""),
+            ("http://user@host:", tcp("host", 80), ""),
             ("unix:/run/a.sock", Endpoint::Unix("/run/a.sock".into()), ""),
             (
                 "unix:///run/a.sock",
@@ -168,6 +178,9 @@ mod tests {
             "http://a?b",
             "unix:a",
             "http://a b",
+            "http://a:65536",
+            "a:80b",
+            "6:65536",
         ] {
             assert!(parse(address).is_err(), "{address}");
         }
