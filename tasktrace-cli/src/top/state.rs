@@ -39,6 +39,8 @@ pub(crate) struct OpenTask {
     pub(crate) task: u64,
     /// The lines of the task, as the process formats them. `None` until they arrive.
     pub(crate) lines: Option<Vec<String>>,
+    /// `true` if the first line is a failure to get the text, and the others are the last text.
+    has_failed: bool,
     /// The number of lines above the screen.
     pub(crate) scroll: usize,
 }
@@ -107,16 +109,14 @@ impl TopState {
         if let Some(open) = self.open.as_mut().filter(|open| open.task == task)
             && !(is_paused && open.lines.is_some())
         {
+            let had_failed = std::mem::replace(&mut open.has_failed, text.is_err());
             match text {
                 Ok(text) => open.lines = Some(text.lines().map(visible).collect()),
+                // The last text is kept below the failure.
                 Err(failure) => {
-                    let failure = visible(&failure);
-                    // The last text is kept below the failure.
-                    match open.lines.as_mut() {
-                        Some(lines) if lines.first() == Some(&failure) => {}
-                        Some(lines) => lines.insert(0, failure),
-                        None => open.lines = Some(vec![failure]),
-                    }
+                    let last_failure = 0..usize::from(had_failed);
+                    let lines = open.lines.get_or_insert_default();
+                    lines.splice(last_failure, [visible(&failure)]);
                 }
             }
         }
@@ -206,6 +206,7 @@ impl TopState {
                 self.open = task.map(|task| OpenTask {
                     task,
                     lines: None,
+                    has_failed: false,
                     scroll: 0,
                 });
             }
@@ -405,5 +406,10 @@ pub(crate) mod tests {
         state.receive_task(9, Err("it is gone".to_owned()));
         let expected = ["it is gone", "task 9", "  ╼ a"].map(str::to_owned);
         assert_eq!(lines(&state), Some(expected.to_vec()));
+        state.receive_task(9, Err("no answer".to_owned()));
+        state.receive_task(9, Err("it is gone".to_owned()));
+        assert_eq!(lines(&state), Some(expected.to_vec()));
+        state.receive_task(9, Ok("task 9".to_owned()));
+        assert_eq!(lines(&state), Some(vec!["task 9".to_owned()]));
     }
 }

@@ -13,6 +13,7 @@ use super::state::{List, Row, TopState};
 use crate::args::Sort;
 use crate::document::{Group, View};
 use crate::output::{title, visible};
+use crate::ps::state_text;
 use crate::time::{human, human_ms};
 
 /// The smallest and the largest width of the column of names.
@@ -174,7 +175,7 @@ fn counts(view: &View) -> String {
     states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let states: Vec<_> = states
         .iter()
-        .map(|(state, count)| format!("{count} {}", state.replace('_', " ")))
+        .map(|(state, count)| format!("{count} {}", state_text(state)))
         .collect();
     let tasks = match view.total {
         1 => "1 task".to_owned(),
@@ -274,7 +275,7 @@ fn row_line(state: &TopState, row: Row, name_width: usize, theme: Theme) -> Line
             tasks.waited_ms.get(at).copied().flatten(),
         ),
     };
-    let complaint = group.complaint();
+    let complaint = group.complaint().map(visible);
     let mark = if complaint.is_some() { "! " } else { "  " };
     // The time is already in a column of its own.
     let complaint = complaint.filter(|_| group.urgency != "long");
@@ -294,7 +295,7 @@ fn row_line(state: &TopState, row: Row, name_width: usize, theme: Theme) -> Line
         Span::styled(mark, theme.wrong()),
         Span::raw(format!("{:>7}  ", number.unwrap_or(0))),
         Span::styled(
-            format!("{:<13}", group.state.replace('_', " ")),
+            format!("{:<13}", state_text(&group.state)),
             theme.state(&group.state),
         ),
         Span::raw(format!(
@@ -473,7 +474,20 @@ mod tests {
     }
 
     #[test]
-    fn tasks() {
+    fn texts_of_the_process_cannot_reorder_the_screen() {
+        let mut state = state();
+        let view = state.view.as_mut().expect("there is one");
+        view.groups[0].state = "a\u{202e}b".to_owned();
+        view.groups[0].complaint = Some("c\u{202e}d".to_owned());
+        let screen = screen(&state, 120, 8);
+        assert!(screen[0].contains("1 a\u{fffd}b"), "{screen:#?}");
+        assert!(screen[3].contains("a\u{fffd}b"), "{screen:#?}");
+        assert!(screen[3].contains("c\u{fffd}d"), "{screen:#?}");
+        assert!(!screen.concat().contains('\u{202e}'), "{screen:#?}");
+    }
+
+    #[test]
+    fn single_tasks_are_drawn_as_rows() {
         let mut state = state();
         state.show(List::Tasks);
         let screen = screen(&state, 120, 9);
