@@ -1,6 +1,6 @@
 //! Reads tasks from the memory of a process that does not let other programs attach, and shows them like other tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -74,13 +74,13 @@ type FrameKey<'a> = (Option<usize>, &'a str, Option<&'a str>, Option<u64>, bool)
 /// Returns the tasks in groups, those of deadlocks first, then the largest group.
 pub(crate) fn view(report: &Report) -> View {
     let mut groups: BTreeMap<GroupKey<'_>, Vec<&Task>> = BTreeMap::new();
+    let deadlocks = report.deadlocks.iter();
+    let in_deadlocks: BTreeSet<usize> = deadlocks.flat_map(|it| it.indices.clone()).collect();
     for (index, task) in report.tasks.iter().enumerate() {
-        let mut deadlocks = report.deadlocks.iter();
-        let is_in_deadlock = deadlocks.any(|deadlock| deadlock.indices.contains(&index));
         let key = (
             task.name.as_str(),
             state(task.state),
-            is_in_deadlock,
+            in_deadlocks.contains(&index),
             frames(task),
             task.id.is_some(),
         );
@@ -144,8 +144,10 @@ fn frames(task: &Task) -> Vec<FrameKey<'_>> {
 
 fn group((key, members): (&GroupKey<'_>, &Vec<&Task>)) -> Group {
     let (name, state, is_in_deadlock, frames, _) = key;
-    let is_leaf = |at: &usize| !frames.iter().any(|frame| frame.0 == Some(*at));
-    let leaves: Vec<usize> = (0..frames.len()).filter(is_leaf).collect();
+    let parents: BTreeSet<usize> = frames.iter().filter_map(|frame| frame.0).collect();
+    let leaves: Vec<usize> = (0..frames.len())
+        .filter(|at| !parents.contains(at))
+        .collect();
     let waiting = |leaf: &usize| frames[*leaf].0.filter(|_| frames[*leaf].4);
     let operation = |leaf: &usize| frames[*leaf].4.then(|| frames[*leaf].1.to_owned());
     let ids = members.iter().filter_map(|task| task.id).collect();

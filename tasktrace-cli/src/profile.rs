@@ -15,12 +15,12 @@ pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
     let server = Server::new(&args.target)?;
     let default_format = if json { Format::Json } else { Format::Text };
     let format = args.format.unwrap_or(default_format);
-    let (word, extension) = match format {
-        Format::Text => ("txt", "txt"),
-        Format::Folded => ("folded", "folded"),
-        Format::Svg => ("svg", "svg"),
-        Format::Pprof => ("pb.gz", "pb.gz"),
-        Format::Json => ("json", "json"),
+    let extension = match format {
+        Format::Text => "txt",
+        Format::Folded => "folded",
+        Format::Svg => "svg",
+        Format::Pprof => "pb.gz",
+        Format::Json => "json",
     };
     let is_text = matches!(format, Format::Text | Format::Folded | Format::Json);
     let output = match args.output {
@@ -29,7 +29,7 @@ pub(crate) fn run(args: args::Profile, json: bool) -> Result<(), Failure> {
         output => Output::or_file(output, || server.file(extension)),
     };
     let mut path = format!(
-        "/profile.{word}?seconds={}&capture={}",
+        "/profile.{extension}?seconds={}&capture={}",
         args.seconds.as_secs_f64(),
         u8::from(args.capture)
     );
