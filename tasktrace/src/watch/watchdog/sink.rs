@@ -1,9 +1,9 @@
 //! Passes reports to their destination.
 
 use std::fmt;
-use std::io::{self, Write};
 
 use crate::dump::StallReport;
+use crate::os;
 use crate::sync::catch_panic;
 
 #[cfg(not(feature = "tracing"))]
@@ -48,8 +48,32 @@ impl Default for Sink {
     }
 }
 
-/// Prints a line on stderr, and ignores errors.
+/// Prints a line on stderr.
 pub(super) fn print(text: impl fmt::Display) {
-    // One write, so that other lines are not in between.
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    os::stderr::write(&format!("{text}\n"));
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The task that is reported may hold the lock of the standard library while it waits for the reader of stderr.
+    #[test]
+    fn a_report_does_not_wait_for_a_thread_that_locks_stderr() {
+        let locked = io::stderr().lock();
+        let (done, is_done) = mpsc::channel();
+        let printer = thread::spawn(move || {
+            print("a line that a test prints");
+            let _ = done.send(());
+        });
+        let printed = is_done.recv_timeout(Duration::from_secs(20));
+        drop(locked);
+        printer.join().expect("it ends");
+        assert_eq!(printed, Ok(()));
+    }
 }
