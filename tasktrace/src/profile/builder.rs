@@ -84,7 +84,8 @@ pub fn profile() -> ProfileBuilder {
 }
 
 impl ProfileBuilder {
-    /// Sets the interval between samples, which is at least one millisecond. The default is 10 milliseconds.
+    /// Sets the interval between samples, which is at least one millisecond and at most the duration of the profile.
+    /// The default is 10 milliseconds.
     ///
     /// Samples are skipped if they would cost too much: see [`max_cpu`](Self::max_cpu).
     ///
@@ -99,7 +100,7 @@ impl ProfileBuilder {
         self
     }
 
-    /// Sets the duration of the profile. The default is 10 seconds.
+    /// Sets the duration of the profile, which is at least one millisecond. The default is 10 seconds.
     ///
     /// ```
     /// use std::time::Duration;

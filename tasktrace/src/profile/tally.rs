@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use crate::capture::RawTrace;
@@ -22,7 +21,10 @@ type RawStackKey = (Cow<'static, str>, StateKind, Fingerprint);
 /// The sums of all samples so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    stacks: HashMap<RawStackKey, RawStack>,
+    /// The stacks, in the order in which they were first seen.
+    stacks: Vec<RawStack>,
+    /// The position of each stack in `stacks`.
+    positions: HashMap<RawStackKey, usize>,
     /// The sum of the stacks that are not distinguished.
     others: Option<RawStack>,
     /// The time that the samples stand for.
@@ -71,14 +73,16 @@ impl Tally {
         for task in dump {
             let state_kind = StateKind::of(task.state());
             let key = (task.name.clone(), state_kind, task.trace().fingerprint());
-            let has_room = self.stacks.len() < max_stacks;
-            let stack = match self.stacks.entry(key) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) if has_room => {
-                    let name = entry.key().0.clone();
-                    entry.insert(RawStack::new(name, state_kind, task.trace().clone()))
+            let next = self.stacks.len();
+            let stack = match self.positions.get(&key) {
+                Some(position) => &mut self.stacks[*position],
+                None if next < max_stacks => {
+                    let new = RawStack::new(task.name.clone(), state_kind, task.trace().clone());
+                    self.stacks.push(new);
+                    self.positions.insert(key, next);
+                    &mut self.stacks[next]
                 }
-                Entry::Vacant(_) => self.others.get_or_insert_with(|| {
+                None => self.others.get_or_insert_with(|| {
                     let name = "(other stacks: too many to be listed separately)".into();
                     RawStack::new(name, StateKind::Suspended, Trace::new(RawTrace::default()))
                 }),
@@ -91,8 +95,8 @@ impl Tally {
 
     /// Returns the stacks, the longest waits first.
     pub(super) fn finish(self) -> Vec<RawStack> {
-        let stacks = self.stacks.into_values().chain(self.others);
-        let mut stacks: Vec<RawStack> = stacks.collect();
+        let mut stacks = self.stacks;
+        stacks.extend(self.others);
         for stack in &mut stacks {
             stack.time = stack.time.min(stack.longest_time(self.sampled));
         }
@@ -174,8 +178,10 @@ impl RawStack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::{ScopeMarker, SnapshotTime};
     use crate::dump::TaskDump;
-    use crate::dump::fixture::{dump, secs, task};
+    use crate::dump::fixture::{dump, id, secs, task};
+    use crate::origin::{FrameMeta, Identity};
 
     fn tally(samples: &[(Vec<TaskDump>, f64)], most: usize) -> Vec<RawStack> {
         let mut tally = Tally::default();
@@ -257,6 +263,31 @@ mod tests {
         assert_eq!(stacks.iter().map(|it| it.seen).sum::<u64>(), 20);
         assert_eq!(stacks[0].seen, 12, "{stacks:?}");
         assert!(stacks[0].name.contains("too many"), "{stacks:?}");
+    }
+
+    /// Returns a trace without leaves. Traces of different functions have different fingerprints.
+    fn trace_of(function: &'static FrameMeta) -> Trace {
+        let marker = ScopeMarker {
+            task: 1,
+            key: None,
+            identity: Identity::Static(function),
+            own_waker: false,
+        };
+        Trace::new(RawTrace::snapshot(marker, &[], SnapshotTime(0)))
+    }
+
+    #[test]
+    fn equal_stacks_are_in_the_order_in_which_they_were_seen() {
+        static FUNCTIONS: [FrameMeta; 8] =
+            [const { FrameMeta::new(None, || "app::a::", "src/main.rs", 1, 1) }; 8];
+        let tasks = (1..).zip(&FUNCTIONS).map(|(number, function)| TaskDump {
+            trace: trace_of(function),
+            ..task(number, "app::a")
+        });
+        let stacks = tally(&[(tasks.collect(), 1.0)], MAX_STACKS);
+        let members = stacks.into_iter().filter_map(|stack| stack.members);
+        let expected: Vec<_> = (1..=8).map(|number| vec![id(number)]).collect();
+        assert_eq!(members.collect::<Vec<_>>(), expected);
     }
 
     #[test]
