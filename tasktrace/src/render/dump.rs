@@ -105,8 +105,9 @@ fn awaited(out: &mut LineWriter<'_, '_>, dump: &Dump, member: &Member<'_>) -> fm
     match awaited.len().saturating_sub(FEW) {
         0 => Ok(()),
         more => {
+            let tasks = if more == 1 { "task" } else { "tasks" };
             out.line(INDENT)?;
-            write!(out, "awaits {more} more tasks")
+            write!(out, "awaits {more} more {tasks}")
         }
     }
 }

@@ -81,10 +81,11 @@ fn write(hang: &Hang, out: &mut LineWriter<'_, '_>) -> fmt::Result {
     match hang.unknown {
         0 => Ok(()),
         unknown => {
+            let tasks = if unknown == 1 { "task" } else { "tasks" };
             out.line("")?;
             write!(
                 out,
-                "note: {unknown} more tasks may belong to this test, or to another test that runs at the same time: \
+                "note: {unknown} more {tasks} may belong to this test, or to another test that runs at the same time: \
                  the feature `tokio` tells them apart"
             )
         }

@@ -1,6 +1,6 @@
 //! Formats what was read from memory: lock holders, likely deadlocks, and the trees of untraced tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::header::{self, INDENT};
@@ -120,7 +120,9 @@ fn waits(inspection: &Inspection, dump: &Dump) -> Vec<String> {
     let all = sentences.len();
     sentences.truncate(MAX_NAMED);
     if all > MAX_NAMED {
-        sentences.push(format!("{} more waits for locks", all - MAX_NAMED));
+        let more = all - MAX_NAMED;
+        let waits = if more == 1 { "wait" } else { "waits" };
+        sentences.push(format!("{more} more {waits} for locks"));
     }
     sentences
 }
@@ -174,17 +176,13 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
             None => Ok(()),
         };
     };
-    let stuck: Vec<&str> = inspection
-        .deadlocks()
-        .flat_map(|deadlock| inspection.tasks_of(deadlock))
-        .map(|task| task.address.as_str())
-        .collect();
-    let is_stuck = |task: &Task| stuck.contains(&task.address.as_str());
+    let stuck = addresses_in_deadlocks(inspection);
+    let is_stuck = |task: &Task| stuck.contains(task.address.as_str());
     let mut tasks: Vec<&Task> = inspection
         .tasks()
         .filter(|task| is_stuck(task) || adds_to_dump(task, dump))
         .collect();
-    tasks.sort_by_key(|task| (!is_stuck(task), held_waits(task).next().is_none()));
+    tasks.sort_by_cached_key(|task| (!is_stuck(task), held_waits(task).next().is_none()));
     let untraced = inspection.untraced().count();
     let nouns = if untraced == 1 {
         "task that is"
@@ -217,9 +215,17 @@ pub(super) fn write(out: &mut LineWriter<'_, '_>, dump: &Dump) -> fmt::Result {
         more => {
             out.line("")?;
             out.line("")?;
-            write!(out, "{more} more tasks are not shown")
+            let tasks = if more == 1 { "task is" } else { "tasks are" };
+            write!(out, "{more} more {tasks} not shown")
         }
     }
+}
+
+/// Returns the addresses of the tasks in likely deadlocks.
+pub(super) fn addresses_in_deadlocks(inspection: &Inspection) -> BTreeSet<&str> {
+    let deadlocks = inspection.deadlocks();
+    let tasks = deadlocks.flat_map(|deadlock| inspection.tasks_of(deadlock));
+    tasks.map(|task| task.address.as_str()).collect()
 }
 
 /// Returns `true` if memory says more about a task than the dump: if it is not traced or did not answer, or if it waits

@@ -203,10 +203,15 @@ fn write_wait(
 pub(super) fn notes(out: &mut LineWriter<'_, '_>, indent: &str, notes: &Notes) -> fmt::Result {
     if notes.dropped > 0 {
         let dropped = notes.dropped;
+        let leaves = if dropped == 1 {
+            "leaf was"
+        } else {
+            "leaves were"
+        };
         out.line(indent)?;
         write!(
             out,
-            "note: {dropped} more leaves were not recorded: the trace is too large"
+            "note: {dropped} more {leaves} not recorded: the trace is too large"
         )?;
     }
     if notes.remote_clones > 0 {

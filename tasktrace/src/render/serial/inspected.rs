@@ -1,7 +1,7 @@
 //! Describes what was read from memory.
 
 #[cfg(feature = "http")]
-use super::super::inspected::adds_to_dump;
+use super::super::inspected::{addresses_in_deadlocks, adds_to_dump};
 use super::value::{LazyList, Object, Value};
 #[cfg(feature = "http")]
 use crate::dump::Dump;
@@ -40,12 +40,8 @@ const MAX_TASKS: usize = 1000;
 pub(super) fn for_page<'a>(inspection: &'a Inspection, dump: &'a Dump) -> Value<'a> {
     let report = inspection.report();
     let missing = report.map_or(&[][..], |report| &report.missing);
-    let is_in_deadlock = |task: &Task| {
-        let mut tasks = inspection
-            .deadlocks()
-            .flat_map(|it| inspection.tasks_of(it));
-        tasks.any(|other| other.address == task.address)
-    };
+    let stuck = addresses_in_deadlocks(inspection);
+    let is_in_deadlock = |task: &Task| stuck.contains(task.address.as_str());
     let added = inspection.tasks().filter(|task| adds_to_dump(task, dump));
     let mut tasks: Vec<&Task> = added.collect();
     // Those that explain the most are not left out.

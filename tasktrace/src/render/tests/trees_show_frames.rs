@@ -116,6 +116,27 @@ fn the_note_on_missing_debug_information_is_written_once() {
 }
 
 #[test]
+fn one_more_leaf_and_one_more_task_are_in_the_singular() {
+    let notes = Notes {
+        missing: None,
+        dropped: 1,
+        remote_clones: 0,
+    };
+    let frames = vec![Frame::sample("app::work", 1)];
+    let task = TaskDump {
+        trace: Trace::sample_with_notes(frames, notes),
+        ..task(1, "app::work").awaiting([2, 3, 4, 5, 6, 7])
+    };
+    let text = dump([task]).to_string();
+    for line in [
+        "  note: 1 more leaf was not recorded: the trace is too large",
+        "  awaits 1 more task",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn awaited_tasks_are_listed_below_the_tree() {
     check(
         dump([
