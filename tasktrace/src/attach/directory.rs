@@ -7,11 +7,14 @@
 //! 3. `tasktrace-UID` in the directory for temporary files. Any user can create a directory there, so its owner is
 //!    checked.
 //!
-//! The name of a socket is `PID.sock`. A process holds the lock of the directory while it creates or removes a socket.
-//! So no process removes a socket on which another process with the same process id is about to listen:
+//! The name of a socket is `PID.sock`. A process holds the lock of the directory while it creates its socket, and while
+//! it removes the socket of a killed process. So no process removes a socket on which another process with the same
+//! process id is about to listen:
 //!
-//! * A process removes a socket only if it has no listener, and checks that while it holds the lock.
+//! * A process removes such a socket only if it has no listener, and checks that while it holds the lock.
 //! * A new socket looks the same between `bind` and `listen`. Its process holds the lock during both.
+//!
+//! A process removes its own socket without the lock, while it still listens, so no other process has replaced it.
 
 use std::fmt;
 use std::fs;

@@ -39,13 +39,13 @@ serialize_as_document! {
     /// The feature `serde`: an object of the kind `"running"`.
     Running;
 
-    /// The feature `serde`: an object of the kind `"capture"` or `"snapshot"`.
+    /// The feature `serde`: an object of the kind `"capture"`, `"sample"` or `"snapshot"`.
     Source;
 
     /// The feature `serde`: an object with its `kind`, such as `"no_answer"`, and a `message`.
     TraceError;
 
-    /// The feature `serde`: `"running"` or `"not_polled"`.
+    /// The feature `serde`: `"running"`, `"not_polled"` or `"not_woken"`.
     NoAnswer;
 
     /// The feature `serde`: see [`schema/tasktrace.schema.json`](https://github.com/petrosagg/tasktrace/blob/HEAD/tasktrace/schema/tasktrace.schema.json).
