@@ -4,10 +4,10 @@
 //! the panic hook: such a test has failed unless it caught the panic or is a `#[should_panic]` test.
 
 use std::collections::VecDeque;
-use std::env;
 use std::sync::{OnceLock, PoisonError};
 
 use crate::escape::{Escaped, cut};
+use crate::os::env;
 use crate::sync::StaticMutex as Mutex;
 
 /// The largest number of outputs that are kept. Later outputs replace older ones.
@@ -117,9 +117,8 @@ pub(super) fn take() -> Option<String> {
 pub(super) fn is_printed() -> bool {
     static IS_PRINTED: OnceLock<bool> = OnceLock::new();
     *IS_PRINTED.get_or_init(|| {
-        let is_set = |value: &str| value != "0";
-        env::args_os().any(|argument| argument == "--nocapture" || argument == "--no-capture")
-            || env::var("RUST_TEST_NOCAPTURE").is_ok_and(|value| is_set(&value))
+        std::env::args_os().any(|argument| argument == "--nocapture" || argument == "--no-capture")
+            || env::var("RUST_TEST_NOCAPTURE").is_some_and(|value| value != "0")
     })
 }
 
