@@ -89,7 +89,7 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
 
 type ProcessAnswer = (FoundProcess, Result<Process, Failure>);
 
-/// Asks all processes at the same time, so that the total time is at most one timeout.
+/// Asks all processes at the same time, so that those that do not answer together take no longer than one of them.
 async fn ask(found: &[FoundProcess]) -> Vec<ProcessAnswer> {
     let mut asked = JoinSet::new();
     for one in found.iter().cloned() {
