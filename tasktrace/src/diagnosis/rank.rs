@@ -18,7 +18,7 @@ pub(crate) enum WaitRank {
     /// A leaf that registered no waker in this poll. It may have registered one in an earlier poll.
     NoWaker,
     /// A wait that stops or limits something else, or a wait for work: a shutdown signal, a timeout, the `accept` of a
-    /// server.
+    /// server, a `LocalSet` that polls its tasks beside the awaited future.
     Stop,
 }
 
@@ -33,6 +33,7 @@ const BY_NAME: &[(WaitRank, &[&str])] = &[
             "hyper connection (body not read)",
             "hyper connection (idle)",
             "CancellationToken",
+            "LocalSet",
             "Sender::closed",
             "WaitForCancellation",
             "ctrl_c",
@@ -217,6 +218,7 @@ mod tests {
                 "tokio::signal::ctrl_c",
                 "tokio::signal::unix::Signal::recv",
                 "tokio::sync::watch::Sender::closed",
+                "tokio::task::LocalSet::run_until",
                 "tokio::time::timeout",
                 "tokio_util::sync::CancellationToken::cancelled",
                 "futures::future::Abortable",

@@ -576,6 +576,16 @@ async fn joins_in_a_local_set() {
     }
 }
 
+/// The task is not traced, so only the `LocalSet` knows it.
+#[tasktrace::test(timeout = "2s")]
+async fn sleeps_beside_a_local_task() {
+    if is_wanted() {
+        let set = tokio::task::LocalSet::new();
+        set.spawn_local(std::future::pending::<()>());
+        set.run_until(sleeps_long()).await;
+    }
+}
+
 #[tasktrace::test(timeout = "2s")]
 async fn initializes_once() {
     if is_wanted() {

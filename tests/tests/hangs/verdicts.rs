@@ -258,6 +258,15 @@ fn a_tokio_join_handle_leads_to_the_task_that_it_awaits() {
 }
 
 #[test]
+fn a_future_in_a_local_set_comes_before_the_set() {
+    let says = [
+        "test hung for 2s: hangs::hung::sleeps_long at ",
+        " is waiting on tokio::time::sleep (in hangs::hung::sleeps_beside_a_local_task at ",
+    ];
+    check("sleeps_beside_a_local_task", &says, &[]);
+}
+
+#[test]
 fn waiting_for_a_once_cell_leads_to_its_initializer() {
     let says = [
         " hangs::hung::initializes at ",
