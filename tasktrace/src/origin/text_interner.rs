@@ -21,8 +21,8 @@ static BUCKETS: [OnceLock<Box<TextNode>>; 256] = [const { OnceLock::new() }; 256
 
 /// Returns the text that is derived from `source` at a `place`. Calls `make` if the text does not exist yet.
 ///
-/// Other threads may add nodes at the same time. So a new node goes to the end of the list as it is then, and is dropped
-/// if one of them has added a node there in between.
+/// Other threads may add nodes at the same time. So a new node goes to the end of the list as it is then, and is
+/// dropped if one of them has added a node there in between.
 pub(super) fn intern_text(
     source: &'static str,
     place: usize,
