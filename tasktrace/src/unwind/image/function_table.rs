@@ -27,6 +27,9 @@ pub(super) struct Function {
 /// The number of bytes of a row.
 const ROW: usize = 12;
 
+/// The bit of [`Function::unwind_info`] of a row that refers to another row: the other bits are the offset of that row.
+const REFERENCE: usize = 1;
+
 // Offsets in the headers.
 const NEW_HEADER_AT: usize = 0x3c;
 const SIZE_OF_IMAGE: usize = 0x50;
@@ -108,7 +111,8 @@ impl Image {
         })
     }
 
-    /// Returns the function with the code at this offset, or `None` if the table has no such function.
+    /// Returns the function with the code at this offset, or `None` if the table has no such function. If the row of the
+    /// code refers to another row, returns that row, which may be the row of other code.
     pub(super) fn function_at(&self, code: usize) -> Option<Function> {
         let row = |index: usize| self.function_row(self.table.offset + index * ROW);
         let (mut low, mut high) = (0, self.table.functions);
@@ -119,8 +123,10 @@ impl Image {
                 high = middle;
             } else if code >= function.end {
                 low = middle + 1;
-            } else {
+            } else if function.unwind_info & REFERENCE == 0 {
                 return Some(function);
+            } else {
+                return self.function_row(function.unwind_info & !REFERENCE);
             }
         }
         None

@@ -272,6 +272,24 @@ fn a_part_of_a_function_continues_in_its_first_part() {
 }
 
 #[test]
+fn a_row_that_refers_to_another_row_has_its_unwind_information() {
+    let mut image = with_a_saved_register();
+    // Code before and code after the function, with rows that refer to its row. The rows are sorted.
+    let offset = u32::try_from(TABLE + 12).unwrap();
+    image.rows.push([0xf80, 0xfc0, offset | 1]);
+    image.rows.push([0x1100, 0x1140, offset | 1]);
+    // A jump to the code after the function: not the start of a function.
+    image.write(0x1020, &[0xe9, 0xdb, 0, 0, 0]);
+    let image = image.load();
+    let words = [0, 0, 0, 0, 7, OUTERMOST, 0];
+    for code in [0xf90, 0x1020, 0x1100, 0x1120] {
+        let walked = walk(image.clone(), code, &[], &words, Mark::NOWHERE);
+        let expected = vec![(code, 0), (OUTERMOST, 6 * 8)];
+        assert_eq!(walked, (Reach::End, expected), "{code:#x}");
+    }
+}
+
+#[test]
 fn descriptions_of_epilogs_are_skipped() {
     let mut image = FakeImage::new();
     let operations = [6, 0x16, 0, 0x06, 5, 0x32, 1, RBX << 4];
@@ -323,6 +341,11 @@ fn any_unwind_information_ends_the_walk() {
         ];
         image.function(start, start + 0x10, header, &operations[3..]);
         image.write(start as usize, &random().to_le_bytes());
+        if random() % 8 == 0
+            && let Some([.., unwind_info]) = image.rows.last_mut()
+        {
+            *unwind_info = (random() % SIZE as u64) as u32 | 1;
+        }
     }
     let image = image.load();
     for _ in 0..10_000 {

@@ -108,8 +108,10 @@ pub(super) fn unwind(
     let code = image.offset_of(registers.ip.wrapping_sub(usize::from(!is_leaf)))?;
     match image.function_at(code) {
         Some(function) => {
-            // `code` is in the call. All bytes up to the return address were executed.
-            let executed = code + usize::from(!is_leaf) - function.start;
+            // `code` is in the call. All bytes up to the return address were executed. A row that another row refers to
+            // may be that of code behind this code. Then all of its prolog was executed.
+            let executed = (code + usize::from(!is_leaf)).checked_sub(function.start);
+            let executed = executed.unwrap_or(usize::MAX);
             let header = Header::read(image, function.unwind_info)?;
             if is_leaf
                 && executed >= header.prolog
