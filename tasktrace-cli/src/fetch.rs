@@ -141,29 +141,26 @@ async fn request_over<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let in_time = async {
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| disconnected(server, &error))?;
-        let answer = async {
-            let request = sender.send_request(get_request(server, path)?);
-            match timeout(time_limit, request).await {
-                Ok(Ok(response)) => body(server, response).await,
-                Ok(Err(error)) => Err(disconnected(server, &error)),
-                Err(_) => Err(timed_out(server, time_limit)),
-            }
-        };
-        let mut answer = std::pin::pin!(answer);
-        let mut connection = std::pin::pin!(connection);
-        let mut is_open = true;
-        loop {
-            tokio::select! {
-                answer = &mut answer => return answer,
-                // The answer fails with the error of the connection.
-                _ = &mut connection, if is_open => is_open = false,
-            }
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| disconnected(server, &error))?;
+    let answer = async {
+        let request = sender.send_request(get_request(server, path)?);
+        match timeout(time_limit, request).await {
+            Ok(Ok(response)) => body(server, response).await,
+            Ok(Err(error)) => Err(disconnected(server, &error)),
+            Err(_) => Err(timed_out(server, time_limit)),
         }
     };
-    in_time.await
+    let mut answer = std::pin::pin!(answer);
+    let mut connection = std::pin::pin!(connection);
+    let mut is_open = true;
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer,
+            // The answer fails with the error of the connection.
+            _ = &mut connection, if is_open => is_open = false,
+        }
+    }
 }
 
 fn get_request(server: &Server, path: &str) -> Result<Request<Empty<Bytes>>, Failure> {
