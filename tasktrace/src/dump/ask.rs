@@ -8,7 +8,7 @@ use super::time_slices::TimeSlices;
 use super::{Source, TaskDump, Unpolled};
 use crate::capture::RawTrace;
 use crate::os;
-use crate::os::activity::Activity;
+use crate::os::activity::{self, Activity};
 use crate::os::time::Instant;
 use crate::sync::is_cancelled;
 use crate::task::{
@@ -290,15 +290,16 @@ pub(crate) fn sample_or_snapshot(handle: &TraceHandle, budget: Duration) -> Task
 /// The thread of a poll is watched once the poll has lasted this long, to find out if it computes or is blocked.
 const WATCHED_POLL: Duration = Duration::from_millis(100);
 
-/// The time for which the activity of a watched thread is measured.
-const ACTIVITY_WINDOW: Duration = Duration::from_millis(10);
-
 /// Finds out which threads compute and which are blocked, in about the time `longest`.
 ///
 /// Returns `true` for a thread that computes, and `false` for a thread that is blocked. The calling thread is left out,
 /// and so are the threads for which no time was left.
 fn measure_activity(threads: impl Iterator<Item = u64>, longest: Duration) -> BTreeMap<u64, bool> {
     let own = os::thread::id();
+    let window = activity::WINDOW.min(longest / 4);
+    if window < activity::SHORTEST_WINDOW {
+        return BTreeMap::new();
+    }
     // Reading the activity of a thread takes microseconds, and there may be thousands. Each is read twice.
     let (half, end) = (os::deadline(longest / 2), os::deadline(longest));
     let before: Vec<_> = threads
@@ -309,7 +310,7 @@ fn measure_activity(threads: impl Iterator<Item = u64>, longest: Duration) -> BT
     if before.is_empty() {
         return BTreeMap::new();
     }
-    std::thread::sleep(ACTIVITY_WINDOW.min(longest / 4));
+    std::thread::sleep(window);
     let computes = |(thread, before)| Some((thread, Activity::of(thread)?.computes_since(before)));
     // The time may be over by now if this thread got no processor. A few threads are read all the same, which takes
     // next to no time.

@@ -3,11 +3,20 @@
 use super::time::Instant;
 use std::time::Duration;
 
+/// The time between two moments that are compared. Windows counts the time for which a thread has run in ticks of its
+/// clock, of 15.6 ms.
+pub(crate) const WINDOW: Duration = Duration::from_millis(if cfg!(windows) { 60 } else { 10 });
+
+/// The shortest time between two moments that can be compared. On Windows, a thread that computes for this time has run
+/// for a tick.
+pub(crate) const SHORTEST_WINDOW: Duration =
+    Duration::from_millis(if cfg!(windows) { 16 } else { 0 });
+
 /// The state of a thread as the system reports it at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activity {
     at: Instant,
-    /// The thread runs, or would run if there were a free processor.
+    /// The thread runs, or would run if there were a free processor. `false` on Windows, which does not tell.
     is_runnable: bool,
     /// The time for which the thread has run.
     ran: Duration,
@@ -29,16 +38,30 @@ impl Activity {
         })
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    pub(crate) fn of(thread: u64) -> Option<Self> {
+        let thread = super::opened_thread::OpenedThread::open(thread, 0)?;
+        Some(Self {
+            at: Instant::now(),
+            is_runnable: false,
+            ran: thread.cpu_time()?,
+        })
+    }
+
+    #[cfg(not(any(target_os = "linux", windows)))]
     pub(crate) fn of(_: u64) -> Option<Self> {
         None
     }
 
     /// Returns `true` if the thread has computed since `earlier`: it was runnable both times, or has run for a quarter
-    /// of the time. A thread that waits in a loop runs only for short moments.
+    /// of the time. A thread that waits in a loop runs only for short moments. On Windows, which rarely counts such
+    /// moments, any counted time is enough.
     pub(crate) fn computes_since(self, earlier: Self) -> bool {
         let ran = self.ran.saturating_sub(earlier.ran);
-        let part = self.at.saturating_duration_since(earlier.at) / 4;
+        let part = match cfg!(windows) {
+            true => Duration::ZERO,
+            false => self.at.saturating_duration_since(earlier.at) / 4,
+        };
         self.is_runnable && earlier.is_runnable || !ran.is_zero() && ran >= part
     }
 }
@@ -51,7 +74,7 @@ fn state(stat: &str) -> Option<char> {
     rest.chars().next()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, any(target_os = "linux", windows)))]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
@@ -65,7 +88,7 @@ mod tests {
     fn is_seen(thread: u64, computes: bool) -> bool {
         (0..100).any(|_| {
             let before = Activity::of(thread).expect("it is there");
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(WINDOW);
             let after = Activity::of(thread).expect("it is there");
             after.computes_since(before) == computes
         })
@@ -96,10 +119,15 @@ mod tests {
         });
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn names_with_parentheses_are_read() {
         assert_eq!(state("1 (a) R (b)) S 2 3"), Some('S'));
         assert_eq!(state("no thread"), None);
+    }
+
+    #[test]
+    fn a_thread_that_does_not_exist_has_no_activity() {
         assert!(Activity::of(u64::MAX).is_none());
     }
 }

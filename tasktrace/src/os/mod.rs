@@ -10,6 +10,7 @@
 //! * [`time`]: the clocks of the system.
 //! * [`huge_pages`]: memory that many tasks use.
 //! * [`mod@thread`], [`activity`], [`mod@file`], [`stderr`]: threads, their CPU time, files, standard error.
+//! * `opened_thread`: other threads of this process (on Windows).
 //! * `age`, `memory`: the age and the memory of this process (feature `http`).
 //! * `process`, `socket`: other processes and their sockets (feature `attach`, and for `tasktrace-cli`).
 //!
@@ -31,6 +32,8 @@ pub(crate) mod fork;
 pub(crate) mod huge_pages;
 #[cfg(feature = "http")]
 pub(crate) mod memory;
+#[cfg(windows)]
+pub(crate) mod opened_thread;
 #[cfg(all(unix, feature = "__cli"))]
 pub(crate) mod process;
 pub(crate) mod program;

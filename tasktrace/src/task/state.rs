@@ -41,8 +41,8 @@ impl Running {
         self.thread_name.as_deref()
     }
 
-    /// Returns the number of the thread that polls the task: on Linux, the id that the operating system gave it;
-    /// elsewhere, a number that tasktrace gave it.
+    /// Returns the number of the thread that polls the task: on Linux and Windows, the id that the operating system gave
+    /// it; elsewhere, a number that tasktrace gave it.
     #[must_use]
     pub fn thread_id(&self) -> u64 {
         self.thread_id
@@ -56,8 +56,10 @@ impl Running {
     /// Returns `true` if the thread computes, and `false` if it is blocked: it waits for something, such as a lock or a
     /// file.
     ///
-    /// This is known only on Linux, for those tasks of a [`dump`](crate::dump()) whose polls did not end while the dump
-    /// was taken. Otherwise this returns `None`.
+    /// This is known only on Linux and Windows, for those tasks of a [`dump`](crate::dump()) whose polls did not end
+    /// while the dump was taken. Otherwise this returns `None`. Windows counts the time of a thread in ticks of about
+    /// 16 ms: there, this returns `false` for a thread that computes but gets no tick while it is measured, as on a busy
+    /// machine, and `None` if a dump has too little time.
     #[must_use]
     pub fn computes(&self) -> Option<bool> {
         self.computes

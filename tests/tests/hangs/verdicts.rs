@@ -145,8 +145,6 @@ mod blocked {
         }
     }
 
-    /// On Windows, tasktrace does not find out whether a thread computes.
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_spinning_worker_names_the_function_that_spins() {
         let says = [
@@ -156,9 +154,7 @@ mod blocked {
         check("busy_worker", &says, &[]);
     }
 
-    /// The task never waits, although there is a receiver in its loop. On Windows, tasktrace does not find out whether
-    /// a thread computes.
-    #[cfg(target_os = "linux")]
+    /// The task never waits, although there is a receiver in its loop.
     #[test]
     fn a_select_that_is_always_ready_computes_without_yielding() {
         let says = ["computes without yielding in hangs::hung::busy_select at "];

@@ -3,14 +3,13 @@
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
+use crate::os::opened_thread::{Handle, OpenedThread};
+
 #[link(name = "kernel32")]
 unsafe extern "system" {
-    fn OpenThread(access: u32, inherit: i32, id: u32) -> Handle;
-    fn GetProcessIdOfThread(thread: Handle) -> u32;
     fn SuspendThread(thread: Handle) -> u32;
     fn ResumeThread(thread: Handle) -> u32;
     fn GetThreadContext(thread: Handle, context: *mut Registers) -> i32;
-    fn CloseHandle(handle: Handle) -> i32;
     fn GetCurrentProcess() -> Handle;
     fn VirtualQuery(address: *const c_void, into: *mut MemoryRegion, length: usize) -> usize;
     fn ReadProcessMemory(
@@ -22,10 +21,8 @@ unsafe extern "system" {
     ) -> i32;
 }
 
-type Handle = *mut c_void;
-
-/// The rights to suspend a thread, to read its registers, and to ask for its process.
-const ACCESS: u32 = 0x2 | 0x8 | 0x800;
+/// The rights to suspend a thread and to read its registers.
+const RIGHTS: u32 = 0x2 | 0x8;
 
 /// The result of `SuspendThread` for an error.
 const FAILED: u32 = u32::MAX;
@@ -95,7 +92,7 @@ struct MemoryRegion {
 const GUARD: u32 = 0x100;
 
 /// A thread of this process.
-pub(super) struct PolledThread(Handle);
+pub(super) struct PolledThread(OpenedThread);
 
 /// A thread that is suspended until this is dropped.
 pub(super) struct Suspension<'a>(&'a PolledThread);
@@ -103,27 +100,14 @@ pub(super) struct Suspension<'a>(&'a PolledThread);
 impl PolledThread {
     /// Opens the thread with this number. Returns `None` if this process has no such thread.
     pub(super) fn open(id: u64) -> Option<Self> {
-        let id = u32::try_from(id).ok()?;
-        // SAFETY: the function takes any numbers, and returns null if there is no such thread.
-        let handle = unsafe { OpenThread(ACCESS, 0, id) };
-        let thread = (!handle.is_null()).then_some(Self(handle))?;
-        // SAFETY: the handle is open, and has the right to ask for the process.
-        let process = unsafe { GetProcessIdOfThread(thread.0) };
-        (process == std::process::id()).then_some(thread)
+        OpenedThread::open(id, RIGHTS).map(Self)
     }
 
     /// Suspends the thread, which must not be the calling thread. Returns `None` if the thread has ended.
     pub(super) fn suspend(&self) -> Option<Suspension<'_>> {
         // SAFETY: the handle is open, and has the right to suspend the thread.
-        let count = unsafe { SuspendThread(self.0) };
+        let count = unsafe { SuspendThread(self.0.handle()) };
         (count != FAILED).then_some(Suspension(self))
-    }
-}
-
-impl Drop for PolledThread {
-    fn drop(&mut self) {
-        // SAFETY: `open` got the handle, and only this destructor closes it.
-        unsafe { CloseHandle(self.0) };
     }
 }
 
@@ -136,7 +120,7 @@ impl Suspension<'_> {
         let mut registers = Registers::default();
         // SAFETY: the handle is open, and has the right to read the registers. The system writes them to a variable of
         // the layout and the alignment of a `CONTEXT`.
-        let read = unsafe { GetThreadContext(self.0.0, &raw mut registers) };
+        let read = unsafe { GetThreadContext(self.0.0.handle(), &raw mut registers) };
         (read != 0).then_some(registers)
     }
 }
@@ -145,7 +129,7 @@ impl Drop for Suspension<'_> {
     fn drop(&mut self) {
         // SAFETY: the handle is open, and has the right to resume the thread. `suspend` has suspended the thread once
         // for this value.
-        unsafe { ResumeThread(self.0.0) };
+        unsafe { ResumeThread(self.0.0.handle()) };
     }
 }
 
