@@ -1,4 +1,4 @@
-//! Core files and executables with damaged bytes: nothing panics, and nothing takes long.
+//! Core files, executables and split debug info with damaged bytes: nothing panics, and nothing takes long.
 //!
 //! Each test runs some rounds with a fixed seed. `TASKTRACE_TEST_DAMAGE=600` runs each for 600 seconds, and
 //! `TASKTRACE_TEST_SEED` sets the seed, which a round prints if it fails.
@@ -13,6 +13,7 @@ use tasktrace_inspect::{Error, Options, Report, inspect_core};
 
 use crate::core_file;
 use crate::program::{Profile, Program, path, target};
+use crate::split;
 
 /// The number of rounds without a time.
 const ROUNDS: u32 = 12;
@@ -167,5 +168,34 @@ fn damaged_executables_end_in_a_report_or_an_error() {
         inspect_core(&core, &options)
     });
     fs::remove_file(&damaged).unwrap();
+    fs::remove_file(&core).unwrap();
+}
+
+#[test]
+fn damaged_packages_of_debug_info_end_in_a_report_or_an_error() {
+    let program = split::compile("damaged-packed", &["-Csplit-debuginfo=packed"]);
+    let package = program.with_extension("dwp");
+    damaged_split(&program, &package, 0x94d0_49bb_1331_11eb);
+}
+
+#[test]
+fn damaged_object_files_of_debug_info_end_in_a_report_or_an_error() {
+    let arguments = ["-Csplit-debuginfo=unpacked", "-Ccodegen-units=1"];
+    let program = split::compile("damaged-unpacked", &arguments);
+    let files = fs::read_dir(program.parent().unwrap()).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let object = files.find(|path| path.extension().is_some_and(|it| it == "dwo"));
+    damaged_split(&program, &object.unwrap(), 0xbf58_476d_1ce4_e5b9);
+}
+
+fn damaged_split(executable: &Path, file: &Path, seed: u64) {
+    let program = Program::run(executable);
+    let core = written("core-of-split", &program);
+    fs::write(&core, core_file::of(program.pid())).unwrap();
+    drop(program);
+    let mut options = options();
+    options.executable = Some(executable.to_owned());
+    let whole = fs::read(file).unwrap();
+    damage(&whole, file, seed, || inspect_core(&core, &options));
     fs::remove_file(&core).unwrap();
 }

@@ -47,7 +47,7 @@ fn line(code: &str) -> usize {
 }
 
 /// Compiles the program in a directory of its own.
-fn compile(name: &str, arguments: &[&str]) -> PathBuf {
+pub(crate) fn compile(name: &str, arguments: &[&str]) -> PathBuf {
     let directory = target().join("tmp").join("split-debug-info").join(name);
     let _ = fs::remove_dir_all(&directory);
     let arguments = [&["-Cdebuginfo=2"], arguments].concat();
