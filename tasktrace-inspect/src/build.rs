@@ -350,13 +350,13 @@ impl Builder<'_> {
     }
 
     fn holder(&self, task: usize, hold: &Hold) -> Holder {
-        let first = self.graph.leaves(task).first();
+        let leaf = self.graph.leaf_of_owner(task, hold);
         Holder {
             task: self.tasks[task].id,
             root: self.tasks[task].root,
             noun: self.noun(task),
             held: held(hold),
-            waits_for: first.map(|leaf| leaf.name.to_owned()),
+            waits_for: leaf.map(|leaf| leaf.name.to_owned()),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The graph of tasks that wait for each other: holders of locks, and cycles.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::address::Address;
-use crate::decode::{Decoded, Hold, Node, NodeKind, Resource};
+use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
 use crate::hash::FastMap;
 use crate::report::HeldKind;
 
@@ -15,9 +15,14 @@ pub(crate) struct LeafOf<'n> {
     pub(crate) resource: Option<&'n Resource>,
 }
 
+/// A function in the tree of a task: the number of the task, its name and its place.
+type FunctionOf<'n> = (usize, &'n str, Option<&'n Place>);
+
 /// The graph of tasks that wait for each other. Tasks are numbers.
 pub(crate) struct Graph<'n> {
     leaves: Vec<Vec<LeafOf<'n>>>,
+    /// The first leaf below each function that has a guard.
+    owners: HashMap<FunctionOf<'n>, LeafOf<'n>>,
     /// The holders of each semaphore.
     holders: FastMap<Address, Vec<(usize, &'n Hold)>>,
     headers: FastMap<Address, usize>,
@@ -28,13 +33,13 @@ impl<'n> Graph<'n> {
     pub(crate) fn new(tasks: impl Iterator<Item = (Address, &'n Decoded)>) -> Self {
         let mut graph = Self {
             leaves: Vec::new(),
+            owners: HashMap::new(),
             holders: FastMap::default(),
             headers: FastMap::default(),
         };
         for (number, (header, decoded)) in tasks.enumerate() {
             graph.headers.insert(header, number);
-            let mut leaves = Vec::new();
-            collect(&decoded.nodes, &mut leaves);
+            let mut leaves: Vec<LeafOf<'n>> = leaves_below(&decoded.nodes).collect();
             if decoded.may_wait_elsewhere {
                 leaves.push(LeafOf {
                     name: "something that is not known",
@@ -42,6 +47,7 @@ impl<'n> Graph<'n> {
                 });
             }
             graph.leaves.push(leaves);
+            graph.add_owners(number, decoded);
             for hold in &decoded.holds {
                 let holders = graph.holders.entry(hold.semaphore).or_default();
                 holders.push((number, hold));
@@ -53,6 +59,32 @@ impl<'n> Graph<'n> {
     /// Returns what a task waits for.
     pub(crate) fn leaves(&self, task: usize) -> &[LeafOf<'n>] {
         self.leaves.get(task).map_or(&[], Vec::as_slice)
+    }
+
+    /// Finds what the functions of a task that have guards wait for.
+    fn add_owners(&mut self, task: usize, decoded: &'n Decoded) {
+        let owners = decoded.holds.iter().map(|hold| &hold.owner);
+        let mut wanted: HashSet<FunctionOf<'n>> = owners
+            .map(|owner| (task, &*owner.name, owner.place.as_ref()))
+            .collect();
+        let mut below: Vec<&Node> = decoded.nodes.iter().rev().collect();
+        while let Some(node) = below.pop()
+            && !wanted.is_empty()
+        {
+            if let Some(owner) = wanted.take(&(task, &*node.name, node.place.as_ref()))
+                && let Some(leaf) = leaves_below(std::slice::from_ref(node)).next()
+            {
+                self.owners.insert(owner, leaf);
+            }
+            below.extend(node.children.iter().rev());
+        }
+    }
+
+    /// Returns what the function that has a guard waits for. Other branches of its task may wait for something else.
+    pub(crate) fn leaf_of_owner(&self, task: usize, hold: &Hold) -> Option<LeafOf<'n>> {
+        let owner = (task, &*hold.owner.name, hold.owner.place.as_ref());
+        let leaf = self.owners.get(&owner).copied();
+        leaf.or_else(|| self.leaves(task).first().copied())
     }
 
     /// Returns the number of tasks.
@@ -183,29 +215,32 @@ fn is_semaphore(leaf: &LeafOf<'_>, hold: &Hold) -> bool {
     hold.kind == HeldKind::Granted && leaf.name.contains("Semaphore")
 }
 
-/// Collects the leaves below nodes.
-fn collect<'n>(nodes: &'n [Node], leaves: &mut Vec<LeafOf<'n>>) {
+/// Returns the leaves below nodes.
+fn leaves_below(nodes: &[Node]) -> impl Iterator<Item = LeafOf<'_>> {
     let mut below: Vec<(&Node, Option<&str>)> =
         nodes.iter().rev().map(|node| (node, None)).collect();
-    while let Some((node, plumbing)) = below.pop() {
-        let plumbing = match node.kind {
-            NodeKind::Plumbing => plumbing.or(Some(&*node.name)),
-            NodeKind::Function | NodeKind::Wrapper => None,
-            NodeKind::Leaf | NodeKind::Mark => plumbing,
-        };
-        // The set waits for any of its tasks, and so for as long as all of them do.
-        let is_listed_set = matches!(
-            node.resource.as_deref(),
-            Some(Resource::JoinSet { length: Some(length) }) if *length == node.children.len() as u64
-        );
-        if node.children.is_empty() || node.resource.is_some() && !is_listed_set {
-            leaves.push(LeafOf {
-                name: plumbing.unwrap_or(&node.name),
-                resource: node.resource.as_deref(),
-            });
+    std::iter::from_fn(move || {
+        loop {
+            let (node, plumbing) = below.pop()?;
+            let plumbing = match node.kind {
+                NodeKind::Plumbing => plumbing.or(Some(&*node.name)),
+                NodeKind::Function | NodeKind::Wrapper => None,
+                NodeKind::Leaf | NodeKind::Mark => plumbing,
+            };
+            below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
+            // The set waits for any of its tasks, and so for as long as all of them do.
+            let is_listed_set = matches!(
+                node.resource.as_deref(),
+                Some(Resource::JoinSet { length: Some(length) }) if *length == node.children.len() as u64
+            );
+            if node.children.is_empty() || node.resource.is_some() && !is_listed_set {
+                return Some(LeafOf {
+                    name: plumbing.unwrap_or(&node.name),
+                    resource: node.resource.as_deref(),
+                });
+            }
         }
-        below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
-    }
+    })
 }
 
 #[cfg(test)]
@@ -352,6 +387,24 @@ mod tests {
         // A task of the set is not known.
         let tasks = [task(vec![set(&[1], 2)], &[10]), task(vec![lock(10)], &[])];
         assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
+    }
+
+    #[test]
+    fn an_owner_waits_for_the_leaf_of_its_own_branch() {
+        let mut restock = Node::new(NodeKind::Function, "shop::restock");
+        restock.children.push(sleep());
+        let decoded = task(vec![join(1), restock], &[10]);
+        let graph = Graph::new(std::iter::once((Address::new(0), &decoded)));
+        let leaf = graph.leaf_of_owner(0, &decoded.holds[0]).unwrap();
+        assert_eq!(leaf.name, "tokio::time::sleep");
+    }
+
+    #[test]
+    fn an_owner_that_is_not_in_the_tree_waits_for_what_its_task_waits_for() {
+        let decoded = task(vec![join(1), sleep()], &[10]);
+        let graph = Graph::new(std::iter::once((Address::new(0), &decoded)));
+        let leaf = graph.leaf_of_owner(0, &decoded.holds[0]).unwrap();
+        assert_eq!(leaf.name, "tokio::task::JoinHandle");
     }
 
     #[test]

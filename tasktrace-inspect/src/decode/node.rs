@@ -31,7 +31,7 @@ pub(crate) enum NodeKind {
 }
 
 /// A line in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: Text,
     pub(crate) line: u64,

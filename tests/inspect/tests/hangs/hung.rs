@@ -67,6 +67,22 @@ async fn held_by_a_task_of_a_worker() {
     let _stock = stock.lock().await; // the test waits on a worker
 }
 
+/// The test waits for a lock that a branch of a task holds. Another branch waits for something else.
+#[tasktrace::test(timeout = "2s")]
+async fn held_in_a_branch() {
+    if !is_child() {
+        return;
+    }
+    let (stock, held) = (Lock::default(), Arc::new(Notify::new()));
+    let (_stop, stopped) = mpsc::channel(1);
+    let restocks = restock(stock.clone(), held.clone());
+    tokio::spawn(async move {
+        tokio::join!(listen(stopped), restocks);
+    });
+    held.notified().await;
+    sell(stock).await;
+}
+
 async fn sell(stock: Lock) -> u32 {
     *stock.lock().await // sell waits
 }

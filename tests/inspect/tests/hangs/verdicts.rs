@@ -122,6 +122,16 @@ fn the_plain_task_that_holds_a_lock_is_named_with_its_line() {
 }
 
 #[test]
+fn a_holder_in_a_branch_is_named_with_what_its_branch_waits_for() {
+    let report = Report::of("held_in_a_branch");
+    let restock = at("restock waits");
+    report.says(&format!(
+        " in hangs::hung::restock {restock}, which waits for tokio::time::sleep"
+    ));
+    report.shows("tokio::sync::mpsc::Receiver::recv");
+}
+
+#[test]
 fn a_test_that_holds_the_lock_of_its_own_task_is_a_deadlock() {
     let report = Report::of("held_by_the_test");
     let (sell, joins) = (at("sell waits"), at("the test joins"));
