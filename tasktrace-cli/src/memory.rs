@@ -116,7 +116,7 @@ fn state(state: TaskState) -> &'static str {
         TaskState::Running => "running",
         TaskState::Finished => "finished",
         TaskState::Blocking => "blocking",
-        TaskState::BlockOn => "blocks_thread",
+        TaskState::BlockOn => "block_on",
         _ => "unknown",
     }
 }

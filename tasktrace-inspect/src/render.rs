@@ -84,7 +84,7 @@ impl Display for Task {
             TaskState::Running => "running",
             TaskState::Finished => "finished",
             TaskState::Blocking => "blocking",
-            TaskState::BlockOn => "blocks its thread",
+            TaskState::BlockOn => "in block_on",
         };
         writeln!(f, ", {state}")?;
         if let Some(problem) = &self.problem {

@@ -303,7 +303,7 @@ fn state(state: TaskState) -> &'static str {
         TaskState::Running => "running",
         TaskState::Finished => "finished",
         TaskState::Blocking => "blocking",
-        TaskState::BlockOn => "blocks its thread",
+        TaskState::BlockOn => "in block_on",
         _ => "in an unknown state",
     }
 }
