@@ -24,7 +24,8 @@ pub(crate) fn only_process() -> Result<FoundProcess, Failure> {
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
         (None, _) => Err(Failure::NotInstrumented(format!(
-            "no process of this user lets other programs attach: {WAYS_TO_ATTACH}"
+            "no process of this user lets other programs attach: {WAYS_TO_ATTACH}; or name the PID of any process, \
+             and dump, ps and top read its memory"
         ))),
         (Some(last), _) => {
             found.push(last);

@@ -61,7 +61,8 @@ fn processes(json: bool, paint: Paint) -> Result<(), Failure> {
     if found.is_empty() {
         let _ = writeln!(
             io::stderr(),
-            "no process of this user lets other programs attach: see tasktrace --help"
+            "no process of this user lets other programs attach: see tasktrace --help; tasktrace ps PID reads the \
+             memory of any process"
         );
         return Ok(());
     }

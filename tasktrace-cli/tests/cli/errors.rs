@@ -27,6 +27,22 @@ fn a_missing_process_exits_with_3() {
 }
 
 #[test]
+fn without_a_process_to_attach_to_the_message_says_that_a_pid_helps() {
+    let runtime = Runtime::new();
+    let none = "no process of this user lets other programs attach";
+    let ended = runtime.run(&["dump"]);
+    ended.failed(
+        5,
+        &[none, "feature `attach`", "name the PID of any process"],
+    );
+    let ended = runtime.run(&["ps"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for part in [none, "tasktrace ps PID reads the memory"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn inspect_of_a_number_that_no_process_can_have_exits_with_3() {
     let runtime = Runtime::new();
     for number in ["4000000000", "99999999999999999999"] {
