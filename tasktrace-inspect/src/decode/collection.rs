@@ -40,6 +40,7 @@ impl Walk<'_, '_, '_, '_> {
             Plan::Known(known) => match known {
                 Known::Vec => self.vec(value, goal),
                 Known::VecDeque => self.vec_deque(value, goal),
+                Known::LinkedList => self.linked_list(value),
                 Known::HashTable => self.hash_table(value),
                 Known::BTreeMap => self.tree_map(value),
                 Known::Arc => self.arc(value, goal),
@@ -49,7 +50,7 @@ impl Walk<'_, '_, '_, '_> {
                     let inner = self.reader().find(value, "value");
                     Inner::Values(inner.into_iter().collect(), None)
                 }
-                Known::Leaf(Leaf::Channel) => self.messages(value),
+                Known::Leaf(Leaf::Channel | Leaf::FuturesChannel) => self.messages(value),
                 Known::Leaf(Leaf::Oneshot) => self.message(value),
                 Known::Leaf(_) | Known::Guard(_) | Known::Closure | Known::Opaque => NOTHING,
             },
@@ -184,6 +185,33 @@ impl Walk<'_, '_, '_, '_> {
             }
             inner => inner,
         }
+    }
+
+    fn linked_list(&self, value: Value) -> Inner {
+        let head = self.reader().find(value, "head");
+        let first = head.and_then(|head| self.optional(head));
+        let next = |node| self.optional(self.reader().find(node, "next")?);
+        let (values, more) = self.linked(first, "element", next);
+        Inner::Values(values, more)
+    }
+
+    /// Returns a field of each node of a list.
+    pub(super) fn linked(
+        &self,
+        first: Option<Value>,
+        field: &'static str,
+        next: impl Fn(Value) -> Option<Value>,
+    ) -> (Vec<Value>, Option<String>) {
+        let mut values = Vec::new();
+        let mut node = first;
+        while let Some(value) = node.and_then(|node| self.reader().find(node, field)) {
+            if values.len() >= self.decoder.limits.elements {
+                return (values, Some("more are not shown".to_owned()));
+            }
+            values.push(value);
+            node = node.and_then(&next);
+        }
+        (values, None)
     }
 
     /// Returns the elements of arrays that are in use.

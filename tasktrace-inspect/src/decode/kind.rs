@@ -16,6 +16,8 @@ pub(super) enum Known {
     Vec,
     /// `VecDeque`.
     VecDeque,
+    /// `LinkedList`.
+    LinkedList,
     /// The table of a `HashMap` or a `HashSet`.
     HashTable,
     /// `BTreeMap`, which a `BTreeSet` is too.
@@ -38,6 +40,8 @@ pub(super) enum Leaf {
     Sleep,
     Acquire,
     Channel,
+    /// A receiver of the channels `mpsc` of futures.
+    FuturesChannel,
     Broadcast,
     Oneshot,
     Notified,
@@ -75,6 +79,10 @@ const fn guard(path: &'static str, kind: HeldKind) -> (&'static str, Known) {
 
 const KNOWN: &[(&str, Known)] = &[
     ("alloc::collections::btree::map::BTreeMap", Known::BTreeMap),
+    (
+        "alloc::collections::linked_list::LinkedList",
+        Known::LinkedList,
+    ),
     ("alloc::collections::vec_deque::VecDeque", Known::VecDeque),
     ("alloc::sync::Arc", Known::Arc),
     ("alloc::vec::Vec", Known::Vec),
@@ -166,10 +174,13 @@ const KNOWN: &[(&str, Known)] = &[
     ("core::future::pending::Pending", Known::Leaf(Leaf::Named)),
     ("core::task::wake::Waker", Known::Opaque),
     ("event_listener::EventListener", Known::Leaf(Leaf::Named)),
-    ("futures_channel::mpsc::Receiver", Known::Leaf(Leaf::Named)),
+    (
+        "futures_channel::mpsc::Receiver",
+        Known::Leaf(Leaf::FuturesChannel),
+    ),
     (
         "futures_channel::mpsc::UnboundedReceiver",
-        Known::Leaf(Leaf::Named),
+        Known::Leaf(Leaf::FuturesChannel),
     ),
     (
         "futures_channel::oneshot::Receiver",

@@ -59,7 +59,7 @@ impl Walk<'_, '_, '_, '_> {
                 self.awaited_lock(value, wait).map(lock_resource),
             ),
             Leaf::Called(function) => (function.into(), None),
-            Leaf::Named => (public_path(&path).into(), None),
+            Leaf::Named | Leaf::FuturesChannel => (public_path(&path).into(), None),
         };
         let mut node = Node::new(NodeKind::Leaf, name);
         node.resource = resource.map(Box::new);
@@ -283,7 +283,7 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     /// Returns what an `Option` of a pointer points to.
-    fn optional(&self, option: Value) -> Option<Value> {
+    pub(super) fn optional(&self, option: Value) -> Option<Value> {
         let reader = self.reader();
         let ty = reader.ty(option)?;
         let (_, some) = reader.variant(option, &ty)?;

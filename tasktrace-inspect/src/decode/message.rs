@@ -15,7 +15,10 @@ impl Walk<'_, '_, '_, '_> {
     /// where they are while the task of the receiver waits. Only the messages are recorded, not the way to them.
     pub(super) fn messages(&self, receiver: Value) -> Inner {
         let is_recorded = self.reader().memory.pause();
-        let messages = self.queued(receiver);
+        let messages = match is_of_futures(&self.reader().types.path(receiver.id)) {
+            true => self.queued_by_futures(receiver),
+            false => self.queued(receiver),
+        };
         if is_recorded {
             self.reader().memory.resume();
         }
@@ -72,6 +75,22 @@ impl Walk<'_, '_, '_, '_> {
         }
     }
 
+    /// Returns the messages in a channel of futures. The first node of its list has been received.
+    fn queued_by_futures(&self, receiver: Value) -> Option<(Vec<Value>, Option<String>)> {
+        let reader = self.reader();
+        let option = reader.find(receiver, "inner")?;
+        let ty = reader.ty(option)?;
+        let (_, arc) = reader.variant(option, &ty)?;
+        // A receiver that has seen the end of the channel has dropped its `Arc`.
+        let Some(channel) = reader.follow_arc(arc) else {
+            return Some((Vec::new(), None));
+        };
+        let queue = reader.find(channel, "message_queue")?;
+        let received = reader.follow(reader.find(queue, "tail")?)?;
+        let next = |node| reader.follow(reader.find(node, "next")?);
+        Some(self.linked(next(received), "value", next))
+    }
+
     /// Returns the value in a oneshot channel, if it was sent.
     pub(super) fn message(&self, receiver: Value) -> Inner {
         let reader = self.reader();
@@ -90,4 +109,9 @@ impl Walk<'_, '_, '_, '_> {
             None => NOTHING,
         }
     }
+}
+
+/// Returns `true` for the paths of receivers of futures.
+fn is_of_futures(path: &str) -> bool {
+    path.starts_with("futures_channel::")
 }

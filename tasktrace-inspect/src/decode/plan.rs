@@ -368,7 +368,9 @@ impl Search<'_, '_, '_> {
                         Leaf::Acquire | Leaf::Lock(AsyncWait::Write | AsyncWait::Upgrade, _),
                     ) => true,
                     // Messages that were sent and not received.
-                    Known::Leaf(Leaf::Channel | Leaf::Oneshot) => self.parameters(&ty, 1, next),
+                    Known::Leaf(Leaf::Channel | Leaf::FuturesChannel | Leaf::Oneshot) => {
+                        self.parameters(&ty, 1, next)
+                    }
                     Known::Leaf(_) => false,
                     Known::Guard(_) => self.goal == Goal::Guard,
                     Known::Timeout | Known::Shared => true,
@@ -376,6 +378,7 @@ impl Search<'_, '_, '_> {
                     Known::Arc if self.goal == Goal::Future => false,
                     Known::Vec
                     | Known::VecDeque
+                    | Known::LinkedList
                     | Known::HashTable
                     | Known::Arc
                     | Known::FuturesUnordered => self.parameters(&ty, 1, next),

@@ -24,7 +24,9 @@ fn guards_in_containers_that_a_task_owns_are_found() {
             [
                 "containers::in_arc",
                 "containers::in_hash_map",
+                "containers::in_linked_list",
                 "containers::in_messages",
+                "containers::in_messages_of_futures",
                 "containers::in_oneshot",
                 "containers::in_ring",
                 "containers::in_slots",

@@ -1,11 +1,12 @@
 //! Tasks whose guards are in containers, each with a task that waits for the lock, and tasks that wait for a notification.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, LinkedList, VecDeque};
 use std::future::Future;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tasktrace_inspect_programs::{arrive, ready};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc, oneshot};
 
@@ -28,13 +29,15 @@ async fn main() {
     pair(in_slots).await;
     pair(in_messages).await;
     pair(in_oneshot).await;
+    pair(in_linked_list).await;
+    pair(in_messages_of_futures).await;
     let shared = Arc::new(std::sync::Mutex::new(None));
     pair(|lock, held| in_shared(lock, held, Arc::clone(&shared))).await;
     let notify = Arc::new(Notify::new());
     for _ in 0..3 {
         tokio::spawn(listener(Arc::clone(&notify)));
     }
-    ready(18 + 3).await;
+    ready(22 + 3).await;
     std::future::pending::<()>().await;
     drop(shared);
 }
@@ -153,6 +156,26 @@ async fn in_oneshot(lock: Lock, held: Arc<Notify>) {
     let (sender, receiver) = oneshot::channel();
     let _ = sender.send(lock.lock_owned().await);
     nap(held).await; // await: in_oneshot
+    drop(receiver);
+}
+
+async fn in_linked_list(lock: Lock, held: Arc<Notify>) {
+    let mut list = LinkedList::from([None, None]);
+    list.push_back(Some(lock.lock_owned().await));
+    list.push_back(None);
+    nap(held).await; // await: in_linked_list
+    drop(list);
+}
+
+/// Some of the messages were received.
+async fn in_messages_of_futures(lock: Lock, held: Arc<Notify>) {
+    let (sender, mut receiver) = futures::channel::mpsc::unbounded();
+    for _ in 0..3 {
+        let _ = sender.unbounded_send(None);
+    }
+    receiver.next().await;
+    let _ = sender.unbounded_send(Some(lock.lock_owned().await));
+    nap(held).await; // await: in_messages_of_futures
     drop(receiver);
 }
 
