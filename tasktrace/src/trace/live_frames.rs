@@ -41,10 +41,9 @@ pub(super) fn add(raw: &RawTrace, awaited: &[(u64, &Tree)], builder: &mut TreeBu
         .markers()
         .iter()
         .find(|marker| marker.task == raw.task && marker.key == Some(0));
-    let joined = task.and_then(|task| frames.joined(0, &task.identity));
     let root = Parent {
         at: root,
-        joined: joined.map(|live| live.key),
+        joined: task.and_then(|task| frames.joined(0, &task.identity)),
         is_held: false,
     };
     frames.add_below(0, root);
@@ -93,18 +92,18 @@ struct FrameInserter<'a, 'b> {
 
 /// The parent of a live frame.
 #[derive(Clone, Copy)]
-struct Parent {
+struct Parent<'a> {
     /// The index of the parent in the tree. `None` adds roots.
     at: Option<usize>,
-    /// The key of the frame in it that is shown as one with it: see [`FrameInserter::joined`].
-    joined: Option<u64>,
+    /// The frame in it that is shown as one with it, like all frames that are the same: see [`FrameInserter::joined`].
+    joined: Option<&'a FrameSnapshot>,
     /// `true` if the parent is held without being polled. Then the frames in it are not polled either.
     is_held: bool,
 }
 
 impl<'a> FrameInserter<'a, '_> {
     /// Adds all live frames that are directly or indirectly in the frame with this key.
-    fn add_below(&mut self, key: u64, parent: Parent) {
+    fn add_below(&mut self, key: u64, parent: Parent<'a>) {
         let mut pending = vec![(key, parent)];
         while let Some((key, parent)) = pending.pop() {
             for live in self.children.remove(&key).unwrap_or_default() {
@@ -116,7 +115,7 @@ impl<'a> FrameInserter<'a, '_> {
     }
 
     /// Adds a live frame below `parent`, unless it is on a stack, and sets its wait and its times.
-    fn add(&mut self, (number, live): NumberedFrame<'a>, parent: Parent) -> Parent {
+    fn add(&mut self, (number, live): NumberedFrame<'a>, parent: Parent<'a>) -> Parent<'a> {
         self.added.insert(live.key);
         let joined = self.joined(live.key, &live.identity);
         let on_stack = self.builder.find(live.key);
@@ -135,7 +134,7 @@ impl<'a> FrameInserter<'a, '_> {
         self.builder.note_live_times(at, number, times);
         Parent {
             at: Some(at),
-            joined: joined.map(|live| live.key),
+            joined,
             is_held,
         }
     }
@@ -145,12 +144,12 @@ impl<'a> FrameInserter<'a, '_> {
     fn add_without_stack(
         &mut self,
         live: &FrameSnapshot,
-        parent: Parent,
+        parent: Parent<'_>,
         joined: Option<&FrameSnapshot>,
     ) -> usize {
         let place = place_of(&live.identity);
         if let Some(at) = parent.at
-            && parent.joined == Some(live.key)
+            && parent.joined.is_some_and(|joined| is_same(live, joined))
             && !self.builder.has_other_label(at, place.label.as_deref())
         {
             self.builder.join_live(at, place, live.key);
@@ -168,22 +167,35 @@ impl<'a> FrameInserter<'a, '_> {
     }
 
     /// Returns the live frame that is shown as one with the task or the frame with this key: the function of its name
-    /// whose future it was made of, unless both have labels.
+    /// whose future it was made of, unless both have labels. A future of a library may poll several calls of that
+    /// function. They are shown as one with it only if they have the same label.
     fn joined(&self, key: u64, identity: &Identity) -> Option<&'a FrameSnapshot> {
         let call = identity.origin();
         if !matches!(call, Origin::Call { .. }) {
             return None;
         }
         let is_labelled = |identity: &Identity| identity.label_str().is_some();
-        let mut children = self.children.get(&key)?.iter().map(|(_, live)| *live);
-        children.find(|live| {
+        let children = self.children.get(&key)?.iter().map(|(_, live)| *live);
+        let mut functions = children.filter(|live| {
             let function = live.identity.origin();
             matches!(function, Origin::Function(_))
                 && call.path() == function.path()
                 && !(is_labelled(identity) && is_labelled(&live.identity))
                 && !self.added.contains(&live.key)
-        })
+        });
+        let first = functions.next()?;
+        functions.all(|live| is_same(live, first)).then_some(first)
     }
+}
+
+/// Returns `true` for frames of the same function with the same label.
+fn is_same(one: &FrameSnapshot, other: &FrameSnapshot) -> bool {
+    let (one, other) = (&one.identity, &other.identity);
+    let is_function = |identity: &Identity| matches!(identity.origin(), Origin::Function(_));
+    is_function(one)
+        && is_function(other)
+        && one.origin().path() == other.origin().path()
+        && one.label_str() == other.label_str()
 }
 
 #[cfg(test)]
@@ -198,30 +210,32 @@ mod tests {
     static MAIN: FrameMeta = FrameMeta::new(None, || "app::main::item", "src/main.rs", 1, 2);
     static SERVE: FrameMeta = FrameMeta::new(None, || "app::serve::item", "src/main.rs", 9, 2);
 
-    /// Returns the snapshot of a task with futures that one call of `traced` in a loop has made, each of a call of
-    /// `serve`. There is one for each pair: the labels of the future and of the function.
-    fn served(labels: &[[Option<&str>; 2]]) -> Trace {
+    /// Returns the snapshot of a task with futures that one call of `traced` in a loop has made. Each is a label, and the
+    /// labels of the calls of `serve` that it polls.
+    fn served(futures: &[(Option<&str>, &[Option<&str>])]) -> Trace {
         let call = Origin::Call {
             future: "app::serve::{{closure}}",
             location: Location::caller(),
         };
-        let frame = |key, parent, origin, label: Option<&str>| FrameSnapshot {
-            key,
-            parent,
-            identity: Identity::new(origin, label.map(Into::into), None),
-            since: 0,
-            polled: 0,
-            is_held: false,
+        let mut frames: Vec<FrameSnapshot> = Vec::new();
+        let mut add = |parent, origin, label: Option<&str>| {
+            let key = frames.len() as u64 + 1;
+            frames.push(FrameSnapshot {
+                key,
+                parent,
+                identity: Identity::new(origin, label.map(Into::into), None),
+                since: 0,
+                polled: 0,
+                is_held: false,
+            });
+            key
         };
-        let pairs = labels.iter().zip(1..);
-        let frames: Vec<FrameSnapshot> = pairs
-            .flat_map(|([future, function], key)| {
-                [
-                    frame(key, 0, call, *future),
-                    frame(100 + key, key, Origin::Function(&SERVE), *function),
-                ]
-            })
-            .collect();
+        for (label, functions) in futures {
+            let future = add(0, call, *label);
+            for label in *functions {
+                add(future, Origin::Function(&SERVE), *label);
+            }
+        }
         let root = ScopeMarker {
             task: 7,
             key: Some(0),
@@ -247,19 +261,31 @@ mod tests {
 
     #[test]
     fn futures_of_one_call_that_differ_in_the_labels_of_their_functions_are_siblings() {
-        let trace = served(&[[None, Some("a")], [None, Some("b")], [None, Some("a")]]);
+        let trace = served(&[
+            (None, &[Some("a")]),
+            (None, &[Some("b")]),
+            (None, &[Some("a")]),
+        ]);
         assert_eq!(below(&trace), [(Some("a"), 2, 0), (Some("b"), 1, 0)]);
     }
 
     #[test]
     fn a_future_and_its_function_are_one_frame_unless_both_have_labels() {
         assert_eq!(
-            below(&served(&[[None, None], [None, None]])),
+            below(&served(&[(None, &[None]), (None, &[None])])),
             [(None, 2, 0)]
         );
-        assert_eq!(below(&served(&[[Some("a"), None]])), [(Some("a"), 1, 0)]);
-        let both = served(&[[Some("a"), Some("b")]]);
+        assert_eq!(below(&served(&[(Some("a"), &[None])])), [(Some("a"), 1, 0)]);
+        let both = served(&[(Some("a"), &[Some("b")])]);
         assert_eq!(below(&both), [(Some("a"), 0, 1)]);
         assert_eq!(both.leaves()[0].label(), Some("b"));
+    }
+
+    #[test]
+    fn a_future_that_polls_several_calls_of_its_function_is_one_frame_with_those_of_one_label() {
+        let same = served(&[(None, &[Some("a"), Some("a"), Some("a")])]);
+        assert_eq!(below(&same), [(Some("a"), 3, 0)]);
+        let others = served(&[(None, &[Some("a"), Some("b")])]);
+        assert_eq!(below(&others), [(None, 0, 2)]);
     }
 }
