@@ -12,7 +12,7 @@ use std::future::{pending, ready};
 use std::num::ParseIntError;
 use std::panic::{PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 
 use futures::executor::block_on;
 use tasktrace::traced;
@@ -27,6 +27,15 @@ impl Drop for NotesDrop {
     fn drop(&mut self) {
         probe::step(self.0);
     }
+}
+
+/// Lets all threads of this process collect spans from now on. A subscriber of one thread would not do: the first thread
+/// that reaches a span decides if it is wanted, and that may be the thread of another test.
+fn collect_spans() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(Registry::default()).expect("it is the first");
+    });
 }
 
 fn on_a_thread<T: Send>(future: impl Future<Output = T> + Send) -> T {
@@ -379,7 +388,7 @@ mod beside {
 
     #[test]
     fn tests_compose_with_instrument_in_either_order() {
-        let _guard = tracing::subscriber::set_default(Registry::default());
+        collect_spans();
         instrumented();
         let begin = "begin instrumented Nanos(5000000000)";
         assert_eq!(probe::steps(), [begin, "instrumented", "end instrumented"]);

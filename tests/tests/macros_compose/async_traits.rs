@@ -64,7 +64,7 @@ impl Local for std::rc::Rc<str> {
 
 #[test]
 fn methods_of_async_traits_are_frames() {
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         assert_eq!(Type.provided(&1).await, Some("none"));
         assert_eq!(Type.call(&()).await, None);

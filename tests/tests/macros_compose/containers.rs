@@ -79,7 +79,7 @@ impl Type {
 
 #[test]
 fn containers_compose_with_async_trait_and_instrument() {
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         let mut value = Type(1);
         assert_eq!(AboveTrait::provided(&value).await, 1);

@@ -38,7 +38,7 @@ async fn between_main_and_traced() -> Result<&'static str, std::fmt::Error> {
 
 #[test]
 fn traced_and_instrument_compose_on_functions_and_methods() {
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         assert_eq!(above(1).await, Some("above"));
         assert_eq!(below(1).await, Some("below"));

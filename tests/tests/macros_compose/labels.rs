@@ -55,7 +55,7 @@ fn peer() -> Peer {
 fn labels_of_functions_name_arguments_that_other_attributes_move() {
     assert_eq!(tokio_above(peer(), 1).0, "::1");
     assert_eq!(tokio_below(peer(), 2).0, "::1");
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         assert_eq!(instrument_above(peer(), 3).await, Some("instrument_above"));
         assert_eq!(instrument_below(peer(), 4).await, Some("instrument_below"));
@@ -111,7 +111,7 @@ impl Service for Peer {
 
 #[test]
 fn labels_of_async_trait_methods_name_their_arguments() {
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         assert_eq!(peer().by_ref("a").await, Some("by_ref"));
         assert_eq!(peer().by_mut("b".to_owned()).await, 1);

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::process::ExitCode;
+use std::sync::Once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,15 @@ fn frame(name: &str) -> (Kind, String) {
 
 fn task(name: &str) -> (Kind, String) {
     (Kind::Task, name.to_owned())
+}
+
+/// Lets all threads of this process collect spans from now on. A subscriber of one thread would not do: the first thread
+/// that reaches a span decides if it is wanted, and that may be the thread of another test.
+fn collect_spans() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(Registry::default()).expect("it is the first");
+    });
 }
 
 /// Returns the name of the `tracing` span that is entered after the task was suspended.

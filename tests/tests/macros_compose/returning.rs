@@ -20,7 +20,7 @@ fn below(value: u32) -> impl Future<Output = u32> {
 
 #[test]
 fn returned_futures_are_instrumented_and_traced_in_either_order() {
-    let _guard = tracing::subscriber::set_default(Registry::default());
+    collect_spans();
     futures::executor::block_on(async {
         assert_eq!((above(0).await, above(1).await), (0, 1));
         assert_eq!(below(2).await, 2);
