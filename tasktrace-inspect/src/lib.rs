@@ -51,7 +51,7 @@
 //!   in `deps` beside it. Both complete the debug info in the executable or in its `.debug` file: without that they are
 //!   of no use.
 //! * Crates that were compiled in the directory of the program, such as the members of its workspace, are the program's own
-//!   even if they have the name of a runtime.
+//!   even if they have the name of a runtime. In incremental builds only the crate that has `main` is recognised so.
 //! * A guard that was dropped before its task waited can look like one that is held, because the compiler may keep its
 //!   memory. It counts only while the lock is taken. So if a running thread, or an object that is not followed, holds
 //!   the lock, a task may be named as its holder that has dropped it.

@@ -232,19 +232,23 @@ fn is_rust(unit: &Unit<'_>) -> bool {
     })
 }
 
-/// Returns the crate of a unit, which its name has after the file of the crate: `src/main.rs/@/shop.5e092c97-cgu.0`.
-/// Returns `None` for packages in directories that have a version in their names: some build tools compile all packages
-/// in one directory.
-fn crate_of<'d>(unit: &Unit<'d>) -> Option<&'d str> {
+/// Returns the name of a unit, without the file of its crate. Returns `None` for packages in directories that have a
+/// version in their names: some build tools compile all packages in one directory.
+fn unit_name<'d>(unit: &Unit<'d>) -> Option<&'d str> {
     let root = unit.entry(unit.header.root_offset()).ok()?;
     let name = unit.text(&root, dw::DW_AT_name)?;
     let (file, name) = name.rsplit_once("/@/")?;
-    let (name, _) = name.split_once('.')?;
     let is_versioned = file.split('/').any(|part| {
         let after = part.rsplit_once('-').map_or("", |(_, after)| after);
         after.contains('.') && after.starts_with(|char: char| char.is_ascii_digit())
     });
     (!is_versioned).then_some(name)
+}
+
+/// Returns the crate of a unit, with which its name begins: `src/main.rs/@/shop.5e092c97-cgu.0`. Incremental builds give
+/// units other names: `src/main.rs/@/0o4wvxvhmuj6tg3mb6kcfn377`.
+fn crate_of<'d>(unit: &Unit<'d>) -> Option<&'d str> {
+    unit_name(unit)?.split_once('.').map(|(name, _)| name)
 }
 
 /// The pass over the entries of a unit.
@@ -432,9 +436,15 @@ impl<'d> Pass<'_, 'd> {
         let Some(name) = self.name(entry) else {
             return;
         };
-        if name == "main" && self.scopes.len() == 1 {
+        if name == "main"
+            && let [(_, name)] = self.scopes[..]
+        {
             let directory = self.unit.comp_dir.map_or(&[][..], |it| it.slice());
             self.index.mains.insert(directory);
+            // In incremental builds, the names of units do not contain this.
+            if unit_name(self.unit).is_some() {
+                self.index.crates.insert((name, directory));
+            }
         }
         let (plain, arguments) = name.split_once('<').unwrap_or((name, ""));
         if plain == "run"
