@@ -310,8 +310,7 @@ fn peers_of_other_users_are_disconnected() {
     let program = runtime.start(&["attach"]);
     let socket = runtime.place().join(format!("{}.sock", program.id()));
     let address = format!("unix:{}", socket.display());
-    let cli = runtime.path().join("cli");
-    fs::copy(crate::support::CLI, &cli).expect("it can be copied");
+    let cli = runtime.copy_of_cli();
     let as_nobody = || {
         let arguments = ["dump", "--addr", &address];
         let mut command = std::process::Command::new(&cli);

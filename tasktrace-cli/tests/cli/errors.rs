@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use crate::support::{CLI, Ended, Runtime, chmod, is_root};
+use crate::support::{Ended, Runtime, chmod, is_root};
 
 #[test]
 fn a_missing_process_exits_with_3() {
@@ -69,8 +69,7 @@ fn a_process_that_cannot_be_attached_to_exits_with_5() {
 #[test]
 fn a_process_of_another_user_exits_with_4() {
     let runtime = Runtime::new();
-    let cli = runtime.path().join("cli");
-    std::fs::copy(CLI, &cli).expect("it can be copied");
+    let cli = runtime.copy_of_cli();
     chmod(runtime.path(), 0o755);
     let mut command = std::process::Command::new(&cli);
     if is_root() {

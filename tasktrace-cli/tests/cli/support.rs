@@ -51,6 +51,16 @@ impl Runtime {
         self.0.join("tasktrace")
     }
 
+    /// Returns a copy of the program `tasktrace`, which other users may start.
+    pub(crate) fn copy_of_cli(&self) -> PathBuf {
+        let copy = self.0.join("cli");
+        // A process of its own copies it. A test that starts a program at this moment would inherit the open file, and
+        // a file that is open for writing cannot be started.
+        let copied = Command::new("cp").arg(CLI).arg(&copy).status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        copy
+    }
+
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for variable in [
             "NO_COLOR",

@@ -218,7 +218,12 @@ fn a_core_file_of_another_build_is_refused() {
     fs::create_dir_all(&tmp).unwrap();
     let (executable, core) = (tmp.join("rebuilt"), tmp.join("core-of-rebuilt"));
     let _ = fs::remove_file(&executable);
-    fs::copy(path("deadlock", Profile::Dev), &executable).unwrap();
+    // A process of its own copies it: a file that is open for writing, here or in a child, cannot be started.
+    let copied = Command::new("cp")
+        .arg(path("deadlock", Profile::Dev))
+        .arg(&executable)
+        .status();
+    assert!(copied.unwrap().success());
     let program = Program::run(&executable);
     program.inspect_at_rest();
     fs::write(&core, core_file::of(program.pid())).unwrap();
