@@ -237,7 +237,7 @@ impl Walk<'_, '_, '_, '_> {
         let ty = reader.ty(guard)?;
         let mut members = ty.structure()?.members.iter();
         members.find_map(|member| {
-            // What is locked may have a lock inside.
+            // The locked value, which `data` points to, may have a lock inside.
             if member.name == "data" {
                 return None;
             }
