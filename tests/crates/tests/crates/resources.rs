@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tasktrace_crates::{
-    HOUR, Manager, half_a_response, redis_server, silent_server, trace_until, waits_for, websocket,
+    HOUR, Manager, half_a_response, leaves, redis_server, silent_server, trace_until, waits_for,
+    websocket,
 };
 
 /// Defines tests of the names of the resources that the bodies wait for.
@@ -229,8 +230,10 @@ fn functions_of_libraries_are_folded_into_one_line() {
         let url = format!("http://{}/", silent_server());
         reqwest::get(url).await.unwrap().text().await.unwrap()
     }
+    // In one poll, the request can first wait for a connection and then, on this connection, for the answer. The trace
+    // of that poll has both.
     let trace = trace_until(fetch, |trace| {
-        trace.to_string().contains("tokio::sync::oneshot::Receiver")
+        leaves(trace) == ["tokio::sync::oneshot::Receiver"]
     });
     let text = trace.to_string();
     let lines: Vec<&str> = text.lines().collect();
