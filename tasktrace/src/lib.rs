@@ -141,8 +141,9 @@
 //! processes ignore, so that it does no harm if it is pending when the program replaces itself by `exec`. The handler
 //! is installed when the first running task is sampled.
 //!
-//! This works on Linux, on x86_64 and aarch64. On Windows, on x86_64, the thread that asks suspends the other thread
-//! while it copies. Elsewhere a dump shows the state of the task, its thread and the time.
+//! This works on Linux, on x86_64 and aarch64. On Windows (x86_64), and on macOS (aarch64) if it is turned on, the
+//! thread that asks suspends the other thread while it copies. Elsewhere a dump shows the state of the task, its thread
+//! and the time.
 //! [`set_sample_signal`] selects the signal, and [`NoSample`] lists the reasons for a missing sample.
 //!
 //! # Profiles
@@ -213,7 +214,7 @@
 //!   frames are visible.
 //! * A future that registers its waker in its first poll only does not appear in later polls. The trace says that the
 //!   task registered no waker in that poll, and that only an earlier waker can wake it.
-//! * The stack of a running task is available on Linux and Windows only: see [`platforms`].
+//! * The stack of a running task is not available on all systems: see [`platforms`].
 //! * The tasks of an executor that accepts only its own wakers cannot be captured ([`TraceError::OwnWakers`] says so).
 //!
 //! [`limits`] lists all limits.

@@ -78,7 +78,15 @@ pub(crate) fn id() -> Option<u64> {
     Some(GetCurrentThreadId().into())
 }
 
-#[cfg(not(any(target_os = "linux", windows)))]
+#[cfg(target_os = "macos")]
+pub(crate) fn id() -> Option<u64> {
+    let mut id = 0;
+    // SAFETY: for the thread 0, which is the calling thread, the function only writes a `u64` to `id`.
+    let result = unsafe { libc::pthread_threadid_np(0, &raw mut id) };
+    (result == 0).then_some(id)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 pub(crate) fn id() -> Option<u64> {
     None
 }

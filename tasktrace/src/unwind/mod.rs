@@ -3,7 +3,8 @@
 //! This module picks the backend. On Linux, on x86_64 and aarch64, [`fast`] walks by the unwind tables. Elsewhere, and
 //! whenever that walk does not reach its end, [`portable`] uses the platform's unwinder through the `backtrace` crate.
 //! With `--cfg tasktrace_portable` all walks use the latter, for its tests. The copied stack of an interrupted thread
-//! is walked by `fast`, or by `image` on Windows. This module knows no tasks, wakers or symbols.
+//! is walked by `fast`, by `image` on Windows, or by `frame_pointers` on macOS. This module knows no tasks, wakers or
+//! symbols.
 
 mod call_path;
 #[cfg_attr(
@@ -16,6 +17,11 @@ mod call_path;
 )]
 mod fast;
 #[cfg(any(
+    all(target_os = "macos", target_arch = "aarch64"),
+    all(test, target_pointer_width = "64")
+))]
+mod frame_pointers;
+#[cfg(any(
     all(windows, target_arch = "x86_64"),
     all(test, target_pointer_width = "64")
 ))]
@@ -26,6 +32,8 @@ use std::sync::{Arc, PoisonError};
 
 pub(crate) use call_path::{CallPath, Step, fibonacci_hash};
 pub(crate) use fast::WalkInputs;
+#[cfg(all(target_os = "macos", target_arch = "aarch64", not(tasktrace_loom)))]
+pub(crate) use frame_pointers::has_set_frame_pointer;
 
 use crate::sync::StaticMutex as Mutex;
 
@@ -101,7 +109,8 @@ pub(crate) struct InterruptedThread<'a> {
     pub(crate) ip: usize,
     pub(crate) stack_pointer: usize,
     pub(crate) frame_pointer: usize,
-    /// The link register, on processors whose calls leave the return address in a register.
+    /// The link register, on processors whose calls leave the return address in a register. On macOS, `None` if the
+    /// innermost function has saved that address.
     pub(crate) link: Option<usize>,
     /// The general registers, by their numbers. Only Windows needs them, where a function may use any of them as its
     /// frame pointer, and they are empty on other systems.

@@ -1,5 +1,5 @@
-//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks. On Windows,
-//! `walk_interrupted` passes the copied stack of an interrupted thread on to `image`.
+//! Replaces `fast` on other platforms: there is no fast walker, and no cache between walks. `walk_interrupted` passes
+//! the copied stack of an interrupted thread on to `image` on Windows, and to `frame_pointers` on macOS.
 
 use std::sync::Arc;
 
@@ -62,7 +62,12 @@ impl FastWalker {
     ) -> Reach {
         #[cfg(all(windows, target_arch = "x86_64"))]
         return super::image::walk(thread, mark, limit, frames);
-        #[cfg(not(all(windows, target_arch = "x86_64")))]
+        #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+        return super::frame_pointers::walk(thread, mark, limit, frames);
+        #[cfg(not(any(
+            all(windows, target_arch = "x86_64"),
+            all(target_os = "macos", target_arch = "aarch64")
+        )))]
         {
             let _ = (thread, mark, limit, frames);
             Reach::Lost

@@ -15,11 +15,11 @@
 //! not, it was *measured* to take 3.5 ms. It also needs 8 KiB of stack, and would read addresses unchecked if the stack
 //! was switched in the middle of a poll.)
 //!
-//! Windows has no signals. There, the requester suspends the thread and copies its state itself.
+//! Windows has no signals. There and on macOS, the requester suspends the thread and copies its state itself.
 //!
 //! * [`handshake`]: the protocol between the requester and the handler.
-//! * `linux`: the implementation for Linux on x86_64 and aarch64. `windows`: that for Windows on x86_64. `unsupported`
-//!   replaces them elsewhere.
+//! * `linux`: the implementation for Linux on x86_64 and aarch64. `suspend`: that for Windows on x86_64, and for macOS on
+//!   aarch64. `unsupported` replaces them elsewhere.
 //! * `variable`: the environment variable that turns samples off.
 //! * [`state`]: the address of the state of a thread, on systems where another thread reads that state.
 
@@ -32,7 +32,13 @@
 ))]
 mod handshake;
 #[cfg_attr(
-    not(all(windows, target_arch = "x86_64", not(tasktrace_loom))),
+    not(all(
+        any(
+            all(windows, target_arch = "x86_64"),
+            all(target_os = "macos", target_arch = "aarch64")
+        ),
+        not(tasktrace_loom)
+    )),
     path = "no_state.rs"
 )]
 mod state;
@@ -45,31 +51,31 @@ mod state;
     path = "linux/mod.rs"
 )]
 #[cfg_attr(
-    all(windows, target_arch = "x86_64", not(tasktrace_loom)),
-    path = "windows/mod.rs"
+    all(
+        any(
+            all(windows, target_arch = "x86_64"),
+            all(target_os = "macos", target_arch = "aarch64")
+        ),
+        not(tasktrace_loom)
+    ),
+    path = "suspend/mod.rs"
 )]
 #[cfg_attr(
-    not(any(
-        all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64"),
-            not(tasktrace_loom)
+    not(all(
+        any(
+            all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ),
+            all(windows, target_arch = "x86_64"),
+            all(target_os = "macos", target_arch = "aarch64")
         ),
-        all(windows, target_arch = "x86_64", not(tasktrace_loom))
+        not(tasktrace_loom)
     )),
     path = "unsupported.rs"
 )]
 mod system;
-#[cfg(all(
-    any(
-        all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ),
-        all(windows, target_arch = "x86_64")
-    ),
-    not(tasktrace_loom)
-))]
+#[allow(dead_code, reason = "not every system interrupts threads")]
 mod variable;
 
 use std::collections::BTreeMap;
@@ -113,16 +119,7 @@ const MAX_SCOPES: usize = 2048;
 const RESERVED_FOR_TASKS: usize = 1024;
 
 impl SampledScopes {
-    #[cfg_attr(
-        not(any(
-            all(
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ),
-            all(windows, target_arch = "x86_64")
-        )),
-        expect(dead_code, reason = "threads are not interrupted there")
-    )]
+    #[allow(dead_code, reason = "not every system interrupts threads")]
     fn with_capacity() -> Self {
         Self(Vec::with_capacity(MAX_SCOPES))
     }
@@ -154,10 +151,7 @@ impl SuspendedThread<'_> {
     /// # Safety
     ///
     /// The thread must be suspended and its state alive, as long as the result is used.
-    #[cfg_attr(
-        not(all(windows, target_arch = "x86_64")),
-        expect(dead_code, reason = "no thread is suspended there")
-    )]
+    #[allow(dead_code, reason = "not every system suspends threads")]
     unsafe fn new(state: NonNull<()>) -> Self {
         Self(state, PhantomData)
     }
@@ -277,16 +271,7 @@ pub(crate) fn sample(
 }
 
 impl WalkedSample {
-    #[cfg_attr(
-        not(any(
-            all(
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ),
-            all(windows, target_arch = "x86_64")
-        )),
-        expect(dead_code, reason = "threads are not interrupted there")
-    )]
+    #[allow(dead_code, reason = "not every system interrupts threads")]
     fn new(thread: &InterruptedThread<'_>, mut scopes: Vec<SampledScope>) -> Self {
         // One walk serves all tasks on the stack.
         let mut recorder = StackRecorder::new();

@@ -1,4 +1,4 @@
-//! Replaces `linux` and `windows` where threads cannot be interrupted: there are no samples.
+//! Replaces `linux` and `suspend` where threads cannot be interrupted: there are no samples.
 
 use super::{NoSample, ReadSampledScopes, SampleSignalError, StateAddress, WalkedSample};
 use crate::os::signal_stack::SignalStack;

@@ -1,4 +1,4 @@
-//! Makes the system calls that suspend a thread, and read its registers and its stack.
+//! Makes the system calls of Windows that suspend a thread, and read its registers and its stack.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -20,6 +20,8 @@ unsafe extern "system" {
         read: *mut usize,
     ) -> i32;
 }
+
+pub(super) const IS_ON_BY_DEFAULT: bool = true;
 
 /// The rights to suspend a thread and to read its registers.
 const RIGHTS: u32 = 0x2 | 0x8;
@@ -67,6 +69,16 @@ impl Registers {
 
     pub(super) fn general(&self) -> &[usize] {
         &self.general
+    }
+
+    /// Returns 0: the unwind tables say which register a function uses as its frame pointer.
+    pub(super) fn frame_pointer(&self) -> usize {
+        0
+    }
+
+    /// Returns `None`, because calls push the return address.
+    pub(super) fn link(&self) -> Option<usize> {
+        None
     }
 
     pub(super) fn stack_pointer(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Suspends a thread on Windows and copies its stack.
+//! Suspends a thread and copies its stack, on Windows and macOS.
 //!
 //! The suspended thread may hold any lock, such as that of the heap or of the loader. So until the requester has
 //! resumed it, the requester only copies: it makes system calls that take no such lock, and allocates nothing. Then it
@@ -6,8 +6,10 @@
 //!
 //! Two threads that suspend each other would stay suspended. So only one requester at a time may suspend a thread.
 //!
-//! [`thread`] makes the system calls.
+//! `windows` and `macos` make the system calls.
 
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod thread;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -18,7 +20,7 @@ use super::{StateAddress, SuspendedThread, WalkedSample, variable};
 use crate::os;
 use crate::os::signal_stack::SignalStack;
 use crate::os::time::Instant;
-use crate::unwind::{InterruptedThread, MAX_MARKED_FRAME, StackPointer};
+use crate::unwind::{InterruptedThread, MAX_MARKED_FRAME, RED_ZONE, StackPointer};
 use thread::{PolledThread, Registers};
 
 /// The number of bytes of a stack that are copied. Of a deeper stack, the part nearer to the root is missing.
@@ -31,10 +33,13 @@ const UNDECIDED: u8 = 0;
 const ON: u8 = 1;
 const OFF: u8 = 2;
 
-/// Turns samples of running tasks off (`None`) or on. The number has no effect on Windows, which has no signals: a
-/// thread is suspended while its stack is copied. On Linux, this function selects the signal.
+/// Turns samples of running tasks off (`None`) or on. The number has no effect on Windows and macOS: a thread is
+/// suspended while its stack is copied, and gets no signal. On Linux, this function selects the signal.
 ///
-/// The value `none` of the environment variable `TASKTRACE_SAMPLE_SIGNAL` has the effect of `None`.
+/// On Windows, samples are on by default. On macOS they are off, because tasktrace was never run there.
+///
+/// The environment variable `TASKTRACE_SAMPLE_SIGNAL` has the same effect: the value `none` turns samples off, and any
+/// other value turns them on.
 ///
 /// # Errors
 ///
@@ -54,11 +59,11 @@ fn configured() -> u8 {
     if configured != UNDECIDED {
         return configured;
     }
-    let value = os::env::text(variable::NAME).unwrap_or_default();
-    let from_environment = match variable::turns_off(&value) {
-        true => OFF,
-        false => ON,
+    let is_on = match os::env::text(variable::NAME) {
+        Some(value) => !variable::turns_off(&value),
+        None => thread::IS_ON_BY_DEFAULT,
     };
+    let from_environment = if is_on { ON } else { OFF };
     // A concurrent call of `set_sample_signal` wins.
     let decided = CONFIGURED.compare_exchange(
         UNDECIDED,
@@ -69,7 +74,7 @@ fn configured() -> u8 {
     decided.err().unwrap_or(from_environment)
 }
 
-/// Returns `None`, because no handler runs on Windows.
+/// Returns `None`, because no handler runs.
 pub(super) fn install_handler_stack() -> Option<SignalStack> {
     SignalStack::install()
 }
@@ -161,7 +166,7 @@ impl ThreadCopy {
         read_scopes(Some(token), &mut self.scopes);
         // The walk ends after it has found the caller of the function with the outermost mark, so the copy continues
         // above that mark. If a poll is too far away or on another stack, the copy ends at the limit.
-        let start = self.registers.stack_pointer();
+        let start = self.registers.stack_pointer().saturating_sub(RED_ZONE);
         let distance = |scope: &SampledScope| scope.mark.distance(StackPointer(start));
         let lengths = self.scopes.0.iter().map(distance);
         let lengths = lengths.map(|length| length.unwrap_or(usize::MAX));
@@ -181,8 +186,8 @@ impl ThreadCopy {
         let thread = InterruptedThread {
             ip: self.registers.ip(),
             stack_pointer: self.registers.stack_pointer(),
-            frame_pointer: 0,
-            link: None,
+            frame_pointer: self.registers.frame_pointer(),
+            link: self.registers.link(),
             general: self.registers.general(),
             is_fiber: self.is_fiber,
             stack: self.stack.get(..self.copied).unwrap_or_default(),
