@@ -1,4 +1,6 @@
 //! Contains tests that hang when they run in a child process, and pass at once otherwise.
+//!
+//! Their limit is 2 seconds, or 5 seconds if the verdict is about something that must have lasted for a second.
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +42,7 @@ async fn wakes(other: Arc<Notify>, own: Arc<Notify>) {
     }
 }
 
-#[tasktrace::test(timeout = "2s")]
+#[tasktrace::test(timeout = "5s")]
 async fn two_tasks_that_wake_each_other() {
     if is_wanted() {
         let (one, two) = (Arc::<Notify>::default(), Arc::<Notify>::default());
@@ -137,7 +139,7 @@ async fn receive(mut receiver: mpsc::Receiver<()>) {
     receiver.recv().await;
 }
 
-#[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
+#[tasktrace::test(timeout = "5s", flavor = "multi_thread", worker_threads = 2)]
 async fn sleeping_worker() {
     if is_wanted() {
         tokio::spawn(sleeps()).await.unwrap();
@@ -149,7 +151,7 @@ async fn sleeps() {
     std::thread::sleep(HOUR);
 }
 
-#[tasktrace::test(timeout = "2s", flavor = "multi_thread", worker_threads = 2)]
+#[tasktrace::test(timeout = "5s", flavor = "multi_thread", worker_threads = 2)]
 async fn busy_worker() {
     if is_wanted() {
         tokio::spawn(spins()).await.unwrap();
@@ -164,7 +166,7 @@ async fn spins() {
 }
 
 /// One branch of the `select!` is always ready, so the loop never yields.
-#[tasktrace::test(timeout = "2s")]
+#[tasktrace::test(timeout = "5s")]
 async fn busy_select() {
     if is_wanted() {
         let (_sender, mut receiver) = mpsc::channel::<()>(1);
