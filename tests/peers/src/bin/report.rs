@@ -12,8 +12,9 @@ const BEGIN: &str = "<!-- bench-peers -->\n";
 const END: &str = "<!-- /bench-peers -->\n";
 
 /// The goals in the README.
-const IN_README: [&str; 7] = [
+const IN_README: [&str; 8] = [
     "root-poll",
+    "cold-root",
     "capture",
     "snapshot",
     "root-bytes",
