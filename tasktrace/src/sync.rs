@@ -38,7 +38,7 @@ pub(crate) use mutex::{
 
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use map::LockedMap;
-pub(crate) use reentrancy::{ReentrancyGuard, is_reentrant, locks_held};
+pub(crate) use reentrancy::{HeldLock, ReentrancyGuard, is_reentrant, locks_held};
 pub(crate) use reserved::with_reserved;
 pub(crate) use shared_value::SharedValue;
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// The number of tasktrace's locks that this thread holds.
+    /// The number of locks that this thread holds: those of tasktrace, and the loader's lock during a callback.
     static LOCKS_HELD: Cell<u32> = const { Cell::new(0) };
 
     /// The number of [`ReentrancyGuard`]s of this thread.
@@ -16,11 +16,11 @@ thread_local! {
 }
 
 /// Counts a lock that this thread holds.
-pub(super) struct HeldLock(PhantomData<*const ()>);
+pub(crate) struct HeldLock(PhantomData<*const ()>);
 
 impl HeldLock {
     #[inline]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let _ = LOCKS_HELD.try_with(|locks_held| locks_held.set(locks_held.get() + 1));
         Self(PhantomData)
     }
@@ -33,7 +33,7 @@ impl Drop for HeldLock {
     }
 }
 
-/// Returns the number of tasktrace's locks that this thread holds. It is 0 wherever memory is allocated or freed, or
+/// Returns the number of locks that this thread holds. It is 0 wherever memory is allocated or freed, or
 /// foreign code is called.
 pub(crate) fn locks_held() -> u32 {
     LOCKS_HELD.try_with(Cell::get).unwrap_or(0)

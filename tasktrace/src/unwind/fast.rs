@@ -47,6 +47,9 @@ pub(crate) struct FastWalker {
     context: UnwindContext<usize>,
 }
 
+/// How often a walk of an interrupted thread is tried if libraries are loaded or unloaded meanwhile.
+const ATTEMPTS: usize = 10;
+
 /// The registers of a function that are needed to find its caller.
 #[derive(Clone)]
 struct Registers {
@@ -61,11 +64,16 @@ impl FastWalker {
     /// Empties the caches if libraries were loaded or unloaded since the last walk.
     pub(crate) fn refresh(&mut self) {
         let generation = Generation::now();
-        if self.tables.as_ref().is_none_or(|(of, _)| *of != generation) {
+        if !self.has_tables_of(generation) {
             self.tables = Some((generation, tables::loaded(generation)));
             self.rules = RuleCache::default();
             self.walks = WalkCache::default();
         }
+    }
+
+    fn has_tables_of(&self, generation: Generation) -> bool {
+        let tables = self.tables.as_ref();
+        tables.is_some_and(|(of, _)| *of == generation)
     }
 
     /// Appends the frames from the caller up to `mark`, leaf first.
@@ -203,18 +211,29 @@ impl FastWalker {
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
+        // Nothing may be allocated while the loader's lock is held. Each frame is higher on the stack by a word at
+        // least, except the leaf and a caller whose address is in the link register.
+        let most = thread.stack.len() / size_of::<usize>() + 2;
+        frames.reserve(most.min(limit));
         // The thread has continued, and its code may be unloaded. The loader unloads nothing while `while_loaded` runs
-        // its callback.
-        let reach = tables::while_loaded(|| {
+        // its callback. It may have loaded or unloaded a library just before.
+        let mut reach = None;
+        for _ in 0..ATTEMPTS {
             self.refresh();
-            self.walk_loaded(thread, mark, limit, frames)
-        });
+            reach = tables::while_loaded(|| {
+                let is_current = self.has_tables_of(Generation::now());
+                is_current.then(|| self.walk_loaded(thread, mark, limit, frames))
+            });
+            if reach.is_none_or(|reach| reach.is_some()) {
+                break;
+            }
+        }
         // All other addresses are return addresses, which are behind the call. The address of the leaf is that of the
         // interrupted instruction itself, so it is moved behind that instruction's first byte.
         if let Some(leaf) = frames.first_mut() {
             leaf.ip.0 = leaf.ip.0.wrapping_add(1);
         }
-        reach.unwrap_or(Reach::Lost)
+        reach.flatten().unwrap_or(Reach::Lost)
     }
 
     fn walk_loaded(

@@ -10,7 +10,7 @@ use gimli::{
 };
 
 use super::rule::{self, UnwindRule};
-use crate::sync::{StaticMutex as Mutex, fork};
+use crate::sync::{HeldLock, StaticMutex as Mutex, fork};
 
 /// A section of a module that is mapped into this process.
 type TableSection = EndianSlice<'static, NativeEndian>;
@@ -267,6 +267,8 @@ where
     }
     // The loader's lock must not be locked in a child of `fork`.
     let _section = fork::NoForkSection::enter();
+    // An allocator may call the loader while it holds locks of its own, so nothing is allocated in a callback.
+    let _lock = HeldLock::new();
     // SAFETY: `call::<V>` expects a pointer to a `V`, and `visit` is a `V` that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(call::<V>), (&raw mut visit).cast()) };
 }
