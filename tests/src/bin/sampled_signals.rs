@@ -384,9 +384,9 @@ mod linux {
         );
         // SAFETY: `getauxval` takes any number, and only reads constants of the process.
         let written = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
-        let size = (2 * usize::try_from(written).unwrap())
-            .checked_add_signed(room)
-            .unwrap();
+        // qemu does not say how much it writes, and does not notice if it writes beyond the stack.
+        let written = usize::try_from(written).unwrap().max(libc::MINSIGSTKSZ);
+        let size = (2 * written).checked_add_signed(room).unwrap();
         let refused = Source::Snapshot {
             error: Some(TraceError::NoSample(NoSample::NoRoom)),
         };
