@@ -10,7 +10,7 @@ use tasktrace_tests::sampled::{
     BUDGET, LONG, SHORT, Site, alone, dump_until, error, is_sample, sample_until,
 };
 
-use crate::support::{Poller, sleep};
+use crate::support::{Poller, is_slow, sleep};
 
 async fn sleeps(site: Site) {
     sleep(&site);
@@ -98,8 +98,13 @@ fn two_tasks_can_sample_each_other() {
         let own = tasktrace::current().unwrap().id();
         BARRIER.wait();
         let mut samples = 0;
-        for _ in 0..500 {
-            let dump = tasktrace::dump_blocking(SHORT);
+        let (budget, dumps) = if is_slow() {
+            (BUDGET, 20)
+        } else {
+            (SHORT, 500)
+        };
+        for _ in 0..dumps {
+            let dump = tasktrace::dump_blocking(budget);
             let others = dump.tasks().filter(|task| task.id() != own);
             samples += others.filter(|task| is_sample(task)).count();
         }

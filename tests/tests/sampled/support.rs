@@ -68,8 +68,7 @@ pub(crate) fn affordable(times: usize) -> usize {
 }
 
 /// Returns `true` if the system is Linux and lacks `process_vm_readv`, as emulators do.
-#[cfg_attr(windows, allow(dead_code, reason = "for tests of signals"))]
-fn is_slow() -> bool {
+pub(crate) fn is_slow() -> bool {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: without ranges, the call reads and writes nothing.
