@@ -134,6 +134,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
 }
 
 impl Tasks {
+    /// Returns `true` if the document has as many tasks as it says. Only the tasks' numbers are different for certain:
+    /// any other column may be one value for all.
+    fn has_all(&self) -> bool {
+        match &self.id {
+            Column::Each(ids) => ids.len() == self.len,
+            Column::All(_) => self.len == 1,
+        }
+    }
+
     /// Returns the label of a task.
     pub(crate) fn label(&self, at: usize) -> Option<&str> {
         self.label.get(at).and_then(Option::as_deref)
@@ -250,7 +259,14 @@ pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> 
             visible(&schema)
         )));
     }
-    read(server, bytes)
+    let view: View = read(server, bytes)?;
+    // Otherwise a few bytes could name so many tasks that listing them takes all time and memory.
+    if view.groups.iter().all(|group| group.tasks.has_all()) {
+        return Ok(view);
+    }
+    Err(Failure::Other(format!(
+        "{server} sent an answer that contradicts itself: a group does not have the number of tasks that it says"
+    )))
 }
 
 /// Returns the path of the document with all tasks.
@@ -331,6 +347,28 @@ pub(crate) mod tests {
             group.leaf().text(),
             "sqlx::Query::fetch_one (sqlx::Pool::acquire) in shop::order at src/main.rs:42"
         );
+    }
+
+    #[test]
+    fn a_group_that_lists_fewer_tasks_than_it_counts_is_a_failure() {
+        for (listed, counted) in [
+            (
+                r#""len": 1, "id": 9"#,
+                r#""len": 18446744073709551615, "id": 9"#,
+            ),
+            (
+                r#""len": 3, "id": [1, 2, 3]"#,
+                r#""len": 4, "id": [1, 2, 3]"#,
+            ),
+        ] {
+            assert!(EXAMPLE.contains(listed));
+            let text = EXAMPLE.replace(listed, counted);
+            let failure = read_view(&server(), text.as_bytes()).expect_err("it lists fewer");
+            assert!(
+                failure.to_string().contains("contradicts itself"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

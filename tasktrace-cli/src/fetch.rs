@@ -20,6 +20,10 @@ use crate::time::human;
 /// The largest answer in bytes. No process of good will sends more.
 const MAX_ANSWER: usize = 2 << 30;
 
+/// The number of bytes that an answer must grow by within the time limit. With a limit for each read, a server that
+/// sends one byte at a time would be waited for without end.
+const PART: usize = 64 << 10;
+
 /// The interval between calls of `tick`, and between attempts to connect.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -188,14 +192,11 @@ async fn body(server: &Server, response: Response<Incoming>) -> Result<Vec<u8>, 
     let mut body = response.into_body();
     let mut all = Vec::new();
     loop {
-        let frame = match timeout(server.time_limit, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(disconnected(server, &error)),
-            Ok(None) => break,
+        match timeout(server.time_limit, read_part(server, &mut body, &mut all)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => break,
+            Ok(Err(failure)) => return Err(failure),
             Err(_) => return Err(timed_out(server, server.time_limit)),
-        };
-        if let Ok(data) = frame.into_data() {
-            all.extend_from_slice(&data);
         }
         if all.len() > MAX_ANSWER {
             return Err(Failure::Other(format!(
@@ -207,6 +208,23 @@ async fn body(server: &Server, response: Response<Incoming>) -> Result<Vec<u8>, 
         StatusCode::OK => Ok(all),
         status => Err(refused(server, status, &all)),
     }
+}
+
+/// Reads at least [`PART`] bytes, or the rest of the body. Returns `false` at the end of the body.
+async fn read_part(
+    server: &Server,
+    body: &mut Incoming,
+    all: &mut Vec<u8>,
+) -> Result<bool, Failure> {
+    let enough = all.len() + PART;
+    while all.len() < enough {
+        match body.frame().await {
+            Some(Ok(frame)) => all.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(error)) => return Err(disconnected(server, &error)),
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 fn refused(server: &Server, status: StatusCode, body: &[u8]) -> Failure {
@@ -233,10 +251,41 @@ fn refused(server: &Server, status: StatusCode, body: &[u8]) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
     use std::sync::mpsc;
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn a_server_that_sends_one_byte_at_a_time_is_not_waited_for_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("the client connects");
+            let asked = client.read(&mut [0; 1024]).expect("the client asks");
+            assert_ne!(asked, 0);
+            let mut sent = client.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while sent.is_ok() {
+                sent = client.write_all(b" ");
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let server = Server {
+            at: Endpoint::Tcp("127.0.0.1".to_owned(), port),
+            time_limit: Duration::from_secs(1),
+            ..crate::document::tests::server()
+        };
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || done.send(get(&server, "/process.json")));
+        let failure = is_done.recv_timeout(Duration::from_secs(20));
+        let failure = failure
+            .expect("there is a limit")
+            .expect_err("the answer has no end");
+        let failure = failure.to_string();
+        assert!(failure.contains("no answer from"), "{failure}");
+    }
 
     /// tokio looks up names of hosts on a thread, in a call that may take much longer than the limit.
     #[test]

@@ -18,7 +18,7 @@ pub(crate) struct Server {
     /// The path where the service is mounted. It is empty, or begins with a slash and does not end with one.
     pub(crate) prefix: String,
     pub(crate) token: Option<String>,
-    /// The longest time to wait for an answer, and for each further part of it.
+    /// The longest time to wait until an answer begins, and for each further 64 KiB of it.
     pub(crate) time_limit: Duration,
     /// The process id, if it is known.
     pub(crate) process: Option<u32>,
