@@ -60,7 +60,7 @@ struct ActivityCounters {
     responses: AtomicUsize,
     /// The time in milliseconds that the service may work on the last response for a half-closed client.
     half_closed_limit: AtomicU64,
-    /// The time of the last read or write, in milliseconds since the first one of the process.
+    /// The time of the last read or write, or of the acceptance, in milliseconds since the first one of the process.
     last_io: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ pub(super) enum ResponseProgress {
 }
 
 impl ConnectionActivity {
-    /// Records that bytes were read or written.
+    /// Records that the connection was accepted, or that bytes were read or written.
     pub(super) fn note_io(&self) {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let now = START.elapsed().as_millis();

@@ -35,7 +35,6 @@ pub(super) struct Io<S> {
 
 impl<S> Io<S> {
     pub(super) fn new(stream: S, write_timeout: Duration, activity: ConnectionActivity) -> Self {
-        activity.note_io();
         Self {
             stream,
             write_timeout,
