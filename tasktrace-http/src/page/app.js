@@ -239,6 +239,7 @@ class App {
     const missing = {
       debug_info: "Built without debug information, so inlined functions and lines are missing: set debug = \"line-tables-only\" in the profile.",
       symbols: "Built without symbols, so only traced functions have names: set debug = \"line-tables-only\" and strip = \"none\" in the profile.",
+      program_file: "Names and lines are missing, because the program's file could not be opened, or was removed or replaced since the program was started.",
     }[view.doc.missing];
     if (missing) nodes.push(el("li", { class: "remark" }, missing));
     byId("wrong").hidden = nodes.length === 0;

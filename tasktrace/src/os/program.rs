@@ -1,4 +1,4 @@
-//! Checks that the file of this program can be read for its debug information.
+//! Checks if the file of this program can be read for its debug information.
 
 use std::io;
 
@@ -13,6 +13,29 @@ pub(crate) fn try_to_map() -> io::Result<()> {
         Err(error) if is_temporary(&error) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Returns `true` if the file was removed or replaced since the program was started, as by an update or a build. Then
+/// the memory of the program is all that is left of it.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_file_gone() -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    // The system follows this link to the file itself, also if that has no name any more.
+    const FILE: &str = "/proc/self/exe";
+    let identity = |path: &std::path::Path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let Some(running) = identity(FILE.as_ref()) else {
+        return false;
+    };
+    std::fs::read_link(FILE).is_ok_and(|path| identity(&path) != Some(running))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_file_gone() -> bool {
+    false
 }
 
 /// Returns `true` if an error is a lack of file descriptors or memory, which may be temporary.

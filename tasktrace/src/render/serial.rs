@@ -468,7 +468,7 @@ fn missing_word(missing: Missing) -> &'static str {
     match missing {
         Missing::Symbols => "symbols",
         Missing::DebugInfo => "debug_info",
-        Missing::File(_) => "program_file",
+        Missing::File(_) | Missing::FileGone => "program_file",
     }
 }
 

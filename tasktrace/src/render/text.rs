@@ -238,6 +238,10 @@ pub(super) fn missing(out: &mut LineWriter<'_, '_>, missing: Missing) -> fmt::Re
             "note: built without symbols, so only traced functions have names: set \
              `debug = \"line-tables-only\"` and `strip = \"none\"` in the profile"
         }
+        Missing::FileGone => {
+            "note: names and lines are missing, because the program's file was removed or replaced since the program \
+             was started"
+        }
         Missing::File(error) => {
             let error = std::io::Error::from_raw_os_error(error);
             return write!(

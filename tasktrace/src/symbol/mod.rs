@@ -21,6 +21,7 @@ pub(crate) use class::{Class, is_runtime, learn_crate};
 pub(crate) use path::{PathShortener, is_in_library, learn_workspace, module};
 
 use crate::os;
+pub(crate) use crate::os::program::is_file_gone as is_program_file_gone;
 use crate::sync::{self, LockedMap, fork};
 pub(crate) use crate::unwind::ReturnAddress;
 use crate::unwind::is_in_function;

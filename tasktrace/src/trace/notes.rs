@@ -1,7 +1,7 @@
 //! Collects the notes on a trace as a whole: missing names and lines, lost leaves, and wakers of other threads.
 
 use crate::capture::RawTrace;
-use crate::symbol::{Class, LookupFailures, Symbol};
+use crate::symbol::{self, Class, LookupFailures, Symbol};
 
 /// The notes on a trace. A reader should know them before drawing conclusions from missing frames.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) enum Missing {
     DebugInfo,
     /// Names and lines are missing because the program's file could not be opened, with this error number.
     File(i32),
+    /// Names and lines are missing because the program's file was removed or replaced since the program was started.
+    FileGone,
 }
 
 /// Counts the addresses with and without names and lines.
@@ -64,6 +66,9 @@ impl SymbolCoverage {
         let missing = match self {
             Self { addresses: 0, .. } => None,
             _ if self.named < self.addresses && failure.is_some() => failure.map(Missing::File),
+            _ if self.named < self.addresses && symbol::is_program_file_gone() => {
+                Some(Missing::FileGone)
+            }
             Self { named: 0, .. } => Some(Missing::Symbols),
             Self { lines: 0, .. } => Some(Missing::DebugInfo),
             _ => None,

@@ -1,6 +1,7 @@
-//! Tests programs that run out of file descriptors or memory for a while.
+//! Tests programs that run out of file descriptors or memory for a while, or whose file is removed.
 #![cfg(target_os = "linux")]
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,11 +18,19 @@ const CHILD: &str = "TASKTRACE_TESTS_LIMITS";
 
 /// Runs a test in a process of its own. Returns `true` in that process.
 fn is_child(test: &str) -> bool {
+    is_child_of(&this_program(), test)
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("the path of this program is known")
+}
+
+/// Runs a test in a process of its own, which is a copy of this program in this file. Returns `true` in that process.
+fn is_child_of(program: &Path, test: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    let mut child =
-        Command::new(std::env::current_exe().expect("the path of this program is known"));
+    let mut child = Command::new(program);
     child.args(["--exact", "--nocapture", test]).env(CHILD, "1");
     let output = child.output().expect("the program can be started");
     let text = String::from_utf8_lossy(&output.stderr);
@@ -179,5 +188,32 @@ fn names_come_back_when_files_can_be_opened_again() {
     for text in texts(&handle) {
         assert!(text.contains("not_traced"), "{text}");
         assert!(!text.contains("note: names"), "{text}");
+    }
+}
+
+#[test]
+fn a_program_whose_file_is_removed_is_not_said_to_have_no_symbols() {
+    let copy = this_program().with_extension("copy");
+    if std::env::var_os(CHILD).is_none() {
+        // Another program copies. A thread that writes a program may start a process meanwhile, which has the file open
+        // for a moment, and the system refuses to run a file that is open for writing.
+        let copied = Command::new("cp").arg(this_program()).arg(&copy).status();
+        assert!(copied.expect("`cp` can be started").success());
+    }
+    let test = "limits::a_program_whose_file_is_removed_is_not_said_to_have_no_symbols";
+    if !is_child_of(&copy, test) {
+        return;
+    }
+    std::fs::remove_file(this_program()).expect("the copy belongs to this test");
+    let runtime = multi_thread();
+    let (future, handle) = traced(waits());
+    runtime.spawn(future);
+    handle
+        .backtrace_timeout(LONG)
+        .expect("the runtime polls the task");
+    for text in texts(&handle) {
+        let note = "the program's file was removed or replaced since the program was started";
+        assert!(text.contains(note), "{text}");
+        assert!(!text.contains("built without"), "{text}");
     }
 }
