@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::panic::{self, Location};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::LocalKey;
 
 use crate::escape::Escaped;
@@ -117,16 +117,51 @@ impl Drop for FlagGuard {
     }
 }
 
-/// Installs the hook. The hook must not panic, because a panic in a hook ends the process.
+/// A panic hook of any kind.
+type AnyHook = Box<dyn Fn(&panic::PanicHookInfo<'_>) + Sync + Send>;
+
+/// The address of the hook that [`install`] has installed last, or 0 if such a hook was dropped since. So a hook with
+/// this address is the same one, and not another at a reused address.
+static LAST_INSTALLED: AtomicUsize = AtomicUsize::new(0);
+
+fn address(hook: &AnyHook) -> usize {
+    std::ptr::from_ref(&**hook).cast::<()>().addr()
+}
+
+/// Installs the hook, unless it is already the one that a panic calls first. Otherwise each call would make all panics
+/// use more of the stack.
 fn install() {
     let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
+    if address(&before) == LAST_INSTALLED.load(Ordering::Acquire) {
+        panic::set_hook(before);
+        return;
+    }
+    let hook = StackHook { before };
+    let hook: AnyHook = Box::new(move |info| hook.call(info));
+    LAST_INSTALLED.store(address(&hook), Ordering::Release);
+    panic::set_hook(hook);
+}
+
+/// The hook that prints the async stack.
+struct StackHook {
+    before: AnyHook,
+}
+
+impl Drop for StackHook {
+    fn drop(&mut self) {
+        LAST_INSTALLED.store(0, Ordering::Release);
+    }
+}
+
+impl StackHook {
+    /// Calls the hook. It must not panic, because a panic in a hook ends the process.
+    fn call(&self, info: &panic::PanicHookInfo<'_>) {
         let in_hook = FlagGuard::new(&IS_IN_HOOK);
         let message = message(info);
         if crate::task::current().is_some() {
             note_panic_message(message, info.location());
         }
-        before(info);
+        (self.before)(info);
         if in_hook.before {
             return;
         }
@@ -147,7 +182,7 @@ fn install() {
         if in_tests {
             keep_for_test(message, info.location(), text.as_deref());
         }
-    }));
+    }
 }
 
 /// Returns the async stack of the caller, which is panicking.

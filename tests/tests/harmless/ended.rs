@@ -245,3 +245,26 @@ fn only_the_last_sixteen_ended_tasks_are_kept() {
     assert!(label.starts_with("100 ") && label.len() <= 512, "{label}");
     assert_eq!(last.panic_message(), None);
 }
+
+/// Each hook calls the one before it.
+#[test]
+fn a_hook_that_is_installed_very_often_does_not_overflow_the_stack() {
+    let test = "ended::a_hook_that_is_installed_very_often_does_not_overflow_the_stack";
+    if let Some(output) = in_child(test) {
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text.matches("in task ").count(), 2, "{text}");
+        return;
+    }
+    let panics = || {
+        let caught = AssertUnwindSafe(async { fails(1).await }).catch_unwind();
+        assert!(current_thread().block_on(traced(caught).0).is_err());
+    };
+    for _ in 0..100_000 {
+        tasktrace::panic_hook();
+    }
+    panics();
+    // The hook is gone, so it is installed again.
+    drop(std::panic::take_hook());
+    tasktrace::panic_hook();
+    panics();
+}
