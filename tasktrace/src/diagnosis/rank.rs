@@ -66,6 +66,7 @@ const BY_NAME: &[(WaitRank, &[&str])] = &[
             "Sender::send",
             "Sender::sink",
             "SendFuture",
+            "lock, permit or channel",
         ],
     ),
     (
@@ -88,6 +89,7 @@ const BY_NAME: &[(WaitRank, &[&str])] = &[
             "::net",
             "::process",
             "Connection",
+            "I/O of",
             "Socket",
             "Stream::read",
             "Stream::write",

@@ -128,32 +128,53 @@ const OUR_SOURCES: &str = {
     }
 };
 
-/// Crates that are libraries even if the file of a function is unknown.
+/// Crates that are libraries even if the file of a function is unknown: those whose functions are often between the
+/// program and what it waits for.
 const LIBRARIES: &[&str] = &[
     "actix_http",
     "actix_rt",
     "actix_server",
     "actix_web",
+    "actix_web_actors",
+    "async_compression",
     "async_graphql",
+    "async_nats",
     "async_tungstenite",
     "axum",
     "axum_core",
+    "axum_extra",
+    "backoff",
+    "backon",
     "bb8",
+    "bb8_postgres",
+    "bb8_redis",
     "deadpool",
     "deadpool_runtime",
+    "diesel_async",
+    "fred",
+    "governor",
     "h2",
     "hickory_proto",
     "hickory_resolver",
+    "http_body",
+    "http_body_util",
     "hyper",
     "hyper_rustls",
+    "hyper_timeout",
     "hyper_tls",
     "hyper_util",
+    "kube_client",
+    "kube_runtime",
+    "lapin",
     "mobc",
     "moka",
+    "mongodb",
     "quinn",
     "redis",
     "reqwest",
+    "reqwest_middleware",
     "rumqttc",
+    "sea_orm",
     "sqlx",
     "sqlx_core",
     "sqlx_mysql",
@@ -162,11 +183,15 @@ const LIBRARIES: &[&str] = &[
     "tarpc",
     "tokio_native_tls",
     "tokio_postgres",
+    "tokio_retry",
     "tokio_rustls",
     "tokio_tungstenite",
     "tonic",
     "tower",
     "tower_http",
+    "tower_layer",
+    "tower_service",
+    "tungstenite",
     "warp",
 ];
 
@@ -456,5 +481,21 @@ mod tests {
         assert_eq!(classify("serve", &split, None), Class::User);
         learn_crate("serve", "src/main.rs");
         assert!(!is_claimed("serve"));
+    }
+
+    #[test]
+    fn libraries_between_the_program_and_a_resource_are_known_without_files() {
+        for (function, expected) in [
+            ("tower_service::Service::poll_ready", true),
+            (
+                "http_body_util::combinators::map_err::MapErr<B,F>::poll_frame",
+                true,
+            ),
+            ("<hyper_timeout::stream::TimeoutStream<S>>::poll_read", true),
+            ("app::tower_service::ready", false),
+            ("tower_services::ready", false),
+        ] {
+            assert_eq!(symbol(function, None).is_library, expected, "{function}");
+        }
     }
 }

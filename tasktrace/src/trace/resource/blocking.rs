@@ -31,7 +31,12 @@ const STD: &[(&str, &str)] = &[
     ("std::sys::sync::rwlock", "std::sync::RwLock"),
     ("std::sys::sync::thread_parking", "std::thread::park"),
     ("std::thread", "std::thread"),
+    ("std::thread::JoinInner", "std::thread::JoinHandle"),
     ("std::thread::functions", "std::thread"),
+    (
+        "std::thread::lifecycle::JoinInner",
+        "std::thread::JoinHandle",
+    ),
 ];
 
 /// The name of the panic hook, for a thread that is in it.
@@ -249,6 +254,11 @@ mod tests {
             ("std::thread::functions::park", "std::thread::park"),
             (
                 "std::thread::join_handle::JoinHandle::join",
+                "std::thread::JoinHandle::join",
+            ),
+            // The public function was inlined, and there is no debug information.
+            (
+                "std::thread::lifecycle::JoinInner::join",
                 "std::thread::JoinHandle::join",
             ),
             (

@@ -67,6 +67,12 @@ impl<'a> RuntimeFunction<'a> {
         self.rule.map_or(Role::Resource, |rule| rule.role)
     }
 
+    /// Returns `true` if the function is plumbing whose purpose has a name.
+    pub(super) fn is_named_plumbing(&self) -> bool {
+        self.rule
+            .is_some_and(|rule| rule.role == Role::Plumbing && rule.is_name)
+    }
+
     /// Returns `true` if the source of this function is in the crate of `other`.
     pub(super) fn is_in_crate_of(&self, other: &Self) -> bool {
         let module = self.symbol.file.as_deref().and_then(symbol::module);

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The resource is the outermost function that is neither a wrapper nor plumbing. If there is none, it is the innermost
-//! wrapper, which waits for an unknown future that it was given.
+//! wrapper, which waits for an unknown future that it was given. Without debug information, inlined functions are
+//! missing: the plumbing then tells at least the kind of the resource, if it has a name.
 //!
 //! * [`function`]: one function of a runtime; [`library`]: finds resources among the functions of libraries.
 //! * [`rules`]: the roles of functions, and the paths under which users know them; [`name`]: names functions without a
@@ -101,13 +102,18 @@ pub(super) fn find(
         innermost.or_else(|| functions.iter().rposition(is_wrapper))
     };
     let plumbing = || first(Role::Plumbing).filter(|_| caller == CallerOwner::Program);
+    let named_plumbing = || {
+        functions
+            .iter()
+            .position(RuntimeFunction::is_named_plumbing)
+    };
     let resource = functions
         .iter()
         .position(|function| matches!(function.role(), Role::Resource | Role::Collection));
     let at = match resource {
         Some(at) => owner(&functions[..=at]).unwrap_or(at),
         None if inlined_too => wrapper().or_else(plumbing)?,
-        None => return None,
+        None => named_plumbing()?,
     };
     // If a macro of another crate has written the function, the place is that of the next function in its own crate.
     let mut from_there = functions[at..].iter();

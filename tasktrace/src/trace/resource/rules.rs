@@ -130,6 +130,15 @@ const fn plumbing(path: &'static str) -> NamingRule {
     }
 }
 
+/// A rule for plumbing in `path`, whose purpose has this name. It is shown if the functions around it were inlined
+/// without debug information.
+const fn plumbing_named(path: &'static str, name: &'static str) -> NamingRule {
+    NamingRule {
+        role: Role::Plumbing,
+        ..named(path, name)
+    }
+}
+
 /// All rules, in one place.
 ///
 /// To add a crate, wait for one of its futures in a test in `tests/crates`, look at `{:#}` of the trace, and write a
@@ -243,14 +252,27 @@ const RULES: &[NamingRule] = &[
     named("tokio::macros::support::poll_budget_available", "tokio::select!"),
     named("tokio::macros::support::budget_available", "tokio::select!"),
     wrapper("tokio::future", "tokio"),
-    plumbing("tokio::sync::batch_semaphore"),
+    plumbing_named("tokio::sync::batch_semaphore", "a lock, permit or channel of tokio::sync"),
     plumbing("tokio::sync::mpsc::chan"),
     // The function of `bounded` calls this one by a tail call in some builds, so this is all that is left.
     named("tokio::sync::mpsc::chan::Rx", "tokio::sync::mpsc::Receiver::recv"),
     named("tokio::sync::mpsc::chan::recv", "tokio::sync::mpsc::Receiver::recv"),
+    // The names of private functions, if the public functions around them were inlined without debug information.
+    named("tokio::sync::barrier::Barrier::wait_internal", "tokio::sync::Barrier::wait"),
+    named("tokio::sync::broadcast::Receiver::recv_ref", "tokio::sync::broadcast::Receiver::recv"),
+    named("tokio::sync::mpsc::bounded::Sender::reserve_inner", "tokio::sync::mpsc::Sender::send"),
+    named("tokio::sync::mutex::Mutex::acquire", "tokio::sync::Mutex::lock"),
+    named("tokio::sync::watch::changed_impl", "tokio::sync::watch::Receiver::changed"),
+    named("tokio::sync::watch::Receiver::wait_for_inner", "tokio::sync::watch::Receiver::wait_for"),
+    named("tokio::net::tcp::stream::TcpStream::connect_mio", "tokio::net::TcpStream::connect"),
+    named("tokio::net::unix::stream::UnixStream::connect_mio", "tokio::net::UnixStream::connect"),
+    named("tokio::net::udp::UdpSocket::send_to_addr", "tokio::net::UdpSocket::send_to"),
+    // `ctrl_c` and `Signal::recv` both wait with this.
+    named("tokio::signal::RxFuture", "tokio::signal"),
     plumbing("tokio::sync::task"),
     plumbing("tokio::loom"),
     plumbing("tokio::runtime"),
+    plumbing_named("tokio::runtime::io", "I/O of tokio"),
     plumbing("tokio::util"),
 
     // tokio_util, tokio_stream
@@ -313,6 +335,9 @@ const RULES: &[NamingRule] = &[
         ("futures_channel::mpsc::next_message", "futures::channel::mpsc::Receiver::next"),
     ]),
     wrapper("futures_channel::mpsc::Recv", "futures::channel::mpsc"),
+    // The module of the `Sink` impls, in which functions are if only their lines are known.
+    known_as("futures_channel::mpsc::sink_impl", "futures::channel::mpsc", &[]),
+    named("futures_channel::mpsc::sink_impl::Sender::poll_ready", "futures::channel::mpsc::Sender::send"),
     named("futures_channel::mpsc::Sender::poll_ready", "futures::channel::mpsc::Sender::send"),
     named("futures_channel::mpsc::Sender::poll_flush", "futures::channel::mpsc::Sender::flush"),
     plumbing("futures_channel::mpsc::BoundedSenderInner"),

@@ -216,7 +216,12 @@ impl<'a> LeafPath<'a> {
     }
 
     /// Adds the task or the frame of a marker, or merges it with the last frame.
+    ///
+    /// The functions before the marker have polled the frame. So they contain no resource that the frame waits for,
+    /// even if no symbol of the function inside the frame follows.
     fn push_marker(&mut self, marker: &ScopeMarker) {
+        self.state.runtime = self.runtime.len();
+        self.state.called = self.called.len();
         let mut place = place_of(&marker.identity);
         let key = marker.key.filter(|_| marker.task == self.task);
         let known_from = match marker.identity.origin() {

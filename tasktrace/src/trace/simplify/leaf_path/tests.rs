@@ -1,4 +1,5 @@
 use super::*;
+use crate::origin::{FrameMeta, Identity};
 use crate::trace::frame::{Frame, Wait};
 
 const SLEEP: &str = "tokio::time::sleep::Sleep::poll";
@@ -152,6 +153,41 @@ fn a_path_has_at_least_one_frame() {
     assert_eq!(frames.len(), 2);
     assert!(frames[1].is_resource);
     assert_eq!(frames[1].wait, Some(Wait::Yielded));
+}
+
+/// Without debug information, neither the function of the frame nor those that are inlined into it have symbols.
+#[test]
+fn the_function_that_polls_a_frame_is_not_what_the_frame_waits_for() {
+    static FETCH: FrameMeta = FrameMeta::new(None, || "app::fetch::item", "src/main.rs", 20, 1);
+
+    let unknown_place = |function| {
+        let found = symbol(Runtime, function, 0, 0);
+        Symbols::from([Symbol {
+            file: None,
+            ..found
+        }])
+    };
+    let fetch = ScopeMarker {
+        task: 1,
+        key: Some(1),
+        identity: Identity::Static(&FETCH),
+        own_waker: true,
+    };
+    let children =
+        unknown_place("futures_util::stream::futures_unordered::FuturesUnordered::poll_next");
+    let children = StackPart::Functions(children, vec![&fetch]);
+    let acquire = unknown_place("tokio::sync::batch_semaphore::Acquire::poll");
+    let acquire = StackPart::Functions(acquire, Vec::new());
+    let paths = PathShortener::new();
+    let mut path = LeafPath::new(&paths, false, 1);
+    path.push(&children);
+    path.push(&acquire);
+    let frames = frames(&mut path, LeafKind::Registered);
+    let names: Vec<&str> = frames.iter().map(Frame::name).collect();
+    assert_eq!(
+        names,
+        ["app::fetch", "a lock, permit or channel of tokio::sync"]
+    );
 }
 
 /// A path that is built from the previous path has the same frames as one that is built from scratch.
