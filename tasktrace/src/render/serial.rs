@@ -24,7 +24,7 @@ mod value;
 use std::panic::Location;
 use std::time::SystemTime;
 
-use super::text::HIDDEN_CHILDREN;
+use super::text;
 use super::walk::{WalkStep, walk};
 use crate::diagnosis::{self, Certainty};
 use crate::dump::{Dump, Hang, HangTrigger, HowEnded, Source, TaskDump, TestStage};
@@ -421,7 +421,7 @@ impl<'a> From<WalkStep<'a>> for Value<'a> {
             "count": frame.count(),
             "age_ns": frame.age(),
             "not_polled_for_ns": frame.not_polled_for(),
-            "note": frame.hides_children().then_some(HIDDEN_CHILDREN),
+            "note": text::note(frame),
             "dependency": frame.is_dependency(),
             "folded": step.is_folded,
         })

@@ -15,7 +15,7 @@ use super::line_writer::LineWriter;
 use super::place;
 use super::siblings::{FoldedFrame, SiblingFolder};
 use crate::trace::library_runs::{self, HiddenRun};
-use crate::trace::{Frame, Missing, Notes, Wait};
+use crate::trace::{Frame, LineIs, Missing, Notes, Wait};
 
 /// The largest indented depth. Deeper lines are not indented any further.
 const DEEPEST_INDENT: usize = 24;
@@ -176,6 +176,7 @@ fn write_wait(
     frame: &Frame,
     summary: FrameSummary<'_>,
 ) -> fmt::Result {
+    let note = note(frame);
     match frame.wait() {
         Some(Wait::NoWaker) => out.write_str(
             ": no waker registered in this poll: nothing can wake it, unless it kept the waker of an earlier poll",
@@ -183,8 +184,7 @@ fn write_wait(
         Some(Wait::OutOfBudget) => {
             out.write_str(" (coop budget exhausted: polled again after other tasks)")
         }
-        _ if frame.hides_children() => write!(out, " ({HIDDEN_CHILDREN})"),
-        Some(Wait::Yielded) => out.write_str(" (woken again at once)"),
+        Some(Wait::Yielded) if note.is_none() => out.write_str(" (woken again at once)"),
         Some(Wait::NotPolled) => {
             out.write_str(": ")?;
             out.red()?;
@@ -195,8 +195,22 @@ fn write_wait(
             out.normal()?;
             out.write_str(": its task polls something else")
         }
-        Some(Wait::Registered | Wait::Suspended | Wait::Running) | None => Ok(()),
+        Some(Wait::Registered | Wait::Yielded | Wait::Suspended | Wait::Running) | None => {
+            note.map_or(Ok(()), |note| write!(out, " ({note})"))
+        }
     }
+}
+
+/// Returns a note on what the frame waits for, if the frames below do not show all of that.
+pub(super) fn note(frame: &Frame) -> Option<&'static str> {
+    if frame.hides_children() {
+        return Some(HIDDEN_CHILDREN);
+    }
+    // A closure in the function has registered the waker, such as that of a `poll_fn`, or functions of which no names
+    // are known. A wait for tasks may have their trees as its children.
+    let is_function = !frame.is_resource() && frame.line_is() != LineIs::Creation;
+    let waits_itself = frame.wait() == Some(Wait::Registered) && !frame.children().is_empty();
+    (is_function && waits_itself).then_some("also waits for something without a name")
 }
 
 /// Writes the notes on one trace, except the note on missing symbols: see [`missing`].

@@ -171,6 +171,38 @@ fn async_blocks_in_branches_are_children() {
     );
 }
 
+/// A closure is no frame, and the function that waits for it is none of its leaves.
+#[test]
+fn a_function_that_also_waits_for_a_closure_says_so() {
+    async fn alone(at: AwaitPoint) {
+        let closure = poll_fn(|cx| {
+            drop(cx.waker().clone());
+            Poll::<()>::Pending
+        });
+        at.next(line!());
+        closure.await;
+    }
+
+    async fn beside_another(at: AwaitPoint) {
+        let closure = poll_fn(|cx| {
+            drop(cx.waker().clone());
+            Poll::<()>::Pending
+        });
+        at.next(line!());
+        tokio::join!(closure, sleep(HOUR));
+    }
+
+    const ALSO: &str = "(also waits for something without a name)";
+    let (trace, _) = trace_of(alone);
+    assert!(!trace.to_string().contains(ALSO), "{trace}");
+    let (trace, _) = trace_of(beside_another);
+    let text = trace.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{trace}");
+    assert!(lines[0].ends_with(ALSO), "{trace}");
+    assert!(lines[1].contains("tokio::time::sleep"), "{trace}");
+}
+
 #[test]
 fn a_future_without_a_waker_is_a_leaf() {
     async fn waits(at: AwaitPoint) {
