@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::panic::{self, Location};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread::LocalKey;
 
 use crate::escape::Escaped;
@@ -62,6 +62,7 @@ pub fn panic_hook() {
 pub(crate) fn record_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        let _installing = lock_hooks();
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if crate::task::current().is_some() {
@@ -120,17 +121,25 @@ impl Drop for FlagGuard {
 /// A panic hook of any kind.
 type AnyHook = Box<dyn Fn(&panic::PanicHookInfo<'_>) + Sync + Send>;
 
-/// The address of the hook that [`install`] has installed last, or 0 if such a hook was dropped since. So a hook with
-/// this address is the same one, and not another at a reused address.
+/// The address of the hook that [`install`] has installed last. It is 0 if any of tasktrace's hooks was dropped since,
+/// because another hook might get the address of a dropped one.
 static LAST_INSTALLED: AtomicUsize = AtomicUsize::new(0);
 
 fn address(hook: &AnyHook) -> usize {
     std::ptr::from_ref(&**hook).cast::<()>().addr()
 }
 
-/// Installs the hook, unless it is already the one that a panic calls first. Otherwise each call would make all panics
-/// use more of the stack.
+/// Locks the panic hook against other threads that install tasktrace's hooks. A hook is taken and put back in two
+/// steps: without the lock, a thread that takes the hook between these steps gets the default hook, and a hook is lost.
+fn lock_hooks() -> MutexGuard<'static, ()> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    INSTALLING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Installs the hook, unless a panic already calls it first. If each call installed another one, all of them would be
+/// on the stack in a panic.
 fn install() {
+    let _installing = lock_hooks();
     let before = panic::take_hook();
     if address(&before) == LAST_INSTALLED.load(Ordering::Acquire) {
         panic::set_hook(before);

@@ -268,3 +268,26 @@ fn a_hook_that_is_installed_very_often_does_not_overflow_the_stack() {
     tasktrace::panic_hook();
     panics();
 }
+
+#[test]
+fn threads_that_install_the_hook_at_the_same_time_keep_the_hook_of_the_program() {
+    let test = "ended::threads_that_install_the_hook_at_the_same_time_keep_the_hook_of_the_program";
+    if let Some(output) = in_child(test) {
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text.matches("the program's hook").count(), 1, "{text}");
+        assert_eq!(text.matches("in task ").count(), 1, "{text}");
+        return;
+    }
+    std::panic::set_hook(Box::new(|_| eprintln!("the program's hook")));
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                start.wait();
+                (0..50_000).for_each(|_| tasktrace::panic_hook());
+            });
+        }
+    });
+    let caught = AssertUnwindSafe(async { fails(1).await }).catch_unwind();
+    assert!(current_thread().block_on(traced(caught).0).is_err());
+}
