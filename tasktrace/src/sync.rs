@@ -38,7 +38,9 @@ pub(crate) use mutex::{
 
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use map::LockedMap;
-pub(crate) use reentrancy::{HeldLock, ReentrancyGuard, is_reentrant, locks_held};
+#[allow(unused_imports, reason = "only the walker by unwind tables uses it")]
+pub(crate) use reentrancy::HeldLock;
+pub(crate) use reentrancy::{ReentrancyGuard, is_reentrant, locks_held};
 pub(crate) use reserved::with_reserved;
 pub(crate) use shared_value::SharedValue;
 
