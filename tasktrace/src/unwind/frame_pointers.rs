@@ -4,8 +4,8 @@
 //! at the upper end of its frame, and its frame pointer is the address of these words (Apple, *Writing ARM64 code for
 //! Apple platforms*). So no unwind tables are needed.
 //!
-//! The leaf may have saved neither. Then its return address is in the link register, and the frame pointer is still that
-//! of its caller: see [`has_set_frame_pointer`].
+//! The leaf may have saved neither word. Then its return address is in the link register, and the frame pointer is
+//! still that of its caller: see [`has_set_frame_pointer`].
 
 use super::{
     InterruptedThread, MAX_MARKED_FRAME, Mark, PhysicalFrame, Reach, ReturnAddress, StackPointer,
@@ -20,7 +20,7 @@ const WORD: usize = size_of::<usize>();
 /// Appends the frames of an interrupted thread up to `mark`, leaf first. If the walk is lost, the frames up to that
 /// point are correct and stay.
 ///
-/// The thread has a link register if its leaf has not saved its return address.
+/// `thread.link` must be `None` if the leaf has set its frame pointer.
 pub(super) fn walk(
     thread: &InterruptedThread<'_>,
     mark: Mark,
@@ -51,7 +51,9 @@ pub(super) fn walk(
         }
         let saved = frame_pointer;
         let above = saved.saturating_add(2 * WORD);
-        // Each function has a frame of its own, above those that it has called.
+        // The mark is the lower end of the frame of the marked function, and the saved words are at the upper end of a
+        // frame. So the words of the marked function are above the mark, and those of the functions that it has called
+        // are below.
         if above > mark.0 && above > sp {
             return match mark.distance(StackPointer(sp)) {
                 Some(distance) if distance <= MAX_MARKED_FRAME => Reach::Mark,
@@ -79,11 +81,11 @@ pub(super) fn walk(
     Reach::Limit
 }
 
-/// Returns `true` if a function has set its frame pointer, and has not restored that of its caller yet. `code` has the
-/// instructions from the start of the function up to the next that it executes.
+/// Returns `true` if a function has set its frame pointer and has not yet restored the one of its caller. `code` has
+/// the instructions from the start of the function up to the one that it executes next.
 ///
-/// A function sets the frame pointer at its start. It restores that of its caller at each of its ends, which may be in
-/// the middle of the code. So only the instructions after the last branch tell that it has.
+/// A function sets its frame pointer at its start. It restores the one of its caller wherever it returns, which may be
+/// in the middle of the code. So only the instructions after the last branch tell whether it has restored it.
 pub(crate) fn has_set_frame_pointer(code: &[u32]) -> bool {
     // `add x29, sp, …`, of which `mov x29, sp` is a case.
     let is_set = |instruction: u32| instruction & 0xffc0_03ff == 0x9100_03fd;

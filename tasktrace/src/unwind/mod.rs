@@ -109,8 +109,8 @@ pub(crate) struct InterruptedThread<'a> {
     pub(crate) ip: usize,
     pub(crate) stack_pointer: usize,
     pub(crate) frame_pointer: usize,
-    /// The link register, on processors whose calls leave the return address in a register. On macOS, `None` if the
-    /// innermost function has saved that address.
+    /// The link register, on processors whose calls leave the return address in a register. On macOS, `None` unless the
+    /// innermost function is known not to have saved that address.
     pub(crate) link: Option<usize>,
     /// The general registers, by their numbers. Only Windows needs them, where a function may use any of them as its
     /// frame pointer, and they are empty on other systems.

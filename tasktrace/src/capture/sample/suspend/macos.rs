@@ -1,7 +1,7 @@
 //! Makes the system calls of macOS that suspend a thread, and read its registers and its stack.
 //!
-//! This code compiles for `aarch64-apple-darwin`, and was never run. So samples are off there until the program turns
-//! them on.
+//! This code compiles for `aarch64-apple-darwin`, and was never run. So samples are off on macOS until the program
+//! turns them on.
 //!
 //! The functions of Mach are traps or messages to the kernel. They take no lock of the C library, so a suspended thread
 //! that holds one does not block them.
@@ -75,10 +75,15 @@ impl Registers {
         self.frame_pointer
     }
 
-    /// Returns the return address of the innermost function, unless that has saved it on the stack. This reads the
-    /// code of the function, so the thread should be resumed before.
+    /// Returns the return address of the innermost function if it is only in the link register.
+    ///
+    /// Returns `None` if the code of the function is not known. Its caller may then be missing in the sample. The link
+    /// register might have the address behind its last call instead, and the sample would show a false caller.
+    ///
+    /// This takes the lock of the loader, which the thread may hold, so the thread must have been resumed before.
     pub(super) fn link(&self) -> Option<usize> {
-        (!has_set_frame_pointer(&code_before(self.ip))).then_some(self.link)
+        let code = code_before(self.ip)?;
+        (!has_set_frame_pointer(&code)).then_some(self.link)
     }
 
     pub(super) fn general(&self) -> &[usize] {
@@ -89,9 +94,9 @@ impl Registers {
 /// The largest part of a function that is read, in bytes.
 const MAX_CODE: usize = 16 << 10;
 
-/// Returns the instructions from the start of the function at `ip` up to there. Returns none if the function is not
-/// known, or is very large.
-fn code_before(ip: usize) -> Vec<u32> {
+/// Returns the instructions from the start of the function at `ip` up to `ip`. Returns `None` if the function is not
+/// known or is very large.
+fn code_before(ip: usize) -> Option<Vec<u32>> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     let address = ptr::without_provenance::<c_void>(ip);
     // SAFETY: `dladdr` takes any address, and writes at most one `Dl_info` to `info`. An `info` of zeros is valid too:
@@ -102,16 +107,18 @@ fn code_before(ip: usize) -> Vec<u32> {
     };
     let length = ip.saturating_sub(start);
     if start == 0 || length > MAX_CODE {
-        return Vec::new();
+        return None;
     }
     let mut code = vec![0; length];
     if !read(start, &mut code) {
-        return Vec::new();
+        return None;
     }
     let instructions = code.as_chunks().0.iter();
-    instructions
-        .map(|bytes| u32::from_le_bytes(*bytes))
-        .collect()
+    Some(
+        instructions
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .collect(),
+    )
 }
 
 /// A thread of this process: a reference to its port.
@@ -132,9 +139,9 @@ impl PolledThread {
         let length = count as usize;
         // SAFETY: the system has allocated the array for this call, with `count` ports.
         let threads = unsafe { std::slice::from_raw_parts(ports, length) };
-        // Each port is a reference, which `PolledThread` drops.
+        // Each port in the array is a reference, which the destructor of its `PolledThread` releases. So each port gets
+        // a `PolledThread`, although only one is returned.
         let threads = threads.iter().map(|port| Self(*port));
-        // All are dropped but the one that is found.
         let found = threads.fold(None, |found, thread| match thread.id() == Some(id) {
             true => Some(thread),
             false => found,
@@ -173,7 +180,7 @@ impl PolledThread {
 
 impl Drop for PolledThread {
     fn drop(&mut self) {
-        // SAFETY: `open` got this reference, and only this destructor drops it.
+        // SAFETY: `open` got this reference from the system, and only this destructor releases it.
         unsafe { mach_port_deallocate(this_process(), self.0) };
     }
 }
@@ -222,8 +229,8 @@ pub(super) fn copy_stack(start: usize, length: usize, to: &mut [u8]) -> usize {
 fn read(from: usize, to: &mut [u8]) -> bool {
     let size = to.len() as u64;
     let mut copied = 0;
-    // SAFETY: the system writes at most `size` bytes to `to`, which has as many and is mutably borrowed. If this process
-    // may not read the memory at `from`, the function fails.
+    // SAFETY: the system writes at most `size` bytes to `to`, which has as many and is mutably borrowed. If the memory
+    // at `from` cannot be read, the function fails.
     let result = unsafe {
         let into = to.as_mut_ptr().expose_provenance() as u64;
         mach_vm_read_overwrite(this_process(), from as u64, size, into, &raw mut copied)
