@@ -165,8 +165,8 @@ pub fn report_tests(budget: std::time::Duration) -> Option<String> {
     crate::watch::test::report_all("SIGTERM", budget)
 }
 
-/// Returns the number of tasktrace's locks that this thread holds. Tests use it: the number must be zero while memory
-/// is allocated or freed.
+/// Returns the number of locks that this thread holds: those of tasktrace, and the loader's lock while it lists
+/// modules. Tests use it: the number must be zero while memory is allocated or freed.
 pub fn held_locks() -> u32 {
     crate::sync::locks_held()
 }

@@ -1,5 +1,5 @@
-//! Tracks whether a thread is inside this crate's own code: how many of tasktrace's locks it holds, and whether it does
-//! non-reentrant work.
+//! Tracks whether a thread is inside this crate's own code: how many locks it holds, and whether it does non-reentrant
+//! work.
 //!
 //! The only code of a program that is called from there is its allocator. If that requests a trace, it gets none: see
 //! [`is_reentrant`].
@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 thread_local! {
-    /// The number of locks that this thread holds: those of tasktrace, and the loader's lock during a callback.
+    /// The number of locks that this thread holds: those of tasktrace, and the loader's lock while it lists modules.
     static LOCKS_HELD: Cell<u32> = const { Cell::new(0) };
 
     /// The number of [`ReentrancyGuard`]s of this thread.
@@ -33,8 +33,8 @@ impl Drop for HeldLock {
     }
 }
 
-/// Returns the number of locks that this thread holds. It is 0 wherever memory is allocated or freed, or
-/// foreign code is called.
+/// Returns the number of locks that this thread holds: those of tasktrace, and the loader's lock while it lists
+/// modules. It is 0 wherever memory is allocated or freed, or code of the program is called.
 pub(crate) fn locks_held() -> u32 {
     LOCKS_HELD.try_with(Cell::get).unwrap_or(0)
 }

@@ -47,7 +47,7 @@ pub(crate) struct FastWalker {
     context: UnwindContext<usize>,
 }
 
-/// How often a walk of an interrupted thread is tried if libraries are loaded or unloaded meanwhile.
+/// The largest number of attempts to walk an interrupted thread. An attempt fails if a library is loaded or unloaded.
 const ATTEMPTS: usize = 10;
 
 /// The registers of a function that are needed to find its caller.
@@ -211,20 +211,21 @@ impl FastWalker {
         limit: usize,
         frames: &mut Vec<PhysicalFrame>,
     ) -> Reach {
-        // Nothing may be allocated while the loader's lock is held. Each frame is higher on the stack by a word at
-        // least, except the leaf and a caller whose address is in the link register.
+        // Nothing may be allocated while the loader's lock is held, so the room for all frames is allocated here. Each
+        // frame is at least one word above the previous one, except the leaf and its caller.
         let most = thread.stack.len() / size_of::<usize>() + 2;
         frames.reserve(most.min(limit));
         // The thread has continued, and its code may be unloaded. The loader unloads nothing while `while_loaded` runs
-        // its callback. It may have loaded or unloaded a library just before.
-        let mut reach = None;
+        // its callback. But between `refresh` and the callback it may have loaded or unloaded a library.
+        let mut reach = Reach::Lost;
         for _ in 0..ATTEMPTS {
             self.refresh();
-            reach = tables::while_loaded(|| {
+            let walked = tables::while_loaded(|| {
                 let is_current = self.has_tables_of(Generation::now());
                 is_current.then(|| self.walk_loaded(thread, mark, limit, frames))
             });
-            if reach.is_none_or(|reach| reach.is_some()) {
+            if let Some(walked) = walked.flatten() {
+                reach = walked;
                 break;
             }
         }
@@ -233,7 +234,7 @@ impl FastWalker {
         if let Some(leaf) = frames.first_mut() {
             leaf.ip.0 = leaf.ip.0.wrapping_add(1);
         }
-        reach.flatten().unwrap_or(Reach::Lost)
+        reach
     }
 
     fn walk_loaded(

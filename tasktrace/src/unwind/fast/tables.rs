@@ -267,7 +267,8 @@ where
     }
     // The loader's lock must not be locked in a child of `fork`.
     let _section = fork::NoForkSection::enter();
-    // An allocator may call the loader while it holds locks of its own, so nothing is allocated in a callback.
+    // An allocator may call the loader while it holds locks of its own, so a callback must not allocate. The loader's
+    // lock is counted, because tests check that nothing is allocated while a counted lock is held.
     let _lock = HeldLock::new();
     // SAFETY: `call::<V>` expects a pointer to a `V`, and `visit` is a `V` that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(call::<V>), (&raw mut visit).cast()) };
