@@ -1,4 +1,4 @@
-//! Checks if the file of this program can be read for its debug information.
+//! Checks if the file of this program can be opened for its debug information, and if it is still there.
 
 use std::io;
 
@@ -16,12 +16,12 @@ pub(crate) fn try_to_map() -> io::Result<()> {
 }
 
 /// Returns `true` if the file was removed or replaced since the program was started, as by an update or a build. Then
-/// the memory of the program is all that is left of it.
+/// its debug information can no longer be read.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_file_gone() -> bool {
     use std::os::unix::fs::MetadataExt;
 
-    // The system follows this link to the file itself, also if that has no name any more.
+    // The system follows this link to the program's own file, even if that has no path any more.
     const FILE: &str = "/proc/self/exe";
     let identity = |path: &std::path::Path| {
         let found = std::fs::metadata(path).ok()?;

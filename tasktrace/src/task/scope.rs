@@ -7,10 +7,10 @@
 //! The list starts at [`ThreadState::innermost`]. Its invariant: each scope on it belongs to this thread, and its
 //! `enter` has not returned.
 //!
-//! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. On Windows, a
-//! requester that has suspended the thread does so. So a scope is complete before it is linked, and it is unlinked
-//! before its memory is used for anything else. The fences that ensure this order are for the compiler only and cost
-//! nothing.
+//! A signal handler, which may interrupt the thread between any two instructions, reads the list as well. On Windows
+//! and macOS, a requester that has suspended the thread does so. So a scope is complete before it is linked, and it is
+//! unlinked before its memory is used for anything else. The fences that ensure this order are for the compiler only
+//! and cost nothing.
 
 use std::cell::Cell;
 use std::ptr;

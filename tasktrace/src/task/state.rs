@@ -41,8 +41,8 @@ impl Running {
         self.thread_name.as_deref()
     }
 
-    /// Returns the number of the thread that polls the task: on Linux and Windows, the id that the operating system gave
-    /// it; elsewhere, a number that tasktrace gave it.
+    /// Returns the number of the thread that polls the task: on Linux, macOS and Windows, the id that the operating
+    /// system gave it; elsewhere, a number that tasktrace gave it.
     #[must_use]
     pub fn thread_id(&self) -> u64 {
         self.thread_id

@@ -5,8 +5,8 @@
 //!
 //! A signal handler that interrupts the thread reads the list of its scopes
 //! ([`scope::sampled_scopes`](super::scope::sampled_scopes)). The fields that it reads are atomics with relaxed
-//! accesses, which are no data races and cost as much as plain accesses. On Windows, a requester that has suspended the
-//! thread reads them instead.
+//! accesses, which are no data races and cost as much as plain accesses. On Windows and macOS, a requester that has
+//! suspended the thread reads them instead.
 
 use std::cell::Cell;
 use std::ptr;

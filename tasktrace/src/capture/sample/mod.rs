@@ -15,12 +15,13 @@
 //! not, it was *measured* to take 3.5 ms. It also needs 8 KiB of stack, and would read addresses unchecked if the stack
 //! was switched in the middle of a poll.)
 //!
-//! Windows has no signals. There and on macOS, the requester suspends the thread and copies its state itself.
+//! Windows has no signals. On Windows and macOS, the requester suspends the thread and copies its state itself.
 //!
 //! * [`handshake`]: the protocol between the requester and the handler.
-//! * `linux`: the implementation for Linux on x86_64 and aarch64. `suspend`: that for Windows on x86_64, and for macOS on
-//!   aarch64. `unsupported` replaces them elsewhere.
-//! * `variable`: the environment variable that turns samples off.
+//! * `linux`: the implementation for Linux on x86_64 and aarch64.
+//! * `suspend`: the implementation for Windows on x86_64, and for macOS on aarch64.
+//! * `unsupported`: replaces both on other systems.
+//! * `variable`: the environment variable that turns samples on or off.
 //! * [`state`]: the address of the state of a thread, on systems where another thread reads that state.
 
 #[cfg(any(

@@ -1,4 +1,4 @@
-//! The environment variable that turns samples off, or selects their signal.
+//! The environment variable that turns samples on or off, or selects their signal.
 
 /// The name of the variable, which has its effect unless [`set_sample_signal`](super::set_sample_signal) is called.
 pub(super) const NAME: &str = "TASKTRACE_SAMPLE_SIGNAL";

@@ -36,7 +36,7 @@ const OFF: u8 = 2;
 /// Turns samples of running tasks off (`None`) or on. The number has no effect on Windows and macOS: a thread is
 /// suspended while its stack is copied, and gets no signal. On Linux, this function selects the signal.
 ///
-/// On Windows, samples are on by default. On macOS they are off, because tasktrace was never run there.
+/// On Windows, samples are on by default. On macOS they are off by default, because they were never tested there.
 ///
 /// The environment variable `TASKTRACE_SAMPLE_SIGNAL` has the same effect: the value `none` turns samples off, and any
 /// other value turns them on.
@@ -74,7 +74,7 @@ fn configured() -> u8 {
     decided.err().unwrap_or(from_environment)
 }
 
-/// Returns `None`, because no handler runs.
+/// Returns `None`, because no handler runs on this system.
 pub(super) fn install_handler_stack() -> Option<SignalStack> {
     SignalStack::install()
 }
