@@ -134,8 +134,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
 }
 
 impl Tasks {
-    /// Returns `true` if the document has as many tasks as it says. Only the tasks' numbers are different for certain:
-    /// any other column may be one value for all.
+    /// Returns `true` if the document lists as many tasks as it counts. Each task has another number, so the column of
+    /// the numbers tells this. Any other column may have one value for all tasks.
     fn has_all(&self) -> bool {
         match &self.id {
             Column::Each(ids) => ids.len() == self.len,
@@ -265,7 +265,7 @@ pub(crate) fn read_view(server: &Server, bytes: &[u8]) -> Result<View, Failure> 
         return Ok(view);
     }
     Err(Failure::Other(format!(
-        "{server} sent an answer that contradicts itself: a group does not have the number of tasks that it says"
+        "{server} sent an answer that contradicts itself: a group does not list all the tasks that it counts"
     )))
 }
 

@@ -20,8 +20,8 @@ use crate::time::human;
 /// The largest answer in bytes. No process of good will sends more.
 const MAX_ANSWER: usize = 2 << 30;
 
-/// The number of bytes that an answer must grow by within the time limit. With a limit for each read, a server that
-/// sends one byte at a time would be waited for without end.
+/// The number of bytes by which an answer must grow within the time limit. If each read had this limit instead, the
+/// program would wait without end for a server that sends one byte at a time.
 const PART: usize = 64 << 10;
 
 /// The interval between calls of `tick`, and between attempts to connect.

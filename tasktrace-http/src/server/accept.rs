@@ -1,8 +1,8 @@
 //! Accepts connections and limits their number.
 //!
-//! At the limit, a new connection replaces the connection that has been idle for longest. The same happens if the
-//! listener cannot accept, because in most cases the process has too many open files. So a client cannot keep others
-//! out by holding connections. A connection with a request in progress is not replaced.
+//! At the limit, a new connection replaces the connection that has been idle for longest. That connection is also
+//! closed if the listener cannot accept a new one: in most cases, the process has too many open files. So a client
+//! cannot keep others out by holding connections. A connection with a request in progress is not closed.
 
 use std::future::Future;
 use std::io;
@@ -98,7 +98,7 @@ impl OpenConnections {
             return;
         }
         let activity = ConnectionActivity::default();
-        // Not when it is first polled: until then it would count as the connection that has been idle for longest.
+        // If this were left to the first poll, the connection would until then be the one that is idle for longest.
         activity.note_io();
         let served = connection::serve(stream, service.clone(), activity.clone());
         let handle = tokio::spawn(served).abort_handle();

@@ -128,8 +128,8 @@ const OUR_SOURCES: &str = {
     }
 };
 
-/// Crates that are libraries even if the file of a function is unknown: those whose functions are often between the
-/// program and what it waits for.
+/// Crates that are libraries even if the file of a function is unknown. Their functions are often between those of the
+/// program and the resource that it waits for.
 const LIBRARIES: &[&str] = &[
     "actix_http",
     "actix_rt",

@@ -10,7 +10,7 @@
 //!
 //! The resource is the outermost function that is neither a wrapper nor plumbing. If there is none, it is the innermost
 //! wrapper, which waits for an unknown future that it was given. Without debug information, inlined functions are
-//! missing: the plumbing then tells at least the kind of the resource, if it has a name.
+//! missing. Then the resource has at least the name of the plumbing, such as "I/O of tokio", if the plumbing has one.
 //!
 //! * [`function`]: one function of a runtime; [`library`]: finds resources among the functions of libraries.
 //! * [`rules`]: the roles of functions, and the paths under which users know them; [`name`]: names functions without a

@@ -130,8 +130,8 @@ const fn plumbing(path: &'static str) -> NamingRule {
     }
 }
 
-/// A rule for plumbing in `path`, whose purpose has this name. It is shown if the functions around it were inlined
-/// without debug information.
+/// A rule for plumbing in `path`, whose purpose has this name. The name is shown if the functions that call the
+/// plumbing were inlined and there is no debug information.
 const fn plumbing_named(path: &'static str, name: &'static str) -> NamingRule {
     NamingRule {
         role: Role::Plumbing,
@@ -335,7 +335,7 @@ const RULES: &[NamingRule] = &[
         ("futures_channel::mpsc::next_message", "futures::channel::mpsc::Receiver::next"),
     ]),
     wrapper("futures_channel::mpsc::Recv", "futures::channel::mpsc"),
-    // The module of the `Sink` impls, in which functions are if only their lines are known.
+    // The private module of the `Sink` impls. With line tables only, its path is in the names of their functions.
     known_as("futures_channel::mpsc::sink_impl", "futures::channel::mpsc", &[]),
     named("futures_channel::mpsc::sink_impl::Sender::poll_ready", "futures::channel::mpsc::Sender::send"),
     named("futures_channel::mpsc::Sender::poll_ready", "futures::channel::mpsc::Sender::send"),

@@ -217,8 +217,8 @@ impl<'a> LeafPath<'a> {
 
     /// Adds the task or the frame of a marker, or merges it with the last frame.
     ///
-    /// The functions before the marker have polled the frame. So they contain no resource that the frame waits for,
-    /// even if no symbol of the function inside the frame follows.
+    /// The functions before the marker have polled the frame, so none of them is a resource that the frame waits for.
+    /// That also holds if the function of the frame has no symbol.
     fn push_marker(&mut self, marker: &ScopeMarker) {
         self.state.runtime = self.runtime.len();
         self.state.called = self.called.len();
