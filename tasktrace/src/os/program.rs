@@ -30,7 +30,11 @@ pub(crate) fn is_file_gone() -> bool {
     let Some(running) = identity(FILE.as_ref()) else {
         return false;
     };
-    std::fs::read_link(FILE).is_ok_and(|path| identity(&path) != Some(running))
+    std::fs::read_link(FILE).is_ok_and(|path| match identity(&path) {
+        Some(found) => found != running,
+        // The system marks the path of a removed file. Without the mark, the path belongs to another root directory.
+        None => path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"),
+    })
 }
 
 #[cfg(not(target_os = "linux"))]

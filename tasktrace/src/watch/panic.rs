@@ -10,6 +10,7 @@ use crate::escape::Escaped;
 use crate::origin::{self, Title};
 use crate::os;
 use crate::symbol::PathShortener;
+use crate::sync::fork::NoForkSection;
 use crate::task::note_panic_message;
 use crate::trace::Trace;
 
@@ -131,9 +132,14 @@ fn address(hook: &AnyHook) -> usize {
 
 /// Locks the panic hook against other threads that install tasktrace's hooks. A hook is taken and put back in two
 /// steps: without the lock, a thread that takes the hook between these steps gets the default hook, and a hook is lost.
-fn lock_hooks() -> MutexGuard<'static, ()> {
+///
+/// Hooks are allocated and dropped meanwhile, so this is not one of the locks under which nothing may be allocated.
+fn lock_hooks() -> (MutexGuard<'static, ()>, NoForkSection) {
     static INSTALLING: Mutex<()> = Mutex::new(());
-    INSTALLING.lock().unwrap_or_else(PoisonError::into_inner)
+    // A child of `fork` must not find the lock locked by a thread that it does not have.
+    let section = NoForkSection::enter();
+    let guard = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    (guard, section)
 }
 
 /// Installs the hook, unless a panic already calls it first. If each call installed another one, all of them would be
