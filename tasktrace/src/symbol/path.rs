@@ -158,13 +158,14 @@ pub(super) fn learn_from_sources(file: &str) {
         return;
     };
     if DIRECTORIES.get(directory).is_none() {
-        // If another thread looks for the root at the same time, it finds the same.
-        let _ = DIRECTORIES.insert(directory.to_owned(), ());
         if let Some(root) = package::workspace_of(Path::new(directory))
             && let Some(root) = root.to_str()
         {
             add_workspace(&format!("{root}/"));
         }
+        // Only now, so that no other thread takes the directory for searched before its root is known. If another
+        // thread looks for the root at the same time, it finds the same.
+        let _ = DIRECTORIES.insert(directory.to_owned(), ());
     }
 }
 
@@ -366,6 +367,32 @@ mod tests {
             paths.shorten("/not/there/src/lib.rs"),
             "/not/there/src/lib.rs"
         );
+    }
+
+    /// Each thread knows the root when it has learnt, although another thread may look for it at the same time.
+    #[test]
+    fn threads_that_learn_at_the_same_time_know_the_workspace() {
+        let all = std::env::temp_dir().join(format!("tasktrace-learnt-{}", std::process::id()));
+        for number in 0..50 {
+            let package = all.join(number.to_string());
+            std::fs::create_dir_all(package.join("src")).expect("files can be written");
+            std::fs::write(package.join("Cargo.toml"), "[workspace]").expect("so can this");
+            let file = package.join("src/lib.rs");
+            let file = with_slashes(file.to_str().expect("it is text"));
+            let start = std::sync::Barrier::new(4);
+            let learn = || {
+                start.wait();
+                learn_from_sources(&file);
+                PathShortener::new().shorten(&file).into_owned()
+            };
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(learn)).collect();
+                for thread in threads {
+                    assert_eq!(thread.join().expect("it does not panic"), "src/lib.rs");
+                }
+            });
+        }
+        std::fs::remove_dir_all(all).expect("they belong to this test");
     }
 
     #[test]
