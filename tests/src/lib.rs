@@ -206,3 +206,14 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../tasktrace/docs/services.md")]
 pub struct Services;
+
+/// Tests the code of the attributes' documentation.
+#[cfg(doctest)]
+pub mod attributes {
+    #[doc = include_str!("../../tasktrace-macros/docs/traced.md")]
+    pub struct Traced;
+    #[doc = include_str!("../../tasktrace-macros/docs/main.md")]
+    pub struct Main;
+    #[doc = include_str!("../../tasktrace-macros/docs/test.md")]
+    pub struct Test;
+}

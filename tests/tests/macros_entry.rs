@@ -14,7 +14,7 @@ use std::panic::{PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
 use std::sync::{Once, mpsc};
 
-use futures::executor::block_on;
+use futures::executor::{LocalPool, block_on};
 use tasktrace::traced;
 use tasktrace_tests::probe::{self, Kind};
 use tracing::instrument;
@@ -337,6 +337,10 @@ mod beside {
     #[traced(crate = probe)]
     async fn below_block_on() {}
 
+    #[tasktrace::test(tasktrace = probe, timeout = "5s", block_on = LocalPool::new().run_until)]
+    #[traced(crate = probe)]
+    async fn below_a_method() {}
+
     #[tasktrace::main(tasktrace = probe, dump_on_signal = "usr1")]
     #[traced(crate = probe)]
     async fn below_main() {}
@@ -358,10 +362,15 @@ mod beside {
             probe::names(),
             [frame("below_block_on"), task("below_block_on")]
         );
+        below_a_method();
+        assert_eq!(
+            probe::names(),
+            [frame("below_a_method"), task("below_a_method")]
+        );
         below_main();
         assert_eq!(probe::names(), [frame("below_main"), task("below_main")]);
         let steps = probe::steps();
-        assert_eq!(steps.len(), 10);
+        assert_eq!(steps.len(), 12);
         assert_eq!(steps[0], "begin above Nanos(5000000000)");
     }
 
@@ -441,6 +450,16 @@ mod starting {
         probe::steps()
     }
 
+    #[tasktrace::main(block_on = LocalPool::new().run_until, tasktrace = probe)]
+    async fn by_a_method() -> Vec<String> {
+        probe::steps()
+    }
+
+    #[tasktrace::test(block_on = LocalPool::new().run_until, tasktrace = probe)]
+    async fn test_by_a_method() {
+        assert_eq!(probe::steps(), ["begin test_by_a_method Default"]);
+    }
+
     #[tasktrace::test(tasktrace = probe, dump_on_signal = "SigHup", timeout = "1ns")]
     async fn test() {
         let begin = "begin test Nanos(1)";
@@ -484,5 +503,6 @@ mod starting {
         // The first step happens on this thread, before the other thread begins.
         assert_eq!(on_another_thread(), [""; 0]);
         assert_eq!(probe::steps(), ["start Some(\"SIGINFO\")"]);
+        assert_eq!(by_a_method(), ["start None"]);
     }
 }

@@ -5,13 +5,13 @@ use quote::{ToTokens, TokenStreamExt, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
-use syn::{Error, LitStr, Path, Result, Token};
+use syn::{Error, Expr, ExprField, LitStr, Member, Path, Result, Token};
 
 use super::{Duration, comma, is_last_token, key, path, peek_key, signal, string};
 
 const TASKTRACE: &str = "`tasktrace` takes the path of the `tasktrace` crate: `tasktrace = path`";
-const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future: \
-                        `block_on = path::to::fn`";
+const BLOCK_ON: &str = "`block_on` takes the path of a function that runs a future, or a method of a value: \
+                        `block_on = path::to::fn`, `block_on = Runtime::new().block_on`";
 const BESIDE_BLOCK_ON: &str =
     "`block_on` replaces tokio, so it cannot be combined with tokio's arguments";
 const TIMEOUT: &str = "`timeout` takes a duration in a string literal, or `\"none\"`: \
@@ -42,7 +42,15 @@ pub(crate) struct Timeout {
 /// The executor that runs the function.
 pub(crate) enum Executor {
     Tokio(TokioArgs),
-    BlockOn(Path),
+    BlockOn(BlockOn),
+}
+
+/// The value of the argument `block_on`.
+pub(crate) enum BlockOn {
+    /// `block_on = path::to::fn`
+    Function(Path),
+    /// `block_on = Runtime::new().block_on`
+    Method(ExprField),
 }
 
 /// The arguments of tokio's attribute. They are passed on as they were written, so tokio defines their meaning and
@@ -71,7 +79,7 @@ impl EntryArgs {
 #[derive(Default)]
 struct EntryArgsParser {
     tasktrace: Option<Path>,
-    block_on: Option<Path>,
+    block_on: Option<BlockOn>,
     timeout: Option<Timeout>,
     dump_on_signal: Option<LitStr>,
     attach: Option<Ident>,
@@ -87,7 +95,7 @@ impl EntryArgsParser {
             }
             Some("block_on") => {
                 key(input, self.block_on.is_some(), BLOCK_ON)?;
-                self.block_on = Some(path(input, BLOCK_ON)?);
+                self.block_on = Some(block_on(input)?);
             }
             Some("timeout") => {
                 let key = key(input, self.timeout.is_some(), TIMEOUT)?;
@@ -124,7 +132,7 @@ impl EntryArgsParser {
     fn check(self) -> Result<EntryArgs> {
         let executor = match self.block_on {
             None => Executor::Tokio(self.tokio),
-            Some(path) if self.tokio.tokens.is_empty() => Executor::BlockOn(path),
+            Some(block_on) if self.tokio.tokens.is_empty() => Executor::BlockOn(block_on),
             Some(_) => return Err(Error::new_spanned(self.tokio.tokens, BESIDE_BLOCK_ON)),
         };
         Ok(EntryArgs {
@@ -167,6 +175,23 @@ fn distance(one: &str, other: &str) -> usize {
         }
     }
     row[row.len() - 1]
+}
+
+/// Parses the value of `block_on`.
+fn block_on(input: ParseStream<'_>) -> Result<BlockOn> {
+    if input.peek(LitStr) {
+        return path(input, BLOCK_ON).map(BlockOn::Function);
+    }
+    let value: Expr = input
+        .parse()
+        .map_err(|error| Error::new(error.span(), BLOCK_ON))?;
+    match value {
+        Expr::Path(function) if function.qself.is_none() => Ok(BlockOn::Function(function.path)),
+        Expr::Field(method) if matches!(method.member, Member::Named(_)) => {
+            Ok(BlockOn::Method(method))
+        }
+        other => Err(Error::new_spanned(other, BLOCK_ON)),
+    }
 }
 
 /// Parses the value of `timeout`, and returns nanoseconds, or `None` for `"none"`.

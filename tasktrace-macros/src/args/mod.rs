@@ -11,7 +11,7 @@ use syn::parse::ParseStream;
 use syn::{Error, LitStr, Path, Result, Token};
 
 pub(crate) use duration::Duration;
-pub(crate) use entry::{EntryArgs, Executor, Timeout, TokioArgs};
+pub(crate) use entry::{BlockOn, EntryArgs, Executor, Timeout, TokioArgs};
 pub(crate) use traced::{Label, TracedArgs, WaitLimit};
 
 /// Returns the next key without consuming it.

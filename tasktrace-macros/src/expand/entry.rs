@@ -2,12 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Path;
 use syn::spanned::Spanned;
 
 use super::runtime::Runtime;
 use super::{test, with_error};
-use crate::args::{EntryArgs, Executor, TokioArgs};
+use crate::args::{BlockOn, EntryArgs, Executor, TokioArgs};
 use crate::item::Function;
 use crate::validate::{self, Macro};
 
@@ -53,6 +52,8 @@ pub(crate) fn entry(attribute: Macro, args: TokenStream, item: TokenStream) -> T
 ///     block_on(body)
 /// }
 /// ```
+///
+/// With `block_on = Runtime::new().block_on`, the last statement is `Runtime::new().block_on(body)`.
 fn main(args: EntryArgs, mut function: Function) -> TokenStream {
     let runtime = Runtime::new(args.tasktrace.as_ref(), &function.sig);
     let start = runtime.start(args.dump_on_signal.as_ref(), args.attach.as_ref());
@@ -63,9 +64,9 @@ fn main(args: EntryArgs, mut function: Function) -> TokenStream {
             function.body.tokens = quote!(#start #task);
             quote!(#attribute #function)
         }
-        Executor::BlockOn(path) => {
+        Executor::BlockOn(block_on) => {
             function.sig.asyncness = None;
-            function.body.tokens = blocking(&runtime, &task, &start, &path);
+            function.body.tokens = blocking(&runtime, &task, &start, &block_on);
             function.into_token_stream()
         }
     }
@@ -78,7 +79,7 @@ pub(super) fn tokio_attribute(name: &TokenStream, tokio: TokioArgs) -> TokenStre
     quote!(#[#krate::#name(#tokens)])
 }
 
-/// Returns the body of a function that runs a task with the function at `path`.
+/// Returns the body of a function that runs a task with `block_on`.
 ///
 /// The body is so similar to the expansion of tokio's attributes that `#[traced]` recognises it when it is expanded
 /// afterwards.
@@ -86,13 +87,18 @@ pub(super) fn blocking(
     runtime: &Runtime,
     task: &TokenStream,
     before: &TokenStream,
-    path: &Path,
+    block_on: &BlockOn,
 ) -> TokenStream {
     let own = runtime.own;
-    // If the path is not such a function, the compiler reports the error at the path.
-    let call = quote_spanned! {own.located_at(path.span())=>
-        let block_on = #path;
-        block_on(body)
+    // If the value is not such a function or method, the compiler reports the error at the value.
+    let call = match block_on {
+        BlockOn::Function(path) => quote_spanned! {own.located_at(path.span())=>
+            let block_on = #path;
+            block_on(body)
+        },
+        BlockOn::Method(method) => {
+            quote_spanned!(own.located_at(method.span())=> #method(body))
+        }
     };
     quote_spanned!(own=> let body = async move { #task }; #before #call)
 }

@@ -67,11 +67,11 @@ pub(super) fn test(args: EntryArgs, mut function: Function) -> TokenStream {
             function.body.tokens = runtime.polled(&runtime.test(&current, &future, &function.sig));
             quote!(#attribute #around #function)
         }
-        Executor::BlockOn(path) => {
+        Executor::BlockOn(block_on) => {
             let test = quote_spanned!(own=> test);
             let task = runtime.polled(&runtime.test(&test, &future, &function.sig));
             function.sig.asyncness = None;
-            function.body.tokens = blocking(&runtime, &task, &TokenStream::new(), &path);
+            function.body.tokens = blocking(&runtime, &task, &TokenStream::new(), &block_on);
             let before = quote_spanned!(own=> #running let #test = #current;);
             put_before(&runtime, &before, &mut function);
             function

@@ -35,6 +35,9 @@ async fn not_a_path() {}
 #[tasktrace::main(block_on =)]
 async fn no_path() {}
 
+#[tasktrace::main(block_on = run())]
+async fn call() {}
+
 #[tasktrace::main(block_on = run, block_on = run)]
 async fn twice() {}
 
