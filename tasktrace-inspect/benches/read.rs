@@ -1,7 +1,7 @@
 //! Reads 10,000 suspended tasks, ten functions deep, in the process that has them: `cargo bench -p tasktrace-inspect`.
 //!
-//! Prints the time of the first answer, which includes reading the debug info of this program, and the median of those
-//! after it.
+//! Prints the time of the first answer, which includes reading the debug info of this program, and the medians of those
+//! after it: the time until the report is there and dropped again, and the processor time of the process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -37,7 +37,7 @@ fn main() {
 
 fn measure() {
     let begun = Instant::now();
-    let mut times = OwnProcess::open(|process| {
+    let (times, used): (Vec<_>, Vec<_>) = OwnProcess::open(|process| {
         let read = |_| {
             let report = process.read(&[], Limits::default()).unwrap();
             let waits = |task: &&tasktrace_inspect::Task| task.name == "read::one";
@@ -46,20 +46,36 @@ fn measure() {
         read(0);
         println!("first answer: {:.0} ms", milliseconds(begun.elapsed()));
         let times = (0..ROUNDS).map(|round| {
-            let begun = Instant::now();
+            let (begun, used) = (Instant::now(), processor_time());
             read(round);
-            begun.elapsed()
+            (begun.elapsed(), processor_time() - used)
         });
-        times.collect::<Vec<_>>()
+        times.unzip()
     })
     .unwrap();
+    print("answers after it", times);
+    print("processor time", used);
+}
+
+fn print(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     println!(
-        "answers after it: {:.1} ms (median of {ROUNDS}; {:.1} to {:.1} ms)",
+        "{what}: {:.1} ms (median of {ROUNDS}; {:.1} to {:.1} ms)",
         milliseconds(times[ROUNDS / 2]),
         milliseconds(times[0]),
         milliseconds(times[ROUNDS - 1])
     );
+}
+
+/// Returns the processor time that this process has used.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: The call writes one `timespec` to the pointer, which is that of a live local variable.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn milliseconds(time: Duration) -> f64 {

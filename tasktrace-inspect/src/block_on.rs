@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::Address;
 use crate::bytes::u64_at;
 use crate::debug::{BlockOn, Kind, TypeId, Types};
-use crate::decode::{Decoded, Decoder, Node, NodeKind};
+use crate::decode::{Decoded, Decoder, Node, NodeKind, Nodes, Tree};
 use crate::memory::{Buffer, Memory, Thread, region_of};
 use crate::value::{Reader, Value};
 
@@ -232,28 +232,25 @@ fn may_be_suspended(reader: &Reader<'_, '_>, future: Value) -> bool {
 }
 
 /// Returns `true` if there is a suspended coroutine, and nothing that could not be read or could not be.
-fn is_future(nodes: &[Node]) -> bool {
-    nodes.iter().any(is_suspended) && nodes.iter().all(is_whole)
-}
-
-fn is_whole(node: &Node) -> bool {
-    node.kind != NodeKind::Mark && !node.is_idle() && node.children.iter().all(is_whole)
+fn is_future(nodes: &Nodes) -> bool {
+    let is_whole = |node: &Node| node.kind != NodeKind::Mark && !node.is_idle();
+    nodes.roots().any(is_suspended) && nodes.iter().all(is_whole)
 }
 
 /// Returns `true` if there is a suspended coroutine.
-fn is_suspended(node: &Node) -> bool {
-    match node.kind {
-        NodeKind::Function | NodeKind::Plumbing => !node.children.is_empty(),
-        NodeKind::Wrapper => node.children.iter().any(is_suspended),
+fn is_suspended(tree: Tree<'_>) -> bool {
+    let mut children = tree.children();
+    match tree.node().kind {
+        NodeKind::Function | NodeKind::Plumbing => children.next().is_some(),
+        NodeKind::Wrapper => children.any(is_suspended),
         NodeKind::Leaf | NodeKind::Mark => false,
     }
 }
 
 /// Returns the number of leaves whose state is known.
-fn leaves(nodes: &[Node]) -> usize {
-    let below = nodes
+fn leaves(nodes: &Nodes) -> usize {
+    nodes
         .iter()
-        .map(|node| leaves(&node.children))
-        .sum::<usize>();
-    below + nodes.iter().filter(|node| node.resource.is_some()).count()
+        .filter(|node| node.resource().is_some())
+        .count()
 }

@@ -1,11 +1,12 @@
 //! Makes the tasks and the deadlocks of a report from decoded futures.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
 use crate::async_task::AsyncTask;
 use crate::count::count;
-use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, PlaceInQueue, Resource};
+use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, PlaceInQueue, Resource, Tree};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 use crate::sockets::Sockets;
@@ -51,6 +52,16 @@ impl Origin {
             Self::Unknown(address) => *address,
         }
     }
+
+    /// Returns the value whose memory the task mostly is.
+    pub(crate) fn value(&self) -> Option<Value> {
+        match self {
+            Self::Task(header) => Some(header.value()),
+            Self::AsyncTask(task) => Some(task.future),
+            Self::Future(future) => Some(*future),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// Makes the graph of tasks.
@@ -59,17 +70,17 @@ pub(crate) fn graph(tasks: &[ReadTask]) -> Graph<'_> {
     Graph::new(tasks.map(|task| (task.origin.address(), &task.decoded)))
 }
 
-/// Makes the tasks of a report, and a deadlock for each cycle. `now` is the monotonic time of the program, and
-/// `sockets` are the sockets of its process. With `has_roots`, `task 7` is the number of a root, so tokio's own numbers
-/// are written as `tokio task 7`.
+/// Makes the tasks of a report, and a deadlock for each cycle. `graph` is the graph of the tasks, `now` is the monotonic
+/// time of the program, and `sockets` are the sockets of its process. With `has_roots`, `task 7` is the number of a
+/// root, so tokio's own numbers are written as `tokio task 7`.
 pub(crate) fn tasks(
     tasks: &[ReadTask],
+    graph: Graph<'_>,
     cycles: &[Vec<usize>],
     now: Option<Duration>,
     sockets: &Sockets,
     has_roots: bool,
 ) -> (Vec<Task>, Vec<Deadlock>) {
-    let graph = graph(tasks);
     let builder = Builder {
         tasks,
         graph,
@@ -92,9 +103,10 @@ struct Builder<'s> {
 
 impl Builder<'_> {
     fn task(&self, task: &ReadTask) -> Task {
-        let mut frames = Vec::with_capacity(task.decoded.nodes.len());
-        for node in &task.decoded.nodes {
-            self.frames(node, &mut frames);
+        let roots = task.decoded.nodes.roots();
+        let mut frames = Vec::with_capacity(roots.clone().count());
+        for tree in roots {
+            self.frames(tree, &mut frames);
         }
         let holds = task.decoded.holds.iter().map(held);
         Task {
@@ -112,38 +124,40 @@ impl Builder<'_> {
     }
 
     /// Shows a node. Plumbing between functions of the program is left out; plumbing before a leaf names the leaf.
-    fn frames(&self, node: &Node, out: &mut Vec<Frame>) {
+    fn frames(&self, tree: Tree<'_>, out: &mut Vec<Frame>) {
+        let node = tree.node();
         if node.kind == NodeKind::Plumbing {
-            if node.children.iter().any(is_program) {
-                for child in &node.children {
+            if has_program(tree) {
+                for child in tree.children() {
                     self.frames(child, out);
                 }
                 return;
             }
             let mut frame = frame(node);
-            let resource = first_resource(node);
+            let resource = tree.nodes().iter().find_map(Node::resource);
             frame.wait = resource.map(|it| Box::new(self.wait(it, &node.name)));
-            self.marks_and_members(node, &mut frame.children);
+            self.marks_and_members(tree, &mut frame.children);
             out.push(frame);
             return;
         }
         let mut frame = frame(node);
-        let resource = node.resource.as_deref();
+        let resource = node.resource();
         frame.wait = resource.map(|it| Box::new(self.wait(it, &node.name)));
-        frame.children.reserve_exact(node.children.len());
-        for child in &node.children {
+        frame.children.reserve_exact(tree.children().count());
+        for child in tree.children() {
             self.frames(child, &mut frame.children);
         }
         out.push(frame);
     }
 
     /// Adds the marks below plumbing, and the members of a set that is waited for.
-    fn marks_and_members(&self, node: &Node, out: &mut Vec<Frame>) {
+    fn marks_and_members(&self, tree: Tree<'_>, out: &mut Vec<Frame>) {
+        let node = tree.node();
         if node.kind == NodeKind::Mark {
             out.push(frame(node));
         }
-        let is_set = matches!(node.resource.as_deref(), Some(Resource::JoinSet { .. }));
-        for child in &node.children {
+        let is_set = matches!(node.resource(), Some(Resource::JoinSet { .. }));
+        for child in tree.children() {
             match is_set {
                 true => self.frames(child, out),
                 false => self.marks_and_members(child, out),
@@ -264,14 +278,16 @@ impl Builder<'_> {
             }
             .to_owned(),
             Resource::Join { header } => match self.graph.task(header) {
-                Some(task) => match self.tasks[task].decoded.nodes.as_slice() {
-                    [node] if self.tasks[task].state == TaskState::Blocking => {
-                        let thread = node.resource.as_deref();
-                        let state = thread.map(|thread| self.text(thread, name));
-                        format!("{}, {}", self.title(task), state.unwrap_or_default())
+                Some(task) => {
+                    let read = &self.tasks[task];
+                    let mut resources = read.decoded.nodes.iter().filter_map(Node::resource);
+                    match resources.next() {
+                        Some(thread) if read.state == TaskState::Blocking => {
+                            format!("{}, {}", self.title(task), self.text(thread, name))
+                        }
+                        _ => self.title(task),
                     }
-                    _ => self.title(task),
-                },
+                }
                 None => "a task that is not listed".to_owned(),
             },
             Resource::JoinSet { length } => match length {
@@ -314,7 +330,7 @@ impl Builder<'_> {
         let end = u64::try_from(seconds).unwrap_or_default();
         let end = Duration::new(end, nanoseconds.min(999_999_999));
         match end.checked_sub(now) {
-            Some(left) => format!("{} left", short(left)),
+            Some(left) => short(left) + " left",
             None => format!("over for {}", short(now.saturating_sub(end))),
         }
     }
@@ -325,8 +341,8 @@ impl Builder<'_> {
 
     fn title_of(&self, task: &ReadTask) -> String {
         match self.number(task) {
-            Some(number) => format!("{number} {}", name(task)),
-            None => name(task),
+            Some(number) => number + " " + &name(task),
+            None => name(task).to_string(),
         }
     }
 
@@ -416,61 +432,52 @@ fn place_in(queue: Option<(usize, usize)>) -> String {
 }
 
 fn of_owner(hold: &Hold) -> String {
-    match &hold.owner.place {
-        Some(Place { file, line }) => format!("{} at {file}:{line}", hold.owner.name),
-        None => hold.owner.name.to_string(),
+    let function = &hold.owner.function;
+    match &function.place {
+        Some(Place { file, line }) => format!("{} at {file}:{line}", function.name),
+        None => function.name.to_string(),
     }
 }
 
 /// Returns the name of a task: that of the outermost function in it.
-fn name(task: &ReadTask) -> String {
-    let mut nodes = &task.decoded.nodes;
-    while let [node] = nodes.as_slice() {
-        if node.kind == NodeKind::Function {
-            return node.name.to_string();
+fn name(task: &ReadTask) -> Text {
+    let mut trees = task.decoded.nodes.roots();
+    while let Some(tree) = trees.next().filter(|_| trees.next().is_none()) {
+        if tree.node().kind == NodeKind::Function {
+            return tree.node().name.clone();
         }
-        nodes = &node.children;
+        trees = tree.children();
     }
-    match task.decoded.nodes.first() {
+    match task.decoded.nodes.iter().next() {
         Some(node) if node.kind != NodeKind::Mark && task.state != TaskState::Blocking => {
-            node.name.to_string()
+            node.name.clone()
         }
-        _ => task.default_name.to_string(),
+        _ => task.default_name.clone(),
     }
 }
 
 fn frame(node: &Node) -> Frame {
     Frame {
-        name: node.name.clone(),
-        file: node.place.as_ref().map(|place| place.file.clone()),
-        line: node.place.as_ref().map(|place| place.line),
-        note: node.note.clone(),
+        label: Arc::clone(&node.shown),
         wait: None,
         children: Vec::new(),
     }
 }
 
-/// Returns `true` if there is a function of the program, or a wrapper, at a node or below it.
-fn is_program(node: &Node) -> bool {
-    matches!(node.kind, NodeKind::Function | NodeKind::Wrapper)
-        || node.children.iter().any(is_program)
-}
-
-fn first_resource(node: &Node) -> Option<&Resource> {
-    let own = node.resource.as_deref();
-    own.or_else(|| node.children.iter().find_map(first_resource))
+/// Returns `true` if there is a function of the program, or a wrapper, in a tree.
+fn has_program(tree: Tree<'_>) -> bool {
+    let mut nodes = tree.nodes().iter();
+    nodes.any(|node| matches!(node.kind, NodeKind::Function | NodeKind::Wrapper))
 }
 
 fn held(hold: &Hold) -> Held {
+    let function = &hold.owner.function;
+    let place = function.place.as_ref();
     Held {
         kind: hold.kind,
-        function: hold.owner.name.to_string(),
-        file: hold
-            .owner
-            .place
-            .as_ref()
-            .map(|place| place.file.to_string()),
-        line: hold.owner.place.as_ref().map(|place| place.line),
+        function: function.name.to_string(),
+        file: place.map(|place| place.file.to_string()),
+        line: place.map(|place| place.line),
         variable: hold.variable.to_string(),
         address: hold.semaphore.to_string(),
         is_polled: hold.owner.is_polled,

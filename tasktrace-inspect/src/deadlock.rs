@@ -53,13 +53,13 @@ pub(crate) struct Check<'c, 'v, 'a, 'd> {
 }
 
 impl Check<'_, '_, '_, '_> {
-    /// Returns the cycles of tasks that are deadlocks, and why others are not called so. Reads their tasks again.
-    pub(crate) fn cycles(&self, tasks: &mut [ReadTask]) -> (Vec<Vec<usize>>, Vec<Missing>) {
-        let mut found = build::graph(tasks).cycles();
+    /// Returns those of the cycles that are deadlocks, and why others are not called so. Reads their tasks again.
+    pub(crate) fn deadlocks(
+        &self,
+        mut found: Vec<Vec<usize>>,
+        tasks: &mut [ReadTask],
+    ) -> (Vec<Vec<usize>>, Vec<Missing>) {
         let mut rejected: BTreeMap<&str, usize> = BTreeMap::new();
-        if found.is_empty() {
-            return (found, Vec::new());
-        }
         if !self.task_reader.is_stopped {
             found.retain(|cycle| {
                 let is_confirmed = self.are_a_cycle_at_once(cycle, tasks);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::address::Address;
-use crate::decode::{Decoded, Hold, Node, NodeKind, Place, Resource};
+use crate::decode::{Decoded, Hold, NodeKind, Place, Resource, Trees};
 use crate::hash::FastMap;
 use crate::report::HeldKind;
 
@@ -20,7 +20,9 @@ type FunctionOf<'n> = (usize, &'n str, Option<&'n Place>);
 
 /// The graph of tasks that wait for each other. Tasks are numbers.
 pub(crate) struct Graph<'n> {
-    leaves: Vec<Vec<LeafOf<'n>>>,
+    /// The leaves of all tasks, and where those of each task end.
+    leaves: Vec<LeafOf<'n>>,
+    ends: Vec<usize>,
     /// The first leaf below each function that has a guard.
     owners: HashMap<FunctionOf<'n>, LeafOf<'n>>,
     /// The holders of each semaphore.
@@ -33,20 +35,21 @@ impl<'n> Graph<'n> {
     pub(crate) fn new(tasks: impl Iterator<Item = (Address, &'n Decoded)>) -> Self {
         let mut graph = Self {
             leaves: Vec::new(),
+            ends: Vec::new(),
             owners: HashMap::new(),
             holders: FastMap::default(),
             headers: FastMap::default(),
         };
         for (number, (header, decoded)) in tasks.enumerate() {
             graph.headers.insert(header, number);
-            let mut leaves: Vec<LeafOf<'n>> = leaves_below(&decoded.nodes).collect();
+            graph.leaves.extend(leaves_below(decoded.nodes.roots()));
             if decoded.may_wait_elsewhere {
-                leaves.push(LeafOf {
+                graph.leaves.push(LeafOf {
                     name: "something that is not known",
                     resource: None,
                 });
             }
-            graph.leaves.push(leaves);
+            graph.ends.push(graph.leaves.len());
             graph.add_owners(number, decoded);
             for hold in &decoded.holds {
                 let holders = graph.holders.entry(hold.semaphore).or_default();
@@ -58,38 +61,40 @@ impl<'n> Graph<'n> {
 
     /// Returns what a task waits for.
     pub(crate) fn leaves(&self, task: usize) -> &[LeafOf<'n>] {
-        self.leaves.get(task).map_or(&[], Vec::as_slice)
+        let start = task.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.leaves[start..self.ends[task]]
     }
 
     /// Finds what the functions of a task that have guards wait for.
     fn add_owners(&mut self, task: usize, decoded: &'n Decoded) {
+        if decoded.holds.is_empty() {
+            return;
+        }
         let owners = decoded.holds.iter().map(|hold| &hold.owner);
         let mut wanted: HashSet<FunctionOf<'n>> = owners
-            .map(|owner| (task, &*owner.name, owner.place.as_ref()))
+            .map(|owner| (task, &*owner.function.name, owner.function.place.as_ref()))
             .collect();
-        let mut below: Vec<&Node> = decoded.nodes.iter().rev().collect();
-        while let Some(node) = below.pop()
-            && !wanted.is_empty()
-        {
+        for tree in decoded.nodes.trees() {
+            let node = tree.node();
             if let Some(owner) = wanted.take(&(task, &*node.name, node.place.as_ref()))
-                && let Some(leaf) = leaves_below(std::slice::from_ref(node)).next()
+                && let Some(leaf) = leaves_below(tree.into()).next()
             {
                 self.owners.insert(owner, leaf);
             }
-            below.extend(node.children.iter().rev());
         }
     }
 
     /// Returns what the function that has a guard waits for. Other branches of its task may wait for something else.
     pub(crate) fn leaf_of_owner(&self, task: usize, hold: &Hold) -> Option<LeafOf<'n>> {
-        let owner = (task, &*hold.owner.name, hold.owner.place.as_ref());
+        let function = &hold.owner.function;
+        let owner = (task, &*function.name, function.place.as_ref());
         let leaf = self.owners.get(&owner).copied();
         leaf.or_else(|| self.leaves(task).first().copied())
     }
 
     /// Returns the number of tasks.
     pub(crate) fn len(&self) -> usize {
-        self.leaves.len()
+        self.ends.len()
     }
 
     /// Returns `true` if a task has a guard of one of these locks.
@@ -154,11 +159,13 @@ impl<'n> Graph<'n> {
     /// Returns the cycles of tasks that can never go on: each waits for the next, and for nothing else that another
     /// task could do.
     pub(crate) fn cycles(&self) -> Vec<Vec<usize>> {
-        let blockers: Vec<Vec<Vec<usize>>> = self
-            .leaves
-            .iter()
-            .map(|leaves| leaves.iter().map(|leaf| self.blockers(leaf)).collect())
-            .collect();
+        // Tasks with a leaf that can be woken otherwise are not stuck.
+        let blockers_of = |task: usize| -> Vec<Vec<usize>> {
+            let leaves = self.leaves(task).iter();
+            let blockers = leaves.map(|leaf| Some(self.blockers(leaf)).filter(|it| !it.is_empty()));
+            blockers.collect::<Option<_>>().unwrap_or_default()
+        };
+        let blockers: Vec<Vec<Vec<usize>>> = (0..self.len()).map(blockers_of).collect();
         let mut stuck: HashSet<usize> = (0..blockers.len())
             .filter(|task| !blockers[*task].is_empty())
             .collect();
@@ -167,9 +174,7 @@ impl<'n> Graph<'n> {
                 .iter()
                 .filter(|task| {
                     // Only one of several holders has the lock, and which is not known.
-                    let is_blocked = |leaf: &Vec<usize>| {
-                        !leaf.is_empty() && leaf.iter().all(|it| stuck.contains(it))
-                    };
+                    let is_blocked = |leaf: &Vec<usize>| leaf.iter().all(|it| stuck.contains(it));
                     !blockers[**task].iter().all(is_blocked)
                 })
                 .copied()
@@ -215,28 +220,45 @@ fn is_semaphore(leaf: &LeafOf<'_>, hold: &Hold) -> bool {
     hold.kind == HeldKind::Granted && leaf.name.contains("Semaphore")
 }
 
-/// Returns the leaves below nodes.
-fn leaves_below(nodes: &[Node]) -> impl Iterator<Item = LeafOf<'_>> {
-    let mut below: Vec<(&Node, Option<&str>)> =
-        nodes.iter().rev().map(|node| (node, None)).collect();
+/// Returns the leaves of trees.
+fn leaves_below(trees: Trees<'_>) -> impl Iterator<Item = LeafOf<'_>> {
+    // The trees that are left on each level, with the outermost plumbing around them.
+    let mut levels: Vec<(Trees<'_>, Option<&str>)> = vec![(trees, None)];
     std::iter::from_fn(move || {
         loop {
-            let (node, plumbing) = below.pop()?;
+            let (trees, plumbing) = levels.last_mut()?;
+            let Some(tree) = trees.next() else {
+                levels.pop();
+                continue;
+            };
+            let node = tree.node();
             let plumbing = match node.kind {
                 NodeKind::Plumbing => plumbing.or(Some(&*node.name)),
                 NodeKind::Function | NodeKind::Wrapper => None,
-                NodeKind::Leaf | NodeKind::Mark => plumbing,
+                NodeKind::Leaf | NodeKind::Mark => *plumbing,
             };
-            below.extend(node.children.iter().rev().map(|child| (child, plumbing)));
+            let resource = node.resource();
+            let is_lowest = tree.nodes().len() == 1;
             // The set waits for any of its tasks, and so for as long as all of them do.
-            let is_listed_set = matches!(
-                node.resource.as_deref(),
-                Some(Resource::JoinSet { length: Some(length) }) if *length == node.children.len() as u64
-            );
-            if node.children.is_empty() || node.resource.is_some() && !is_listed_set {
+            let is_listed_set = || {
+                matches!(
+                    resource,
+                    Some(Resource::JoinSet { length: Some(length) })
+                        if *length == tree.children().count() as u64
+                )
+            };
+            let is_leaf = is_lowest || resource.is_some() && !is_listed_set();
+            if !is_lowest {
+                let level = (tree.children(), plumbing);
+                match trees.is_empty() {
+                    true => *levels.last_mut()? = level,
+                    false => levels.push(level),
+                }
+            }
+            if is_leaf {
                 return Some(LeafOf {
                     name: plumbing.unwrap_or(&node.name),
-                    resource: node.resource.as_deref(),
+                    resource,
                 });
             }
         }
@@ -245,12 +267,16 @@ fn leaves_below(nodes: &[Node]) -> impl Iterator<Item = LeafOf<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::decode::Owner;
+    use std::rc::Rc;
 
-    fn lock(semaphore: u64) -> Node {
-        let mut node = Node::new(NodeKind::Leaf, "tokio::sync::Semaphore::acquire");
-        node.resource = Some(Box::new(Resource::Permits {
+    use super::*;
+    use crate::decode::{Label, Nodes, Owner};
+
+    /// A leaf: its name and its resource.
+    type Leaf = (&'static str, Resource);
+
+    fn lock(semaphore: u64) -> Leaf {
+        let permits = Resource::Permits {
             semaphore: Address::new(semaphore),
             free: 0,
             missing: 1,
@@ -258,28 +284,40 @@ mod tests {
             is_granted: false,
             is_closed: false,
             channel: None,
-        }));
-        node
+        };
+        ("tokio::sync::Semaphore::acquire", permits)
     }
 
-    fn sleep() -> Node {
-        let mut node = Node::new(NodeKind::Leaf, "tokio::time::sleep");
-        node.resource = Some(Box::new(Resource::Sleep {
+    fn sleep() -> Leaf {
+        let sleep = Resource::Sleep {
             seconds: 1,
             nanoseconds: 0,
-        }));
-        node
+        };
+        ("tokio::time::sleep", sleep)
     }
 
-    fn join(header: u64) -> Node {
-        let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
-        node.resource = Some(Box::new(Resource::Join {
-            header: Address::new(header),
-        }));
-        node
+    fn join(header: u64) -> Leaf {
+        let header = Address::new(header);
+        ("tokio::task::JoinHandle", Resource::Join { header })
     }
 
-    fn task(nodes: Vec<Node>, held: &[u64]) -> Decoded {
+    fn label(kind: NodeKind, name: &str) -> Rc<Label> {
+        Rc::new(Label::new(kind, name))
+    }
+
+    fn add(nodes: &mut Nodes, leaves: Vec<Leaf>) {
+        for (name, resource) in leaves {
+            nodes.push(label(NodeKind::Leaf, name), Some(resource));
+        }
+    }
+
+    fn task(leaves: Vec<Leaf>, held: &[u64]) -> Decoded {
+        let mut nodes = Nodes::default();
+        add(&mut nodes, leaves);
+        holding(nodes, held)
+    }
+
+    fn holding(nodes: Nodes, held: &[u64]) -> Decoded {
         let holds = held.iter().map(|semaphore| Hold {
             semaphore: Address::new(*semaphore),
             kind: HeldKind::Mutex,
@@ -289,8 +327,7 @@ mod tests {
             depth: 0,
             variable: "guard".into(),
             owner: Owner {
-                name: "shop::restock".into(),
-                place: None,
+                function: label(NodeKind::Function, "shop::restock"),
                 is_polled: true,
             },
         });
@@ -369,15 +406,16 @@ mod tests {
     #[test]
     fn a_task_that_waits_for_a_set_is_in_a_cycle_if_all_tasks_of_the_set_are_stuck() {
         let set = |members: &[u64], length| {
-            let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinSet::join_next");
-            node.resource = Some(Box::new(Resource::JoinSet {
-                length: Some(length),
-            }));
-            node.children = members.iter().map(|member| join(*member)).collect();
-            node
+            let mut nodes = Nodes::default();
+            let at = nodes.open(label(NodeKind::Leaf, "tokio::task::JoinSet::join_next"));
+            let length = Some(length);
+            nodes.set_resource(at, Some(Resource::JoinSet { length }));
+            add(&mut nodes, members.iter().map(|it| join(*it)).collect());
+            nodes.close(at);
+            holding(nodes, &[10])
         };
         let mut tasks = [
-            task(vec![set(&[1, 2], 2)], &[10]),
+            set(&[1, 2], 2),
             task(vec![lock(10)], &[]),
             task(vec![lock(10)], &[]),
         ];
@@ -385,15 +423,18 @@ mod tests {
         tasks[2] = task(vec![sleep()], &[]);
         assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
         // A task of the set is not known.
-        let tasks = [task(vec![set(&[1], 2)], &[10]), task(vec![lock(10)], &[])];
+        let tasks = [set(&[1], 2), task(vec![lock(10)], &[])];
         assert_eq!(cycles(&tasks), Vec::<Vec<usize>>::new());
     }
 
     #[test]
     fn an_owner_waits_for_the_leaf_of_its_own_branch() {
-        let mut restock = Node::new(NodeKind::Function, "shop::restock");
-        restock.children.push(sleep());
-        let decoded = task(vec![join(1), restock], &[10]);
+        let mut nodes = Nodes::default();
+        add(&mut nodes, vec![join(1)]);
+        let restock = nodes.open(label(NodeKind::Function, "shop::restock"));
+        add(&mut nodes, vec![sleep()]);
+        nodes.close(restock);
+        let decoded = holding(nodes, &[10]);
         let graph = Graph::new(std::iter::once((Address::new(0), &decoded)));
         let leaf = graph.leaf_of_owner(0, &decoded.holds[0]).unwrap();
         assert_eq!(leaf.name, "tokio::time::sleep");

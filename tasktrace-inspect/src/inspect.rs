@@ -10,7 +10,7 @@ use crate::block_on;
 use crate::build::{self, Origin, ReadTask};
 use crate::deadlock::{self, Stacks};
 use crate::debug::{self, DebugFile, SplitFiles, Types};
-use crate::decode::{Decoder, Node};
+use crate::decode::Decoder;
 use crate::error::Error;
 use crate::limits::{Deadline, Limits};
 use crate::memory::{Code, CoreFile, Memory, PageCache, Thread, WithImage};
@@ -376,29 +376,25 @@ impl Input<'_> {
             decoder: &decoder,
             is_stopped: matches!(self.kind, SourceKind::Frozen | SourceKind::Core),
         };
-        let mut read_tasks = Vec::with_capacity(tasks.tasks.len());
-        let mut late = 0;
-        for header in &tasks.tasks {
-            match deadline.is_over() {
-                true => late += 1,
-                // Threads of runtimes are not tasks of the program.
-                false if header.is_blocking && is_worker(&task_reader.default_name(header)) => {}
-                false => read_tasks.extend(task_reader.task(header)),
-            }
-        }
-        for task in &async_tasks.tasks {
-            match deadline.is_over() {
-                true => late += 1,
-                false => read_tasks.extend(task_reader.async_task(task)),
-            }
-        }
+        // Threads of runtimes are not tasks of the program.
+        let is_task = |header: &&tokio::Header| {
+            !header.is_blocking || !is_worker(&task_reader.default_name(header))
+        };
+        let headers: Vec<_> = tasks.tasks.iter().filter(is_task).copied().collect();
+        let reads = task_reader.tasks(&headers, deadline);
+        let mut late = reads.late;
+        let mut read_tasks = reads.tasks;
+        let reads = task_reader.async_tasks(&async_tasks.tasks, deadline);
+        late += reads.late;
+        read_tasks.extend(reads.tasks);
         // Closures that compute are found by the tasks that wait for them.
         let joined = read_tasks
             .iter()
-            .flat_map(|task| Node::joins(&task.decoded.nodes));
-        for header in tasks.closures(&reader, &vtables, joined) {
-            read_tasks.extend(task_reader.task(&header));
-        }
+            .flat_map(|task| task.decoded.nodes.joins());
+        let closures = tasks.closures(&reader, &vtables, joined);
+        let reads = task_reader.tasks(&closures, deadline);
+        late += reads.late;
+        read_tasks.extend(reads.tasks);
         for blocked in block_on::find(&reader, &decoder, self.threads) {
             let decoded = match task_reader.is_stopped {
                 true => Some(blocked.decoded),
@@ -451,11 +447,19 @@ impl Input<'_> {
             search: self.limits.search,
             deadline,
         };
-        let (cycles, rejected) = check.cycles(&mut read_tasks);
-        missing.extend(rejected);
+        let mut graph = build::graph(&read_tasks);
+        let mut cycles = graph.cycles();
+        if !cycles.is_empty() {
+            drop(graph);
+            let rejected;
+            (cycles, rejected) = check.deadlocks(cycles, &mut read_tasks);
+            missing.extend(rejected);
+            graph = build::graph(&read_tasks);
+        }
         let read = begun.elapsed();
         let (tasks_, deadlocks) = build::tasks(
             &read_tasks,
+            graph,
             &cycles,
             self.now,
             &Sockets::new(self.pid),

@@ -109,7 +109,7 @@ pub use memory::ProcessMemory;
 pub use memory::{Memory, Region, Unreadable};
 pub use own::{OwnProcess, Root};
 pub use report::{
-    Deadlock, Frame, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task, TaskState,
-    Wait, WaitKind,
+    Deadlock, Frame, FrameLabel, Held, HeldKind, Holder, Missing, Report, Source, SourceKind, Task,
+    TaskState, Wait, WaitKind,
 };
 pub use text::Text;

@@ -1,6 +1,10 @@
 //! Reports: plain data, as text through `Display` and as JSON through serde.
 
-use serde::Serialize;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::text::Text;
 
@@ -72,7 +76,7 @@ pub struct Task {
     #[serde(skip)]
     pub title: String,
     /// The function that it runs.
-    pub name: String,
+    pub name: Text,
     /// Its state.
     pub state: TaskState,
     /// Its address in memory.
@@ -105,9 +109,21 @@ pub enum TaskState {
 }
 
 /// A future in the tree of a task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Frame {
+    /// The function or the resource, and where it waits. Thousands of tasks wait at the same place, and share it.
+    pub label: Arc<FrameLabel>,
+    /// The state of what is waited for.
+    pub wait: Option<Box<Wait>>,
+    /// The futures that are awaited.
+    pub children: Vec<Frame>,
+}
+
+/// The part of a [`Frame`] that does not depend on the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameLabel {
     /// The function or the resource.
     pub name: Text,
     /// The source file.
@@ -116,10 +132,27 @@ pub struct Frame {
     pub line: Option<u64>,
     /// A remark, such as the macro that the `.await` is in.
     pub note: Option<Text>,
-    /// The state of what is waited for.
-    pub wait: Option<Box<Wait>>,
-    /// The futures that are awaited.
-    pub children: Vec<Frame>,
+}
+
+impl Deref for Frame {
+    type Target = FrameLabel;
+
+    fn deref(&self) -> &FrameLabel {
+        &self.label
+    }
+}
+
+impl Serialize for Frame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut frame = serializer.serialize_struct("Frame", 6)?;
+        frame.serialize_field("name", &self.name)?;
+        frame.serialize_field("file", &self.file)?;
+        frame.serialize_field("line", &self.line)?;
+        frame.serialize_field("note", &self.note)?;
+        frame.serialize_field("wait", &self.wait)?;
+        frame.serialize_field("children", &self.children)?;
+        frame.end()
+    }
 }
 
 /// The state of what is waited for.

@@ -1,12 +1,13 @@
 //! Reads each task as it was at one moment: reads it again if it has changed while it was read.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::address::Address;
 use crate::async_task::AsyncTask;
 use crate::build::{Origin, ReadTask};
 use crate::debug::TypeId;
-use crate::decode::{Decoded, Decoder, Node, NodeKind, Resource};
+use crate::decode::{Decoded, Decoder, Label, NodeKind, Resource};
 use crate::limits::Deadline;
 use crate::own::{self, Root};
 use crate::report::TaskState;
@@ -23,8 +24,19 @@ const COMPARED: u64 = 1 << 20;
 /// The problem of a task that is polled again and again.
 pub(crate) const CHANGED: &str = "it changed whenever it was read";
 
+/// The problem of a task that a thread polls.
+const RUNNING: &str = "it is running, and its frames change";
+
 /// The problem of a task that a thread was polling when the process was stopped.
 const WAS_RUNNING: &str = "it is running: this is where it waited last";
+
+/// Tasks that were read.
+pub(crate) struct Reads {
+    /// Those that have not ended, in their order.
+    pub(crate) tasks: Vec<ReadTask>,
+    /// The number of tasks for which there was no time. They are the last.
+    pub(crate) late: usize,
+}
 
 /// Reads tasks such that what is shown of each was there at one moment.
 pub(crate) struct TaskReader<'v, 'a, 'd> {
@@ -34,10 +46,26 @@ pub(crate) struct TaskReader<'v, 'a, 'd> {
     pub(crate) is_stopped: bool,
 }
 
+/// The number of tasks that are compared at once.
+const AT_ONCE: usize = 32;
+
+/// The result of reading a task once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Once {
+    /// It counts.
+    Whole,
+    /// It counts if all memory that was read for it is the same afterwards.
+    IfUnchanged,
+    /// It does not count: a thread polled it meanwhile.
+    Changed,
+    /// The task has ended.
+    Ended,
+}
+
 impl TaskReader<'_, '_, '_> {
-    /// Returns a task, unless it has ended meanwhile.
-    pub(crate) fn task(&self, header: &Header) -> Option<ReadTask> {
-        let mut read = ReadTask {
+    /// Returns tasks of tokio, without those that have ended meanwhile.
+    pub(crate) fn tasks(&self, headers: &[Header], deadline: Deadline) -> Reads {
+        let new = |header: &Header| ReadTask {
             id: header.id,
             origin: Origin::Task(*header),
             root: None,
@@ -47,27 +75,104 @@ impl TaskReader<'_, '_, '_> {
             decoded: Decoded::default(),
             problem: None,
         };
-        if self.is_stopped {
-            self.decode(header, header.state, &mut read);
-            return Some(read);
+        self.read(headers, deadline, new, |header, read| {
+            self.task_once(header, read)
+        })
+    }
+
+    /// Reads tasks, some at once, and those that change meanwhile again and again.
+    ///
+    /// A task is read twice: once when it is decoded, through the cache, and once by
+    /// [`PageCache::changed_parts`], when all tasks of its batch are decoded. So all words of a task were read a first
+    /// time before any of them is read a second time. If none has changed, then all of them were there at the moment
+    /// in between. This holds for each task by itself: a batch only puts more time between the two readings. A word
+    /// that changes with each poll, like [`Root::polls`], is among these words. So it is certain that no poll has
+    /// changed them and changed them back. Tasks of tokio have no such word: all of their cell is compared instead.
+    ///
+    /// [`PageCache::changed_parts`]: crate::memory::PageCache::changed_parts
+    fn read<T>(
+        &self,
+        tasks: &[T],
+        deadline: Deadline,
+        new: impl Fn(&T) -> ReadTask,
+        once: impl Fn(&T, &mut ReadTask) -> Once,
+    ) -> Reads {
+        let memory = self.reader.memory;
+        let mut reads = Reads {
+            tasks: Vec::with_capacity(tasks.len()),
+            late: 0,
+        };
+        for batch in tasks.chunks(AT_ONCE) {
+            if deadline.is_over() {
+                reads.late += batch.len();
+                continue;
+            }
+            let mut read: Vec<ReadTask> = batch.iter().map(&new).collect();
+            let values = read.iter().filter_map(|task| task.origin.value());
+            memory.prefetch(values.map(|value| (value.address, self.size(value))));
+            memory.record();
+            let mut results = Vec::with_capacity(batch.len());
+            for (task, read) in batch.iter().zip(&mut read) {
+                results.push(once(task, read));
+                memory.next_part();
+            }
+            let changed = memory.changed_parts();
+            for (part, mut read) in read.into_iter().enumerate() {
+                let is_alive = match results[part] {
+                    Once::Whole => true,
+                    Once::IfUnchanged if !changed.contains(&part) => true,
+                    Once::IfUnchanged | Once::Changed => {
+                        self.forget();
+                        self.read_again(&mut read, |read| once(&batch[part], read))
+                    }
+                    Once::Ended => false,
+                };
+                if is_alive {
+                    reads.tasks.push(read);
+                }
+            }
         }
+        reads
+    }
+
+    /// Reads a task until it does not change meanwhile. Returns `false` if it has ended.
+    fn read_again(&self, read: &mut ReadTask, once: impl Fn(&mut ReadTask) -> Once) -> bool {
         for _ in 0..ATTEMPTS {
             self.reader.memory.record();
-            let state_now = State(self.reader.word(header.state_address)?);
-            read.state = state(header, state_now);
-            self.decode(header, state_now, &mut read);
-            let value = header.value();
-            if header.is_blocking || !state_now.is_running() && self.is_unchanged(value) {
-                return Some(read);
+            match once(read) {
+                Once::Whole => return true,
+                Once::IfUnchanged if self.reader.memory.is_unchanged() => return true,
+                Once::IfUnchanged | Once::Changed => {}
+                Once::Ended => return false,
             }
             self.forget();
         }
-        if read.state == TaskState::Running {
-            return Some(read);
-        }
         read.decoded = Decoded::default();
-        read.problem = Some(CHANGED.to_owned());
-        Some(read)
+        read.problem = Some(match read.state {
+            TaskState::Running => RUNNING.to_owned(),
+            _ => CHANGED.to_owned(),
+        });
+        true
+    }
+
+    /// Reads a task of tokio.
+    fn task_once(&self, header: &Header, read: &mut ReadTask) -> Once {
+        if self.is_stopped {
+            self.decode(header, header.state, read);
+            return Once::Whole;
+        }
+        let Some(state_now) = self.reader.word(header.state_address) else {
+            return Once::Ended;
+        };
+        let state_now = State(state_now);
+        read.state = state(header, state_now);
+        let is_recorded = header.is_blocking || self.record_whole(header.value()).is_some();
+        self.decode(header, state_now, read);
+        match () {
+            () if header.is_blocking => Once::Whole,
+            () if !is_recorded || state_now.is_running() => Once::Changed,
+            () => Once::IfUnchanged,
+        }
     }
 
     fn decode(&self, header: &Header, state_now: State, read: &mut ReadTask) {
@@ -77,11 +182,11 @@ impl TaskReader<'_, '_, '_> {
             return;
         }
         if header.is_blocking {
-            read.decoded.nodes.push(closure(header, state_now));
+            show_closure(header, state_now, read);
             return;
         }
         if state_now.is_running() && !self.is_stopped {
-            read.problem = Some("it is running, and its frames change".to_owned());
+            read.problem = Some(RUNNING.to_owned());
             return;
         }
         if state_now.is_running() {
@@ -116,62 +221,64 @@ impl TaskReader<'_, '_, '_> {
             }
             if task.id.is_none() || is_any_unnumbered {
                 let coroutines = task.decoded.coroutines.iter();
-                by_coroutine.extend(coroutines.map(|it| (it.address, at)));
+                by_coroutine.extend(coroutines.map(|it| (*it, at)));
             }
         }
-        let mut late = 0;
+        let mut others = Vec::new();
         for root in roots {
-            if let Some(at) = root.task.and_then(|task| by_id.get(&task)) {
-                tasks[*at].root.get_or_insert(root.number);
-                continue;
-            }
-            if deadline.is_over() {
-                late += 1;
-                continue;
-            }
-            let task = self.root(root);
-            let mut coroutines = task.decoded.coroutines.iter();
-            match coroutines.find_map(|it| by_coroutine.get(&it.address)) {
+            match root.task.and_then(|task| by_id.get(&task)) {
                 Some(at) => {
                     tasks[*at].root.get_or_insert(root.number);
+                }
+                None => others.push(*root),
+            }
+        }
+        let reads = self.roots(&others, deadline);
+        for task in reads.tasks {
+            let mut coroutines = task.decoded.coroutines.iter();
+            match coroutines.find_map(|it| by_coroutine.get(it)) {
+                Some(at) => {
+                    tasks[*at].root = tasks[*at].root.or(task.root);
                 }
                 None => tasks.push(task),
             }
         }
-        late
+        reads.late
     }
 
-    /// Returns the future at a root.
-    fn root(&self, root: &Root) -> ReadTask {
-        let future = own::future(self.reader, root);
-        let ty = future.map(|future| (future, self.reader.types.path(future.id)));
-        let mut read = ReadTask {
-            id: None,
-            origin: future.map_or(Origin::Unknown(root.future), Origin::Future),
-            root: Some(root.number),
-            runtime: None,
-            state: TaskState::Suspended,
-            default_name: ty.map_or_else(|| "a future".into(), |(_, path)| path),
-            decoded: Decoded::default(),
-            problem: None,
+    /// Returns the futures at roots.
+    fn roots(&self, roots: &[Root], deadline: Deadline) -> Reads {
+        let new = |root: &Root| {
+            let future = own::future(self.reader, root);
+            let ty = future.map(|future| self.reader.types.path(future.id));
+            ReadTask {
+                id: None,
+                origin: future.map_or(Origin::Unknown(root.future), Origin::Future),
+                root: Some(root.number),
+                runtime: None,
+                state: TaskState::Suspended,
+                default_name: ty.unwrap_or_else(|| "a future".into()),
+                decoded: Decoded::default(),
+                problem: None,
+            }
         };
-        let Some(future) = future else {
-            read.problem = Some("its type is not in the debug info".to_owned());
-            return read;
-        };
-        self.decode_between_polls(&mut read, future, || {
+        self.read(roots, deadline, new, |root, read| {
+            let Origin::Future(future) = read.origin else {
+                read.problem = Some("its type is not in the debug info".to_owned());
+                return Once::Whole;
+            };
             let polls = self.reader.word(root.polls);
-            match polls.is_some_and(|polls| polls & 1 == 0) {
+            read.state = match polls.is_some_and(|polls| polls & 1 == 0) {
                 true => TaskState::Suspended,
                 false => TaskState::Running,
-            }
-        });
-        read
+            };
+            self.decode_between_polls(read, future)
+        })
     }
 
-    /// Returns a task of async-task, unless it has ended meanwhile.
-    pub(crate) fn async_task(&self, task: &AsyncTask) -> Option<ReadTask> {
-        let mut read = ReadTask {
+    /// Returns tasks of async-task, without those that have ended meanwhile.
+    pub(crate) fn async_tasks(&self, tasks: &[AsyncTask], deadline: Deadline) -> Reads {
+        let new = |task: &AsyncTask| ReadTask {
             id: None,
             origin: Origin::AsyncTask(*task),
             root: None,
@@ -181,15 +288,16 @@ impl TaskReader<'_, '_, '_> {
             decoded: Decoded::default(),
             problem: None,
         };
-        let state = || match task.state(self.reader) {
-            Some(state) if state.has_ended() => TaskState::Finished,
-            Some(state) if state.is_running() => TaskState::Running,
-            Some(state) if state.is_scheduled() => TaskState::Notified,
-            Some(_) => TaskState::Suspended,
-            None => TaskState::Finished,
-        };
-        self.decode_between_polls(&mut read, task.future, state);
-        (read.state != TaskState::Finished).then_some(read)
+        self.read(tasks, deadline, new, |task, read| {
+            read.state = match task.state(self.reader) {
+                Some(state) if state.has_ended() => return Once::Ended,
+                Some(state) if state.is_running() => TaskState::Running,
+                Some(state) if state.is_scheduled() => TaskState::Notified,
+                Some(_) => TaskState::Suspended,
+                None => return Once::Ended,
+            };
+            self.decode_between_polls(read, task.future)
+        })
     }
 
     /// Decodes a task of async-task, unless a thread polls it or it has ended.
@@ -200,46 +308,35 @@ impl TaskReader<'_, '_, '_> {
         is_suspended.then(|| self.decoder.decode(task.future))
     }
 
-    /// Decodes a future while no thread polls it, and notes the state of its task.
-    fn decode_between_polls(
-        &self,
-        read: &mut ReadTask,
-        future: Value,
-        state: impl Fn() -> TaskState,
-    ) {
-        for _ in 0..ATTEMPTS {
-            self.reader.memory.record();
-            read.state = state();
-            if read.state == TaskState::Finished {
-                return;
-            }
-            if read.state != TaskState::Running || self.is_stopped {
-                read.decoded = self.decoder.decode(future);
-                if self.is_stopped || self.is_unchanged(future) {
-                    if read.state == TaskState::Running {
-                        read.problem = Some(WAS_RUNNING.to_owned());
-                    } else if read.decoded.nodes.is_empty() {
-                        read.problem = Some("no future was found in it".to_owned());
-                    }
-                    read.decoded.may_wait_elsewhere |= read.state == TaskState::Running;
-                    return;
-                }
-            }
-            self.forget();
+    /// Decodes a future whose state was read, unless a thread polls it.
+    fn decode_between_polls(&self, read: &mut ReadTask, future: Value) -> Once {
+        let is_running = read.state == TaskState::Running;
+        if is_running && !self.is_stopped {
+            return Once::Changed;
         }
-        read.decoded = Decoded::default();
-        read.problem = Some(match read.state {
-            TaskState::Running => "it is running, and its frames change".to_owned(),
-            _ => CHANGED.to_owned(),
-        });
+        let is_recorded = self.is_stopped || self.record_whole(future).is_some();
+        read.decoded = self.decoder.decode(future);
+        read.decoded.may_wait_elsewhere |= is_running;
+        read.problem = None;
+        if is_running {
+            read.problem = Some(WAS_RUNNING.to_owned());
+        } else if read.decoded.nodes.is_empty() {
+            read.problem = Some("no future was found in it".to_owned());
+        }
+        match is_recorded {
+            _ if self.is_stopped => Once::Whole,
+            true => Once::IfUnchanged,
+            false => Once::Changed,
+        }
     }
 
     /// Returns what is in a future, if that does not change while it is read.
     pub(crate) fn decode_unchanged(&self, future: Value) -> Option<Decoded> {
         for _ in 0..ATTEMPTS {
             self.reader.memory.record();
+            let is_recorded = self.record_whole(future).is_some();
             let decoded = self.decoder.decode(future);
-            if self.is_unchanged(future) {
+            if is_recorded && self.reader.memory.is_unchanged() {
                 return Some(decoded);
             }
             self.forget();
@@ -289,14 +386,16 @@ impl TaskReader<'_, '_, '_> {
 
     /// Records a whole cell or future, so that it is compared: it may change and come back to the same state.
     fn record_whole(&self, value: Value) -> Option<()> {
-        let size = self.reader.ty(value).map_or(0, |ty| ty.size);
-        let size = usize::try_from(size.min(COMPARED)).unwrap_or_default();
-        self.reader.memory.load(value.address, size).ok()
+        self.reader
+            .memory
+            .load(value.address, self.size(value))
+            .ok()
     }
 
-    /// Returns `true` if all that was read of a task is as it was then. `value` is its cell or its future.
-    fn is_unchanged(&self, value: Value) -> bool {
-        self.record_whole(value).is_some() && self.reader.memory.is_unchanged()
+    /// Returns the number of bytes of a cell or a future that are compared.
+    fn size(&self, value: Value) -> usize {
+        let size = self.reader.ty(value).map_or(0, |ty| ty.size);
+        usize::try_from(size.min(COMPARED)).unwrap_or_default()
     }
 
     /// Forgets what was read of a task and of the resources that it waits for.
@@ -337,13 +436,13 @@ impl TaskReader<'_, '_, '_> {
 }
 
 /// Shows a closure of `spawn_blocking`.
-fn closure(header: &Header, state: State) -> Node {
-    let mut node = Node::new(NodeKind::Leaf, "tokio::task::spawn_blocking");
-    node.resource = Some(Box::new(Resource::Thread {
+fn show_closure(header: &Header, state: State, read: &mut ReadTask) {
+    let label = Label::new(NodeKind::Leaf, "tokio::task::spawn_blocking");
+    let thread = Resource::Thread {
         is_running: state.is_running(),
         queue: header.queue,
-    }));
-    node
+    };
+    read.decoded.nodes.push(Rc::new(label), Some(thread));
 }
 
 fn state(header: &Header, state: State) -> TaskState {
@@ -353,5 +452,97 @@ fn state(header: &Header, state: State) -> TaskState {
         () if state.is_running() => TaskState::Running,
         () if state.is_notified() => TaskState::Notified,
         () => TaskState::Suspended,
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod tests {
+    use std::cell::RefCell;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::debug::{DebugFile, SplitFiles, Types};
+    use crate::limits::Limits;
+    use crate::memory::{Memory, PageCache, Region, Unreadable};
+
+    /// All words of a page are the number of times that it was read, up to a most.
+    struct Changing {
+        reads: RefCell<HashMap<u64, u64>>,
+        most: fn(u64) -> u64,
+    }
+
+    impl Memory for Changing {
+        fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+            let page = address.get() / 4096;
+            let mut reads = self.reads.borrow_mut();
+            let count = reads.entry(page).or_default();
+            *count = (*count + 1).min((self.most)(page));
+            for word in buffer.chunks_exact_mut(8) {
+                word.copy_from_slice(&count.to_le_bytes());
+            }
+            Ok(())
+        }
+
+        fn regions(&self) -> &[Region] {
+            &[]
+        }
+    }
+
+    #[test]
+    fn a_task_that_changes_while_its_batch_is_read_is_read_until_it_does_not_change() {
+        // Debug info without an async block has no types of tasks.
+        drop(std::hint::black_box(async {}));
+        let image = DebugFile::open(Path::new("/proc/self/exe")).unwrap();
+        let split = SplitFiles::open(&image, image.path(), None).unwrap();
+        let types = Types::load(&image, &split, image.path()).unwrap();
+        // Page 3 changes until it was read four times, and page 5 always.
+        let memory = Changing {
+            reads: RefCell::default(),
+            most: |page| match page {
+                3 => 4,
+                5 => u64::MAX,
+                _ => 1,
+            },
+        };
+        let cache = PageCache::new(&memory);
+        let reader = Reader::new(&types, &cache, 0);
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let decoder = Decoder::new(&reader, Limits::default(), deadline);
+        let task_reader = TaskReader {
+            reader: &reader,
+            decoder: &decoder,
+            is_stopped: false,
+        };
+        let tasks: Vec<Address> = (1..=40).map(|page| Address::new(page * 4096)).collect();
+        let times = RefCell::new(HashMap::new());
+        let new = |address: &Address| ReadTask {
+            id: None,
+            origin: Origin::Unknown(*address),
+            root: None,
+            runtime: None,
+            state: TaskState::Suspended,
+            default_name: "a task".into(),
+            decoded: Decoded::default(),
+            problem: None,
+        };
+        let reads = task_reader.read(&tasks, deadline, new, |address, read| {
+            *times.borrow_mut().entry(*address).or_insert(0) += 1;
+            read.id = reader.word(*address);
+            Once::IfUnchanged
+        });
+        assert_eq!(reads.late, 0);
+        let read = reads.tasks.iter().map(|task| task.origin.address());
+        assert!(read.eq(tasks.iter().copied()));
+        for (address, task) in tasks.iter().zip(&reads.tasks) {
+            let times = times.borrow()[address];
+            let problem = task.problem.as_deref();
+            match address.get() / 4096 {
+                // The third time, it is the same when it is compared.
+                3 => assert_eq!((task.id, problem, times), (Some(4), None, 3)),
+                5 => assert_eq!((problem, times), (Some(CHANGED), ATTEMPTS + 1)),
+                _ => assert_eq!((task.id, problem, times), (Some(1), None, 1)),
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::address::Address;
 use crate::bytes::unsigned;
-use crate::debug::{Kind, Member, Type, TypeId, Types, Variant};
+use crate::debug::{Kind, Member, Type, TypeId, Types, Variant, Variants};
 use crate::hash::FastMap;
 use crate::memory::{Memory, PageCache};
 
@@ -74,9 +74,7 @@ impl<'a, 'd> Reader<'a, 'd> {
 
     /// Reads a word.
     pub(crate) fn word(&self, address: Address) -> Option<u64> {
-        let mut bytes = [0; 8];
-        self.memory.read(address, &mut bytes).ok()?;
-        Some(u64::from_le_bytes(bytes))
+        self.memory.word(address)
     }
 
     /// Reads a number of up to 16 bytes.
@@ -202,21 +200,30 @@ impl<'a, 'd> Reader<'a, 'd> {
         ty: &'t Type<'d>,
     ) -> Option<(&'t Variant<'d>, Value)> {
         let variants = ty.structure()?.variants.as_ref()?;
-        let variant = match variants.discriminant {
-            None => variants.variants.first()?,
-            Some(discriminant) => {
-                let at = value.member(&discriminant);
-                let size = self.ty(at)?.size;
-                let number = self.number_of(at.address, size)?;
-                let exact = variants
-                    .variants
-                    .iter()
-                    .find(|variant| variant.value.is_some_and(|it| is_same(it, number, size)));
-                let default = || variants.variants.iter().find(|it| it.value.is_none());
-                exact.or_else(default)?
-            }
+        let size = match &variants.discriminant {
+            Some(discriminant) => self.types.get(discriminant.id)?.size,
+            None => 0,
         };
+        let number = self.variant_number(value, variants, size)?;
+        let variant = variants.variants.get(number)?;
         Some((variant, value.member(&variant.member)))
+    }
+
+    /// Returns the number of the variant that a value is. `size` is the size of the discriminant.
+    pub(crate) fn variant_number(
+        &self,
+        value: Value,
+        variants: &Variants<'d>,
+        size: u64,
+    ) -> Option<usize> {
+        let Some(discriminant) = &variants.discriminant else {
+            return Some(0);
+        };
+        let number = self.number_of(value.member(discriminant).address, size)?;
+        let variants = &variants.variants;
+        let is_exact = |it: &Variant<'_>| it.value.is_some_and(|it| is_same(it, number, size));
+        let exact = variants.iter().position(is_exact);
+        exact.or_else(|| variants.iter().position(|it| it.value.is_none()))
     }
 }
 

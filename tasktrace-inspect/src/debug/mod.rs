@@ -27,7 +27,7 @@ pub(crate) use self::file::DebugFile;
 pub(crate) use self::find::debug_file;
 pub(crate) use self::index::{BlockOn, Poll};
 pub(crate) use self::names::{is_runtime_crate, public_path};
-pub(crate) use self::parse::{Kind, Member, Structure, Type, Variant};
+pub(crate) use self::parse::{Kind, Member, Structure, Type, Variant, Variants};
 pub(crate) use self::split::SplitFiles;
 pub(crate) use self::types::Types;
 pub(crate) use self::unwind::{Registers, UnwindTables};

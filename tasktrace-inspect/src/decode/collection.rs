@@ -8,10 +8,24 @@ use crate::value::Value;
 
 /// The values inside a value.
 pub(super) enum Inner {
+    /// One value.
+    One(Value),
     /// The values, and a note if there are more.
     Values(Vec<Value>, Option<String>),
     /// They cannot be read.
     Problem(String),
+}
+
+impl Inner {
+    /// Returns the values that can be read.
+    pub(super) fn values(self) -> impl Iterator<Item = Value> {
+        let (one, values) = match self {
+            Self::One(value) => (Some(value), Vec::new()),
+            Self::Values(values, _) => (None, values),
+            Self::Problem(_) => (None, Vec::new()),
+        };
+        one.into_iter().chain(values)
+    }
 }
 
 pub(super) const NOTHING: Inner = Inner::Values(Vec::new(), None);
@@ -25,11 +39,14 @@ impl Walk<'_, '_, '_, '_> {
         match plan {
             Plan::Nothing | Plan::Coroutine => NOTHING,
             Plan::Fields(fields) => {
-                let values = fields.iter().map(|(offset, id)| Value {
+                let mut values = fields.iter().map(|(offset, id)| Value {
                     address: value.address.offset(*offset),
                     id: *id,
                 });
-                Inner::Values(values.collect(), None)
+                match (values.len(), values.next()) {
+                    (1, Some(value)) => Inner::One(value),
+                    (_, first) => Inner::Values(first.into_iter().chain(values).collect(), None),
+                }
             }
             Plan::Filled(arrays) => self.filled(value, arrays),
             Plan::Variants => self.variant(value),
@@ -63,7 +80,7 @@ impl Walk<'_, '_, '_, '_> {
             return NOTHING;
         };
         match reader.variant(value, &ty) {
-            Some((_, fields)) => Inner::Values(vec![fields], None),
+            Some((_, fields)) => Inner::One(fields),
             None => Inner::Problem(format!("the enum at {} cannot be read", value.address)),
         }
     }
@@ -71,7 +88,7 @@ impl Walk<'_, '_, '_, '_> {
     /// Returns the target of a pointer, once.
     fn target(&mut self, target: Value, goal: Goal) -> Inner {
         match self.is_new(target, goal) {
-            true => Inner::Values(vec![target], None),
+            true => Inner::One(target),
             false => NOTHING,
         }
     }

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::hold::Owner;
-use super::node::{FINISHED, NOT_STARTED, Node, NodeKind, PANICKED, Resource};
+use super::label::Role;
+use super::node::{FINISHED, Label, NodeKind, Nodes, Resource};
 use super::plan::{Goal, Plan};
 use super::state::{Stage, State};
 use super::walk::Walk;
@@ -41,16 +42,13 @@ impl<'d> Coroutine<'d> {
 impl<'d> Walk<'_, '_, '_, 'd> {
     /// Reads the state of a coroutine.
     pub(super) fn read_coroutine(&self, value: Value) -> Option<Coroutine<'d>> {
-        let reader = self.reader();
-        let ty = reader.ty(value)?;
-        let (variant, fields) = reader.variant(value, &ty)?;
         let (states, plans) = (&self.decoder.states, &self.decoder.plans);
-        let state = states.get(reader.types, plans, value.id, &ty, &variant.member)?;
+        let (state, fields) = states.read(self.reader(), plans, value)?;
         Some(Coroutine { state, fields })
     }
 
     /// Shows a coroutine, and below it what it awaits.
-    pub(super) fn coroutine(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
+    pub(super) fn coroutine(&mut self, value: Value, depth: usize, out: &mut Nodes) {
         if !self.may_show() {
             self.mark_more(out);
             return;
@@ -61,101 +59,89 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         }
         let Some(coroutine) = self.read_coroutine(value) else {
             let name = self.reader().types.function(value.id);
-            out.push(Node::mark(format!(
+            out.mark(format!(
                 "the state of {name} at {} cannot be read",
                 value.address
-            )));
+            ));
             return;
         };
         let state = &*coroutine.state;
-        let mut node = Node::new(state.kind, state.name.clone());
-        node.place = state.place.clone();
-        node.note = state.note.clone();
+        if state.stage == Stage::Returned {
+            self.mark_searched(value, state.size);
+            return;
+        }
+        let at = out.open(Rc::clone(&state.label));
+        let is_plumbing = state.label.kind == NodeKind::Plumbing;
         // Guards of plumbing are those of the function of the program that has called it.
-        let caller = match (state.kind, &self.caller) {
-            (NodeKind::Plumbing, Some(caller)) => Rc::clone(caller),
-            _ => Rc::clone(&coroutine.state),
+        let caller = match &self.caller {
+            Some(caller) if is_plumbing => Rc::clone(caller),
+            _ => Rc::clone(&state.label),
         };
         let around = self.caller.replace(Rc::clone(&caller));
         self.nesting += 1;
         let was_wrapped = std::mem::take(&mut self.is_wrapped);
-        let was_in_macro = std::mem::replace(&mut self.is_in_macro, state.note.is_some());
-        match state.stage {
-            Stage::Returned => {}
-            Stage::Panicked => node.note = Some(PANICKED.into()),
-            Stage::NotStarted => node.note = Some(NOT_STARTED.into()),
-            Stage::Suspended => match coroutine.awaitee() {
+        let was_in_macro = std::mem::replace(&mut self.is_in_macro, state.label.note.is_some());
+        if state.stage == Stage::Suspended {
+            match coroutine.awaitee() {
                 Some(awaitee) => {
-                    // Most await one future. A vector that grows makes room for four.
-                    node.children.reserve_exact(1);
-                    self.futures(awaitee, depth + 1, &mut node.children);
-                    if node.children.is_empty() {
-                        node.children.push(self.unknown(awaitee));
+                    self.futures(awaitee, depth + 1, out);
+                    if !out.has_children(at) {
+                        self.unknown(awaitee, out);
                     }
                 }
                 None => {
                     self.may_wait_elsewhere = true;
                     for (_, local) in coroutine.locals() {
-                        self.futures(local, depth + 1, &mut node.children);
+                        self.futures(local, depth + 1, out);
                     }
                 }
-            },
+            }
         }
         self.nesting -= 1;
         self.caller = around;
         self.is_wrapped = was_wrapped;
         self.is_in_macro = was_in_macro;
-        if state.kind == NodeKind::Plumbing {
-            self.name_socket(&coroutine, &mut node);
-            self.name_channel(&coroutine, &mut node);
+        if is_plumbing && let Some(child) = out.only_child(at) {
+            self.name_socket(&coroutine, at, child, out);
+            self.name_channel(&coroutine, child, out);
         }
-        if state.stage == Stage::Returned {
-            self.mark_searched(value);
-            return;
-        }
+        out.close(at);
         let owner = Owner {
-            name: caller.name.clone(),
-            place: caller.place.clone(),
+            function: caller,
             is_polled: state.stage == Stage::Suspended,
         };
         for (member, local) in coroutine.owners() {
             self.guards(local, depth + 1, &owner, member.name);
         }
-        // Wrappers around what is awaited may have guards of their own.
-        if let Some(awaitee) = coroutine.awaitee() {
+        // Wrappers around what is awaited may have guards of their own. A coroutine was looked at above.
+        let awaitee = coroutine.awaitee();
+        if let Some(awaitee) = awaitee.filter(|it| !self.coroutines.contains(it)) {
             self.guards(awaitee, depth + 1, &owner, "");
         }
         self.hidden_guards(value, &coroutine, depth, &owner);
-        self.mark_searched(value);
-        out.push(node);
+        self.mark_searched(value, state.size);
     }
 
     /// Adds the file descriptor to what is awaited, if that is a socket which the function has a reference to.
-    fn name_socket(&self, coroutine: &Coroutine<'_>, node: &mut Node) {
-        let [child] = node.children.as_mut_slice() else {
-            return;
-        };
-        if child.resource.as_deref() != Some(&Resource::Socket { file: None }) {
+    fn name_socket(&self, coroutine: &Coroutine<'_>, at: usize, child: usize, out: &mut Nodes) {
+        if out.resource_mut(child) != Some(&mut Resource::Socket { file: None }) {
             return;
         }
         let reader = self.reader();
         let mut locals = coroutine.locals();
         let file = locals.find_map(|(_, local)| self.descriptor(reader.follow(local)?));
         // If it is not known here, a function around this one may know it.
-        node.resource = Some(Resource::Socket { file }.into());
-        child.resource = None;
+        out.set_resource(at, Some(Resource::Socket { file }));
+        out.set_resource(child, None);
     }
 
     /// Adds the channel to permits that are awaited, if they are those of a channel and the function has its sender.
-    fn name_channel(&self, coroutine: &Coroutine<'_>, node: &mut Node) {
-        let [child] = node.children.as_mut_slice() else {
-            return;
-        };
+    fn name_channel(&self, coroutine: &Coroutine<'_>, child: usize, out: &mut Nodes) {
         if let Some(Resource::Permits {
             semaphore,
             channel: channel @ None,
             ..
-        }) = child.resource.as_deref_mut()
+        }) = out.resource_mut(child)
         {
             // Channels are shared, like all resources.
             let is_recorded = self.reader().memory.pause();
@@ -168,18 +154,21 @@ impl<'d> Walk<'_, '_, '_, 'd> {
     }
 
     /// Shows a future of which nothing is known but its type.
-    pub(super) fn unknown(&mut self, value: Value) -> Node {
+    pub(super) fn unknown(&mut self, value: Value, out: &mut Nodes) {
         let types = self.reader().types;
-        if let Plan::Coroutine = self.plan(value.id, Goal::Future) {
-            let mut node = Node::new(NodeKind::Leaf, types.function(value.id));
-            node.note = Some(FINISHED.into());
-            return node;
-        }
-        let path = types.path(value.id);
-        let name: Text = match &*path {
-            "core::future::poll_fn::PollFn" => "std::future::poll_fn".into(),
-            path => public_path(path).into(),
-        };
-        Node::new(NodeKind::Leaf, name)
+        let plan = self.plan(value.id, Goal::Future);
+        let label = self.decoder.labels.get(value.id, Role::Unknown, || {
+            if let Plan::Coroutine = plan {
+                let name = types.function(value.id);
+                return Label::with(NodeKind::Leaf, name, None, Some(FINISHED.into()));
+            }
+            let path = types.path(value.id);
+            let name: Text = match &*path {
+                "core::future::poll_fn::PollFn" => "std::future::poll_fn".into(),
+                path => public_path(path).into(),
+            };
+            Label::new(NodeKind::Leaf, name)
+        });
+        out.push(label, None);
     }
 }

@@ -1,12 +1,13 @@
 //! Guards and permits that live across an `.await`.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::async_lock::Lock;
-use super::collection::Inner;
 use super::coroutine::Coroutine;
 use super::kind::{Known, Leaf};
-use super::node::{NodeKind, Place, Resource};
+use super::label::Role;
+use super::node::{Label, NodeKind, Resource};
 use super::plan::{Goal, Plan};
 use super::state::Stage;
 use super::walk::Walk;
@@ -38,8 +39,7 @@ pub(crate) struct Hold {
 /// A function that holds a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    pub(crate) name: Text,
-    pub(crate) place: Option<Place>,
+    pub(crate) function: Rc<Label>,
     /// It is in the tree of what its task waits for. Otherwise it is a future that was polled and put aside.
     pub(crate) is_polled: bool,
 }
@@ -51,17 +51,21 @@ impl Walk<'_, '_, '_, '_> {
     /// Collects the guards that a root owns, if it is no async function itself.
     pub(super) fn guards_of_root(&mut self, value: Value) {
         let owner = Owner {
-            name: self.reader().types.path(value.id),
-            place: None,
+            function: self.decoder.labels.get(value.id, Role::Root, || {
+                Label::new(NodeKind::Wrapper, self.reader().types.path(value.id))
+            }),
             is_polled: true,
         };
         self.guards(value, 0, &owner, "");
-        self.mark_searched(value);
+        self.mark_searched(value, self.size(value));
+    }
+
+    fn size(&self, value: Value) -> u64 {
+        self.reader().ty(value).map_or(0, |ty| ty.size)
     }
 
     /// Notes that all guards in a value were looked for.
-    pub(super) fn mark_searched(&mut self, value: Value) {
-        let size = self.reader().types.get(value.id).map_or(0, |ty| ty.size);
+    pub(super) fn mark_searched(&mut self, value: Value, size: u64) {
         let start = value.address.get();
         let range = start..start.saturating_add(size);
         // The ranges inside this one were added just before it, so they are at the end.
@@ -86,15 +90,14 @@ impl Walk<'_, '_, '_, '_> {
                     self.add_hold(value, lock, kind, depth, owner, variable);
                 }
                 // It may be on the heap, in a `Vec` or a `Box`.
-                self.mark_searched(value);
+                self.mark_searched(value, self.size(value));
             }
             Plan::Known(Known::Leaf(Leaf::Acquire)) => {
-                let mut node = self.leaf(value, Leaf::Acquire);
                 if let Some(Resource::Permits {
                     semaphore,
                     is_granted: true,
                     ..
-                }) = node.resource.take().as_deref().copied()
+                }) = self.resource(value, Leaf::Acquire)
                 {
                     let lock = Lock {
                         address: semaphore,
@@ -115,10 +118,8 @@ impl Walk<'_, '_, '_, '_> {
             }
             Plan::Coroutine => self.guards_of_coroutine(value, depth, owner),
             plan => {
-                if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Guard) {
-                    for value in values {
-                        self.guards(value, depth + 1, owner, variable);
-                    }
+                for value in self.inner(value, &plan, Goal::Guard).values() {
+                    self.guards(value, depth + 1, owner, variable);
                 }
             }
         }
@@ -133,7 +134,7 @@ impl Walk<'_, '_, '_, '_> {
             return;
         };
         if matches!(coroutine.state.stage, Stage::Returned | Stage::Panicked) {
-            self.mark_searched(value);
+            self.mark_searched(value, coroutine.state.size);
             return;
         }
         let mut owner = Owner {
@@ -141,9 +142,8 @@ impl Walk<'_, '_, '_, '_> {
             ..around.clone()
         };
         // Functions of runtimes are named by the function of the program that has called them.
-        if coroutine.state.kind == NodeKind::Function {
-            owner.name = coroutine.state.name.clone();
-            owner.place = coroutine.state.place.clone();
+        if coroutine.state.label.kind == NodeKind::Function {
+            owner.function = Rc::clone(&coroutine.state.label);
         }
         let awaitee = coroutine.awaitee().into_iter().map(|it| ("", it));
         let owners = coroutine.owners().map(|(member, it)| (member.name, it));
@@ -151,7 +151,7 @@ impl Walk<'_, '_, '_, '_> {
             self.guards(value, depth + 1, &owner, variable);
         }
         self.hidden_guards(value, &coroutine, depth, &owner);
-        self.mark_searched(value);
+        self.mark_searched(value, coroutine.state.size);
     }
 
     /// Collects the guards in variables that the debug info of the coroutine leaves out.

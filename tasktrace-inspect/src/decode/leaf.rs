@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::async_lock::Lock;
 use super::kind::Leaf;
-use super::node::{Bounded, Node, NodeKind, Resource};
+use super::label::Role;
+use super::node::{Bounded, Label, NodeKind, Nodes, Resource};
 use super::walk::Walk;
 use crate::address::Address;
 use crate::debug::{TypeId, public_path};
@@ -18,55 +19,68 @@ pub(crate) struct Queue {
 }
 
 impl Walk<'_, '_, '_, '_> {
+    /// Shows a leaf with its state. Returns the semaphore that it waits for.
+    pub(super) fn leaf(&self, value: Value, leaf: Leaf, out: &mut Nodes) -> Option<Address> {
+        let label = self.decoder.labels.get(value.id, Role::Leaf, || {
+            Label::new(NodeKind::Leaf, self.leaf_name(value.id, leaf))
+        });
+        let resource = self.resource(value, leaf);
+        let semaphore = match &resource {
+            Some(Resource::Permits { semaphore, .. }) => Some(*semaphore),
+            _ => None,
+        };
+        let at = out.open(label);
+        out.set_resource(at, resource);
+        if leaf == Leaf::JoinSet {
+            self.unrecorded(|| self.tasks_of_set(value, out));
+        }
+        out.close(at);
+        semaphore
+    }
+
     /// Reads the state of a leaf.
-    pub(super) fn leaf(&self, value: Value, leaf: Leaf) -> Node {
-        // Resources are shared: they may change while the task does not.
+    pub(super) fn resource(&self, value: Value, leaf: Leaf) -> Option<Resource> {
+        self.unrecorded(|| match leaf {
+            Leaf::Sleep => self.sleep(value),
+            Leaf::Acquire => self.acquire(value),
+            Leaf::Channel => self.channel(value),
+            Leaf::Broadcast => self.broadcast(value),
+            Leaf::Oneshot => self.oneshot(value),
+            Leaf::Notified => self.notified(value),
+            Leaf::Join => self.join(value),
+            Leaf::Task => self.task(value),
+            Leaf::JoinSet => self.join_set(value),
+            Leaf::Socket => self.socket(value),
+            Leaf::Lock(wait, _) => self.awaited_lock(value, wait).map(lock_resource),
+            Leaf::Called(_) | Leaf::Named | Leaf::FuturesChannel => None,
+        })
+    }
+
+    /// Reads resources, which are shared: they may change while the task does not.
+    fn unrecorded<R>(&self, read: impl FnOnce() -> R) -> R {
         let is_recorded = self.reader().memory.pause();
-        let node = self.read_leaf(value, leaf);
+        let result = read();
         if is_recorded {
             self.reader().memory.resume();
         }
-        node
+        result
     }
 
-    fn read_leaf(&self, value: Value, leaf: Leaf) -> Node {
-        let path = self.reader().types.path(value.id);
-        let (name, resource): (Text, _) = match leaf {
-            Leaf::Sleep => ("tokio::time::sleep".into(), self.sleep(value)),
-            Leaf::Acquire => (
-                "tokio::sync::Semaphore::acquire".into(),
-                self.acquire(value),
-            ),
-            Leaf::Channel => (
-                "tokio::sync::mpsc::Receiver::recv".into(),
-                self.channel(value),
-            ),
-            Leaf::Broadcast => (
-                "tokio::sync::broadcast::Receiver::recv".into(),
-                self.broadcast(value),
-            ),
-            Leaf::Oneshot => ("tokio::sync::oneshot::Receiver".into(), self.oneshot(value)),
-            Leaf::Notified => ("tokio::sync::Notify::notified".into(), self.notified(value)),
-            Leaf::Join => ("tokio::task::JoinHandle".into(), self.join(value)),
-            Leaf::Task => ("async_task::Task".into(), self.task(value)),
-            Leaf::JoinSet => (
-                "tokio::task::JoinSet::join_next".into(),
-                self.join_set(value),
-            ),
-            Leaf::Socket => ("a socket".into(), self.socket(value)),
-            Leaf::Lock(wait, function) => (
-                function.into(),
-                self.awaited_lock(value, wait).map(lock_resource),
-            ),
-            Leaf::Called(function) => (function.into(), None),
-            Leaf::Named | Leaf::FuturesChannel => (public_path(&path).into(), None),
-        };
-        let mut node = Node::new(NodeKind::Leaf, name);
-        node.resource = resource.map(Box::new);
-        if leaf == Leaf::JoinSet {
-            self.tasks_of_set(value, &mut node.children);
+    fn leaf_name(&self, id: TypeId, leaf: Leaf) -> Text {
+        match leaf {
+            Leaf::Sleep => "tokio::time::sleep".into(),
+            Leaf::Acquire => "tokio::sync::Semaphore::acquire".into(),
+            Leaf::Channel => "tokio::sync::mpsc::Receiver::recv".into(),
+            Leaf::Broadcast => "tokio::sync::broadcast::Receiver::recv".into(),
+            Leaf::Oneshot => "tokio::sync::oneshot::Receiver".into(),
+            Leaf::Notified => "tokio::sync::Notify::notified".into(),
+            Leaf::Join => "tokio::task::JoinHandle".into(),
+            Leaf::Task => "async_task::Task".into(),
+            Leaf::JoinSet => "tokio::task::JoinSet::join_next".into(),
+            Leaf::Socket => "a socket".into(),
+            Leaf::Lock(_, function) | Leaf::Called(function) => function.into(),
+            Leaf::Named | Leaf::FuturesChannel => public_path(&self.reader().types.path(id)).into(),
         }
-        node
     }
 
     /// Reads when a timer ends: the first `Instant` named `deadline`.
@@ -258,24 +272,26 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     /// Adds the tasks of a `JoinSet`: those that run, and those that have ended.
-    fn tasks_of_set(&self, value: Value, out: &mut Vec<Node>) {
+    fn tasks_of_set(&self, value: Value, out: &mut Nodes) {
         let reader = self.reader();
         let lists = reader.find(value, "lists");
         let Some(lists) = lists.and_then(|lists| reader.follow_arc(lists)) else {
             return;
         };
+        let label = Rc::new(Label::new(NodeKind::Leaf, "tokio::task::JoinHandle"));
+        let mut count = 0;
         for list in ["notified", "idle"] {
             let mut next = reader.find(lists, list);
             let mut field = "head";
             while let Some(entry) = next.and_then(|it| self.optional(reader.find(it, field)?)) {
-                if out.len() >= self.decoder.limits.elements {
-                    out.push(Node::mark("more are not shown"));
+                if count >= self.decoder.limits.elements {
+                    out.mark("more are not shown");
                     return;
                 }
-                let mut node = Node::new(NodeKind::Leaf, "tokio::task::JoinHandle");
+                count += 1;
                 let handle = reader.find(entry, "value");
-                node.resource = handle.and_then(|handle| self.join(handle)).map(Box::new);
-                out.push(node);
+                let resource = handle.and_then(|handle| self.join(handle));
+                out.push(Rc::clone(&label), resource);
                 next = Some(entry);
                 field = "next";
             }

@@ -3,13 +3,14 @@
 //! There is no list of wrappers: fields are walked by type. [`plan`] says for each type which of its fields can lead to
 //! a future or to a guard, [`walk`] follows them in memory, [`coroutine`] reads async functions and blocks, whose
 //! states [`state`] describes, [`collection`] and [`map`] what has many futures, [`message`] what was sent and not
-//! received, [`leaf`] what is waited for, [`hold`] who holds locks, [`async_lock`] the locks of that crate.
+//! received, [`leaf`] what is waited for, [`label`] names, [`hold`] who holds locks, [`async_lock`] the locks of that crate.
 
 mod async_lock;
 mod collection;
 mod coroutine;
 mod hold;
 mod kind;
+mod label;
 mod leaf;
 mod map;
 mod message;
@@ -21,5 +22,7 @@ mod walk;
 pub(crate) use self::hold::Hold;
 #[cfg(test)]
 pub(crate) use self::hold::Owner;
-pub(crate) use self::node::{Bounded, Node, NodeKind, Place, PlaceInQueue, Pool, Resource};
+pub(crate) use self::node::{
+    Bounded, Label, Node, NodeKind, Nodes, Place, PlaceInQueue, Pool, Resource, Tree, Trees,
+};
 pub(crate) use self::walk::{Decoded, Decoder};

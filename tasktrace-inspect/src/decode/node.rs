@@ -1,18 +1,46 @@
 //! Trees of futures, as they are in memory.
 
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use crate::address::Address;
+use crate::report::FrameLabel;
 use crate::text::Text;
+
+/// The trees of futures in a task, in one list: each node is followed by those below it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nodes(Vec<Node>);
 
 /// A future that waits, or a note in its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    label: Rc<Label>,
+    resource: Option<Box<Resource>>,
+    /// The number of nodes below it.
+    below: usize,
+}
+
+/// All of a node that does not depend on the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Label {
     pub(crate) kind: NodeKind,
-    /// The path of the function or of the type.
-    pub(crate) name: Text,
     pub(crate) place: Option<Place>,
-    pub(crate) note: Option<Text>,
-    pub(crate) resource: Option<Box<Resource>>,
-    pub(crate) children: Vec<Node>,
+    /// The path of the function or of the type, with the place, as reports show it.
+    pub(crate) shown: Arc<FrameLabel>,
+}
+
+/// A node with those below it.
+#[derive(Clone, Copy)]
+pub(crate) struct Tree<'n> {
+    /// The node is the first.
+    nodes: &'n [Node],
+}
+
+/// Trees that are next to each other.
+#[derive(Clone)]
+pub(crate) struct Trees<'n> {
+    nodes: &'n [Node],
 }
 
 /// The kind of a node.
@@ -120,18 +148,136 @@ pub(crate) const NOT_STARTED: &str = "not started";
 pub(crate) const FINISHED: &str = "finished";
 pub(crate) const PANICKED: &str = "panicked";
 
-impl Node {
-    /// Returns the headers of the tasks for which the future waits.
-    pub(crate) fn joins(nodes: &[Self]) -> Vec<Address> {
-        let mut joins = Vec::new();
-        let mut below: Vec<&Self> = nodes.iter().collect();
-        while let Some(node) = below.pop() {
-            if let Some(Resource::Join { header }) = node.resource.as_deref() {
-                joins.push(*header);
-            }
-            below.extend(&node.children);
+impl Nodes {
+    pub(super) fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns all nodes, each before those below it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.0.iter()
+    }
+
+    /// Returns the tree of each node.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = Tree<'_>> {
+        let nodes = self.0.iter().enumerate();
+        nodes.map(|(at, node)| Tree {
+            nodes: &self.0[at..=at + node.below],
+        })
+    }
+
+    /// Returns the trees that are in no other.
+    pub(crate) fn roots(&self) -> Trees<'_> {
+        Trees { nodes: &self.0 }
+    }
+
+    /// Returns the headers of the tasks for which the futures wait.
+    pub(crate) fn joins(&self) -> impl Iterator<Item = Address> {
+        self.iter().filter_map(|node| match node.resource() {
+            Some(Resource::Join { header }) => Some(*header),
+            _ => None,
+        })
+    }
+
+    /// Adds a node without nodes below it.
+    pub(crate) fn push(&mut self, label: Rc<Label>, resource: Option<Resource>) {
+        let at = self.open(label);
+        self.set_resource(at, resource);
+    }
+
+    pub(super) fn mark(&mut self, text: impl Into<Text>) {
+        self.push(Rc::new(Label::new(NodeKind::Mark, text)), None);
+    }
+
+    /// Adds a node, and returns its place. Nodes that are added before it is closed are below it.
+    pub(crate) fn open(&mut self, label: Rc<Label>) -> usize {
+        self.0.push(Node {
+            label,
+            resource: None,
+            below: 0,
+        });
+        self.0.len() - 1
+    }
+
+    pub(crate) fn close(&mut self, at: usize) {
+        self.0[at].below = self.0.len() - at - 1;
+    }
+
+    /// Closes a node, or removes it if there is nothing below it.
+    pub(super) fn close_or_remove(&mut self, at: usize) {
+        match self.has_children(at) {
+            true => self.close(at),
+            false => self.0.truncate(at),
         }
-        joins
+    }
+
+    /// Returns `true` if there is a node below an open node.
+    pub(super) fn has_children(&self, at: usize) -> bool {
+        self.0.len() > at + 1
+    }
+
+    /// Returns the place of the node right below an open node, if there is one such node.
+    pub(super) fn only_child(&self, at: usize) -> Option<usize> {
+        let child = self.0.get(at + 1)?;
+        (at + 2 + child.below == self.0.len()).then_some(at + 1)
+    }
+
+    pub(crate) fn set_resource(&mut self, at: usize, resource: Option<Resource>) {
+        self.0[at].resource = resource.map(Box::new);
+    }
+
+    pub(super) fn resource_mut(&mut self, at: usize) -> Option<&mut Resource> {
+        self.0[at].resource.as_deref_mut()
+    }
+}
+
+impl<'n> Tree<'n> {
+    pub(crate) fn node(self) -> &'n Node {
+        &self.nodes[0]
+    }
+
+    /// Returns the node and all nodes below it, each before those below it.
+    pub(crate) fn nodes(self) -> &'n [Node] {
+        self.nodes
+    }
+
+    pub(crate) fn children(self) -> Trees<'n> {
+        Trees {
+            nodes: &self.nodes[1..],
+        }
+    }
+}
+
+impl Trees<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+impl<'n> From<Tree<'n>> for Trees<'n> {
+    fn from(tree: Tree<'n>) -> Self {
+        Self { nodes: tree.nodes }
+    }
+}
+
+impl<'n> Iterator for Trees<'n> {
+    type Item = Tree<'n>;
+
+    fn next(&mut self) -> Option<Tree<'n>> {
+        let node = self.nodes.first()?;
+        let (nodes, rest) = self.nodes.split_at(node.below + 1);
+        self.nodes = rest;
+        Some(Tree { nodes })
+    }
+}
+
+impl Node {
+    pub(crate) fn resource(&self) -> Option<&Resource> {
+        self.resource.as_deref()
     }
 
     /// Returns `true` for a future that waits for nothing. What a suspended function awaits is none.
@@ -139,29 +285,45 @@ impl Node {
         let note = self.note.as_deref().unwrap_or_default();
         [NOT_STARTED, FINISHED, PANICKED].contains(&note)
     }
+}
 
-    pub(crate) fn new(kind: NodeKind, name: impl Into<Text>) -> Self {
-        Self {
-            kind,
-            name: name.into(),
-            place: None,
-            note: None,
-            resource: None,
-            children: Vec::new(),
-        }
-    }
+impl Deref for Node {
+    type Target = Label;
 
-    pub(crate) fn mark(text: impl Into<Text>) -> Self {
-        Self::new(NodeKind::Mark, text)
+    fn deref(&self) -> &Label {
+        &self.label
     }
 }
 
-/// Dropping a deep tree would need as deep a stack.
-impl Drop for Node {
-    fn drop(&mut self) {
-        let mut below = std::mem::take(&mut self.children);
-        while let Some(mut node) = below.pop() {
-            below.append(&mut node.children);
+impl Label {
+    pub(crate) fn new(kind: NodeKind, name: impl Into<Text>) -> Self {
+        Self::with(kind, name, None, None)
+    }
+
+    pub(super) fn with(
+        kind: NodeKind,
+        name: impl Into<Text>,
+        place: Option<Place>,
+        note: Option<Text>,
+    ) -> Self {
+        let shown = FrameLabel {
+            name: name.into(),
+            file: place.as_ref().map(|place| place.file.clone()),
+            line: place.as_ref().map(|place| place.line),
+            note,
+        };
+        Self {
+            kind,
+            place,
+            shown: Arc::new(shown),
         }
+    }
+}
+
+impl Deref for Label {
+    type Target = FrameLabel;
+
+    fn deref(&self) -> &FrameLabel {
+        &self.shown
     }
 }

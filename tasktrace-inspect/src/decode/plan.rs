@@ -53,12 +53,23 @@ pub(super) struct Filled {
     pub(super) room: u64,
 }
 
+/// All that is known of a type when futures are looked for in a value of it.
+pub(super) struct Step {
+    pub(super) plan: Plan,
+    /// A value may wait for something that is not in one of the values inside.
+    pub(super) may_wait_elsewhere: bool,
+    /// It is not worth a line.
+    pub(super) is_plain: bool,
+}
+
 /// The plans of all types that were met.
 #[derive(Default)]
 pub(super) struct Plans {
+    steps: RefCell<FastMap<TypeId, Rc<Step>>>,
     plans: RefCell<FastMap<(TypeId, Goal), Plan>>,
     reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
-    may_wait_elsewhere: RefCell<FastMap<TypeId, bool>>,
+    /// Variants that may wait for something that is not in them, by the types of the enum and of the variant.
+    variants: RefCell<FastMap<(TypeId, TypeId), bool>>,
 }
 
 /// The largest depth of nested types that are read.
@@ -76,6 +87,24 @@ impl Plans {
         };
         self.plans.borrow_mut().insert((id, goal), plan.clone());
         plan
+    }
+
+    /// Returns all that is known of a type when futures are looked for.
+    pub(super) fn step(&self, types: &Types<'_>, id: TypeId) -> Rc<Step> {
+        if let Some(step) = self.steps.borrow().get(&id) {
+            return Rc::clone(step);
+        }
+        let plan = self.get(types, id, Goal::Future);
+        let step = Rc::new(Step {
+            may_wait_elsewhere: self.look_for_other_waits(types, id, &plan),
+            is_plain: match plan {
+                Plan::Fields(_) | Plan::Variants => is_plain(types, &types.path(id)),
+                _ => true,
+            },
+            plan,
+        });
+        self.steps.borrow_mut().insert(id, Rc::clone(&step));
+        step
     }
 
     fn make(&self, types: &Types<'_>, id: TypeId, goal: Goal) -> Plan {
@@ -124,17 +153,7 @@ impl Plans {
     ///
     /// Async functions and pointers hide nothing: what they lead to is judged by itself. A future that the program
     /// implements by hand may wait for anything.
-    pub(super) fn may_wait_elsewhere(&self, types: &Types<'_>, id: TypeId) -> bool {
-        if let Some(known) = self.may_wait_elsewhere.borrow().get(&id) {
-            return *known;
-        }
-        let hides = self.look_for_other_waits(types, id);
-        self.may_wait_elsewhere.borrow_mut().insert(id, hides);
-        hides
-    }
-
-    fn look_for_other_waits(&self, types: &Types<'_>, id: TypeId) -> bool {
-        let plan = self.get(types, id, Goal::Future);
+    fn look_for_other_waits(&self, types: &Types<'_>, id: TypeId, plan: &Plan) -> bool {
         let is_fields = match plan {
             Plan::Nothing => return true,
             Plan::Fields(_) | Plan::Filled(_) => true,
@@ -176,9 +195,21 @@ impl Plans {
     pub(super) fn variant_may_wait_elsewhere(
         &self,
         types: &Types<'_>,
-        of: &Structure<'_>,
+        id: TypeId,
         variant: TypeId,
     ) -> bool {
+        let key = (id, variant);
+        if let Some(known) = self.variants.borrow().get(&key) {
+            return *known;
+        }
+        let of = types.get(id);
+        let of = of.as_ref().and_then(|ty| ty.structure());
+        let hides = of.is_none_or(|of| self.look_into_variant(types, of, variant));
+        self.variants.borrow_mut().insert(key, hides);
+        hides
+    }
+
+    fn look_into_variant(&self, types: &Types<'_>, of: &Structure<'_>, variant: TypeId) -> bool {
         let ty = types.get(variant);
         let Some(structure) = ty.as_ref().and_then(|ty| ty.structure()) else {
             return true;
@@ -193,6 +224,12 @@ impl Plans {
     fn is_ignored(&self, types: &Types<'_>, id: TypeId) -> bool {
         !self.reaches(types, id, Goal::Future) && !is_inert(types, id, 0)
     }
+}
+
+/// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
+/// closures.
+fn is_plain(types: &Types<'_>, path: &str) -> bool {
+    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || types.is_runtime(path)
 }
 
 /// Returns `true` for the paths of types that are what their fields are: tuples, closures, `Pin`, `Option`.

@@ -3,27 +3,25 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::kind::Known;
-use super::node::{NodeKind, Place};
+use super::kind;
+use super::node::{Label, NOT_STARTED, NodeKind, PANICKED, Place};
 use super::plan::{Goal, Plan, Plans};
 use crate::debug::{Member, Type, TypeId, Types, Where, public_path};
 use crate::hash::FastMap;
 use crate::report::HeldKind;
 use crate::text::Text;
+use crate::value::{Reader, Value};
 
 /// The future that an async function awaits, as the compiler names it.
 const AWAITEE: &str = "__awaitee";
 
 /// A state of an async function or block: all that is the same for each future in it.
 pub(super) struct State<'d> {
-    /// The path of the function, as programs write it.
-    pub(super) name: Text,
-    /// A function of the program, or plumbing.
-    pub(super) kind: NodeKind,
+    /// The function: one of the program, or plumbing. Its note is the macro that the `.await` is in, or the stage.
+    pub(super) label: Rc<Label>,
     pub(super) stage: Stage,
-    pub(super) place: Option<Place>,
-    /// The macro that the `.await` is in.
-    pub(super) note: Option<Text>,
+    /// The size of the coroutine.
+    pub(super) size: u64,
     /// The variables that are kept.
     pub(super) locals: Vec<Member<'d>>,
     /// Those of them that may have guards inside.
@@ -54,33 +52,63 @@ pub(super) enum Stage {
     Panicked,
 }
 
-/// The states that were met. Each is described once.
+/// The coroutines that were met, with their states. Each is described once.
 #[derive(Default)]
 pub(super) struct States<'d> {
-    /// By the types of the coroutine and of what it keeps.
-    states: RefCell<FastMap<(TypeId, TypeId), KnownState<'d>>>,
+    coroutines: RefCell<FastMap<TypeId, Rc<Known<'d>>>>,
+}
+
+/// A coroutine that was met.
+struct Known<'d> {
+    ty: Rc<Type<'d>>,
+    /// The size of the field that says which variant it is.
+    size: u64,
+    /// The states of its variants, by number, as far as they were met.
+    states: RefCell<FastMap<usize, KnownState<'d>>>,
 }
 
 /// A state that was met, or `None` for a variant that is none.
 type KnownState<'d> = Option<Rc<State<'d>>>;
 
 impl<'d> States<'d> {
-    /// Returns the state that a variant of a coroutine stands for.
-    pub(super) fn get(
+    /// Returns the state that a coroutine is in, and its fields in this state.
+    pub(super) fn read(
         &self,
-        types: &Types<'d>,
+        reader: &Reader<'_, 'd>,
         plans: &Plans,
-        id: TypeId,
-        ty: &Type<'d>,
-        variant: &Member<'d>,
-    ) -> KnownState<'d> {
-        let key = (id, variant.id);
-        if let Some(known) = self.states.borrow().get(&key) {
-            return known.clone();
-        }
-        let state = describe(types, plans, id, ty, variant).map(Rc::new);
-        self.states.borrow_mut().insert(key, state.clone());
-        state
+        value: Value,
+    ) -> Option<(Rc<State<'d>>, Value)> {
+        let known = self.coroutines.borrow().get(&value.id).cloned();
+        let known = match known {
+            Some(known) => known,
+            None => self.meet(reader.types, value.id)?,
+        };
+        let variants = known.ty.structure()?.variants.as_ref()?;
+        let number = reader.variant_number(value, variants, known.size)?;
+        let variant = &variants.variants.get(number)?.member;
+        let state = known.states.borrow().get(&number).cloned();
+        let state = state.unwrap_or_else(|| {
+            let state = describe(reader.types, plans, value.id, &known.ty, variant).map(Rc::new);
+            known.states.borrow_mut().insert(number, state.clone());
+            state
+        });
+        Some((state?, value.member(variant)))
+    }
+
+    fn meet(&self, types: &Types<'d>, id: TypeId) -> Option<Rc<Known<'d>>> {
+        let ty = types.get(id)?;
+        let discriminant = ty.structure()?.variants.as_ref()?.discriminant;
+        let size = match discriminant {
+            Some(discriminant) => types.get(discriminant.id)?.size,
+            None => 0,
+        };
+        let known = Rc::new(Known {
+            ty,
+            size,
+            states: RefCell::default(),
+        });
+        self.coroutines.borrow_mut().insert(id, Rc::clone(&known));
+        Some(known)
     }
 }
 
@@ -99,20 +127,25 @@ fn describe<'d>(
     let owners = owners.filter(|local| plans.reaches(types, local.id, Goal::Guard));
     let function = types.function(id);
     let (place, note) = place(types, id, ty, variant, &function);
+    let stage = match body.name {
+        "Unresumed" => Stage::NotStarted,
+        "Returned" => Stage::Returned,
+        "Panicked" => Stage::Panicked,
+        _ => Stage::Suspended,
+    };
+    let kind = match types.is_runtime(&function) {
+        true => NodeKind::Plumbing,
+        false => NodeKind::Function,
+    };
+    let note = match stage {
+        Stage::NotStarted => Some(NOT_STARTED.into()),
+        Stage::Panicked => Some(PANICKED.into()),
+        Stage::Suspended | Stage::Returned => note,
+    };
     Some(State {
-        name: public_path(&function).into(),
-        kind: match types.is_runtime(&function) {
-            true => NodeKind::Plumbing,
-            false => NodeKind::Function,
-        },
-        stage: match body.name {
-            "Unresumed" => Stage::NotStarted,
-            "Returned" => Stage::Returned,
-            "Panicked" => Stage::Panicked,
-            _ => Stage::Suspended,
-        },
-        place,
-        note,
+        label: Rc::new(Label::with(kind, public_path(&function), place, note)),
+        stage,
+        size: ty.size,
         owners: owners.collect(),
         hidden: hidden(types, plans, id, &body, &locals),
         locals,
@@ -134,7 +167,8 @@ fn hidden<'d>(
     }
     let variables = types.variables(id);
     let variables = variables.iter().filter_map(|variable| {
-        let Plan::Known(Known::Guard(kind)) = plans.get(types, variable.id, Goal::Guard) else {
+        let Plan::Known(kind::Known::Guard(kind)) = plans.get(types, variable.id, Goal::Guard)
+        else {
             return None;
         };
         // The body may be in another unit, which has entries of its own for all types.

@@ -1,18 +1,19 @@
 //! Walks a value and collects the futures in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::collection::Inner;
 use super::hold::Hold;
 use super::kind::Known;
+use super::label::{Labels, Role};
 use super::leaf::Queue;
-use super::node::{Node, NodeKind, Resource};
-use super::plan::{Goal, Plan, Plans, is_poll_fn};
-use super::state::{State, States};
+use super::node::{Label, NodeKind, Nodes};
+use super::plan::{Goal, Plan, Plans, Step, is_poll_fn};
+use super::state::States;
 use crate::address::Address;
-use crate::debug::{TypeId, Types};
+use crate::debug::TypeId;
 use crate::hash::{FastMap, FastSet};
 use crate::limits::{Deadline, Limits};
 use crate::value::{Reader, Value};
@@ -20,34 +21,39 @@ use crate::value::{Reader, Value};
 /// The largest number of nested values for each frame of a tree.
 const NESTED: usize = 16;
 
-/// Returns `true` for types that are not worth a line: those of runtimes and of the standard library, tuples, and
-/// closures.
-fn is_plain(types: &Types<'_>, path: &str) -> bool {
-    path.starts_with(['(', '&', '*', '[']) || path.contains('{') || types.is_runtime(path)
-}
-
 /// Decodes futures.
 pub(crate) struct Decoder<'r, 'a, 'd> {
     pub(super) reader: &'r Reader<'a, 'd>,
     pub(super) plans: Plans,
     pub(super) states: States<'d>,
+    pub(super) labels: Labels,
     pub(super) limits: Limits,
     deadline: Deadline,
     /// The queues of semaphores, as they were when a task was decoded that waits in them.
     pub(super) queues: RefCell<FastMap<Address, Rc<Queue>>>,
+    /// The number of nodes in the tree before.
+    nodes: Cell<usize>,
+    /// The empty set of the walk before, which has room for some coroutines.
+    seen: RefCell<FastSet<Value>>,
 }
+
+/// The largest number of nodes for which there is room at first.
+const MOST_NODES: usize = 64;
+
+/// The largest set that is kept: to clear it takes time.
+const MOST_SEEN: usize = 512;
 
 /// The futures and guards in a value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decoded {
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     pub(crate) holds: Vec<Hold>,
     /// It may wait for something that is not in the nodes.
     pub(crate) may_wait_elsewhere: bool,
     /// The memory whose guards are all in `holds`.
     pub(crate) searched: Vec<Range<u64>>,
-    /// The coroutines in the tree.
-    pub(crate) coroutines: FastSet<Value>,
+    /// The coroutines in the tree, the outermost first.
+    pub(crate) coroutines: Vec<Address>,
 }
 
 impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
@@ -56,24 +62,35 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             reader,
             plans: Plans::default(),
             states: States::default(),
+            labels: Labels::default(),
             limits,
             deadline,
             queues: RefCell::default(),
+            nodes: Cell::default(),
+            seen: RefCell::default(),
         }
     }
 
     /// Finds the futures in a value, which may be one itself.
     pub(crate) fn decode(&self, value: Value) -> Decoded {
         let mut walk = self.walk();
-        let mut nodes = Vec::with_capacity(1);
+        // Most tasks are like the one before.
+        let mut nodes = Nodes::with_capacity(self.nodes.get());
         walk.futures(value, 0, &mut nodes);
+        self.nodes.set(nodes.iter().count().min(MOST_NODES));
         walk.guards_of_root(value);
+        let coroutines = walk.coroutines.iter().map(|it| it.address).collect();
+        let mut seen = std::mem::take(&mut walk.coroutines);
+        if seen.capacity() <= MOST_SEEN {
+            seen.clear();
+            *self.seen.borrow_mut() = seen;
+        }
         Decoded {
             nodes,
             holds: walk.holds,
             may_wait_elsewhere: walk.may_wait_elsewhere,
             searched: walk.searched,
-            coroutines: walk.coroutines,
+            coroutines,
         }
     }
 
@@ -101,7 +118,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
             may_wait_elsewhere: false,
             searched: Vec::new(),
             followed: FastSet::default(),
-            coroutines: FastSet::default(),
+            coroutines: self.seen.take(),
             holds: Vec::new(),
             awaited: FastSet::default(),
         }
@@ -125,7 +142,7 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     /// The number of frames around the current value.
     pub(super) nesting: usize,
     /// The innermost function of the program around the current value, or the outermost plumbing.
-    pub(super) caller: Option<Rc<State<'d>>>,
+    pub(super) caller: Option<Rc<Label>>,
     /// A wrapper is around the current value, and no function is in between.
     pub(super) is_wrapped: bool,
     /// A macro of a runtime, such as `select!`, made the future that is looked at.
@@ -176,95 +193,99 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
     }
 
     /// Says once that there is more than is shown.
-    pub(super) fn mark_more(&mut self, out: &mut Vec<Node>) {
+    pub(super) fn mark_more(&mut self, out: &mut Nodes) {
         if !self.is_marked {
             self.is_marked = true;
-            out.push(Node::mark("more is not shown: the tree is too large"));
+            out.mark("more is not shown: the tree is too large");
         }
     }
 
     /// Collects the futures in a value.
-    pub(super) fn futures(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
+    pub(super) fn futures(&mut self, value: Value, depth: usize, out: &mut Nodes) {
         if !self.step(depth) {
             self.mark_more(out);
             return;
         }
-        let plan = self.plan(value.id, Goal::Future);
-        self.look_for_other_waits(value, &plan);
-        match plan {
+        let step = self.decoder.plans.step(self.reader().types, value.id);
+        self.look_for_other_waits(value, &step);
+        match &step.plan {
             Plan::Nothing => {}
             Plan::Coroutine => self.coroutine(value, depth, out),
             Plan::Known(Known::Leaf(leaf)) => {
                 if self.may_show() {
-                    let node = self.leaf(value, leaf);
-                    if let Some(Resource::Permits { semaphore, .. }) = node.resource.as_deref() {
-                        self.awaited.insert(*semaphore);
-                    }
-                    out.push(node);
+                    self.awaited.extend(self.leaf(value, *leaf, out));
                 } else {
                     self.mark_more(out);
                 }
             }
             Plan::Known(Known::Timeout) => self.timeout(value, depth, out),
-            Plan::Fields(_) | Plan::Variants if !self.is_wrapped => {
-                let path = self.reader().types.path(value.id);
-                if is_plain(self.reader().types, &path) {
-                    self.inner_futures(value, &plan, depth, out);
-                    return;
-                }
+            plan @ (Plan::Fields(_) | Plan::Variants) if !self.is_wrapped && !step.is_plain => {
                 self.is_wrapped = true;
-                let mut node = Node::new(NodeKind::Wrapper, path);
-                self.inner_futures(value, &plan, depth, &mut node.children);
+                let label = self.decoder.labels.get(value.id, Role::Wrapper, || {
+                    Label::new(NodeKind::Wrapper, self.reader().types.path(value.id))
+                });
+                let at = out.open(label);
+                self.inner_futures(value, plan, depth, out);
                 self.is_wrapped = false;
-                if !node.children.is_empty() {
-                    out.push(node);
-                }
+                out.close_or_remove(at);
             }
-            plan => self.inner_futures(value, &plan, depth, out),
+            plan => self.inner_futures(value, plan, depth, out),
         }
     }
 
     /// Notices if a value may wait for something that the walk does not lead to.
-    fn look_for_other_waits(&mut self, value: Value, plan: &Plan) {
+    fn look_for_other_waits(&mut self, value: Value, step: &Step) {
         if self.may_wait_elsewhere {
             return;
         }
         let types = self.reader().types;
-        let plans = &self.decoder.plans;
-        self.may_wait_elsewhere = match plan {
+        self.may_wait_elsewhere = match step.plan {
             // Its variants are looked at one by one, and those of other kinds are judged by their types.
-            Plan::Variants if !plans.may_wait_elsewhere(types, value.id) => {
+            Plan::Variants if !step.may_wait_elsewhere => {
                 let variant = types.get(value.id).and_then(|ty| {
                     let (_, fields) = self.reader().variant(value, &ty)?;
-                    Some(plans.variant_may_wait_elsewhere(types, ty.structure()?, fields.id))
+                    Some(fields.id)
                 });
-                variant.unwrap_or(true)
+                let plans = &self.decoder.plans;
+                variant.is_none_or(|it| plans.variant_may_wait_elsewhere(types, value.id, it))
             }
             // The macro knows the futures that it polls: they are all in the closure.
             Plan::Fields(_) if self.is_in_macro && is_poll_fn(&types.path(value.id)) => false,
-            _ => plans.may_wait_elsewhere(types, value.id),
+            _ => step.may_wait_elsewhere,
         };
     }
 
-    fn inner_futures(&mut self, value: Value, plan: &Plan, depth: usize, out: &mut Vec<Node>) {
+    fn inner_futures(&mut self, value: Value, plan: &Plan, depth: usize, out: &mut Nodes) {
         match self.inner(value, plan, Goal::Future) {
+            Inner::One(inner) => self.inner_future(inner, plan, depth, out),
             Inner::Values(values, more) => {
                 for inner in values {
-                    match self.plan(inner.id, Goal::Future) {
-                        // The variants of an enum that wait for nothing.
-                        Plan::Nothing if matches!(plan, Plan::Variants) => {}
-                        // A future of which nothing is known but its type.
-                        Plan::Nothing if matches!(plan, Plan::Dynamic) => {
-                            self.may_wait_elsewhere = true;
-                            out.push(self.unknown(inner));
-                        }
-                        _ => self.futures(inner, depth + 1, out),
-                    }
+                    self.inner_future(inner, plan, depth, out);
                 }
-                out.extend(more.map(Node::mark));
+                if let Some(more) = more {
+                    out.mark(more);
+                }
             }
-            Inner::Problem(text) => out.push(Node::mark(text)),
+            Inner::Problem(text) => out.mark(text),
         }
+    }
+
+    fn inner_future(&mut self, inner: Value, plan: &Plan, depth: usize, out: &mut Nodes) {
+        match plan {
+            // The variants of an enum that wait for nothing.
+            Plan::Variants if self.is_nothing(inner) => {}
+            // A future of which nothing is known but its type.
+            Plan::Dynamic if self.is_nothing(inner) => {
+                self.may_wait_elsewhere = true;
+                self.unknown(inner, out);
+            }
+            _ => self.futures(inner, depth + 1, out),
+        }
+    }
+
+    fn is_nothing(&self, value: Value) -> bool {
+        let step = self.decoder.plans.step(self.reader().types, value.id);
+        matches!(step.plan, Plan::Nothing)
     }
 
     /// Collects the closures in a value.
@@ -278,25 +299,26 @@ impl<'r, 'a, 'd> Walk<'_, 'r, 'a, 'd> {
             out.extend(pointer.and_then(|it| self.reader().pointer(it)));
             return;
         }
-        if let Inner::Values(values, _) = self.inner(value, &plan, Goal::Closure) {
-            for inner in values {
-                self.closures(inner, depth + 1, out);
-            }
+        for inner in self.inner(value, &plan, Goal::Closure).values() {
+            self.closures(inner, depth + 1, out);
         }
     }
 
-    fn timeout(&mut self, value: Value, depth: usize, out: &mut Vec<Node>) {
+    fn timeout(&mut self, value: Value, depth: usize, out: &mut Nodes) {
         let reader = self.reader();
-        let mut node = Node::new(NodeKind::Wrapper, "tokio::time::timeout");
-        node.resource = self.sleep(value).map(Box::new);
+        let label = self.decoder.labels.get(value.id, Role::Wrapper, || {
+            Label::new(NodeKind::Wrapper, "tokio::time::timeout")
+        });
+        let at = out.open(label);
+        out.set_resource(at, self.sleep(value));
         self.nesting += 1;
         if let Some(inner) = reader.find(value, "value") {
-            self.futures(inner, depth + 1, &mut node.children);
-            if node.children.is_empty() {
-                node.children.push(self.unknown(inner));
+            self.futures(inner, depth + 1, out);
+            if !out.has_children(at) {
+                self.unknown(inner, out);
             }
         }
         self.nesting -= 1;
-        out.push(node);
+        out.close(at);
     }
 }

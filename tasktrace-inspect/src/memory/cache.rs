@@ -1,10 +1,12 @@
 //! Pages that were read, so that each is read once.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{Buffer, Memory, Region, Unreadable};
 use crate::address::Address;
+use crate::bytes::u64_at;
 use crate::hash::FastMap;
 
 const PAGE: u64 = 4096;
@@ -28,6 +30,10 @@ struct Pages {
     chunks: Vec<Buffer>,
     /// The number of places that are in use.
     used: usize,
+    /// The number and the place of the page that was asked for last.
+    last: Option<(u64, usize)>,
+    /// The number of times that all pages were dropped because there were too many.
+    drops: usize,
 }
 
 /// The number of pages in a chunk.
@@ -35,8 +41,16 @@ const CHUNK: usize = 64;
 
 impl Pages {
     /// Returns a page that was read before.
-    fn get(&self, number: u64) -> Option<&[u8]> {
-        let place = (*self.places.get(&number)?)?;
+    fn get(&mut self, number: u64) -> Option<&[u8]> {
+        // The fields of a value are next to each other.
+        let place = match self.last {
+            Some((last, place)) if last == number => place,
+            _ => {
+                let place = (*self.places.get(&number)?)?;
+                self.last = Some((number, place));
+                place
+            }
+        };
         let at = place % CHUNK * PAGE as usize;
         self.chunks.get(place / CHUNK)?.get(at..at + PAGE as usize)
     }
@@ -46,6 +60,7 @@ impl Pages {
         if !self.places.contains_key(&number) {
             if self.places.len() >= PAGES {
                 self.clear();
+                self.drops += 1;
             }
             let place = self.used;
             if place / CHUNK == self.chunks.len() {
@@ -61,6 +76,36 @@ impl Pages {
         self.get(number)
     }
 
+    /// Reads the pages that were not read, unless one of them cannot be read.
+    fn prefetch(&mut self, memory: &dyn Memory, numbers: impl Iterator<Item = u64>) {
+        let mut new: Vec<u64> = numbers
+            .filter(|number| !self.places.contains_key(number))
+            .collect();
+        new.sort_unstable();
+        new.dedup();
+        // A cache that is full would be cleared.
+        let free = PAGES.saturating_sub(self.places.len());
+        new.truncate(free);
+        let end = self.used + new.len();
+        while self.chunks.len() * CHUNK < end {
+            self.chunks.push(Buffer::new(CHUNK * PAGE as usize));
+        }
+        let first = self.used / CHUNK;
+        let pages = self.chunks[first..].iter_mut();
+        let pages = pages.flat_map(|chunk| chunk.chunks_mut(PAGE as usize));
+        let addresses = new.iter().map(|number| Address::new(number * PAGE));
+        let mut parts: Vec<(Address, &mut [u8])> =
+            addresses.zip(pages.skip(self.used % CHUNK)).collect();
+        match memory.read_all(&mut parts) {
+            Ok(()) => {
+                self.places
+                    .extend(new.into_iter().zip((self.used..).map(Some)));
+                self.used = end;
+            }
+            Err(Unreadable { .. }) => parts.into_iter().for_each(|(_, page)| page.fill(0)),
+        }
+    }
+
     fn clear(&mut self) {
         // A page that could not be read may have been read in part.
         let used = (self.used + 1).div_ceil(CHUNK).min(self.chunks.len());
@@ -69,6 +114,7 @@ impl Pages {
         }
         self.places.clear();
         self.used = 0;
+        self.last = None;
     }
 }
 
@@ -76,9 +122,57 @@ impl Pages {
 #[derive(Debug, Default)]
 struct Record {
     is_on: bool,
-    ranges: Vec<Range<Address>>,
-    /// The bytes of a range when they are read again.
+    /// The part of the record that goes on: the number of those before it.
+    part: usize,
+    /// The range that this part began with. Most of what is read next is in it.
+    whole: Range<u64>,
+    ranges: Vec<Noted>,
+    /// The number of times that the cache had dropped its pages when the record began.
+    drops: usize,
+    /// Pages when they are read again.
     again: Buffer,
+}
+
+/// A range that was read, within one page.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    page: u64,
+    start: usize,
+    end: usize,
+    part: usize,
+}
+
+impl Record {
+    /// Notes that a range was read.
+    fn note(&mut self, address: Address, length: usize) {
+        let mut at = address.get();
+        let end = at.saturating_add(length as u64);
+        if self.whole.start <= at && end <= self.whole.end {
+            return;
+        }
+        while at < end {
+            let page = at / PAGE;
+            let until = end.min((page + 1).saturating_mul(PAGE));
+            let (from, to) = ((at % PAGE) as usize, (until - page * PAGE) as usize);
+            match self.ranges.last_mut() {
+                // Fields are read in their order more often than not.
+                Some(last)
+                    if (last.page, last.part) == (page, self.part)
+                        && last.start <= from
+                        && from <= last.end =>
+                {
+                    last.end = last.end.max(to);
+                }
+                _ => self.ranges.push(Noted {
+                    page,
+                    start: from,
+                    end: to,
+                    part: self.part,
+                }),
+            }
+            at = until;
+        }
+    }
 }
 
 impl<'m> PageCache<'m> {
@@ -94,7 +188,10 @@ impl<'m> PageCache<'m> {
     pub(crate) fn record(&self) {
         let mut record = self.record.borrow_mut();
         record.is_on = true;
+        record.part = 0;
+        record.whole = 0..0;
         record.ranges.clear();
+        record.drops = self.pages.borrow().drops;
     }
 
     /// Goes on with a record.
@@ -107,49 +204,78 @@ impl<'m> PageCache<'m> {
         std::mem::take(&mut self.record.borrow_mut().is_on)
     }
 
+    /// Begins the next part of a record. What is read in each part is compared for itself.
+    pub(crate) fn next_part(&self) {
+        let mut record = self.record.borrow_mut();
+        record.part += 1;
+        record.whole = 0..0;
+    }
+
     /// Ends a record, and returns `true` if the memory still is as it was when it was read.
     pub(crate) fn is_unchanged(&self) -> bool {
+        self.changed_parts().is_empty()
+    }
+
+    /// Ends a record, and returns the parts of which the memory is not as it was when it was read. All of the record is
+    /// read again now, by pages, many at once.
+    ///
+    /// If the cache has dropped its pages meanwhile, no part counts: a page that was read again may have changed before.
+    pub(crate) fn changed_parts(&self) -> BTreeSet<usize> {
         let mut record = self.record.borrow_mut();
-        let Record {
-            is_on,
-            ranges,
-            again,
-        } = &mut *record;
-        *is_on = false;
-        // Ranges that touch are read again as one: most are in the same allocation.
-        ranges.sort_unstable_by_key(|range| range.start);
-        ranges.dedup_by(|next, range| {
-            let is_inside = next.start <= range.end;
-            if is_inside {
-                range.end = range.end.max(next.end);
-            }
-            is_inside
-        });
-        if again.is_empty() {
-            *again = Buffer::new(PAGE as usize);
+        if record.drops != self.pages.borrow().drops {
+            record.is_on = false;
+            record.ranges.clear();
+            return (0..=record.part).collect();
         }
-        let pages = self.pages.borrow();
-        let is_unchanged = |range: &Range<Address>| {
-            let (mut at, end) = (range.start.get(), range.end.get());
-            while at < end {
-                let from = (at % PAGE) as usize;
-                let length = (end - at).min(PAGE - at % PAGE) as usize;
-                // The cache drops its pages when it is full. Then they cannot be compared.
-                let before = pages.get(at / PAGE);
-                let Some(before) = before.and_then(|page| page.get(from..from + length)) else {
-                    return false;
+        let Record { ranges, again, .. } = &mut *record;
+        ranges.sort_unstable_by_key(|range| (range.page, range.start));
+        if again.is_empty() {
+            *again = Buffer::new(CHUNK * PAGE as usize);
+        }
+        let mut changed = BTreeSet::new();
+        let mut pages = self.pages.borrow_mut();
+        let by_page: Vec<&[Noted]> = ranges
+            .chunk_by(|one, other| one.page == other.page)
+            .collect();
+        for by_page in by_page.chunks(CHUNK) {
+            let mut parts: Vec<(Address, &mut [u8])> = by_page
+                .iter()
+                .zip(again.chunks_mut(PAGE as usize))
+                .map(|(ranges, buffer)| {
+                    let start = ranges[0].start;
+                    let end = ranges.iter().map(|range| range.end).max();
+                    let end = end.unwrap_or(start);
+                    let address = Address::new(ranges[0].page * PAGE + start as u64);
+                    (address, &mut buffer[start..end])
+                })
+                .collect();
+            let are_read = self.memory.read_all(&mut parts).is_ok();
+            for (ranges, (address, now)) in by_page.iter().zip(parts) {
+                let is_read = are_read || self.memory.read(address, now).is_ok();
+                let before = pages.get(ranges[0].page).filter(|_| is_read);
+                let start = ranges[0].start;
+                let is_same = |from: usize, to: usize| {
+                    before.is_some_and(|before| before[from..to] == now[from - start..to - start])
                 };
-                let now = &mut again[..length];
-                if self.memory.read(Address::new(at), now).is_err() || before != now {
-                    return false;
+                if !is_same(start, start + now.len()) {
+                    let ranges = ranges.iter().filter(|it| !is_same(it.start, it.end));
+                    changed.extend(ranges.map(|range| range.part));
                 }
-                at = at.saturating_add(length as u64);
             }
-            true
-        };
-        let result = ranges.iter().all(is_unchanged);
-        ranges.clear();
-        result
+        }
+        record.is_on = false;
+        record.ranges.clear();
+        changed
+    }
+
+    /// Reads ranges of memory into the cache, many pages at once. Does not record them. Those that cannot be read are
+    /// left out.
+    pub(crate) fn prefetch(&self, ranges: impl Iterator<Item = (Address, usize)>) {
+        let numbers = ranges.flat_map(|(address, length)| {
+            let end = address.get().saturating_add(length as u64);
+            address.get() / PAGE..end.div_ceil(PAGE)
+        });
+        self.pages.borrow_mut().prefetch(self.memory, numbers);
     }
 
     /// Reads a range of memory into the cache, and records it.
@@ -162,7 +288,12 @@ impl<'m> PageCache<'m> {
                 .load(self.memory, page)
                 .ok_or(Unreadable { address })?;
         }
+        drop(pages);
         self.note(address, length);
+        let mut record = self.record.borrow_mut();
+        if record.is_on && record.whole.is_empty() {
+            record.whole = address.get()..end;
+        }
         Ok(())
     }
 
@@ -170,6 +301,21 @@ impl<'m> PageCache<'m> {
     pub(crate) fn clear(&self) {
         self.pages.borrow_mut().clear();
         self.record.borrow_mut().again.wipe(usize::MAX);
+    }
+
+    /// Reads a word.
+    pub(crate) fn word(&self, address: Address) -> Option<u64> {
+        let within = (address.get() % PAGE) as usize;
+        let mut pages = self.pages.borrow_mut();
+        let page = pages.get(address.get() / PAGE);
+        if let Some(word) = page.and_then(|page| u64_at(page, within)) {
+            self.note(address, 8);
+            return Some(word);
+        }
+        drop(pages);
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes).ok()?;
+        Some(u64::from_le_bytes(bytes))
     }
 
     /// Reads past the cache.
@@ -180,15 +326,7 @@ impl<'m> PageCache<'m> {
     fn note(&self, address: Address, length: usize) {
         let mut record = self.record.borrow_mut();
         if record.is_on {
-            let end = address.get().saturating_add(length as u64);
-            let end = Address::new(end);
-            // Fields are read in their order more often than not.
-            match record.ranges.last_mut() {
-                Some(last) if last.start <= address && address <= last.end => {
-                    last.end = last.end.max(end);
-                }
-                _ => record.ranges.push(address..end),
-            }
+            record.note(address, length);
         }
     }
 }
@@ -233,6 +371,7 @@ impl Memory for PageCache<'_> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::collections::HashMap;
 
     use super::*;
 
@@ -291,6 +430,94 @@ mod tests {
         read(0x1060);
         assert!(cache.is_unchanged());
         assert!(!cache.pause());
+    }
+
+    #[test]
+    fn the_parts_of_a_record_are_compared_for_themselves() {
+        /// All bytes of a page are the number of times that it was read.
+        #[derive(Default)]
+        struct Changing(RefCell<HashMap<u64, u8>>);
+        impl Memory for Changing {
+            fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+                let page = address.get() / PAGE;
+                if page == 0 {
+                    return Err(Unreadable { address });
+                }
+                let mut counts = self.0.borrow_mut();
+                let count = counts.entry(page).or_default();
+                buffer.fill(*count);
+                // The other pages never change.
+                *count += u8::from(page == 7);
+                Ok(())
+            }
+
+            fn regions(&self) -> &[Region] {
+                &[]
+            }
+        }
+        let memory = Changing::default();
+        let cache = PageCache::new(&memory);
+        let read = |at: u64, length: usize| cache.read(Address::new(at), &mut vec![0; length]);
+        cache.record();
+        read(6 * PAGE, 8).unwrap();
+        cache.next_part();
+        // It begins in the page before the one that changes.
+        read(7 * PAGE - 8, 16).unwrap();
+        cache.next_part();
+        read(5 * PAGE, 5000).unwrap();
+        assert!(read(0, 1).is_err());
+        cache.next_part();
+        read(7 * PAGE + 8, 8).unwrap();
+        assert_eq!(cache.changed_parts(), BTreeSet::from([1, 3]));
+    }
+
+    #[test]
+    fn nothing_counts_if_the_cache_was_full_meanwhile() {
+        /// Memory that changes after its first page was read for the first time.
+        struct ChangesOnce(Cell<u8>);
+        impl Memory for ChangesOnce {
+            fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+                buffer.fill(self.0.get());
+                if address.get() < PAGE {
+                    self.0.set(1);
+                }
+                Ok(())
+            }
+
+            fn regions(&self) -> &[Region] {
+                &[]
+            }
+        }
+        let memory = ChangesOnce(Cell::new(0));
+        let cache = PageCache::new(&memory);
+        let read = |page: u64| cache.read(Address::new(page * PAGE), &mut [0; 8]).unwrap();
+        cache.record();
+        read(0);
+        cache.next_part();
+        (1..=PAGES as u64).for_each(read);
+        read(0);
+        assert_eq!(cache.changed_parts(), BTreeSet::from([0, 1]));
+        cache.record();
+        read(0);
+        assert!(cache.is_unchanged());
+    }
+
+    #[test]
+    fn pages_are_prefetched_unless_one_cannot_be_read() {
+        let pages = Counted::default();
+        let cache = PageCache::new(&pages);
+        let range = |start: u64, length| (Address::new(start), length);
+        cache.prefetch([range(0x1ff0, 0x20), range(0x1000, 8)].into_iter());
+        assert_eq!(pages.0.get(), 2);
+        let mut bytes = [0; 16];
+        cache.read(Address::new(0x1ff8), &mut bytes).unwrap();
+        assert_eq!(bytes[7..9], [0xff, 0]);
+        assert_eq!(pages.0.get(), 2);
+        cache.clear();
+        cache.prefetch([range(0x2000, 8), range(0x3000, 8)].into_iter());
+        cache.read(Address::new(0x2ff8), &mut bytes[..8]).unwrap();
+        assert_eq!(bytes[0], 0xf8);
+        assert!(cache.read(Address::new(0x3000), &mut bytes).is_err());
     }
 
     #[test]

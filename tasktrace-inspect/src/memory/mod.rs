@@ -41,6 +41,16 @@ pub trait Memory {
     /// If any of the bytes cannot be read. The buffer may have been written to.
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable>;
 
+    /// Fills each buffer with the bytes at its address.
+    ///
+    /// # Errors
+    ///
+    /// If any of the bytes cannot be read. The buffers may have been written to.
+    fn read_all(&self, parts: &mut [(Address, &mut [u8])]) -> Result<(), Unreadable> {
+        let mut parts = parts.iter_mut();
+        parts.try_for_each(|(address, buffer)| self.read(*address, buffer))
+    }
+
     /// Returns the ranges of memory that the program can write to, by address.
     fn regions(&self) -> &[Region];
 
@@ -113,6 +123,10 @@ impl<M: Memory + ?Sized> Memory for &M {
         (**self).read(address, buffer)
     }
 
+    fn read_all(&self, parts: &mut [(Address, &mut [u8])]) -> Result<(), Unreadable> {
+        (**self).read_all(parts)
+    }
+
     fn regions(&self) -> &[Region] {
         (**self).regions()
     }
@@ -125,6 +139,10 @@ impl<M: Memory + ?Sized> Memory for &M {
 impl<M: Memory + ?Sized> Memory for Box<M> {
     fn read(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         (**self).read(address, buffer)
+    }
+
+    fn read_all(&self, parts: &mut [(Address, &mut [u8])]) -> Result<(), Unreadable> {
+        (**self).read_all(parts)
     }
 
     fn regions(&self) -> &[Region] {

@@ -189,6 +189,48 @@ impl Memory for ProcessMemory {
         Ok(())
     }
 
+    fn read_all(&self, parts: &mut [(Address, &mut [u8])]) -> Result<(), Unreadable> {
+        /// The largest number of ranges that the kernel takes at once (`IOV_MAX`).
+        const AT_ONCE: usize = 1024;
+        for parts in parts.chunks_mut(AT_ONCE) {
+            let mut local = Vec::with_capacity(parts.len());
+            let mut remote = Vec::with_capacity(parts.len());
+            let mut length = 0;
+            for (address, buffer) in parts.iter_mut() {
+                length += buffer.len();
+                local.push(libc::iovec {
+                    iov_base: buffer.as_mut_ptr().cast(),
+                    iov_len: buffer.len(),
+                });
+                remote.push(libc::iovec {
+                    iov_base: address.get() as usize as *mut libc::c_void,
+                    iov_len: buffer.len(),
+                });
+            }
+            let count = parts.len() as libc::c_ulong;
+            // SAFETY: `local` and `remote` have `count` elements each. The kernel writes at most `iov_len` bytes to
+            // the `iov_base` of each element of `local`: exactly one of the slices in `parts`, which are borrowed
+            // exclusively until the end of this call. The remote addresses are never dereferenced here: the kernel
+            // checks them, and reads less than `length` bytes if one is not mapped in that process.
+            let read = unsafe {
+                libc::process_vm_readv(
+                    self.pid as libc::pid_t,
+                    local.as_ptr(),
+                    count,
+                    remote.as_ptr(),
+                    count,
+                    0,
+                )
+            };
+            // It reads less, too, if there is too much for one call. Then the parts are read one by one.
+            if usize::try_from(read) != Ok(length) {
+                let mut parts = parts.iter_mut();
+                parts.try_for_each(|(address, buffer)| self.read(*address, buffer))?;
+            }
+        }
+        Ok(())
+    }
+
     fn regions(&self) -> &[Region] {
         &self.regions
     }
@@ -231,6 +273,25 @@ mod tests {
         assert!(memory.read(Address::new(u64::MAX), &mut bytes).is_err());
         assert!(memory.entry().is_some());
         assert!(!memory.threads().is_empty());
+    }
+
+    #[test]
+    fn many_parts_are_read_at_once() {
+        let memory = ProcessMemory::own().unwrap();
+        let words: Vec<u64> = (0..3000).collect();
+        let start = Address::new(words.as_ptr().expose_provenance() as u64);
+        let mut copies = vec![[0; 8]; words.len()];
+        let parts = copies.iter_mut().zip(0..);
+        let mut parts: Vec<(Address, &mut [u8])> = parts
+            .map(|(copy, number)| (start.offset(number * 8), &mut copy[..]))
+            .collect();
+        memory.read_all(&mut parts).unwrap();
+        parts[1500].0 = Address::new(8);
+        let unreadable = Unreadable {
+            address: Address::new(8),
+        };
+        assert_eq!(memory.read_all(&mut parts), Err(unreadable));
+        assert!(copies.iter().map(|it| u64::from_le_bytes(*it)).eq(words));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::vtables::Vtables;
 use crate::address::Address;
-use crate::debug::{TypeId, Types};
+use crate::debug::TypeId;
 use crate::decode::PlaceInQueue;
 use crate::value::{Reader, Value};
 
@@ -70,18 +70,18 @@ impl Header {
     ) -> Option<Self> {
         let vtable = Address::new(reader.word(address.offset(layout.vtable))?);
         let cell = vtables.cell(vtable)?;
-        let value = Value { address, id: cell };
-        let id = reader.find(value, "task_id");
-        let id = id.and_then(|id| reader.number(id));
+        let id = cell
+            .task_id
+            .and_then(|offset| reader.word(address.offset(offset)));
         let state_address = address.offset(layout.state);
         Some(Self {
             address,
-            cell,
+            cell: cell.id,
             id,
             state: State(reader.word(state_address)?),
             state_address,
             owner: reader.word(address.offset(layout.owner))?,
-            is_blocking: is_blocking(reader.types, reader, cell),
+            is_blocking: cell.is_blocking,
             queue: None,
         })
     }
@@ -110,10 +110,29 @@ impl Header {
 /// tasks a second.
 const MOST_TASKS: u64 = 1 << 40;
 
-fn is_blocking(types: &Types<'_>, reader: &Reader<'_, '_>, cell: TypeId) -> bool {
-    reader
-        .offset(cell, "scheduler")
-        .is_some_and(|(_, scheduler)| types.path(scheduler).ends_with("::BlockingSchedule"))
+/// The type of a cell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(super) id: TypeId,
+    /// The offset of the number of the task, which is a word.
+    task_id: Option<u64>,
+    /// Its task is the closure of a `spawn_blocking`.
+    is_blocking: bool,
+}
+
+impl Cell {
+    pub(super) fn new(reader: &Reader<'_, '_>, id: TypeId) -> Self {
+        let types = reader.types;
+        let scheduler = reader.offset(id, "scheduler");
+        let task_id = reader.offset(id, "task_id");
+        let task_id = task_id.filter(|(_, id)| types.get(*id).is_some_and(|ty| ty.size == 8));
+        Self {
+            id,
+            task_id: task_id.map(|(offset, _)| offset),
+            is_blocking: scheduler
+                .is_some_and(|(_, id)| types.path(id).ends_with("::BlockingSchedule")),
+        }
+    }
 }
 
 /// The state of a task, as tokio packs it into a word.

@@ -21,8 +21,11 @@ use crate::bytes::u64_at;
 use crate::decode::{Decoder, PlaceInQueue};
 use crate::hash::FastSet;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Buffer, Memory, PageCache, stack_of};
+use crate::memory::{Buffer, PageCache, stack_of};
 use crate::value::Reader;
+
+/// The number of bytes of each cell that are read to find the lists of tasks.
+const HEADER: usize = 64;
 
 /// The reason for which tasks may be missing if a bound of the search was reached.
 pub(crate) const NOT_SEARCHED: &str = "the memory was not searched to its end: it is too large";
@@ -62,6 +65,10 @@ impl Tasks {
         let mut lists: BTreeMap<Address, List> = BTreeMap::new();
         let mut owners = FastSet::default();
         let mut blocking = Vec::new();
+        let headers = search.headers.iter();
+        reader
+            .memory
+            .prefetch(headers.map(|address| (*address, HEADER)));
         for address in search.headers {
             let Some(header) = Header::read(reader, vtables, layout, address) else {
                 continue;
@@ -178,11 +185,4 @@ fn pointed_at(
         found.extend(words.filter(|word| closures.contains(word) && !is_in_stack(word)));
     }
     found
-}
-
-/// Reads a word through the cache.
-fn word(memory: &dyn Memory, address: Address) -> Option<u64> {
-    let mut bytes = [0; 8];
-    memory.read(address, &mut bytes).ok()?;
-    Some(u64::from_le_bytes(bytes))
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::header::{Header, Layout};
 use super::vtables::Vtables;
-use super::word;
 use crate::address::Address;
 use crate::debug::Kind;
 use crate::hash::FastSet;
@@ -66,7 +65,7 @@ impl List {
         let mut walked = Walked::default();
         let mut seen = FastSet::default();
         for head in self.heads(reader) {
-            let mut next = word(reader.memory, head);
+            let mut next = reader.word(head);
             if next.is_none() {
                 // This is no list of a runtime, but the remains of one in freed memory.
                 return walked;
@@ -84,7 +83,7 @@ impl List {
                     walked.miss("a list of tasks leads in a cycle");
                     break;
                 }
-                let vtable = word(reader.memory, address.offset(layout.vtable));
+                let vtable = reader.word(address.offset(layout.vtable));
                 match Header::read(reader, vtables, layout, address) {
                     Some(header) if header.owner == self.id => walked.headers.push(header),
                     Some(_) => {
@@ -93,12 +92,10 @@ impl List {
                     }
                     None => walked.miss("the type of a task is not in the debug info"),
                 }
-                let trailer = vtable.and_then(|vtable| {
-                    word(reader.memory, Address::new(vtable).offset(layout.trailer))
-                });
-                next = trailer.and_then(|trailer| {
-                    word(reader.memory, address.offset(trailer).offset(layout.next))
-                });
+                let trailer = vtable
+                    .and_then(|vtable| reader.word(Address::new(vtable).offset(layout.trailer)));
+                next = trailer
+                    .and_then(|trailer| reader.word(address.offset(trailer).offset(layout.next)));
             }
         }
         walked

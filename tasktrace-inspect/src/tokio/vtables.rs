@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::header::Layout;
+use super::header::{Cell, Layout};
 use crate::address::Address;
 use crate::constants;
 use crate::debug::{DebugFile, Poll, TypeId};
@@ -13,9 +13,10 @@ use crate::value::Reader;
 #[derive(Debug, Default)]
 pub(crate) struct Vtables {
     /// The type of the cell, by the address of the vtable.
-    cells: FastMap<Address, TypeId>,
-    first: Address,
+    cells: FastMap<Address, Cell>,
     last: Address,
+    /// The distance between the first vtable and the last.
+    span: u64,
     layout: Option<Layout>,
     /// The number of functions that poll tasks whose cells are not in the debug info.
     pub(crate) unknown: usize,
@@ -45,11 +46,12 @@ impl Vtables {
         constants::words(reader, image, |at, word| {
             if let Some(cell) = polls.get(&word) {
                 let vtable = Address::new(at.get().wrapping_sub(layout.poll));
-                found.cells.insert(vtable, *cell);
+                found.cells.insert(vtable, Cell::new(reader, *cell));
             }
         });
-        found.first = found.cells.keys().min().copied().unwrap_or_default();
+        let first = found.cells.keys().min().copied().unwrap_or_default();
         found.last = found.cells.keys().max().copied().unwrap_or_default();
+        found.span = found.last.get() - first.get();
         found
     }
 
@@ -59,8 +61,9 @@ impl Vtables {
     }
 
     /// Returns the type of the tasks with this vtable.
-    pub(crate) fn cell(&self, vtable: Address) -> Option<TypeId> {
-        if vtable < self.first || vtable > self.last {
+    pub(super) fn cell(&self, vtable: Address) -> Option<Cell> {
+        // One comparison, as this is asked of each word in memory. Outside of the span the difference wraps around.
+        if self.last.get().wrapping_sub(vtable.get()) > self.span {
             return None;
         }
         self.cells.get(&vtable).copied()
