@@ -233,6 +233,7 @@ impl CaptureKey {
 }
 
 /// Returns the number that replaces a key in a [`CaptureKey`].
+#[inline]
 fn number_of(keys: &mut FramePositions<'_>, key: u64) -> u64 {
     match key {
         0 => TASK,

@@ -18,7 +18,7 @@
 //! | call paths (`unwind`) | start and end of a walk, the words that it reads, the marks that it passes | the walk, and building its call path | 256 in each walker, of 128 frames | as the rules |
 //! | interned captures ([`interner`]) | call paths; functions and nesting of the task and its frames; equality of labels | allocations, symbol look-ups and a tree for each task | 256 in each thread, with 2¹⁸ steps, positions and words together | all of a thread at once, when the limit is reached or the thread ends |
 //! | trees (`trace`) | interned capture | symbol look-ups and a tree for each task | two for each interned capture | with the last trace of the interned capture, or when paths are shortened differently |
-//! | buffers | thread | allocations for each capture | 1,024 active scopes; 1,024 slots in the copy of a frame table; 1,024 frames in a snapshot; 1,024 stacks, markers and positions in a recording | when the thread ends |
+//! | buffers | thread | allocations for each capture | 1,024 active scopes; 1,024 frames in the copy of a frame table; 1,024 frames in a snapshot; 1,024 stacks, markers and positions in a recording | when the thread ends |
 //!
 //! Up to 16 walkers are kept idle, and each running capture has one more. A capture is looked up once, by a key that
 //! compares call paths by their hashes or addresses. All later caches are found through the interned capture. So while

@@ -31,6 +31,13 @@ impl Deref for RawTrace {
     }
 }
 
+/// Traces are equal if they differ at most in the numbers of tasks and frames.
+impl PartialEq for RawTrace {
+    fn eq(&self, other: &Self) -> bool {
+        self.shares_capture(other) && self.times == other.times
+    }
+}
+
 impl RawTrace {
     pub(super) fn new(
         interned: Arc<InternedCapture>,
@@ -44,8 +51,8 @@ impl RawTrace {
         Self { interned, times }
     }
 
-    /// Returns `true` if both refer to the same interned capture. Then they differ at most in times.
-    pub(crate) fn shares_capture(&self, other: &Self) -> bool {
+    /// Returns `true` if both refer to the same interned capture. Then they differ at most in times and numbers.
+    pub(super) fn shares_capture(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.interned, &other.interned)
     }
 
@@ -174,14 +181,14 @@ const MAX_INLINE: usize = 12;
 
 /// The steps of the clock in which the live frames were first suspended, followed by those in which the held frames
 /// were last polled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct RecordedTimes {
     /// The moment as of which ages are computed.
     now: SnapshotTime,
     steps: TimeSteps,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum TimeSteps {
     Inline([u32; MAX_INLINE]),
     Boxed(Box<[u32]>),

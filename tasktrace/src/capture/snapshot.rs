@@ -34,7 +34,7 @@ pub(crate) type ActiveScopes = Vec<ActiveScope>;
 
 /// A moment by the clock that times tasks, in nanoseconds since its first step began. The ages of live frames are
 /// computed as of such a moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SnapshotTime(pub(crate) u64);
 
 impl SnapshotTime {
@@ -87,15 +87,22 @@ impl<'a> FramePositions<'a> {
     }
 
     /// Returns the position of the frame with this key.
+    #[inline]
     pub(super) fn find(&mut self, key: u64) -> Option<usize> {
-        let has_key = |at: usize| self.frames.get(at).is_some_and(|frame| frame.key == key);
-        let at = match &self.by_key {
-            _ if has_key(self.next) => self.next,
-            Some(by_key) => *by_key.get(&key)?,
-            None => (0..self.frames.len()).find(|at| has_key(*at))?,
+        let next = self.frames.get(self.next);
+        let at = match next.is_some_and(|frame| frame.key == key) {
+            true => self.next,
+            false => self.search(key)?,
         };
         self.next = at + 1;
         Some(at)
+    }
+
+    fn search(&self, key: u64) -> Option<usize> {
+        match &self.by_key {
+            Some(by_key) => by_key.get(&key).copied(),
+            None => self.frames.iter().position(|frame| frame.key == key),
+        }
     }
 }
 

@@ -11,14 +11,22 @@ use crate::trace::Trace;
 /// It reads the clock once for all tasks, so that everything that began at the same time has the same age in the dump.
 pub(super) struct Scan {
     now: ExactInstant,
-    /// A cache of the names that were made last. The key of a name is the addresses of its origin.
-    names: Vec<([usize; 4], &'static str)>,
-    /// The last trace that consists only of an origin. Many tasks share it.
-    plain: Option<Trace>,
+    /// A cache of the kinds of tasks that were read last.
+    kinds: Vec<Kind>,
 }
 
-/// The number of cached names. Most programs have fewer kinds of tasks.
-const NAMES: usize = 64;
+/// A kind of tasks: those of one origin.
+#[derive(Clone)]
+struct Kind {
+    /// The addresses of the origin.
+    addresses: [usize; 4],
+    name: &'static str,
+    /// The last snapshot of a task of this kind. Many tasks share it.
+    snapshot: Option<Trace>,
+}
+
+/// The number of cached kinds. Most programs have fewer.
+const KINDS: usize = 64;
 
 impl Scan {
     pub(super) fn now() -> Self {
@@ -28,8 +36,7 @@ impl Scan {
     pub(super) fn at_moment(now: ExactInstant) -> Self {
         Self {
             now,
-            names: Vec::new(),
-            plain: None,
+            kinds: Vec::new(),
         }
     }
 
@@ -66,14 +73,15 @@ impl Scan {
     }
 
     fn trace(&mut self, handle: &TraceHandle) -> Trace {
-        handle.snapshot_at(self.now, &mut self.plain)
+        let now = self.now;
+        handle.snapshot_at(now, &mut self.kind(handle).snapshot)
     }
 
     /// Reads a task and combines it with `trace`. Inlined, so that the dump is built in its final place.
     #[inline(always)]
     fn read_with_trace(&mut self, handle: &TraceHandle, trace: Trace) -> TaskDump {
         // The first name of a kind takes a long time to make, so everything that may change is read after it.
-        let name = self.name(handle).into();
+        let name = self.kind(handle).name.into();
         let age = handle.age_at(self.now);
         let state = handle.state_at(self.now);
         // For a task that another requester has woken, the time of that wake is not known.
@@ -99,20 +107,25 @@ impl Scan {
         }
     }
 
-    fn name(&mut self, handle: &TraceHandle) -> &'static str {
+    fn kind(&mut self, handle: &TraceHandle) -> &mut Kind {
         let origin = handle.origin();
         let addresses = origin.addresses();
         let hash = addresses.iter().fold(0_usize, |hash, word| {
             (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9)
         });
-        if self.names.is_empty() {
-            self.names.resize(NAMES, ([0; 4], ""));
+        let kind = |addresses, name| Kind {
+            addresses,
+            name,
+            snapshot: None,
+        };
+        if self.kinds.is_empty() {
+            self.kinds.resize(KINDS, kind([0; 4], ""));
         }
-        let known = &mut self.names[(hash >> 16) % NAMES];
-        if known.0 != addresses {
-            *known = (addresses, origin.name());
+        let known = &mut self.kinds[(hash >> 16) % KINDS];
+        if known.addresses != addresses {
+            *known = kind(addresses, origin.name());
         }
-        known.1
+        known
     }
 }
 

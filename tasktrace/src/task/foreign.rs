@@ -52,11 +52,17 @@ static LAST_NOT_DEMANDED: AtomicUsize = AtomicUsize::new(0);
 ///
 /// The first call for a table whose functions [look like those of such an executor](may_demand_own_waker) looks up
 /// their names. That reads debug information, which takes up to a second, so it is not done for other tables.
+#[inline]
 pub(super) fn demands_own_waker(waker: &Waker) -> bool {
-    let waker = capture::real(waker);
-    if cfg!(tasktrace_loom) || LAST_NOT_DEMANDED.load(Ordering::Relaxed) == table(waker).addr() {
-        return false;
-    }
+    // A recording waker stands in only for wakers of which this function has returned `false`.
+    let is_recording = !ptr::eq(waker, capture::real(waker));
+    let is_known = || LAST_NOT_DEMANDED.load(Ordering::Relaxed) == table(waker).addr();
+    !cfg!(tasktrace_loom) && !is_recording && !is_known() && examine(waker)
+}
+
+/// Does the work of [`demands_own_waker`] for a table that differs from the last.
+#[cold]
+fn examine(waker: &Waker) -> bool {
     let table = table(waker);
     let known = KNOWN_TABLES.get(&table.addr()).or_else(|| {
         let functions = functions(waker.vtable());

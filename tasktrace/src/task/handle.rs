@@ -417,10 +417,9 @@ impl TraceHandle {
         self.snapshot_at(ExactInstant::now(), &mut None)
     }
 
-    /// Takes a snapshot, with ages as of `now`. `plain` is a snapshot without live frames that other such snapshots
-    /// may share.
-    pub(crate) fn snapshot_at(&self, now: ExactInstant, plain: &mut Option<Trace>) -> Trace {
-        Trace::new_or_same(snapshot::take(&self.task, now), plain)
+    /// Takes a snapshot, with ages as of `now`. `before` is an earlier snapshot, which is returned if it is equal.
+    pub(crate) fn snapshot_at(&self, now: ExactInstant, before: &mut Option<Trace>) -> Trace {
+        Trace::new_or_same(snapshot::take(&self.task, now), before)
     }
 
     /// Returns `true` if the future of the task has resolved or was dropped.

@@ -40,22 +40,25 @@ fn copy_frames(header: &Header, expected: ExpectedFrames, into: &mut Vec<FrameSn
     let last_completed = header.last_completed();
     // A thread may see the coarse time change late, and no frame is older than its task.
     let created_at = header.created_at();
-    let snapshot_of = |frame: FrameCopy| {
-        let snapshot = FrameSnapshot {
+    let snapshot_of = |frame: &FrameCopy| {
+        let is_held = is_held(frame.last_poll, frame.own_waker, last_completed, expected);
+        // A join handle that is held but not polled is left out: its holder does not await the task, which its executor
+        // polls anyway.
+        if is_held && matches!(frame.identity.origin(), Origin::Wait { .. }) {
+            return None;
+        }
+        Some(FrameSnapshot {
             key: frame.key.to_bits(),
             parent: frame.parent.to_bits(),
             since: frame.since.max(created_at).0,
             polled: frame.last_poll.began_at().max(created_at).0,
-            is_held: is_held(frame.last_poll, frame.own_waker, last_completed, expected),
+            is_held,
             identity: frame.identity.now(),
-        };
-        // A join handle that is held but not polled is left out: its holder does not await the task, which its executor
-        // polls anyway.
-        let is_wait = matches!(snapshot.identity.origin(), Origin::Wait { .. });
-        (!is_wait || !snapshot.is_held).then_some(snapshot)
+        })
     };
-    if !header.copy_frames_into(into, snapshot_of) {
-        into.clear();
+    into.clear();
+    let copied = header.with_frames(|frames| into.extend(frames.iter().filter_map(snapshot_of)));
+    if copied.is_none() {
         into.push(unreadable_frames());
     }
 }

@@ -115,7 +115,12 @@ impl Chunks {
     /// Returns the first `count` slots after those of the header, in the order of their numbers, from at most `chunks`
     /// chunks.
     pub(super) fn slots(&self, count: usize, chunks: usize) -> impl Iterator<Item = &Slot> {
-        self.iter().take(chunks).flatten().take(count)
+        let mut left = count;
+        self.iter().take(chunks).flat_map(move |slots| {
+            let slots = &slots[..left.min(slots.len())];
+            left -= slots.len();
+            slots
+        })
     }
 
     /// Allocates the chunk of the slot of this number, unless it exists. Returns `None` if there can be no such slot.

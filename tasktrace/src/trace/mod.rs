@@ -139,14 +139,11 @@ impl Trace {
         ages.max().unwrap_or_default()
     }
 
-    /// Creates a trace like [`new`](Self::new), or returns the previous trace if it has the same capture and no live
-    /// frames.
+    /// Creates a trace like [`new`](Self::new), or returns the previous trace if it is of an equal capture with the same
+    /// times. Tasks that were suspended one after the other share such a trace.
     pub(crate) fn new_or_same(raw: RawTrace, before: &mut Option<Self>) -> Self {
-        if !raw.frames.is_empty() {
-            return Self::new(raw);
-        }
         match before {
-            Some(before) if before.inner.raw.shares_capture(&raw) => before.clone(),
+            Some(before) if before.inner.raw == raw => before.clone(),
             before => before.insert(Self::new(raw)).clone(),
         }
     }

@@ -53,6 +53,21 @@ fn share_memos(one: &[FrameSnapshot], other: &[FrameSnapshot]) -> bool {
 }
 
 #[test]
+fn traces_are_equal_if_their_captures_and_times_are() {
+    let raw = |task: u64, age, not_polled_for| {
+        snapshot(task, &live(task * 100, &[(0, &ONE, age, not_polled_for)]))
+    };
+    assert_eq!(raw(1, 10, None), raw(2, 10, None));
+    assert_eq!(raw(1, 10, Some(5)), raw(2, 10, Some(5)));
+    assert_ne!(raw(1, 10, None), raw(2, 11, None));
+    assert_ne!(raw(1, 10, Some(5)), raw(2, 10, Some(6)));
+    assert_ne!(raw(1, 10, None), raw(2, 10, Some(10)));
+    let mut later = raw(2, 10, None);
+    later.set_time(SnapshotTime(NOW.0 + 1));
+    assert_ne!(raw(1, 10, None), later);
+}
+
+#[test]
 fn equal_captures_have_their_own_times() {
     let raw = |task: u64, age| {
         let frames = [(0, &ONE, age, None), (1, &TWO, age + 1, Some(age + 2))];

@@ -52,9 +52,7 @@ fn name(frame: &FrameCopy) -> &'static str {
 
 fn copy(header: &Header) -> Option<Vec<FrameCopy>> {
     let mut copy = read::TableCopy::default();
-    let mut frames = Vec::new();
-    let is_copied = header.try_copy(&mut copy) && header.make_frames(&copy, &mut frames, Some);
-    is_copied.then_some(frames)
+    header.try_copy(&mut copy).then_some(copy.frames)
 }
 
 /// Runs `change` on a header that `prepare` has set up, while a reader copies its frames, and passes the copy to
