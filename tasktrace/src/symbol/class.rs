@@ -368,7 +368,7 @@ fn crate_of(function: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RawSymbol;
+    use super::super::{RawSymbol, ReturnAddress};
     use super::*;
 
     const TOKIO: &str = "/home/me/.cargo/registry/src/index-1/tokio-1.40.0/src/sync/mutex.rs";
@@ -378,6 +378,7 @@ mod tests {
 
     fn symbol(name: &str, file: Option<&str>) -> Symbol {
         let raw = RawSymbol {
+            address: ReturnAddress(1),
             name: name.to_owned(),
             file: file.map(str::to_owned),
             line: Some(1),

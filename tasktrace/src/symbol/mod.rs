@@ -41,6 +41,8 @@ pub(crate) struct Symbol {
     pub(crate) file: Option<Arc<str>>,
     pub(crate) line: Option<u32>,
     pub(crate) column: Option<u32>,
+    /// The address, if the compiler has recorded a file for it but no line.
+    pub(crate) address_without_line: Option<ReturnAddress>,
 }
 
 /// The functions at an address, the outermost first.
@@ -157,10 +159,17 @@ fn look_up_names(address: ReturnAddress) -> (Symbols, Option<io::Error>) {
 
 /// A function at an address, as stated in the debug information.
 struct RawSymbol {
+    address: ReturnAddress,
     name: String,
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
+}
+
+impl RawSymbol {
+    fn address_without_line(&self) -> Option<ReturnAddress> {
+        (self.file.is_some() && self.line.is_none()).then_some(self.address)
+    }
 }
 
 /// Looks up an address in the debug information.
@@ -177,6 +186,7 @@ fn look_up_exactly(address: ReturnAddress) -> Vec<RawSymbol> {
             .map(|file| with_slashes(&file.to_string_lossy()).into_owned());
         if name.is_some() || file.is_some() {
             functions.push(RawSymbol {
+                address,
                 name: name.unwrap_or_default(),
                 file,
                 line: known(symbol.lineno()),
@@ -282,6 +292,7 @@ impl Symbol {
             file: file.map(Arc::from),
             line,
             column: raw.column,
+            address_without_line: raw.address_without_line(),
         }
     }
 }

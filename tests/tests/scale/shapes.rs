@@ -128,7 +128,7 @@ async fn deeper(count: usize) {
     }
 }
 
-fn comb(count: usize) -> Boxed {
+pub(crate) fn comb(count: usize) -> Boxed {
     Box::pin(combed(count))
 }
 
@@ -140,6 +140,21 @@ async fn combed(count: usize) {
             futures::join!(comb(count - 1), labelled(count));
         }
     }
+}
+
+/// A comb whose levels poll their children with wakers of their own.
+pub(crate) fn unordered_comb(count: usize) -> Boxed {
+    Box::pin(unordered(count))
+}
+
+#[traced]
+async fn unordered(count: usize) {
+    let mut all = FuturesUnordered::<Boxed>::new();
+    all.push(Box::pin(labelled(count)));
+    if count > 0 {
+        all.push(unordered_comb(count - 1));
+    }
+    while all.next().await.is_some() {}
 }
 
 fn mixed(count: usize) -> Boxed {

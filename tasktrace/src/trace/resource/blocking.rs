@@ -37,6 +37,7 @@ const STD: &[(&str, &str)] = &[
         "std::thread::lifecycle::JoinInner",
         "std::thread::JoinHandle",
     ),
+    ("std::thread::scoped", "std::thread"),
 ];
 
 /// The name of the panic hook, for a thread that is in it.
@@ -243,6 +244,7 @@ mod tests {
             file: None,
             line: None,
             column: None,
+            address_without_line: None,
         }
     }
 
@@ -256,6 +258,11 @@ mod tests {
                 "std::thread::join_handle::JoinHandle::join",
                 "std::thread::JoinHandle::join",
             ),
+            (
+                "std::thread::scoped::ScopedJoinHandle::join",
+                "std::thread::ScopedJoinHandle::join",
+            ),
+            ("std::thread::scoped::scope", "std::thread::scope"),
             // The public function was inlined, and there is no debug information.
             (
                 "std::thread::lifecycle::JoinInner::join",

@@ -36,7 +36,7 @@ use rules::Role;
 
 use super::frame::{FramePlace, LineIs, Wait};
 use crate::capture::LeafKind;
-use crate::symbol::{PathShortener, Symbol};
+use crate::symbol::{PathShortener, ReturnAddress, Symbol};
 
 /// The resource that a leaf waits for.
 pub(super) struct Resource {
@@ -48,10 +48,17 @@ pub(super) struct Resource {
 }
 
 /// Returns the identity of a call path through functions of a library, followed by the call path `rest`.
-pub(super) fn library_call_path(rest: u64, of_library: &[FramePlace]) -> u64 {
+///
+/// Each function has its address if its line is not known. If a function calls the same function at two lines, an
+/// optimised build may have no line for either call.
+pub(super) fn library_call_path<'a>(
+    rest: u64,
+    of_library: impl Iterator<Item = (&'a FramePlace, Option<ReturnAddress>)>,
+) -> u64 {
     let mut call_path = DefaultHasher::new();
-    for place in of_library {
+    for (place, address) in of_library {
         (&place.name, &place.file, place.line, place.column).hash(&mut call_path);
+        address.hash(&mut call_path);
     }
     rest.hash(&mut call_path);
     call_path.finish()

@@ -479,6 +479,8 @@ const RULES: &[NamingRule] = &[
     call("sqlx_mysql", "sqlx::mysql"),
     call("sqlx_postgres", "sqlx::postgres"),
     call("sqlx_sqlite", "sqlx::sqlite"),
+    call("axum::routing::method_routing", "axum::routing"),
+    call("axum::routing::route", "axum::routing::future"),
     call("bb8::api::Pool", "bb8::Pool"),
     call("moka::future::cache::Cache", "moka::future::Cache"),
 

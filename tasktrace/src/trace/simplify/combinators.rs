@@ -21,35 +21,38 @@ pub(super) fn own_registrations(raw: &RawTrace, resolved: &ResolvedStacks<'_>) -
         return own;
     }
     let mut calls = CallTable::default();
-    let mut path: Vec<PathStep> = Vec::new();
+    let mut path = CallPath::default();
     for (at, (stack, stack_parts)) in raw.stacks().iter().zip(&resolved.stacks).enumerate() {
-        path.truncate(stack_parts.shared);
+        path.truncate(stack_parts.shared, &mut calls);
         for part in &resolved.parts[stack_parts.own.clone()] {
-            let next = PathStep::new(path.last(), path.len(), part, &mut calls);
-            path.push(next);
+            path.push(part, &mut calls);
         }
-        let Some(last) = path.last() else {
-            continue;
-        };
-        let around = last.child.map_or(0, |child| child + 1);
-        for call in path[..around].iter().flat_map(|step| &step.calls) {
-            calls.events[*call].children.push(at);
-        }
-        // The last part is the function of this crate that records the stack. It polls nothing.
-        let caller = path.len().checked_sub(2).map(|caller| &path[caller]);
-        let registrar = caller.and_then(|caller| caller.registrar);
-        let events = registrar.map(|call| &mut calls.events[call]);
-        match (stack.kind, events) {
-            (LeafKind::Registered | LeafKind::AwaitsTrace | LeafKind::AwaitsDump, Some(events)) => {
-                events.registrations.push(at)
+        if let Some(registrar) = path.registrar() {
+            let last_child = path.last_child(registrar, &calls);
+            let events = &mut calls.events[registrar.number];
+            match stack.kind {
+                LeafKind::Registered | LeafKind::AwaitsTrace | LeafKind::AwaitsDump => {
+                    events.registrations += 1;
+                    // A registration is the combinator's if a child was polled between it and the next registration.
+                    if let Some(before) = events.last_registration.replace(at) {
+                        own[before] = last_child >= Some(before);
+                    }
+                }
+                // A combinator that has polled some of its children may wake itself to let other tasks run.
+                LeafKind::Woken => {
+                    own[at] = last_child >= Some(events.last_registration.unwrap_or(0))
+                }
+                _ => {}
             }
-            (LeafKind::Woken, Some(events)) => events.wakes.push(at),
-            _ => {}
         }
+        path.note_child(at);
     }
+    path.truncate(0, &mut calls);
     for events in &calls.events {
-        for at in events.own_stacks() {
-            own[at] = true;
+        if let Some(at) = events.last_registration {
+            // If it is the only registration, any child will do.
+            let first_child = if events.registrations == 1 { 0 } else { at };
+            own[at] = events.last_child >= Some(first_child);
         }
     }
     own
@@ -63,7 +66,24 @@ struct CallTable<'a> {
     events: Vec<CallEvents>,
 }
 
-/// A part of the call path to a leaf.
+/// The events of a call. Each event has the number of its stack, and the stacks are in the order of time.
+#[derive(Default)]
+struct CallEvents {
+    /// The number of registrations.
+    registrations: usize,
+    /// The stack of the last registration.
+    last_registration: Option<usize>,
+    /// The last stack in which a child was polled, among the stacks whose path has left this call.
+    last_child: Option<usize>,
+}
+
+/// The call path to a leaf.
+#[derive(Default)]
+struct CallPath {
+    steps: Vec<PathStep>,
+}
+
+/// A part of a call path.
 struct PathStep {
     /// The hash of the call path so far.
     path: DefaultHasher,
@@ -71,9 +91,72 @@ struct PathStep {
     calls: Vec<usize>,
     /// The innermost of the calls so far that polls something. In the last part of a stack it is without meaning,
     /// because that part records the stack.
-    registrar: Option<usize>,
+    registrar: Option<Call>,
     /// The position of the last part so far that has a child of a combinator.
     child: Option<usize>,
+    /// The last stack in which a child was polled in this part, or in parts below it that the path has left.
+    last_child: Option<usize>,
+}
+
+/// A call on a call path.
+#[derive(Clone, Copy)]
+struct Call {
+    number: usize,
+    /// The position of its part on the path.
+    at: usize,
+}
+
+impl CallPath {
+    fn push<'a>(&mut self, part: &'a StackPart<'_>, calls: &mut CallTable<'a>) {
+        let next = PathStep::new(self.steps.last(), self.steps.len(), part, calls);
+        self.steps.push(next);
+    }
+
+    /// Leaves all parts but the first `length`. Each part passes the last poll of a child on to its calls and to the
+    /// part before it, so the work does not grow with the depth of the child.
+    fn truncate(&mut self, length: usize, calls: &mut CallTable<'_>) {
+        while self.steps.len() > length {
+            let Some(PathStep {
+                calls: left,
+                last_child,
+                ..
+            }) = self.steps.pop()
+            else {
+                return;
+            };
+            for call in left {
+                let known = &mut calls.events[call].last_child;
+                *known = (*known).max(last_child);
+            }
+            if let Some(before) = self.steps.last_mut() {
+                before.last_child = before.last_child.max(last_child);
+            }
+        }
+    }
+
+    /// Returns the call that has cloned the waker. The last part is the function of this crate that records the stack,
+    /// and polls nothing.
+    fn registrar(&self) -> Option<Call> {
+        let caller = self.steps.len().checked_sub(2)?;
+        self.steps[caller].registrar
+    }
+
+    /// Returns the last stack in which a call of this path has polled a child.
+    fn last_child(&self, call: Call, calls: &CallTable<'_>) -> Option<usize> {
+        // The functions below the registrar poll nothing, so there are few.
+        let below = self.steps[call.at..].iter().map(|step| step.last_child);
+        below
+            .chain([calls.events[call.number].last_child])
+            .max()
+            .flatten()
+    }
+
+    /// Records that the stack `at`, which has this path, is in a child, if it is.
+    fn note_child(&mut self, at: usize) {
+        if let Some(child) = self.steps.last().and_then(|last| last.child) {
+            self.steps[child].last_child = Some(at);
+        }
+    }
 }
 
 impl PathStep {
@@ -88,6 +171,7 @@ impl PathStep {
             calls: Vec::new(),
             registrar: before.and_then(|before| before.registrar),
             child: before.and_then(|before| before.child),
+            last_child: None,
         };
         if is_child(part) {
             next.child = Some(at);
@@ -114,7 +198,7 @@ impl PathStep {
                 });
             next.calls.push(number);
             if polls(symbol) {
-                next.registrar = Some(number);
+                next.registrar = Some(Call { number, at });
             }
             (function, line, column).hash(&mut within);
         }
@@ -122,45 +206,7 @@ impl PathStep {
     }
 }
 
-/// The events of a call, as the numbers of their stacks. The stacks are in the order of time.
-#[derive(Default)]
-struct CallEvents {
-    registrations: Vec<usize>,
-    wakes: Vec<usize>,
-    children: Vec<usize>,
-}
-
-impl CallEvents {
-    /// Returns the stacks that are registrations or wakes of a combinator for itself.
-    fn own_stacks(&self) -> impl Iterator<Item = usize> {
-        let next_registrations = self.registrations.iter().skip(1).chain([&usize::MAX]);
-        let registrations = self.registrations.iter().zip(next_registrations);
-        // A registration is the combinator's if a child was polled between it and the next registration. If it is the
-        // only registration, any child will do.
-        let registrations = registrations.filter(|(at, next)| match *self.registrations {
-            [_] => !self.children.is_empty(),
-            _ => self.any_child(**at, **next),
-        });
-        // A combinator that has polled some of its children may wake itself to let other tasks run.
-        let wakes = self.wakes.iter().filter(|at| {
-            let before = self.registrations.partition_point(|last| last < at);
-            let last = before
-                .checked_sub(1)
-                .map_or(0, |last| self.registrations[last]);
-            self.any_child(last, **at)
-        });
-        let registrations = registrations.map(|(at, _)| at);
-        registrations.chain(wakes).copied()
-    }
-
-    /// Returns `true` if a child was polled from the stack `from` on and before the stack `to`.
-    fn any_child(&self, from: usize, to: usize) -> bool {
-        let first = self.children.partition_point(|child| *child < from);
-        self.children.get(first).is_some_and(|child| *child < to)
-    }
-}
-
-/// A call of a function: the hash of the call path to it, and its name.
+/// The identity of a call: the hash of the call path to it, and the name of the function.
 type CallSite<'a> = (u64, &'a str);
 
 /// Returns `true` if the part has a frame with a waker of its own.

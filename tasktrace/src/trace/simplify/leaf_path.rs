@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{StackPart, StackParts, place_of, wait};
 use crate::capture::{LeafKind, ScopeMarker};
 use crate::origin::Origin;
-use crate::symbol::{Class, PathShortener, Symbol};
+use crate::symbol::{Class, PathShortener, ReturnAddress, Symbol};
 use crate::trace::frame::{FramePlace, LineIs};
 use crate::trace::resource::{self, LibraryFunction, LibraryMatch, Resource};
 use crate::trace::tree_builder::TreeBuilder;
@@ -76,6 +76,8 @@ struct SimplifiedFrame {
     place: FramePlace,
     /// The file as it is in the debug information.
     file: Option<Arc<str>>,
+    /// The address of a symbol that has a file but no line.
+    address_without_line: Option<ReturnAddress>,
     /// The index of the previous frame of the same function.
     before: Option<usize>,
     /// The keys of the live frames that this frame stands for. It may stand for a task as well as for a function.
@@ -208,6 +210,7 @@ impl<'a> LeafPath<'a> {
                 closures: 0,
                 place: place.clone(),
                 file: None,
+                address_without_line: None,
                 before: None,
                 keys: Vec::new(),
                 known_from: KnownFrom::Symbol,
@@ -253,6 +256,7 @@ impl<'a> LeafPath<'a> {
                 closures: 0,
                 place,
                 file: None,
+                address_without_line: None,
                 before: None,
                 keys: key.into_iter().collect(),
                 known_from,
@@ -364,6 +368,7 @@ impl<'a> LeafPath<'a> {
             closures: symbol.closures,
             place,
             file: symbol.file.clone(),
+            address_without_line: symbol.address_without_line,
             before: None,
             keys,
             known_from: KnownFrom::Symbol,
@@ -471,16 +476,19 @@ impl<'a> LeafPath<'a> {
         match found {
             LibraryMatch::Resource(at, name) => {
                 let shown = (first + at).min(self.frames.len());
-                let of_library: Vec<FramePlace> = self.frames[shown..]
-                    .iter()
-                    .map(|frame| frame.place.clone())
-                    .collect();
+                let of_library = &self.frames[shown..];
                 let (wait, call_path) = of_runtime.map_or((wait, 0), |of| (of.wait, of.call_path));
                 // A library may register wakers at two places, so its functions are part of the call path.
-                let call_path = resource::library_call_path(call_path, &of_library);
-                let resource = of_library.into_iter().next().map(|place| {
+                let calls = of_library
+                    .iter()
+                    .map(|frame| (&frame.place, frame.address_without_line));
+                let call_path = resource::library_call_path(call_path, calls);
+                let resource = of_library.first().map(|frame| {
                     let name = name.into();
-                    let place = FramePlace { name, ..place };
+                    let place = FramePlace {
+                        name,
+                        ..frame.place.clone()
+                    };
                     Resource {
                         place,
                         wait,

@@ -14,6 +14,7 @@ fn symbol(class: Class, function: &str, closures: usize, line: u32) -> Symbol {
         file: Some("/app/src/main.rs".into()),
         line: (line > 0).then_some(line),
         column: None,
+        address_without_line: None,
     }
 }
 
@@ -188,6 +189,54 @@ fn the_function_that_polls_a_frame_is_not_what_the_frame_waits_for() {
         names,
         ["app::fetch", "a lock, permit or channel of tokio::sync"]
     );
+}
+
+#[test]
+fn a_library_that_registers_two_wakers_is_counted_once() {
+    let part = |function: &str, line, address: usize| {
+        let found = symbol(User, function, 0, line);
+        let symbols = Symbols::from([Symbol {
+            is_library: function != "app::send",
+            file: Some(
+                "/home/me/.cargo/registry/src/index/tokio-tungstenite-0.28.0/src/lib.rs".into(),
+            ),
+            address_without_line: (line == 0).then_some(ReturnAddress(address)),
+            ..found
+        }]);
+        StackPart::Functions(symbols, Vec::new())
+    };
+    let count_of = |registers: [StackPart<'_>; 2]| {
+        let [one, other] = registers;
+        let before = [
+            part("app::send", 10, 1),
+            part("tokio_tungstenite::WebSocketStream::poll_flush", 20, 2),
+        ];
+        let parts: Vec<StackPart<'_>> = before.into_iter().chain([one, other]).collect();
+        let paths = PathShortener::new();
+        let mut path = LeafPath::new(&paths, false, 1);
+        let mut builder = TreeBuilder::default();
+        for (shared, own) in [(0, 0..3), (2, 3..4)] {
+            path.follow(&parts, &StackParts { shared, own });
+            path.add_to(&mut builder, LeafKind::Registered, 1);
+        }
+        let frames = builder.finish().frames;
+        assert_eq!(
+            frames[0].children()[0].name(),
+            "tokio_tungstenite::WebSocketStream::poll_flush"
+        );
+        frames[0].children()[0].count()
+    };
+    let set_waker = |line, address| {
+        part(
+            "tokio_tungstenite::compat::AllowStd::set_waker",
+            line,
+            address,
+        )
+    };
+    assert_eq!(count_of([set_waker(30, 3), set_waker(31, 4)]), 1);
+    // An optimised build may have no line for calls that the compiler has merged.
+    assert_eq!(count_of([set_waker(0, 3), set_waker(0, 4)]), 1);
+    assert_eq!(count_of([set_waker(0, 3), set_waker(0, 3)]), 2);
 }
 
 /// A path that is built from the previous path has the same frames as one that is built from scratch.
