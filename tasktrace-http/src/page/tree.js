@@ -96,7 +96,7 @@ function labelsOf(group, { frame, all }, member) {
 
 /** Returns a remark about the wait of a leaf, if there is one. */
 function remarkOf(group, frame, member) {
-  if (frame.hides) return "its children have wakers of their own: #[traced] shows them";
+  if (frame.note !== null) return frame.note;
   switch (frame.wait) {
     case "no_waker":
       return "no waker registered in this poll: nothing can wake it, unless it kept the waker of an earlier poll";

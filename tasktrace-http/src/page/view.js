@@ -164,7 +164,7 @@ class Group {
       column: valueAt(columns.column, frame),
       lineIs: valueAt(columns.line_is, frame),
       wait: valueAt(columns.wait, frame),
-      hides: valueAt(columns.hides, frame) === 1,
+      note: valueAt(columns.note, frame),
       count: valueAt(columns.count, frame),
       isFolded: valueAt(columns.folded, frame) === 1,
       children: [],

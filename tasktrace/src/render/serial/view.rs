@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::super::group::{self, Group, Member};
 use super::super::line_writer::DetailLevel;
 use super::super::walk::{WalkStep, walk};
-use super::super::{ended, header, shape, untraced};
+use super::super::{ended, header, shape, text, untraced};
 use super::value::{LazyList, Object, Value};
 use super::{inspected, line_word, missing_word, state_word, wait_word};
 use crate::diagnosis::{Severity, ordered_leaves};
@@ -331,8 +331,7 @@ fn frames<'a>(all: &'a [Frame]) -> Value<'a> {
         "line_is": frame_column(all, |step| line_word(step.frame.line_is())),
         "wait": frame_column(all, |step| step.frame.wait().map(|wait| wait_word(&wait))),
         "count": frame_column(all, |step| step.frame.count()),
-        // 1 if the frame has children that are not known.
-        "hides": frame_column(all, |step| u32::from(step.frame.hides_children())),
+        "note": frame_column(all, |step| text::note(step.frame)),
         "folded": frame_column(all, |step| u32::from(step.is_folded)),
     })
 }
