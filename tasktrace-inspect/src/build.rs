@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::async_task::AsyncTask;
 use crate::count::count;
-use crate::decode::{Bounded, Decoded, Hold, Node, NodeKind, Place, PlaceInQueue, Resource, Tree};
+use crate::decode::{
+    Bounded, Decoded, Hold, Node, NodeKind, OneshotState, Peers, Place, PlaceInQueue, Resource,
+    Tree,
+};
 use crate::graph::{Graph, LeafOf};
 use crate::report::{Deadlock, Frame, Held, Holder, Task, TaskState, Wait, WaitKind};
 use crate::sockets::Sockets;
@@ -254,27 +257,35 @@ impl Builder<'_> {
             Resource::Channel {
                 length,
                 capacity,
-                senders,
+                peers,
                 is_closed,
                 ..
             } => {
+                let is_sender = matches!(peers, Some(Peers::Receivers(_)));
                 let mut text = match (length, capacity) {
+                    (Some(length), Some(capacity)) if is_sender && length >= capacity => {
+                        format!("full, capacity {capacity}")
+                    }
                     (Some(length), Some(capacity)) => format!("{length} of {capacity} messages"),
                     (Some(length), None) => count(length, "message"),
                     (None, _) => "messages not known".to_owned(),
                 };
-                if let Some(senders) = senders {
-                    text = format!("{text}, {}", count(senders, "sender"));
+                if let Some(peers) = peers {
+                    let peers = match peers {
+                        Peers::Senders(senders) => count(senders, "sender"),
+                        Peers::Receivers(receivers) => count(receivers, "receiver"),
+                    };
+                    text = format!("{text}, {peers}");
                 }
                 if is_closed {
                     text.push_str(", closed");
                 }
                 text
             }
-            Resource::Oneshot { state, .. } => match () {
-                () if state & 2 != 0 => "the value was sent",
-                () if state & 4 != 0 => "closed",
-                () => "no value yet",
+            Resource::Oneshot { state, .. } => match state {
+                OneshotState::Sent => "the value was sent",
+                OneshotState::Closed => "closed",
+                OneshotState::Waiting => "no value yet",
             }
             .to_owned(),
             Resource::Join { header } => match self.graph.task(header) {

@@ -177,17 +177,17 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
-    fn is(&self, value: Value, path: &str) -> bool {
+    pub(super) fn is(&self, value: Value, path: &str) -> bool {
         &*self.reader().types.path(value.id) == path
     }
 
-    fn number(&self, value: Value, name: &'static str) -> Option<u64> {
+    pub(super) fn number(&self, value: Value, name: &'static str) -> Option<u64> {
         let reader = self.reader();
         reader.number(reader.find(value, name)?)
     }
 
     /// Returns the variant that an enum is. Other values stay what they are.
-    fn active(&self, value: Value) -> Option<Value> {
+    pub(super) fn active(&self, value: Value) -> Option<Value> {
         let reader = self.reader();
         let ty = reader.ty(value)?;
         match ty.structure().is_some_and(|it| it.variants.is_some()) {
@@ -197,7 +197,7 @@ impl Walk<'_, '_, '_, '_> {
     }
 
     /// Returns what a reference, an `Arc`, or an `Option` of one points to.
-    fn pointed_at(&self, field: Value) -> Option<Value> {
+    pub(super) fn pointed_at(&self, field: Value) -> Option<Value> {
         self.reader().follow_arc(self.active(field)?)
     }
 }

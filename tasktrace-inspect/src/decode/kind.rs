@@ -1,6 +1,7 @@
 //! Types that are known by their paths.
 
 use super::async_lock::AsyncWait;
+use super::channel::End;
 use crate::report::HeldKind;
 
 /// A type that is known by its path.
@@ -42,8 +43,14 @@ pub(super) enum Leaf {
     Channel,
     /// A receiver of the channels `mpsc` of futures.
     FuturesChannel,
+    /// A future of a channel of async-channel, and the function that returns it.
+    AsyncChannel(End, &'static str),
+    /// A future of a channel of flume, and the function that returns it.
+    Flume(End, &'static str),
     Broadcast,
     Oneshot,
+    /// The receiver of a oneshot channel of futures.
+    FuturesOneshot,
     Notified,
     Join,
     /// A `Task` of async-task.
@@ -72,6 +79,20 @@ const fn lock(
     (future, Known::Leaf(Leaf::Lock(wait, function)))
 }
 
+/// Returns the entry for a future that waits for a channel of async-channel.
+const fn async_channel(
+    future: &'static str,
+    end: End,
+    function: &'static str,
+) -> (&'static str, Known) {
+    (future, Known::Leaf(Leaf::AsyncChannel(end, function)))
+}
+
+/// Returns the entry for a future that waits for a channel of flume.
+const fn flume(future: &'static str, end: End, function: &'static str) -> (&'static str, Known) {
+    (future, Known::Leaf(Leaf::Flume(end, function)))
+}
+
 /// Returns the entry for a guard of a lock.
 const fn guard(path: &'static str, kind: HeldKind) -> (&'static str, Known) {
     (path, Known::Guard(kind))
@@ -86,9 +107,21 @@ const KNOWN: &[(&str, Known)] = &[
     ("alloc::collections::vec_deque::VecDeque", Known::VecDeque),
     ("alloc::sync::Arc", Known::Arc),
     ("alloc::vec::Vec", Known::Vec),
-    called("async_channel::Closed", "async_channel::Sender::closed"),
-    called("async_channel::Recv", "async_channel::Receiver::recv"),
-    called("async_channel::Send", "async_channel::Sender::send"),
+    async_channel(
+        "async_channel::Closed",
+        End::Sender,
+        "async_channel::Sender::closed",
+    ),
+    async_channel(
+        "async_channel::Recv",
+        End::Receiver,
+        "async_channel::Receiver::recv",
+    ),
+    async_channel(
+        "async_channel::Send",
+        End::Sender,
+        "async_channel::Sender::send",
+    ),
     ("async_io::Timer", Known::Leaf(Leaf::Named)),
     called(
         "async_lock::barrier::BarrierWait",
@@ -174,6 +207,22 @@ const KNOWN: &[(&str, Known)] = &[
     ("core::future::pending::Pending", Known::Leaf(Leaf::Named)),
     ("core::task::wake::Waker", Known::Opaque),
     ("event_listener::EventListener", Known::Leaf(Leaf::Named)),
+    flume(
+        "flume::async::RecvFut",
+        End::Receiver,
+        "flume::Receiver::recv_async",
+    ),
+    flume(
+        "flume::async::RecvStream",
+        End::Receiver,
+        "flume::Receiver::stream",
+    ),
+    flume(
+        "flume::async::SendFut",
+        End::Sender,
+        "flume::Sender::send_async",
+    ),
+    flume("flume::async::SendSink", End::Sender, "flume::Sender::sink"),
     (
         "futures_channel::mpsc::Receiver",
         Known::Leaf(Leaf::FuturesChannel),
@@ -184,7 +233,7 @@ const KNOWN: &[(&str, Known)] = &[
     ),
     (
         "futures_channel::oneshot::Receiver",
-        Known::Leaf(Leaf::Named),
+        Known::Leaf(Leaf::FuturesOneshot),
     ),
     (
         "futures_timer::native::delay::Delay",

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::async_lock::Lock;
 use super::kind::Leaf;
 use super::label::Role;
-use super::node::{Bounded, Label, NodeKind, Nodes, Resource};
+use super::node::{Label, NodeKind, Nodes, Resource};
 use super::walk::Walk;
 use crate::address::Address;
 use crate::debug::{TypeId, public_path};
@@ -45,14 +45,18 @@ impl Walk<'_, '_, '_, '_> {
             Leaf::Acquire => self.acquire(value),
             Leaf::Channel => self.channel(value),
             Leaf::Broadcast => self.broadcast(value),
+            Leaf::FuturesChannel => self.futures_channel(value),
+            Leaf::AsyncChannel(end, _) => self.async_channel(value, end),
+            Leaf::Flume(end, _) => self.flume(value, end),
             Leaf::Oneshot => self.oneshot(value),
+            Leaf::FuturesOneshot => self.futures_oneshot(value),
             Leaf::Notified => self.notified(value),
             Leaf::Join => self.join(value),
             Leaf::Task => self.task(value),
             Leaf::JoinSet => self.join_set(value),
             Leaf::Socket => self.socket(value),
             Leaf::Lock(wait, _) => self.awaited_lock(value, wait).map(lock_resource),
-            Leaf::Called(_) | Leaf::Named | Leaf::FuturesChannel => None,
+            Leaf::Called(_) | Leaf::Named => None,
         })
     }
 
@@ -78,8 +82,13 @@ impl Walk<'_, '_, '_, '_> {
             Leaf::Task => "async_task::Task".into(),
             Leaf::JoinSet => "tokio::task::JoinSet::join_next".into(),
             Leaf::Socket => "a socket".into(),
-            Leaf::Lock(_, function) | Leaf::Called(function) => function.into(),
-            Leaf::Named | Leaf::FuturesChannel => public_path(&self.reader().types.path(id)).into(),
+            Leaf::Lock(_, function)
+            | Leaf::AsyncChannel(_, function)
+            | Leaf::Flume(_, function)
+            | Leaf::Called(function) => function.into(),
+            Leaf::Named | Leaf::FuturesChannel | Leaf::FuturesOneshot => {
+                public_path(&self.reader().types.path(id)).into()
+            }
         }
     }
 
@@ -125,28 +134,6 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
-    /// Returns the bounded channel with this semaphore that a sender, or a reference to one, leads to.
-    pub(super) fn bounded_channel(&self, sender: Value, semaphore: Address) -> Option<Bounded> {
-        /// A reference to the sender, and the pointer in the sender.
-        const POINTERS: usize = 2;
-        let reader = self.reader();
-        let mut value = sender;
-        for _ in 0..POINTERS {
-            value = reader.follow_arc(value)?;
-            let Some(permits) = reader.find_type(value, "tokio::sync::mpsc::bounded::Semaphore")
-            else {
-                continue;
-            };
-            let inner = reader.find(permits, "semaphore")?;
-            let capacity = reader.number(reader.find(permits, "bound")?)?;
-            return (inner.address == semaphore).then_some(Bounded {
-                address: value.address,
-                capacity,
-            });
-        }
-        None
-    }
-
     /// Reads the queue of a semaphore or of a `Notify`, whose last element is served first.
     fn queue(&self, of: Value, waiter: TypeId) -> Rc<Queue> {
         let known = self.decoder.queues.borrow().get(&of.address).cloned();
@@ -175,63 +162,6 @@ impl Walk<'_, '_, '_, '_> {
         let mut queues = self.decoder.queues.borrow_mut();
         queues.insert(of.address, Rc::clone(&queue));
         queue
-    }
-
-    fn channel(&self, value: Value) -> Option<Resource> {
-        let reader = self.reader();
-        let channel = reader.follow_arc(reader.find(value, "inner")?)?;
-        let number = |of, name| reader.number(reader.find(of, name)?);
-        let semaphore = reader.find(channel, "semaphore")?;
-        let bound = number(semaphore, "bound");
-        let (length, is_closed) = match bound {
-            Some(bound) => {
-                let permits = number(semaphore, "permits");
-                let length = permits.map(|permits| bound.saturating_sub(permits >> 1));
-                (length, permits.map(|permits| permits & 1 != 0))
-            }
-            // The number of messages, with a bit that says that it is closed.
-            None => {
-                let state = reader.number(semaphore);
-                (state.map(|it| it >> 1), state.map(|it| it & 1 != 0))
-            }
-        };
-        Some(Resource::Channel {
-            address: channel.address,
-            length,
-            capacity: bound,
-            senders: number(channel, "tx_count"),
-            is_closed: is_closed.unwrap_or_default(),
-        })
-    }
-
-    fn broadcast(&self, value: Value) -> Option<Resource> {
-        let reader = self.reader();
-        let number = |of, name| reader.number(reader.find(of, name)?);
-        let receiver = reader.follow(reader.find(value, "receiver")?)?;
-        let channel = reader.follow_arc(reader.find(receiver, "shared")?)?;
-        let tail = reader.find(channel, "tail")?;
-        let next = number(receiver, "next");
-        let length = number(tail, "pos").zip(next);
-        Some(Resource::Channel {
-            address: channel.address,
-            // Positions wrap around.
-            length: length.map(|(end, next)| end.wrapping_sub(next)),
-            capacity: number(reader.find(channel, "buffer")?, "length"),
-            senders: number(channel, "num_tx"),
-            is_closed: number(tail, "closed").is_some_and(|closed| closed != 0),
-        })
-    }
-
-    fn oneshot(&self, value: Value) -> Option<Resource> {
-        let reader = self.reader();
-        let option = reader.find(value, "inner")?;
-        let ty = reader.ty(option)?;
-        let (_, arc) = reader.variant(option, &ty)?;
-        let inner = reader.follow_arc(arc)?;
-        Some(Resource::Oneshot {
-            address: inner.address,
-            state: reader.number(reader.find(inner, "state")?)?,
-        })
     }
 
     fn notified(&self, value: Value) -> Option<Resource> {

@@ -83,17 +83,20 @@ pub(crate) enum Resource {
         /// The channel whose free places the permits are.
         channel: Option<Bounded>,
     },
-    /// The receiving side of a channel.
+    /// Messages in a channel, or room for one.
     Channel {
         address: Address,
         length: Option<u64>,
         /// Nothing if it is unbounded.
         capacity: Option<u64>,
-        senders: Option<u64>,
+        peers: Option<Peers>,
         is_closed: bool,
     },
     /// A oneshot channel.
-    Oneshot { address: Address, state: u64 },
+    Oneshot {
+        address: Address,
+        state: OneshotState,
+    },
     /// Another task: its header.
     Join { header: Address },
     /// A set of tasks.
@@ -113,6 +116,21 @@ pub(crate) enum Resource {
         is_running: bool,
         queue: Option<PlaceInQueue>,
     },
+}
+
+/// The other ends of a channel than that which a future uses, and their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peers {
+    Senders(u64),
+    Receivers(u64),
+}
+
+/// The state of a oneshot channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OneshotState {
+    Waiting,
+    Sent,
+    Closed,
 }
 
 /// The place of a closure in the queue of a pool.

@@ -2,6 +2,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod async_locks;
+mod channels;
 mod containers;
 mod core_file;
 mod cores;
