@@ -63,9 +63,10 @@
 //!   returned yet, except those that park a thread. So true deadlocks can be missed, too, above all with guards that
 //!   own an `Arc`.
 //! * Trait objects other than `dyn Future` and `dyn Stream` are not followed. A branch of `select!` that waits behind
-//!   one is not shown. A `MaybeUninit` is followed only in an array beside a field `len`. Messages are followed in the
-//!   channels `mpsc` and `oneshot` of tokio and `mpsc` of futures, for the task that has the receiver. A guard in an
-//!   `Arc` counts for a task that has the only one. Futures in an `Arc` are not shown, except those of `Shared`.
+//!   one is not shown. A `MaybeUninit` is followed only in an array beside a field `len` and in a `SmallVec`.
+//!   Messages are followed in the channels `mpsc` and `oneshot` of tokio and `mpsc` of futures, for the task that has the
+//!   receiver. A guard in an `Arc` counts for a task that has the only one. Futures in an `Arc` are not shown, except
+//!   those of `Shared`.
 //! * A core file without the first page of its executable does not say of which build it is. The kernel writes that
 //!   page unless it is told otherwise.
 //! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.

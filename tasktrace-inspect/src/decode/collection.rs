@@ -3,7 +3,7 @@
 use super::kind::{Known, Leaf};
 use super::plan::{Filled, Goal, Plan, slice_element};
 use super::walk::Walk;
-use crate::debug::TypeId;
+use crate::debug::{Kind, TypeId};
 use crate::value::Value;
 
 /// The values inside a value.
@@ -56,6 +56,7 @@ impl Walk<'_, '_, '_, '_> {
             Plan::Array(element, count) => self.elements(value, *element, *count),
             Plan::Known(known) => match known {
                 Known::Vec => self.vec(value, goal),
+                Known::SmallVec => self.small_vec(value, goal),
                 Known::VecDeque => self.vec_deque(value, goal),
                 Known::LinkedList => self.linked_list(value),
                 Known::HashTable => self.hash_table(value),
@@ -160,6 +161,45 @@ impl Walk<'_, '_, '_, '_> {
             }
             _ => Inner::Problem(format!("the Vec at {} cannot be read", value.address)),
         }
+    }
+
+    /// Returns the elements of a `SmallVec`. They are in the value itself while its array has room for them: then the
+    /// field `capacity` is their number.
+    fn small_vec(&mut self, value: Value, goal: Goal) -> Inner {
+        let Some((first, length, is_inline)) = self.place_of_small_vec(value) else {
+            return Inner::Problem(format!("the SmallVec at {} cannot be read", value.address));
+        };
+        match is_inline || length > 0 && self.is_new(first, goal) {
+            true => self.elements(first, first.id, length),
+            false => NOTHING,
+        }
+    }
+
+    /// Returns the first element of a `SmallVec`, the number of elements, and `true` if they are in the value.
+    fn place_of_small_vec(&self, value: Value) -> Option<(Value, u64, bool)> {
+        let reader = self.reader();
+        let array = *reader.ty(value)?.structure()?.parameters.first()?;
+        let Kind::Array(id, room) = reader.types.get(array)?.kind else {
+            return None;
+        };
+        let capacity = reader.number(reader.find(value, "capacity")?)?;
+        let data = reader.find(value, "data")?;
+        // With the feature `union` of the crate it is a union, else an enum.
+        let union = reader.find(data, if capacity > room { "heap" } else { "inline" });
+        let part = match union {
+            Some(part) => part,
+            None => reader.variant(data, &*reader.ty(data)?)?.1,
+        };
+        if capacity <= room {
+            let array = reader.find(part, "__0").unwrap_or(part);
+            let address = array.address;
+            return Some((Value { address, id }, capacity, true));
+        }
+        let address = reader.pointer(reader.find_pointer(part)?)?;
+        let length = reader
+            .find(part, "len")
+            .or_else(|| reader.find(part, "__1"))?;
+        Some((Value { address, id }, reader.number(length)?, false))
     }
 
     /// Returns the elements of a ring: those from its head to the end of the memory, then those from the start.

@@ -15,6 +15,8 @@ pub(super) enum Known {
     FuturesUnordered,
     /// `Vec`.
     Vec,
+    /// `SmallVec`.
+    SmallVec,
     /// `VecDeque`.
     VecDeque,
     /// `LinkedList`.
@@ -252,6 +254,7 @@ const KNOWN: &[(&str, Known)] = &[
         Known::FuturesUnordered,
     ),
     ("hashbrown::raw::RawTable", Known::HashTable),
+    ("smallvec::SmallVec", Known::SmallVec),
     (
         "tokio::io::poll_evented::PollEvented",
         Known::Leaf(Leaf::Socket),

@@ -414,6 +414,7 @@ impl Search<'_, '_, '_> {
                     // Futures behind an `Arc` may be polled by another task, or by none.
                     Known::Arc if self.goal == Goal::Future => false,
                     Known::Vec
+                    | Known::SmallVec
                     | Known::VecDeque
                     | Known::LinkedList
                     | Known::HashTable

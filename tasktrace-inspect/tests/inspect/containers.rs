@@ -3,7 +3,7 @@
 use tasktrace_inspect::Report;
 
 use crate::program::{PROFILES, Program};
-use crate::tree::{leaf, state, task};
+use crate::tree::{check, leaf, state, task};
 
 /// Returns the functions that hold the locks for which the tasks wait that run a function.
 fn holders<'r>(report: &'r Report, name: &str) -> Vec<&'r str> {
@@ -30,6 +30,8 @@ fn guards_in_containers_that_a_task_owns_are_found() {
                 "containers::in_oneshot",
                 "containers::in_ring",
                 "containers::in_slots",
+                "containers::in_small_vec",
+                "containers::in_spilled_small_vec",
                 "containers::in_tree_map",
                 "containers::in_vec"
             ],
@@ -38,6 +40,29 @@ fn guards_in_containers_that_a_task_owns_are_found() {
         let holds = |name: &str| task(&report, name).holds.len();
         assert_eq!(holds("containers::in_ring"), 1, "{report}");
         assert_eq!(holds("containers::in_shared"), 0, "{report}");
+    }
+}
+
+#[test]
+fn guards_in_a_list_that_is_a_union_are_found() {
+    for profile in PROFILES {
+        let program = Program::start("smallvec", profile);
+        let report = program.inspect_at_rest();
+        for name in ["smallvec::waits_for_inline", "smallvec::waits_for_spilled"] {
+            assert_eq!(holders(&report, name), ["smallvec::keep"], "{report}");
+        }
+    }
+}
+
+#[test]
+fn futures_in_a_list_are_shown() {
+    for profile in PROFILES {
+        let program = Program::start("containers", profile);
+        let report = program.inspect_at_rest();
+        let element = "\n    containers::element @ element\n      tokio::time::sleep";
+        let tree = |name: &str| format!("containers::{name} @ {name}\n  containers::All{element}");
+        let spilled = tree("polls_spilled_small_vec") + element + element;
+        check(&report, &[&tree("polls_small_vec"), &spilled]);
     }
 }
 

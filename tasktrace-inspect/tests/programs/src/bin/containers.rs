@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, HashMap, LinkedList, VecDeque};
 use std::future::Future;
 use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
+use smallvec::{SmallVec, smallvec};
 use tasktrace_inspect_programs::{arrive, ready};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc, oneshot};
 
@@ -31,13 +34,17 @@ async fn main() {
     pair(in_oneshot).await;
     pair(in_linked_list).await;
     pair(in_messages_of_futures).await;
+    pair(in_small_vec).await;
+    pair(in_spilled_small_vec).await;
+    tokio::spawn(polls_small_vec());
+    tokio::spawn(polls_spilled_small_vec());
     let shared = Arc::new(std::sync::Mutex::new(None));
     pair(|lock, held| in_shared(lock, held, Arc::clone(&shared))).await;
     let notify = Arc::new(Notify::new());
     for _ in 0..3 {
         tokio::spawn(listener(Arc::clone(&notify)));
     }
-    ready(22 + 3).await;
+    ready(26 + 4 + 3).await;
     std::future::pending::<()>().await;
     drop(shared);
 }
@@ -191,6 +198,48 @@ async fn in_shared(
     }
     nap(held).await; // await: in_shared
     drop(guard);
+}
+
+async fn in_small_vec(lock: Lock, held: Arc<Notify>) {
+    let mut list: SmallVec<[_; 4]> = smallvec![(0_u8, None)];
+    list.push((1, Some(lock.lock_owned().await)));
+    nap(held).await; // await: in_small_vec
+    drop(list);
+}
+
+async fn in_spilled_small_vec(lock: Lock, held: Arc<Notify>) {
+    let mut list: SmallVec<[_; 2]> = smallvec![(0_u8, None), (1, None)];
+    list.push((2, Some(lock.lock_owned().await)));
+    nap(held).await; // await: in_spilled_small_vec
+    drop(list);
+}
+
+/// Polls all futures of a list, and never ends.
+struct All<F>(SmallVec<[Pin<Box<F>>; 2]>);
+
+impl<F: Future<Output = ()>> Future for All<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        for future in &mut self.0 {
+            _ = future.as_mut().poll(context);
+        }
+        Poll::Pending
+    }
+}
+
+async fn polls_small_vec() {
+    All(smallvec![Box::pin(element(1))]).await; // await: polls_small_vec
+}
+
+async fn polls_spilled_small_vec() {
+    let futures = [1, 2, 3].map(|number| Box::pin(element(number)));
+    All(futures.into_iter().collect()).await; // await: polls_spilled_small_vec
+}
+
+async fn element(number: u64) {
+    arrive();
+    tokio::time::sleep(Duration::from_secs(3600 + number)).await; // await: element
 }
 
 async fn listener(notify: Arc<Notify>) {
