@@ -44,7 +44,9 @@
 //! * Closures of `spawn_blocking` are found while they are in the queue of their pool, while a task waits for them, or
 //!   while the thread that runs them waits in a system call.
 //! * The future that a thread blocks on is found if there is a pointer to it on the stack of the thread, and if the
-//!   thread waits in a system call. Optimised programs need not keep such a pointer.
+//!   thread waits in a system call. Optimised programs need not keep such a pointer, above all with `lto = "fat"`. The
+//!   memory of this future then counts as an object that is not followed: old pointers to locks in it speak against
+//!   deadlocks.
 //! * Debug info is read from the executable, from a separate file (`.debug`), and from the files that
 //!   `split-debuginfo` makes. A package (`.dwp`) is looked for beside the program, with the name of the program, unless
 //!   [`Options::debug_info`] names it. `.dwo` files are looked for where the compiler wrote them, beside the program, and
