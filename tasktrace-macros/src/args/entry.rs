@@ -182,9 +182,13 @@ fn block_on(input: ParseStream<'_>) -> Result<BlockOn> {
     if input.peek(LitStr) {
         return path(input, BLOCK_ON).map(BlockOn::Function);
     }
-    let value: Expr = input
+    let mut value: Expr = input
         .parse()
         .map_err(|error| Error::new(error.span(), BLOCK_ON))?;
+    // An expression or a path that is the argument of a macro.
+    while let Expr::Group(group) = value {
+        value = *group.expr;
+    }
     match value {
         Expr::Path(function) if function.qself.is_none() => Ok(BlockOn::Function(function.path)),
         Expr::Field(method) if matches!(method.member, Member::Named(_)) => {
@@ -252,6 +256,8 @@ fn tokio_crate(input: ParseStream<'_>) -> Result<(Path, TokenStream)> {
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::{Delimiter, Group};
+
     use super::*;
 
     /// Returns the timeout, the signal and the arguments of tokio.
@@ -273,6 +279,45 @@ mod tests {
         assert_eq!(timeout(quote!()), None);
         assert_eq!(timeout(quote!(timeout = "none")), Some(None));
         assert_eq!(timeout(quote!(timeout = "5ns",)), Some(Some(5)));
+    }
+
+    #[test]
+    fn block_on_takes_a_path_or_a_method_also_from_a_macro() {
+        let shown = |value: TokenStream| {
+            let args = EntryArgs::parse(quote!(block_on = #value, timeout = "5ns")).ok()?;
+            match args.executor {
+                Executor::BlockOn(BlockOn::Function(path)) => {
+                    Some(quote!(function #path).to_string())
+                }
+                Executor::BlockOn(BlockOn::Method(method)) => {
+                    Some(quote!(method #method).to_string())
+                }
+                Executor::Tokio(_) => None,
+            }
+        };
+        let path = quote!(a::b);
+        let method = quote!(a::new().b);
+        // A macro passes on its fragments in invisible delimiters.
+        let fragment = |tokens| TokenTree::from(Group::new(Delimiter::None, tokens));
+        let receiver = fragment(quote!(a::new()));
+        let receiver = quote!(#receiver.b);
+        assert!(syn::parse2::<Path>(fragment(path.clone()).into()).is_ok());
+        for (value, expected) in [
+            (path.clone(), Some("function a :: b")),
+            (quote!("a::b"), Some("function a :: b")),
+            (method.clone(), Some("method a :: new () . b")),
+            (fragment(path.clone()).into(), Some("function a :: b")),
+            (
+                fragment(fragment(method).into()).into(),
+                Some("method a :: new () . b"),
+            ),
+            (receiver, Some("method a :: new () . b")),
+            (quote!(a::b()), None),
+            (fragment(quote!(a::b())).into(), None),
+            (quote!(a.0), None),
+        ] {
+            assert_eq!(shown(value.clone()).as_deref(), expected, "{value}");
+        }
     }
 
     #[test]
