@@ -11,21 +11,21 @@ use crate::trace::Trace;
 /// It reads the clock once for all tasks, so that everything that began at the same time has the same age in the dump.
 pub(super) struct Scan {
     now: ExactInstant,
-    /// A cache of the kinds of tasks that were read last.
+    /// A cache of the kinds of tasks, at indices that their origins determine. Empty until the first task is read.
     kinds: Vec<Kind>,
 }
 
-/// A kind of tasks: those of one origin.
+/// All tasks of one origin.
 #[derive(Clone)]
 struct Kind {
     /// The addresses of the origin.
     addresses: [usize; 4],
     name: &'static str,
-    /// The last snapshot of a task of this kind. Many tasks share it.
+    /// The last snapshot of a task of this kind. The next tasks share it if theirs are equal.
     snapshot: Option<Trace>,
 }
 
-/// The number of cached kinds. Most programs have fewer.
+/// The number of places in the cache. Most programs have fewer kinds of tasks.
 const KINDS: usize = 64;
 
 impl Scan {
@@ -107,6 +107,7 @@ impl Scan {
         }
     }
 
+    /// Returns the kind of a task. A kind that is not in the cache replaces the one at its index.
     fn kind(&mut self, handle: &TraceHandle) -> &mut Kind {
         let origin = handle.origin();
         let addresses = origin.addresses();

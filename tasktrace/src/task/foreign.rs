@@ -60,7 +60,7 @@ pub(super) fn demands_own_waker(waker: &Waker) -> bool {
     !cfg!(tasktrace_loom) && !is_recording && !is_known() && examine(waker)
 }
 
-/// Does the work of [`demands_own_waker`] for a table that differs from the last.
+/// Returns the result of [`demands_own_waker`] for a waker whose table is not [`LAST_NOT_DEMANDED`].
 #[cold]
 fn examine(waker: &Waker) -> bool {
     let table = table(waker);

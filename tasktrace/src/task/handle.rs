@@ -417,7 +417,8 @@ impl TraceHandle {
         self.snapshot_at(ExactInstant::now(), &mut None)
     }
 
-    /// Takes a snapshot, with ages as of `now`. `before` is an earlier snapshot, which is returned if it is equal.
+    /// Takes a snapshot, with ages as of `now`. Returns the snapshot in `before` if it is equal, and stores the new one
+    /// there otherwise.
     pub(crate) fn snapshot_at(&self, now: ExactInstant, before: &mut Option<Trace>) -> Trace {
         Trace::new_or_same(snapshot::take(&self.task, now), before)
     }

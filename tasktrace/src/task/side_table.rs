@@ -21,8 +21,10 @@ pub(super) type Dynamics = HashMap<FrameKey, StdArc<Dynamic>, BuildHasherDefault
 
 /// The rarely used parts of a task. No code allocates or frees memory while it holds one of its locks.
 ///
-/// If there are many tasks, a capture finds it in no cache. So the fields are in this order: the first two lines contain
-/// all that a capture reads, with the pointers to the slots of 63 frames.
+/// If there are many tasks, no cache of the processor contains the side table when a capture reads it. So its first two
+/// cache lines contain all that the capture of a task with up to [`LAST_KEPT`] frames reads, except for dynamic parts.
+///
+/// [`LAST_KEPT`]: super::table::LAST_KEPT
 #[repr(C, align(64))]
 pub(crate) struct SideTable {
     /// The pending requests.
@@ -41,6 +43,22 @@ pub(crate) struct SideTable {
     pub(super) dynamic: Mutex<Dynamics>,
 }
 
+#[cfg(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(tasktrace_loom),
+    not(tasktrace_tsan)
+))]
+const _: () = {
+    use std::mem::offset_of;
+
+    use super::slot::Slot;
+
+    const LINE: usize = 64;
+    let kept_chunks = KEPT_CHUNKS * size_of::<AtomicPtr<Slot>>();
+    assert!(offset_of!(SideTable, chunks) + kept_chunks <= 2 * LINE);
+};
+
 // SAFETY: `wakers` is the only field that is not `Sync` itself. Only `Poller::change_wakers` accesses it, and a task
 // has one poller at a time, whose accesses happen one after the other.
 unsafe impl Sync for SideTable {}
@@ -48,13 +66,13 @@ unsafe impl Sync for SideTable {}
 impl SideTable {
     fn new() -> Self {
         Self {
-            chunks: Chunks::none(),
             queue: Mutex::new(RequestQueue::new()),
+            answering_polls: AtomicU64::new(0),
+            poll_wraps: AtomicU32::new(0),
+            wakers: UnsafeCell::new(BTreeMap::new()),
+            chunks: Chunks::none(),
             detached: Mutex::new(Vec::new()),
             dynamic: Mutex::new(Dynamics::default()),
-            wakers: UnsafeCell::new(BTreeMap::new()),
-            poll_wraps: AtomicU32::new(0),
-            answering_polls: AtomicU64::new(0),
         }
     }
 

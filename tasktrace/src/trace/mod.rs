@@ -139,8 +139,8 @@ impl Trace {
         ages.max().unwrap_or_default()
     }
 
-    /// Creates a trace like [`new`](Self::new), or returns the previous trace if it is of an equal capture with the same
-    /// times. Tasks that were suspended one after the other share such a trace.
+    /// Returns `before` if it is a trace of an equal `raw`. Otherwise creates a trace like [`new`](Self::new), and puts
+    /// it into `before`. So consecutive tasks share a trace if they wait alike and were suspended at the same time.
     pub(crate) fn new_or_same(raw: RawTrace, before: &mut Option<Self>) -> Self {
         match before {
             Some(before) if before.inner.raw == raw => before.clone(),

@@ -79,8 +79,8 @@ impl Header {
         !copy.has_dynamic || self.copy_dynamics(&mut copy.frames)
     }
 
-    /// Copies the slots. The frames include the detached ones, and lack their dynamic parts. Returns `false` if the
-    /// table changed meanwhile.
+    /// Copies the slots to frames, among them the detached ones. Dynamic parts are not copied: such a frame has the
+    /// placeholder of its slot as its identity. Returns `false` if the table changed meanwhile.
     fn try_copy_slots(&self, copy: &mut TableCopy) -> bool {
         copy.clear();
         // Acquire: all changes that were complete when the counter got this value are visible.
@@ -133,13 +133,14 @@ impl Header {
         slot.is_some_and(|slot| slot.serial.load(Ordering::Acquire) == frame.serial)
     }
 
-    /// Copies the dynamic parts of the frames that have one. Returns `false` if one of those frames has ended since
-    /// its slot was copied, because half of a tree would be left.
+    /// Replaces the placeholders of dynamic identities. Returns `false` if such a frame has ended since its slot was
+    /// copied: without that frame, half of a tree would be left.
     fn copy_dynamics(&self, frames: &mut [FrameCopy]) -> bool {
         let Some(side_table) = self.side_table.get() else {
             return false;
         };
-        // Under the lock, only reference counts change: the replaced identities are static.
+        // Nothing is allocated or freed while the lock is held: a clone changes a reference count, and the replaced
+        // identity is static.
         let all = lock(&side_table.dynamic);
         let has_dynamic = |frame: &&mut FrameCopy| matches!(frame.identity, Identity::Static(meta) if is_dynamic(meta));
         frames.iter_mut().filter(has_dynamic).all(|frame| {
@@ -162,7 +163,7 @@ impl Header {
 pub(super) struct TableCopy {
     pub(super) frames: Vec<FrameCopy>,
     detached: Vec<(FrameKey, DetachReason)>,
-    /// `true` if a frame has a dynamic part.
+    /// `true` if a frame or a detached frame has a dynamic part.
     has_dynamic: bool,
 }
 
