@@ -30,11 +30,11 @@ const RUNNING: &str = "it is running, and its frames change";
 /// The problem of a task that a thread was polling when the process was stopped.
 const WAS_RUNNING: &str = "it is running: this is where it waited last";
 
-/// Tasks that were read.
+/// The result of reading a list of tasks.
 pub(crate) struct Reads {
-    /// Those that have not ended, in their order.
+    /// The tasks that were read and have not ended, in the order of the list.
     pub(crate) tasks: Vec<ReadTask>,
-    /// The number of tasks for which there was no time. They are the last.
+    /// The number of tasks at the end of the list for which there was no time.
     pub(crate) late: usize,
 }
 
@@ -46,17 +46,17 @@ pub(crate) struct TaskReader<'v, 'a, 'd> {
     pub(crate) is_stopped: bool,
 }
 
-/// The number of tasks that are compared at once.
+/// The number of tasks in a batch.
 const AT_ONCE: usize = 32;
 
 /// The result of reading a task once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Once {
-    /// It counts.
+    /// The result is valid.
     Whole,
-    /// It counts if all memory that was read for it is the same afterwards.
+    /// The result is valid if all memory that was read for it is the same afterwards.
     IfUnchanged,
-    /// It does not count: a thread polled it meanwhile.
+    /// The result is not valid: a thread polled the task meanwhile, or its memory could not be recorded.
     Changed,
     /// The task has ended.
     Ended,
@@ -80,7 +80,7 @@ impl TaskReader<'_, '_, '_> {
         })
     }
 
-    /// Reads tasks, some at once, and those that change meanwhile again and again.
+    /// Reads tasks in batches. Reads a task again, a limited number of times, if it changes while it is read.
     ///
     /// A task is read twice: once when it is decoded, through the cache, and once by
     /// [`PageCache::changed_parts`], when all tasks of its batch are decoded. So all words of a task were read a first
@@ -110,7 +110,9 @@ impl TaskReader<'_, '_, '_> {
             let mut read: Vec<ReadTask> = batch.iter().map(&new).collect();
             let values = read.iter().filter_map(|task| task.origin.value());
             memory.prefetch(values.map(|value| (value.address, self.size(value))));
-            memory.record();
+            if !self.is_stopped {
+                memory.record();
+            }
             let mut results = Vec::with_capacity(batch.len());
             for (task, read) in batch.iter().zip(&mut read) {
                 results.push(once(task, read));
@@ -489,13 +491,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_task_that_changes_while_its_batch_is_read_is_read_until_it_does_not_change() {
+    /// Calls `run` with a reader of tasks in this memory.
+    fn with_task_reader(
+        memory: &Changing,
+        is_stopped: bool,
+        run: impl FnOnce(&TaskReader<'_, '_, '_>),
+    ) {
         // Debug info without an async block has no types of tasks.
         drop(std::hint::black_box(async {}));
         let image = DebugFile::open(Path::new("/proc/self/exe")).unwrap();
         let split = SplitFiles::open(&image, image.path(), None).unwrap();
         let types = Types::load(&image, &split, image.path()).unwrap();
+        let cache = PageCache::new(memory);
+        let reader = Reader::new(&types, &cache, 0);
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let decoder = Decoder::new(&reader, Limits::default(), deadline);
+        run(&TaskReader {
+            reader: &reader,
+            decoder: &decoder,
+            is_stopped,
+        });
+    }
+
+    fn task_at(address: &Address) -> ReadTask {
+        ReadTask {
+            id: None,
+            origin: Origin::Unknown(*address),
+            root: None,
+            runtime: None,
+            state: TaskState::Suspended,
+            default_name: "a task".into(),
+            decoded: Decoded::default(),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn memory_that_cannot_change_is_read_once() {
+        let memory = Changing {
+            reads: RefCell::default(),
+            most: |_| u64::MAX,
+        };
+        let tasks: Vec<Address> = (1..=40).map(|page| Address::new(page * 4096)).collect();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        with_task_reader(&memory, true, |task_reader| {
+            let reads = task_reader.read(&tasks, deadline, task_at, |address, read| {
+                read.id = task_reader.reader.word(*address);
+                Once::Whole
+            });
+            assert!(reads.tasks.iter().all(|task| task.id == Some(1)));
+        });
+        let reads = memory.reads.borrow();
+        assert_eq!(reads.len(), tasks.len());
+        assert!(reads.values().all(|count| *count == 1), "{reads:?}");
+    }
+
+    #[test]
+    fn a_task_that_changes_while_its_batch_is_read_is_read_until_it_does_not_change() {
         // Page 3 changes until it was read four times, and page 5 always.
         let memory = Changing {
             reads: RefCell::default(),
@@ -505,44 +557,28 @@ mod tests {
                 _ => 1,
             },
         };
-        let cache = PageCache::new(&memory);
-        let reader = Reader::new(&types, &cache, 0);
         let deadline = Deadline::after(Duration::from_secs(60));
-        let decoder = Decoder::new(&reader, Limits::default(), deadline);
-        let task_reader = TaskReader {
-            reader: &reader,
-            decoder: &decoder,
-            is_stopped: false,
-        };
         let tasks: Vec<Address> = (1..=40).map(|page| Address::new(page * 4096)).collect();
         let times = RefCell::new(HashMap::new());
-        let new = |address: &Address| ReadTask {
-            id: None,
-            origin: Origin::Unknown(*address),
-            root: None,
-            runtime: None,
-            state: TaskState::Suspended,
-            default_name: "a task".into(),
-            decoded: Decoded::default(),
-            problem: None,
-        };
-        let reads = task_reader.read(&tasks, deadline, new, |address, read| {
-            *times.borrow_mut().entry(*address).or_insert(0) += 1;
-            read.id = reader.word(*address);
-            Once::IfUnchanged
-        });
-        assert_eq!(reads.late, 0);
-        let read = reads.tasks.iter().map(|task| task.origin.address());
-        assert!(read.eq(tasks.iter().copied()));
-        for (address, task) in tasks.iter().zip(&reads.tasks) {
-            let times = times.borrow()[address];
-            let problem = task.problem.as_deref();
-            match address.get() / 4096 {
-                // The third time, it is the same when it is compared.
-                3 => assert_eq!((task.id, problem, times), (Some(4), None, 3)),
-                5 => assert_eq!((problem, times), (Some(CHANGED), ATTEMPTS + 1)),
-                _ => assert_eq!((task.id, problem, times), (Some(1), None, 1)),
+        with_task_reader(&memory, false, |task_reader| {
+            let reads = task_reader.read(&tasks, deadline, task_at, |address, read| {
+                *times.borrow_mut().entry(*address).or_insert(0) += 1;
+                read.id = task_reader.reader.word(*address);
+                Once::IfUnchanged
+            });
+            assert_eq!(reads.late, 0);
+            let read = reads.tasks.iter().map(|task| task.origin.address());
+            assert!(read.eq(tasks.iter().copied()));
+            for (address, task) in tasks.iter().zip(&reads.tasks) {
+                let times = times.borrow()[address];
+                let problem = task.problem.as_deref();
+                match address.get() / 4096 {
+                    // The third time, it is the same when it is compared.
+                    3 => assert_eq!((task.id, problem, times), (Some(4), None, 3)),
+                    5 => assert_eq!((problem, times), (Some(CHANGED), ATTEMPTS + 1)),
+                    _ => assert_eq!((task.id, problem, times), (Some(1), None, 1)),
+                }
             }
-        }
+        });
     }
 }
