@@ -56,7 +56,7 @@ impl Origin {
         }
     }
 
-    /// Returns the value whose memory the task mostly is.
+    /// Returns the cell or the future of the task, unless its type is unknown.
     pub(crate) fn value(&self) -> Option<Value> {
         match self {
             Self::Task(header) => Some(header.value()),

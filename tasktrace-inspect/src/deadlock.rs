@@ -53,7 +53,8 @@ pub(crate) struct Check<'c, 'v, 'a, 'd> {
 }
 
 impl Check<'_, '_, '_, '_> {
-    /// Returns those of the cycles that are deadlocks, and why others are not called so. Reads their tasks again.
+    /// Returns the cycles that are deadlocks, and the reasons why the others are not reported as such. Reads the tasks
+    /// of all cycles again.
     pub(crate) fn deadlocks(
         &self,
         mut found: Vec<Vec<usize>>,

@@ -20,8 +20,9 @@ type FunctionOf<'n> = (usize, &'n str, Option<&'n Place>);
 
 /// The graph of tasks that wait for each other. Tasks are numbers.
 pub(crate) struct Graph<'n> {
-    /// The leaves of all tasks, and where those of each task end.
+    /// The leaves of all tasks, in the order of the tasks.
     leaves: Vec<LeafOf<'n>>,
+    /// The end of each task's leaves in `leaves`.
     ends: Vec<usize>,
     /// The first leaf below each function that has a guard.
     owners: HashMap<FunctionOf<'n>, LeafOf<'n>>,
@@ -159,7 +160,7 @@ impl<'n> Graph<'n> {
     /// Returns the cycles of tasks that can never go on: each waits for the next, and for nothing else that another
     /// task could do.
     pub(crate) fn cycles(&self) -> Vec<Vec<usize>> {
-        // Tasks with a leaf that can be woken otherwise are not stuck.
+        // A task with a leaf that no task blocks is not stuck, so it gets no blockers.
         let blockers_of = |task: usize| -> Vec<Vec<usize>> {
             let leaves = self.leaves(task).iter();
             let blockers = leaves.map(|leaf| Some(self.blockers(leaf)).filter(|it| !it.is_empty()));
@@ -222,7 +223,7 @@ fn is_semaphore(leaf: &LeafOf<'_>, hold: &Hold) -> bool {
 
 /// Returns the leaves of trees.
 fn leaves_below(trees: Trees<'_>) -> impl Iterator<Item = LeafOf<'_>> {
-    // The trees that are left on each level, with the outermost plumbing around them.
+    // The rest of the trees on each level, with the outermost plumbing around them.
     let mut levels: Vec<(Trees<'_>, Option<&str>)> = vec![(trees, None)];
     std::iter::from_fn(move || {
         loop {

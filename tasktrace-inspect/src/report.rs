@@ -112,7 +112,7 @@ pub enum TaskState {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Frame {
-    /// The function or the resource, and where it waits. Thousands of tasks wait at the same place, and share it.
+    /// The function or the resource, and where it waits. Tasks that wait at the same place share it.
     pub label: Arc<FrameLabel>,
     /// The state of what is waited for.
     pub wait: Option<Box<Wait>>,

@@ -209,7 +209,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         Some((variant, value.member(&variant.member)))
     }
 
-    /// Returns the number of the variant that a value is. `size` is the size of the discriminant.
+    /// Returns the index of the variant that a value is. `size` is the size of the discriminant.
     pub(crate) fn variant_number(
         &self,
         value: Value,

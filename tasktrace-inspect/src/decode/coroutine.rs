@@ -113,7 +113,7 @@ impl<'d> Walk<'_, '_, '_, 'd> {
         for (member, local) in coroutine.owners() {
             self.guards(local, depth + 1, &owner, member.name);
         }
-        // Wrappers around what is awaited may have guards of their own. A coroutine was looked at above.
+        // Wrappers around the awaited future may have guards of their own. An awaited coroutine was read above.
         let awaitee = coroutine.awaitee();
         if let Some(awaitee) = awaitee.filter(|it| !self.coroutines.contains(it)) {
             self.guards(awaitee, depth + 1, &owner, "");

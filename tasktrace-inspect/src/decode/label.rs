@@ -1,4 +1,4 @@
-//! The labels of types: each is made once.
+//! Caches the labels of types.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ pub(super) enum Role {
     Wrapper,
     /// A future of which nothing is known but its type.
     Unknown,
-    /// The value that the tree begins with.
+    /// The value that a walk begins with, as the owner of guards.
     Root,
 }
 

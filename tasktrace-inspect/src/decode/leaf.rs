@@ -60,7 +60,8 @@ impl Walk<'_, '_, '_, '_> {
         })
     }
 
-    /// Reads resources, which are shared: they may change while the task does not.
+    /// Pauses the record of memory for `read`, which reads a resource: resources are shared, so they may change while
+    /// the task does not.
     fn unrecorded<R>(&self, read: impl FnOnce() -> R) -> R {
         let is_recorded = self.reader().memory.pause();
         let result = read();

@@ -21,19 +21,19 @@ pub(crate) struct Node {
     below: usize,
 }
 
-/// All of a node that does not depend on the task.
+/// The part of a node that does not depend on the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Label {
     pub(crate) kind: NodeKind,
     pub(crate) place: Option<Place>,
-    /// The path of the function or of the type, with the place, as reports show it.
+    /// The path of the function or of the type, the place and the note, as reports show them.
     pub(crate) shown: Arc<FrameLabel>,
 }
 
 /// A node with those below it.
 #[derive(Clone, Copy)]
 pub(crate) struct Tree<'n> {
-    /// The node is the first.
+    /// The node, followed by all nodes below it.
     nodes: &'n [Node],
 }
 
@@ -188,7 +188,7 @@ impl Nodes {
         })
     }
 
-    /// Returns the trees that are in no other.
+    /// Returns the outermost trees.
     pub(crate) fn roots(&self) -> Trees<'_> {
         Trees { nodes: &self.0 }
     }
@@ -211,7 +211,7 @@ impl Nodes {
         self.push(Rc::new(Label::new(NodeKind::Mark, text)), None);
     }
 
-    /// Adds a node, and returns its place. Nodes that are added before it is closed are below it.
+    /// Adds a node, and returns its index. Nodes that are added until [`close`](Self::close) are below it.
     pub(crate) fn open(&mut self, label: Rc<Label>) -> usize {
         self.0.push(Node {
             label,
@@ -221,6 +221,7 @@ impl Nodes {
         self.0.len() - 1
     }
 
+    /// Closes a node: no further nodes are below it.
     pub(crate) fn close(&mut self, at: usize) {
         self.0[at].below = self.0.len() - at - 1;
     }
@@ -238,7 +239,7 @@ impl Nodes {
         self.0.len() > at + 1
     }
 
-    /// Returns the place of the node right below an open node, if there is one such node.
+    /// Returns the index of the child of an open node, if it has exactly one.
     pub(super) fn only_child(&self, at: usize) -> Option<usize> {
         let child = self.0.get(at + 1)?;
         (at + 2 + child.below == self.0.len()).then_some(at + 1)
@@ -298,7 +299,8 @@ impl Node {
         self.resource.as_deref()
     }
 
-    /// Returns `true` for a future that waits for nothing. What a suspended function awaits is none.
+    /// Returns `true` for a future that waits for nothing: it has not started, is finished or has panicked. A suspended
+    /// function awaits no such future.
     pub(crate) fn is_idle(&self) -> bool {
         let note = self.note.as_deref().unwrap_or_default();
         [NOT_STARTED, FINISHED, PANICKED].contains(&note)

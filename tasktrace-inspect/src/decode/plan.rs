@@ -53,22 +53,22 @@ pub(super) struct Filled {
     pub(super) room: u64,
 }
 
-/// All that is known of a type when futures are looked for in a value of it.
+/// How a value of a type is searched for futures.
 pub(super) struct Step {
     pub(super) plan: Plan,
-    /// A value may wait for something that is not in one of the values inside.
+    /// A value may wait for something other than the futures inside it.
     pub(super) may_wait_elsewhere: bool,
-    /// It is not worth a line.
+    /// A wrapper of this type gets no line of its own.
     pub(super) is_plain: bool,
 }
 
-/// The plans of all types that were met.
+/// A cache of the plans of types.
 #[derive(Default)]
 pub(super) struct Plans {
     steps: RefCell<FastMap<TypeId, Rc<Step>>>,
     plans: RefCell<FastMap<(TypeId, Goal), Plan>>,
     reaches: RefCell<FastMap<(TypeId, Goal), bool>>,
-    /// Variants that may wait for something that is not in them, by the types of the enum and of the variant.
+    /// By the types of an enum and of a variant: `true` if the variant may wait for something that is not in it.
     variants: RefCell<FastMap<(TypeId, TypeId), bool>>,
 }
 
@@ -89,7 +89,7 @@ impl Plans {
         plan
     }
 
-    /// Returns all that is known of a type when futures are looked for.
+    /// Returns how a type is searched for futures.
     pub(super) fn step(&self, types: &Types<'_>, id: TypeId) -> Rc<Step> {
         if let Some(step) = self.steps.borrow().get(&id) {
             return Rc::clone(step);

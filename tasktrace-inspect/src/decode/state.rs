@@ -17,7 +17,8 @@ const AWAITEE: &str = "__awaitee";
 
 /// A state of an async function or block: all that is the same for each future in it.
 pub(super) struct State<'d> {
-    /// The function: one of the program, or plumbing. Its note is the macro that the `.await` is in, or the stage.
+    /// The function: one of the program, or plumbing. Its note is [`NOT_STARTED`], [`PANICKED`], or the macro that the
+    /// `.await` is in.
     pub(super) label: Rc<Label>,
     pub(super) stage: Stage,
     /// The size of the coroutine.
@@ -52,22 +53,22 @@ pub(super) enum Stage {
     Panicked,
 }
 
-/// The coroutines that were met, with their states. Each is described once.
+/// A cache of the types of coroutines, with their states.
 #[derive(Default)]
 pub(super) struct States<'d> {
     coroutines: RefCell<FastMap<TypeId, Rc<Known<'d>>>>,
 }
 
-/// A coroutine that was met.
+/// The type of a coroutine in the cache.
 struct Known<'d> {
     ty: Rc<Type<'d>>,
-    /// The size of the field that says which variant it is.
+    /// The size of the discriminant.
     size: u64,
-    /// The states of its variants, by number, as far as they were met.
+    /// The states that coroutines of this type were in, by the index of the variant.
     states: RefCell<FastMap<usize, KnownState<'d>>>,
 }
 
-/// A state that was met, or `None` for a variant that is none.
+/// A state, or `None` for a variant that is not in the debug info.
 type KnownState<'d> = Option<Rc<State<'d>>>;
 
 impl<'d> States<'d> {
@@ -81,7 +82,7 @@ impl<'d> States<'d> {
         let known = self.coroutines.borrow().get(&value.id).cloned();
         let known = match known {
             Some(known) => known,
-            None => self.meet(reader.types, value.id)?,
+            None => self.insert(reader.types, value.id)?,
         };
         let variants = known.ty.structure()?.variants.as_ref()?;
         let number = reader.variant_number(value, variants, known.size)?;
@@ -95,7 +96,8 @@ impl<'d> States<'d> {
         Some((state?, value.member(variant)))
     }
 
-    fn meet(&self, types: &Types<'d>, id: TypeId) -> Option<Rc<Known<'d>>> {
+    /// Adds a type to the cache.
+    fn insert(&self, types: &Types<'d>, id: TypeId) -> Option<Rc<Known<'d>>> {
         let ty = types.get(id)?;
         let discriminant = ty.structure()?.variants.as_ref()?.discriminant;
         let size = match discriminant {
@@ -112,6 +114,7 @@ impl<'d> States<'d> {
     }
 }
 
+/// Describes the state of a variant of a coroutine, as the debug info has it.
 fn describe<'d>(
     types: &Types<'d>,
     plans: &Plans,

@@ -31,16 +31,16 @@ pub(crate) struct Decoder<'r, 'a, 'd> {
     deadline: Deadline,
     /// The queues of semaphores, as they were when a task was decoded that waits in them.
     pub(super) queues: RefCell<FastMap<Address, Rc<Queue>>>,
-    /// The number of nodes in the tree before.
+    /// The number of nodes in the last tree, at most [`MOST_NODES`]. The next tree gets this capacity.
     nodes: Cell<usize>,
-    /// The empty set of the walk before, which has room for some coroutines.
+    /// The set of coroutines of the last walk, emptied, so that the next walk allocates none.
     seen: RefCell<FastSet<Value>>,
 }
 
-/// The largest number of nodes for which there is room at first.
+/// The largest initial capacity of a tree, in nodes.
 const MOST_NODES: usize = 64;
 
-/// The largest set that is kept: to clear it takes time.
+/// The largest capacity of a set that is kept. Clearing a set takes time that grows with its capacity.
 const MOST_SEEN: usize = 512;
 
 /// The futures and guards in a value.
@@ -52,7 +52,7 @@ pub(crate) struct Decoded {
     pub(crate) may_wait_elsewhere: bool,
     /// The memory whose guards are all in `holds`.
     pub(crate) searched: Vec<Range<u64>>,
-    /// The coroutines in the tree, the outermost first.
+    /// The addresses of the coroutines in the tree and in variables, in no particular order.
     pub(crate) coroutines: Vec<Address>,
 }
 
@@ -74,7 +74,7 @@ impl<'r, 'a, 'd> Decoder<'r, 'a, 'd> {
     /// Finds the futures in a value, which may be one itself.
     pub(crate) fn decode(&self, value: Value) -> Decoded {
         let mut walk = self.walk();
-        // Most tasks are like the one before.
+        // Most tasks are like the last one.
         let mut nodes = Nodes::with_capacity(self.nodes.get());
         walk.futures(value, 0, &mut nodes);
         self.nodes.set(nodes.iter().count().min(MOST_NODES));
@@ -145,7 +145,7 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     pub(super) caller: Option<Rc<Label>>,
     /// A wrapper is around the current value, and no function is in between.
     pub(super) is_wrapped: bool,
-    /// A macro of a runtime, such as `select!`, made the future that is looked at.
+    /// A macro of a runtime, such as `select!`, made the current value.
     pub(super) is_in_macro: bool,
     /// The task may wait for something that is not in the tree.
     pub(super) may_wait_elsewhere: bool,
@@ -153,7 +153,7 @@ pub(super) struct Walk<'w, 'r, 'a, 'd> {
     pub(super) searched: Vec<Range<u64>>,
     /// The targets of pointers that were followed.
     followed: FastSet<(Address, TypeId, Goal)>,
-    /// The coroutines in the tree.
+    /// The coroutines that were read: those in the tree, and those in variables that may have guards.
     pub(super) coroutines: FastSet<Value>,
     pub(super) holds: Vec<Hold>,
     /// The semaphores that are waited for in the tree.

@@ -1,4 +1,4 @@
-//! Pages that were read, so that each is read once.
+//! Reads memory by pages, keeps the pages, and tells if memory that was read has changed.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -18,19 +18,19 @@ const PAGES: usize = 32 * 1024;
 pub(crate) struct PageCache<'m> {
     memory: &'m dyn Memory,
     pages: RefCell<Pages>,
-    /// The ranges that were read, if they are recorded.
+    /// The ranges that are compared with the memory later.
     record: RefCell<Record>,
 }
 
-/// The pages that were read, in chunks, so that there are few allocations and no page is moved.
+/// The pages of a cache. They are in chunks, so that there are few allocations and no page is moved.
 #[derive(Debug, Default)]
 struct Pages {
-    /// The place of each page, by its number. Some cannot be read.
+    /// The place of each page, by its number. `None` if the page cannot be read.
     places: FastMap<u64, Option<usize>>,
     chunks: Vec<Buffer>,
     /// The number of places that are in use.
     used: usize,
-    /// The number and the place of the page that was asked for last.
+    /// The number and the place of the page that was returned last.
     last: Option<(u64, usize)>,
     /// The number of times that all pages were dropped because there were too many.
     drops: usize,
@@ -40,9 +40,9 @@ struct Pages {
 const CHUNK: usize = 64;
 
 impl Pages {
-    /// Returns a page that was read before.
+    /// Returns a page if it is in the cache.
     fn get(&mut self, number: u64) -> Option<&[u8]> {
-        // The fields of a value are next to each other.
+        // Most reads are of the same page as the read before, because the fields of a value are next to each other.
         let place = match self.last {
             Some((last, place)) if last == number => place,
             _ => {
@@ -55,7 +55,7 @@ impl Pages {
         self.chunks.get(place / CHUNK)?.get(at..at + PAGE as usize)
     }
 
-    /// Returns a page, which is read if it was not.
+    /// Returns a page, and reads it if it is not in the cache. Returns `None` if it cannot be read.
     fn load(&mut self, memory: &dyn Memory, number: u64) -> Option<&[u8]> {
         if !self.places.contains_key(&number) {
             if self.places.len() >= PAGES {
@@ -76,14 +76,14 @@ impl Pages {
         self.get(number)
     }
 
-    /// Reads the pages that were not read, unless one of them cannot be read.
+    /// Adds pages to the cache, as many as there is room for. Adds none if one of them cannot be read.
     fn prefetch(&mut self, memory: &dyn Memory, numbers: impl Iterator<Item = u64>) {
         let mut new: Vec<u64> = numbers
             .filter(|number| !self.places.contains_key(number))
             .collect();
         new.sort_unstable();
         new.dedup();
-        // A cache that is full would be cleared.
+        // Without this limit, the next page that is loaded would clear the cache.
         let free = PAGES.saturating_sub(self.places.len());
         new.truncate(free);
         let end = self.used + new.len();
@@ -118,18 +118,18 @@ impl Pages {
     }
 }
 
-/// The ranges that were read.
+/// The ranges that were read while the record was on.
 #[derive(Debug, Default)]
 struct Record {
     is_on: bool,
-    /// The part of the record that goes on: the number of those before it.
+    /// The number of the current part, counted from 0.
     part: usize,
-    /// The range that this part began with. Most of what is read next is in it.
+    /// The first range that was loaded in this part. Reads inside it add nothing to `ranges`, which has all of it.
     whole: Range<u64>,
     ranges: Vec<Noted>,
-    /// The number of times that the cache had dropped its pages when the record began.
+    /// The value of [`Pages::drops`] when the record began.
     drops: usize,
-    /// Pages when they are read again.
+    /// A buffer for the pages that are read a second time.
     again: Buffer,
 }
 
@@ -184,7 +184,7 @@ impl<'m> PageCache<'m> {
         }
     }
 
-    /// Begins to record the ranges that are read.
+    /// Begins a new record of the ranges that are read.
     pub(crate) fn record(&self) {
         let mut record = self.record.borrow_mut();
         record.is_on = true;
@@ -194,32 +194,33 @@ impl<'m> PageCache<'m> {
         record.drops = self.pages.borrow().drops;
     }
 
-    /// Goes on with a record.
+    /// Continues the record after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.record.borrow_mut().is_on = true;
     }
 
-    /// Leaves out what is read from now on. Returns `true` if it was recorded before.
+    /// Pauses the record. Returns `true` if it was on.
     pub(crate) fn pause(&self) -> bool {
         std::mem::take(&mut self.record.borrow_mut().is_on)
     }
 
-    /// Begins the next part of a record. What is read in each part is compared for itself.
+    /// Begins the next part of the record. [`changed_parts`](Self::changed_parts) compares each part by itself.
     pub(crate) fn next_part(&self) {
         let mut record = self.record.borrow_mut();
         record.part += 1;
         record.whole = 0..0;
     }
 
-    /// Ends a record, and returns `true` if the memory still is as it was when it was read.
+    /// Ends the record. Returns `true` if the recorded memory has not changed since it was read.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.changed_parts().is_empty()
     }
 
-    /// Ends a record, and returns the parts of which the memory is not as it was when it was read. All of the record is
-    /// read again now, by pages, many at once.
+    /// Ends the record. Returns the parts whose memory has changed since it was read. Reads all recorded memory again,
+    /// many pages at once.
     ///
-    /// If the cache has dropped its pages meanwhile, no part counts: a page that was read again may have changed before.
+    /// If the cache has dropped its pages since the record began, all parts count as changed: a dropped page may have
+    /// changed before it was read into the cache again.
     pub(crate) fn changed_parts(&self) -> BTreeSet<usize> {
         let mut record = self.record.borrow_mut();
         if record.drops != self.pages.borrow().drops {
@@ -268,8 +269,8 @@ impl<'m> PageCache<'m> {
         changed
     }
 
-    /// Reads ranges of memory into the cache, many pages at once. Does not record them. Those that cannot be read are
-    /// left out.
+    /// Reads ranges of memory into the cache, many pages at once, as far as there is room. Does nothing if one of them
+    /// cannot be read. Does not record them.
     pub(crate) fn prefetch(&self, ranges: impl Iterator<Item = (Address, usize)>) {
         let numbers = ranges.flat_map(|(address, length)| {
             let end = address.get().saturating_add(length as u64);
@@ -297,7 +298,7 @@ impl<'m> PageCache<'m> {
         Ok(())
     }
 
-    /// Forgets all pages.
+    /// Drops all pages, and overwrites their memory.
     pub(crate) fn clear(&self) {
         self.pages.borrow_mut().clear();
         self.record.borrow_mut().again.wipe(usize::MAX);
@@ -318,7 +319,7 @@ impl<'m> PageCache<'m> {
         Some(u64::from_le_bytes(bytes))
     }
 
-    /// Reads past the cache.
+    /// Reads memory as it is now, not through the cache.
     pub(crate) fn read_now(&self, address: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
         self.memory.read(address, buffer)
     }

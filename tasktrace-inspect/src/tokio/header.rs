@@ -114,7 +114,7 @@ const MOST_TASKS: u64 = 1 << 40;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     pub(super) id: TypeId,
-    /// The offset of the number of the task, which is a word.
+    /// The offset of the word with the number of the task.
     task_id: Option<u64>,
     /// Its task is the closure of a `spawn_blocking`.
     is_blocking: bool,

@@ -24,7 +24,7 @@ use crate::limits::{Deadline, Limits};
 use crate::memory::{Buffer, PageCache, stack_of};
 use crate::value::Reader;
 
-/// The number of bytes of each cell that are read to find the lists of tasks.
+/// The number of bytes of each cell that are prefetched: the header and, in most cells, the number of the task.
 const HEADER: usize = 64;
 
 /// The reason for which tasks may be missing if a bound of the search was reached.

@@ -62,7 +62,8 @@ impl Vtables {
 
     /// Returns the type of the tasks with this vtable.
     pub(super) fn cell(&self, vtable: Address) -> Option<Cell> {
-        // One comparison, as this is asked of each word in memory. Outside of the span the difference wraps around.
+        // This is called for each word in memory, so one comparison checks both bounds: above `last`, the difference
+        // wraps around to a large number.
         if self.last.get().wrapping_sub(vtable.get()) > self.span {
             return None;
         }
