@@ -94,7 +94,7 @@ function labelsOf(group, { frame, all }, member) {
   return quote(label) + (member === null && group.labelsDiffer(frame) ? " and others" : "");
 }
 
-/** Returns a remark about the wait of a leaf, if there is one. */
+/** Returns a remark about the wait of a frame, or an empty text. */
 function remarkOf(group, frame, member) {
   if (frame.note !== null) return frame.note;
   switch (frame.wait) {

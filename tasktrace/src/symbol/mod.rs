@@ -41,7 +41,7 @@ pub(crate) struct Symbol {
     pub(crate) file: Option<Arc<str>>,
     pub(crate) line: Option<u32>,
     pub(crate) column: Option<u32>,
-    /// The address, if the compiler has recorded a file for it but no line.
+    /// The address, if the debug information has a file but no line for it.
     pub(crate) address_without_line: Option<ReturnAddress>,
 }
 

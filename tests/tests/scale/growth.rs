@@ -169,7 +169,7 @@ fn the_work_for_a_snapshot_is_linear_in_its_frames() {
 #[cfg(not(tasktrace_steps))]
 #[test]
 fn frames_shared_by_the_leaves_of_all_levels_are_made_once() {
-    // Captures of larger combs are cut off, which is other work.
+    // A capture of a larger comb reaches its limits, so it would not do all of the work.
     let combs: [(Shape, usize); 2] = [
         (shapes::comb, size(400, 600)),
         (shapes::unordered_comb, size(120, 600)),

@@ -49,8 +49,8 @@ pub(super) struct Resource {
 
 /// Returns the identity of a call path through functions of a library, followed by the call path `rest`.
 ///
-/// Each function has its address if its line is not known. If a function calls the same function at two lines, an
-/// optimised build may have no line for either call.
+/// Each function comes with its address if its line is not known: if a function calls another at two lines, an
+/// optimised build may have no line for either call, and only the addresses distinguish them.
 pub(super) fn library_call_path<'a>(
     rest: u64,
     of_library: impl Iterator<Item = (&'a FramePlace, Option<ReturnAddress>)>,
