@@ -35,9 +35,10 @@ fn a_deadlock_names_both_tasks_and_the_lock() {
 
 #[test]
 fn tasks_that_only_wake_each_other_are_said_to_be_polled_again_and_again() {
+    // One of them may be in a poll when the report is made, and does not wait then.
     let says = [
-        "2 × hangs::hung::wakes at ",
-        " are waiting on tokio::sync::Notify::notified (task ",
+        "hangs::hung::wakes at ",
+        " waiting on tokio::sync::Notify::notified (task ",
         " is polled again and again: ",
         " polls in ",
     ];
