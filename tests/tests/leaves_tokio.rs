@@ -155,7 +155,7 @@ leaf_tests! {
 
     #[cfg(unix)]
     unix_accept("tokio::net::UnixListener::accept") |at| {
-        let (_dir, path) = socket_path("accept");
+        let (_dir, path) = temporary_path("accept");
         let listener = UnixListener::bind(path).unwrap();
         at.next(line!());
         let _ = listener.accept().await;
@@ -533,8 +533,7 @@ leaf_tests! {
 #[test]
 fn fs_read() {
     async fn waits(at: AwaitPoint) {
-        let path = std::env::temp_dir().join(format!("tasktrace-fifo-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
+        let (_removed, path) = temporary_path("fifo");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
         at.next(line!());
@@ -551,7 +550,7 @@ async fn tcp() -> (TcpStream, TcpStream) {
 }
 
 #[cfg(unix)]
-fn socket_path(name: &str) -> (RemoveOnDrop, std::path::PathBuf) {
+fn temporary_path(name: &str) -> (RemoveOnDrop, std::path::PathBuf) {
     let name = format!("tasktrace-{name}-{}", std::process::id());
     let path = std::env::temp_dir().join(name);
     (RemoveOnDrop(path.clone()), path)
