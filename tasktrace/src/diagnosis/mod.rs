@@ -23,4 +23,4 @@ use severity::LONG_POLL;
 #[cfg(feature = "http")]
 pub(crate) use severity::ordered_leaves;
 pub(crate) use severity::{Finding, Severity, Status, findings, statuses};
-pub(crate) use wait_point::{WaitPoint, likeliest};
+pub(crate) use wait_point::{WaitPoint, likeliest, without_type};

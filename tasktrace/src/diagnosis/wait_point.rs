@@ -191,10 +191,22 @@ impl<'a> LeafContext<'a> {
     /// (sqlx::Pool::acquire)`, `reqwest::get` or `tokio::sync::Mutex::lock`.
     pub(crate) fn operation(&self) -> Option<String> {
         match (self.library(), self.awaited()) {
-            (Some(library), Some(awaited)) => Some(format!("{library} ({awaited})")),
+            (Some(library), Some(awaited)) => {
+                Some(format!("{library} ({})", without_type(&awaited, &library)))
+            }
             (Some(library), None) => Some(library),
             (None, awaited) => awaited.map(Cow::into_owned),
         }
+    }
+}
+
+/// Returns the name of a resource as it is said after the function `library` that waits for it: only its remark, if it
+/// is a type with a remark, `moka::future::Cache (another call …)`, and the function is a method of that type.
+pub(crate) fn without_type<'a>(resource: &'a str, library: &str) -> &'a str {
+    let method_of = library.rsplit_once("::").map(|(ty, _)| ty);
+    match resource.split_once(" (") {
+        Some((ty, remark)) if method_of == Some(ty) => remark.strip_suffix(')').unwrap_or(remark),
+        _ => resource,
     }
 }
 
@@ -250,6 +262,22 @@ impl<'a> WaitPoint<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_of_a_method_is_not_repeated() {
+        let cache = "moka::future::Cache (another call initializes the value)";
+        let remark = "another call initializes the value";
+        assert_eq!(without_type(cache, "moka::future::Cache::get_with"), remark);
+        for library in [
+            "moka::future::Other::get_with",
+            "app",
+            "moka::future::Cache",
+        ] {
+            assert_eq!(without_type(cache, library), cache);
+        }
+        let acquire = "tokio::sync::Semaphore::acquire";
+        assert_eq!(without_type(acquire, "deadpool::Pool::get"), acquire);
+    }
 
     #[test]
     fn a_leaf_has_the_innermost_program_function_and_the_library_function_below_it() {

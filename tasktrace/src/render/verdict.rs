@@ -8,7 +8,7 @@ use super::text::HIDDEN_CHILDREN;
 use super::untraced;
 use super::{header, place};
 use crate::diagnosis::{
-    BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, find_cause,
+    BlockedThread, Cause, Certainty, WaitPoint, WaitRank, WaitingFunction, find_cause, without_type,
 };
 use crate::dump::{Dump, Hang, TaskDump, TestStage};
 use crate::origin::Title;
@@ -373,7 +373,10 @@ fn object_of_wait(
     name: impl Fn(&str) -> String,
 ) -> Option<(&'static str, String)> {
     Some(match (point.library(), point.awaited()) {
-        (Some(library), Some(awaited)) => ("in", format!("{} ({awaited})", name(&library))),
+        (Some(library), Some(awaited)) => {
+            let awaited = without_type(&awaited, &library);
+            ("in", format!("{} ({awaited})", name(&library)))
+        }
         (Some(library), None) => ("in", name(&library)),
         (None, Some(awaited)) => ("on", name(&awaited)),
         (None, None) => return None,

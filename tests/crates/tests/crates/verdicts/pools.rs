@@ -37,7 +37,7 @@ super::hangs! {
         let _ = pool.get().await;
     }
 
-    moka("in moka::future::Cache::get_with (moka::future::Cache (another call initializes the value))") {
+    moka("in moka::future::Cache::get_with (another call initializes the value)") {
         let cache = ::moka::future::Cache::new(1);
         let first = cache.clone();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
