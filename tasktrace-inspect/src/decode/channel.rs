@@ -40,12 +40,11 @@ impl Walk<'_, '_, '_, '_> {
     pub(super) fn channel(&self, value: Value) -> Option<Resource> {
         let reader = self.reader();
         let channel = reader.follow_arc(reader.find(value, "inner")?)?;
-        let number = |of, name| reader.number(reader.find(of, name)?);
         let semaphore = reader.find(channel, "semaphore")?;
-        let bound = number(semaphore, "bound");
+        let bound = self.number(semaphore, "bound");
         let (length, is_closed) = match bound {
             Some(bound) => {
-                let permits = number(semaphore, "permits");
+                let permits = self.number(semaphore, "permits");
                 let length = permits.map(|permits| bound.saturating_sub(permits >> 1));
                 (length, permits.map(|permits| permits & 1 != 0))
             }
@@ -59,26 +58,27 @@ impl Walk<'_, '_, '_, '_> {
             address: channel.address,
             length,
             capacity: bound,
-            peers: number(channel, "tx_count").map(Peers::Senders),
+            peers: self.number(channel, "tx_count").map(Peers::Senders),
             is_closed: is_closed.unwrap_or_default(),
         })
     }
 
     pub(super) fn broadcast(&self, value: Value) -> Option<Resource> {
         let reader = self.reader();
-        let number = |of, name| reader.number(reader.find(of, name)?);
         let receiver = reader.follow(reader.find(value, "receiver")?)?;
         let channel = reader.follow_arc(reader.find(receiver, "shared")?)?;
         let tail = reader.find(channel, "tail")?;
-        let next = number(receiver, "next");
-        let length = number(tail, "pos").zip(next);
+        let next = self.number(receiver, "next");
+        let length = self.number(tail, "pos").zip(next);
         Some(Resource::Channel {
             address: channel.address,
             // Positions wrap around.
             length: length.map(|(end, next)| end.wrapping_sub(next)),
-            capacity: number(reader.find(channel, "buffer")?, "length"),
-            peers: number(channel, "num_tx").map(Peers::Senders),
-            is_closed: number(tail, "closed").is_some_and(|closed| closed != 0),
+            capacity: self.number(reader.find(channel, "buffer")?, "length"),
+            peers: self.number(channel, "num_tx").map(Peers::Senders),
+            is_closed: self
+                .number(tail, "closed")
+                .is_some_and(|closed| closed != 0),
         })
     }
 
@@ -87,11 +87,9 @@ impl Walk<'_, '_, '_, '_> {
         const VALUE_SENT: u64 = 1 << 1;
         const CLOSED: u64 = 1 << 2;
         let reader = self.reader();
-        let option = reader.find(value, "inner")?;
-        let ty = reader.ty(option)?;
-        let (_, arc) = reader.variant(option, &ty)?;
+        let (_, arc) = self.variant_of(reader.find(value, "inner")?)?;
         let inner = reader.follow_arc(arc)?;
-        let state = reader.number(reader.find(inner, "state")?)?;
+        let state = self.number(inner, "state")?;
         Some(Resource::Oneshot {
             address: inner.address,
             state: match () {
