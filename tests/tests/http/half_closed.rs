@@ -2,8 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tasktrace_tests::by_hand::wait_until;
 use tasktrace_tests::http::connect;
 
 use crate::support::{Waiting, builder, serve};
@@ -55,11 +58,19 @@ fn half_closed_clients_get_their_answers() {
 #[test]
 fn half_closed_clients_get_long_answers_whole() {
     let runtime = tasktrace_tests::multi_thread();
-    for number in 0..500 {
+    const TASKS: usize = 500;
+    let polled = Arc::new(AtomicUsize::new(0));
+    for number in 0..TASKS {
         let label = format!("{number} {}", "long".repeat(1000));
-        let (future, _) = tasktrace::traced(std::future::pending::<()>());
+        let polled = polled.clone();
+        let (future, _) = tasktrace::traced(async move {
+            polled.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        });
         runtime.spawn(tasktrace::TracedExt::traced(future, label));
     }
+    // A task shows the labels inside it once it was polled.
+    wait_until(|| polled.load(Ordering::Relaxed) == TASKS);
     let (_server, address) = serve(builder());
     let answer = send_and_half_close(
         address,
