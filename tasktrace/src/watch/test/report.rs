@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::dump::Hang;
 use crate::watch::file;
 
-/// The file that cargo puts into each target directory.
-const TAG: &str = "CACHEDIR.TAG";
+/// Files that cargo puts into target directories. It tags a directory only if it has made it, which it has not if the
+/// directory is, for example, a volume of a container.
+const TARGET_FILES: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// The directory of the reports, inside the target directory.
 const DIRECTORY: &str = "tasktrace";
@@ -27,13 +28,14 @@ pub(super) fn write(hang: &Hang) -> Option<io::Result<PathBuf>> {
 fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let above = program.ancestors().skip(1);
-    let mut tagged = above.filter(|directory| is_target(directory));
-    tagged.next().map(Path::to_owned)
+    let mut targets = above.filter(|directory| is_target(directory));
+    targets.next().map(Path::to_owned)
 }
 
 fn is_target(directory: &Path) -> bool {
     // Caches of other programs have the same tag, but a test is not run from a directory in one.
-    fs::metadata(directory.join(TAG)).is_ok_and(|tag| tag.is_file())
+    let mut files = TARGET_FILES.iter().map(|name| directory.join(name));
+    files.any(|file| fs::metadata(file).is_ok_and(|file| file.is_file()))
 }
 
 /// Returns the name of the file for the path of a test function, such as `app.tests.hangs.json`.
@@ -67,5 +69,19 @@ mod tests {
         let directory = target_directory().expect("cargo has built it");
         let program = std::env::current_exe().unwrap();
         assert!(program.starts_with(directory));
+    }
+
+    #[test]
+    fn target_directories_are_recognised_with_and_without_a_tag() {
+        let process = std::process::id();
+        let directory = std::env::temp_dir().join(format!("tasktrace-target-{process}"));
+        fs::create_dir_all(&directory).unwrap();
+        assert!(!is_target(&directory));
+        for name in TARGET_FILES {
+            fs::write(directory.join(name), "").unwrap();
+            assert!(is_target(&directory), "{name}");
+            fs::remove_file(directory.join(name)).unwrap();
+        }
+        fs::remove_dir(&directory).unwrap();
     }
 }
