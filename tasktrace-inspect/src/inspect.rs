@@ -1,5 +1,6 @@
 //! Puts the parts together: files, memory, roots, trees, report.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,7 +21,7 @@ use crate::report::{Missing, Report, Source, SourceKind, TaskState};
 use crate::same_build::{self, Build};
 use crate::sockets::Sockets;
 use crate::task_reader::{CHANGED, TaskReader};
-use crate::tokio::{self, Tasks, Vtables};
+use crate::tokio::{self, KnownLists, Tasks, Vtables};
 use crate::value::Reader;
 
 /// Settings of an inspection.
@@ -99,6 +100,7 @@ pub fn inspect_process(pid: u32, options: &Options) -> Result<Report, Error> {
             indexed,
             limits: options.limits,
             roots: None,
+            lists: &RefCell::default(),
         };
         let report = input.read(&types);
         // The report of a process that ended meanwhile may lack tasks without saying so.
@@ -132,6 +134,7 @@ pub(crate) fn own(
         indexed: program.indexed,
         limits,
         roots: Some(roots),
+        lists: &program.lists,
     };
     input.read(&program.types)
 }
@@ -184,6 +187,7 @@ pub fn inspect_core(path: &Path, options: &Options) -> Result<Report, Error> {
             indexed: info.begun.elapsed(),
             limits: options.limits,
             roots: None,
+            lists: &RefCell::default(),
         };
         let mut report = input.read(&types)?;
         if !is_compared {
@@ -318,6 +322,8 @@ struct Input<'i> {
     limits: Limits,
     /// Futures that this process knows. `None` for another process.
     roots: Option<&'i [Root]>,
+    /// The lists of tasks that were found before.
+    lists: &'i RefCell<KnownLists>,
 }
 
 impl Input<'_> {
@@ -362,7 +368,14 @@ impl Input<'_> {
             .filter_map(|thread| thread.stack_pointer)
             .collect();
         let decoder = Decoder::new(&reader, self.limits, deadline);
-        let tasks = Tasks::find(&decoder, &vtables, &stacks, &self.limits, deadline);
+        let tasks = Tasks::find(
+            &decoder,
+            &vtables,
+            &mut self.lists.borrow_mut(),
+            &stacks,
+            &self.limits,
+            deadline,
+        );
         let async_tasks = AsyncTasks::find(&reader, self.image, &stacks, &self.limits, deadline);
         if vtables.is_empty() && !async_tasks.can_exist {
             missing.push(Missing {

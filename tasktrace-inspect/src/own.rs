@@ -1,5 +1,6 @@
 //! Reads the tasks of this process repeatedly, on one of its own threads.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::debug::{DebugFile, Kind, TypeId, Types};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::report::Report;
+use crate::tokio::KnownLists;
 use crate::value::{Reader, Value};
 
 /// A future whose place its owner knows, so that it is found whatever executor polls it.
@@ -59,6 +61,8 @@ pub(crate) struct Program<'i> {
     pub(crate) types: Types<'i>,
     /// The time that reading debug info took.
     pub(crate) indexed: Duration,
+    /// The lists of tasks that earlier readings found.
+    pub(crate) lists: RefCell<KnownLists>,
     /// The lowest and the highest address of the stack of the thread that reads, which is not searched.
     pub(crate) stack: (Address, Address),
 }
@@ -95,6 +99,7 @@ impl OwnProcess<'_> {
                 name,
                 types,
                 indexed: begun.elapsed(),
+                lists: RefCell::default(),
                 stack: crate::inspect::rest_of_stack(),
             },
         };

@@ -39,6 +39,8 @@ pub(crate) struct Index<'d> {
     /// The crates that were compiled in the directory of the program. Cargo compiles the members of a workspace in its
     /// root, and other packages in their own directories.
     pub(crate) own_crates: BTreeSet<&'d str>,
+    /// The variables from which tokio takes the numbers of its lists of tasks: one for each version of tokio.
+    pub(crate) list_counters: BTreeSet<u64>,
     /// The number of structures.
     pub(crate) structures: usize,
     /// The number of coroutines.
@@ -164,6 +166,7 @@ impl<'d> Index<'d> {
         }
         self.has_owned_guards |= other.has_owned_guards;
         self.async_rw_lock = self.async_rw_lock.or(other.async_rw_lock);
+        self.list_counters.extend(other.list_counters);
         self.crates.extend(other.crates);
         self.mains.extend(other.mains);
         self.structures += other.structures;
@@ -299,6 +302,10 @@ const OWNED_GUARDS: &[&str] = &[
 const POLL: &[&str] = &["tokio", "runtime", "task", "raw"];
 const CELL: &[&str] = &["tokio", "runtime", "task", "core"];
 
+/// The variable of tokio with the number of the next list of tasks, and its namespace.
+const LIST_COUNTER: &str = "NEXT_OWNED_TASKS_ID";
+const LIST: &[&str] = &["tokio", "runtime", "task", "list"];
+
 /// The namespace of the state of an `RwLock` of async-lock.
 const ASYNC_RW_LOCK: &[&str] = &["async_lock", "rwlock", "raw"];
 
@@ -327,7 +334,7 @@ impl<'d> Pass<'_, 'd> {
             }
             let matters = match abbreviation.tag() {
                 dw::DW_TAG_namespace | dw::DW_TAG_structure_type | dw::DW_TAG_subprogram => true,
-                dw::DW_TAG_variable => depth == 1,
+                dw::DW_TAG_variable => depth == 1 || self.is_in(LIST),
                 dw::DW_TAG_inlined_subroutine => self.function.is_some(),
                 dw::DW_TAG_template_type_parameter => self.parameters.is_some(),
                 _ => false,
@@ -502,6 +509,9 @@ impl<'d> Pass<'_, 'd> {
         let Some(name) = self.name(entry) else {
             return;
         };
+        if name == LIST_COUNTER && self.is_in(LIST) {
+            self.index.list_counters.extend(self.address(entry));
+        }
         if !name.ends_with("{vtable}") {
             return;
         }

@@ -3,17 +3,22 @@
 //! Each task is one allocation, a `Cell<T, S>`, which begins with a `Header`. Its vtable is a constant of the program,
 //! known by the function `poll::<T, S>` in it. So [`vtables`] finds all vtables among the constants, [`search`] finds
 //! words in memory that point to one of them, and [`owned`] follows these headers to the runtimes, whose lists of tasks
-//! say which tasks are alive. No thread has to be stopped for it, and no thread-local is read.
+//! say which tasks are alive. [`known`] keeps the lists for further readings. No thread has to be stopped for it, and no
+//! thread-local is read.
 
 mod header;
+mod known;
 mod owned;
 mod pool;
 mod search;
 mod vtables;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
+use self::header::Layout;
 pub(crate) use self::header::{Header, State};
+pub(crate) use self::known::KnownLists;
 use self::owned::List;
 pub(crate) use self::vtables::Vtables;
 use crate::address::Address;
@@ -21,7 +26,7 @@ use crate::bytes::u64_at;
 use crate::decode::{Decoder, PlaceInQueue};
 use crate::hash::FastSet;
 use crate::limits::{Deadline, Limits};
-use crate::memory::{Buffer, PageCache, stack_of};
+use crate::memory::{Buffer, Memory, region_of, stack_of};
 use crate::value::Reader;
 
 /// The number of bytes of each cell that are prefetched: the header and, in most cells, the number of the task.
@@ -45,10 +50,11 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Finds the tasks of all runtimes.
+    /// Finds the tasks of all runtimes. `known` are the lists that were found before.
     pub(crate) fn find(
         decoder: &Decoder<'_, '_, '_>,
         vtables: &Vtables,
+        known: &mut KnownLists,
         stack_pointers: &[Address],
         limits: &Limits,
         deadline: Deadline,
@@ -58,36 +64,21 @@ impl Tasks {
         let Some(layout) = vtables.layout() else {
             return found;
         };
-        let search = search::headers(reader.memory, vtables, layout, limits, deadline);
-        if search.is_cut {
+        // A list ends, and its memory may be used for other things.
+        known.remove_ended(reader);
+        let next_number = next_list_number(reader);
+        let begun = Instant::now();
+        if known.must_search(next_number, begun) {
+            let search = search::headers(reader.memory, vtables, layout, limits, deadline);
+            add_lists(reader, vtables, layout, &search.headers, known);
+            known.searched(next_number, begun, search.is_cut);
+        }
+        if known.is_cut() {
             *found.missing.entry(NOT_SEARCHED.to_owned()).or_default() += 1;
         }
-        let mut lists: BTreeMap<Address, List> = BTreeMap::new();
-        let mut owners = FastSet::default();
-        let mut blocking = Vec::new();
-        let headers = search.headers.iter();
-        reader
-            .memory
-            .prefetch(headers.map(|address| (*address, HEADER)));
-        for address in search.headers {
-            let Some(header) = Header::read(reader, vtables, layout, address) else {
-                continue;
-            };
-            if header.is_blocking {
-                // Freed cells look like those in use, but for the words that the allocator has overwritten.
-                if header.is_plausible_closure() {
-                    blocking.push(header);
-                }
-            } else if !owners.contains(&header.owner)
-                && let Some(list) = List::of(reader, &header)
-            {
-                owners.insert(header.owner);
-                lists.entry(list.address).or_insert(list);
-            }
-        }
-        found.lists = lists.len();
+        found.lists = known.lists().len();
         let mut seen = FastSet::default();
-        for list in lists.values() {
+        for list in known.lists() {
             let walked = list.walk(reader, vtables, layout, limits.tasks);
             for (reason, count) in walked.missing {
                 *found.missing.entry(reason).or_default() += count;
@@ -98,10 +89,9 @@ impl Tasks {
                 }
             }
         }
-        let in_use = pointed_at(reader.memory, stack_pointers, &blocking);
-        blocking.retain(|task| in_use.contains(&task.address));
-        for (pool, inner) in lists
-            .values()
+        let mut blocking = running_closures(reader, vtables, layout, stack_pointers);
+        for (pool, inner) in known
+            .lists()
             .filter_map(|list| pool::pool(reader, list.shared))
         {
             let queue = decoder.closures(inner);
@@ -153,22 +143,57 @@ impl Tasks {
     }
 }
 
+/// Returns the number that the next list of tasks gets, if the program has one version of tokio, whose counter the debug
+/// info describes.
+fn next_list_number(reader: &Reader<'_, '_>) -> Option<u64> {
+    let mut counters = reader.types.index().list_counters.iter();
+    let (Some(counter), None) = (counters.next(), counters.next()) else {
+        return None;
+    };
+    let number = reader.word(Address::new(counter.wrapping_add(reader.bias)));
+    number.filter(|number| *number > 0)
+}
+
+/// Adds the lists that tasks are in, of those at some addresses.
+fn add_lists(
+    reader: &Reader<'_, '_>,
+    vtables: &Vtables,
+    layout: &Layout,
+    headers: &[Address],
+    known: &mut KnownLists,
+) {
+    let mut owners = FastSet::default();
+    let addresses = headers.iter();
+    reader
+        .memory
+        .prefetch(addresses.map(|address| (*address, HEADER)));
+    for address in headers {
+        let header = Header::read(reader, vtables, layout, *address);
+        if let Some(header) = header
+            && !header.is_blocking
+            && !owners.contains(&header.owner)
+            && let Some(list) = List::of(reader, &header)
+        {
+            owners.insert(header.owner);
+            known.add(list);
+        }
+    }
+}
+
 /// The largest part of a stack that is searched, in bytes.
 const STACK: u64 = 8 << 20;
 
-/// Returns the addresses of those closures that a waiting thread has a pointer to on its stack, because it runs them.
+/// Returns the closures that waiting threads run: those that a thread has a pointer to on its stack.
 ///
 /// Tasks are moved from the stack to where they stay, and nothing points to what is left behind on the stack.
-fn pointed_at(
-    memory: &PageCache<'_>,
+fn running_closures(
+    reader: &Reader<'_, '_>,
+    vtables: &Vtables,
+    layout: &Layout,
     stack_pointers: &[Address],
-    closures: &[Header],
-) -> HashSet<Address> {
-    let closures: HashSet<Address> = closures.iter().map(|task| task.address).collect();
-    let mut found = HashSet::new();
-    if closures.is_empty() {
-        return found;
-    }
+) -> Vec<Header> {
+    let memory = reader.memory;
+    let mut running = Vec::new();
     for pointer in stack_pointers {
         let Some(stack) = stack_of(memory, *pointer) else {
             continue;
@@ -180,9 +205,18 @@ fn pointed_at(
         }
         let words = bytes.chunks_exact(8);
         let words = words.map(|word| Address::new(u64_at(word, 0).unwrap_or_default()));
-        let is_in_stack =
-            |address: &Address| (pointer.get()..pointer.get() + length).contains(&address.get());
-        found.extend(words.filter(|word| closures.contains(word) && !is_in_stack(word)));
+        // No list of these words is made: on the heap, it would look like pointers of the program.
+        let headers = words.filter_map(|word| {
+            let is_in_stack = (pointer.get()..pointer.get() + length).contains(&word.get());
+            let may_be_header = word.get().is_multiple_of(8)
+                && !is_in_stack
+                && region_of(memory.regions(), word).is_some();
+            let header = || Header::read(reader, vtables, layout, word);
+            let header = may_be_header.then(header).flatten();
+            header.filter(|header| header.is_blocking)
+        });
+        // Freed cells look like those in use, but for the words that the allocator has overwritten.
+        running.extend(headers.filter(Header::is_plausible_closure));
     }
-    found
+    running
 }

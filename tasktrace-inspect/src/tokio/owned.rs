@@ -15,7 +15,10 @@ pub(super) struct List {
     /// Its address.
     pub(super) address: Address,
     value: Value,
-    id: u64,
+    /// Its number, which no other list of the process has.
+    pub(super) id: u64,
+    /// The value with the number of references to `shared`, if there is such a number.
+    inner: Value,
     /// The state that the threads of the runtime share.
     pub(super) shared: Value,
 }
@@ -37,21 +40,28 @@ impl List {
             return None;
         }
         let scheduler = reader.find(header.value(), "scheduler")?;
-        // A task of a runtime that has ended may be left in freed memory, and its runtime as well.
         let inner = reader.follow(scheduler)?;
-        if let Some(count) = reader.find(inner, "strong") {
-            let is_counted = |count: &u64| (1..1 << 32).contains(count);
-            reader.number(count).filter(is_counted)?;
-        }
         let shared = reader.follow_arc(scheduler)?;
         let value = reader.find(shared, "owned")?;
-        let id = reader.number(reader.find(value, "id")?)?;
-        (id == header.owner).then_some(Self {
+        let list = Self {
             address: value.address,
             value,
-            id,
+            id: header.owner,
+            inner,
             shared,
-        })
+        };
+        list.is_alive(reader).then_some(list)
+    }
+
+    /// Returns `true` if the runtime or the local set has not ended. Its memory may be left after that.
+    pub(super) fn is_alive(&self, reader: &Reader<'_, '_>) -> bool {
+        let count = reader.find(self.inner, "strong");
+        let is_counted = count.is_none_or(|count| {
+            let count = reader.number(count);
+            count.is_some_and(|count| (1..1 << 32).contains(&count))
+        });
+        let id = || reader.number(reader.find(self.value, "id")?);
+        is_counted && id() == Some(self.id)
     }
 
     /// Follows the list from task to task.
