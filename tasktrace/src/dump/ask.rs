@@ -310,14 +310,38 @@ fn measure_activity(threads: impl Iterator<Item = u64>, longest: Duration) -> BT
     if before.is_empty() {
         return BTreeMap::new();
     }
-    std::thread::sleep(window);
-    let computes = |(thread, before)| Some((thread, Activity::of(thread)?.computes_since(before)));
-    // The time may be over by now if this thread got no processor. A few threads are read all the same, which takes
-    // next to no time.
-    let before = before.into_iter().enumerate();
-    let in_time =
-        before.take_while(|(at, _)| *at < DEADLINE_CHECK_INTERVAL || Instant::now() < end);
-    in_time.filter_map(|(_, thread)| computes(thread)).collect()
+    let mut computing = BTreeMap::new();
+    let mut undecided = before;
+    for window_number in 1..=activity::MOST_WINDOWS {
+        std::thread::sleep(window);
+        let is_last = window_number == activity::MOST_WINDOWS || Instant::now() + window >= end;
+        let mut still_undecided = Vec::new();
+        for (at, (thread, before)) in undecided.into_iter().enumerate() {
+            // The time may be over by now if this thread got no processor. A few threads are read all the same, which
+            // takes next to no time.
+            if at >= DEADLINE_CHECK_INTERVAL && Instant::now() >= end {
+                break;
+            }
+            let Some(now) = Activity::of(thread) else {
+                continue;
+            };
+            match now.computes_since(before) {
+                Some(computes) => {
+                    computing.insert(thread, computes);
+                }
+                None if is_last => {
+                    // It could have run whenever it was looked at. A thread that waits would have been seen to wait.
+                    computing.insert(thread, true);
+                }
+                None => still_undecided.push((thread, now)),
+            }
+        }
+        undecided = still_undecided;
+        if undecided.is_empty() {
+            break;
+        }
+    }
+    computing
 }
 
 /// A thread that is in the middle of one or more polls, one inside the other.

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// clock, of 15.6 ms.
 pub(crate) const WINDOW: Duration = Duration::from_millis(if cfg!(windows) { 60 } else { 10 });
 
+/// The largest number of such times in which a thread is watched that could run and hardly runs.
+pub(crate) const MOST_WINDOWS: usize = 5;
+
 /// The shortest time between two moments that can be compared. On Windows, a thread that computes for this time has run
 /// for a tick.
 pub(crate) const SHORTEST_WINDOW: Duration =
@@ -18,8 +21,8 @@ pub(crate) struct Activity {
     at: Instant,
     /// The thread runs, or would run if there were a free processor. `false` on Windows, which does not tell.
     is_runnable: bool,
-    /// The time for which the thread has run.
-    ran: Duration,
+    /// The time for which the thread has run, if the system counts it.
+    ran: Option<Duration>,
 }
 
 impl Activity {
@@ -33,8 +36,7 @@ impl Activity {
         Some(Self {
             at: Instant::now(),
             is_runnable: state(&stat)? == 'R',
-            // Not every kernel counts this time.
-            ran: Duration::from_nanos(ran.unwrap_or(0)),
+            ran: ran.map(Duration::from_nanos),
         })
     }
 
@@ -44,7 +46,7 @@ impl Activity {
         Some(Self {
             at: Instant::now(),
             is_runnable: false,
-            ran: thread.cpu_time()?,
+            ran: Some(thread.cpu_time()?),
         })
     }
 
@@ -53,16 +55,27 @@ impl Activity {
         None
     }
 
-    /// Returns `true` if the thread has computed since `earlier`: it was runnable both times, or has run for a quarter
-    /// of the time. A thread that waits in a loop runs only for short moments. On Windows, which rarely counts such
-    /// moments, any counted time is enough.
-    pub(crate) fn computes_since(self, earlier: Self) -> bool {
-        let ran = self.ran.saturating_sub(earlier.ran);
+    /// Returns `true` if the thread has computed since `earlier`, which is so if it has run for a quarter of the time, and
+    /// `false` if it has waited: a thread that waits in a loop runs only for short moments.
+    ///
+    /// Returns `None` if the thread could have run both times, but has not run for so long. Then it computes and lacks a
+    /// processor, or it waits and was interrupted. On Windows, which rarely counts short moments, any counted time is
+    /// enough.
+    pub(crate) fn computes_since(self, earlier: Self) -> Option<bool> {
+        let is_runnable = self.is_runnable && earlier.is_runnable;
+        let (Some(after), Some(before)) = (self.ran, earlier.ran) else {
+            return Some(is_runnable);
+        };
+        let ran = after.saturating_sub(before);
         let part = match cfg!(windows) {
             true => Duration::ZERO,
             false => self.at.saturating_duration_since(earlier.at) / 4,
         };
-        self.is_runnable && earlier.is_runnable || !ran.is_zero() && ran >= part
+        match !ran.is_zero() && ran >= part {
+            true => Some(true),
+            false if is_runnable => None,
+            false => Some(false),
+        }
     }
 }
 
@@ -90,7 +103,7 @@ mod tests {
             let before = Activity::of(thread).expect("it is there");
             thread::sleep(WINDOW);
             let after = Activity::of(thread).expect("it is there");
-            after.computes_since(before) == computes
+            after.computes_since(before) == Some(computes)
         })
     }
 
@@ -117,6 +130,25 @@ mod tests {
             assert!(is_seen(receiver.recv().unwrap(), false));
             drop(end);
         });
+    }
+
+    #[test]
+    fn a_runnable_thread_that_hardly_runs_may_compute_or_wait() {
+        let start = Instant::now();
+        let seen = |is_runnable, milliseconds, ran: Option<u64>| Activity {
+            at: start + Duration::from_millis(milliseconds),
+            is_runnable,
+            ran: ran.map(Duration::from_millis),
+        };
+        let earlier = seen(true, 0, Some(1000));
+        let after = |is_runnable, ran| seen(is_runnable, 100, Some(ran)).computes_since(earlier);
+        assert_eq!(after(true, 1090), Some(true));
+        assert_eq!(after(false, 1090), Some(true));
+        assert_eq!(after(true, 1000), None);
+        assert_eq!(after(false, 1000), Some(false));
+        let uncounted = |is_runnable| seen(is_runnable, 100, None);
+        let after = |is_runnable| uncounted(is_runnable).computes_since(uncounted(true));
+        assert_eq!((after(true), after(false)), (Some(true), Some(false)));
     }
 
     #[cfg(target_os = "linux")]
