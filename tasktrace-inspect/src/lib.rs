@@ -71,9 +71,9 @@
 //!   those of `Shared`.
 //! * A core file without the first page of its executable does not say of which build it is. The kernel writes that
 //!   page unless it is told otherwise.
-//! * An [`OwnProcess`] does not search all memory for each reading. If a search takes longer than 50 milliseconds, as in
-//!   a process with much memory, a runtime that had no task during the last search may be found late: after twenty
-//!   times as long. Tasks of async-task are searched for in each reading.
+//! * An [`OwnProcess`] searches its memory for runtimes only if there may be new ones. If a search takes longer than 50
+//!   milliseconds, as in a process with much memory, a runtime that had no task during the last search is found late, by
+//!   at most twenty times the duration of a search. Tasks of async-task are searched for in each reading.
 //! * Trees end after 1,000 frames, with a mark, unless [`Limits::depth`] is larger.
 //! * Files are mapped into memory. No other process may change or truncate one while it is read.
 #![deny(unsafe_op_in_unsafe_fn)]
