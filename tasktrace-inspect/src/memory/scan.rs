@@ -10,13 +10,15 @@ const CHUNK: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
 /// Passes each word of the memory that can be read, with its address. Returns `false` if a bound was reached before the
-/// end.
+/// end. Clears the cache before: if this process reads itself, its pages are copies on the heap, which are not to be
+/// found.
 pub(crate) fn words(
     memory: &PageCache<'_>,
     most: u64,
     deadline: Deadline,
     mut visit: impl FnMut(Address, u64),
 ) -> bool {
+    memory.clear();
     // It is on the stack, which is left out if this process reads itself. A buffer on the heap would be searched, and has
     // copies of what was searched before.
     let mut buffer = [0; CHUNK as usize];
