@@ -2,6 +2,7 @@
 //!
 //! * [`take`]: takes a dump; [`ask`]: asks the tasks; [`retry`]: asks them again; [`scan`]: reads tasks without asking
 //!   them.
+//! * [`computing`]: distinguishes threads that compute from threads that are blocked.
 //! * [`time_slices`]: distinguishes an executor that does not poll from a process without processor time.
 //! * [`task`]: the data of one task; [`untraced`]: counts the tasks that are not traced.
 //! * [`ended`]: tasks that panicked or were dropped.
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod computing;
 mod ended;
 mod forest;
 mod hang;
