@@ -155,7 +155,7 @@ impl Check<'_, '_, '_, '_> {
                 elsewhere.insert(word);
             }
         };
-        // If this process reads itself, the pages of the cache would be searched.
+        // If this process reads itself, the queues of locks that were read before would be searched.
         self.task_reader.forget();
         let memory = self.task_reader.reader.memory;
         memory::words(memory, self.search, self.deadline, visit).then_some(elsewhere)

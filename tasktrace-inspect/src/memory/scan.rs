@@ -62,3 +62,47 @@ pub(crate) fn words(
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::memory::{Region, Unreadable};
+
+    /// A page whose words are the number of times that it was read.
+    struct Counted(Cell<u8>, [Region; 1]);
+
+    impl Memory for Counted {
+        fn read(&self, _: Address, buffer: &mut [u8]) -> Result<(), Unreadable> {
+            self.0.set(self.0.get() + 1);
+            buffer.fill(0);
+            let words = buffer.chunks_exact_mut(8);
+            words.for_each(|word| word[0] = self.0.get());
+            Ok(())
+        }
+
+        fn regions(&self) -> &[Region] {
+            &self.1
+        }
+    }
+
+    #[test]
+    fn a_search_reads_all_memory_and_leaves_no_copies_in_the_cache() {
+        let region = Region {
+            start: Address::new(PAGE),
+            end: Address::new(2 * PAGE),
+            is_file: false,
+        };
+        let memory = Counted(Cell::new(0), [region]);
+        let cache = PageCache::new(&memory);
+        let word = || cache.word(Address::new(PAGE));
+        assert_eq!((word(), word()), (Some(1), Some(1)));
+        let deadline = Deadline::after(Duration::from_secs(3600));
+        let mut seen = Vec::new();
+        assert!(words(&cache, u64::MAX, deadline, |_, word| seen.push(word)));
+        assert_eq!(seen, [2; PAGE as usize / 8]);
+        assert_eq!(word(), Some(3));
+    }
+}
